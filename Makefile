@@ -1,0 +1,62 @@
+# One short word for each chore. `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := .stamps
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format bench generate clean
+
+help: ## list the commands
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(STAMP)/venv:
+	@echo "==> making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
+	@mkdir -p $(STAMP) && touch $@
+
+# each stamp is renewed only when pyproject.toml changes, so a second run costs nothing
+$(STAMP)/run: pyproject.toml | $(STAMP)/venv
+	@echo "==> installing vismanet-async into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(STAMP)/dev: pyproject.toml | $(STAMP)/venv
+	@echo "==> installing vismanet-async with its test and check tools into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
+	@touch $@ $(STAMP)/run
+
+$(STAMP)/bench: pyproject.toml | $(STAMP)/dev
+	@echo "==> installing the benchmark peers into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
+	@touch $@
+
+setup: $(STAMP)/dev ## make .venv with everything needed to work on the project
+
+demo: $(STAMP)/run ## export from the embedded simulator while it changes, and check the files
+	@echo "==> running the demo export against the embedded simulator"
+	@$(BIN)/vismanet demo
+
+test: $(STAMP)/dev ## run the whole test suite
+	@echo "==> running the tests"
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
+
+check: $(STAMP)/dev ## lint, format, types and layering
+	@echo "==> ruff" && $(BIN)/ruff check .
+	@echo "==> ruff format" && $(BIN)/ruff format --check .
+	@echo "==> mypy" && $(BIN)/mypy
+	@echo "==> import-linter" && $(BIN)/lint-imports --no-cache
+	@if [ -f vismanet_async/api/generate.py ]; then echo "==> generated code is up to date" && $(BIN)/python -m vismanet_async.api.generate --check; fi
+
+format: $(STAMP)/dev ## format the code and apply safe fixes
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+generate: $(STAMP)/dev ## write api/resources and api/models from the catalog again
+	@$(BIN)/python -m vismanet_async.api.generate
+
+bench: $(STAMP)/bench ## measure against peers (ratios, medians, one run)
+	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+clean: ## remove .venv and all that was built
+	@rm -rf $(VENV) $(STAMP) dist build site .pytest_cache .mypy_cache .ruff_cache .hypothesis
