@@ -1,0 +1,46 @@
+"""The one place that knows time and sleep.
+
+Everything that waits or measures takes a `Clock`, so that tests let hours pass in milliseconds.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+import anyio
+
+__all__ = ["Clock", "SystemClock"]
+
+
+class Clock(Protocol):
+    """What the SDK asks of time."""
+
+    def monotonic(self) -> float:
+        """Seconds that only go forward; for durations and deadlines."""
+        ...
+
+    def utc_now(self) -> datetime:
+        """The wall clock as an aware datetime in UTC; for records, never for durations."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait; a cancellation point even for zero seconds."""
+        ...
+
+
+class SystemClock:
+    """The computer's own clock."""
+
+    def monotonic(self) -> float:
+        """Seconds that only go forward."""
+        return time.monotonic()
+
+    def utc_now(self) -> datetime:
+        """The wall clock in UTC."""
+        return datetime.now(UTC)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait on the event loop."""
+        await anyio.sleep(max(0.0, seconds))

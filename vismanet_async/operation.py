@@ -1,0 +1,146 @@
+"""`Operation[T]`: one API call as a value. Building it sends nothing; awaiting it sends it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import attrs
+
+from vismanet_async.errors import RequestRefused, VismaNetError
+from vismanet_async.transport.message import Request, Response, Sender, Service
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping
+
+    from vismanet_async.transport.message import Body
+
+__all__ = ["Operation", "OperationSpec", "Preview"]
+
+T = TypeVar("T")
+
+_OWN_HEADERS = frozenset({"authorization", "host", "content-length", "transfer-encoding", "if-match", "erp-api-background"})
+_UNSAFE = frozenset("\r\n\0")
+
+
+@attrs.frozen(kw_only=True)
+class OperationSpec:
+    """The catalog's facts about one operation, as far as calling it needs them."""
+
+    id: str
+    """The id in Visma's OpenAPI document, such as `Customer_GetBycustomerCd`."""
+    method: str
+    path: str
+    """The template, such as `/v1/customer/{customerCd}`."""
+    service: Service = "erp"
+    if_match: bool = False
+    """The server honours If-Match (docs/facts.md 6)."""
+    if_match_background: bool = False
+    """The server honours If-Match only together with the background header."""
+    background: bool = True
+    """The server takes `erp-api-background`."""
+
+
+@attrs.frozen(kw_only=True)
+class Preview:
+    """What an operation would send. Holds no token."""
+
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...]
+    headers: Mapping[str, str]
+    body: str | None
+    """The JSON text, or a short description of a streamed body."""
+
+
+@attrs.frozen(kw_only=True)
+class Operation(Generic[T]):
+    """One API call as a value.
+
+    `await operation` sends it and gives its typed result; `visma.jobs.submit(operation)` sends it to the background
+    queue; `preview()` shows what would be sent. A value can be sent several times; each time is a new request.
+
+    Errors: those of `vismanet_async.errors`; a write whose answer got lost raises `OutcomeUnknown` and is not
+    repeated. Cancelling while a write is under way leaves its outcome unknown.
+    """
+
+    spec: OperationSpec
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+    body: bytes | Body | None = attrs.field(default=None, repr=False)
+    decode: Callable[[Response], T] = attrs.field(repr=False, eq=False)
+    """Turns the answer (of the call itself, or of the finished job) into the result."""
+    sender: Sender = attrs.field(repr=False, eq=False)
+    deadline_seconds: float | None = None
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        return self.send().__await__()
+
+    async def send(self) -> T:
+        """Send it and give its typed result; the same as awaiting the operation."""
+        response = await self.sender.send(self.request())
+        try:
+            return self.decode(response)
+        except VismaNetError as error:
+            error.attempts = error.attempts or response.attempts
+            raise
+
+    def request(self, *, background: str | None = None) -> Request:
+        """Give the request to send, for the background queue when `background` is its header's value.
+
+        Raises:
+            RequestRefused: when this operation or its If-Match cannot be sent that way; nothing was sent.
+        """
+        headers = dict(self.headers)
+        if background is not None:
+            if not self.spec.background:
+                raise RequestRefused(f"{self.spec.id} cannot run in the background; nothing was sent.")
+            headers["erp-api-background"] = background
+        elif "If-Match" in headers and not self.spec.if_match:
+            raise RequestRefused(
+                f"{self.spec.id} honours if_match only as a background job: use visma.jobs.submit(...). "
+                "Nothing was sent."
+            )
+        return Request(
+            operation=self.spec.id,
+            method=self.spec.method,
+            path=self.path,
+            query=self.query,
+            headers=headers,
+            body=self.body,
+            service=self.spec.service,
+            deadline_seconds=self.deadline_seconds,
+            background=background is not None,
+        )
+
+    def with_options(
+        self, *, timeout_seconds: float | None = None, headers: Mapping[str, str] | None = None
+    ) -> Operation[T]:
+        """Give a copy with another deadline or more headers.
+
+        Args:
+            timeout_seconds: for the whole call: queueing, token, attempts and reading.
+            headers: added to the request; those that the SDK owns (Authorization, If-Match, ...) are refused.
+        """
+        if timeout_seconds is not None and not timeout_seconds > 0:
+            raise RequestRefused(f"timeout_seconds must be greater than 0, not {timeout_seconds}; nothing was sent.")
+        more = dict(headers or {})
+        for name, value in more.items():
+            if name.lower() in _OWN_HEADERS:
+                raise RequestRefused(f"the header {name} is set by the SDK itself; nothing was sent.")
+            if _UNSAFE & {*name, *value}:
+                raise RequestRefused(f"the header {name!r} holds a line break; nothing was sent.")
+        return attrs.evolve(
+            self,
+            headers={**self.headers, **more},
+            deadline_seconds=self.deadline_seconds if timeout_seconds is None else timeout_seconds,
+        )
+
+    def preview(self) -> Preview:
+        """Show what would be sent. Sends nothing and needs no token."""
+        body = self.body.decode() if isinstance(self.body, bytes) else None
+        if self.body is not None and body is None:
+            body = f"<{type(self.body).__name__}, streamed>"
+        return Preview(
+            method=self.spec.method, path=self.path, query=self.query, headers=dict(self.headers), body=body
+        )

@@ -1,0 +1,1 @@
+"""One request, done right: sessions, tokens, quota, concurrency, retries, deadlines."""
