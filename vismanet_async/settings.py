@@ -1,0 +1,146 @@
+"""Hosts, credentials and options, from arguments, the environment and a profile file.
+
+Order: what is passed wins over the environment, which wins over the profile. Variables:
+
+=============================  ==================================================================
+`VISMANET_CLIENT_ID`           of the service application
+`VISMANET_CLIENT_SECRET`       of the service application
+`VISMANET_TENANT_ID`           the Company tenant id
+`VISMANET_TOKEN`               a ready bearer token, instead of the three above
+`VISMANET_BASE_URL`            what stands before `/v1/...`
+`VISMANET_TOKEN_URL`           the identity service's token endpoint
+`VISMANET_SALES_ORDER_URL`     what stands before `/api/v3/...`
+`VISMANET_TIME_ZONE`           the company's zone, such as `Europe/Oslo`, for aware datetimes in filters
+`VISMANET_PROFILE`             which table of the profile file to use
+`VISMANET_PROFILE_FILE`        where the profile file is
+=============================  ==================================================================
+
+The profile file is TOML, a table a profile, with the same names in lower case without the prefix::
+
+    [default]
+    client_id = "isv_..."
+    client_secret = "..."
+    tenant_id = "..."
+
+It holds a secret, so it is refused when other users of the machine can read it (`chmod 600`).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import attrs
+
+from vismanet_async.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["ERP_URL", "SALES_ORDER_URL", "TOKEN_URL", "Settings"]
+
+ERP_URL: Final = "https://api.finance.visma.net"
+SALES_ORDER_URL: Final = "https://salesorder.visma.net"
+TOKEN_URL: Final = "https://connect.visma.com/connect/token"  # noqa: S105 - an address, no secret
+_PREFIX: Final = "VISMANET_"
+_DEFAULT_PROFILE: Final = "default"
+
+
+def _zone(value: str | None) -> ZoneInfo | None:
+    if value is None:
+        return None
+    try:
+        return ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise SettingsError(f"time_zone {value!r} is not a known zone; use a name such as Europe/Oslo.") from None
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """What is needed to build a client. Secrets never show in its repr."""
+
+    client_id: str | None = None
+    client_secret: str | None = attrs.field(default=None, repr=False)
+    tenant_id: str | None = None
+    token: str | None = attrs.field(default=None, repr=False)
+    base_url: str = ERP_URL
+    token_url: str = TOKEN_URL
+    sales_order_url: str = SALES_ORDER_URL
+    time_zone: ZoneInfo | None = attrs.field(default=None, converter=lambda v: v if isinstance(v, ZoneInfo) else _zone(v))
+
+    @classmethod
+    def load(
+        cls, *, environ: Mapping[str, str] | None = None, profile: str | None = None, **given: str | None
+    ) -> Settings:
+        """Gather the settings; reads the environment and the profile file, sends nothing.
+
+        Args:
+            environ: instead of the process's own environment.
+            profile: the profile to use, instead of `VISMANET_PROFILE` or `default`.
+            given: settings by name, which win over everything; None counts as not given.
+
+        Raises:
+            SettingsError: the profile file cannot be used, or a value cannot be read.
+        """
+        source = os.environ if environ is None else environ
+        names = [field.name for field in attrs.fields(cls)]
+        unknown = sorted(set(given) - set(names))
+        if unknown:
+            raise SettingsError(f"there is no setting {unknown[0]!r}; there are {', '.join(names)}.")
+        values: dict[str, Any] = dict(_profile(source, profile, names))
+        for name in names:
+            text = source.get(_PREFIX + name.upper(), "").strip()
+            if text:
+                values[name] = text
+            chosen = given.get(name)
+            if chosen is not None:
+                values[name] = chosen
+        return cls(**values)
+
+
+def _profile(environ: Mapping[str, str], name: str | None, known: list[str]) -> dict[str, str]:
+    asked = name or environ.get(_PREFIX + "PROFILE") or None
+    explicit = environ.get(_PREFIX + "PROFILE_FILE")
+    path = Path(explicit) if explicit else _default_file()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        if asked or explicit:
+            raise SettingsError(f"there is no profile file {path}.") from None
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"the profile file {path} cannot be read: {error}.") from None
+    _refuse_if_open(path)
+    try:
+        profiles = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"the profile file {path} is not TOML: {error}.") from None
+    table = profiles.get(asked or _DEFAULT_PROFILE)
+    if table is None and not asked:
+        return {}
+    if not isinstance(table, dict):
+        raise SettingsError(f"the profile file {path} has no profile {asked!r}; it has {', '.join(profiles) or 'none'}.")
+    for key, value in table.items():
+        if key not in known or not isinstance(value, str):
+            raise SettingsError(f"profile {asked or _DEFAULT_PROFILE!r} in {path}: {key!r} is not a text setting of ours.")
+    return table
+
+
+def _default_file() -> Path:
+    # platformdirs is only needed here, and costs import time
+    import platformdirs  # noqa: PLC0415
+
+    return Path(platformdirs.user_config_dir("vismanet", appauthor=False)) / "profiles.toml"
+
+
+def _refuse_if_open(path: Path) -> None:
+    if sys.platform == "win32":
+        return
+    mode = path.stat().st_mode
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise SettingsError(f"the profile file {path} holds secrets and others can read it: run chmod 600 {path}.")
