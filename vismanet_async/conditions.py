@@ -17,14 +17,28 @@ from vismanet_async.errors import RequestRefused
 if TYPE_CHECKING:
     from datetime import tzinfo
 
-__all__ = ["Condition", "DateTimeCondition", "NumberCondition", "after", "before", "on_or_after", "on_or_before"]
+__all__ = [
+    "Condition",
+    "DateTimeCondition",
+    "NumberCondition",
+    "after",
+    "before",
+    "on_or_after",
+    "on_or_before",
+]
 
 Operator = Literal[">", "<", ">=", "<="]
 Moment = date | datetime | str
 V = TypeVar("V", bound=Moment | Decimal | int)
 
 _MILLISECOND = 1000  # microseconds; the finest unit that the API reads
-_FORMATS = ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%d %H:%M:%S.%f")
+_FORMATS = (
+    "%Y-%m-%d",
+    "%Y-%m-%dT%H:%M:%S",
+    "%Y-%m-%d %H:%M:%S",
+    "%Y-%m-%dT%H:%M:%S.%f",
+    "%Y-%m-%d %H:%M:%S.%f",
+)
 
 
 @attrs.frozen
@@ -110,7 +124,9 @@ def _datetime(value: datetime, name: str, zone: tzinfo | None) -> str:
             )
         value = value.astimezone(zone).replace(tzinfo=None)
     if value.microsecond % _MILLISECOND:
-        raise RequestRefused(f"{name}: {value.isoformat()} is finer than the API's milliseconds; nothing was sent.")
+        raise RequestRefused(
+            f"{name}: {value.isoformat()} is finer than the API's milliseconds; nothing was sent."
+        )
     return value.isoformat(timespec="milliseconds" if value.microsecond else "seconds")
 
 

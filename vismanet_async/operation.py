@@ -18,7 +18,9 @@ __all__ = ["Operation", "OperationSpec", "Preview"]
 
 T = TypeVar("T")
 
-_OWN_HEADERS = frozenset({"authorization", "host", "content-length", "transfer-encoding", "if-match", "erp-api-background"})
+_OWN_HEADERS = frozenset(
+    {"authorization", "host", "content-length", "transfer-encoding", "if-match", "erp-api-background"}
+)
 _UNSAFE = frozenset("\r\n\0")
 
 
@@ -123,7 +125,9 @@ class Operation(Generic[T]):
             headers: added to the request; those that the SDK owns (Authorization, If-Match, ...) are refused.
         """
         if timeout_seconds is not None and not timeout_seconds > 0:
-            raise RequestRefused(f"timeout_seconds must be greater than 0, not {timeout_seconds}; nothing was sent.")
+            raise RequestRefused(
+                f"timeout_seconds must be greater than 0, not {timeout_seconds}; nothing was sent."
+            )
         more = dict(headers or {})
         for name, value in more.items():
             if name.lower() in _OWN_HEADERS:

@@ -57,7 +57,9 @@ def _zone(value: str | None) -> ZoneInfo | None:
     try:
         return ZoneInfo(value)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise SettingsError(f"time_zone {value!r} is not a known zone; use a name such as Europe/Oslo.") from None
+        raise SettingsError(
+            f"time_zone {value!r} is not a known zone; use a name such as Europe/Oslo."
+        ) from None
 
 
 @attrs.frozen(kw_only=True)
@@ -71,7 +73,9 @@ class Settings:
     base_url: str = ERP_URL
     token_url: str = TOKEN_URL
     sales_order_url: str = SALES_ORDER_URL
-    time_zone: ZoneInfo | None = attrs.field(default=None, converter=lambda v: v if isinstance(v, ZoneInfo) else _zone(v))
+    time_zone: ZoneInfo | None = attrs.field(
+        default=None, converter=lambda v: v if isinstance(v, ZoneInfo) else _zone(v)
+    )
 
     @classmethod
     def load(
@@ -124,10 +128,14 @@ def _profile(environ: Mapping[str, str], name: str | None, known: list[str]) -> 
     if table is None and not asked:
         return {}
     if not isinstance(table, dict):
-        raise SettingsError(f"the profile file {path} has no profile {asked!r}; it has {', '.join(profiles) or 'none'}.")
+        raise SettingsError(
+            f"the profile file {path} has no profile {asked!r}; it has {', '.join(profiles) or 'none'}."
+        )
     for key, value in table.items():
         if key not in known or not isinstance(value, str):
-            raise SettingsError(f"profile {asked or _DEFAULT_PROFILE!r} in {path}: {key!r} is not a text setting of ours.")
+            raise SettingsError(
+                f"profile {asked or _DEFAULT_PROFILE!r} in {path}: {key!r} is not a text setting of ours."
+            )
     return table
 
 
@@ -143,4 +151,6 @@ def _refuse_if_open(path: Path) -> None:
         return
     mode = path.stat().st_mode
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise SettingsError(f"the profile file {path} holds secrets and others can read it: run chmod 600 {path}.")
+        raise SettingsError(
+            f"the profile file {path} holds secrets and others can read it: run chmod 600 {path}."
+        )

@@ -34,7 +34,9 @@ __all__ = [
     "TokenState",
 ]
 
-ERP_SCOPES: Final = tuple(f"vismanet_erp_service_api:{verb}" for verb in ("create", "delete", "read", "update"))
+ERP_SCOPES: Final = tuple(
+    f"vismanet_erp_service_api:{verb}" for verb in ("create", "delete", "read", "update")
+)
 SALES_ORDER_SCOPES: Final = ("visma.net.erp.salesorder:read", "visma.net.erp.salesorder:write")
 
 _EARLY_SECONDS: Final = 300.0
@@ -194,7 +196,9 @@ class AuthorizationCode:
     code: str | None = attrs.field(default=None, repr=False, kw_only=True)
     code_verifier: str | None = attrs.field(default=None, repr=False, kw_only=True)
     refresh_token: str | None = attrs.field(default=None, repr=False, kw_only=True)
-    on_refresh_token: Callable[[str], Awaitable[None]] | None = attrs.field(default=None, repr=False, kw_only=True)
+    on_refresh_token: Callable[[str], Awaitable[None]] | None = attrs.field(
+        default=None, repr=False, kw_only=True
+    )
     identity: str = attrs.field(default="user", kw_only=True)
 
     def __attrs_post_init__(self) -> None:
@@ -274,7 +278,14 @@ class TokenProvider:
     """Gives the current token of one company and service; any number of tasks may ask at once."""
 
     def __init__(
-        self, credentials: Credentials, *, service: Service, url: URL, post: Poster, clock: Clock, random: Callable[[], float]
+        self,
+        credentials: Credentials,
+        *,
+        service: Service,
+        url: URL,
+        post: Poster,
+        clock: Clock,
+        random: Callable[[], float],
     ) -> None:
         self._credentials = credentials
         self._service: Service = service
@@ -384,5 +395,7 @@ def _refusal(status: int, answer: Mapping[str, Any], *, host: str) -> TokenRefus
     code = code if isinstance(code, str) and code.isprintable() else ""
     advice = _ADVICE.get(code, "Check the credentials and the token URL.")
     return TokenRefused(
-        f"{host} gave no token ({status}{f' {code[:60]}' if code else ''}). {advice}", error=code, status=status
+        f"{host} gave no token ({status}{f' {code[:60]}' if code else ''}). {advice}",
+        error=code,
+        status=status,
     )

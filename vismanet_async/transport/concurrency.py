@@ -25,7 +25,6 @@ _HOLD_SECONDS: Final = 30.0
 """After strain, or a step that did not pay, stay for this long."""
 
 
-
 def read_concurrency(value: int | str, *, name: str = "concurrency") -> int | None:
     """Read the setting: a number from 1 up, or `auto` (None)."""
     if value == "auto":

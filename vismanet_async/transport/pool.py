@@ -118,7 +118,9 @@ class SessionPool:
                 yield response
         except aiohttp.ClientConnectorError as error:
             exchange.connected = False
-            raise NotSent(f"cannot connect to {url.host}: {error.strerror or error.os_error}. Nothing was sent.") from error
+            raise NotSent(
+                f"cannot connect to {url.host}: {error.strerror or error.os_error}. Nothing was sent."
+            ) from error
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             if isinstance(error, TransportError):
                 raise
@@ -193,4 +195,3 @@ def _words(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
     return type(error).__name__
-

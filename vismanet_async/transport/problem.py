@@ -28,7 +28,15 @@ KEPT_HEADERS: Final = (
 
 _DETAIL_CHARS: Final = 300
 _VISMA_ID: Final = re.compile(r"\bVismaId:\s*([0-9a-fA-F-]{36})\.?\s*")
-_TEXT_KEYS: Final = ("message", "exceptionmessage", "detail", "title", "error_description", "error", "errorinfo")
+_TEXT_KEYS: Final = (
+    "message",
+    "exceptionmessage",
+    "detail",
+    "title",
+    "error_description",
+    "error",
+    "errorinfo",
+)
 _HTML: Final = re.compile(r"<[^>]{1,200}>")
 
 

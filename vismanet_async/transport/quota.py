@@ -64,7 +64,9 @@ class Quota:
                 wait = max(wait, self.resets_at - now)
         return max(0.0, wait)
 
-    def observe(self, headers: Mapping[str, str], *, status: int, now: float, utc_now: datetime, randomness: float) -> None:
+    def observe(
+        self, headers: Mapping[str, str], *, status: int, now: float, utc_now: datetime, randomness: float
+    ) -> None:
         """Take in one answer.
 
         Args:

@@ -20,7 +20,6 @@ from vismanet_async.errors import (
     ApiError,
     Attempt,
     DeadlineExceeded,
-    NotFound,
     NotSent,
     OutcomeUnknown,
     PreconditionFailed,
@@ -202,7 +201,12 @@ class Transport:
             self.requests += 1
             with anyio.move_on_after(max(0.0, left)) as scope:
                 async with self._pool.exchange(
-                    request.method, url, exchange=exchange, repeatable=request.repeatable, headers=headers, data=data
+                    request.method,
+                    url,
+                    exchange=exchange,
+                    repeatable=request.repeatable,
+                    headers=headers,
+                    data=data,
                 ) as raw:
                     status = raw.status
                     self._observe(call, raw, token)
@@ -245,7 +249,9 @@ class Transport:
                 await self.slots.acquire()
             now = self._clock.monotonic()
             if scope.cancelled_caught:
-                raise DeadlineExceeded(f"{call.request.operation}: no free slot in time.", sent=call.maybe_executed)
+                raise DeadlineExceeded(
+                    f"{call.request.operation}: no free slot in time.", sent=call.maybe_executed
+                )
             call.waited_for("slot", now - queued_at)
             if self.quota.wait_seconds(now) <= 0:
                 return
@@ -408,7 +414,9 @@ def _consequence(request: Request, error: ApiError | TransportError, fault: Faul
         unknown.__cause__ = error
         return unknown
     if isinstance(error, ResponseLost) and not is_read:
-        unknown = OutcomeUnknown(f"{error} It was sent more than once under If-Match; read the record to see its state.")
+        unknown = OutcomeUnknown(
+            f"{error} It was sent more than once under If-Match; read the record to see its state."
+        )
         unknown.__cause__ = error
         return unknown
     return error
