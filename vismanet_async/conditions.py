@@ -124,9 +124,7 @@ def _datetime(value: datetime, name: str, zone: tzinfo | None) -> str:
             )
         value = value.astimezone(zone).replace(tzinfo=None)
     if value.microsecond % _MILLISECOND:
-        raise RequestRefused(
-            f"{name}: {value.isoformat()} is finer than the API's milliseconds; nothing was sent."
-        )
+        raise RequestRefused(f"{name}: {value.isoformat()} is finer than the API's milliseconds; nothing was sent.")
     return value.isoformat(timespec="milliseconds" if value.microsecond else "seconds")
 
 
@@ -136,10 +134,10 @@ def _text(value: str, name: str) -> str:
             parsed = datetime.strptime(value, form)  # noqa: DTZ007 - the API's times have no zone
         except ValueError:
             continue
-        if not form.endswith("%f") or len(value.rpartition(".")[2]) <= 3:  # noqa: PLR2004 - milliseconds
-            # strptime also takes 2025-1-5; the API documents two digits only
-            if value[:10] == f"{parsed.year:04d}-{parsed.month:02d}-{parsed.day:02d}":
-                return value
+        too_fine = form.endswith("%f") and len(value.rpartition(".")[2]) > 3  # noqa: PLR2004 - milliseconds
+        # strptime also takes 2025-1-5; the API documents two digits only
+        if not too_fine and value[:10] == f"{parsed.year:04d}-{parsed.month:02d}-{parsed.day:02d}":
+            return value
     raise RequestRefused(
         f"{name}: {value!r} is not a moment the API reads. Use 2025-05-25, 2025-05-25T13:30:00 or "
         "2025-05-25T13:30:00.123, without zone letters or offset; nothing was sent."

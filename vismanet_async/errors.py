@@ -229,9 +229,7 @@ class NotSignedIn(ApiError):
 class NotAllowed(ApiError):
     """403: the token lacks the scope or the API user lacks the role."""
 
-    advice = (
-        "Check the scopes of the integration and the roles of its API user; a new role takes 10-15 minutes."
-    )
+    advice = "Check the scopes of the integration and the roles of its API user; a new role takes 10-15 minutes."
 
 
 class NotFound(ApiError):

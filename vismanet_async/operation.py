@@ -125,9 +125,7 @@ class Operation(Generic[T]):
             headers: added to the request; those that the SDK owns (Authorization, If-Match, ...) are refused.
         """
         if timeout_seconds is not None and not timeout_seconds > 0:
-            raise RequestRefused(
-                f"timeout_seconds must be greater than 0, not {timeout_seconds}; nothing was sent."
-            )
+            raise RequestRefused(f"timeout_seconds must be greater than 0, not {timeout_seconds}; nothing was sent.")
         more = dict(headers or {})
         for name, value in more.items():
             if name.lower() in _OWN_HEADERS:
@@ -145,6 +143,4 @@ class Operation(Generic[T]):
         body = self.body.decode() if isinstance(self.body, bytes) else None
         if self.body is not None and body is None:
             body = f"<{type(self.body).__name__}, streamed>"
-        return Preview(
-            method=self.spec.method, path=self.path, query=self.query, headers=dict(self.headers), body=body
-        )
+        return Preview(method=self.spec.method, path=self.path, query=self.query, headers=dict(self.headers), body=body)

@@ -51,15 +51,13 @@ _PREFIX: Final = "VISMANET_"
 _DEFAULT_PROFILE: Final = "default"
 
 
-def _zone(value: str | None) -> ZoneInfo | None:
-    if value is None:
-        return None
+def _zone(value: str | ZoneInfo | None) -> ZoneInfo | None:
+    if value is None or isinstance(value, ZoneInfo):
+        return value
     try:
         return ZoneInfo(value)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise SettingsError(
-            f"time_zone {value!r} is not a known zone; use a name such as Europe/Oslo."
-        ) from None
+        raise SettingsError(f"time_zone {value!r} is not a known zone; use a name such as Europe/Oslo.") from None
 
 
 @attrs.frozen(kw_only=True)
@@ -73,9 +71,7 @@ class Settings:
     base_url: str = ERP_URL
     token_url: str = TOKEN_URL
     sales_order_url: str = SALES_ORDER_URL
-    time_zone: ZoneInfo | None = attrs.field(
-        default=None, converter=lambda v: v if isinstance(v, ZoneInfo) else _zone(v)
-    )
+    time_zone: ZoneInfo | None = attrs.field(default=None, converter=_zone)
 
     @classmethod
     def load(
@@ -151,6 +147,4 @@ def _refuse_if_open(path: Path) -> None:
         return
     mode = path.stat().st_mode
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise SettingsError(
-            f"the profile file {path} holds secrets and others can read it: run chmod 600 {path}."
-        )
+        raise SettingsError(f"the profile file {path} holds secrets and others can read it: run chmod 600 {path}.")

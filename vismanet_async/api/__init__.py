@@ -1,0 +1,1 @@
+"""The API surface: facts in `catalog`, and what is generated from them."""

@@ -1,0 +1,1 @@
+"""Listings written to files."""

@@ -1,0 +1,1 @@
+"""Reading a list whole while others write."""

@@ -34,9 +34,7 @@ __all__ = [
     "TokenState",
 ]
 
-ERP_SCOPES: Final = tuple(
-    f"vismanet_erp_service_api:{verb}" for verb in ("create", "delete", "read", "update")
-)
+ERP_SCOPES: Final = tuple(f"vismanet_erp_service_api:{verb}" for verb in ("create", "delete", "read", "update"))
 SALES_ORDER_SCOPES: Final = ("visma.net.erp.salesorder:read", "visma.net.erp.salesorder:write")
 
 _EARLY_SECONDS: Final = 300.0
@@ -49,8 +47,8 @@ _FORBIDDEN_IN_TOKEN: Final = frozenset(" \t\r\n\0")
 
 _ADVICE: Final[Mapping[str, str]] = {
     "invalid_client": "Check client id and client secret.",
-    "invalid_scope": "The integration lacks a scope that was asked for: add it in the Developer Portal and have it approved.",
-    "invalid_tenant": "Check the tenant id, and that the integration is connected to this company with the role API User.",
+    "invalid_scope": "The integration lacks a scope that was asked for: add it in the Developer Portal, have it approved.",
+    "invalid_tenant": "Check the tenant id, and that the integration is connected to it with the role API User.",
     "invalid_grant": "The code or refresh token is used up or revoked: let the user sign in again.",
     "unauthorized_client": "The application may not use this grant: check its type in the Developer Portal.",
 }
@@ -196,9 +194,7 @@ class AuthorizationCode:
     code: str | None = attrs.field(default=None, repr=False, kw_only=True)
     code_verifier: str | None = attrs.field(default=None, repr=False, kw_only=True)
     refresh_token: str | None = attrs.field(default=None, repr=False, kw_only=True)
-    on_refresh_token: Callable[[str], Awaitable[None]] | None = attrs.field(
-        default=None, repr=False, kw_only=True
-    )
+    on_refresh_token: Callable[[str], Awaitable[None]] | None = attrs.field(default=None, repr=False, kw_only=True)
     identity: str = attrs.field(default="user", kw_only=True)
 
     def __attrs_post_init__(self) -> None:

@@ -58,9 +58,9 @@ class Quota:
         The last requests of a window are not raced for: those in flight are taken off what is left.
         """
         wait = self.paused_until - now
-        if self._window_open(now) and self.remaining is not None and self.resets_at is not None:
-            # with nothing in flight one request may always ask how things stand
-            if self.remaining - self.in_flight <= 0 and (self.in_flight or self.remaining <= 0):
+        if self.resets_at is not None and self.resets_at > now and self.remaining is not None:
+            used_up = self.remaining <= self.in_flight
+            if used_up:
                 wait = max(wait, self.resets_at - now)
         return max(0.0, wait)
 
@@ -105,9 +105,6 @@ class Quota:
         # answers overtake each other; within one window the budget only falls
         self.remaining = min(left, self.remaining) if same and self.remaining is not None else left
         self.resets_at = resets_at
-
-    def _window_open(self, now: float) -> bool:
-        return self.resets_at is not None and self.resets_at > now
 
 
 def _number(text: str | None) -> float | None:

@@ -101,5 +101,5 @@ def next_step(fault: Fault, *, times: int, repeatable: bool, randomness: float) 
 
 def backoff_seconds(times: int, *, randomness: float) -> float:
     """Give the wait after the `times`-th fault: 0.5 s doubling to 20 s at most, of which a random half to whole."""
-    full = min(_CAP_SECONDS, _BASE_SECONDS * 2 ** (times - 1))
+    full = min(_CAP_SECONDS, _BASE_SECONDS * 2.0 ** (times - 1))
     return full * (0.5 + randomness / 2)

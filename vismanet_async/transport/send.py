@@ -138,15 +138,13 @@ class Transport:
                 async with self._attempt(call) as raw:
                     body = await read_body(raw)
                     error = self._read_error(call, raw, body)
-                    if error is None:
-                        status, headers = raw.status, raw.headers
             except TransportError as failure:
                 await self._again(call, failure, _transport_fault(failure))
             except VismaNetError as failure:
                 raise self._final(call, failure) from None
             else:
                 if error is None:
-                    return Response(status=status, headers=headers, body=body, attempts=tuple(call.attempts))
+                    return Response(status=raw.status, headers=raw.headers, body=body, attempts=tuple(call.attempts))
                 await self._again(call, error, fault_of(error.status))
 
     @asynccontextmanager
@@ -249,9 +247,7 @@ class Transport:
                 await self.slots.acquire()
             now = self._clock.monotonic()
             if scope.cancelled_caught:
-                raise DeadlineExceeded(
-                    f"{call.request.operation}: no free slot in time.", sent=call.maybe_executed
-                )
+                raise DeadlineExceeded(f"{call.request.operation}: no free slot in time.", sent=call.maybe_executed)
             call.waited_for("slot", now - queued_at)
             if self.quota.wait_seconds(now) <= 0:
                 return
@@ -310,7 +306,7 @@ class Transport:
             body = body.replace(call.token.encode(), b"***")
         problem = read_problem(raw.headers, body)
         advice = None
-        if call.maybe_executed and raw.status in {404, 412} and not request.method == "GET":
+        if call.maybe_executed and raw.status in {404, 412} and request.method != "GET":
             advice = (
                 "An earlier attempt of this same call got no answer and may have been executed, so this may be its "
                 "own effect: read the record again before deciding."
@@ -350,9 +346,7 @@ class Transport:
             times = call.faults[fault] = call.faults.get(fault, 0) + 1
             renewable = fault is not Fault.SIGNED_OUT or self._targets[call.request.service].tokens.renewable
             if renewable:
-                wait = next_step(
-                    fault, times=times, repeatable=call.request.repeatable, randomness=self._random()
-                )
+                wait = next_step(fault, times=times, repeatable=call.request.repeatable, randomness=self._random())
         if wait is not None and fault is Fault.RATE_LIMITED and isinstance(error, RateLimited):
             # the gate does the waiting, for everybody; here it is only asked whether that can be in time
             pause = self.quota.wait_seconds(self._clock.monotonic())
