@@ -47,7 +47,7 @@ _FORBIDDEN_IN_TOKEN: Final = frozenset(" \t\r\n\0")
 
 _ADVICE: Final[Mapping[str, str]] = {
     "invalid_client": "Check client id and client secret.",
-    "invalid_scope": "The integration lacks a scope that was asked for: add it in the Developer Portal, have it approved.",
+    "invalid_scope": "The integration lacks a scope that was asked for: add it in the Developer Portal.",
     "invalid_tenant": "Check the tenant id, and that the integration is connected to it with the role API User.",
     "invalid_grant": "The code or refresh token is used up or revoked: let the user sign in again.",
     "unauthorized_client": "The application may not use this grant: check its type in the Developer Portal.",
