@@ -1,0 +1,278 @@
+"""`VismaNet`: the front door. Owns lifetimes and wires the rooms; the rules live in them."""
+
+from __future__ import annotations
+
+import random
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final, Self
+from urllib.parse import unquote
+
+import attrs
+import msgspec
+
+from vismanet_async.clock import Clock, SystemClock
+from vismanet_async.errors import RequestRefused, SettingsError, UnexpectedResponse
+from vismanet_async.operation import Operation, OperationSpec
+from vismanet_async.paging.listing import Listing
+from vismanet_async.settings import ERP_URL, SALES_ORDER_URL, TOKEN_URL, Settings
+from vismanet_async.transport.auth import ClientCredentials, Credentials, StaticToken, TokenProvider
+from vismanet_async.transport.concurrency import Slots, read_concurrency
+from vismanet_async.transport.hosts import base_url
+from vismanet_async.transport.pool import SessionPool
+from vismanet_async.transport.send import Target, Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from vismanet_async.paging.source import ListSource
+    from vismanet_async.transport.message import Response, Service
+    from vismanet_async.transport.quota import Quota
+
+__all__ = ["VismaNet"]
+
+_DEADLINE_SECONDS: Final = 300.0
+_METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
+_ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
+_DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
+
+
+@attrs.frozen(kw_only=True)
+class _Options:
+    """What siblings for other companies take over."""
+
+    base_url: str
+    sales_order_url: str
+    token_url: str
+    time_zone: Any
+    concurrency: int | str
+    timeout_seconds: float
+    headers: Mapping[str, str]
+    clock: Clock
+
+
+class VismaNet:
+    """A client for one company; its resources are attributes, such as `visma.customer`.
+
+    Use it as an async context manager, or call `aclose()`. It belongs to the event loop it is first used in; within
+    it any number of tasks may share it. Nothing is sent by building it.
+
+    Args:
+        credentials: `ClientCredentials`, `StaticToken` or `AuthorizationCode`.
+        base_url: what stands before `/v1/...`; https, or http on loopback. Tokens go to this origin and no other.
+        sales_order_url: what stands before `/api/v3/...` of the Sales Order service.
+        token_url: the identity service's token endpoint.
+        time_zone: the company's zone. Needed only to pass aware datetimes to date conditions (docs/facts.md 5.10).
+        concurrency: requests in flight at most, or `"auto"`: from 4 up to 16 while more brings more.
+        timeout_seconds: for one call in all: queueing, token, attempts, reading; `with_options` changes it for one.
+        headers: sent with each request, such as `ipp-company-id` where a gateway still wants it (docs/facts.md 2.9).
+        pool: connections to share with other clients; its owner closes it.
+        clock: for tests.
+
+    Raises:
+        SettingsError: something given cannot be used.
+    """
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        *,
+        base_url: str = ERP_URL,
+        sales_order_url: str = SALES_ORDER_URL,
+        token_url: str = TOKEN_URL,
+        time_zone: Any = None,
+        concurrency: int | str = "auto",
+        timeout_seconds: float = _DEADLINE_SECONDS,
+        headers: Mapping[str, str] | None = None,
+        pool: SessionPool | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        if not timeout_seconds > 0:
+            raise SettingsError(f"timeout_seconds must be greater than 0, not {timeout_seconds}.")
+        self._options = _Options(
+            base_url=base_url,
+            sales_order_url=sales_order_url,
+            token_url=token_url,
+            time_zone=time_zone,
+            concurrency=concurrency,
+            timeout_seconds=timeout_seconds,
+            headers=dict(headers or {}),
+            clock=clock or SystemClock(),
+        )
+        self._credentials = credentials
+        self._pool = pool or SessionPool()
+        self._owns_pool = pool is None
+        self._transport = self._wire()
+
+    @classmethod
+    def from_settings(cls, settings: Settings, **options: Any) -> Self:
+        """Build a client from gathered settings; `options` are those of the class."""
+        return cls(
+            _credentials(settings),
+            **{
+                "base_url": settings.base_url,
+                "sales_order_url": settings.sales_order_url,
+                "token_url": settings.token_url,
+                "time_zone": settings.time_zone,
+                **options,
+            },
+        )
+
+    @classmethod
+    def from_env(cls, *, profile: str | None = None, **options: Any) -> Self:
+        """Build a client from `VISMANET_*` variables and the profile file (see `vismanet_async.settings`)."""
+        return cls.from_settings(Settings.load(profile=profile), **options)
+
+    def company(self, tenant_id: str) -> VismaNet:
+        """Give a client for another company: same connections, own token, quota and slots.
+
+        It need not be closed: the connections belong to this client, and end with it.
+
+        Raises:
+            SettingsError: the credentials are not client credentials, so they are bound to one company.
+        """
+        if not isinstance(self._credentials, ClientCredentials):
+            raise SettingsError("only ClientCredentials can sign in to another company; this token is bound to one.")
+        return VismaNet(
+            self._credentials.for_company(tenant_id),
+            pool=self._pool,
+            **attrs.asdict(self._options, recurse=False),
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections, unless they were given. May be called more than once."""
+        if self._owns_pool:
+            await self._pool.aclose()
+
+    def __repr__(self) -> str:
+        return f"<VismaNet {self._credentials.identity} at {self._options.base_url}>"
+
+    @property
+    def quota(self) -> Quota:
+        """The rate-limit window as the server last told it."""
+        return self._transport.quota
+
+    @property
+    def sender(self) -> Transport:
+        """What operations of this client are sent through."""
+        return self._transport
+
+    @property
+    def clock(self) -> Clock:
+        """The clock that every wait of this client goes by."""
+        return self._options.clock
+
+    @property
+    def time_zone(self) -> Any:
+        """The company's declared zone, or None."""
+        return self._options.time_zone
+
+    def listing(self, source: ListSource) -> Listing[Any]:
+        """Give the listing of a list call; what the resources build theirs with."""
+        return Listing(source, sender=self._transport, clock=self._options.clock)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        json: Any = None,
+        headers: Mapping[str, str] | None = None,
+        service: Service = "erp",
+    ) -> Operation[Any]:
+        """Build a call that the catalog lacks, as a value: `await` sends it, `visma.jobs.submit` queues it.
+
+        Args:
+            method: `GET`, `POST`, `PUT`, `PATCH` or `DELETE`.
+            path: below the service's base URL, percent-encoded, such as `/v1/customer/10000`.
+            query: parameters by the API's own names. Nothing checks them: the API ignores those it does not know.
+            json: the body, as Python values; Decimals go out as numbers to the last digit.
+            headers: more headers; those that the SDK owns are refused.
+            service: which service, hence which base URL and token.
+
+        Returns:
+            An operation whose result is the answer's JSON with numbers as int or Decimal, or None where the answer
+            has no body.
+        """
+        verb = method.upper()
+        if verb not in _METHODS:
+            raise RequestRefused(f"{method!r} is not a method of this API; nothing was sent.")
+        operation: Operation[Any] = Operation(
+            spec=OperationSpec(id=f"{verb} {path}", method=verb, path=path, service=service, if_match=True),
+            path=plain_path(path),
+            query=tuple((query or {}).items()),
+            body=None if json is None else _ENCODER.encode(json),
+            decode=_plain,
+            sender=self._transport,
+        )
+        return operation.with_options(headers=headers)
+
+    def _wire(self) -> Transport:
+        options = self._options
+        token_url = base_url(options.token_url, name="token_url")
+
+        def target(service: Service, where: str, name: str) -> Target:
+            tokens = TokenProvider(
+                self._credentials,
+                service=service,
+                url=token_url,
+                post=self._pool.post_form,
+                clock=options.clock,
+                random=random.random,
+            )
+            return Target(base=base_url(where, name=name), tokens=tokens)
+
+        return Transport(
+            self._pool,
+            targets={
+                "erp": target("erp", options.base_url, "base_url"),
+                "sales_order": target("sales_order", options.sales_order_url, "sales_order_url"),
+            },
+            slots=Slots(read_concurrency(options.concurrency)),
+            clock=options.clock,
+            random=random.random,
+            deadline_seconds=options.timeout_seconds,
+            headers=options.headers,
+        )
+
+
+def _credentials(settings: Settings) -> Credentials:
+    if settings.token:
+        return StaticToken(settings.token)
+    missing = [name for name in ("client_id", "client_secret", "tenant_id") if not getattr(settings, name)]
+    if missing:
+        names = ", ".join(f"VISMANET_{name.upper()}" for name in missing)
+        raise SettingsError(f"not signed in: {names} not set. Set them, or VISMANET_TOKEN, or a profile file.")
+    return ClientCredentials(settings.client_id or "", settings.client_secret or "", tenant_id=settings.tenant_id or "")
+
+
+def _plain(response: Response) -> Any:
+    if not response.body.strip():
+        return None
+    try:
+        return _DECODER.decode(response.body)
+    except msgspec.DecodeError as error:
+        raise UnexpectedResponse(f"the answer is not JSON: {error}. It may have been cut off.") from None
+
+
+def plain_path(path: str) -> str:
+    """Check a path given by hand: below the base URL, and nothing that moves it elsewhere.
+
+    Raises:
+        RequestRefused: it is absolute, has dot segments, a query, or characters that must be encoded.
+    """
+    segments = unquote(path).split("/")
+    if not path.startswith("/") or path.startswith("//") or "\\" in path or any(s in {".", ".."} for s in segments):
+        raise RequestRefused(f"{path!r} is not a path below the base URL such as /v1/customer; nothing was sent.")
+    if any(char in "?#" or char.isspace() or not char.isprintable() for char in path):
+        raise RequestRefused(f"{path!r} holds a query or characters that need encoding; nothing was sent.")
+    return path

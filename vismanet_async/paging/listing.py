@@ -1,0 +1,433 @@
+"""`Listing[T]`: a paged read as a value. Awaiting or iterating it reads the list, pages concurrently.
+
+The rules (which page next, what may be claimed) are in `walk` and `completeness`; here are only tasks and buffers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
+
+import anyio
+import attrs
+from anyio.lowlevel import checkpoint
+
+from vismanet_async.codec.decode import decode_rows
+from vismanet_async.errors import IncompleteListing, RequestRefused, ResponseLost, ServerError, UnexpectedResponse
+from vismanet_async.paging.completeness import Completeness, RowKeys, safe_boundary
+from vismanet_async.paging.styles import STYLES, PageAnswer, PageFormatError, PageStyle
+from vismanet_async.paging.walk import Delivery, ModifiedFilter, PageRequest, Walk
+from vismanet_async.transport.message import Request
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Generator
+
+    from vismanet_async.clock import Clock
+    from vismanet_async.paging.source import ListSource
+    from vismanet_async.transport.message import Sender
+
+__all__ = ["Listing", "Page", "Progress"]
+
+T = TypeVar("T")
+Mode = Literal["prove", "count", "none"]
+
+_DEFAULT_PAGE_SIZE: Final = 1000
+_SLICE_ROWS: Final = 100
+"""Rows decoded in one turn of the event loop: about 3 ms of typed customers."""
+_REASK_PAUSE_SECONDS: Final = 15.0
+"""Before a page is asked for again after the transport has used its tries: the service counts them (facts 3.4)."""
+_MAX_BYTES: Final = 256 * 1024 * 1024
+"""Bodies in flight and waiting together, whatever their number."""
+
+
+@attrs.frozen
+class Page(Generic[T]):
+    """Rows that arrived together."""
+
+    rows: list[T]
+    number: int | None
+    """The page number asked for; None where rows of several pages were merged."""
+    total: int | None
+    """Rows in the whole list, as last told."""
+
+
+@attrs.frozen(kw_only=True)
+class Progress:
+    """Where a walk stands, for a progress bar."""
+
+    rows: int
+    total: int | None
+    requests: int
+    in_flight: int
+
+
+@attrs.frozen(kw_only=True)
+class ListingOptions:
+    """How a listing is read; each changes by `Listing.with_options`."""
+
+    completeness: Mode = "count"
+    allow_uncertain: bool = False
+    ordered: bool = True
+    limit: int | None = None
+    page_size: int | None = None
+    expected_rows: int | None = None
+    timeout_seconds: float | None = None
+    max_bytes: int = _MAX_BYTES
+
+
+class Listing(Generic[T]):
+    """A list call as a value; building it sends nothing.
+
+    - `async for row in listing`: rows one by one; pages are fetched concurrently ahead of the reader.
+    - `await listing` (or `listing.all()`): all rows in a list.
+    - `listing.pages()`: rows page by page. `listing.first()`, `listing.count()`: one small request.
+    - `listing.completeness`: what the last finished read can claim.
+
+    Rows come in page order unless `ordered=False`. Each row comes once; a row that somebody changed while the list
+    was read may come a second time, later, in its newer version (`all()` keeps only that one).
+
+    Memory: about one and a half times the requests in flight, in pages, and never more than `max_bytes`.
+
+    Raises (while reading):
+        IncompleteListing: the list could not be shown complete; everything that was read has been delivered before.
+        VismaNetError: what a request can raise. Rows delivered before are right, but not all.
+
+    Concurrency: every read is a walk of its own, so several tasks may read one listing. Leaving a loop early, or
+    cancelling, stops the requests under way; `async with aclosing(listing.pages())` does so at once.
+    """
+
+    def __init__(
+        self, source: ListSource, *, sender: Sender, clock: Clock, options: ListingOptions | None = None
+    ) -> None:
+        self._source = source
+        self._sender = sender
+        self._clock = clock
+        self._options = options or ListingOptions(page_size=source.page_size)
+        self._completeness: Completeness | None = None
+        self._fetcher: _Fetcher | None = None
+        size = self._options.page_size
+        if size is not None and (isinstance(size, bool) or size < 1):
+            raise RequestRefused(f"page_size must be 1 or more, not {size}; nothing was sent.")
+        if self._options.limit is not None and self._options.limit < 1:
+            raise RequestRefused(f"limit must be 1 or more, not {self._options.limit}; nothing was sent.")
+
+    def with_options(self, **changes: Any) -> Listing[T]:
+        """Give a copy that reads in another way.
+
+        Args:
+            changes: any of
+                `completeness`: `"prove"`, `"count"` or `"none"` (docs/paging.md);
+                `allow_uncertain`: True returns what was read where `IncompleteListing` would be raised;
+                `ordered`: False hands out pages as they arrive;
+                `limit`: at most this many rows, and no claim about the rest;
+                `page_size`: rows a request; the server lowers what is too large;
+                `expected_rows`: a good guess lets the first requests go out together;
+                `timeout_seconds`: for one page, waits for the quota included;
+                `max_bytes`: answers held at once.
+        """
+        known = [field.name for field in attrs.fields(ListingOptions)]
+        for name in changes:
+            if name not in known:
+                raise RequestRefused(f"a listing has no option {name!r}; it has {', '.join(known)}. Nothing was sent.")
+        options = attrs.evolve(self._options, **changes)
+        return Listing(self._source, sender=self._sender, clock=self._clock, options=options)
+
+    @property
+    def completeness(self) -> Completeness | None:
+        """The report of the last read that came to its end; None before."""
+        return self._completeness
+
+    @property
+    def progress(self) -> Progress:
+        """Where the latest read stands; zeros before the first."""
+        fetcher = self._fetcher
+        if fetcher is None:
+            return Progress(rows=0, total=None, requests=0, in_flight=0)
+        return fetcher.progress()
+
+    def __repr__(self) -> str:
+        return f"<Listing {self._source.spec.id} {self._source.path}>"
+
+    def __await__(self) -> Generator[Any, Any, list[T]]:
+        return self.all().__await__()
+
+    async def __aiter__(self) -> AsyncGenerator[T, None]:
+        """Yield the rows one by one."""
+        async with self.raw_pages() as deliveries:
+            left = self._options.limit
+            async for delivery in deliveries:
+                async for rows in self._decoded(delivery):
+                    for row in rows if left is None else rows[:left]:
+                        yield row
+                    if left is not None and (left := left - len(rows)) <= 0:
+                        return
+
+    async def pages(self) -> AsyncGenerator[Page[T], None]:
+        """Yield the rows page by page, decoded."""
+        async with self.raw_pages() as deliveries:
+            left = self._options.limit
+            async for delivery in deliveries:
+                rows = [row async for part in self._decoded(delivery) for row in part]
+                rows = rows if left is None else rows[:left]
+                yield Page(rows, delivery.page, self.progress.total)
+                if left is not None and (left := left - len(rows)) <= 0:
+                    return
+
+    async def all(self) -> list[T]:
+        """Read the whole list into memory, each row once in its newest version."""
+        if self._options.limit is not None:
+            return [row async for row in self]
+        rows: list[T] = []
+        starts: dict[int, int] = {}
+        replaced: set[int] = set()
+        async with self.raw_pages() as deliveries:
+            async for delivery in deliveries:
+                starts[delivery.number] = len(rows)
+                replaced.update(starts[old.delivery] + old.row for old in delivery.supersedes)
+                async for part in self._decoded(delivery):
+                    rows += part
+        return [row for index, row in enumerate(rows) if index not in replaced] if replaced else rows
+
+    async def first(self) -> T | None:
+        """Read the first row, or None of an empty list, with one request."""
+        answer = await self._ask_for_one()
+        rows = await self._decode_slice(answer.rows[:1])
+        return rows[0] if rows else None
+
+    async def count(self) -> int:
+        """Ask how many rows there are now, with one request. Lists that do not page are read whole for it.
+
+        Raises:
+            UnexpectedResponse: the endpoint answers rows without saying how many there are.
+        """
+        answer = await self._ask_for_one()
+        if answer.total is not None:
+            return answer.total
+        if answer.rows and self._source.style != "unpaged":
+            raise UnexpectedResponse(f"{self._source.spec.id} does not tell how many rows there are; count them.")
+        return len(answer.rows)
+
+    @asynccontextmanager
+    async def raw_pages(
+        self, *, completeness: Mode | None = None, ordered: bool | None = None
+    ) -> AsyncIterator[AsyncIterator[Delivery]]:
+        """Read the list undecoded: an async context manager around an iterator of deliveries.
+
+        The iterator yields `Delivery` values: the answer's rows as raw JSON, duplicates taken out, and which rows
+        delivered earlier are superseded by newer versions. Leaving the block stops the requests under way.
+
+        Args:
+            completeness: instead of the listing's own.
+            ordered: instead of the listing's own.
+        """
+        options = self._options
+        mode = completeness or ("none" if options.limit is not None else options.completeness)
+        in_order = options.ordered if ordered is None else ordered
+        fetcher = self._fetcher = _Fetcher(
+            walk=self._walk(mode, ordered=in_order),
+            request=self._request,
+            style=self._style,
+            sender=self._sender,
+            clock=self._clock,
+            max_bytes=options.max_bytes,
+        )
+        fetcher.start()
+        try:
+            yield self._checked(fetcher, mode)
+        finally:
+            await fetcher.aclose()
+
+    async def _checked(self, fetcher: _Fetcher, mode: Mode) -> AsyncIterator[Delivery]:
+        while (delivery := await fetcher.next()) is not None:
+            yield delivery
+        self._completeness = report = fetcher.walk.report()
+        if report.verdict == "uncertain" and mode != "none" and not self._options.allow_uncertain:
+            raise IncompleteListing(
+                f"{self._source.spec.id}: the list cannot be shown complete: {report.reason} "
+                f"{report.unique:,} rows were read. Read it again, or allow it with allow_uncertain=True.",
+                completeness=report,
+            )
+
+    def _walk(self, mode: Mode, *, ordered: bool) -> Walk:
+        source, options = self._source, self._options
+        size = options.page_size or min(source.max_page_size or _DEFAULT_PAGE_SIZE, options.limit or 10**9)
+        frozen = source.frozen_filter
+        return Walk(
+            style=self._style,
+            completeness=mode,
+            page_size=size,
+            keys=RowKeys(source.identity, frozen.row_field if frozen else None),
+            boundary=safe_boundary(self._clock.utc_now()) if frozen and mode == "prove" else None,
+            modified=self._own_filter(),
+            ordered=ordered,
+            expected_rows=options.expected_rows,
+        )
+
+    def _own_filter(self) -> ModifiedFilter | None:
+        """Find the caller's own filter on the moment by which the walk freezes the list."""
+        frozen = self._source.frozen_filter
+        if frozen is None:
+            return None
+        query = dict(self._source.query)
+        value, condition = query.get(frozen.parameter), query.get(f"{frozen.parameter}Condition")
+        if value is None or condition is None:
+            return None
+        return ModifiedFilter(condition, value)  # type: ignore[arg-type]  # conditions come from `conditions`
+
+    @property
+    def _style(self) -> PageStyle:
+        return STYLES[self._source.style]
+
+    def _request(self, query: dict[str, str]) -> Request:
+        source = self._source
+        kept = tuple(pair for pair in source.query if pair[0] not in query)
+        return Request(
+            operation=source.spec.id,
+            method=source.spec.method,
+            path=source.path,
+            query=kept + tuple(query.items()),
+            service=source.spec.service,
+            deadline_seconds=self._options.timeout_seconds,
+        )
+
+    async def _ask_for_one(self) -> PageAnswer:
+        response = await self._sender.send(self._request(self._style.query(1, 1)))
+        return _read(self._style, response.body, self._source.spec.id)
+
+    async def _decoded(self, delivery: Delivery) -> AsyncIterator[list[T]]:
+        for start in range(0, len(delivery.rows), _SLICE_ROWS):
+            yield await self._decode_slice(delivery.rows[start : start + _SLICE_ROWS])
+
+    async def _decode_slice(self, rows: list[Any]) -> list[T]:
+        decoded: list[T] = decode_rows(rows, self._source.model())
+        # the loop gets its turn between slices, so that requests leave and others are served
+        await checkpoint()
+        return decoded
+
+
+class _Fetcher:
+    """Keeps requests in flight for one walk and buffers what they deliver.
+
+    One task of its own supervises the requests in a task group, because the reader is an iterator and must not hold
+    a task group open between two rows. `aclose` ends that task and everything under it.
+    """
+
+    def __init__(
+        self, *, walk: Walk, request: Any, style: PageStyle, sender: Sender, clock: Clock, max_bytes: int
+    ) -> None:
+        self.walk = walk
+        self._request = request
+        self._style = style
+        self._sender = sender
+        self._clock = clock
+        self._max_bytes = max_bytes
+        self._ready: deque[tuple[Delivery, int]] = deque()
+        self._ready_bytes = 0
+        self._largest_bytes = 0
+        self._in_flight = 0
+        self._requests = 0
+        self._changed = anyio.Event()
+        self._arrived = anyio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._supervise())
+
+    async def aclose(self) -> None:
+        task, self._task = self._task, None
+        if task is None:
+            return
+        task.cancel()
+        with anyio.CancelScope(shield=True):
+            await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # told to the reader already, or the reader left
+
+    def progress(self) -> Progress:
+        return Progress(
+            rows=self.walk.rows_delivered,
+            total=self.walk.live_total,
+            requests=self._requests,
+            in_flight=self._in_flight,
+        )
+
+    async def next(self) -> Delivery | None:
+        """Give the next delivery, None at the end; raises what ended the walk."""
+        while not self._ready:
+            task = self._task
+            if task is None:
+                return None
+            if task.done():
+                task.result()
+                return None
+            self._arrived = anyio.Event()
+            await self._arrived.wait()
+        delivery, size = self._ready.popleft()
+        self._ready_bytes -= size
+        self._changed.set()
+        return delivery
+
+    async def _supervise(self) -> None:
+        try:
+            async with anyio.create_task_group() as group:
+                while not self.walk.done:
+                    self._changed = anyio.Event()
+                    while self._may_ask() and (request := self.walk.next_request()) is not None:
+                        self._in_flight += 1
+                        self._requests += 1
+                        group.start_soon(self._fetch, request)
+                    if not self.walk.done:
+                        await self._changed.wait()
+        except BaseExceptionGroup as group_error:
+            raise _first(group_error) from None
+        finally:
+            self._arrived.set()
+
+    def _may_ask(self) -> bool:
+        slots = getattr(self._sender, "slots", None)
+        wanted = slots.limit if slots is not None else 1
+        if self._in_flight >= wanted:
+            return False
+        waiting = self._in_flight + len(self._ready)
+        if waiting == 0:
+            return True
+        # half as many bodies again may wait as are in flight: enough to keep the line busy, and a bound for memory
+        held = self._ready_bytes + (self._in_flight + 1) * self._largest_bytes
+        return waiting < wanted + max(2, wanted // 2) and held <= self._max_bytes
+
+    async def _fetch(self, request: PageRequest) -> None:
+        sent = self._request(request.query)
+        try:
+            response = await self._sender.send(sent)
+            answer = _read(self._style, response.body, sent.operation)
+        except (ServerError, ResponseLost, UnexpectedResponse) as error:
+            if not isinstance(error, UnexpectedResponse):
+                await self._clock.sleep(_REASK_PAUSE_SECONDS)
+            self._in_flight -= 1
+            if not self.walk.failed(request, error):
+                raise
+        else:
+            self._in_flight -= 1
+            size = len(response.body)
+            self._largest_bytes = max(self._largest_bytes, size)
+            for delivery in self.walk.answered(request, answer):
+                self._ready.append((delivery, size))
+                self._ready_bytes += size
+            self._arrived.set()
+        self._changed.set()
+
+
+def _read(style: PageStyle, body: bytes, operation: str) -> PageAnswer:
+    try:
+        return style.read(body)
+    except PageFormatError as error:
+        raise UnexpectedResponse(f"{operation}: {error}") from error
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Give the error that made the others: the first that is no cancellation."""
+    for error in group.exceptions:
+        return _first(error) if isinstance(error, BaseExceptionGroup) else error
+    return group
