@@ -1,0 +1,163 @@
+"""Every awkward behaviour of the service as a named switch: what it does, its choices, its source.
+
+The defaults are what the service is documented to do, or was last seen doing; where nobody knows, what it does most
+simply. `list_behaviours` is the table that the command line and the docs show.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from attrs import Attribute, asdict, define, field, fields, setters
+
+__all__ = ["Behaviour", "Behaviours", "list_behaviours"]
+
+
+@cache
+def _hints() -> dict[str, Any]:
+    return get_type_hints(Behaviours)
+
+
+def _check(_instance: object, attribute: Attribute[Any], value: object) -> None:
+    hint = _hints()[attribute.name]
+    if get_origin(hint) is Literal:
+        right = value in get_args(hint)
+    elif hint is float:
+        right = isinstance(value, int | float) and not isinstance(value, bool)
+    else:
+        right = type(value) is hint
+    if not right:
+        choices = _choices(hint)
+        raise ValueError(f"behaviour {attribute.name} cannot be {value!r}; it takes {choices}")
+
+
+def _choices(hint: Any) -> str:  # noqa: ANN401 - a type
+    if get_origin(hint) is Literal:
+        return ", ".join(repr(choice) for choice in get_args(hint))
+    return {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[hint]
+
+
+def _switch(default: Any, text: str, source: str) -> Any:  # noqa: ANN401 - an attrs field
+    return field(
+        default=default,
+        metadata={"text": text, "source": source},
+        validator=_check,
+        on_setattr=setters.validate,
+    )
+
+
+@define(kw_only=True)
+class Behaviours:
+    """The switches; assign to one at any time, the next request sees it."""
+
+    # authentication
+    token_lifetime_seconds: float = _switch(3600.0, "How long an access token lives.", "facts 2")
+    refresh_tokens_rotate: bool = _switch(
+        True, "A refresh token works once; each refresh gives the next one.", "facts 2"
+    )
+    approved: bool = _switch(
+        True, "Off: the customer has not approved the integration, every call is 401.", "facts 2"
+    )
+    wrong_company_header: Literal["ignored", "empty_list"] = _switch(
+        "ignored",
+        "What an ipp-company-id of another company does: nothing, or empty lists with 200.",
+        "facts 2",
+    )
+
+    # rate limits
+    reset_header: Literal["seconds", "epoch"] = _switch(
+        "seconds", "X-RateLimit-Reset counts seconds, or is the older epoch time stamp.", "facts 3"
+    )
+    lower_case_limit_headers: bool = _switch(
+        False, "Rate-limit headers in lower case, as the older policies had.", "facts 3"
+    )
+    same_request_rule: bool = _switch(
+        False, "429 when the same request comes more than 5 times in 60 s.", "facts 3"
+    )
+    client_error_rule: bool = _switch(
+        False, "429 when a failed request is repeated unchanged more than twice in 5 min.", "facts 3"
+    )
+    retry_after_on_429: bool = _switch(True, "Whether a 429 says Retry-After.", "facts 3")
+
+    # paging
+    empty_list: Literal["[]", "", "null", '""'] = _switch("[]", "Body of a list without rows.", "facts 4")
+    clamp_page_size: bool = _switch(
+        True, "A page size above the maximum is lowered in silence; off: 400.", "facts 4"
+    )
+    page_size_limit: int = _switch(
+        0, "A lower maximum page size for all endpoints (0: each endpoint's own).", "facts 4"
+    )
+    list_order: Literal["number", "newest_first", "last_modified", "unstable"] = _switch(
+        "number",
+        "Order of lists: by number, newest first, touched rows last, or another one with every request.",
+        "facts 4",
+    )
+    list_metadata: bool = _switch(True, "Whether the rows of paged lists carry metadata.", "facts 4, 14")
+    nested_metadata: bool = _switch(
+        True, "Nested objects carry a metadata block of their own too (read at start).", "facts 4"
+    )
+    single_answers_list: bool = _switch(
+        False, "A single customer invoice comes as an array of one.", "facts 10"
+    )
+    sales_order_total_unknown: bool = _switch(False, "Sales Order lists say totalCount null.", "facts 4")
+
+    # filters
+    value_needs_condition: Literal["ignored", "refused"] = _switch(
+        "ignored", "A filter value without its Condition: ignored with 200, or refused.", "facts 5"
+    )
+    greater_includes_equal: bool = _switch(
+        False, "The operator > means on or after, as older documents said.", "facts 5"
+    )
+    unknown_parameters: Literal["ignored", "refused"] = _switch(
+        "ignored", "Unknown query parameters: ignored with 200, or refused.", "facts 5"
+    )
+    encoded_reserved_in_path: Literal["refused", "accepted"] = _switch(
+        "refused", "Percent-encoded / ? # % in a path: refused by the gateway, or decoded.", "facts 5"
+    )
+    time_zone: str = _switch("Europe/Oslo", "Zone of the naive times in rows (read at start).", "facts 5")
+
+    # answers
+    compress: bool = _switch(True, "gzip or deflate where the client accepts it.", "facts 1")
+    utf8_bom: bool = _switch(False, "JSON bodies start with a byte order mark.", "facts 11")
+
+    def set(self, **switches: object) -> None:
+        """Set several switches by name.
+
+        Raises:
+            ValueError: A name or a value is not known; nothing is changed then.
+        """
+        known = {attribute.name: attribute for attribute in fields(type(self))}
+        for name, value in switches.items():
+            if name not in known:
+                raise ValueError(f"no behaviour is called {name!r}; list_behaviours() names them all")
+            _check(self, known[name], value)
+        for name, value in switches.items():
+            setattr(self, name, value)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all switches and their settings."""
+        return asdict(self)
+
+
+@define
+class Behaviour:
+    """One line of the table of behaviours."""
+
+    name: str
+    default: object
+    choices: str
+    text: str
+    source: str
+
+
+def list_behaviours() -> list[Behaviour]:
+    """Return every switch with its default, its choices, what it does and where that is written down.
+
+    >>> next(line for line in list_behaviours() if line.name == "empty_list").default
+    '[]'
+    """
+    return [
+        Behaviour(attribute.name, attribute.default, _choices(_hints()[attribute.name]), **attribute.metadata)
+        for attribute in fields(Behaviours)
+    ]

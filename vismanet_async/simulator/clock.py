@@ -1,0 +1,124 @@
+"""The simulator's one source of time: real, or virtual so that hours pass in milliseconds."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import datetime, timedelta, timezone, tzinfo
+from typing import Protocol, runtime_checkable
+from zoneinfo import ZoneInfo
+
+__all__ = ["Clock", "RealClock", "VirtualClock", "naive_text", "naive_text_of_ms", "parse_naive_ms", "zone"]
+
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - naive on purpose: the service writes local times without a zone
+_IDLE_TURNS = 20  # loop turns a virtual sleeper yields before time jumps to it
+
+
+@runtime_checkable
+class Clock(Protocol):
+    """What the simulator needs of a clock: the time, a sleep and a way to jump."""
+
+    def now(self) -> float:
+        """Return seconds since 1970 (UTC)."""
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock by so many seconds (a negative number moves it back)."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after so many seconds of this clock."""
+
+
+class RealClock:
+    """Wall-clock time plus whatever `advance` added; sleeping takes real time."""
+
+    def __init__(self) -> None:
+        self._offset_seconds = 0.0
+
+    def now(self) -> float:
+        """Return the wall-clock time plus the jumps made."""
+        return time.time() + self._offset_seconds
+
+    def advance(self, seconds: float) -> None:
+        """Jump; who sleeps meanwhile sleeps on."""
+        self._offset_seconds += seconds
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep in real time."""
+        await asyncio.sleep(max(0.0, seconds))
+
+
+class VirtualClock:
+    """Time that moves only when told to, or when everybody waits for it.
+
+    With `auto_advance` (the default) a sleeper yields to the event loop for a few turns; if it is then the
+    next one due, time jumps to it. Without it only `advance` moves time.
+    """
+
+    def __init__(self, start: float = 1_768_464_000.0, *, auto_advance: bool = True) -> None:
+        self._now = start  # 2026-01-15 08:00 UTC
+        self._auto_advance = auto_advance
+        self._sleepers: dict[asyncio.Future[None], float] = {}
+
+    def now(self) -> float:
+        """Return the virtual time."""
+        return self._now
+
+    def advance(self, seconds: float) -> None:
+        """Move time and wake every sleeper that is due."""
+        self._now += seconds
+        for future in [waiting for waiting, due in self._sleepers.items() if due <= self._now]:
+            del self._sleepers[future]
+            if not future.done():
+                future.set_result(None)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait until the virtual time has passed."""
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        due = self._now + seconds
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._sleepers[future] = due
+        try:
+            while self._auto_advance and not future.done():
+                for _ in range(_IDLE_TURNS):
+                    await asyncio.sleep(0)
+                if self._sleepers and min(self._sleepers.values()) == due:
+                    self.advance(max(0.0, due - self._now))
+            await future
+        finally:
+            self._sleepers.pop(future, None)
+
+
+def zone(name: str) -> tzinfo:
+    """Return the zone the service writes its naive times in; `+01:00` style offsets are taken too."""
+    if name[:1] in "+-":
+        hours, _, minutes = name[1:].partition(":")
+        offset = timedelta(hours=int(hours), minutes=int(minutes or 0))
+        return timezone(-offset if name[0] == "-" else offset)
+    return ZoneInfo(name)
+
+
+def naive_text(seconds: float, where: tzinfo) -> str:
+    """Write an instant as the service does: local time, no zone, fraction without trailing zeros."""
+    local = datetime.fromtimestamp(round(seconds, 3), where).replace(tzinfo=None)
+    return naive_text_of_ms(int((local - _EPOCH) / timedelta(milliseconds=1)))
+
+
+def naive_text_of_ms(milliseconds: int) -> str:
+    """Write naive milliseconds since 1970 as `2025-03-01T12:34:56.12` (.NET drops trailing zeros)."""
+    whole, fraction = divmod(milliseconds, 1000)
+    text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
+    return f"{text}.{fraction:03d}".rstrip("0") if fraction else text
+
+
+def parse_naive_ms(text: str) -> int:
+    """Read a naive date or date and time as milliseconds since 1970.
+
+    Raises:
+        ValueError: The text is no date, or carries a zone.
+    """
+    parsed = datetime.fromisoformat(text)
+    if parsed.tzinfo is not None:
+        raise ValueError(f"{text!r} carries a zone")
+    return int((parsed - _EPOCH) / timedelta(milliseconds=1))

@@ -1,0 +1,227 @@
+"""One company (tenant) of the simulated service: its data, its limits, and the operations done on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from random import Random
+from typing import Any
+
+from attrs import define, field, frozen
+
+from vismanet_async.simulator.behaviours import Behaviours
+from vismanet_async.simulator.catalog import Catalog, Operation
+from vismanet_async.simulator.clock import Clock
+from vismanet_async.simulator.limits import Limits
+from vismanet_async.simulator.messages import Request
+from vismanet_async.simulator.rows import Table
+from vismanet_async.simulator.tables import SPECS, canonical_name
+from vismanet_async.simulator.world import World
+
+__all__ = ["Call", "Churn", "Company", "Truth"]
+
+
+@frozen
+class Call:
+    """One operation with its arguments, to be done on one company."""
+
+    company: Company
+    operation: Operation
+    values: tuple[str, ...]
+    request: Request
+    in_background: bool = False
+
+    def first(self, name: str) -> str:
+        """Return the last value given for a query parameter, or an empty text."""
+        low = name.lower()
+        return next((value for given, value in reversed(self.request.query) if given.lower() == low), "")
+
+
+@frozen
+class Truth:
+    """What a table really holds at this moment."""
+
+    resource: str
+    identity: tuple[str, ...]
+    keys: list[str]
+    """The rows' identities in list order; parts of a compound one joined by `/`."""
+    _rows: Callable[[], Iterator[dict[str, Any]]] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def total(self) -> int:
+        """How many rows there are."""
+        return len(self.keys)
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield the rows as they are now, as dictionaries with decimals."""
+        return self._rows()
+
+
+@define
+class Churn:
+    """Changes made by others: so many after every n-th request for the resource."""
+
+    resource: str
+    every_requests: int
+    add: int = 0
+    remove: int = 0
+    touch: int = 0
+    where: str = "end"
+    seen: int = 0
+    stopped: bool = False
+
+    def stop(self) -> None:
+        """Make no more changes."""
+        self.stopped = True
+
+
+class Company:
+    """A tenant's data and state."""
+
+    def __init__(self, tenant_id: str, *, catalog: Catalog, seed: int, rows: Mapping[str, int], clock: Clock,
+                 behaviours: Behaviours, quota: int, quota_window_seconds: float, cache_bytes: int) -> None:  # fmt: skip
+        self.tenant_id = tenant_id
+        self.clock = clock
+        self.behaviours = behaviours
+        self.world = World(
+            catalog, seed=seed, sizes=rows, clock=clock, time_zone=behaviours.time_zone,
+            nested_metadata=behaviours.nested_metadata, cache_bytes=cache_bytes,
+        )  # fmt: skip
+        self.limits = Limits(clock, behaviours, limit=quota, seconds=quota_window_seconds)
+        self.random = Random(f"{seed}:{tenant_id}:company")  # noqa: S311 - data, not secrets
+        self.churns: list[Churn] = []
+        self._shuffle = 0
+
+    # -- changes by others --------------------------------------------------------------------------------
+
+    def _table(self, resource: str) -> Table:
+        return self.world.table(canonical_name(resource, SPECS))
+
+    def add(self, resource: str, count: int = 1, *, where: str = "end", **values: object) -> list[str]:
+        """Add rows as another user would; return their keys.
+
+        Args:
+            resource: The resource, such as `customer_invoice`.
+            count: How many.
+            where: Their place in the list: `end`, `start` or `random`.
+            values: Top-level fields to set.
+
+        Raises:
+            KeyError: No such resource.
+            ValueError: `where` or a field is not known.
+        """
+        table = self._table(resource)
+        unknown = sorted(set(values) - set(table.fields))
+        if unknown:
+            raise ValueError(f"{resource} has no field {', '.join(unknown)}")
+        keys = []
+        for _ in range(count):
+            data = table.generate(self.random)
+            data.update(values)
+            row = table.insert(data, index=self._index(table, where))
+            keys.append("/".join(table.key_of(row)))
+        return keys
+
+    def remove(self, resource: str, key: str | None = None, *, count: int = 1) -> list[str]:
+        """Delete a row by key, or so many seeded-random ones; return the keys.
+
+        Raises:
+            KeyError: No such resource or row.
+        """
+        table = self._table(resource)
+        chosen = [self._row(table, key)] if key is not None else self._choose(table, count)
+        keys = ["/".join(table.key_of(row)) for row in chosen]
+        for row in chosen:
+            table.remove(row)
+        return keys
+
+    def touch(self, resource: str, key: str | None = None, *, count: int = 1, **values: object) -> list[str]:
+        """Change rows as another user would: new version, new time of change, and the given fields.
+
+        Raises:
+            KeyError: No such resource or row.
+        """
+        table = self._table(resource)
+        chosen = [self._row(table, key)] if key is not None else self._choose(table, count)
+        for row in chosen:
+            data = table.row(row)
+            data.update(values)
+            table.stamp(data)
+            table.replace(row, data, index=-1 if self.behaviours.list_order == "last_modified" else None)
+        return ["/".join(table.key_of(row)) for row in chosen]
+
+    def truth(self, resource: str) -> Truth:
+        """Return what the resource's table holds now."""
+        table = self._table(resource)
+        rows = list(table.order)
+        keys = ["/".join(table.key_of(row)) for row in rows]
+        return Truth(
+            table.spec.name, table.spec.key, keys, lambda: (table.row(row) for row in list(table.order))
+        )
+
+    def churn(self, resource: str, *, every_requests: int = 1, add: int = 0, remove: int = 0, touch: int = 0,
+              where: str = "end") -> Churn:  # fmt: skip
+        """Let others change the resource after every n-th request for it; `.stop()` ends it."""
+        if every_requests < 1:
+            raise ValueError("every_requests must be at least 1")
+        made = Churn(self._table(resource).spec.name, every_requests, add, remove, touch, where)
+        self._index(self._table(resource), where)
+        self.churns.append(made)
+        return made
+
+    def after_request(self, table: str) -> None:
+        """Make the changes that are due after a request for this table."""
+        for churn in self.churns:
+            if churn.stopped or churn.resource != table:
+                continue
+            churn.seen += 1
+            if churn.seen % churn.every_requests:
+                continue
+            if churn.add:
+                self.add(churn.resource, churn.add, where=churn.where)
+            if churn.remove:
+                self.remove(churn.resource, count=churn.remove)
+            if churn.touch:
+                self.touch(churn.resource, count=churn.touch)
+
+    def _index(self, table: Table, where: str) -> int | None:
+        if where == "end":
+            return None
+        if where == "start":
+            return 0
+        if where == "random":
+            return self.random.randrange(len(table) + 1)
+        raise ValueError(f"where must be end, start or random, not {where!r}")
+
+    def _row(self, table: Table, key: str) -> int:
+        row = table.find(key.split("/")) if len(table.spec.key) > 1 else table.find((key,))
+        if row is None:
+            raise KeyError(f"{table.spec.name} has no row {key!r}")
+        return row
+
+    def _choose(self, table: Table, count: int) -> list[int]:
+        everything = table.select(())
+        places = self.random.sample(range(len(everything)), min(count, len(everything)))
+        return [everything.ids(place, place + 1)[0] for place in places]
+
+    # -- odds and ends ------------------------------------------------------------------------------------
+
+    def visma_id(self) -> str:
+        """Return a reference as error messages carry it."""
+        return _uuid(self.random)
+
+    def next_shuffle(self) -> int:
+        """Return another step for each unstable list answer."""
+        self._shuffle += 1
+        return 7 + self._shuffle * 31
+
+    def new_uuid(self) -> str:
+        """Return a seeded random uuid."""
+        return _uuid(self.random)
+
+
+def _uuid(random: Random) -> str:
+    digits = f"{random.getrandbits(128):032x}"
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"

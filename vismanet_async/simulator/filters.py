@@ -1,0 +1,282 @@
+"""What a query asks for: the parameters of an operation turned into conditions on a row's fields."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+from operator import eq, ge, gt, le, lt
+from typing import Any
+
+from attrs import frozen
+
+from vismanet_async.simulator.catalog import Operation
+from vismanet_async.simulator.clock import parse_naive_ms
+
+__all__ = ["BadFilter", "Condition", "build", "comparable", "values_at"]
+
+_OPERATORS: dict[str, Callable[[Any, Any], bool]] = {">": gt, "<": lt, ">=": ge, "<=": le, "=": eq}
+_DATE = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d:\d\d(\.\d{1,7})?)?")
+_NOT_FILTERS = frozenset({
+    "pagenumber", "pagesize", "numbertoread", "skiprecords", "greaterthanvalue", "orderby", "addcostpricestatistics",
+    "includecustomfreefields", "shownotes", "includemetadata", "togglebalancesigns", "includeaccountclassdescription",
+    "includetransactionbalance", "excludeytdaccount", "includeunposted", "includeunreleased", "startwithline", "endwithline",
+    "systemid", "ledgerid", "balancetype",
+})  # fmt: skip
+
+# parameters whose field has another name; the first path that the shape has counts
+_FIELDS: dict[str, tuple[str, ...]] = {
+    "customer": ("customer", "number"),
+    "supplier": ("supplier", "number"),
+    "customernumber": ("customer",),
+    "customerid": ("customer.internalId",),
+    "branch": ("branchNumber", "branch", "branchId"),
+    "branchnumber": ("branchNumber", "branch"),
+    "project": ("project", "projectID", "projectId"),
+    "projectid": ("projectID", "projectId", "project"),
+    "projectinternalid": ("projectInternalId",),
+    "item": ("inventoryItem", "inventory", "lines.inventory", "inventoryNumber"),
+    "inventory": ("inventory", "inventoryNumber", "lines.inventoryNumber"),
+    "inventoryid": ("inventoryId",),
+    "financialperiod": ("financialPeriod", "finPeriod", "period"),
+    "finperiod": ("finPeriod", "financialPeriod"),
+    "periodid": ("financialPeriod", "period", "transactionPeriodID"),
+    "documentdate": ("documentDate", "date"),
+    "docdate": ("date", "documentDate", "tranDate", "applicationDate"),
+    "date": ("date", "tranDate"),
+    "orderdate": ("orderDate", "date"),
+    "orderstatus": ("status",),
+    "releaseddocuments": ("released",),
+    "isreleased": ("status",),
+    "paymenttype": ("type",),
+    "dunningletterdatetime": ("dunningLetterDate",),
+    "dunninglevel": ("dunningLetterLevel",),
+    "onhold": ("hold",),
+    "email": ("email", "mainContact.email"),
+    "phone": ("mainContact.phone1", "phone1"),
+    "publiccode": ("publicCode1",),
+    "attributeid": ("attributeID",),
+    "salescategory": ("salesCategories.categoryID",),
+    "inventorytypes": ("type",),
+    "alternateid": ("crossReferences.alternateID",),
+    "supplieritemid": ("supplierDetails.supplierItemID", "supplierDetails.supplierItemId"),
+    "warehouse": ("warehouse", "warehouseID"),
+    "locationid": ("locationId",),
+    "discountcode": ("discountCode",),
+    "poordernbr": ("lines.poOrderNbr",),
+    "invoicerefnbr": ("paymentLines.refNbr", "applicationHistory.refNbr"),
+    "availabilitylastmodifieddatetime": ("lastModifiedDateTime",),
+    "attachmentlastmodifieddatetime": ("lastModifiedDateTime",),
+    "freezedatetime": ("freezeDate",),
+    "expirationdatetime": ("expirationDate",),
+    "account": ("account",),
+    "subaccountid": ("subaccountId",),
+    "departmentid": ("departmentId",),
+    "code": ("landedCostCodeId",),
+    "taskstatus": ("status",),
+    "taskcd": ("taskId",),
+    "taskcddesc": ("description",),
+    "salespersoncd": ("salespersonID",),
+    "restrictedemployee": ("employees.employeeId",),
+    "lastmodifieddatetime": ("lastModifiedDateTime", "lastModified", "lastUpdateDate"),
+}
+_RANGES = {"fromperiod": ("financialperiod", ">="), "toperiod": ("financialperiod", "<="),
+           "fromfinperiod": ("financialperiod", ">="), "tofinperiod": ("financialperiod", "<="),
+           "fromdate": ("date", ">="), "todate": ("date", "<="),
+           "transactionfromdate": ("transactiondate", ">="), "transactiontodate": ("transactiondate", "<=")}  # fmt: skip
+_REFERENCE_KEYS = (
+    "number",
+    "id",
+    "internalId",
+    "code",
+    "subaccountNumber",
+    "inventoryNumber",
+    "employeeNumber",
+)
+
+
+class BadFilter(ValueError):
+    """A parameter's value cannot be read; the service answers 400."""
+
+
+@frozen
+class Condition:
+    """One condition: any of the values found at any of the paths stands in this relation to `value`."""
+
+    path: str
+    operator: str
+    value: Any
+
+    def holds(self, found: object) -> bool:
+        """Tell whether a single value fulfils the condition."""
+        if self.operator == "in":
+            return comparable(found, None) in self.value
+        other = comparable(found, self.value)
+        if other is None or type(other) is not type(self.value):
+            return False
+        return _OPERATORS[self.operator](other, self.value)
+
+
+@lru_cache(maxsize=65536)
+def _date_ms(text: str) -> int | None:
+    try:
+        return parse_naive_ms(text)
+    except ValueError:
+        return None
+
+
+def comparable(found: object, like: object) -> Any:  # noqa: ANN401 - text, number or milliseconds
+    """Return a row's value in the form its comparison partner has: dates as milliseconds, text case-folded."""
+    if isinstance(found, bool):
+        return str(found).lower()
+    if isinstance(found, str):
+        if type(like) is int:
+            return _date_ms(found)
+        if isinstance(like, Decimal):
+            try:
+                return Decimal(found)
+            except InvalidOperation:
+                return None
+        return found.casefold()
+    if isinstance(found, int | Decimal):
+        return Decimal(found) if isinstance(like, Decimal) else str(found)
+    return None
+
+
+def values_at(row: object, path: str) -> Iterator[object]:
+    """Yield what stands at a dotted path; lists are gone into, references give their keys."""
+    head, _, rest = path.partition(".")
+    if isinstance(row, list):
+        for element in row:
+            yield from values_at(element, path)
+        return
+    if not isinstance(row, Mapping) or head not in row:
+        return
+    value = row[head]
+    if rest:
+        yield from values_at(value, rest)
+    elif isinstance(value, Mapping):
+        yield from (value[name] for name in _REFERENCE_KEYS if name in value)
+    else:
+        yield value
+
+
+def _pick_path(name: str, fields: Mapping[str, Any]) -> str | None:
+    by_case = {field.lower(): field for field in fields}
+    for path in _FIELDS.get(name.lower(), (name,)):
+        head, dot, rest = path.partition(".")
+        if head.lower() in by_case:
+            return by_case[head.lower()] + dot + rest
+    return by_case.get(name.lower())
+
+
+def build(operation: Operation, query: list[tuple[str, str]], fields: Mapping[str, Any], *, strict_pairs: bool = False,
+          after_includes: bool = False) -> tuple[Condition, ...]:  # fmt: skip
+    """Turn query parameters into conditions, as the service reads them.
+
+    Names that the operation does not know are ignored, and so is a value without its `Condition` (facts 5).
+
+    Args:
+        operation: The operation asked for.
+        query: The parameters as they came, repeated ones too.
+        fields: The fields of the rows' shape.
+        strict_pairs: Refuse a value without its condition instead of ignoring it.
+        after_includes: Read `>` as "on or after", as the documents did until 2025-11.
+
+    Raises:
+        BadFilter: A date or an operator cannot be read.
+    """
+    known = {name.lower(): name for name in operation.query}
+    given: dict[str, list[str]] = {}
+    for name, value in query:
+        if name.lower() in known:
+            given.setdefault(name.lower(), []).append(value)
+    conditions = []
+    for low, values in given.items():
+        if low in _NOT_FILTERS or low.endswith("condition") or low.startswith("expand") or not any(values):
+            continue
+        if f"{low}condition" in known:
+            relation = given.get(f"{low}condition", [""])[-1].strip()
+            if not relation:
+                if strict_pairs:
+                    raise BadFilter(f"{known[low]} needs {known[low]}Condition")
+                continue
+            if relation not in _OPERATORS:
+                raise BadFilter(f"'{relation}' is not a valid operator for {known[low]}Condition")
+            path = _pick_path(known[low], fields)
+            if path is not None:
+                relation = ">=" if relation == ">" and after_includes else relation
+                conditions.append(_compare(path, relation, values[-1], known[low], fields))
+            continue
+        conditions.extend(_plain(low, known[low], values, fields, operation))
+    return tuple(conditions)
+
+
+def _plain(
+    low: str, name: str, values: list[str], fields: Mapping[str, Any], operation: Operation
+) -> Iterator[Condition]:
+    if low in _RANGES:
+        target, relation = _RANGES[low]
+        path = _pick_path(target, fields)
+        if path is not None:
+            yield _compare(path, relation, values[-1], name, fields)
+        return
+    if low == "attributes":
+        yield from _attributes(values[-1])
+        return
+    path = _pick_path(name, fields)
+    if path is None:
+        return
+    if operation.query[name]["type"] == "array":
+        yield Condition(path, "in", frozenset(value.casefold() for value in values))
+    elif _is_date(path, fields) and low == "lastmodifieddatetime":
+        # a few operations have no Condition parameter (journals): changed since then
+        yield Condition(path, ">=", _milliseconds(values[-1], name))
+    elif _is_date(path, fields):
+        yield Condition(path, "=", _milliseconds(values[-1], name))
+    elif operation.query[name]["type"] == "number":
+        yield Condition(path, "=", _decimal(values[-1], name))
+    else:
+        yield Condition(path, "=", values[-1].casefold())
+
+
+def _attributes(text: str) -> Iterator[Condition]:
+    try:
+        wanted = json.loads(text)
+    except ValueError as error:
+        raise BadFilter(f"attributes is not valid JSON: {error}") from error
+    if not isinstance(wanted, dict):
+        raise BadFilter("attributes must be a JSON object")
+    for values in wanted.values():
+        yield Condition("attributes.value", "in", frozenset(str(values).casefold().split(",")))
+
+
+def _is_date(path: str, fields: Mapping[str, Any]) -> bool:
+    facts = fields.get(path.split(".")[0], {})
+    return facts.get("format") in {"date-time", "date"} or path.lower().endswith("datetime")
+
+
+def _compare(path: str, relation: str, text: str, name: str, fields: Mapping[str, Any]) -> Condition:
+    if _is_date(path, fields):
+        return Condition(path, relation, _milliseconds(text, name))
+    if fields.get(path.split(".")[0], {}).get("type") in {"number", "integer"}:
+        return Condition(path, relation, _decimal(text, name))
+    return Condition(path, relation, text.casefold())
+
+
+def _milliseconds(text: str, name: str) -> int:
+    if not _DATE.fullmatch(text.strip()):
+        raise BadFilter(f"String was not recognized as a valid DateTime for {name}: '{text}'")
+    try:
+        return parse_naive_ms(text.strip().replace(" ", "T"))
+    except ValueError as error:
+        raise BadFilter(f"String was not recognized as a valid DateTime for {name}: '{text}'") from error
+
+
+def _decimal(text: str, name: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation as error:
+        raise BadFilter(f"'{text}' is not a number for {name}") from error

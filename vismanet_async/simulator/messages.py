@@ -1,0 +1,66 @@
+"""A request as the service sees it and the answer it gives, free of any HTTP library."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from attrs import define, field
+
+from vismanet_async.simulator.rows import encode
+
+__all__ = ["Reply", "Request", "gateway_error", "json_reply", "problem", "refuse"]
+
+JSON = "application/json; charset=utf-8"
+
+
+@define
+class Request:
+    """One HTTP request."""
+
+    method: str
+    path: str
+    """As it came, percent-encoding and all, without the query."""
+    query: list[tuple[str, str]]
+    headers: Mapping[str, str]
+    body: bytes = b""
+    origin: str = ""
+    """Scheme and host by which the client reached the simulator."""
+
+
+@define
+class Reply:
+    """One HTTP answer."""
+
+    status: int
+    body: bytes = b""
+    content_type: str | None = None
+    headers: dict[str, str] = field(factory=dict)
+    cache_key: object = None
+    """Where set, equal keys mean equal bodies (encoded forms are kept under it)."""
+
+
+def json_reply(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
+    """Answer with a JSON body."""
+    return Reply(status, encode(value), JSON, dict(headers or {}))
+
+
+def refuse(status: int, message: str, **more: Any) -> Reply:  # noqa: ANN401 - JSON
+    """Answer as the ERP does when it refuses: `{"message": "VismaId: ... . ..."}` (facts 11)."""
+    return json_reply({"message": message, **more}, status)
+
+
+def gateway_error(status: int, message: str) -> Reply:
+    """Answer as the API gateway does (facts 11)."""
+    return json_reply({"statusCode": status, "message": message}, status)
+
+
+def problem(status: int, title: str, detail: str = "", details: Iterable[Mapping[str, Any]] = ()) -> Reply:
+    """Answer as the Sales Order service does: RFC 7807 (facts 11)."""
+    body: dict[str, Any] = {"type": f"https://httpstatuses.io/{status}", "title": title, "status": status}
+    if detail:
+        body["detail"] = detail
+    listed = list(details)
+    if listed:
+        body |= {"errors": {}, "details": listed}
+    return Reply(status, encode(body), "application/problem+json; charset=utf-8")

@@ -1,0 +1,231 @@
+"""The Sales Order service v3: its own paths, paging, errors and rules, over the same data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
+from decimal import Decimal
+from typing import Any
+from urllib.parse import unquote, urlencode
+
+from vismanet_async.simulator.clock import parse_naive_ms
+from vismanet_async.simulator.company import Company
+from vismanet_async.simulator.messages import Reply, Request, json_reply, problem
+from vismanet_async.simulator.reads import etag_of
+from vismanet_async.simulator.rows import Table
+
+__all__ = ["SalesOrders"]
+
+_EXPANDED_LIMIT = 100
+_SIZES = {
+    "salesorders": (100, 1000),
+    "customers": (100, 1000),
+    "inventory": (1000, 10_000),
+    "lines": (1000, 1000),
+}
+_STATUS = {
+    "Open": "Open",
+    "Hold": "OnHold",
+    "Completed": "Completed",
+    "Cancelled": "Cancelled",
+    "CreditHold": "CreditHold",
+}
+_ORDER = re.compile(r"(created|lastModified|orderId)(?:[ :]?(asc|desc))?", re.IGNORECASE)
+_EXPANDS = frozenset({"lines", "customer", "shipping", "billing", "note", "all"})
+
+View = Callable[[Table, int, frozenset[str]], dict[str, Any]]
+
+
+def _utc(text: object) -> str | None:
+    return f"{text}Z" if isinstance(text, str) and text else None
+
+
+def order_view(table: Table, row: int, expand: frozenset[str]) -> dict[str, Any]:
+    """Return a sales order as the service shows it: plain values, UTC times."""
+    data = table.row(row)
+    kind, number = table.key_of(row)
+    customer = data.get("customer") or {}
+    shown = {
+        "type": kind,
+        "orderId": number,
+        "status": _STATUS.get(str(data.get("status")), str(data.get("status"))),
+        "date": data.get("date"),
+        "description": data.get("description"),
+        "customer": {"id": customer.get("number"), "name": customer.get("name")},
+        "currency": data.get("currency"),
+        "orderTotal": data.get("orderTotal"),
+        "taxTotal": data.get("taxTotal"),
+        "created": _utc(data.get("createdDateTime") or data.get("lastModified")),
+        "lastModified": _utc(data.get("lastModified") or data.get("lastModifiedDateTime")),
+        "version": data.get("timeStamp"),
+    }
+    if expand & {"lines", "all"}:
+        shown["orderLines"] = line_views(data)
+    if expand & {"note", "all"}:
+        shown["note"] = data.get("note")
+    return shown
+
+
+def line_views(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the lines of an order as the service shows them."""
+    return [
+        {
+            "lineId": line.get("lineNbr"),
+            "inventoryId": (line.get("inventory") or {}).get("number"),
+            "description": line.get("lineDescription"),
+            "quantity": line.get("quantity", Decimal(1)),
+            "unitPrice": line.get("unitPrice", Decimal(0)),
+            "unitOfMeasure": line.get("uom"),
+        }
+        for line in data.get("lines") or ()
+    ]
+
+
+def customer_view(table: Table, row: int, expand: frozenset[str]) -> dict[str, Any]:
+    """Return a customer as the Sales Order service shows it."""
+    del expand
+    data = table.row(row)
+    return {"customerId": data["number"], "name": data["name"], "status": data["status"],
+            "lastModified": _utc(data.get("lastModifiedDateTime"))}  # fmt: skip
+
+
+def inventory_view(table: Table, row: int, expand: frozenset[str]) -> dict[str, Any]:
+    """Return an item as the Sales Order service shows it."""
+    del expand
+    data = table.row(row)
+    return {"inventoryId": data["inventoryNumber"], "description": data.get("description"), "status": data["status"],
+            "baseUnit": data.get("baseUnit"), "defaultPrice": data.get("defaultPrice"),
+            "lastModified": _utc(data.get("lastModifiedDateTime"))}  # fmt: skip
+
+
+_LISTS: dict[str, tuple[str, View]] = {
+    "salesorders": ("salesorder", order_view),
+    "customers": ("customer", customer_view),
+    "inventory": ("inventory", inventory_view),
+}
+
+
+class SalesOrders:
+    """Answers `/api/v3/...`."""
+
+    def answer(self, company: Company, request: Request) -> tuple[str, Reply]:
+        """Return the name of what was asked for and the answer."""
+        segments = [
+            unquote(segment)
+            for segment in request.path.lower().partition("/api/v3/")[2].strip("/").split("/")
+        ]
+        head = segments[0]
+        if head not in _LISTS:
+            return "unknown", problem(404, "Not Found")
+        name, view = _LISTS[head]
+        table = company.world.table(name)
+        if len(segments) == 1 and request.method == "GET":
+            return head, self._list(company, request, head, table, view)
+        key = request.path.partition("/api/v3/")[2].strip("/").split("/")[1:]
+        if head == "salesorders":
+            return self._order(company, request, table, [unquote(part) for part in key])
+        row = table.find([unquote(part) for part in key])
+        if request.method != "GET":
+            return head, problem(405, "Method Not Allowed")
+        return f"{head}:one", problem(404, "Not Found") if row is None else json_reply(
+            view(table, row, frozenset())
+        )
+
+    def _order(self, company: Company, request: Request, table: Table, key: list[str]) -> tuple[str, Reply]:
+        del company
+        if len(key) < 2:  # noqa: PLR2004 - the type is part of the path
+            return "order", problem(404, "Not Found", "The order type is part of the path.")
+        row = table.find(key[:2])
+        if row is None:
+            return "order", problem(404, "Not Found", f"Order {key[0]} {key[1]} was not found.")
+        expand = frozenset(dict(request.query).get("expand", "").lower().split(",")) & _EXPANDS
+        if len(key) > 2 and key[2].lower() in {"lines", "orderlines"}:  # noqa: PLR2004
+            return "lines", json_reply(
+                {"value": line_views(table.row(row)), "totalCount": None, "nextPage": None}
+            )
+        return "order", json_reply(order_view(table, row, expand), headers=etag_of(table.row(row)))
+
+    def _list(self, company: Company, request: Request, head: str, table: Table, view: View) -> Reply:
+        query = {name.lower(): value for name, value in request.query}
+        usual, limit = _SIZES[head]
+        expand = frozenset(
+            part.strip() for part in query.get("expand", "").lower().split(",") if part.strip()
+        )
+        if expand:
+            limit, usual = min(limit, _EXPANDED_LIMIT), min(usual, _EXPANDED_LIMIT)
+        try:
+            index, size = int(query.get("pageindex", "0")), int(query.get("pagesize", str(usual)))
+        except ValueError:
+            return _invalid("pageIndex" if "pageindex" in query else "pageSize")
+        if index < 0:
+            return _invalid("pageIndex")
+        if not 1 <= size <= limit:
+            return _invalid("pageSize")
+        if not expand <= _EXPANDS:
+            return _invalid("expand")
+        rows = self._chosen(table, query)
+        if isinstance(rows, Reply):
+            return rows
+        shown = [view(table, row, expand) for row in rows[index * size : (index + 1) * size]]
+        more = (index + 1) * size < len(rows)
+        again = [(name, value) for name, value in request.query if name.lower() != "pageindex"] + [
+            ("pageIndex", str(index + 1))
+        ]
+        total = None if company.behaviours.sales_order_total_unknown else len(rows)
+        return json_reply({
+            "value": shown,
+            "totalCount": total,
+            "nextPage": f"{request.origin}{request.path}?{urlencode(again)}" if more else None,
+        })  # fmt: skip
+
+    def _chosen(self, table: Table, query: Mapping[str, str]) -> list[int] | Reply:
+        rows = list(table.select(()))
+        if "customerid" in query:
+            wanted = query["customerid"]
+            rows = [row for row in rows if (table.row(row).get("customer") or {}).get("number") == wanted]
+        if "status" in query:
+            rows = [row for row in rows if _STATUS.get(str(table.row(row).get("status"))) == query["status"]]
+        if "modifiedsince" in query:
+            since = _instant(query["modifiedsince"])
+            if since is None:
+                return _invalid("modifiedSince")
+            rows = [row for row in rows if _modified(table, row) >= since]
+        if "orderby" in query:
+            asked = _ORDER.fullmatch(query["orderby"])
+            if asked is None:
+                return _invalid("orderBy")
+            rows.sort(
+                key=_RANKS[asked.group(1).lower()](table), reverse=(asked.group(2) or "").lower() == "desc"
+            )
+        return rows
+
+
+_RANKS: dict[str, Callable[[Table], Callable[[int], Any]]] = {
+    "created": lambda table: lambda row: row,
+    "lastmodified": lambda table: lambda row: _modified(table, row),
+    "orderid": lambda table: lambda row: table.key_of(row)[-1],
+}
+
+
+def _modified(table: Table, row: int) -> int:
+    if row not in table.overlay:
+        return table.modified_ms(row)
+    data = table.overlay[row]
+    return parse_naive_ms(str(data.get("lastModified") or data.get("lastModifiedDateTime")))
+
+
+def _instant(text: str) -> int | None:
+    """Read modifiedSince: UTC unless it has an offset (facts 5)."""
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    aware = parsed if parsed.tzinfo else parsed.replace(tzinfo=timezone.utc)
+    return int(aware.timestamp() * 1000)
+
+
+def _invalid(name: str) -> Reply:
+    return problem(400, "One or more validation errors occurred.", details=[
+        {"code": "0002-OutOfRange", "message": f"The value of {name} is not valid.", "parameters": {"property": name}}
+    ])  # fmt: skip

@@ -1,0 +1,163 @@
+"""The simulated service without its sockets: a request in, a reply out.
+
+The order of checks is the real gateway's: route, token, scope, rate limit, operation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from attrs import define
+
+from vismanet_async.simulator.behaviours import Behaviours
+from vismanet_async.simulator.catalog import Catalog
+from vismanet_async.simulator.company import Call, Company
+from vismanet_async.simulator.messages import Reply, Request, gateway_error, problem, refuse
+from vismanet_async.simulator.reads import answer_read, table_name
+from vismanet_async.simulator.router import Match, Router
+from vismanet_async.simulator.salesorders import SalesOrders
+from vismanet_async.simulator.tokens import Grant, TokenService
+
+if TYPE_CHECKING:
+    from vismanet_async.simulator.log import LoggedRequest
+
+__all__ = ["SALES_ORDER_PREFIX", "Service"]
+
+SALES_ORDER_PREFIX = "/salesorder"
+_RIGHTS = {
+    "GET": "read",
+    "HEAD": "read",
+    "POST": "create",
+    "PUT": "update",
+    "PATCH": "update",
+    "DELETE": "delete",
+}
+
+
+@define
+class Service:
+    """Everything a request can reach."""
+
+    catalog: Catalog
+    router: Router
+    tokens: TokenService
+    behaviours: Behaviours
+    companies: Mapping[str, Company]
+    sales_orders: SalesOrders
+
+    def handle(self, request: Request, entry: LoggedRequest) -> Reply:
+        """Answer one request; fills in who and what it was in the log."""
+        path = request.path
+        low = path.lower()
+        if low.startswith("/connect/") or low.startswith("/.well-known/"):
+            return self._identity(request, entry, low)
+        if "/api/v3/" in low:
+            return self._sales_order(request, entry)
+        accepted = self.behaviours.encoded_reserved_in_path == "accepted"
+        match = self.router.match(request.method, path, accept_encoded=accepted)
+        if isinstance(match, int):
+            return gateway_error(match, "Resource not found" if match == 404 else "Method not allowed")  # noqa: PLR2004
+        entry.operation = match.operation.id
+        grant = self.tokens.check(request.headers)
+        company = self._company(grant)
+        if grant is None or company is None:
+            return self._unauthorised()
+        entry.tenant_id = company.tenant_id
+        policy = _policy(match)
+        refusal = self._admit(request, grant, company, policy, "erp", _RIGHTS.get(request.method, "read"))
+        reply = refusal if refusal is not None else self._operate(request, match, company)
+        return self._finish(reply, request, grant, company, policy)
+
+    def _identity(self, request: Request, entry: LoggedRequest, path: str) -> Reply:
+        if path == "/connect/token" and request.method == "POST":
+            entry.operation = "token"
+            return self.tokens.token(request)
+        if path == "/connect/authorize" and request.method == "GET":
+            entry.operation = "authorize"
+            return self.tokens.authorize(request)
+        return Reply(404)
+
+    def _company(self, grant: Grant | None) -> Company | None:
+        if grant is None or not self.behaviours.approved:
+            return None
+        return self.companies.get(grant.tenant_id)
+
+    @staticmethod
+    def _unauthorised() -> Reply:
+        reply = gateway_error(401, "Unauthorized. Access token is missing or invalid.")
+        reply.headers["WWW-Authenticate"] = "Bearer"
+        return reply
+
+    def _admit(
+        self, request: Request, grant: Grant, company: Company, policy: str, service: str, right: str
+    ) -> Reply | None:
+        if not grant.may(service, right):
+            return refuse(403, "Insufficient scope.") if service == "erp" else problem(403, "Forbidden")
+        return company.limits.admit(grant.client_id, policy, _fingerprint(request))
+
+    def _finish(self, reply: Reply, request: Request, grant: Grant, company: Company, policy: str) -> Reply:
+        reply.headers.update(company.limits.headers(grant.client_id, policy))
+        reply.headers.setdefault("Ipp-Request-Id", company.visma_id())
+        if 400 <= reply.status < 500 and reply.status != 429:  # noqa: PLR2004 - the client's fault, as HTTP says
+            company.limits.note_failure(_fingerprint(request))
+        return reply
+
+    def _operate(self, request: Request, match: Match, company: Company) -> Reply:
+        call = Call(company, match.operation, match.values, request)
+        reply = self.perform(call)
+        table = table_name(match.operation.collection)
+        if table is not None:
+            company.after_request(table)
+        return reply
+
+    def perform(self, call: Call) -> Reply:
+        """Do one operation, whoever asked for it."""
+        handler: Callable[[Call], Reply] | None = answer_read if call.operation.method == "GET" else None
+        if handler is None:
+            return refuse(501, f"The simulator does not do {call.operation.id} yet.")
+        return handler(call)
+
+    def _sales_order(self, request: Request, entry: LoggedRequest) -> Reply:
+        entry.operation = "salesorder"
+        grant = self.tokens.check(request.headers)
+        company = self._company(grant)
+        if grant is None or company is None:
+            reply = problem(401, "Unauthorized")
+            reply.headers["WWW-Authenticate"] = "Bearer"
+            return reply
+        entry.tenant_id = company.tenant_id
+        refusal = self._admit(
+            request, grant, company, "4-fixed-window", "salesorder", _RIGHTS.get(request.method, "read")
+        )
+        if refusal is not None:
+            return self._finish(refusal, request, grant, company, "4-fixed-window")
+        name, reply = self.sales_orders.answer(company, request)
+        entry.operation = f"salesorder:{name}"
+        company.after_request(
+            {"customers": "customer", "inventory": "inventory"}.get(name.partition(":")[0], "salesorder")
+        )
+        return self._finish(reply, request, grant, company, "4-fixed-window")
+
+
+def _policy(match: Match) -> str:
+    if match.legacy:
+        return "6-fixed-window"
+    return (
+        "8-fixed-window"
+        if match.operation.collection.startswith("salesorder")
+        and match.operation.resource.startswith("SalesOrder")
+        and match.operation.collection != "salesordertype"
+        else "4-fixed-window"
+    )
+
+
+def _fingerprint(request: Request) -> tuple[str, ...]:
+    query = "&".join(f"{name}={value}" for name, value in request.query)
+    return (
+        request.headers.get("Authorization", ""),
+        request.method,
+        request.path,
+        query,
+        str(hash(request.body)),
+    )

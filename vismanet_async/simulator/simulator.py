@@ -1,0 +1,252 @@
+"""The simulator as one object: `async with Simulator() as sim`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from random import Random
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from vismanet_async.simulator import catalog as catalog_module
+from vismanet_async.simulator.behaviours import Behaviours
+from vismanet_async.simulator.clock import Clock, RealClock
+from vismanet_async.simulator.company import Churn, Company, Truth
+from vismanet_async.simulator.log import LoggedRequest, RequestLog
+from vismanet_async.simulator.router import Router
+from vismanet_async.simulator.salesorders import SalesOrders
+from vismanet_async.simulator.server import HttpServer, make_response, read_request
+from vismanet_async.simulator.service import SALES_ORDER_PREFIX, Service
+from vismanet_async.simulator.tables import SPECS
+from vismanet_async.simulator.tokens import TokenService
+
+if TYPE_CHECKING:
+    from typing import Self
+
+__all__ = ["Latency", "Simulator"]
+
+Latency = float | tuple[float, float] | Callable[[Random], float]
+"""Seconds before each answer: fixed, uniform between two, or drawn by a function from the seeded random."""
+
+_MIB = 1024 * 1024
+
+
+class Simulator:
+    """A Visma Net company (or several) on this machine, over real HTTP on a free port.
+
+    Same seed, sizes and requests give the same answers. Rows are made when they are read, so a million customers
+    cost nothing until then.
+
+    Example:
+        async with Simulator(seed=7, rows={"customer": 50_000}) as sim:
+            ...  # a client with sim.base_url, sim.token_url, sim.client_id, sim.client_secret, sim.tenant_id
+            sim.remove("customer", count=3)
+            assert len(sim.truth("customer")) == 49_997
+
+    Args:
+        seed: Decides all data, tokens and chance.
+        rows: Rows per resource where the default does not suit: `{"customer": 100_000}`.
+        port: Port to listen on; 0 takes a free one.
+        host: Address to listen on; loopback.
+        tenant_id: The company that exists from the start.
+        companies: Further tenants, each with data of its own.
+        client_id: The application that may ask for tokens.
+        client_secret: Its secret.
+        clock: Source of all time; `VirtualClock()` lets hours pass at once.
+        latency: Seconds before each answer of the API: fixed, a (low, high) range, or a function of a seeded random.
+        quota: Requests per window, company and client (facts 3: not published; the last known number).
+        quota_window_seconds: Length of that window.
+        behaviours: Switches by name; `list_behaviours()` names them.
+        log_limit: How many requests the log keeps.
+        cache_bytes: Bound of the encoded pages kept per company.
+
+    Raises:
+        ValueError: A resource, behaviour or size is not known or not possible.
+    """
+
+    def __init__(self, *, seed: int = 1, rows: Mapping[str, int] | None = None, port: int = 0, host: str = "127.0.0.1",
+                 tenant_id: str = "11111111-2222-4333-8444-555555555555", companies: Sequence[str] = (),
+                 client_id: str = "isv_simulator", client_secret: str = "simulator-secret",  # noqa: S107 - guards nothing
+                 clock: Clock | None = None, latency: Latency = 0.0, quota: int = 15_000,
+                 quota_window_seconds: float = 3600.0, behaviours: Mapping[str, Any] | None = None,
+                 log_limit: int = 100_000, cache_bytes: int = 256 * _MIB) -> None:  # fmt: skip
+        self.seed = seed
+        self.clock: Clock = clock if clock is not None else RealClock()
+        self.behaviours = Behaviours()
+        self.behaviours.set(**(behaviours or {}))
+        self.latency = latency
+        self.tenant_id = tenant_id
+        self.client_id = client_id
+        self.client_secret = client_secret
+        self.requests = RequestLog(log_limit)
+        self._random = Random(f"{seed}:simulator")  # noqa: S311 - chance, not secrets
+        catalog = catalog_module.load()
+        try:
+            self._companies = {
+                tenant: Company(
+                    tenant, catalog=catalog, seed=seed + place * 7919, rows=rows or {}, clock=self.clock, behaviours=self.behaviours,
+                    quota=quota, quota_window_seconds=quota_window_seconds, cache_bytes=cache_bytes,
+                )
+                for place, tenant in enumerate([tenant_id, *companies])
+            }  # fmt: skip
+        except KeyError as error:
+            raise ValueError(str(error.args[0])) from error
+        self.tokens = TokenService(
+            {client_id: client_secret}, self._may_ask_for, default_tenant=tenant_id, clock=self.clock,
+            behaviours=self.behaviours, seed=seed,
+        )  # fmt: skip
+        self._service = Service(
+            catalog,
+            Router(catalog.operations.values()),
+            self.tokens,
+            self.behaviours,
+            self._companies,
+            SalesOrders(),
+        )
+        self._http = HttpServer(self._answer, host, port)
+
+    # -- where it is --------------------------------------------------------------------------------------
+
+    @property
+    def base_url(self) -> str:
+        """What stands before `/v1/...`."""
+        return self._http.url
+
+    @property
+    def token_url(self) -> str:
+        """The token endpoint."""
+        return f"{self._http.url}/connect/token"
+
+    @property
+    def authorize_url(self) -> str:
+        """Where a browser would be sent to sign in."""
+        return f"{self._http.url}/connect/authorize"
+
+    @property
+    def sales_order_url(self) -> str:
+        """What stands before `/api/v3/...`."""
+        return f"{self._http.url}{SALES_ORDER_PREFIX}"
+
+    @property
+    def legacy_url(self) -> str:
+        """The old base URL: what stands before `/v1/...` there."""
+        return f"{self._http.url}/API/controller/api"
+
+    @property
+    def customer_tenant_id(self) -> str:
+        """A tenant that gives valid tokens and then 401 on every call (facts 2: the customer's, not the company's)."""
+        return f"customer-{self.tenant_id}"
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment variables that point a client at the simulator."""
+        return {
+            "VISMANET_CLIENT_ID": self.client_id,
+            "VISMANET_CLIENT_SECRET": self.client_secret,
+            "VISMANET_TENANT_ID": self.tenant_id,
+            "VISMANET_BASE_URL": self.base_url,
+            "VISMANET_TOKEN_URL": self.token_url,
+            "VISMANET_SALES_ORDER_URL": self.sales_order_url,
+        }
+
+    async def start(self) -> None:
+        """Open the port.
+
+        Raises:
+            OSError: The port is taken.
+        """
+        await self._http.start()
+
+    async def stop(self) -> None:
+        """Close the port and every connection."""
+        await self._http.stop()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    # -- the data -----------------------------------------------------------------------------------------
+
+    def company(self, tenant_id: str | None = None) -> Company:
+        """Return a tenant's data; without argument the first one's.
+
+        Raises:
+            KeyError: No such tenant.
+        """
+        return self._companies[tenant_id or self.tenant_id]
+
+    @staticmethod
+    def resources() -> list[str]:
+        """Return the names of all tables."""
+        return sorted(SPECS)
+
+    def add(self, resource: str, count: int = 1, *, where: str = "end", **values: object) -> list[str]:
+        """Add rows as another user would; see `Company.add`."""
+        return self.company().add(resource, count, where=where, **values)
+
+    def remove(self, resource: str, key: str | None = None, *, count: int = 1) -> list[str]:
+        """Delete a row by key, or so many seeded-random ones; see `Company.remove`."""
+        return self.company().remove(resource, key, count=count)
+
+    def touch(self, resource: str, key: str | None = None, *, count: int = 1, **values: object) -> list[str]:
+        """Change rows as another user would; see `Company.touch`."""
+        return self.company().touch(resource, key, count=count, **values)
+
+    def truth(self, resource: str) -> Truth:
+        """Return what the resource's table holds now."""
+        return self.company().truth(resource)
+
+    def churn(self, resource: str, *, every_requests: int = 1, add: int = 0, remove: int = 0, touch: int = 0,
+              where: str = "end") -> Churn:  # fmt: skip
+        """Let others change the resource after every n-th request for it; see `Company.churn`."""
+        return self.company().churn(
+            resource, every_requests=every_requests, add=add, remove=remove, touch=touch, where=where
+        )
+
+    def issue_token(self, tenant_id: str | None = None, *, lifetime_seconds: float | None = None) -> str:
+        """Return a bearer token without a token request."""
+        return self.tokens.issue(
+            self.client_id, tenant_id or self.tenant_id, lifetime_seconds=lifetime_seconds
+        ).token
+
+    def _may_ask_for(self, tenant_id: str) -> bool:
+        return tenant_id in self._companies or tenant_id == self.customer_tenant_id
+
+    # -- answering ----------------------------------------------------------------------------------------
+
+    async def _answer(self, incoming: web.BaseRequest) -> web.StreamResponse:
+        request = await read_request(incoming)
+        entry = LoggedRequest(
+            number=self.requests.total, at=self.clock.now(), method=request.method, path=request.path,
+            query=dict(request.query), query_pairs=request.query, headers=request.headers, body=request.body,
+        )  # fmt: skip
+        self.requests.open(entry)
+        try:
+            delay = self._delay()
+            if delay:
+                await self.clock.sleep(delay)
+            reply = self._service.handle(request, entry)
+            if self.behaviours.utf8_bom and (reply.content_type or "").startswith("application/json"):
+                reply.body, reply.cache_key = b"\xef\xbb\xbf" + reply.body, None
+            cache = (
+                self.company(entry.tenant_id).world.cache
+                if self.behaviours.compress and entry.tenant_id
+                else None
+            )
+            response = await make_response(reply, request.headers.get("Accept-Encoding", ""), cache)
+            entry.status, entry.response_bytes = reply.status, len(reply.body)
+            return response
+        finally:
+            self.requests.close(entry, self.clock.now())
+
+    def _delay(self) -> float:
+        if callable(self.latency):
+            return self.latency(self._random)
+        if isinstance(self.latency, tuple):
+            return self._random.uniform(*self.latency)
+        return self.latency

@@ -1,0 +1,73 @@
+"""The simulated company: all tables, made on first use, on one seed and one clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import count
+from random import Random
+
+from vismanet_async.simulator.catalog import Catalog
+from vismanet_async.simulator.clock import Clock, naive_text, zone
+from vismanet_async.simulator.rows import ByteCache, Table
+from vismanet_async.simulator.shapes import Shaper
+from vismanet_async.simulator.tables import SPECS, canonical_name
+
+__all__ = ["World"]
+
+
+class World:
+    """The tables of one company.
+
+    Args:
+        catalog: The facts about shapes.
+        seed: Same seed and sizes, same rows.
+        sizes: Rows per table where the default does not suit; names as in `tables.canonical_name`.
+        clock: Gives the time of changes.
+        time_zone: Zone of the naive times that the service writes.
+        nested_metadata: Whether nested objects carry a metadata block too.
+        cache_bytes: Bound of the cache of encoded pages.
+    """
+
+    def __init__(self, catalog: Catalog, *, seed: int, sizes: Mapping[str, int], clock: Clock, time_zone: str,
+                 nested_metadata: bool, cache_bytes: int) -> None:  # fmt: skip
+        self.catalog = catalog
+        self.seed = seed
+        self.clock = clock
+        self.cache = ByteCache(cache_bytes)
+        self.random = Random(f"{seed}:world")  # noqa: S311 - data, not secrets
+        self._sizes = {canonical_name(name, SPECS): size for name, size in sizes.items()}
+        for name, size in self._sizes.items():
+            if size < 0:
+                raise ValueError(f"rows of {name} must not be negative")
+        self._zone = zone(time_zone)
+        self._versions = count(0x8000_0000)
+        self._tables: dict[str, Table] = {}
+        self.shaper = Shaper(catalog, seed, self._reference, nested_metadata=nested_metadata)
+
+    def table(self, name: str) -> Table:
+        """Return the table of this (canonical) name."""
+        found = self._tables.get(name)
+        if found is None:
+            spec = SPECS[name]
+            size = len(spec.fixed) if spec.fixed and not spec.parent else self._sizes.get(name, spec.rows)
+            if spec.parent:
+                size = min(size, self.table(spec.parent).count)
+            found = self._tables[name] = Table(
+                spec, seed=self.seed, count=size, shaper=self.shaper, neighbour=self.table, fields=self.catalog.schemas,
+                cache=self.cache, next_version=lambda: next(self._versions), now_text=self.now_text,
+            )  # fmt: skip
+        return found
+
+    @property
+    def tables(self) -> Mapping[str, Table]:
+        """The tables that were used so far."""
+        return self._tables
+
+    def now_text(self) -> str:
+        """Return the present as the service writes it: local, without zone."""
+        return naive_text(self.clock.now(), self._zone)
+
+    def _reference(self, name: str, random: Random) -> tuple[str, str, int]:
+        table = self.table(name)
+        row = random.randrange(max(1, min(table.count, 500)))
+        return table.key_of(row)[-1], table.name_of(row), table.internal_of(row)
