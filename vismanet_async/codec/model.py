@@ -1,0 +1,279 @@
+"""The base of every model, and what a model's fields are on the wire.
+
+A model is an attrs class with slots. Its class body is the whole definition: the JSON name of a field is its snake
+case name in lower camel case unless `json_name` says otherwise, and `wrapped` marks what the API wants as
+`{"value": x}` (docs/facts.md 10)::
+
+    @read_model
+    class Account(Record):
+        number: Maybe[str] = UNSET
+        account_id: Maybe[int] = json_name("accountID")
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from datetime import datetime
+from decimal import Decimal
+from threading import Lock
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, dataclass_transform
+
+import attrs
+
+from vismanet_async.codec.values import UNSET
+from vismanet_async.errors import RequestRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from vismanet_async.errors import Attempt
+
+__all__ = [
+    "Field",
+    "Kind",
+    "LineUpdate",
+    "Model",
+    "Record",
+    "WriteModel",
+    "camel",
+    "fields_of",
+    "json_name",
+    "read_model",
+    "wrapped",
+    "write_model",
+]
+
+C = TypeVar("C", bound=type)
+Kind = Literal["str", "int", "bool", "Decimal", "datetime", "dict", "model"]
+
+
+def camel(name: str) -> str:
+    """Give the JSON name that a snake case field has by rule.
+
+    >>> camel("last_modified_date_time")
+    'lastModifiedDateTime'
+    """
+    first, *rest = name.split("_")
+    return first + "".join(part[:1].upper() + part[1:] for part in rest)
+
+
+def json_name(name: str, /) -> Any:  # noqa: ANN401 - stands as the default of a field of any type
+    """Give a field a JSON name that the rule would not give."""
+    return attrs.field(default=UNSET, metadata={"json": name})
+
+
+def wrapped(name: str | None = None, /) -> Any:  # noqa: ANN401 - stands as the default of a field of any type
+    """Mark a field of a write model that travels as `{"value": x}`; a cleared one as `{"value": null}`."""
+    return attrs.field(default=UNSET, metadata={"wrapped": True} | ({"json": name} if name else {}))
+
+
+class Model:
+    """Base of all models: compares by fields, shows only the fields that are set.
+
+    The attrs decorators leave `__eq__` and `__repr__` to this class: generating them for some four hundred classes
+    would cost more at first use than all the rest.
+    """
+
+    __slots__ = ()
+    __hash__ = None  # type: ignore[assignment]  # models hold lists
+
+    def __eq__(self, other: object) -> bool:
+        if other.__class__ is not self.__class__:
+            return NotImplemented
+        return all(
+            getattr(self, field.name) == getattr(other, field.name) for field in attrs.fields(self.__class__)
+        )
+
+    def __repr__(self) -> str:
+        shown = (
+            f"{field.name}={value!r}"
+            for field in attrs.fields(self.__class__)
+            if (value := getattr(self, field.name)) is not UNSET
+        )
+        return f"{self.__class__.__name__}({', '.join(shown)})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in attrs.fields(self.__class__)}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        for name, value in state.items():
+            object.__setattr__(self, name, value)
+
+
+class Record(Model):
+    """A model that is the answer to a request, or one row of a list: it keeps the JSON that it came from.
+
+    A field that the API has and the catalog lacks is not lost: `extra` has it. Building one by hand, or changing one
+    with `attrs.evolve`, gives a record without raw JSON.
+    """
+
+    __slots__ = ("_answer", "_raw")
+
+    if TYPE_CHECKING:  # not in the class body: msgspec evaluates its annotations
+        _raw: bytes
+        _answer: tuple[str | None, tuple[Attempt, ...]]
+
+    @property
+    def raw_json(self) -> bytes:
+        """The server's own JSON bytes of this record; empty for a record that was not decoded."""
+        return getattr(self, "_raw", b"")
+
+    @property
+    def extra(self) -> dict[str, Any]:
+        """Everything in the raw JSON that no field holds, by its path: `{"lines[0].newField": Decimal("12.10")}`.
+
+        Made anew on each call. Numbers with a fraction are `Decimal`; empty for a record that was not decoded.
+        """
+        from vismanet_async.codec.extra import unknown_keys  # noqa: PLC0415 - needed by few, loaded on first use
+
+        return unknown_keys(self.raw_json, self.__class__) if self.raw_json else {}
+
+    @property
+    def etag(self) -> str | None:
+        """The version to give as `if_match=`: the answer's ETag header, else the record's own time stamp."""
+        answer = getattr(self, "_answer", None)
+        if answer is not None and answer[0]:
+            return answer[0]
+        for name in ("time_stamp", "timestamp"):
+            value = getattr(self, name, None)
+            if value and isinstance(value, str):
+                return value
+        return None
+
+    @property
+    def attempts(self) -> Sequence[Attempt]:
+        """What was tried and waited for to get this answer; empty for a row of a list."""
+        answer = getattr(self, "_answer", None)
+        return () if answer is None else answer[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | ({"_raw": self.raw_json} if self.raw_json else {})
+
+
+class WriteModel(Model):
+    """A model that is sent. What is `UNSET` stays out, `None` clears, anything else is written."""
+
+    __slots__ = ()
+
+
+class LineUpdate(WriteModel):
+    """A line of a document, or another part that is inserted, updated or deleted by its `operation`.
+
+    Use the constructors: the API takes a line that says `Insert` as a new one, whatever its number (docs/facts.md 10).
+    """
+
+    __slots__ = ()
+
+    line_key: ClassVar[str | None] = "line_number"
+    """The field that names an existing line; None where it is named by other fields, such as a document's number."""
+
+    @classmethod
+    def insert(cls, **fields: Any) -> Self:  # noqa: ANN401 - the fields of the subclass
+        """Make a line that is added to the document; its number is given by the server."""
+        if cls.line_key in fields:
+            raise RequestRefused(
+                f"{cls.__name__}.insert takes no {cls.line_key}: the server numbers new lines. To change line "
+                f"{fields[cls.line_key]}, use {cls.__name__}.update({fields[cls.line_key]}, ...). Nothing was sent."
+            )
+        return cls(operation="Insert", **fields)
+
+    @classmethod
+    def update(cls, line: int | None = None, /, **fields: Any) -> Self:  # noqa: ANN401 - the fields of the subclass
+        """Make a change of the existing line number `line`; only the fields given are changed."""
+        return cls(operation="Update", **cls._named(line, "update"), **fields)
+
+    @classmethod
+    def delete(cls, line: int | None = None, /, **fields: Any) -> Self:  # noqa: ANN401 - the fields of the subclass
+        """Make the removal of the existing line number `line`."""
+        return cls(operation="Delete", **cls._named(line, "delete"), **fields)
+
+    @classmethod
+    def _named(cls, line: int | None, verb: str) -> dict[str, int]:
+        if (line is None) != (cls.line_key is None):
+            wants = "is named by its fields, not by a number" if line is not None else "needs the number of the line"
+            raise RequestRefused(f"{cls.__name__}.{verb} {wants}; nothing was sent.")
+        return {} if line is None or cls.line_key is None else {cls.line_key: line}
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+def read_model(cls: C) -> C:
+    """Make a class of answers: immutable, slots, keyword-only, every field `UNSET` unless given."""
+    return attrs.define(cls, frozen=True, **_OPTIONS)  # type: ignore[return-value, no-any-return, call-overload, unused-ignore]
+
+
+@dataclass_transform(kw_only_default=True)
+def write_model(cls: C) -> C:
+    """Make a class of things to send: fields can be set one after another; checked when it is encoded."""
+    return attrs.define(cls, on_setattr=None, **_OPTIONS)  # type: ignore[return-value, no-any-return, call-overload, unused-ignore]
+
+
+_OPTIONS: dict[str, Any] = {
+    "kw_only": True,
+    "eq": False,
+    "repr": False,
+    "weakref_slot": False,
+    "getstate_setstate": False,
+    "match_args": False,
+}
+
+
+@attrs.frozen
+class Field:
+    """One field of a model, on both sides."""
+
+    name: str
+    json: str
+    kind: Kind
+    many: bool
+    """A JSON array of `kind`."""
+    model: type[Model] | None
+    """The class where `kind` is `model`."""
+    wrapped: bool
+    choices: tuple[str, ...] = ()
+    """The known values of an open enum."""
+
+
+_SCALARS: dict[type, Kind] = {str: "str", int: "int", bool: "bool", Decimal: "Decimal", datetime: "datetime", dict: "dict"}
+_BY_NAME = {scalar.__name__: scalar for scalar in _SCALARS} | {"dict[str, Any]": dict}
+_ANNOTATION = re.compile(r"Maybe\[(?P<many>list\[)?(?P<name>\w+|dict\[str, Any\])\]{1,2}")
+_fields: dict[type[Model], tuple[Field, ...]] = {}
+_fields_lock = Lock()
+
+
+def fields_of(cls: type[Model]) -> tuple[Field, ...]:
+    """Give the fields of a model class in the order of its body; worked out once for each class."""
+    known = _fields.get(cls)
+    if known is None:
+        with _fields_lock:
+            known = _fields.setdefault(cls, tuple(_field(cls, one) for one in attrs.fields(cls)))
+    return known
+
+
+def _field(cls: type[Model], attribute: attrs.Attribute[Any]) -> Field:
+    # The bodies are generated in one fixed form, so reading the text is enough and ten times cheaper than evaluating it.
+    match = _ANNOTATION.fullmatch(str(attribute.type))
+    if match is None:
+        raise TypeError(f"{cls.__name__}.{attribute.name} must be annotated Maybe[...], not {attribute.type}")
+    named = _named(cls, match["name"])
+    kind = _SCALARS.get(named)
+    model = named if kind is None and isinstance(named, type) else None
+    return Field(
+        name=attribute.name,
+        json=attribute.metadata.get("json") or camel(attribute.name),
+        kind=kind or ("model" if model else "str"),
+        many=match["many"] is not None,
+        model=model,
+        wrapped=attribute.metadata.get("wrapped", False),
+        choices=_choices(named) if kind is None and model is None else (),
+    )
+
+
+def _named(cls: type[Model], name: str) -> Any:  # noqa: ANN401 - a class or a type alias
+    return _BY_NAME.get(name) or vars(sys.modules[cls.__module__])[name]
+
+
+def _choices(alias: Any) -> tuple[str, ...]:  # noqa: ANN401 - a type alias: Literal[...] | str
+    return tuple(
+        value for part in getattr(alias, "__args__", ()) for value in getattr(part, "__args__", ()) if value
+    )

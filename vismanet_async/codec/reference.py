@@ -1,0 +1,226 @@
+"""The reference: a cattrs converter over the same classes, which also reads what real servers send now and then.
+
+It is what the fast path is tested against, and where a record goes that the fast path refuses. It takes, beyond what the
+catalog promises (docs/facts.md 10 and 12):
+
+* `""` for a null of anything but text,
+* `{"value": x}` where `x` was promised,
+* a date without a time, and fractions of any length (rounded to microseconds, but never into the next second),
+* numbers and booleans as text, text as numbers.
+
+JSON is read by the standard library here, with `Decimal` for every number that has a fraction or an exponent.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal, InvalidOperation
+from functools import cache
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from cattrs import Converter, transform_error
+from cattrs.errors import BaseValidationError
+from cattrs.gen import make_dict_structure_fn, override
+
+from vismanet_async.codec.model import Model, fields_of
+from vismanet_async.errors import UnexpectedResponse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from vismanet_async.codec.model import Field, Kind
+
+__all__ = ["load", "parse_datetime", "structure"]
+
+T = TypeVar("T")
+
+_MOMENT = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?)?(?:([Zz])|([+-])(\d\d):?(\d\d))?", re.ASCII
+)
+_MICROSECOND_DIGITS = 6
+_LAST_MICROSECOND = 999_999
+
+
+def load(body: bytes) -> Any:  # noqa: ANN401 - any JSON
+    """Read JSON text with exact numbers.
+
+    Raises:
+        UnexpectedResponse: when it is not JSON.
+    """
+    try:
+        return json.loads(body, parse_float=Decimal, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise UnexpectedResponse(f"the answer is not JSON: {_shorten(str(error))}. {_hint(body)}") from error
+
+
+def structure(value: Any, cls: type[T]) -> T:  # noqa: ANN401 - any JSON
+    """Turn JSON values into an object of `cls`.
+
+    Raises:
+        UnexpectedResponse: naming the path of the field that does not fit.
+    """
+    try:
+        return _converter().structure(value, cls)
+    except BaseValidationError as error:
+        places = "; ".join(transform_error(error, path="", format_exception=lambda each, _: str(each))[:3])
+        raise UnexpectedResponse(f"an answer is not a {cls.__name__}: {places.replace('@ .', 'at ')}.") from error
+    except (TypeError, ValueError) as error:
+        raise UnexpectedResponse(f"an answer is not a {cls.__name__}: {error}.") from error
+
+
+def parse_datetime(text: str) -> datetime:
+    """Read a moment as it came: without a zone it stays so, with an offset it keeps it; a date alone is its midnight.
+
+    >>> parse_datetime("2025-12-31"), parse_datetime("2025-12-31T23:59:59.99999999")
+    (datetime.datetime(2025, 12, 31, 0, 0), datetime.datetime(2025, 12, 31, 23, 59, 59, 999999))
+    """
+    match = _MOMENT.fullmatch(text)
+    if match is None:
+        _refuse("a date or a moment", text)
+    year, month, day, hour, minute, second, fraction, utc, sign, hours, minutes = match.groups()
+    zone = timezone.utc if utc else None
+    if sign:
+        offset = timedelta(hours=int(hours), minutes=int(minutes))
+        zone = timezone(-offset if sign == "-" else offset)
+    return datetime(
+        int(year), int(month), int(day), int(hour or 0), int(minute or 0), int(second or 0), _microseconds(fraction), zone
+    )
+
+
+def _microseconds(fraction: str | None) -> int:
+    if not fraction:
+        return 0
+    digits = fraction.ljust(_MICROSECOND_DIGITS + 1, "0")
+    rounded = int(digits[:_MICROSECOND_DIGITS]) + (digits[_MICROSECOND_DIGITS] >= "5")
+    return min(rounded, _LAST_MICROSECOND)
+
+
+@cache
+def _converter() -> Converter:
+    converter = Converter(detailed_validation=True)
+    converter.register_structure_hook_factory(
+        lambda cls: isinstance(cls, type) and issubclass(cls, Model),
+        lambda cls: _object_hook(cls, converter),
+    )
+    converter.register_structure_hook(str, lambda value, _: _text(value))
+    return converter
+
+
+def _object_hook(cls: type[Model], converter: Converter) -> Callable[[Any, Any], Any]:
+    fields = fields_of(cls)
+    names = {field.json for field in fields}
+    hook = make_dict_structure_fn(
+        cls,
+        converter,
+        **{field.name: override(rename=field.json, struct_hook=_hook(field, converter)) for field in fields},  # type: ignore[arg-type]  # one override for each field
+    )
+
+    def structure_object(value: Any, target: Any) -> Any:  # noqa: ANN401 - cattrs' protocol
+        if not isinstance(value, dict):
+            _refuse("an object", value)
+        if value.keys() == {"value"} and "value" not in names:
+            return structure_object(value["value"], target)
+        return hook(value, target)
+
+    return structure_object
+
+
+def _hook(field: Field, converter: Converter) -> Callable[[Any, Any], Any]:
+    def one(value: Any) -> Any:  # noqa: ANN401 - any JSON
+        return converter.structure(value, field.model) if field.model is not None else _SCALARS[field.kind](value)
+
+    def structure_field(value: Any, _: Any) -> Any:  # noqa: ANN401 - cattrs' protocol
+        if field.model is None and isinstance(value, dict) and value.keys() == {"value"} and field.kind != "dict":
+            value = value["value"]
+        if value is None or (not value and isinstance(value, str) and (field.many or field.kind != "str")):
+            return None
+        if not field.many:
+            return one(value)
+        if not isinstance(value, list):
+            _refuse("a list", value)
+        return converter.structure(value, list[field.model]) if field.model else [one(each) for each in value]  # type: ignore[name-defined]  # cattrs adds the index to the path
+
+    return structure_field
+
+
+def _text(value: Any) -> str:  # noqa: ANN401 - any JSON
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | Decimal):
+        return str(value)
+    _refuse("text", value)
+
+
+def _integer(value: Any) -> int:  # noqa: ANN401 - any JSON
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    number = _decimal(value)
+    if not number.is_finite() or number != number.to_integral_value():
+        _refuse("a whole number", value)
+    return int(number)
+
+
+def _decimal(value: Any) -> Decimal:  # noqa: ANN401 - any JSON
+    if isinstance(value, Decimal):
+        return value
+    if isinstance(value, int | str) and not isinstance(value, bool):
+        try:
+            return Decimal(value)
+        except InvalidOperation:
+            pass
+    _refuse("a number", value)
+
+
+def _boolean(value: Any) -> bool:  # noqa: ANN401 - any JSON
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in {"true", "false"}:
+        return value.lower() == "true"
+    _refuse("true or false", value)
+
+
+def _moment(value: Any) -> datetime:  # noqa: ANN401 - any JSON
+    if not isinstance(value, str):
+        _refuse("a date or a moment", value)
+    return parse_datetime(value)
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:  # noqa: ANN401 - any JSON
+    if not isinstance(value, dict):
+        _refuse("an object", value)
+    return value
+
+
+_SCALARS: dict[Kind, Callable[[Any], Any]] = {
+    "str": _text,
+    "int": _integer,
+    "Decimal": _decimal,
+    "bool": _boolean,
+    "datetime": _moment,
+    "dict": _mapping,
+}
+
+
+def _refuse(wanted: str, value: Any) -> NoReturn:  # noqa: ANN401 - any JSON
+    names = {str: "text", bool: "a boolean", int: "a number", Decimal: "a number", list: "a list", dict: "an object"}
+    got = "other text" if isinstance(value, str) and wanted != "text" else names.get(type(value), "null")
+    raise ValueError(f"expected {wanted}, got {got}")
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= 120 else f"{text[:117]}..."  # noqa: PLR2004 - a line
+
+
+def _hint(body: bytes) -> str:
+    start = body.lstrip()[:1]
+    if start == b"<":
+        return "It looks like an HTML or XML page, perhaps from a gateway or a proxy."
+    return f"It may have been cut off ({len(body)} bytes)." if start in {b"{", b"["} else "It is plain text."

@@ -1,0 +1,20 @@
+"""Missing, null and value are three things, in both directions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+from msgspec import UNSET, UnsetType
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["UNSET", "Maybe", "ModelRef", "UnsetType"]
+
+T = TypeVar("T")
+
+Maybe: TypeAlias = T | UnsetType | None
+"""A field of a model: `UNSET` (falsy) when the key is missing, `None` when it is null, else the value."""
+
+ModelRef: TypeAlias = "Callable[[], type[T]]"
+"""Gives a model class when called, and loads its module only then. Keeps `import` of a resource cheap."""
