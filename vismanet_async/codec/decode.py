@@ -51,9 +51,7 @@ def decode_rows(raws: Sequence[bytes | msgspec.Raw], cls: type[T]) -> list[T]:
     return rows
 
 
-def decode_one(
-    body: bytes, cls: type[T], *, etag: str | None = None, attempts: tuple[Attempt, ...] = ()
-) -> T:
+def decode_one(body: bytes, cls: type[T], *, etag: str | None = None, attempts: tuple[Attempt, ...] = ()) -> T:
     """Decode the answer of a single read.
 
     Some single reads answer an array; of one record that is read as the record.

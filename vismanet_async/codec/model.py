@@ -81,9 +81,7 @@ class Model:
     def __eq__(self, other: object) -> bool:
         if other.__class__ is not self.__class__:
             return NotImplemented
-        return all(
-            getattr(self, field.name) == getattr(other, field.name) for field in attrs.fields(self.__class__)
-        )
+        return all(getattr(self, field.name) == getattr(other, field.name) for field in attrs.fields(self.__class__))
 
     def __repr__(self) -> str:
         shown = (
@@ -234,7 +232,14 @@ class Field:
     """The known values of an open enum."""
 
 
-_SCALARS: dict[type, Kind] = {str: "str", int: "int", bool: "bool", Decimal: "Decimal", datetime: "datetime", dict: "dict"}
+_SCALARS: dict[type, Kind] = {
+    str: "str",
+    int: "int",
+    bool: "bool",
+    Decimal: "Decimal",
+    datetime: "datetime",
+    dict: "dict",
+}
 _BY_NAME = {scalar.__name__: scalar for scalar in _SCALARS} | {"dict[str, Any]": dict}
 _ANNOTATION = re.compile(r"Maybe\[(?P<many>list\[)?(?P<name>\w+|dict\[str, Any\])\]{1,2}")
 _fields: dict[type[Model], tuple[Field, ...]] = {}
@@ -274,6 +279,4 @@ def _named(cls: type[Model], name: str) -> Any:  # noqa: ANN401 - a class or a t
 
 
 def _choices(alias: Any) -> tuple[str, ...]:  # noqa: ANN401 - a type alias: Literal[...] | str
-    return tuple(
-        value for part in getattr(alias, "__args__", ()) for value in getattr(part, "__args__", ()) if value
-    )
+    return tuple(value for part in getattr(alias, "__args__", ()) for value in getattr(part, "__args__", ()) if value)

@@ -85,7 +85,14 @@ def parse_datetime(text: str) -> datetime:
         offset = timedelta(hours=int(hours), minutes=int(minutes))
         zone = timezone(-offset if sign == "-" else offset)
     return datetime(
-        int(year), int(month), int(day), int(hour or 0), int(minute or 0), int(second or 0), _microseconds(fraction), zone
+        int(year),
+        int(month),
+        int(day),
+        int(hour or 0),
+        int(minute or 0),
+        int(second or 0),
+        _microseconds(fraction),
+        zone,
     )
 
 

@@ -56,9 +56,7 @@ class Behaviours:
     refresh_tokens_rotate: bool = _switch(
         True, "A refresh token works once; each refresh gives the next one.", "facts 2"
     )
-    approved: bool = _switch(
-        True, "Off: the customer has not approved the integration, every call is 401.", "facts 2"
-    )
+    approved: bool = _switch(True, "Off: the customer has not approved the integration, every call is 401.", "facts 2")
     wrong_company_header: Literal["ignored", "empty_list"] = _switch(
         "ignored",
         "What an ipp-company-id of another company does: nothing, or empty lists with 200.",
@@ -72,9 +70,7 @@ class Behaviours:
     lower_case_limit_headers: bool = _switch(
         False, "Rate-limit headers in lower case, as the older policies had.", "facts 3"
     )
-    same_request_rule: bool = _switch(
-        False, "429 when the same request comes more than 5 times in 60 s.", "facts 3"
-    )
+    same_request_rule: bool = _switch(False, "429 when the same request comes more than 5 times in 60 s.", "facts 3")
     client_error_rule: bool = _switch(
         False, "429 when a failed request is repeated unchanged more than twice in 5 min.", "facts 3"
     )
@@ -82,9 +78,7 @@ class Behaviours:
 
     # paging
     empty_list: Literal["[]", "", "null", '""'] = _switch("[]", "Body of a list without rows.", "facts 4")
-    clamp_page_size: bool = _switch(
-        True, "A page size above the maximum is lowered in silence; off: 400.", "facts 4"
-    )
+    clamp_page_size: bool = _switch(True, "A page size above the maximum is lowered in silence; off: 400.", "facts 4")
     page_size_limit: int = _switch(
         0, "A lower maximum page size for all endpoints (0: each endpoint's own).", "facts 4"
     )
@@ -97,9 +91,7 @@ class Behaviours:
     nested_metadata: bool = _switch(
         True, "Nested objects carry a metadata block of their own too (read at start).", "facts 4"
     )
-    single_answers_list: bool = _switch(
-        False, "A single customer invoice comes as an array of one.", "facts 10"
-    )
+    single_answers_list: bool = _switch(False, "A single customer invoice comes as an array of one.", "facts 10")
     sales_order_total_unknown: bool = _switch(False, "Sales Order lists say totalCount null.", "facts 4")
 
     # filters

@@ -157,9 +157,7 @@ class Company:
         table = self._table(resource)
         rows = list(table.order)
         keys = ["/".join(table.key_of(row)) for row in rows]
-        return Truth(
-            table.spec.name, table.spec.key, keys, lambda: (table.row(row) for row in list(table.order))
-        )
+        return Truth(table.spec.name, table.spec.key, keys, lambda: (table.row(row) for row in list(table.order)))
 
     def churn(self, resource: str, *, every_requests: int = 1, add: int = 0, remove: int = 0, touch: int = 0,
               where: str = "end") -> Churn:  # fmt: skip

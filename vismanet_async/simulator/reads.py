@@ -82,9 +82,7 @@ def _governed(operation: Operation, dto: str, fields: frozenset[str]) -> dict[st
     return governed
 
 
-def _left_out(
-    operation: Operation, query: list[tuple[str, str]], fields: Mapping[str, Any]
-) -> frozenset[str]:
+def _left_out(operation: Operation, query: list[tuple[str, str]], fields: Mapping[str, Any]) -> frozenset[str]:
     asked = {name.lower() for name, value in query if value.lower() == "true"}
     governed = _governed(operation, operation.response_dto or "", frozenset(fields))
     shown = set(chain.from_iterable(names for flag, names in governed.items() if flag in asked))
@@ -95,9 +93,7 @@ def answer_read(call: Call) -> Reply:
     """Answer a GET operation."""
     operation = call.operation
     if operation.query:
-        missing = [
-            name for name, facts in operation.query.items() if facts.get("required") and not call.first(name)
-        ]
+        missing = [name for name, facts in operation.query.items() if facts.get("required") and not call.first(name)]
         if missing:
             return refuse(400, f"The parameter {missing[0]} is required.")
     if call.company.behaviours.unknown_parameters == "refused":
@@ -226,9 +222,7 @@ def _whole(call: Call, sources: _Sources, dto: str, left_out: frozenset[str]) ->
     return Reply(200, b"[" + b"},".join(rows) + b"}]", JSON)
 
 
-def _paged(
-    call: Call, sources: _Sources, dto: str, left_out: frozenset[str], page: _Page, version: object
-) -> Reply:
+def _paged(call: Call, sources: _Sources, dto: str, left_out: frozenset[str], page: _Page, version: object) -> Reply:
     company = call.company
     total = sum(len(found) for _, found in sources)
     start, stop = (page.number - 1) * page.size, page.number * page.size
@@ -252,9 +246,7 @@ def _encode_page(call: Call, rows: list[bytes], dto: str, page: _Page, total: in
         return head + b"},".join([*rows[:-1], *(row + b"}" for row in rows[-1:])]) + b"]}"
     if not rows:
         return call.company.behaviours.empty_list.encode()
-    has_metadata = (
-        "metadata" in call.company.world.catalog.schemas[dto] and call.company.behaviours.list_metadata
-    )
+    has_metadata = "metadata" in call.company.world.catalog.schemas[dto] and call.company.behaviours.list_metadata
     tail = b',"metadata":{"totalCount":%d,"maxPageSize":%d}}' % (total, page.limit) if has_metadata else b"}"
     return b"[" + (tail + b",").join(rows) + tail + b"]"
 
@@ -280,9 +272,7 @@ def _take_while(pairs: list[tuple[Table, int]], table: Table) -> list[tuple[Tabl
     return pairs
 
 
-def _pairs(
-    call: Call, sources: _Sources, start: int, stop: int, total: int, order: str
-) -> list[tuple[Table, int]]:
+def _pairs(call: Call, sources: _Sources, start: int, stop: int, total: int, order: str) -> list[tuple[Table, int]]:
     """Return (table, row) for these places of the list, in the order that the list has now."""
     listing = call.company.behaviours.list_order
     if order:
@@ -337,9 +327,7 @@ def _ordered(sources: _Sources, order: str) -> list[tuple[Table, int]]:
 # -- journals: pages of lines -------------------------------------------------------------------------------
 
 
-def _journal_page(
-    call: Call, table: Table, conditions: tuple[Condition, ...], left_out: frozenset[str]
-) -> Reply:
+def _journal_page(call: Call, table: Table, conditions: tuple[Condition, ...], left_out: frozenset[str]) -> Reply:
     """Answer a page of journals: page size and total count journal lines, a batch may be split (facts 4)."""
     operation, company = call.operation, call.company
     if not (call.first("periodId") or call.first("lastModifiedDateTime")):
@@ -355,11 +343,7 @@ def _journal_page(
     if company.behaviours.list_order == "newest_first":
         rows.reverse()
     batches = [table.row(row) for row in rows] if len(rows) <= _JOURNALS_AT_ONCE else None
-    counts = (
-        [_line_count(table, row) for row in rows]
-        if batches is None
-        else [len(_lines(batch)) for batch in batches]
-    )
+    counts = [_line_count(table, row) for row in rows] if batches is None else [len(_lines(batch)) for batch in batches]
     ends = list(accumulate(counts))
     total = ends[-1] if ends else 0
     start, stop = (page.number - 1) * page.size, min(page.number * page.size, total)
@@ -369,9 +353,7 @@ def _journal_page(
             batch = batches[place] if batches is not None else table.row(rows[place])
             first = ends[place] - counts[place]
             lines = _lines(batch)[max(0, start - first) : stop - first]
-            shown = {
-                name: value for name, value in batch.items() if name not in left_out and name != "metadata"
-            }
+            shown = {name: value for name, value in batch.items() if name not in left_out and name != "metadata"}
             made.append(encode({**shown, "journalTransactionLines": lines})[:-1])
     return Reply(200, _encode_page(call, made, operation.response_dto or "", page, total), JSON)
 
@@ -405,10 +387,7 @@ def find_row(call: Call, table: Table) -> int | None:
     if len(params) >= 2 and len(spec.key) == 1:  # noqa: PLR2004 - a type or a line that the identity does not have
         key = [call.values[1] if "type" in params[0].lower() else call.values[0]]
     elif (
-        len(spec.key) > 1
-        and "type" not in params[0].lower()
-        and not spec.parent
-        and "series" not in params[-1].lower()
+        len(spec.key) > 1 and "type" not in params[0].lower() and not spec.parent and "series" not in params[-1].lower()
     ):
         key = [call.values[0]]
     return table.find(key)

@@ -125,9 +125,7 @@ class Shaper:
         spec = TableSpec(name=dto, dto=dto, key=("id",))
         row = self._object(dto, _Context(random, nordic.COUNTRIES[0], spec, None), 1)
         _add_up(row)
-        row.update(
-            {name: value for name, value in (overrides or {}).items() if name in self._catalog.schemas[dto]}
-        )
+        row.update({name: value for name, value in (overrides or {}).items() if name in self._catalog.schemas[dto]})
         return row
 
     def _top(self, name: str, facts: dict[str, Any], fields: Mapping[str, Any], context: _Context) -> object:
@@ -255,9 +253,7 @@ class Shaper:
             return self._named(dto, ("Main", "Hovedadresse", 1), context, depth)
         return self._object(dto, context, depth)
 
-    def _named(
-        self, dto: str, reference: tuple[str, str, int], context: _Context, depth: int
-    ) -> dict[str, Any]:
+    def _named(self, dto: str, reference: tuple[str, str, int], context: _Context, depth: int) -> dict[str, Any]:
         """An object that names a row of another table: key and name right, the rest filled."""
         key, title, internal = reference
         row = self._object(dto, context, depth)
@@ -266,12 +262,7 @@ class Shaper:
                 row[name] = internal
             elif facts["type"] == "string" and name in _NAME_NAMES:
                 row[name] = title
-            elif (
-                facts["type"] == "string"
-                and _KEY_NAMES.match(name)
-                and not facts.get("enum")
-                and name != "countryId"
-            ):
+            elif facts["type"] == "string" and _KEY_NAMES.match(name) and not facts.get("enum") and name != "countryId":
                 row[name] = key
         return row
 
@@ -283,8 +274,7 @@ class Shaper:
             return []
         many = re.search(r"(?i)lines$|^lines|details$|transaction$|periods$|segments$", name)
         rows = [
-            self._object(dto, context, depth)
-            for _ in range(random.randint(1, 3) if many else random.randint(0, 2))
+            self._object(dto, context, depth) for _ in range(random.randint(1, 3) if many else random.randint(0, 2))
         ]
         for number, row in enumerate(rows, 1):
             for field in ("lineNumber", "lineNbr", "segmentId", "sortOrder", "lineNo"):
@@ -326,9 +316,7 @@ def _text(name: str, facts: dict[str, Any], context: _Context) -> object:
     first, last = nordic.person_name(random.randrange(10_000))
     place = random.choice(country.places)
     if facts.get("format") in {"date-time", "date"}:
-        return (
-            f"{random.randint(2022, 2025)}-{random.randint(1, 12):02d}-{random.randint(1, 28):02d}T00:00:00"
-        )
+        return f"{random.randint(2022, 2025)}-{random.randint(1, 12):02d}-{random.randint(1, 28):02d}T00:00:00"
     if facts.get("format") == "uuid":
         return _uuid(random.getrandbits(128))
     if facts.get("format") == "byte":

@@ -162,7 +162,11 @@ def _base(operation: dict[str, Any]) -> str:
     if call == "act":
         return fixed[0]
     if call == "upload":
-        return "add_line_attachment" if any("line" in name.lower() for name, *_ in operation["path_params"]) else "add_attachment"
+        return (
+            "add_line_attachment"
+            if any("line" in name.lower() for name, *_ in operation["path_params"])
+            else "add_attachment"
+        )
     if call == "download":
         return "_".join(fixed) or "download"
     if call == "list":

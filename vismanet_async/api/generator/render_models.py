@@ -55,9 +55,7 @@ def _module(home: str, classes: list[ModelClass], models: Models) -> str:
         lines.append("from decimal import Decimal")
     if any(field.type == "dict[str, Any]" for field in fields):
         lines.append("from typing import Any")
-    lines += [
-        f"from vismanet_async.api.models.{models.classes[name].home} import {name}" for name in foreign
-    ]
+    lines += [f"from vismanet_async.api.models.{models.classes[name].home} import {name}" for name in foreign]
     if enums:
         lines.append(f"from vismanet_async.api.models.enums import {', '.join(enums)}")
     lines += [
@@ -144,7 +142,9 @@ def _index(models: Models) -> str:
         by_home[one.home].append(one.name)
     names = sorted([*models.classes, *models.enums])
     lines = [
-        HEADER.format(title="Every model by its name, loaded on first use: `from vismanet_async.api.models import Customer`."),
+        HEADER.format(
+            title="Every model by its name, loaded on first use: `from vismanet_async.api.models import Customer`."
+        ),
         "from __future__ import annotations",
         "from importlib import import_module",
         "from typing import TYPE_CHECKING, Any",
