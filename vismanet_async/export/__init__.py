@@ -1,1 +1,1 @@
-"""Listings written to files."""
+"""Exports: listings written to files, whole or not at all."""

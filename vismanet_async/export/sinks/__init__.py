@@ -1,1 +1,66 @@
-"""One file format each."""
+"""Where pages go: one sink for each output format.
+
+A sink is plain blocking code with one caller at a time. `export.run` calls it in a worker thread, page by page
+in the order of the list, one call at a time: a slow sink slows the reading down.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import msgspec
+
+    from vismanet_async.export.manifest import Part
+
+__all__ = ["Page", "Sink"]
+
+
+class Page(Protocol):
+    """What a sink needs of a page."""
+
+    @property
+    def body(self) -> bytes:
+        """The answer as the server sent it."""
+        ...
+
+    @property
+    def rows(self) -> Sequence[msgspec.Raw]:
+        """The elements of the list in order, each a piece of `body`."""
+        ...
+
+    @property
+    def keep(self) -> Sequence[int] | None:
+        """Which of `rows` to write; None: all."""
+        ...
+
+
+class Sink(Protocol):
+    """Writes one resource into parts."""
+
+    @property
+    def rows(self) -> int:
+        """Rows written so far; the next row gets this number."""
+        ...
+
+    def write(self, page: Page, /) -> None:
+        """Write a page's rows.
+
+        Raises:
+            TargetNotWritable: the sink is then of no more use but for `abandon`.
+        """
+        ...
+
+    def finish(self, *, dropped: Iterable[int] = ()) -> tuple[Part, ...]:
+        """Complete the last part and give all of them, synced to disk; at least one, though it be empty.
+
+        Args:
+            dropped: numbers of written rows (0 is the first) that a newer version has replaced; taken out.
+        """
+        ...
+
+    def abandon(self) -> None:
+        """Close and remove the part being written; whole parts stay. May be called at any time, and twice."""
+        ...

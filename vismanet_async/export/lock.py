@@ -1,0 +1,79 @@
+"""A lock file that a crash cannot leave behind locked."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(descriptor: int) -> bool:
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+else:
+    import fcntl
+
+    def _try_lock(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+__all__ = ["FileLock"]
+
+
+@attrs.define
+class FileLock:
+    """One holder at a time for what a file stands for, among processes and within one.
+
+    The operating system gives it up when the holder's process ends in any way.
+    """
+
+    path: Path
+    _descriptor: int | None = None
+
+    def acquire(self) -> bool:
+        """Take the lock without waiting; False when another holder has it. Its directory must exist."""
+        while True:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                taken = _try_lock(descriptor)
+                # the last holder may have removed the file since we opened it: then it guards nothing
+                if taken and self._is(descriptor):
+                    self._descriptor, descriptor = descriptor, -1
+                    return True
+                if not taken:
+                    return False
+            finally:
+                if descriptor >= 0:
+                    os.close(descriptor)
+
+    def release(self) -> None:
+        """Give the lock up and remove its file; does nothing when it is not held."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is None:
+            return
+        try:
+            if sys.platform != "win32":  # there an open file cannot be removed; it stays, unlocked
+                self.path.unlink(missing_ok=True)
+        finally:
+            os.close(descriptor)
+
+    def _is(self, descriptor: int) -> bool:
+        try:
+            there = self.path.stat()
+        except FileNotFoundError:
+            return False
+        return os.path.samestat(there, os.fstat(descriptor))

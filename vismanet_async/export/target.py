@@ -1,0 +1,186 @@
+"""The directory that an export writes to: one run at a time, and whole or not at all.
+
+::
+
+    PATH/manifest.json                    published last; where it stands, its parts are whole
+    PATH/<resource>/part-00000.jsonl      published parts
+    PATH/.export.lock                     held while a run writes here
+    PATH/.export/                         staging: nothing in it is published
+        plan.json                         which run this is
+        <resource>/part-00000.jsonl       a whole part, synced
+        <resource>/part-00001.jsonl.tmp   the part being written
+        manifest.json                     every part is whole: publishing has begun
+
+Publishing moves the parts out of staging and the manifest after them. Once the staged manifest stands, only
+renames are left to do, and whoever opens the target next finishes them (`recover`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from vismanet_async.errors import ExportError, TargetBusy, TargetNotWritable
+from vismanet_async.export.files import remove_if_empty, sync_directory, write_atomically, writing
+from vismanet_async.export.lock import FileLock
+from vismanet_async.export.manifest import MANIFEST_NAME, Manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Target"]
+
+_STAGING = ".export"
+_LOCK = ".export.lock"
+_PART = re.compile(r"part-\d{5,}\.[a-z]+(\.[a-z]+)?")
+
+
+@attrs.define
+class Target:
+    """A local directory that this run alone writes to. All methods block: call them in a worker thread."""
+
+    root: Path
+    _lock: FileLock
+    _made: list[Path]
+    """Directories that opening made, innermost first; removed again if nothing gets published."""
+
+    @classmethod
+    def open(cls, root: Path, resources: Sequence[str]) -> Target:
+        """Make the directory if need be, take its lock and prove that all that will be written there can be.
+
+        Raises:
+            TargetNotWritable: it cannot be written, or a file not ours stands where the manifest would go.
+            TargetBusy: another run holds it.
+        """
+        made: list[Path] = []
+        try:
+            with writing(root):
+                _make(root, made)
+                lock = _locked(root)
+            target = cls(root, lock, made)
+            try:
+                with writing(root):
+                    target._probe(resources)
+            except BaseException:
+                lock.release()
+                raise
+        except BaseException:
+            for path in made:
+                remove_if_empty(path)
+            raise
+        return target
+
+    @property
+    def staging(self) -> Path:
+        """Where parts lie until they are published."""
+        return self.root / _STAGING
+
+    def published(self) -> Manifest | None:
+        """Give the manifest that stands published here, if any."""
+        return Manifest.read(self.root) if (self.root / MANIFEST_NAME).exists() else None
+
+    def recover(self) -> Manifest | None:
+        """Finish the publishing that an earlier run began and did not end; None when there is none."""
+        staged = self.staging / MANIFEST_NAME
+        if not staged.exists():
+            return None
+        manifest = Manifest.read(self.staging)
+        with writing(self.root):
+            self._move(manifest)
+        return manifest
+
+    def publish(self, manifest: Manifest) -> None:
+        """Put the staged parts in place and the manifest last.
+
+        Killed before the staged manifest stands, what was published before is untouched. Killed after, the
+        next `recover` finishes it; until then no manifest stands, so nothing half-published looks whole.
+        """
+        with writing(self.root):
+            write_atomically(self.staging / MANIFEST_NAME, manifest.to_json())
+            self._move(manifest)
+
+    def clear(self) -> None:
+        """Throw away what is staged."""
+        with writing(self.root):
+            if self.staging.exists():
+                shutil.rmtree(self.staging)
+
+    def close(self, *, keep_staging: bool = False) -> None:
+        """Give the target up; without `keep_staging` nothing but what is published stays behind."""
+        try:
+            if not keep_staging:
+                shutil.rmtree(self.staging, ignore_errors=True)
+        finally:
+            self._lock.release()
+            for path in self._made:
+                remove_if_empty(path)
+
+    def _probe(self, resources: Sequence[str]) -> None:
+        manifest = self.root / MANIFEST_NAME
+        if manifest.exists():
+            try:
+                Manifest.read(self.root)
+            except ExportError as error:
+                raise TargetNotWritable(
+                    f"{manifest} was not written by an export and would be replaced; nothing was sent. "
+                    f"Choose another directory. ({error})"
+                ) from error
+        self.staging.mkdir(exist_ok=True)
+        for name in resources:
+            directory = self.root / name
+            if directory.exists() or directory.is_symlink():
+                _prove_writable(directory)
+
+    def _move(self, manifest: Manifest) -> None:
+        (self.root / MANIFEST_NAME).unlink(missing_ok=True)
+        sync_directory(self.root)
+        staged = {path.parent.name for path in self.staging.glob("*/part-*")}
+        for name, entry in manifest.resources.items():
+            directory = self.root / name
+            files = {Path(part.file).name for part in entry.parts}
+            if name in staged:
+                directory.mkdir(exist_ok=True)
+                for file in files:
+                    source = self.staging / name / file
+                    if source.exists():  # otherwise an interrupted publishing has moved it already
+                        source.replace(directory / file)
+            if directory.is_dir():
+                for path in directory.iterdir():
+                    if _PART.fullmatch(path.name) and path.name not in files:
+                        path.unlink()
+                sync_directory(directory)
+        (self.staging / MANIFEST_NAME).replace(self.root / MANIFEST_NAME)
+        sync_directory(self.root)
+
+
+def _locked(root: Path) -> FileLock:
+    lock = FileLock(root / _LOCK)
+    if not lock.acquire():
+        raise TargetBusy(
+            f"another run is writing to {root}; nothing was sent. Wait until it has ended, or choose another "
+            "directory."
+        )
+    return lock
+
+
+def _make(path: Path, made: list[Path]) -> None:
+    if path.is_dir():
+        return
+    if path.parent != path:
+        _make(path.parent, made)
+    path.mkdir(exist_ok=True)
+    made.insert(0, path)
+
+
+def _prove_writable(directory: Path) -> None:
+    probe = directory / f".export-probe-{socket.gethostname()}-{os.getpid()}"
+    with contextlib.ExitStack() as stack:
+        stack.callback(probe.unlink, missing_ok=True)
+        probe.touch()
