@@ -156,9 +156,7 @@ def validate(directory: Path | str) -> Manifest:
     manifest = Manifest.read(root)
     faults = [fault for name, entry in manifest.resources.items() for fault in _faults(root, name, entry)]
     if faults:
-        raise ExportError(
-            f"{root} does not hold what its manifest states: {'; '.join(faults)}. Export it again."
-        )
+        raise ExportError(f"{root} does not hold what its manifest states: {'; '.join(faults)}. Export it again.")
     return manifest
 
 

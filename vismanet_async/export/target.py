@@ -106,11 +106,12 @@ class Target:
             write_atomically(self.staging / MANIFEST_NAME, manifest.to_json())
             self._move(manifest)
 
-    def clear(self) -> None:
-        """Throw away what is staged."""
+    def start(self) -> None:
+        """Make the staging directory empty."""
         with writing(self.root):
             if self.staging.exists():
                 shutil.rmtree(self.staging)
+            self.staging.mkdir()
 
     def close(self, *, keep_staging: bool = False) -> None:
         """Give the target up; without `keep_staging` nothing but what is published stays behind."""
@@ -132,7 +133,7 @@ class Target:
                     f"{manifest} was not written by an export and would be replaced; nothing was sent. "
                     f"Choose another directory. ({error})"
                 ) from error
-        self.staging.mkdir(exist_ok=True)
+        _prove_writable(self.root)
         for name in resources:
             directory = self.root / name
             if directory.exists() or directory.is_symlink():
@@ -164,8 +165,7 @@ def _locked(root: Path) -> FileLock:
     lock = FileLock(root / _LOCK)
     if not lock.acquire():
         raise TargetBusy(
-            f"another run is writing to {root}; nothing was sent. Wait until it has ended, or choose another "
-            "directory."
+            f"another run is writing to {root}; nothing was sent. Wait until it has ended, or choose another directory."
         )
     return lock
 

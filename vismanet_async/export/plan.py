@@ -1,0 +1,104 @@
+"""What an export is to do, checked before anything is opened or sent."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+
+import attrs
+import msgspec
+
+from vismanet_async.errors import RequestRefused, TargetNotWritable
+from vismanet_async.export.sinks.jsonl import DEFAULT_PART_BYTES
+
+__all__ = ["Completeness", "ExportPlan", "Format"]
+
+Format = Literal["jsonl"]
+Completeness = Literal["prove", "count", "none"]
+"""What to show about each list: that nothing was lost, that the counts agree, or nothing at all."""
+
+_SMALLEST_PART_BYTES: Final = 1024
+
+
+def _resources(given: str | Sequence[str] | Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    if isinstance(given, Mapping):
+        return {name: dict(filters) for name, filters in given.items()}
+    names = [given] if isinstance(given, str) else list(given)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise RequestRefused(f"{', '.join(twice)} is asked for twice; nothing was sent. Name each resource once.")
+    return {name: {} for name in names}
+
+
+def _directory(given: str | os.PathLike[str]) -> Path:
+    text = os.fspath(given)
+    if "://" in text:
+        raise TargetNotWritable(
+            f"{text}: exports are written to local directories; nothing was sent. Give a path, and copy it from there."
+        )
+    if not text:
+        raise TargetNotWritable("the target directory has no name; nothing was sent. Give a path.")
+    return Path(os.path.abspath(Path(text).expanduser()))  # noqa: PTH100 - resolve() would follow links
+
+
+@attrs.frozen(kw_only=True)
+class ExportPlan:
+    """Which lists go where, and how.
+
+    Raises:
+        RequestRefused: for no resource, one named twice, or a number that cannot be used.
+        TargetNotWritable: for a target that is not a local path.
+
+    >>> plan = ExportPlan(resources=["customer"], to="out")
+    >>> plan.resources, plan.completeness
+    ({'customer': {}}, 'count')
+    """
+
+    resources: dict[str, dict[str, Any]] = attrs.field(converter=_resources)
+    """Resource names, each with its own filters."""
+    to: Path = attrs.field(converter=_directory)
+    format: Format = "jsonl"
+    completeness: Completeness = "count"
+    allow_uncertain: bool = False
+    """Publish a list too that could not be shown complete; its verdict says so."""
+    page_size: int | None = None
+    """Rows asked for at a time; None: as many as the endpoint gives."""
+    part_bytes: int = DEFAULT_PART_BYTES
+    """A part is closed by the page that brings it here."""
+
+    def __attrs_post_init__(self) -> None:
+        if not self.resources:
+            raise RequestRefused("there is no resource to export; nothing was sent. Name at least one.")
+        if self.format not in get_args(Format):
+            raise RequestRefused(
+                f"there is no format {self.format!r}, only {', '.join(get_args(Format))}; nothing was sent."
+            )
+        if self.completeness not in get_args(Completeness):
+            raise RequestRefused(
+                f"completeness is one of {', '.join(get_args(Completeness))}, not {self.completeness!r}; "
+                "nothing was sent."
+            )
+        if self.page_size is not None and self.page_size < 1:
+            raise RequestRefused(f"page_size must be at least 1, not {self.page_size}; nothing was sent.")
+        if self.part_bytes < _SMALLEST_PART_BYTES:
+            raise RequestRefused(
+                f"part_bytes must be at least {_SMALLEST_PART_BYTES}, not {self.part_bytes}; nothing was sent."
+            )
+
+    def fingerprint(self, *, company: str | None) -> str:
+        """Give a short text that is the same for the same export of the same company, wherever it is written."""
+        parts = [
+            company,
+            sorted(
+                (name, sorted((key, str(value)) for key, value in filters.items()))
+                for name, filters in self.resources.items()
+            ),
+            self.format,
+            self.completeness,
+            self.page_size,
+            self.part_bytes,
+        ]
+        return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]
