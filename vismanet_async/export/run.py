@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from vismanet_async.export.plan import Completeness, ExportPlan, Format
 
-__all__ = ["Event", "Export", "PageWritten", "Published", "ResourceDone"]
+__all__ = ["Event", "Export", "PageWritten", "Published", "ResourceDone", "one_error", "tool_version"]
 
 T = TypeVar("T")
 
@@ -152,7 +152,7 @@ class Export:
         try:
             await self._in_thread(target.recover)
             await self._in_thread(target.start)
-            with _one_error():
+            with one_error():
                 manifest = await self._read_and_publish(target)
         finally:
             with anyio.CancelScope(shield=True):
@@ -172,7 +172,7 @@ class Export:
         send, receive = anyio.create_memory_object_stream[Event](_EVENTS_WAITING)
         self._events = send
         try:
-            with _one_error():
+            with one_error():
                 async with anyio.create_task_group() as tasks, receive:
                     tasks.start_soon(self._run_and_close, send)
                     yield receive
@@ -200,7 +200,7 @@ class Export:
         before = await self._in_thread(target.published)
         manifest = Manifest(
             resources={**(before.resources if before else {}), **{name: entries[name] for name in self._listings}},
-            tool=f"vismanet-async {_version()}",
+            tool=f"vismanet-async {tool_version()}",
             started_at=started_at,
             finished_at=self._clock.utc_now(),
             company=self._company,
@@ -264,7 +264,7 @@ class Export:
 
 
 @contextlib.contextmanager
-def _one_error() -> Iterator[None]:
+def one_error() -> Iterator[None]:
     """Raise the first of the SDK's own errors that side-by-side tasks ended with; bugs come through as they are."""
     try:
         yield
@@ -285,7 +285,8 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
         yield error
 
 
-def _version() -> str:
+def tool_version() -> str:
+    """Name the version that writes; the source tree has none."""
     try:
         return metadata.version("vismanet-async")
     except metadata.PackageNotFoundError:

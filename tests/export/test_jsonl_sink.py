@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import errno
+import hashlib
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from hypothesis import given, strategies as st
+
+from tests.export.pages import customers, page
+from vismanet_async.errors import TargetNotWritable
+from vismanet_async.export.manifest import part_fault
+from vismanet_async.export.sinks import jsonl
+from vismanet_async.export.sinks.jsonl import JsonlSink
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from tests.export.pages import FakePage
+
+RAW = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def write(
+    directory: Path, pages: Iterable[FakePage], *, part_bytes: int = 1 << 20, dropped: Sequence[int] = ()
+) -> bytes:
+    sink = JsonlSink(directory, part_bytes=part_bytes)
+    for one in pages:
+        sink.write(one)
+    parts = sink.finish(dropped=dropped)
+    for part in parts:
+        assert part_fault(directory.parent, part) is None
+    return b"".join((directory.parent / part.file).read_bytes() for part in parts)
+
+
+def test_lines_are_the_servers_own_bytes(tmp_path: Path) -> None:
+    body = '[{"a":12.10,"b":"1,2]\\n{","c":1234567890123.4567},{"z":1,"a":null},{"æ":"\\u00e6"}]'.encode()
+    lines = write(tmp_path / "customer", [page(body)])
+    assert lines == '{"a":12.10,"b":"1,2]\\n{","c":1234567890123.4567}\n{"z":1,"a":null}\n{"æ":"\\u00e6"}\n'.encode()
+
+
+@pytest.mark.parametrize("after", [b"", b"\n", b" \r\n\t"])
+def test_a_compact_page_goes_through_in_place(tmp_path: Path, after: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jsonl, "_one_line", None)  # nothing may be joined or encoded again
+    body = customers(0, 50)
+    sink = JsonlSink(tmp_path)
+    lines = sink._lines(body + after, RAW.decode(body))
+    assert isinstance(lines, memoryview)
+    assert bytes(lines) == b"".join(bytes(row) + b"\n" for row in RAW.decode(body))
+
+
+def test_the_buffer_of_a_large_page_serves_a_small_one(tmp_path: Path) -> None:
+    pages = [page(customers(0, 90)), page(customers(90, 3)), page(customers(93, 40))]
+    lines = write(tmp_path / "customer", pages)
+    assert lines == b"".join(bytes(row) + b"\n" for one in pages for row in one.rows)
+
+
+def test_records_with_line_breaks_become_one_line_each(tmp_path: Path) -> None:
+    body = b'[\r\n  {\n    "a": 1.50,\r\n    "b": "x\\ny"\n  },\r{"c":\r2}\n]'
+    lines = write(tmp_path / "customer", [page(body)])
+    assert lines == b'{"a":1.50,"b":"x\\ny"}\n{"c":2}\n'
+
+
+def test_spaces_between_records_are_left_out_and_inside_kept(tmp_path: Path) -> None:
+    lines = write(tmp_path / "customer", [page(b'[ {"a": 1} , {"b": 2} ]')])
+    assert lines == b'{"a": 1}\n{"b": 2}\n'
+
+
+def test_an_envelope_gives_its_records(tmp_path: Path) -> None:
+    class Envelope(msgspec.Struct):
+        records: list[msgspec.Raw]
+
+    body = b'{"pageNumber":1,"totalCount":2,"records":[{"a":1},{"b":2}]}'
+    one = page(b"[]")
+    lines = write(tmp_path / "salesperson", [type(one)(body, msgspec.json.decode(body, type=Envelope).records)])
+    assert lines == b'{"a":1}\n{"b":2}\n'
+
+
+def test_duplicates_are_not_written(tmp_path: Path) -> None:
+    body = customers(0, 4)
+    rows = RAW.decode(body)
+    assert write(tmp_path / "a", [page(body, keep=[0, 3])]) == bytes(rows[0]) + b"\n" + bytes(rows[3]) + b"\n"
+    assert write(tmp_path / "b", [page(body, keep=[])]) == b""
+
+
+def test_parts_roll_by_bytes_at_page_ends(tmp_path: Path) -> None:
+    sink = JsonlSink(tmp_path / "customer", part_bytes=5_000)
+    for first in range(0, 300, 50):
+        sink.write(page(customers(first, 50, pad=20)))
+    parts = sink.finish()
+    assert [part.file for part in parts] == [f"customer/part-0000{number}.jsonl" for number in range(3)]
+    assert [part.rows for part in parts] == [100, 100, 100]
+    assert all(part.bytes >= 5_000 for part in parts)
+    assert sink.rows == 300
+    content = (tmp_path / parts[1].file).read_bytes()
+    assert parts[1].sha256 == hashlib.sha256(content).hexdigest()
+
+
+def test_an_empty_list_gives_one_empty_part(tmp_path: Path) -> None:
+    sink = JsonlSink(tmp_path / "customer")
+    sink.write(page(b"[]"))
+    (part,) = sink.finish()
+    assert (part.rows, part.bytes) == (0, 0)
+    assert (tmp_path / part.file).read_bytes() == b""
+
+
+@pytest.mark.parametrize("dropped", [[0], [4], [5], [9, 0, 5, 6], list(range(5, 10)), list(range(25))])
+def test_dropped_rows_are_taken_out_of_their_parts(tmp_path: Path, dropped: list[int]) -> None:
+    pages = [page(customers(first, 5, pad=2000)) for first in range(0, 25, 5)]
+    every = [bytes(row) + b"\n" for one in pages for row in one.rows]
+    lines = write(tmp_path / "customer", pages, part_bytes=10_000, dropped=dropped)
+    assert lines == b"".join(line for number, line in enumerate(every) if number not in dropped)
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_abandoning_removes_the_open_part_only(tmp_path: Path) -> None:
+    sink = JsonlSink(tmp_path / "customer", part_bytes=5_000)
+    sink.write(page(customers(0, 100, pad=20)))
+    sink.write(page(customers(100, 10)))
+    assert {path.name for path in tmp_path.rglob("part*")} == {"part-00000.jsonl", "part-00001.jsonl.tmp"}
+    sink.abandon()
+    sink.abandon()
+    assert [path.name for path in tmp_path.rglob("part*")] == ["part-00000.jsonl"]
+
+
+class FullDisk:
+    """Takes `room` bytes, a few at a time, and no more."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+
+    def write(self, view: memoryview) -> int:
+        taken = min(len(view), 1_000, self.room)
+        if not taken:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self.room -= taken
+        return taken
+
+
+def test_a_full_disk_is_said_and_partial_writes_go_on(tmp_path: Path) -> None:
+    sink = JsonlSink(tmp_path / "customer")
+    sink.write(page(customers(0, 1)))
+    assert sink._open is not None
+    opened, sink._open._file = sink._open._file, FullDisk(20_000)  # type: ignore[assignment] # stands for a file
+    sink.write(page(customers(1, 100)))
+    with pytest.raises(TargetNotWritable, match=r"No space left on device\. Free some space"):
+        sink.write(page(customers(101, 1000)))
+    sink._open._file = opened
+    sink.abandon()
+    assert not list(tmp_path.rglob("part*"))
+
+
+VALUES = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=8), st.lists, max_leaves=5)
+
+
+@given(
+    records=st.lists(st.dictionaries(st.text(max_size=5), VALUES, max_size=4), max_size=12),
+    indent=st.sampled_from([-1, 0, 2]),
+    before=st.sampled_from([b"", b" ", b"\n"]),
+)
+def test_any_page_gives_its_records_and_nothing_else(
+    tmp_path_factory: pytest.TempPathFactory, records: list[dict[str, object]], indent: int, before: bytes
+) -> None:
+    body = before + msgspec.json.format(msgspec.json.encode(records), indent=indent)
+    lines = write(tmp_path_factory.mktemp("any") / "customer", [page(body)])
+    assert lines.count(b"\n") == len(records)
+    assert [msgspec.json.decode(line) for line in lines.split(b"\n")[:-1]] == records

@@ -1,0 +1,8 @@
+"""`python -m vismanet_async`."""
+
+import sys
+
+from vismanet_async.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

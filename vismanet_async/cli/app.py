@@ -1,0 +1,131 @@
+"""The commands and their options. What they do is imported when they are called, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path  # noqa: TC003 - cyclopts reads the annotations
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import App, CycloptsError, Parameter
+
+from vismanet_async.cli.exit_codes import DONE, INTERRUPTED, WRONG_USE, exit_code
+from vismanet_async.errors import VismaNetError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["app", "run"]
+
+
+def _version() -> str:
+    from vismanet_async.export.run import tool_version  # noqa: PLC0415
+
+    return tool_version()
+
+
+app = App(
+    name="vismanet",
+    help="Complete lists, safe and fast, out of Visma Net ERP.",
+    help_epilogue=(
+        "Signs in with VISMANET_CLIENT_ID, VISMANET_CLIENT_SECRET and VISMANET_TENANT_ID, or with VISMANET_TOKEN, or "
+        "with a profile. Exit codes: 0 done, 2 wrong use, 3 not signed in or not allowed, 4 could not be shown "
+        "complete, 5 the API failed, 6 could not be written, 130 interrupted."
+    ),
+    version=_version,
+    help_format="plaintext",
+    default_parameter=Parameter(negative=()),
+    exit_on_error=False,
+    print_error=False,
+    suppress_keyboard_interrupt=False,
+    result_action="return_value",
+)
+
+
+@app.command
+def export(
+    *resources: str,
+    to: Path,
+    format: Literal["jsonl"] = "jsonl",  # noqa: A002 - what the option is called
+    where: Annotated[list[str] | None, Parameter(consume_multiple=False)] = None,
+    since: str | None = None,
+    page_size: int | None = None,
+    concurrency: int | Literal["auto"] = "auto",
+    completeness: Literal["prove", "count", "none"] = "prove",
+    allow_uncertain: bool = False,
+    profile: str | None = None,
+    json: bool = False,
+) -> int:
+    """Write lists to files, whole or not at all.
+
+    Each record becomes one line of TO/RESOURCE/part-NNNNN.jsonl, with the very bytes that the server sent.
+    TO/manifest.json is published last: where it stands, the files are whole.
+
+    Parameters
+    ----------
+    resources
+        What to export, such as customer customer_invoice; `vismanet resources` lists the names.
+    to
+        The directory to write to; made when absent.
+    format
+        The files' format.
+    where
+        A filter, NAME=VALUE, NAME>=VALUE and so on; may be given several times. RESOURCE.NAME=VALUE is for that
+        resource alone.
+    since
+        Only what was modified at or after this moment, such as 2025-05-25 or 2025-05-25T13:30:00.
+    page_size
+        Rows asked for at a time; without it as many as the server gives.
+    concurrency
+        Requests in flight at most; auto finds out.
+    completeness
+        What to show about each list: prove that nothing was lost, count the rows against the server's total, or none.
+    allow_uncertain
+        Publish also what could not be shown complete; the manifest says so.
+    profile
+        Which profile of the profile file to sign in with.
+    json
+        Print the manifest as JSON.
+    """
+    from vismanet_async.cli.export import run_export  # noqa: PLC0415
+
+    return run_export(
+        resources,
+        to=to,
+        output_format=format,
+        where=where or [],
+        since=since,
+        page_size=page_size,
+        concurrency=concurrency,
+        completeness=completeness,
+        allow_uncertain=allow_uncertain,
+        profile=profile,
+        as_json=json,
+    )
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Run one command line; errors become one line on stderr and an exit code."""
+    _terminate_like_interrupt()
+    try:
+        result: Any = app(sys.argv[1:] if argv is None else argv)
+    except CycloptsError as error:
+        return _fail(str(error), WRONG_USE)
+    except VismaNetError as error:
+        return _fail(str(error), exit_code(error))
+    except KeyboardInterrupt:
+        return _fail("interrupted; nothing was published.", INTERRUPTED)
+    return result if isinstance(result, int) else DONE
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"vismanet: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def _terminate_like_interrupt() -> None:
+    """Let a polite kill clean up as an interrupt does."""
+    try:
+        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    except ValueError:  # not the main thread: a test, or somebody's own program
+        return

@@ -1,0 +1,53 @@
+"""What each way to end means to a shell.
+
+==== ===========================================================================
+0    done
+2    wrong use: an unknown name, a setting that is missing or cannot be used
+3    not signed in, or not allowed
+4    a list could not be shown complete; nothing was published
+5    the API failed or could not be reached
+6    the output could not be written
+130  interrupted
+==== ===========================================================================
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from vismanet_async.errors import (
+    ExportError,
+    IncompleteListing,
+    NotAllowed,
+    NotSignedIn,
+    RequestRefused,
+    SettingsError,
+    TokenRefused,
+    VismaNetError,
+)
+
+__all__ = ["DONE", "INCOMPLETE", "INTERRUPTED", "WRONG_USE", "exit_code"]
+
+DONE: Final = 0
+WRONG_USE: Final = 2
+NOT_SIGNED_IN: Final = 3
+INCOMPLETE: Final = 4
+API_FAILED: Final = 5
+NOT_WRITTEN: Final = 6
+INTERRUPTED: Final = 130
+
+_TABLE: Final[tuple[tuple[type[VismaNetError], int], ...]] = (
+    (SettingsError, WRONG_USE),
+    (RequestRefused, WRONG_USE),
+    (TokenRefused, NOT_SIGNED_IN),
+    (NotSignedIn, NOT_SIGNED_IN),
+    (NotAllowed, NOT_SIGNED_IN),
+    (IncompleteListing, INCOMPLETE),
+    (ExportError, NOT_WRITTEN),
+    (VismaNetError, API_FAILED),
+)
+
+
+def exit_code(error: VismaNetError) -> int:
+    """Give the exit code for an error; the first row of the table that fits."""
+    return next(code for kind, code in _TABLE if isinstance(error, kind))

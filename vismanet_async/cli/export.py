@@ -1,0 +1,109 @@
+"""`vismanet export`: from the words of the command line to a published manifest."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+
+from vismanet_async.cli.exit_codes import DONE
+from vismanet_async.cli.progress import progress_shown, summary
+from vismanet_async.client import VismaNet
+from vismanet_async.conditions import after, before, on_or_after, on_or_before
+from vismanet_async.errors import RequestRefused
+from vismanet_async.export.plan import ExportPlan
+from vismanet_async.export.run import Export
+from vismanet_async.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from vismanet_async.export.manifest import Manifest
+    from vismanet_async.export.plan import Completeness, Format
+
+__all__ = ["filters_by_resource", "run_export"]
+
+_MODIFIED: Final = "last_modified_date_time"
+_WHERE: Final = re.compile(r"(?:(?P<resource>\w+)\.)?(?P<name>\w+)(?P<operator>>=|<=|=|>|<)(?P<value>.*)", re.DOTALL)
+_CONDITIONS: Final[dict[str, Callable[[str], Any]]] = {
+    "=": str,
+    ">=": on_or_after,
+    "<=": on_or_before,
+    ">": after,
+    "<": before,
+}
+
+
+def run_export(
+    resources: Sequence[str],
+    *,
+    to: Path,
+    output_format: Format,
+    where: Sequence[str],
+    since: str | None,
+    page_size: int | None,
+    concurrency: int | str,
+    completeness: Completeness,
+    allow_uncertain: bool,
+    profile: str | None,
+    as_json: bool,
+) -> int:
+    """Do it; prints the manifest or a summary to stdout, progress to stderr."""
+    plan = ExportPlan(
+        resources=filters_by_resource(resources, where, since=since),
+        to=to,
+        format=output_format,
+        completeness=completeness,
+        allow_uncertain=allow_uncertain,
+        page_size=page_size,
+    )
+    settings = Settings.load(profile=profile)
+    manifest = anyio.run(_export, plan, settings, concurrency)
+    if as_json:
+        sys.stdout.write(manifest.to_json().decode())
+    else:
+        print(summary(manifest, plan))
+    return DONE
+
+
+async def _export(plan: ExportPlan, settings: Settings, concurrency: int | str) -> Manifest:
+    async with VismaNet.from_settings(settings, concurrency=concurrency) as visma:
+        export = Export(visma, plan, company=settings.tenant_id)
+        async with progress_shown(export, visma.quota, sys.stderr):
+            return await export
+
+
+def filters_by_resource(
+    resources: Sequence[str], where: Sequence[str], *, since: str | None = None
+) -> dict[str, dict[str, Any]]:
+    """Give each resource its filters.
+
+    >>> filters_by_resource(["customer", "supplier"], ["status=Active", "supplier.number=7"])
+    {'customer': {'status': 'Active'}, 'supplier': {'status': 'Active', 'number': '7'}}
+
+    Raises:
+        RequestRefused: for a text that is no filter, a resource that is not exported, or a filter given twice.
+    """
+    # a plan built from the bare names finds those named twice
+    chosen: dict[str, dict[str, Any]] = {name: {} for name in ExportPlan(resources=list(resources), to=".").resources}
+    given = [_parsed(text) for text in where]
+    if since is not None:
+        given.append((None, _MODIFIED, on_or_after(since)))
+    for resource, name, value in given:
+        if resource is not None and resource not in chosen:
+            raise RequestRefused(f"--where {resource}.{name}: {resource} is not exported here; nothing was sent.")
+        for filters in chosen.values() if resource is None else (chosen[resource],):
+            if name in filters:
+                raise RequestRefused(f"the filter {name} is given twice; nothing was sent. Give it once.")
+            filters[name] = value
+    return chosen
+
+
+def _parsed(text: str) -> tuple[str | None, str, Any]:
+    match = _WHERE.fullmatch(text)
+    if match is None:
+        raise RequestRefused(f"--where {text!r} is not NAME=VALUE (nor >=, <=, >, <); nothing was sent.")
+    return match["resource"], match["name"], _CONDITIONS[match["operator"]](match["value"])
