@@ -16,13 +16,14 @@ _ROWS = msgspec.json.Decoder(list[msgspec.Raw])
 
 @attrs.frozen
 class FakePage:
-    body: bytes
     rows: Sequence[msgspec.Raw]
-    keep: Sequence[int] | None = None
+    body: bytes | None = None
+    number: int = 0
+    supersedes: Sequence[Any] = ()
 
 
-def page(body: bytes, *, keep: Sequence[int] | None = None) -> FakePage:
-    return FakePage(body, _ROWS.decode(body), keep)
+def page(body: bytes, *, number: int = 0) -> FakePage:
+    return FakePage(_ROWS.decode(body), body, number)
 
 
 def customers(first: int, count: int, *, pad: int = 0) -> bytes:
@@ -33,23 +34,31 @@ def customers(first: int, count: int, *, pad: int = 0) -> bytes:
     return msgspec.json.encode(records)
 
 
-@attrs.define
+@attrs.frozen
+class Old:
+    delivery: int
+    row: int
+
+
+@attrs.frozen
 class FakeProgress:
     rows: int = 0
     total: int | None = None
     requests: int = 0
     in_flight: int = 0
-    rows_per_second: float = 0.0
 
 
-@attrs.define
+@attrs.frozen
 class FakeReport:
-    verdict: str = "counted"
-    rows: int = 0
-    unique: int | None = 0
-    total_first: int | None = 0
-    total_last: int | None = 0
-    requests: int = 0
+    verdict: str
+    rows: int
+    unique: int | None
+    total_first: int | None
+    total_last: int | None
+    requests: int
+    reason: str = "made up"
+    window: str | None = None
+    watermark: str | None = None
 
 
 @attrs.define
@@ -59,40 +68,41 @@ class FakeListing:
     pages: Sequence[FakePage]
     before: Any = None
     verdict: str = "counted"
-    progress: FakeProgress = attrs.field(factory=FakeProgress)
+    progress: FakeProgress = FakeProgress()
+    options: dict[str, Any] = attrs.field(factory=dict)
     open: int = 0
-    closed: int = 0
 
     @property
     def completeness(self) -> FakeReport:
         rows = sum(len(page.rows) for page in self.pages)
-        return FakeReport(
-            self.verdict, rows=rows, unique=rows, total_first=rows, total_last=rows, requests=len(self.pages)
-        )
+        return FakeReport(self.verdict, rows, rows, rows, rows, len(self.pages))
+
+    def with_options(self, **options: Any) -> FakeListing:
+        self.options |= options
+        return self
 
     @contextlib.asynccontextmanager
-    async def raw_pages(self, *, completeness: str, ordered: bool) -> AsyncIterator[AsyncIterator[FakePage]]:
+    async def raw_pages(self, *, ordered: bool) -> AsyncIterator[AsyncIterator[FakePage]]:
         assert ordered
         self.open += 1
         try:
             yield self._pages()
         finally:
-            self.closed += 1
+            self.open -= 1
 
     async def _pages(self) -> AsyncIterator[FakePage]:
-        for number, page in enumerate(self.pages):
+        for number, one in enumerate(self.pages):
             if self.before is not None:
                 await self.before(number)
-            self.progress.rows += len(page.rows)
-            self.progress.requests += 1
-            yield page
+            self.progress = FakeProgress(rows=self.progress.rows + len(one.rows), requests=number + 1)
+            yield attrs.evolve(one, number=number)
 
 
 @attrs.define
 class FakeSource:
     listings: Mapping[str, FakeListing]
-    asked: list[tuple[str, dict[str, Any], int | None]] = attrs.field(factory=list)
+    asked: list[tuple[str, dict[str, Any]]] = attrs.field(factory=list)
 
-    def list_by_name(self, name: str, filters: Mapping[str, Any], *, page_size: int | None = None) -> FakeListing:
-        self.asked.append((name, dict(filters), page_size))
+    def list_by_name(self, name: str, filters: Mapping[str, Any]) -> Any:
+        self.asked.append((name, dict(filters)))
         return self.listings[name]

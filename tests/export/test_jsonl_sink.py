@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given, strategies as st
 
-from tests.export.pages import customers, page
+from tests.export.pages import FakePage, customers, page
 from vismanet_async.errors import TargetNotWritable
 from vismanet_async.export.manifest import part_fault
 from vismanet_async.export.sinks import jsonl
@@ -17,8 +17,6 @@ from vismanet_async.export.sinks.jsonl import JsonlSink
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
-
-    from tests.export.pages import FakePage
 
 RAW = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -73,16 +71,17 @@ def test_an_envelope_gives_its_records(tmp_path: Path) -> None:
         records: list[msgspec.Raw]
 
     body = b'{"pageNumber":1,"totalCount":2,"records":[{"a":1},{"b":2}]}'
-    one = page(b"[]")
-    lines = write(tmp_path / "salesperson", [type(one)(body, msgspec.json.decode(body, type=Envelope).records)])
-    assert lines == b'{"a":1}\n{"b":2}\n'
+    rows = msgspec.json.decode(body, type=Envelope).records
+    assert write(tmp_path / "salesperson", [FakePage(rows, body)]) == b'{"a":1}\n{"b":2}\n'
 
 
-def test_duplicates_are_not_written(tmp_path: Path) -> None:
-    body = customers(0, 4)
-    rows = RAW.decode(body)
-    assert write(tmp_path / "a", [page(body, keep=[0, 3])]) == bytes(rows[0]) + b"\n" + bytes(rows[3]) + b"\n"
-    assert write(tmp_path / "b", [page(body, keep=[])]) == b""
+@pytest.mark.parametrize("chosen", [[0, 3], [], [2]])
+@pytest.mark.parametrize("indent", [-1, 2])
+def test_a_part_of_a_page_gives_those_rows_alone(tmp_path: Path, chosen: list[int], indent: int) -> None:
+    rows = RAW.decode(msgspec.json.format(customers(0, 4), indent=indent))
+    compact = RAW.decode(customers(0, 4))
+    lines = write(tmp_path / "customer", [FakePage([rows[index] for index in chosen])])
+    assert lines == b"".join(bytes(compact[index]) + b"\n" for index in chosen)
 
 
 def test_parts_roll_by_bytes_at_page_ends(tmp_path: Path) -> None:

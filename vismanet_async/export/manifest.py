@@ -15,7 +15,7 @@ import msgspec
 
 from vismanet_async.errors import ExportError
 
-__all__ = ["MANIFEST_NAME", "Manifest", "Part", "ResourceEntry", "Verdict", "Window", "validate"]
+__all__ = ["MANIFEST_NAME", "Manifest", "Part", "ResourceEntry", "Verdict", "validate"]
 
 MANIFEST_NAME = "manifest.json"
 SCHEMA_VERSION = 1
@@ -38,14 +38,6 @@ class Part:
 
 
 @attrs.frozen(kw_only=True)
-class Window:
-    """The stretch of `lastModifiedDateTime` that was asked for, as the API's own text; None is open."""
-
-    on_or_after: str | None = None
-    before: str | None = None
-
-
-@attrs.frozen(kw_only=True)
 class ResourceEntry:
     """What was published of one resource."""
 
@@ -54,6 +46,8 @@ class ResourceEntry:
     unique: int | None
     """Different records seen, by the resource's key; None where it has no known key."""
     verdict: Verdict
+    reason: str
+    """Why the verdict is what it is, in words."""
     total_first: int | None
     """The first and the last total that the server reported; None where it reports none."""
     total_last: int | None
@@ -63,7 +57,8 @@ class ResourceEntry:
     format: str = "jsonl"
     filters: dict[str, str] = attrs.field(factory=dict)
     """The query parameters that chose the rows."""
-    window: Window | None = None
+    window: str | None = None
+    """Where the list was frozen to be proven: what changed before it was read first, the rest after."""
     watermark: str | None = None
     """The greatest lastModified value seen, the server's own text; where the next incremental run starts."""
     started_at: datetime | None = None

@@ -11,10 +11,11 @@ from typing import Any, Final, Literal, get_args
 import attrs
 import msgspec
 
+from vismanet_async.conditions import Condition
 from vismanet_async.errors import RequestRefused, TargetNotWritable
 from vismanet_async.export.sinks.jsonl import DEFAULT_PART_BYTES
 
-__all__ = ["Completeness", "ExportPlan", "Format"]
+__all__ = ["Completeness", "ExportPlan", "Format", "filter_text"]
 
 Format = Literal["jsonl"]
 Completeness = Literal["prove", "count", "none"]
@@ -44,6 +45,11 @@ def _directory(given: str | os.PathLike[str]) -> Path:
     return Path(os.path.abspath(Path(text).expanduser()))  # noqa: PTH100 - resolve() would follow links
 
 
+def filter_text(value: Any) -> str:
+    """Say a filter's value in words: `Open`, `>= 2025-05-25`."""
+    return f"{value.operator} {value.value}" if isinstance(value, Condition) else str(value)
+
+
 @attrs.frozen(kw_only=True)
 class ExportPlan:
     """Which lists go where, and how.
@@ -54,14 +60,14 @@ class ExportPlan:
 
     >>> plan = ExportPlan(resources=["customer"], to="out")
     >>> plan.resources, plan.completeness
-    ({'customer': {}}, 'count')
+    ({'customer': {}}, 'prove')
     """
 
     resources: dict[str, dict[str, Any]] = attrs.field(converter=_resources)
     """Resource names, each with its own filters."""
     to: Path = attrs.field(converter=_directory)
     format: Format = "jsonl"
-    completeness: Completeness = "count"
+    completeness: Completeness = "prove"
     allow_uncertain: bool = False
     """Publish a list too that could not be shown complete; its verdict says so."""
     page_size: int | None = None
@@ -93,7 +99,7 @@ class ExportPlan:
         parts = [
             company,
             sorted(
-                (name, sorted((key, str(value)) for key, value in filters.items()))
+                (name, sorted((key, filter_text(value)) for key, value in filters.items()))
                 for name, filters in self.resources.items()
             ),
             self.format,

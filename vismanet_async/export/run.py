@@ -6,8 +6,9 @@ slow disk fills that place, then the listing's own window, and then no more page
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from contextlib import AbstractAsyncContextManager
+from functools import partial
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
@@ -16,19 +17,23 @@ import attrs
 from anyio import to_thread
 
 from vismanet_async.clock import Clock, SystemClock
-from vismanet_async.errors import IncompleteListing, VismaNetError
-from vismanet_async.export.manifest import Manifest, ResourceEntry, Verdict
-from vismanet_async.export.sinks import Page, Sink
+from vismanet_async.errors import VismaNetError
+from vismanet_async.export.manifest import Manifest, Part, ResourceEntry
+from vismanet_async.export.plan import ExportPlan, Format, filter_text
 from vismanet_async.export.sinks.jsonl import JsonlSink
 from vismanet_async.export.target import Target
+from vismanet_async.paging.walk import Delivery
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
+    from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
+    from datetime import datetime
     from pathlib import Path
 
-    from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+    from anyio.streams.memory import MemoryObjectSendStream
 
-    from vismanet_async.export.plan import Completeness, ExportPlan, Format
+    from vismanet_async.export.sinks import Sink
+    from vismanet_async.paging.completeness import Completeness
+    from vismanet_async.paging.listing import Listing
 
 __all__ = ["Event", "Export", "PageWritten", "Published", "ResourceDone", "one_error", "tool_version"]
 
@@ -40,39 +45,26 @@ _EVENTS_WAITING: Final = 16
 _SINKS: Final[dict[Format, type[JsonlSink]]] = {"jsonl": JsonlSink}
 
 
-class Progress(Protocol):
-    """How far a listing has come."""
+class Source(Protocol):
+    """What an export needs of a client."""
+
+    def list_by_name(self, name: str, filters: Mapping[str, Any]) -> Listing[Any]:
+        """Give the listing of a resource; raises `UnknownName` for a name or a filter that there is not."""
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class Progress:
+    """How far one resource has come."""
 
     rows: int
+    """Rows read so far."""
     total: int | None
+    """The server's latest total."""
     requests: int
     in_flight: int
     rows_per_second: float
-
-
-class Report(Protocol):
-    """What a listing can say about its completeness once it was read to the end."""
-
-    verdict: Verdict
-    rows: int
-    unique: int | None
-    total_first: int | None
-    total_last: int | None
-    requests: int
-
-
-class Listing(Protocol):
-    @property
-    def progress(self) -> Progress: ...
-    @property
-    def completeness(self) -> Report: ...
-    def raw_pages(
-        self, *, completeness: Completeness, ordered: bool
-    ) -> AbstractAsyncContextManager[AsyncIterator[Page]]: ...
-
-
-class Source(Protocol):
-    def list_by_name(self, name: str, filters: Mapping[str, Any], *, page_size: int | None = None) -> Listing: ...
+    """Since the resource was begun."""
 
 
 @attrs.frozen(kw_only=True)
@@ -80,10 +72,7 @@ class PageWritten:
     """A page's rows are in the files (not published yet)."""
 
     resource: str
-    rows: int
-    """Rows of this resource written so far."""
-    total: int | None
-    """The server's latest total."""
+    progress: Progress
 
 
 @attrs.frozen(kw_only=True)
@@ -107,8 +96,9 @@ Event = PageWritten | ResourceDone | Published
 class Export:
     """One export as a value: building it opens and sends nothing, awaiting it runs it.
 
-    `await export` gives the manifest. `async with export.events() as events` runs it and yields what happens, page by
-    page; an events consumer that does not read holds the export up. Leaving the block early cancels it.
+    `await export` gives the manifest. `async for event in export` runs it and yields what happens, page by page; who
+    does not go on reading events holds the export up. Leaving the loop early cancels it, at once with
+    `async with aclosing(aiter(export)) as events`.
 
     Nothing is published until every resource is whole; then all of it is, the manifest last. When the run fails or is
     cancelled, what stood published at the target still stands, and no task or temporary file is left.
@@ -128,7 +118,8 @@ class Export:
         self._source = source
         self._company = company
         self._clock = clock or SystemClock()
-        self._listings: dict[str, Listing] = {}
+        self._listings: dict[str, Listing[Any]] = {}
+        self._began: dict[str, float] = {}
         self._at_once = anyio.Semaphore(_RESOURCES_AT_ONCE)
         self._threads = anyio.CapacityLimiter(_RESOURCES_AT_ONCE)
         self._events: MemoryObjectSendStream[Event] | None = None
@@ -136,7 +127,7 @@ class Export:
     @property
     def progress(self) -> Mapping[str, Progress]:
         """How far each resource has come, as of now; empty before the start."""
-        return {name: listing.progress for name, listing in self._listings.items()}
+        return {name: self._progress_of(name) for name in self._listings}
 
     def __await__(self) -> Generator[Any, Any, Manifest]:
         return self.run().__await__()
@@ -145,7 +136,9 @@ class Export:
         """Run it; the same as awaiting the export."""
         plan = self.plan
         self._listings = {
-            name: self._source.list_by_name(name, filters, page_size=plan.page_size)
+            name: self._source.list_by_name(name, filters).with_options(
+                page_size=plan.page_size, allow_uncertain=plan.allow_uncertain, completeness=plan.completeness
+            )
             for name, filters in plan.resources.items()
         }
         target = await self._in_thread(Target.open, plan.to, tuple(plan.resources))
@@ -160,25 +153,22 @@ class Export:
         await self._emit(Published(manifest=manifest))
         return manifest
 
-    @contextlib.asynccontextmanager
-    async def events(self) -> AsyncIterator[AsyncIterator[Event]]:
-        """Run it and give an iterator of what happens; `Published` is the last event.
-
-        >>> async def follow(export):
-        ...     async with export.events() as events:
-        ...         async for event in events:
-        ...             print(event)
-        """
+    async def __aiter__(self) -> AsyncGenerator[Event, None]:
+        """Run it and yield what happens; `Published` is the last event."""
         send, receive = anyio.create_memory_object_stream[Event](_EVENTS_WAITING)
         self._events = send
+        # a task of its own, because an iterator must not hold a task group open between two events
+        task = asyncio.get_running_loop().create_task(self._run_and_close(send))
         try:
-            with one_error():
-                async with anyio.create_task_group() as tasks, receive:
-                    tasks.start_soon(self._run_and_close, send)
-                    yield receive
-                    tasks.cancel_scope.cancel()
+            with receive:
+                async for event in receive:
+                    yield event
+            await task
         finally:
             self._events = None
+            task.cancel()
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait([task])
 
     async def _run_and_close(self, events: MemoryObjectSendStream[Event]) -> None:
         async with events:
@@ -210,49 +200,48 @@ class Export:
 
     async def _read(self, name: str, directory: Path) -> ResourceEntry:
         started_at = self._clock.utc_now()
-        listing = self._listings[name]
+        self._began[name] = self._clock.monotonic()
         sink = _SINKS[self.plan.format](directory, part_bytes=self.plan.part_bytes)
         try:
-            send, receive = anyio.create_memory_object_stream[Page](1)
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._write, name, receive, sink)
-                async with send, listing.raw_pages(completeness=self.plan.completeness, ordered=True) as pages:
-                    async for page in pages:
-                        await send.send(page)
-            report = listing.completeness
-            self._check(name, report)
-            parts = await self._in_thread(sink.finish)
+            dropped = await self._fill(name, sink)
+            report = self._listings[name].completeness
+            if report is None:
+                raise RuntimeError(f"the listing of {name} ended without a report")
+            parts = await self._in_thread(partial(sink.finish, dropped=dropped))
         finally:
             sink.abandon()
-        return ResourceEntry(
-            rows=sum(part.rows for part in parts),
-            unique=report.unique,
-            verdict=report.verdict,
-            total_first=report.total_first,
-            total_last=report.total_last,
-            requests=report.requests,
-            parts=parts,
-            format=self.plan.format,
-            filters={key: str(value) for key, value in self.plan.resources[name].items()},
-            started_at=started_at,
-            finished_at=self._clock.utc_now(),
-        )
+        return _entry(report, parts, plan=self.plan, name=name, times=(started_at, self._clock.utc_now()))
 
-    async def _write(self, name: str, pages: MemoryObjectReceiveStream[Page], sink: Sink) -> None:
-        listing = self._listings[name]
-        async with pages:
-            async for page in pages:
-                await self._in_thread(sink.write, page)
-                await self._emit(PageWritten(resource=name, rows=sink.rows, total=listing.progress.total))
+    async def _fill(self, name: str, sink: Sink) -> set[int]:
+        """Read the list into the sink; gives the numbers of the rows that later ones have replaced."""
+        send, receive = anyio.create_memory_object_stream[Delivery](1)
+        starts: dict[int, int] = {}
+        dropped: set[int] = set()
 
-    def _check(self, name: str, report: Report) -> None:
-        if report.verdict != "uncertain" or self.plan.allow_uncertain or self.plan.completeness == "none":
-            return
-        raise IncompleteListing(
-            f"{name} could not be shown complete: {report.rows} rows, the server's total went from "
-            f"{report.total_first} to {report.total_last}. Nothing was published. Run it again when fewer changes are "
-            "made, or allow an uncertain list.",
-            completeness=report,
+        async def write() -> None:
+            async with receive:
+                async for page in receive:
+                    starts[page.number] = sink.rows
+                    dropped.update(starts[old.delivery] + old.row for old in page.supersedes)
+                    await self._in_thread(sink.write, page)
+                    await self._emit(PageWritten(resource=name, progress=self._progress_of(name)))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(write, name=f"write {name}")
+            async with send, self._listings[name].raw_pages(ordered=True) as pages:
+                async for page in pages:
+                    await send.send(page)
+        return dropped
+
+    def _progress_of(self, name: str) -> Progress:
+        at = self._listings[name].progress
+        seconds = self._clock.monotonic() - self._began[name] if name in self._began else 0.0
+        return Progress(
+            rows=at.rows,
+            total=at.total,
+            requests=at.requests,
+            in_flight=at.in_flight,
+            rows_per_second=at.rows / seconds if seconds else 0.0,
         )
 
     async def _emit(self, event: Event) -> None:
@@ -261,6 +250,27 @@ class Export:
 
     async def _in_thread(self, work: Callable[..., T], /, *args: Any) -> T:
         return await to_thread.run_sync(work, *args, limiter=self._threads)
+
+
+def _entry(
+    report: Completeness, parts: tuple[Part, ...], *, plan: ExportPlan, name: str, times: tuple[datetime, datetime]
+) -> ResourceEntry:
+    return ResourceEntry(
+        rows=sum(part.rows for part in parts),
+        unique=report.unique,
+        verdict=report.verdict,
+        reason=report.reason,
+        total_first=report.total_first,
+        total_last=report.total_last,
+        requests=report.requests,
+        parts=parts,
+        format=plan.format,
+        filters={key: filter_text(value) for key, value in plan.resources[name].items()},
+        window=report.window,
+        watermark=report.watermark,
+        started_at=times[0],
+        finished_at=times[1],
+    )
 
 
 @contextlib.contextmanager

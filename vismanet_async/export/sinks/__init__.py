@@ -19,21 +19,16 @@ __all__ = ["Page", "Sink"]
 
 
 class Page(Protocol):
-    """What a sink needs of a page."""
-
-    @property
-    def body(self) -> bytes:
-        """The answer as the server sent it."""
-        ...
+    """What a sink needs of a page; a listing's deliveries have it."""
 
     @property
     def rows(self) -> Sequence[msgspec.Raw]:
-        """The elements of the list in order, each a piece of `body`."""
+        """The records to write, in order."""
         ...
 
     @property
-    def keep(self) -> Sequence[int] | None:
-        """Which of `rows` to write; None: all."""
+    def body(self) -> bytes | None:
+        """The answer that the rows are a part of, if they are all of its rows in its order."""
         ...
 
 

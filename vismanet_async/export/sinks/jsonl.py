@@ -56,7 +56,7 @@ class JsonlSink:
 
     def write(self, page: Page) -> None:
         """Write a page's rows, and complete the part when it is large enough."""
-        rows = page.rows if page.keep is None else [page.rows[index] for index in page.keep]
+        rows = page.rows
         if not rows:
             return
         with writing(self._directory):
@@ -93,22 +93,17 @@ class JsonlSink:
             self._parts.append(self._open.complete())
             self._open = None
 
-    def _lines(self, body: bytes, rows: Sequence[msgspec.Raw]) -> memoryview | bytes:
-        """Give the rows as lines: in place where the page is compact, else joined."""
-        end = len(body)
-        while end and body[end - 1] in _WHITESPACE:
-            end -= 1
+    def _lines(self, body: bytes | None, rows: Sequence[msgspec.Raw]) -> memoryview | bytes:
+        """Give the rows as lines: in place where they are all of a compact page, else joined."""
+        end = 0 if body is None else _content_end(body)
         lengths = [len(row) + 1 for row in rows]
         # Two brackets, a comma between every two rows, and not a byte more: no whitespace, nothing left out.
-        compact = sum(lengths) + 1 == end and body[:1] == b"["
-        broken = body.find(b"\n", 0, end) >= 0 or body.find(b"\r", 0, end) >= 0
-        if not compact or broken:
-            return b"\n".join([*(_one_line(row) if broken else row for row in rows), b""])
+        if body is None or sum(lengths) + 1 != end or body[:1] != b"[" or _has_line_break(body, end):
+            return _joined(rows)
         if len(self._buffer) < end:
             self._buffer = bytearray(end)
-        buffer = self._buffer
-        view = memoryview(buffer)
-        view[:end] = body if end == len(body) else memoryview(body)[:end]
+        buffer, view = self._buffer, memoryview(self._buffer)
+        view[:end] = memoryview(body)[:end]
         for comma in accumulate(lengths):
             buffer[comma] = _NEWLINE
         return view[1:end]
@@ -163,9 +158,28 @@ class _OpenPart:
         self._temporary.unlink(missing_ok=True)
 
 
+def _content_end(body: bytes) -> int:
+    end = len(body)
+    while end and body[end - 1] in _WHITESPACE:
+        end -= 1
+    return end
+
+
+def _has_line_break(text: bytes, end: int) -> bool:
+    return text.find(b"\n", 0, end) >= 0 or text.find(b"\r", 0, end) >= 0
+
+
+def _joined(rows: Sequence[msgspec.Raw]) -> bytes:
+    lines = b"\n".join([*rows, b""])
+    if lines.count(b"\n") == len(rows) and b"\r" not in lines:
+        return lines
+    return b"\n".join([*map(_one_line, rows), b""])
+
+
 def _one_line(row: msgspec.Raw) -> bytes:
-    """Take the whitespace between a record's tokens away; no other byte of it changes."""
-    return msgspec.json.format(bytes(row), indent=-1)
+    """Take the whitespace between a record's tokens away if it breaks the line; no other byte of it changes."""
+    text = bytes(row)
+    return msgspec.json.format(text, indent=-1) if _has_line_break(text, len(text)) else text
 
 
 def _by_part(numbers: Iterable[int], parts: Sequence[Part]) -> Iterator[tuple[int, set[int]]]:
