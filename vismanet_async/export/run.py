@@ -22,7 +22,6 @@ from vismanet_async.export.manifest import Manifest, Part, ResourceEntry
 from vismanet_async.export.plan import ExportPlan, Format, filter_text
 from vismanet_async.export.sinks.jsonl import JsonlSink
 from vismanet_async.export.target import Target
-from vismanet_async.paging.walk import Delivery
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
@@ -160,15 +159,17 @@ class Export:
         # a task of its own, because an iterator must not hold a task group open between two events
         task = asyncio.get_running_loop().create_task(self._run_and_close(send))
         try:
-            with receive:
-                async for event in receive:
-                    yield event
+            async for event in receive:
+                yield event
             await task
         finally:
-            self._events = None
             task.cancel()
             with anyio.CancelScope(shield=True):
                 await asyncio.wait([task])
+            if not task.cancelled():
+                task.exception()  # raised above already, or nobody is left to be told
+            receive.close()
+            self._events = None
 
     async def _run_and_close(self, events: MemoryObjectSendStream[Event]) -> None:
         async with events:
@@ -214,19 +215,19 @@ class Export:
 
     async def _fill(self, name: str, sink: Sink) -> set[int]:
         """Read the list into the sink; gives the numbers of the rows that later ones have replaced."""
-        send, receive = anyio.create_memory_object_stream[Delivery](1)
+        send, receive = anyio.create_memory_object_stream["Delivery"](1)
         starts: dict[int, int] = {}
         dropped: set[int] = set()
 
         async def write() -> None:
-            async with receive:
-                async for page in receive:
-                    starts[page.number] = sink.rows
-                    dropped.update(starts[old.delivery] + old.row for old in page.supersedes)
-                    await self._in_thread(sink.write, page)
-                    await self._emit(PageWritten(resource=name, progress=self._progress_of(name)))
+            async for page in receive:
+                starts[page.number] = sink.rows
+                dropped.update(starts[old.delivery] + old.row for old in page.supersedes)
+                await self._in_thread(sink.write, page)
+                await self._emit(PageWritten(resource=name, progress=self._progress_of(name)))
 
-        async with anyio.create_task_group() as tasks:
+        # the receiving end outlives both tasks, so that an error of one cannot show as a closed stream in the other
+        async with receive, anyio.create_task_group() as tasks:
             tasks.start_soon(write, name=f"write {name}")
             async with send, self._listings[name].raw_pages(ordered=True) as pages:
                 async for page in pages:
