@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import sys
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
 from vismanet_async.cli.exit_codes import DONE
 from vismanet_async.cli.progress import progress_shown, summary
-from vismanet_async.client import VismaNet
 from vismanet_async.conditions import after, before, on_or_after, on_or_before
 from vismanet_async.errors import RequestRefused
 from vismanet_async.export.plan import ExportPlan
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from vismanet_async.conditions import Condition
     from vismanet_async.export.manifest import Manifest
     from vismanet_async.export.plan import Completeness, Format
 
@@ -28,8 +29,8 @@ __all__ = ["filters_by_resource", "run_export"]
 
 _MODIFIED: Final = "last_modified_date_time"
 _WHERE: Final = re.compile(r"(?:(?P<resource>\w+)\.)?(?P<name>\w+)(?P<operator>>=|<=|=|>|<)(?P<value>.*)", re.DOTALL)
-_CONDITIONS: Final[dict[str, Callable[[str], Any]]] = {
-    "=": str,
+_NUMBER: Final = re.compile(r"-?\d+(\.\d+)?")
+_CONDITIONS: Final[dict[str, Callable[[str | Decimal], Condition[Any]]]] = {
     ">=": on_or_after,
     "<=": on_or_before,
     ">": after,
@@ -70,6 +71,8 @@ def run_export(
 
 
 async def _export(plan: ExportPlan, settings: Settings, concurrency: int | str) -> Manifest:
+    from vismanet_async.client import VismaNet  # noqa: PLC0415 - aiohttp takes its time; wrong use is told without it
+
     async with VismaNet.from_settings(settings, concurrency=concurrency) as visma:
         export = Export(visma, plan, company=settings.tenant_id)
         async with progress_shown(export, visma.quota, sys.stderr):
@@ -91,7 +94,7 @@ def filters_by_resource(
     chosen: dict[str, dict[str, Any]] = {name: {} for name in ExportPlan(resources=list(resources), to=".").resources}
     given = [_parsed(text) for text in where]
     if since is not None:
-        given.append((None, _MODIFIED, on_or_after(since)))
+        given.append((None, _MODIFIED, _condition(_MODIFIED, ">=", since)))
     for resource, name, value in given:
         if resource is not None and resource not in chosen:
             raise RequestRefused(f"--where {resource}.{name}: {resource} is not exported here; nothing was sent.")
@@ -106,4 +109,11 @@ def _parsed(text: str) -> tuple[str | None, str, Any]:
     match = _WHERE.fullmatch(text)
     if match is None:
         raise RequestRefused(f"--where {text!r} is not NAME=VALUE (nor >=, <=, >, <); nothing was sent.")
-    return match["resource"], match["name"], _CONDITIONS[match["operator"]](match["value"])
+    name, operator, value = match.group("name", "operator", "value")
+    return match["resource"], name, value if operator == "=" else _condition(name, operator, value)
+
+
+def _condition(name: str, operator: str, value: str) -> Condition[Any]:
+    condition = _CONDITIONS[operator](Decimal(value) if _NUMBER.fullmatch(value) else value)
+    condition.parameters(name)  # refuses what the API cannot read
+    return condition

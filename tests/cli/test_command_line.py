@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from vismanet_async import errors
+from vismanet_async.cli import exit_codes, main
+from vismanet_async.cli.export import filters_by_resource
+from vismanet_async.conditions import after, before, on_or_after, on_or_before
+from vismanet_async.errors import RequestRefused, VismaNetError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("CLIENT_ID", "CLIENT_SECRET", "TENANT_ID", "TOKEN", "BASE_URL", "PROFILE", "PROFILE_FILE"):
+        monkeypatch.delenv(f"VISMANET_{name}", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+
+def refused(argv: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    code = main(argv)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("vismanet: ")
+    assert err.count("\n") == 1
+    return code, err
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["exprot"], "export"),
+        (["export", "customer"], "--to"),
+        (["export", "--to", "x"], "no resource to export"),
+        (["export", "customer", "--to", "x", "--frmat", "csv"], "--format"),
+        (["export", "customer", "--to", "x", "--format", "xml"], "jsonl"),
+        (["export", "customer", "--to", "x", "--concurrency", "many"], "auto"),
+        (["export", "customer", "--to", "x", "--completeness", "sure"], "prove"),
+        (["export", "customer", "--to", "x", "--page-size", "0"], "at least 1"),
+        (["export", "customer", "customer", "--to", "x"], "twice"),
+        (["export", "customer", "--to", "x", "--where", "status"], "NAME=VALUE"),
+        (["export", "customer", "--to", "x", "--where", "supplier.status=a"], "supplier is not exported"),
+        (["export", "customer", "--to", "x", "--since", "yesterday"], "not a moment"),
+        (["export", "customer", "--to", "x", "--since", "2026-01-01T10:00:00Z"], "without zone"),
+        (["export", "customer", "--to", "x"], "VISMANET_CLIENT_ID"),
+    ],
+)
+def test_wrong_use_is_one_line_that_says_what_to_do(
+    argv: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, err = refused(argv, capsys)
+    assert code == 2
+    assert said in err
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_url_as_target_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    code, err = refused(["export", "customer", "--to", "s3://bucket"], capsys)
+    assert code == 6
+    assert "local directories" in err
+
+
+def test_filters_go_to_the_resources_they_are_for() -> None:
+    given = filters_by_resource(
+        ["customer", "customer_invoice"],
+        ["status=Open", "customer_invoice.balance>=10", "a>1", "b<2.50", "c<=2026-03-03", "d=a=b>=c", "e="],
+        since="2026-01-02",
+    )
+    everywhere = {
+        "status": "Open",
+        "a": after(Decimal(1)),
+        "b": before(Decimal("2.50")),
+        "c": on_or_before("2026-03-03"),
+        "d": "a=b>=c",
+        "e": "",
+        "last_modified_date_time": on_or_after("2026-01-02"),
+    }
+    assert given == {
+        "customer": everywhere,
+        "customer_invoice": {**everywhere, "balance": on_or_after(Decimal(10))},
+    }
+
+
+def test_a_filter_given_twice_is_refused() -> None:
+    with pytest.raises(RequestRefused, match="given twice"):
+        filters_by_resource(["customer"], ["status=Open", "customer.status=Closed"])
+
+
+def all_errors(of: type[VismaNetError] = VismaNetError) -> list[type[VismaNetError]]:
+    return [of, *(inner for kind in of.__subclasses__() for inner in all_errors(kind))]
+
+
+def test_every_error_has_its_exit_code() -> None:
+    def codes(*kinds: type[VismaNetError]) -> set[int]:
+        return {exit_codes.exit_code(kind.__new__(kind)) for top in kinds for kind in all_errors(top)}
+
+    assert codes(errors.SettingsError, errors.RequestRefused) == {2}
+    assert codes(errors.TokenRefused, errors.NotSignedIn, errors.NotAllowed) == {3}
+    assert codes(errors.IncompleteListing) == {4}
+    assert codes(errors.TransportError, errors.ServerError, errors.RateLimited, errors.UnexpectedResponse) == {5}
+    assert codes(errors.ExportError) == {6}
+
+
+def test_help_and_version_cost_no_client(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    assert "export" in capsys.readouterr().out
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip()
+    code = (
+        "import sys; from vismanet_async.cli import main; main(['--help']); "
+        "sys.exit(' '.join({'aiohttp', 'cattrs', 'rich.progress', 'vismanet_async.client'} & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stderr == ""
+    assert done.returncode == 0
+
+
+def test_help_starts_quickly() -> None:
+    """Within five times a bare interpreter plus 0.4 s, the best of a few tries on a busy machine."""
+
+    def seconds(*argv: str) -> float:
+        tries = []
+        for _ in range(3):
+            begun = time.perf_counter()
+            subprocess.run([sys.executable, *argv], capture_output=True, timeout=60, check=True)
+            tries.append(time.perf_counter() - begun)
+        return min(tries)
+
+    bare = seconds("-c", "pass")
+    assert seconds("-m", "vismanet_async", "--help") < 0.4 + 5 * bare
+
+
+def test_the_module_runs_like_the_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "vismanet_async", "export"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("vismanet: ")
+    assert done.stdout == ""
