@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["app", "run"]
 
 
+_Several = Annotated[list[str] | None, Parameter(consume_multiple=False)]
+"""An option that is repeated for each value."""
+
+
 def _version() -> str:
     from vismanet_async.export.run import tool_version  # noqa: PLC0415
 
@@ -47,7 +51,7 @@ def export(
     *resources: str,
     to: Path,
     format: Literal["jsonl"] = "jsonl",  # noqa: A002 - what the option is called
-    where: Annotated[list[str] | None, Parameter(consume_multiple=False)] = None,
+    where: _Several = None,
     since: str | None = None,
     page_size: int | None = None,
     concurrency: int | Literal["auto"] = "auto",
@@ -100,6 +104,74 @@ def export(
         completeness=completeness,
         allow_uncertain=allow_uncertain,
         profile=profile,
+        as_json=json,
+    )
+
+
+@app.command
+def demo(*, to: Path | None = None, seed: int = 7) -> int:
+    """Export 52,000 records from a simulated company while others change them, and check that none was lost.
+
+    Parameters
+    ----------
+    to
+        Keep the files in this directory.
+    seed
+        Decides the simulated data.
+    """
+    from vismanet_async.cli.demo import run_demo  # noqa: PLC0415
+
+    return run_demo(to=to, seed=seed)
+
+
+@app.command
+def simulate(
+    *,
+    port: int = 0,
+    seed: int = 1,
+    rows: _Several = None,
+    churn: _Several = None,
+    latency: float = 0.0,
+    quota: int = 15_000,
+    behaviour: _Several = None,
+    list_behaviours: bool = False,
+    json: bool = False,
+) -> int:
+    """Run a simulated company on this machine until it is interrupted.
+
+    Parameters
+    ----------
+    port
+        The port to listen on; 0 takes a free one.
+    seed
+        Decides all data.
+    rows
+        How many rows a resource has, RESOURCE=COUNT; may be given several times.
+    churn
+        Rows added, removed and changed after every request, RESOURCE=COUNT; may be given several times.
+    latency
+        Seconds before each answer.
+    quota
+        Requests an hour.
+    behaviour
+        A switch, NAME=VALUE; may be given several times.
+    list_behaviours
+        Show the switches and stop.
+    json
+        Print the addresses and the sign-in as one JSON line.
+    """
+    from vismanet_async.cli.simulate import run_simulate, show_behaviours  # noqa: PLC0415
+
+    if list_behaviours:
+        return show_behaviours()
+    return run_simulate(
+        port=port,
+        seed=seed,
+        rows=rows or [],
+        churn=churn or [],
+        latency=latency,
+        quota=quota,
+        behaviours=behaviour or [],
         as_json=json,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
@@ -22,6 +23,9 @@ Completeness = Literal["prove", "count", "none"]
 """What to show about each list: that nothing was lost, that the counts agree, or nothing at all."""
 
 _SMALLEST_PART_BYTES: Final = 1024
+_URL: Final = re.compile(
+    r"[A-Za-z][A-Za-z0-9+.-]+:/"
+)  # two letters at least: C:/ is a drive. A Path has one slash left
 
 
 def _resources(given: str | Sequence[str] | Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -36,7 +40,7 @@ def _resources(given: str | Sequence[str] | Mapping[str, Mapping[str, Any]]) -> 
 
 def _directory(given: str | os.PathLike[str]) -> Path:
     text = os.fspath(given)
-    if "://" in text:
+    if _URL.match(text):
         raise TargetNotWritable(
             f"{text}: exports are written to local directories; nothing was sent. Give a path, and copy it from there."
         )

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from vismanet_async.export.sinks import Sink
     from vismanet_async.paging.completeness import Completeness
     from vismanet_async.paging.listing import Listing
+    from vismanet_async.paging.walk import Delivery
 
 __all__ = ["Event", "Export", "PageWritten", "Published", "ResourceDone", "one_error", "tool_version"]
 
