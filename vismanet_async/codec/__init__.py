@@ -1,1 +1,1 @@
-"""JSON to attrs objects and back: exact numbers, missing told from null, unknown keys kept."""
+"""JSON to models and back: exact numbers, missing and null told apart, `{"value": x}`, unknown keys kept."""

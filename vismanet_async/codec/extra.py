@@ -20,7 +20,7 @@ def unknown_keys(raw: bytes, cls: type[Model]) -> dict[str, Any]:
     return found
 
 
-def _collect(value: Any, cls: type[Model], path: str, found: dict[str, Any]) -> None:  # noqa: ANN401 - any JSON
+def _collect(value: Any, cls: type[Model], path: str, found: dict[str, Any]) -> None:
     if not isinstance(value, dict):
         return
     fields = {field.json: field for field in fields_of(cls)}

@@ -1,10 +1,10 @@
 """The fast path: msgspec decodes straight into snake case attrs classes.
 
 msgspec knows attrs classes but cannot rename their fields (jcrist/msgspec#372). It reads `__attrs_attrs__` and
-`__annotations__` once, when a decoder is built, and stores values with the generic `setattr`. So while a decoder is built
-each class shows its JSON names there, and each JSON name is put on the class as an alias of the same slot; the aliases
-stay (the decoder stores through them), the rest is put back. All of that happens in this file and nowhere else. It can
-go when msgspec renames fields of attrs classes itself.
+`__annotations__` once, when a decoder is built, and stores values with the generic `setattr`. So while a decoder is
+built each class shows its JSON names there, and each JSON name is put on the class as an alias of the same slot; the
+aliases stay (the decoder stores through them), the rest is put back. All of that happens in this file and nowhere else. It
+can go when msgspec renames fields of attrs classes itself.
 
 What msgspec refuses, and what it would read otherwise than `reference` does, is decoded by `reference`.
 """
@@ -84,14 +84,14 @@ def _build(cls: type) -> msgspec.json.Decoder[Any]:
     if not issubclass(cls, Model):
         return msgspec.json.Decoder(cls)
     classes = list(_reachable(cls, {}))
-    before = {each: (each.__attrs_attrs__, each.__annotations__) for each in classes}  # type: ignore[attr-defined]  # attrs puts it there
+    before = {each: (each.__attrs_attrs__, each.__annotations__) for each in classes}
     try:
         for each in classes:
             _show_json_names(each)
         return msgspec.json.Decoder(cls)
     finally:
         for each, (own_attributes, own_annotations) in before.items():
-            each.__attrs_attrs__ = own_attributes  # type: ignore[attr-defined]  # put back
+            each.__attrs_attrs__ = own_attributes
             each.__annotations__ = own_annotations
 
 
@@ -109,7 +109,7 @@ def _show_json_names(cls: type[Model]) -> None:
     for field in fields:
         if field.json != field.name:
             setattr(cls, field.json, vars(cls)[field.name])  # the slot's descriptor
-    cls.__attrs_attrs__ = tuple(_Shown(field.json) for field in fields)  # type: ignore[attr-defined]  # see above
+    cls.__attrs_attrs__ = tuple(_Shown(field.json) for field in fields)  # type: ignore[misc]  # for msgspec only
     cls.__annotations__ = {field.json: _type(field) for field in fields}
 
 
@@ -122,6 +122,7 @@ class _Shown:
     validator: None = None
 
 
-def _type(field: Field) -> Any:  # noqa: ANN401 - a type
-    one = field.model if field.model is not None else _SCALARS[field.kind]
-    return (list[one] if field.many else one) | None | UnsetType
+def _type(field: Field) -> Any:
+    one: Any = field.model if field.model is not None else _SCALARS[field.kind]
+    many: Any = list
+    return (many[one] if field.many else one) | None | UnsetType

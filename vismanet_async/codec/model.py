@@ -58,12 +58,12 @@ def camel(name: str) -> str:
     return first + "".join(part[:1].upper() + part[1:] for part in rest)
 
 
-def json_name(name: str, /) -> Any:  # noqa: ANN401 - stands as the default of a field of any type
+def json_name(name: str, /) -> Any:
     """Give a field a JSON name that the rule would not give."""
     return attrs.field(default=UNSET, metadata={"json": name})
 
 
-def wrapped(name: str | None = None, /) -> Any:  # noqa: ANN401 - stands as the default of a field of any type
+def wrapped(name: str | None = None, /) -> Any:
     """Mark a field of a write model that travels as `{"value": x}`; a cleared one as `{"value": null}`."""
     return attrs.field(default=UNSET, metadata={"wrapped": True} | ({"json": name} if name else {}))
 
@@ -77,6 +77,9 @@ class Model:
 
     __slots__ = ()
     __hash__ = None  # type: ignore[assignment]  # models hold lists
+
+    if TYPE_CHECKING:
+        __attrs_attrs__: ClassVar[tuple[attrs.Attribute[Any], ...]]
 
     def __eq__(self, other: object) -> bool:
         if other.__class__ is not self.__class__:
@@ -132,11 +135,11 @@ class Record(Model):
         """The version to give as `if_match=`: the answer's ETag header, else the record's own time stamp."""
         answer = getattr(self, "_answer", None)
         if answer is not None and answer[0]:
-            return answer[0]
+            return str(answer[0])
         for name in ("time_stamp", "timestamp"):
             value = getattr(self, name, None)
             if value and isinstance(value, str):
-                return value
+                return str(value)
         return None
 
     @property
@@ -163,11 +166,15 @@ class LineUpdate(WriteModel):
 
     __slots__ = ()
 
+    if TYPE_CHECKING:
+
+        def __init__(self, **fields: Any) -> None: ...
+
     line_key: ClassVar[str | None] = "line_number"
     """The field that names an existing line; None where it is named by other fields, such as a document's number."""
 
     @classmethod
-    def insert(cls, **fields: Any) -> Self:  # noqa: ANN401 - the fields of the subclass
+    def insert(cls, **fields: Any) -> Self:
         """Make a line that is added to the document; its number is given by the server."""
         if cls.line_key in fields:
             raise RequestRefused(
@@ -177,12 +184,12 @@ class LineUpdate(WriteModel):
         return cls(operation="Insert", **fields)
 
     @classmethod
-    def update(cls, line: int | None = None, /, **fields: Any) -> Self:  # noqa: ANN401 - the fields of the subclass
+    def update(cls, line: int | None = None, /, **fields: Any) -> Self:
         """Make a change of the existing line number `line`; only the fields given are changed."""
         return cls(operation="Update", **cls._named(line, "update"), **fields)
 
     @classmethod
-    def delete(cls, line: int | None = None, /, **fields: Any) -> Self:  # noqa: ANN401 - the fields of the subclass
+    def delete(cls, line: int | None = None, /, **fields: Any) -> Self:
         """Make the removal of the existing line number `line`."""
         return cls(operation="Delete", **cls._named(line, "delete"), **fields)
 
@@ -256,7 +263,7 @@ def fields_of(cls: type[Model]) -> tuple[Field, ...]:
 
 
 def _field(cls: type[Model], attribute: attrs.Attribute[Any]) -> Field:
-    # The bodies are generated in one fixed form, so reading the text is enough and ten times cheaper than evaluating it.
+    # The bodies are generated in one fixed form, so reading the text is enough, and cheaper than evaluating it.
     match = _ANNOTATION.fullmatch(str(attribute.type))
     if match is None:
         raise TypeError(f"{cls.__name__}.{attribute.name} must be annotated Maybe[...], not {attribute.type}")
@@ -274,9 +281,9 @@ def _field(cls: type[Model], attribute: attrs.Attribute[Any]) -> Field:
     )
 
 
-def _named(cls: type[Model], name: str) -> Any:  # noqa: ANN401 - a class or a type alias
+def _named(cls: type[Model], name: str) -> Any:
     return _BY_NAME.get(name) or vars(sys.modules[cls.__module__])[name]
 
 
-def _choices(alias: Any) -> tuple[str, ...]:  # noqa: ANN401 - a type alias: Literal[...] | str
+def _choices(alias: Any) -> tuple[str, ...]:
     return tuple(value for part in getattr(alias, "__args__", ()) for value in getattr(part, "__args__", ()) if value)

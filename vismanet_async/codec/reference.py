@@ -1,7 +1,7 @@
 """The reference: a cattrs converter over the same classes, which also reads what real servers send now and then.
 
-It is what the fast path is tested against, and where a record goes that the fast path refuses. It takes, beyond what the
-catalog promises (docs/facts.md 10 and 12):
+It is what the fast path is tested against, and where a record goes that the fast path refuses. It takes, beyond what
+the catalog promises (docs/facts.md 10 and 12):
 
 * `""` for a null of anything but text,
 * `{"value": x}` where `x` was promised,
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal, InvalidOperation
 from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -43,7 +43,7 @@ _MICROSECOND_DIGITS = 6
 _LAST_MICROSECOND = 999_999
 
 
-def load(body: bytes) -> Any:  # noqa: ANN401 - any JSON
+def load(body: bytes) -> Any:
     """Read JSON text with exact numbers.
 
     Raises:
@@ -55,7 +55,7 @@ def load(body: bytes) -> Any:  # noqa: ANN401 - any JSON
         raise UnexpectedResponse(f"the answer is not JSON: {_shorten(str(error))}. {_hint(body)}") from error
 
 
-def structure(value: Any, cls: type[T]) -> T:  # noqa: ANN401 - any JSON
+def structure(value: Any, cls: type[T]) -> T:
     """Turn JSON values into an object of `cls`.
 
     Raises:
@@ -78,9 +78,9 @@ def parse_datetime(text: str) -> datetime:
     """
     match = _MOMENT.fullmatch(text)
     if match is None:
-        _refuse("a date or a moment", text)
+        raise _refused("a date or a moment", text)
     year, month, day, hour, minute, second, fraction, utc, sign, hours, minutes = match.groups()
-    zone = timezone.utc if utc else None
+    zone = UTC if utc else None
     if sign:
         offset = timedelta(hours=int(hours), minutes=int(minutes))
         zone = timezone(-offset if sign == "-" else offset)
@@ -124,9 +124,9 @@ def _object_hook(cls: type[Model], converter: Converter) -> Callable[[Any, Any],
         **{field.name: override(rename=field.json, struct_hook=_hook(field, converter)) for field in fields},  # type: ignore[arg-type]  # one override for each field
     )
 
-    def structure_object(value: Any, target: Any) -> Any:  # noqa: ANN401 - cattrs' protocol
+    def structure_object(value: Any, target: Any) -> Any:
         if not isinstance(value, dict):
-            _refuse("an object", value)
+            raise _refused("an object", value)
         if value.keys() == {"value"} and "value" not in names:
             return structure_object(value["value"], target)
         return hook(value, target)
@@ -135,10 +135,10 @@ def _object_hook(cls: type[Model], converter: Converter) -> Callable[[Any, Any],
 
 
 def _hook(field: Field, converter: Converter) -> Callable[[Any, Any], Any]:
-    def one(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    def one(value: Any) -> Any:
         return converter.structure(value, field.model) if field.model is not None else _SCALARS[field.kind](value)
 
-    def structure_field(value: Any, _: Any) -> Any:  # noqa: ANN401 - cattrs' protocol
+    def structure_field(value: Any, _: Any) -> Any:
         if field.model is None and isinstance(value, dict) and value.keys() == {"value"} and field.kind != "dict":
             value = value["value"]
         if value is None or (not value and isinstance(value, str) and (field.many or field.kind != "str")):
@@ -146,32 +146,32 @@ def _hook(field: Field, converter: Converter) -> Callable[[Any, Any], Any]:
         if not field.many:
             return one(value)
         if not isinstance(value, list):
-            _refuse("a list", value)
+            raise _refused("a list", value)
         return converter.structure(value, list[field.model]) if field.model else [one(each) for each in value]  # type: ignore[name-defined]  # cattrs adds the index to the path
 
     return structure_field
 
 
-def _text(value: Any) -> str:  # noqa: ANN401 - any JSON
+def _text(value: Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | Decimal):
         return str(value)
-    _refuse("text", value)
+    raise _refused("text", value)
 
 
-def _integer(value: Any) -> int:  # noqa: ANN401 - any JSON
+def _integer(value: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     number = _decimal(value)
     if not number.is_finite() or number != number.to_integral_value():
-        _refuse("a whole number", value)
+        raise _refused("a whole number", value)
     return int(number)
 
 
-def _decimal(value: Any) -> Decimal:  # noqa: ANN401 - any JSON
+def _decimal(value: Any) -> Decimal:
     if isinstance(value, Decimal):
         return value
     if isinstance(value, int | str) and not isinstance(value, bool):
@@ -179,26 +179,26 @@ def _decimal(value: Any) -> Decimal:  # noqa: ANN401 - any JSON
             return Decimal(value)
         except InvalidOperation:
             pass
-    _refuse("a number", value)
+    raise _refused("a number", value)
 
 
-def _boolean(value: Any) -> bool:  # noqa: ANN401 - any JSON
+def _boolean(value: Any) -> bool:
     if isinstance(value, bool):
         return value
     if isinstance(value, str) and value.lower() in {"true", "false"}:
         return value.lower() == "true"
-    _refuse("true or false", value)
+    raise _refused("true or false", value)
 
 
-def _moment(value: Any) -> datetime:  # noqa: ANN401 - any JSON
+def _moment(value: Any) -> datetime:
     if not isinstance(value, str):
-        _refuse("a date or a moment", value)
+        raise _refused("a date or a moment", value)
     return parse_datetime(value)
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:  # noqa: ANN401 - any JSON
+def _mapping(value: Any) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        _refuse("an object", value)
+        raise _refused("an object", value)
     return value
 
 
@@ -212,10 +212,10 @@ _SCALARS: dict[Kind, Callable[[Any], Any]] = {
 }
 
 
-def _refuse(wanted: str, value: Any) -> NoReturn:  # noqa: ANN401 - any JSON
+def _refused(wanted: str, value: Any) -> ValueError:
     names = {str: "text", bool: "a boolean", int: "a number", Decimal: "a number", list: "a list", dict: "an object"}
     got = "other text" if isinstance(value, str) and wanted != "text" else names.get(type(value), "null")
-    raise ValueError(f"expected {wanted}, got {got}")
+    return ValueError(f"expected {wanted}, got {got}")
 
 
 def _no_constant(name: str) -> NoReturn:

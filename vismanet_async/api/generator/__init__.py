@@ -1,1 +1,1 @@
-"""Makes `api/resources`, `api/models`, `api/registry` and `docs/coverage.md` from the catalog. See `api/generate.py`."""
+"""Makes `api/resources`, `api/models`, the registry and the coverage page from the catalog. See `api/generate.py`."""

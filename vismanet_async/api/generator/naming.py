@@ -46,7 +46,7 @@ def safe(name: str) -> str:
 
 
 def class_name(name: str, known: Container[str]) -> str:
-    """Give the class name for a DTO: `CustomerInvoiceDto` -> `CustomerInvoice`, `AddressInContactDto` -> `ContactAddress`.
+    """Give the class name for a DTO: `CustomerDto` -> `Customer`, `AddressInContactDto` -> `ContactAddress`.
 
     Args:
         name: the DTO.

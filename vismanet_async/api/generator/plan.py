@@ -202,7 +202,7 @@ def _method(facts: Facts, models: Models, name: str, operation: dict[str, Any]) 
         call=call,
         operation=operation,
         ids=tuple((naming.safe(naming.snake(one[0])), _ID_TYPES[one[1]]) for one in operation["path_params"]),
-        parameters=_parameters(operation, models, facts),
+        parameters=_parameters(operation, facts),
         body=models.of_dto[request["dto"]] if request.get("dto") else None,
         body_many=bool(request.get("array")),
         result="str" if result == "string" else result,
@@ -214,7 +214,7 @@ def _method(facts: Facts, models: Models, name: str, operation: dict[str, Any]) 
     )
 
 
-def _parameters(operation: dict[str, Any], models: Models, facts: Facts) -> tuple[Parameter, ...]:
+def _parameters(operation: dict[str, Any], facts: Facts) -> tuple[Parameter, ...]:
     names = {one["name"] for one in operation["query"]}
     found = []
     for one in operation["query"]:
@@ -257,8 +257,8 @@ def _kind(one: dict[str, Any], has_condition: bool, facts: Facts) -> tuple[str, 
 
 # --- lists ---------------------------------------------------------------------------------------------------------
 
-# What tells a row from all others, the first that its DTO has; exceptions are in overrides.toml. Numbers that exist once
-# for each document type come with the type.
+# What tells a row from all others, the first that its DTO has; exceptions are in overrides.toml. Numbers that exist
+# once for each document type come with the type.
 _IDENTITIES: tuple[tuple[str, ...], ...] = (
     ("documentType", "referenceNumber"),
     ("documentType", "refNbr"),

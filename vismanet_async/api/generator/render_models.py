@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from vismanet_async.api.generator.shapes import sorted_for_definition
 
 if TYPE_CHECKING:
-    from vismanet_async.api.generator.shapes import ModelClass, Models
+    from vismanet_async.api.generator.shapes import FieldLine, ModelClass, Models
 
 __all__ = ["HEADER", "render"]
 
@@ -46,7 +46,7 @@ def _module(home: str, classes: list[ModelClass], models: Models) -> str:
             if not home.startswith("common.")
             else "A model that several resources share."
         ),
-        "# ruff: noqa: TC001, TC002, TC003 - the field types are looked up when a decoder is built",
+        f"# ruff: noqa: {_lint_codes(fields)} - the types are looked up when a decoder is built",
         "from __future__ import annotations",
     ]
     if any(field.type == "datetime" for field in fields):
@@ -68,7 +68,11 @@ def _module(home: str, classes: list[ModelClass], models: Models) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _plain(fields: list) -> bool:  # type: ignore[type-arg]
+def _lint_codes(fields: list[FieldLine]) -> str:
+    return "TC001, TC003" if {"datetime", "Decimal"} & {field.type for field in fields} else "TC001"
+
+
+def _plain(fields: list[FieldLine]) -> bool:
     return any(field.default == "UNSET" for field in fields)
 
 
@@ -114,7 +118,8 @@ def _class(one: ModelClass) -> list[str]:
 
 
 def _described(one: ModelClass) -> str:
-    shown = [f"`{dto}`" for dto in one.dtos[:_SHOWN_DTOS]]
+    short = sorted(one.dtos, key=lambda dto: (len(dto), dto))
+    shown = [f"`{dto}`" for dto in short[:_SHOWN_DTOS]]
     more = len(one.dtos) - len(shown)
     if more:
         return f"The API's {', '.join(shown)} and {more} more of this shape."
@@ -142,9 +147,7 @@ def _index(models: Models) -> str:
         by_home[one.home].append(one.name)
     names = sorted([*models.classes, *models.enums])
     lines = [
-        HEADER.format(
-            title="Every model by its name, loaded on first use: `from vismanet_async.api.models import Customer`."
-        ),
+        HEADER.format(title="Every model by its name, loaded on first use."),
         "from __future__ import annotations",
         "from importlib import import_module",
         "from typing import TYPE_CHECKING, Any",

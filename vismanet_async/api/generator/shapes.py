@@ -174,7 +174,7 @@ def _spread(classes: dict[str, ModelClass]) -> None:
                     changed = True
 
 
-def _key(facts: Facts, dto: str, written: bool, above: tuple[str, ...]) -> Any:  # noqa: ANN401, FBT001 - a nested tuple
+def _key(facts: Facts, dto: str, written: bool, above: tuple[str, ...]) -> Any:  # noqa: FBT001 - a nested tuple
     if dto in above:
         return ("recursive", above.index(dto))
     rows = []
