@@ -81,6 +81,10 @@ class FakeListing:
         self.options |= options
         return self
 
+    def through(self, wrap: Any, *, clock: Any) -> FakeListing:
+        wrap(None)
+        return self
+
     @contextlib.asynccontextmanager
     async def raw_pages(self, *, ordered: bool) -> AsyncIterator[AsyncIterator[FakePage]]:
         assert ordered

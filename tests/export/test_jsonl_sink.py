@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,8 +17,6 @@ from vismanet_async.export.sinks.jsonl import JsonlSink
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
-
 RAW = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -29,6 +28,9 @@ def write(
         sink.write(one)
     parts = sink.finish(dropped=dropped)
     for part in parts:
+        final = directory / "final" / Path(part.file).name
+        if final.exists():
+            final.replace(directory.parent / part.file)
         assert part_fault(directory.parent, part) is None
     return b"".join((directory.parent / part.file).read_bytes() for part in parts)
 
@@ -114,14 +116,26 @@ def test_dropped_rows_are_taken_out_of_their_parts(tmp_path: Path, dropped: list
     assert not list(tmp_path.rglob("*.tmp"))
 
 
-def test_abandoning_removes_the_open_part_only(tmp_path: Path) -> None:
+def test_it_tells_where_a_page_went(tmp_path: Path) -> None:
+    sink = JsonlSink(tmp_path / "customer", part_bytes=5_000)
+    for first in range(0, 300, 50):
+        one = page(customers(first, 50, pad=20))
+        written = sink.write(one)
+        assert written is not None
+        (path,) = tmp_path.rglob(f"{written.file}*")
+        content = path.read_bytes()
+        assert content[written.start : written.end] == b"".join(bytes(row) + b"\n" for row in one.rows)
+        assert written.sha256 == hashlib.sha256(content[: written.end]).hexdigest()
+    assert sink.write(page(b"[]")) is None
+
+
+def test_closing_leaves_what_was_written(tmp_path: Path) -> None:
     sink = JsonlSink(tmp_path / "customer", part_bytes=5_000)
     sink.write(page(customers(0, 100, pad=20)))
     sink.write(page(customers(100, 10)))
+    sink.close()
+    sink.close()
     assert {path.name for path in tmp_path.rglob("part*")} == {"part-00000.jsonl", "part-00001.jsonl.tmp"}
-    sink.abandon()
-    sink.abandon()
-    assert [path.name for path in tmp_path.rglob("part*")] == ["part-00000.jsonl"]
 
 
 class FullDisk:
@@ -146,9 +160,7 @@ def test_a_full_disk_is_said_and_partial_writes_go_on(tmp_path: Path) -> None:
     sink.write(page(customers(1, 100)))
     with pytest.raises(TargetNotWritable, match=r"No space left on device\. Free some space"):
         sink.write(page(customers(101, 1000)))
-    sink._open._file = opened
-    sink.abandon()
-    assert not list(tmp_path.rglob("part*"))
+    opened.close()
 
 
 VALUES = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=8), st.lists, max_leaves=5)

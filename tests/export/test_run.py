@@ -134,7 +134,7 @@ async def test_failing_or_cancelled_it_leaves_nothing_behind(tmp_path: Path, sto
 
         async def halfway(number: int) -> None:
             if number == 5:
-                assert any(name.startswith(".export/customer/part-") for name in files(tmp_path))
+                assert any(name.startswith(".export/1/customer/part-") for name in files(tmp_path))
                 if stop == "fail":
                     raise ServerError("Customer_GetAll", status=503)
                 scope.cancel()
@@ -225,9 +225,9 @@ async def test_an_interrupted_publishing_is_finished_before_a_new_run(tmp_path: 
     source = FakeSource({"customer": listing(3)})
     await export(source, tmp_path)
     # as if killed when the staged manifest stood and nothing had been moved
-    (tmp_path / ".export").mkdir()
-    (tmp_path / "customer").rename(tmp_path / ".export" / "customer")
-    (tmp_path / MANIFEST_NAME).rename(tmp_path / ".export" / MANIFEST_NAME)
+    (tmp_path / ".export" / "1").mkdir(parents=True)
+    (tmp_path / "customer").rename(tmp_path / ".export" / "1" / "customer")
+    (tmp_path / MANIFEST_NAME).rename(tmp_path / ".export" / "1" / MANIFEST_NAME)
     both = await export(FakeSource({"supplier": listing(1)}), tmp_path)
     assert list(both.resources) == ["customer", "supplier"]
     assert validate(tmp_path) == both
@@ -237,9 +237,9 @@ async def test_publishing_is_not_torn_by_a_cancel(tmp_path: Path, monkeypatch: p
     scope = anyio.CancelScope()
     real = Target.publish
 
-    def publish(self: Target, manifest: Manifest) -> None:
+    def publish(self: Target, manifest: Manifest, staging: Path) -> None:
         anyio.from_thread.run_sync(scope.cancel)
-        real(self, manifest)
+        real(self, manifest, staging)
 
     monkeypatch.setattr(Target, "publish", publish)
     with scope:

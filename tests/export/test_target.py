@@ -22,7 +22,7 @@ def staged(target: Target, rows: dict[str, int], *, part_bytes: int = 2_000) -> 
     """Write `rows` customers for each resource into staging and give their manifest."""
     entries = {}
     for name, count in rows.items():
-        sink = JsonlSink(target.staging / name, part_bytes=part_bytes)
+        sink = JsonlSink(target.work / "1" / name, part_bytes=part_bytes)
         for first in range(0, count, 10):
             sink.write(page(customers(first, 10)))
         parts = sink.finish()
@@ -35,9 +35,8 @@ def staged(target: Target, rows: dict[str, int], *, part_bytes: int = 2_000) -> 
 
 def export(root: Path, rows: dict[str, int]) -> Manifest:
     target = Target.open(root, list(rows))
-    target.start()
     manifest = staged(target, rows)
-    target.publish(manifest)
+    target.publish(manifest, target.work / "1")
     target.close()
     return manifest
 
@@ -65,7 +64,6 @@ def test_a_smaller_export_removes_the_parts_it_does_not_have(tmp_path: Path) -> 
 def test_closing_without_publishing_leaves_what_was_there(tmp_path: Path) -> None:
     before = export(tmp_path, {"customer": 50})
     target = Target.open(tmp_path, ["customer"])
-    target.start()
     staged(target, {"customer": 90})
     target.close()
     assert validate(tmp_path) == before
@@ -74,7 +72,6 @@ def test_closing_without_publishing_leaves_what_was_there(tmp_path: Path) -> Non
 
 def test_directories_made_for_nothing_are_removed(tmp_path: Path) -> None:
     target = Target.open(tmp_path / "a" / "b", ["customer"])
-    target.start()
     target.close()
     assert not (tmp_path / "a").exists()
 
@@ -140,7 +137,6 @@ def test_killed_at_any_step_of_publishing_it_is_finished_by_the_next(
         root = tmp_path / str(stop_at)
         old = export(root, {"customer": 150, "supplier": 20})
         target = Target.open(root, ["customer"])
-        target.start()
         new = staged(target, {"customer": 60})
         new = attrs.evolve(new, resources={**old.resources, **new.resources})
         steps = 0
@@ -156,7 +152,7 @@ def test_killed_at_any_step_of_publishing_it_is_finished_by_the_next(
                 real = getattr(Path, name)
                 patch.setattr(Path, name, lambda self, *a, real=real, **k: (step(), real(self, *a, **k))[1])
             try:
-                target.publish(new)
+                target.publish(new, target.work / "1")
             except PowerCut:
                 pass
             else:

@@ -78,6 +78,8 @@ class ExportPlan:
     """Rows asked for at a time; None: as many as the endpoint gives."""
     part_bytes: int = DEFAULT_PART_BYTES
     """A part is closed by the page that brings it here."""
+    resume: bool = True
+    """Go on where an earlier run of the same plan was stopped in the last 24 hours; False starts afresh."""
 
     def __attrs_post_init__(self) -> None:
         if not self.resources:

@@ -17,7 +17,9 @@ import attrs
 from anyio import to_thread
 
 from vismanet_async.clock import Clock, SystemClock
-from vismanet_async.errors import VismaNetError
+from vismanet_async.errors import IncompleteListing, VismaNetError
+from vismanet_async.export.checkpoint import BegunAt, Checkpoint, Journal, KnowingSender
+from vismanet_async.export.files import writing
 from vismanet_async.export.manifest import Manifest, Part, ResourceEntry
 from vismanet_async.export.plan import ExportPlan, Format, filter_text
 from vismanet_async.export.sinks.jsonl import JsonlSink
@@ -100,8 +102,9 @@ class Export:
     does not go on reading events holds the export up. Leaving the loop early cancels it, at once with
     `async with aclosing(aiter(export)) as events`.
 
-    Nothing is published until every resource is whole; then all of it is, the manifest last. When the run fails or is
-    cancelled, what stood published at the target still stands, and no task or temporary file is left.
+    Nothing is published until every resource is whole; then all of it is, the manifest last. When the run fails, is
+    cancelled or killed, what stood published at the target still stands. What it had read stays in `PATH/.export` when
+    the company is known: the next run of the same plan goes on from there, and writes the same bytes.
 
     Memory: a few pages for each resource being read, at most four of them at a time. Run one export once at a time;
     several exports may share a client.
@@ -142,14 +145,23 @@ class Export:
             for name, filters in plan.resources.items()
         }
         target = await self._in_thread(Target.open, plan.to, tuple(plan.resources))
+        resumable = False
         try:
             await self._in_thread(target.recover)
-            await self._in_thread(target.start)
-            with one_error():
-                manifest = await self._read_and_publish(target)
+            checkpoint = await self._in_thread(self._open_checkpoint, target.work)
+            try:
+                with one_error():
+                    manifest = await self._read_and_publish(target, checkpoint)
+            except IncompleteListing:
+                raise  # what was read is why it is incomplete: the next run must read it anew
+            except BaseException:
+                resumable = checkpoint.resumable
+                raise
+            finally:
+                checkpoint.close()
         finally:
             with anyio.CancelScope(shield=True):
-                await self._in_thread(target.close)
+                await self._in_thread(partial(target.close, keep_work=resumable))
         await self._emit(Published(manifest=manifest))
         return manifest
 
@@ -176,13 +188,23 @@ class Export:
         async with events:
             await self.run()
 
-    async def _read_and_publish(self, target: Target) -> Manifest:
+    def _open_checkpoint(self, work: Path) -> Checkpoint:
+        # without a known company nobody can tell whether an earlier run was of the same one
+        known = self.plan.resume and self._company is not None
+        with writing(work):
+            return Checkpoint.open(
+                work,
+                fingerprint=self.plan.fingerprint(company=self._company) if known else None,
+                now=self._clock.utc_now(),
+            )
+
+    async def _read_and_publish(self, target: Target, checkpoint: Checkpoint) -> Manifest:
         started_at = self._clock.utc_now()
         entries: dict[str, ResourceEntry] = {}
 
         async def read(name: str) -> None:
             async with self._at_once:
-                entries[name] = await self._read(name, target.staging / name)
+                entries[name] = await self._read(name, checkpoint)
             await self._emit(ResourceDone(resource=name, entry=entries[name]))
 
         async with anyio.create_task_group() as tasks:
@@ -197,34 +219,34 @@ class Export:
             finished_at=self._clock.utc_now(),
             company=self._company,
         )
-        await self._in_thread(target.publish, manifest)
+        await self._in_thread(target.publish, manifest, checkpoint.staging)
         return manifest
 
-    async def _read(self, name: str, directory: Path) -> ResourceEntry:
+    async def _read(self, name: str, checkpoint: Checkpoint) -> ResourceEntry:
         started_at = self._clock.utc_now()
         self._began[name] = self._clock.monotonic()
-        sink = _SINKS[self.plan.format](directory, part_bytes=self.plan.part_bytes)
+        sender = KnowingSender(checkpoint.answers.get(name, {}), threads=self._threads)
+        listing = self._listings[name] = self._listings[name].through(
+            sender.around, clock=BegunAt(self._clock, checkpoint.begun_at)
+        )
+        sink = _SINKS[self.plan.format](checkpoint.staging / name, part_bytes=self.plan.part_bytes)
+        writer = _Writer(sink, sender, await self._in_thread(checkpoint.journal, name))
         try:
-            dropped = await self._fill(name, sink)
-            report = self._listings[name].completeness
+            await self._fill(name, writer)
+            report = listing.completeness
             if report is None:
                 raise RuntimeError(f"the listing of {name} ended without a report")
-            parts = await self._in_thread(partial(sink.finish, dropped=dropped))
+            parts = await self._in_thread(partial(sink.finish, dropped=writer.dropped))
         finally:
-            sink.abandon()
+            sink.close()
         return _entry(report, parts, plan=self.plan, name=name, times=(started_at, self._clock.utc_now()))
 
-    async def _fill(self, name: str, sink: Sink) -> set[int]:
-        """Read the list into the sink; gives the numbers of the rows that later ones have replaced."""
+    async def _fill(self, name: str, writer: _Writer) -> None:
         send, receive = anyio.create_memory_object_stream["Delivery"](1)
-        starts: dict[int, int] = {}
-        dropped: set[int] = set()
 
         async def write() -> None:
             async for page in receive:
-                starts[page.number] = sink.rows
-                dropped.update(starts[old.delivery] + old.row for old in page.supersedes)
-                await self._in_thread(sink.write, page)
+                await self._in_thread(writer.write, page)
                 await self._emit(PageWritten(resource=name, progress=self._progress_of(name)))
 
         # the receiving end outlives both tasks, so that an error of one cannot show as a closed stream in the other
@@ -233,7 +255,6 @@ class Export:
             async with send, self._listings[name].raw_pages(ordered=True) as pages:
                 async for page in pages:
                     await send.send(page)
-        return dropped
 
     def _progress_of(self, name: str) -> Progress:
         at = self._listings[name].progress
@@ -252,6 +273,26 @@ class Export:
 
     async def _in_thread(self, work: Callable[..., T], /, *args: Any) -> T:
         return await to_thread.run_sync(work, *args, limiter=self._threads)
+
+
+@attrs.define
+class _Writer:
+    """What happens to one resource's pages in the worker thread, one after the other."""
+
+    sink: Sink
+    sender: KnowingSender
+    journal: Journal
+    dropped: set[int] = attrs.field(factory=set)
+    """Numbers of the written rows that later ones have replaced."""
+    _starts: dict[int, int] = attrs.field(factory=dict)
+
+    def write(self, page: Delivery) -> None:
+        self._starts[page.number] = self.sink.rows
+        self.dropped.update(self._starts[old.delivery] + old.row for old in page.supersedes)
+        written = self.sink.write(page)
+        question = self.sender.question(page.body)
+        if written is not None and question is not None:
+            self.journal.note(question, written)
 
 
 def _entry(

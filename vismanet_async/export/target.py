@@ -2,17 +2,17 @@
 
 ::
 
-    PATH/manifest.json                    published last; where it stands, its parts are whole
-    PATH/<resource>/part-00000.jsonl      published parts
-    PATH/.export.lock                     held while a run writes here
-    PATH/.export/                         staging: nothing in it is published
-        plan.json                         which run this is
-        <resource>/part-00000.jsonl       a whole part, synced
-        <resource>/part-00001.jsonl.tmp   the part being written
-        manifest.json                     every part is whole: publishing has begun
+    PATH/manifest.json                      published last; where it stands, its parts are whole
+    PATH/<resource>/part-00000.jsonl        published parts
+    PATH/.export.lock                       held while a run writes here
+    PATH/.export/                           staging: nothing in it is published
+        1/<resource>/part-00000.jsonl       a whole part, synced
+        1/<resource>/part-00001.jsonl.tmp   the part being written
+        1/manifest.json                     every part is whole: publishing has begun
 
-Publishing moves the parts out of staging and the manifest after them. Once the staged manifest stands, only
-renames are left to do, and whoever opens the target next finishes them (`recover`).
+The rest of what lies in staging is `checkpoint`'s. Publishing moves the parts out of staging and the manifest after
+them. Once the staged manifest stands, only renames are left to do, and whoever opens the target next finishes them
+(`recover`).
 """
 
 from __future__ import annotations
@@ -31,13 +31,14 @@ from vismanet_async.errors import ExportError, TargetBusy, TargetNotWritable
 from vismanet_async.export.files import remove_if_empty, sync_directory, write_atomically, writing
 from vismanet_async.export.lock import FileLock
 from vismanet_async.export.manifest import MANIFEST_NAME, Manifest
+from vismanet_async.export.sinks import FINAL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["Target"]
 
-_STAGING = ".export"
+_WORK = ".export"
 _LOCK = ".export.lock"
 _PART = re.compile(r"part-\d{5,}\.[a-z]+(\.[a-z]+)?")
 
@@ -78,9 +79,9 @@ class Target:
         return target
 
     @property
-    def staging(self) -> Path:
-        """Where parts lie until they are published."""
-        return self.root / _STAGING
+    def work(self) -> Path:
+        """Where everything lies that is not published."""
+        return self.root / _WORK
 
     def published(self) -> Manifest | None:
         """Give the manifest that stands published here, if any."""
@@ -88,36 +89,34 @@ class Target:
 
     def recover(self) -> Manifest | None:
         """Finish the publishing that an earlier run began and did not end; None when there is none."""
-        staged = self.staging / MANIFEST_NAME
-        if not staged.exists():
+        staged = next(self.work.glob(f"*/{MANIFEST_NAME}"), None)
+        if staged is None:
             return None
-        manifest = Manifest.read(self.staging)
+        manifest = Manifest.read(staged.parent)
         with writing(self.root):
-            self._move(manifest)
+            self._move(manifest, staged.parent)
+            shutil.rmtree(self.work)
         return manifest
 
-    def publish(self, manifest: Manifest) -> None:
-        """Put the staged parts in place and the manifest last.
+    def publish(self, manifest: Manifest, staging: Path) -> None:
+        """Put the parts in `staging` in place and the manifest last.
 
         Killed before the staged manifest stands, what was published before is untouched. Killed after, the
         next `recover` finishes it; until then no manifest stands, so nothing half-published looks whole.
         """
         with writing(self.root):
-            write_atomically(self.staging / MANIFEST_NAME, manifest.to_json())
-            self._move(manifest)
+            for final in staging.glob(f"*/{FINAL}/*"):
+                final.replace(final.parent.parent / final.name)
+            for directory in staging.iterdir():
+                sync_directory(directory)
+            write_atomically(staging / MANIFEST_NAME, manifest.to_json())
+            self._move(manifest, staging)
 
-    def start(self) -> None:
-        """Make the staging directory empty."""
-        with writing(self.root):
-            if self.staging.exists():
-                shutil.rmtree(self.staging)
-            self.staging.mkdir()
-
-    def close(self, *, keep_staging: bool = False) -> None:
-        """Give the target up; without `keep_staging` nothing but what is published stays behind."""
+    def close(self, *, keep_work: bool = False) -> None:
+        """Give the target up; without `keep_work` nothing but what is published stays behind."""
         try:
-            if not keep_staging:
-                shutil.rmtree(self.staging, ignore_errors=True)
+            if not keep_work:
+                shutil.rmtree(self.work, ignore_errors=True)
         finally:
             self._lock.release()
             for path in self._made:
@@ -139,17 +138,17 @@ class Target:
             if directory.exists() or directory.is_symlink():
                 _prove_writable(directory)
 
-    def _move(self, manifest: Manifest) -> None:
+    def _move(self, manifest: Manifest, staging: Path) -> None:
         (self.root / MANIFEST_NAME).unlink(missing_ok=True)
         sync_directory(self.root)
-        staged = {path.parent.name for path in self.staging.glob("*/part-*")}
+        staged = {path.parent.name for path in staging.glob("*/part-*")}
         for name, entry in manifest.resources.items():
             directory = self.root / name
             files = {Path(part.file).name for part in entry.parts}
             if name in staged:
                 directory.mkdir(exist_ok=True)
                 for file in files:
-                    source = self.staging / name / file
+                    source = staging / name / file
                     if source.exists():  # otherwise an interrupted publishing has moved it already
                         source.replace(directory / file)
             if directory.is_dir():
@@ -157,7 +156,7 @@ class Target:
                     if _PART.fullmatch(path.name) and path.name not in files:
                         path.unlink()
                 sync_directory(directory)
-        (self.staging / MANIFEST_NAME).replace(self.root / MANIFEST_NAME)
+        (staging / MANIFEST_NAME).replace(self.root / MANIFEST_NAME)
         sync_directory(self.root)
 
 

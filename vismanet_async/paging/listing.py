@@ -22,7 +22,7 @@ from vismanet_async.paging.walk import Delivery, ModifiedFilter, PageRequest, Wa
 from vismanet_async.transport.message import Request
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Generator
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
 
     from vismanet_async.clock import Clock
     from vismanet_async.paging.source import ListSource
@@ -133,6 +133,15 @@ class Listing(Generic[T]):
                 raise RequestRefused(f"a listing has no option {name!r}; it has {', '.join(known)}. Nothing was sent.")
         options = attrs.evolve(self._options, **changes)
         return Listing(self._source, sender=self._sender, clock=self._clock, options=options)
+
+    def through(self, wrap: Callable[[Sender], Sender], *, clock: Clock | None = None) -> Listing[T]:
+        """Give a copy whose requests go through another sender, such as one that knows some of the answers.
+
+        Args:
+            wrap: takes the present sender and gives the one to use.
+            clock: instead of the present one; its wall clock decides where the list is frozen to be proven.
+        """
+        return Listing(self._source, sender=wrap(self._sender), clock=clock or self._clock, options=self._options)
 
     @property
     def completeness(self) -> Completeness | None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+import attrs
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -15,7 +17,10 @@ if TYPE_CHECKING:
 
     from vismanet_async.export.manifest import Part
 
-__all__ = ["Page", "Sink"]
+__all__ = ["FINAL", "Page", "Sink", "Written"]
+
+FINAL = "final"
+"""Where a sink puts parts that replace those beside it."""
 
 
 class Page(Protocol):
@@ -32,19 +37,32 @@ class Page(Protocol):
         ...
 
 
+@attrs.frozen
+class Written:
+    """Where a page's rows went."""
+
+    file: str
+    """The part's name within its resource."""
+    start: int
+    end: int
+    """Its bytes there."""
+    sha256: str
+    """Of the part up to `end`."""
+
+
 class Sink(Protocol):
-    """Writes one resource into parts."""
+    """Writes one resource into parts, in a directory of its own in the staging area."""
 
     @property
     def rows(self) -> int:
         """Rows written so far; the next row gets this number."""
         ...
 
-    def write(self, page: Page, /) -> None:
-        """Write a page's rows.
+    def write(self, page: Page, /) -> Written | None:
+        """Write a page's rows and tell where they are; None for a page without rows.
 
         Raises:
-            TargetNotWritable: the sink is then of no more use but for `abandon`.
+            TargetNotWritable: the sink is then of no more use but for `close`.
         """
         ...
 
@@ -52,10 +70,11 @@ class Sink(Protocol):
         """Complete the last part and give all of them, synced to disk; at least one, though it be empty.
 
         Args:
-            dropped: numbers of written rows (0 is the first) that a newer version has replaced; taken out.
+            dropped: numbers of written rows (0 is the first) that a newer version has replaced. The parts that had
+                them are written anew into `final/`; the old ones stay for whoever goes on from here.
         """
         ...
 
-    def abandon(self) -> None:
-        """Close and remove the part being written; whole parts stay. May be called at any time, and twice."""
+    def close(self) -> None:
+        """Close the part being written, as it is. May be called at any time, and twice."""
         ...

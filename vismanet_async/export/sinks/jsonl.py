@@ -14,10 +14,12 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+import attrs
 import msgspec
 
 from vismanet_async.export.files import sync_directory, writing
 from vismanet_async.export.manifest import Part
+from vismanet_async.export.sinks import FINAL, Written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -54,17 +56,20 @@ class JsonlSink:
         """Rows written so far."""
         return self._rows
 
-    def write(self, page: Page) -> None:
+    def write(self, page: Page) -> Written | None:
         """Write a page's rows, and complete the part when it is large enough."""
         rows = page.rows
         if not rows:
-            return
+            return None
         with writing(self._directory):
             part = self._open = self._open or self._next_part()
+            start = part.bytes
             part.write(self._lines(page.body, rows), rows=len(rows))
             self._rows += len(rows)
+            written = Written(part.name, start, part.bytes, part.sha256)
             if part.bytes >= self._part_bytes:
                 self._complete()
+        return written
 
     def finish(self, *, dropped: Iterable[int] = ()) -> tuple[Part, ...]:
         """Complete the last part, take the dropped rows out, and give all parts."""
@@ -78,11 +83,11 @@ class JsonlSink:
             sync_directory(self._directory)
         return tuple(self._parts)
 
-    def abandon(self) -> None:
-        """Close and remove the part being written."""
+    def close(self) -> None:
+        """Close the part being written, as it is."""
         part, self._open = self._open, None
         if part is not None:
-            part.discard()
+            part.close()
 
     def _next_part(self) -> _OpenPart:
         self._directory.mkdir(parents=True, exist_ok=True)
@@ -110,16 +115,17 @@ class JsonlSink:
 
     def _without(self, part: Part, lines: set[int]) -> Part:
         path = self._directory / Path(part.file).name
-        smaller = _OpenPart(path)
+        final = self._directory / FINAL
+        final.mkdir(exist_ok=True)
+        smaller = _OpenPart(final / path.name)
         try:
             with path.open("rb") as file:
                 for number, line in enumerate(file):
                     if number not in lines:
                         smaller.write(line, rows=1)
-            return smaller.complete()
-        except BaseException:
-            smaller.discard()
-            raise
+            return attrs.evolve(smaller.complete(), file=part.file)
+        finally:
+            smaller.close()
 
 
 class _OpenPart:
@@ -153,9 +159,16 @@ class _OpenPart:
             sha256=self._digest.hexdigest(),
         )
 
-    def discard(self) -> None:
+    def close(self) -> None:
         self._file.close()
-        self._temporary.unlink(missing_ok=True)
+
+    @property
+    def name(self) -> str:
+        return self._path.name
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.copy().hexdigest()
 
 
 def _content_end(body: bytes) -> int:
