@@ -117,6 +117,36 @@ class Behaviours:
     )
     time_zone: str = _switch("Europe/Oslo", "Zone of the naive times in rows (read at start).", "facts 5")
 
+    # writes
+    validation_status: Literal[400, 500] = _switch(
+        400, "Status of a refused body; 500 is a validation failure in disguise.", "facts 11"
+    )
+    manual_numbers: Literal["need_override", "accepted"] = _switch(
+        "need_override",
+        "A number sent on create counts only with overrideNumberSeries, or always.",
+        "facts 10",
+    )
+    location_host: Literal["as_called", "api_host", "legacy_http"] = _switch(
+        "as_called",
+        "Host in the Location of something new: as called, api.finance.visma.net, or the old host over http.",
+        "facts 1",
+    )
+    action_if_match: Literal["background_only", "always"] = _switch(
+        "background_only", "Whether actions check If-Match without the background header.", "facts 6"
+    )
+    action_failures: Literal["http_400", "failed_with_200"] = _switch(
+        "http_400",
+        "An action that a rule forbids: 400 with a message, or 200 with actionResult Failed.",
+        "facts 10, 11",
+    )
+    action_status: Literal[200, 201] = _switch(200, "Status of an action that was done.", "facts 10")
+    actions_go_on_seconds: float = _switch(
+        0.0, "Actions answer 202 InProcess and take effect so many seconds later.", "facts 7, 10"
+    )
+    attachment_download: Literal["bytes", "base64", "json"] = _switch(
+        "bytes", "Body of an attachment: the bytes, base64 text, or base64 as a JSON string.", "facts 9"
+    )
+
     # answers
     compress: bool = _switch(True, "gzip or deflate where the client accepts it.", "facts 1")
     utf8_bom: bool = _switch(False, "JSON bodies start with a byte order mark.", "facts 11")

@@ -21,7 +21,7 @@ from vismanet_async.simulator.tables import ALIASES, SPECS
 if TYPE_CHECKING:
     from vismanet_async.simulator.company import Call, Company
 
-__all__ = ["answer_read", "bare_etag", "etag_of", "find_row", "table_name"]
+__all__ = ["answer_read", "bare_etag", "etag_of", "find_row", "not_found", "table_name"]
 
 # documents of several kinds in one list
 _UNIONS = {
@@ -187,7 +187,7 @@ def _sources(call: Call) -> list[tuple[Table, tuple[Condition, ...]]] | Reply | 
         return None
     row = parent.find(call.values[: len(parent.spec.key)])
     if row is None:
-        return _not_found(call)
+        return not_found(call)
     below = _BELOW.get(segments[-1].lower())
     if below is None:
         return None
@@ -206,12 +206,35 @@ def _made_up_list(call: Call, dto: str) -> Reply:
     schemas = call.company.world.catalog.schemas
     if dto not in schemas:
         return json_reply(["ACCOUNT", "SUBACCOUNT", "INVENTORY", "PROJECT"] if dto == "string" else [])
+    if call.operation.collection == "multilanguage/inventory":
+        return _translations(call)
     key = "/".join(call.values)
     count = 1 + sum(key.encode()) % 3
     shaper = call.company.world.shaper
     override = {name: value for name, value in zip(call.operation.path_params, call.values, strict=True)}
     rows = [shaper.single(dto, f"{key}:{number}", override) for number in range(count)]
     return json_reply(rows)
+
+
+def _translations(call: Call) -> Reply:
+    """Answer the translations of an item's description: those that were written, and the default language."""
+    table = call.company.world.table("inventory")
+    row = table.find(call.values[:1])
+    if row is None:
+        return not_found(call)
+    number = table.key_of(row)[-1]
+    texts = {"nb-no": table.name_of(row)} | {
+        language: text for (item, language), text in call.company.translations.items() if item == number
+    }
+    shown = [
+        {"languageISO": f"{language[:2]}-{language[3:].upper()}", "translation": text, "isTranslated": True}
+        for language, text in texts.items()
+    ]
+    if len(call.values) == 1:
+        return json_reply(shown)
+    wanted = call.values[1].casefold()
+    found = next((entry for entry in shown if str(entry["languageISO"]).casefold() == wanted), None)
+    return not_found(call) if found is None else json_reply(found)
 
 
 def _empty(company: Company) -> Reply:
@@ -403,7 +426,7 @@ def find_row(call: Call, table: Table) -> int | None:
     wanted = 1 if len(params) == 1 else len(spec.key)
     key = list(call.values[:wanted])
     if len(params) >= 2 and len(spec.key) == 1:  # noqa: PLR2004 - a type or a line that the identity does not have
-        key = [call.values[1] if "type" in params[0].lower() else call.values[0]]
+        key = [call.values[1] if "type" in params[0].lower() or params[0] == "module" else call.values[0]]
     elif (
         len(spec.key) > 1
         and "type" not in params[0].lower()
@@ -426,7 +449,8 @@ def etag_of(row: Mapping[str, Any]) -> dict[str, str]:
     return {"ETag": f'"{version}"'} if version else {}
 
 
-def _not_found(call: Call) -> Reply:
+def not_found(call: Call) -> Reply:
+    """Answer that the record in the path is not there."""
     return refuse(
         404,
         f"VismaId: {call.company.visma_id()}. {call.operation.resource} '{'/'.join(call.values)}' cannot be found in the system.",
@@ -440,10 +464,12 @@ def _answer_single(call: Call) -> Reply:
     parameters_only = bool(re.fullmatch(r"(/\{\w+\})+", operation.rest))
     if name is None:
         return _made_up_single(call, dto)
+    if operation.collection == "multilanguage/inventory":
+        return _translations(call)
     table = world.table(name)
     row = find_row(call, table)
     if row is None:
-        return _not_found(call)
+        return not_found(call)
     if parameters_only or operation.collection.endswith("/internal"):
         data = table.project(row, dto)
         headers = etag_of(data)
@@ -472,9 +498,9 @@ def _made_up_single(call: Call, dto: str) -> Reply:
         system_id = call.first("systemId")
         row = next(iter(table.order)) if len(table) else None
         if row is None or not re.fullmatch(r"[0-9a-fA-F-]{32,36}", system_id):
-            return _not_found(call)
+            return not_found(call)
         return json_reply(table.row(row))
     if dto not in world.catalog.schemas:
-        return _not_found(call)
+        return not_found(call)
     override = dict(zip(operation.path_params, call.values, strict=True))
     return json_reply(world.shaper.single(dto, "/".join((operation.id, *call.values)), override))

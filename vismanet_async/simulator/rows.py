@@ -511,8 +511,9 @@ class Table:
         self._next_row += 1
         if self.spec.internal and self.spec.internal not in row:
             row[self.spec.internal] = self.internal_of(number)
-        self.overlay[number] = row
-        self._keys[self.key_in(row)] = number
+        ordered = {name: row[name] for name in self.fields if name in row}
+        self.overlay[number] = ordered
+        self._keys[self.key_in(ordered)] = number
         if index is None or index >= len(self.order):
             self.order.append(number)
         else:

@@ -275,7 +275,10 @@ ALIASES: dict[str, str] = {
     "purchaseorderbasic": "purchaseorder",
     "purchasereceiptbasic": "purchasereceipt",
     "salesorderbasic": "salesorder",
-    "salesordertype": "salesordertype",
+    "supplierinvoice/documenttype": "supplierinvoice",
+    "salesorder/ordertype": "salesorder",
+    "salesorderbasic/ordertype": "salesorder",
+    "journaltransaction/module": "journaltransaction",
 }
 
 
