@@ -56,7 +56,9 @@ class Behaviours:
     refresh_tokens_rotate: bool = _switch(
         True, "A refresh token works once; each refresh gives the next one.", "facts 2"
     )
-    approved: bool = _switch(True, "Off: the customer has not approved the integration, every call is 401.", "facts 2")
+    approved: bool = _switch(
+        True, "Off: the customer has not approved the integration, every call is 401.", "facts 2"
+    )
     wrong_company_header: Literal["ignored", "empty_list"] = _switch(
         "ignored",
         "What an ipp-company-id of another company does: nothing, or empty lists with 200.",
@@ -70,7 +72,9 @@ class Behaviours:
     lower_case_limit_headers: bool = _switch(
         False, "Rate-limit headers in lower case, as the older policies had.", "facts 3"
     )
-    same_request_rule: bool = _switch(False, "429 when the same request comes more than 5 times in 60 s.", "facts 3")
+    same_request_rule: bool = _switch(
+        False, "429 when the same request comes more than 5 times in 60 s.", "facts 3"
+    )
     client_error_rule: bool = _switch(
         False, "429 when a failed request is repeated unchanged more than twice in 5 min.", "facts 3"
     )
@@ -78,7 +82,9 @@ class Behaviours:
 
     # paging
     empty_list: Literal["[]", "", "null", '""'] = _switch("[]", "Body of a list without rows.", "facts 4")
-    clamp_page_size: bool = _switch(True, "A page size above the maximum is lowered in silence; off: 400.", "facts 4")
+    clamp_page_size: bool = _switch(
+        True, "A page size above the maximum is lowered in silence; off: 400.", "facts 4"
+    )
     page_size_limit: int = _switch(
         0, "A lower maximum page size for all endpoints (0: each endpoint's own).", "facts 4"
     )
@@ -91,7 +97,9 @@ class Behaviours:
     nested_metadata: bool = _switch(
         True, "Nested objects carry a metadata block of their own too (read at start).", "facts 4"
     )
-    single_answers_list: bool = _switch(False, "A single customer invoice comes as an array of one.", "facts 10")
+    single_answers_list: bool = _switch(
+        False, "A single customer invoice comes as an array of one.", "facts 10"
+    )
     sales_order_total_unknown: bool = _switch(False, "Sales Order lists say totalCount null.", "facts 4")
 
     # filters
@@ -108,6 +116,36 @@ class Behaviours:
         "refused", "Percent-encoded / ? # % in a path: refused by the gateway, or decoded.", "facts 5"
     )
     time_zone: str = _switch("Europe/Oslo", "Zone of the naive times in rows (read at start).", "facts 5")
+
+    # writes
+    validation_status: Literal[400, 500] = _switch(
+        400, "Status of a refused body; 500 is a validation failure in disguise.", "facts 11"
+    )
+    manual_numbers: Literal["need_override", "accepted"] = _switch(
+        "need_override",
+        "A number sent on create counts only with overrideNumberSeries, or always.",
+        "facts 10",
+    )
+    location_host: Literal["as_called", "api_host", "legacy_http"] = _switch(
+        "as_called",
+        "Host in the Location of something new: as called, api.finance.visma.net, or the old host over http.",
+        "facts 1",
+    )
+    action_if_match: Literal["background_only", "always"] = _switch(
+        "background_only", "Whether actions check If-Match without the background header.", "facts 6"
+    )
+    action_failures: Literal["http_400", "failed_with_200"] = _switch(
+        "http_400",
+        "An action that a rule forbids: 400 with a message, or 200 with actionResult Failed.",
+        "facts 10, 11",
+    )
+    action_status: Literal[200, 201] = _switch(200, "Status of an action that was done.", "facts 10")
+    actions_go_on_seconds: float = _switch(
+        0.0, "Actions answer 202 InProcess and take effect so many seconds later.", "facts 7, 10"
+    )
+    attachment_download: Literal["bytes", "base64", "json"] = _switch(
+        "bytes", "Body of an attachment: the bytes, base64 text, or base64 as a JSON string.", "facts 9"
+    )
 
     # answers
     compress: bool = _switch(True, "gzip or deflate where the client accepts it.", "facts 1")

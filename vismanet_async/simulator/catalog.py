@@ -41,7 +41,12 @@ class Operation:
     @property
     def collection(self) -> str:
         """The path up to its first parameter, without version, in lower case: `customer/customerclass`."""
-        return self.path.split("/", 2)[2].split("/{", 1)[0].lower()
+        return self.path.split("/", 2)[2].split("/{", 1)[0].split("/action/", 1)[0].lower()
+
+    @property
+    def action_name(self) -> str:
+        """The name of the action, in lower case, or an empty text."""
+        return self.path.partition("/action/")[2].split("/", 1)[0].lower()
 
     @property
     def rest(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from heapq import heappop, heappush
 from random import Random
 from typing import Any
 
@@ -15,6 +16,7 @@ from vismanet_async.simulator.limits import Limits
 from vismanet_async.simulator.messages import Request
 from vismanet_async.simulator.rows import Table
 from vismanet_async.simulator.tables import SPECS, canonical_name
+from vismanet_async.simulator.files import StoredFile, pdf
 from vismanet_async.simulator.world import World
 
 __all__ = ["Call", "Churn", "Company", "Truth"]
@@ -92,6 +94,10 @@ class Company:
         self.limits = Limits(clock, behaviours, limit=quota, seconds=quota_window_seconds)
         self.random = Random(f"{seed}:{tenant_id}:company")  # noqa: S311 - data, not secrets
         self.churns: list[Churn] = []
+        self.translations: dict[tuple[str, str], str] = {}
+        self.files: dict[str, StoredFile] = {}
+        self._timers: list[tuple[float, int, Callable[[], object]]] = []
+        self._timer_count = 0
         self._shuffle = 0
 
     # -- changes by others --------------------------------------------------------------------------------
@@ -157,7 +163,9 @@ class Company:
         table = self._table(resource)
         rows = list(table.order)
         keys = ["/".join(table.key_of(row)) for row in rows]
-        return Truth(table.spec.name, table.spec.key, keys, lambda: (table.row(row) for row in list(table.order)))
+        return Truth(
+            table.spec.name, table.spec.key, keys, lambda: (table.row(row) for row in list(table.order))
+        )
 
     def churn(self, resource: str, *, every_requests: int = 1, add: int = 0, remove: int = 0, touch: int = 0,
               where: str = "end") -> Churn:  # fmt: skip
@@ -203,6 +211,39 @@ class Company:
         everything = table.select(())
         places = self.random.sample(range(len(everything)), min(count, len(everything)))
         return [everything.ids(place, place + 1)[0] for place in places]
+
+    # -- things that happen later -------------------------------------------------------------------------
+
+    def later(self, seconds: float, action: Callable[[], object]) -> None:
+        """Do something once the clock has moved on that far."""
+        self._timer_count += 1
+        heappush(self._timers, (self.clock.now() + seconds, self._timer_count, action))
+
+    def run_due(self) -> None:
+        """Do what is due by now, in the order of its time."""
+        while self._timers and self._timers[0][0] <= self.clock.now():
+            heappop(self._timers)[2]()
+
+    @property
+    def next_due(self) -> float | None:
+        """When the next thing is due, or None."""
+        return self._timers[0][0] if self._timers else None
+
+    # -- files --------------------------------------------------------------------------------------------
+
+    def store_file(self, name: str, data: bytes) -> StoredFile:
+        """Keep a file under a new id."""
+        stored = StoredFile(self.new_uuid(), name, data)
+        self.files[stored.id] = stored
+        return stored
+
+    def file(self, file_id: str) -> StoredFile | None:
+        """Return a file by id: an uploaded one, or one that a generated row carries."""
+        wanted = file_id.lower()
+        generated = self.world.shaper.attachments.get(wanted)
+        if wanted not in self.files and generated is not None:
+            self.files[wanted] = StoredFile(wanted, generated, pdf(wanted))
+        return self.files.get(wanted)
 
     # -- odds and ends ------------------------------------------------------------------------------------
 

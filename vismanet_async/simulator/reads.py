@@ -21,7 +21,7 @@ from vismanet_async.simulator.tables import ALIASES, SPECS
 if TYPE_CHECKING:
     from vismanet_async.simulator.company import Call, Company
 
-__all__ = ["answer_read", "bare_etag", "etag_of", "find_row", "table_name"]
+__all__ = ["answer_read", "bare_etag", "etag_of", "find_row", "not_found", "table_name"]
 
 # documents of several kinds in one list
 _UNIONS = {
@@ -82,7 +82,9 @@ def _governed(operation: Operation, dto: str, fields: frozenset[str]) -> dict[st
     return governed
 
 
-def _left_out(operation: Operation, query: list[tuple[str, str]], fields: Mapping[str, Any]) -> frozenset[str]:
+def _left_out(
+    operation: Operation, query: list[tuple[str, str]], fields: Mapping[str, Any]
+) -> frozenset[str]:
     asked = {name.lower() for name, value in query if value.lower() == "true"}
     governed = _governed(operation, operation.response_dto or "", frozenset(fields))
     shown = set(chain.from_iterable(names for flag, names in governed.items() if flag in asked))
@@ -93,7 +95,9 @@ def answer_read(call: Call) -> Reply:
     """Answer a GET operation."""
     operation = call.operation
     if operation.query:
-        missing = [name for name, facts in operation.query.items() if facts.get("required") and not call.first(name)]
+        missing = [
+            name for name, facts in operation.query.items() if facts.get("required") and not call.first(name)
+        ]
         if missing:
             return refuse(400, f"The parameter {missing[0]} is required.")
     if call.company.behaviours.unknown_parameters == "refused":
@@ -183,7 +187,7 @@ def _sources(call: Call) -> list[tuple[Table, tuple[Condition, ...]]] | Reply | 
         return None
     row = parent.find(call.values[: len(parent.spec.key)])
     if row is None:
-        return _not_found(call)
+        return not_found(call)
     below = _BELOW.get(segments[-1].lower())
     if below is None:
         return None
@@ -202,12 +206,35 @@ def _made_up_list(call: Call, dto: str) -> Reply:
     schemas = call.company.world.catalog.schemas
     if dto not in schemas:
         return json_reply(["ACCOUNT", "SUBACCOUNT", "INVENTORY", "PROJECT"] if dto == "string" else [])
+    if call.operation.collection == "multilanguage/inventory":
+        return _translations(call)
     key = "/".join(call.values)
     count = 1 + sum(key.encode()) % 3
     shaper = call.company.world.shaper
     override = {name: value for name, value in zip(call.operation.path_params, call.values, strict=True)}
     rows = [shaper.single(dto, f"{key}:{number}", override) for number in range(count)]
     return json_reply(rows)
+
+
+def _translations(call: Call) -> Reply:
+    """Answer the translations of an item's description: those that were written, and the default language."""
+    table = call.company.world.table("inventory")
+    row = table.find(call.values[:1])
+    if row is None:
+        return not_found(call)
+    number = table.key_of(row)[-1]
+    texts = {"nb-no": table.name_of(row)} | {
+        language: text for (item, language), text in call.company.translations.items() if item == number
+    }
+    shown = [
+        {"languageISO": f"{language[:2]}-{language[3:].upper()}", "translation": text, "isTranslated": True}
+        for language, text in texts.items()
+    ]
+    if len(call.values) == 1:
+        return json_reply(shown)
+    wanted = call.values[1].casefold()
+    found = next((entry for entry in shown if str(entry["languageISO"]).casefold() == wanted), None)
+    return not_found(call) if found is None else json_reply(found)
 
 
 def _empty(company: Company) -> Reply:
@@ -222,7 +249,9 @@ def _whole(call: Call, sources: _Sources, dto: str, left_out: frozenset[str]) ->
     return Reply(200, b"[" + b"},".join(rows) + b"}]", JSON)
 
 
-def _paged(call: Call, sources: _Sources, dto: str, left_out: frozenset[str], page: _Page, version: object) -> Reply:
+def _paged(
+    call: Call, sources: _Sources, dto: str, left_out: frozenset[str], page: _Page, version: object
+) -> Reply:
     company = call.company
     total = sum(len(found) for _, found in sources)
     start, stop = (page.number - 1) * page.size, page.number * page.size
@@ -246,7 +275,9 @@ def _encode_page(call: Call, rows: list[bytes], dto: str, page: _Page, total: in
         return head + b"},".join([*rows[:-1], *(row + b"}" for row in rows[-1:])]) + b"]}"
     if not rows:
         return call.company.behaviours.empty_list.encode()
-    has_metadata = "metadata" in call.company.world.catalog.schemas[dto] and call.company.behaviours.list_metadata
+    has_metadata = (
+        "metadata" in call.company.world.catalog.schemas[dto] and call.company.behaviours.list_metadata
+    )
     tail = b',"metadata":{"totalCount":%d,"maxPageSize":%d}}' % (total, page.limit) if has_metadata else b"}"
     return b"[" + (tail + b",").join(rows) + tail + b"]"
 
@@ -272,7 +303,9 @@ def _take_while(pairs: list[tuple[Table, int]], table: Table) -> list[tuple[Tabl
     return pairs
 
 
-def _pairs(call: Call, sources: _Sources, start: int, stop: int, total: int, order: str) -> list[tuple[Table, int]]:
+def _pairs(
+    call: Call, sources: _Sources, start: int, stop: int, total: int, order: str
+) -> list[tuple[Table, int]]:
     """Return (table, row) for these places of the list, in the order that the list has now."""
     listing = call.company.behaviours.list_order
     if order:
@@ -327,7 +360,9 @@ def _ordered(sources: _Sources, order: str) -> list[tuple[Table, int]]:
 # -- journals: pages of lines -------------------------------------------------------------------------------
 
 
-def _journal_page(call: Call, table: Table, conditions: tuple[Condition, ...], left_out: frozenset[str]) -> Reply:
+def _journal_page(
+    call: Call, table: Table, conditions: tuple[Condition, ...], left_out: frozenset[str]
+) -> Reply:
     """Answer a page of journals: page size and total count journal lines, a batch may be split (facts 4)."""
     operation, company = call.operation, call.company
     if not (call.first("periodId") or call.first("lastModifiedDateTime")):
@@ -343,7 +378,11 @@ def _journal_page(call: Call, table: Table, conditions: tuple[Condition, ...], l
     if company.behaviours.list_order == "newest_first":
         rows.reverse()
     batches = [table.row(row) for row in rows] if len(rows) <= _JOURNALS_AT_ONCE else None
-    counts = [_line_count(table, row) for row in rows] if batches is None else [len(_lines(batch)) for batch in batches]
+    counts = (
+        [_line_count(table, row) for row in rows]
+        if batches is None
+        else [len(_lines(batch)) for batch in batches]
+    )
     ends = list(accumulate(counts))
     total = ends[-1] if ends else 0
     start, stop = (page.number - 1) * page.size, min(page.number * page.size, total)
@@ -353,7 +392,9 @@ def _journal_page(call: Call, table: Table, conditions: tuple[Condition, ...], l
             batch = batches[place] if batches is not None else table.row(rows[place])
             first = ends[place] - counts[place]
             lines = _lines(batch)[max(0, start - first) : stop - first]
-            shown = {name: value for name, value in batch.items() if name not in left_out and name != "metadata"}
+            shown = {
+                name: value for name, value in batch.items() if name not in left_out and name != "metadata"
+            }
             made.append(encode({**shown, "journalTransactionLines": lines})[:-1])
     return Reply(200, _encode_page(call, made, operation.response_dto or "", page, total), JSON)
 
@@ -385,9 +426,12 @@ def find_row(call: Call, table: Table) -> int | None:
     wanted = 1 if len(params) == 1 else len(spec.key)
     key = list(call.values[:wanted])
     if len(params) >= 2 and len(spec.key) == 1:  # noqa: PLR2004 - a type or a line that the identity does not have
-        key = [call.values[1] if "type" in params[0].lower() else call.values[0]]
+        key = [call.values[1] if "type" in params[0].lower() or params[0] == "module" else call.values[0]]
     elif (
-        len(spec.key) > 1 and "type" not in params[0].lower() and not spec.parent and "series" not in params[-1].lower()
+        len(spec.key) > 1
+        and "type" not in params[0].lower()
+        and not spec.parent
+        and "series" not in params[-1].lower()
     ):
         key = [call.values[0]]
     return table.find(key)
@@ -405,7 +449,8 @@ def etag_of(row: Mapping[str, Any]) -> dict[str, str]:
     return {"ETag": f'"{version}"'} if version else {}
 
 
-def _not_found(call: Call) -> Reply:
+def not_found(call: Call) -> Reply:
+    """Answer that the record in the path is not there."""
     return refuse(
         404,
         f"VismaId: {call.company.visma_id()}. {call.operation.resource} '{'/'.join(call.values)}' cannot be found in the system.",
@@ -419,10 +464,12 @@ def _answer_single(call: Call) -> Reply:
     parameters_only = bool(re.fullmatch(r"(/\{\w+\})+", operation.rest))
     if name is None:
         return _made_up_single(call, dto)
+    if operation.collection == "multilanguage/inventory":
+        return _translations(call)
     table = world.table(name)
     row = find_row(call, table)
     if row is None:
-        return _not_found(call)
+        return not_found(call)
     if parameters_only or operation.collection.endswith("/internal"):
         data = table.project(row, dto)
         headers = etag_of(data)
@@ -451,9 +498,9 @@ def _made_up_single(call: Call, dto: str) -> Reply:
         system_id = call.first("systemId")
         row = next(iter(table.order)) if len(table) else None
         if row is None or not re.fullmatch(r"[0-9a-fA-F-]{32,36}", system_id):
-            return _not_found(call)
+            return not_found(call)
         return json_reply(table.row(row))
     if dto not in world.catalog.schemas:
-        return _not_found(call)
+        return not_found(call)
     override = dict(zip(operation.path_params, call.values, strict=True))
     return json_reply(world.shaper.single(dto, "/".join((operation.id, *call.values)), override))

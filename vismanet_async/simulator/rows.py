@@ -241,7 +241,9 @@ class Table:
         return nordic.COUNTRIES[(0, 0, 1, 0, 2, 0, 3)[self._hash(row) % _VARIANTS % 7]].id
 
     def _organisation(self, row: int) -> str:
-        return nordic.organisation_number(self._country(row), row + (400_000 if self.spec.name == "supplier" else 0))
+        return nordic.organisation_number(
+            self._country(row), row + (400_000 if self.spec.name == "supplier" else 0)
+        )
 
     def _party(self, name: str, row: int) -> tuple[str, str, int]:
         if name == "parent":
@@ -291,12 +293,19 @@ class Table:
                 None,
             )
         elif spec.name == "financialperiod":
-            row = (int(number[:4]) - 2021) * 12 + int(number[4:]) - 1 if number.isdigit() and len(number) == 6 else None  # noqa: PLR2004
+            row = (
+                (int(number[:4]) - 2021) * 12 + int(number[4:]) - 1
+                if number.isdigit() and len(number) == 6
+                else None
+            )  # noqa: PLR2004
         else:
             row = spec.series.index(number.upper())
         return (
             row
-            if row is not None and 0 <= row < self.count and row not in self.removed and row not in self.overlay
+            if row is not None
+            and 0 <= row < self.count
+            and row not in self.removed
+            and row not in self.overlay
             else None
         )
 
@@ -341,7 +350,8 @@ class Table:
                 continue
             variant = self._hash(row) % count
             made.append(
-                template.formats[variant] % tuple([self._slot_json(name, row) for name in template.slots[variant]])
+                template.formats[variant]
+                % tuple([self._slot_json(name, row) for name in template.slots[variant]])
             )
         return made
 
@@ -353,7 +363,9 @@ class Table:
         data = self.overlay[row]
         if dto != self.spec.dto:
             data = self.project(row, dto)
-        return encode({name: value for name, value in data.items() if name not in left_out and name != "metadata"})[:-1]
+        return encode(
+            {name: value for name, value in data.items() if name not in left_out and name != "metadata"}
+        )[:-1]
 
     def row(self, row: int) -> dict[str, Any]:
         """Return a row as a dictionary of its own (without metadata).
@@ -409,14 +421,19 @@ class Table:
         parts: list[Sequence[int]] = []
         for start, stop in self.order.runs:
             if start >= self.count or (stop - start == 1 and start in self.overlay):
-                parts.append([row for row in range(start, stop) if self._fulfils(self.overlay[row], conditions)])
+                parts.append(
+                    [row for row in range(start, stop) if self._fulfils(self.overlay[row], conditions)]
+                )
             else:
                 parts.append(matches[bisect_left(matches, start) : bisect_left(matches, stop)])
         return Selection([part for part in parts if part])
 
     @staticmethod
     def _fulfils(row: Mapping[str, Any], conditions: tuple[Condition, ...]) -> bool:
-        return all(any(condition.holds(value) for value in values_at(row, condition.path)) for condition in conditions)
+        return all(
+            any(condition.holds(value) for value in values_at(row, condition.path))
+            for condition in conditions
+        )
 
     def _matching_base(self, conditions: tuple[Condition, ...]) -> array[int]:
         """Return the numbers of all base rows that fulfil the conditions, as they were made."""
@@ -444,7 +461,9 @@ class Table:
         kept = []
         for row in rows:
             verdict = verdicts[self._hash(row) % count]
-            if verdict is True or (verdict and any(condition.holds(self._slot(name, row)) for name in verdict)):  # type: ignore[attr-defined] # a tuple of names
+            if verdict is True or (
+                verdict and any(condition.holds(self._slot(name, row)) for name in verdict)
+            ):  # type: ignore[attr-defined] # a tuple of names
                 kept.append(row)
         return kept
 
@@ -492,8 +511,9 @@ class Table:
         self._next_row += 1
         if self.spec.internal and self.spec.internal not in row:
             row[self.spec.internal] = self.internal_of(number)
-        self.overlay[number] = row
-        self._keys[self.key_in(row)] = number
+        ordered = {name: row[name] for name in self.fields if name in row}
+        self.overlay[number] = ordered
+        self._keys[self.key_in(ordered)] = number
         if index is None or index >= len(self.order):
             self.order.append(number)
         else:
@@ -504,7 +524,11 @@ class Table:
     def generate(self, random: Random) -> dict[str, Any]:
         """Return a complete new row, numbered by the series, that is not in the table yet."""
         template = random.randrange(max(1, self.count)) if self.count else None
-        variant = self._shaper.variant(self.spec, self.spec.dto, random.randrange(10_000)) if template is None else None
+        variant = (
+            self._shaper.variant(self.spec, self.spec.dto, random.randrange(10_000))
+            if template is None
+            else None
+        )
         row = dict(variant) if variant is not None else self._base_dict(template or 0)
         number = self.next_number()
         head, tail = self.spec.key[:-1], self.spec.key[-1]
@@ -531,7 +555,9 @@ class Table:
     def _template_only(self, row: int) -> bytes:
         template = self._template(self.spec.dto, frozenset())
         variant = self._hash(row) % len(template.formats)
-        return template.formats[variant] % tuple([self._slot_json(name, row) for name in template.slots[variant]])
+        return template.formats[variant] % tuple(
+            [self._slot_json(name, row) for name in template.slots[variant]]
+        )
 
     def replace(self, row: int, data: dict[str, Any], *, index: int | None = None) -> None:
         """Put a changed dictionary in a row's place; with `index` the row also moves there (-1: to the end)."""

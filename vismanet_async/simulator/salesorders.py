@@ -111,7 +111,10 @@ class SalesOrders:
 
     def answer(self, company: Company, request: Request) -> tuple[str, Reply]:
         """Return the name of what was asked for and the answer."""
-        segments = [unquote(segment) for segment in request.path.lower().partition("/api/v3/")[2].strip("/").split("/")]
+        segments = [
+            unquote(segment)
+            for segment in request.path.lower().partition("/api/v3/")[2].strip("/").split("/")
+        ]
         head = segments[0]
         if head not in _LISTS:
             return "unknown", problem(404, "Not Found")
@@ -125,7 +128,9 @@ class SalesOrders:
         row = table.find([unquote(part) for part in key])
         if request.method != "GET":
             return head, problem(405, "Method Not Allowed")
-        return f"{head}:one", problem(404, "Not Found") if row is None else json_reply(view(table, row, frozenset()))
+        return f"{head}:one", problem(404, "Not Found") if row is None else json_reply(
+            view(table, row, frozenset())
+        )
 
     def _order(self, company: Company, request: Request, table: Table, key: list[str]) -> tuple[str, Reply]:
         del company
@@ -136,13 +141,17 @@ class SalesOrders:
             return "order", problem(404, "Not Found", f"Order {key[0]} {key[1]} was not found.")
         expand = frozenset(dict(request.query).get("expand", "").lower().split(",")) & _EXPANDS
         if len(key) > 2 and key[2].lower() in {"lines", "orderlines"}:  # noqa: PLR2004
-            return "lines", json_reply({"value": line_views(table.row(row)), "totalCount": None, "nextPage": None})
+            return "lines", json_reply(
+                {"value": line_views(table.row(row)), "totalCount": None, "nextPage": None}
+            )
         return "order", json_reply(order_view(table, row, expand), headers=etag_of(table.row(row)))
 
     def _list(self, company: Company, request: Request, head: str, table: Table, view: View) -> Reply:
         query = {name.lower(): value for name, value in request.query}
         usual, limit = _SIZES[head]
-        expand = frozenset(part.strip() for part in query.get("expand", "").lower().split(",") if part.strip())
+        expand = frozenset(
+            part.strip() for part in query.get("expand", "").lower().split(",") if part.strip()
+        )
         if expand:
             limit, usual = min(limit, _EXPANDED_LIMIT), min(usual, _EXPANDED_LIMIT)
         try:
@@ -186,7 +195,9 @@ class SalesOrders:
             asked = _ORDER.fullmatch(query["orderby"])
             if asked is None:
                 return _invalid("orderBy")
-            rows.sort(key=_RANKS[asked.group(1).lower()](table), reverse=(asked.group(2) or "").lower() == "desc")
+            rows.sort(
+                key=_RANKS[asked.group(1).lower()](table), reverse=(asked.group(2) or "").lower() == "desc"
+            )
         return rows
 
 

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING
 
 from attrs import define
 
+from vismanet_async.simulator.actions import answer_action
+from vismanet_async.simulator.attachments import answer_attachment, answer_blob, answer_print
 from vismanet_async.simulator.behaviours import Behaviours
-from vismanet_async.simulator.catalog import Catalog
+from vismanet_async.simulator.catalog import Catalog, Operation
 from vismanet_async.simulator.company import Call, Company
 from vismanet_async.simulator.messages import Reply, Request, gateway_error, problem, refuse
 from vismanet_async.simulator.reads import answer_read, table_name
 from vismanet_async.simulator.router import Match, Router
 from vismanet_async.simulator.salesorders import SalesOrders
 from vismanet_async.simulator.tokens import Grant, TokenService
+from vismanet_async.simulator.writes import answer_write
 
 if TYPE_CHECKING:
     from vismanet_async.simulator.log import LoggedRequest
@@ -104,6 +107,7 @@ class Service:
         return reply
 
     def _operate(self, request: Request, match: Match, company: Company) -> Reply:
+        company.run_due()
         call = Call(company, match.operation, match.values, request)
         reply = self.perform(call)
         table = table_name(match.operation.collection)
@@ -113,10 +117,7 @@ class Service:
 
     def perform(self, call: Call) -> Reply:
         """Do one operation, whoever asked for it."""
-        handler: Callable[[Call], Reply] | None = answer_read if call.operation.method == "GET" else None
-        if handler is None:
-            return refuse(501, f"The simulator does not do {call.operation.id} yet.")
-        return handler(call)
+        return _handler(call.operation)(call)
 
     def _sales_order(self, request: Request, entry: LoggedRequest) -> Reply:
         entry.operation = "salesorder"
@@ -138,6 +139,19 @@ class Service:
             {"customers": "customer", "inventory": "inventory"}.get(name.partition(":")[0], "salesorder")
         )
         return self._finish(reply, request, grant, company, "4-fixed-window")
+
+
+def _handler(operation: Operation) -> Callable[[Call], Reply]:
+    """Return what does an operation, by its kind."""
+    if operation.attachment:
+        return answer_attachment
+    if operation.collection.startswith("blob/"):
+        return answer_blob
+    if operation.response_kind == "binary":
+        return answer_print
+    if operation.action:
+        return answer_action
+    return answer_read if operation.method == "GET" else answer_write
 
 
 def _policy(match: Match) -> str:

@@ -18,7 +18,17 @@ from vismanet_async.simulator import nordic
 from vismanet_async.simulator.catalog import Catalog
 from vismanet_async.simulator.tables import TableSpec
 
-__all__ = ["DATE_FIELDS", "DUE_FIELDS", "Refs", "Shaper", "is_slot", "slot", "slot_name"]
+__all__ = [
+    "DATE_FIELDS",
+    "DUE_FIELDS",
+    "Refs",
+    "Shaper",
+    "add_up",
+    "is_slot",
+    "referenced_table",
+    "slot",
+    "slot_name",
+]
 
 _MAX_DEPTH = 4
 _MARK = "\x01"
@@ -67,6 +77,16 @@ _NAME_NAMES = frozenset({"name", "description", "displayName", "employeeName"})
 _MONEY_SCALE = Decimal("0.0001")
 
 
+def referenced_table(name: str) -> str | None:
+    """Return the table that a field of this name points into, if any."""
+    table = _OBJECTS.get(name) or _TEXTS.get(name)
+    if table is None and re.search(r"(?i)sub(account|ccount)?$", name):
+        return "subaccount"
+    if table is None and re.search(r"(?i)account$", name):
+        return "account"
+    return table
+
+
 def slot(name: str) -> str:
     """Return the mark that stands for a value of the row's own."""
     return f"{_MARK}{name}{_MARK}"
@@ -98,6 +118,8 @@ class Shaper:
         self._seed = seed
         self._refs = refs
         self._nested_metadata = nested_metadata
+        self.attachments: dict[str, str] = {}
+        """Name of the file by id, for the attachments that generated rows carry."""
 
     def variant(self, spec: TableSpec, dto: str, number: int) -> dict[str, Any]:
         """Return one variant of the DTO as it shows rows of the table, with slots, without metadata."""
@@ -112,7 +134,7 @@ class Shaper:
             if name not in {"metadata", "errorInfo"}
             and (value := self._top(name, facts, fields, context)) is not _LEFT_OUT
         }
-        _add_up(row)
+        add_up(row)
         return row
 
     def empty(self, dto: str) -> dict[str, Any]:
@@ -124,8 +146,10 @@ class Shaper:
         random = Random(f"{self._seed}:{dto}:{key}")  # noqa: S311 - data, not secrets
         spec = TableSpec(name=dto, dto=dto, key=("id",))
         row = self._object(dto, _Context(random, nordic.COUNTRIES[0], spec, None), 1)
-        _add_up(row)
-        row.update({name: value for name, value in (overrides or {}).items() if name in self._catalog.schemas[dto]})
+        add_up(row)
+        row.update(
+            {name: value for name, value in (overrides or {}).items() if name in self._catalog.schemas[dto]}
+        )
         return row
 
     def _top(self, name: str, facts: dict[str, Any], fields: Mapping[str, Any], context: _Context) -> object:
@@ -216,6 +240,11 @@ class Shaper:
             value = self._value(name, facts, context, depth + 1)
             if value is not _LEFT_OUT:
                 row[name] = value
+        if dto == "AttachmentDto":
+            row.update(name=f"vedlegg-{context.random.randrange(10**5):05d}.pdf", revision=1)
+            self.attachments[row["id"]] = row["name"]
+        if "postalCode" in row and "city" in row:
+            row["postalCode"], row["city"] = context.random.choice(context.country.places)
         return row
 
     def _value(self, name: str, facts: dict[str, Any], context: _Context, depth: int) -> object:
@@ -240,11 +269,7 @@ class Shaper:
         dto = facts.get("ref")
         if dto is None or dto not in self._catalog.schemas or depth > _MAX_DEPTH:
             return _LEFT_OUT
-        table = _OBJECTS.get(name)
-        if table is None and re.search(r"(?i)sub(account|ccount)?$", name):
-            table = "subaccount"
-        if table is None and re.search(r"(?i)account$", name):
-            table = "account"
+        table = referenced_table(name)
         if name == "country":
             return self._named(dto, (context.country.id, context.country.name, 1), context, depth)
         if table is not None:
@@ -253,7 +278,9 @@ class Shaper:
             return self._named(dto, ("Main", "Hovedadresse", 1), context, depth)
         return self._object(dto, context, depth)
 
-    def _named(self, dto: str, reference: tuple[str, str, int], context: _Context, depth: int) -> dict[str, Any]:
+    def _named(
+        self, dto: str, reference: tuple[str, str, int], context: _Context, depth: int
+    ) -> dict[str, Any]:
         """An object that names a row of another table: key and name right, the rest filled."""
         key, title, internal = reference
         row = self._object(dto, context, depth)
@@ -262,7 +289,12 @@ class Shaper:
                 row[name] = internal
             elif facts["type"] == "string" and name in _NAME_NAMES:
                 row[name] = title
-            elif facts["type"] == "string" and _KEY_NAMES.match(name) and not facts.get("enum") and name != "countryId":
+            elif (
+                facts["type"] == "string"
+                and _KEY_NAMES.match(name)
+                and not facts.get("enum")
+                and name != "countryId"
+            ):
                 row[name] = key
         return row
 
@@ -274,7 +306,8 @@ class Shaper:
             return []
         many = re.search(r"(?i)lines$|^lines|details$|transaction$|periods$|segments$", name)
         rows = [
-            self._object(dto, context, depth) for _ in range(random.randint(1, 3) if many else random.randint(0, 2))
+            self._object(dto, context, depth)
+            for _ in range(random.randint(1, 3) if many else random.randint(0, 2))
         ]
         for number, row in enumerate(rows, 1):
             for field in ("lineNumber", "lineNbr", "segmentId", "sortOrder", "lineNo"):
@@ -316,7 +349,9 @@ def _text(name: str, facts: dict[str, Any], context: _Context) -> object:
     first, last = nordic.person_name(random.randrange(10_000))
     place = random.choice(country.places)
     if facts.get("format") in {"date-time", "date"}:
-        return f"{random.randint(2022, 2025)}-{random.randint(1, 12):02d}-{random.randint(1, 28):02d}T00:00:00"
+        return (
+            f"{random.randint(2022, 2025)}-{random.randint(1, 12):02d}-{random.randint(1, 28):02d}T00:00:00"
+        )
     if facts.get("format") == "uuid":
         return _uuid(random.getrandbits(128))
     if facts.get("format") == "byte":
@@ -363,7 +398,7 @@ def _uuid(number: int) -> str:
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-{digits[20:]}"
 
 
-def _add_up(row: dict[str, Any]) -> None:
+def add_up(row: dict[str, Any]) -> None:
     """Make the totals of a document agree with its lines, and the balance with its status."""
     lines = next(
         (row[name] for name in ("invoiceLines", "lines", "cashSaleLines") if isinstance(row.get(name), list)),

@@ -210,7 +210,9 @@ class Simulator:
 
     def issue_token(self, tenant_id: str | None = None, *, lifetime_seconds: float | None = None) -> str:
         """Return a bearer token without a token request."""
-        return self.tokens.issue(self.client_id, tenant_id or self.tenant_id, lifetime_seconds=lifetime_seconds).token
+        return self.tokens.issue(
+            self.client_id, tenant_id or self.tenant_id, lifetime_seconds=lifetime_seconds
+        ).token
 
     def _may_ask_for(self, tenant_id: str) -> bool:
         return tenant_id in self._companies or tenant_id == self.customer_tenant_id
@@ -231,7 +233,11 @@ class Simulator:
             reply = self._service.handle(request, entry)
             if self.behaviours.utf8_bom and (reply.content_type or "").startswith("application/json"):
                 reply.body, reply.cache_key = b"\xef\xbb\xbf" + reply.body, None
-            cache = self.company(entry.tenant_id).world.cache if self.behaviours.compress and entry.tenant_id else None
+            cache = (
+                self.company(entry.tenant_id).world.cache
+                if self.behaviours.compress and entry.tenant_id
+                else None
+            )
             response = await make_response(reply, request.headers.get("Accept-Encoding", ""), cache)
             entry.status, entry.response_bytes = reply.status, len(reply.body)
             return response

@@ -65,7 +65,11 @@ class World:
 
     def now_text(self) -> str:
         """Return the present as the service writes it: local, without zone."""
-        return naive_text(self.clock.now(), self._zone)
+        return self.text_of(self.clock.now())
+
+    def text_of(self, seconds: float) -> str:
+        """Return an instant as the service writes it."""
+        return naive_text(seconds, self._zone)
 
     def _reference(self, name: str, random: Random) -> tuple[str, str, int]:
         table = self.table(name)
