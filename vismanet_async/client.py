@@ -10,6 +10,7 @@ from urllib.parse import unquote
 import attrs
 import msgspec
 
+from vismanet_async.api.resources import Resources
 from vismanet_async.clock import Clock, SystemClock
 from vismanet_async.errors import RequestRefused, SettingsError, UnexpectedResponse
 from vismanet_async.operation import Operation, OperationSpec
@@ -51,7 +52,7 @@ class _Options:
     clock: Clock
 
 
-class VismaNet:
+class VismaNet(Resources):
     """A client for one company; its resources are attributes, such as `visma.customer`.
 
     Use it as an async context manager, or call `aclose()`. It belongs to the event loop it is first used in; within
@@ -178,6 +179,27 @@ class VismaNet:
     def listing(self, source: ListSource) -> Listing[Any]:
         """Give the listing of a list call; what the resources build theirs with."""
         return Listing(source, sender=self._transport, clock=self._options.clock)
+
+    def list_by_name(self, name: str, filters: Mapping[str, Any] | None = None, **options: Any) -> Listing[Any]:
+        """Give the list of a resource by its name, for programs that learn it at run time.
+
+        Args:
+            name: such as `customer_invoice`; other spellings of it will do.
+            filters: by the method's names or the API's. Text is read as the parameter's type; conditions must be
+                given as `on_or_after(...)` and its like.
+            options: those of `Listing.with_options`.
+
+        Raises:
+            UnknownName: no such resource or filter; nothing was sent.
+            RequestRefused: a value that the API would misread; nothing was sent.
+        """
+        # the registry is only read where names come as text
+        from vismanet_async.api.registry import find_resource, list_arguments  # noqa: PLC0415
+
+        resource = find_resource(name)
+        arguments = list_arguments(resource, filters or {})
+        listing: Listing[Any] = getattr(self, resource).list(**arguments)
+        return listing.with_options(**options) if options else listing
 
     def request(
         self,

@@ -16,13 +16,14 @@ from anyio.lowlevel import checkpoint
 
 from vismanet_async.codec.decode import decode_rows
 from vismanet_async.errors import IncompleteListing, RequestRefused, ResponseLost, ServerError, UnexpectedResponse
-from vismanet_async.paging.completeness import Completeness, RowKeys, safe_boundary
+from vismanet_async.paging.completeness import Completeness, safe_boundary
+from vismanet_async.paging.keys import RowKeys
 from vismanet_async.paging.styles import STYLES, PageAnswer, PageFormatError, PageStyle
 from vismanet_async.paging.walk import Delivery, ModifiedFilter, PageRequest, Walk
 from vismanet_async.transport.message import Request
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Mapping
 
     from vismanet_async.clock import Clock
     from vismanet_async.paging.source import ListSource
@@ -289,7 +290,7 @@ class Listing(Generic[T]):
     def _style(self) -> PageStyle:
         return STYLES[self._source.style]
 
-    def _request(self, query: dict[str, str]) -> Request:
+    def _request(self, query: Mapping[str, str]) -> Request:
         source = self._source
         kept = tuple(pair for pair in source.query if pair[0] not in query)
         return Request(
@@ -302,7 +303,7 @@ class Listing(Generic[T]):
         )
 
     async def _ask_for_one(self) -> PageAnswer:
-        response = await self._sender.send(self._request(self._style.query(1, 1)))
+        response = await self._sender.send(self._request(self._style.query(page=1, page_size=1)))
         return _read(self._style, response.body, self._source.spec.id)
 
     async def _decoded(self, delivery: Delivery) -> AsyncIterator[list[T]]:
@@ -324,7 +325,7 @@ class _Fetcher:
     """
 
     def __init__(
-        self, *, walk: Walk, request: Any, style: PageStyle, sender: Sender, clock: Clock, max_bytes: int
+        self, *, walk: Walk, request: Callable[[Mapping[str, str]], Request], style: PageStyle, sender: Sender, clock: Clock, max_bytes: int
     ) -> None:
         self.walk = walk
         self._request = request

@@ -197,7 +197,7 @@ ENVELOPE: Final = PageStyle("envelope", True, False, "pageNumber", 1, _split_env
 """`pageNumber` from 1, `{pageNumber, pageSize, totalCount, records}` (facts 4.8)."""
 PAGE_INDEX: Final = PageStyle("page_index", True, False, "pageIndex", 0, _split_value)
 """`pageIndex` from 0, `{value, totalCount, nextPage}`: the Sales Order service (facts 4.14, 4.16)."""
-JOURNAL: Final = PageStyle("journal", True, True, "pageNumber", 1, _split_array)
+JOURNAL: Final = PageStyle("lines", True, True, "pageNumber", 1, _split_array)
 """Like `PAGE_NUMBER`, but sizes and totals count lines, and a batch can be split over two pages (facts 4.12)."""
 UNPAGED: Final = PageStyle("unpaged", False, False, None, 1, _split_array)
 """Everything in one answer, without metadata; paging parameters would be ignored (facts 4.9)."""
