@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
 
 import anyio
@@ -18,14 +18,15 @@ from vismanet_async.codec.decode import decode_rows
 from vismanet_async.errors import IncompleteListing, RequestRefused, ResponseLost, ServerError, UnexpectedResponse
 from vismanet_async.paging.completeness import Completeness, safe_boundary
 from vismanet_async.paging.keys import RowKeys
-from vismanet_async.paging.styles import STYLES, PageAnswer, PageFormatError, PageStyle
+from vismanet_async.paging.styles import STYLES, PageAnswer, PageFormatError, PageReader, PageStyle
 from vismanet_async.paging.walk import Delivery, ModifiedFilter, PageRequest, Walk
 from vismanet_async.transport.message import Request
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
 
     from vismanet_async.clock import Clock
+    from vismanet_async.paging.rows import RawRow
     from vismanet_async.paging.source import ListSource
     from vismanet_async.transport.message import Sender
 
@@ -238,7 +239,7 @@ class Listing(Generic[T]):
         fetcher = self._fetcher = _Fetcher(
             walk=self._walk(mode, ordered=in_order),
             request=self._request,
-            style=self._style,
+            reader=PageReader(self._style),
             sender=self._sender,
             clock=self._clock,
             max_bytes=options.max_bytes,
@@ -255,7 +256,7 @@ class Listing(Generic[T]):
         self._completeness = report = fetcher.walk.report()
         if report.verdict == "uncertain" and mode != "none" and not self._options.allow_uncertain:
             raise IncompleteListing(
-                f"{self._source.spec.id}: the list cannot be shown complete: {report.reason} "
+                f"{self._source.spec.id}: the list cannot be shown complete: {report.reason}. "
                 f"{report.unique:,} rows were read. Read it again, or allow it with allow_uncertain=True.",
                 completeness=report,
             )
@@ -304,13 +305,14 @@ class Listing(Generic[T]):
 
     async def _ask_for_one(self) -> PageAnswer:
         response = await self._sender.send(self._request(self._style.query(page=1, page_size=1)))
-        return _read(self._style, response.body, self._source.spec.id)
+        with _page_errors(self._source.spec.id):
+            return self._style.read(response.body)
 
     async def _decoded(self, delivery: Delivery) -> AsyncIterator[list[T]]:
         for start in range(0, len(delivery.rows), _SLICE_ROWS):
             yield await self._decode_slice(delivery.rows[start : start + _SLICE_ROWS])
 
-    async def _decode_slice(self, rows: list[Any]) -> list[T]:
+    async def _decode_slice(self, rows: Sequence[RawRow]) -> list[T]:
         decoded: list[T] = decode_rows(rows, self._source.model())
         # the loop gets its turn between slices, so that requests leave and others are served
         await checkpoint()
@@ -325,11 +327,18 @@ class _Fetcher:
     """
 
     def __init__(
-        self, *, walk: Walk, request: Callable[[Mapping[str, str]], Request], style: PageStyle, sender: Sender, clock: Clock, max_bytes: int
+        self,
+        *,
+        walk: Walk,
+        request: Callable[[Mapping[str, str]], Request],
+        reader: PageReader,
+        sender: Sender,
+        clock: Clock,
+        max_bytes: int,
     ) -> None:
         self.walk = walk
         self._request = request
-        self._style = style
+        self._reader = reader
         self._sender = sender
         self._clock = clock
         self._max_bytes = max_bytes
@@ -411,7 +420,8 @@ class _Fetcher:
         sent = self._request(request.query)
         try:
             response = await self._sender.send(sent)
-            answer = _read(self._style, response.body, sent.operation)
+            with _page_errors(sent.operation):
+                answer = self._reader.read(response.body, page_size=_page_size(request))
         except (ServerError, ResponseLost, UnexpectedResponse) as error:
             if not isinstance(error, UnexpectedResponse):
                 await self._clock.sleep(_REASK_PAUSE_SECONDS)
@@ -429,11 +439,17 @@ class _Fetcher:
         self._changed.set()
 
 
-def _read(style: PageStyle, body: bytes, operation: str) -> PageAnswer:
+@contextmanager
+def _page_errors(operation: str) -> Iterator[None]:
     try:
-        return style.read(body)
+        yield
     except PageFormatError as error:
         raise UnexpectedResponse(f"{operation}: {error}") from error
+
+
+def _page_size(request: PageRequest) -> int | None:
+    asked = request.query.get("pageSize")
+    return int(asked) if asked else None
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

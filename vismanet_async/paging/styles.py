@@ -19,8 +19,12 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import msgspec
 
+from vismanet_async.paging.rows import Seam
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from vismanet_async.paging.rows import RawRow
 
 __all__ = [
     "ENVELOPE",
@@ -31,6 +35,7 @@ __all__ = [
     "UNPAGED",
     "PageAnswer",
     "PageFormatError",
+    "PageReader",
     "PageStyle",
     "merge_batches",
 ]
@@ -48,8 +53,8 @@ class PageFormatError(ValueError):
 class PageAnswer:
     """One answer, split into rows."""
 
-    rows: list[msgspec.Raw]
-    """The elements as the server wrote them: views into `body`, which lives as long as any of them."""
+    rows: Sequence[RawRow]
+    """The elements as the server wrote them; `body` lives as long as they do."""
     total: int | None
     """Rows (journals: lines) that matched at that instant; None: not told, which is so for every empty answer."""
     max_page_size: int | None
@@ -109,6 +114,45 @@ class PageStyle:
             return self._split(data)
         except msgspec.MsgspecError as error:
             raise PageFormatError(_what_was_seen(self.name, data, error)) from error
+
+
+class PageReader:
+    """Reads the pages of one list, quickly once it has seen how their rows meet. One a walk."""
+
+    def __init__(self, style: PageStyle) -> None:
+        self._style = style
+        self._seam = Seam()
+        self._most_rows: int | None = None
+
+    def read(self, body: bytes, *, page_size: int | None) -> PageAnswer:
+        """Split a body into rows and read its totals, as `PageStyle.read` does.
+
+        Args:
+            body: the whole answer.
+            page_size: what was asked for; a page that has fewer rows is parsed.
+        """
+        if self._style is not PAGE_NUMBER or page_size is None:
+            return self._style.read(body)
+        quick = self._quickly(body, page_size)
+        if quick is not None:
+            return quick
+        answer = self._style.read(body)
+        self._most_rows = answer.max_page_size or self._most_rows
+        if len(answer.rows) == min(page_size, self._most_rows or page_size):
+            self._seam.learn(answer.rows)
+        return answer
+
+    def _quickly(self, body: bytes, page_size: int) -> PageAnswer | None:
+        if self._most_rows is None:
+            return None
+        rows = self._seam.split(body, expected=min(page_size, self._most_rows))
+        if rows is None:
+            return None
+        metadata = _HEAD.decode(rows[0]).metadata or _Metadata()
+        total = _count(metadata.totalCount)
+        if total is None or metadata.maxPageSize != self._most_rows:
+            return None
+        return PageAnswer(rows=rows, total=total, max_page_size=self._most_rows, more=None, body=body)
 
 
 class _Metadata(msgspec.Struct, gc=False):
@@ -215,7 +259,7 @@ _LINE: Final = msgspec.json.Decoder(_Line)
 JOURNAL_LINES: Final = "journalTransactionLines"
 
 
-def merge_batches(parts: Sequence[msgspec.Raw]) -> tuple[msgspec.Raw, int]:
+def merge_batches(parts: Sequence[RawRow]) -> tuple[RawRow, int]:
     """Join the parts of one journal batch that was split over pages, and count its lines.
 
     Shape: the last part's fields with the lines of all parts, in the order given, each `lineNumber` once (the later

@@ -32,9 +32,10 @@ from vismanet_async.paging.styles import PageAnswer, PageStyle, merge_batches
 from vismanet_async.paging.sweep import Span, Sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    import msgspec
+    from vismanet_async.paging.rows import RawRow
+
 
 __all__ = ["Delivery", "ModifiedFilter", "PageRequest", "Replaced", "Walk"]
 
@@ -89,7 +90,7 @@ class Delivery:
     """Counts the walk's deliveries from 0."""
     page: int | None
     """The page they came with; None for rows put together from several pages."""
-    rows: list[msgspec.Raw]
+    rows: Sequence[RawRow]
     body: bytes | None
     """The answer they are all the rows of, in their order; None when some were left out."""
     supersedes: tuple[Replaced, ...] = ()
@@ -189,7 +190,7 @@ class Walk:
         self._mode = completeness
         self._page_size = page_size
         self._row_keys = keys or RowKeys(identity=())
-        self._reader = None if completeness == "none" else KeyReader.of(self._row_keys)
+        self._reader = None if completeness == "none" else KeyReader(self._row_keys)
         self._base = {} if modified is None else {_VALUE: modified.value, _CONDITION: modified.condition}
         self._ordered = ordered
         self._reorder_pages = reorder_pages
@@ -217,7 +218,7 @@ class Walk:
         self._superseded = 0
         self._first_row: bytes | None = None
         self._repeated_page: int | None = None
-        self._split: dict[bytes, list[tuple[int, msgspec.Raw]]] = {}  # journals: parts of batches at page edges
+        self._split: dict[bytes, list[tuple[int, RawRow]]] = {}  # journals: parts of batches at page edges
         self._lines = 0
         # the argument
         self._boundary = None if boundary is None else _Edge.at(boundary)
@@ -274,7 +275,7 @@ class Walk:
         self._pages += 1
         keys = None
         if self._reader is not None and not (sent.single is not None and sent.single.counts_only):
-            keys = self._reader.read(answer.rows, stamps=self._stage_name != "window")
+            keys = self._reader.read(answer.rows, versions=self._stage_name != "window")
             self._newest = max(self._newest, keys.newest or "")
         if sent.single is None:
             return self._page_answered(sent, answer, keys)
@@ -540,7 +541,7 @@ class Walk:
             self._thread.add(span.start, span.stop, span.total)
         if keys is not None:
             if self._judged is not self._index and self._stage_name == "list":
-                self._judged.offer(PageKeys(keys.digests, [0] * len(keys), None))
+                self._judged.offer(keys.plain())
             if self._stage_name == "frozen":
                 self._note_frozen(keys)
         return self._advance(self._arrange(_Arrived(sent.page, answer, keys, span)))
@@ -670,8 +671,7 @@ class Walk:
     def _note_frozen(self, keys: PageKeys) -> None:
         assert self._next_edge is not None
         inside = [offset for offset, stamp in enumerate(keys.stamps) if 0 < stamp < self._next_edge.stamp]
-        digests = b"".join([keys.digest(offset) for offset in inside])
-        self._frozen.offer(PageKeys(digests, [0] * len(inside), None))
+        self._frozen.offer(keys.part(inside).plain())
 
     def _judge_frozen(self) -> None:
         if self._count_under is None or self._count_below is None or self._sweep is None or self._next_edge is None:
@@ -824,7 +824,7 @@ class Walk:
         return self._deliver(rows, arrived.answer.body if whole else None, arrived.page, tuple(supersedes))
 
     def _deliver(
-        self, rows: list[msgspec.Raw], body: bytes | None, page: int | None, supersedes: tuple[Replaced, ...] = ()
+        self, rows: Sequence[RawRow], body: bytes | None, page: int | None, supersedes: tuple[Replaced, ...] = ()
     ) -> list[Delivery]:
         if not rows:
             return []
@@ -860,13 +860,11 @@ class Walk:
         rows = arrived.answer.rows
         keys = arrived.keys
         if keys is None:
-            reader = KeyReader.of(self._row_keys)
-            keys = reader.read(rows)
+            keys = KeyReader(self._row_keys).read(rows)
         for offset in {0, len(rows) - 1} if rows else set():
-            self._split.setdefault(keys.digest(offset), []).append((arrived.span.start + offset, rows[offset]))
+            self._split.setdefault(keys.names[offset], []).append((arrived.span.start + offset, rows[offset]))
         inside = range(1, len(rows) - 1)
-        digests = b"".join([keys.digest(offset) for offset in inside])
-        repeats = self._index.offer(PageKeys(digests, [keys.stamps[offset] for offset in inside], None))
+        repeats = self._index.offer(keys.part(inside))
         left_out = {repeat.offset + 1 for repeat in repeats}
         self._dropped += len(left_out)
         kept = [rows[offset] for offset in inside if offset not in left_out]
@@ -875,8 +873,8 @@ class Walk:
 
     def _join_split(self) -> list[Delivery]:
         joined = []
-        for digest, parts in self._split.items():
-            if self._index.offer(PageKeys(digest, [0], None)):
+        for name, parts in self._split.items():
+            if self._index.offer(PageKeys([name], versions=False)):
                 self._dropped += 1
                 continue
             batch, lines = merge_batches([part for _, part in sorted(parts, key=lambda part: part[0])])

@@ -13,9 +13,8 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    import msgspec
-
     from vismanet_async.export.manifest import Part
+    from vismanet_async.paging.rows import RawRow
 
 __all__ = ["FINAL", "Page", "Sink", "Written"]
 
@@ -27,7 +26,7 @@ class Page(Protocol):
     """What a sink needs of a page; a listing's deliveries have it."""
 
     @property
-    def rows(self) -> Sequence[msgspec.Raw]:
+    def rows(self) -> Sequence[RawRow]:
         """The records to write, in order."""
         ...
 

@@ -20,11 +20,13 @@ import msgspec
 from vismanet_async.export.files import sync_directory, writing
 from vismanet_async.export.manifest import Part
 from vismanet_async.export.sinks import FINAL, Written
+from vismanet_async.paging.rows import lengths as row_lengths
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from vismanet_async.export.sinks import Page
+    from vismanet_async.paging.rows import RawRow
 
 __all__ = ["DEFAULT_PART_BYTES", "JsonlSink"]
 
@@ -98,10 +100,10 @@ class JsonlSink:
             self._parts.append(self._open.complete())
             self._open = None
 
-    def _lines(self, body: bytes | None, rows: Sequence[msgspec.Raw]) -> memoryview | bytes:
+    def _lines(self, body: bytes | None, rows: Sequence[RawRow]) -> memoryview | bytes:
         """Give the rows as lines: in place where they are all of a compact page, else joined."""
         end = 0 if body is None else _content_end(body)
-        lengths = [len(row) + 1 for row in rows]
+        lengths = [length + 1 for length in row_lengths(rows)]
         # Two brackets, a comma between every two rows, and not a byte more: no whitespace, nothing left out.
         if body is None or sum(lengths) + 1 != end or body[:1] != b"[" or _has_line_break(body, end):
             return _joined(rows)
@@ -182,14 +184,14 @@ def _has_line_break(text: bytes, end: int) -> bool:
     return text.find(b"\n", 0, end) >= 0 or text.find(b"\r", 0, end) >= 0
 
 
-def _joined(rows: Sequence[msgspec.Raw]) -> bytes:
+def _joined(rows: Sequence[RawRow]) -> bytes:
     lines = b"\n".join([*rows, b""])
     if lines.count(b"\n") == len(rows) and b"\r" not in lines:
         return lines
     return b"\n".join([*map(_one_line, rows), b""])
 
 
-def _one_line(row: msgspec.Raw) -> bytes:
+def _one_line(row: RawRow) -> bytes:
     """Take the whitespace between a record's tokens away if it breaks the line; no other byte of it changes."""
     text = bytes(row)
     return msgspec.json.format(text, indent=-1) if _has_line_break(text, len(text)) else text
