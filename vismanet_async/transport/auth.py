@@ -384,6 +384,13 @@ class TokenProvider:
         """Whether a rejected token can be replaced by asking again."""
         return self._ready is None
 
+    def at_hand(self, *, rejected: Token | None = None) -> Token | None:
+        """Give the token that is good without any waiting, or None where `get` must be awaited."""
+        if self._ready is not None:
+            return self._ready
+        state = self._session.state
+        return state.token if state.need(self._clock.monotonic(), rejected=rejected) == "use" else None
+
     async def get(self, *, rejected: Token | None = None) -> Token:
         """Give a token that is good for the next moments.
 

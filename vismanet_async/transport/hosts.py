@@ -125,5 +125,6 @@ def check_target(target: URL, base: URL) -> None:
     Raises:
         HostNotAllowed: scheme, host or port differ from the configured base URL's.
     """
-    if target.origin() != base.origin():
+    # not origin(): that tells https://host:443 from https://host
+    if (target.scheme, target.host, target.port) != (base.scheme, base.host, base.port):
         raise HostNotAllowed(f"{target.host} is not the configured host {base.host}; nothing was sent.")

@@ -305,6 +305,8 @@ class Transport:
 
     async def _token(self, call: _Call) -> Token:
         tokens = call.lane.target.tokens
+        if (at_hand := tokens.at_hand(rejected=call.rejected)) is not None:
+            return at_hand
         began = self._clock.monotonic()
         failure: VismaNetError
         try:
