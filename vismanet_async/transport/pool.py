@@ -8,6 +8,7 @@ import zlib
 from contextvars import ContextVar
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
 
 import aiohttp
 import anyio.to_thread
@@ -47,6 +48,11 @@ _MAX_ERROR_BYTES: Final = 64 * 1024
 """What is read of an error's body."""
 _MAX_TOKEN_ANSWER_BYTES: Final = 1024 * 1024
 _CHUNK_BYTES: Final = 64 * 1024
+_FORM_HEADERS: Final = {
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",
+    "Content-Type": "application/x-www-form-urlencoded",
+}
 _FAULTS: Final = (aiohttp.ClientError, OSError, TimeoutError)
 
 
@@ -193,8 +199,9 @@ class Exchange:
 
     def _fault(self, words: str, cause: BaseException) -> TransportError:
         fault = self.fault(words)
-        fault.__cause__ = cause.with_traceback(None)
-        cause.__context__ = cause.__cause__ = None
+        if not isinstance(cause, aiohttp.ClientResponseError):  # that one shows the request's headers
+            fault.__cause__ = cause.with_traceback(None)
+            cause.__context__ = cause.__cause__ = None
         return fault
 
     def _answer(self) -> aiohttp.ClientResponse:
@@ -222,8 +229,8 @@ class Exchange:
 
     def _data(self) -> Any:
         data = self._envelope.data
-        if data is None or isinstance(data, dict):
-            return data
+        if data is None:
+            return None
         if isinstance(data, bytes):
             # aiohttp warns of large bodies in one piece; as a file it writes them in pieces
             return data if len(data) <= _WRITE_WHOLE_UP_TO_BYTES else io.BytesIO(data)
@@ -284,6 +291,7 @@ class SessionPool:
                 connector=_Connector(limit=self._max_connections, keepalive_timeout=_IDLE_SECONDS),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"User-Agent": self._user_agent},
+                skip_auto_headers=["Content-Type"],  # it would call an empty POST application/octet-stream
                 auto_decompress=False,
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
                 trust_env=False,
@@ -303,8 +311,8 @@ class SessionPool:
         envelope = Envelope(
             method="POST",
             url=url,
-            headers=CIMultiDict({"Accept": "application/json", "Accept-Encoding": "identity"}),
-            data=dict(form.fields),
+            headers=CIMultiDict(_FORM_HEADERS),
+            data=urlencode(form.fields).encode(),
             repeatable=form.repeatable,
         )
         with self.exchange(envelope) as exchange:
@@ -351,6 +359,8 @@ def _words(error: BaseException) -> str:
         return "the answer broke off"
     if isinstance(error, TimeoutError):
         return "no answer in time"
+    if isinstance(error, aiohttp.ClientResponseError):
+        return "the answer is not HTTP"
     if isinstance(error, ConnectionError | aiohttp.ClientOSError):
         return "the connection broke"
     return type(error).__name__

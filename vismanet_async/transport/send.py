@@ -227,11 +227,10 @@ class Transport:
             raise
         return _Attempt(exchange, token, started_at=now, ends_at=min(now + ATTEMPT_SECONDS, call.deadline_at))
 
-    async def _fly(self, call: _Call, attempt: _Attempt, *, whole: bool) -> ApiError | TransportError | None:
+    async def _fly(self, call: _Call, attempt: _Attempt, *, whole: bool) -> VismaNetError | None:
         """Send it and classify what comes back: None is a success, its body read if `whole`."""
         self.requests += 1
         exchange = attempt.exchange
-        refused: VismaNetError
         try:
             with self._clock.move_on_after(attempt.ends_at - attempt.started_at):
                 raw = await exchange.open()
@@ -244,11 +243,9 @@ class Transport:
                 return None
         except TransportError as failure:
             return _lost(call, attempt, failure)
-        except VismaNetError as failure:
-            refused = failure
-        else:
-            return _lost(call, attempt, self._timed_out(call, attempt))
-        raise call.fail(refused)
+        except UnexpectedResponse as failure:
+            return failure
+        return _lost(call, attempt, self._timed_out(call, attempt))
 
     def _land(self, call: _Call, attempt: _Attempt) -> None:
         """Give the connection and the slot back, and write the attempt down."""
@@ -385,7 +382,7 @@ class Transport:
             return attempt.exchange.fault(f"no whole answer within {ATTEMPT_SECONDS:.0f} s")
         return _too_late(call, "no whole answer in time", sent=attempt.exchange.connected)
 
-    async def _again(self, call: _Call, attempt: _Attempt, error: ApiError | TransportError) -> None:
+    async def _again(self, call: _Call, attempt: _Attempt, error: VismaNetError) -> None:
         """Wait for the next attempt, or raise the error that ends the call."""
         wait = self._next_step(call, attempt, error)
         if wait is None:
@@ -393,7 +390,7 @@ class Transport:
         call.waited_for("backoff", wait)
         await self._clock.sleep(wait)
 
-    def _next_step(self, call: _Call, attempt: _Attempt, error: ApiError | TransportError) -> float | None:
+    def _next_step(self, call: _Call, attempt: _Attempt, error: VismaNetError) -> float | None:
         fault = attempt.fault
         if fault is None or isinstance(error, DeadlineExceeded) or call.body_opened:
             return None
