@@ -61,7 +61,8 @@ class VirtualClock:
                 for _ in range(_IDLE_TURNS):
                     await asyncio.sleep(0)
                 if not woken.is_set() and entry is self._next_sleeper():
-                    self._move_to(entry[0])
+                    # scopes that end on the way get their turn first
+                    self._move_to(self._due[0][0])
         finally:
             self._sleepers.discard(entry[1])
             self._forget(entry)

@@ -40,9 +40,7 @@ def client_credentials() -> ClientCredentials:
 def provider(
     credentials: Credentials, *, url: str, post: Any, clock: Clock, service: Any = "erp", random: float = 0.5
 ) -> TokenProvider:
-    return TokenProvider(
-        credentials, service=service, url=URL(url), post=post, clock=clock, random=lambda: random
-    )
+    return TokenProvider(credentials, service=service, url=URL(url), post=post, clock=clock, random=lambda: random)
 
 
 Make = "Callable[..., Transport]"

@@ -74,7 +74,9 @@ def test_paths_that_could_lead_elsewhere_are_refused(path: str) -> None:
         request_url(BASE, path)
 
 
-@pytest.mark.parametrize("path", ["/v1/customer/b64(Oi8_I1tdQCYqKzs)", "/v1/x/a%20b", "/v1/x/%C3%A5", "/v2/x/a...b", "/v1/x/.a", "/v1/@x:y"])
+@pytest.mark.parametrize(
+    "path", ["/v1/customer/b64(Oi8_I1tdQCYqKzs)", "/v1/x/a%20b", "/v1/x/%C3%A5", "/v2/x/a...b", "/v1/x/.a", "/v1/@x:y"]
+)
 def test_plain_paths_go_as_they_are(path: str) -> None:
     assert str(request_url(BASE, path)) == f"https://api.finance.visma.net{path}"
 
@@ -113,7 +115,9 @@ def test_half_characters_are_refused_instead_of_left_out(pair: tuple[str, str]) 
         request_url(BASE, "/v1/x", [pair])
 
 
-@pytest.mark.parametrize("other", ["https://evil.example", "http://api.finance.visma.net", "https://api.finance.visma.net:8443"])
+@pytest.mark.parametrize(
+    "other", ["https://evil.example", "http://api.finance.visma.net", "https://api.finance.visma.net:8443"]
+)
 def test_the_last_look_at_scheme_host_and_port(other: str) -> None:
     check_target(URL("https://api.finance.visma.net:443/v1/x"), BASE)
     with pytest.raises(HostNotAllowed, match="nothing was sent"):

@@ -67,8 +67,17 @@ def test_references() -> None:
     assert len(read_problem({"Request-Context": "x" * 9999}, b"").reference or "") == 200
 
 
-JSON = st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda x: st.lists(x) | st.dictionaries(
-    st.sampled_from(["message", "error", "errors", "details", "parameters", "ExceptionFaultCode", "code"]) | st.text(), x))
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(),
+    lambda x: (
+        st.lists(x)
+        | st.dictionaries(
+            st.sampled_from(["message", "error", "errors", "details", "parameters", "ExceptionFaultCode", "code"])
+            | st.text(),
+            x,
+        )
+    ),
+)
 
 
 @given(st.binary(max_size=300) | JSON.map(lambda data: json.dumps(data).encode()))
