@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import anyio
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
 
 __all__ = ["Clock", "SystemClock"]
 
@@ -29,6 +32,10 @@ class Clock(Protocol):
         """Wait; a cancellation point even for zero seconds."""
         ...
 
+    def move_on_after(self, seconds: float) -> AbstractContextManager[anyio.CancelScope, bool]:
+        """Give a scope whose block is cancelled when `seconds` have passed; `cancelled_caught` tells whether it was."""
+        ...
+
 
 class SystemClock:
     """The computer's own clock."""
@@ -44,3 +51,7 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Wait on the event loop."""
         await anyio.sleep(max(0.0, seconds))
+
+    def move_on_after(self, seconds: float) -> AbstractContextManager[anyio.CancelScope, bool]:
+        """Give a scope that ends by the event loop's time."""
+        return anyio.move_on_after(max(0.0, seconds))

@@ -6,6 +6,7 @@ missing (docs/facts.md 5). Here both travel as one value, so neither can be left
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
@@ -32,13 +33,9 @@ Moment = date | datetime | str
 V = TypeVar("V", bound=Moment | Decimal | int)
 
 _MILLISECOND = 1000  # microseconds; the finest unit that the API reads
-_FORMATS = (
-    "%Y-%m-%d",
-    "%Y-%m-%dT%H:%M:%S",
-    "%Y-%m-%d %H:%M:%S",
-    "%Y-%m-%dT%H:%M:%S.%f",
-    "%Y-%m-%d %H:%M:%S.%f",
-)
+_TEXT = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}:\d{2}(\.\d{3})?)?", re.ASCII)
+"""The API's formats (docs/facts.md 5.1)."""
+_OPERATORS = frozenset({">", "<", ">=", "<="})
 
 
 @attrs.frozen
@@ -50,6 +47,15 @@ class Condition(Generic[V]):
 
     operator: Operator
     value: V
+
+    def __attrs_post_init__(self) -> None:
+        if self.operator not in _OPERATORS:
+            raise RequestRefused(f"a condition compares by >, <, >= or <=, not {self.operator!r}; nothing was sent.")
+        if isinstance(self.value, bool | float) or not isinstance(self.value, date | str | Decimal | int):
+            raise RequestRefused(
+                "a condition takes a date, a datetime, its text, a Decimal or an int, "
+                f"not {type(self.value).__name__}; nothing was sent."
+            )
 
     def parameters(self, name: str, *, zone: tzinfo | None = None) -> tuple[tuple[str, str], tuple[str, str]]:
         """Give the two query parameters for the filter `name`.
@@ -78,31 +84,22 @@ NumberCondition = Condition[Decimal | int]
 
 def after(value: V, /) -> Condition[V]:
     """Later (greater) than `value`. Visma's texts disagree whether `>` includes it: prefer `on_or_after`."""
-    return _condition(">", value)
+    return Condition(">", value)
 
 
 def before(value: V, /) -> Condition[V]:
     """Earlier (less) than `value`, not including it."""
-    return _condition("<", value)
+    return Condition("<", value)
 
 
 def on_or_after(value: V, /) -> Condition[V]:
     """At `value` or later (greater)."""
-    return _condition(">=", value)
+    return Condition(">=", value)
 
 
 def on_or_before(value: V, /) -> Condition[V]:
     """At `value` or earlier (less)."""
-    return _condition("<=", value)
-
-
-def _condition(operator: Operator, value: V) -> Condition[V]:
-    if isinstance(value, bool | float) or not isinstance(value, date | str | Decimal | int):
-        raise RequestRefused(
-            f"a condition takes a date, a datetime, its text, a Decimal or an int, not {type(value).__name__}; "
-            "nothing was sent."
-        )
-    return Condition(operator, value)
+    return Condition("<=", value)
 
 
 def _wire(value: Moment | Decimal | int, name: str, zone: tzinfo | None) -> str:
@@ -112,6 +109,8 @@ def _wire(value: Moment | Decimal | int, name: str, zone: tzinfo | None) -> str:
         return value.isoformat()
     if isinstance(value, str):
         return _text(value, name)
+    if isinstance(value, Decimal) and not value.is_finite():
+        raise RequestRefused(f"{name}: {value} is not a number to compare with; nothing was sent.")
     return format(value, "f") if isinstance(value, Decimal) else str(value)
 
 
@@ -122,21 +121,24 @@ def _datetime(value: datetime, name: str, zone: tzinfo | None) -> str:
                 f"{name}: {value.isoformat()} has a time zone, but the API compares times without one. Give the "
                 "client the company's zone (time_zone=...) or pass a datetime without a zone; nothing was sent."
             )
-        value = value.astimezone(zone).replace(tzinfo=None)
+        try:
+            value = value.astimezone(zone).replace(tzinfo=None)
+        except OverflowError:
+            raise RequestRefused(f"{name}: {value.isoformat()} does not exist in {zone}; nothing was sent.") from None
     if value.microsecond % _MILLISECOND:
-        raise RequestRefused(f"{name}: {value.isoformat()} is finer than the API's milliseconds; nothing was sent.")
+        raise RequestRefused(
+            f"{name}: {value.isoformat()} is finer than the API's milliseconds: use .replace(microsecond=0). Nothing was sent."
+        )
     return value.isoformat(timespec="milliseconds" if value.microsecond else "seconds")
 
 
 def _text(value: str, name: str) -> str:
-    for form in _FORMATS:
+    if _TEXT.fullmatch(value):
         try:
-            parsed = datetime.strptime(value, form)  # noqa: DTZ007 - the API's times have no zone
+            datetime.fromisoformat(value)
         except ValueError:
-            continue
-        too_fine = form.endswith("%f") and len(value.rpartition(".")[2]) > 3  # noqa: PLR2004 - milliseconds
-        # strptime also takes 2025-1-5; the API documents two digits only
-        if not too_fine and value[:10] == f"{parsed.year:04d}-{parsed.month:02d}-{parsed.day:02d}":
+            pass  # such as the 30th of February
+        else:
             return value
     raise RequestRefused(
         f"{name}: {value!r} is not a moment the API reads. Use 2025-05-25, 2025-05-25T13:30:00 or "

@@ -115,6 +115,17 @@ class VismaNetError(Exception):
     attempts: Sequence[Attempt] = ()
     """What was tried, oldest first; empty when nothing was sent."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let errors be copied and cross processes, whatever their constructors take."""
+        return _rebuilt, (type(self), self.args, self.__dict__)
+
+
+def _rebuilt(kind: type[VismaNetError], args: tuple[Any, ...], state: dict[str, Any]) -> VismaNetError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
 
 class SettingsError(VismaNetError, ValueError):
     """The client cannot be built: a setting is missing or cannot be used. Nothing was sent."""

@@ -98,11 +98,10 @@ class Operation(Generic[T]):
             if not self.spec.background:
                 raise RequestRefused(f"{self.spec.id} cannot run in the background; nothing was sent.")
             headers["erp-api-background"] = background
-        elif "If-Match" in headers and not self.spec.if_match:
-            raise RequestRefused(
-                f"{self.spec.id} honours if_match only as a background job: use visma.jobs.submit(...). "
-                "Nothing was sent."
-            )
+        guards = self.spec.if_match or (background is not None and self.spec.if_match_background)
+        if "If-Match" in headers and not guards:
+            way = "only as a background job: use visma.jobs.submit(...)" if self.spec.if_match_background else "nowhere"
+            raise RequestRefused(f"{self.spec.id} honours if_match {way}. Nothing was sent.")
         return Request(
             operation=self.spec.id,
             method=self.spec.method,

@@ -49,6 +49,7 @@ SALES_ORDER_URL: Final = "https://salesorder.visma.net"
 TOKEN_URL: Final = "https://connect.visma.com/connect/token"  # noqa: S105 - an address, no secret
 _PREFIX: Final = "VISMANET_"
 _DEFAULT_PROFILE: Final = "default"
+_CLIENT: Final = frozenset({"client_id", "client_secret"})
 
 
 def _zone(value: str | ZoneInfo | None) -> ZoneInfo | None:
@@ -82,7 +83,7 @@ class Settings:
         Args:
             environ: instead of the process's own environment.
             profile: the profile to use, instead of `VISMANET_PROFILE` or `default`.
-            given: settings by name, which win over everything; None counts as not given.
+            given: settings by name, which win over everything; None or an empty text counts as not given.
 
         Raises:
             SettingsError: the profile file cannot be used, or a value cannot be read.
@@ -92,30 +93,31 @@ class Settings:
         unknown = sorted(set(given) - set(names))
         if unknown:
             raise SettingsError(f"there is no setting {unknown[0]!r}; there are {', '.join(names)}.")
-        values: dict[str, Any] = dict(_profile(source, profile, names))
-        for name in names:
-            text = source.get(_PREFIX + name.upper(), "").strip()
-            if text:
-                values[name] = text
-            chosen = given.get(name)
-            if chosen is not None:
-                values[name] = chosen
+        environment = {name: source.get(_PREFIX + name.upper(), "").strip() for name in names}
+        values: dict[str, Any] = {}
+        for layer in (_profile(source, profile, names), environment, given):
+            told = {name: value for name, value in layer.items() if value}
+            # one way to sign in replaces the other, instead of mixing with it
+            replaced = _CLIENT if "token" in told else {"token"} if _CLIENT & told.keys() else set()
+            values = {name: value for name, value in values.items() if name not in replaced}
+            values |= told
         return cls(**values)
 
 
-def _profile(environ: Mapping[str, str], name: str | None, known: list[str]) -> dict[str, str]:
+def _profile(environ: Mapping[str, str], name: str | None, known: list[str]) -> Mapping[str, str]:
     asked = name or environ.get(_PREFIX + "PROFILE") or None
     explicit = environ.get(_PREFIX + "PROFILE_FILE")
     path = Path(explicit) if explicit else _default_file()
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            _refuse_if_open(path, os.fstat(file.fileno()).st_mode)
+            text = file.read().decode("utf-8")
     except FileNotFoundError:
         if asked or explicit:
             raise SettingsError(f"there is no profile file {path}.") from None
         return {}
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"the profile file {path} cannot be read: {error}.") from None
-    _refuse_if_open(path)
     try:
         profiles = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -125,7 +127,7 @@ def _profile(environ: Mapping[str, str], name: str | None, known: list[str]) -> 
         return {}
     if not isinstance(table, dict):
         raise SettingsError(
-            f"the profile file {path} has no profile {asked!r}; it has {', '.join(profiles) or 'none'}."
+            f"the profile file {path} has no profile {asked or _DEFAULT_PROFILE!r}; it has {', '.join(profiles) or 'none'}."
         )
     for key, value in table.items():
         if key not in known or not isinstance(value, str):
@@ -142,9 +144,6 @@ def _default_file() -> Path:
     return Path(platformdirs.user_config_dir("vismanet", appauthor=False)) / "profiles.toml"
 
 
-def _refuse_if_open(path: Path) -> None:
-    if sys.platform == "win32":
-        return
-    mode = path.stat().st_mode
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+def _refuse_if_open(path: Path, mode: int) -> None:
+    if sys.platform != "win32" and mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise SettingsError(f"the profile file {path} holds secrets and others can read it: run chmod 600 {path}.")

@@ -6,14 +6,24 @@ old one; when it is about to end, all wait. `TokenState` is pure.
 
 from __future__ import annotations
 
+import copy
 import math
+import re
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import anyio
 import attrs
 import msgspec
 
-from vismanet_async.errors import NotSent, SettingsError, TokenRefused, TransportError, UnexpectedResponse
+from vismanet_async.errors import (
+    NotSent,
+    ResponseLost,
+    SettingsError,
+    TokenRefused,
+    TransportError,
+    UnexpectedResponse,
+    VismaNetError,
+)
 from vismanet_async.transport.retry import Fault, backoff_seconds, fault_of
 
 if TYPE_CHECKING:
@@ -28,9 +38,13 @@ __all__ = [
     "AuthorizationCode",
     "ClientCredentials",
     "Credentials",
+    "Grant",
     "StaticToken",
     "Token",
+    "TokenAnswer",
+    "TokenForm",
     "TokenProvider",
+    "TokenSession",
     "TokenState",
 ]
 
@@ -43,7 +57,11 @@ _EARLY_SHARE: Final = 0.25  # of lifetimes too short for the windows above
 _HARD_SHARE: Final = 0.05
 _TRIES: Final = 3
 _DEFAULT_LIFETIME_SECONDS: Final = 3600.0
-_FORBIDDEN_IN_TOKEN: Final = frozenset(" \t\r\n\0")
+_ANSWER_SECONDS: Final = 30.0
+"""How long the identity service may take for one answer."""
+_VISIBLE: Final = re.compile(r"[!-~]+")
+"""What a credential or token is made of; anything else could break a header."""
+_OAUTH_CODE: Final = re.compile(r"[a-z_]{1,40}")
 
 _ADVICE: Final[Mapping[str, str]] = {
     "invalid_client": "Check client id and client secret.",
@@ -72,6 +90,25 @@ class TokenForm:
     """Whether a lost answer may be asked for again (a rotating refresh token may be used up by then)."""
 
 
+@attrs.frozen
+class TokenAnswer:
+    """What the token endpoint answered."""
+
+    status: int
+    body: bytes = attrs.field(repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class Grant:
+    """A token answer, read. Its secrets never show in a repr."""
+
+    access_token: str = attrs.field(default="", repr=False)
+    refresh_token: str = attrs.field(default="", repr=False)
+    lifetime_seconds: float = _DEFAULT_LIFETIME_SECONDS
+    error: str = ""
+    """The OAuth error code, if it is one."""
+
+
 class Credentials(Protocol):
     """How tokens are got."""
 
@@ -80,25 +117,38 @@ class Credentials(Protocol):
         """A name for the company that the tokens are for; no secret."""
         ...
 
-    def ready_token(self) -> str | None:
+    def ready_token(self) -> Token | None:
         """A token that needs no request, or None."""
+        ...
+
+    def session(self) -> TokenSession:
+        """Where the current token is kept: a new one, or the same one where one token serves every service."""
         ...
 
     def form(self, service: Service) -> TokenForm:
         """What to post to get the next token."""
         ...
 
-    async def received(self, answer: Mapping[str, Any]) -> None:
-        """Take in what the token endpoint answered."""
+    async def received(self, grant: Grant) -> None:
+        """Take in what the token endpoint granted."""
         ...
 
 
 def _secret(value: str) -> str:
-    if not value.strip():
+    # from os.environ.get(...) comes None, whatever the annotation says
+    text = value.strip() if isinstance(value, str) else ""  # type: ignore[redundant-expr]
+    if not text:
         raise SettingsError("a client id, secret, tenant id or token is empty. Nothing was sent.")
-    if _FORBIDDEN_IN_TOKEN & set(value.strip()):
-        raise SettingsError("a client id, secret, tenant id or token holds white space. Nothing was sent.")
-    return value.strip()
+    if not _VISIBLE.fullmatch(text):
+        raise SettingsError(
+            "a client id, secret, tenant id or token holds white space or letters outside ASCII: was it copied whole? "
+            "Nothing was sent."
+        )
+    return text
+
+
+def _optional_secret(value: str | None) -> str | None:
+    return None if value is None else _secret(value)
 
 
 @attrs.frozen
@@ -128,9 +178,13 @@ class ClientCredentials:
         """Give the same sign-in for another company."""
         return attrs.evolve(self, tenant_id=tenant_id)
 
-    def ready_token(self) -> str | None:
+    def ready_token(self) -> Token | None:
         """None: every token is asked for."""
         return None
+
+    def session(self) -> TokenSession:
+        """A new one: each service has a token of its own."""
+        return TokenSession()
 
     def form(self, service: Service) -> TokenForm:
         """Give the client-credentials form."""
@@ -145,7 +199,7 @@ class ClientCredentials:
             fields["scope"] = " ".join(scopes)
         return TokenForm(fields=fields, repeatable=True)
 
-    async def received(self, answer: Mapping[str, Any]) -> None:
+    async def received(self, grant: Grant) -> None:
         """Nothing to keep: client credentials come without a refresh token."""
 
 
@@ -156,27 +210,32 @@ class StaticToken:
     token: str = attrs.field(converter=_secret, repr=False)
     identity: str = attrs.field(default="static token", kw_only=True)
 
-    def ready_token(self) -> str | None:
-        """The token itself."""
-        return self.token
+    def ready_token(self) -> Token | None:
+        """The token itself; when it ends is not known."""
+        return Token(self.token, -math.inf, math.inf)
+
+    def session(self) -> TokenSession:
+        """A new one, that stays unused."""
+        return TokenSession()
 
     def form(self, service: Service) -> TokenForm:
         """Refuse: there is nothing to ask with."""
         raise TokenRefused(
-            f"the given token is no longer accepted by the {service} service and cannot be renewed: give a fresh one, "
-            "or client credentials.",
+            f"the given token cannot be renewed for the {service} service: give a fresh one, or client credentials.",
             error="invalid_token",
         )
 
-    async def received(self, answer: Mapping[str, Any]) -> None:
+    async def received(self, grant: Grant) -> None:
         """Nothing is ever asked for."""
 
 
-@attrs.define
+@attrs.define(eq=False)
 class AuthorizationCode:
     """A user's sign-in: an authorization code once, then refresh tokens.
 
     The user chooses the company while signing in. Refresh tokens rotate: keep the newest through `on_refresh_token`.
+    One token serves both services, so one renewal serves every client that this object is given to; two objects
+    with the same refresh token would use it up for each other.
 
     Args:
         client_id: from the Developer Portal.
@@ -185,51 +244,66 @@ class AuthorizationCode:
         code: the authorization code, if this is the first time.
         code_verifier: the PKCE verifier that belongs to the code.
         refresh_token: a kept refresh token, instead of a code.
-        on_refresh_token: called with each new refresh token before it is used; keep it somewhere safe.
+        on_refresh_token: called with each new refresh token before it is used; keep it somewhere safe. What it
+            raises goes to the call that needed the token; the new refresh token stays in memory.
     """
 
     client_id: str = attrs.field(converter=_secret)
-    client_secret: str | None = attrs.field(default=None, repr=False)
+    client_secret: str | None = attrs.field(default=None, converter=_optional_secret, repr=False)
     redirect_uri: str | None = attrs.field(default=None, kw_only=True)
-    code: str | None = attrs.field(default=None, repr=False, kw_only=True)
-    code_verifier: str | None = attrs.field(default=None, repr=False, kw_only=True)
-    refresh_token: str | None = attrs.field(default=None, repr=False, kw_only=True)
+    code: str | None = attrs.field(default=None, converter=_optional_secret, repr=False, kw_only=True)
+    code_verifier: str | None = attrs.field(default=None, converter=_optional_secret, repr=False, kw_only=True)
+    refresh_token: str | None = attrs.field(default=None, converter=_optional_secret, repr=False, kw_only=True)
     on_refresh_token: Callable[[str], Awaitable[None]] | None = attrs.field(default=None, repr=False, kw_only=True)
     identity: str = attrs.field(default="user", kw_only=True)
+    _session: TokenSession = attrs.field(factory=lambda: TokenSession(), init=False, repr=False)  # noqa: PLW0108 - defined below
 
     def __attrs_post_init__(self) -> None:
         if not self.refresh_token and not (self.code and self.redirect_uri):
             raise SettingsError("AuthorizationCode needs a refresh_token, or a code with its redirect_uri.")
 
-    def ready_token(self) -> str | None:
+    def ready_token(self) -> Token | None:
         """None: every token is asked for."""
         return None
 
+    def session(self) -> TokenSession:
+        """Always the same: the user's token serves every service, and refreshing twice would break the chain."""
+        return self._session
+
     def form(self, service: Service) -> TokenForm:  # noqa: ARG002 - one user token serves both
-        """Give the refresh form, or the code form the first time."""
+        """Give the refresh form, or the code form the first time.
+
+        Raises:
+            TokenRefused: the code is used up and no refresh token came for it.
+        """
         fields = {"client_id": self.client_id}
         if self.client_secret:
             fields["client_secret"] = self.client_secret
         if self.refresh_token:
             fields |= {"grant_type": "refresh_token", "refresh_token": self.refresh_token}
-        else:
+        elif self.code:
             fields |= {
                 "grant_type": "authorization_code",
-                "code": self.code or "",
+                "code": self.code,
                 "redirect_uri": self.redirect_uri or "",
             }
             if self.code_verifier:
                 fields["code_verifier"] = self.code_verifier
+        else:
+            raise TokenRefused(
+                "the token has ended and no refresh token came with it: let the user sign in again, with the scope "
+                "offline_access to get refresh tokens.",
+                error="invalid_grant",
+            )
         return TokenForm(fields=fields, repeatable=False)
 
-    async def received(self, answer: Mapping[str, Any]) -> None:
+    async def received(self, grant: Grant) -> None:
         """Keep the rotated refresh token."""
-        fresh = answer.get("refresh_token")
-        if isinstance(fresh, str) and fresh:
-            self.refresh_token = fresh
-            if self.on_refresh_token is not None:
-                await self.on_refresh_token(fresh)
         self.code = None
+        if grant.refresh_token:
+            self.refresh_token = grant.refresh_token
+            if self.on_refresh_token is not None:
+                await self.on_refresh_token(grant.refresh_token)
 
 
 Need = Literal["use", "renew early", "wait"]
@@ -243,15 +317,16 @@ class TokenState:
     retry_early_at: float = -math.inf
     """After an early renewal failed, when to try the next one."""
 
-    def need(self, now: float, *, rejected: str | None) -> Need:
+    def need(self, now: float, *, rejected: Token | None) -> Need:
         """Decide for one caller.
 
         Args:
             now: monotonic seconds.
-            rejected: the token text that the API has just answered 401 to, if any.
+            rejected: the token that the API has just answered 401 to, if any. The object counts, not its text: an
+                identity service may give the same text again.
         """
         token = self.token
-        if token is None or token.text == rejected:
+        if token is None or token is rejected:
             return "wait"
         lifetime = token.ends_at - token.issued_at
         left = token.ends_at - now
@@ -262,11 +337,23 @@ class TokenState:
         return "use"
 
 
+@attrs.define(eq=False)
+class TokenSession:
+    """The current token and the one renewal that may be under way."""
+
+    state: TokenState = attrs.field(factory=TokenState, repr=False)
+    lock: anyio.Lock = attrs.field(factory=anyio.Lock, repr=False)
+    renewals: int = 0
+    """Renewals that came to an end, good or bad; those that were cancelled do not count."""
+    failure: VismaNetError | None = attrs.field(default=None, repr=False)
+    """How the last of them failed."""
+
+
 class Poster(Protocol):
     """Posts a form to the token endpoint; the only IO that tokens need."""
 
-    async def __call__(self, url: URL, fields: Mapping[str, str]) -> tuple[int, bytes]:
-        """Give status and body. Raises `NotSent` or another `TransportError`."""
+    async def __call__(self, url: URL, form: TokenForm, /) -> TokenAnswer:
+        """Give the answer. Raises `NotSent` or another `TransportError`."""
         ...
 
 
@@ -289,15 +376,22 @@ class TokenProvider:
         self._post = post
         self._clock = clock
         self._random = random
-        self._state = TokenState()
-        self._lock = anyio.Lock()
+        self._ready = credentials.ready_token()
+        self._session = credentials.session()
 
     @property
     def renewable(self) -> bool:
         """Whether a rejected token can be replaced by asking again."""
-        return self._credentials.ready_token() is None
+        return self._ready is None
 
-    async def get(self, *, rejected: str | None = None) -> str:
+    def at_hand(self, *, rejected: Token | None = None) -> Token | None:
+        """Give the token that is good without any waiting, or None where `get` must be awaited."""
+        if self._ready is not None:
+            return self._ready
+        state = self._session.state
+        return state.token if state.need(self._clock.monotonic(), rejected=rejected) == "use" else None
+
+    async def get(self, *, rejected: Token | None = None) -> Token:
         """Give a token that is good for the next moments.
 
         Args:
@@ -305,77 +399,112 @@ class TokenProvider:
 
         Raises:
             TokenRefused: the identity service said no; nothing else was sent.
-            TransportError: it could not be reached.
+            NotSent: it could not be reached, or its answer got lost; nothing else was sent.
+            UnexpectedResponse: it answered with something that is not a token.
         """
-        ready = self._credentials.ready_token()
-        if ready is not None and rejected is None:
-            return ready
-        need = self._state.need(self._clock.monotonic(), rejected=rejected)
+        if self._ready is not None:
+            return self._ready
+        state = self._session.state
+        need = state.need(self._clock.monotonic(), rejected=rejected)
         if need == "renew early":
             await self._renew_early()
         elif need == "wait":
-            async with self._lock:
-                # somebody else may have renewed it while this caller waited
-                if self._state.need(self._clock.monotonic(), rejected=rejected) == "wait":
-                    await self._renew()
-        if self._state.token is None:
+            await self._renew_for_all(rejected)
+        if state.token is None:
             raise TokenRefused("no token was received.")
-        return self._state.token.text
+        return state.token
 
     async def _renew_early(self) -> None:
+        session = self._session
         try:
-            self._lock.acquire_nowait()
+            session.lock.acquire_nowait()
         except anyio.WouldBlock:
             return  # one renews, the others carry on
         try:
-            if self._state.need(self._clock.monotonic(), rejected=None) == "renew early":
-                await self._renew(tries=1)
-        except TransportError:
+            await self._renew(tries=1)
+        except VismaNetError:
             # the old token still serves; the next try comes soon enough
-            self._state.retry_early_at = self._clock.monotonic() + _HARD_SECONDS
+            session.state.retry_early_at = self._clock.monotonic() + _HARD_SECONDS
         finally:
-            self._lock.release()
+            session.lock.release()
 
-    async def _renew(self, *, tries: int = _TRIES) -> None:
+    async def _renew_for_all(self, rejected: Token | None) -> None:
+        session = self._session
+        asked = session.renewals
+        async with session.lock:
+            if session.state.need(self._clock.monotonic(), rejected=rejected) != "wait":
+                return  # somebody else renewed it meanwhile
+            if session.failure is not None and session.renewals != asked:
+                # it failed for all who waited; asking once for each would be a stampede
+                raise copy.copy(session.failure)
+            try:
+                await self._renew(tries=_TRIES)
+            except VismaNetError as failure:
+                session.failure, session.renewals = copy.copy(failure), session.renewals + 1
+                raise
+            session.failure, session.renewals = None, session.renewals + 1
+
+    async def _renew(self, *, tries: int) -> None:
         form = self._credentials.form(self._service)
         for number in range(1, tries + 1):
             asked_at = self._clock.monotonic()
             last = number == tries
-            try:
-                status, body = await self._post(self._url, form.fields)
-            except NotSent:
-                if last:
-                    raise
-            except TransportError:
-                if last or not form.repeatable:
-                    raise
-            else:
-                fault = fault_of(status)
-                if last or not form.repeatable or fault not in {Fault.BUSY, Fault.BROKEN, Fault.RATE_LIMITED}:
-                    await self._take(status, body, asked_at)
-                    return
+            # a refresh token may be used up by asking: its answer is not given up halfway, not even when cancelled
+            with anyio.CancelScope(shield=not form.repeatable):
+                try:
+                    answer = await self._ask(form)
+                except TransportError as error:
+                    if last or not (form.repeatable or isinstance(error, NotSent)):
+                        raise _unreachable(self._url, error, form) from error
+                else:
+                    again = fault_of(answer.status) in {Fault.BUSY, Fault.BROKEN, Fault.RATE_LIMITED}
+                    if last or not form.repeatable or not again:
+                        await self._take(answer, asked_at)
+                        return
             await self._clock.sleep(backoff_seconds(number, randomness=self._random()))
 
-    async def _take(self, status: int, body: bytes, asked_at: float) -> None:
-        try:
-            answer = msgspec.json.decode(body) if body else None
-        except msgspec.DecodeError:
-            answer = None
-        if not isinstance(answer, dict):
-            if fault_of(status) is None and status < 400:  # noqa: PLR2004 - success statuses
-                raise UnexpectedResponse(
-                    f"{self._url.host} answered the token request with {status} but not with JSON: check the token URL."
-                )
-            answer = {}
-        text = answer.get("access_token")
-        if status >= 400 or not isinstance(text, str) or not text:  # noqa: PLR2004
-            raise _refusal(status, answer, host=self._url.host or "")
-        if _FORBIDDEN_IN_TOKEN & set(text):
-            raise UnexpectedResponse(f"{self._url.host} answered with a token that holds white space.")
-        lifetime = _lifetime(answer.get("expires_in"))
-        await self._credentials.received(answer)
-        self._state.token = Token(text, asked_at, asked_at + lifetime)
-        self._state.retry_early_at = -math.inf
+    async def _ask(self, form: TokenForm) -> TokenAnswer:
+        with self._clock.move_on_after(_ANSWER_SECONDS):
+            return await self._post(self._url, form)
+        raise ResponseLost(f"no answer within {_ANSWER_SECONDS:.0f} s")
+
+    async def _take(self, answer: TokenAnswer, asked_at: float) -> None:
+        grant = _read_grant(answer)
+        if grant is None:
+            raise UnexpectedResponse(
+                f"{self._url.host} answered the token request with {answer.status} but not with JSON: check the token "
+                "URL. Nothing else was sent."
+            )
+        if answer.status >= 400 or not grant.access_token:  # noqa: PLR2004 - statuses are clearest as numbers
+            raise _refusal(answer.status, grant, host=self._url.host or "")
+        if not _VISIBLE.fullmatch(grant.access_token):
+            raise UnexpectedResponse(f"{self._url.host} answered with a token that cannot stand in a header.")
+        await self._credentials.received(grant)
+        state = self._session.state
+        state.token = Token(grant.access_token, asked_at, asked_at + grant.lifetime_seconds)
+        state.retry_early_at = -math.inf
+
+
+def _read_grant(answer: TokenAnswer) -> Grant | None:
+    """Read an answer; None for a success status without a JSON object. Keeps every secret out of exceptions."""
+    try:
+        fields = msgspec.json.decode(answer.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        fields = None
+    if not isinstance(fields, dict):
+        return Grant() if answer.status >= 400 else None  # noqa: PLR2004
+    error = _text(fields, "error")
+    return Grant(
+        access_token=_text(fields, "access_token"),
+        refresh_token=_text(fields, "refresh_token"),
+        lifetime_seconds=_lifetime(fields.get("expires_in")),
+        error=error if _OAUTH_CODE.fullmatch(error) else "",
+    )
+
+
+def _text(fields: Mapping[str, Any], name: str) -> str:
+    value = fields.get(name)
+    return value if isinstance(value, str) else ""
 
 
 def _lifetime(value: Any) -> float:
@@ -383,15 +512,20 @@ def _lifetime(value: Any) -> float:
         seconds = float(value)
     except (TypeError, ValueError):
         return _DEFAULT_LIFETIME_SECONDS
-    return seconds if seconds > 0 else _DEFAULT_LIFETIME_SECONDS
+    return seconds if 0 < seconds < math.inf else _DEFAULT_LIFETIME_SECONDS
 
 
-def _refusal(status: int, answer: Mapping[str, Any], *, host: str) -> TokenRefused:
-    code = answer.get("error")
-    code = code if isinstance(code, str) and code.isprintable() else ""
-    advice = _ADVICE.get(code, "Check the credentials and the token URL.")
+def _unreachable(url: URL, error: TransportError, form: TokenForm) -> NotSent:
+    hint = "" if form.repeatable else " If the refresh token is refused from now on, let the user sign in again."
+    return NotSent(f"no token from {url.host}: {error} The request itself was not sent.{hint}")
+
+
+def _refusal(status: int, grant: Grant, *, host: str) -> TokenRefused:
+    advice = _ADVICE.get(grant.error, "Check the credentials and the token URL.")
+    if fault_of(status) in {Fault.BUSY, Fault.BROKEN, Fault.RATE_LIMITED}:
+        advice = "The identity service cannot answer now: try again later."
     return TokenRefused(
-        f"{host} gave no token ({status}{f' {code[:60]}' if code else ''}). {advice}",
-        error=code,
+        f"{host} gave no token ({status}{f' {grant.error}' if grant.error else ''}). {advice} Nothing else was sent.",
+        error=grant.error,
         status=status,
     )

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import ipaddress
+import re
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote_to_bytes
 
 from yarl import URL
 
-from vismanet_async.errors import HostNotAllowed, SettingsError
+from vismanet_async.errors import HostNotAllowed, RequestRefused, SettingsError
 
-__all__ = ["base_url", "check_target", "is_loopback"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["base_url", "check_target", "is_loopback", "request_url"]
+
+_PATH: Final = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+)+")
+"""Segments of RFC 3986 that are not empty: no query, no fragment, no backslash, no `//`."""
+_HIDDEN: Final = re.compile(rb"[/\\\x00-\x1f\x7f]")
+"""What gateways may take apart once more after decoding (docs/facts.md 5.12)."""
 
 
 def is_loopback(host: str | None) -> bool:
@@ -44,8 +55,9 @@ def base_url(text: str, *, name: str) -> URL:
     try:
         url = URL(text.strip())
         host = url.host
-    except ValueError as error:
-        raise SettingsError(f"{name} is not a URL: {error}. Nothing was sent.") from None
+    except ValueError:
+        # the reason would repeat the text, which may hold a password
+        raise SettingsError(f"{name} is not a URL. Nothing was sent.") from None
     if not url.absolute or host is None or url.scheme not in {"https", "http"}:
         raise SettingsError(f"{name} must be an absolute https URL such as https://api.finance.visma.net.")
     if url.scheme == "http" and not is_loopback(host):
@@ -57,11 +69,62 @@ def base_url(text: str, *, name: str) -> URL:
     return url.with_path(url.raw_path.rstrip("/"), encoded=True)
 
 
+def request_url(base: URL, path: str, query: Sequence[tuple[str, str]] = ()) -> URL:
+    """Build the URL of a request, refusing whatever could move it to another place.
+
+    Args:
+        base: from `base_url`.
+        path: beginning with a slash, percent-encoded.
+        query: names and values as they are; they are encoded here, spaces as `%20` and `>=` as `%3E%3D`.
+
+    Raises:
+        RequestRefused: the path is not a plain path below the base URL, or a text cannot be encoded.
+        HostNotAllowed: the URL would leave the base URL's origin.
+
+    >>> str(request_url(URL("https://api.finance.visma.net"), "/v1/customer", [("name", "A&B Åre")]))
+    'https://api.finance.visma.net/v1/customer?name=A%26B%20%C3%85re'
+    """
+    if not _PATH.fullmatch(path):
+        raise RequestRefused(
+            f"{path!r} is not a path such as /v1/customer/10000: it must begin with one slash, have no empty part and "
+            "no query, and be percent-encoded. Nothing was sent."
+        )
+    if ("%" in path or "/." in path) and any(map(_misleading, path.split("/"))):
+        raise RequestRefused(
+            f"{path!r} holds a dot segment or an encoded slash, backslash or control character, which gateways may "
+            "read as another path; ids with such characters go as b64(...). Nothing was sent."
+        )
+    text = f"{base}{path}"
+    if query:
+        for pair in query:
+            _refuse_half_characters(*pair)
+        # yarl writes spaces as in HTML forms; a literal plus is %2B by then
+        text = f"{text}?{URL.build(query=query).raw_query_string.replace('+', '%20')}"
+    url = URL(text, encoded=True)
+    check_target(url, base)
+    return url
+
+
+def _refuse_half_characters(name: str, value: str) -> None:
+    try:
+        name.encode()
+        value.encode()
+    except UnicodeEncodeError:
+        # yarl would leave the half out, and another value would be sent
+        raise RequestRefused(f"{name!r}={value!r} holds half of a surrogate pair; nothing was sent.") from None
+
+
+def _misleading(segment: str) -> bool:
+    plain = unquote_to_bytes(segment)
+    return plain in {b".", b".."} or _HIDDEN.search(plain) is not None
+
+
 def check_target(target: URL, base: URL) -> None:
     """Refuse a request URL that has left its service's own origin; the last look before a token is attached.
 
     Raises:
         HostNotAllowed: scheme, host or port differ from the configured base URL's.
     """
-    if target.origin() != base.origin():
+    # not origin(): that tells https://host:443 from https://host
+    if (target.scheme, target.host, target.port) != (base.scheme, base.host, base.port):
         raise HostNotAllowed(f"{target.host} is not the configured host {base.host}; nothing was sent.")

@@ -7,16 +7,24 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import attrs
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from vismanet_async.errors import RequestRefused
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from contextlib import AbstractAsyncContextManager
 
     from vismanet_async.errors import Attempt
 
-__all__ = ["Body", "Request", "Response", "Sender", "Service", "StreamedResponse", "no_headers"]
+__all__ = ["Body", "Kind", "Request", "Response", "Sender", "Service", "StreamedResponse", "no_headers"]
 
 Service = Literal["erp", "sales_order"]
-"""Which of Visma's services: each has its own base URL, scopes and token."""
+"""Which of Visma's services: each has its own base URL, scopes, token and quota."""
+
+Kind = Literal["read", "guarded", "write"]
+"""What sending a request twice does: nothing (`read`), no more than once (`guarded` by If-Match), or harm (`write`)."""
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
+_BREAKS = frozenset("\r\n\0")
 
 
 class Body(Protocol):
@@ -32,13 +40,24 @@ class Body(Protocol):
         ...
 
 
+def _method(value: str) -> str:
+    method = value.upper()
+    if method not in _METHODS:
+        raise RequestRefused(f"{value!r} is not an HTTP method of this API; nothing was sent.")
+    return method
+
+
 @attrs.frozen(kw_only=True)
 class Request:
-    """One request, complete but for base URL, token and the pipeline's own headers."""
+    """One request, complete but for base URL, token and the pipeline's own headers.
+
+    Raises:
+        RequestRefused: the method is unknown, or a header holds a line break.
+    """
 
     operation: str
     """The catalog id, or method and path; for messages and logs."""
-    method: str
+    method: str = attrs.field(converter=_method)
     path: str
     """Below the service's base URL, beginning with a slash, percent-encoded already."""
     query: tuple[tuple[str, str], ...] = ()
@@ -50,14 +69,30 @@ class Request:
     background: bool = False
     """Whether it goes to the background queue: then even a GET must not be sent twice."""
 
+    @headers.validator
+    def _refuse_line_breaks(self, _attribute: object, headers: Mapping[str, str]) -> None:
+        for name, value in headers.items():
+            if _BREAKS & {*name, *value}:
+                raise RequestRefused(f"the header {name!r} holds a line break; nothing was sent.")
+
+    def header(self, name: str) -> str | None:
+        """Give a header by its name in any case."""
+        wanted = name.lower()
+        return next((value for key, value in self.headers.items() if key.lower() == wanted), None)
+
+    @property
+    def kind(self) -> Kind:
+        """What sending it twice would do (docs/facts.md 10.12, 10.13, 7)."""
+        if self.background or self.header("erp-api-background") is not None:
+            return "write"
+        if self.method in {"GET", "HEAD"}:
+            return "read"
+        return "guarded" if self.method in {"PUT", "DELETE"} and self.header("If-Match") else "write"
+
     @property
     def repeatable(self) -> bool:
-        """Whether sending it twice does no more than sending it once (docs/facts.md 10 and 11)."""
-        if self.background:
-            return False
-        if self.method in {"GET", "HEAD"}:
-            return True
-        return self.method in {"PUT", "DELETE"} and "If-Match" in self.headers
+        """Whether sending it twice does no more than sending it once."""
+        return self.kind != "write"
 
 
 @attrs.frozen(kw_only=True)

@@ -2,58 +2,261 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import zlib
-from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
 
 import aiohttp
 import anyio.to_thread
+import attrs
+from multidict import CIMultiDict
 
-from vismanet_async.errors import NotSent, OutcomeUnknown, ResponseLost, TransportError, UnexpectedResponse
+from vismanet_async.errors import (
+    NotSent,
+    OutcomeUnknown,
+    RequestRefused,
+    ResponseLost,
+    TransportError,
+    UnexpectedResponse,
+)
+from vismanet_async.transport.auth import TokenAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
-    from types import SimpleNamespace
+    from collections.abc import AsyncIterator
+    from types import TracebackType
+    from typing import Self
 
+    from aiohttp.connector import Connection
     from yarl import URL
 
-__all__ = ["MAX_BODY_BYTES", "Exchange", "SessionPool", "default_user_agent", "read_body"]
+    from vismanet_async.transport.auth import TokenForm
+
+__all__ = ["MAX_BODY_BYTES", "Envelope", "Exchange", "SessionPool", "default_user_agent"]
 
 _CONNECT_SECONDS: Final = 20.0
 _IDLE_SECONDS: Final = 60.0
-"""How long a connection is kept unused; the gateway closes them at about 240 s (docs/facts.md 1)."""
+"""How long a connection is kept unused; the gateway closes them at about 240 s (docs/facts.md 1.8)."""
 _INFLATE_IN_THREAD_FROM_BYTES: Final = 64 * 1024
+_WRITE_WHOLE_UP_TO_BYTES: Final = 512 * 1024
 MAX_BODY_BYTES: Final = 512 * 1024 * 1024
 """A larger answer, inflated, is refused: no page of this API comes near it, a decompression bomb does."""
+_MAX_ERROR_BYTES: Final = 64 * 1024
+"""What is read of an error's body."""
+_MAX_TOKEN_ANSWER_BYTES: Final = 1024 * 1024
+_CHUNK_BYTES: Final = 64 * 1024
+_FORM_HEADERS: Final = {
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",
+    "Content-Type": "application/x-www-form-urlencoded",
+}
+_FAULTS: Final = (aiohttp.ClientError, OSError, TimeoutError)
 
 
 def default_user_agent() -> str:
-    """Name the SDK and its version, as Visma asks integrations to name themselves."""
+    """Name the SDK and its version, as Visma asks integrations to name themselves (docs/facts.md 2.11)."""
     try:
         return f"vismanet-async/{version('vismanet-async')}"
     except PackageNotFoundError:
         return "vismanet-async"
 
 
+@attrs.frozen(kw_only=True)
+class Envelope:
+    """What one attempt sends. Token and body never show in its repr."""
+
+    method: str
+    url: URL
+    headers: CIMultiDict[str] = attrs.field(repr=False)
+    data: Any = attrs.field(default=None, repr=False)
+    """Bytes, or an async iterator of them."""
+    repeatable: bool
+
+
 class Exchange:
-    """One attempt under way: what is known of it when it breaks off."""
+    """One attempt under way: what is known of it when it breaks off.
 
-    __slots__ = ("connected",)
+    A context manager: leaving it gives the connection back, or closes it if the answer was not read to its end.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_body_error", "_envelope", "_session", "connected", "raw", "words")
+
+    def __init__(self, session: aiohttp.ClientSession, envelope: Envelope) -> None:
+        self._session = session
+        self._envelope = envelope
+        self._body_error: Exception | None = None
         self.connected = False
         """A connection was in hand, so that some of the request may have left."""
+        self.raw: aiohttp.ClientResponse | None = None
+        self.words = ""
+        """How it broke off, in a word or two."""
 
-    def fault(self, message: str, *, repeatable: bool) -> TransportError:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.raw is not None:
+            self.raw.release()
+
+    async def open(self) -> aiohttp.ClientResponse:
+        """Send the request and give the answer with its body unread.
+
+        Raises:
+            NotSent, ResponseLost, OutcomeUnknown: as far as the attempt had come.
+        """
+        fault: Exception
+        before = _under_way.set(self)
+        try:
+            self.raw = await self._session.request(
+                self._envelope.method,
+                self._envelope.url,
+                headers=self._envelope.headers,
+                data=self._data(),
+                allow_redirects=False,
+            )
+        except aiohttp.ClientConnectorError as error:
+            self.connected = False
+            fault = self._fault(f"cannot connect ({_reason(error)})", error)
+        except _FAULTS as error:
+            fault = self._body_error or self._fault(_words(error), error)
+        else:
+            return self.raw
+        finally:
+            _under_way.reset(before)
+        # raised out here, so that nothing drags aiohttp's frames along: they hold the token
+        raise fault
+
+    async def read(self, *, max_bytes: int = MAX_BODY_BYTES) -> bytes:
+        """Read the whole answer, inflated; large ones are inflated in a thread so that the loop is not held.
+
+        Raises:
+            ResponseLost, OutcomeUnknown: it broke off, or the compressed body is cut off or damaged.
+            UnexpectedResponse: it is larger than `max_bytes`, or its encoding was not asked for.
+        """
+        raw = self._answer()
+        too_large = f"the answer of {self._envelope.url.host} is larger than the {max_bytes:,} bytes allowed."
+        if (raw.content_length or 0) > max_bytes:
+            raise UnexpectedResponse(too_large)
+        body = await self._collect(max_bytes)
+        if len(body) > max_bytes:
+            raise UnexpectedResponse(too_large)
+        encoding = raw.headers.get("Content-Encoding", "").strip().lower()
+        if encoding in {"", "identity"} or not body:
+            return body
+        if encoding not in {"gzip", "x-gzip", "deflate"}:
+            raise UnexpectedResponse(f"the answer came with the encoding {encoding!r}, which was not asked for.")
+        try:
+            if len(body) < _INFLATE_IN_THREAD_FROM_BYTES:
+                body = _inflate(body, encoding, max_bytes)
+            else:
+                body = await anyio.to_thread.run_sync(_inflate, body, encoding, max_bytes)
+        except zlib.error as error:
+            raise self.fault(f"the compressed answer is damaged or cut off ({error})") from None
+        if len(body) > max_bytes:
+            raise UnexpectedResponse(too_large)
+        return body
+
+    async def read_error(self) -> bytes:
+        """Read what can be had of an error's body. Never fails: the status counts, whatever comes of the body."""
+        raw = self._answer()
+        encoding = raw.headers.get("Content-Encoding", "").strip().lower()
+        try:
+            body = await self._collect(_MAX_ERROR_BYTES)
+            if encoding in {"gzip", "x-gzip", "deflate"} and body:
+                body = _inflate(body, encoding, _MAX_ERROR_BYTES)
+        except (TransportError, zlib.error):
+            return b""
+        return body[:_MAX_ERROR_BYTES]
+
+    async def chunk(self) -> bytes:
+        """Give the next piece of the body, at most 64 KiB as it arrives; empty at its end.
+
+        Raises:
+            ResponseLost, OutcomeUnknown: it broke off.
+            UnexpectedResponse: it came compressed although that was not asked for.
+        """
+        raw = self._answer()
+        if raw.headers.get("Content-Encoding", "").strip().lower() not in {"", "identity"}:
+            raise UnexpectedResponse("a streamed answer came compressed, which was not asked for.")
+        return await self._next(raw, _CHUNK_BYTES)
+
+    def fault(self, words: str) -> TransportError:
         """Give the error for a break-off at this point."""
+        self.words = words
+        text = f"{self._envelope.url.host}: {words}"
         if not self.connected:
-            return NotSent(f"{message}: the request never left.")
-        if repeatable:
-            return ResponseLost(f"{message}: the answer got lost; nothing was changed.")
+            return NotSent(f"{text}. The request never left.")
+        if self._envelope.repeatable:
+            return ResponseLost(f"{text}. The answer got lost.")
         return OutcomeUnknown(
-            f"{message}: the request may have been executed. It was not sent again; look the record up first."
+            f"{text}. The request may have been executed; it was not sent again. Look the record up first."
         )
+
+    def _fault(self, words: str, cause: BaseException) -> TransportError:
+        fault = self.fault(words)
+        if not isinstance(cause, aiohttp.ClientResponseError):  # that one shows the request's headers
+            fault.__cause__ = cause.with_traceback(None)
+            cause.__context__ = cause.__cause__ = None
+        return fault
+
+    def _answer(self) -> aiohttp.ClientResponse:
+        if self.raw is None:
+            raise NotSent("the request has not been sent yet.")
+        return self.raw
+
+    async def _collect(self, max_bytes: int) -> bytes:
+        """Read until the end, or a little beyond `max_bytes`."""
+        raw = self._answer()
+        parts: list[bytes] = []
+        size = 0
+        while size <= max_bytes and (part := await self._next(raw, -1)):
+            parts.append(part)
+            size += len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def _next(self, raw: aiohttp.ClientResponse, size: int) -> bytes:
+        """Give what has arrived, at most `size` bytes; empty at the end."""
+        try:
+            return await (raw.content.readany() if size < 0 else raw.content.read(size))
+        except _FAULTS as error:
+            fault = self._fault(_words(error), error)
+        raise fault
+
+    def _data(self) -> Any:
+        data = self._envelope.data
+        if data is None:
+            return None
+        if isinstance(data, bytes):
+            # aiohttp warns of large bodies in one piece; as a file it writes them in pieces
+            return data if len(data) <= _WRITE_WHOLE_UP_TO_BYTES else io.BytesIO(data)
+        return self._watched(data)
+
+    async def _watched(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Pass a streamed body on, keeping the caller's own error apart from the network's."""
+        try:
+            async for chunk in chunks:
+                yield chunk
+        except Exception as error:
+            self._body_error = error
+            raise
+
+
+_under_way: ContextVar[Exchange] = ContextVar("_under_way")
+"""The exchange that the running task is sending."""
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Tells an exchange when it has a connection in hand; aiohttp's tracing could too, but costs a quarter more."""
+
+    async def connect(self, *args: Any, **kwargs: Any) -> Connection:
+        connection = await super().connect(*args, **kwargs)
+        _under_way.get().connected = True
+        return connection
 
 
 class SessionPool:
@@ -67,74 +270,54 @@ class SessionPool:
         self._max_connections = max_connections
         self._user_agent = user_agent or default_user_agent()
         self._session: aiohttp.ClientSession | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
+
+    def exchange(self, envelope: Envelope) -> Exchange:
+        """Give an attempt to be made; nothing is sent yet.
+
+        Raises:
+            RequestRefused: the pool is closed, or belongs to another event loop.
+        """
+        return Exchange(self._open(), envelope)
 
     def _open(self) -> aiohttp.ClientSession:
         if self._closed:
-            raise NotSent("the session pool is closed: nothing was sent.")
+            raise RequestRefused("the client is closed: nothing was sent.")
+        loop = asyncio.get_running_loop()
         if self._session is None:
-            trace = aiohttp.TraceConfig()
-            trace.on_connection_create_end.append(_connected)
-            trace.on_connection_reuseconn.append(_connected)
+            self._loop = loop
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._max_connections, keepalive_timeout=_IDLE_SECONDS),
+                connector=_Connector(limit=self._max_connections, keepalive_timeout=_IDLE_SECONDS),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"User-Agent": self._user_agent},
+                skip_auto_headers=["Content-Type"],  # it would call an empty POST application/octet-stream
                 auto_decompress=False,
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
-                trace_configs=[trace],
                 trust_env=False,
             )
-            # aiohttp repeats PUT and DELETE by itself on a stale connection; here only the retry table decides
+            # aiohttp repeats GET, PUT and DELETE by itself on a stale connection; here only the retry table decides
             self._session._retry_connection = False  # noqa: SLF001 - no public switch; held by a test
+        elif self._loop is not loop:
+            raise RequestRefused("this client belongs to another event loop: make one for each. Nothing was sent.")
         return self._session
 
-    @asynccontextmanager
-    async def exchange(
-        self,
-        method: str,
-        url: URL,
-        *,
-        exchange: Exchange,
-        repeatable: bool,
-        headers: Mapping[str, str],
-        data: Any = None,
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send one attempt and give the answer with its body unread.
+    async def post_form(self, url: URL, form: TokenForm, /) -> TokenAnswer:
+        """Post a form to the token endpoint and read the answer.
 
         Raises:
-            NotSent, ResponseLost, OutcomeUnknown: as far as the attempt had come.
+            NotSent, ResponseLost, OutcomeUnknown: as far as it had come.
         """
-        session = self._open()
-        try:
-            async with session.request(
-                method,
-                url,
-                headers=headers,
-                data=data,
-                allow_redirects=False,
-                trace_request_ctx=exchange,
-            ) as response:
-                yield response
-        except aiohttp.ClientConnectorError as error:
-            exchange.connected = False
-            raise NotSent(
-                f"cannot connect to {url.host}: {error.strerror or error.os_error}. Nothing was sent."
-            ) from error
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            if isinstance(error, TransportError):
-                raise
-            raise exchange.fault(f"{url.host}: {_words(error)}", repeatable=repeatable) from error
-
-    async def post_form(self, url: URL, fields: Mapping[str, str]) -> tuple[int, bytes]:
-        """Post a form to the token endpoint and read the answer."""
-        exchange = Exchange()
-        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
-        async with self.exchange(
-            "POST", url, exchange=exchange, repeatable=True, headers=headers, data=dict(fields)
-        ) as response:
-            body = await response.content.read(1024 * 1024)
-            return response.status, body
+        envelope = Envelope(
+            method="POST",
+            url=url,
+            headers=CIMultiDict(_FORM_HEADERS),
+            data=urlencode(form.fields).encode(),
+            repeatable=form.repeatable,
+        )
+        with self.exchange(envelope) as exchange:
+            raw = await exchange.open()
+            return TokenAnswer(raw.status, await exchange.read(max_bytes=_MAX_TOKEN_ANSWER_BYTES))
 
     async def aclose(self) -> None:
         """Close every connection; requests under way break off. May be called more than once."""
@@ -144,47 +327,29 @@ class SessionPool:
             await session.close()
 
 
-async def read_body(response: aiohttp.ClientResponse, *, max_bytes: int = MAX_BODY_BYTES) -> bytes:
-    """Read a whole answer, inflated; large ones are inflated in a thread so that the loop is not held.
-
-    Raises:
-        ResponseLost: the compressed body is cut off.
-        UnexpectedResponse: it is larger than `max_bytes`, or its encoding is unknown.
-    """
-    length = response.content_length
-    if length is not None and length > max_bytes:
-        raise UnexpectedResponse(f"the answer has {length:,} bytes, more than the {max_bytes:,} allowed.")
-    body = await response.read()
-    encoding = response.headers.get("Content-Encoding", "").strip().lower()
-    if encoding in {"", "identity"} or not body:
-        return body
-    if encoding not in {"gzip", "x-gzip", "deflate"}:
-        raise UnexpectedResponse(f"the answer came with the encoding {encoding!r}, which was not asked for.")
-    if len(body) < _INFLATE_IN_THREAD_FROM_BYTES:
-        return _inflate(body, encoding, max_bytes)
-    return await anyio.to_thread.run_sync(_inflate, body, encoding, max_bytes)
-
-
 def _inflate(body: bytes, encoding: str, max_bytes: int) -> bytes:
+    """Inflate to at most a byte more than `max_bytes`; raises `zlib.error` for what is damaged or cut off."""
     # deflate comes with a zlib header or, from some servers, bare
     zlib_header = body[0] & 0x0F == 8 and int.from_bytes(body[:2], "big") % 31 == 0  # noqa: PLR2004 - RFC 1950
     wbits = -zlib.MAX_WBITS if encoding == "deflate" and not zlib_header else zlib.MAX_WBITS | 32
-    inflater = zlib.decompressobj(wbits)
-    try:
-        text = inflater.decompress(body, max_bytes)
-    except zlib.error as error:
-        raise ResponseLost(f"the compressed answer is damaged ({error}); nothing was changed.") from None
-    if inflater.unconsumed_tail:
-        raise UnexpectedResponse(f"the answer inflates to more than the {max_bytes:,} bytes allowed.")
-    if not inflater.eof:
-        raise ResponseLost("the compressed answer is cut off.")
-    return text
+    parts: list[bytes] = []
+    left = max_bytes + 1
+    while body and left:
+        # gzip may come in several members, one after the other
+        inflater = zlib.decompressobj(wbits)
+        part = inflater.decompress(body, left)
+        parts.append(part)
+        left -= len(part)
+        if left and not inflater.eof:
+            raise zlib.error("it ends early")
+        body = inflater.unused_data
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-async def _connected(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
-    exchange = context.trace_request_ctx
-    if isinstance(exchange, Exchange):
-        exchange.connected = True
+def _reason(error: aiohttp.ClientConnectorError) -> str:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return f"its certificate is not trusted: {error.certificate_error}"
+    return str(error.os_error)
 
 
 def _words(error: BaseException) -> str:
@@ -194,4 +359,8 @@ def _words(error: BaseException) -> str:
         return "the answer broke off"
     if isinstance(error, TimeoutError):
         return "no answer in time"
+    if isinstance(error, aiohttp.ClientResponseError):
+        return "the answer is not HTTP"
+    if isinstance(error, ConnectionError | aiohttp.ClientOSError):
+        return "the connection broke"
     return type(error).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,15 +30,17 @@ KEPT_HEADERS: Final = (
 _DETAIL_CHARS: Final = 300
 _VISMA_ID: Final = re.compile(r"\bVismaId:\s*([0-9a-fA-F-]{36})\.?\s*")
 _TEXT_KEYS: Final = (
+    "exceptionmessage",  # ahead of message, which is "An error has occurred." then
     "message",
-    "exceptionmessage",
     "detail",
     "title",
     "error_description",
     "error",
     "errorinfo",
 )
-_HTML: Final = re.compile(r"<[^>]{1,200}>")
+_HTML: Final = re.compile(r"<(style|script)\b.*?</\1\s*>|<[^>]{1,500}>", re.DOTALL | re.IGNORECASE)
+_DETAILS: Final = 5
+_REFERENCE_CHARS: Final = 200
 
 
 @attrs.frozen
@@ -54,37 +57,50 @@ def read_problem(headers: Mapping[str, str], body: bytes) -> Problem:
     >>> read_problem({}, b'{"ExceptionMessage":"No license for this company.","ExceptionFaultCode":"12027"}').detail
     'No license for this company. (12027)'
     """
-    reference = headers.get("Ipp-Request-Id") or headers.get("Request-Context")
+    reference = _plain(headers.get("Ipp-Request-Id") or headers.get("Request-Context") or "")[:_REFERENCE_CHARS] or None
+    body = body.removeprefix(b"\xef\xbb\xbf")
     text = _from_json(body)
     if text is None:
         raw = body[: 8 * _DETAIL_CHARS].decode("utf-8", "replace")
-        text = _HTML.sub(" ", raw) if "<" in raw else raw
+        text = html.unescape(_HTML.sub(" ", raw)) if "<" in raw else raw
     found = _VISMA_ID.search(text)
     if found:
         reference = found.group(1)
         text = _VISMA_ID.sub("", text)
-    text = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    text = _plain(text)
     return Problem(text if len(text) <= _DETAIL_CHARS else f"{text[:_DETAIL_CHARS]}…", reference)
+
+
+def _plain(text: str) -> str:
+    """Keep one line of what can be shown: no control characters, no escape sequences."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
 
 
 def _from_json(body: bytes) -> str | None:
     try:
         data = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     if isinstance(data, str):
         return data
     if not isinstance(data, dict):
         return None
+    if isinstance(data.get("error"), dict):
+        data = {**data, **data["error"]}
     lower: dict[str, Any] = {str(key).lower(): value for key, value in data.items()}
     parts = [value for key in _TEXT_KEYS if isinstance(value := lower.get(key), str) and value.strip()]
     text = parts[0] if parts else ""
     if code := lower.get("exceptionfaultcode"):
         text = f"{text} ({code})" if text else f"fault {code}"
-    details = lower.get("details")
-    if isinstance(details, list):
-        text = "; ".join(filter(None, [text, *map(_detail, details[:5])]))
-    return text
+    details, errors = lower.get("details"), lower.get("errors")
+    more = [_detail(item) for item in details[:_DETAILS]] if isinstance(details, list) else []
+    if isinstance(errors, dict):
+        more += [f"{place}: {_words(said)}" for place, said in list(errors.items())[:_DETAILS]]
+    return "; ".join(filter(None, [text, *more]))
+
+
+def _words(said: Any) -> str:
+    return " ".join(map(str, said[:_DETAILS])) if isinstance(said, list) else str(said)
 
 
 def _detail(item: Any) -> str:

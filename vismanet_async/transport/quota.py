@@ -5,6 +5,8 @@ Headers and their history: docs/facts.md 3. `Quota` is pure: the time comes in a
 
 from __future__ import annotations
 
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -17,25 +19,38 @@ __all__ = ["Quota", "retry_after_seconds"]
 
 _EPOCH_FROM: Final = 1_000_000_000
 """A reset above this is an epoch timestamp, as older gateways sent it, not a number of seconds."""
+_LONGEST_SECONDS: Final = 86_400.0
+"""Windows last an hour at most (docs/facts.md 3.3): what says more than a day is in another unit, and is not heeded."""
 _WITHOUT_HINT_SECONDS: Final = 30.0
-"""The pause after a 429 without Retry-After or reset; short windows are a minute long."""
+"""The pause after a 429 without a usable hint; the shortest windows are a minute long."""
+_LEAST_PAUSE_SECONDS: Final = 1.0
+"""The pause after a 429 that says "now": whole seconds are rounded, and five refusals end a call."""
 _SPREAD: Final = 0.1
 _SPREAD_CAP_SECONDS: Final = 3.0
 _SAME_WINDOW_SECONDS: Final = 2.0
 
 
 def retry_after_seconds(headers: Mapping[str, str], *, utc_now: datetime) -> float | None:
-    """Read how long to wait: Retry-After first, then the window's reset. None when neither can be read."""
-    for name in ("Retry-After", "X-RateLimit-Reset"):
-        value = _number(headers.get(name))
-        if value is not None:
-            return max(0.0, value - utc_now.timestamp()) if value > _EPOCH_FROM else value
-    return None
+    """Read `Retry-After`, a number of seconds or an HTTP date. None when it is missing or unusable."""
+    text = headers.get("Retry-After")
+    if text is None:
+        return None
+    number = _number(text)
+    if number is not None:
+        return _from_now(number, utc_now)
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)  # "-0000" is UTC of unknown origin
+    seconds = (moment - utc_now).total_seconds()
+    return seconds if 0 <= seconds <= _LONGEST_SECONDS else None
 
 
 @attrs.define(kw_only=True)
 class Quota:
-    """What one company's budget looks like from here. Shared by everything that uses the same token.
+    """What one company's budget at one service looks like from here. Shared by everything that uses the same token.
 
     All times are seconds of the client's monotonic clock.
     """
@@ -43,26 +58,30 @@ class Quota:
     limit: int | None = None
     """Requests per window, as last told."""
     remaining: int | None = None
-    """Requests left in the window, as last told; never counted down here."""
+    """Requests left in the window, as last told; never counted down here (docs/facts.md 3.9)."""
     policy: str | None = None
     resets_at: float | None = None
+    """When the window ends that `remaining` belongs to."""
     paused_until: float = 0.0
     """Nobody sends before this."""
-    in_flight: int = 0
     throttled: int = 0
     """How many 429 answers there were."""
 
     def wait_seconds(self, now: float) -> float:
-        """Tell how long the next request must wait; 0 when it may go.
-
-        The last requests of a window are not raced for: those in flight are taken off what is left.
-        """
+        """Tell how long the next request must wait; 0 when it may go."""
         wait = self.paused_until - now
-        if self.resets_at is not None and self.resets_at > now and self.remaining is not None:
-            used_up = self.remaining <= self.in_flight
-            if used_up:
-                wait = max(wait, self.resets_at - now)
+        if self.remaining == 0 and self.resets_at is not None:
+            wait = max(wait, self.resets_at - now)
         return max(0.0, wait)
+
+    def room(self, now: float) -> int | None:
+        """Tell how many may be in flight at once so that the last of a window are not raced for; None for any number.
+
+        Never below 1: an empty window is a matter of `wait_seconds`.
+        """
+        if self.remaining is None or self.resets_at is None or self.resets_at <= now:
+            return None
+        return max(1, self.remaining)
 
     def observe(
         self, headers: Mapping[str, str], *, status: int, now: float, utc_now: datetime, randomness: float
@@ -78,15 +97,21 @@ class Quota:
         """
         reset = _number(headers.get("X-RateLimit-Reset"))
         if reset is not None:
-            if reset > _EPOCH_FROM:
-                reset = max(0.0, reset - utc_now.timestamp())
+            reset = _from_now(reset, utc_now)
+        if reset is not None:
             self._window(headers, now + reset, now)
         if status == 429:  # noqa: PLR2004 - statuses are clearest as numbers
-            self.throttled += 1
-            pause = retry_after_seconds(headers, utc_now=utc_now)
-            pause = _WITHOUT_HINT_SECONDS if pause is None else pause
-            pause += randomness * min(_SPREAD_CAP_SECONDS, _SPREAD * pause)
-            self.paused_until = max(self.paused_until, now + pause)
+            self._pause(retry_after_seconds(headers, utc_now=utc_now), reset, now, randomness)
+
+    def _pause(self, retry_after: float | None, reset: float | None, now: float, randomness: float) -> None:
+        self.throttled += 1
+        if retry_after is not None:
+            # it wins over the window's end (docs/facts.md 3.1)
+            self.remaining = None
+        pause = next((seconds for seconds in (retry_after, reset) if seconds is not None), _WITHOUT_HINT_SECONDS)
+        pause = max(_LEAST_PAUSE_SECONDS, pause)
+        pause += randomness * min(_SPREAD_CAP_SECONDS, _SPREAD * pause)
+        self.paused_until = max(self.paused_until, now + pause)
 
     def _window(self, headers: Mapping[str, str], resets_at: float, now: float) -> None:
         limit = _number(headers.get("X-RateLimit-Limit"))
@@ -96,7 +121,7 @@ class Quota:
             self.limit = int(limit)
         if remaining is None:
             return
-        left = max(0, int(remaining))
+        left = int(remaining)
         same = (
             self.resets_at is not None
             and self.resets_at > now
@@ -105,6 +130,13 @@ class Quota:
         # answers overtake each other; within one window the budget only falls
         self.remaining = min(left, self.remaining) if same and self.remaining is not None else left
         self.resets_at = resets_at
+
+
+def _from_now(value: float, utc_now: datetime) -> float | None:
+    """Seconds from now, of seconds or an epoch timestamp; None where the unit or the clocks must be wrong."""
+    if value > _EPOCH_FROM:
+        value -= utc_now.timestamp()
+    return value if 0 <= value <= _LONGEST_SECONDS else None
 
 
 def _number(text: str | None) -> float | None:

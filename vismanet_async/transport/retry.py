@@ -1,20 +1,22 @@
 """The retry table: what a fault means for a request, and what comes next. Pure.
 
-The rule behind it (docs/facts.md 10 and 11): the API has no idempotency key, so what may have been executed is only
-sent again when sending it twice does no more than sending it once (`Request.repeatable`). What was certainly not
-executed (never left, or refused by a rate limit) is sent again whatever its method. Tries are few because the
-service counts repeated requests: five of the same a minute, two repeats of a failed one in five minutes
-(docs/facts.md 3).
+The rule behind it (docs/facts.md 10.12, 10.13 and 11.8): the API has no idempotency key, so what may have been
+executed is only sent again when sending it twice does no more than sending it once. What was certainly not executed
+(never left, or refused by a rate limit) is sent again whatever its kind. Tries are few because the service counts
+repeated requests: five of the same a minute, two repeats of a failed one in five minutes (docs/facts.md 3.4, 3.5).
 """
 
 from __future__ import annotations
 
 from enum import Enum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
-__all__ = ["TABLE", "Fault", "Rule", "backoff_seconds", "fault_of", "next_step"]
+if TYPE_CHECKING:
+    from vismanet_async.transport.message import Kind
+
+__all__ = ["MOST_SENT", "TABLE", "Fault", "Rule", "backoff_seconds", "fault_of", "next_step"]
 
 
 class Fault(Enum):
@@ -27,7 +29,7 @@ class Fault(Enum):
     RATE_LIMITED = "rate limited"
     """429: refused before execution."""
     SIGNED_OUT = "signed out"
-    """401: the token was not accepted."""
+    """401: the token was not accepted, nothing was executed."""
     BUSY = "busy"
     """408, 502, 503, 504: gateway or ERP could not answer now."""
     BROKEN = "broken"
@@ -36,26 +38,28 @@ class Fault(Enum):
 
 @attrs.frozen
 class Rule:
-    """One row: may a request be sent again after this fault, how often, and after what kind of wait."""
+    """One row: which requests may be sent again after this fault, how often, and after what kind of wait."""
 
     fault: Fault
-    any_method: bool
-    """Again for every method; else for repeatable requests only."""
+    kinds: tuple[Kind, ...]
+    """The kinds of request that are sent again."""
     tries: int
-    """Attempts in all, the first included, that may end in this fault."""
+    """Attempts of one call, the first included, that may end in this fault."""
     backoff: bool
-    """Wait with growing, jittered delays; else at once (429 waits for the shared pause instead)."""
+    """Wait with growing, jittered delays; else at once (after a 429 the quota's shared pause does the waiting)."""
 
 
 TABLE: Final = (
-    #    fault               any method  tries  backoff
-    Rule(Fault.NOT_SENT,     any_method=True,  tries=4, backoff=True),
-    Rule(Fault.NO_ANSWER,    any_method=False, tries=3, backoff=True),
-    Rule(Fault.RATE_LIMITED, any_method=True,  tries=5, backoff=False),
-    Rule(Fault.SIGNED_OUT,   any_method=True,  tries=2, backoff=False),
-    Rule(Fault.BUSY,         any_method=False, tries=3, backoff=True),
-    Rule(Fault.BROKEN,       any_method=False, tries=2, backoff=True),
+    Rule(Fault.NOT_SENT,     ("read", "guarded", "write"), tries=4, backoff=True),
+    Rule(Fault.NO_ANSWER,    ("read", "guarded"),          tries=3, backoff=True),
+    Rule(Fault.RATE_LIMITED, ("read", "guarded", "write"), tries=5, backoff=False),
+    Rule(Fault.SIGNED_OUT,   ("read", "guarded", "write"), tries=2, backoff=False),
+    Rule(Fault.BUSY,         ("read",),                    tries=3, backoff=True),
+    Rule(Fault.BROKEN,       ("read",),                    tries=2, backoff=True),
 )  # fmt: skip
+
+MOST_SENT: Final = 5
+"""Attempts of one call that may reach the server, however they end (docs/facts.md 3.4)."""
 
 _RULES: Final = {rule.fault: rule for rule in TABLE}
 _BASE_SECONDS: Final = 0.5
@@ -78,28 +82,34 @@ def fault_of(status: int) -> Fault | None:
     return Fault.BROKEN if status >= _SERVER_ERRORS_FROM else None
 
 
-def next_step(fault: Fault, *, times: int, repeatable: bool, randomness: float) -> float | None:
+def next_step(
+    fault: Fault, *, times: int, sent: int, kind: Kind, randomness: float, asked_seconds: float | None = None
+) -> float | None:
     """Decide what follows a fault.
 
     Args:
         fault: how the attempt ended.
         times: attempts of this call that have ended in this fault, this one included.
-        repeatable: whether sending the request twice does no more than sending it once.
+        sent: attempts of this call that may have reached the server, this one included.
+        kind: what sending the request twice would do (`Request.kind`).
         randomness: a number from 0 to 1, for the jitter.
+        asked_seconds: how long the answer asked to wait (`Retry-After`), if it did.
 
     Returns:
         Seconds to wait before the next attempt (0 for at once), or None to give up.
 
-    >>> next_step(Fault.NO_ANSWER, times=1, repeatable=False, randomness=0.5) is None
+    >>> next_step(Fault.NO_ANSWER, times=1, sent=1, kind="write", randomness=0.5) is None
     True
     """
     rule = _RULES[fault]
-    if times >= rule.tries or not (rule.any_method or repeatable):
+    if times >= rule.tries or sent >= MOST_SENT or kind not in rule.kinds:
         return None
-    return backoff_seconds(times, randomness=randomness) if rule.backoff else 0.0
+    if not rule.backoff:
+        return 0.0
+    return max(backoff_seconds(times, randomness=randomness), asked_seconds or 0.0)
 
 
 def backoff_seconds(times: int, *, randomness: float) -> float:
     """Give the wait after the `times`-th fault: 0.5 s doubling to 20 s at most, of which a random half to whole."""
-    full = min(_CAP_SECONDS, _BASE_SECONDS * 2.0 ** (times - 1))
+    full = min(_CAP_SECONDS, _BASE_SECONDS * 2.0 ** min(times - 1, 16))
     return full * (0.5 + randomness / 2)

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import logging
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import anyio
 import attrs
-from yarl import URL
+from multidict import CIMultiDict
 
 from vismanet_async.errors import (
     ApiError,
@@ -24,15 +23,14 @@ from vismanet_async.errors import (
     OutcomeUnknown,
     PreconditionFailed,
     RateLimited,
-    ResponseLost,
     TransportError,
     UnexpectedResponse,
     VismaNetError,
     api_error_type,
 )
-from vismanet_async.transport.hosts import check_target
+from vismanet_async.transport.hosts import request_url
 from vismanet_async.transport.message import Request, Response, Service
-from vismanet_async.transport.pool import Exchange, SessionPool, read_body
+from vismanet_async.transport.pool import Envelope, Exchange, SessionPool
 from vismanet_async.transport.problem import KEPT_HEADERS, read_problem
 from vismanet_async.transport.quota import Quota, retry_after_seconds
 from vismanet_async.transport.retry import Fault, fault_of, next_step
@@ -42,18 +40,25 @@ if TYPE_CHECKING:
 
     import aiohttp
     from multidict import CIMultiDictProxy
+    from yarl import URL
 
     from vismanet_async.clock import Clock
-    from vismanet_async.transport.auth import TokenProvider
+    from vismanet_async.transport.auth import Token, TokenProvider
     from vismanet_async.transport.concurrency import Slots
 
-__all__ = ["ATTEMPT_SECONDS", "Target", "Transport"]
+__all__ = ["ATTEMPT_SECONDS", "Streamed", "Target", "Transport"]
 
 ATTEMPT_SECONDS: Final = 260.0
 """One attempt's limit: a little more than the gateway's own four minutes (docs/facts.md 1.8)."""
+_ERROR_BODY_SECONDS: Final = 10.0
+"""How long an error's body is waited for; its status is known by then."""
 _KEPT_BODY_BYTES: Final = 4096
 _SUCCESS: Final = range(200, 300)
-_CHUNK_BYTES: Final = 64 * 1024
+_STRAIN: Final = frozenset({Fault.RATE_LIMITED, Fault.BUSY, Fault.NO_ANSWER})
+_OWN_EFFECT: Final = (
+    "An earlier attempt of this same call got no answer and may have been executed, so this may be its own effect: "
+    "read the record again before deciding."
+)
 _log = logging.getLogger("vismanet_async.transport")
 
 
@@ -65,37 +70,64 @@ class Target:
     tokens: TokenProvider
 
 
+@attrs.frozen
+class _Lane:
+    """What one service keeps apart from the other: its address, token, budget and places."""
+
+    target: Target
+    quota: Quota
+    slots: Slots
+
+
 @attrs.define
 class _Call:
     """One `send` or `stream`: its deadline, its attempts, its faults."""
 
     request: Request
+    lane: _Lane
     started_at: float
     deadline_at: float
     attempts: list[Attempt] = attrs.field(factory=list)
     waited: list[str] = attrs.field(factory=list)
     faults: dict[Fault, int] = attrs.field(factory=dict)
-    token: str = attrs.field(default="", repr=False)
-    rejected_token: str | None = attrs.field(default=None, repr=False)
+    rejected: Token | None = None
+    """The token that was answered with 401."""
+    sent: int = 0
+    """Attempts that may have reached the server."""
     maybe_executed: bool = False
     """An attempt left and got no whole answer."""
-
-    def note(self, *, started_at: float, now: float, outcome: str) -> None:
-        self.attempts.append(
-            Attempt(
-                number=len(self.attempts) + 1,
-                started_after_seconds=started_at - self.started_at,
-                duration_seconds=now - started_at,
-                outcome=outcome,
-                waited_for=tuple(self.waited),
-            )
-        )
-        self.waited.clear()
-        _log.debug("%s %s", self.request.operation, self.attempts[-1])
+    body_opened: bool = False
+    """The body was opened and cannot be opened again."""
 
     def waited_for(self, what: str, seconds: float) -> None:
         if seconds >= 0.001:  # noqa: PLR2004 - below a millisecond nothing was held back
             self.waited.append(f"{what} {seconds:.3g} s")
+
+    def fail(self, error: VismaNetError) -> VismaNetError:
+        """Give the error as it leaves: with the attempt log, and for a write with what may have happened."""
+        final = error if self.request.kind == "read" else _of_a_write(self, error)
+        final.attempts = tuple(self.attempts)
+        return final
+
+
+@attrs.define
+class _Attempt:
+    """One try of a call. Holds a slot until it has landed."""
+
+    exchange: Exchange
+    token: Token
+    started_at: float
+    ends_at: float
+    outcome: str = "abandoned"
+    fault: Fault | None = None
+    body: bytes = attrs.field(default=b"", repr=False)
+
+    @property
+    def raw(self) -> aiohttp.ClientResponse:
+        raw = self.exchange.raw
+        if raw is None:
+            raise NotSent("the request has not been sent yet.")
+        return raw
 
 
 class Transport:
@@ -112,16 +144,22 @@ class Transport:
         deadline_seconds: float,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        self.quota = Quota()
         self.slots = slots
+        """The places of the ERP service; another service has its own of the same kind."""
+        self.quota = Quota()
+        """The budget at the ERP service; another service has its own."""
         self.requests = 0
         """Attempts that left or tried to leave."""
         self._pool = pool
-        self._targets = targets
+        self._lanes = {
+            service: _Lane(target, self.quota, slots) if service == "erp" else _Lane(target, Quota(), slots.sibling())
+            for service, target in targets.items()
+        }
         self._clock = clock
         self._random = random
         self._deadline_seconds = deadline_seconds
-        self._headers = dict(headers or {})
+        self._headers = CIMultiDict({"Accept": "application/json", "Accept-Encoding": "gzip, deflate"})
+        self._headers.update(headers or {})
 
     async def send(self, request: Request, /) -> Response:
         """Send a request and read its answer whole.
@@ -134,185 +172,195 @@ class Transport:
         """
         call = self._begin(request)
         while True:
+            attempt = await self._take_off(call)
             try:
-                async with self._attempt(call) as raw:
-                    body = await read_body(raw)
-                    error = self._read_error(call, raw, body)
-            except TransportError as failure:
-                await self._again(call, failure, _transport_fault(failure))
-            except VismaNetError as failure:
-                raise self._final(call, failure) from None
-            else:
-                if error is None:
-                    return Response(status=raw.status, headers=raw.headers, body=body, attempts=tuple(call.attempts))
-                await self._again(call, error, fault_of(error.status))
+                error = await self._fly(call, attempt, whole=True)
+            finally:
+                self._land(call, attempt)
+            if error is None:
+                raw = attempt.raw
+                return Response(
+                    status=raw.status, headers=raw.headers, body=attempt.body, attempts=tuple(call.attempts)
+                )
+            await self._again(call, attempt, error)
 
     @asynccontextmanager
     async def stream(self, request: Request, /) -> AsyncIterator[Streamed]:
         """Send a request and hand over the answer unread, for bodies that should not be held in memory.
 
         A slot is held until the block is left. Once the answer is handed over nothing is repeated: a break-off
-        raises `ResponseLost` from `chunks()`.
+        raises from `chunks()`, and what the block itself raises passes through untouched. The deadline counts while
+        `chunks()` waits for the server, and never cuts the caller's own work short.
         """
-        # compressed attachments would have to be inflated as they come; they are compressed already, mostly
-        call = self._begin(attrs.evolve(request, headers={**request.headers, "Accept-Encoding": "identity"}))
-        handed_over = False
+        call = self._begin(request)
         while True:
-            error: ApiError | TransportError
+            attempt = await self._take_off(call, encoding="identity")
             try:
-                async with self._attempt(call) as raw:
-                    if raw.status in _SUCCESS:
-                        handed_over = True
-                        yield Streamed(raw)
-                        return
-                    found = self._read_error(call, raw, await read_body(raw))
-                    if found is None:
-                        return
-                    error, fault = found, fault_of(found.status)
-            except TransportError as failure:
-                if handed_over:
-                    raise
-                error, fault = failure, _transport_fault(failure)
-            await self._again(call, error, fault)
+                error = await self._fly(call, attempt, whole=False)
+                if error is None:
+                    yield Streamed(self._clock, call, attempt)
+                    return
+            finally:
+                self._land(call, attempt)
+            await self._again(call, attempt, error)
 
     def _begin(self, request: Request) -> _Call:
         now = self._clock.monotonic()
         seconds = self._deadline_seconds if request.deadline_seconds is None else request.deadline_seconds
-        return _Call(request, started_at=now, deadline_at=now + seconds)
+        return _Call(request, self._lanes[request.service], started_at=now, deadline_at=now + seconds)
 
-    @asynccontextmanager
-    async def _attempt(self, call: _Call) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Make one attempt: through the gates, with a token, to an answer whose body is unread."""
+    async def _take_off(self, call: _Call, *, encoding: str | None = None) -> _Attempt:
+        """Go through the gates and get a token; what comes back holds a slot and must land.
+
+        Raises:
+            VismaNetError: the call is over; this attempt sent nothing.
+        """
         request = call.request
-        target = self._targets[request.service]
+        url = request_url(call.lane.target.base, request.path, request.query)
         await self._take_slot(call)
-        started_at = self._clock.monotonic()
-        exchange = Exchange()
-        outcome, status, strained = "abandoned", 0, False
-        self.quota.in_flight += 1
         try:
-            token = await self._token(call, target)
-            url = self._url(target, request)
-            headers, data = self._envelope(request, token)
-            started_at = self._clock.monotonic()
-            left = min(ATTEMPT_SECONDS, call.deadline_at - started_at)
-            self.requests += 1
-            with anyio.move_on_after(max(0.0, left)) as scope:
-                async with self._pool.exchange(
-                    request.method,
-                    url,
-                    exchange=exchange,
-                    repeatable=request.repeatable,
-                    headers=headers,
-                    data=data,
-                ) as raw:
-                    status = raw.status
-                    self._observe(call, raw, token)
-                    yield raw
-                outcome = str(status)
-            if scope.cancelled_caught:
-                raise self._timed_out(call, exchange, left)
-        except TransportError as failure:
-            outcome, strained = str(failure), True
-            call.maybe_executed = call.maybe_executed or exchange.connected
-            raise
-        finally:
-            fault = fault_of(status)
-            strained = strained or fault in {Fault.RATE_LIMITED, Fault.BUSY}
-            call.maybe_executed = call.maybe_executed or fault is Fault.BUSY
+            token = await self._token(call)
             now = self._clock.monotonic()
-            call.note(started_at=started_at, now=now, outcome=outcome)
-            self.quota.in_flight -= 1
-            self.slots.finished(now=now, strained=strained)
-            self.slots.release()
+            exchange = self._pool.exchange(self._envelope(call, url, token, encoding))
+        except BaseException:
+            call.lane.slots.release()
+            raise
+        return _Attempt(exchange, token, started_at=now, ends_at=min(now + ATTEMPT_SECONDS, call.deadline_at))
 
-    def _observe(self, call: _Call, raw: aiohttp.ClientResponse, token: str) -> None:
-        self.quota.observe(
-            raw.headers,
-            status=raw.status,
-            now=self._clock.monotonic(),
-            utc_now=self._clock.utc_now(),
-            randomness=self._random(),
+    async def _fly(self, call: _Call, attempt: _Attempt, *, whole: bool) -> VismaNetError | None:
+        """Send it and classify what comes back: None is a success, its body read if `whole`."""
+        self.requests += 1
+        exchange = attempt.exchange
+        try:
+            with self._clock.move_on_after(attempt.ends_at - attempt.started_at):
+                raw = await exchange.open()
+                attempt.outcome, attempt.fault = str(raw.status), fault_of(raw.status)
+                self._observe(call, attempt, raw)
+                if raw.status not in _SUCCESS:
+                    return await self._api_error(call, attempt, raw)
+                if whole:
+                    attempt.body = await exchange.read()
+                return None
+        except TransportError as failure:
+            return _lost(call, attempt, failure)
+        except UnexpectedResponse as failure:
+            return failure
+        return _lost(call, attempt, self._timed_out(call, attempt))
+
+    def _land(self, call: _Call, attempt: _Attempt) -> None:
+        """Give the connection and the slot back, and write the attempt down."""
+        now = self._clock.monotonic()
+        lane = call.lane
+        attempt.exchange.__exit__(None, None, None)
+        call.sent += attempt.exchange.connected
+        call.attempts.append(
+            Attempt(
+                number=len(call.attempts) + 1,
+                started_after_seconds=attempt.started_at - call.started_at,
+                duration_seconds=now - attempt.started_at,
+                outcome=attempt.outcome,
+                waited_for=tuple(call.waited),
+            )
         )
-        if raw.status == 401:  # noqa: PLR2004 - statuses are clearest as numbers
-            call.rejected_token = token
-        call.token = token
+        call.waited.clear()
+        _log.debug("%s %s", call.request.operation, call.attempts[-1])
+        lane.slots.finished(started_at=attempt.started_at, now=now, strained=attempt.fault in _STRAIN)
+        lane.slots.confine(lane.quota.room(now))
+        lane.slots.release()
 
     async def _take_slot(self, call: _Call) -> None:
         """Wait for the quota and a slot; a pause that began while waiting for the slot is waited out without it."""
+        lane = call.lane
         while True:
             await self._quota_gate(call)
             queued_at = self._clock.monotonic()
-            with anyio.move_on_after(max(0.0, call.deadline_at - queued_at)) as scope:
-                await self.slots.acquire()
+            lane.slots.confine(lane.quota.room(queued_at))
+            if lane.slots.acquire_nowait():
+                return
+            with self._clock.move_on_after(call.deadline_at - queued_at) as scope:
+                await lane.slots.acquire()
             now = self._clock.monotonic()
             if scope.cancelled_caught:
-                raise DeadlineExceeded(f"{call.request.operation}: no free slot in time.", sent=call.maybe_executed)
+                raise call.fail(_too_late(call, "no free slot in time"))
             call.waited_for("slot", now - queued_at)
-            if self.quota.wait_seconds(now) <= 0:
+            if lane.quota.wait_seconds(now) <= 0:
                 return
-            self.slots.release()
+            lane.slots.release()
 
     async def _quota_gate(self, call: _Call) -> None:
-        while (wait := self.quota.wait_seconds(self._clock.monotonic())) > 0:
-            if self._clock.monotonic() + wait > call.deadline_at:
+        while (wait := call.lane.quota.wait_seconds(self._clock.monotonic())) > 0:
+            if self._clock.monotonic() + wait >= call.deadline_at:
                 error = RateLimited(
                     call.request.operation,
                     status=429,
                     detail=f"the quota is used up for {wait:.0f} s, longer than the time left for this call",
                 )
                 error.retry_after_seconds = wait
-                raise self._final(call, error)
+                raise call.fail(error)
             call.waited_for("quota", wait)
             await self._clock.sleep(wait)
 
-    async def _token(self, call: _Call, target: Target) -> str:
+    async def _token(self, call: _Call) -> Token:
+        tokens = call.lane.target.tokens
+        if (at_hand := tokens.at_hand(rejected=call.rejected)) is not None:
+            return at_hand
         began = self._clock.monotonic()
-        with anyio.move_on_after(max(0.0, call.deadline_at - began)):
-            token = await target.tokens.get(rejected=call.rejected_token)
-            call.waited_for("token", self._clock.monotonic() - began)
-            return token
-        raise DeadlineExceeded(f"{call.request.operation}: no token in time.", sent=call.maybe_executed)
+        failure: VismaNetError
+        try:
+            with self._clock.move_on_after(call.deadline_at - began):
+                token = await tokens.get(rejected=call.rejected)
+                now = self._clock.monotonic()
+                call.waited_for("token", now - began)
+                if now < call.deadline_at:
+                    return token
+        except VismaNetError as error:
+            failure = error
+        else:
+            failure = _too_late(call, "no token in time")
+        raise call.fail(failure)
 
-    def _url(self, target: Target, request: Request) -> URL:
-        url = URL(f"{target.base}{request.path}", encoded=True)
-        if request.query:
-            url = url.with_query(request.query)
-        check_target(url, target.base)
-        return url
+    def _envelope(self, call: _Call, url: URL, token: Token, encoding: str | None) -> Envelope:
+        request, body = call.request, call.request.body
+        headers = self._headers.copy()
+        data: Any = body
+        if isinstance(body, bytes):
+            headers["Content-Type"] = "application/json; charset=utf-8"
+        headers.update(request.headers)
+        if body is not None and not isinstance(body, bytes):
+            call.body_opened = not body.replayable
+            data, described = body.open()
+            headers.update(described)
+        if encoding is not None:
+            headers["Accept-Encoding"] = encoding
+        headers["Authorization"] = f"Bearer {token.text}"
+        return Envelope(method=request.method, url=url, headers=headers, data=data, repeatable=request.repeatable)
 
-    def _envelope(self, request: Request, token: str) -> tuple[dict[str, str], object]:
-        headers = {
-            "Accept": "application/json",
-            "Accept-Encoding": "gzip, deflate",
-            **self._headers,
-            **request.headers,
-            "Authorization": f"Bearer {token}",
-        }
-        body = request.body
-        if body is None or isinstance(body, bytes):
-            if body is not None:
-                headers.setdefault("Content-Type", "application/json; charset=utf-8")
-            return headers, body
-        chunks, described = body.open()
-        return {**headers, **described}, chunks
+    def _observe(self, call: _Call, attempt: _Attempt, raw: aiohttp.ClientResponse) -> None:
+        call.lane.quota.observe(
+            raw.headers,
+            status=raw.status,
+            now=self._clock.monotonic(),
+            utc_now=self._clock.utc_now(),
+            randomness=self._random(),
+        )
+        if attempt.fault is Fault.SIGNED_OUT:
+            call.rejected = attempt.token
 
-    def _read_error(self, call: _Call, raw: aiohttp.ClientResponse, body: bytes) -> ApiError | None:
-        if raw.status in _SUCCESS:
-            return None
+    async def _api_error(self, call: _Call, attempt: _Attempt, raw: aiohttp.ClientResponse) -> ApiError:
+        body = b""
+        with self._clock.move_on_after(_ERROR_BODY_SECONDS):
+            body = await attempt.exchange.read_error()
+        # some gateways repeat the request in their error page
+        body = body.replace(attempt.token.text.encode(), b"***")
         request = call.request
-        if call.token:
-            # some gateways repeat the request in their error page
-            body = body.replace(call.token.encode(), b"***")
         problem = read_problem(raw.headers, body)
         advice = None
-        if call.maybe_executed and raw.status in {404, 412} and request.method != "GET":
-            advice = (
-                "An earlier attempt of this same call got no answer and may have been executed, so this may be its "
-                "own effect: read the record again before deciding."
-            )
         if raw.status < 400:  # noqa: PLR2004 - redirects
             advice = "Redirects are never followed: check the base URL."
+        elif call.maybe_executed and request.kind != "read" and attempt.fault is None:
+            advice = _OWN_EFFECT
+        if attempt.fault is Fault.BUSY:
+            call.maybe_executed = True
         error = api_error_type(raw.status)(
             request.operation,
             status=raw.status,
@@ -323,94 +371,128 @@ class Transport:
             advice=advice,
         )
         if isinstance(error, RateLimited):
-            error.retry_after_seconds = retry_after_seconds(raw.headers, utc_now=self._clock.utc_now())
+            error.retry_after_seconds = call.lane.quota.wait_seconds(self._clock.monotonic())
         if isinstance(error, PreconditionFailed):
-            error.expected = request.headers.get("If-Match", "").strip('"') or None
-            error.current = raw.headers.get("ETag", "").removeprefix("W/").strip('"') or None
+            error.expected = _bare_tag(request.header("If-Match"))
+            error.current = _bare_tag(raw.headers.get("ETag"))
         return error
 
-    def _timed_out(self, call: _Call, exchange: Exchange, seconds: float) -> TransportError:
-        if self._clock.monotonic() < call.deadline_at:
-            return exchange.fault(f"no answer within {seconds:.0f} s", repeatable=call.request.repeatable)
-        if exchange.connected and not call.request.repeatable:
-            return exchange.fault("the deadline passed before an answer came", repeatable=False)
-        return DeadlineExceeded(
-            f"{call.request.operation}: no answer within the {call.deadline_at - call.started_at:.3g} s of the call.",
-            sent=exchange.connected or call.maybe_executed,
-        )
+    def _timed_out(self, call: _Call, attempt: _Attempt) -> TransportError:
+        if attempt.ends_at < call.deadline_at:
+            return attempt.exchange.fault(f"no whole answer within {ATTEMPT_SECONDS:.0f} s")
+        return _too_late(call, "no whole answer in time", sent=attempt.exchange.connected)
 
-    async def _again(self, call: _Call, error: ApiError | TransportError, fault: Fault | None) -> None:
+    async def _again(self, call: _Call, attempt: _Attempt, error: VismaNetError) -> None:
         """Wait for the next attempt, or raise the error that ends the call."""
-        wait = None
-        if fault is not None:
-            times = call.faults[fault] = call.faults.get(fault, 0) + 1
-            renewable = fault is not Fault.SIGNED_OUT or self._targets[call.request.service].tokens.renewable
-            if renewable:
-                wait = next_step(fault, times=times, repeatable=call.request.repeatable, randomness=self._random())
-        if wait is not None and fault is Fault.RATE_LIMITED and isinstance(error, RateLimited):
-            # the gate does the waiting, for everybody; here it is only asked whether that can be in time
-            pause = self.quota.wait_seconds(self._clock.monotonic())
-            wait = 0.0 if self._clock.monotonic() + pause <= call.deadline_at else None
-        if wait is None or self._clock.monotonic() + wait > call.deadline_at:
-            raise self._final(call, _consequence(call.request, error, fault)) from None
-        if wait:
-            call.waited_for("backoff", wait)
+        wait = self._next_step(call, attempt, error)
+        if wait is None:
+            raise call.fail(error)
+        call.waited_for("backoff", wait)
         await self._clock.sleep(wait)
 
-    @staticmethod
-    def _final(call: _Call, error: VismaNetError) -> VismaNetError:
-        error.attempts = tuple(call.attempts)
-        return error
+    def _next_step(self, call: _Call, attempt: _Attempt, error: VismaNetError) -> float | None:
+        fault = attempt.fault
+        if fault is None or isinstance(error, DeadlineExceeded) or call.body_opened:
+            return None
+        if fault is Fault.SIGNED_OUT and not call.lane.target.tokens.renewable:
+            return None
+        times = call.faults[fault] = call.faults.get(fault, 0) + 1
+        asked = None
+        if isinstance(error, ApiError):
+            asked = retry_after_seconds(error.headers, utc_now=self._clock.utc_now())
+        wait = next_step(
+            fault,
+            times=times,
+            sent=call.sent,
+            kind=call.request.kind,
+            randomness=self._random(),
+            asked_seconds=asked,
+        )
+        if wait is None:
+            return None
+        now = self._clock.monotonic()
+        # the shared pause is waited out at the quota gate, by everybody; here only whether that can be in time
+        return wait if now + max(wait, call.lane.quota.wait_seconds(now)) < call.deadline_at else None
 
 
 class Streamed:
     """An answer whose body is read by the caller, once."""
 
-    def __init__(self, raw: aiohttp.ClientResponse) -> None:
-        self._raw = raw
+    def __init__(self, clock: Clock, call: _Call, attempt: _Attempt) -> None:
+        self._clock = clock
+        self._call = call
+        self._attempt = attempt
 
     @property
     def status(self) -> int:
         """The HTTP status."""
-        return self._raw.status
+        return self._attempt.raw.status
 
     @property
     def headers(self) -> CIMultiDictProxy[str]:
         """The response headers, case-insensitive."""
-        return self._raw.headers
+        return self._attempt.raw.headers
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it arrives, in pieces of at most 64 KiB.
 
         Raises:
-            ResponseLost: it broke off.
+            ResponseLost, OutcomeUnknown: it broke off, or nothing came for longer than one attempt may take.
+            DeadlineExceeded: the call's time was used up.
             UnexpectedResponse: it came compressed although that was not asked for.
         """
-        if self._raw.headers.get("Content-Encoding", "identity").lower() != "identity":
-            raise UnexpectedResponse("a streamed answer came compressed, which was not asked for.")
-        async for chunk in self._raw.content.iter_chunked(_CHUNK_BYTES):
-            yield chunk
+        call, attempt = self._call, self._attempt
+        while True:
+            seconds = call.deadline_at - self._clock.monotonic()
+            failure: TransportError
+            chunk = None
+            try:
+                with self._clock.move_on_after(min(ATTEMPT_SECONDS, seconds)):
+                    chunk = await attempt.exchange.chunk()
+            except TransportError as error:
+                failure = error
+            else:
+                if chunk:
+                    yield chunk
+                    continue
+                if chunk is not None:
+                    return
+                if seconds <= ATTEMPT_SECONDS:
+                    failure = _too_late(call, "the answer did not come whole in time", sent=True)
+                else:
+                    failure = attempt.exchange.fault(f"nothing came for {ATTEMPT_SECONDS:.0f} s")
+            raise call.fail(_lost(call, attempt, failure))
 
 
-def _transport_fault(error: TransportError) -> Fault | None:
-    if isinstance(error, DeadlineExceeded):
-        return None
-    return Fault.NOT_SENT if isinstance(error, NotSent) else Fault.NO_ANSWER
+def _lost(call: _Call, attempt: _Attempt, failure: TransportError) -> TransportError:
+    """Note that an attempt ended without an answer."""
+    attempt.fault = Fault.NO_ANSWER if attempt.exchange.connected else Fault.NOT_SENT
+    attempt.outcome = "deadline" if isinstance(failure, DeadlineExceeded) else attempt.exchange.words
+    call.maybe_executed = call.maybe_executed or attempt.exchange.connected
+    return failure
 
 
-def _consequence(request: Request, error: ApiError | TransportError, fault: Fault | None) -> VismaNetError:
-    """Say of a write what a gateway's error means: it may have been executed behind it (docs/facts.md 11.8)."""
-    is_read = request.method == "GET" and not request.background
-    if fault is Fault.BUSY and isinstance(error, ApiError) and not is_read:
-        unknown = OutcomeUnknown(
-            f"{error} The request may have been executed all the same; look the record up before sending it again."
-        )
-        unknown.__cause__ = error
-        return unknown
-    if isinstance(error, ResponseLost) and not is_read:
-        unknown = OutcomeUnknown(
-            f"{error} It was sent more than once under If-Match; read the record to see its state."
-        )
-        unknown.__cause__ = error
-        return unknown
-    return error
+def _too_late(call: _Call, words: str, *, sent: bool = False) -> DeadlineExceeded:
+    return DeadlineExceeded(
+        f"{call.request.operation}: {words}, {call.deadline_at - call.started_at:.3g} s for the whole call. "
+        "Give it a longer timeout, or fewer calls at once.",
+        sent=sent or call.maybe_executed,
+    )
+
+
+def _of_a_write(call: _Call, error: VismaNetError) -> VismaNetError:
+    """Say of a write what a lost answer means, then or in an earlier attempt: it may have been executed."""
+    if not call.maybe_executed or isinstance(error, OutcomeUnknown | UnexpectedResponse):
+        return error
+    if isinstance(error, ApiError) and fault_of(error.status) is None:
+        return error  # a definite answer; its advice tells of the earlier attempt
+    unknown = OutcomeUnknown(
+        f"{error} The request may have been executed all the same; look the record up before sending it again."
+    )
+    unknown.__cause__ = error
+    return unknown
+
+
+def _bare_tag(tag: str | None) -> str | None:
+    """Give an ETag without quotes and weakness (docs/facts.md 6.2)."""
+    return None if tag is None else tag.strip().removeprefix("W/").strip('"') or None

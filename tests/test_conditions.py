@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, strategies as st
+
+from vismanet_async.conditions import Condition, after, before, on_or_after, on_or_before
+from vismanet_async.errors import RequestRefused
+
+OSLO = ZoneInfo("Europe/Oslo")
+
+
+def test_each_function_has_its_operator() -> None:
+    made = [make("2025-05-25").parameters("x") for make in (after, before, on_or_after, on_or_before)]
+    assert [pair[1] for pair in made] == [("xCondition", operator) for operator in (">", "<", ">=", "<=")]
+    assert {pair[0] for pair in made} == {("x", "2025-05-25")}
+
+
+@pytest.mark.parametrize(
+    ("value", "wire"),
+    [
+        (date(2025, 5, 25), "2025-05-25"),
+        (datetime(2025, 5, 25, 13, 30), "2025-05-25T13:30:00"),
+        (datetime(2025, 5, 25, 13, 30, 0, 7000), "2025-05-25T13:30:00.007"),
+        (datetime(2025, 5, 25, 12, 0, tzinfo=UTC), "2025-05-25T14:00:00"),
+        (datetime(2025, 1, 1, 0, 30, tzinfo=timezone(timedelta(hours=5))), "2024-12-31T20:30:00"),
+        ("2025-05-25", "2025-05-25"),
+        ("2025-05-25 13:30:00", "2025-05-25 13:30:00"),
+        ("2025-05-25T13:30:00.123", "2025-05-25T13:30:00.123"),
+        (7, "7"),
+        (0, "0"),
+        (Decimal("1E+3"), "1000"),
+        (Decimal("1234567890123.4567"), "1234567890123.4567"),
+    ],
+)
+def test_values_on_the_wire(value: Any, wire: str) -> None:
+    assert on_or_after(value).parameters("f", zone=OSLO) == (("f", wire), ("fCondition", ">="))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "today", "25.05.2025", "2025-5-25", "2025-05-25T1:30:00", "2025-05-25T13:30", "2025-02-30", "2025-05-25T24:00:01",
+        "2025-05-25T13:30:00Z", "2025-05-25T13:30:00+02:00", "2025-05-25T13:30:00.1", "2025-05-25T13:30:00.1234",
+        "2025-05-25  13:30:00", " 2025-05-25", "2025-05-25\n", "２０２５-05-25", "2025-W21-7",
+    ],
+)  # fmt: skip
+def test_texts_that_the_api_cannot_read_are_refused(text: str) -> None:
+    with pytest.raises(RequestRefused, match="not a moment the API reads"):
+        after(text).parameters("f")
+
+
+@pytest.mark.parametrize("value", [True, 1.5, None, b"2025", [], object()])
+def test_other_types_are_refused(value: Any) -> None:
+    with pytest.raises(RequestRefused, match="nothing was sent"):
+        after(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "zone", "says"),
+    [
+        (datetime(2025, 1, 1, tzinfo=UTC), None, "time_zone="),
+        (datetime(2025, 1, 1, microsecond=1), None, "finer"),
+        (Decimal("NaN"), None, "not a number"),
+        (Decimal("Infinity"), None, "not a number"),
+        (datetime.max.replace(tzinfo=UTC), OSLO, "does not exist"),
+    ],
+)
+def test_values_that_are_refused(value: Any, zone: Any, says: str) -> None:
+    with pytest.raises(RequestRefused, match=says):
+        before(value).parameters("f", zone=zone)
+
+
+def test_an_operator_made_by_hand_is_checked() -> None:
+    with pytest.raises(RequestRefused, match="compares by"):
+        Condition("==", 1)  # type: ignore[arg-type] # the point of the test
+
+
+@given(st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30)))
+def test_milliseconds_go_there_and_back(moment: datetime) -> None:
+    moment = moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+    (_, wire), _ = after(moment).parameters("f")
+    assert datetime.fromisoformat(wire) == moment
+    assert after(wire).parameters("f")[0][1] == wire

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from vismanet_async import settings as module
+from vismanet_async.errors import SettingsError
+from vismanet_async.settings import ERP_URL, Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def profile(tmp_path: Path) -> Any:
+    path = tmp_path / "profiles.toml"
+
+    def write(text: str, *, mode: int = 0o600) -> dict[str, str]:
+        path.write_bytes(text.encode("latin-1"))
+        path.chmod(mode)
+        return {"VISMANET_PROFILE_FILE": str(path)}
+
+    return write
+
+
+@pytest.fixture(autouse=True)
+def no_own_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "nobody"))
+
+
+def test_defaults() -> None:
+    settings = Settings.load(environ={})
+    assert (settings.base_url, settings.token, settings.time_zone) == (ERP_URL, None, None)
+
+
+def test_given_wins_over_environment_over_profile(profile: Any) -> None:
+    environ = profile('[default]\nbase_url="https://p"\ntoken_url="https://p"\nsales_order_url="https://p"')
+    environ |= {"VISMANET_TOKEN_URL": " https://e ", "VISMANET_SALES_ORDER_URL": "https://e", "VISMANET_BASE_URL": " "}
+    settings = Settings.load(environ=environ, sales_order_url="https://g", token_url=None)
+    assert (settings.base_url, settings.token_url, settings.sales_order_url) == ("https://p", "https://e", "https://g")
+
+
+def test_one_way_to_sign_in_replaces_the_other(profile: Any) -> None:
+    environ = profile('[default]\nclient_id="p"\nclient_secret="p"\ntenant_id="p"')
+    by_token = Settings.load(environ=environ | {"VISMANET_TOKEN": "e"})
+    assert (by_token.token, by_token.client_id, by_token.client_secret) == ("e", None, None)
+    by_client = Settings.load(environ=environ | {"VISMANET_TOKEN": "e"}, client_id="g", client_secret="g")
+    assert (by_client.token, by_client.client_id, by_client.tenant_id) == (None, "g", "p")
+
+
+def test_profiles_by_name(profile: Any) -> None:
+    environ = profile('[default]\ntoken="d"\n[other]\ntoken="o"\ntime_zone="Europe/Oslo"')
+    assert Settings.load(environ=environ).token == "d"
+    assert Settings.load(environ=environ, profile="other").time_zone == ZoneInfo("Europe/Oslo")
+    assert Settings.load(environ=environ | {"VISMANET_PROFILE": "other"}).token == "o"
+    with pytest.raises(SettingsError, match="no profile 'third'; it has default, other"):
+        Settings.load(environ=environ, profile="third")
+    assert Settings.load(environ=profile("")).token is None
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[default", "not TOML"),
+        ("[default]\nclient_secert='x'", "client_secert"),
+        ("[default]\ntoken=7", "token"),
+        ("default='x'", "no profile 'default'"),
+        ("token='\xff'", "cannot be read"),
+    ],
+)
+def test_profiles_that_cannot_be_used(profile: Any, text: str, says: str) -> None:
+    with pytest.raises(SettingsError, match=says):
+        Settings.load(environ=profile(text))
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o601])
+def test_a_profile_that_others_can_reach_is_refused(profile: Any, mode: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    environ = profile("[default]\ntoken='t'", mode=mode)
+    with pytest.raises(SettingsError, match="chmod 600"):
+        Settings.load(environ=environ)
+    monkeypatch.setattr(module.sys, "platform", "win32")
+    assert Settings.load(environ=environ).token == "t"
+
+
+def test_missing_files(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="no profile file"):
+        Settings.load(environ={}, profile="x")
+    with pytest.raises(SettingsError, match="no profile file"):
+        Settings.load(environ={"VISMANET_PROFILE_FILE": str(tmp_path / "x")})
+    with pytest.raises(SettingsError, match="cannot be read"):
+        Settings.load(environ={"VISMANET_PROFILE_FILE": str(tmp_path)})
+
+
+@pytest.mark.parametrize("zone", ["Europe/Atlantis", "", "../etc/passwd", "Europe"])
+def test_zones_that_are_not(zone: str) -> None:
+    with pytest.raises(SettingsError, match="not a known zone"):
+        Settings(time_zone=zone)
+
+
+def test_unknown_settings() -> None:
+    with pytest.raises(SettingsError, match="no setting 'tennant_id'; there are client_id"):
+        Settings.load(environ={}, tennant_id="x")

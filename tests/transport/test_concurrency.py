@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import asyncio
+
+import anyio
+import pytest
+from hypothesis import given, strategies as st
+
+from tests.support.clock import VirtualClock
+from vismanet_async.errors import SettingsError
+from vismanet_async.transport.concurrency import MAX_AUTO, ConcurrencyRule, Slots, read_concurrency
+
+
+@pytest.mark.parametrize(("value", "number"), [(1, 1), (8, 8), ("8", 8), ("auto", None)])
+def test_settings_that_are_read(value: int | str, number: int | None) -> None:
+    assert read_concurrency(value) == number
+
+
+@pytest.mark.parametrize("value", [0, -1, "0", "many", "", True, 2.5, None])
+def test_settings_that_are_refused(value: object) -> None:
+    with pytest.raises(SettingsError, match="concurrency must be a number from 1 up, or auto"):
+        read_concurrency(value)  # type: ignore[arg-type]
+
+
+def run(rule: ConcurrencyRule, *, capacity: int, seconds: float, now: float = 0.0) -> float:
+    """A server that does `capacity` requests at once, a tenth of a second each, always asked for `limit` at once."""
+    end = now + seconds
+    while now < end:
+        now += 0.1 / min(rule.limit, capacity)
+        rule.finished(started_at=now - 0.1, now=now, strained=False, busy=True)
+    return now
+
+
+def test_it_climbs_to_the_top_while_it_pays() -> None:
+    rule = ConcurrencyRule()
+    assert rule.limit == 4
+    run(rule, capacity=64, seconds=5)
+    assert rule.limit == MAX_AUTO == 16
+
+
+def test_it_steps_back_when_it_does_not_pay_and_tries_again_later() -> None:
+    rule = ConcurrencyRule()
+    now = run(rule, capacity=4, seconds=5)
+    assert rule.limit == 4
+    seen = set()
+    end = now + 25
+    while now < end:
+        now = run(rule, capacity=4, seconds=0.1, now=now)
+        seen.add(rule.limit)
+    assert seen == {4}, "held"
+    run(rule, capacity=64, seconds=40, now=now)
+    assert rule.limit == 16
+
+
+def test_a_slow_spell_after_a_climb_that_paid_does_not_undo_it() -> None:
+    rule = ConcurrencyRule()
+    now = run(rule, capacity=64, seconds=5)
+    run(rule, capacity=2, seconds=20, now=now)
+    assert rule.limit == 16
+
+
+def test_a_burst_of_strain_halves_once() -> None:
+    rule = ConcurrencyRule(limit=16)
+    for number in range(16):  # all had left before the first refusal came, the last of them takes 8 s
+        rule.finished(started_at=9.9, now=10 + number / 2, strained=True, busy=True)
+    assert rule.limit == 8
+    rule.finished(started_at=18, now=18.2, strained=True, busy=True)
+    assert rule.limit == 4
+
+
+def test_strain_never_goes_below_one_and_is_recovered_from_after_a_hold() -> None:
+    rule = ConcurrencyRule()
+    for now in range(10):
+        rule.finished(started_at=float(now), now=now + 0.5, strained=True, busy=True)
+    assert rule.limit == 1
+    now = run(rule, capacity=64, seconds=29, now=10)
+    assert rule.limit == 1
+    run(rule, capacity=64, seconds=60, now=now)
+    assert rule.limit == 16
+
+
+def test_idle_places_say_nothing_about_the_limit() -> None:
+    rule = ConcurrencyRule()
+    for number in range(1000):
+        rule.finished(started_at=number / 10, now=number / 10 + 0.1, strained=False, busy=number % 5 != 0)
+    assert rule.limit == 4
+
+
+@given(st.lists(st.tuples(st.floats(0, 10), st.floats(0, 10), st.booleans(), st.booleans()), max_size=300))
+def test_the_limit_stays_in_bounds(events: list[tuple[float, float, bool, bool]]) -> None:
+    rule, now = ConcurrencyRule(), 0.0
+    for step, took, strained, busy in events:
+        now += step
+        rule.finished(started_at=now - took, now=now, strained=strained, busy=busy)
+        assert 1 <= rule.limit <= MAX_AUTO
+
+
+async def test_first_come_first_served_within_the_limit() -> None:
+    slots, order, clock = Slots(2), [], VirtualClock()
+
+    async def work(number: int) -> None:
+        await slots.acquire()
+        order.append(number)
+        assert slots.in_flight <= 2
+        await clock.sleep(1)
+        slots.release()
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(20):
+            tasks.start_soon(work, number)
+    assert order == list(range(20))
+    assert (slots.in_flight, slots.ceiling, slots.limit) == (0, 2, 2)
+
+
+async def test_nobody_overtakes_who_waits() -> None:
+    slots = Slots(1)
+    assert slots.acquire_nowait()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(slots.acquire)
+        await anyio.wait_all_tasks_blocked()
+        slots.release()
+        assert not slots.acquire_nowait()
+    assert slots.in_flight == 1
+
+
+@pytest.mark.parametrize("given_first", [False, True])
+async def test_a_cancelled_waiter_leaves_no_trace(given_first: bool) -> None:
+    slots = Slots(1)
+    slots.acquire_nowait()
+    first, second = asyncio.ensure_future(slots.acquire()), asyncio.ensure_future(slots.acquire())
+    await anyio.wait_all_tasks_blocked()
+    if given_first:
+        slots.release()  # the place is given to the first, which is cancelled before it notices
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    if not given_first:
+        assert not second.done()
+        slots.release()
+    await second
+    assert slots.in_flight == 1
+    slots.release()
+    assert slots.acquire_nowait()
+
+
+async def test_a_window_near_its_end_confines_the_places() -> None:
+    slots = Slots(4)
+    slots.confine(2)
+    assert slots.limit == 2
+    assert [slots.acquire_nowait() for _ in range(3)] == [True, True, False]
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(slots.acquire)
+        await anyio.wait_all_tasks_blocked()
+        assert slots.in_flight == 2
+        slots.confine(None)
+        assert slots.in_flight == 3
+
+
+async def test_a_raised_limit_wakes_waiters() -> None:
+    slots = Slots()
+    for _ in range(4):
+        slots.acquire_nowait()
+    async with anyio.create_task_group() as tasks:
+        for _ in range(12):
+            tasks.start_soon(slots.acquire)
+        await anyio.wait_all_tasks_blocked()
+        now = 0.0
+        for _ in range(60):
+            now += 0.1 / slots.limit
+            slots.finished(started_at=0.0, now=now, strained=False)
+        assert slots.limit == 16
+        await anyio.wait_all_tasks_blocked()
+        assert slots.in_flight == 16
+    assert slots.ceiling == 16
+    assert slots.sibling().limit == 4
+    assert Slots(3).sibling().ceiling == 3
+    slots.finished(started_at=1e9, now=1e9, strained=True)
+    assert slots.limit == 8
+    Slots(3).finished(started_at=0, now=0, strained=True)

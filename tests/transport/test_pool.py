@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import asyncio
+import ssl
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+from multidict import CIMultiDict
+from yarl import URL
+
+from vismanet_async.errors import NotSent
+from vismanet_async.transport import pool as pool_module
+from vismanet_async.transport.pool import Envelope, SessionPool, default_user_agent
+
+if TYPE_CHECKING:
+    from tests.transport.wire import Wire
+
+
+def test_the_user_agent_names_the_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(_name: str) -> str:
+        raise pool_module.PackageNotFoundError
+
+    monkeypatch.setattr(pool_module, "version", lambda _name: "1.2.3")
+    assert default_user_agent() == "vismanet-async/1.2.3"
+    monkeypatch.setattr(pool_module, "version", missing)
+    assert default_user_agent() == "vismanet-async"
+
+
+async def test_a_certificate_that_is_not_trusted_is_told_as_such() -> None:
+    key: Any = SimpleNamespace(host="api.example", port=443, is_ssl=True, ssl=True)
+    error = aiohttp.ClientConnectorCertificateError(key, ssl.SSLCertVerificationError("self-signed certificate"))
+    assert "certificate is not trusted: " in pool_module._reason(error)
+    assert "self-signed" in pool_module._reason(error)
+
+
+async def test_tls_to_a_server_without_it_never_left() -> None:
+    async def plain(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(plain, "127.0.0.1", 0)
+    url = URL(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    pool = SessionPool()
+    with pool.exchange(Envelope(method="POST", url=url, headers=CIMultiDict(), repeatable=False)) as exchange:
+        with pytest.raises(NotSent, match="cannot connect"):
+            await exchange.open()
+    await pool.aclose()
+    server.close()
+
+
+async def test_waiting_for_a_connection_counts_as_not_sent(wire: Wire) -> None:
+    pool = SessionPool()
+    envelope = Envelope(method="POST", url=URL(wire.url), headers=CIMultiDict(), repeatable=False)
+    with pool.exchange(envelope) as exchange, pytest.raises(NotSent, match="not been sent yet"):
+        await exchange.read()
+    assert isinstance(exchange.fault("anything"), NotSent)
+    await pool.aclose()
+
+
+def test_words() -> None:
+    assert pool_module._words(TimeoutError()) == "no answer in time"
+    assert pool_module._words(ConnectionResetError()) == "the connection broke"
+    assert pool_module._words(OSError()) == "OSError"

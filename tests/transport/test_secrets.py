@@ -1,0 +1,142 @@
+"""A marker secret is looked for wherever something is written or shown."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import traceback
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import attrs
+import pytest
+
+from tests.transport.conftest import SECRET, client_credentials
+from tests.transport.wire import CLOSE, Wire, answer, token
+from vismanet_async.errors import VismaNetError
+from vismanet_async.settings import Settings
+from vismanet_async.transport.auth import (
+    AuthorizationCode,
+    Grant,
+    StaticToken,
+    Token,
+    TokenAnswer,
+    TokenForm,
+)
+from vismanet_async.transport.message import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vismanet_async.transport.send import Transport
+
+    Make = Callable[..., Transport]
+
+FORMS = (SECRET, quote(SECRET, safe=""), base64.b64encode(SECRET.encode()).decode())
+
+
+def assert_silent(text: str) -> None:
+    for form in FORMS:
+        assert form not in text
+
+
+@pytest.mark.parametrize(
+    "holder",
+    [
+        client_credentials(),
+        client_credentials().form("erp"),
+        StaticToken(SECRET),
+        StaticToken(SECRET).ready_token(),
+        Token(SECRET, 0, 1),
+        TokenForm(fields={"client_secret": SECRET}, repeatable=True),
+        TokenAnswer(200, SECRET.encode()),
+        Grant(access_token=SECRET, refresh_token=SECRET),
+        AuthorizationCode("c", SECRET, refresh_token=SECRET, code=SECRET, redirect_uri="x", code_verifier=SECRET),
+        Settings(client_secret=SECRET, token=SECRET),
+        Request(operation="x", method="GET", path="/", headers={"Authorization": SECRET}, body=SECRET.encode()),
+    ],
+    ids=lambda holder: type(holder).__name__,
+)
+def test_reprs_hold_no_secret(holder: Any) -> None:
+    assert_silent(repr(holder))
+    assert_silent(f"{holder} {holder!s}")
+    assert attrs.has(type(holder))
+
+
+def everything_shown(error: BaseException | None) -> str:
+    """The error as a crash reporter shows it: with the locals of every frame but the tests' own, and its causes."""
+    if error is None:
+        return ""
+    shown = traceback.TracebackException.from_exception(error, capture_locals=True)
+    frames = [frame for frame in shown.stack if "/tests/" not in frame.filename]
+    locals_ = [f"{frame.name}: {frame.locals}" for frame in frames]
+    more = everything_shown(error.__cause__) + everything_shown(error.__context__)
+    return "\n".join([*shown.format_exception_only(), *locals_, repr(error), str(vars(error)), more])
+
+
+SCRIPTS: dict[str, tuple[bytes, ...]] = {
+    "closed": (CLOSE,),
+    "echoed": (answer(400, f'{{"message":"you sent Bearer {SECRET}"}}'.encode()),),
+    "echoed in html": (answer(502, f"<pre>Authorization: Bearer {SECRET}</pre>".encode()),),
+    "signed out": (answer(401, b"{}"),),
+    "redirect": (answer(302, Location="https://evil.example/"),),
+    "not gzip": (answer(200, b"zzz", Content_Encoding="gzip"),),
+    "br": (answer(200, b"zzz", Content_Encoding="br"),),
+    "cut": (answer(200, b"zzz", length=99), CLOSE),
+    "not http": (b"SMTP\r\n\r\n", CLOSE),
+}
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("script", SCRIPTS)
+async def test_failures_show_no_token(
+    wire: Wire, make: Make, script: str, method: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    wire.default = SCRIPTS[script]
+    with pytest.raises(VismaNetError) as caught:
+        await make(StaticToken(SECRET)).send(Request(operation="it", method=method, path="/v1/x"))
+    assert any(SECRET in seen.one("Authorization") for seen in wire.seen), "it was sent, so it could have leaked"
+    assert "_take_off" in (shown := everything_shown(caught.value)) or "send: " in shown, "frames were looked at"
+    assert_silent(shown)
+    assert_silent(caplog.text)
+    assert "it #1" in caplog.text
+
+
+async def test_connection_failures_show_no_token(make: Make, unused_tcp_port: int) -> None:
+    for base in (f"http://127.0.0.1:{unused_tcp_port}", f"https://127.0.0.1:{unused_tcp_port}"):
+        with pytest.raises(VismaNetError) as caught:
+            await make(StaticToken(SECRET), base=base).send(Request(operation="it", method="GET", path="/v1/x"))
+        assert_silent(everything_shown(caught.value))
+
+
+@pytest.mark.parametrize(
+    "grant",
+    [
+        (CLOSE,),
+        (answer(400, f'{{"error":"{SECRET}","error_description":"{SECRET}"}}'.encode()),),
+        (answer(200, f"<html>{SECRET}".encode()),),
+        (token(f"{SECRET} x"),),
+        (answer(200, f'{{"refresh_token":"{SECRET}"}}'.encode()),),
+        (answer(503, SECRET.encode()),),
+    ],
+)
+@pytest.mark.parametrize("code", [False, True])
+async def test_failures_to_sign_in_show_no_secret(
+    wire: Wire, make: Make, grant: tuple[bytes, ...], code: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    wire.grant = grant
+    credentials = AuthorizationCode("c", SECRET, refresh_token=SECRET) if code else client_credentials()
+    with pytest.raises(VismaNetError) as caught:
+        await make(credentials).send(Request(operation="it", method="GET", path="/v1/x"))
+    assert any(SECRET.encode() in asked.body for asked in wire.asked)
+    assert_silent(everything_shown(caught.value))
+    assert_silent(caplog.text)
+
+
+async def test_the_secret_goes_to_the_token_endpoint_only_and_the_token_to_the_api_only(wire: Wire, make: Make) -> None:
+    wire.grant = (token("the-token"),)
+    await make(client_credentials()).send(Request(operation="it", method="GET", path="/v1/x"))
+    assert_silent(repr(wire.seen))
+    assert "the-token" not in repr(wire.asked)
