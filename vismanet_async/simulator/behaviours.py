@@ -147,6 +147,33 @@ class Behaviours:
         "bytes", "Body of an attachment: the bytes, base64 text, or base64 as a JSON string.", "facts 9"
     )
 
+    # background queue
+    queued_status: str = _switch(
+        "Queued", "Status of a job that waits for a server (none is documented; empty: null).", "facts 7"
+    )
+    background_accepted: Literal["current", "older"] = _switch(
+        "current",
+        "Body of the 202: id and stateLocation, or the whole state document with a Location header.",
+        "facts 7",
+    )
+    background_synchronous: bool = _switch(
+        False, "Requests with the background header are answered at once.", "facts 7"
+    )
+    background_url_values: bool = _switch(
+        False, "A URL is taken as value of erp-api-background, as before 2025-04-30.", "facts 1, 7"
+    )
+    background_times: Literal["offset", "z"] = _switch(
+        "offset", "Times in state documents: with an offset, or with Z.", "facts 7"
+    )
+    background_expired_status: Literal[404, 410] = _switch(
+        404, "Status of the state of a job that ended 24 hours ago.", "facts 7"
+    )
+    state_host: Literal["as_called", "api_host", "integration_host", "foreign"] = _switch(
+        "as_called",
+        "Host in stateLocation and contentLocation; foreign is a listener that logs what it is sent.",
+        "facts 7",
+    )
+
     # answers
     compress: bool = _switch(True, "gzip or deflate where the client accepts it.", "facts 1")
     utf8_bom: bool = _switch(False, "JSON bodies start with a byte order mark.", "facts 11")

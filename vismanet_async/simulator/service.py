@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from attrs import define
+from attrs import define, evolve
 
 from vismanet_async.simulator.actions import answer_action
 from vismanet_async.simulator.attachments import answer_attachment, answer_blob, answer_print
+from vismanet_async.simulator.background import Job
 from vismanet_async.simulator.behaviours import Behaviours
 from vismanet_async.simulator.catalog import Catalog, Operation
 from vismanet_async.simulator.company import Call, Company
+from vismanet_async.simulator.ledger import Execution, Ledger
 from vismanet_async.simulator.messages import Reply, Request, gateway_error, problem, refuse
 from vismanet_async.simulator.reads import answer_read, table_name
 from vismanet_async.simulator.router import Match, Router
@@ -48,6 +50,7 @@ class Service:
     behaviours: Behaviours
     companies: Mapping[str, Company]
     sales_orders: SalesOrders
+    ledger: Ledger
 
     def handle(self, request: Request, entry: LoggedRequest) -> Reply:
         """Answer one request; fills in who and what it was in the log."""
@@ -109,15 +112,42 @@ class Service:
     def _operate(self, request: Request, match: Match, company: Company) -> Reply:
         company.run_due()
         call = Call(company, match.operation, match.values, request)
-        reply = self.perform(call)
+        reply = self._in_background(call)
+        if reply is None:
+            reply = self.perform(call)
         table = table_name(match.operation.collection)
         if table is not None:
             company.after_request(table)
         return reply
 
-    def perform(self, call: Call) -> Reply:
-        """Do one operation, whoever asked for it."""
-        return _handler(call.operation)(call)
+    def _in_background(self, call: Call) -> Reply | None:
+        """Answer what has to do with the queue; None: do the operation now."""
+        if call.operation.collection == "background":
+            return self._background_state(call)
+        header = call.request.headers.get("erp-api-background")
+        if header is None or not call.operation.background:
+            return None
+        return call.company.background.submit(call, header)
+
+    def _background_state(self, call: Call) -> Reply:
+        job_id, wants_content = call.values[0], call.operation.path.endswith("/content")
+        queue = call.company.background
+        reply = queue.content(job_id) if wants_content else queue.state(job_id)
+        if reply is not None:
+            return reply
+        if any(job_id.lower() in company.background.jobs for company in self.companies.values()):
+            return gateway_error(403, "The background operation belongs to another company.")
+        return gateway_error(404, "The background operation was not found.")
+
+    def perform(self, call: Call, job: Job | None = None) -> Reply:
+        """Do one operation, whoever asked for it; writes go to the ledger."""
+        reply = _handler(call.operation)(call if job is None else evolve(call, in_background=True))
+        if call.operation.method != "GET":
+            self.ledger.add(Execution(
+                call.company.clock.now() if job is None else job.ends_at, call.company.tenant_id, call.operation.id, call.request.method,
+                call.request.path, call.request.body, reply.status, None if job is None else job.id,
+            ))  # fmt: skip
+        return reply
 
     def _sales_order(self, request: Request, entry: LoggedRequest) -> Reply:
         entry.operation = "salesorder"

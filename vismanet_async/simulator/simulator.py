@@ -10,16 +10,20 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from vismanet_async.simulator import catalog as catalog_module
+from vismanet_async.simulator.background import BackgroundQueue
 from vismanet_async.simulator.behaviours import Behaviours
 from vismanet_async.simulator.clock import Clock, RealClock
 from vismanet_async.simulator.company import Churn, Company, Truth
+from vismanet_async.simulator.ledger import Ledger
 from vismanet_async.simulator.log import LoggedRequest, RequestLog
 from vismanet_async.simulator.router import Router
+from vismanet_async.simulator.runner import Runner
 from vismanet_async.simulator.salesorders import SalesOrders
 from vismanet_async.simulator.server import HttpServer, make_response, read_request
 from vismanet_async.simulator.service import SALES_ORDER_PREFIX, Service
 from vismanet_async.simulator.tables import SPECS
 from vismanet_async.simulator.tokens import TokenService
+from vismanet_async.simulator.webhooks import WebhookSender
 
 if TYPE_CHECKING:
     from typing import Self
@@ -80,6 +84,7 @@ class Simulator:
         self.client_id = client_id
         self.client_secret = client_secret
         self.requests = RequestLog(log_limit)
+        self.ledger = Ledger()
         self._random = Random(f"{seed}:simulator")  # noqa: S311 - chance, not secrets
         catalog = catalog_module.load()
         try:
@@ -103,8 +108,18 @@ class Simulator:
             self.behaviours,
             self._companies,
             SalesOrders(),
+            self.ledger,
         )
         self._http = HttpServer(self._answer, host, port)
+        self._foreign = HttpServer(self._answer_foreign, host, 0)
+        self.foreign_requests = RequestLog(log_limit)
+        """What reached the foreign listener, which nobody should send a token to."""
+        self.webhooks = WebhookSender(clock=self.clock, random=Random(f"{seed}:webhooks"))  # noqa: S311 - chance, not secrets
+        self._runner = Runner(self.clock, list(self._companies.values()), self.webhooks)
+        for company in self._companies.values():
+            company.background.perform = self._service.perform
+            company.background.notify = self._runner.notify
+            company.on_timer = self._runner.wake
 
     # -- where it is --------------------------------------------------------------------------------------
 
@@ -134,6 +149,21 @@ class Simulator:
         return f"{self._http.url}/API/controller/api"
 
     @property
+    def foreign_url(self) -> str:
+        """A listener that is not the service; see `foreign_requests`."""
+        return self._foreign.url
+
+    @property
+    def background(self) -> BackgroundQueue:
+        """The background queue of the first company."""
+        return self.company().background
+
+    def run_due(self) -> None:
+        """Let everything happen that is due at the clock's time (requests do so by themselves)."""
+        for company in self._companies.values():
+            company.run_due()
+
+    @property
     def customer_tenant_id(self) -> str:
         """A tenant that gives valid tokens and then 401 on every call (facts 2: the customer's, not the company's)."""
         return f"customer-{self.tenant_id}"
@@ -155,11 +185,21 @@ class Simulator:
         Raises:
             OSError: The port is taken.
         """
-        await self._http.start()
+        await self._foreign.start()
+        try:
+            await self._http.start()
+        except BaseException:
+            await self._foreign.stop()
+            raise
+        for company in self._companies.values():
+            company.background.foreign_url = self._foreign.url
+        await self._runner.start()
 
     async def stop(self) -> None:
         """Close the port and every connection."""
+        await self._runner.stop()
         await self._http.stop()
+        await self._foreign.stop()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -239,10 +279,26 @@ class Simulator:
                 else None
             )
             response = await make_response(reply, request.headers.get("Accept-Encoding", ""), cache)
+            if reply.dropped:
+                entry.fault = "dropped"
+                if incoming.transport is not None:
+                    incoming.transport.abort()
+                return response
             entry.status, entry.response_bytes = reply.status, len(reply.body)
             return response
         finally:
             self.requests.close(entry, self.clock.now())
+
+    async def _answer_foreign(self, incoming: web.BaseRequest) -> web.StreamResponse:
+        """Log what reaches the foreign host; answer like a state document that lies."""
+        request = await read_request(incoming)
+        entry = LoggedRequest(
+            number=self.foreign_requests.total, at=self.clock.now(), method=request.method, path=request.path,
+            query=dict(request.query), query_pairs=request.query, headers=request.headers, body=request.body, status=200,
+        )  # fmt: skip
+        self.foreign_requests.open(entry)
+        self.foreign_requests.close(entry, self.clock.now())
+        return web.json_response({"status": "Finished", "statusCode": 200})
 
     def _delay(self) -> float:
         if callable(self.latency):

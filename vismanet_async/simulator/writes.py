@@ -53,7 +53,10 @@ def answer_write(call: Call) -> Reply:
         if special is not None:
             return special(call)
         if name is None:
-            return Reply(call.operation.success[0] if call.operation.success else 200)
+            status = call.operation.success[0] if call.operation.success else 200
+            return Reply(
+                status, headers={"Location": location(call, call.company.new_uuid())} if status == 201 else {}
+            )  # noqa: PLR2004 - created
         table = call.company.world.table(name)
         if call.operation.method == "POST":
             return _create(call, table)
