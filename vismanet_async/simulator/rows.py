@@ -137,6 +137,7 @@ class Table:
         self._cache = cache
         self._next_version = next_version
         self._now_text = now_text
+        self._row_versions: dict[int, str] = {}
         self._keys: dict[Key, int] = {}
         self._next_row = count
         self._next_number = count
@@ -505,6 +506,14 @@ class Table:
             if name in self.fields:
                 row[name] = row_version(self._next_version())
 
+    def version_of(self, row: int) -> str:
+        """Return the row version, also of shapes that do not show it."""
+        return self._row_versions.get(row) or row_version(0x4D00_0000 + row)
+
+    def _note_version(self, row: int, data: Mapping[str, Any]) -> None:
+        shown = data.get("timeStamp") or data.get("timestamp")
+        self._row_versions[row] = str(shown) if shown else row_version(self._next_version())
+
     def insert(self, row: dict[str, Any], *, index: int | None = None) -> int:
         """Add a row dictionary (its key must be free), at the end or before the row at `index`."""
         number = self._next_row
@@ -514,6 +523,7 @@ class Table:
         ordered = {name: row[name] for name in self.fields if name in row}
         self.overlay[number] = ordered
         self._keys[self.key_in(ordered)] = number
+        self._note_version(number, ordered)
         if index is None or index >= len(self.order):
             self.order.append(number)
         else:
@@ -568,6 +578,7 @@ class Table:
         self._keys.pop(old_key, None)
         self.overlay[row] = data
         self._keys[new_key] = row
+        self._note_version(row, data)
         if index is not None:
             self.order.remove(row)
             if index < 0 or index >= len(self.order):

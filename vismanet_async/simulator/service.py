@@ -165,6 +165,10 @@ class Service:
             return self._finish(refusal, request, grant, company, "4-fixed-window")
         name, reply = self.sales_orders.answer(company, request)
         entry.operation = f"salesorder:{name}"
+        if request.method != "GET":
+            self.ledger.add(Execution(
+                company.clock.now(), company.tenant_id, entry.operation, request.method, request.path, request.body, reply.status
+            ))  # fmt: skip
         company.after_request(
             {"customers": "customer", "inventory": "inventory"}.get(name.partition(":")[0], "salesorder")
         )
