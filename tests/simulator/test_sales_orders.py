@@ -33,7 +33,17 @@ async def test_pages_start_at_zero_and_link_to_the_next(client: Client) -> None:
     assert (await orders(client, "GET", "SalesOrders?pageIndex=3")).json()["value"] == []
 
 
-@pytest.mark.parametrize("query", ["pageSize=1001", "pageSize=0", "pageIndex=-1", "pageSize=101&expand=lines", "orderBy=name", "modifiedSince=x"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "pageSize=1001",
+        "pageSize=0",
+        "pageIndex=-1",
+        "pageSize=101&expand=lines",
+        "orderBy=name",
+        "modifiedSince=x",
+    ],
+)
 async def test_values_out_of_range_are_problems(client: Client, query: str) -> None:
     answer = await orders(client, "GET", f"SalesOrders?{query}")
     assert answer.status == 400
@@ -51,20 +61,36 @@ async def test_changes_need_the_version(client: Client) -> None:
     order = await orders(client, "GET", path)
     assert str(order.json()["orderTotal"]) == "21.0000"
     assert (await orders(client, "PATCH", path, json={"description": "x"})).status == 428
-    assert (await orders(client, "PATCH", path, json={"description": "x"}, headers={"If-Match": '"old"'})).status == 412
-    changed = await orders(client, "PATCH", path, json={"description": "x"}, headers={"If-Match": order.headers["ETag"]})
+    assert (
+        await orders(client, "PATCH", path, json={"description": "x"}, headers={"If-Match": '"old"'})
+    ).status == 412
+    changed = await orders(
+        client, "PATCH", path, json={"description": "x"}, headers={"If-Match": order.headers["ETag"]}
+    )
     assert changed.status == 202
-    added = await orders(client, "POST", f"{path}/lines", json={"inventoryId": "V000003"}, headers={"If-Match": changed.headers["ETag"]})
+    added = await orders(
+        client,
+        "POST",
+        f"{path}/lines",
+        json={"inventoryId": "V000003"},
+        headers={"If-Match": changed.headers["ETag"]},
+    )
     assert added.status == 201
-    gone = await orders(client, "DELETE", f"{path}/lines?lineIds=1", headers={"If-Match": added.headers["ETag"]})
+    gone = await orders(
+        client, "DELETE", f"{path}/lines?lineIds=1", headers={"If-Match": added.headers["ETag"]}
+    )
     assert gone.status == 202
-    assert [line["inventoryId"] for line in (await orders(client, "GET", f"{path}/lines")).json()["value"]] == ["V000003"]
+    assert [
+        line["inventoryId"] for line in (await orders(client, "GET", f"{path}/lines")).json()["value"]
+    ] == ["V000003"]
     assert (await orders(client, "GET", path)).json()["description"] == "x"
     assert len(client.sim.ledger.matching(succeeded=True)) == 4
 
 
 async def test_a_write_scope_does_not_allow_reading(client: Client) -> None:
-    token = client.sim.tokens.issue(client.sim.client_id, client.sim.tenant_id, frozenset({"visma.net.erp.salesorder:write"})).token
+    token = client.sim.tokens.issue(
+        client.sim.client_id, client.sim.tenant_id, frozenset({"visma.net.erp.salesorder:write"})
+    ).token
     assert (await orders(client, "GET", "SalesOrders", token=token)).status == 403
     assert (await client.send("GET", "/v1/customer", token=token)).status == 403
 

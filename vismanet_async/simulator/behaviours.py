@@ -78,6 +78,9 @@ class Behaviours:
     client_error_rule: bool = _switch(
         False, "429 when a failed request is repeated unchanged more than twice in 5 min.", "facts 3"
     )
+    burst_limit_requests: int = _switch(
+        0, "429 and a lock-out of two minutes after so many requests in 10 s (0: never).", "facts 3"
+    )
     retry_after_on_429: bool = _switch(True, "Whether a 429 says Retry-After.", "facts 3")
 
     # paging
@@ -116,6 +119,38 @@ class Behaviours:
         "refused", "Percent-encoded / ? # % in a path: refused by the gateway, or decoded.", "facts 5"
     )
     time_zone: str = _switch("Europe/Oslo", "Zone of the naive times in rows (read at start).", "facts 5")
+
+    # errors
+    error_shape: Literal["erp", "capital", "ipp", "text", "html", "empty"] = _switch(
+        "erp",
+        "Shape of errors: message, Message, the old gateway's IPPException, plain text, HTML, or nothing.",
+        "facts 11",
+    )
+    company_fault: Literal["none", "12027", "12002"] = _switch(
+        "none",
+        "Every call fails with the old gateway's fault: no licence for this company, or company id not allowed.",
+        "facts 2, 11",
+    )
+    ended_operations: Literal["answer", "not_found"] = _switch(
+        "answer",
+        "Operations past their end of life (sales orders v1 and v2, GET v1 PurchaseReceipt).",
+        "facts 1",
+    )
+
+    # the form of rows
+    etag_style: Literal["quoted", "bare", "weak"] = _switch(
+        "quoted", "How ETag headers are written.", "facts 6"
+    )
+    wrapped_reads: bool = _switch(False, 'Single reads wrap plain values as {"value": ...}.', "facts 10")
+    time_style: Literal["naive", "offset", "z"] = _switch("naive", "Zone of times in bodies.", "facts 12")
+    fraction_digits: int = _switch(
+        -1, "Digits of the fraction of seconds, 0 to 7 (-1: as few as needed).", "facts 12"
+    )
+    empty_text_for_null: bool = _switch(False, "Empty text where null is meant.", "facts 12")
+    unknown_fields: bool = _switch(False, "Records carry a field that no document names.", "facts 12")
+    unknown_enum_values: bool = _switch(
+        False, "Some records have a status that no document names.", "facts 12"
+    )
 
     # writes
     validation_status: Literal[400, 500] = _switch(
@@ -175,6 +210,9 @@ class Behaviours:
     )
 
     # answers
+    gateway_timeout_seconds: float = _switch(
+        240.0, "The gateway gives up after so long with 504; the work goes on (0: never).", "facts 1"
+    )
     compress: bool = _switch(True, "gzip or deflate where the client accepts it.", "facts 1")
     utf8_bom: bool = _switch(False, "JSON bodies start with a byte order mark.", "facts 11")
 

@@ -12,7 +12,7 @@ from attrs import define, field, frozen
 from vismanet_async.simulator.background import BackgroundQueue
 from vismanet_async.simulator.behaviours import Behaviours
 from vismanet_async.simulator.catalog import Catalog, Operation
-from vismanet_async.simulator.clock import Clock
+from vismanet_async.simulator.clock import Clock, parse_naive_ms
 from vismanet_async.simulator.limits import Limits
 from vismanet_async.simulator.messages import Request
 from vismanet_async.simulator.rows import Table
@@ -169,6 +169,10 @@ class Company:
         return Truth(
             table.spec.name, table.spec.key, keys, lambda: (table.row(row) for row in list(table.order))
         )
+
+    def restamp(self, resource: str) -> None:
+        """Give all rows the same time of change, as an upgrade of the service does (facts 5)."""
+        self._table(resource).restamp(parse_naive_ms(self.world.now_text()))
 
     def churn(self, resource: str, *, every_requests: int = 1, add: int = 0, remove: int = 0, touch: int = 0,
               where: str = "end") -> Churn:  # fmt: skip

@@ -136,7 +136,9 @@ class SalesOrders:
 
     def _order(self, company: Company, request: Request, table: Table, key: list[str]) -> tuple[str, Reply]:
         if not key:
-            return "order:create", self._create(company, request, table) if request.method == "POST" else problem(405, "Method Not Allowed")
+            return "order:create", self._create(
+                company, request, table
+            ) if request.method == "POST" else problem(405, "Method Not Allowed")
         if len(key) < 2:  # noqa: PLR2004 - the type is part of the path
             return "order", problem(404, "Not Found", "The order type is part of the path.")
         row = table.find(key[:2])
@@ -158,7 +160,11 @@ class SalesOrders:
             kind = str(body.get("type") or "SO").upper()
             customer = _named(company, "customer", (body.get("customer") or {}).get("id"), "customer.id")
             row.update(orderType=kind, status="Open", customer=customer)
-            _patch_order(company, row, {name: value for name, value in body.items() if name not in {"type", "customer"}})
+            _patch_order(
+                company,
+                row,
+                {name: value for name, value in body.items() if name not in {"type", "customer"}},
+            )
         except BadBody as error:
             return _bad(error)
         row["orderNo"] = table.next_number()
@@ -167,7 +173,9 @@ class SalesOrders:
         place = f"{request.origin}{request.path.rstrip('/')}/{kind}/{row['orderNo']}"
         return Reply(201, headers={"Location": place} | _etag(table, number))
 
-    def _lines(self, company: Company, request: Request, table: Table, row: int, rest: list[str]) -> tuple[str, Reply]:
+    def _lines(
+        self, company: Company, request: Request, table: Table, row: int, rest: list[str]
+    ) -> tuple[str, Reply]:
         if request.method == "GET" and not rest:
             return "lines", _window(request, line_views(table.row(row)), "lines")
         if request.method == "POST" and not rest:
@@ -176,7 +184,9 @@ class SalesOrders:
             return "lines:patch", self._change(company, request, table, row, _patch_line(rest[0]))
         if request.method == "DELETE":
             wanted = rest or dict(request.query).get("lineIds", "").split(",")
-            return "lines:delete", self._change(company, request, table, row, _delete_lines([part for part in wanted if part]))
+            return "lines:delete", self._change(
+                company, request, table, row, _delete_lines([part for part in wanted if part])
+            )
         return "lines", problem(405, "Method Not Allowed")
 
     def _change(self, company: Company, request: Request, table: Table, row: int,
@@ -219,7 +229,14 @@ class SalesOrders:
         if isinstance(rows, Reply):
             return rows
         total = None if company.behaviours.sales_order_total_unknown else len(rows)
-        return _answer_window(request, [view(table, row, expand) for row in rows[index * size : (index + 1) * size]], index, size, len(rows), total)
+        return _answer_window(
+            request,
+            [view(table, row, expand) for row in rows[index * size : (index + 1) * size]],
+            index,
+            size,
+            len(rows),
+            total,
+        )
 
     def _chosen(self, table: Table, query: Mapping[str, str]) -> list[int] | Reply:
         rows = list(table.select(()))
@@ -247,8 +264,12 @@ def _etag(table: Table, row: int) -> dict[str, str]:
     return {"ETag": f'"{table.version_of(row)}"'}
 
 
-def _answer_window(request: Request, shown: list[dict[str, Any]], index: int, size: int, count: int, total: int | None) -> Reply:
-    again = [(name, value) for name, value in request.query if name.lower() != "pageindex"] + [("pageIndex", str(index + 1))]
+def _answer_window(
+    request: Request, shown: list[dict[str, Any]], index: int, size: int, count: int, total: int | None
+) -> Reply:
+    again = [(name, value) for name, value in request.query if name.lower() != "pageindex"] + [
+        ("pageIndex", str(index + 1))
+    ]
     more = (index + 1) * size < count
     return json_reply({
         "value": shown,
@@ -266,7 +287,9 @@ def _window(request: Request, views: list[dict[str, Any]], kind: str) -> Reply:
         return _invalid("pageSize")
     if index < 0 or not 1 <= size <= limit:
         return _invalid("pageIndex" if index < 0 else "pageSize")
-    return _answer_window(request, views[index * size : (index + 1) * size], index, size, len(views), len(views))
+    return _answer_window(
+        request, views[index * size : (index + 1) * size], index, size, len(views), len(views)
+    )
 
 
 # -- changes ------------------------------------------------------------------------------------------------
@@ -304,7 +327,12 @@ def _fill_line(company: Company, line: dict[str, Any], body: dict[str, Any]) -> 
         found = _named(company, "inventory", body["inventoryId"], "inventoryId")
         line["inventory"] = {"number": found["number"], "description": found["name"]}
         line.setdefault("lineDescription", found["name"])
-    for name, target in {"quantity": "quantity", "unitPrice": "unitPrice", "description": "lineDescription", "unitOfMeasure": "uom"}.items():
+    for name, target in {
+        "quantity": "quantity",
+        "unitPrice": "unitPrice",
+        "description": "lineDescription",
+        "unitOfMeasure": "uom",
+    }.items():
         if name in body:
             line[target] = Decimal(str(body[name])) if name in {"quantity", "unitPrice"} else body[name]
 
@@ -313,7 +341,11 @@ def _add_lines(company: Company, data: dict[str, Any], body: dict[str, Any]) -> 
     sent = body.get("orderLines", body.get("lines", [body]))
     lines = list(data.get("lines") or ())
     for one in sent if isinstance(sent, list) else ():
-        line: dict[str, Any] = {"lineNbr": max((int(other["lineNbr"]) for other in lines), default=0) + 1, "quantity": Decimal(1), "unitPrice": Decimal(0)}
+        line: dict[str, Any] = {
+            "lineNbr": max((int(other["lineNbr"]) for other in lines), default=0) + 1,
+            "quantity": Decimal(1),
+            "unitPrice": Decimal(0),
+        }
         if not isinstance(one, dict) or not one.get("inventoryId"):
             raise BadBody("inventoryId must not be null.")
         _fill_line(company, line, one)
@@ -346,7 +378,13 @@ def _delete_lines(ids: list[str]) -> Callable[[Company, dict[str, Any], dict[str
 
 
 def _total(data: dict[str, Any]) -> None:
-    total = sum((line.get("quantity", Decimal(1)) * line.get("unitPrice", Decimal(0)) for line in data.get("lines") or ()), Decimal(0))
+    total = sum(
+        (
+            line.get("quantity", Decimal(1)) * line.get("unitPrice", Decimal(0))
+            for line in data.get("lines") or ()
+        ),
+        Decimal(0),
+    )
     data["orderTotal"] = total.quantize(Decimal("0.0001"))
 
 

@@ -17,7 +17,8 @@ from vismanet_async.simulator.behaviours import Behaviours
 from vismanet_async.simulator.catalog import Catalog, Operation
 from vismanet_async.simulator.company import Call, Company
 from vismanet_async.simulator.ledger import Execution, Ledger
-from vismanet_async.simulator.messages import Reply, Request, gateway_error, problem, refuse
+from vismanet_async.simulator.messages import Reply, Request, gateway_error, json_reply, problem, refuse
+from vismanet_async.simulator.quirks import dress
 from vismanet_async.simulator.reads import answer_read, table_name
 from vismanet_async.simulator.router import Match, Router
 from vismanet_async.simulator.salesorders import SalesOrders
@@ -64,16 +65,26 @@ class Service:
         match = self.router.match(request.method, path, accept_encoded=accepted)
         if isinstance(match, int):
             return gateway_error(match, "Resource not found" if match == 404 else "Method not allowed")  # noqa: PLR2004
+        if self.behaviours.ended_operations == "not_found" and _has_ended(match.operation):
+            return gateway_error(404, "Resource not found")
         entry.operation = match.operation.id
         grant = self.tokens.check(request.headers)
         company = self._company(grant)
         if grant is None or company is None:
             return self._unauthorised()
         entry.tenant_id = company.tenant_id
+        fault = self._company_fault()
+        if fault is not None:
+            return fault
         policy = _policy(match)
         refusal = self._admit(request, grant, company, policy, "erp", _RIGHTS.get(request.method, "read"))
         reply = refusal if refusal is not None else self._operate(request, match, company)
         return self._finish(reply, request, grant, company, policy)
+
+    def operation_of(self, request: Request) -> str | None:
+        """Return the catalog id of what a request means, without doing anything."""
+        match = self.router.match(request.method, request.path, accept_encoded=True)
+        return None if isinstance(match, int) else match.operation.id
 
     def _identity(self, request: Request, entry: LoggedRequest, path: str) -> Reply:
         if path == "/connect/token" and request.method == "POST":
@@ -83,6 +94,16 @@ class Service:
             entry.operation = "authorize"
             return self.tokens.authorize(request)
         return Reply(404)
+
+    def _company_fault(self) -> Reply | None:
+        code = self.behaviours.company_fault
+        if code == "none":
+            return None
+        message = "No license for this company." if code == "12027" else ""
+        return json_reply({
+            "ExceptionType": "IPPException", "ExceptionMessage": message, "ExceptionFaultCode": code,
+            "ExceptionMessageID": f"{code}_6e2a06a8-76d8-4e9a-bce8-a5818d60a388", "ExceptionDetails": "",
+        }, 401)  # fmt: skip
 
     def _company(self, grant: Grant | None) -> Company | None:
         if grant is None or not self.behaviours.approved:
@@ -107,7 +128,7 @@ class Service:
         reply.headers.setdefault("Ipp-Request-Id", company.visma_id())
         if 400 <= reply.status < 500 and reply.status != 429:  # noqa: PLR2004 - the client's fault, as HTTP says
             company.limits.note_failure(_fingerprint(request))
-        return reply
+        return dress(reply, self.behaviours)
 
     def _operate(self, request: Request, match: Match, company: Company) -> Reply:
         company.run_due()
@@ -188,16 +209,19 @@ def _handler(operation: Operation) -> Callable[[Call], Reply]:
     return answer_read if operation.method == "GET" else answer_write
 
 
+def _has_ended(operation: Operation) -> bool:
+    """Tell whether the service has announced the end of this operation (facts 1)."""
+    if operation.resource.startswith("SalesOrder") and operation.collection.startswith("salesorder"):
+        return operation.collection != "salesordertype"
+    return operation.method == "GET" and operation.version == 1 and operation.collection == "purchasereceipt"
+
+
 def _policy(match: Match) -> str:
+    """Return the rate-limit policy that counts a request (facts 3)."""
     if match.legacy:
         return "6-fixed-window"
-    return (
-        "8-fixed-window"
-        if match.operation.collection.startswith("salesorder")
-        and match.operation.resource.startswith("SalesOrder")
-        and match.operation.collection != "salesordertype"
-        else "4-fixed-window"
-    )
+    is_order = match.operation.collection.startswith("salesorder") and _has_ended(match.operation)
+    return "8-fixed-window" if is_order else "4-fixed-window"
 
 
 def _fingerprint(request: Request) -> tuple[str, ...]:

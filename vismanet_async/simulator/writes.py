@@ -396,6 +396,10 @@ _SPECIAL: dict[str, Callable[[Call], Reply]] = {
     "Warehouse_PutBywarehouseIDlocationID": _below("locations", "WarehouseLocationDto", ("locationId",)),
     "Vat_PutVatHeaderNoteByvendorCdtaxPeriodIdrevisionId": _vat_note,
     "Vat_PutVatLineNoteByvendorCdtaxPeriodIdrevisionIdlineNumber": _vat_note,
+    "Multilanguage_PostSpecificInventoryDescrTranslationByinventoryNumberlanguageISO": _translation,
+    "Multilanguage_PutSpecificInventoryDescrTranslationByinventoryNumberlanguageISO": _translation,
+    "Multilanguage_DeleteSpecificInventoryDescrTranslationByinventoryNumberlanguageISO": _translation,
+    "ProjectTask_PostByinternalId": _project_task,
     "UiExtension_DeleteByownerIdinternalId": _ui_extension_delete,
     "UiExtension_DeleteByownerIdinternalIdscreenIdstepId": _ui_extension_delete,
 }
