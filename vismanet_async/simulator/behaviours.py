@@ -78,6 +78,9 @@ class Behaviours:
     client_error_rule: bool = _switch(
         False, "429 when a failed request is repeated unchanged more than twice in 5 min.", "facts 3"
     )
+    burst_limit_requests: int = _switch(
+        0, "429 and a lock-out of two minutes after so many requests in 10 s (0: never).", "facts 3"
+    )
     retry_after_on_429: bool = _switch(True, "Whether a 429 says Retry-After.", "facts 3")
 
     # paging
@@ -117,6 +120,38 @@ class Behaviours:
     )
     time_zone: str = _switch("Europe/Oslo", "Zone of the naive times in rows (read at start).", "facts 5")
 
+    # errors
+    error_shape: Literal["erp", "capital", "ipp", "text", "html", "empty"] = _switch(
+        "erp",
+        "Shape of errors: message, Message, the old gateway's IPPException, plain text, HTML, or nothing.",
+        "facts 11",
+    )
+    company_fault: Literal["none", "12027", "12002"] = _switch(
+        "none",
+        "Every call fails with the old gateway's fault: no licence for this company, or company id not allowed.",
+        "facts 2, 11",
+    )
+    ended_operations: Literal["answer", "not_found"] = _switch(
+        "answer",
+        "Operations past their end of life (sales orders v1 and v2, GET v1 PurchaseReceipt).",
+        "facts 1",
+    )
+
+    # the form of rows
+    etag_style: Literal["quoted", "bare", "weak"] = _switch(
+        "quoted", "How ETag headers are written.", "facts 6"
+    )
+    wrapped_reads: bool = _switch(False, 'Single reads wrap plain values as {"value": ...}.', "facts 10")
+    time_style: Literal["naive", "offset", "z"] = _switch("naive", "Zone of times in bodies.", "facts 12")
+    fraction_digits: int = _switch(
+        -1, "Digits of the fraction of seconds, 0 to 7 (-1: as few as needed).", "facts 12"
+    )
+    empty_text_for_null: bool = _switch(False, "Empty text where null is meant.", "facts 12")
+    unknown_fields: bool = _switch(False, "Records carry a field that no document names.", "facts 12")
+    unknown_enum_values: bool = _switch(
+        False, "Some records have a status that no document names.", "facts 12"
+    )
+
     # writes
     validation_status: Literal[400, 500] = _switch(
         400, "Status of a refused body; 500 is a validation failure in disguise.", "facts 11"
@@ -147,7 +182,37 @@ class Behaviours:
         "bytes", "Body of an attachment: the bytes, base64 text, or base64 as a JSON string.", "facts 9"
     )
 
+    # background queue
+    queued_status: str = _switch(
+        "Queued", "Status of a job that waits for a server (none is documented; empty: null).", "facts 7"
+    )
+    background_accepted: Literal["current", "older"] = _switch(
+        "current",
+        "Body of the 202: id and stateLocation, or the whole state document with a Location header.",
+        "facts 7",
+    )
+    background_synchronous: bool = _switch(
+        False, "Requests with the background header are answered at once.", "facts 7"
+    )
+    background_url_values: bool = _switch(
+        False, "A URL is taken as value of erp-api-background, as before 2025-04-30.", "facts 1, 7"
+    )
+    background_times: Literal["offset", "z"] = _switch(
+        "offset", "Times in state documents: with an offset, or with Z.", "facts 7"
+    )
+    background_expired_status: Literal[404, 410] = _switch(
+        404, "Status of the state of a job that ended 24 hours ago.", "facts 7"
+    )
+    state_host: Literal["as_called", "api_host", "integration_host", "foreign"] = _switch(
+        "as_called",
+        "Host in stateLocation and contentLocation; foreign is a listener that logs what it is sent.",
+        "facts 7",
+    )
+
     # answers
+    gateway_timeout_seconds: float = _switch(
+        240.0, "The gateway gives up after so long with 504; the work goes on (0: never).", "facts 1"
+    )
     compress: bool = _switch(True, "gzip or deflate where the client accepts it.", "facts 1")
     utf8_bom: bool = _switch(False, "JSON bodies start with a byte order mark.", "facts 11")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Protocol, runtime_checkable
@@ -27,24 +28,43 @@ class Clock(Protocol):
     async def sleep(self, seconds: float) -> None:
         """Return after so many seconds of this clock."""
 
+    async def wait_until(self, when: float) -> None:
+        """Return once it is that late, without making a virtual clock move."""
+
 
 class RealClock:
     """Wall-clock time plus whatever `advance` added; sleeping takes real time."""
 
     def __init__(self) -> None:
         self._offset_seconds = 0.0
+        self._jumps: set[asyncio.Event] = set()
 
     def now(self) -> float:
         """Return the wall-clock time plus the jumps made."""
         return time.time() + self._offset_seconds
 
     def advance(self, seconds: float) -> None:
-        """Jump; who sleeps meanwhile sleeps on."""
+        """Jump; who sleeps meanwhile sleeps on, who waits for a time looks again."""
         self._offset_seconds += seconds
+        for jump in self._jumps:
+            jump.set()
 
     async def sleep(self, seconds: float) -> None:
         """Sleep in real time."""
         await asyncio.sleep(max(0.0, seconds))
+
+    async def wait_until(self, when: float) -> None:
+        """Wait for a time; a jump past it counts."""
+        jump = asyncio.Event()
+        self._jumps.add(jump)
+        try:
+            while (left := when - self.now()) > 0:
+                jump.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(left):
+                        await jump.wait()
+        finally:
+            self._jumps.discard(jump)
 
 
 class VirtualClock:
@@ -58,6 +78,7 @@ class VirtualClock:
         self._now = start  # 2026-01-15 08:00 UTC
         self._auto_advance = auto_advance
         self._sleepers: dict[asyncio.Future[None], float] = {}
+        self._passive: set[asyncio.Future[None]] = set()
 
     def now(self) -> float:
         """Return the virtual time."""
@@ -83,11 +104,26 @@ class VirtualClock:
             while self._auto_advance and not future.done():
                 for _ in range(_IDLE_TURNS):
                     await asyncio.sleep(0)
-                if self._sleepers and min(self._sleepers.values()) == due:
+                active = [when for waiting, when in self._sleepers.items() if waiting not in self._passive]
+                if active and min(active) == due:
                     self.advance(max(0.0, due - self._now))
             await future
         finally:
             self._sleepers.pop(future, None)
+
+    async def wait_until(self, when: float) -> None:
+        """Wait for a time that others make come."""
+        if when <= self._now:
+            await asyncio.sleep(0)
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._sleepers[future] = when
+        self._passive.add(future)
+        try:
+            await future
+        finally:
+            self._sleepers.pop(future, None)
+            self._passive.discard(future)
 
 
 def zone(name: str) -> tzinfo:

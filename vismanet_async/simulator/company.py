@@ -9,9 +9,10 @@ from typing import Any
 
 from attrs import define, field, frozen
 
+from vismanet_async.simulator.background import BackgroundQueue
 from vismanet_async.simulator.behaviours import Behaviours
 from vismanet_async.simulator.catalog import Catalog, Operation
-from vismanet_async.simulator.clock import Clock
+from vismanet_async.simulator.clock import Clock, parse_naive_ms
 from vismanet_async.simulator.limits import Limits
 from vismanet_async.simulator.messages import Request
 from vismanet_async.simulator.rows import Table
@@ -98,6 +99,8 @@ class Company:
         self.files: dict[str, StoredFile] = {}
         self._timers: list[tuple[float, int, Callable[[], object]]] = []
         self._timer_count = 0
+        self.on_timer: Callable[[], None] = lambda: None
+        self.background = BackgroundQueue(self, clock, Random(f"{seed}:{tenant_id}:background"))  # noqa: S311 - chance, not secrets
         self._shuffle = 0
 
     # -- changes by others --------------------------------------------------------------------------------
@@ -167,6 +170,10 @@ class Company:
             table.spec.name, table.spec.key, keys, lambda: (table.row(row) for row in list(table.order))
         )
 
+    def restamp(self, resource: str) -> None:
+        """Give all rows the same time of change, as an upgrade of the service does (facts 5)."""
+        self._table(resource).restamp(parse_naive_ms(self.world.now_text()))
+
     def churn(self, resource: str, *, every_requests: int = 1, add: int = 0, remove: int = 0, touch: int = 0,
               where: str = "end") -> Churn:  # fmt: skip
         """Let others change the resource after every n-th request for it; `.stop()` ends it."""
@@ -216,8 +223,13 @@ class Company:
 
     def later(self, seconds: float, action: Callable[[], object]) -> None:
         """Do something once the clock has moved on that far."""
+        self.at(self.clock.now() + seconds, action)
+
+    def at(self, when: float, action: Callable[[], object]) -> None:
+        """Do something at this time."""
         self._timer_count += 1
-        heappush(self._timers, (self.clock.now() + seconds, self._timer_count, action))
+        heappush(self._timers, (when, self._timer_count, action))
+        self.on_timer()
 
     def run_due(self) -> None:
         """Do what is due by now, in the order of its time."""

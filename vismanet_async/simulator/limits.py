@@ -16,6 +16,7 @@ __all__ = ["Limits", "Window"]
 
 _SAME_REQUESTS, _SAME_SECONDS = 5, 60.0
 _FAILURES, _FAILURE_SECONDS = 2, 300.0
+_BURST_SECONDS, _LOCK_OUT_SECONDS = 10.0, 120.0
 _MEMORY = 10_000
 
 
@@ -54,6 +55,7 @@ class Limits:
     seconds: float = 3600.0
     _windows: dict[tuple[str, str], Window] = field(factory=dict)
     _same: dict[tuple[str, ...], deque[float]] = field(factory=dict)
+    _locked_until: dict[str, float] = field(factory=dict)
     _failed: dict[tuple[str, ...], deque[float]] = field(factory=dict)
 
     def window(self, client_id: str, policy: str = "4-fixed-window") -> Window:
@@ -81,12 +83,29 @@ class Limits:
                 return self._too_many(
                     "A failing request was repeated too many times.", times[0] + _FAILURE_SECONDS - now
                 )
+        locked = self._burst(client_id, now)
+        if locked > 0:
+            return self._too_many("Rate limit is exceeded.", locked)
         window = self.window(client_id, policy)
         if window.used >= window.limit:
             left = window.reset_seconds(now)
             return self._too_many(f"Rate limit is exceeded. Try again in {left} seconds.", left)
         window.used += 1
         return None
+
+    def _burst(self, client_id: str, now: float) -> float:
+        """Return the seconds that the client is locked out for."""
+        most = self.behaviours.burst_limit_requests
+        if not most:
+            return 0.0
+        times = self._recent(self._same, ("burst", client_id), now - _LOCK_OUT_SECONDS)
+        recent = [at for at in times if at > now - _BURST_SECONDS]
+        if len(recent) >= most:
+            self._locked_until[client_id] = now + _LOCK_OUT_SECONDS
+        left = self._locked_until.get(client_id, 0.0) - now
+        if left <= 0:
+            times.append(now)
+        return left
 
     def note_failure(self, fingerprint: tuple[str, ...]) -> None:
         """Remember that this request failed by the client's fault."""

@@ -36,6 +36,8 @@ class Reply:
     body: bytes = b""
     content_type: str | None = None
     headers: dict[str, str] = field(factory=dict)
+    dropped: bool = False
+    """Cut the connection instead of answering; what was asked for is done all the same."""
     cache_key: object = None
     """Where set, equal keys mean equal bodies (encoded forms are kept under it)."""
 

@@ -185,6 +185,8 @@ def _sources(call: Call) -> list[tuple[Table, tuple[Condition, ...]]] | Reply | 
         return [(parent, (Condition("refNo", "=", call.values[0].casefold()),))]
     if parent is None:
         return None
+    if collection == "uiextension":
+        return [(parent, ())]  # the shape does not say whose they are
     row = parent.find(call.values[: len(parent.spec.key)])
     if row is None:
         return not_found(call)
@@ -431,7 +433,7 @@ def find_row(call: Call, table: Table) -> int | None:
         len(spec.key) > 1
         and "type" not in params[0].lower()
         and not spec.parent
-        and "series" not in params[-1].lower()
+        and "series" not in params[1:2]
     ):
         key = [call.values[0]]
     return table.find(key)

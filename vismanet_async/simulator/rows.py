@@ -33,6 +33,7 @@ Key = tuple[str, ...]
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 _VARIANTS = 61
+_MODIFIED_NAMES = ("lastModifiedDateTime", "lastModified", "lastUpdateDate")
 _DATA_FROM_MS = 1_640_995_200_000  # 2022-01-01
 _DATA_TO_MS = 1_767_139_200_000  # 2025-12-31
 _DAY_MS = 86_400_000
@@ -137,6 +138,8 @@ class Table:
         self._cache = cache
         self._next_version = next_version
         self._now_text = now_text
+        self._row_versions: dict[int, str] = {}
+        self._restamped_ms: int | None = None
         self._keys: dict[Key, int] = {}
         self._next_row = count
         self._next_number = count
@@ -232,6 +235,8 @@ class Table:
 
     def modified_ms(self, row: int) -> int:
         """Return when a base row was last changed: mostly soon after it was made, sometimes long after."""
+        if self._restamped_ms is not None:
+            return self._restamped_ms
         created, hashed = self.created_ms(row), self._hash(row)
         if hashed & 3:
             return created + hashed % _DAY_MS
@@ -496,14 +501,20 @@ class Table:
     def stamp(self, row: dict[str, Any], *, created: bool = False) -> None:
         """Give a row a new version and a new time of change."""
         now = self._now_text()
-        for name in ("lastModifiedDateTime", "lastModified", "lastUpdateDate"):
-            if name in self.fields:
-                row[name] = now
+        row.update({name: now for name in _MODIFIED_NAMES if name in self.fields})
         if created and "createdDateTime" in self.fields:
             row["createdDateTime"] = now
         for name in ("timeStamp", "timestamp"):
             if name in self.fields:
                 row[name] = row_version(self._next_version())
+
+    def version_of(self, row: int) -> str:
+        """Return the row version, also of shapes that do not show it."""
+        return self._row_versions.get(row) or row_version(0x4D00_0000 + row)
+
+    def _note_version(self, row: int, data: Mapping[str, Any]) -> None:
+        shown = data.get("timeStamp") or data.get("timestamp")
+        self._row_versions[row] = str(shown) if shown else row_version(self._next_version())
 
     def insert(self, row: dict[str, Any], *, index: int | None = None) -> int:
         """Add a row dictionary (its key must be free), at the end or before the row at `index`."""
@@ -514,6 +525,7 @@ class Table:
         ordered = {name: row[name] for name in self.fields if name in row}
         self.overlay[number] = ordered
         self._keys[self.key_in(ordered)] = number
+        self._note_version(number, ordered)
         if index is None or index >= len(self.order):
             self.order.append(number)
         else:
@@ -568,6 +580,7 @@ class Table:
         self._keys.pop(old_key, None)
         self.overlay[row] = data
         self._keys[new_key] = row
+        self._note_version(row, data)
         if index is not None:
             self.order.remove(row)
             if index < 0 or index >= len(self.order):
@@ -581,6 +594,43 @@ class Table:
         data = self.row(row)
         self.stamp(data)
         self.replace(row, data, index=index)
+
+    def restamp(self, milliseconds: int) -> None:
+        """Give every row the same time of change, as an upgrade of the service does (facts 5)."""
+        self._restamped_ms = milliseconds
+        text = naive_text_of_ms(milliseconds)
+        for data in self.overlay.values():
+            data.update({name: text for name in _MODIFIED_NAMES if name in self.fields})
+        self._base_matches.clear()
+        self._changed()
+
+    def export(self) -> dict[str, Any]:
+        """Return all changes as JSON values."""
+        return {
+            "count": self.count, "runs": self.order.runs, "overlay": {str(row): data for row, data in self.overlay.items()},
+            "removed": sorted(self.removed), "next_row": self._next_row, "next_number": self._next_number,
+            "versions": {str(row): text for row, text in self._row_versions.items()}, "restamped_ms": self._restamped_ms,
+        }  # fmt: skip
+
+    def restore(self, content: Mapping[str, Any]) -> None:
+        """Take over the changes that `export` returned.
+
+        Raises:
+            ValueError: They belong to a table of another size.
+        """
+        if content["count"] != self.count:
+            raise ValueError(
+                f"{self.spec.name} has {self.count} rows here and {content['count']} in the snapshot"
+            )
+        self.order.restore([(start, stop) for start, stop in content["runs"]])
+        self.overlay = {int(row): data for row, data in content["overlay"].items()}
+        self.removed = set(content["removed"])
+        self._next_row, self._next_number = content["next_row"], content["next_number"]
+        self._row_versions = {int(row): text for row, text in content["versions"].items()}
+        self._restamped_ms = content["restamped_ms"]
+        self._keys = {self.key_in(data): row for row, data in self.overlay.items()}
+        self._base_matches.clear()
+        self._changed()
 
     def remove(self, row: int) -> None:
         """Delete a row.

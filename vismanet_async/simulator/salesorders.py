@@ -9,15 +9,17 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import unquote, urlencode
 
+from vismanet_async.simulator.bodies import BadBody, parse_object
 from vismanet_async.simulator.clock import parse_naive_ms
 from vismanet_async.simulator.company import Company
 from vismanet_async.simulator.messages import Reply, Request, json_reply, problem
-from vismanet_async.simulator.reads import etag_of
 from vismanet_async.simulator.rows import Table
+from vismanet_async.simulator.writes import new_row, save
 
 __all__ = ["SalesOrders"]
 
 _EXPANDED_LIMIT = 100
+_MOST_DELETED = 1000
 _SIZES = {
     "salesorders": (100, 1000),
     "customers": (100, 1000),
@@ -58,7 +60,7 @@ def order_view(table: Table, row: int, expand: frozenset[str]) -> dict[str, Any]
         "taxTotal": data.get("taxTotal"),
         "created": _utc(data.get("createdDateTime") or data.get("lastModified")),
         "lastModified": _utc(data.get("lastModified") or data.get("lastModifiedDateTime")),
-        "version": data.get("timeStamp"),
+        "version": table.version_of(row),
     }
     if expand & {"lines", "all"}:
         shown["orderLines"] = line_views(data)
@@ -133,18 +135,77 @@ class SalesOrders:
         )
 
     def _order(self, company: Company, request: Request, table: Table, key: list[str]) -> tuple[str, Reply]:
-        del company
+        if not key:
+            return "order:create", self._create(
+                company, request, table
+            ) if request.method == "POST" else problem(405, "Method Not Allowed")
         if len(key) < 2:  # noqa: PLR2004 - the type is part of the path
             return "order", problem(404, "Not Found", "The order type is part of the path.")
         row = table.find(key[:2])
         if row is None:
             return "order", problem(404, "Not Found", f"Order {key[0]} {key[1]} was not found.")
-        expand = frozenset(dict(request.query).get("expand", "").lower().split(",")) & _EXPANDS
         if len(key) > 2 and key[2].lower() in {"lines", "orderlines"}:  # noqa: PLR2004
-            return "lines", json_reply(
-                {"value": line_views(table.row(row)), "totalCount": None, "nextPage": None}
+            return self._lines(company, request, table, row, key[3:])
+        if request.method == "PATCH":
+            return "order:patch", self._change(company, request, table, row, _patch_order)
+        if request.method != "GET" or len(key) > 2:  # noqa: PLR2004
+            return "order", problem(405, "Method Not Allowed")
+        expand = frozenset(dict(request.query).get("expand", "").lower().split(",")) & _EXPANDS
+        return "order", json_reply(order_view(table, row, expand), headers=_etag(table, row))
+
+    def _create(self, company: Company, request: Request, table: Table) -> Reply:
+        try:
+            body = parse_object(request.body)
+            row = new_row(company, table)
+            kind = str(body.get("type") or "SO").upper()
+            customer = _named(company, "customer", (body.get("customer") or {}).get("id"), "customer.id")
+            row.update(orderType=kind, status="Open", customer=customer)
+            _patch_order(
+                company,
+                row,
+                {name: value for name, value in body.items() if name not in {"type", "customer"}},
             )
-        return "order", json_reply(order_view(table, row, expand), headers=etag_of(table.row(row)))
+        except BadBody as error:
+            return _bad(error)
+        row["orderNo"] = table.next_number()
+        table.stamp(row, created=True)
+        number = table.insert(row)
+        place = f"{request.origin}{request.path.rstrip('/')}/{kind}/{row['orderNo']}"
+        return Reply(201, headers={"Location": place} | _etag(table, number))
+
+    def _lines(
+        self, company: Company, request: Request, table: Table, row: int, rest: list[str]
+    ) -> tuple[str, Reply]:
+        if request.method == "GET" and not rest:
+            return "lines", _window(request, line_views(table.row(row)), "lines")
+        if request.method == "POST" and not rest:
+            return "lines:add", self._change(company, request, table, row, _add_lines, 201)
+        if request.method == "PATCH" and len(rest) == 1:
+            return "lines:patch", self._change(company, request, table, row, _patch_line(rest[0]))
+        if request.method == "DELETE":
+            wanted = rest or dict(request.query).get("lineIds", "").split(",")
+            return "lines:delete", self._change(
+                company, request, table, row, _delete_lines([part for part in wanted if part])
+            )
+        return "lines", problem(405, "Method Not Allowed")
+
+    def _change(self, company: Company, request: Request, table: Table, row: int,
+                change: Callable[[Company, dict[str, Any], dict[str, Any]], None], status: int = 202) -> Reply:  # fmt: skip
+        """Change an order under its mandatory If-Match (facts 6)."""
+        data = table.row(row)
+        given = request.headers.get("If-Match")
+        if given is None:
+            return problem(428, "Precondition Required", "The If-Match header is mandatory.")
+        if given.strip().removeprefix("W/").strip('"') != table.version_of(row):
+            return problem(412, "Precondition Failed", "The order has been changed.")
+        if str(data.get("status")) in {"Completed", "Cancelled", "Invoiced"}:
+            return problem(409, "Conflict", f"The order is {data['status']}.")
+        try:
+            change(company, data, parse_object(request.body) if request.body.strip() else {})
+        except BadBody as error:
+            return _bad(error)
+        save(table, row, data, company)
+        return Reply(status, headers=_etag(table, row))
 
     def _list(self, company: Company, request: Request, head: str, table: Table, view: View) -> Reply:
         query = {name.lower(): value for name, value in request.query}
@@ -167,17 +228,15 @@ class SalesOrders:
         rows = self._chosen(table, query)
         if isinstance(rows, Reply):
             return rows
-        shown = [view(table, row, expand) for row in rows[index * size : (index + 1) * size]]
-        more = (index + 1) * size < len(rows)
-        again = [(name, value) for name, value in request.query if name.lower() != "pageindex"] + [
-            ("pageIndex", str(index + 1))
-        ]
         total = None if company.behaviours.sales_order_total_unknown else len(rows)
-        return json_reply({
-            "value": shown,
-            "totalCount": total,
-            "nextPage": f"{request.origin}{request.path}?{urlencode(again)}" if more else None,
-        })  # fmt: skip
+        return _answer_window(
+            request,
+            [view(table, row, expand) for row in rows[index * size : (index + 1) * size]],
+            index,
+            size,
+            len(rows),
+            total,
+        )
 
     def _chosen(self, table: Table, query: Mapping[str, str]) -> list[int] | Reply:
         rows = list(table.select(()))
@@ -199,6 +258,134 @@ class SalesOrders:
                 key=_RANKS[asked.group(1).lower()](table), reverse=(asked.group(2) or "").lower() == "desc"
             )
         return rows
+
+
+def _etag(table: Table, row: int) -> dict[str, str]:
+    return {"ETag": f'"{table.version_of(row)}"'}
+
+
+def _answer_window(
+    request: Request, shown: list[dict[str, Any]], index: int, size: int, count: int, total: int | None
+) -> Reply:
+    again = [(name, value) for name, value in request.query if name.lower() != "pageindex"] + [
+        ("pageIndex", str(index + 1))
+    ]
+    more = (index + 1) * size < count
+    return json_reply({
+        "value": shown,
+        "totalCount": total,
+        "nextPage": f"{request.origin}{request.path}?{urlencode(again)}" if more else None,
+    })  # fmt: skip
+
+
+def _window(request: Request, views: list[dict[str, Any]], kind: str) -> Reply:
+    query = {name.lower(): value for name, value in request.query}
+    usual, limit = _SIZES[kind]
+    try:
+        index, size = int(query.get("pageindex", "0")), int(query.get("pagesize", str(usual)))
+    except ValueError:
+        return _invalid("pageSize")
+    if index < 0 or not 1 <= size <= limit:
+        return _invalid("pageIndex" if index < 0 else "pageSize")
+    return _answer_window(
+        request, views[index * size : (index + 1) * size], index, size, len(views), len(views)
+    )
+
+
+# -- changes ------------------------------------------------------------------------------------------------
+
+
+def _bad(error: BadBody) -> Reply:
+    return problem(400, "One or more validation errors occurred.", details=[
+        {"code": "0001-NullNotAllowed", "message": str(error), "parameters": {"property": str(error).partition(" ")[0]}}
+    ])  # fmt: skip
+
+
+def _named(company: Company, name: str, key: object, field: str) -> dict[str, Any]:
+    table = company.world.table(name)
+    row = table.find((str(key),)) if key else None
+    if row is None:
+        raise BadBody(f"{field} must name a {name}.")
+    return {"internalId": table.internal_of(row), "number": table.key_of(row)[-1], "name": table.name_of(row)}
+
+
+def _patch_order(company: Company, data: dict[str, Any], body: dict[str, Any]) -> None:
+    plain = {"description": "description", "note": "note", "currency": "currency", "date": "date"}
+    for name, value in body.items():
+        if name in plain:
+            data[plain[name]] = value
+        elif name == "customer":
+            data["customer"] = _named(company, "customer", (value or {}).get("id"), "customer.id")
+        elif name == "orderLines":
+            data["lines"] = []
+            _add_lines(company, data, {"orderLines": value})
+    _total(data)
+
+
+def _fill_line(company: Company, line: dict[str, Any], body: dict[str, Any]) -> None:
+    if "inventoryId" in body:
+        found = _named(company, "inventory", body["inventoryId"], "inventoryId")
+        line["inventory"] = {"number": found["number"], "description": found["name"]}
+        line.setdefault("lineDescription", found["name"])
+    for name, target in {
+        "quantity": "quantity",
+        "unitPrice": "unitPrice",
+        "description": "lineDescription",
+        "unitOfMeasure": "uom",
+    }.items():
+        if name in body:
+            line[target] = Decimal(str(body[name])) if name in {"quantity", "unitPrice"} else body[name]
+
+
+def _add_lines(company: Company, data: dict[str, Any], body: dict[str, Any]) -> None:
+    sent = body.get("orderLines", body.get("lines", [body]))
+    lines = list(data.get("lines") or ())
+    for one in sent if isinstance(sent, list) else ():
+        line: dict[str, Any] = {
+            "lineNbr": max((int(other["lineNbr"]) for other in lines), default=0) + 1,
+            "quantity": Decimal(1),
+            "unitPrice": Decimal(0),
+        }
+        if not isinstance(one, dict) or not one.get("inventoryId"):
+            raise BadBody("inventoryId must not be null.")
+        _fill_line(company, line, one)
+        lines.append(line)
+    data["lines"] = lines
+    _total(data)
+
+
+def _patch_line(line_id: str) -> Callable[[Company, dict[str, Any], dict[str, Any]], None]:
+    def change(company: Company, data: dict[str, Any], body: dict[str, Any]) -> None:
+        line = next((one for one in data.get("lines") or () if str(one.get("lineNbr")) == line_id), None)
+        if line is None:
+            raise BadBody(f"lineId {line_id} does not exist.")
+        _fill_line(company, line, body)
+        _total(data)
+
+    return change
+
+
+def _delete_lines(ids: list[str]) -> Callable[[Company, dict[str, Any], dict[str, Any]], None]:
+    def change(company: Company, data: dict[str, Any], body: dict[str, Any]) -> None:
+        del company
+        wanted = set(ids) | {str(one) for one in body.get("lineIds", ())}
+        if not 1 <= len(wanted) <= _MOST_DELETED:
+            raise BadBody(f"lineIds must hold 1 to {_MOST_DELETED} ids.")
+        data["lines"] = [line for line in data.get("lines") or () if str(line.get("lineNbr")) not in wanted]
+        _total(data)
+
+    return change
+
+
+def _total(data: dict[str, Any]) -> None:
+    total = sum(
+        (
+            line.get("quantity", Decimal(1)) * line.get("unitPrice", Decimal(0))
+            for line in data.get("lines") or ()
+        ),
+        Decimal(0),
+    )
+    data["orderTotal"] = total.quantize(Decimal("0.0001"))
 
 
 _RANKS: dict[str, Callable[[Table], Callable[[int], Any]]] = {

@@ -65,6 +65,11 @@ class RowOrder:
         self.runs[place : place + 1] = [run for run in ((start, row), (row + 1, stop)) if run[0] < run[1]]
         self._length -= 1
 
+    def restore(self, runs: list[tuple[int, int]]) -> None:
+        """Take over runs that were kept."""
+        self.runs = runs
+        self._length = sum(stop - start for start, stop in runs)
+
     def isolate(self, row: int) -> None:
         """Give a row a run of its own, where it stands."""
         place = self._run_of(row)

@@ -11,18 +11,18 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 from attrs import define, field
 
-from vismanet_async.simulator.log import LoggedRequest
 from vismanet_async.simulator.messages import Reply, Request
 
 if TYPE_CHECKING:
+    from vismanet_async.simulator.clock import Clock
+    from vismanet_async.simulator.faults import Fault
     from vismanet_async.simulator.rows import ByteCache
 
 __all__ = ["HttpServer"]
 
 _SMALLEST_COMPRESSED_BYTES = 1400
 _IN_THREAD_BYTES = 64_000
-
-Handler = Callable[[Request, LoggedRequest], Awaitable[Reply]]
+_PIECES = 8
 
 
 @define
@@ -85,6 +85,45 @@ async def make_response(reply: Reply, accept_encoding: str, cache: ByteCache | N
             headers["Content-Encoding"] = coding
             headers["Vary"] = "Accept-Encoding"
     return web.Response(status=reply.status, body=body, headers=headers)
+
+
+def abort(incoming: web.BaseRequest) -> web.StreamResponse:
+    """Cut the connection; what is returned never arrives."""
+    if incoming.transport is not None:
+        incoming.transport.abort()
+    return web.Response()
+
+
+async def send_broken(
+    incoming: web.BaseRequest, response: web.Response, fault: Fault, clock: Clock
+) -> web.StreamResponse:
+    """Send an answer only in part, or slowly."""
+    body = response.body if isinstance(response.body, bytes) else b""
+    kept = body[: int(len(body) * fault.share)]
+    if fault.kind == "short_body":
+        response.body = kept
+        return response
+    headers = {name: value for name, value in response.headers.items() if name.lower() != "content-length"}
+    sent = web.StreamResponse(status=response.status, headers=headers)
+    sent.content_length = len(body)
+    await sent.prepare(incoming)
+    if fault.kind == "slow_body":
+        piece = max(1, len(body) // _PIECES + 1)
+        for start in range(0, len(body), piece):
+            await clock.sleep(fault.seconds / _PIECES)
+            await sent.write(body[start : start + piece])
+        await sent.write_eof()
+        return sent
+    if fault.kind == "cut_body" and kept:
+        await sent.write(kept)
+    return abort_after(sent, incoming)
+
+
+def abort_after(sent: web.StreamResponse, incoming: web.BaseRequest) -> web.StreamResponse:
+    """Close the connection in the middle of an answer, after what was written has gone out."""
+    if incoming.transport is not None:
+        incoming.transport.close()
+    return sent
 
 
 async def _compressed(reply: Reply, coding: str, cache: ByteCache) -> bytes:

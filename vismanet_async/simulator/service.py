@@ -8,14 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from attrs import define
+from attrs import define, evolve
 
 from vismanet_async.simulator.actions import answer_action
 from vismanet_async.simulator.attachments import answer_attachment, answer_blob, answer_print
+from vismanet_async.simulator.background import Job
 from vismanet_async.simulator.behaviours import Behaviours
 from vismanet_async.simulator.catalog import Catalog, Operation
 from vismanet_async.simulator.company import Call, Company
-from vismanet_async.simulator.messages import Reply, Request, gateway_error, problem, refuse
+from vismanet_async.simulator.ledger import Execution, Ledger
+from vismanet_async.simulator.messages import Reply, Request, gateway_error, json_reply, problem, refuse
+from vismanet_async.simulator.quirks import dress
 from vismanet_async.simulator.reads import answer_read, table_name
 from vismanet_async.simulator.router import Match, Router
 from vismanet_async.simulator.salesorders import SalesOrders
@@ -48,6 +51,7 @@ class Service:
     behaviours: Behaviours
     companies: Mapping[str, Company]
     sales_orders: SalesOrders
+    ledger: Ledger
 
     def handle(self, request: Request, entry: LoggedRequest) -> Reply:
         """Answer one request; fills in who and what it was in the log."""
@@ -61,16 +65,26 @@ class Service:
         match = self.router.match(request.method, path, accept_encoded=accepted)
         if isinstance(match, int):
             return gateway_error(match, "Resource not found" if match == 404 else "Method not allowed")  # noqa: PLR2004
+        if self.behaviours.ended_operations == "not_found" and _has_ended(match.operation):
+            return gateway_error(404, "Resource not found")
         entry.operation = match.operation.id
         grant = self.tokens.check(request.headers)
         company = self._company(grant)
         if grant is None or company is None:
             return self._unauthorised()
         entry.tenant_id = company.tenant_id
+        fault = self._company_fault()
+        if fault is not None:
+            return fault
         policy = _policy(match)
         refusal = self._admit(request, grant, company, policy, "erp", _RIGHTS.get(request.method, "read"))
         reply = refusal if refusal is not None else self._operate(request, match, company)
         return self._finish(reply, request, grant, company, policy)
+
+    def operation_of(self, request: Request) -> str | None:
+        """Return the catalog id of what a request means, without doing anything."""
+        match = self.router.match(request.method, request.path, accept_encoded=True)
+        return None if isinstance(match, int) else match.operation.id
 
     def _identity(self, request: Request, entry: LoggedRequest, path: str) -> Reply:
         if path == "/connect/token" and request.method == "POST":
@@ -80,6 +94,16 @@ class Service:
             entry.operation = "authorize"
             return self.tokens.authorize(request)
         return Reply(404)
+
+    def _company_fault(self) -> Reply | None:
+        code = self.behaviours.company_fault
+        if code == "none":
+            return None
+        message = "No license for this company." if code == "12027" else ""
+        return json_reply({
+            "ExceptionType": "IPPException", "ExceptionMessage": message, "ExceptionFaultCode": code,
+            "ExceptionMessageID": f"{code}_6e2a06a8-76d8-4e9a-bce8-a5818d60a388", "ExceptionDetails": "",
+        }, 401)  # fmt: skip
 
     def _company(self, grant: Grant | None) -> Company | None:
         if grant is None or not self.behaviours.approved:
@@ -104,20 +128,47 @@ class Service:
         reply.headers.setdefault("Ipp-Request-Id", company.visma_id())
         if 400 <= reply.status < 500 and reply.status != 429:  # noqa: PLR2004 - the client's fault, as HTTP says
             company.limits.note_failure(_fingerprint(request))
-        return reply
+        return dress(reply, self.behaviours)
 
     def _operate(self, request: Request, match: Match, company: Company) -> Reply:
         company.run_due()
         call = Call(company, match.operation, match.values, request)
-        reply = self.perform(call)
+        reply = self._in_background(call)
+        if reply is None:
+            reply = self.perform(call)
         table = table_name(match.operation.collection)
         if table is not None:
             company.after_request(table)
         return reply
 
-    def perform(self, call: Call) -> Reply:
-        """Do one operation, whoever asked for it."""
-        return _handler(call.operation)(call)
+    def _in_background(self, call: Call) -> Reply | None:
+        """Answer what has to do with the queue; None: do the operation now."""
+        if call.operation.collection == "background":
+            return self._background_state(call)
+        header = call.request.headers.get("erp-api-background")
+        if header is None or not call.operation.background:
+            return None
+        return call.company.background.submit(call, header)
+
+    def _background_state(self, call: Call) -> Reply:
+        job_id, wants_content = call.values[0], call.operation.path.endswith("/content")
+        queue = call.company.background
+        reply = queue.content(job_id) if wants_content else queue.state(job_id)
+        if reply is not None:
+            return reply
+        if any(job_id.lower() in company.background.jobs for company in self.companies.values()):
+            return gateway_error(403, "The background operation belongs to another company.")
+        return gateway_error(404, "The background operation was not found.")
+
+    def perform(self, call: Call, job: Job | None = None) -> Reply:
+        """Do one operation, whoever asked for it; writes go to the ledger."""
+        reply = _handler(call.operation)(call if job is None else evolve(call, in_background=True))
+        if call.operation.method != "GET":
+            self.ledger.add(Execution(
+                call.company.clock.now() if job is None else job.ends_at, call.company.tenant_id, call.operation.id, call.request.method,
+                call.request.path, call.request.body, reply.status, None if job is None else job.id,
+            ))  # fmt: skip
+        return reply
 
     def _sales_order(self, request: Request, entry: LoggedRequest) -> Reply:
         entry.operation = "salesorder"
@@ -135,6 +186,10 @@ class Service:
             return self._finish(refusal, request, grant, company, "4-fixed-window")
         name, reply = self.sales_orders.answer(company, request)
         entry.operation = f"salesorder:{name}"
+        if request.method != "GET":
+            self.ledger.add(Execution(
+                company.clock.now(), company.tenant_id, entry.operation, request.method, request.path, request.body, reply.status
+            ))  # fmt: skip
         company.after_request(
             {"customers": "customer", "inventory": "inventory"}.get(name.partition(":")[0], "salesorder")
         )
@@ -154,16 +209,19 @@ def _handler(operation: Operation) -> Callable[[Call], Reply]:
     return answer_read if operation.method == "GET" else answer_write
 
 
+def _has_ended(operation: Operation) -> bool:
+    """Tell whether the service has announced the end of this operation (facts 1)."""
+    if operation.resource.startswith("SalesOrder") and operation.collection.startswith("salesorder"):
+        return operation.collection != "salesordertype"
+    return operation.method == "GET" and operation.version == 1 and operation.collection == "purchasereceipt"
+
+
 def _policy(match: Match) -> str:
+    """Return the rate-limit policy that counts a request (facts 3)."""
     if match.legacy:
         return "6-fixed-window"
-    return (
-        "8-fixed-window"
-        if match.operation.collection.startswith("salesorder")
-        and match.operation.resource.startswith("SalesOrder")
-        and match.operation.collection != "salesordertype"
-        else "4-fixed-window"
-    )
+    is_order = match.operation.collection.startswith("salesorder") and _has_ended(match.operation)
+    return "8-fixed-window" if is_order else "4-fixed-window"
 
 
 def _fingerprint(request: Request) -> tuple[str, ...]:

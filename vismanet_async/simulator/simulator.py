@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from random import Random
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -10,24 +11,32 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from vismanet_async.simulator import catalog as catalog_module
+from vismanet_async.simulator.background import BackgroundQueue, Duration, draw
 from vismanet_async.simulator.behaviours import Behaviours
 from vismanet_async.simulator.clock import Clock, RealClock
 from vismanet_async.simulator.company import Churn, Company, Truth
+from vismanet_async.simulator.faults import Fault, FaultKind, FaultScript, html_error
+from vismanet_async.simulator.ledger import Ledger
 from vismanet_async.simulator.log import LoggedRequest, RequestLog
+from vismanet_async.simulator.messages import Reply, Request
+from vismanet_async.simulator.openapi import document
 from vismanet_async.simulator.router import Router
+from vismanet_async.simulator.runner import Runner
 from vismanet_async.simulator.salesorders import SalesOrders
-from vismanet_async.simulator.server import HttpServer, make_response, read_request
+from vismanet_async.simulator.server import HttpServer, abort, make_response, read_request, send_broken
 from vismanet_async.simulator.service import SALES_ORDER_PREFIX, Service
+from vismanet_async.simulator.snapshots import read_snapshot, restore, write_snapshot
 from vismanet_async.simulator.tables import SPECS
 from vismanet_async.simulator.tokens import TokenService
+from vismanet_async.simulator.webhooks import WebhookSender
 
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["Latency", "Simulator"]
+    from vismanet_async.simulator.rows import ByteCache
 
-Latency = float | tuple[float, float] | Callable[[Random], float]
-"""Seconds before each answer: fixed, uniform between two, or drawn by a function from the seeded random."""
+__all__ = ["Simulator"]
+
 
 _MIB = 1024 * 1024
 
@@ -68,7 +77,7 @@ class Simulator:
     def __init__(self, *, seed: int = 1, rows: Mapping[str, int] | None = None, port: int = 0, host: str = "127.0.0.1",
                  tenant_id: str = "11111111-2222-4333-8444-555555555555", companies: Sequence[str] = (),
                  client_id: str = "isv_simulator", client_secret: str = "simulator-secret",  # noqa: S107 - guards nothing
-                 clock: Clock | None = None, latency: Latency = 0.0, quota: int = 15_000,
+                 clock: Clock | None = None, latency: Duration = 0.0, quota: int = 15_000,
                  quota_window_seconds: float = 3600.0, behaviours: Mapping[str, Any] | None = None,
                  log_limit: int = 100_000, cache_bytes: int = 256 * _MIB) -> None:  # fmt: skip
         self.seed = seed
@@ -76,10 +85,13 @@ class Simulator:
         self.behaviours = Behaviours()
         self.behaviours.set(**(behaviours or {}))
         self.latency = latency
+        self._rows = dict(rows or {})
+        self.faults = FaultScript(seed)
         self.tenant_id = tenant_id
         self.client_id = client_id
         self.client_secret = client_secret
         self.requests = RequestLog(log_limit)
+        self.ledger = Ledger()
         self._random = Random(f"{seed}:simulator")  # noqa: S311 - chance, not secrets
         catalog = catalog_module.load()
         try:
@@ -103,8 +115,18 @@ class Simulator:
             self.behaviours,
             self._companies,
             SalesOrders(),
+            self.ledger,
         )
         self._http = HttpServer(self._answer, host, port)
+        self._foreign = HttpServer(self._answer_foreign, host, 0)
+        self.foreign_requests = RequestLog(log_limit)
+        """What reached the foreign listener, which nobody should send a token to."""
+        self.webhooks = WebhookSender(clock=self.clock, random=Random(f"{seed}:webhooks"))  # noqa: S311 - chance, not secrets
+        self._runner = Runner(self.clock, list(self._companies.values()), self.webhooks)
+        for company in self._companies.values():
+            company.background.perform = self._service.perform
+            company.background.notify = self._runner.notify
+            company.on_timer = self._runner.wake
 
     # -- where it is --------------------------------------------------------------------------------------
 
@@ -134,6 +156,44 @@ class Simulator:
         return f"{self._http.url}/API/controller/api"
 
     @property
+    def foreign_url(self) -> str:
+        """A listener that is not the service; see `foreign_requests`."""
+        return self._foreign.url
+
+    @property
+    def background(self) -> BackgroundQueue:
+        """The background queue of the first company."""
+        return self.company().background
+
+    def run_due(self) -> None:
+        """Let everything happen that is due at the clock's time (requests do so by themselves)."""
+        for company in self._companies.values():
+            company.run_due()
+
+    # -- snapshots ----------------------------------------------------------------------------------------
+
+    def save(self, path: str | Path) -> None:
+        """Write all data to a file; `Simulator.load` reads it."""
+        settings = {
+            "seed": self.seed, "rows": self._rows, "tenant_id": self.tenant_id, "companies": list(self._companies)[1:],
+            "client_id": self.client_id, "client_secret": self.client_secret, "behaviours": self.behaviours.as_dict(),
+        }  # fmt: skip
+        write_snapshot(Path(path), settings, self._companies)
+
+    @classmethod
+    def load(cls, path: str | Path, **options: Any) -> Self:  # noqa: ANN401 - the arguments of Simulator
+        """Return a simulator with the data of a snapshot; further arguments are those of `Simulator`.
+
+        Raises:
+            ValueError: The file is no snapshot.
+        """
+        content = read_snapshot(Path(path))
+        made = cls(**{**content["settings"], **options})
+        for tenant, saved in content["companies"].items():
+            restore(made.company(tenant), saved)
+        return made
+
+    @property
     def customer_tenant_id(self) -> str:
         """A tenant that gives valid tokens and then 401 on every call (facts 2: the customer's, not the company's)."""
         return f"customer-{self.tenant_id}"
@@ -155,11 +215,21 @@ class Simulator:
         Raises:
             OSError: The port is taken.
         """
-        await self._http.start()
+        await self._foreign.start()
+        try:
+            await self._http.start()
+        except BaseException:
+            await self._foreign.stop()
+            raise
+        for company in self._companies.values():
+            company.background.foreign_url = self._foreign.url
+        await self._runner.start()
 
     async def stop(self) -> None:
         """Close the port and every connection."""
+        await self._runner.stop()
         await self._http.stop()
+        await self._foreign.stop()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -208,6 +278,10 @@ class Simulator:
             resource, every_requests=every_requests, add=add, remove=remove, touch=touch, where=where
         )
 
+    def restamp(self, resource: str) -> None:
+        """Give all rows of a resource the same time of change, as an upgrade of the service does (facts 5)."""
+        self.company().restamp(resource)
+
     def issue_token(self, tenant_id: str | None = None, *, lifetime_seconds: float | None = None) -> str:
         """Return a bearer token without a token request."""
         return self.tokens.issue(
@@ -227,26 +301,91 @@ class Simulator:
         )  # fmt: skip
         self.requests.open(entry)
         try:
-            delay = self._delay()
-            if delay:
-                await self.clock.sleep(delay)
-            reply = self._service.handle(request, entry)
-            if self.behaviours.utf8_bom and (reply.content_type or "").startswith("application/json"):
-                reply.body, reply.cache_key = b"\xef\xbb\xbf" + reply.body, None
-            cache = (
-                self.company(entry.tenant_id).world.cache
-                if self.behaviours.compress and entry.tenant_id
-                else None
-            )
-            response = await make_response(reply, request.headers.get("Accept-Encoding", ""), cache)
-            entry.status, entry.response_bytes = reply.status, len(reply.body)
-            return response
+            return await self._respond(incoming, request, entry)
         finally:
             self.requests.close(entry, self.clock.now())
 
-    def _delay(self) -> float:
-        if callable(self.latency):
-            return self.latency(self._random)
-        if isinstance(self.latency, tuple):
-            return self._random.uniform(*self.latency)
-        return self.latency
+    async def _respond(
+        self, incoming: web.BaseRequest, request: Request, entry: LoggedRequest
+    ) -> web.StreamResponse:
+        if request.path == "/openapi.json":
+            return web.json_response(document(self._service.catalog, self.base_url, self.token_url))
+        entry.operation = self._service.operation_of(request)
+        struck = self.faults.strike(request, entry.operation)
+        entry.fault = ", ".join(fault.name for fault in struck) or None
+        timed_out = await self._pause(struck)
+        self._upset(struck)
+        kinds = {fault.kind for fault in struck}
+        instead = next((fault for fault in struck if fault.instead), None)
+        if "reset_before" in kinds:
+            return abort(incoming)
+        reply = instead.answer() if instead is not None else self._service.handle(request, entry)
+        replaced = next(
+            (fault for fault in struck if fault.kind in {"status", "html"} and not fault.instead), None
+        )
+        if timed_out or replaced is not None:
+            reply = html_error(504) if replaced is None else replaced.answer()
+        if reply.dropped or kinds & {"reset_after", "lost_202"}:
+            entry.fault = entry.fault or "dropped"
+            return abort(incoming)
+        self._adorn(reply, kinds)
+        response = await make_response(reply, request.headers.get("Accept-Encoding", ""), self._cache(entry))
+        entry.status, entry.response_bytes = reply.status, len(reply.body)
+        breaking = next(
+            (
+                fault
+                for fault in struck
+                if fault.kind in {"cut_headers", "cut_body", "short_body", "slow_body"}
+            ),
+            None,
+        )
+        if breaking is not None:
+            return await send_broken(incoming, response, breaking, self.clock)
+        return response
+
+    async def _pause(self, struck: Sequence[Fault]) -> bool:
+        """Wait as long as this answer takes; tell whether the gateway gave up on it."""
+        delay = draw(self.latency, self._random) + sum(
+            fault.seconds for fault in struck if fault.kind == "latency"
+        )
+        limit = self.behaviours.gateway_timeout_seconds
+        timed_out = 0 < limit < delay
+        if delay:
+            await self.clock.sleep(min(delay, limit) if timed_out else delay)
+        return timed_out
+
+    def _upset(self, struck: Sequence[Fault]) -> None:
+        """Let happen what faults do to the world before a request is answered."""
+        for fault in struck:
+            if fault.kind == "expire_tokens":
+                self.tokens.revoke()
+            elif fault.kind == "clock_jump":
+                self.clock.advance(fault.seconds)
+            elif fault.kind == "change_rows":
+                self.add(fault.resource, fault.add, where=fault.where)
+                self.remove(fault.resource, count=fault.remove)
+                self.touch(fault.resource, count=fault.touch)
+
+    def _adorn(self, reply: Reply, kinds: set[FaultKind]) -> None:
+        if self.behaviours.utf8_bom and (reply.content_type or "").startswith("application/json"):
+            reply.body, reply.cache_key = b"\xef\xbb\xbf" + reply.body, None
+        if "wrong_type" in kinds:
+            reply.content_type = "text/plain"
+
+    def _cache(self, entry: LoggedRequest) -> ByteCache | None:
+        return (
+            self.company(entry.tenant_id).world.cache
+            if self.behaviours.compress and entry.tenant_id
+            else None
+        )
+
+    async def _answer_foreign(self, incoming: web.BaseRequest) -> web.StreamResponse:
+        """Log what reaches the foreign host; answer like a state document that lies."""
+        request = await read_request(incoming)
+        entry = LoggedRequest(
+            number=self.foreign_requests.total, at=self.clock.now(), method=request.method, path=request.path,
+            query=dict(request.query), query_pairs=request.query, headers=request.headers, body=request.body, status=200,
+        )  # fmt: skip
+        self.foreign_requests.open(entry)
+        self.foreign_requests.close(entry, self.clock.now())
+        return web.json_response({"status": "Finished", "statusCode": 200})

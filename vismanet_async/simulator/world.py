@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import count
 from random import Random
 
 from vismanet_async.simulator.catalog import Catalog
@@ -40,7 +39,7 @@ class World:
             if size < 0:
                 raise ValueError(f"rows of {name} must not be negative")
         self._zone = zone(time_zone)
-        self._versions = count(0x8000_0000)
+        self.last_version = 0x8000_0000
         self._tables: dict[str, Table] = {}
         self.shaper = Shaper(catalog, seed, self._reference, nested_metadata=nested_metadata)
 
@@ -54,7 +53,7 @@ class World:
                 size = min(size, self.table(spec.parent).count)
             found = self._tables[name] = Table(
                 spec, seed=self.seed, count=size, shaper=self.shaper, neighbour=self.table, fields=self.catalog.schemas,
-                cache=self.cache, next_version=lambda: next(self._versions), now_text=self.now_text,
+                cache=self.cache, next_version=self._next_version, now_text=self.now_text,
             )  # fmt: skip
         return found
 
@@ -62,6 +61,10 @@ class World:
     def tables(self) -> Mapping[str, Table]:
         """The tables that were used so far."""
         return self._tables
+
+    def _next_version(self) -> int:
+        self.last_version += 1
+        return self.last_version
 
     def now_text(self) -> str:
         """Return the present as the service writes it: local, without zone."""

@@ -53,7 +53,10 @@ def answer_write(call: Call) -> Reply:
         if special is not None:
             return special(call)
         if name is None:
-            return Reply(call.operation.success[0] if call.operation.success else 200)
+            status = call.operation.success[0] if call.operation.success else 200
+            return Reply(
+                status, headers={"Location": location(call, call.company.new_uuid())} if status == 201 else {}
+            )  # noqa: PLR2004 - created
         table = call.company.world.table(name)
         if call.operation.method == "POST":
             return _create(call, table)
@@ -393,6 +396,10 @@ _SPECIAL: dict[str, Callable[[Call], Reply]] = {
     "Warehouse_PutBywarehouseIDlocationID": _below("locations", "WarehouseLocationDto", ("locationId",)),
     "Vat_PutVatHeaderNoteByvendorCdtaxPeriodIdrevisionId": _vat_note,
     "Vat_PutVatLineNoteByvendorCdtaxPeriodIdrevisionIdlineNumber": _vat_note,
+    "Multilanguage_PostSpecificInventoryDescrTranslationByinventoryNumberlanguageISO": _translation,
+    "Multilanguage_PutSpecificInventoryDescrTranslationByinventoryNumberlanguageISO": _translation,
+    "Multilanguage_DeleteSpecificInventoryDescrTranslationByinventoryNumberlanguageISO": _translation,
+    "ProjectTask_PostByinternalId": _project_task,
     "UiExtension_DeleteByownerIdinternalId": _ui_extension_delete,
     "UiExtension_DeleteByownerIdinternalIdscreenIdstepId": _ui_extension_delete,
 }
