@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from pathlib import Path  # noqa: TC003 - cyclopts reads the annotations
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
+from cyclopts.validators import Number
 
 from vismanet_async.cli.exit_codes import DONE, INTERRUPTED, WRONG_USE, exit_code
 from vismanet_async.errors import VismaNetError
@@ -57,6 +59,7 @@ def export(
     concurrency: int | Literal["auto"] = "auto",
     completeness: Literal["prove", "count", "none"] = "prove",
     allow_uncertain: bool = False,
+    restart: bool = False,
     profile: str | None = None,
     json: bool = False,
 ) -> int:
@@ -86,6 +89,8 @@ def export(
         What to show about each list: prove that nothing was lost, count the rows against the server's total, or none.
     allow_uncertain
         Publish also what could not be shown complete; the manifest says so.
+    restart
+        Begin anew where an earlier run of the same export was stopped; without it that run is gone on with.
     profile
         Which profile of the profile file to sign in with.
     json
@@ -103,9 +108,26 @@ def export(
         concurrency=concurrency,
         completeness=completeness,
         allow_uncertain=allow_uncertain,
+        resume=not restart,
         profile=profile,
         as_json=json,
     )
+
+
+@app.command
+def resources(name: str | None = None, /, *, json: bool = False) -> int:
+    """List what there is, or the operations of one resource with catalog id, method and path.
+
+    Parameters
+    ----------
+    name
+        A resource, such as customer_invoice.
+    json
+        Print every operation as JSON.
+    """
+    from vismanet_async.cli.resources import run_resources  # noqa: PLC0415
+
+    return run_resources(name, as_json=json)
 
 
 @app.command
@@ -127,12 +149,12 @@ def demo(*, to: Path | None = None, seed: int = 7) -> int:
 @app.command
 def simulate(
     *,
-    port: int = 0,
+    port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))] = 0,
     seed: int = 1,
     rows: _Several = None,
     churn: _Several = None,
-    latency: float = 0.0,
-    quota: int = 15_000,
+    latency: Annotated[float, Parameter(validator=Number(gte=0))] = 0.0,
+    quota: Annotated[int, Parameter(validator=Number(gte=1))] = 15_000,
     behaviour: _Several = None,
     list_behaviours: bool = False,
     json: bool = False,
@@ -186,7 +208,10 @@ def run(argv: Sequence[str] | None = None) -> int:
     except VismaNetError as error:
         return _fail(str(error), exit_code(error))
     except KeyboardInterrupt:
-        return _fail("interrupted; nothing was published.", INTERRUPTED)
+        return _fail("interrupted. Start it again to go on.", INTERRUPTED)
+    except BrokenPipeError:  # whoever read our output has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
     return result if isinstance(result, int) else DONE
 
 

@@ -49,6 +49,7 @@ def run_export(
     concurrency: int | str,
     completeness: Completeness,
     allow_uncertain: bool,
+    resume: bool,
     profile: str | None,
     as_json: bool,
 ) -> int:
@@ -59,6 +60,7 @@ def run_export(
         format=output_format,
         completeness=completeness,
         allow_uncertain=allow_uncertain,
+        resume=resume,
         page_size=page_size,
     )
     settings = Settings.load(profile=profile)
