@@ -2,36 +2,13 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-from importlib import resources as package_files
+import json
 from typing import Any
 
-import msgspec
-
+from vismanet_async.api.registry import find_resource, registry, resource_names
 from vismanet_async.cli.exit_codes import DONE
-from vismanet_async.errors import UnknownName
 
 __all__ = ["run_resources"]
-
-
-class _Method(msgspec.Struct):
-    id: str
-    method: str
-    path: str
-    call: str
-    parameters: list[dict[str, Any]] = []
-
-
-class _Resource(msgspec.Struct):
-    methods: dict[str, _Method]
-
-    @property
-    def exportable(self) -> bool:
-        return "list" in self.methods and self.methods["list"].call == "list"
-
-
-class _Registry(msgspec.Struct):
-    resources: dict[str, _Resource]
 
 
 def run_resources(name: str | None, *, as_json: bool) -> int:
@@ -40,47 +17,55 @@ def run_resources(name: str | None, *, as_json: bool) -> int:
     Raises:
         UnknownName: there is no such resource.
     """
-    known = _registry().resources
-    if name is not None and name not in known:
-        raise UnknownName("resource", name, nearest=get_close_matches(name, known))
-    chosen = known if name is None else {name: known[name]}
+    chosen = resource_names() if name is None else [find_resource(name)]
     if as_json:
-        rows = [row for resource, one in chosen.items() for row in _as_json(resource, one)]
-        print(msgspec.json.format(msgspec.json.encode(rows), indent=2).decode())
+        rows = [row for resource in chosen for row in _as_json(resource)]
+        print(json.dumps(rows, indent=2))
     elif name is None:
         wide = max(map(len, chosen))
-        for resource, one in chosen.items():
-            note = "" if one.exportable else "  (no list to export)"
-            print(f"{resource:{wide}}  {len(one.methods):>3} operations{note}")
+        for resource in chosen:
+            note = "" if _list_filters(resource) is not None else "  (no list to export)"
+            print(f"{resource:{wide}}  {len(_methods(resource)):>3} operations{note}")
     else:
-        _print_operations(chosen[name])
+        _print_operations(chosen[0])
     return DONE
 
 
-def _registry() -> _Registry:
-    content = package_files.files("vismanet_async.api").joinpath("registry.json").read_bytes()
-    return msgspec.json.decode(content, type=_Registry)
+def _methods(resource: str) -> dict[str, Any]:
+    methods: dict[str, Any] = registry()["resources"][resource]["methods"]
+    return methods
 
 
-def _as_json(resource: str, one: _Resource) -> list[dict[str, Any]]:
+def _parameters(method: dict[str, Any]) -> list[str]:
+    return [parameter["name"] for parameter in method.get("parameters", ())]
+
+
+def _list_filters(resource: str) -> list[str] | None:
+    """Give the filters of the list that an export would read; None where there is none."""
+    method = _methods(resource).get("list")
+    return None if method is None or method["call"] != "list" or method.get("ids") else _parameters(method)
+
+
+def _as_json(resource: str) -> list[dict[str, Any]]:
     return [
         {
             "resource": resource,
             "name": name,
-            "id": method.id,
-            "method": method.method,
-            "path": method.path,
-            "filters": [parameter["name"] for parameter in method.parameters],
+            "id": method["id"],
+            "method": method["method"],
+            "path": method["path"],
+            "parameters": _parameters(method),
         }
-        for name, method in one.methods.items()
+        for name, method in _methods(resource).items()
     ]
 
 
-def _print_operations(one: _Resource) -> None:
-    wide = max(map(len, one.methods))
-    path_wide = max(len(method.path) for method in one.methods.values())
-    for name, method in one.methods.items():
-        print(f"{name:{wide}}  {method.method:6}  {method.path:{path_wide}}  {method.id}")
-    if one.exportable:
-        filters = [parameter["name"] for parameter in one.methods["list"].parameters]
-        print(f"\nvismanet export takes --where with {', '.join(filters) or 'no filter'}")
+def _print_operations(resource: str) -> None:
+    methods = _methods(resource)
+    wide = max(map(len, methods))
+    path_wide = max(len(method["path"]) for method in methods.values())
+    for name, method in methods.items():
+        print(f"{name:{wide}}  {method['method']:6}  {method['path']:{path_wide}}  {method['id']}")
+    filters = _list_filters(resource)
+    if filters:
+        print(f"\nvismanet export {resource} takes --where with {', '.join(filters)}")
