@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
+import threading
 from pathlib import Path  # noqa: TC003 - cyclopts reads the annotations
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -15,7 +17,7 @@ from vismanet_async.cli.exit_codes import DONE, INTERRUPTED, WRONG_USE, exit_cod
 from vismanet_async.errors import VismaNetError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["app", "run"]
 
@@ -200,18 +202,18 @@ def simulate(
 
 def run(argv: Sequence[str] | None = None) -> int:
     """Run one command line; errors become one line on stderr and an exit code."""
-    _terminate_like_interrupt()
-    try:
-        result: Any = app(sys.argv[1:] if argv is None else argv)
-    except CycloptsError as error:
-        return _fail(str(error), WRONG_USE)
-    except VismaNetError as error:
-        return _fail(str(error), exit_code(error))
-    except KeyboardInterrupt:
-        return _fail("interrupted. Start it again to go on.", INTERRUPTED)
-    except BrokenPipeError:  # whoever read our output has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
+    with _terminate_like_interrupt():
+        try:
+            result: Any = app(sys.argv[1:] if argv is None else argv)
+        except CycloptsError as error:
+            return _fail(str(error), WRONG_USE)
+        except VismaNetError as error:
+            return _fail(str(error), exit_code(error))
+        except KeyboardInterrupt:
+            return _fail("interrupted. Start it again to go on.", INTERRUPTED)
+        except BrokenPipeError:  # whoever read our output has read enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return DONE
     return result if isinstance(result, int) else DONE
 
 
@@ -220,9 +222,14 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
-def _terminate_like_interrupt() -> None:
+@contextlib.contextmanager
+def _terminate_like_interrupt() -> Iterator[None]:
     """Let a polite kill clean up as an interrupt does."""
-    try:
-        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    except ValueError:  # not the main thread: a test, or somebody's own program
+    if threading.current_thread() is not threading.main_thread():  # only there may handlers be set
+        yield
         return
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
