@@ -266,4 +266,4 @@ def test_a_plan_that_cannot_be_is_refused(tmp_path: Path, wrong: dict[str, Any],
 @pytest.mark.parametrize("to", ["s3://bucket/x", ""])
 def test_a_target_that_is_no_path_is_refused(to: str) -> None:
     with pytest.raises(TargetNotWritable, match="nothing was sent"):
-        ExportPlan(resources=["customer"], to=to)  # type: ignore[arg-type] # what a command line gives
+        ExportPlan(resources=["customer"], to=to)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -141,16 +142,22 @@ def test_killed_at_any_step_of_publishing_it_is_finished_by_the_next(
         new = attrs.evolve(new, resources={**old.resources, **new.resources})
         steps = 0
 
-        def step(*_: object, stop_at: int = stop_at) -> None:
+        def step(stop_at: int = stop_at) -> None:
             nonlocal steps
             if steps == stop_at:
                 raise PowerCut
             steps += 1
 
+        def stepping(real: Any) -> Any:
+            def change(*args: Any, **more: Any) -> Any:
+                step()
+                return real(*args, **more)
+
+            return change
+
         with monkeypatch.context() as patch:
             for name in ("replace", "unlink", "mkdir"):
-                real = getattr(Path, name)
-                patch.setattr(Path, name, lambda self, *a, real=real, **k: (step(), real(self, *a, **k))[1])
+                patch.setattr(Path, name, stepping(getattr(Path, name)))
             try:
                 target.publish(new, target.work / "1")
             except PowerCut:

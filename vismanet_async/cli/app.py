@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import sys
+import threading
 from pathlib import Path  # noqa: TC003 - cyclopts reads the annotations
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
+from cyclopts.validators import Number
 
 from vismanet_async.cli.exit_codes import DONE, INTERRUPTED, WRONG_USE, exit_code
 from vismanet_async.errors import VismaNetError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["app", "run"]
 
@@ -57,6 +61,7 @@ def export(
     concurrency: int | Literal["auto"] = "auto",
     completeness: Literal["prove", "count", "none"] = "prove",
     allow_uncertain: bool = False,
+    restart: bool = False,
     profile: str | None = None,
     json: bool = False,
 ) -> int:
@@ -86,6 +91,8 @@ def export(
         What to show about each list: prove that nothing was lost, count the rows against the server's total, or none.
     allow_uncertain
         Publish also what could not be shown complete; the manifest says so.
+    restart
+        Begin anew where an earlier run of the same export was stopped; without it that run is gone on with.
     profile
         Which profile of the profile file to sign in with.
     json
@@ -103,9 +110,26 @@ def export(
         concurrency=concurrency,
         completeness=completeness,
         allow_uncertain=allow_uncertain,
+        resume=not restart,
         profile=profile,
         as_json=json,
     )
+
+
+@app.command
+def resources(name: str | None = None, /, *, json: bool = False) -> int:
+    """List what there is, or the operations of one resource with catalog id, method and path.
+
+    Parameters
+    ----------
+    name
+        A resource, such as customer_invoice.
+    json
+        Print every operation as JSON.
+    """
+    from vismanet_async.cli.resources import run_resources  # noqa: PLC0415
+
+    return run_resources(name, as_json=json)
 
 
 @app.command
@@ -127,12 +151,12 @@ def demo(*, to: Path | None = None, seed: int = 7) -> int:
 @app.command
 def simulate(
     *,
-    port: int = 0,
+    port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))] = 0,
     seed: int = 1,
     rows: _Several = None,
     churn: _Several = None,
-    latency: float = 0.0,
-    quota: int = 15_000,
+    latency: Annotated[float, Parameter(validator=Number(gte=0))] = 0.0,
+    quota: Annotated[int, Parameter(validator=Number(gte=1))] = 15_000,
     behaviour: _Several = None,
     list_behaviours: bool = False,
     json: bool = False,
@@ -178,15 +202,18 @@ def simulate(
 
 def run(argv: Sequence[str] | None = None) -> int:
     """Run one command line; errors become one line on stderr and an exit code."""
-    _terminate_like_interrupt()
-    try:
-        result: Any = app(sys.argv[1:] if argv is None else argv)
-    except CycloptsError as error:
-        return _fail(str(error), WRONG_USE)
-    except VismaNetError as error:
-        return _fail(str(error), exit_code(error))
-    except KeyboardInterrupt:
-        return _fail("interrupted; nothing was published.", INTERRUPTED)
+    with _terminate_like_interrupt():
+        try:
+            result: Any = app(sys.argv[1:] if argv is None else argv)
+        except CycloptsError as error:
+            return _fail(str(error), WRONG_USE)
+        except VismaNetError as error:
+            return _fail(str(error), exit_code(error))
+        except KeyboardInterrupt:
+            return _fail("interrupted. Start it again to go on.", INTERRUPTED)
+        except BrokenPipeError:  # whoever read our output has read enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return DONE
     return result if isinstance(result, int) else DONE
 
 
@@ -195,9 +222,14 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
-def _terminate_like_interrupt() -> None:
+@contextlib.contextmanager
+def _terminate_like_interrupt() -> Iterator[None]:
     """Let a polite kill clean up as an interrupt does."""
-    try:
-        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    except ValueError:  # not the main thread: a test, or somebody's own program
+    if threading.current_thread() is not threading.main_thread():  # only there may handlers be set
+        yield
         return
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

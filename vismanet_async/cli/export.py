@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import sys
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
+from vismanet_async.api.registry import list_arguments, registry
 from vismanet_async.cli.exit_codes import DONE
 from vismanet_async.cli.progress import progress_shown, summary
 from vismanet_async.conditions import after, before, on_or_after, on_or_before
@@ -29,8 +29,7 @@ __all__ = ["filters_by_resource", "run_export"]
 
 _MODIFIED: Final = "last_modified_date_time"
 _WHERE: Final = re.compile(r"(?:(?P<resource>\w+)\.)?(?P<name>\w+)(?P<operator>>=|<=|=|>|<)(?P<value>.*)", re.DOTALL)
-_NUMBER: Final = re.compile(r"-?\d+(\.\d+)?")
-_CONDITIONS: Final[dict[str, Callable[[str | Decimal], Condition[Any]]]] = {
+_CONDITIONS: Final[dict[str, Callable[[str], Condition[str]]]] = {
     ">=": on_or_after,
     "<=": on_or_before,
     ">": after,
@@ -49,6 +48,7 @@ def run_export(
     concurrency: int | str,
     completeness: Completeness,
     allow_uncertain: bool,
+    resume: bool,
     profile: str | None,
     as_json: bool,
 ) -> int:
@@ -59,6 +59,7 @@ def run_export(
         format=output_format,
         completeness=completeness,
         allow_uncertain=allow_uncertain,
+        resume=resume,
         page_size=page_size,
     )
     settings = Settings.load(profile=profile)
@@ -84,11 +85,13 @@ def filters_by_resource(
 ) -> dict[str, dict[str, Any]]:
     """Give each resource its filters.
 
-    >>> filters_by_resource(["customer", "supplier"], ["status=Active", "supplier.number=7"])
-    {'customer': {'status': 'Active'}, 'supplier': {'status': 'Active', 'number': '7'}}
+    >>> filters_by_resource(["customer", "supplier"], ["status=Active", "supplier.name=Fjord"])
+    {'customer': {'status': 'Active'}, 'supplier': {'status': 'Active', 'name': 'Fjord'}}
 
     Raises:
-        RequestRefused: for a text that is no filter, a resource that is not exported, or a filter given twice.
+        UnknownName: for a resource or a filter that there is not.
+        RequestRefused: for a text that is no filter, a resource that is not exported, a filter given twice, or one
+            whose value cannot be read.
     """
     # a plan built from the bare names finds those named twice
     chosen: dict[str, dict[str, Any]] = {name: {} for name in ExportPlan(resources=list(resources), to=".").resources}
@@ -102,7 +105,19 @@ def filters_by_resource(
             if name in filters:
                 raise RequestRefused(f"the filter {name} is given twice; nothing was sent. Give it once.")
             filters[name] = value
+    for resource, filters in chosen.items():
+        _refuse_bare_conditions(resource, list_arguments(resource, filters))
     return chosen
+
+
+def _refuse_bare_conditions(resource: str, arguments: dict[str, Any]) -> None:
+    for parameter in registry()["resources"][resource]["methods"]["list"].get("parameters", ()):
+        name = parameter["name"]
+        if parameter["kind"] == "condition" and isinstance(arguments.get(name), str):
+            raise RequestRefused(
+                f"the filter {name} takes a comparison, such as --where '{name}>={arguments[name]}': the API ignores a "
+                "bare value and returns everything; nothing was sent."
+            )
 
 
 def _parsed(text: str) -> tuple[str | None, str, Any]:
@@ -113,7 +128,7 @@ def _parsed(text: str) -> tuple[str | None, str, Any]:
     return match["resource"], name, value if operator == "=" else _condition(name, operator, value)
 
 
-def _condition(name: str, operator: str, value: str) -> Condition[Any]:
-    condition = _CONDITIONS[operator](Decimal(value) if _NUMBER.fullmatch(value) else value)
+def _condition(name: str, operator: str, value: str) -> Condition[str]:
+    condition = _CONDITIONS[operator](value)
     condition.parameters(name)  # refuses what the API cannot read
     return condition

@@ -53,7 +53,7 @@ def run_simulate(
         anyio.run(run)
     except (OSError, ValueError, KeyError) as error:
         text = error.args[0] if isinstance(error, KeyError) else error
-        raise SettingsError(f"the simulator cannot be started: {text}.") from error
+        raise SettingsError(f"the simulator cannot be started: {text}") from error
     return DONE
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, get_args
 import attrs
 import msgspec
 
+from vismanet_async.api.registry import find_resource
 from vismanet_async.conditions import Condition
 from vismanet_async.errors import RequestRefused, TargetNotWritable
 from vismanet_async.export.sinks.jsonl import DEFAULT_PART_BYTES
@@ -29,13 +30,16 @@ _URL: Final = re.compile(
 
 
 def _resources(given: str | Sequence[str] | Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    if isinstance(given, Mapping):
-        return {name: dict(filters) for name, filters in given.items()}
-    names = [given] if isinstance(given, str) else list(given)
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise RequestRefused(f"{', '.join(twice)} is asked for twice; nothing was sent. Name each resource once.")
-    return {name: {} for name in names}
+    if isinstance(given, str):
+        given = [given]
+    pairs = given.items() if isinstance(given, Mapping) else [(name, {}) for name in given]
+    chosen: dict[str, dict[str, Any]] = {}
+    for spelling, filters in pairs:
+        name = find_resource(spelling)  # it becomes a directory: only a name of the registry may
+        if name in chosen:
+            raise RequestRefused(f"{name} is asked for twice; nothing was sent. Name each resource once.")
+        chosen[name] = dict(filters)
+    return chosen
 
 
 def _directory(given: str | os.PathLike[str]) -> Path:
@@ -59,6 +63,7 @@ class ExportPlan:
     """Which lists go where, and how.
 
     Raises:
+        UnknownName: for a resource that there is not.
         RequestRefused: for no resource, one named twice, or a number that cannot be used.
         TargetNotWritable: for a target that is not a local path.
 
@@ -68,7 +73,7 @@ class ExportPlan:
     """
 
     resources: dict[str, dict[str, Any]] = attrs.field(converter=_resources)
-    """Resource names, each with its own filters."""
+    """Resource names, each with its own filters; any common spelling of a name will do."""
     to: Path = attrs.field(converter=_directory)
     format: Format = "jsonl"
     completeness: Completeness = "prove"

@@ -123,6 +123,7 @@ class Export:
         self._clock = clock or SystemClock()
         self._listings: dict[str, Listing[Any]] = {}
         self._began: dict[str, float] = {}
+        self._ended: dict[str, float] = {}
         self._at_once = anyio.Semaphore(_RESOURCES_AT_ONCE)
         self._threads = anyio.CapacityLimiter(_RESOURCES_AT_ONCE)
         self._events: MemoryObjectSendStream[Event] | None = None
@@ -255,10 +256,12 @@ class Export:
             async with send, self._listings[name].raw_pages(ordered=True) as pages:
                 async for page in pages:
                     await send.send(page)
+        self._ended[name] = self._clock.monotonic()
 
     def _progress_of(self, name: str) -> Progress:
         at = self._listings[name].progress
-        seconds = self._clock.monotonic() - self._began[name] if name in self._began else 0.0
+        now = self._ended.get(name, self._clock.monotonic())
+        seconds = now - self._began.get(name, now)
         return Progress(
             rows=at.rows,
             total=at.total,
