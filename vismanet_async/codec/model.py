@@ -38,6 +38,7 @@ __all__ = [
     "WriteModel",
     "camel",
     "fields_of",
+    "instant",
     "json_name",
     "read_model",
     "wrapped",
@@ -66,6 +67,11 @@ def json_name(name: str, /) -> Any:
 def wrapped(name: str | None = None, /) -> Any:
     """Mark a field of a write model that travels as `{"value": x}`; a cleared one as `{"value": null}`."""
     return attrs.field(default=UNSET, metadata={"wrapped": True} | ({"json": name} if name else {}))
+
+
+def instant() -> Any:
+    """Mark a moment of a write model that is a point in time, not a business date: it may carry a time zone."""
+    return attrs.field(default=UNSET, metadata={"instant": True})
 
 
 class Model:
@@ -235,6 +241,7 @@ class Field:
     model: type[Model] | None
     """The class where `kind` is `model`."""
     wrapped: bool
+    instant: bool = False
 
 
 _SCALARS: dict[type, Kind] = {
@@ -274,6 +281,7 @@ def _field(cls: type[Model], attribute: attrs.Attribute[Any]) -> Field:
         many=match["many"] is not None,
         model=model,
         wrapped=attribute.metadata.get("wrapped", False),
+        instant=attribute.metadata.get("instant", False),
     )
 
 
