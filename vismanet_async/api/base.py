@@ -224,7 +224,7 @@ _ACTION_RESULT = ModelRef("common.action_result", "ActionResult")
 
 def _action_body(body: Any, model: Callable[[], type[WriteModel]] | None) -> bytes:
     """Encode an action's body; the actions without one take an empty object (docs/facts.md 10)."""
-    return b"{}" if model is None else encode_write(body, model(), creating=True)
+    return b"{}" if model is None else encode_write(body, model())
 
 
 def etag_of(version: IfMatch) -> str:

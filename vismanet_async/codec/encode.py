@@ -123,6 +123,8 @@ def _many(field: Field, value: Any, path: str, *, creating: bool) -> list[Any]:
 def _one(field: Field, value: Any, path: str, *, creating: bool) -> Any:
     if field.model is not None:
         return _object(value, field.model, f"{path}.", creating=creating)
+    if field.instant:
+        return _instant(value, path)
     return _SCALARS[field.kind](value, path)
 
 
@@ -203,6 +205,15 @@ def _moment(value: Any, path: str) -> str:
     raise _refused(
         path, f"takes a date, a datetime without a zone, or text such as 2025-11-21T00:00:00, not {_shown(value)}"
     )
+
+
+def _instant(value: Any, path: str) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    match = _MOMENT.fullmatch(value) if isinstance(value, str) else None
+    if match is not None and match["zone"] and _exists(value):
+        return str(value)
+    return _moment(value, path)
 
 
 def _exists(text: str) -> bool:

@@ -3,8 +3,8 @@
 msgspec knows attrs classes but cannot rename their fields (jcrist/msgspec#372). It reads `__attrs_attrs__` and
 `__annotations__` once, when a decoder is built, and stores values with the generic `setattr`. So while a decoder is
 built each class shows its JSON names there, and each JSON name is put on the class as an alias of the same slot; the
-aliases stay (the decoder stores through them), the rest is put back. All of that happens in this file and nowhere else. It
-can go when msgspec renames fields of attrs classes itself.
+aliases stay (the decoder stores through them), the rest is put back. All of that happens in this file and
+nowhere else. It can go when msgspec renames fields of attrs classes itself.
 
 What msgspec refuses, and what it would read otherwise than `reference` does, is decoded by `reference`.
 """

@@ -38,6 +38,7 @@ __all__ = [
     "WriteModel",
     "camel",
     "fields_of",
+    "instant",
     "json_name",
     "read_model",
     "wrapped",
@@ -66,6 +67,11 @@ def json_name(name: str, /) -> Any:
 def wrapped(name: str | None = None, /) -> Any:
     """Mark a field of a write model that travels as `{"value": x}`; a cleared one as `{"value": null}`."""
     return attrs.field(default=UNSET, metadata={"wrapped": True} | ({"json": name} if name else {}))
+
+
+def instant() -> Any:
+    """Mark a moment of a write model that is a point in time, not a business date: it may carry a time zone."""
+    return attrs.field(default=UNSET, metadata={"instant": True})
 
 
 class Model:
@@ -235,8 +241,7 @@ class Field:
     model: type[Model] | None
     """The class where `kind` is `model`."""
     wrapped: bool
-    choices: tuple[str, ...] = ()
-    """The known values of an open enum."""
+    instant: bool = False
 
 
 _SCALARS: dict[type, Kind] = {
@@ -268,22 +273,18 @@ def _field(cls: type[Model], attribute: attrs.Attribute[Any]) -> Field:
     if match is None:
         raise TypeError(f"{cls.__name__}.{attribute.name} must be annotated Maybe[...], not {attribute.type}")
     named = _named(cls, match["name"])
-    kind = _SCALARS.get(named)
-    model = named if kind is None and isinstance(named, type) else None
+    model = named if isinstance(named, type) and issubclass(named, Model) else None
     return Field(
         name=attribute.name,
         json=attribute.metadata.get("json") or camel(attribute.name),
-        kind=kind or ("model" if model else "str"),
+        kind="model" if model else _SCALARS.get(named, "str"),
         many=match["many"] is not None,
         model=model,
         wrapped=attribute.metadata.get("wrapped", False),
-        choices=_choices(named) if kind is None and model is None else (),
+        instant=attribute.metadata.get("instant", False),
     )
 
 
 def _named(cls: type[Model], name: str) -> Any:
-    return _BY_NAME.get(name) or vars(sys.modules[cls.__module__])[name]
-
-
-def _choices(alias: Any) -> tuple[str, ...]:
-    return tuple(value for part in getattr(alias, "__args__", ()) for value in getattr(part, "__args__", ()) if value)
+    """Find what an annotation names; an open enum is there for type checkers only, so it is text."""
+    return _BY_NAME.get(name) or vars(sys.modules[cls.__module__]).get(name, str)

@@ -55,14 +55,16 @@ def _module(home: str, classes: list[ModelClass], models: Models) -> str:
         lines.append("from decimal import Decimal")
     if any(field.type == "dict[str, Any]" for field in fields):
         lines.append("from typing import Any")
-    lines += [f"from vismanet_async.api.models.{models.classes[name].home} import {name}" for name in foreign]
     if enums:
-        lines.append(f"from vismanet_async.api.models.enums import {', '.join(enums)}")
+        lines.append("from typing import TYPE_CHECKING")
+    lines += [f"from vismanet_async.api.models.{models.classes[name].home} import {name}" for name in foreign]
     lines += [
         f"from vismanet_async.codec.model import {', '.join(sorted(_codec_names(ordered)))}",
         "from vismanet_async.codec.values import " + ("UNSET, " if _plain(fields) else "") + "Maybe",
-        f"__all__ = {sorted(own)!r}",
     ]
+    if enums:
+        lines += ["if TYPE_CHECKING:", f"    from vismanet_async.api.models.enums import {', '.join(enums)}"]
+    lines.append(f"__all__ = {sorted(own)!r}")
     for one in ordered:
         lines += ["", "", *_class(one)]
     return "\n".join(lines) + "\n"

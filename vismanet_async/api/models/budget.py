@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.account_reference import AccountReference
 from vismanet_async.api.models.common.active_id_description import ActiveIdDescription
 from vismanet_async.api.models.common.number_name import NumberName
 from vismanet_async.api.models.common.subaccount_segment_update import SubaccountSegmentUpdate
-from vismanet_async.api.models.enums import LineOperation
 from vismanet_async.codec.model import LineUpdate, Model, Record, WriteModel, read_model, wrapped, write_model
 from vismanet_async.codec.values import UNSET, Maybe
 
+if TYPE_CHECKING:
+    from vismanet_async.api.models.enums import LineOperation
 __all__ = ["Budget", "BudgetUpdate", "FinancialPeriodAmount", "FinancialPeriodAmountUpdate"]
 
 

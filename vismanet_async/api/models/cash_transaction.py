@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.account_number_type_description import AccountNumberTypeDescription
 from vismanet_async.api.models.common.employee_reference import EmployeeReference
@@ -18,18 +19,19 @@ from vismanet_async.api.models.common.number_name import NumberName
 from vismanet_async.api.models.common.sub_account import SubAccount
 from vismanet_async.api.models.common.subaccount_segment_update import SubaccountSegmentUpdate
 from vismanet_async.api.models.common.vat_zone import VatZone
-from vismanet_async.api.models.enums import (
-    ActionOutcome,
-    CashTransactionStatus,
-    CashTransactionType,
-    DisbursementOrReceipt,
-    LineOperation,
-    TaxCalculationMode,
-    TaxType,
-)
 from vismanet_async.codec.model import LineUpdate, Model, Record, WriteModel, read_model, wrapped, write_model
 from vismanet_async.codec.values import UNSET, Maybe
 
+if TYPE_CHECKING:
+    from vismanet_async.api.models.enums import (
+        ActionOutcome,
+        CashTransactionStatus,
+        CashTransactionType,
+        DisbursementOrReceipt,
+        LineOperation,
+        TaxCalculationMode,
+        TaxType,
+    )
 __all__ = [
     "CashTranTaxDetail",
     "CashTransaction",

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.number_description import NumberDescription
 from vismanet_async.api.models.common.number_name import NumberName
-from vismanet_async.api.models.enums import LineOperation
 from vismanet_async.codec.model import LineUpdate, Model, Record, WriteModel, read_model, wrapped, write_model
 from vismanet_async.codec.values import UNSET, Maybe
 
+if TYPE_CHECKING:
+    from vismanet_async.api.models.enums import LineOperation
 __all__ = ["ContractUsage", "ContractUsageLine", "ContractUsageLineUpdate", "ContractUsageUpdate"]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.account_number_type_description import AccountNumberTypeDescription
 from vismanet_async.api.models.common.address import Address
@@ -25,7 +26,6 @@ from vismanet_async.api.models.common.number_name import NumberName
 from vismanet_async.api.models.common.sub_account import SubAccount
 from vismanet_async.api.models.common.subaccount_segment_update import SubaccountSegmentUpdate
 from vismanet_async.api.models.common.vat_zone import VatZone
-from vismanet_async.api.models.enums import CreditVerification, CustomerStatus, LineOperation, StatementType
 from vismanet_async.codec.model import (
     LineUpdate,
     Model,
@@ -38,6 +38,8 @@ from vismanet_async.codec.model import (
 )
 from vismanet_async.codec.values import UNSET, Maybe
 
+if TYPE_CHECKING:
+    from vismanet_async.api.models.enums import CreditVerification, CustomerStatus, LineOperation, StatementType
 __all__ = [
     "ChangeCustomerCdAction",
     "CreateDunningLetterAction",

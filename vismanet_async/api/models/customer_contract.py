@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.attribute_id_value import AttributeIdValue
 from vismanet_async.api.models.common.attribute_line_update import AttributeLineUpdate
@@ -15,17 +16,18 @@ from vismanet_async.api.models.common.employee_reference import EmployeeReferenc
 from vismanet_async.api.models.common.id_description import IdDescription
 from vismanet_async.api.models.common.number_description import NumberDescription
 from vismanet_async.api.models.common.number_name import NumberName
-from vismanet_async.api.models.enums import (
-    ContractInvoiceTo,
-    ContractInvoicingPeriod,
-    ContractLineInvoiceType,
-    ContractRecurringInvoiceType,
-    CustomerContractStatus,
-    LineOperation,
-)
 from vismanet_async.codec.model import LineUpdate, Model, Record, WriteModel, read_model, wrapped, write_model
 from vismanet_async.codec.values import UNSET, Maybe
 
+if TYPE_CHECKING:
+    from vismanet_async.api.models.enums import (
+        ContractInvoiceTo,
+        ContractInvoicingPeriod,
+        ContractLineInvoiceType,
+        ContractRecurringInvoiceType,
+        CustomerContractStatus,
+        LineOperation,
+    )
 __all__ = [
     "CustomerContract",
     "CustomerContractDetails",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.account_reference import AccountReference
 from vismanet_async.api.models.common.ar_adjust import ArAdjust
@@ -27,7 +28,6 @@ from vismanet_async.api.models.common.sub_account import SubAccount
 from vismanet_async.api.models.common.tax_detail import TaxDetail
 from vismanet_async.api.models.common.tax_detail_update import TaxDetailUpdate
 from vismanet_async.api.models.common.work_type import WorkType
-from vismanet_async.api.models.enums import CustomerDocumentStatus, CustomerDocumentType, LineOperation, RutRotItemType
 from vismanet_async.codec.model import (
     LineUpdate,
     Model,
@@ -40,6 +40,13 @@ from vismanet_async.codec.model import (
 )
 from vismanet_async.codec.values import UNSET, Maybe
 
+if TYPE_CHECKING:
+    from vismanet_async.api.models.enums import (
+        CustomerDocumentStatus,
+        CustomerDocumentType,
+        LineOperation,
+        RutRotItemType,
+    )
 __all__ = ["CustomerCreditNote", "CustomerCreditNoteLine", "CustomerCreditNoteUpdate", "PaymentLineBaseUpdate"]
 
 

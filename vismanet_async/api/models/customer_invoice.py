@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.credit_note import CreditNote
 from vismanet_async.api.models.common.overridable_address_update import OverridableAddressUpdate
@@ -16,16 +17,17 @@ from vismanet_async.api.models.common.rot_rut_update import RotRutUpdate
 from vismanet_async.api.models.common.sales_invoice_contact_update import SalesInvoiceContactUpdate
 from vismanet_async.api.models.common.subaccount_segment_update import SubaccountSegmentUpdate
 from vismanet_async.api.models.common.tax_detail_update import TaxDetailUpdate
-from vismanet_async.api.models.enums import (
-    ActionOutcome,
-    CustomerDocumentType,
-    LineOperation,
-    RutRotItemType,
-    RutRotType,
-)
 from vismanet_async.codec.model import LineUpdate, Record, WriteModel, read_model, wrapped, write_model
 from vismanet_async.codec.values import UNSET, Maybe
 
+if TYPE_CHECKING:
+    from vismanet_async.api.models.enums import (
+        ActionOutcome,
+        CustomerDocumentType,
+        LineOperation,
+        RutRotItemType,
+        RutRotType,
+    )
 __all__ = [
     "CustomerInvoiceLineUpdate",
     "CustomerInvoiceUpdate",

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.subaccount_segment_update import SubaccountSegmentUpdate
-from vismanet_async.api.models.enums import CustomerUpdateAnswer, LineOperation
 from vismanet_async.codec.model import LineUpdate, WriteModel, wrapped, write_model
 from vismanet_async.codec.values import UNSET, Maybe
 
+if TYPE_CHECKING:
+    from vismanet_async.api.models.enums import CustomerUpdateAnswer, LineOperation
 __all__ = ["ExpenseClaimDetailUpdate", "ExpenseClaimUpdate"]
 
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.fixed_asset_accounts import FixedAssetAccounts
 from vismanet_async.api.models.common.metadata import Metadata
-from vismanet_async.api.models.enums import FixedAssetPropertyType, FixedAssetStatus
 from vismanet_async.codec.model import Model, Record, json_name, read_model
 from vismanet_async.codec.values import UNSET, Maybe
 
+if TYPE_CHECKING:
+    from vismanet_async.api.models.enums import FixedAssetPropertyType, FixedAssetStatus
 __all__ = [
     "BookBalanceBook",
     "DetailsDisposalMethod",

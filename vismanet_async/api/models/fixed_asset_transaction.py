@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.metadata import Metadata
-from vismanet_async.api.models.enums import (
-    FixedAssetRegisterStatus,
-    FixedAssetTransactionOrigin,
-    FixedAssetTransactionType,
-)
 from vismanet_async.codec.model import Model, Record, json_name, read_model
 from vismanet_async.codec.values import UNSET, Maybe
 
+if TYPE_CHECKING:
+    from vismanet_async.api.models.enums import (
+        FixedAssetRegisterStatus,
+        FixedAssetTransactionOrigin,
+        FixedAssetTransactionType,
+    )
 __all__ = ["FixedAssetTransaction", "FixedAssetTransactionAccounts", "FixedAssetTransactionRegister"]
 
 

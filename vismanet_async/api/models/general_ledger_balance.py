@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.account_number_description import AccountNumberDescription
 from vismanet_async.api.models.common.id_description import IdDescription
 from vismanet_async.api.models.common.metadata import Metadata
 from vismanet_async.api.models.common.number_name import NumberName
-from vismanet_async.api.models.enums import LedgerBalanceType
 from vismanet_async.codec.model import Record, read_model
 from vismanet_async.codec.values import UNSET, Maybe
 
+if TYPE_CHECKING:
+    from vismanet_async.api.models.enums import LedgerBalanceType
 __all__ = ["GeneralLedgerBalance"]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.attachment import Attachment
 from vismanet_async.api.models.common.id_description import IdDescription
@@ -15,10 +16,11 @@ from vismanet_async.api.models.common.location_description import LocationDescri
 from vismanet_async.api.models.common.metadata import Metadata
 from vismanet_async.api.models.common.number_description import NumberDescription
 from vismanet_async.api.models.common.number_name import NumberName
-from vismanet_async.api.models.enums import InventoryDocumentStatus, LineOperation
 from vismanet_async.codec.model import LineUpdate, Model, Record, WriteModel, read_model, wrapped, write_model
 from vismanet_async.codec.values import UNSET, Maybe
 
+if TYPE_CHECKING:
+    from vismanet_async.api.models.enums import InventoryDocumentStatus, LineOperation
 __all__ = [
     "AllocationsBasic",
     "AllocationsUpdateBasic",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.attachment import Attachment
 from vismanet_async.api.models.common.id_description import IdDescription
@@ -15,10 +16,11 @@ from vismanet_async.api.models.common.internal_id_description import InternalIdD
 from vismanet_async.api.models.common.metadata import Metadata
 from vismanet_async.api.models.common.sub_account import SubAccount
 from vismanet_async.api.models.common.subaccount_segment_update import SubaccountSegmentUpdate
-from vismanet_async.api.models.enums import JournalTransactionModule, JournalTransactionStatus, LineOperation
 from vismanet_async.codec.model import LineUpdate, Model, Record, WriteModel, read_model, wrapped, write_model
 from vismanet_async.codec.values import UNSET, Maybe
 
+if TYPE_CHECKING:
+    from vismanet_async.api.models.enums import JournalTransactionModule, JournalTransactionStatus, LineOperation
 __all__ = ["JournalTransaction", "JournalTransactionLine", "JournalTransactionLineUpdate", "JournalTransactionUpdate"]
 
 

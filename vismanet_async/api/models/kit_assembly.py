@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.allocation_update import AllocationUpdate
 from vismanet_async.api.models.common.inventory_allocation import InventoryAllocation
 from vismanet_async.api.models.common.metadata import Metadata
-from vismanet_async.api.models.enums import LineOperation
 from vismanet_async.codec.model import (
     LineUpdate,
     Model,
@@ -25,6 +25,8 @@ from vismanet_async.codec.model import (
 )
 from vismanet_async.codec.values import UNSET, Maybe
 
+if TYPE_CHECKING:
+    from vismanet_async.api.models.enums import LineOperation
 __all__ = [
     "KitAssembly",
     "KitAssemblyInsert",

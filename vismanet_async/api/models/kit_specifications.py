@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.metadata import Metadata
-from vismanet_async.api.models.enums import LineOperation
 from vismanet_async.codec.model import LineUpdate, Model, Record, json_name, read_model, wrapped, write_model
 from vismanet_async.codec.values import UNSET, Maybe
 
+if TYPE_CHECKING:
+    from vismanet_async.api.models.enums import LineOperation
 __all__ = [
     "KitSpecification",
     "KitSpecificationNonStockComponent",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.account_number_type_description import AccountNumberTypeDescription
 from vismanet_async.api.models.common.active_id_description import ActiveIdDescription
@@ -21,7 +22,6 @@ from vismanet_async.api.models.common.project_employee_update import ProjectEmpl
 from vismanet_async.api.models.common.subaccount_segment_update import SubaccountSegmentUpdate
 from vismanet_async.api.models.common.visibility import Visibility
 from vismanet_async.api.models.common.visibility_update import VisibilityUpdate
-from vismanet_async.api.models.enums import LineOperation, ProjectBillingPeriod, ProjectStatus, ProjectTaskStatus
 from vismanet_async.codec.model import (
     LineUpdate,
     Model,
@@ -34,6 +34,8 @@ from vismanet_async.codec.model import (
 )
 from vismanet_async.codec.values import UNSET, Maybe
 
+if TYPE_CHECKING:
+    from vismanet_async.api.models.enums import LineOperation, ProjectBillingPeriod, ProjectStatus, ProjectTaskStatus
 __all__ = ["ChangeProjectIdAction", "Project", "ProjectTemplate", "ProjectUpdate", "Task", "TaskUpdate"]
 
 

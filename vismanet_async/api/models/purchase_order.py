@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.id_description import IdDescription
 from vismanet_async.api.models.common.id_name import IdName
@@ -24,13 +25,6 @@ from vismanet_async.api.models.common.purchase_order_line_update import Purchase
 from vismanet_async.api.models.common.purchase_receipts import PurchaseReceipts
 from vismanet_async.api.models.common.tax_detail import TaxDetail
 from vismanet_async.api.models.common.vat_zone import VatZone
-from vismanet_async.api.models.enums import (
-    DiscountDetailType,
-    LineOperation,
-    PurchaseOrderStatus,
-    PurchaseOrderType,
-    ShippingDestinationType,
-)
 from vismanet_async.codec.model import (
     LineUpdate,
     Model,
@@ -43,6 +37,14 @@ from vismanet_async.codec.model import (
 )
 from vismanet_async.codec.values import UNSET, Maybe
 
+if TYPE_CHECKING:
+    from vismanet_async.api.models.enums import (
+        DiscountDetailType,
+        LineOperation,
+        PurchaseOrderStatus,
+        PurchaseOrderType,
+        ShippingDestinationType,
+    )
 __all__ = ["DiscountDetail", "DiscountDetailUpdate", "PurchaseOrder", "PurchaseOrderUpdate"]
 
 

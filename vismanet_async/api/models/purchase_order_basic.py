@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.id_name import IdName
 from vismanet_async.api.models.common.integer_id_name import IntegerIdName
@@ -18,10 +19,11 @@ from vismanet_async.api.models.common.purchase_order_line import PurchaseOrderLi
 from vismanet_async.api.models.common.purchase_order_line_update import PurchaseOrderLineUpdate
 from vismanet_async.api.models.common.purchase_receipts import PurchaseReceipts
 from vismanet_async.api.models.common.tax_detail import TaxDetail
-from vismanet_async.api.models.enums import PurchaseOrderStatus, PurchaseOrderType
 from vismanet_async.codec.model import Record, WriteModel, json_name, read_model, wrapped, write_model
 from vismanet_async.codec.values import UNSET, Maybe
 
+if TYPE_CHECKING:
+    from vismanet_async.api.models.enums import PurchaseOrderStatus, PurchaseOrderType
 __all__ = ["PurchaseOrderBasic", "PurchaseOrderBasicUpdate"]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.allocation_update import AllocationUpdate
 from vismanet_async.api.models.common.id_description import IdDescription
@@ -18,16 +19,6 @@ from vismanet_async.api.models.common.number_description import NumberDescriptio
 from vismanet_async.api.models.common.number_name import NumberName
 from vismanet_async.api.models.common.purchase_receipt_line import PurchaseReceiptLine
 from vismanet_async.api.models.common.subaccount_segment_update import SubaccountSegmentUpdate
-from vismanet_async.api.models.enums import (
-    CustomerDocumentType,
-    LineOperation,
-    PurchaseLineType,
-    PurchaseOrderType,
-    PurchaseReceiptStatus,
-    PurchaseReceiptType,
-    SupplierDocumentType,
-    TransferOrderType,
-)
 from vismanet_async.codec.model import (
     LineUpdate,
     Model,
@@ -40,6 +31,17 @@ from vismanet_async.codec.model import (
 )
 from vismanet_async.codec.values import UNSET, Maybe
 
+if TYPE_CHECKING:
+    from vismanet_async.api.models.enums import (
+        CustomerDocumentType,
+        LineOperation,
+        PurchaseLineType,
+        PurchaseOrderType,
+        PurchaseReceiptStatus,
+        PurchaseReceiptType,
+        SupplierDocumentType,
+        TransferOrderType,
+    )
 __all__ = [
     "LandedCost",
     "LandedCostUpdate",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.id_description import IdDescription
 from vismanet_async.api.models.common.internal_id_number_name import InternalIdNumberName
@@ -16,17 +17,18 @@ from vismanet_async.api.models.common.metadata import Metadata
 from vismanet_async.api.models.common.number_name import NumberName
 from vismanet_async.api.models.common.purchase_receipt_line import PurchaseReceiptLine
 from vismanet_async.api.models.common.subaccount_segment_update import SubaccountSegmentUpdate
-from vismanet_async.api.models.enums import (
-    LineOperation,
-    PurchaseLineType,
-    PurchaseOrderType,
-    PurchaseReceiptStatus,
-    PurchaseReceiptType,
-    TransferOrderType,
-)
 from vismanet_async.codec.model import LineUpdate, Record, WriteModel, json_name, read_model, wrapped, write_model
 from vismanet_async.codec.values import UNSET, Maybe
 
+if TYPE_CHECKING:
+    from vismanet_async.api.models.enums import (
+        LineOperation,
+        PurchaseLineType,
+        PurchaseOrderType,
+        PurchaseReceiptStatus,
+        PurchaseReceiptType,
+        TransferOrderType,
+    )
 __all__ = ["PurchaseReceiptBasic", "PurchaseReceiptBasicUpdate", "PurchaseReceiptLineBasicUpdate"]
 
 

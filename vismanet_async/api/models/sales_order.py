@@ -8,22 +8,24 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.overridable_address_update import OverridableAddressUpdate
 from vismanet_async.api.models.common.overridable_contact_update import OverridableContactUpdate
 from vismanet_async.api.models.common.rot_rut_distribution import RotRutDistribution
 from vismanet_async.api.models.common.rot_rut_update import RotRutUpdate
 from vismanet_async.api.models.common.subaccount_segment_update import SubaccountSegmentUpdate
-from vismanet_async.api.models.enums import (
-    LineOperation,
-    ReplenishmentSource,
-    RutRotType,
-    SalesOrderOperation,
-    ShipComplete,
-)
 from vismanet_async.codec.model import LineUpdate, Record, WriteModel, json_name, read_model, wrapped, write_model
 from vismanet_async.codec.values import UNSET, Maybe
 
+if TYPE_CHECKING:
+    from vismanet_async.api.models.enums import (
+        LineOperation,
+        ReplenishmentSource,
+        RutRotType,
+        SalesOrderOperation,
+        ShipComplete,
+    )
 __all__ = [
     "CreatePurchaseOrderAction",
     "ReopenSalesOrderAction",

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.active_id_description import ActiveIdDescription
 from vismanet_async.api.models.common.metadata import Metadata
-from vismanet_async.api.models.enums import LineOperation
 from vismanet_async.codec.model import (
     LineUpdate,
     Model,
@@ -24,6 +24,8 @@ from vismanet_async.codec.model import (
 )
 from vismanet_async.codec.values import UNSET, Maybe
 
+if TYPE_CHECKING:
+    from vismanet_async.api.models.enums import LineOperation
 __all__ = [
     "CustSalesPeople",
     "CustSalesPeopleUpdate",

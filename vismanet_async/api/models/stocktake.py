@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.id_description import IdDescription
 from vismanet_async.api.models.common.internal_id_description import InternalIdDescription
 from vismanet_async.api.models.common.metadata import Metadata
-from vismanet_async.api.models.enums import LineOperation, StocktakeLineStatus, StocktakeStatus
 from vismanet_async.codec.model import LineUpdate, Model, Record, WriteModel, read_model, wrapped, write_model
 from vismanet_async.codec.values import UNSET, Maybe
 
+if TYPE_CHECKING:
+    from vismanet_async.api.models.enums import LineOperation, StocktakeLineStatus, StocktakeStatus
 __all__ = ["Stocktake", "StocktakeLine", "StocktakeLineUpdate", "StocktakeUpdate"]
 
 

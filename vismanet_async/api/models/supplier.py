@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.account_number_type_description import AccountNumberTypeDescription
 from vismanet_async.api.models.common.active_id_description import ActiveIdDescription
@@ -25,10 +26,11 @@ from vismanet_async.api.models.common.metadata import Metadata
 from vismanet_async.api.models.common.number_name import NumberName
 from vismanet_async.api.models.common.supplier_payment_method_detail import SupplierPaymentMethodDetail
 from vismanet_async.api.models.common.vat_zone import VatZone
-from vismanet_async.api.models.enums import AccountUsedForPayment, ChargeBearer, PaymentBy, SupplierStatus
 from vismanet_async.codec.model import Model, Record, WriteModel, json_name, read_model, wrapped, write_model
 from vismanet_async.codec.values import UNSET, Maybe
 
+if TYPE_CHECKING:
+    from vismanet_async.api.models.enums import AccountUsedForPayment, ChargeBearer, PaymentBy, SupplierStatus
 __all__ = [
     "Supplier",
     "SupplierBalance",

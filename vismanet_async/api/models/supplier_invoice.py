@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.subaccount_segment_update import SubaccountSegmentUpdate
 from vismanet_async.api.models.common.tax_detail_update import TaxDetailUpdate
-from vismanet_async.api.models.enums import (
-    ActionOutcome,
-    LineOperation,
-    LinkLinePurchaseType,
-    SupplierInvoiceType,
-    TaxCalculationMode,
-)
 from vismanet_async.codec.model import LineUpdate, Record, WriteModel, json_name, read_model, wrapped, write_model
 from vismanet_async.codec.values import UNSET, Maybe
 
+if TYPE_CHECKING:
+    from vismanet_async.api.models.enums import (
+        ActionOutcome,
+        LineOperation,
+        LinkLinePurchaseType,
+        SupplierInvoiceType,
+        TaxCalculationMode,
+    )
 __all__ = [
     "AddPoReceiptLine",
     "AddPurchaseOrder",

@@ -8,20 +8,22 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.currency import Currency
 from vismanet_async.api.models.common.internal_id_number_name import InternalIdNumberName
 from vismanet_async.api.models.common.location_description import LocationDescription
 from vismanet_async.api.models.common.metadata import Metadata
-from vismanet_async.api.models.enums import (
-    LineOperation,
-    SupplierInvoiceType,
-    SupplierPaymentStatus,
-    SupplierPaymentType,
-)
 from vismanet_async.codec.model import LineUpdate, Model, Record, WriteModel, read_model, wrapped, write_model
 from vismanet_async.codec.values import UNSET, Maybe
 
+if TYPE_CHECKING:
+    from vismanet_async.api.models.enums import (
+        LineOperation,
+        SupplierInvoiceType,
+        SupplierPaymentStatus,
+        SupplierPaymentType,
+    )
 __all__ = [
     "ReleaseSupplierPaymentAction",
     "SupplierPayment",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.account_reference import AccountReference
 from vismanet_async.api.models.common.active_id_description import ActiveIdDescription
@@ -15,17 +16,18 @@ from vismanet_async.api.models.common.internal_id_number_name import InternalIdN
 from vismanet_async.api.models.common.number_description import NumberDescription
 from vismanet_async.api.models.common.vat_category import VatCategory
 from vismanet_async.api.models.common.vat_zone import VatZone
-from vismanet_async.api.models.enums import (
-    EuReportCode,
-    VatCalculateOn,
-    VatCashDiscount,
-    VatGroupType,
-    VatType,
-    VismaXmlVatType,
-)
 from vismanet_async.codec.model import Model, Record, WriteModel, read_model, wrapped, write_model
 from vismanet_async.codec.values import UNSET, Maybe
 
+if TYPE_CHECKING:
+    from vismanet_async.api.models.enums import (
+        EuReportCode,
+        VatCalculateOn,
+        VatCashDiscount,
+        VatGroupType,
+        VatType,
+        VismaXmlVatType,
+    )
 __all__ = ["UpdateNote", "VatInformation", "VatInformationGlAccounts", "VatInformationSchedule"]
 
 

@@ -33,6 +33,7 @@ _LIST = ListCall(
     spec=OperationSpec(id="Account_GetAll", method="GET", path="/v1/account"),
     model=_Account,
     style="unpaged",
+    identity=("accountID",),
     frozen_filter=FrozenFilter(parameter="lastModifiedDateTime", row_field="lastModifiedDateTime"),
 )
 _CREATE = OperationSpec(id="Account_Post", method="POST", path="/v1/account")

@@ -31,6 +31,7 @@ _LIST = ListCall(
     spec=OperationSpec(id="Attribute_GetAttributes", method="GET", path="/v1/attribute"),
     model=_Attribute,
     style="page_number",
+    identity=("attributeID",),
     frozen_filter=FrozenFilter(parameter="lastModifiedDateTime", row_field="lastModifiedDateTime"),
 )
 _CREATE = OperationSpec(id="Attribute_Post", method="POST", path="/v1/attribute")

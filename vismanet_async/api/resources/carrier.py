@@ -27,6 +27,7 @@ _LIST = ListCall(
     spec=OperationSpec(id="Carrier_GetAllCarriers", method="GET", path="/v1/carrier"),
     model=_Carrier,
     style="page_number",
+    identity=("carrierId",),
     frozen_filter=FrozenFilter(parameter="lastModifiedDateTime", row_field="lastModifiedDateTime"),
 )
 _GET = OperationSpec(id="Carrier_GetCarrierBycarrierName", method="GET", path="/v1/carrier/{carrierName}")

@@ -33,6 +33,7 @@ _LIST = ListCall(
     spec=OperationSpec(id="Contact_GetAllContacts", method="GET", path="/v1/contact"),
     model=_Contact,
     style="unpaged",
+    identity=("contactId",),
     frozen_filter=FrozenFilter(parameter="lastModifiedDateTime", row_field="lastModifiedDateTime"),
 )
 _CREATE = OperationSpec(id="Contact_CreateContact", method="POST", path="/v1/contact")

@@ -25,6 +25,7 @@ _LIST = ListCall(
     spec=OperationSpec(id="CreditTerm_GetCreditTerms", method="GET", path="/v1/creditTerm"),
     model=_CreditTerm,
     style="envelope",
+    identity=("termsId",),
     frozen_filter=FrozenFilter(parameter="lastModifiedDateTime", row_field="lastModifiedDateTime"),
 )
 

@@ -112,6 +112,7 @@ _LIST_CONTACTS = ListCall(
     ),
     model=_Contact,
     style="unpaged",
+    identity=("contactId",),
     frozen_filter=FrozenFilter(parameter="lastModifiedDateTime", row_field="lastModifiedDateTime"),
 )
 _LIST_DIRECT_DEBITS = ListCall(

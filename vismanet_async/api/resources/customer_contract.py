@@ -42,6 +42,7 @@ _LIST = ListCall(
     spec=OperationSpec(id="CustomerContract_GetAll", method="GET", path="/v1/customerContract"),
     model=_CustomerContract,
     style="unpaged",
+    identity=("contractId",),
     frozen_filter=FrozenFilter(parameter="lastModifiedDateTime", row_field="lastModifiedDateTime"),
 )
 _CREATE = OperationSpec(id="CustomerContract_CreateCustomerContract", method="POST", path="/v1/customerContract")

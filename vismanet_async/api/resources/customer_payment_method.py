@@ -39,11 +39,12 @@ _LIST = ListCall(
     ),
     model=_CustomerPaymentMethods,
     style="page_number",
+    identity=("customerId",),
 )
 _CREATE = OperationSpec(
     id="CustomerPaymentMethod_CreateCustomerPaymentMethod", method="POST", path="/v1/customerpaymentmethod"
 )
-_LIST_BY_CUSTOMER_ID = ListCall(
+_LIST_OF_CUSTOMER = ListCall(
     spec=OperationSpec(
         id="CustomerPaymentMethod_GetCustomerPaymentMethodsBycustomerId",
         method="GET",
@@ -90,18 +91,18 @@ class CustomerPaymentMethodResource(Resource):
         """
         return self._create(_CREATE, (), body=body, model=_CustomerPaymentMethodCreate)
 
-    def list_by_customer_id(
+    def list_of_customer(
         self,
         customer_id: Id,
         /,
         *,
         page_size: int | None = None,
     ) -> Listing[CustomerPaymentMethod]:
-        """List: by customer id; rows are `CustomerPaymentMethod`.
+        """List: of customer; rows are `CustomerPaymentMethod`.
 
         `GET /v1/customerpaymentmethod/{customerId}`
         """
-        return self._list(_LIST_BY_CUSTOMER_ID, (customer_id,), page_size=page_size)
+        return self._list(_LIST_OF_CUSTOMER, (customer_id,), page_size=page_size)
 
     def get(
         self,

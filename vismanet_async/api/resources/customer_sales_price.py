@@ -34,6 +34,7 @@ _LIST = ListCall(
     spec=OperationSpec(id="CustomerSalesPrice_GetCustomerSalesPrices", method="GET", path="/v1/customerSalesPrice"),
     model=_CustomerSalesPrice,
     style="page_number",
+    identity=("recordId",),
     frozen_filter=FrozenFilter(parameter="lastModifiedDateTime", row_field="lastModifiedDateTime"),
 )
 _CREATE = OperationSpec(id="CustomerSalesPrice_PostCustomerSalesPrice", method="POST", path="/v1/customerSalesPrice")

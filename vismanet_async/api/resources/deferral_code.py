@@ -24,6 +24,7 @@ _LIST = ListCall(
     spec=OperationSpec(id="DeferralCode_GetDeferralCodes", method="GET", path="/v1/deferralCode"),
     model=_DeferralCode,
     style="page_number",
+    identity=("deferralCode",),
 )
 _GET = OperationSpec(
     id="DeferralCode_GetDeferralCodeBydeferralCodeId", method="GET", path="/v1/deferralCode/{deferralCodeId}"

@@ -33,6 +33,7 @@ _LIST = ListCall(
     spec=OperationSpec(id="Department_GetAllDepartmentDtos", method="GET", path="/v1/department"),
     model=_Department,
     style="unpaged",
+    identity=("departmentId",),
     frozen_filter=FrozenFilter(parameter="lastModifiedDateTime", row_field="lastModifiedDateTime"),
 )
 _CREATE = OperationSpec(id="Department_CreateDepartment", method="POST", path="/v1/department")

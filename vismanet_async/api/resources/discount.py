@@ -34,6 +34,7 @@ _LIST = ListCall(
     spec=OperationSpec(id="Discount_GetDiscounts", method="GET", path="/v1/discount"),
     model=_Discount,
     style="envelope",
+    identity=("discountCode", "series"),
     frozen_filter=FrozenFilter(parameter="lastModifiedDateTime", row_field="lastModifiedDateTime"),
 )
 _CREATE = OperationSpec(id="Discount_Post", method="POST", path="/v1/discount")
@@ -57,6 +58,7 @@ _LIST_V2 = ListCall(
     spec=OperationSpec(id="DiscountV2_GetDiscounts", method="GET", path="/v2/discount"),
     model=_Discount,
     style="page_number",
+    identity=("discountCode", "series"),
     frozen_filter=FrozenFilter(parameter="lastModifiedDateTime", row_field="lastModifiedDateTime"),
 )
 

@@ -25,12 +25,14 @@ _LIST = ListCall(
     spec=OperationSpec(id="DiscountCode_GetDiscountCodes", method="GET", path="/v1/discountCode"),
     model=_DiscountCode,
     style="envelope",
+    identity=("discountCode",),
     frozen_filter=FrozenFilter(parameter="lastModifiedDateTime", row_field="lastModifiedDateTime"),
 )
 _LIST_V2 = ListCall(
     spec=OperationSpec(id="DiscountCodeV2_GetDiscountCodes", method="GET", path="/v2/discountCode"),
     model=_DiscountCode,
     style="page_number",
+    identity=("discountCode",),
     frozen_filter=FrozenFilter(parameter="lastModifiedDateTime", row_field="lastModifiedDateTime"),
 )
 

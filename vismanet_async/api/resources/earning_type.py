@@ -27,6 +27,7 @@ _LIST = ListCall(
     spec=OperationSpec(id="EarningType_GetAllEarningTypeDtos", method="GET", path="/v1/earningtype"),
     model=_EarningType,
     style="unpaged",
+    identity=("code",),
     frozen_filter=FrozenFilter(parameter="lastModifiedDateTime", row_field="lastModifiedDateTime"),
 )
 _GET = OperationSpec(id="EarningType_GetEarningTypeBytypeCd", method="GET", path="/v1/earningtype/{typeCd}")

@@ -47,6 +47,7 @@ _LIST = ListCall(
     spec=OperationSpec(id="Employee_GetAllEmployees", method="GET", path="/v1/employee"),
     model=_Employee,
     style="page_number",
+    identity=("employeeId",),
     frozen_filter=FrozenFilter(parameter="lastModifiedDateTime", row_field="lastModifiedDateTime"),
 )
 _CREATE = OperationSpec(id="Employee_CreateEmployee", method="POST", path="/v1/employee")
@@ -75,7 +76,7 @@ _LIST_EXPENSE_RECEIPTS = ListCall(
     ),
     model=_ExpenseReceipt,
     style="unpaged",
-    identity=("refNbr",),
+    identity=("internalId",),
 )
 _LIST_TIME_CARDS = ListCall(
     spec=OperationSpec(id="Employee_GetEmployeeTimeCards", method="GET", path="/v1/employee/{employeeCd}/timecards"),

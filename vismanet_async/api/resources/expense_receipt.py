@@ -35,7 +35,7 @@ _LIST = ListCall(
     spec=OperationSpec(id="ExpenseReceipt_GetAll", method="GET", path="/v1/expenseReceipt"),
     model=_ExpenseReceipt,
     style="unpaged",
-    identity=("refNbr",),
+    identity=("internalId",),
 )
 _CREATE = OperationSpec(id="ExpenseReceipt_Post", method="POST", path="/v1/expenseReceipt")
 _GET = OperationSpec(id="ExpenseReceipt_GetByreceiptNumber", method="GET", path="/v1/expenseReceipt/{receiptNumber}")

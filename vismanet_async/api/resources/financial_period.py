@@ -24,6 +24,7 @@ _LIST = ListCall(
     spec=OperationSpec(id="FinancialPeriod_GetAll", method="GET", path="/v1/financialPeriod"),
     model=_FinancialPeriod,
     style="unpaged",
+    identity=("year", "period"),
 )
 _GET = OperationSpec(
     id="FinancialPeriod_GetByfinancialPeriodId", method="GET", path="/v1/financialPeriod/{financialPeriodId}"

@@ -29,6 +29,7 @@ _LIST = ListCall(
     spec=OperationSpec(id="FixedAsset_GetAll", method="GET", path="/v1/fixedAsset"),
     model=_FixedAsset,
     style="page_number",
+    identity=("assetID",),
     frozen_filter=FrozenFilter(parameter="lastModifiedDateTime", row_field="lastModifiedDateTime"),
 )
 _GET = OperationSpec(id="FixedAsset_GetByFixedAssetID", method="GET", path="/v1/fixedAsset/{FixedAssetID}")

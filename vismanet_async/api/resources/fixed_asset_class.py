@@ -25,6 +25,7 @@ _LIST = ListCall(
     spec=OperationSpec(id="FixedAssetClass_GetAll", method="GET", path="/v1/fixedAssetClass"),
     model=_FixedAssetClass,
     style="page_number",
+    identity=("classID",),
 )
 _GET = OperationSpec(id="FixedAssetClass_GetByClassID", method="GET", path="/v1/fixedAssetClass/{ClassID}")
 

@@ -25,6 +25,7 @@ _LIST = ListCall(
     spec=OperationSpec(id="FixedAssetPropertyTaxGroup_GetAll", method="GET", path="/v1/fixedAssetPropertyTaxGroup"),
     model=_FixedAssetPropertyTax,
     style="page_number",
+    identity=("propertyTaxID",),
 )
 _GET = OperationSpec(
     id="FixedAssetPropertyTaxGroup_GetByPropertyTaxID",

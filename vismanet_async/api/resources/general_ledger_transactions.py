@@ -25,7 +25,7 @@ _LIST = ListCall(
     spec=OperationSpec(id="GeneralLedgerTransactions_GetAll", method="GET", path="/v1/GeneralLedgerTransactions"),
     model=_GeneralLedgerTransactionDetails,
     style="page_number",
-    identity=("module", "batchNumber"),
+    identity=("module", "batchNumber", "lineNumber"),
     frozen_filter=FrozenFilter(parameter="lastModifiedDateTime", row_field="lastModifiedDateTime"),
 )
 

@@ -69,7 +69,6 @@ _LIST_BARCODES_OF_PURCHASE_RECEIPT = ListCall(
     ),
     model=_BarCode,
     style="unpaged",
-    identity=("inventoryNumber",),
 )
 _LIST_BARCODES_OF_SALES_ORDER = ListCall(
     spec=OperationSpec(
@@ -79,7 +78,6 @@ _LIST_BARCODES_OF_SALES_ORDER = ListCall(
     ),
     model=_BarCode,
     style="unpaged",
-    identity=("inventoryNumber",),
 )
 _LIST_BARCODES_OF_SHIPMENT = ListCall(
     spec=OperationSpec(
@@ -89,7 +87,6 @@ _LIST_BARCODES_OF_SHIPMENT = ListCall(
     ),
     model=_BarCode,
     style="unpaged",
-    identity=("inventoryNumber",),
 )
 _LIST_BARCODES_OF_STOCKTAKE = ListCall(
     spec=OperationSpec(
@@ -99,7 +96,6 @@ _LIST_BARCODES_OF_STOCKTAKE = ListCall(
     ),
     model=_BarCode,
     style="unpaged",
-    identity=("inventoryNumber",),
 )
 _GET_BY_INVENTORY_ID = OperationSpec(
     id="Inventory_GetByinventoryId", method="GET", path="/v1/inventory/internal/{inventoryId}"

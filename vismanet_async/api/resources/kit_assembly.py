@@ -34,6 +34,7 @@ _LIST = ListCall(
     spec=OperationSpec(id="KitAssembly_GetKitAssemblies", method="GET", path="/v1/kitassembly"),
     model=_KitAssembly,
     style="envelope",
+    identity=("type", "refNo"),
     frozen_filter=FrozenFilter(parameter="lastModifiedDateTime", row_field="lastModifiedDateTime"),
 )
 _CREATE = OperationSpec(id="KitAssembly_Post", method="POST", path="/v1/kitassembly")

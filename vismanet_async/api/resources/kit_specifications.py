@@ -31,6 +31,7 @@ _LIST = ListCall(
     spec=OperationSpec(id="KitSpecifications_GetAll", method="GET", path="/v1/KitSpecifications"),
     model=_KitSpecification,
     style="envelope",
+    identity=("kitInventoryID", "revision"),
     frozen_filter=FrozenFilter(parameter="lastModifiedDateTime", row_field="lastModifiedDateTime"),
 )
 _CREATE = OperationSpec(id="KitSpecifications_Post", method="POST", path="/v1/KitSpecifications")
@@ -40,6 +41,7 @@ _LIST_REVISIONS = ListCall(
     ),
     model=_KitSpecification,
     style="envelope",
+    identity=("kitInventoryID", "revision"),
 )
 _GET = OperationSpec(
     id="KitSpecifications_GetBykitInventoryIDrevisionID",

@@ -26,6 +26,7 @@ _LIST = ListCall(
     spec=OperationSpec(id="LandedCostCode_GetAllLandedCosts", method="GET", path="/v1/landedCostCode"),
     model=_LandedCostCode,
     style="page_number",
+    identity=("landedCostCodeId",),
 )
 _GET = OperationSpec(id="LandedCostCode_GetAllLandedCostsBycode", method="GET", path="/v1/landedCostCode/{code}")
 

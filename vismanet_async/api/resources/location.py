@@ -31,7 +31,7 @@ _LIST = ListCall(
     spec=OperationSpec(id="Location_GetLocations", method="GET", path="/v1/location"),
     model=_Location,
     style="page_number",
-    identity=("internalId",),
+    identity=("internalId", "locationId"),
     frozen_filter=FrozenFilter(parameter="lastModifiedDateTime", row_field="lastModifiedDateTime"),
 )
 _CREATE = OperationSpec(id="Location_Create", method="POST", path="/v1/location")
@@ -41,7 +41,7 @@ _LIST_OF_ACCOUNT = ListCall(
     ),
     model=_Location,
     style="page_number",
-    identity=("internalId",),
+    identity=("internalId", "locationId"),
     frozen_filter=FrozenFilter(parameter="lastModifiedDateTime", row_field="lastModifiedDateTime"),
 )
 _GET = OperationSpec(

@@ -24,6 +24,7 @@ _LIST = ListCall(
     spec=OperationSpec(id="NumberSequence_GetAll", method="GET", path="/v1/numberSequence"),
     model=_Numbering,
     style="unpaged",
+    identity=("numberingId",),
 )
 _GET = OperationSpec(id="NumberSequence_GetBynumberingId", method="GET", path="/v1/numberSequence/{numberingId}")
 

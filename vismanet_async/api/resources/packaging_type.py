@@ -27,6 +27,7 @@ _LIST = ListCall(
     spec=OperationSpec(id="PackagingType_GetAllPackagingTypes", method="GET", path="/v1/packagingType"),
     model=_PackagingType,
     style="page_number",
+    identity=("boxId",),
     frozen_filter=FrozenFilter(parameter="lastModifiedDateTime", row_field="lastModifiedDateTime"),
 )
 _GET = OperationSpec(id="PackagingType_GetByboxId", method="GET", path="/v1/packagingType/{boxId}")

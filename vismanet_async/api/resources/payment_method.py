@@ -26,6 +26,7 @@ _LIST = ListCall(
     spec=OperationSpec(id="PaymentMethod_GetAllPaymentMethod", method="GET", path="/v1/paymentmethod"),
     model=_PaymentMethod,
     style="unpaged",
+    identity=("paymentMethodID",),
 )
 _GET = OperationSpec(
     id="PaymentMethod_GetBypaymentMethodNumber", method="GET", path="/v1/paymentmethod/{paymentMethodNumber}"

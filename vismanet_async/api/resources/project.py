@@ -40,6 +40,7 @@ _LIST = ListCall(
     spec=OperationSpec(id="Project_GetAll", method="GET", path="/v1/project"),
     model=_Project,
     style="page_number",
+    identity=("internalID",),
     frozen_filter=FrozenFilter(parameter="lastModifiedDateTime", row_field="lastModifiedDateTime"),
 )
 _CREATE = OperationSpec(id="Project_Post", method="POST", path="/v1/project")

@@ -26,6 +26,7 @@ _LIST = ListCall(
     spec=OperationSpec(id="ProjectAccountGroup_GetAll", method="GET", path="/v1/projectaccountgroup"),
     model=_ProjectAccountGroup,
     style="page_number",
+    identity=("accountGroupId",),
 )
 _GET = OperationSpec(
     id="ProjectAccountGroup_GetByaccountGroupId", method="GET", path="/v1/projectaccountgroup/{accountGroupId}"

@@ -27,6 +27,7 @@ _LIST = ListCall(
     spec=OperationSpec(id="ProjectBasic_GetAll", method="GET", path="/v1/projectbasic"),
     model=_ProjectBasic,
     style="page_number",
+    identity=("internalID",),
     frozen_filter=FrozenFilter(parameter="lastModifiedDateTime", row_field="lastModifiedDateTime"),
 )
 

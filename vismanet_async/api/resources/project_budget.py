@@ -29,7 +29,6 @@ _LIST = ListCall(
     spec=OperationSpec(id="ProjectBudget_GetAll", method="GET", path="/v1/projectbudget"),
     model=_ProjectBudget,
     style="page_number",
-    identity=("inventoryNumber",),
 )
 _CREATE = OperationSpec(id="ProjectBudget_Post", method="POST", path="/v1/projectbudget")
 

@@ -37,7 +37,7 @@ _LIST = ListCall(
     spec=OperationSpec(id="ProjectTransaction_GetAll", method="GET", path="/v1/projecttransaction"),
     model=_ProjectTransactionDocument,
     style="page_number",
-    identity=("refNbr",),
+    identity=("module", "refNbr"),
 )
 _CREATE = OperationSpec(id="ProjectTransaction_Post", method="POST", path="/v1/projecttransaction")
 _GET = OperationSpec(id="ProjectTransaction_GetByrefNbr", method="GET", path="/v1/projecttransaction/{refNbr}")

@@ -25,6 +25,7 @@ _LIST = ListCall(
     spec=OperationSpec(id="SalesCategory_Get", method="GET", path="/v1/salescategory"),
     model=_SalesCategory,
     style="unpaged",
+    identity=("categoryID",),
 )
 _GET = OperationSpec(id="SalesCategory_GetCategoryBycategoryId", method="GET", path="/v1/salescategory/{categoryId}")
 _LIST_ITEMS = ListCall(

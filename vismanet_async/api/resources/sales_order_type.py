@@ -26,6 +26,7 @@ _LIST = ListCall(
     spec=OperationSpec(id="SalesOrderType_GetAllSalesOrderTypes", method="GET", path="/v1/salesordertype"),
     model=_SalesOrderType,
     style="page_number",
+    identity=("orderType",),
 )
 _GET = OperationSpec(
     id="SalesOrderType_GetSalesOrderTypeByorderType", method="GET", path="/v1/salesordertype/{orderType}"

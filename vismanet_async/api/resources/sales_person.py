@@ -32,6 +32,7 @@ _LIST = ListCall(
     spec=OperationSpec(id="SalesPerson_GetSalespersons", method="GET", path="/v1/salesperson"),
     model=_SalesPerson,
     style="envelope",
+    identity=("salespersonID",),
     frozen_filter=FrozenFilter(parameter="lastModifiedDateTime", row_field="lastModifiedDateTime"),
 )
 _CREATE = OperationSpec(id="SalesPerson_CreateSalesperson", method="POST", path="/v1/salesperson")
@@ -45,6 +46,7 @@ _LIST_V2 = ListCall(
     spec=OperationSpec(id="SalesPersonV2_GetSalespersons", method="GET", path="/v2/salesperson"),
     model=_SalesPerson,
     style="page_number",
+    identity=("salespersonID",),
     frozen_filter=FrozenFilter(parameter="lastModifiedDateTime", row_field="lastModifiedDateTime"),
 )
 _GET_V2 = OperationSpec(

@@ -48,6 +48,7 @@ _LIST = ListCall(
     spec=OperationSpec(id="Shipment_GetAllShipments", method="GET", path="/v1/shipment"),
     model=_Shipment,
     style="page_number",
+    identity=("shipmentNumber",),
     frozen_filter=FrozenFilter(parameter="lastModifiedDateTime", row_field="lastModifiedDateTime"),
 )
 _CREATE = OperationSpec(id="Shipment_Post", method="POST", path="/v1/shipment")

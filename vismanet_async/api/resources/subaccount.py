@@ -34,6 +34,7 @@ _LIST = ListCall(
     spec=OperationSpec(id="Subaccount_GetAllSubaccounts", method="GET", path="/v1/subaccount"),
     model=_SubAccount,
     style="page_number",
+    identity=("subaccountId",),
     frozen_filter=FrozenFilter(parameter="lastModifiedDateTime", row_field="lastModifiedDateTime"),
 )
 _CREATE = OperationSpec(id="Subaccount_Post", method="POST", path="/v1/subaccount")

@@ -90,6 +90,7 @@ _LIST_CONTACTS = ListCall(
     ),
     model=_Contact,
     style="unpaged",
+    identity=("contactId",),
     frozen_filter=FrozenFilter(parameter="lastModifiedDateTime", row_field="lastModifiedDateTime"),
 )
 _GET_PO_BALANCE = OperationSpec(

@@ -22,6 +22,7 @@ _LIST = ListCall(
     spec=OperationSpec(id="UnitOfMeasure_GetAllUnitsOfMeasure", method="GET", path="/v1/unitofmeasure"),
     model=_UnitOfMeasure,
     style="unpaged",
+    identity=("fromUnit", "toUnit"),
 )
 
 

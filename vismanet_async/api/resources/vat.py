@@ -31,6 +31,7 @@ _LIST = ListCall(
     spec=OperationSpec(id="Vat_GetAllVats", method="GET", path="/v1/vat"),
     model=_VatInformation,
     style="unpaged",
+    identity=("vatCategoryId", "vatId"),
     frozen_filter=FrozenFilter(parameter="lastModifiedDateTime", row_field="lastModifiedDateTime"),
 )
 _GET = OperationSpec(id="Vat_GetVatByvatId", method="GET", path="/v1/vat/{vatId}")

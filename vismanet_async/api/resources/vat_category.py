@@ -27,6 +27,7 @@ _LIST = ListCall(
     spec=OperationSpec(id="VatCategory_GetAllVatCategories", method="GET", path="/v1/vatCategory"),
     model=_VatCategory,
     style="unpaged",
+    identity=("vatCategoryId",),
     frozen_filter=FrozenFilter(parameter="lastModifiedDateTime", row_field="lastModifiedDateTime"),
 )
 _GET = OperationSpec(

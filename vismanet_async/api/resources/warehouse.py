@@ -26,7 +26,10 @@ _Warehouse = ModelRef("warehouse", "Warehouse")
 _WarehouseLocationUpdate = ModelRef("warehouse", "WarehouseLocationUpdate")
 
 _LIST = ListCall(
-    spec=OperationSpec(id="Warehouse_GetAll", method="GET", path="/v1/warehouse"), model=_Warehouse, style="page_number"
+    spec=OperationSpec(id="Warehouse_GetAll", method="GET", path="/v1/warehouse"),
+    model=_Warehouse,
+    style="page_number",
+    identity=("warehouseID",),
 )
 _GET = OperationSpec(id="Warehouse_GetBywarehouseID", method="GET", path="/v1/warehouse/{warehouseID}")
 _CREATE_LOCATION = OperationSpec(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.account_reference import AccountReference
 from vismanet_async.api.models.common.id_description import IdDescription
@@ -16,10 +17,11 @@ from vismanet_async.api.models.common.location_description import LocationDescri
 from vismanet_async.api.models.common.metadata import Metadata
 from vismanet_async.api.models.common.number_name import NumberName
 from vismanet_async.api.models.common.sub_account import SubAccount
-from vismanet_async.api.models.enums import CustomerDocumentStatus, CustomerDocumentType
 from vismanet_async.codec.model import Record, read_model
 from vismanet_async.codec.values import UNSET, Maybe
 
+if TYPE_CHECKING:
+    from vismanet_async.api.models.enums import CustomerDocumentStatus, CustomerDocumentType
 __all__ = ["CustomerDocument"]
 
 

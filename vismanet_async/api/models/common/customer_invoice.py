@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.account_reference import AccountReference
 from vismanet_async.api.models.common.ar_adjust import ArAdjust
@@ -25,10 +26,11 @@ from vismanet_async.api.models.common.number_name import NumberName
 from vismanet_async.api.models.common.overridable_address import OverridableAddress
 from vismanet_async.api.models.common.sub_account import SubAccount
 from vismanet_async.api.models.common.tax_detail import TaxDetail
-from vismanet_async.api.models.enums import CustomerDocumentStatus, CustomerDocumentType
 from vismanet_async.codec.model import Record, json_name, read_model
 from vismanet_async.codec.values import UNSET, Maybe
 
+if TYPE_CHECKING:
+    from vismanet_async.api.models.enums import CustomerDocumentStatus, CustomerDocumentType
 __all__ = ["CustomerInvoice"]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.account_reference import AccountReference
 from vismanet_async.api.models.common.attachment import Attachment
@@ -16,10 +17,11 @@ from vismanet_async.api.models.common.internal_id_description import InternalIdD
 from vismanet_async.api.models.common.number_name import NumberName
 from vismanet_async.api.models.common.sub_account import SubAccount
 from vismanet_async.api.models.common.work_type import WorkType
-from vismanet_async.api.models.enums import RutRotItemType
 from vismanet_async.codec.model import Model, read_model
 from vismanet_async.codec.values import UNSET, Maybe
 
+if TYPE_CHECKING:
+    from vismanet_async.api.models.enums import RutRotItemType
 __all__ = ["CustomerInvoiceLine"]
 
 

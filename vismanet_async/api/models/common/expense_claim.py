@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.employee_reference import EmployeeReference
 from vismanet_async.api.models.common.expense_claim_detail import ExpenseClaimDetail
 from vismanet_async.api.models.common.id_description import IdDescription
 from vismanet_async.api.models.common.metadata import Metadata
 from vismanet_async.api.models.common.number_name import NumberName
-from vismanet_async.api.models.enums import ApprovalStatus, ExpenseClaimStatus
 from vismanet_async.codec.model import Record, read_model
 from vismanet_async.codec.values import UNSET, Maybe
 
+if TYPE_CHECKING:
+    from vismanet_async.api.models.enums import ApprovalStatus, ExpenseClaimStatus
 __all__ = ["ExpenseClaim"]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.account_reference import AccountReference
 from vismanet_async.api.models.common.active_id_description import ActiveIdDescription
@@ -16,10 +17,11 @@ from vismanet_async.api.models.common.id_description import IdDescription
 from vismanet_async.api.models.common.internal_id_description import InternalIdDescription
 from vismanet_async.api.models.common.number_description import NumberDescription
 from vismanet_async.api.models.common.number_name import NumberName
-from vismanet_async.api.models.enums import ApprovalStatus
 from vismanet_async.codec.model import Model, read_model
 from vismanet_async.codec.values import UNSET, Maybe
 
+if TYPE_CHECKING:
+    from vismanet_async.api.models.enums import ApprovalStatus
 __all__ = ["ExpenseClaimDetail"]
 
 

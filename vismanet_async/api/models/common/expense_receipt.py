@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.account_number_type_description import AccountNumberTypeDescription
 from vismanet_async.api.models.common.active_id_description import ActiveIdDescription
@@ -17,10 +18,11 @@ from vismanet_async.api.models.common.id_description import IdDescription
 from vismanet_async.api.models.common.internal_id_description import InternalIdDescription
 from vismanet_async.api.models.common.number_description import NumberDescription
 from vismanet_async.api.models.common.number_name import NumberName
-from vismanet_async.api.models.enums import ExpenseReceiptStatus
 from vismanet_async.codec.model import Record, read_model
 from vismanet_async.codec.values import UNSET, Maybe
 
+if TYPE_CHECKING:
+    from vismanet_async.api.models.enums import ExpenseReceiptStatus
 __all__ = ["ExpenseReceipt"]
 
 

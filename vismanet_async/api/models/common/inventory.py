@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.attachment import Attachment
 from vismanet_async.api.models.common.attribute_id_value import AttributeIdValue
@@ -25,10 +26,11 @@ from vismanet_async.api.models.common.posting_class import PostingClass
 from vismanet_async.api.models.common.sales_category_line import SalesCategoryLine
 from vismanet_async.api.models.common.supplier_details_line import SupplierDetailsLine
 from vismanet_async.api.models.common.warehouse_detail import WarehouseDetail
-from vismanet_async.api.models.enums import InventoryStatus, InventoryType
 from vismanet_async.codec.model import Record, json_name, read_model
 from vismanet_async.codec.values import UNSET, Maybe
 
+if TYPE_CHECKING:
+    from vismanet_async.api.models.enums import InventoryStatus, InventoryType
 __all__ = ["Inventory"]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.id_description import IdDescription
 from vismanet_async.api.models.common.location_description import LocationDescription
@@ -16,10 +17,11 @@ from vismanet_async.api.models.common.number_name import NumberName
 from vismanet_async.api.models.common.order_to_apply import OrderToApply
 from vismanet_async.api.models.common.payment_financial_details import PaymentFinancialDetails
 from vismanet_async.api.models.common.payment_line import PaymentLine
-from vismanet_async.api.models.enums import CustomerDocumentStatus, CustomerPaymentType
 from vismanet_async.codec.model import Record, read_model
 from vismanet_async.codec.values import UNSET, Maybe
 
+if TYPE_CHECKING:
+    from vismanet_async.api.models.enums import CustomerDocumentStatus, CustomerPaymentType
 __all__ = ["Payment"]
 
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.id_description import IdDescription
-from vismanet_async.api.models.enums import CustomerDocumentType
 from vismanet_async.codec.model import Model, read_model
 from vismanet_async.codec.values import UNSET, Maybe
 
+if TYPE_CHECKING:
+    from vismanet_async.api.models.enums import CustomerDocumentType
 __all__ = ["PaymentLine"]
 
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.finance_charges_update import FinanceChargesUpdate
 from vismanet_async.api.models.common.payment_line_update import PaymentLineUpdate
 from vismanet_async.api.models.common.payment_orders_line_update import PaymentOrdersLineUpdate
-from vismanet_async.api.models.enums import CustomerPaymentType
 from vismanet_async.codec.model import WriteModel, wrapped, write_model
 from vismanet_async.codec.values import UNSET, Maybe
 
+if TYPE_CHECKING:
+    from vismanet_async.api.models.enums import CustomerPaymentType
 __all__ = ["PaymentUpdate"]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.account_number_type_description import AccountNumberTypeDescription
 from vismanet_async.api.models.common.active_id_description import ActiveIdDescription
@@ -17,10 +18,11 @@ from vismanet_async.api.models.common.internal_id_description import InternalIdD
 from vismanet_async.api.models.common.location_description import LocationDescription
 from vismanet_async.api.models.common.number_description import NumberDescription
 from vismanet_async.api.models.common.number_name import NumberName
-from vismanet_async.api.models.enums import PurchaseLineType, PurchaseOrderType, TransferOrderType
 from vismanet_async.codec.model import Model, json_name, read_model
 from vismanet_async.codec.values import UNSET, Maybe
 
+if TYPE_CHECKING:
+    from vismanet_async.api.models.enums import PurchaseLineType, PurchaseOrderType, TransferOrderType
 __all__ = ["PurchaseReceiptLine"]
 
 

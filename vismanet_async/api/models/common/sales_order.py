@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.attachment import Attachment
 from vismanet_async.api.models.common.id_description import IdDescription
@@ -22,10 +23,11 @@ from vismanet_async.api.models.common.sales_order_line import SalesOrderLine
 from vismanet_async.api.models.common.sales_order_owner import SalesOrderOwner
 from vismanet_async.api.models.common.sales_order_shipment import SalesOrderShipment
 from vismanet_async.api.models.common.vat_zone import VatZone
-from vismanet_async.api.models.enums import SalesOrderStatus, ShipComplete
 from vismanet_async.codec.model import Record, json_name, read_model
 from vismanet_async.codec.values import UNSET, Maybe
 
+if TYPE_CHECKING:
+    from vismanet_async.api.models.enums import SalesOrderStatus, ShipComplete
 __all__ = ["SalesOrder"]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.attachment import Attachment
 from vismanet_async.api.models.common.internal_id_number_name import InternalIdNumberName
@@ -15,10 +16,11 @@ from vismanet_async.api.models.common.location_description import LocationDescri
 from vismanet_async.api.models.common.metadata import Metadata
 from vismanet_async.api.models.common.number_name import NumberName
 from vismanet_async.api.models.common.sales_order_document_line import SalesOrderDocumentLine
-from vismanet_async.api.models.enums import SalesOrderStatus
 from vismanet_async.codec.model import Record, read_model
 from vismanet_async.codec.values import UNSET, Maybe
 
+if TYPE_CHECKING:
+    from vismanet_async.api.models.enums import SalesOrderStatus
 __all__ = ["SalesOrderBasic"]
 
 

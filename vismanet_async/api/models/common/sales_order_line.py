@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.active_id_description import ActiveIdDescription
 from vismanet_async.api.models.common.attachment import Attachment
 from vismanet_async.api.models.common.id_description import IdDescription
 from vismanet_async.api.models.common.number_description import NumberDescription
 from vismanet_async.api.models.common.number_name import NumberName
-from vismanet_async.api.models.enums import ReplenishmentSource, SalesOrderOperation, ShipComplete
 from vismanet_async.codec.model import Model, json_name, read_model
 from vismanet_async.codec.values import UNSET, Maybe
 
+if TYPE_CHECKING:
+    from vismanet_async.api.models.enums import ReplenishmentSource, SalesOrderOperation, ShipComplete
 __all__ = ["SalesOrderLine"]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.id_description import IdDescription
 from vismanet_async.api.models.common.id_name import IdName
@@ -20,10 +21,11 @@ from vismanet_async.api.models.common.overridable_contact import OverridableCont
 from vismanet_async.api.models.common.package_detail_line import PackageDetailLine
 from vismanet_async.api.models.common.shipment_detail_line import ShipmentDetailLine
 from vismanet_async.api.models.common.shipment_order_line import ShipmentOrderLine
-from vismanet_async.api.models.enums import SalesOrderOperation, ShipmentStatus, ShipmentType
 from vismanet_async.codec.model import Record, json_name, read_model
 from vismanet_async.codec.values import UNSET, Maybe
 
+if TYPE_CHECKING:
+    from vismanet_async.api.models.enums import SalesOrderOperation, ShipmentStatus, ShipmentType
 __all__ = ["Shipment"]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.attachment import Attachment
 from vismanet_async.api.models.common.id_description import IdDescription
@@ -20,15 +21,16 @@ from vismanet_async.api.models.common.supplier_invoice_landed_cost import Suppli
 from vismanet_async.api.models.common.supplier_invoice_line import SupplierInvoiceLine
 from vismanet_async.api.models.common.tax_detail import TaxDetail
 from vismanet_async.api.models.common.vat_zone import VatZone
-from vismanet_async.api.models.enums import (
-    ApprovalStatus,
-    SupplierDocumentStatus,
-    SupplierDocumentType,
-    TaxCalculationMode,
-)
 from vismanet_async.codec.model import Record, read_model
 from vismanet_async.codec.values import UNSET, Maybe
 
+if TYPE_CHECKING:
+    from vismanet_async.api.models.enums import (
+        ApprovalStatus,
+        SupplierDocumentStatus,
+        SupplierDocumentType,
+        TaxCalculationMode,
+    )
 __all__ = ["SupplierInvoice"]
 
 

@@ -1,0 +1,148 @@
+"""A client that sends nothing, and samples built from the catalog alone (not from the code under test)."""
+
+from __future__ import annotations
+
+import json
+from contextlib import asynccontextmanager
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from vismanet_async.api.resources import Resources
+from vismanet_async.transport.message import Response
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from datetime import tzinfo
+
+    from vismanet_async.paging.source import ListSource
+    from vismanet_async.transport.message import Request
+
+CATALOG = Path(__file__).parents[2] / "vismanet_async" / "api" / "catalog"
+
+
+@cache
+def operations() -> dict[str, dict[str, Any]]:
+    """The catalog's operations by id, with the one that the project adds."""
+    found = json.loads((CATALOG / "operations.json").read_text("utf-8"))["operations"]
+    added = {
+        "id": "FeaturesSet_Get",
+        "resource": "FeaturesSet",
+        "version": 1,
+        "method": "GET",
+        "path": "/v1/featuresset",
+        "path_params": [],
+        "query": [{"name": "featureName", "type": "string"}, {"name": "featureEnabled", "type": "boolean"}],
+        "if_match": False,
+        "background": True,
+        "request": None,
+        "response": {"kind": "single", "dto": "FeaturesSetDto"},
+        "paginated": False,
+    }
+    return {each["id"]: each for each in [*found, added]}
+
+
+@cache
+def schemas() -> dict[str, dict[str, Any]]:
+    found: dict[str, Any] = json.loads((CATALOG / "schemas.json").read_text("utf-8"))["schemas"]
+    text = {"type": "string"}
+    found["FeaturesSetDto"] = {"fields": {"features": {"type": "array", "items": "FeatureDto"}}}
+    found["FeatureDto"] = {
+        "fields": {"name": text, "displayName": text, "parentName": text, "isEnabled": {"type": "boolean"}}
+    }
+    return found
+
+
+def sample(dto: str, *, wrap: bool = False, line: str = "Insert", depth: int = 6) -> dict[str, Any]:
+    """Build JSON with every field of a DTO.
+
+    `wrap` puts `{"value": x}` where the catalog says wrapped; `line` is what lines say is to be done with them.
+    """
+    made = {}
+    for name, field in schemas()[dto]["fields"].items():
+        inner = field.get("ref") or field.get("items")
+        if inner and depth == 0:
+            made[name] = []
+            continue
+        one: Any = sample(inner, wrap=wrap, line=line, depth=depth - 1) if inner else _scalar(name, field, line)
+        if field["type"] == "array":
+            one = [one]
+        made[name] = {"value": one} if wrap and field.get("wrapped") else one
+    return made
+
+
+def _scalar(name: str, field: dict[str, Any], line: str) -> Any:
+    if field.get("enum") == "AttributeDetailUpdateOperationEnum":
+        return line
+    if field.get("format") == "date-time":
+        return "2025-05-25T13:30:00"
+    return {
+        "string": f"text of {name}",
+        "integer": 12345,
+        "number": 1225,
+        "boolean": True,
+        "object": {"name": "x"},
+        "array": "one",
+    }[field["type"]]
+
+
+def reply(body: bytes | Any = b"", *, status: int = 200, **headers: str) -> Response:
+    """Make an answer; header names with `_` for `-`."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Response(status=status, headers=CIMultiDictProxy(CIMultiDict(named)), body=content)
+
+
+class _Streamed:
+    def __init__(self, response: Response) -> None:
+        self._response = response
+
+    @property
+    def status(self) -> int:
+        return self._response.status
+
+    @property
+    def headers(self) -> CIMultiDictProxy[str]:
+        return self._response.headers
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        body = self._response.body
+        for start in range(0, len(body), 7):
+            yield body[start : start + 7]
+
+
+class Recorder:
+    """A sender that keeps every request and answers from a script, or by a function."""
+
+    def __init__(self, *answers: Response | Exception, by: Callable[[Request], Response] | None = None) -> None:
+        self.answers = list(answers)
+        self.requests: list[Request] = []
+        self._by = by
+
+    async def send(self, request: Request, /) -> Response:
+        self.requests.append(request)
+        answer = self._by(request) if self._by else self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    @asynccontextmanager
+    async def stream(self, request: Request, /) -> AsyncIterator[_Streamed]:
+        yield _Streamed(await self.send(request))
+
+
+class Client(Resources):
+    """What the resources need of a client; a listing is the source it would read."""
+
+    def __init__(self, *answers: Response | Exception, time_zone: tzinfo | None = None, **options: Any) -> None:
+        self.recorder = Recorder(*answers, **options)
+        self.time_zone = time_zone
+
+    @property
+    def sender(self) -> Recorder:
+        return self.recorder
+
+    def listing(self, source: ListSource, /) -> Any:
+        return source

@@ -1,0 +1,308 @@
+"""Every operation of the catalog, called with everything it takes, and its request compared with the catalog."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.api.support import Client, operations, reply, sample, schemas
+from vismanet_async.api.files import Download, Upload
+from vismanet_async.api.registry import registry
+from vismanet_async.api.results import Created, Done, Updated
+from vismanet_async.codec.decode import decode_rows
+from vismanet_async.codec.model import Model, Record, fields_of
+from vismanet_async.codec.values import UNSET
+from vismanet_async.conditions import on_or_after
+from vismanet_async.errors import ActionFailed, RequestRefused
+from vismanet_async.paging.source import ListSource
+
+METHODS = {
+    facts["id"]: (resource, name, facts)
+    for resource, known in registry()["resources"].items()
+    for name, facts in known["methods"].items()
+}
+LEFT_OUT = {"pageNumber", "pageSize", "numberToRead", "skipRecords", "greaterThanValue"}
+ETAG = "AAAAAE0YIiI="
+
+
+def test_every_operation_has_a_method_and_every_method_an_operation() -> None:
+    assert set(METHODS) == set(operations())
+    assert len(METHODS) == 509
+
+
+def expected_query(operation: dict[str, Any]) -> dict[str, list[str]]:
+    """What a call with every parameter must send, from the catalog alone."""
+    names = {one["name"] for one in operation["query"]}
+    expected: dict[str, list[str]] = {}
+    for one in operation["query"]:
+        name = one["name"]
+        if name in LEFT_OUT or one.get("deprecated"):
+            continue
+        if name.endswith("Condition") and name.removesuffix("Condition") in names:
+            expected[name] = [">="]
+        elif f"{name}Condition" in names:
+            expected[name] = ["7"] if one["type"] == "number" else ["2025-05-25"]
+        elif one["type"] == "array":
+            expected[name] = ["A", "B"]
+        elif name == "attributes":
+            expected[name] = ['{"COLOUR":"RED,BLUE"}']
+        elif one.get("format") in {"date", "date-time"}:
+            expected[name] = ["2025-05-25"]
+        else:
+            expected[name] = {"string": ["text"], "integer": ["7"], "number": ["7"], "boolean": ["false"]}[one["type"]]
+    return expected
+
+
+VALUES: dict[str, Any] = {
+    "text": "text",
+    "integer": 7,
+    "number": 7,
+    "flag": False,
+    "moment": "2025-05-25",
+    "condition": on_or_after("2025-05-25"),
+    "number_condition": on_or_after(7),
+    "repeated": ["A", "B"],
+    "attributes": {"COLOUR": ["RED", "BLUE"]},
+}
+
+
+def call(client: Client, key: str, *, body: Any = None, if_match: Any = None) -> Any:
+    resource, name, facts = METHODS[key]
+    ids = [100 + place if kind == "int" else f"id {place}" for place, (_, kind) in enumerate(facts.get("ids", ()))]
+    arguments = {one["name"]: VALUES[one["kind"]] for one in facts.get("parameters", ())}
+    if if_match is not None:
+        arguments["if_match"] = if_match
+    if facts["call"] == "upload":
+        ids.append(Upload(b"content", "file.pdf"))
+    if body is not None:
+        ids.append(body)
+    return getattr(getattr(client, resource), name)(*ids, **arguments)
+
+
+def _line(operation: dict[str, Any]) -> str:
+    """What a line can say: in a new document there is nothing to update."""
+    return "Insert" if operation["method"] == "POST" and "/action/" not in operation["path"] else "Update"
+
+
+def _body(key: str) -> Any:
+    operation = operations()[key]
+    dto = (operation["request"] or {}).get("dto")
+    return sample(dto, line=_line(operation)) if dto else None
+
+
+def filled(operation: dict[str, Any]) -> str:
+    path = operation["path"]
+    for place, (name, kind, *_) in enumerate(operation["path_params"]):
+        path = path.replace(f"{{{name}}}", str(100 + place) if kind == "integer" else f"id%20{place}")
+    return path
+
+
+def as_lists(pairs: tuple[tuple[str, str], ...]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, value in pairs:
+        found.setdefault(name, []).append(value)
+    return found
+
+
+@pytest.mark.parametrize("key", sorted(operations()))
+async def test_request(key: str) -> None:
+    operation = operations()[key]
+    client = Client(reply(), reply())
+    dto = (operation["request"] or {}).get("dto")
+    body = sample(dto, line=_line(operation)) if dto else None
+    made = call(client, key, body=body)
+    if isinstance(made, ListSource):
+        assert (made.spec.method, made.spec.id, made.path) == ("GET", key, filled(operation))
+        assert as_lists(made.query) == expected_query(operation)
+        return
+    request = made.request()
+    assert (request.method, request.path, request.operation) == (operation["method"], filled(operation), key)
+    assert as_lists(request.query) == expected_query(operation)
+    assert "If-Match" not in request.headers
+    if dto:
+        assert json.loads(request.body) == sample(dto, wrap=True, line=_line(operation))
+    elif (operation["request"] or {}).get("kind") == "multipart":
+        assert request.body.upload.file_name == "file.pdf"
+    else:
+        assert request.body == (b"{}" if operation["method"] == "POST" else None)
+    if operation["background"]:
+        assert made.request(background="none").headers["erp-api-background"] == "none"
+    else:
+        with pytest.raises(RequestRefused):
+            made.request(background="none")
+
+
+@pytest.mark.parametrize("key", sorted(key for key, one in operations().items() if (one["request"] or {}).get("dto")))
+def test_body_forms_are_the_same(key: str) -> None:
+    """Bare values, wrapped values, snake case names and model objects give the same bytes."""
+    operation = operations()[key]
+    dto = operation["request"]["dto"]
+    client = Client()
+    line = _line(operation)
+    wanted = sample(dto, wrap=True, line=line)
+    bare = call(client, key, body=sample(dto, line=line)).body
+    assert json.loads(bare) == wanted
+    assert call(client, key, body=wanted).body == bare
+    built = _built(_model(METHODS[key][2]["body"]), sample(dto, line=line))
+    assert call(client, key, body=built).body == bare
+    assert call(client, key, body=_snake(built)).body == bare
+
+
+def _model(name: str) -> type[Model]:
+    from vismanet_async.api import models
+
+    found: type[Model] = getattr(models, name)
+    return found
+
+
+def _built(model: type[Model], values: dict[str, Any]) -> Any:
+    """Build a model object by its constructor."""
+    made = {}
+    for field in fields_of(model):
+        value = values[field.json]
+        if field.model is not None:
+            inner = field.model
+            value = [_built(inner, each) for each in value] if field.many else _built(inner, value)
+        elif field.kind == "Decimal":
+            value = _decimal(value)
+        made[field.name] = value
+    return model(**made)
+
+
+def _decimal(value: Any) -> Any:
+    from decimal import Decimal
+
+    return Decimal(str(value))
+
+
+def _snake(value: Any) -> Any:
+    if isinstance(value, Model):
+        return {field.name: _snake(getattr(value, field.name)) for field in fields_of(type(value))}
+    return [_snake(each) for each in value] if isinstance(value, list) else value
+
+
+IF_MATCH = {key: one for key, one in operations().items() if one["if_match"] and one["method"] in {"PUT", "POST"}}
+
+
+@pytest.mark.parametrize("key", sorted(IF_MATCH))
+def test_if_match_goes_where_the_server_honours_it(key: str) -> None:
+    operation = operations()[key]
+    made = call(Client(), key, body=_body(key), if_match=f'W/"{ETAG}"')
+    if operation["method"] == "PUT":
+        assert made.request().headers["If-Match"] == f'"{ETAG}"'
+    else:
+        with pytest.raises(RequestRefused, match="only as a background job"):
+            made.request()
+    assert made.request(background="none").headers["If-Match"] == f'"{ETAG}"'
+
+
+def test_if_match_is_offered_nowhere_else() -> None:
+    offered = {key for key, (_, _, facts) in METHODS.items() if facts.get("if_match")}
+    assert offered == set(IF_MATCH)
+
+
+TYPED = {key: one for key, one in operations().items() if one["response"].get("dto") not in {None, "BackgroundApiAcceptedDto"}}
+
+
+@pytest.mark.parametrize("key", sorted(TYPED))
+async def test_answer_is_decoded_whole(key: str) -> None:
+    """Every field of the answer's DTO lands in the declared model, exactly."""
+    operation = operations()[key]
+    answer = sample(operation["response"]["dto"])
+    text = json.dumps(answer).encode()
+    client = Client(reply(text, ETag=f'"{ETAG}"'))
+    made = call(client, key, body=_body(key))
+    if isinstance(made, ListSource):
+        (record,) = decode_rows([text], made.model())
+        assert set(made.identity) <= set(answer)
+        if made.frozen_filter:
+            assert made.frozen_filter.row_field in answer
+    else:
+        record = await made
+        assert record.etag == ETAG
+    assert isinstance(record, Record)
+    assert type(record).__name__ == METHODS[key][2]["result"]
+    assert record.raw_json == text
+    assert record.extra == {}
+    _all_set(record, answer)
+
+
+def _all_set(record: Any, values: dict[str, Any]) -> None:
+    names = {field.json: field for field in fields_of(type(record))}
+    assert set(names) == set(values)
+    for json_name, value in values.items():
+        held = getattr(record, names[json_name].name)
+        assert held is not UNSET
+        assert held is not None
+        parts, inner = (held, value) if isinstance(value, list) else ([held], [value])
+        for one, raw in zip(parts, inner, strict=True):
+            if isinstance(one, Model):
+                _all_set(one, raw)
+            elif names[json_name].kind == "datetime":
+                assert one.isoformat() == raw
+            elif not isinstance(raw, dict):
+                assert one == _decimal(raw) if names[json_name].kind == "Decimal" else one == raw
+
+
+@pytest.mark.parametrize(
+    ("call_kind", "answer", "expected"),
+    [
+        ("create", reply(status=201, Location="http://h/v2/x/000123", ETag='"E"'), Created(
+            id="000123", key=("000123",), etag="E", location_path="http://h/v2/x/000123")),
+        ("update", reply(status=204, ETag='W/"E"'), Updated(etag="E")),
+        ("delete", reply(status=204), None),
+        ("upload", reply(status=201, Location="/v1/attachment/73ac0029"), Created(
+            id="73ac0029", key=("73ac0029",), location_path="/v1/attachment/73ac0029")),
+    ],
+)  # fmt: skip
+async def test_answers_of_writes(call_kind: str, answer: Any, expected: Any) -> None:
+    keys = [key for key, (_, _, facts) in METHODS.items() if facts["call"] == call_kind]
+    assert keys
+    for key in keys:
+        client = Client(answer)
+        assert await call(client, key, body=_body(key)) == expected
+
+
+async def test_actions_raise_when_they_failed() -> None:
+    failed = {"actionId": "1", "actionResult": "Failed", "errorInfo": "no such period"}
+    keys = [key for key, (_, _, facts) in METHODS.items() if facts["call"] == "act"]
+    assert len(keys) > 70
+    for key in keys:
+        with pytest.raises(ActionFailed, match="no such period") as caught:
+            await call(Client(reply(failed)), key, body=_body(key))
+        assert caught.value.result.action_id == "1"
+        client = Client(reply({**failed, "actionResult": "Done"}), reply(status=202))
+        done = await call(client, key, body=_body(key))
+        assert (done.result if isinstance(done, Done) else done).action_result == "Done"
+        await call(client, key, body=_body(key))  # an empty answer is no failure
+
+
+def test_downloads_are_downloads() -> None:
+    keys = [key for key, (_, _, facts) in METHODS.items() if facts["call"] == "download"]
+    assert len(keys) == 10
+    assert all(isinstance(call(Client(), key), Download) for key in keys)
+
+
+def test_paging_styles() -> None:
+    """The envelopes, the journal's lines and the lists that ignore paging are told apart."""
+    by_style: dict[str, set[str]] = {}
+    for key, (_, _, facts) in METHODS.items():
+        if facts["call"] == "list":
+            by_style.setdefault(facts["style"], set()).add(key)
+    assert by_style["envelope"] == {key for key, one in operations().items() if one["response"]["kind"] == "envelope"}
+    assert by_style["lines"] == {"JournalTransactionV2_GetAllJournalTransactions"}
+    paged = {key for key, one in operations().items() if one["paginated"]}
+    assert by_style["page_number"] | by_style["lines"] | by_style["envelope"] >= paged
+    assert not by_style["unpaged"] & paged
+
+
+def test_every_dto_that_an_operation_carries_has_a_class() -> None:
+    homes = {dto: name for name, one in registry()["models"].items() for dto in one["dtos"]}
+    for operation in operations().values():
+        for dto in ((operation["request"] or {}).get("dto"), operation["response"].get("dto")):
+            if dto:
+                assert dto in homes
+                fields = {row[1] for row in registry()["models"][homes[dto]]["fields"]}
+                assert fields == set(schemas()[dto]["fields"])
