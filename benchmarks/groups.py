@@ -90,6 +90,7 @@ GROUPS: tuple[Group, ...] = (
             "bytes",
             "sdk-jsonl",
             "hand-jsonl",
+            "hand-jsonl-checked",
             "hand-jsonl-raw",
             slow=("seed", "dlt-jsonl", "dlt-jsonl-flat", "singer"),
         ),
@@ -107,7 +108,9 @@ GROUPS: tuple[Group, ...] = (
         name="jsonl-100ms",
         title="JSONL, 100 ms of latency",
         about="The same list where each answer takes 100 ms.",
-        cases=_at(100, "bytes", "sdk-jsonl", "hand-jsonl", slow=("seed", "dlt-jsonl", "dlt-jsonl-flat")),
+        cases=_at(
+            100, "bytes", "sdk-jsonl", "hand-jsonl", "hand-jsonl-checked", slow=("seed", "dlt-jsonl", "dlt-jsonl-flat")
+        ),
         reference="bytes@100",
         targets=(
             Target(text="export against bare aiohttp bytes", case="sdk-jsonl@100", how="speedup", other="bytes@100",

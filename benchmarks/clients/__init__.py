@@ -26,6 +26,11 @@ CLIENTS: dict[str, Client] = {
     "hand-jsonl": Client(
         label="by hand: JSONL along the seams", entry=f"{_HERE}.hand_jsonl:by_seams", packages=("aiohttp", "msgspec")
     ),
+    "hand-jsonl-checked": Client(
+        label="by hand: the same, keys checked, hashed",
+        entry=f"{_HERE}.hand_jsonl:by_seams_checked",
+        packages=("aiohttp", "msgspec"),
+    ),
     "hand-jsonl-raw": Client(
         label="by hand: JSONL by list[Raw]", entry=f"{_HERE}.hand_jsonl:by_raw", packages=("aiohttp", "msgspec")
     ),

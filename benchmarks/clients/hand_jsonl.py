@@ -8,7 +8,12 @@ seam shortened to what all pages share.
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import os
+from bisect import bisect_left
+from itertools import islice
+from operator import lt
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -24,6 +29,7 @@ if TYPE_CHECKING:
 _records = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _NEWLINE = 0x0A
 _COMMA = b","
+_KEY = b'"number":"'
 
 
 class _Seams:
@@ -33,14 +39,15 @@ class _Seams:
         self._seam = self._tail = self._head = b""
         self._skip = 0
 
-    def cut(self, page: bytearray, rows: int) -> None:
-        """Make lines of a page in place: `[a,b]` becomes `[a\\nb\\n`."""
+    def cut(self, page: bytearray, rows: int) -> list[int]:
+        """Make lines of a page in place, `[a,b]` becomes `[a\\nb\\n`; give the places of the commas."""
         places = self._find(page)
         if len(places) != rows - 1:
             places = self._learn(page)
         for place in places:
             page[place] = _NEWLINE
         page[-1] = _NEWLINE
+        return places
 
     def _find(self, page: bytearray) -> list[int]:
         if not self._seam or b"\n" in page:
@@ -106,6 +113,63 @@ async def by_seams(task: Task) -> Outcome:
         _write(file, memoryview(page)[1:])
 
     await each_page(task, use)
+    os.close(file)
+    return Outcome(rows=rows, jsonl=[path])
+
+
+class _KeyRuns:
+    """Shows that keys are unique for two numbers a page, where a page's keys rise and pages do not overlap."""
+
+    def __init__(self) -> None:
+        self._firsts: list[int] = []
+        self._lasts: list[int] = []
+
+    def add(self, keys: list[int]) -> None:
+        """Take a page's keys in; refuse those that would have to be compared one by one."""
+        at = bisect_left(self._firsts, keys[0])
+        rising = all(map(lt, keys, islice(keys, 1, None)))
+        after = at == 0 or self._lasts[at - 1] < keys[0]
+        before = at == len(self._firsts) or keys[-1] < self._firsts[at]
+        if not (rising and after and before):
+            raise ValueError(f"the keys {keys[0]} to {keys[-1]} are not a run of their own")
+        self._firsts.insert(at, keys[0])
+        self._lasts.insert(at, keys[-1])
+
+
+def _keys(page: bytearray, places: list[int]) -> list[int]:
+    find = page.find
+    starts = [find(_KEY, place) + len(_KEY) for place in (0, *places)]
+    return [int(page[start : find(b'"', start)]) for start in starts]
+
+
+async def by_seams_checked(task: Task) -> Outcome:
+    """Do besides what an export owes: show every key unique, and hash the file."""
+    path = task.out / "part-00000.jsonl"
+    file = os.open(path, os.O_CREAT | os.O_WRONLY, 0o600)
+    seams, runs, digest = _Seams(), _KeyRuns(), hashlib.sha256()
+    pages: asyncio.Queue[memoryview | None] = asyncio.Queue(maxsize=2)
+    rows = 0
+
+    def keep(lines: memoryview) -> None:
+        digest.update(lines)
+        _write(file, lines)
+
+    async def keep_all() -> None:
+        while (lines := await pages.get()) is not None:
+            await asyncio.to_thread(keep, lines)
+
+    async def use(number: int, response: aiohttp.ClientResponse) -> None:
+        nonlocal rows
+        page = await _body(response)
+        expected = min(task.job.page_rows, task.job.rows - (number - 1) * task.job.page_rows)
+        runs.add(_keys(page, seams.cut(page, expected)))
+        rows += expected
+        await pages.put(memoryview(page)[1:])
+
+    async with asyncio.TaskGroup() as lanes:
+        lanes.create_task(keep_all())
+        await each_page(task, use)
+        await pages.put(None)
     os.close(file)
     return Outcome(rows=rows, jsonl=[path])
 
