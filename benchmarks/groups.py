@@ -1,0 +1,310 @@
+"""What is measured against what, and what each comparison must show.
+
+A group is one question: its cases run interleaved, round by round, and its targets compare two cases of one round. The
+bars and aims are ratios, since only ratios of one run on one machine mean anything.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+import attrs
+
+from benchmarks.job import Job
+
+Figure = Literal[
+    "seconds", "peak_mb", "grown_mb", "requests", "loop_p99_ms", "loop_max_ms", "import_ms", "import_mb", "cpu_seconds"
+]
+
+
+@attrs.frozen
+class Case:
+    """One client on one job; `name` is its own within the group."""
+
+    name: str
+    client: str
+    job: Job
+    #: at most this many rounds, for what takes minutes
+    rounds_max: int | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Target:
+    """A claim: a figure of one case, alone, over or less that of another, against a bar that must hold and an aim.
+
+    `how` is `ratio` (`figure of case / figure of other`), `speedup` (the other way round), `difference`, or `alone`.
+    """
+
+    text: str
+    case: str
+    figure: Figure = "seconds"
+    how: Literal["ratio", "speedup", "difference", "alone"] = "ratio"
+    other: str | None = None
+    at_least: float | None = None
+    at_most: float | None = None
+    aim: float | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Group:
+    """One question."""
+
+    name: str
+    title: str
+    about: str
+    cases: tuple[Case, ...]
+    targets: tuple[Target, ...] = ()
+    rounds: int = 5
+    #: whose time the table's ratios are taken to
+    reference: str | None = None
+    figures: tuple[Figure, ...] = ()
+
+    def only(self, clients: list[str]) -> Group:
+        """The same question to some of the clients, with the claims that are left."""
+        return self.with_cases(tuple(case for case in self.cases if case.client in clients))
+
+    def with_cases(self, cases: tuple[Case, ...]) -> Group:
+        """The same question with some of the cases left, and the claims about them."""
+        names = {case.name for case in cases}
+        targets = tuple(t for t in self.targets if t.case in names and (t.other is None or t.other in names))
+        return attrs.evolve(self, cases=cases, targets=targets)
+
+
+_SLOW_ROUNDS = 2
+_QUICK_ROWS_MAX = 100_000
+_CONNECTIONS = (1, 4, 8, 16, 32)
+
+
+def _at(wait_ms: int, *clients: str, slow: tuple[str, ...] = (), rows: int = 100_000) -> tuple[Case, ...]:
+    """The same list read by several clients; the slow ones in fewer rounds."""
+    job = Job(rows=rows, wait_ms=wait_ms)
+    return tuple(
+        Case(f"{client}@{wait_ms}", client, job, rounds_max=_SLOW_ROUNDS if client in slow else None)
+        for client in (*clients, *slow)
+    )
+
+
+GROUPS: tuple[Group, ...] = (
+    Group(
+        name="jsonl-0ms",
+        title="JSONL, no latency",
+        about="100,000 customers, 8 requests in flight, pages of 1,000: all is the client's own work.",
+        cases=_at(
+            0,
+            "bytes",
+            "sdk-jsonl",
+            "hand-jsonl",
+            "hand-jsonl-checked",
+            "hand-jsonl-raw",
+            slow=("seed", "dlt-jsonl", "dlt-jsonl-flat", "singer"),
+        ),
+        reference="bytes@0",
+        targets=(
+            Target(text="export against bare aiohttp bytes", case="sdk-jsonl@0", how="speedup", other="bytes@0",
+                   at_least=0.40, aim=0.60),
+            Target(text="export against dlt's REST source", case="sdk-jsonl@0", how="speedup", other="dlt-jsonl@0",
+                   at_least=15, aim=25),
+            Target(text="export against dlt's REST source, nested values unnested", case="sdk-jsonl@0", how="speedup",
+                   other="dlt-jsonl-flat@0", at_least=15),
+        ),
+    ),
+    Group(
+        name="jsonl-100ms",
+        title="JSONL, 100 ms of latency",
+        about="The same list where each answer takes 100 ms.",
+        cases=_at(
+            100, "bytes", "sdk-jsonl", "hand-jsonl", "hand-jsonl-checked", slow=("seed", "dlt-jsonl", "dlt-jsonl-flat")
+        ),
+        reference="bytes@100",
+        targets=(
+            Target(text="export against bare aiohttp bytes", case="sdk-jsonl@100", how="speedup", other="bytes@100",
+                   at_least=0.90, aim=0.95),
+            Target(text="export against dlt's REST source", case="sdk-jsonl@100", how="speedup", other="dlt-jsonl@100",
+                   at_least=15, aim=25),
+            Target(text="export against dlt's REST source, nested values unnested", case="sdk-jsonl@100", how="speedup",
+                   other="dlt-jsonl-flat@100", at_least=15),
+        ),
+    ),
+    Group(
+        name="jsonl-300ms",
+        title="JSONL, 300 ms of latency",
+        about="The same list where each answer takes 300 ms, against the sequential loop.",
+        cases=_at(300, "bytes", "sdk-jsonl", "hand-jsonl", slow=("seed",)),
+        rounds=3,
+        reference="bytes@300",
+        targets=(
+            Target(text="export against requests in a loop", case="sdk-jsonl@300", how="speedup", other="seed@300",
+                   at_least=7, aim=8),
+        ),
+    ),
+    Group(
+        name="typed-0ms",
+        title="Typed records, no latency",
+        about="100,000 customers as attrs objects (Decimal amounts, datetimes); peers use hand-written classes.",
+        cases=_at(
+            0, "bytes", "sdk-typed", "hand-typed", "msgspec-attrs", "orjson", slow=("cattrs", "httpx-gather")
+        ),
+        reference="msgspec-attrs@0",
+        targets=(
+            Target(text="stream against msgspec into camelCase attrs", case="sdk-typed@0", how="speedup",
+                   other="msgspec-attrs@0", at_least=0.9, aim=1.25),
+            Target(text="stream against orjson and cattrs", case="sdk-typed@0", how="speedup", other="cattrs@0",
+                   at_least=3, aim=5),
+        ),
+    ),
+    Group(
+        name="typed-300ms",
+        title="Typed records, 300 ms of latency",
+        about="The same where each answer takes 300 ms.",
+        cases=_at(300, "bytes", "sdk-typed", "hand-typed", "msgspec-attrs"),
+        rounds=3,
+        reference="bytes@300",
+        targets=(
+            Target(text="stream against bare aiohttp bytes", case="sdk-typed@300", how="speedup", other="bytes@300",
+                   at_least=0.85, aim=0.93),
+        ),
+    ),
+    Group(
+        name="memory",
+        title="Memory while lists grow",
+        about="Peak memory (VmHWM of a fresh process) from 10,000 to 1,000,000 customers of 2.5 KB.",
+        cases=(
+            *(
+                Case(f"{client}, {rows:,} rows", client, Job(rows=rows))
+                for client in ("sdk-jsonl", "sdk-typed")
+                for rows in (10_000, 100_000, 1_000_000)
+            ),
+            *(Case(f"httpx-gather, {rows:,} rows", "httpx-gather", Job(rows=rows), 1) for rows in (10_000, 100_000)),
+        ),
+        rounds=2,
+        figures=("grown_mb",),
+        targets=tuple(
+            Target(text=f"{what}, 1,000,000 rows against 10,000", case=f"{client}, 1,000,000 rows", figure="peak_mb",
+                   other=f"{client}, 10,000 rows", at_most=1.10)
+            for client, what in (("sdk-jsonl", "JSONL export"), ("sdk-typed", "typed stream"))
+        ),
+    ),
+    Group(
+        name="slow-consumer",
+        title="A slow consumer",
+        about="A reader that takes 50 ms over each page of a server without latency: what waits must not pile up.",
+        cases=(
+            Case("fast", "sdk-jsonl", Job(rows=50_000)),
+            Case("50 ms a page", "sdk-jsonl", Job(rows=50_000, consumer_seconds=0.05)),
+        ),
+        rounds=3,
+        targets=(
+            Target(text="peak memory, slow against fast", case="50 ms a page", figure="peak_mb", other="fast",
+                   at_most=1.25, aim=1.10),
+        ),
+    ),
+    Group(
+        name="requests",
+        title="Requests for a quiet list",
+        about="Counted by the server. The least that can read N rows is ceil(N / page size).",
+        cases=tuple(
+            Case(f"{client}, {rows:,} rows", client, Job(rows=rows))
+            for client in ("sdk-jsonl", "dlt-jsonl-flat")
+            for rows in (1, 1_000, 1_001, 10_000)
+        ),
+        rounds=1,
+        targets=tuple(
+            Target(text=f"{rows:,} rows", case=f"sdk-jsonl, {rows:,} rows", figure="requests", how="alone",
+                   at_most=-(-rows // 1000))
+            for rows in (1, 1_000, 1_001, 10_000)
+        ),
+    ),
+    Group(
+        name="event-loop",
+        title="How long the event loop is held",
+        about="A 1 ms ticker beside the client; 99th percentile of its lateness. 50,000 customers, 20 ms of latency.",
+        cases=tuple(
+            Case(client, client, Job(rows=50_000, wait_ms=20, ticker=True))
+            for client in ("sdk-typed", "sdk-jsonl", "hand-typed", "msgspec-attrs", "bytes")
+        ),
+        rounds=3,
+        figures=("loop_p99_ms", "loop_max_ms"),
+        targets=(
+            Target(text="99th percentile, typed stream, ms", case="sdk-typed", figure="loop_p99_ms", how="alone",
+                   at_most=50, aim=25),
+        ),
+    ),
+    Group(
+        name="imports",
+        title="What the import costs",
+        about="In fresh interpreters, byte code compiled.",
+        cases=tuple(
+            Case(client, client, Job(rows=1)) for client in ("import-aiohttp", "import-base", "import-sdk")
+        ),
+        rounds=7,
+        figures=("import_ms", "import_mb"),
+        targets=(
+            Target(text="milliseconds over `import aiohttp`", case="import-sdk", figure="import_ms", how="difference",
+                   other="import-aiohttp", at_most=60, aim=40),
+            Target(text="MB over `import aiohttp`", case="import-sdk", figure="import_mb", how="difference",
+                   other="import-aiohttp", at_most=8),
+        ),
+    ),
+    Group(
+        name="parquet",
+        title="Parquet with real nested types",
+        about="20,000 customers to zstd Parquet: nested structs, decimals, timestamps.",
+        cases=_at(0, "sdk-parquet", "hand-parquet", slow=("dlt-parquet",), rows=20_000),
+        reference="hand-parquet@0",
+        targets=(
+            Target(text="export against the best hand-written pipeline", case="sdk-parquet@0", how="speedup",
+                   other="hand-parquet@0", at_least=0.8),
+            Target(text="export against dlt", case="sdk-parquet@0", how="speedup", other="dlt-parquet@0",
+                   at_least=6, aim=10),
+        ),
+    ),
+    Group(
+        name="gzip",
+        title="Compressed answers",
+        about="The same pages plain and gzipped (11 times fewer bytes on the wire), no latency.",
+        cases=(
+            Case("bytes, plain", "bytes", Job()),
+            Case("bytes, gzip", "bytes", Job(gzip=True)),
+            Case("sdk-jsonl, plain", "sdk-jsonl", Job()),
+            Case("sdk-jsonl, gzip", "sdk-jsonl", Job(gzip=True)),
+        ),
+        reference="bytes, plain",
+        targets=(
+            Target(text="export, gzip against plain", case="sdk-jsonl, gzip", how="speedup", other="sdk-jsonl, plain",
+                   at_least=0.75, aim=0.85),
+        ),
+    ),
+    Group(
+        name="concurrency",
+        title="More requests in flight",
+        about="50,000 customers at 100 ms a page, by requests in flight; the floor is wait * pages / in flight.",
+        cases=tuple(
+            Case(f"{client}, {connections} in flight", client, Job(rows=50_000, wait_ms=100, connections=connections))
+            for client in ("bytes", "sdk-jsonl", "sdk-typed")
+            for connections in _CONNECTIONS
+        ),
+        rounds=2,
+        targets=tuple(
+            Target(text=f"export against bytes, {connections} in flight", case=f"sdk-jsonl, {connections} in flight",
+                   how="speedup", other=f"bytes, {connections} in flight", at_least=0.8)
+            for connections in _CONNECTIONS
+        ),
+    ),
+)  # fmt: skip
+
+
+def quick(group: Group) -> Group:
+    """The same question in a fraction of the time: fewer rows and rounds. Its figures prove nothing.
+
+    Cases that carry their rows in their names keep them, or are left out where they are many.
+    """
+
+    def smaller(case: Case) -> Case:
+        rows = case.job.rows if " rows" in case.name else max(1, case.job.rows // 10)
+        return attrs.evolve(
+            case, job=dataclasses.replace(case.job, rows=rows), rounds_max=1 if case.rounds_max else None
+        )
+
+    kept = tuple(smaller(case) for case in group.cases if case.job.rows <= _QUICK_ROWS_MAX)
+    return attrs.evolve(group.with_cases(kept), rounds=min(group.rounds, 3))
