@@ -185,7 +185,7 @@ class _Reach:
 
     def bound(self, total: int) -> int:
         """An answer with this total is safe if it starts here or before."""
-        return max((stop - max(0, known - total) for known, stop in self._stop.items()), default=0)
+        return max([0, *(stop - max(0, known - total) for known, stop in self._stop.items())])
 
     def add(self, start: int, stop: int, total: int) -> None:
         self._open.setdefault(total, []).append((start, stop))

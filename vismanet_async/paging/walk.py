@@ -202,7 +202,7 @@ class Walk:
         self._singles: list[_Single] = []
         self._sweep: Sweep | None = None
         self._filter: Mapping[str, str] = {}
-        self._failures: dict[tuple[int, _Single | None, int], int] = {}
+        self._failures: dict[tuple[int, str, int], int] = {}
         self._requests = 0
         self._pages = 0
         # rows
@@ -289,7 +289,7 @@ class Walk:
         sent = self._taken(request)
         if sent.stage != self._stage:
             return True
-        what = (sent.stage, sent.single, sent.page)
+        what = (sent.stage, sent.single.purpose if sent.single else "page", sent.page)
         failures = self._failures[what] = self._failures.get(what, 0) + 1
         if failures >= _ATTEMPTS:
             self._finish("uncertain", f"page {sent.page} could not be read: {type(error).__name__}")
@@ -765,7 +765,7 @@ class Walk:
         if not self._style.by_line and not self._repairs and sweep.changes:
             last = -(-sweep.end // size)
             pages = {*self._thread.gaps(size), 1, last} if sweep.fell else {1, last}
-            if self._repair(sorted(pages)):
+            if self._repair(sorted(page for page in pages if page)):
                 return True
         if sweep.max_total > _SHORT_PAGES * size or self._fresh_readings >= _FRESH_READINGS:
             return False
