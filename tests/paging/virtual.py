@@ -6,21 +6,23 @@ last answer, and in which version.
 
 from __future__ import annotations
 
+import operator
 from datetime import datetime, timedelta
 from functools import cache
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 import msgspec
 
 from vismanet_async.paging.keys import RowKeys
 from vismanet_async.paging.styles import PAGE_NUMBER, PageAnswer
-from vismanet_async.paging.walk import Delivery, PageRequest, Walk
+from vismanet_async.paging.walk import Delivery, ModifiedFilter, PageRequest, Walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from vismanet_async.paging.completeness import Completeness
+
+    from vismanet_async.paging.completeness import Completeness, Mode
 
 DAY = datetime(2025, 1, 1)
 BOUNDARY_SECONDS = 86_400
@@ -59,6 +61,15 @@ ORDERS: dict[str, Callable[[tuple[int, int]], Any]] = {
 }
 
 
+COMPARISONS: dict[str, Callable[[int, int], bool]] = {
+    "": lambda stamp, bound: True,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
 @attrs.define
 class Server:
     """Answers pages of a list that `change` alters at random."""
@@ -74,7 +85,10 @@ class Server:
     answers: int = 0
     changes: int = 0
     stayed: set[int] = attrs.field(factory=set)
+    first_rows: dict[int, int] = attrs.field(factory=dict)
     at_tail: dict[int, int] = attrs.field(factory=dict)
+    cached: dict[tuple[str, str], list[tuple[int, int]]] = attrs.field(factory=dict)
+    cached_at: int = -1
 
     def fill(self, old: int, recent: int) -> None:
         for _ in range(old + recent):
@@ -88,6 +102,7 @@ class Server:
 
     def start(self) -> None:
         self.stayed = set(self.rows)
+        self.first_rows = dict(self.rows)
 
     def change(self) -> None:
         while self.random.random() < self.change_rate:
@@ -112,18 +127,17 @@ class Server:
         self.stayed.discard(number)
 
     def matching(self, query: Mapping[str, str]) -> list[tuple[int, int]]:
-        rows = sorted(self.rows.items(), key=ORDERS[self.order])
-        condition = query.get("lastModifiedDateTimeCondition")
-        if condition is None:
-            return rows
-        bound = seconds(query["lastModifiedDateTime"])
-        if condition == "<":
-            return [row for row in rows if row[1] < bound]
-        if condition == "<=":
-            return [row for row in rows if row[1] <= bound]
-        if condition == ">":
-            return [row for row in rows if row[1] > bound]
-        return [row for row in rows if row[1] >= bound]
+        condition = query.get("lastModifiedDateTimeCondition", "")
+        key = (condition, query.get("lastModifiedDateTime", ""))
+        if self.cached_at != self.changes:
+            self.cached_at = self.changes
+            self.cached = {}
+        if key not in self.cached:
+            bound = seconds(key[1]) if condition else 0
+            chosen = COMPARISONS[condition]
+            rows = [row for row in self.rows.items() if chosen(row[1], bound)]
+            self.cached[key] = sorted(rows, key=ORDERS[self.order])
+        return self.cached[key]
 
     def answer(self, query: Mapping[str, str]) -> PageAnswer:
         self.change()
@@ -132,7 +146,7 @@ class Server:
         size = min(int(query.get("pageSize", self.page_limit)), self.page_limit)
         start = (int(query["pageNumber"]) - 1) * size
         page = [raw(*row) for row in rows[start : start + size]]
-        if query.get("lastModifiedDateTimeCondition") in {">=", ">"}:
+        if query.get("lastModifiedDateTimeCondition") in {">=", ">"} and query.get("pageSize") != "1":  # no count
             self.at_tail = dict(self.rows)
         return PageAnswer(page, len(rows) if page else None, self.page_limit if page else None, None, b"")
 
@@ -208,20 +222,49 @@ def schedule(seed: int, *, change_rate: float | None = None) -> tuple[Server, in
     return server, random.randint(1, 6), random
 
 
-def prove(seed: int, **options: Any) -> tuple[Server, Outcome]:
-    server, concurrency, random = schedule(seed)
-    walk = Walk(
+def draw_walk(random: Random, server: Server, completeness: Mode, **options: Any) -> Walk:
+    return Walk(
         style=PAGE_NUMBER,
-        completeness="prove",
-        page_size=random.choice((server.page_limit, server.page_limit + 3)),
+        completeness=completeness,
+        page_size=max(2, random.choice((server.page_limit, server.page_limit + 3))),
         keys=KEYS,
         boundary=BOUNDARY,
         ordered=random.random() < 0.4,
         reorder_pages=random.randint(1, 6),
+        expected_rows=random.choice((None, None, len(server.rows))),
         settle_seconds=0,
         **options,
     )
+
+
+def draw_run(seed: int, completeness: Mode = "prove") -> tuple[Server, Outcome]:
+    server, concurrency, random = schedule(seed)
+    walk = draw_walk(random, server, completeness)
     return server, run(walk, server, concurrency=concurrency, failures=random.choice((0.0, 0.0, 0.1)))
+
+
+def draw_increment(seed: int) -> tuple[Server, Outcome]:
+    """The same, of the rows since a moment that the caller names."""
+    server, concurrency, random = schedule(seed)
+    since = random.randrange(server.now)
+    condition: Literal[">=", ">"] = random.choice((">=", ">"))
+    walk = draw_walk(random, server, "prove", modified=ModifiedFilter(condition, text(since)))
+    outcome = run(walk, server, concurrency=concurrency)
+    first = since + (condition == ">")
+    server.stayed = {number for number in server.stayed if server.first_rows[number] >= first}
+    return server, outcome
+
+
+def draw_past(seed: int) -> tuple[Server, Outcome]:
+    """The same, of the rows up to a moment in the past: only rows that stay there are promised."""
+    server, concurrency, random = schedule(seed)
+    until = random.randrange(BOUNDARY_SECONDS)
+    condition: Literal["<", "<="] = random.choice(("<", "<="))
+    walk = draw_walk(random, server, "prove", modified=ModifiedFilter(condition, text(until)))
+    outcome = run(walk, server, concurrency=concurrency)
+    last = until - (condition == "<")
+    server.stayed = {number for number in server.stayed if server.rows[number] <= last}
+    return server, outcome
 
 
 def naive(server: Server) -> set[int]:

@@ -7,7 +7,7 @@ one millisecond per megabyte.
 >>> answer = PAGE_NUMBER.read(b'[{"metadata":{"totalCount":2,"maxPageSize":1000},"number":"1"},{"number":"2"}]')
 >>> len(answer.rows), answer.total, answer.max_page_size
 (2, 2, 1000)
->>> PAGE_INDEX.query(page=1, page_size=100)
+>>> PAGE_INDEX.query(1, 100)
 {'pageIndex': '0', 'pageSize': '100'}
 """
 
@@ -74,7 +74,7 @@ class PageStyle:
     _first_page: int
     _split: Callable[[bytes], PageAnswer]
 
-    def query(self, *, page: int, page_size: int | None) -> dict[str, str]:
+    def query(self, page: int, page_size: int | None = None) -> dict[str, str]:
         """Give the paging parameters for a page.
 
         Args:
@@ -197,7 +197,7 @@ ENVELOPE: Final = PageStyle("envelope", True, False, "pageNumber", 1, _split_env
 """`pageNumber` from 1, `{pageNumber, pageSize, totalCount, records}` (facts 4.8)."""
 PAGE_INDEX: Final = PageStyle("page_index", True, False, "pageIndex", 0, _split_value)
 """`pageIndex` from 0, `{value, totalCount, nextPage}`: the Sales Order service (facts 4.14, 4.16)."""
-JOURNAL: Final = PageStyle("journal", True, True, "pageNumber", 1, _split_array)
+JOURNAL: Final = PageStyle("lines", True, True, "pageNumber", 1, _split_array)
 """Like `PAGE_NUMBER`, but sizes and totals count lines, and a batch can be split over two pages (facts 4.12)."""
 UNPAGED: Final = PageStyle("unpaged", False, False, None, 1, _split_array)
 """Everything in one answer, without metadata; paging parameters would be ignored (facts 4.9)."""
