@@ -32,13 +32,13 @@ def _check(_instance: object, attribute: Attribute[Any], value: object) -> None:
         raise ValueError(f"behaviour {attribute.name} cannot be {value!r}; it takes {choices}")
 
 
-def _choices(hint: Any) -> str:  # noqa: ANN401 - a type
+def _choices(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return ", ".join(repr(choice) for choice in get_args(hint))
     return {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[hint]
 
 
-def _switch(default: Any, text: str, source: str) -> Any:  # noqa: ANN401 - an attrs field
+def _switch(default: Any, text: str, source: str) -> Any:
     return field(
         default=default,
         metadata={"text": text, "source": source},

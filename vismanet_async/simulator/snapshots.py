@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vismanet_async.simulator.files import StoredFile
-from vismanet_async.simulator.rows import decode, encode
+from vismanet_async.simulator.json_text import decode, encode
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from vismanet_async.simulator.company import Company
 
 __all__ = ["read_snapshot", "restore", "write_snapshot"]
