@@ -157,6 +157,8 @@ def _touch(call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[
 
 
 def _set(name: str, value: object) -> Doing:
+    """Set a field, where the document has it."""
+
     def doing(
         call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[str, Any]
     ) -> dict[str, Any]:
@@ -190,7 +192,7 @@ def _copy(target: str, status: str | None = None, *, number_as: str = "reference
         other = call.company.world.table(target)
         made = new_row(call.company, other)
         keys = {path.split(".")[0] for path in other.spec.key}
-        lines_in = next(
+        lines_in: list[dict[str, Any]] = next(
             (data[name] for name in ("lines", "invoiceLines") if isinstance(data.get(name), list)), []
         )
         for name in other.fields:

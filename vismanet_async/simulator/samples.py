@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -40,7 +40,7 @@ def integer(name: str, random: Random) -> int:
     return random.choice((0, 10, 14, 30)) if "days" in low else random.randrange(0, 5)
 
 
-def text(name: str, facts: dict[str, Any], random: Random, country: nordic.Country) -> object:
+def text(name: str, facts: Mapping[str, Any], random: Random, country: nordic.Country) -> object:
     """Return a text, an empty one, None or `LEFT_OUT`."""
     made = _BY_FORMAT.get(facts.get("format", "")) or _BY_NAME.get(name.lower())
     if made is None:

@@ -52,12 +52,12 @@ def read_snapshot(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: It is none, or of another format.
     """
-    content: dict[str, Any] = decode(path.read_bytes())
+    content = decode(path.read_bytes())
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise ValueError(f"{path.name} is no simulator snapshot of format {_FORMAT}")
     switches = content["settings"]["behaviours"]
     switches.update({name: float(value) for name, value in switches.items() if isinstance(value, Decimal)})
-    return content
+    return dict(content)
 
 
 def restore(company: Company, content: dict[str, Any]) -> None:

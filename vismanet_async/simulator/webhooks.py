@@ -94,12 +94,10 @@ class WebhookSender:
             return []
         body = self._body(notice)
         made = [self._delivery(notice, body, self.delay_seconds, forged=self.forged)]
-        for number in range(1, self.repeats + 1):
-            made.append(
-                self._delivery(
-                    notice, body, self.delay_seconds + number * self.repeat_after_seconds, forged=self.forged
-                )
-            )
+        delays = [
+            self.delay_seconds + number * self.repeat_after_seconds for number in range(1, self.repeats + 1)
+        ]
+        made += [self._delivery(notice, body, delay, forged=self.forged) for delay in delays]
         if self.forge_extra:
             changed = Notice(
                 notice.tenant_id, notice.event, {**notice.data, "statusCode": 200}, notice.headers, notice.url

@@ -152,13 +152,10 @@ def location(call: Call, key: str) -> str:
     return f"{host}{stripped}/{tail}"
 
 
-def _sent_number(
-    table: Table, body: dict[str, Any], fields: dict[str, Any], plain: dict[str, Any]
-) -> str | None:
-    names = (table.spec.key[-1], *_NUMBER_NAMES)
+def _sent_number(table: Table, fields: dict[str, Any], plain: dict[str, Any]) -> str | None:
+    names: tuple[str, ...] = (table.spec.key[-1], *_NUMBER_NAMES)
     if len(table.spec.key) > 1 and table.spec.parent:
         names = (table.spec.key[-1].split(".")[0] + "Id", *names)
-    del body
     return next(
         (str(plain[name]) for name in names if name in fields and plain.get(name) not in {None, ""}), None
     )
@@ -191,10 +188,12 @@ def _set_key(
 ) -> str:
     """Number the new row: by its series, or as sent where that is allowed; return the key for its Location."""
     spec = table.spec
-    number = _sent_number(table, {}, fields, plain)
-    if number is not None and "overrideNumberSeries" in fields and not plain.get("overrideNumberSeries"):
-        if call.company.behaviours.manual_numbers == "need_override":
-            number = None
+    number = _sent_number(table, fields, plain)
+    needs_override = (
+        "overrideNumberSeries" in fields and call.company.behaviours.manual_numbers == "need_override"
+    )
+    if needs_override and not plain.get("overrideNumberSeries"):
+        number = None
     if number is None:
         number = table.next_number()
     leaf = spec.key[-1].split(".")
