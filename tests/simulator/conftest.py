@@ -62,5 +62,5 @@ def start() -> Start:
 
 @pytest.fixture
 async def client(start: Start) -> AsyncIterator[Client]:
-    async with start(rows={"customer": 2500, "customer_invoice": 1200}) as made:
+    async with start(rows={"customer": 300, "customer_invoice": 200, "journal_transaction": 300}) as made:
         yield made

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.simulator.conftest import Answer, Client, Start
 from vismanet_async.simulator import VirtualClock, signature
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.simulator.conftest import Answer, Client, Start
 
 pytestmark = pytest.mark.timeout(30)
 

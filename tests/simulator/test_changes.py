@@ -1,11 +1,13 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.simulator.conftest import Client, Start
 from vismanet_async.simulator import VirtualClock
+
+if TYPE_CHECKING:
+    from tests.simulator.conftest import Client, Start
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -111,7 +113,8 @@ async def test_a_million_rows_cost_nothing_until_they_are_read(start: Start) -> 
 
 
 @pytest.mark.parametrize("wrong", [
-    {"rows": {"custmer": 3}}, {"rows": {"customer": -1}}, {"behaviours": {"empty_list": "?"}}, {"behaviours": {"nope": 1}},
+    {"rows": {"custmer": 3}}, {"rows": {"customer": -1}}, {"behaviours": {"empty_list": "?"}},
+    {"behaviours": {"nope": 1}},
     {"behaviours": {"approved": 1}},
 ])  # fmt: skip
 def test_wrong_settings_are_refused(wrong: dict[str, Any]) -> None:

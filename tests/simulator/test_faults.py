@@ -2,14 +2,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
 
-from tests.simulator.conftest import Client, Start
 from vismanet_async.simulator import Fault, Simulator, VirtualClock
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from tests.simulator.conftest import Client, Start
 
 pytestmark = pytest.mark.timeout(30)
 

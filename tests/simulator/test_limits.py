@@ -1,11 +1,13 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.simulator.conftest import Client, Start
 from vismanet_async.simulator import VirtualClock
+
+if TYPE_CHECKING:
+    from tests.simulator.conftest import Client, Start
 
 pytestmark = pytest.mark.timeout(30)
 

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.simulator.conftest import Client, Start
+if TYPE_CHECKING:
+    from tests.simulator.conftest import Client, Start
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -20,24 +21,24 @@ async def read_all(client: Client, path: str, size: int, **params: Any) -> list[
 
 
 async def test_pages_hold_every_row_once_and_say_how_many(client: Client) -> None:
-    rows = await read_all(client, "/v1/customer", 400)
+    rows = await read_all(client, "/v1/customer", 70)
     assert [row["number"] for row in rows] == client.sim.truth("customer").keys
-    assert {row["metadata"]["totalCount"] for row in rows} == {2500}
+    assert {row["metadata"]["totalCount"] for row in rows} == {300}
     assert {row["metadata"]["maxPageSize"] for row in rows} == {1000}
 
 
 @pytest.mark.parametrize(
-    ("path", "limit", "total"), [("/v1/customer", 1000, 2500), ("/v1/inventory", 5000, 6000)]
+    ("path", "limit", "total"), [("/v1/customer", 1000, 1100), ("/v1/inventory", 5000, 5100)]
 )
 async def test_a_page_size_above_the_maximum_is_lowered_in_silence(
     start: Start, path: str, limit: int, total: int
 ) -> None:
-    async with start(rows={"inventory": 6000}) as client:
+    async with start(rows={"inventory": 5100, "customer": 1100}) as client:
         for params in ({"pageSize": 99_999}, {}):
             answer = await client.get(path, **params)
             assert answer.status == 200
-            assert len(answer.json()) == limit
-            assert answer.json()[0]["metadata"] == {"totalCount": total, "maxPageSize": limit}
+            mark = b'"metadata":{"totalCount":%d,"maxPageSize":%d}}' % (total, limit)
+            assert answer.body.count(mark) == limit
 
 
 @pytest.mark.parametrize("form", ["[]", "", "null", '""'])
@@ -63,12 +64,12 @@ async def test_unknown_parameters_and_values_without_condition_change_nothing(cl
 @pytest.mark.parametrize("relation", [">", ">=", "<", "<="])
 async def test_date_conditions_find_exactly_the_rows_they_should(client: Client, relation: str) -> None:
     rows = list(client.sim.truth("customer").rows())
-    limit = sorted(row["lastModifiedDateTime"] for row in rows)[1250]
+    limit = sorted(row["lastModifiedDateTime"] for row in rows)[150]
     compare = {">": str.__gt__, ">=": str.__ge__, "<": str.__lt__, "<=": str.__le__}[relation]
-    pad = lambda text: text if "." in text else f"{text}."  # noqa: E731 - as text, "…01" must sort before "…01.5"
+    pad = lambda text: text if "." in text else f"{text}."
     expected = [row["number"] for row in rows if compare(pad(row["lastModifiedDateTime"]), pad(limit))]
     found = await read_all(
-        client, "/v1/customer", 1000, lastModifiedDateTime=limit, lastModifiedDateTimeCondition=relation
+        client, "/v1/customer", 100, lastModifiedDateTime=limit, lastModifiedDateTimeCondition=relation
     )
     assert [row["number"] for row in found] == expected
     assert 0 < len(expected) < len(rows)
@@ -83,7 +84,8 @@ async def test_dates_with_a_zone_or_in_another_form_are_refused(client: Client, 
 
 async def test_equality_filters_agree_with_the_rows(client: Client) -> None:
     rows = list(client.sim.truth("customer_invoice").rows())
-    for name, pick in [("status", lambda row: row["status"]), ("customer", lambda row: row["customer"]["number"]),
+    for name, pick in [("status", lambda row: row["status"]), ("customer",
+    lambda row: row["customer"]["number"]),
                        ("financialPeriod", lambda row: row["financialPeriod"])]:  # fmt: skip
         wanted = pick(rows[77])
         expected = [row["referenceNumber"] for row in rows if pick(row) == wanted]
@@ -142,8 +144,10 @@ async def test_journal_pages_count_lines_and_split_batches(client: Client) -> No
 
 
 async def test_union_lists_show_documents_of_all_kinds(client: Client) -> None:
-    sizes = [len(client.sim.truth(name)) for name in ("customer_invoice", "customer_credit_note", "customer_debit_note",
-                                                      "customer_overdue_charge", "customer_credit_write_off")]  # fmt: skip
+    sizes = [len(client.sim.truth(name)) for name in ("customer_invoice", "customer_credit_note",
+    "customer_debit_note",
+                                                      "customer_overdue_charge",
+                                                      "customer_credit_write_off")]  # fmt: skip
     page = (await client.get("/v1/customerdocument", pageSize=1)).json()
     assert page[0]["metadata"]["totalCount"] == sum(sizes)
 
@@ -188,7 +192,8 @@ async def test_a_single_row_has_an_etag_equal_to_its_time_stamp(client: Client) 
     assert (await client.get("/v1/customer/99999")).status == 404
 
 
-@pytest.mark.parametrize("path", ["/V1/CUSTOMER/10003", "/api/v1/customer/10003", "/API/controller/api/v1/Customer/10003",
+@pytest.mark.parametrize("path", ["/V1/CUSTOMER/10003", "/api/v1/customer/10003",
+"/API/controller/api/v1/Customer/10003",
                                   "/v1/customer/b64(MTAwMDM)", "/v1/customer/internal/104"])  # fmt: skip
 async def test_a_row_is_found_on_every_spelling_of_its_path(client: Client, path: str) -> None:
     assert (await client.get(path)).json()["number"] == "10003"

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.simulator.conftest import Answer, Client, Start
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.simulator.conftest import Answer, Client, Start
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -53,7 +55,8 @@ async def test_values_out_of_range_are_problems(client: Client, query: str) -> N
 
 async def test_changes_need_the_version(client: Client) -> None:
     made = await orders(client, "POST", "SalesOrders", json={
-        "type": "SO", "customer": {"id": "10003"}, "orderLines": [{"inventoryId": "V000002", "quantity": 2, "unitPrice": 10.5}]
+        "type": "SO", "customer": {"id": "10003"}, "orderLines": [{"inventoryId": "V000002", "quantity": 2,
+        "unitPrice": 10.5}]
     })  # fmt: skip
     assert made.status == 201
     path = "SalesOrders" + made.headers["Location"].rpartition("SalesOrders")[2]

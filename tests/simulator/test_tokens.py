@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import AsyncIterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.simulator.conftest import Client, Start
 from vismanet_async.simulator import VirtualClock
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.simulator.conftest import Client, Start
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -44,7 +47,8 @@ async def test_client_credentials_give_a_token_that_works_until_it_expires(clien
 
 @pytest.mark.parametrize(("form", "error"), [
     ({"client_secret": "wrong"}, "invalid_client"), ({"client_id": "nobody"}, "invalid_client"),
-    ({"scope": "vismanet_erp_service_api:fly"}, "invalid_scope"), ({"tenant_id": "nowhere"}, "invalid_tenant"),
+    ({"scope": "vismanet_erp_service_api:fly"}, "invalid_scope"), ({"tenant_id": "nowhere"},
+    "invalid_tenant"),
     ({"tenant_id": ""}, "invalid_tenant"), ({"grant_type": "password"}, "unsupported_grant_type"),
 ])  # fmt: skip
 async def test_errors_are_standard_oauth(client: Client, form: dict[str, str], error: str) -> None:
@@ -81,8 +85,10 @@ async def test_an_authorisation_code_works_once_and_refresh_tokens_rotate(client
     sim = client.sim
     verifier = "v" * 50
     challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
-    params = {"client_id": sim.client_id, "redirect_uri": "http://localhost/cb", "state": "s1", "code_challenge": challenge,
-              "scope": "offline_access vismanet_erp_interactive_api:read", "response_type": "code"}  # fmt: skip
+    params = {"client_id": sim.client_id, "redirect_uri": "http://localhost/cb", "state": "s1",
+    "code_challenge": challenge,
+              "scope": "offline_access vismanet_erp_interactive_api:read",
+              "response_type": "code"}  # fmt: skip
     async with client.session.get(sim.authorize_url, params=params, allow_redirects=False) as answer:
         back = parse_qs(urlsplit(answer.headers["Location"]).query)
     assert back["state"] == ["s1"]

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
 
-from tests.simulator.conftest import Answer, Client, Start
 from vismanet_async.simulator import VirtualClock
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.simulator.conftest import Answer, Client, Start
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -95,8 +98,10 @@ async def test_if_match_protects(client: Client) -> None:
 
 
 @pytest.mark.parametrize(("body", "text"), [
-    ({"name": "bare"}, "value"), ({"creditLimit": value("many")}, "number"), ({"status": value("Sleeping")}, "status"),
-    ({"name": value("x"), "creditDaysPastDue": value(1.5)}, "integer"), ([1], "object"), ({"printInvoices": value("maybe")}, "boolean"),
+    ({"name": "bare"}, "value"), ({"creditLimit": value("many")}, "number"), ({"status": value("Sleeping")},
+    "status"),
+    ({"name": value("x"), "creditDaysPastDue": value(1.5)}, "integer"), ([1], "object"),
+    ({"printInvoices": value("maybe")}, "boolean"),
 ])  # fmt: skip
 async def test_bodies_of_the_wrong_form_are_refused_and_change_nothing(
     client: Client, body: Any, text: str

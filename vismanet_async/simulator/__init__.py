@@ -6,7 +6,7 @@ It shares nothing with the SDK but the catalog of facts, so that a mistake in on
 from __future__ import annotations
 
 from vismanet_async.simulator.background import BackgroundQueue, Duration, Job, JobScript
-from vismanet_async.simulator.behaviours import Behaviour, Behaviours, list_behaviours
+from vismanet_async.simulator.behaviours import Behaviour, Behaviours, list_behaviours, parse_behaviour
 from vismanet_async.simulator.clock import Clock, RealClock, VirtualClock
 from vismanet_async.simulator.company import Churn, Company, Truth
 from vismanet_async.simulator.faults import Fault, FaultScript
@@ -40,6 +40,7 @@ __all__ = [
     "VirtualClock",
     "WebhookSender",
     "list_behaviours",
+    "parse_behaviour",
     "serve",
     "signature",
 ]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import sys
 
-from vismanet_async.simulator.behaviours import list_behaviours
+from vismanet_async.simulator.behaviours import list_behaviours, parse_behaviour
 from vismanet_async.simulator.serve import serve
 
 
@@ -16,13 +15,6 @@ def _pair(text: str) -> tuple[str, str]:
     if not equals or not name:
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
     return name, value
-
-
-def _value(text: str) -> object:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 def _latency(text: str) -> float | tuple[float, float]:
@@ -63,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
             port=chosen.port, host=chosen.host, seed=chosen.seed, latency=chosen.latency, quota=chosen.quota,
             rows={name: int(count) for name, count in chosen.rows},
             churn={name: int(count) for name, count in chosen.churn},
-            behaviours={name: _value(value) for name, value in chosen.behaviour},
+            behaviours={name: parse_behaviour(name, value) for name, value in chosen.behaviour},
         ))  # fmt: skip
     except (ValueError, OSError) as error:
         sys.stderr.write(f"simulator: {error}\n")

@@ -10,7 +10,7 @@ from vismanet_async.simulator.bodies import BadBody, parse_object
 from vismanet_async.simulator.messages import Reply, json_reply, refuse
 from vismanet_async.simulator.reads import etag_of, find_row, not_found, table_name
 from vismanet_async.simulator.rows import Table
-from vismanet_async.simulator.shapes import add_up
+from vismanet_async.simulator.totals import add_up
 from vismanet_async.simulator.writes import bad_body, merger, new_row, save, stale
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ Doing = Callable[["Call", Table, int, dict[str, Any], dict[str, Any]], dict[str,
 """(call, table, row, its data, the sent values) -> fields of the answer; changes the data."""
 
 
-class _NotAllowed(Exception):  # noqa: N818 - a business rule said no, not an error of ours
+class _NotAllowed(Exception):
     """A business rule forbids the action."""
 
 
@@ -157,6 +157,8 @@ def _touch(call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[
 
 
 def _set(name: str, value: object) -> Doing:
+    """Set a field, where the document has it."""
+
     def doing(
         call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[str, Any]
     ) -> dict[str, Any]:
@@ -190,7 +192,7 @@ def _copy(target: str, status: str | None = None, *, number_as: str = "reference
         other = call.company.world.table(target)
         made = new_row(call.company, other)
         keys = {path.split(".")[0] for path in other.spec.key}
-        lines_in = next(
+        lines_in: list[dict[str, Any]] = next(
             (data[name] for name in ("lines", "invoiceLines") if isinstance(data.get(name), list)), []
         )
         for name in other.fields:
@@ -209,8 +211,10 @@ def _copy(target: str, status: str | None = None, *, number_as: str = "reference
         add_up(made)
         other.stamp(made, created=True)
         other.insert(made)
-        return {number_as: number, "refNbr": number, "documentType": made.get("documentType"), "docType": made.get("documentType"),
-                "shipmentDto": made, "customerInvoiceDto": made, "creditNoteDto": made, "type": made.get("type")}  # fmt: skip
+        return {number_as: number, "refNbr": number, "documentType": made.get("documentType"),
+        "docType": made.get("documentType"),
+                "shipmentDto": made, "customerInvoiceDto": made, "creditNoteDto": made,
+                "type": made.get("type")}  # fmt: skip
 
     return doing
 

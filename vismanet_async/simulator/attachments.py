@@ -5,19 +5,20 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Mapping
 from email.message import Message
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 from vismanet_async.simulator.bodies import BadBody, parse_object
 from vismanet_async.simulator.files import StoredFile, pdf
+from vismanet_async.simulator.json_text import encode
 from vismanet_async.simulator.messages import Reply, json_reply, refuse
 from vismanet_async.simulator.reads import find_row, not_found, table_name
-from vismanet_async.simulator.rows import encode
 from vismanet_async.simulator.writes import bad_body, merger, save, stale
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from vismanet_async.simulator.company import Call, Company
 
 __all__ = ["answer_attachment", "answer_blob", "answer_print", "read_part"]
@@ -186,8 +187,10 @@ def answer_blob(call: Call) -> Reply:
     checksum = hashlib.md5(stored.data, usedforsecurity=False).digest()
     metadata = {
         "blobId": stored.id, "blobName": stored.name, "contentType": stored.content_type,
-        "mD5Hash": base64.b64encode(checksum).decode(), "fileChecksum": hashlib.sha256(stored.data).hexdigest(),
-        "size": len(stored.data), "countryCode": "NO", "createdDateTimeUtc": f"{company.world.now_text()[:19]}Z",
+        "mD5Hash": base64.b64encode(checksum).decode(),
+        "fileChecksum": hashlib.sha256(stored.data).hexdigest(),
+        "size": len(stored.data), "countryCode": "NO",
+        "createdDateTimeUtc": f"{company.world.now_text()[:19]}Z",
     }  # fmt: skip
     if call.operation.id == "Blob_GetMetadataByblobId":
         return json_reply(metadata)

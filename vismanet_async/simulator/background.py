@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from random import Random
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -133,7 +133,7 @@ class BackgroundQueue:
     def __len__(self) -> int:
         return len(self.jobs)
 
-    def script(self, **what: Any) -> JobScript:  # noqa: ANN401 - the fields of JobScript
+    def script(self, **what: Any) -> JobScript:
         """Say what shall happen to the next jobs; the fields are those of `JobScript`."""
         made = JobScript(**what)
         self.scripts.append(made)
@@ -188,8 +188,10 @@ class BackgroundQueue:
         if script is not None and script.state_host is not None:
             origin = script.state_host
         return Job(
-            id=self._company.new_uuid(), tenant_id=self._company.tenant_id, operation=call.operation.id, method=call.request.method,
-            path=call.request.path, body=call.request.body, received_at=now, starts_at=starts, ends_at=ends, origin=origin,
+            id=self._company.new_uuid(), tenant_id=self._company.tenant_id, operation=call.operation.id,
+            method=call.request.method,
+            path=call.request.path, body=call.request.body, received_at=now, starts_at=starts, ends_at=ends,
+            origin=origin,
             notify=notify, values=values, status=self._company.behaviours.queued_status or None,
         )  # fmt: skip
 
@@ -232,8 +234,10 @@ class BackgroundQueue:
             job.status, job.status_code, job.response = "Finished", reply.status, reply
         if job.notify != "none" and self.notify is not None:
             self.notify(Notice(self._company.tenant_id, "BACKGROUND_API_RESPONSE", {
-                "id": job.id, "reference": job.values.get("reference"), "statusCode": job.status_code, "status": job.status,
-                "stateLocation": f"{job.origin}/v1/background/{job.id}", "contentLocation": self._content_location(job),
+                "id": job.id, "reference": job.values.get("reference"), "statusCode": job.status_code,
+                "status": job.status,
+                "stateLocation": f"{job.origin}/v1/background/{job.id}",
+                "contentLocation": self._content_location(job),
             }, dict(job.values), job.values.get("") or None))  # fmt: skip
 
     # -- asking about them --------------------------------------------------------------------------------
@@ -245,7 +249,7 @@ class BackgroundQueue:
         if at is None:
             return None
         form = self._company.behaviours.background_times
-        where = zone(self._company.behaviours.time_zone) if form == "offset" else timezone.utc
+        where = zone(self._company.behaviours.time_zone) if form == "offset" else UTC
         text = datetime.fromtimestamp(at, where).isoformat(timespec="milliseconds")
         return text.replace("+00:00", "Z") if form == "z" else text
 

@@ -7,11 +7,11 @@ simply. `list_behaviours` is the table that the command line and the docs show.
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
 from attrs import Attribute, asdict, define, field, fields, setters
 
-__all__ = ["Behaviour", "Behaviours", "list_behaviours"]
+__all__ = ["Behaviour", "Behaviours", "list_behaviours", "parse_behaviour"]
 
 
 @cache
@@ -28,17 +28,16 @@ def _check(_instance: object, attribute: Attribute[Any], value: object) -> None:
     else:
         right = type(value) is hint
     if not right:
-        choices = _choices(hint)
-        raise ValueError(f"behaviour {attribute.name} cannot be {value!r}; it takes {choices}")
+        _refuse(attribute.name, value, hint)
 
 
-def _choices(hint: Any) -> str:  # noqa: ANN401 - a type
+def _choices(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return ", ".join(repr(choice) for choice in get_args(hint))
     return {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[hint]
 
 
-def _switch(default: Any, text: str, source: str) -> Any:  # noqa: ANN401 - an attrs field
+def _switch(default: Any, text: str, source: str) -> Any:
     return field(
         default=default,
         metadata={"text": text, "source": source},
@@ -244,6 +243,32 @@ class Behaviour:
     choices: str
     text: str
     source: str
+
+
+def parse_behaviour(name: str, text: str) -> object:
+    """Read the value of a switch from text, as a command line gives it.
+
+    Raises:
+        ValueError: The name or the value is not known.
+
+    >>> parse_behaviour("empty_list", "null"), parse_behaviour("approved", "false")
+    ('null', False)
+    """
+    hint = _hints().get(name)
+    if hint is None:
+        raise ValueError(f"no behaviour is called {name!r}; list_behaviours() names them all")
+    choices = get_args(hint) if get_origin(hint) is Literal else {bool: (True, False)}.get(hint, ())
+    for choice in choices:
+        if text == (str(choice).lower() if isinstance(choice, bool) else str(choice)):
+            return choice
+    try:
+        return hint(text) if hint in {int, float, str} else _refuse(name, text, hint)
+    except ValueError:
+        return _refuse(name, text, hint)
+
+
+def _refuse(name: str, value: object, hint: object) -> NoReturn:
+    raise ValueError(f"behaviour {name} cannot be {value!r}; it takes {_choices(hint)}")
 
 
 def list_behaviours() -> list[Behaviour]:

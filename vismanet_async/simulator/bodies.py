@@ -6,14 +6,16 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from vismanet_async.simulator.catalog import Catalog
 from vismanet_async.simulator.clock import zone
-from vismanet_async.simulator.rows import decode
-from vismanet_async.simulator.shapes import referenced_table
+from vismanet_async.simulator.json_text import decode
+from vismanet_async.simulator.references import referenced_table
+
+if TYPE_CHECKING:
+    from vismanet_async.simulator.catalog import Catalog
 
 __all__ = ["BadBody", "Merger", "parse_object"]
 
@@ -32,10 +34,14 @@ _TITLES = ("name", "description", "displayName")
 _RENAMED = {
     "billingaddress": "invoiceAddress", "taxdetaillines": "taxDetails", "attributelines": "attributes",
     "adjustmentlines": "lines", "descr": "description", "revisionid": "revision", "calendar": "calendarID",
-    "projectmanger": "projectManager", "restricemployees": "restrictEmployees", "restricequipment": "restrictEquipment",
-    "finanacialperiod": "financialPeriod", "shippingaddress": "soShippingAddress", "shippingcontact": "soShippingContact",
-    "allowcompaddition": "allowComponentAddition", "unitpriceincurrency": "unitPriceInCurrency", "cashtransactiondetails": "details",
-    "attributevalue": "value", "attributeid": "id", "vatcodeid": "vatCode", "accountnumber": "account", "employeecd": "employeeNumber",
+    "projectmanger": "projectManager", "restricemployees": "restrictEmployees",
+    "restricequipment": "restrictEquipment",
+    "finanacialperiod": "financialPeriod", "shippingaddress": "soShippingAddress",
+    "shippingcontact": "soShippingContact",
+    "allowcompaddition": "allowComponentAddition", "unitpriceincurrency": "unitPriceInCurrency",
+    "cashtransactiondetails": "details",
+    "attributevalue": "value", "attributeid": "id", "vatcodeid": "vatCode", "accountnumber": "account",
+    "employeecd": "employeeNumber",
 }  # fmt: skip
 _NOT_STORED = frozenset(
     {"operation", "overridenumberseries", "overridewithclassvalues", "validatelinedetails"}
@@ -106,7 +112,7 @@ class Merger:
         facts: Mapping[str, Any],
         value: Any,
         read_fields: Mapping[str, Any],
-    ) -> None:  # noqa: ANN401 - JSON
+    ) -> None:
         target = self._target(name, read_fields)
         if facts["type"] == "array":
             self._array(row, name, facts, value, target, read_fields)
@@ -150,7 +156,7 @@ class Merger:
                 self.merge(merged, value, update_facts["ref"], read)
             return merged
         found = self.look_up(table, str(value)) if table else None
-        key, title, internal = found if found else (str(value), None, None)
+        key, title, internal = found or (str(value), None, None)
         made: dict[str, Any] = {}
         for name, field in self.catalog.schemas.get(read or "", {}).items():
             if field["type"] == "integer" and internal is not None and name.lower().endswith("id"):
@@ -161,7 +167,8 @@ class Merger:
                 made[name] = title
         return made or {"id": key}
 
-    def _array(self, row: dict[str, Any], name: str, facts: Mapping[str, Any], value: object, target: str | None,
+    def _array(self, row: dict[str, Any], name: str, facts: Mapping[str, Any], value: object,
+    target: str | None,
                read_fields: Mapping[str, Any]) -> None:  # fmt: skip
         if not isinstance(value, list):
             raise BadBody(f"{name} must be an array.")
@@ -239,7 +246,7 @@ class Merger:
                 raise BadBody(f"Error: {name} has no line {wanted}.")
         raise BadBody(f"Error: {name} needs a line number to update or delete a line.")
 
-    def _convert(self, name: str, facts: Mapping[str, Any], value: Any) -> Any:  # noqa: ANN401 - JSON
+    def _convert(self, name: str, facts: Mapping[str, Any], value: Any) -> Any:
         if value is None or facts["type"] == "object":
             return value
         if isinstance(value, Mapping | list):
@@ -275,7 +282,7 @@ class Merger:
         return parsed.isoformat()
 
 
-def _unwrap(name: str, facts: Mapping[str, Any], value: Any) -> Any:  # noqa: ANN401 - JSON
+def _unwrap(name: str, facts: Mapping[str, Any], value: Any) -> Any:
     if not facts.get("wrapped"):
         if facts["type"] not in {"object", "array"} and isinstance(value, Mapping):
             raise BadBody(f"Unexpected object for {name}, which is sent as a plain value.")

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
 from heapq import heappop, heappush
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
 
 from vismanet_async.simulator.background import BackgroundQueue
-from vismanet_async.simulator.behaviours import Behaviours
-from vismanet_async.simulator.catalog import Catalog, Operation
 from vismanet_async.simulator.clock import Clock, parse_naive_ms
-from vismanet_async.simulator.limits import Limits
-from vismanet_async.simulator.messages import Request
-from vismanet_async.simulator.rows import Table
-from vismanet_async.simulator.tables import SPECS, canonical_name
 from vismanet_async.simulator.files import StoredFile, pdf
+from vismanet_async.simulator.limits import Limits
+from vismanet_async.simulator.tables import SPECS, canonical_name
 from vismanet_async.simulator.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from vismanet_async.simulator.behaviours import Behaviours
+    from vismanet_async.simulator.catalog import Catalog, Operation
+    from vismanet_async.simulator.messages import Request
+    from vismanet_async.simulator.rows import Table
 
 __all__ = ["Call", "Churn", "Company", "Truth"]
 
@@ -84,7 +87,8 @@ class Company:
     """A tenant's data and state."""
 
     def __init__(self, tenant_id: str, *, catalog: Catalog, seed: int, rows: Mapping[str, int], clock: Clock,
-                 behaviours: Behaviours, quota: int, quota_window_seconds: float, cache_bytes: int) -> None:  # fmt: skip
+                 behaviours: Behaviours, quota: int, quota_window_seconds: float,
+                 cache_bytes: int) -> None:  # fmt: skip
         self.tenant_id = tenant_id
         self.clock = clock
         self.behaviours = behaviours
@@ -93,14 +97,14 @@ class Company:
             nested_metadata=behaviours.nested_metadata, cache_bytes=cache_bytes,
         )  # fmt: skip
         self.limits = Limits(clock, behaviours, limit=quota, seconds=quota_window_seconds)
-        self.random = Random(f"{seed}:{tenant_id}:company")  # noqa: S311 - data, not secrets
+        self.random = Random(f"{seed}:{tenant_id}:company")
         self.churns: list[Churn] = []
         self.translations: dict[tuple[str, str], str] = {}
         self.files: dict[str, StoredFile] = {}
         self._timers: list[tuple[float, int, Callable[[], object]]] = []
         self._timer_count = 0
         self.on_timer: Callable[[], None] = lambda: None
-        self.background = BackgroundQueue(self, clock, Random(f"{seed}:{tenant_id}:background"))  # noqa: S311 - chance, not secrets
+        self.background = BackgroundQueue(self, clock, Random(f"{seed}:{tenant_id}:background"))
         self._shuffle = 0
 
     # -- changes by others --------------------------------------------------------------------------------
@@ -158,7 +162,7 @@ class Company:
             data = table.row(row)
             data.update(values)
             table.stamp(data)
-            table.replace(row, data, index=-1 if self.behaviours.list_order == "last_modified" else None)
+            table.replace(row, data, to_end=self.behaviours.list_order == "last_modified")
         return ["/".join(table.key_of(row)) for row in chosen]
 
     def truth(self, resource: str) -> Truth:
@@ -215,7 +219,7 @@ class Company:
         return row
 
     def _choose(self, table: Table, count: int) -> list[int]:
-        everything = table.select(())
+        everything = table.select()
         places = self.random.sample(range(len(everything)), min(count, len(everything)))
         return [everything.ids(place, place + 1)[0] for place in places]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 from random import Random
@@ -14,6 +13,8 @@ from attrs import define, field, fields
 from vismanet_async.simulator.messages import Reply, gateway_error
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from vismanet_async.simulator.messages import Request
 
 __all__ = ["Fault", "FaultKind", "FaultScript", "html_error"]
@@ -138,7 +139,7 @@ class FaultScript:
     """The faults in force, on a random of their own."""
 
     def __init__(self, seed: int, faults: Iterable[Fault] = ()) -> None:
-        self._random = Random(f"{seed}:faults")  # noqa: S311 - chance, not secrets
+        self._random = Random(f"{seed}:faults")
         self._faults = list(faults)
 
     def __iter__(self) -> Iterator[Fault]:
@@ -147,7 +148,7 @@ class FaultScript:
     def __len__(self) -> int:
         return len(self._faults)
 
-    def add(self, kind: FaultKind | Fault, **more: Any) -> Fault:  # noqa: ANN401 - the fields of Fault
+    def add(self, kind: FaultKind | Fault, **more: Any) -> Fault:
         """Add a fault: `add("status", status=503, path="/v1/customer*", after=3, times=2)`.
 
         Raises:

@@ -8,21 +8,26 @@ from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from operator import eq, ge, gt, le, lt
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from vismanet_async.simulator.catalog import Operation
 from vismanet_async.simulator.clock import parse_naive_ms
+
+if TYPE_CHECKING:
+    from vismanet_async.simulator.catalog import Operation
 
 __all__ = ["BadFilter", "Condition", "build", "comparable", "values_at"]
 
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {">": gt, "<": lt, ">=": ge, "<=": le, "=": eq}
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d:\d\d(\.\d{1,7})?)?")
 _NOT_FILTERS = frozenset({
-    "pagenumber", "pagesize", "numbertoread", "skiprecords", "greaterthanvalue", "orderby", "addcostpricestatistics",
-    "includecustomfreefields", "shownotes", "includemetadata", "togglebalancesigns", "includeaccountclassdescription",
-    "includetransactionbalance", "excludeytdaccount", "includeunposted", "includeunreleased", "startwithline", "endwithline",
+    "pagenumber", "pagesize", "numbertoread", "skiprecords", "greaterthanvalue", "orderby",
+    "addcostpricestatistics",
+    "includecustomfreefields", "shownotes", "includemetadata", "togglebalancesigns",
+    "includeaccountclassdescription",
+    "includetransactionbalance", "excludeytdaccount", "includeunposted", "includeunreleased",
+    "startwithline", "endwithline",
     "systemid", "ledgerid", "balancetype",
 })  # fmt: skip
 
@@ -85,7 +90,8 @@ _FIELDS: dict[str, tuple[str, ...]] = {
 _RANGES = {"fromperiod": ("financialperiod", ">="), "toperiod": ("financialperiod", "<="),
            "fromfinperiod": ("financialperiod", ">="), "tofinperiod": ("financialperiod", "<="),
            "fromdate": ("date", ">="), "todate": ("date", "<="),
-           "transactionfromdate": ("transactiondate", ">="), "transactiontodate": ("transactiondate", "<=")}  # fmt: skip
+           "transactionfromdate": ("transactiondate", ">="), "transactiontodate": ("transactiondate",
+           "<=")}  # fmt: skip
 _REFERENCE_KEYS = (
     "number",
     "id",
@@ -127,7 +133,7 @@ def _date_ms(text: str) -> int | None:
         return None
 
 
-def comparable(found: object, like: object) -> Any:  # noqa: ANN401 - text, number or milliseconds
+def comparable(found: object, like: object) -> Any:
     """Return a row's value in the form its comparison partner has: dates as milliseconds, text case-folded."""
     if isinstance(found, bool):
         return str(found).lower()
@@ -172,7 +178,8 @@ def _pick_path(name: str, fields: Mapping[str, Any]) -> str | None:
     return by_case.get(name.lower())
 
 
-def build(operation: Operation, query: list[tuple[str, str]], fields: Mapping[str, Any], *, strict_pairs: bool = False,
+def build(operation: Operation, query: list[tuple[str, str]], fields: Mapping[str, Any], *,
+strict_pairs: bool = False,
           after_includes: bool = False) -> tuple[Condition, ...]:  # fmt: skip
     """Turn query parameters into conditions, as the service reads them.
 
@@ -254,14 +261,14 @@ def _attributes(text: str) -> Iterator[Condition]:
 
 
 def _is_date(path: str, fields: Mapping[str, Any]) -> bool:
-    facts = fields.get(path.split(".")[0], {})
+    facts = fields.get(path.split(".", maxsplit=1)[0], {})
     return facts.get("format") in {"date-time", "date"} or path.lower().endswith("datetime")
 
 
 def _compare(path: str, relation: str, text: str, name: str, fields: Mapping[str, Any]) -> Condition:
     if _is_date(path, fields):
         return Condition(path, relation, _milliseconds(text, name))
-    if fields.get(path.split(".")[0], {}).get("type") in {"number", "integer"}:
+    if fields.get(path.split(".", maxsplit=1)[0], {}).get("type") in {"number", "integer"}:
         return Condition(path, relation, _decimal(text, name))
     return Condition(path, relation, text.casefold())
 

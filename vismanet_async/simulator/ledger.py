@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from attrs import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["Execution", "Ledger"]
 
@@ -26,7 +29,7 @@ class Execution:
     @property
     def succeeded(self) -> bool:
         """Whether it changed something."""
-        return 200 <= self.status < 300  # noqa: PLR2004 - as HTTP says
+        return 200 <= self.status < 300
 
 
 class Ledger:
@@ -48,7 +51,8 @@ class Ledger:
         """Write down an execution."""
         self._entries.append(execution)
 
-    def matching(self, *, operation: str | None = None, path: str | None = None, succeeded: bool | None = None,
+    def matching(self, *, operation: str | None = None, path: str | None = None,
+    succeeded: bool | None = None,
                  job_id: str | None = None) -> list[Execution]:  # fmt: skip
         """Return the executions that fit; `path` is a part of the path, in any case."""
         return [

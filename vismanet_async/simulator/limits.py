@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
 from math import ceil
+from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from vismanet_async.simulator.behaviours import Behaviours
-from vismanet_async.simulator.clock import Clock
 from vismanet_async.simulator.messages import Reply, gateway_error
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vismanet_async.simulator.behaviours import Behaviours
+    from vismanet_async.simulator.clock import Clock
 
 __all__ = ["Limits", "Window"]
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
-from vismanet_async.simulator.rows import encode
+from vismanet_async.simulator.json_text import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 __all__ = ["Reply", "Request", "gateway_error", "json_reply", "problem", "refuse"]
 
@@ -47,7 +49,7 @@ def json_reply(value: object, status: int = 200, headers: Mapping[str, str] | No
     return Reply(status, encode(value), JSON, dict(headers or {}))
 
 
-def refuse(status: int, message: str, **more: Any) -> Reply:  # noqa: ANN401 - JSON
+def refuse(status: int, message: str, **more: Any) -> Reply:
     """Answer as the ERP does when it refuses: `{"message": "VismaId: ... . ..."}` (facts 11)."""
     return json_reply({"message": message, **more}, status)
 

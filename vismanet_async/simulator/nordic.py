@@ -21,26 +21,36 @@ __all__ = [
 ]
 
 FIRST_NAMES = (
-    "Åse", "Bjørn", "Camilla", "Dag", "Eva", "Finn", "Grete", "Håkon", "Ingrid", "Jörgen", "Kari", "Lars", "Märta",
+    "Åse", "Bjørn", "Camilla", "Dag", "Eva", "Finn", "Grete", "Håkon", "Ingrid", "Jörgen", "Kari", "Lars",
+    "Märta",
     "Nils", "Oda", "Pål", "Ragnhild", "Søren", "Tuva", "Ulf", "Vigdis", "Wenche", "Yngve", "Øystein", "Ådne",
 )  # fmt: skip
 LAST_NAMES = (
-    "Aas", "Bergström", "Dahl", "Engström", "Fjeld", "Grønli", "Haugen", "Ihle", "Järvinen", "Kjær", "Lindqvist",
-    "Myhre", "Nygård", "Ødegård", "Pettersen", "Rønning", "Sjöberg", "Tveit", "Ulvestad", "Vik", "Wråkberg", "Åkesson",
+    "Aas", "Bergström", "Dahl", "Engström", "Fjeld", "Grønli", "Haugen", "Ihle", "Järvinen", "Kjær",
+    "Lindqvist",
+    "Myhre", "Nygård", "Ødegård", "Pettersen", "Rønning", "Sjöberg", "Tveit", "Ulvestad", "Vik", "Wråkberg",
+    "Åkesson",
 )  # fmt: skip
 _COMPANY_HEADS = (
-    "Nordvik", "Fjellheim", "Østlandske", "Søndre", "Vestre", "Bjørnstad", "Kystnær", "Midnattsol", "Trollåsen",
-    "Sjøgata", "Älvdal", "Mälarö", "Skärgårds", "Lyngby", "Rødovre", "Havnens", "Tromsø", "Ålesund", "Göta", "Vänern",
-    "Hedmark", "Primär", "Storå", "Lillebælt", "Kattegat", "Skagen", "Polar", "Nordlys", "Fjord", "Granskog", "Ærø",
+    "Nordvik", "Fjellheim", "Østlandske", "Søndre", "Vestre", "Bjørnstad", "Kystnær", "Midnattsol",
+    "Trollåsen",
+    "Sjøgata", "Älvdal", "Mälarö", "Skärgårds", "Lyngby", "Rødovre", "Havnens", "Tromsø", "Ålesund", "Göta",
+    "Vänern",
+    "Hedmark", "Primär", "Storå", "Lillebælt", "Kattegat", "Skagen", "Polar", "Nordlys", "Fjord",
+    "Granskog", "Ærø",
 )  # fmt: skip
 _COMPANY_TRADES = (
-    "Elektro", "Bygg", "Transport", "Sjømat", "Regnskap", "Rør", "Maskin", "Trevare", "Data", "Eiendom", "Bakeri",
-    "Energi", "Møbler", "Verksted", "Handel", "Fisk", "Kaffe", "Rådgivning", "Anlegg", "Maling", "Verktøy", "Frakt", "Tak",
+    "Elektro", "Bygg", "Transport", "Sjømat", "Regnskap", "Rør", "Maskin", "Trevare", "Data", "Eiendom",
+    "Bakeri",
+    "Energi", "Møbler", "Verksted", "Handel", "Fisk", "Kaffe", "Rådgivning", "Anlegg", "Maling", "Verktøy",
+    "Frakt", "Tak",
 )  # fmt: skip
 ITEM_WORDS = (
-    ("Skrue", "Bolt", "Mutter", "Kabel", "Rør", "Ventil", "Pumpe", "Filter", "Lampe", "Bryter", "Dør", "Hengsel", "Maling"),
+    ("Skrue", "Bolt", "Mutter", "Kabel", "Rør", "Ventil", "Pumpe", "Filter", "Lampe", "Bryter", "Dør",
+    "Hengsel", "Maling"),
     ("rustfri", "galvanisert", "blå", "grønn", "sort", "hvit", "lett", "tung", "smal", "bred", "isolert"),
-    ("M6", "M8", "10 mm", "1/2 tomme", "230 V", "5 l", "2,5 m", "A4", "IP65", "XL", "60 W", "20 kg", "à 100 stk", "Ø12", "& co", "nr. 7", "C16"),
+    ("M6", "M8", "10 mm", "1/2 tomme", "230 V", "5 l", "2,5 m", "A4", "IP65", "XL", "60 W", "20 kg",
+    "à 100 stk", "Ø12", "& co", "nr. 7", "C16"),
 )  # fmt: skip
 
 
@@ -60,22 +70,26 @@ class Country:
 COUNTRIES = (
     Country(
         "NO", "Norge", "AS", "NOK", "+47",
-        (("0150", "Oslo"), ("5003", "Bergen"), ("7010", "Trondheim"), ("9008", "Tromsø"), ("6002", "Ålesund"), ("8006", "Bodø")),
+        (("0150", "Oslo"), ("5003", "Bergen"), ("7010", "Trondheim"), ("9008", "Tromsø"), ("6002",
+        "Ålesund"), ("8006", "Bodø")),
         ("Storgata", "Kirkeveien", "Sjøgata", "Industriveien", "Åsveien", "Fjordgata"),
     ),
     Country(
         "SE", "Sverige", "AB", "SEK", "+46",
-        (("111 20", "Stockholm"), ("411 03", "Göteborg"), ("211 20", "Malmö"), ("972 31", "Luleå"), ("702 11", "Örebro")),
+        (("111 20", "Stockholm"), ("411 03", "Göteborg"), ("211 20", "Malmö"), ("972 31", "Luleå"),
+        ("702 11", "Örebro")),
         ("Storgatan", "Kyrkogatan", "Hamngatan", "Sjövägen", "Ängsvägen"),
     ),
     Country(
         "DK", "Danmark", "ApS", "DKK", "+45",
-        (("1050", "København K"), ("8000", "Aarhus C"), ("9000", "Aalborg"), ("6700", "Esbjerg"), ("4600", "Køge")),
+        (("1050", "København K"), ("8000", "Aarhus C"), ("9000", "Aalborg"), ("6700", "Esbjerg"), ("4600",
+        "Køge")),
         ("Hovedgaden", "Havnegade", "Søndergade", "Møllevej", "Ågade"),
     ),
     Country(
         "FI", "Finland", "Oy", "EUR", "+358",
-        (("00100", "Helsinki"), ("20100", "Turku"), ("33100", "Tampere"), ("90100", "Oulu"), ("65100", "Vaasa")),
+        (("00100", "Helsinki"), ("20100", "Turku"), ("33100", "Tampere"), ("90100", "Oulu"), ("65100",
+        "Vaasa")),
         ("Hämeenkatu", "Satamakatu", "Kirkkokatu", "Järvitie"),
     ),
 )  # fmt: skip
@@ -84,7 +98,7 @@ COUNTRIES = (
 def mod11_digit(digits: str, weights: tuple[int, ...]) -> int | None:
     """Return the modulus-11 check digit, or None where the digits have none (remainder 10)."""
     check = -sum(int(digit) * weight for digit, weight in zip(digits, weights, strict=True)) % 11
-    return None if check == 10 else check  # noqa: PLR2004 - the digit that one place cannot hold
+    return None if check == 10 else check
 
 
 def luhn_digit(digits: str) -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from vismanet_async.simulator.catalog import Catalog, Operation
+if TYPE_CHECKING:
+    from vismanet_async.simulator.catalog import Catalog, Operation
 
 __all__ = ["document"]
 
@@ -39,7 +40,8 @@ def document(catalog: Catalog, base_url: str, token_url: str) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": {name: _schema(fields) for name, fields in catalog.schemas.items()},
-            "securitySchemes": {"oauth": {"type": "oauth2", "flows": {"clientCredentials": {"tokenUrl": token_url, "scopes": {
+            "securitySchemes": {"oauth": {"type": "oauth2",
+            "flows": {"clientCredentials": {"tokenUrl": token_url, "scopes": {
                 f"vismanet_erp_service_api:{right}": right for right in ("read", "create", "update", "delete")
             }}}}},
         },
@@ -105,7 +107,7 @@ def _responses(operation: Operation, catalog: Catalog) -> dict[str, Any]:
     statuses = operation.success or ((200,) if schema or operation.method == "GET" else (200, 201, 204))
     for status in statuses:
         answers[str(status)] = {"description": "Done"}
-        if schema and status == 200:  # noqa: PLR2004 - the one with a body
+        if schema and status == 200:
             answers[str(status)]["content"] = {"application/json": {"schema": schema}}
     if operation.background:
         accepted = {"$ref": "#/components/schemas/BackgroundApiAcceptedDto"}

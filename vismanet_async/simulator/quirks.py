@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from vismanet_async.simulator.behaviours import Behaviours
+from vismanet_async.simulator.json_text import decode, encode
 from vismanet_async.simulator.messages import Reply, json_reply
-from vismanet_async.simulator.rows import decode, encode
+
+if TYPE_CHECKING:
+    from vismanet_async.simulator.behaviours import Behaviours
 
 __all__ = ["dress"]
 
@@ -24,9 +26,9 @@ def dress(reply: Reply, behaviours: Behaviours) -> Reply:
             behaviours.etag_style
         ]
     is_json = (reply.content_type or "").startswith("application/json")
-    if reply.status >= 400 and is_json and behaviours.error_shape != "erp":  # noqa: PLR2004 - errors
+    if reply.status >= 400 and is_json and behaviours.error_shape != "erp":
         return _error(reply, behaviours.error_shape)
-    if reply.status == 200 and is_json and _changes_rows(behaviours):  # noqa: PLR2004 - with a body
+    if reply.status == 200 and is_json and _changes_rows(behaviours):
         reply.body, reply.cache_key = (
             encode(_records(decode(reply.body), behaviours)) if reply.body else b"",
             None,
@@ -58,7 +60,7 @@ def _record(record: object, place: int, behaviours: Behaviours, *, listed: bool)
     record = _walk(record, lambda value: _scalar(value, behaviours))
     if not isinstance(record, dict):
         return record
-    if behaviours.unknown_enum_values and place % 10 == 3 and isinstance(record.get("status"), str):  # noqa: PLR2004 - some
+    if behaviours.unknown_enum_values and place % 10 == 3 and isinstance(record.get("status"), str):
         record["status"] = "StatusNobodyKnows"
     if behaviours.unknown_fields:
         record["fieldNobodyKnows"] = {"since": "yesterday", "amount": 1}
@@ -85,7 +87,7 @@ def _scalar(value: object, behaviours: Behaviours) -> object:
     return whole + (f".{fraction}" if fraction else "") + _ZONES.get(behaviours.time_style, "")
 
 
-def _walk(value: object, change: Callable[[object], object]) -> Any:  # noqa: ANN401 - JSON
+def _walk(value: object, change: Callable[[object], object]) -> Any:
     if isinstance(value, Mapping):
         return {name: _walk(inner, change) for name, inner in value.items()}
     if isinstance(value, list):
@@ -101,8 +103,10 @@ def _error(reply: Reply, shape: str) -> Reply:
         return json_reply({"Message": message}, reply.status, headers)
     if shape == "ipp":
         return json_reply({
-            "ExceptionType": "IPPException", "ExceptionMessage": message, "ExceptionFaultCode": str(reply.status),
-            "ExceptionMessageID": f"{reply.status}_6e2a06a8-76d8-4e9a-bce8-a5818d60a388", "ExceptionDetails": "",
+            "ExceptionType": "IPPException", "ExceptionMessage": message,
+            "ExceptionFaultCode": str(reply.status),
+            "ExceptionMessageID": f"{reply.status}_6e2a06a8-76d8-4e9a-bce8-a5818d60a388",
+            "ExceptionDetails": "",
         }, reply.status, headers)  # fmt: skip
     if shape == "text":
         return Reply(reply.status, message.encode(), "text/plain; charset=utf-8", headers)

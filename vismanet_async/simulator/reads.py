@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Any
@@ -12,40 +11,50 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from vismanet_async.simulator import filters
-from vismanet_async.simulator.catalog import Operation
 from vismanet_async.simulator.filters import Condition
+from vismanet_async.simulator.json_text import encode
 from vismanet_async.simulator.messages import JSON, Reply, json_reply, refuse
-from vismanet_async.simulator.rows import Selection, Table, encode
+from vismanet_async.simulator.rows import Selection, Table
 from vismanet_async.simulator.tables import ALIASES, SPECS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from vismanet_async.simulator.catalog import Operation
     from vismanet_async.simulator.company import Call, Company
 
 __all__ = ["answer_read", "bare_etag", "etag_of", "find_row", "not_found", "table_name"]
 
 # documents of several kinds in one list
 _UNIONS = {
-    "customerdocument": ("customerinvoice", "customercreditnote", "customerdebitnote", "customeroverduecharge", "customercreditwriteoff"),
+    "customerdocument": ("customerinvoice", "customercreditnote", "customerdebitnote",
+    "customeroverduecharge", "customercreditwriteoff"),
     "supplierdocument": ("supplierinvoice", "supplierpayment"),
 }  # fmt: skip
 # lists below a row: last path segment -> table and the field that points back
 _BELOW = {
     "contact": ("contact", "businessAccount"), "salesorder": ("salesorder", "customer.number"),
     "salesorderbasic": ("salesorder", "customer.number"), "cashsale": ("cashsale", "customer.number"),
-    "invoice": ("", "{parent}.number"), "document": ("", "{parent}.number"), "expenseclaim": ("expenseclaim", "claimedBy.number"),
+    "invoice": ("", "{parent}.number"), "document": ("", "{parent}.number"),
+    "expenseclaim": ("expenseclaim", "claimedBy.number"),
     "expensereceipt": ("expensereceipt", "claimedBy.number"), "timecards": ("timecard", "employee.number"),
     "item": ("inventory", "salesCategories.categoryId"),
 }  # fmt: skip
 _EXPANDS: dict[str, tuple[str, ...]] = {
-    "expandattachments": ("attachments",), "expandattachment": ("attachments",), "expandapplications": ("applications",),
-    "expanddunninginformation": ("dunningLetterDate", "dunningLetterLevel"), "expandtaxdetails": ("taxDetails", "taxDetailLines"),
-    "expandinvoiceaddress": ("invoiceAddress", "invoiceContact"), "expandnote": ("note",), "shownotes": ("note",),
-    "expandattribute": ("attributes",), "expandattributes": ("attributes",), "expandapproval": ("approvalDetails",),
+    "expandattachments": ("attachments",), "expandattachment": ("attachments",),
+    "expandapplications": ("applications",),
+    "expanddunninginformation": ("dunningLetterDate", "dunningLetterLevel"),
+    "expandtaxdetails": ("taxDetails", "taxDetailLines"),
+    "expandinvoiceaddress": ("invoiceAddress", "invoiceContact"), "expandnote": ("note",),
+    "shownotes": ("note",),
+    "expandattribute": ("attributes",), "expandattributes": ("attributes",),
+    "expandapproval": ("approvalDetails",),
     "expandbanksettings": ("bankSettings",), "expandaccountinformation": ("glAccounts", "accountInformation"),
     "expandpaymentmethods": ("paymentMethods",), "expanddirectdebit": ("directDebitLines",),
     "expandcrossreference": ("crossReferences",), "expandwarehousedetail": ("warehouseDetails",),
     "expandinventoryunits": ("inventoryUnits",), "expandsupplierdetails": ("supplierDetails",),
-    "expandsalescategories": ("salesCategories",), "expandlandedcosts": ("landedCosts",), "expandaccounts": ("accounts",),
+    "expandsalescategories": ("salesCategories",), "expandlandedcosts": ("landedCosts",),
+    "expandaccounts": ("accounts",),
     "expandaddress": ("mainAddress",), "expandcontact": ("mainContact",), "expandcurrency": ("currency",),
     "expandvatzone": ("vatZone",), "expandledger": ("ledger",), "expandindustrycode": ("industryCode",),
     "expanddeliveryaddress": ("deliveryAddress",), "expanddeliverycontact": ("deliveryContact",),
@@ -53,7 +62,8 @@ _EXPANDS: dict[str, tuple[str, ...]] = {
     "expandbranches": ("branches",), "expandstockcomponents": ("stockComponentLines",),
     "expandnonstockcomponents": ("nonStockComponentLines",), "expandkitallocations": ("kitAllocations",),
     "expandsegmentsvalues": ("segmentValues",), "addcostpricestatistics": ("costPriceStatistics",),
-    "includecustomfreefields": tuple(f"custom{kind}{number}" for kind in ("Str", "Dec", "Int", "DateTimeUTC") for number in range(1, 6)),
+    "includecustomfreefields": tuple(f"custom{kind}{number}" for kind in ("Str", "Dec", "Int",
+    "DateTimeUTC") for number in range(1, 6)),
 }  # fmt: skip
 
 
@@ -146,7 +156,7 @@ def _answer_list(call: Call) -> Reply:
         return _made_up_list(call, dto)
     fields = company.world.catalog.schemas[dto]
     left_out = _left_out(operation, call.request.query, fields)
-    if "journaltransaction" == found[0][0].spec.name:
+    if found[0][0].spec.name == "journaltransaction":
         return _journal_page(call, found[0][0], found[0][1], left_out)
     try:
         asked = [(table, conditions + filters.build(
@@ -213,7 +223,7 @@ def _made_up_list(call: Call, dto: str) -> Reply:
     key = "/".join(call.values)
     count = 1 + sum(key.encode()) % 3
     shaper = call.company.world.shaper
-    override = {name: value for name, value in zip(call.operation.path_params, call.values, strict=True)}
+    override = dict(zip(call.operation.path_params, call.values, strict=True))
     rows = [shaper.single(dto, f"{key}:{number}", override) for number in range(count)]
     return json_reply(rows)
 
@@ -260,7 +270,8 @@ def _paged(
     order = call.first("orderBy") if "orderBy" in call.operation.query else ""
     cache_key = (
         version, dto, left_out, start, stop,
-        company.behaviours.list_order, company.behaviours.list_metadata, order, call.operation.response_kind, page.limit,
+        company.behaviours.list_order, company.behaviours.list_metadata, order,
+        call.operation.response_kind, page.limit,
     )  # fmt: skip
     shuffled = company.behaviours.list_order == "unstable"
     body = None if shuffled else company.world.cache.get(cache_key)
@@ -284,7 +295,8 @@ def _encode_page(call: Call, rows: list[bytes], dto: str, page: _Page, total: in
     return b"[" + (tail + b",").join(rows) + tail + b"]"
 
 
-def _rows_between(call: Call, sources: _Sources, dto: str, left_out: frozenset[str], start: int, stop: int, total: int,
+def _rows_between(call: Call, sources: _Sources, dto: str, left_out: frozenset[str], start: int, stop: int,
+total: int,
                   order: str) -> list[bytes]:  # fmt: skip
     if start >= stop:
         return []
@@ -410,7 +422,7 @@ def _lines(batch: Mapping[str, Any]) -> Sequence[Any]:
 
 
 def _line_count(table: Table, row: int) -> int:
-    return len(_lines(table.overlay[row] if row in table.overlay else table.variant_of(row)))
+    return len(_lines(table.look(row)))
 
 
 # -- single rows --------------------------------------------------------------------------------------------
@@ -427,7 +439,7 @@ def find_row(call: Call, table: Table) -> int | None:
         return table.find_internal(int(call.values[0])) if call.values[0].isdigit() else None
     wanted = 1 if len(params) == 1 else len(spec.key)
     key = list(call.values[:wanted])
-    if len(params) >= 2 and len(spec.key) == 1:  # noqa: PLR2004 - a type or a line that the identity does not have
+    if len(params) >= 2 and len(spec.key) == 1:
         key = [call.values[1] if "type" in params[0].lower() or params[0] == "module" else call.values[0]]
     elif (
         len(spec.key) > 1

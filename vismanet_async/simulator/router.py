@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from attrs import define, field, frozen
 
-from vismanet_async.simulator.catalog import Operation
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from vismanet_async.simulator.catalog import Operation
 
 __all__ = ["Match", "Router"]
 

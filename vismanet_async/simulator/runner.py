@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import aiohttp
 import anyio
 from attrs import define, field
 
-from vismanet_async.simulator.clock import Clock
-from vismanet_async.simulator.company import Company
-from vismanet_async.simulator.webhooks import Notice, WebhookSender
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from vismanet_async.simulator.clock import Clock
+    from vismanet_async.simulator.company import Company
+    from vismanet_async.simulator.webhooks import Notice, WebhookSender
 
 __all__ = ["Runner"]
 

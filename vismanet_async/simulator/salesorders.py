@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlencode
 
 from vismanet_async.simulator.bodies import BadBody, parse_object
 from vismanet_async.simulator.clock import parse_naive_ms
-from vismanet_async.simulator.company import Company
 from vismanet_async.simulator.messages import Reply, Request, json_reply, problem
 from vismanet_async.simulator.rows import Table
 from vismanet_async.simulator.writes import new_row, save
+
+if TYPE_CHECKING:
+    from vismanet_async.simulator.company import Company
 
 __all__ = ["SalesOrders"]
 
@@ -96,7 +98,8 @@ def inventory_view(table: Table, row: int, expand: frozenset[str]) -> dict[str, 
     """Return an item as the Sales Order service shows it."""
     del expand
     data = table.row(row)
-    return {"inventoryId": data["inventoryNumber"], "description": data.get("description"), "status": data["status"],
+    return {"inventoryId": data["inventoryNumber"], "description": data.get("description"),
+    "status": data["status"],
             "baseUnit": data.get("baseUnit"), "defaultPrice": data.get("defaultPrice"),
             "lastModified": _utc(data.get("lastModifiedDateTime"))}  # fmt: skip
 
@@ -139,16 +142,16 @@ class SalesOrders:
             return "order:create", self._create(
                 company, request, table
             ) if request.method == "POST" else problem(405, "Method Not Allowed")
-        if len(key) < 2:  # noqa: PLR2004 - the type is part of the path
+        if len(key) < 2:
             return "order", problem(404, "Not Found", "The order type is part of the path.")
         row = table.find(key[:2])
         if row is None:
             return "order", problem(404, "Not Found", f"Order {key[0]} {key[1]} was not found.")
-        if len(key) > 2 and key[2].lower() in {"lines", "orderlines"}:  # noqa: PLR2004
+        if len(key) > 2 and key[2].lower() in {"lines", "orderlines"}:
             return self._lines(company, request, table, row, key[3:])
         if request.method == "PATCH":
             return "order:patch", self._change(company, request, table, row, _patch_order)
-        if request.method != "GET" or len(key) > 2:  # noqa: PLR2004
+        if request.method != "GET" or len(key) > 2:
             return "order", problem(405, "Method Not Allowed")
         expand = frozenset(dict(request.query).get("expand", "").lower().split(",")) & _EXPANDS
         return "order", json_reply(order_view(table, row, expand), headers=_etag(table, row))
@@ -190,7 +193,8 @@ class SalesOrders:
         return "lines", problem(405, "Method Not Allowed")
 
     def _change(self, company: Company, request: Request, table: Table, row: int,
-                change: Callable[[Company, dict[str, Any], dict[str, Any]], None], status: int = 202) -> Reply:  # fmt: skip
+                change: Callable[[Company, dict[str, Any], dict[str, Any]], None],
+                status: int = 202) -> Reply:  # fmt: skip
         """Change an order under its mandatory If-Match (facts 6)."""
         data = table.row(row)
         given = request.headers.get("If-Match")
@@ -239,7 +243,7 @@ class SalesOrders:
         )
 
     def _chosen(self, table: Table, query: Mapping[str, str]) -> list[int] | Reply:
-        rows = list(table.select(()))
+        rows = list(table.select())
         if "customerid" in query:
             wanted = query["customerid"]
             rows = [row for row in rows if (table.row(row).get("customer") or {}).get("number") == wanted]
@@ -297,7 +301,8 @@ def _window(request: Request, views: list[dict[str, Any]], kind: str) -> Reply:
 
 def _bad(error: BadBody) -> Reply:
     return problem(400, "One or more validation errors occurred.", details=[
-        {"code": "0001-NullNotAllowed", "message": str(error), "parameters": {"property": str(error).partition(" ")[0]}}
+        {"code": "0001-NullNotAllowed", "message": str(error),
+        "parameters": {"property": str(error).partition(" ")[0]}}
     ])  # fmt: skip
 
 
@@ -397,7 +402,7 @@ _RANKS: dict[str, Callable[[Table], Callable[[int], Any]]] = {
 
 def _modified(table: Table, row: int) -> int:
     if row not in table.overlay:
-        return table.modified_ms(row)
+        return table.base.modified_ms(row)
     data = table.overlay[row]
     return parse_naive_ms(str(data.get("lastModified") or data.get("lastModifiedDateTime")))
 
@@ -408,11 +413,12 @@ def _instant(text: str) -> int | None:
         parsed = datetime.fromisoformat(text)
     except ValueError:
         return None
-    aware = parsed if parsed.tzinfo else parsed.replace(tzinfo=timezone.utc)
+    aware = parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
     return int(aware.timestamp() * 1000)
 
 
 def _invalid(name: str) -> Reply:
     return problem(400, "One or more validation errors occurred.", details=[
-        {"code": "0002-OutOfRange", "message": f"The value of {name} is not valid.", "parameters": {"property": name}}
+        {"code": "0002-OutOfRange", "message": f"The value of {name} is not valid.",
+        "parameters": {"property": name}}
     ])  # fmt: skip

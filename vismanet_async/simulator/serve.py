@@ -7,11 +7,14 @@ import contextlib
 import json
 import signal
 import sys
-from collections.abc import Callable, Mapping
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from vismanet_async.simulator.background import Duration
 from vismanet_async.simulator.simulator import Simulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from vismanet_async.simulator.background import Duration
 
 __all__ = ["announcement", "serve"]
 
@@ -30,10 +33,12 @@ def announcement(simulator: Simulator) -> dict[str, Any]:
     }
 
 
-async def serve(*, port: int = 0, host: str = "127.0.0.1", seed: int = 1, rows: Mapping[str, int] | None = None,
+async def serve(*, port: int = 0, host: str = "127.0.0.1", seed: int = 1, rows: Mapping[str,
+int] | None = None,
                 latency: Duration = 0.0, quota: int = 15_000, behaviours: Mapping[str, Any] | None = None,
                 churn: Mapping[str, int] | None = None, output: TextIO | None = None,
-                on_ready: Callable[[Simulator], None] | None = None, stop: asyncio.Event | None = None) -> None:  # fmt: skip
+                on_ready: Callable[[Simulator], None] | None = None,
+                stop: asyncio.Event | None = None) -> None:  # fmt: skip
     """Run a simulator until SIGINT, SIGTERM or `stop`; print one JSON line with its URLs when it listens.
 
     Args:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
@@ -14,9 +13,11 @@ from attrs import define, field
 from vismanet_async.simulator.messages import Reply, Request
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from vismanet_async.simulator.byte_cache import ByteCache
     from vismanet_async.simulator.clock import Clock
     from vismanet_async.simulator.faults import Fault
-    from vismanet_async.simulator.rows import ByteCache
 
 __all__ = ["HttpServer"]
 

@@ -5,28 +5,29 @@ The order of checks is the real gateway's: route, token, scope, rate limit, oper
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from attrs import define, evolve
 
 from vismanet_async.simulator.actions import answer_action
 from vismanet_async.simulator.attachments import answer_attachment, answer_blob, answer_print
-from vismanet_async.simulator.background import Job
-from vismanet_async.simulator.behaviours import Behaviours
-from vismanet_async.simulator.catalog import Catalog, Operation
 from vismanet_async.simulator.company import Call, Company
 from vismanet_async.simulator.ledger import Execution, Ledger
 from vismanet_async.simulator.messages import Reply, Request, gateway_error, json_reply, problem, refuse
 from vismanet_async.simulator.quirks import dress
 from vismanet_async.simulator.reads import answer_read, table_name
-from vismanet_async.simulator.router import Match, Router
-from vismanet_async.simulator.salesorders import SalesOrders
-from vismanet_async.simulator.tokens import Grant, TokenService
 from vismanet_async.simulator.writes import answer_write
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from vismanet_async.simulator.background import Job
+    from vismanet_async.simulator.behaviours import Behaviours
+    from vismanet_async.simulator.catalog import Catalog, Operation
     from vismanet_async.simulator.log import LoggedRequest
+    from vismanet_async.simulator.router import Match, Router
+    from vismanet_async.simulator.salesorders import SalesOrders
+    from vismanet_async.simulator.tokens import Grant, TokenService
 
 __all__ = ["SALES_ORDER_PREFIX", "Service"]
 
@@ -57,14 +58,14 @@ class Service:
         """Answer one request; fills in who and what it was in the log."""
         path = request.path
         low = path.lower()
-        if low.startswith("/connect/") or low.startswith("/.well-known/"):
+        if low.startswith(("/connect/", "/.well-known/")):
             return self._identity(request, entry, low)
         if "/api/v3/" in low:
             return self._sales_order(request, entry)
         accepted = self.behaviours.encoded_reserved_in_path == "accepted"
         match = self.router.match(request.method, path, accept_encoded=accepted)
         if isinstance(match, int):
-            return gateway_error(match, "Resource not found" if match == 404 else "Method not allowed")  # noqa: PLR2004
+            return gateway_error(match, "Resource not found" if match == 404 else "Method not allowed")
         if self.behaviours.ended_operations == "not_found" and _has_ended(match.operation):
             return gateway_error(404, "Resource not found")
         entry.operation = match.operation.id
@@ -126,7 +127,7 @@ class Service:
     def _finish(self, reply: Reply, request: Request, grant: Grant, company: Company, policy: str) -> Reply:
         reply.headers.update(company.limits.headers(grant.client_id, policy))
         reply.headers.setdefault("Ipp-Request-Id", company.visma_id())
-        if 400 <= reply.status < 500 and reply.status != 429:  # noqa: PLR2004 - the client's fault, as HTTP says
+        if 400 <= reply.status < 500 and reply.status != 429:
             company.limits.note_failure(_fingerprint(request))
         return dress(reply, self.behaviours)
 
@@ -165,7 +166,8 @@ class Service:
         reply = _handler(call.operation)(call if job is None else evolve(call, in_background=True))
         if call.operation.method != "GET":
             self.ledger.add(Execution(
-                call.company.clock.now() if job is None else job.ends_at, call.company.tenant_id, call.operation.id, call.request.method,
+                call.company.clock.now() if job is None else job.ends_at, call.company.tenant_id,
+                call.operation.id, call.request.method,
                 call.request.path, call.request.body, reply.status, None if job is None else job.id,
             ))  # fmt: skip
         return reply
@@ -188,7 +190,8 @@ class Service:
         entry.operation = f"salesorder:{name}"
         if request.method != "GET":
             self.ledger.add(Execution(
-                company.clock.now(), company.tenant_id, entry.operation, request.method, request.path, request.body, reply.status
+                company.clock.now(), company.tenant_id, entry.operation, request.method, request.path,
+                request.body, reply.status
             ))  # fmt: skip
         company.after_request(
             {"customers": "customer", "inventory": "inventory"}.get(name.partition(":")[0], "salesorder")

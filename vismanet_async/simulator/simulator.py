@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from random import Random
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -18,7 +16,6 @@ from vismanet_async.simulator.company import Churn, Company, Truth
 from vismanet_async.simulator.faults import Fault, FaultKind, FaultScript, html_error
 from vismanet_async.simulator.ledger import Ledger
 from vismanet_async.simulator.log import LoggedRequest, RequestLog
-from vismanet_async.simulator.messages import Reply, Request
 from vismanet_async.simulator.openapi import document
 from vismanet_async.simulator.router import Router
 from vismanet_async.simulator.runner import Runner
@@ -31,9 +28,12 @@ from vismanet_async.simulator.tokens import TokenService
 from vismanet_async.simulator.webhooks import WebhookSender
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
     from typing import Self
 
-    from vismanet_async.simulator.rows import ByteCache
+    from vismanet_async.simulator.byte_cache import ByteCache
+    from vismanet_async.simulator.messages import Reply, Request
 
 __all__ = ["Simulator"]
 
@@ -74,9 +74,10 @@ class Simulator:
         ValueError: A resource, behaviour or size is not known or not possible.
     """
 
-    def __init__(self, *, seed: int = 1, rows: Mapping[str, int] | None = None, port: int = 0, host: str = "127.0.0.1",
+    def __init__(self, *, seed: int = 1, rows: Mapping[str, int] | None = None, port: int = 0,
+    host: str = "127.0.0.1",
                  tenant_id: str = "11111111-2222-4333-8444-555555555555", companies: Sequence[str] = (),
-                 client_id: str = "isv_simulator", client_secret: str = "simulator-secret",  # noqa: S107 - guards nothing
+                 client_id: str = "isv_simulator", client_secret: str = "simulator-secret",
                  clock: Clock | None = None, latency: Duration = 0.0, quota: int = 15_000,
                  quota_window_seconds: float = 3600.0, behaviours: Mapping[str, Any] | None = None,
                  log_limit: int = 100_000, cache_bytes: int = 256 * _MIB) -> None:  # fmt: skip
@@ -92,12 +93,13 @@ class Simulator:
         self.client_secret = client_secret
         self.requests = RequestLog(log_limit)
         self.ledger = Ledger()
-        self._random = Random(f"{seed}:simulator")  # noqa: S311 - chance, not secrets
+        self._random = Random(f"{seed}:simulator")
         catalog = catalog_module.load()
         try:
             self._companies = {
                 tenant: Company(
-                    tenant, catalog=catalog, seed=seed + place * 7919, rows=rows or {}, clock=self.clock, behaviours=self.behaviours,
+                    tenant, catalog=catalog, seed=seed + place * 7919, rows=rows or {}, clock=self.clock,
+                    behaviours=self.behaviours,
                     quota=quota, quota_window_seconds=quota_window_seconds, cache_bytes=cache_bytes,
                 )
                 for place, tenant in enumerate([tenant_id, *companies])
@@ -121,7 +123,7 @@ class Simulator:
         self._foreign = HttpServer(self._answer_foreign, host, 0)
         self.foreign_requests = RequestLog(log_limit)
         """What reached the foreign listener, which nobody should send a token to."""
-        self.webhooks = WebhookSender(clock=self.clock, random=Random(f"{seed}:webhooks"))  # noqa: S311 - chance, not secrets
+        self.webhooks = WebhookSender(clock=self.clock, random=Random(f"{seed}:webhooks"))
         self._runner = Runner(self.clock, list(self._companies.values()), self.webhooks)
         for company in self._companies.values():
             company.background.perform = self._service.perform
@@ -175,13 +177,15 @@ class Simulator:
     def save(self, path: str | Path) -> None:
         """Write all data to a file; `Simulator.load` reads it."""
         settings = {
-            "seed": self.seed, "rows": self._rows, "tenant_id": self.tenant_id, "companies": list(self._companies)[1:],
-            "client_id": self.client_id, "client_secret": self.client_secret, "behaviours": self.behaviours.as_dict(),
+            "seed": self.seed, "rows": self._rows, "tenant_id": self.tenant_id,
+            "companies": list(self._companies)[1:],
+            "client_id": self.client_id, "client_secret": self.client_secret,
+            "behaviours": self.behaviours.as_dict(),
         }  # fmt: skip
         write_snapshot(Path(path), settings, self._companies)
 
     @classmethod
-    def load(cls, path: str | Path, **options: Any) -> Self:  # noqa: ANN401 - the arguments of Simulator
+    def load(cls, path: str | Path, **options: Any) -> Self:
         """Return a simulator with the data of a snapshot; further arguments are those of `Simulator`.
 
         Raises:
@@ -384,7 +388,8 @@ class Simulator:
         request = await read_request(incoming)
         entry = LoggedRequest(
             number=self.foreign_requests.total, at=self.clock.now(), method=request.method, path=request.path,
-            query=dict(request.query), query_pairs=request.query, headers=request.headers, body=request.body, status=200,
+            query=dict(request.query), query_pairs=request.query, headers=request.headers,
+            body=request.body, status=200,
         )  # fmt: skip
         self.foreign_requests.open(entry)
         self.foreign_requests.close(entry, self.clock.now())

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vismanet_async.simulator.files import StoredFile
-from vismanet_async.simulator.rows import decode, encode
+from vismanet_async.simulator.json_text import decode, encode
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from vismanet_async.simulator.company import Company
 
 __all__ = ["read_snapshot", "restore", "write_snapshot"]
@@ -51,12 +52,12 @@ def read_snapshot(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: It is none, or of another format.
     """
-    content: dict[str, Any] = decode(path.read_bytes())
+    content = decode(path.read_bytes())
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise ValueError(f"{path.name} is no simulator snapshot of format {_FORMAT}")
     switches = content["settings"]["behaviours"]
     switches.update({name: float(value) for name, value in switches.items() if isinstance(value, Decimal)})
-    return content
+    return dict(content)
 
 
 def restore(company: Company, content: dict[str, Any]) -> None:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Callable, Mapping
 from random import Random
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlencode
 
 from attrs import define, frozen
 
-from vismanet_async.simulator.behaviours import Behaviours
-from vismanet_async.simulator.clock import Clock
 from vismanet_async.simulator.messages import Reply, Request, json_reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from vismanet_async.simulator.behaviours import Behaviours
+    from vismanet_async.simulator.clock import Clock
 
 __all__ = ["ERP_SCOPES", "SALES_ORDER_SCOPES", "Grant", "TokenService"]
 
@@ -64,14 +68,15 @@ class TokenService:
         seed: Tokens are the same for the same seed and order of requests.
     """
 
-    def __init__(self, clients: Mapping[str, str], tenants: Callable[[str], bool], *, default_tenant: str, clock: Clock,
+    def __init__(self, clients: Mapping[str, str], tenants: Callable[[str], bool], *, default_tenant: str,
+    clock: Clock,
                  behaviours: Behaviours, seed: int) -> None:  # fmt: skip
         self._clients = clients
         self._tenants = tenants
         self._default_tenant = default_tenant
         self._clock = clock
         self._behaviours = behaviours
-        self._random = Random(f"{seed}:tokens")  # noqa: S311 - a simulator's tokens guard nothing
+        self._random = Random(f"{seed}:tokens")
         self._grants: dict[str, Grant] = {}
         self._refresh: dict[str, Grant] = {}
         self._codes: dict[str, _Code] = {}
@@ -83,7 +88,8 @@ class TokenService:
         lifetime = self._behaviours.token_lifetime_seconds if lifetime_seconds is None else lifetime_seconds
         grant = Grant(
             f"sim-{self._random.getrandbits(160):040x}", client_id, tenant_id,
-            frozenset(ERP_SCOPES + SALES_ORDER_SCOPES) if scopes is None else scopes, self._clock.now() + lifetime,
+            frozenset(ERP_SCOPES + SALES_ORDER_SCOPES) if scopes is None else scopes,
+            self._clock.now() + lifetime,
         )  # fmt: skip
         self._grants[grant.token] = grant
         self.issued += 1
@@ -114,7 +120,8 @@ class TokenService:
         if client_id not in self._clients or not redirect_uri:
             return _error("invalid_request")
         code = self.authorization_code(
-            client_id, redirect_uri=redirect_uri, scope=asked.get("scope", ""), tenant_id=asked.get("tenant_id"),
+            client_id, redirect_uri=redirect_uri, scope=asked.get("scope", ""),
+            tenant_id=asked.get("tenant_id"),
             code_challenge=asked.get("code_challenge"),
         )  # fmt: skip
         answer = {"code": code} | ({"state": asked["state"]} if "state" in asked else {})
@@ -123,7 +130,8 @@ class TokenService:
             headers={"Location": f"{redirect_uri}{'&' if '?' in redirect_uri else '?'}{urlencode(answer)}"},
         )
 
-    def authorization_code(self, client_id: str, *, redirect_uri: str, scope: str = "", tenant_id: str | None = None,
+    def authorization_code(self, client_id: str, *, redirect_uri: str, scope: str = "",
+    tenant_id: str | None = None,
                            code_challenge: str | None = None) -> str:  # fmt: skip
         """Return a code as a browser would bring it back to the application."""
         code = f"code-{self._random.getrandbits(96):024x}"

@@ -5,18 +5,18 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Mapping
-from random import Random
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from attrs import define, field
 
-from vismanet_async.simulator.clock import Clock
-from vismanet_async.simulator.rows import encode
+from vismanet_async.simulator.json_text import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from random import Random
+
+    from vismanet_async.simulator.clock import Clock
 
 __all__ = ["Delivery", "Notice", "WebhookSender", "signature"]
 
@@ -54,7 +54,7 @@ class Delivery:
     @property
     def delivered(self) -> bool:
         """Whether the receiver took it."""
-        return bool(self.statuses) and self.statuses[-1] is not None and 200 <= self.statuses[-1] < 300  # noqa: PLR2004
+        return bool(self.statuses) and self.statuses[-1] is not None and 200 <= self.statuses[-1] < 300
 
 
 @define(kw_only=True)
@@ -94,12 +94,10 @@ class WebhookSender:
             return []
         body = self._body(notice)
         made = [self._delivery(notice, body, self.delay_seconds, forged=self.forged)]
-        for number in range(1, self.repeats + 1):
-            made.append(
-                self._delivery(
-                    notice, body, self.delay_seconds + number * self.repeat_after_seconds, forged=self.forged
-                )
-            )
+        delays = [
+            self.delay_seconds + number * self.repeat_after_seconds for number in range(1, self.repeats + 1)
+        ]
+        made += [self._delivery(notice, body, delay, forged=self.forged) for delay in delays]
         if self.forge_extra:
             changed = Notice(
                 notice.tenant_id, notice.event, {**notice.data, "statusCode": 200}, notice.headers, notice.url

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from random import Random
+from typing import TYPE_CHECKING
 
-from vismanet_async.simulator.catalog import Catalog
+from vismanet_async.simulator.base_rows import BaseRows, Identity
+from vismanet_async.simulator.byte_cache import ByteCache
 from vismanet_async.simulator.clock import Clock, naive_text, zone
-from vismanet_async.simulator.rows import ByteCache, Table
+from vismanet_async.simulator.rows import Table
 from vismanet_async.simulator.shapes import Shaper
 from vismanet_async.simulator.tables import SPECS, canonical_name
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vismanet_async.simulator.catalog import Catalog
+
 __all__ = ["World"]
+
+_REFERRED_ROWS = 500  # lines point into the first so many rows of a table
 
 
 class World:
@@ -33,7 +41,7 @@ class World:
         self.seed = seed
         self.clock = clock
         self.cache = ByteCache(cache_bytes)
-        self.random = Random(f"{seed}:world")  # noqa: S311 - data, not secrets
+        self.random = Random(f"{seed}:world")
         self._sizes = {canonical_name(name, SPECS): size for name, size in sizes.items()}
         for name, size in self._sizes.items():
             if size < 0:
@@ -48,12 +56,16 @@ class World:
         found = self._tables.get(name)
         if found is None:
             spec = SPECS[name]
-            size = len(spec.fixed) if spec.fixed and not spec.parent else self._sizes.get(name, spec.rows)
-            if spec.parent:
-                size = min(size, self.table(spec.parent).count)
+            parent = self.table(spec.parent).base if spec.parent else None
+            size = len(spec.fixed) if spec.fixed and parent is None else self._sizes.get(name, spec.rows)
+            if parent is not None:
+                size = min(size, parent.count)
+            base = BaseRows(
+                spec, seed=self.seed, count=size, shaper=self.shaper, neighbour=self._neighbour, parent=parent
+            )
             found = self._tables[name] = Table(
-                spec, seed=self.seed, count=size, shaper=self.shaper, neighbour=self.table, fields=self.catalog.schemas,
-                cache=self.cache, next_version=self._next_version, now_text=self.now_text,
+                spec, base, schemas=self.catalog.schemas, shaper=self.shaper,
+                next_version=self._next_version, now_text=self.now_text,
             )  # fmt: skip
         return found
 
@@ -74,7 +86,14 @@ class World:
         """Return an instant as the service writes it."""
         return naive_text(seconds, self._zone)
 
-    def _reference(self, name: str, random: Random) -> tuple[str, str, int]:
+    def _neighbour(self, name: str, number: int) -> Identity:
         table = self.table(name)
-        row = random.randrange(max(1, min(table.count, 500)))
+        return self._identity(table, number % max(1, table.count))
+
+    def _reference(self, name: str, random: Random) -> Identity:
+        table = self.table(name)
+        return self._identity(table, random.randrange(max(1, min(table.count, _REFERRED_ROWS))))
+
+    @staticmethod
+    def _identity(table: Table, row: int) -> Identity:
         return table.key_of(row)[-1], table.name_of(row), table.internal_of(row)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -11,11 +10,14 @@ from urllib.parse import quote
 from vismanet_async.simulator.bodies import BadBody, Merger, parse_object
 from vismanet_async.simulator.messages import Reply, refuse
 from vismanet_async.simulator.reads import bare_etag, etag_of, find_row, not_found, table_name
-from vismanet_async.simulator.rows import Table
-from vismanet_async.simulator.shapes import DATE_FIELDS, DUE_FIELDS, add_up
+from vismanet_async.simulator.shapes import DATE_FIELDS, DUE_FIELDS
+from vismanet_async.simulator.totals import add_up
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vismanet_async.simulator.company import Call, Company
+    from vismanet_async.simulator.rows import Table
 
 __all__ = ["answer_write", "bad_body", "location", "merger", "new_row", "save", "stale"]
 
@@ -24,9 +26,12 @@ _DUE_SECONDS = 30 * 86400
 _LOCKED = frozenset({"Open", "Closed", "Released", "Posted", "Voided", "Completed", "Confirmed"})
 _NUMBER_NAMES = ("referenceNumber", "orderNumber", "refNbr", "employeeCd", "revisionID", "number")
 _REQUIRED = {
-    "customer": ("name",), "supplier": ("name",), "customerinvoice": ("customerNumber",), "customercreditnote": ("customerNumber",),
-    "customerdebitnote": ("customerNumber",), "cashsale": ("customerNumber",), "supplierinvoice": ("supplierNumber",),
-    "salesorder": ("customer",), "purchaseorder": ("supplier",), "customerpayment": ("customer",), "supplierpayment": ("supplier",),
+    "customer": ("name",), "supplier": ("name",), "customerinvoice": ("customerNumber",),
+    "customercreditnote": ("customerNumber",),
+    "customerdebitnote": ("customerNumber",), "cashsale": ("customerNumber",),
+    "supplierinvoice": ("supplierNumber",),
+    "salesorder": ("customer",), "purchaseorder": ("supplier",), "customerpayment": ("customer",),
+    "supplierpayment": ("supplier",),
 }  # fmt: skip
 _HOSTS = {
     "api_host": "https://api.finance.visma.net",
@@ -56,7 +61,7 @@ def answer_write(call: Call) -> Reply:
             status = call.operation.success[0] if call.operation.success else 200
             return Reply(
                 status, headers={"Location": location(call, call.company.new_uuid())} if status == 201 else {}
-            )  # noqa: PLR2004 - created
+            )
         table = call.company.world.table(name)
         if call.operation.method == "POST":
             return _create(call, table)
@@ -93,7 +98,7 @@ def stale(call: Call, row: dict[str, Any]) -> Reply | None:
 def save(table: Table, row: int, data: dict[str, Any], company: Company) -> None:
     """Put a changed row back with a new version and time."""
     table.stamp(data)
-    table.replace(row, data, index=-1 if company.behaviours.list_order == "last_modified" else None)
+    table.replace(row, data, to_end=company.behaviours.list_order == "last_modified")
 
 
 def new_row(company: Company, table: Table) -> dict[str, Any]:
@@ -147,13 +152,10 @@ def location(call: Call, key: str) -> str:
     return f"{host}{stripped}/{tail}"
 
 
-def _sent_number(
-    table: Table, body: dict[str, Any], fields: dict[str, Any], plain: dict[str, Any]
-) -> str | None:
-    names = (table.spec.key[-1], *_NUMBER_NAMES)
+def _sent_number(table: Table, fields: dict[str, Any], plain: dict[str, Any]) -> str | None:
+    names: tuple[str, ...] = (table.spec.key[-1], *_NUMBER_NAMES)
     if len(table.spec.key) > 1 and table.spec.parent:
         names = (table.spec.key[-1].split(".")[0] + "Id", *names)
-    del body
     return next(
         (str(plain[name]) for name in names if name in fields and plain.get(name) not in {None, ""}), None
     )
@@ -186,10 +188,12 @@ def _set_key(
 ) -> str:
     """Number the new row: by its series, or as sent where that is allowed; return the key for its Location."""
     spec = table.spec
-    number = _sent_number(table, {}, fields, plain)
-    if number is not None and "overrideNumberSeries" in fields and not plain.get("overrideNumberSeries"):
-        if call.company.behaviours.manual_numbers == "need_override":
-            number = None
+    number = _sent_number(table, fields, plain)
+    needs_override = (
+        "overrideNumberSeries" in fields and call.company.behaviours.manual_numbers == "need_override"
+    )
+    if needs_override and not plain.get("overrideNumberSeries"):
+        number = None
     if number is None:
         number = table.next_number()
     leaf = spec.key[-1].split(".")
@@ -253,7 +257,8 @@ def _update(call: Call, table: Table) -> Reply:
 
 
 _DOCUMENTS = frozenset({
-    "customerinvoice", "customercreditnote", "customerdebitnote", "customeroverduecharge", "cashsale", "customerpayment",
+    "customerinvoice", "customercreditnote", "customerdebitnote", "customeroverduecharge", "cashsale",
+    "customerpayment",
     "supplierinvoice", "supplierpayment", "cashtransaction",
 })  # fmt: skip
 

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from tests.simulator.conftest import Client, Start
+
+pytestmark = pytest.mark.timeout(30)
+
+
+@pytest.fixture
+async def client(start: Start) -> AsyncIterator[Client]:
+    async with start(rows={"customer": 15, "sales_order": 3, "purchase_receipt": 3}) as made:
+        yield made
+
+
+async def invoiceless(client: Client) -> list[dict[str, Any]]:
+    return (await client.get("/v1/customer")).json()  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(("shape", "fits"), [
+    ("erp", rb'\{"message":".*cannot be found'), ("capital", rb'\{"Message":"'), ("ipp", rb'"ExceptionType":"IPPException"'),
+    ("text", rb"VismaId: "), ("html", rb"<html>"), ("empty", rb"$"),
+])  # fmt: skip
+async def test_errors_come_in_every_shape_seen(client: Client, shape: str, fits: bytes) -> None:
+    client.sim.behaviours.set(error_shape=shape)
+    answer = await client.get("/v1/customer/nobody")
+    assert answer.status == 404
+    assert re.match(rb".*" + fits, answer.body)
+
+
+async def test_a_company_may_lack_a_licence(client: Client) -> None:
+    client.sim.behaviours.company_fault = "12027"
+    answer = await client.get("/v1/customer")
+    assert (answer.status, answer.json()["ExceptionMessage"]) == (401, "No license for this company.")
+
+
+async def test_operations_past_their_end_may_be_gone(client: Client) -> None:
+    paths = ["/v1/salesorder", "/v2/salesorder", "/v1/PurchaseReceipt"]
+    assert [(await client.get(path)).status for path in paths] == [200, 200, 200]
+    client.sim.behaviours.ended_operations = "not_found"
+    assert [(await client.get(path)).status for path in paths] == [404, 404, 404]
+    assert [(await client.get(path)).status for path in ("/v2/PurchaseReceipt", "/v1/salesordertype")] == [
+        200,
+        200,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("style", "pattern"),
+    [("quoted", r'"[A-Za-z0-9+/]+="'), ("bare", r"[A-Za-z0-9+/]+="), ("weak", r'W/"[A-Za-z0-9+/]+="')],
+)
+async def test_etags_are_written_in_several_ways(client: Client, style: str, pattern: str) -> None:
+    client.sim.behaviours.set(etag_style=style)
+    assert re.fullmatch(pattern, (await client.get("/v1/customer/10003")).headers["ETag"])
+
+
+async def test_rows_may_have_odd_forms(client: Client) -> None:
+    plain = await invoiceless(client)
+    client.sim.behaviours.set(
+        time_style="z",
+        fraction_digits=7,
+        empty_text_for_null=True,
+        unknown_fields=True,
+        unknown_enum_values=True,
+    )
+    odd = await invoiceless(client)
+    assert [row["number"] for row in odd] == [row["number"] for row in plain]
+    assert all(re.search(r"\.\d{7}Z$", row["lastModifiedDateTime"]) for row in odd)
+    assert all(row["fieldNobodyKnows"]["since"] == "yesterday" for row in odd)
+    assert odd[3]["status"] == odd[13]["status"] == "StatusNobodyKnows"
+    assert plain[0]["mainAddress"]["addressLine3"] is None
+    assert odd[0]["mainAddress"]["addressLine3"] == ""
+    assert odd[0]["creditLimit"] == plain[0]["creditLimit"]
+    client.sim.behaviours.set(
+        time_style="naive",
+        fraction_digits=-1,
+        empty_text_for_null=False,
+        unknown_fields=False,
+        unknown_enum_values=False,
+    )
+    assert await invoiceless(client) == plain
+
+
+async def test_single_reads_may_be_wrapped_or_lists(client: Client) -> None:
+    client.sim.behaviours.wrapped_reads = True
+    wrapped = (await client.get("/v1/customer/10003")).json()
+    assert wrapped["number"] == {"value": "10003"}
+    assert "totalCount" in wrapped["metadata"]
+    client.sim.behaviours.set(wrapped_reads=False, single_answers_list=True)
+    assert isinstance((await client.get("/v1/customerinvoice/100002")).json(), list)
+
+
+@pytest.mark.parametrize(
+    ("coding", "expected"), [("gzip", "gzip"), ("deflate", "deflate"), ("identity", None), ("br", None)]
+)
+async def test_answers_are_compressed_where_accepted(
+    client: Client, coding: str, expected: str | None
+) -> None:
+    for _ in range(2):
+        answer = await client.send("GET", "/v1/customer", headers={"Accept-Encoding": coding})
+        assert answer.headers.get("Content-Encoding") == expected
+        assert len(answer.json()) == 15
+
+
+async def test_a_byte_order_mark_is_possible(client: Client) -> None:
+    client.sim.behaviours.utf8_bom = True
+    assert (await client.get("/v1/customer")).body.startswith(b"\xef\xbb\xbf[")
+
+
+async def test_the_server_may_lower_its_page_size_and_hide_metadata(client: Client) -> None:
+    client.sim.behaviours.page_size_limit = 4
+    page = (await client.get("/v1/customer", pageSize=10)).json()
+    assert (len(page), page[0]["metadata"]["maxPageSize"]) == (4, 4)
+    client.sim.behaviours.set(list_metadata=False, page_size_limit=0)
+    assert all("metadata" not in row for row in await invoiceless(client))
+    client.sim.behaviours.set(clamp_page_size=False)
+    assert (await client.get("/v1/customer", pageSize=5000)).status == 400
+
+
+async def test_filters_may_be_read_as_the_older_documents_said(client: Client) -> None:
+    limit = (await invoiceless(client))[5]["lastModifiedDateTime"]
+    query = {"lastModifiedDateTime": limit, "lastModifiedDateTimeCondition": ">"}
+    after = len((await client.get("/v1/customer", **query)).json())
+    client.sim.behaviours.greater_includes_equal = True
+    assert len((await client.get("/v1/customer", **query)).json()) == after + 1
+    client.sim.behaviours.set(value_needs_condition="refused", unknown_parameters="refused")
+    assert (await client.get("/v1/customer", lastModifiedDateTime=limit)).status == 400
+    assert (await client.get("/v1/customer", nope=1)).status == 400
+
+
+async def test_another_companys_header_may_empty_the_list(client: Client) -> None:
+    other = {"ipp-company-id": "999"}
+    assert len((await client.send("GET", "/v1/customer", headers=other)).json()) == 15
+    client.sim.behaviours.wrong_company_header = "empty_list"
+    assert (await client.send("GET", "/v1/customer", headers=other)).json() == []
+
+
+async def test_wrong_bodies_may_look_like_server_errors(client: Client) -> None:
+    client.sim.behaviours.validation_status = 500
+    assert (await client.send("POST", "/v1/customer", json={})).status == 500

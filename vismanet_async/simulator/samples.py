@@ -1,0 +1,133 @@
+"""Plausible values for fields, by their names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from random import Random
+from typing import Any
+
+from vismanet_async.simulator import nordic
+from vismanet_async.simulator.totals import scaled
+
+__all__ = ["LEFT_OUT", "integer", "number", "text"]
+
+LEFT_OUT = object()
+"""The field is absent."""
+
+
+def number(name: str, random: Random) -> Decimal:
+    """Return an amount, a quantity, a rate or a percentage."""
+    low = name.lower()
+    if "percent" in low or "pct" in low or "discount" in low:
+        return scaled(random.choice((0, 0, 0, 5, 10)))
+    if "rate" in low:
+        return Decimal("25.0000" if "vat" in low else "1.0000")
+    if "quantity" in low or "qty" in low:
+        return scaled(random.randint(1, 40))
+    if "limit" in low:
+        return scaled(random.randrange(0, 500) * 1000)
+    lowest, highest = (-50_000, 2_000_000) if re.search("total|balance|amount", low) else (100, 900_000)
+    return scaled(Decimal(random.randrange(lowest, highest)) / 100)
+
+
+def integer(name: str, random: Random) -> int:
+    """Return an id, a number of days or a small number."""
+    low = name.lower()
+    if low.endswith("id"):
+        return random.randrange(1, 90_000)
+    return random.choice((0, 10, 14, 30)) if "days" in low else random.randrange(0, 5)
+
+
+def text(name: str, facts: Mapping[str, Any], random: Random, country: nordic.Country) -> object:
+    """Return a text, an empty one, None or `LEFT_OUT`."""
+    made = _BY_FORMAT.get(facts.get("format", "")) or _BY_NAME.get(name.lower())
+    if made is None:
+        made = next((maker for pattern, maker in _BY_PATTERN if pattern.search(name)), _anything)
+    return made(random, country)
+
+
+_Maker = Callable[[Random, nordic.Country], object]
+
+
+def _date(random: Random, country: nordic.Country) -> str:
+    del country
+    return f"{random.randint(2022, 2025)}-{random.randint(1, 12):02d}-{random.randint(1, 28):02d}T00:00:00"
+
+
+def _uuid(random: Random, country: nordic.Country) -> str:
+    del country
+    digits = f"{random.getrandbits(128):032x}"
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-{digits[20:]}"
+
+
+def _email(random: Random, country: nordic.Country) -> str:
+    first, last = nordic.person_name(random.randrange(10_000))
+    return f"{nordic.ascii_name(first)}.{nordic.ascii_name(last)}@example.{country.id.lower()}"
+
+
+def _item(random: Random, country: nordic.Country) -> str:
+    del country
+    return nordic.item_name(random.randrange(3000))
+
+
+def _person(random: Random, country: nordic.Country) -> str:
+    del country
+    return " ".join(nordic.person_name(random.randrange(10_000)))
+
+
+def _phone(random: Random, country: nordic.Country) -> str:
+    return f"{country.dial} {random.randrange(20_000_000, 99_999_999)}"
+
+
+def _code(random: Random, country: nordic.Country) -> str:
+    del country
+    return f"{random.randrange(1, 99_999):06d}"
+
+
+def _anything(random: Random, country: nordic.Country) -> object:
+    return random.choice(("", None, LEFT_OUT, _person(random, country), _item(random, country)))
+
+
+_BY_FORMAT: dict[str, _Maker] = {
+    "date-time": _date,
+    "date": _date,
+    "uuid": _uuid,
+    "byte": lambda random, country: "AAAAAE0YIiI=",
+}
+_BY_NAME: dict[str, _Maker] = {
+    "addressline1": lambda random, country: f"{random.choice(country.streets)} {random.randint(1, 180)}",
+    "addressline2": lambda random, country: random.choice(("", "", "", f"Postboks {random.randint(1, 999)}")),
+    "addressline3": lambda random, country: None,
+    "attention": _person,
+    "bic": lambda random, country: "DNBANOKK",
+    "businessname": lambda random, country: nordic.company_name(
+        random.randrange(10_000), country.company_form
+    ),
+    "city": lambda random, country: country.places[0][1],
+    "countyname": lambda random, country: country.places[0][1],
+    "currencyid": lambda random, country: country.currency,
+    "displayname": _person,
+    "email": _email,
+    "employeename": _person,
+    "financialyear": lambda random, country: "2025",
+    "firstname": lambda random, country: nordic.person_name(random.randrange(10_000))[0],
+    "gln": lambda random, country: f"70{random.randrange(10**10):010d}0",
+    "iban": lambda random, country: f"{country.id}93{random.randrange(10**11):011d}",
+    "languageiso": lambda random, country: "nb-NO",
+    "lastname": lambda random, country: nordic.person_name(random.randrange(10_000))[1],
+    "name": lambda random, country: nordic.company_name(random.randrange(10_000), country.company_form),
+    "note": lambda random, country: random.choice(("", "Ring før levering", "Samlefaktura avtalt «muntlig»")),
+    "phone2": lambda random, country: "",
+    "postalcode": lambda random, country: country.places[0][0],
+    "web": lambda random, country: f"https://www.example.{country.id.lower()}",
+    "week": lambda random, country: "202546",
+}
+_BY_PATTERN: tuple[tuple[re.Pattern[str], _Maker], ...] = (
+    (re.compile(r"(?i)^(phone|fax)"), _phone),
+    (re.compile(r"(?i)date$|^date"), _date),
+    (re.compile(r"(?i)period"), lambda random, country: f"2025{random.randint(1, 12):02d}"),
+    (re.compile(r"(?i)description|text"), _item),
+    (re.compile(r"(?i)(id|cd|nbr|number|no|code|ref|reference)$"), _code),
+)
