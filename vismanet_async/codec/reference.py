@@ -20,11 +20,12 @@ from decimal import Decimal, InvalidOperation
 from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
+import attrs
 from cattrs import Converter, transform_error
 from cattrs.errors import BaseValidationError
 from cattrs.gen import make_dict_structure_fn, override
 
-from vismanet_async.codec.model import Model, fields_of
+from vismanet_async.codec.model import Model, fields_of, open_enums
 from vismanet_async.errors import UnexpectedResponse
 
 if TYPE_CHECKING:
@@ -118,6 +119,8 @@ def _converter() -> Converter:
 def _object_hook(cls: type[Model], converter: Converter) -> Callable[[Any, Any], Any]:
     fields = fields_of(cls)
     names = {field.json for field in fields}
+    # cattrs wants the annotations evaluated; open enums are imported for type checkers only
+    attrs.resolve_types(cls, localns=dict.fromkeys(open_enums(cls), str))
     hook = make_dict_structure_fn(
         cls,
         converter,
