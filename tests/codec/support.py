@@ -88,7 +88,9 @@ def _value(random: Random, field: Field, odd: float, wrong: float, depth: int) -
 
 def _one(random: Random, field: Field, odd: float, wrong: float, depth: int) -> str:
     if field.model is not None:
-        return json_text(random, field.model, odd=odd, wrong=wrong, depth=depth - 1) if depth else "{}"
+        inner = json_text(random, field.model, odd=odd, wrong=wrong, depth=depth - 1) if depth else "{}"
+        wrap = random.random() < odd and not any(one.json == "value" for one in fields_of(field.model))
+        return f'{{"value": {inner}}}' if wrap else inner
     return random.choice(TOLERATED[field.kind] if random.random() < odd else VALUES[field.kind])
 
 

@@ -109,7 +109,8 @@ def assert_holds(record: Model, values: dict[str, Any]) -> None:
             assert held is UNSET
             continue
         raw = values[field.json]
-        if isinstance(raw, dict) and raw.keys() == {"value"} and field.kind != "dict" and not isinstance(held, Model):
+        known = {one.json for one in fields_of(field.model)} if field.model else set()
+        if isinstance(raw, dict) and raw.keys() == {"value"} and field.kind != "dict" and "value" not in known:
             raw = raw["value"]
         if raw is None or (raw == "" and field.kind != "str"):
             assert held is None

@@ -142,7 +142,8 @@ def _hook(field: Field, converter: Converter) -> Callable[[Any, Any], Any]:
         return converter.structure(value, field.model) if field.model is not None else _SCALARS[field.kind](value)
 
     def structure_field(value: Any, _: Any) -> Any:
-        if field.model is None and isinstance(value, dict) and value.keys() == {"value"} and field.kind != "dict":
+        is_bare = field.many or (field.model is None and field.kind != "dict")
+        if is_bare and isinstance(value, dict) and value.keys() == {"value"}:
             value = value["value"]
         if value is None or (not value and isinstance(value, str) and (field.many or field.kind != "str")):
             return None
