@@ -28,20 +28,16 @@ def _camel_class(cls: type[Model], known: dict[Any, Any]) -> Any:
     return known[cls]
 
 
-def _best(work: Any, *, rounds: int = 9) -> float:
-    """Processor time of the quickest round: other processes only ever add to it."""
-    spent = []
-    for _ in range(rounds):
-        started = time.process_time()
-        work()
-        spent.append(time.process_time() - started)
-    return min(spent)
+def _seconds(work: Any) -> float:
+    started = time.process_time()
+    work()
+    return time.process_time() - started
 
 
 def test_typed_rows_against_msgspec_and_cattrs() -> None:
     from random import Random
 
-    rows = [json_text(Random(seed), Customer, depth=3).replace('"12.10"', "12.10") for seed in range(300)]
+    rows = [json_text(Random(seed), Customer, depth=3).replace('"12.10"', "12.10") for seed in range(150)]
     body = f"[{','.join(rows)}]".replace('"0001-01-01T00:00:00"', "null").encode()
     by_hand = msgspec.json.Decoder(list[_camel_class(Customer, {})])
     split = msgspec.json.Decoder(list[msgspec.Raw])
@@ -55,6 +51,11 @@ def test_typed_rows_against_msgspec_and_cattrs() -> None:
         for value in load(body):
             structure(value, Customer)
 
-    once = _best(typed)
-    assert _best(lambda: by_hand.decode(body)) / once > 0.7, "typed rows are slower than msgspec by hand"
-    assert _best(reference, rounds=2) / once > 3, "the reference is too close: is the fast path taken?"
+    # other processes spoil single rounds, never all of them in our favour: the best round tells
+    by_hand_ratio, reference_ratio = 0.0, 0.0
+    for _ in range(9):
+        once = _seconds(typed)
+        by_hand_ratio = max(by_hand_ratio, _seconds(lambda: by_hand.decode(body)) / once)
+        reference_ratio = max(reference_ratio, _seconds(reference) / once)
+    assert by_hand_ratio > 0.9, f"typed rows at {by_hand_ratio:.2f} of msgspec by hand"
+    assert reference_ratio > 3, "the reference is too close: is the fast path taken?"
