@@ -261,7 +261,7 @@ def _try_base64(text: bytes) -> bytes | None:
 def _settle(part: Path, place: Path, name: str | None, encoding: _Base64Watch, is_folder: bool) -> Path:  # noqa: FBT001
     """Put the finished part under its name, decoded if need be. Blocking; runs in a thread."""
     if encoding.is_encoded:
-        part.write_bytes(encoding.decode(part.read_bytes()))
+        _decode_file(part)
     if not is_folder:
         return part.replace(place)
     wanted = place / (name or "attachment")
@@ -273,6 +273,24 @@ def _settle(part: Path, place: Path, name: str | None, encoding: _Base64Watch, i
             continue
         return free
     raise FileExistsError(0, "too many files of this name", str(wanted))
+
+
+def _decode_file(part: Path) -> None:
+    """Turn a file of base64 into what it stands for, in pieces."""
+    decoded = part.with_suffix(".decoded")
+    try:
+        with part.open("rb") as source, decoded.open("xb") as target:
+            rest = b""
+            while chunk := source.read(_CHUNK_BYTES):
+                text = rest + b"".join(chunk.replace(b'"', b"").split())
+                whole = len(text) - len(text) % 4
+                target.write(b64decode(text[:whole]))
+                rest = text[whole:]
+        if rest:
+            return  # it only looked like base64: keep what came
+        decoded.replace(part)
+    finally:
+        decoded.unlink(missing_ok=True)
 
 
 def safe_name(name: str) -> str:

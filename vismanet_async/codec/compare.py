@@ -59,8 +59,10 @@ def _find(record: dict[str, Any], name: str) -> tuple[bool, Any]:
 
 
 def _same(shown: Any, sent: Any) -> bool:
-    if isinstance(sent, int | Decimal) and not isinstance(sent, bool) and isinstance(shown, int | Decimal):
-        return Decimal(shown) == Decimal(sent)
+    if isinstance(sent, bool) or isinstance(shown, bool):
+        return shown is sent
+    if isinstance(sent, int | Decimal) and isinstance(shown, int | Decimal):
+        return shown == sent
     if isinstance(sent, str) and isinstance(shown, str) and shown != sent:
         return _same_moment(shown, sent)
     return bool(shown == sent) or (sent is None and shown == "")

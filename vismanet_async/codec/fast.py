@@ -12,6 +12,7 @@ What msgspec refuses, and what it would read otherwise than `reference` does, is
 from __future__ import annotations
 
 import gc
+import operator
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
@@ -109,8 +110,17 @@ def _show_json_names(cls: type[Model]) -> None:
     for field in fields:
         if field.json != field.name:
             setattr(cls, field.json, vars(cls)[field.name])  # the slot's descriptor
-    cls.__attrs_attrs__ = tuple(_Shown(field.json) for field in fields)  # type: ignore[misc]  # for msgspec only
-    cls.__annotations__ = {field.json: _type(field) for field in fields}
+    shown = {field.json: _type(field) for field in fields}
+    if not hasattr(cls, "value"):
+        # `{"value": {...}}` would pass as an object with one unknown key; so it is refused, and the reference unwraps it
+        cls.value = _NOWHERE  # type: ignore[attr-defined]  # for msgspec only
+        shown["value"] = None
+    cls.__attrs_attrs__ = tuple(map(_Shown, shown))  # type: ignore[misc]  # for msgspec only
+    cls.__annotations__ = shown
+
+
+_NOWHERE = property(fset=operator.is_)
+"""An attribute that can be set and keeps nothing, without leaving C."""
 
 
 @attrs.frozen

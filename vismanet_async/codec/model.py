@@ -40,6 +40,7 @@ __all__ = [
     "fields_of",
     "instant",
     "json_name",
+    "open_enums",
     "read_model",
     "wrapped",
     "write_model",
@@ -265,6 +266,13 @@ def fields_of(cls: type[Model]) -> tuple[Field, ...]:
         with _fields_lock:
             known = _fields.setdefault(cls, tuple(_field(cls, one) for one in attrs.fields(cls)))
     return known
+
+
+def open_enums(cls: type[Model]) -> set[str]:
+    """Give the open enums that a class body names, which are imported for type checkers only."""
+    known = vars(sys.modules[cls.__module__]) | _BY_NAME
+    matches = (_ANNOTATION.fullmatch(str(one.type)) for one in attrs.fields(cls))
+    return {match["name"] for match in matches if match and match["name"] not in known}
 
 
 def _field(cls: type[Model], attribute: attrs.Attribute[Any]) -> Field:

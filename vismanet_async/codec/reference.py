@@ -20,11 +20,12 @@ from decimal import Decimal, InvalidOperation
 from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
+import attrs
 from cattrs import Converter, transform_error
 from cattrs.errors import BaseValidationError
 from cattrs.gen import make_dict_structure_fn, override
 
-from vismanet_async.codec.model import Model, fields_of
+from vismanet_async.codec.model import Model, fields_of, open_enums
 from vismanet_async.errors import UnexpectedResponse
 
 if TYPE_CHECKING:
@@ -118,6 +119,8 @@ def _converter() -> Converter:
 def _object_hook(cls: type[Model], converter: Converter) -> Callable[[Any, Any], Any]:
     fields = fields_of(cls)
     names = {field.json for field in fields}
+    # cattrs wants the annotations evaluated; open enums are imported for type checkers only
+    attrs.resolve_types(cls, localns=dict.fromkeys(open_enums(cls), str))
     hook = make_dict_structure_fn(
         cls,
         converter,
@@ -139,7 +142,8 @@ def _hook(field: Field, converter: Converter) -> Callable[[Any, Any], Any]:
         return converter.structure(value, field.model) if field.model is not None else _SCALARS[field.kind](value)
 
     def structure_field(value: Any, _: Any) -> Any:
-        if field.model is None and isinstance(value, dict) and value.keys() == {"value"} and field.kind != "dict":
+        is_bare = field.many or (field.model is None and field.kind != "dict")
+        if is_bare and isinstance(value, dict) and value.keys() == {"value"}:
             value = value["value"]
         if value is None or (not value and isinstance(value, str) and (field.many or field.kind != "str")):
             return None

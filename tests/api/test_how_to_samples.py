@@ -1,0 +1,111 @@
+"""Every sample of Visma's how-to pages, word for word, goes through, and their traps are caught with a reason."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+import pytest
+
+from tests.api.support import Client, operations, reply
+from vismanet_async.api import models
+from vismanet_async.api.registry import list_arguments, registry
+from vismanet_async.codec.decode import decode_one
+from vismanet_async.codec.encode import to_json
+from vismanet_async.conditions import after, before, on_or_after, on_or_before
+from vismanet_async.errors import RequestRefused, UnknownName
+
+SAMPLES = json.loads((Path(__file__).parents[1] / "data" / "how_to_samples.json").read_text("utf-8"))
+
+
+def call(client: Client, sample: dict[str, Any], body: Any) -> Any:
+    resource, _, name = sample["method"].partition(".")
+    return getattr(getattr(client, resource), name)(*sample["ids"], body)
+
+
+def plain(value: Any) -> Any:
+    """Numbers sent as text are numbers to the API: compare by value."""
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [plain(each) for each in value]
+    return Decimal(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+@pytest.mark.parametrize("sample", SAMPLES["requests"], ids=lambda one: one["title"])
+async def test_request(sample: dict[str, Any]) -> None:
+    body = json.loads(sample["body"])
+    if "refused" in sample:
+        with pytest.raises((RequestRefused, UnknownName), match=sample["refused"]):
+            call(Client(), sample, body)
+        return
+    operation = call(Client(reply(status=204, ETag=f'"{SAMPLES["etag"]}"')), sample, body)
+    sent = json.loads(operation.body, parse_float=Decimal)
+    for line in body.get("invoiceLines", []):  # the one sample that sends numbers as text
+        for name in ("lineNumber", "unitCostInCurrency"):
+            if isinstance(line.get(name, {}).get("value"), str):
+                line[name]["value"] = Decimal(line[name]["value"])
+    assert plain(sent) == plain(body)
+    assert (await operation).etag == SAMPLES["etag"]
+
+
+def test_the_traps_have_a_way_that_works() -> None:
+    client = Client()
+    client.customer.create_dunning_letter("10000", {"dunningLetterDate": "2025-01-21", "levelFrom": 1, "levelTo": 2})
+    line = models.CustomerInvoiceLineUpdate.update(1, inventory_number="6", quantity=1)
+    client.customer_invoice.update("003547", {"invoiceLines": [line]})
+    address = {"addressLine1": "Testroad 5", "postalCode": "0110", "city": "OSLO", "countryId": "NO"}
+    client.supplier.create({"number": "50002", "name": "NewSupplier", "mainAddress": address, "supplierClassId": "1"})
+    client.purchase_order.create({"orderType": "RegularOrder", "date": "2019-12-27", "supplier": "50000"})
+
+
+@pytest.mark.parametrize("sample", SAMPLES["responses"], ids=lambda one: one["body"][:30])
+def test_response(sample: dict[str, Any]) -> None:
+    text = sample["body"].removeprefix('"metadata":').strip()
+    record = decode_one(text.encode(), getattr(models, sample["model"]))
+    assert json.loads(to_json(record)) == json.loads(text)
+
+
+CONDITIONS = {">=": on_or_after, "<=": on_or_before, ">": after, "<": before}
+
+
+@pytest.mark.parametrize("sample", SAMPLES["queries"])
+def test_query(sample: str) -> None:
+    where, _, text = sample.replace(" &", "&").replace(" ?", "?").partition("?")
+    words = where.rpartition("/")[2].lower().replace("get", "") or "customer"
+    resource = next(name for name in registry()["resources"] if name.replace("_", "") == words)
+    given = dict(parse_qsl(text.replace("=>=", "=%3E%3D").replace("=<=", "=%3C%3D")))
+    paging = {name: given.pop(name) for name in ("pageSize", "pageNumber") if name in given}
+    if "status" in given and resource == "purchase_order":
+        # documented, and ignored by the API: the filter is called orderStatus (facts 5)
+        with pytest.raises(UnknownName, match="order_status"):
+            list_arguments(resource, given)
+        given["orderStatus"] = given.pop("status")
+    filters: dict[str, Any] = {}
+    for name, value in given.items():
+        if not name.endswith("Condition"):
+            sign = given.get(f"{name}Condition")
+            filters[name] = CONDITIONS[sign](value) if sign else value
+    source = getattr(Client(), resource).list(**list_arguments(resource, filters))
+    assert {name.lower(): value for name, value in source.query} == {k.lower(): v for k, v in given.items()}
+    assert source.style == "page_number" or not paging
+
+
+def test_if_match_is_where_the_how_to_lists_it() -> None:
+    """The catalog is younger and lists more; it must not list less."""
+    offered = {
+        (resource, facts["method"], facts["path"].rpartition("/action/")[2].lower()): facts.get("if_match")
+        for resource, known in registry()["resources"].items()
+        for facts in known["methods"].values()
+        if facts.get("if_match")
+    }
+    puts = {resource.replace("_", "") for resource, method, _ in offered if method == "PUT"}
+    assert {name.lower() for name in SAMPLES["tables"]["if_match_put"]} <= puts
+    actions = {
+        (resource.replace("_", ""), action) for (resource, method, action), kind in offered.items() if kind == "background"
+    }
+    assert {(name.lower(), action.lower()) for name, action in SAMPLES["tables"]["if_match_background"]} <= actions
+    assert len(operations()) == 509

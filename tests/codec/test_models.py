@@ -1,0 +1,186 @@
+"""Properties of every model: the fast path is the reference, and nothing is lost on the way through."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from datetime import datetime
+from decimal import Decimal
+from random import Random
+from typing import Any
+
+import attrs
+import msgspec
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from tests.codec.support import json_text, read_models, same_json, write_models
+from vismanet_async.codec.decode import decode_one, decode_rows
+from vismanet_async.codec.encode import encode_write, to_json
+from vismanet_async.codec.fast import decoder, reads_otherwise
+from vismanet_async.codec.model import Model, Record, fields_of
+from vismanet_async.codec.reference import load, structure
+from vismanet_async.codec.values import UNSET
+from vismanet_async.errors import UnexpectedResponse
+
+SEEDS = st.integers(min_value=0, max_value=2**32)
+quick = settings(max_examples=5, deadline=None)
+names = [one.__name__ for one in read_models()]
+all_read = pytest.mark.parametrize("cls", read_models(), ids=names)
+
+
+def test_there_are_as_many_as_the_catalog_has_shapes() -> None:
+    assert len(read_models()) > 280
+    assert len(write_models()) > 140
+
+
+@all_read
+@quick
+@given(seed=SEEDS)
+def test_reading(cls: type[Model], seed: int) -> None:
+    random = Random(seed)
+    assert_fast_is_reference(cls, random)
+    assert_json_survives(cls, random)
+    assert_fields_alone_make_the_same_json(cls, random)
+    if issubclass(cls, Record):
+        assert_unknown_keys_are_reachable(cls, random)
+        assert_rows_are_as_single_records(cls, random)
+
+
+def assert_fast_is_reference(cls: type[Model], random: Random) -> None:
+    """Both give the same object, or refuse with the same words."""
+    text = json_text(random, cls, odd=random.choice([0, 0, 0.05]), wrong=random.choice([0, 0, 0.03])).encode()
+    try:
+        expected: Any = structure(load(text), cls)
+    except UnexpectedResponse as refused:
+        expected = str(refused)
+    if not reads_otherwise(text):
+        with suppress(msgspec.DecodeError):  # the reference decides
+            assert decoder(cls).decode(text) == expected
+    try:
+        assert decode_one(text, cls) == expected
+    except UnexpectedResponse as refused:
+        assert str(refused) == expected
+
+
+def assert_json_survives(cls: type[Model], random: Random) -> None:
+    text = json_text(random, cls, odd=0.05).encode()
+    record = decode_one(text, cls)
+    assert_holds(record, load(text))
+    if isinstance(record, Record):
+        assert to_json(record) == text
+        assert record.raw_json == text
+
+
+def assert_fields_alone_make_the_same_json(cls: type[Model], random: Random) -> None:
+    """A record without its raw text gives back what its fields hold: all but unknown keys and a seventh digit."""
+    text = json_text(random, cls).replace(".1234567", ".123456").encode()
+    record = attrs.evolve(decode_one(text, cls))  # type: ignore[misc]  # an attrs class
+    if isinstance(record, Record):
+        assert record.raw_json == b""
+    again = decode_one(to_json(record), cls)
+    assert again == record
+    kept = json.loads(to_json(record), parse_float=Decimal)
+    assert_holds(record, kept)
+    assert "customerOwn_Field" not in kept
+
+
+def assert_unknown_keys_are_reachable(cls: type[Record], random: Random) -> None:
+    body = load(json_text(random, cls, depth=0).encode())
+    body.pop("customerOwn_Field", None)
+    body["brandNew"] = {"amount": Decimal("12.10"), "gone": None}
+    text = msgspec.json.Encoder(decimal_format="number").encode(body)
+    record = decode_one(text, cls)
+    assert same_json(record.extra["brandNew"], {"amount": Decimal("12.10"), "gone": None})
+
+
+def assert_rows_are_as_single_records(cls: type[Record], random: Random) -> None:
+    texts = [json_text(random, cls, odd=random.choice([0, 0.1])).encode() for _ in range(3)]
+    rows = decode_rows(texts, cls)
+    assert rows == [decode_one(text, cls) for text in texts]
+    assert [row.raw_json for row in rows] == texts
+
+
+def assert_holds(record: Model, values: dict[str, Any]) -> None:
+    """Missing, null and value are told apart, and every value is exact."""
+    for field in fields_of(type(record)):
+        held = getattr(record, field.name)
+        if field.json not in values:
+            assert held is UNSET
+            continue
+        raw = values[field.json]
+        known = {one.json for one in fields_of(field.model)} if field.model else set()
+        if isinstance(raw, dict) and raw.keys() == {"value"} and field.kind != "dict" and "value" not in known:
+            raw = raw["value"]
+        if raw is None or (raw == "" and field.kind != "str"):
+            assert held is None
+        elif field.many:
+            for one, inner in zip(held, raw, strict=True):
+                assert_value(one, inner)
+        else:
+            assert_value(held, raw)
+
+
+def assert_value(held: Any, raw: Any) -> None:
+    if isinstance(held, Model):
+        assert_holds(held, raw)
+    elif isinstance(held, Decimal) and not isinstance(raw, bool):
+        assert str(held) == str(raw)
+    elif isinstance(held, datetime):
+        assert held.isoformat().replace("+00:00", "Z")[:10] == raw[:10]
+    elif isinstance(held, bool):
+        assert str(held).lower() == str(raw).lower()
+    elif isinstance(held, int):
+        assert Decimal(held) == Decimal(raw)
+    elif isinstance(held, str) and not isinstance(raw, bool):
+        assert held == str(raw)
+
+
+@pytest.mark.parametrize("cls", write_models(), ids=[one.__name__ for one in write_models()])
+@quick
+@given(seed=SEEDS)
+def test_written_json_says_what_the_model_says(cls: Any, seed: int) -> None:
+    """Reading the body back, wrappers taken off, gives the model that was written."""
+    random = Random(seed)
+    values = load(json_text(random, cls, depth=2).replace("Z", "").replace("+01:00", "").encode())
+    values.pop("customerOwn_Field", None)
+    model = structure(_lines(values, cls), cls)
+    body = encode_write(model, cls, creating=True)
+    assert structure(_bare(load(body), cls), cls) == model
+    assert_wrapped(load(body), cls)
+
+
+def _lines(values: dict[str, Any], cls: type[Model]) -> dict[str, Any]:
+    """Lines must say what is to be done with them, numbers must be finite."""
+    for field in fields_of(cls):
+        value = values.get(field.json)
+        if field.name == "operation" and field.kind == "str":
+            values[field.json] = "Insert"
+        for one in value if isinstance(value, list) else [value]:
+            if field.model is not None and isinstance(one, dict):
+                _lines(one, field.model)
+    return values
+
+
+def _bare(values: dict[str, Any], cls: type[Model]) -> dict[str, Any]:
+    bare = {}
+    for field in fields_of(cls):
+        if field.json not in values:
+            continue
+        value = values[field.json]["value"] if field.wrapped else values[field.json]
+        if field.model is not None and value is not None:
+            inner = field.model
+            value = [_bare(one, inner) for one in value] if field.many else _bare(value, inner)
+        bare[field.json] = value
+    return bare
+
+
+def assert_wrapped(values: dict[str, Any], cls: type[Model]) -> None:
+    for field in fields_of(cls):
+        if field.json in values:
+            value = values[field.json]
+            assert (isinstance(value, dict) and value.keys() == {"value"}) or not field.wrapped
+            inner = value["value"] if field.wrapped else value
+            for one in inner if isinstance(inner, list) else [inner]:
+                if field.model is not None and one is not None:
+                    assert_wrapped(one, field.model)
