@@ -200,7 +200,6 @@ class Export:
             )
 
     async def _read_and_publish(self, target: Target, checkpoint: Checkpoint) -> Manifest:
-        started_at = self._clock.utc_now()
         entries: dict[str, ResourceEntry] = {}
 
         async def read(name: str) -> None:
@@ -216,7 +215,7 @@ class Export:
         manifest = Manifest(
             resources={**(before.resources if before else {}), **{name: entries[name] for name in self._listings}},
             tool=f"vismanet-async {tool_version()}",
-            started_at=started_at,
+            started_at=checkpoint.begun_at,
             finished_at=self._clock.utc_now(),
             company=self._company,
         )
@@ -224,7 +223,6 @@ class Export:
         return manifest
 
     async def _read(self, name: str, checkpoint: Checkpoint) -> ResourceEntry:
-        started_at = self._clock.utc_now()
         self._began[name] = self._clock.monotonic()
         sender = KnowingSender(checkpoint.answers.get(name, {}), threads=self._threads)
         listing = self._listings[name] = self._listings[name].through(
@@ -240,7 +238,7 @@ class Export:
             parts = await self._in_thread(partial(sink.finish, dropped=writer.dropped))
         finally:
             sink.close()
-        return _entry(report, parts, plan=self.plan, name=name, times=(started_at, self._clock.utc_now()))
+        return _entry(report, parts, plan=self.plan, name=name, times=(checkpoint.begun_at, self._clock.utc_now()))
 
     async def _fill(self, name: str, writer: _Writer) -> None:
         send, receive = anyio.create_memory_object_stream["Delivery"](1)
