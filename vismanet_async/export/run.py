@@ -106,6 +106,13 @@ class Export:
     cancelled or killed, what stood published at the target still stands. What it had read stays in `PATH/.export` when
     the company is known: the next run of the same plan goes on from there, and writes the same bytes.
 
+    Args:
+        source: the client.
+        plan: what to do.
+        company: its tenant id, for the manifest; without it a stopped run cannot be gone on with.
+        base_url: where the rows come from, for the manifest.
+        clock: for tests.
+
     Memory: a few pages for each resource being read, at most four of them at a time. Run one export once at a time;
     several exports may share a client.
 
@@ -115,11 +122,18 @@ class Export:
     """
 
     def __init__(
-        self, source: Source, plan: ExportPlan, *, company: str | None = None, clock: Clock | None = None
+        self,
+        source: Source,
+        plan: ExportPlan,
+        *,
+        company: str | None = None,
+        base_url: str | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.plan = plan
         self._source = source
         self._company = company
+        self._base_url = base_url
         self._clock = clock or SystemClock()
         self._listings: dict[str, Listing[Any]] = {}
         self._began: dict[str, float] = {}
@@ -195,7 +209,7 @@ class Export:
         with writing(work):
             return Checkpoint.open(
                 work,
-                fingerprint=self.plan.fingerprint(company=self._company) if known else None,
+                fingerprint=self.plan.fingerprint(company=self._company, base_url=self._base_url) if known else None,
                 now=self._clock.utc_now(),
             )
 
@@ -218,6 +232,7 @@ class Export:
             started_at=checkpoint.begun_at,
             finished_at=self._clock.utc_now(),
             company=self._company,
+            base_url=self._base_url,
         )
         await self._in_thread(target.publish, manifest, checkpoint.staging)
         return manifest
