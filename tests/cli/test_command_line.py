@@ -138,7 +138,7 @@ def test_help_and_version_cost_no_client(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_help_starts_quickly() -> None:
-    """In processor time, because other tests run beside this one: 0.3 s over a bare interpreter is 0.4 s in all."""
+    """Within 1.6 times the import of what draws it, in processor time: other tests run beside this one."""
 
     def seconds(*argv: str) -> float:
         def spent() -> float:
@@ -152,7 +152,8 @@ def test_help_starts_quickly() -> None:
             tries.append(spent() - before)
         return min(tries)
 
-    assert seconds("-m", "vismanet_async", "--help") < 0.3 + 3 * seconds("-c", "pass")
+    libraries = seconds("-c", "import cyclopts, cyclopts.validators, rich.console")
+    assert seconds("-m", "vismanet_async", "--help") < 1.6 * libraries + 0.05
 
 
 def test_the_module_runs_like_the_command() -> None:

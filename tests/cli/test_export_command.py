@@ -167,6 +167,42 @@ def test_a_list_that_cannot_be_shown_complete_is_not_published(shell: Shell, tmp
     assert json.loads(done.stdout)["resources"]["customer"]["verdict"] == "uncertain"
 
 
+@pytest.mark.parametrize("empty", ["[]", "", "null", '""'])
+def test_every_form_of_an_empty_list_is_no_rows(shell: Shell, tmp_path: Path, empty: str) -> None:
+    shell.simulator.behaviours.set(empty_list=empty)
+    done = shell.inside("export", "customer", "--to", str(tmp_path / "out"), "--where", "name=nobody at all")
+    assert done.returncode == 0, done.stderr
+    assert rows(tmp_path / "out", "customer") == []
+    assert (tmp_path / "out" / "customer" / "part-00000.jsonl").read_bytes() == b""
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "words"),
+    [
+        ({"kind": "html", "status": 200}, 5, ["Customer_GetAll"]),
+        ({"kind": "short_body"}, 5, ["Customer_GetAll"]),
+        ({"kind": "status", "status": 403}, 3, ["scopes"]),
+        ({"kind": "status", "status": 400}, 5, ["400"]),
+    ],
+)
+def test_an_answer_that_is_no_list_ends_it_without_files(
+    shell: Shell, tmp_path: Path, fault: dict[str, Any], code: int, words: list[str]
+) -> None:
+    shell.simulator.behaviours.compress = False  # so that what is cut off is the JSON
+    shell.do(lambda: shell.simulator.faults.add(path="/v1/customer", **fault))
+    said(shell.inside("export", "supplier", "customer", "--to", str(tmp_path / "out")), code, *words)
+    assert not list(tmp_path.rglob("manifest.json"))
+    assert not list((tmp_path / "out").glob("*/part-*"))
+
+
+@pytest.mark.parametrize("kind", ["cut_body", "short_body", "reset_before"])
+def test_an_answer_that_broke_off_once_is_asked_for_again(shell: Shell, tmp_path: Path, kind: str) -> None:
+    shell.do(lambda: shell.simulator.faults.add(kind=kind, path="/v1/customer", after=2, times=1))
+    done = shell.inside("export", "customer", "--to", str(tmp_path / "out"), "--page-size", "100")
+    assert done.returncode == 0, done.stderr
+    assert len(rows(tmp_path / "out", "customer")) == 900
+
+
 def test_an_interrupted_export_goes_on_where_it_was(shell: Shell, tmp_path: Path) -> None:
     out, undisturbed = tmp_path / "out", tmp_path / "undisturbed"
     options = ["customer", "customer_invoice", "--page-size", "30", "--concurrency", "2"]

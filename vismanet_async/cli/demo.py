@@ -67,7 +67,7 @@ async def _export(plan: ExportPlan, simulator: Simulator) -> Manifest:
         token_url=simulator.token_url,
     )
     async with VismaNet.from_settings(settings) as visma:
-        export = Export(visma, plan, company=simulator.tenant_id)
+        export = Export(visma, plan, company=simulator.tenant_id, base_url=simulator.base_url)
         async with progress_shown(export, visma.quota, sys.stderr):
             return await export
 

@@ -75,7 +75,7 @@ async def _export(plan: ExportPlan, settings: Settings, concurrency: int | str) 
     from vismanet_async.client import VismaNet  # noqa: PLC0415 - aiohttp takes its time; wrong use is told without it
 
     async with VismaNet.from_settings(settings, concurrency=concurrency) as visma:
-        export = Export(visma, plan, company=settings.tenant_id)
+        export = Export(visma, plan, company=settings.tenant_id, base_url=settings.base_url)
         async with progress_shown(export, visma.quota, sys.stderr):
             return await export
 

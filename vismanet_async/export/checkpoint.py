@@ -2,24 +2,31 @@
 
 Beside its parts a run keeps a journal: which question to the API was answered with which bytes of which part. A
 later run of the same plan asks the same questions; those that the journal knows are answered from the earlier run's
-parts instead of the server. Everything behind that (walk, verdict, sink) works as if the server had answered, so it
-writes the same bytes and claims no more than it may: an old answer is an answer given a while ago.
+files instead of the server. Everything behind that (walk, verdict, sink) works as if the server had answered, so it
+writes the same bytes and claims no more than it may.
+
+A walk may rely on an answer being younger than those it had before it asked. So every answer is journaled, also one
+whose rows are not written (its body is then kept beside the parts); and after the first question that the journal does
+not know, all further ones go to the server. For the same reason answers of several runs are never mixed.
 
 ::
 
-    .export/plan.json                 which plan this is, and when it was begun
-    .export/1/<resource>/pages.jsonl  the journal of the first run
-    .export/1/<resource>/part-...     its parts
-    .export/2/...                     the run that goes on, and so forth
+    .export/plan.json                  which plan this is, and when it was begun
+    .export/1/<resource>/pages.jsonl   the journal of the first run
+    .export/1/<resource>/answers.json  bodies whose rows are not, or not all, in its parts
+    .export/1/<resource>/part-...      its parts
+    .export/2/...                      the run that goes on; it journals again what it takes over
 
-An answer is believed only where its part, from the first byte up to the answer's last, has the hash that the journal
-states. Answers that are not a plain JSON array, or whose rows were not all written, are asked for again.
+An answer is believed only where its file, from the first byte up to the answer's last, has the hash that the journal
+states.
 """
 
 from __future__ import annotations
 
 import hashlib
 import shutil
+import threading
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,34 +34,39 @@ import attrs
 import msgspec
 from anyio import to_thread
 
-from vismanet_async.export.files import write_atomically, writing
+from vismanet_async.export.files import write_all, write_atomically, writing
 from vismanet_async.transport.message import Response, no_headers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from contextlib import AbstractAsyncContextManager
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
     from pathlib import Path
 
     import anyio
 
     from vismanet_async.clock import Clock
     from vismanet_async.export.sinks import Written
+    from vismanet_async.paging.walk import Delivery
     from vismanet_async.transport.message import Request, Sender, StreamedResponse
 
-__all__ = ["Answers", "BegunAt", "Checkpoint", "Journal", "KnowingSender"]
+__all__ = ["Answers", "BegunAt", "Checkpoint", "Journal", "Question", "Recorder"]
 
 _PLAN: Final = "plan.json"
 _JOURNAL: Final = "pages.jsonl"
+_BODIES: Final = "answers.json"
+_PAGE: Final = "pageNumber"
+_MOST_WAITING: Final = 32
+"""More than a listing has between its answers and our sink; what waits longer will not be written."""
 _LONGEST_PAUSE: Final = timedelta(hours=24)
 """An older checkpoint is thrown away: rows that nobody changed would be right, but nobody expects yesterday's."""
 _CHUNK_BYTES: Final = 1 << 20
 
 
 class Question(msgspec.Struct, frozen=True, array_like=True):
-    """One request of a listing: what was asked, and the how manieth time."""
+    """One request of a listing: what was asked, and how often it had been asked before."""
 
     text: str
-    time: int
+    before: int = 0
 
 
 class _Entry(msgspec.Struct, frozen=True):
@@ -72,24 +84,44 @@ class _Plan(msgspec.Struct, frozen=True):
 
 
 class Journal:
-    """Appends to one resource's journal. Lines reach the system at once, so that a killed process has lost none."""
+    """Appends to one resource's journal. Lines reach the system at once, so that a killed process has lost none.
+
+    All methods block; they may be called from several threads.
+    """
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
-        self._file = (directory / _JOURNAL).open("ab", buffering=0)
+        self._lines = (directory / _JOURNAL).open("ab", buffering=0)
+        self._bodies = (directory / _BODIES).open("ab", buffering=0)
+        self._digest = hashlib.sha256()
+        self._bodies_end = 0
+        self._lock = threading.Lock()
         self.entries = 0
 
     def note(self, question: Question, at: Written) -> None:
-        """Note that a question's answer was written there."""
-        entry = _Entry(question, at.file, at.start, at.end, at.sha256)
-        with writing(self._directory):
-            self._file.write(msgspec.json.encode(entry) + b"\n")
-        self.entries += 1
+        """Note that the rows of an answer, all of them, were written there."""
+        with self._lock:
+            self._append(_Entry(question, at.file, at.start, at.end, at.sha256))
+
+    def keep(self, question: Question, body: bytes) -> None:
+        """Keep an answer as it is."""
+        with self._lock:
+            with writing(self._directory):
+                write_all(self._bodies, body)
+            self._digest.update(body)
+            start, self._bodies_end = self._bodies_end, self._bodies_end + len(body)
+            self._append(_Entry(question, _BODIES, start, self._bodies_end, self._digest.copy().hexdigest()))
 
     def close(self) -> None:
-        """Close the file; it stays."""
-        self._file.close()
+        """Close the files; they stay."""
+        self._lines.close()
+        self._bodies.close()
+
+    def _append(self, entry: _Entry) -> None:
+        with writing(self._directory):
+            write_all(self._lines, msgspec.json.encode(entry) + b"\n")
+        self.entries += 1
 
 
 @attrs.frozen
@@ -99,11 +131,13 @@ class _Slice:
     end: int
 
     def body(self) -> bytes:
-        """Give the page again whose rows these lines are."""
+        """Give the answer again."""
         with self.path.open("rb") as file:
             file.seek(self.start)
-            lines = file.read(self.end - self.start)
-        return b"[%b]" % lines[:-1].replace(b"\n", b",")
+            content = file.read(self.end - self.start)
+        if self.path.name == _BODIES:
+            return content
+        return b"[%b]" % content[:-1].replace(b"\n", b",")
 
 
 Answers = dict[Question, _Slice]
@@ -132,20 +166,17 @@ class Checkpoint:
             now: UTC.
         """
         plan = _read_plan(work)
-        runs: dict[Path, dict[str, Answers]] = {}
+        answers: dict[str, Answers] = {}
+        number = 0
         if plan is not None and plan.fingerprint == fingerprint and now - plan.begun_at < _LONGEST_PAUSE:
-            runs = _useful({path: _load(path) for path in sorted(work.glob("[0-9]*"), key=_number)})
+            answers, number = _best_run(work)
         elif work.exists():
             shutil.rmtree(work)
-        begun_at = plan.begun_at if plan is not None and runs else now
-        staging = work / str(max(map(_number, runs), default=0) + 1)
+        begun_at = plan.begun_at if plan is not None and answers else now
+        staging = work / str(number + 1)
         staging.mkdir(parents=True)
         write_atomically(work / _PLAN, msgspec.json.encode(_Plan(fingerprint or "", begun_at)))
-        merged: dict[str, Answers] = {}
-        for run in runs.values():
-            for name, answers in run.items():
-                merged.setdefault(name, {}).update(answers)
-        return cls(staging=staging, begun_at=begun_at, answers=merged, known=fingerprint is not None)
+        return cls(staging=staging, begun_at=begun_at, answers=answers, known=fingerprint is not None)
 
     @property
     def resumable(self) -> bool:
@@ -164,10 +195,6 @@ class Checkpoint:
             journal.close()
 
 
-def _number(run: Path) -> int:
-    return int(run.name)
-
-
 def _read_plan(work: Path) -> _Plan | None:
     try:
         return msgspec.json.decode((work / _PLAN).read_bytes(), type=_Plan)
@@ -175,21 +202,19 @@ def _read_plan(work: Path) -> _Plan | None:
         return None
 
 
-def _useful(runs: dict[Path, dict[str, Answers]]) -> dict[Path, dict[str, Answers]]:
-    """Throw away the runs of which another one knows every answer: a run that went on soon knows all of the first."""
-    known = {
-        path: {(name, question) for name, answers in run.items() for question in answers} for path, run in runs.items()
-    }
-    useful = dict(runs)
-    for path in runs:
-        if any(known[path] <= known[other] for other in useful if other != path):
-            shutil.rmtree(path)
-            del useful[path]
-    return useful
-
-
-def _load(run: Path) -> dict[str, Answers]:
-    return {journal.parent.name: _load_journal(journal) for journal in run.glob(f"*/{_JOURNAL}")}
+def _best_run(work: Path) -> tuple[dict[str, Answers], int]:
+    """Give the answers of the run that knows most, with its number, and throw the other ones away."""
+    answers: dict[str, Answers] = {}
+    number, most = 0, 0
+    for run in sorted(work.glob("[0-9]*"), key=lambda path: int(path.name)):
+        found = {journal.parent.name: _load_journal(journal) for journal in run.glob(f"*/{_JOURNAL}")}
+        known = sum(map(len, found.values()))
+        if known > most:
+            worse, (answers, number, most) = work / str(number), (found, int(run.name), known)
+        else:
+            worse = run
+        shutil.rmtree(worse, ignore_errors=True)
+    return answers, number
 
 
 def _load_journal(journal: Path) -> Answers:
@@ -227,17 +252,21 @@ def _believed(path: Path, entries: list[_Entry]) -> Answers:
     return answers
 
 
-class KnowingSender:
-    """A sender for one listing that answers what an earlier run was told from its parts."""
+class Recorder:
+    """Stands between one listing and its sender: gives the answers that are known, and has all of them journaled."""
 
-    def __init__(self, answers: Answers, *, threads: anyio.CapacityLimiter) -> None:
-        self._sender: Sender
+    def __init__(self, answers: Answers, journal: Journal, *, threads: anyio.CapacityLimiter) -> None:
         self._answers = answers
+        self._journal = journal
         self._threads = threads
-        self._times: dict[str, int] = {}
-        self._questions: dict[int, Question] = {}
+        self._sender: Sender
+        self._asked: Counter[str] = Counter()
+        self._shapes: set[str] = set()
+        self._waiting: dict[Question, tuple[str, bytes]] = {}
+        """Answers that are not journaled yet, oldest first, each with its page number."""
+        self._all_known = True
 
-    def around(self, sender: Sender) -> KnowingSender:
+    def around(self, sender: Sender) -> Recorder:
         """Take the sender that asks the server."""
         self._sender = sender
         return self
@@ -249,28 +278,57 @@ class KnowingSender:
 
     async def send(self, request: Request) -> Response:
         """Answer from what is known, else ask the server."""
-        text = f"{request.method} {request.path} {sorted(request.query)}"
-        question = Question(text, self._times.get(text, 0))
-        self._times[text] = question.time + 1
-        known = self._answers.get(question)
+        query = dict(request.query)
+        page = query.pop(_PAGE, "")
+        shape = f"{request.method} {request.path} {sorted(query.items())}"
+        text = f"{shape} {page}"
+        question = Question(text, self._asked[text])
+        self._asked[text] += 1
+        known = self._answers.get(question) if self._all_known else None
         if known is None:
+            self._all_known = False
             response = await self._sender.send(request)
         else:
             body = await to_thread.run_sync(known.body, limiter=self._threads)
             response = Response(status=200, headers=no_headers(), body=body)
-        # a body that is still alive is the last one that got this id
-        self._questions[id(response.body)] = question
+        await self._record(question, shape, page, response.body)
         return response
 
     def stream(self, request: Request) -> AbstractAsyncContextManager[StreamedResponse]:
         """Ask the server; streams are not kept."""
         return self._sender.stream(request)
 
-    def question(self, body: bytes | None) -> Question | None:
-        """Tell which question an answer's body belongs to; None for one that cannot be given again from its rows."""
-        if body is None or not body.startswith(b"["):
-            return None
-        return self._questions.pop(id(body), None)
+    async def _record(self, question: Question, shape: str, page: str, body: bytes) -> None:
+        if shape in self._shapes:
+            self._waiting[question] = (page, body)
+            if len(self._waiting) <= _MOST_WAITING:
+                return
+            question = next(iter(self._waiting))
+            body = self._waiting.pop(question)[1]
+        # The first answer of a kind may be one that only tells the total: its rows would never be written.
+        self._shapes.add(shape)
+        await to_thread.run_sync(self._journal.keep, question, body, limiter=self._threads)
+
+    def settle(self, page: Delivery) -> tuple[Question | None, list[tuple[Question, bytes]]]:
+        """Take a delivered page's answer off the list of those that wait.
+
+        Returns:
+            the question that the page's rows answer in full, if they do; and the answers to keep as they are.
+        """
+        for question, (number, body) in self._waiting.items():
+            if body is page.body:
+                del self._waiting[question]
+                return (question, []) if body.startswith(b"[") else (None, [(question, body)])
+            if page.body is None and number == str(page.page):
+                del self._waiting[question]
+                return None, [(question, body)]
+        return None, []
+
+    def flush(self) -> None:
+        """Keep what still waits. Blocks; for the end of a run."""
+        while self._waiting:
+            question = next(iter(self._waiting))
+            self._journal.keep(question, self._waiting.pop(question)[1])
 
 
 @attrs.frozen
@@ -291,3 +349,7 @@ class BegunAt:
     async def sleep(self, seconds: float) -> None:
         """Wait."""
         await self.clock.sleep(seconds)
+
+    def move_on_after(self, seconds: float) -> AbstractContextManager[anyio.CancelScope, bool]:
+        """Give a scope that ends after so many seconds."""
+        return self.clock.move_on_after(seconds)

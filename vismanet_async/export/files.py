@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from vismanet_async.errors import TargetNotWritable
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["remove_if_empty", "sync_directory", "write_atomically", "writing"]
+__all__ = ["remove_if_empty", "sync_directory", "write_all", "write_atomically", "writing"]
 
 _ADVICE = {
     errno.ENOSPC: "Free some space, then start it again.",
@@ -39,6 +39,13 @@ def writing(path: Path) -> Iterator[None]:
         advice = _ADVICE.get(error.errno or 0, "Choose another directory, or repair this one.")
         at = error.filename if isinstance(error.filename, str) else path
         raise TargetNotWritable(f"{at} cannot be written: {error.strerror or error}. {advice}") from error
+
+
+def write_all(file: BinaryIO, content: bytes | memoryview) -> None:
+    """Write everything to an unbuffered file, which may take it in pieces."""
+    view = memoryview(content)
+    while view:
+        view = view[file.write(view) :]
 
 
 def sync_directory(path: Path) -> None:

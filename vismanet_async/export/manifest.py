@@ -80,6 +80,8 @@ class Manifest:
     finished_at: datetime
     company: str | None = None
     """The tenant id of the company, where it is known."""
+    base_url: str | None = None
+    """Where the rows came from."""
     schema_version: int = SCHEMA_VERSION
 
     @property

@@ -105,10 +105,11 @@ class ExportPlan:
                 f"part_bytes must be at least {_SMALLEST_PART_BYTES}, not {self.part_bytes}; nothing was sent."
             )
 
-    def fingerprint(self, *, company: str | None) -> str:
+    def fingerprint(self, *, company: str | None, base_url: str | None = None) -> str:
         """Give a short text that is the same for the same export of the same company, wherever it is written."""
         parts = [
             company,
+            base_url,
             sorted(
                 (name, sorted((key, filter_text(value)) for key, value in filters.items()))
                 for name, filters in self.resources.items()

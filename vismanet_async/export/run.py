@@ -18,7 +18,7 @@ from anyio import to_thread
 
 from vismanet_async.clock import Clock, SystemClock
 from vismanet_async.errors import IncompleteListing, VismaNetError
-from vismanet_async.export.checkpoint import BegunAt, Checkpoint, Journal, KnowingSender
+from vismanet_async.export.checkpoint import BegunAt, Checkpoint, Journal, Question, Recorder
 from vismanet_async.export.files import writing
 from vismanet_async.export.manifest import Manifest, Part, ResourceEntry
 from vismanet_async.export.plan import ExportPlan, Format, filter_text
@@ -106,6 +106,13 @@ class Export:
     cancelled or killed, what stood published at the target still stands. What it had read stays in `PATH/.export` when
     the company is known: the next run of the same plan goes on from there, and writes the same bytes.
 
+    Args:
+        source: the client.
+        plan: what to do.
+        company: its tenant id, for the manifest; without it a stopped run cannot be gone on with.
+        base_url: where the rows come from, for the manifest.
+        clock: for tests.
+
     Memory: a few pages for each resource being read, at most four of them at a time. Run one export once at a time;
     several exports may share a client.
 
@@ -115,11 +122,18 @@ class Export:
     """
 
     def __init__(
-        self, source: Source, plan: ExportPlan, *, company: str | None = None, clock: Clock | None = None
+        self,
+        source: Source,
+        plan: ExportPlan,
+        *,
+        company: str | None = None,
+        base_url: str | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.plan = plan
         self._source = source
         self._company = company
+        self._base_url = base_url
         self._clock = clock or SystemClock()
         self._listings: dict[str, Listing[Any]] = {}
         self._began: dict[str, float] = {}
@@ -195,12 +209,11 @@ class Export:
         with writing(work):
             return Checkpoint.open(
                 work,
-                fingerprint=self.plan.fingerprint(company=self._company) if known else None,
+                fingerprint=self.plan.fingerprint(company=self._company, base_url=self._base_url) if known else None,
                 now=self._clock.utc_now(),
             )
 
     async def _read_and_publish(self, target: Target, checkpoint: Checkpoint) -> Manifest:
-        started_at = self._clock.utc_now()
         entries: dict[str, ResourceEntry] = {}
 
         async def read(name: str) -> None:
@@ -216,38 +229,41 @@ class Export:
         manifest = Manifest(
             resources={**(before.resources if before else {}), **{name: entries[name] for name in self._listings}},
             tool=f"vismanet-async {tool_version()}",
-            started_at=started_at,
+            started_at=checkpoint.begun_at,
             finished_at=self._clock.utc_now(),
             company=self._company,
+            base_url=self._base_url,
         )
         await self._in_thread(target.publish, manifest, checkpoint.staging)
         return manifest
 
     async def _read(self, name: str, checkpoint: Checkpoint) -> ResourceEntry:
-        started_at = self._clock.utc_now()
         self._began[name] = self._clock.monotonic()
-        sender = KnowingSender(checkpoint.answers.get(name, {}), threads=self._threads)
+        journal = await self._in_thread(checkpoint.journal, name)
+        recorder = Recorder(checkpoint.answers.get(name, {}), journal, threads=self._threads)
         listing = self._listings[name] = self._listings[name].through(
-            sender.around, clock=BegunAt(self._clock, checkpoint.begun_at)
+            recorder.around, clock=BegunAt(self._clock, checkpoint.begun_at)
         )
         sink = _SINKS[self.plan.format](checkpoint.staging / name, part_bytes=self.plan.part_bytes)
-        writer = _Writer(sink, sender, await self._in_thread(checkpoint.journal, name))
+        writer = _Writer(sink, journal)
         try:
-            await self._fill(name, writer)
+            await self._fill(name, writer, recorder)
             report = listing.completeness
             if report is None:
                 raise RuntimeError(f"the listing of {name} ended without a report")
             parts = await self._in_thread(partial(sink.finish, dropped=writer.dropped))
         finally:
+            with anyio.CancelScope(shield=True):
+                await self._in_thread(recorder.flush)
             sink.close()
-        return _entry(report, parts, plan=self.plan, name=name, times=(started_at, self._clock.utc_now()))
+        return _entry(report, parts, plan=self.plan, name=name, times=(checkpoint.begun_at, self._clock.utc_now()))
 
-    async def _fill(self, name: str, writer: _Writer) -> None:
+    async def _fill(self, name: str, writer: _Writer, recorder: Recorder) -> None:
         send, receive = anyio.create_memory_object_stream["Delivery"](1)
 
         async def write() -> None:
             async for page in receive:
-                await self._in_thread(writer.write, page)
+                await self._in_thread(writer.write, page, *recorder.settle(page))
                 await self._emit(PageWritten(resource=name, progress=self._progress_of(name)))
 
         # the receiving end outlives both tasks, so that an error of one cannot show as a closed stream in the other
@@ -283,19 +299,19 @@ class _Writer:
     """What happens to one resource's pages in the worker thread, one after the other."""
 
     sink: Sink
-    sender: KnowingSender
     journal: Journal
     dropped: set[int] = attrs.field(factory=set)
     """Numbers of the written rows that later ones have replaced."""
     _starts: dict[int, int] = attrs.field(factory=dict)
 
-    def write(self, page: Delivery) -> None:
+    def write(self, page: Delivery, answers: Question | None, kept: list[tuple[Question, bytes]]) -> None:
         self._starts[page.number] = self.sink.rows
         self.dropped.update(self._starts[old.delivery] + old.row for old in page.supersedes)
         written = self.sink.write(page)
-        question = self.sender.question(page.body)
-        if written is not None and question is not None:
-            self.journal.note(question, written)
+        if written is not None and answers is not None:
+            self.journal.note(answers, written)
+        for question, body in kept:
+            self.journal.keep(question, body)
 
 
 def _entry(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import attrs
 import msgspec
 
-from vismanet_async.export.files import sync_directory, writing
+from vismanet_async.export.files import sync_directory, write_all, writing
 from vismanet_async.export.manifest import Part
 from vismanet_async.export.sinks import FINAL, Written
 from vismanet_async.paging.rows import lengths as row_lengths
@@ -146,8 +146,7 @@ class _OpenPart:
         self._digest.update(view)  # hash and write both let other threads run
         self.bytes += len(view)
         self.rows += rows
-        while view:
-            view = view[self._file.write(view) :]
+        write_all(self._file, view)
 
     def complete(self) -> Part:
         """Sync it and give it its name."""
