@@ -235,7 +235,8 @@ GROUPS: tuple[Group, ...] = (
         title="What the import costs",
         about="In fresh interpreters, byte code compiled.",
         cases=tuple(
-            Case(client, client, Job(rows=1)) for client in ("import-aiohttp", "import-base", "import-sdk")
+            Case(client, client, Job(rows=1))
+            for client in ("import-aiohttp", "import-base", "import-sdk", "import-client")
         ),
         rounds=7,
         figures=("import_ms", "import_mb"),

@@ -81,7 +81,7 @@ def _machine() -> str:
 def _spread(value: Spread, form: str, *, spread: bool = True) -> str:
     text = form.format(value.median)
     low, high = form.format(value.least), form.format(value.most)
-    return text if low == high or not spread else f"{text} ({low}-{high})"
+    return text if low == high or not spread else f"{text} ({low} to {high})"
 
 
 def _columns(group: Group) -> tuple[Figure | str, ...]:

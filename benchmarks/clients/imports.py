@@ -42,3 +42,8 @@ def base(task: Task) -> Outcome:
 def sdk(task: Task) -> Outcome:
     """`import vismanet_async`, on top of the same."""
     return _measure(task, "vismanet_async")
+
+
+def client(task: Task) -> Outcome:
+    """`import vismanet_async.client`: what the first use of the package's lazy names loads."""
+    return _measure(task, "vismanet_async.client")
