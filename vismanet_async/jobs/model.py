@@ -8,8 +8,8 @@
       └─ answer lost ──> uncertain ── found by a webhook or the user ──> submitted
                              └────── settled by the user ──────────────> succeeded | failed
 
-`advance` is the whole rule. What arrives late (an answer, a webhook, a second worker's poll) leaves a settled job as
-it is, so events may be delivered twice and in any order. Facts: docs/facts.md 7.
+`advance` is the whole rule. What arrives late (an answer, a webhook, a second worker's poll) leaves a settled
+job as it is, so events may be delivered twice and in any order. Facts: docs/facts.md 7.
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ __all__ = [
     "DeadlinePassed",
     "Event",
     "Found",
-    "IllegalTransition",
     "Lost",
     "NeverSent",
     "Notify",
@@ -51,6 +50,7 @@ __all__ = [
     "Settled",
     "State",
     "StateDocument",
+    "TransitionError",
     "Unreadable",
     "Vanished",
     "advance",
@@ -65,7 +65,7 @@ Outcome = Literal["succeeded", "failed"]
 KEPT_FOR: Final = timedelta(hours=24)
 """How long the server keeps state and content (docs/facts.md 7)."""
 GIVEN_UP_AFTER: Final = KEPT_FOR + timedelta(hours=1)
-"""A job that cannot be read at this age is expired, whatever the reason; the hour allows for clocks that differ."""
+"""A job that cannot be read at this age is expired, whatever the reason; clocks may differ by the hour."""
 JOB_HEADER: Final = "X-Vismanet-Job"
 """The name under which our own id comes back in the webhook's headers."""
 REFERENCE_HEADER: Final = "X-Vismanet-Reference"
@@ -92,7 +92,7 @@ class State(StrEnum):
     EXPIRED = "expired"
     """The server no longer knows it. Final."""
     UNCERTAIN = "uncertain"
-    """It may have been sent and its id got lost, or its deadline passed. Never sent again. Then: submitted, or settled."""
+    """It may have been sent and its id got lost, or its deadline passed. Never sent again. Then: submitted, settled."""
 
 
 FINAL: Final = frozenset({State.SUCCEEDED, State.FAILED, State.EXPIRED})
@@ -100,7 +100,7 @@ OPEN: Final = frozenset({State.INTENT, State.SUBMITTED, State.RUNNING})
 """The states that a worker takes further by itself."""
 
 
-class IllegalTransition(ValueError):
+class TransitionError(ValueError):
     """The event cannot happen to a job in this state; the record is as it was."""
 
     def __init__(self, record: Record, event: Event, reason: str) -> None:
@@ -263,7 +263,7 @@ class Record:
         return (self.submitted_at or self.created_at) + KEPT_FOR
 
 
-# -- what can happen -----------------------------------------------------------------------------------------------
+# -- what can happen ---------------------------------------------------------------------------------------
 
 
 @attrs.frozen(kw_only=True)
@@ -379,25 +379,30 @@ def advance(record: Record, event: Event) -> Record:
     """Give the record as it is after the event; the same object when the event changes nothing.
 
     Raises:
-        IllegalTransition: when the event cannot happen to a job in this state. The record is as it was.
+        TransitionError: when the event cannot happen to a job in this state. The record is as it was.
     """
-    if record.settled and not (isinstance(event, Settled) or _contradicts_the_user(record, event)):
+    by_hand = isinstance(event, Sending | Settled)
+    if record.settled and not (by_hand or _contradicts_the_user(record, event)):
         return record
+    after: Record
     match event:
         case Sending():
-            return _sending(record, event)
+            after = _sending(record, event)
         case Accepted() | Found():
-            return _identified(record, event)
+            after = _identified(record, event)
         case Answered() | NeverSent() | Lost() | Recovered():
-            return _not_queued(record, event)
+            after = _not_queued(record, event) if record.state is State.INTENT else record
         case Polled():
-            return _polled(record, event)
+            after = _polled(record, event)
         case ContentRead():
-            return _content_read(record, event)
-        case Vanished() | Unreadable() | DeadlinePassed():
-            return _unread(record, event)
+            after = _content_read(record, event)
+        case Vanished() | Unreadable():
+            after = _unread(record, event)
+        case DeadlinePassed():
+            after = _deadline_passed(record, event)
         case Settled():
-            return _settled_by_user(record, event)
+            after = _settled_by_user(record, event)
+    return after
 
 
 def _contradicts_the_user(record: Record, event: Event) -> bool:
@@ -407,120 +412,131 @@ def _contradicts_the_user(record: Record, event: Event) -> bool:
 
 def _sending(record: Record, event: Sending) -> Record:
     if record.state is not State.INTENT or record.sending_at is not None:
-        raise IllegalTransition(record, event, "it may have been sent before and is never sent twice")
+        raise TransitionError(record, event, "it may have been sent before and is never sent twice")
     return attrs.evolve(record, sending_at=event.at)
 
 
 def _identified(record: Record, event: Accepted | Found) -> Record:
-    if record.job_id is not None:
-        if record.job_id != event.job_id:
-            raise IllegalTransition(record, event, f"it is {record.job_id} at the server, not {event.job_id}")
-        return record
     if record.sending_at is None:
-        raise IllegalTransition(record, event, "it was never sent")
+        raise TransitionError(record, event, "it was never sent")
+    if record.job_id is not None and record.job_id != event.job_id:
+        raise TransitionError(record, event, f"it is {record.job_id} at the server, not {event.job_id}")
+    if record.job_id is not None and record.state is not State.UNCERTAIN:
+        return record
     return attrs.evolve(
         record,
         state=State.SUBMITTED,
         job_id=event.job_id,
         # our own earliest moment, not the server's: the 24 hours must not be overestimated
         submitted_at=record.sending_at,
+        # an uncertain job that is followed again has outlived its deadline
+        deadline_at=None if record.state is State.UNCERTAIN else record.deadline_at,
         error=None,
+        verdict=None,
         settled_at=None,
         settled_by=None,
     )
 
 
 def _not_queued(record: Record, event: Answered | NeverSent | Lost | Recovered) -> Record:
-    if record.state is not State.INTENT:
-        return record
+    uncertain: str | None = None
+    failed: str | None = None
     match event:
         case Answered(status_code=code) if code in _SUCCESS:
             return _settle(attrs.evolve(record, status_code=code), State.SUCCEEDED, event.at)
-        case Answered(status_code=code) if code < _SERVER_ERRORS_FROM and code != _REQUEST_TIMEOUT:
-            return _settle(attrs.evolve(record, status_code=code, error=event.error), State.FAILED, event.at)
-        case Answered(status_code=code):
+        case Answered(status_code=code) if code >= _SERVER_ERRORS_FROM or code == _REQUEST_TIMEOUT:
             # a gateway that gave up may have passed the request on before (docs/facts.md 11)
-            return attrs.evolve(
-                record, state=State.UNCERTAIN, error=f"the submission was answered with {code}"
-            )
+            uncertain = f"the submission was answered with {code}"
+        case Answered(status_code=code):
+            record = attrs.evolve(record, status_code=code)
+            failed = event.error
         case NeverSent():
-            return _settle(attrs.evolve(record, error=f"never sent: {event.reason}"), State.FAILED, event.at)
+            failed = f"never sent: {event.reason}"
         case Recovered() if record.sending_at is None:
-            error = "never sent: the process ended before"
-            return _settle(attrs.evolve(record, error=error), State.FAILED, event.at)
+            failed = "never sent: the process ended before"
         case Recovered():
-            error = "the process ended while the submission was under way"
-            return attrs.evolve(record, state=State.UNCERTAIN, error=error)
+            uncertain = "the process ended while the submission was under way"
         case Lost():
-            return attrs.evolve(
-                record, state=State.UNCERTAIN, error=f"no answer to the submission: {event.reason}"
-            )
+            uncertain = f"no answer to the submission: {event.reason}"
+    if uncertain is not None:
+        return attrs.evolve(record, state=State.UNCERTAIN, error=uncertain)
+    return _settle(attrs.evolve(record, error=failed), State.FAILED, event.at)
 
 
 def _polled(record: Record, event: Polled) -> Record:
-    _needs_id(record, event)
+    job_id = _needs_id(record, event)
     if record.content_due:
         return record
     document = event.document
-    if document.job_id is not None and document.job_id.casefold() != (record.job_id or "").casefold():
-        raise IllegalTransition(record, event, f"the state document is that of {document.job_id}")
+    if document.job_id is not None and document.job_id.casefold() != job_id.casefold():
+        raise TransitionError(record, event, f"the state document is that of {document.job_id}")
     started = document.started_at is not None or document.status.casefold() == "started"
     seen = attrs.evolve(
         record,
-        state=State.RUNNING if started or document.done or record.state is State.RUNNING else State.SUBMITTED,
+        state=State.RUNNING if started and record.state is State.SUBMITTED else record.state,
         server_status=document.status,
         started_at=document.started_at or record.started_at,
         finished_at=document.finished_at or record.finished_at,
         hinted_at=None,
-        error=None,
+        error=record.error if record.state is State.UNCERTAIN else None,
     )
     if not document.done:
         return seen
+    verdict: Outcome = "succeeded" if document.succeeded else "failed"
     seen = attrs.evolve(
         seen,
+        state=State.RUNNING,
         status_code=document.status_code,
-        verdict="succeeded" if document.succeeded else "failed",
+        verdict=verdict,
         error=document.error_message,
         content_due=document.has_content,
     )
-    return seen if seen.content_due else _settle(seen, State(seen.verdict or "failed"), event.at)
+    return seen if seen.content_due else _settle(seen, State(verdict), event.at)
 
 
 def _content_read(record: Record, event: ContentRead) -> Record:
     if not record.content_due or record.verdict is None:
-        raise IllegalTransition(record, event, "its content is not due")
-    error = "its content was gone" if event.missing and record.error is None else record.error
-    return _settle(attrs.evolve(record, content_due=False, error=error), State(record.verdict), event.at)
+        raise TransitionError(record, event, "its content is not due")
+    error = record.error or ("its content was gone" if event.missing else None)
+    return _settle(attrs.evolve(record, error=error), State(record.verdict), event.at)
 
 
-def _unread(record: Record, event: Vanished | Unreadable | DeadlinePassed) -> Record:
-    if isinstance(event, DeadlinePassed):
-        if record.state not in OPEN or record.content_due:
-            return record
-        status = f", the server last said {record.server_status!r}" if record.server_status else ""
-        return attrs.evolve(record, state=State.UNCERTAIN, error=f"its deadline passed{status}")
+def _unread(record: Record, event: Vanished | Unreadable) -> Record:
     _needs_id(record, event)
-    if record.content_due:
-        # the end is known already; only the content cannot be had
-        return record
+    age = event.at - (record.submitted_at or record.created_at)
+    if record.content_due and record.verdict is not None:
+        # how it ended is known already, only its content cannot be had
+        error = record.error or "its content could not be read"
+        given_up = _settle(attrs.evolve(record, error=error), State(record.verdict), event.at)
+        return given_up if age >= GIVEN_UP_AFTER else record
     if isinstance(event, Vanished):
         error = f"the server does not know the job ({event.status_code})"
         return _settle(attrs.evolve(record, error=error), State.EXPIRED, event.at)
     record = attrs.evolve(record, error=event.reason, hinted_at=None)
-    age = event.at - (record.submitted_at or record.created_at)
     return _settle(record, State.EXPIRED, event.at) if age >= GIVEN_UP_AFTER else record
+
+
+def _deadline_passed(record: Record, event: DeadlinePassed) -> Record:
+    if record.content_due or record.state is State.UNCERTAIN:
+        return record
+    if record.sending_at is None:
+        error = "never sent: its deadline passed before"
+        return _settle(attrs.evolve(record, error=error), State.FAILED, event.at)
+    status = f", the server last said {record.server_status!r}" if record.server_status else ""
+    return attrs.evolve(record, state=State.UNCERTAIN, error=f"its deadline passed{status}")
 
 
 def _settled_by_user(record: Record, event: Settled) -> Record:
     if record.state is not State.UNCERTAIN:
-        raise IllegalTransition(record, event, "only an uncertain job is settled by hand")
+        raise TransitionError(record, event, "only an uncertain job is settled by hand")
     settled = _settle(attrs.evolve(record, error=event.note or record.error), State(event.outcome), event.at)
     return attrs.evolve(settled, settled_by="user", verdict=event.outcome)
 
 
-def _needs_id(record: Record, event: Event) -> None:
+def _needs_id(record: Record, event: Event) -> str:
     if record.job_id is None:
-        raise IllegalTransition(record, event, "it has no id at the server")
+        raise TransitionError(record, event, "it has no id at the server")
+    return record.job_id
 
 
 def _settle(record: Record, state: State, at: datetime) -> Record:
@@ -529,7 +545,7 @@ def _settle(record: Record, state: State, at: datetime) -> Record:
     )
 
 
-# -- what is sent and compared -------------------------------------------------------------------------------------
+# -- what is sent and compared -----------------------------------------------------------------------------
 
 
 def background_header(*, notify: Notify, own_id: str, reference: str | None = None) -> str:
@@ -555,21 +571,21 @@ def _check_reference(reference: str, *, ascii_only: bool) -> None:
     refused = sorted({char for char in reference if char in ",=" or not char.isprintable()})
     if refused:
         raise RequestRefused(
-            f"the reference holds {', '.join(map(repr, refused))}: the background header has no way to escape "
+            f"the reference holds {', '.join(map(repr, refused))}: the background header cannot escape "
             "comma, equals and control characters. Nothing was sent."
         )
     if ascii_only and not reference.isascii():
         raise RequestRefused(
-            "the reference goes out in a header and must be ASCII with notify='subscription'. Nothing was sent."
+            "with notify='subscription' the reference goes into a header and must be ASCII. Nothing was sent."
         )
     if len(reference) > _LONGEST_REFERENCE:
         raise RequestRefused(
-            f"the reference has {len(reference)} characters, at most {_LONGEST_REFERENCE} are allowed. Nothing was sent."
+            f"the reference is longer than {_LONGEST_REFERENCE} characters ({len(reference)}). Nothing was sent."
         )
 
 
 def document_key(*, method: str, path: str) -> str | None:
-    """Name the document that an operation works on, so that jobs on it keep their order; None for reads and creates.
+    """Name the document that an operation changes (jobs on it keep their order); None if there is none yet.
 
     >>> document_key(method="POST", path="/v1/supplierInvoice/000357/action/release")
     '/supplierinvoice/000357'
