@@ -92,7 +92,7 @@ class State(StrEnum):
     EXPIRED = "expired"
     """The server no longer knows it. Final."""
     UNCERTAIN = "uncertain"
-    """It may have been sent and its id got lost, or its deadline passed. Never sent again. Then: submitted, settled."""
+    """Its id got lost, or its deadline passed; it may be running. Never sent again. Then: submitted or settled."""
 
 
 FINAL: Final = frozenset({State.SUCCEEDED, State.FAILED, State.EXPIRED})
@@ -148,6 +148,7 @@ class StateDocument:
     status_code: int = 0
     """HTTP status of the executed request; 0 while it is not done."""
     job_id: str | None = None
+    received_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
     error_message: str | None = None
@@ -160,6 +161,13 @@ class StateDocument:
         """Whether the job has ended: `Failed`, or `Finished` with the status that it is judged by."""
         status = self.status.casefold()
         return status == "failed" or (status == "finished" and self.status_code > 0)
+
+    @property
+    def run_seconds(self) -> float | None:
+        """From reception to end by the server's own clock; None when it does not say."""
+        if self.received_at is None or self.finished_at is None:
+            return None
+        return max(0.0, (self.finished_at - self.received_at).total_seconds())
 
     @property
     def succeeded(self) -> bool:
@@ -182,6 +190,7 @@ class StateDocument:
             status=document["status"],
             status_code=code if isinstance(code, int) and not isinstance(code, bool) else 0,
             job_id=_text(document.get("id")),
+            received_at=_moment(document.get("receivedUtc")),
             started_at=_moment(document.get("startedUtc")),
             finished_at=_moment(document.get("finishedUtc")),
             error_message=_text(document.get("errorMessage")),
@@ -236,6 +245,8 @@ class Record:
     """HTTP status of the executed request."""
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    run_seconds: float | None = None
+    """From reception to end by the server's clock; what the schedule learns from."""
     content_due: bool = False
     """The job has ended and its content is still to be read."""
     verdict: Outcome | None = None
@@ -488,6 +499,7 @@ def _polled(record: Record, event: Polled) -> Record:
         state=State.RUNNING,
         status_code=document.status_code,
         verdict=verdict,
+        run_seconds=document.run_seconds,
         error=document.error_message,
         content_due=document.has_content,
     )
@@ -580,7 +592,7 @@ def _check_reference(reference: str, *, ascii_only: bool) -> None:
         )
     if len(reference) > _LONGEST_REFERENCE:
         raise RequestRefused(
-            f"the reference is longer than {_LONGEST_REFERENCE} characters ({len(reference)}). Nothing was sent."
+            f"the reference has more than {_LONGEST_REFERENCE} characters. Nothing was sent."
         )
 
 
