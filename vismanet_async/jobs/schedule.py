@@ -72,49 +72,70 @@ def earliest(asked: Iterable[float], *, rules: Rules) -> float:
     return recent[0] + rules.window_seconds if len(recent) == rules.same_request else -math.inf
 
 
+_PRIOR_SECONDS: Final = 120.0
+"""What is believed of an unknown operation: one end in two minutes. Weighs as much as one job seen."""
 _LEARNED_FROM: Final = 10
-_KEPT: Final = 200
-_DEFAULT_HAZARD: Final = 1 / 120
+_FADES_AT: Final = 400
+_QUIET_SHARE: Final = 0.05
+_STEP: Final = 1.25
+_BINS: Final = 52
+"""Ages from 1 second to a day, each bin a quarter longer than the one before."""
 
 
 class RunTimes:
-    """Run times seen of one operation: the last 200, sorted, and what they say about the next job."""
+    """How long jobs of one operation run: ends and seconds at risk for each age.
+
+    Jobs still running count as well (seconds at risk without an end); judging by the finished ones alone would take
+    every operation for a quick one, because quick jobs finish first. Old experience fades.
+    """
 
     def __init__(self, seconds: Iterable[float] = ()) -> None:
-        self._recent: deque[float] = deque(maxlen=_KEPT)
-        self._sorted: list[float] = []
+        self._ends = [0.0] * _BINS
+        self._at_risk = [0.0] * _BINS
         for value in seconds:
-            self.add(value)
+            self.ran(0.0, value)
+            self.ended(value)
 
-    def add(self, seconds: float) -> None:
-        """Take in one more."""
-        if len(self._recent) == _KEPT:
-            del self._sorted[bisect_right(self._sorted, self._recent[0]) - 1]
-        self._recent.append(seconds)
-        insort(self._sorted, seconds)
+    def ran(self, since: float, until: float) -> None:
+        """Take in that a job was running at these ages."""
+        for index in range(_bin(since), _bin(until) + 1):
+            low, high = _edges(index)
+            self._at_risk[index] += max(0.0, min(until, high) - max(since, low))
+
+    def ended(self, age: float) -> None:
+        """Take in that a job ended at this age."""
+        self._ends[_bin(age)] += 1
+        if sum(self._ends) > _FADES_AT:
+            self._ends = [value / 2 for value in self._ends]
+            self._at_risk = [value / 2 for value in self._at_risk]
+
+    def hazard(self, age: float) -> float:
+        """Estimate the chance per second that a job of this age ends now."""
+        index = _bin(age)
+        return (self._ends[index] + 1.0) / (self._at_risk[index] + _PRIOR_SECONDS)
 
     def quiet_seconds(self, otherwise: float) -> float:
-        """Tell how long asking is pointless: until 5 % have ended; `otherwise` while too few are known."""
-        if len(self._sorted) < _LEARNED_FROM:
+        """Tell how long asking is pointless: until 5 % have ended, or `otherwise` where that is longer or unknown."""
+        if sum(self._ends) < _LEARNED_FROM:
             return otherwise
-        return self._sorted[len(self._sorted) // 20]
+        ended = 0.0
+        for index in range(_BINS):
+            low, high = _edges(index)
+            if not self._ends[index] or not self._at_risk[index]:
+                continue
+            share = self._ends[index] / self._at_risk[index] * (high - low)
+            if ended + share >= _QUIET_SHARE:
+                return max(otherwise, low + (high - low) * (_QUIET_SHARE - ended) / share)
+            ended += share
+        return otherwise
 
-    def hazard(self, age_seconds: float) -> float:
-        """Estimate the chance per second that a job of this age ends now.
 
-        The next quarter of the run times beyond this age, over the time that they take; a job that has outlived
-        them all becomes less likely to end the older it gets.
-        """
-        known = self._sorted
-        if len(known) < _LEARNED_FROM:
-            return _DEFAULT_HAZARD
-        beyond = bisect_right(known, age_seconds)
-        alive = len(known) - beyond
-        if alive < 2:  # noqa: PLR2004 - a single outlier is no estimate
-            return 1 / max(age_seconds, 1.0)
-        quarter = (alive + 3) // 4
-        span = known[beyond + quarter - 1] - age_seconds
-        return quarter / alive / max(span, 1.0)
+def _bin(age: float) -> int:
+    return min(_BINS - 1, int(math.log(age, _STEP)) + 1) if age > 1 else 0
+
+
+def _edges(index: int) -> tuple[float, float]:
+    return (_STEP ** (index - 1) if index else 0.0, _STEP**index if index < _BINS - 1 else math.inf)
 
 
 @attrs.define(kw_only=True)
@@ -128,9 +149,13 @@ class _Followed:
     deadline_at: float
     webhook: bool
     asked: deque[float]
+    last_at: float
+    """When it was asked for last; gaps count from here."""
     urgent: bool = False
     in_flight: bool = False
     faults: int = 0
+    seen_until: float = 0.0
+    """The age up to which it was seen running."""
     safety_polls: int = 0
     weight: float = 0.0
     due_at: float = 0.0
@@ -178,6 +203,7 @@ class Schedule:
         deadline_at: float = math.inf,
         webhook: bool = False,
         asked: Iterable[float] = (),
+        unanswered_since: float | None = None,
     ) -> None:
         """Follow a job.
 
@@ -190,9 +216,16 @@ class Schedule:
             deadline_at: a poll is made then, whatever else.
             webhook: whether a webhook will come.
             asked: when it was asked for before, by whichever process; later than now counts as now.
+            unanswered_since: when the last request left whose answer never came (its process ended). It may have
+                reached the server as late as now, and counts so.
         """
         if key in self._jobs:
             return
+        past = [min(when, now) for when in asked]
+        last_at = past[-1] if past else began_at
+        if unanswered_since is not None:
+            past.append(now)
+            last_at = unanswered_since
         followed = _Followed(
             key=key,
             operation=operation,
@@ -201,16 +234,27 @@ class Schedule:
             expires_at=expires_at,
             deadline_at=deadline_at,
             webhook=webhook,
-            asked=deque((min(when, now) for when in asked), maxlen=self.rules.same_request),
+            asked=deque(past, maxlen=self.rules.same_request),
+            last_at=last_at,
         )
         self._jobs[key] = followed
         self._plan(followed, now)
 
-    def remove(self, key: str) -> None:
-        """Follow it no longer."""
+    def remove(self, key: str, *, ran_seconds: float | None = None) -> None:
+        """Follow it no longer.
+
+        Args:
+            key: the job; one that is not followed is passed over.
+            ran_seconds: how long it ran, if it has ended: to learn from.
+        """
         followed = self._jobs.pop(key, None)
-        if followed is not None:
-            self._weigh(followed, 0.0)
+        if followed is None:
+            return
+        self._weigh(followed, 0.0)
+        if ran_seconds is not None:
+            run_times = self._known(followed.operation)
+            run_times.ran(min(followed.seen_until, ran_seconds), ran_seconds)
+            run_times.ended(ran_seconds)
 
     def hint(self, key: str, now: float) -> None:
         """Ask as soon as the rules allow, because something says that it has ended."""
@@ -227,9 +271,9 @@ class Schedule:
         followed = self._jobs[key]
         followed.asked = deque((min(when, now) for when in asked), maxlen=self.rules.same_request)
 
-    def learn(self, operation: str, seconds: float) -> None:
-        """Take in how long a job of this operation ran."""
-        self._run_times.setdefault(operation, RunTimes()).add(seconds)
+    def know(self, operation: str, run_times: RunTimes) -> None:
+        """Start from run times learned earlier."""
+        self._run_times.setdefault(operation, run_times)
 
     # -- limits ----------------------------------------------------------------------------------------------------
 
@@ -285,6 +329,9 @@ class Schedule:
         followed = self._given_back(key, now, times)
         if followed is not None:
             followed.faults = 0
+            age = max(now - followed.began_at, followed.seen_until)
+            self._known(followed.operation).ran(followed.seen_until, age)
+            followed.seen_until = age
             self._plan(followed, now)
 
     def fault(
@@ -320,6 +367,7 @@ class Schedule:
         if followed.asked:
             followed.asked.pop()
         followed.asked.extend([now] * max(1, times))
+        followed.last_at = now
         return followed
 
     def _plan(self, followed: _Followed, now: float) -> None:
@@ -345,28 +393,33 @@ class Schedule:
 
     def _safety_net(self, followed: _Followed, now: float) -> float:
         self._weigh(followed, 0.0)
-        wait = self.rules.with_webhook_seconds * 2**followed.safety_polls
+        wait: float = self.rules.with_webhook_seconds * 2.0 ** min(followed.safety_polls, 20)
         followed.safety_polls += 1
         return max(now, followed.anchor) + min(wait, self.rules.with_webhook_cap_seconds)
 
     def _wish(self, followed: _Followed, now: float) -> float:
         """When it should be asked for next: as densely as its age allows, or as scarcely as the quota demands."""
-        run_times = self._run_times.get(followed.operation)
+        run_times = self._known(followed.operation)
         gaps = self.rules.first_gaps_seconds
         at = followed.anchor + gaps[0]
-        if run_times is not None and followed.anchor == followed.began_at:
+        if followed.anchor == followed.began_at:
             at = followed.anchor + run_times.quiet_seconds(gaps[0])
-        hazard = _DEFAULT_HAZARD if run_times is None else run_times.hazard(max(now, at) - followed.began_at)
+        hazard = run_times.hazard(max(now, at) - followed.began_at)
         self._weigh(followed, math.sqrt(hazard))
         scarce = self._weights / (followed.weight * self._rate(now))
-        if at <= now:
+        # gaps count from the last poll, not from now: restarts in quick succession must not put it off for ever
+        last = max(followed.anchor, followed.last_at)
+        if at <= last:
             for gap in gaps[1:]:
                 at += gap
-                if at > now:
+                if at > last:
                     break
             else:
-                at = now + self.rules.steady_gap_seconds
-        return max(at, now + scarce)
+                at = last + self.rules.steady_gap_seconds
+        return max(at, last + scarce)
+
+    def _known(self, operation: str) -> RunTimes:
+        return self._run_times.setdefault(operation, RunTimes())
 
     def _weigh(self, followed: _Followed, weight: float) -> None:
         self._weights += weight - followed.weight
