@@ -158,6 +158,8 @@ def run(
         if what == "restart" and len(live) + sum(1 for entry in agenda if entry[2] == "submit"):
             schedule, asking, generation = fresh(), set(), generation + 1
             for open_work in live.values():
+                # what was still on its way dies with the connection
+                open_work.arrivals = [when for when in open_work.arrivals if when <= now]
                 follow(open_work, now)
             assert restart_every is not None
             at(now + restart_every * randomness.uniform(0.5, 1.5), "restart")
