@@ -125,9 +125,7 @@ def run(
 
     def observe(now: float) -> None:
         if quota is not None:
-            schedule.observe_quota(
-                now=now, remaining=server.left(now), resets_at=(now // WINDOW + 1) * WINDOW
-            )
+            schedule.observe_quota(now=now, remaining=server.left(now), resets_at=(now // WINDOW + 1) * WINDOW)
 
     def answered(key: str, now: float) -> None:
         del unanswered[key]

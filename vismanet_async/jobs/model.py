@@ -134,9 +134,7 @@ class OperationNote:
         """Note an operation down; of its headers only If-Match is kept."""
         if_match = next((value for name, value in headers.items() if name.lower() == "if-match"), None)
         digest = None if body is None else hashlib.sha256(body).hexdigest()
-        return cls(
-            id=operation_id, method=method, path=path, query=query, if_match=if_match, body_sha256=digest
-        )
+        return cls(id=operation_id, method=method, path=path, query=query, if_match=if_match, body_sha256=digest)
 
 
 @attrs.frozen(kw_only=True)
@@ -256,10 +254,17 @@ class Record:
     settled_at: datetime | None = None
     settled_by: Literal["server", "user"] | None = None
     hinted_at: datetime | None = None
-    """A webhook asked for a poll; None once that poll was made."""
+    """When a webhook last spoke of it; written by whoever receives webhooks, without a lease."""
+    candidates: tuple[str, ...] = ()
+    """Ids out of webhooks that named our own id, while the server's id is not known; each still to be checked."""
+    asked_at: datetime | None = None
+    """When it was last asked for. Written before the request leaves."""
+    unanswered: bool = False
+    """No answer to that is known (yet, or because the process ended)."""
     state_asked: tuple[datetime, ...] = ()
-    """When its state was asked for lately; kept so that the rate rule holds over restarts."""
+    """When its state was answered lately; kept so that the rate rule holds over restarts."""
     content_asked: tuple[datetime, ...] = ()
+    """The same for its content."""
     polls: int = 0
     """How often its state was asked for in all."""
 
@@ -267,6 +272,11 @@ class Record:
     def settled(self) -> bool:
         """Whether the state is final."""
         return self.state in FINAL
+
+    @property
+    def hint_pending(self) -> bool:
+        """Whether a webhook spoke of it after it was last asked for."""
+        return self.hinted_at is not None and (self.asked_at is None or self.asked_at < self.hinted_at)
 
     @property
     def expires_at(self) -> datetime:
@@ -488,7 +498,6 @@ def _polled(record: Record, event: Polled) -> Record:
         server_status=document.status,
         started_at=document.started_at or record.started_at,
         finished_at=document.finished_at or record.finished_at,
-        hinted_at=None,
         error=record.error if record.state is State.UNCERTAIN else None,
     )
     if not document.done:
@@ -524,7 +533,7 @@ def _unread(record: Record, event: Vanished | Unreadable) -> Record:
     if isinstance(event, Vanished):
         error = f"the server does not know the job ({event.status_code})"
         return _settle(attrs.evolve(record, error=error), State.EXPIRED, event.at)
-    record = attrs.evolve(record, error=event.reason, hinted_at=None)
+    record = attrs.evolve(record, error=event.reason)
     return _settle(record, State.EXPIRED, event.at) if age >= GIVEN_UP_AFTER else record
 
 
@@ -552,9 +561,7 @@ def _needs_id(record: Record, event: Event) -> str:
 
 
 def _settle(record: Record, state: State, at: datetime) -> Record:
-    return attrs.evolve(
-        record, state=state, settled_at=at, settled_by="server", hinted_at=None, content_due=False
-    )
+    return attrs.evolve(record, state=state, settled_at=at, settled_by="server", content_due=False)
 
 
 # -- what is sent and compared -----------------------------------------------------------------------------
@@ -591,9 +598,7 @@ def _check_reference(reference: str, *, ascii_only: bool) -> None:
             "with notify='subscription' the reference goes into a header and must be ASCII. Nothing was sent."
         )
     if len(reference) > _LONGEST_REFERENCE:
-        raise RequestRefused(
-            f"the reference has more than {_LONGEST_REFERENCE} characters. Nothing was sent."
-        )
+        raise RequestRefused(f"the reference has more than {_LONGEST_REFERENCE} characters. Nothing was sent.")
 
 
 def document_key(*, method: str, path: str) -> str | None:

@@ -280,9 +280,7 @@ class Schedule:
     def observe_quota(self, *, now: float, remaining: int, resets_at: float) -> None:
         """Take in what an answer told about the rate-limit window."""
         allowance = remaining * self.rules.share / self.workers
-        same_window = (
-            self._allowance is not None and now < self._resets_at and resets_at <= self._resets_at + 2.0
-        )
+        same_window = self._allowance is not None and now < self._resets_at and resets_at <= self._resets_at + 2.0
         # within a window the allowance only falls: what others leave over is not ours to take
         self._allowance = min(allowance, self._allowance or 0.0) if same_window else allowance
         self._resets_at = resets_at
@@ -334,9 +332,7 @@ class Schedule:
             followed.seen_until = age
             self._plan(followed, now)
 
-    def fault(
-        self, key: str, now: float, *, randomness: float, refused: bool = False, times: int = 1
-    ) -> None:
+    def fault(self, key: str, now: float, *, randomness: float, refused: bool = False, times: int = 1) -> None:
         """Give back a job that could not be read.
 
         Args:
@@ -353,9 +349,7 @@ class Schedule:
         wait = min(self.rules.fault_cap_seconds, self.rules.fault_seconds * 2 ** min(followed.faults - 1, 20))
         if refused:
             wait = max(wait, self.rules.refused_seconds)
-        self._put(
-            followed, max(now + wait * (1 + randomness / 2), earliest(followed.asked, rules=self.rules))
-        )
+        self._put(followed, max(now + wait * (1 + randomness / 2), earliest(followed.asked, rules=self.rules)))
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
@@ -375,11 +369,7 @@ class Schedule:
         if followed.urgent:
             self._put(followed, allowed)
             return
-        due = (
-            self._safety_net(followed, now)
-            if self._relies_on_webhook(followed, now)
-            else self._wish(followed, now)
-        )
+        due = self._safety_net(followed, now) if self._relies_on_webhook(followed, now) else self._wish(followed, now)
         last_call = followed.expires_at - self.rules.last_call_seconds
         if now < last_call:
             due = min(due, last_call)
@@ -444,9 +434,7 @@ class Schedule:
     def _put(self, followed: _Followed, due_at: float) -> None:
         self._versions += 1
         followed.version, followed.due_at = self._versions, due_at
-        heapq.heappush(
-            self._urgent if followed.urgent else self._queue, (due_at, followed.version, followed.key)
-        )
+        heapq.heappush(self._urgent if followed.urgent else self._queue, (due_at, followed.version, followed.key))
 
     def _clean(self) -> None:
         for queue in (self._urgent, self._queue):
