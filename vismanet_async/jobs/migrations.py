@@ -11,7 +11,7 @@ from typing import Final
 __all__ = ["LATEST", "STEPS", "WORDS"]
 
 WORDS: Final = {
-    "sqlite": {"bytes": "BLOB", "real": "REAL", "serial": "INTEGER PRIMARY KEY AUTOINCREMENT"},
+    "sqlite": {"bytes": "BLOB", "real": "REAL", "serial": "INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT"},
     "postgresql": {
         "bytes": "BYTEA",
         "real": "DOUBLE PRECISION",

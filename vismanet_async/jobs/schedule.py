@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import heapq
 import math
-from bisect import bisect_right, insort
 from collections import deque
 from typing import TYPE_CHECKING, Final
 

@@ -35,7 +35,7 @@ except ModuleNotFoundError as missing:  # pragma: no cover - depends on what is 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 
-    from sqlalchemy.engine import URL
+    from sqlalchemy.engine import URL, RowMapping
 
 __all__ = ["SqlStore", "default_path"]
 
@@ -45,7 +45,7 @@ _MIGRATING: Final = 7_105_612_019
 """The key of the advisory lock under which one process at a time migrates a PostgreSQL database."""
 
 _T = sa.Text()
-_REAL = sa.Double()
+_REAL: sa.Double[float] = sa.Double()
 _INT = sa.Integer()
 _BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _METADATA: Final = sa.MetaData()
@@ -303,7 +303,7 @@ class SqlStore:
         """Give a record by the server's id."""
         return await self._one((_jobs.c.company == company) & (_jobs.c.job_id == job_id))
 
-    async def list(
+    async def select(
         self,
         *,
         company: str,
@@ -509,7 +509,7 @@ def _to_row(record: Record) -> dict[str, Any]:
     return row
 
 
-def _to_record(row: Mapping[str, Any]) -> Record:
+def _to_record(row: RowMapping) -> Record:
     operation = {name: row["operation_id" if name == "id" else name] for name in _OPERATION}
     operation["query"] = tuple((name, value) for name, value in json.loads(row["query"]))
     fields: dict[str, Any] = {name: _decoder(name)(row[name]) for name in _FIELDS}

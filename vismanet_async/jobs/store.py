@@ -131,7 +131,7 @@ class JobStore(Protocol):
         """Give a record by the server's id."""
         ...
 
-    async def list(
+    async def select(
         self,
         *,
         company: str,
