@@ -202,6 +202,9 @@ async def test_what_is_claimed_needs_work(store: JobStore) -> None:
     await store.release(owner="me")
     claimed = await store.claim(company="c", owner="x", now=NOW, until=SOON)
     assert [job.record.id for job in claimed] == ["i", "s", "r"]
+    [named] = await store.claim(company="c", owner="x", now=NOW, until=SOON, ids=["u", "f", "i"])
+    assert named.record.id == "u", "an uncertain job is given when it is named"
+    await store.release(owner="x", ids=["u"])
     await store.hint(own_id="u", job_ids=["J9"], at=SOON)
     await store.hint(own_id=None, job_ids=["Jv", "Jf"], at=SOON)
     claimed = await store.claim(company="c", owner="x", now=NOW, until=SOON)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from vismanet_async.jobs.schedule import Rules, RunTimes, Schedule
+from vismanet_async.jobs.schedule import Rules, Schedule
 
 if TYPE_CHECKING:
     import random
@@ -95,7 +95,7 @@ def run(
     rules: Rules | None = None,
     restart_every: float | None = None,
     fail_one_in: int = 0,
-    learned: RunTimes | None = None,
+    learned: Sequence[float] = (),
     latency: tuple[float, float] = (0.02, 0.4),
 ) -> Outcome:
     """Submit, poll and finish all works; the scheduler knows nothing of their run times.
@@ -119,8 +119,7 @@ def run(
 
     def fresh() -> Schedule:
         schedule = Schedule(rules=rules)
-        if learned is not None:
-            schedule.know("op", learned)
+        schedule.know("op", learned)
         return schedule
 
     def observe(now: float) -> None:

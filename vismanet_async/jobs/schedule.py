@@ -270,9 +270,12 @@ class Schedule:
         followed = self._jobs[key]
         followed.asked = deque((min(when, now) for when in asked), maxlen=self.rules.same_request)
 
-    def know(self, operation: str, run_times: RunTimes) -> None:
-        """Start from run times learned earlier."""
-        self._run_times.setdefault(operation, run_times)
+    def know(self, operation: str, seconds: Iterable[float]) -> None:
+        """Take in run times that were learned earlier."""
+        run_times = self._known(operation)
+        for value in seconds:
+            run_times.ran(0.0, value)
+            run_times.ended(value)
 
     # -- limits ----------------------------------------------------------------------------------------------------
 

@@ -209,10 +209,10 @@ class SqlStore:
             (columns.state == State.UNCERTAIN.value)
             & ((columns.candidates != "[]") | (columns.job_id.is_not(None) & hinted))
         )
+        if ids is not None:
+            needs_work = columns.id.in_(ids) & (needs_work | (columns.state == State.UNCERTAIN.value))
         free = columns.owner.is_(None) | (columns.lease_until < now.timestamp())
         chosen = sa.select(columns.sequence).where(columns.company == company, needs_work, free)
-        if ids is not None:
-            chosen = chosen.where(columns.id.in_(ids))
         chosen = chosen.order_by(columns.sequence).limit(limit).with_for_update(skip_locked=True)
         statement = (
             sa.update(_jobs)
@@ -440,7 +440,7 @@ def _url(url: str | Path | None) -> URL:
         return sa.URL.create("sqlite+aiosqlite", database=str(url))
     try:
         parsed = sa.make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
         raise SettingsError("the job store's address is neither a path nor a database URL.") from error
     drivers = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
     name = parsed.drivername.split("+")[0]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
-from vismanet_async.errors import VismaNetError
+from vismanet_async.errors import JobError, VismaNetError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -23,11 +23,15 @@ if TYPE_CHECKING:
 
     from vismanet_async.jobs.model import Record, Result, State
 
-__all__ = ["JobStore", "LeaseLost", "Leased", "StoreNotUsable"]
+__all__ = ["JobStore", "JobUnknown", "LeaseLost", "Leased", "StoreNotUsable"]
 
 
 class LeaseLost(VismaNetError):
     """Another process has taken the job over, or it was forgotten; the write was refused and changed nothing."""
+
+
+class JobUnknown(JobError, LookupError):
+    """No such job is written down here: another store, another company, forgotten or pruned."""
 
 
 class StoreNotUsable(VismaNetError, OSError):
@@ -86,7 +90,7 @@ class JobStore(Protocol):
         """Lease jobs that need work and that nobody holds, oldest first; each goes to one caller only.
 
         In need of work are: intents, submitted and running jobs, and uncertain ones with a candidate or a pending
-        hint. Jobs that the owner holds already are not given again.
+        hint (any uncertain one when it is named in `ids`). Jobs that somebody holds, the owner too, are not given.
         """
         ...
 
