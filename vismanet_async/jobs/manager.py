@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import logging
 import uuid
-from contextlib import asynccontextmanager
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import anyio
+import anyio.lowlevel
 import attrs
 
 from vismanet_async.clock import SystemClock
@@ -66,7 +67,7 @@ from vismanet_async.jobs.submitter import Answer, Submitter, job_id_in
 from vismanet_async.transport.problem import read_problem
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
     from datetime import datetime
     from types import TracebackType
 
@@ -158,7 +159,10 @@ class JobManager:
             return None
         tasks.cancel_scope.cancel()
         try:
-            return await tasks.__aexit__(kind, error, trace)
+            # errors of the body stay as they are, instead of being wrapped in a group
+            if isinstance(error, anyio.get_cancelled_exc_class()):
+                return await tasks.__aexit__(kind, error, trace)
+            return await tasks.__aexit__(None, None, None)
         finally:
             if self._used.is_set():
                 with anyio.CancelScope(shield=True):
@@ -176,7 +180,7 @@ class JobManager:
         reference: str | None = None,
         notify: Notify = "none",
         deadline_seconds: float | None = None,
-        document: str | Literal["auto"] | None = "auto",
+        document: str | None = "auto",
     ) -> Job[T]:
         """Send an operation to the background queue.
 
@@ -205,7 +209,7 @@ class JobManager:
             StoreNotUsable: the intent could not be written, and nothing was sent; or the answer could not be
                 written, and the job is found as an intent later.
         """
-        leased = await self._submit(
+        record, failure = await self._submit(
             operation,
             reference=reference,
             notify=notify,
@@ -213,10 +217,12 @@ class JobManager:
             document=document,
             limiter=None,
         )
-        error = await self._submission_error(leased.record)
+        error = await self._submission_error(record)
+        if failure is not None and record.state is State.FAILED:
+            raise failure
         if error is not None:
-            raise error
-        return Job(self, leased.record.id, operation.decode)
+            raise error from failure
+        return Job(self, record.id, operation.decode)
 
     async def submit_many(
         self,
@@ -255,7 +261,7 @@ class JobManager:
 
         async def lane(work: list[tuple[int, Operation[T]]]) -> None:
             for index, operation in work:
-                leased = await self._submit(
+                record, _ = await self._submit(
                     operation,
                     reference=reference,
                     notify=notify,
@@ -263,7 +269,7 @@ class JobManager:
                     document="auto",
                     limiter=limiter,
                 )
-                jobs[index] = Job(self, leased.record.id, operation.decode)
+                jobs[index] = Job(self, record.id, operation.decode)
 
         async with anyio.create_task_group() as tasks:
             for work in lanes.values():
@@ -279,7 +285,7 @@ class JobManager:
         deadline_seconds: float | None,
         document: str | None,
         limiter: anyio.CapacityLimiter | None,
-    ) -> Leased:
+    ) -> tuple[Record, VismaNetError | None]:
         self._check_open()
         own_id = uuid.uuid4().hex
         header = background_header(notify=notify, own_id=own_id, reference=reference)
@@ -290,7 +296,7 @@ class JobManager:
             )
         if document == "auto":
             document = document_key(method=request.method, path=request.path)
-        async with _held(limiter if document is None else None):
+        async with (limiter if document is None else None) or nullcontext():
             now = self._clock.utc_now()
             record = Record(
                 id=own_id,
@@ -310,14 +316,15 @@ class JobManager:
                 deadline_at=None if deadline_seconds is None else now + timedelta(seconds=deadline_seconds),
                 sending_at=now if document is None else None,
             )
-            leased = await self._store.write_intent(record, owner=self._owner, until=self._lease_end())
+            with anyio.CancelScope(shield=True):
+                leased = await self._store.write_intent(record, owner=self._owner, until=self._lease_end())
             self._use(own_id)
             if document is None:
                 return await self._send(leased, operation, header)
         leased = await self._wait_for_turn(leased)
         if leased.record.settled:
-            return leased
-        async with _held(limiter):
+            return leased.record, None
+        async with limiter or nullcontext():
             leased = await self._apply(leased, Sending(at=self._clock.utc_now()))
             return await self._send(leased, operation, header)
 
@@ -332,31 +339,35 @@ class JobManager:
                 await self._wait_a_while(ahead.id)
         except BaseException:
             # cancelled, or the store failed: nothing was sent, and that is worth writing down
-            with anyio.CancelScope(shield=True):
-                await self._apply(leased, NeverSent(at=self._clock.utc_now(), reason="given up while waiting its turn"))
+            await self._answered(leased, NeverSent(at=self._clock.utc_now(), reason="given up in the queue"), None)
             raise
         return leased
 
-    async def _send(self, leased: Leased, operation: Operation[Any], header: str) -> Leased:
+    async def _send(
+        self, leased: Leased, operation: Operation[Any], header: str
+    ) -> tuple[Record, VismaNetError | None]:
         event: Event
         result: Result | None = None
+        failure: VismaNetError | None = None
         self._leases[leased.record.id] = leased
         try:
+            await anyio.lowlevel.checkpoint_if_cancelled()
+        except BaseException:
+            await self._answered(leased, NeverSent(at=self._clock.utc_now(), reason="cancelled"), None)
+            raise
+        try:
             answer = await self._submitter.submit(operation, background=header)
-        except _NEVER_SENT as error:
-            event = NeverSent(at=self._clock.utc_now(), reason=str(error))
         except VismaNetError as error:
-            sent = not isinstance(error, DeadlineExceeded) or error.sent
-            at = self._clock.utc_now()
-            event = Lost(at=at, reason=str(error)) if sent else NeverSent(at=at, reason=str(error))
+            failure = error
+            never = isinstance(error, _NEVER_SENT) or (isinstance(error, DeadlineExceeded) and not error.sent)
+            kind = NeverSent if never else Lost
+            event = kind(at=self._clock.utc_now(), reason=str(error))
         except BaseException as error:
-            with anyio.CancelScope(shield=True):
-                await self._answered(leased, Lost(at=self._clock.utc_now(), reason=type(error).__name__), None)
+            await self._answered(leased, Lost(at=self._clock.utc_now(), reason=type(error).__name__), None)
             raise
         else:
             event, result = self._read_submission(answer)
-        with anyio.CancelScope(shield=True):
-            return await self._answered(leased, event, result)
+        return await self._answered(leased, event, result), failure
 
     def _read_submission(self, answer: Answer) -> tuple[Event, Result | None]:
         at = self._clock.utc_now()
@@ -370,23 +381,28 @@ class JobManager:
         result = Result(status_code=answer.status, content=answer.body, headers=kept, read_at=at)
         return Answered(at=at, status_code=answer.status, error=problem.detail), result
 
-    async def _answered(self, leased: Leased, event: Event, result: Result | None) -> Leased:
+    async def _answered(self, leased: Leased, event: Event, result: Result | None) -> Record:
+        """Write down what became of a submission; not to be cancelled half-way."""
         own_id = leased.record.id
-        try:
-            leased = await self._apply(leased, event, result=result)
-        except LeaseLost:
-            # this process was taken for dead meanwhile; what it knows is left as evidence for its successor
-            if isinstance(event, Accepted):
-                await self._store.hint(own_id=own_id, job_ids=[event.job_id], at=event.at)
-            self._drop(own_id)
-            record = await self._store.get(own_id)
-            return attrs.evolve(leased, record=record or leased.record)
-        if leased.record.job_id is not None and not leased.record.settled:
+        with anyio.CancelScope(shield=True):
+            try:
+                leased = await self._apply(leased, event, result=result)
+            except LeaseLost:
+                # this process was taken for dead meanwhile; what it knows is left as evidence for its successor
+                if isinstance(event, Accepted):
+                    await self._store.hint(own_id=own_id, job_ids=[event.job_id], at=event.at)
+                self._drop(own_id)
+                return await self.record(own_id)
+            record = leased.record
+            if record.job_id is None or record.settled:
+                self._drop(own_id)
+                await self._store.release(owner=self._owner, ids=[own_id])
+                return record
             self._follow(leased)
-        else:
-            self._drop(own_id)
-            await self._store.release(owner=self._owner, ids=[own_id])
-        return leased
+            if record.notify == "subscription":
+                # its webhook may have overtaken the answer
+                await self._hinted([own_id])
+            return record
 
     async def _submission_error(self, record: Record) -> VismaNetError | None:
         if record.state is State.SUCCEEDED or record.state not in {*FINAL, State.UNCERTAIN}:
@@ -447,6 +463,7 @@ class JobManager:
         while True:
             record = await self.record(own_id)
             if record.settled or (until_certain and record.state is State.UNCERTAIN):
+                self._settled.pop(own_id, None)
                 return record
             left = None if deadline is None else deadline - self._clock.monotonic()
             if left is not None and left <= 0:
@@ -459,7 +476,7 @@ class JobManager:
 
     # -- working ---------------------------------------------------------------------------------------------------
 
-    async def resume(self) -> list[Job[Any]]:
+    async def resume(self) -> Sequence[Job[Any]]:
         """Take over every open job of this company that no living process holds, and follow it here.
 
         An intent found so is uncertain (or was certainly never sent). Jobs of a process that died moments ago come
@@ -529,7 +546,6 @@ class JobManager:
         """Delete a job and its result from the store."""
         await self._store.forget(own_id)
         self._drop(own_id)
-        self._announce(own_id)
 
     async def prune(self, *, older_than: timedelta = timedelta(days=90)) -> int:
         """Delete jobs settled that long ago, with their results; tells how many. Open and uncertain ones stay."""
@@ -537,8 +553,7 @@ class JobManager:
 
     async def hint(self, *, own_id: str | None, job_ids: tuple[str, ...], at: datetime) -> None:
         """Take in a webhook's ids: they are written down, and what is followed here is asked for at once."""
-        concerned = await self._store.hint(own_id=own_id, job_ids=job_ids, at=at)
-        await self._hinted(concerned)
+        await self._hinted(await self._store.hint(own_id=own_id, job_ids=job_ids, at=at))
 
     # -- the two tasks ---------------------------------------------------------------------------------------------
 
@@ -577,6 +592,8 @@ class JobManager:
                 if self._clock.monotonic() - renewed_at >= self._lease_seconds / 3:
                     renewed_at = self._clock.monotonic()
                     await self._renew()
+                if not (self._watched or self._serving):
+                    continue
                 since, looked_at = looked_at, self._clock.utc_now()
                 found = await self._store.hints(company=self.company, since=since - timedelta(seconds=5))
                 await self._hinted([own_id for own_id, _ in found])
@@ -601,6 +618,8 @@ class JobManager:
             if leased is None or record is None or not record.hint_pending:
                 continue
             held = leased.record
+            if (held.hinted_at, held.candidates) == (record.hinted_at, record.candidates):
+                continue
             # only what hints write is taken from the store: the rest may be half-way through a poll here
             fresh = attrs.evolve(held, hinted_at=record.hinted_at, candidates=record.candidates)
             self._leases[own_id] = attrs.evolve(leased, record=fresh)
@@ -626,7 +645,6 @@ class JobManager:
                 await self._ask_content(leased)
         except LeaseLost:
             self._drop(own_id)
-            self._announce(own_id)
         except StoreNotUsable as error:
             _log.warning("the job store is out of reach, job %s is asked for again later: %s", own_id, error)
             self._schedule.fault(own_id, self._clock.monotonic(), randomness=self._random())
@@ -720,8 +738,7 @@ class JobManager:
         """Write down that a request is about to leave, so that a restart cannot forget it."""
         record, now = leased.record, self._clock.utc_now()
         if record.unanswered:
-            name = "content_asked" if record.content_due else "state_asked"
-            record = self._unstamped(record, name, 1)
+            record = self._unstamped(record, "content_asked" if record.content_due else "state_asked", 1)
         polls = record.polls + (not record.content_due)
         return await self._save(leased, attrs.evolve(record, asked_at=now, unanswered=True, polls=polls))
 
@@ -769,7 +786,7 @@ class JobManager:
 
     # -- leases ----------------------------------------------------------------------------------------------------
 
-    async def _adopt(self, own_ids: Collection[str] | None) -> list[Leased]:
+    async def _adopt(self, own_ids: Collection[str] | None) -> Sequence[Leased]:
         """Claim jobs that nobody holds and go on with them; None claims all of this company."""
         adopted = []
         for claimed in await self._claim(own_ids):
@@ -841,6 +858,7 @@ class JobManager:
     def _drop(self, own_id: str) -> None:
         self._leases.pop(own_id, None)
         self._schedule.remove(own_id)
+        self._announce(own_id)
 
     # -- waiting ---------------------------------------------------------------------------------------------------
 
@@ -852,7 +870,9 @@ class JobManager:
     async def _wait_a_while(self, own_id: str, *, at_most_seconds: float | None = None) -> None:
         """Wait until the job is settled here, or it is time to look into the store for what others did."""
         event = self._settled.setdefault(own_id, anyio.Event())
-        seconds = _WATCH_SECONDS if at_most_seconds is None else min(_WATCH_SECONDS, at_most_seconds)
+        seconds = at_most_seconds
+        if own_id not in self._leases:
+            seconds = _WATCH_SECONDS if seconds is None else min(_WATCH_SECONDS, seconds)
         await self._sleep_until(event, seconds)
 
     async def _sleep_until(self, event: anyio.Event, seconds: float | None) -> None:
@@ -900,15 +920,6 @@ class JobManager:
 
 
 _NEVER_SENT: Final = (NotSent, RequestRefused, TokenRefused, RateLimited, HostNotAllowed)
-
-
-@asynccontextmanager
-async def _held(limiter: anyio.CapacityLimiter | None) -> AsyncIterator[None]:
-    if limiter is None:
-        yield
-        return
-    async with limiter:
-        yield
 
 
 def _is_of(record: Record, document: StateDocument, job_id: str) -> bool:

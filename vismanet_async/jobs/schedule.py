@@ -266,9 +266,9 @@ class Schedule:
             self._put(followed, max(now, earliest(followed.asked, rules=self.rules)))
 
     def switch(self, key: str, *, now: float, asked: Iterable[float]) -> None:
-        """Ask for something else of the same job from here on (its content): another request, another window."""
+        """Ask for something else of a job in flight, at once (its content): another request, another window."""
         followed = self._jobs[key]
-        followed.asked = deque((min(when, now) for when in asked), maxlen=self.rules.same_request)
+        followed.asked = deque([*(min(when, now) for when in asked), now], maxlen=self.rules.same_request)
 
     def know(self, operation: str, seconds: Iterable[float]) -> None:
         """Take in run times that were learned earlier."""
