@@ -10,6 +10,7 @@ import re
 import time
 import uuid
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -41,6 +42,7 @@ class Queue:
 
     run_seconds: float = 0.05
     now: Callable[[], float] = time.monotonic
+    utc_now: Callable[[], datetime] = lambda: datetime.now(UTC)  # noqa: E731
     ledger: list[str] = attrs.field(factory=list)
     jobs: dict[str, Queued] = attrs.field(factory=dict)
     asked: dict[str, list[float]] = attrs.field(factory=dict)
@@ -49,6 +51,11 @@ class Queue:
     fail_polls: int = 0
     overlapping: list[str] = attrs.field(factory=list)
     quota: int | None = None
+
+    def text(self, when: float) -> str:
+        """A moment as the service writes it: called Utc, with an offset all the same."""
+        moment = self.utc_now() + timedelta(seconds=when - self.now())
+        return moment.astimezone(timezone(timedelta(hours=1))).isoformat()
 
     def header_of(self, path: str) -> str:
         return next(job.header for job in self.jobs.values() if job.path == path)
@@ -97,9 +104,9 @@ class Queue:
             "id": job.id,
             "status": "Finished" if done else "Started",
             "statusCode": code if done else 0,
-            "receivedUtc": "2026-01-01T12:00:00.75+01:00",
-            "startedUtc": "2026-01-01T12:00:00.8+01:00",
-            "finishedUtc": "2026-01-01T12:00:01.8+01:00" if done else None,
+            "receivedUtc": self.text(job.began),
+            "startedUtc": self.text(job.began),
+            "finishedUtc": self.text(job.ends) if done else None,
             "originalUri": f"https://finance.visma.net/0921001005/api{job.path}",
             "hasResponseContent": job.word != "empty",
             "contentLocation": f"{FOREIGN}/v1/background/{job.id}/content",

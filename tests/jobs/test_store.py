@@ -226,7 +226,7 @@ async def test_hints_mark_jobs_without_a_lease_and_survive_saves(store: JobStore
     await store.save(lost, attrs.evolve(lost.record, polls=1))
     assert (await store.get("a") or record()).hinted_at == SOON
     assert (await store.get("b") or record()).candidates == ("J2", "J3", "J4")
-    await store.drop_candidates(lost, ["J2", "J4"])
+    assert await store.drop_candidates(lost, ["J2", "J4"]) == ("J3",)
     assert (await store.get("b") or record()).candidates == ("J3",)
     assert dict(await store.hints(company="c", since=NOW)) == {"a": SOON, "b": SOON}
     assert await store.hints(company="c", since=SOON + timedelta(seconds=1)) == []

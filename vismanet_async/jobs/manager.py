@@ -7,9 +7,11 @@ on from there, and nothing is sent twice.
 
 from __future__ import annotations
 
+import asyncio
+import json
 import logging
 import uuid
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -71,8 +73,6 @@ if TYPE_CHECKING:
     from datetime import datetime
     from types import TracebackType
 
-    from anyio.abc import TaskGroup
-
     from vismanet_async.clock import Clock
     from vismanet_async.jobs.schedule import Rules
     from vismanet_async.jobs.store import JobStore
@@ -96,8 +96,8 @@ _log = logging.getLogger("vismanet_async.jobs")
 class JobManager:
     """Background jobs of one company.
 
-    Use it as an async context manager: inside it jobs that were submitted, awaited or resumed here are followed by
-    two tasks of its own, which end with it. Jobs still open then stay in the store, free for the next process. It
+    Use it as an async context manager, or call `aclose()`. Until then jobs that were submitted, awaited or resumed
+    here are followed in the background. Jobs still open at the end stay in the store, free for the next process. It
     may be shared by any number of tasks of one event loop.
     """
 
@@ -140,33 +140,28 @@ class JobManager:
         """Jobs that someone in this process cares about; hints from other processes concern them."""
         self._settled: dict[str, anyio.Event] = {}
         self._wake = anyio.Event()
-        self._used = anyio.Event()
         self._serving = 0
-        self._tasks: TaskGroup | None = None
+        self._closed = False
+        self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        self._tasks = anyio.create_task_group()
-        await self._tasks.__aenter__()
-        self._tasks.start_soon(self._poll_loop)
-        self._tasks.start_soon(self._keep_loop)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool | None:
-        tasks, self._tasks = self._tasks, None
-        if tasks is None:
-            return None
-        tasks.cancel_scope.cancel()
-        try:
-            # errors of the body stay as they are, instead of being wrapped in a group
-            if isinstance(error, anyio.get_cancelled_exc_class()):
-                return await tasks.__aexit__(kind, error, trace)
-            return await tasks.__aexit__(None, None, None)
-        finally:
-            if self._used.is_set():
-                with anyio.CancelScope(shield=True):
-                    await self._store.release(owner=self._owner)
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Stop following jobs and free them for other processes. What is under way is written down first."""
+        task, self._task, self._closed = self._task, None, True
+        if task is None:
+            return
+        task.cancel()
+        with anyio.CancelScope(shield=True):
+            with suppress(asyncio.CancelledError):
+                await task
+            await self._store.release(owner=self._owner)
 
     def __repr__(self) -> str:
         return f"<JobManager {self.company}, {len(self._schedule)} followed>"
@@ -286,7 +281,7 @@ class JobManager:
         document: str | None,
         limiter: anyio.CapacityLimiter | None,
     ) -> tuple[Record, VismaNetError | None]:
-        self._check_open()
+        self._start()
         own_id = uuid.uuid4().hex
         header = background_header(notify=notify, own_id=own_id, reference=reference)
         request = operation.request(background=header)
@@ -318,7 +313,7 @@ class JobManager:
             )
             with anyio.CancelScope(shield=True):
                 leased = await self._store.write_intent(record, owner=self._owner, until=self._lease_end())
-            self._use(own_id)
+            self._watched.add(own_id)
             if document is None:
                 return await self._send(leased, operation, header)
         leased = await self._wait_for_turn(leased)
@@ -457,10 +452,11 @@ class JobManager:
 
     async def wait(self, own_id: str, *, timeout_seconds: float | None, until_certain: bool) -> Record:
         """Wait until a job is settled, following it here unless another process does; see `Job.wait`."""
-        self._check_open()
+        self._start()
         deadline = None if timeout_seconds is None else self._clock.monotonic() + timeout_seconds
-        self._use(own_id)
+        self._watched.add(own_id)
         while True:
+            self._start()
             record = await self.record(own_id)
             if record.settled or (until_certain and record.state is State.UNCERTAIN):
                 self._settled.pop(own_id, None)
@@ -482,7 +478,7 @@ class JobManager:
         An intent found so is uncertain (or was certainly never sent). Jobs of a process that died moments ago come
         free when its leases end; `run` takes those too.
         """
-        self._check_open()
+        self._start()
         records = [leased.record for leased in await self._adopt(None)]
         return [Job(self, record.id, self._decoder(record)) for record in records]
 
@@ -491,7 +487,7 @@ class JobManager:
 
         Several processes may do so on one PostgreSQL; each job is followed by one of them at a time.
         """
-        self._check_open()
+        self._start()
         self._serving += 1
         try:
             while True:
@@ -521,7 +517,7 @@ class JobManager:
             LeaseLost: another process is working on it right now.
             JobUnknown: no such job.
         """
-        self._check_open()
+        self._start()
         if (outcome is None) == (job_id is None):
             raise RequestRefused("settle takes an outcome or a job_id, one of both; nothing was changed.")
         record = await self.record(own_id)
@@ -538,7 +534,7 @@ class JobManager:
         if leased.record.settled:
             await self._finish(leased)
         else:
-            self._use(own_id)
+            self._watched.add(own_id)
             self._follow(leased)
         return leased.record
 
@@ -581,7 +577,6 @@ class JobManager:
 
     async def _keep_loop(self) -> None:
         """Keep what other processes do and what this one holds in line: leases, worker count, hints."""
-        await self._used.wait()
         for operation, seconds in (await self._store.run_times(company=self.company)).items():
             self._schedule.know(operation, seconds)
         looked_at = self._clock.utc_now()
@@ -656,6 +651,14 @@ class JobManager:
         event, body = self._read_state(answer, failure)
         times = 1 if answer is None else answer.asked
         record = self._unstamped(leased.record, "state_asked", times)
+        leased = await self._take_in(leased, record, event, body, times=times)
+        if not isinstance(event, Polled) and own_id in self._leases:
+            self._later(own_id, answer, failure, times)
+        return leased
+
+    async def _take_in(self, leased: Leased, record: Record, event: Event, body: bytes, *, times: int) -> Leased:
+        """Write down what a poll brought, and plan the next unless it could not be read."""
+        own_id = record.id
         try:
             after = advance(record, event)
         except TransitionError as error:
@@ -671,10 +674,8 @@ class JobManager:
             await self._finish(leased)
         elif after.content_due:
             self._schedule.switch(own_id, now=now, asked=[self._monotonic(when) for when in after.content_asked])
-        elif isinstance(event, Polled):
-            self._schedule.pending(own_id, now, times=times)
         else:
-            self._later(own_id, answer, failure, times)
+            self._schedule.pending(own_id, now, times=times)
         return leased
 
     async def _ask_content(self, leased: Leased) -> None:
@@ -710,23 +711,23 @@ class JobManager:
         answer, failure = await self._answer(self._submitter.state(job_id))
         times = 1 if answer is None else answer.asked
         record = self._unstamped(leased.record, "state_asked", times)
-        event, _ = self._read_state(answer, failure)
+        event, body = self._read_state(answer, failure)
         now = self._clock.monotonic()
         if isinstance(event, Polled) and _is_of(record, event.document, job_id):
             taken = await self._store.find(company=self.company, job_id=job_id)
             if taken is None:
-                # followed as any other from here on; its end is read by a poll of its own
-                leased = await self._save(leased, advance(record, Found(at=event.at, job_id=job_id)))
-                self._schedule.remove(record.id)
-                self._follow(leased)
+                found = advance(record, Found(at=event.at, job_id=job_id))
+                leased = await self._take_in(leased, found, event, body, times=times)
+                if leased.record.content_due:
+                    await self._ask_content(leased)
                 return
         elif not isinstance(event, Polled | Vanished) and not (answer is not None and answer.status == 403):  # noqa: PLR2004
             await self._save(leased, record)
             self._later(record.id, answer, failure, times)
             return
-        left = tuple(each for each in record.candidates if each != job_id)
-        leased = await self._save(leased, attrs.evolve(record, candidates=left))
-        await self._store.drop_candidates(leased, [job_id])
+        leased = await self._save(leased, record)
+        left = await self._store.drop_candidates(leased, [job_id])
+        self._leases[record.id] = attrs.evolve(leased, record=attrs.evolve(leased.record, candidates=left))
         if left:
             self._schedule.switch(record.id, now=now, asked=())
             self._schedule.pending(record.id, now)
@@ -778,7 +779,10 @@ class JobManager:
     def _result_of(self, document: StateDocument, body: bytes) -> Result:
         kept = tuple((name, value) for name, value in document.response_headers if name.lower() not in _NOT_KEPT)
         return Result(
-            status_code=document.status_code, state_document=body, headers=kept, read_at=self._clock.utc_now()
+            status_code=document.status_code,
+            state_document=_without_cookies(body),
+            headers=kept,
+            read_at=self._clock.utc_now(),
         )
 
     def _deadline_passed(self, record: Record) -> bool:
@@ -808,7 +812,6 @@ class JobManager:
     async def _claim(self, own_ids: Collection[str] | None) -> Sequence[Leased]:
         now = self._clock.utc_now()
         until = self._lease_end()
-        self._use()
         return await self._store.claim(
             company=self.company, owner=self._owner, now=now, until=until, ids=None if own_ids is None else set(own_ids)
         )
@@ -838,8 +841,11 @@ class JobManager:
 
     async def _save(self, leased: Leased, record: Record, *, result: Result | None = None) -> Leased:
         saved = await self._store.save(leased, record, result=result)
-        if leased.record.id in self._leases:
-            self._leases[leased.record.id] = saved
+        held = self._leases.get(record.id)
+        if held is not None:
+            # a webhook may have come in while a request was under way
+            fresh = attrs.evolve(record, hinted_at=held.record.hinted_at, candidates=held.record.candidates)
+            saved = self._leases[record.id] = attrs.evolve(saved, record=fresh)
         return saved
 
     async def _finish(self, leased: Leased) -> None:
@@ -895,11 +901,6 @@ class JobManager:
         found = None if self._decoder_of is None else self._decoder_of(record.operation.id)
         return found or plain_json
 
-    def _use(self, own_id: str | None = None) -> None:
-        self._used.set()
-        if own_id is not None:
-            self._watched.add(own_id)
-
     def _observe_quota(self, now: float) -> None:
         quota = self._submitter.quota
         if quota is None:
@@ -914,9 +915,28 @@ class JobManager:
     def _monotonic(self, when: datetime) -> float:
         return self._clock.monotonic() + (when - self._clock.utc_now()).total_seconds()
 
-    def _check_open(self) -> None:
-        if self._tasks is None:
-            raise RuntimeError("the job manager is not open: use `async with`.")
+    def _start(self) -> None:
+        """Begin to follow jobs, on first use."""
+        if self._closed:
+            raise RuntimeError("the job manager is closed; jobs go on in the next one with the same store.")
+        if self._task is None:
+            # a task of its own holds the task group: a manager is often opened and closed by different tasks
+            # (fixtures, frameworks), which a group entered here would not survive
+            self._task = asyncio.create_task(self._follow_jobs(), name=repr(self))
+        if self._task.done():
+            raise RuntimeError(
+                "the job manager has stopped because of an error; its jobs are safe in the store."
+            ) from (None if self._task.cancelled() else self._task.exception())
+
+    async def _follow_jobs(self) -> None:
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._poll_loop)
+                tasks.start_soon(self._keep_loop)
+        finally:
+            # whoever waits looks again, and finds out
+            for own_id in [*self._settled]:
+                self._announce(own_id)
 
 
 _NEVER_SENT: Final = (NotSent, RequestRefused, TokenRefused, RateLimited, HostNotAllowed)
@@ -932,3 +952,14 @@ def _is_of(record: Record, document: StateDocument, job_id: str) -> bool:
             return False
     began = record.sending_at or record.created_at
     return document.received_at is None or document.received_at >= began - timedelta(minutes=10)
+
+
+def _without_cookies(body: bytes) -> bytes:
+    """Give a state document as it came, but for cookies of the executed request, which have no place in a store."""
+    if b"cookie" not in body.lower():
+        return body
+    document = json.loads(body, parse_float=str)
+    headers = document.get("responseHeaders")
+    if isinstance(headers, dict):
+        document["responseHeaders"] = {name: each for name, each in headers.items() if name.lower() not in _NOT_KEPT}
+    return json.dumps(document).encode()

@@ -40,22 +40,24 @@ def value_of(record: Record, result: Result | None, *, decode: Callable[[Respons
 
     Raises:
         VismaNetError: the job did not succeed; see `error_of`.
-        JobExpired: it succeeded, but its content was gone before it could be read.
     """
     error = error_of(record, result)
     if error is not None:
         raise error
     if result is None:
         return None  # the user settled it: there is nothing to decode
-    if result.content is None and record.error is not None:
-        raise _job_error(JobExpired, record, f"it succeeded ({result.status_code}), but {record.error}")
     headers = CIMultiDictProxy(CIMultiDict(result.headers))
     return decode(Response(status=result.status_code, headers=headers, body=result.content or b""))
 
 
 def error_of(record: Record, result: Result | None) -> VismaNetError | None:
-    """Give the error that a job's end amounts to; None when it succeeded or has not ended."""
+    """Give the error that a job's end amounts to; None when it succeeded or has not ended.
+
+    A job that succeeded but whose content was gone before it could be read is `JobExpired` too.
+    """
     match record.state:
+        case State.SUCCEEDED if result is not None and result.content is None and record.error is not None:
+            return _job_error(JobExpired, record, f"it succeeded ({result.status_code}), but {record.error}")
         case State.EXPIRED:
             return _job_error(JobExpired, record, f"{record.error}. How it ended is not known: look the document up")
         case State.UNCERTAIN:

@@ -285,13 +285,14 @@ class SqlStore:
             rows = (await connection.execute(statement)).all()
         return [(row.id, _moment(row.hinted_at)) for row in rows]
 
-    async def drop_candidates(self, leased: Leased, tried: Collection[str]) -> None:
+    async def drop_candidates(self, leased: Leased, tried: Collection[str]) -> tuple[str, ...]:
         """Take away candidates that turned out to be something else."""
         async with self._transaction() as connection:
             current = sa.select(_jobs.c.candidates).where(_jobs.c.id == leased.record.id).with_for_update()
             before = (await connection.execute(current)).scalar_one_or_none() or "[]"
-            left = [job_id for job_id in json.loads(before) if job_id not in tried]
+            left = tuple(job_id for job_id in json.loads(before) if job_id not in tried)
             await self._write(connection, leased, {"candidates": _dump(left)})
+        return left
 
     # -- reading ---------------------------------------------------------------------------------------------------
 

@@ -119,8 +119,8 @@ class JobStore(Protocol):
         """Give the jobs that were hinted at since then, with the time of the last hint."""
         ...
 
-    async def drop_candidates(self, leased: Leased, tried: Collection[str]) -> None:
-        """Take away candidates that turned out to be something else.
+    async def drop_candidates(self, leased: Leased, tried: Collection[str]) -> tuple[str, ...]:
+        """Take away candidates that turned out to be something else; gives those that are left.
 
         Raises:
             LeaseLost: as `save`.
