@@ -12,7 +12,6 @@ import attrs
 
 from vismanet_async.client import VismaNet
 from vismanet_async.jobs.manager import JobManager
-from vismanet_async.jobs.schedule import Rules
 from vismanet_async.jobs.submitter import SenderSubmitter
 from vismanet_async.transport.auth import StaticToken
 
@@ -23,30 +22,30 @@ if TYPE_CHECKING:
 
 
 class FastClock:
-    """A clock on which a real second is `speed` seconds."""
+    """A clock on which a real second is `speed` seconds; processes with the same base agree on the time."""
 
-    def __init__(self, speed: float = 100.0) -> None:
+    def __init__(self, speed: float = 100.0, *, base: float | None = None) -> None:
         self.speed = speed
-        self._began = time.monotonic()
-        self._epoch = datetime.now(UTC)
+        self.base = time.time() if base is None else base
 
     def monotonic(self) -> float:
-        return (time.monotonic() - self._began) * self.speed
+        return (time.time() - self.base) * self.speed
 
     def utc_now(self) -> datetime:
-        return self._epoch + timedelta(seconds=self.monotonic())
+        return datetime.fromtimestamp(self.base, UTC) + timedelta(seconds=self.monotonic())
 
     async def sleep(self, seconds: float) -> None:
         await anyio.sleep(max(0.0, seconds) / self.speed)
-
-
-RULES = Rules()
 
 
 @attrs.frozen
 class Bench:
     manager: JobManager
     visma: VismaNet
+
+    @property
+    def now(self) -> datetime:
+        return self.visma.clock.utc_now()
 
     def release(self, path: str, **options: Any) -> Any:
         operation = self.visma.request("POST", path, json={})

@@ -651,13 +651,15 @@ class JobManager:
         event, body = self._read_state(answer, failure)
         times = 1 if answer is None else answer.asked
         record = self._unstamped(leased.record, "state_asked", times)
-        leased = await self._take_in(leased, record, event, body, times=times)
-        if not isinstance(event, Polled) and own_id in self._leases:
+        leased, read = await self._take_in(leased, record, event, body, times=times)
+        if not read and own_id in self._leases:
             self._later(own_id, answer, failure, times)
         return leased
 
-    async def _take_in(self, leased: Leased, record: Record, event: Event, body: bytes, *, times: int) -> Leased:
-        """Write down what a poll brought, and plan the next unless it could not be read."""
+    async def _take_in(
+        self, leased: Leased, record: Record, event: Event, body: bytes, *, times: int
+    ) -> tuple[Leased, bool]:
+        """Write down what a poll brought, and plan the next unless the job's state could not be read."""
         own_id = record.id
         try:
             after = advance(record, event)
@@ -674,9 +676,9 @@ class JobManager:
             await self._finish(leased)
         elif after.content_due:
             self._schedule.switch(own_id, now=now, asked=[self._monotonic(when) for when in after.content_asked])
-        else:
+        elif isinstance(event, Polled):
             self._schedule.pending(own_id, now, times=times)
-        return leased
+        return leased, isinstance(event, Polled)
 
     async def _ask_content(self, leased: Leased) -> None:
         own_id, job_id = leased.record.id, leased.record.job_id or ""
@@ -717,7 +719,7 @@ class JobManager:
             taken = await self._store.find(company=self.company, job_id=job_id)
             if taken is None:
                 found = advance(record, Found(at=event.at, job_id=job_id))
-                leased = await self._take_in(leased, found, event, body, times=times)
+                leased, _ = await self._take_in(leased, found, event, body, times=times)
                 if leased.record.content_due:
                     await self._ask_content(leased)
                 return
