@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 WRITES = frozenset({"write_intent", "save", "claim", "release", "drop_candidates", "hint"})
 REQUESTS = frozenset({"submit", "state", "content"})
 KILLED = 9
-SPEED = 100.0
-LEASE_SECONDS = 40.0
 
 
 @attrs.frozen(kw_only=True)
@@ -31,9 +30,14 @@ class Task:
     url: str
     database: str
     base: float
+    speed: float
+    lease_seconds: float
+    company: str = "c"
     path: str = ""
     """Submit this, and wait for it; else work until nothing is open."""
     dies_at: int = 0
+    count_to: str = ""
+    """Write the number of steps into this file at the end."""
 
 
 class Steps:
@@ -70,12 +74,16 @@ class Mortal:
 async def mortal(task: Task) -> AsyncIterator[Bench]:
     steps = Steps(task.dies_at)
     store = SqlStore(task.database)
-    clock = FastClock(SPEED, base=task.base)
+    clock = FastClock(task.speed, base=task.base)
     mortal_store: Any = Mortal(store, WRITES, steps)
-    async with opened(task.url, mortal_store, clock=clock, lease_seconds=LEASE_SECONDS) as bench:
+    async with opened(
+        task.url, mortal_store, clock=clock, lease_seconds=task.lease_seconds, company=task.company
+    ) as bench:
         bench.manager._submitter = Mortal(bench.manager._submitter, REQUESTS, steps)  # type: ignore[assignment] # a stand-in
         yield bench
     await store.aclose()
+    if task.count_to:
+        Path(task.count_to).write_text(str(steps.count))
 
 
 def work(task: Task) -> None:

@@ -13,7 +13,7 @@ import attrs
 import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from tests.jobs.crashing import KILLED, SPEED, Task, work
+from tests.jobs.crashing import KILLED, Task, work
 from tests.jobs.fast import FastClock, opened
 from tests.jobs.queue import Queue, serve
 from vismanet_async.jobs.model import OPEN, Record, State
@@ -21,6 +21,7 @@ from vismanet_async.jobs.sql_store import SqlStore
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
+    from pathlib import Path
 
 pytestmark = pytest.mark.timeout(170)
 
@@ -42,29 +43,29 @@ async def finish(process: BaseProcess) -> int:
     return process.exitcode
 
 
-async def all_records(database: str) -> list[Record]:
+async def all_records(database: str, company: str) -> list[Record]:
     store = SqlStore(database)
     try:
-        return list(await store.select(company="c"))
+        return list(await store.select(company=company))
     finally:
         await store.aclose()
 
 
 @pytest.mark.parametrize("database", ("sqlite", "postgresql"), indirect=True)
-@pytest.mark.parametrize("word", ["ok", "stale"])
-async def test_killed_at_every_step(database: str, word: str) -> None:
-    clock = FastClock(SPEED)
+async def test_killed_at_every_step(database: str, tmp_path: Path) -> None:
+    clock = FastClock(50)
     queue = Queue(run_seconds=2, now=clock.monotonic, utc_now=clock.utc_now)
-    ends: list[tuple[int, str]] = []
-    async with serve(queue) as url:
-        for step in range(1, 200):
+    ends: list[str] = []
+    at_once = anyio.CapacityLimiter(6)
+
+    async def one(step: int, url: str, word: str) -> None:
+        """Each step has a company of its own, so that all can be tried at once on one database."""
+        async with at_once:
             path = f"/v1/{word}/{step}/action/release"
-            task = Task(url=url, database=database, base=clock.base, path=path, dies_at=step)
-            code = await finish(start(task))
-            assert code in {0, KILLED}
-            again = attrs.evolve(task, path="", dies_at=0)
-            assert await finish(start(again)) == 0
-            mine = [record for record in await all_records(database) if record.operation.path == path]
+            task = attrs.evolve(plan, url=url, path=path, dies_at=step, company=f"c{step}", count_to="")
+            assert await finish(start(task)) == KILLED
+            assert await finish(start(attrs.evolve(task, path="", dies_at=0))) == 0
+            mine = await all_records(database, task.company)
             executed = queue.ledger.count(path)
             assert executed <= 1, f"executed twice when killed at step {step}"
             assert mine or not executed, f"lost when killed at step {step}"
@@ -72,12 +73,26 @@ async def test_killed_at_every_step(database: str, word: str) -> None:
             if record is not None and record.state is State.UNCERTAIN:
                 record = await webhook_comes(database, url, clock, queue, record)
             check(record, executed, word, step)
-            ends.append((step, record.state.value if record else "not written"))
-            if code == 0:
-                break
-    assert code == 0, "the last run was not killed: every step was enumerated"
-    assert len(ends) > 20
-    assert len({end for _, end in ends}) > 2, ends
+            ends.append(record.state.value if record else "not written")
+
+    async with serve(queue) as url:
+        count = tmp_path / "steps"
+        plan = Task(
+            url=url,
+            database=database,
+            base=clock.base,
+            speed=clock.speed,
+            lease_seconds=40,
+            path="/v1/ok/0/action/release",
+            count_to=str(count),
+        )
+        assert await finish(start(plan)) == 0
+        steps = int(count.read_text())
+        async with anyio.create_task_group() as tasks:
+            for step in range(1, steps + 1):
+                tasks.start_soon(one, step, url, "stale" if step % 2 else "ok")
+    assert len(ends) == steps > 20
+    assert {"not written", "succeeded", "failed"} <= set(ends)
 
 
 def check(record: Record | None, executed: int, word: str, step: int) -> None:
@@ -98,7 +113,7 @@ async def webhook_comes(database: str, url: str, clock: FastClock, queue: Queue,
     if not ids:
         return record
     store = SqlStore(database)
-    async with opened(url, store, clock=clock) as bench:
+    async with opened(url, store, clock=clock, company=record.company) as bench:
         job = await bench.manager.get(record.id)
         await bench.manager.hint(own_id=record.id, job_ids=ids, at=clock.utc_now())
         settled = await job.wait(timeout_seconds=3000)
@@ -108,34 +123,33 @@ async def webhook_comes(database: str, url: str, clock: FastClock, queue: Queue,
 
 @pytest.mark.parametrize("database", ("postgresql",), indirect=True)
 async def test_three_workers_one_killed_again_and_again(database: str) -> None:
-    clock = FastClock(SPEED)
-    queue = Queue(run_seconds=60, now=clock.monotonic, utc_now=clock.utc_now)
+    clock = FastClock(20)
+    queue = Queue(run_seconds=40, now=clock.monotonic, utc_now=clock.utc_now)
     randomness = random.Random(5)
     store = SqlStore(database)
     await store.open()
     await note_every_end(database)
     async with serve(queue) as url:
         async with opened(url, store, clock=clock) as bench:
-            operations = [bench.release(f"/v1/{word}/{n}/action/release") for n in range(25) for word in ("ok", "bad")]
+            operations = [bench.release(f"/v1/{word}/{n}/action/release") for n in range(10) for word in ("ok", "bad")]
             await bench.manager.submit_many(operations)
-        task = Task(url=url, database=database, base=clock.base)
+        task = Task(url=url, database=database, base=clock.base, speed=clock.speed, lease_seconds=40)
         workers = [start(task) for _ in range(3)]
         kills = 0
         while await store.select(company="c", states=OPEN, limit=1):
-            await anyio.sleep(0.25)
-            if kills < 12:
+            await clock.sleep(20)
+            if kills < 8:
                 victim = randomness.randrange(3)
                 workers[victim].kill()
                 await finish(workers[victim])
                 workers[victim] = start(task)
                 kills += 1
-            assert clock.monotonic() < 100 * SPEED, "it takes too long"
         for worker in workers:
             assert await finish(worker) == 0
-    assert kills > 3
+    assert kills >= 3
     assert sorted(queue.ledger) == sorted(set(queue.ledger))
     records = await store.select(company="c")
-    assert len(records) == 50
+    assert len(records) == 20
     for record in records:
         assert record.status_code == (200 if "/ok/" in record.operation.path else 400)
     noted = await ends_noted(database)

@@ -804,7 +804,7 @@ class JobManager:
             if record.settled or (record.state is State.UNCERTAIN and not self._can_follow(record)):
                 await self._finish(leased)
             else:
-                self._follow(leased)
+                self._follow(leased, missed=True)
         return adopted
 
     @staticmethod
@@ -818,7 +818,7 @@ class JobManager:
             company=self.company, owner=self._owner, now=now, until=until, ids=None if own_ids is None else set(own_ids)
         )
 
-    def _follow(self, leased: Leased) -> None:
+    def _follow(self, leased: Leased, *, missed: bool = False) -> None:
         record = leased.record
         self._leases[record.id] = leased
         now = self._clock.monotonic()
@@ -831,6 +831,7 @@ class JobManager:
             expires_at=self._monotonic(record.expires_at),
             deadline_at=float("inf") if record.deadline_at is None else self._monotonic(record.deadline_at),
             webhook=record.notify == "subscription",
+            missed=missed,
             asked=[self._monotonic(when) for when in asked],
             unanswered_since=self._monotonic(record.asked_at) if record.unanswered and record.asked_at else None,
         )

@@ -275,8 +275,10 @@ class Record:
 
     @property
     def hint_pending(self) -> bool:
-        """Whether a webhook spoke of it after it was last asked for."""
-        return self.hinted_at is not None and (self.asked_at is None or self.asked_at < self.hinted_at)
+        """Whether a webhook spoke of it, and no answer has come to a poll made after that."""
+        if self.hinted_at is None:
+            return False
+        return self.asked_at is None or self.unanswered or self.asked_at < self.hinted_at
 
     @property
     def expires_at(self) -> datetime:

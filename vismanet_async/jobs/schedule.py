@@ -147,6 +147,7 @@ class _Followed:
     expires_at: float
     deadline_at: float
     webhook: bool
+    missed: bool
     asked: deque[float]
     last_at: float
     """When it was asked for last; gaps count from here."""
@@ -201,6 +202,7 @@ class Schedule:
         expires_at: float = math.inf,
         deadline_at: float = math.inf,
         webhook: bool = False,
+        missed: bool = False,
         asked: Iterable[float] = (),
         unanswered_since: float | None = None,
     ) -> None:
@@ -214,6 +216,7 @@ class Schedule:
             expires_at: when the server forgets it.
             deadline_at: a poll is made then, whatever else.
             webhook: whether a webhook will come.
+            missed: webhooks may have come while nobody listened: ask once without waiting for one.
             asked: when it was asked for before, by whichever process; later than now counts as now.
             unanswered_since: when the last request left whose answer never came (its process ended). It may have
                 reached the server as late as now, and counts so.
@@ -233,6 +236,7 @@ class Schedule:
             expires_at=expires_at,
             deadline_at=deadline_at,
             webhook=webhook,
+            missed=missed,
             asked=deque(past, maxlen=self.rules.same_request),
             last_at=last_at,
         )
@@ -385,9 +389,12 @@ class Schedule:
 
     def _safety_net(self, followed: _Followed, now: float) -> float:
         self._weigh(followed, 0.0)
+        if followed.missed:
+            followed.missed = False
+            return now
         wait: float = self.rules.with_webhook_seconds * 2.0 ** min(followed.safety_polls, 20)
         followed.safety_polls += 1
-        return max(now, followed.anchor) + min(wait, self.rules.with_webhook_cap_seconds)
+        return max(followed.last_at, followed.anchor) + min(wait, self.rules.with_webhook_cap_seconds)
 
     def _wish(self, followed: _Followed, now: float) -> float:
         """When it should be asked for next: as densely as its age allows, or as scarcely as the quota demands."""

@@ -204,7 +204,9 @@ class SqlStore:
     ) -> Sequence[Leased]:
         """Lease jobs that need work and that nobody holds."""
         columns = _jobs.c
-        hinted = columns.hinted_at.is_not(None) & (columns.asked_at.is_(None) | (columns.asked_at < columns.hinted_at))
+        hinted = columns.hinted_at.is_not(None) & (
+            columns.asked_at.is_(None) | (columns.asked_at < columns.hinted_at) | (columns.unanswered == 1)
+        )
         needs_work = columns.state.in_([state.value for state in OPEN]) | (
             (columns.state == State.UNCERTAIN.value)
             & ((columns.candidates != "[]") | (columns.job_id.is_not(None) & hinted))
@@ -405,8 +407,10 @@ class SqlStore:
         if not (self._opened or opening):
             await self.open()
         try:
-            async with self._engine.begin() as connection:
-                yield connection
+            # cancellation waits for the commit: a transaction cut off half-way costs the connection
+            with anyio.CancelScope(shield=True):
+                async with self._engine.begin() as connection:
+                    yield connection
         except (DBAPIError, OSError) as error:
             if isinstance(error, StoreNotUsable):
                 raise
@@ -454,7 +458,8 @@ def _engine_options(url: URL) -> dict[str, Any]:
     if url.get_backend_name() == "sqlite":
         # one connection: SQLite has one writer anyway, and :memory: lives in it
         return {"poolclass": AsyncAdaptedQueuePool, "pool_size": 1, "max_overflow": 0, "pool_timeout": None}
-    return {"pool_size": 5, "max_overflow": 5, "pool_pre_ping": True}
+    timeouts = {"timeout": 30, "command_timeout": 60}
+    return {"pool_size": 5, "max_overflow": 5, "pool_pre_ping": True, "connect_args": timeouts}
 
 
 def _set_up_sqlite(connection: Any, _record: Any) -> None:
