@@ -1,0 +1,407 @@
+"""One contract for all stores."""
+
+from __future__ import annotations
+
+import stat
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import attrs
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from tests.jobs.conftest import BACKENDS
+from vismanet_async.errors import SettingsError
+from vismanet_async.jobs import sql_store
+from vismanet_async.jobs.migrations import LATEST
+from vismanet_async.jobs.model import OperationNote, Record, Result, State
+from vismanet_async.jobs.sql_store import SqlStore, default_path
+from vismanet_async.jobs.store import Leased, LeaseLost, StoreNotUsable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vismanet_async.jobs.store import JobStore
+
+NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, UTC)
+SOON = NOW + timedelta(seconds=30)
+
+each_backend = pytest.mark.parametrize("database", BACKENDS, indirect=True)
+shared_backend = pytest.mark.parametrize("database", ("sqlite", "postgresql"), indirect=True)
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+def record(own_id: str = "a", **fields: Any) -> Record:
+    operation = OperationNote(
+        id="SupplierInvoice_Release",
+        method="POST",
+        path="/v1/supplierInvoice/1/action/release",
+        query=(("branch", "1"), ("branch", "2")),
+        if_match='"AAA="',
+        body_sha256="00" * 32,
+    )
+    return attrs.evolve(Record(id=own_id, company="c", operation=operation, created_at=NOW), **fields)
+
+
+async def written(store: JobStore, own_id: str = "a", *, owner: str = "me", **fields: Any) -> Leased:
+    return await store.write_intent(record(own_id, **fields), owner=owner, until=SOON)
+
+
+@each_backend
+async def test_every_field_survives(store: JobStore) -> None:
+    full = record(
+        document="/supplierinvoice/1",
+        reference="nightly ø",
+        notify="subscription",
+        deadline_at=NOW + timedelta(hours=1),
+        state=State.RUNNING,
+        sending_at=NOW,
+        job_id="J1",
+        submitted_at=NOW,
+        server_status="Paused?",
+        status_code=200,
+        started_at=NOW,
+        finished_at=SOON,
+        run_seconds=1.25,
+        content_due=True,
+        verdict="succeeded",
+        error="why",
+        settled_at=NOW,
+        settled_by="server",
+        hinted_at=NOW,
+        candidates=("J2", "J3"),
+        asked_at=NOW,
+        unanswered=True,
+        state_asked=(NOW, SOON),
+        content_asked=(SOON,),
+        polls=7,
+    )
+    defaults = attrs.asdict(record(), recurse=False)
+    same = [
+        name
+        for name, value in attrs.asdict(full, recurse=False).items()
+        if value == defaults[name] and name not in {"id", "company", "operation", "created_at"}
+    ]
+    assert same == [], "a field that keeps its default proves nothing"
+    await store.write_intent(full, owner="me", until=SOON)
+    assert await store.get("a") == full
+    assert await store.find(company="c", job_id="J1") == full
+    assert await store.find(company="other", job_id="J1") is None
+    assert await store.get("b") is None
+
+
+@each_backend
+async def test_a_result_is_kept_byte_by_byte_and_replaced(store: JobStore) -> None:
+    leased = await written(store)
+    first = Result(status_code=200, state_document=b'{"x":1}', content=None, headers=(), read_at=NOW)
+    leased = await store.save(leased, record(state=State.RUNNING), result=first)
+    assert await store.result("a") == first
+    second = attrs.evolve(first, content=b"\x00\xff", headers=(("ETag", '"1"'), ("etag", "2")), read_at=SOON)
+    await store.save(leased, record(state=State.SUCCEEDED), result=second)
+    assert await store.result("a") == second
+    assert (await store.get("a") or record()).state is State.SUCCEEDED
+    assert await store.result("none") is None
+
+
+@shared_backend
+async def test_committed_means_committed(store: JobStore, new_store: Callable[[], JobStore]) -> None:
+    await written(store, reference="kept")
+    await store.aclose()
+    again = await new_store().get("a")
+    assert again is not None
+    assert again.reference == "kept"
+
+
+@each_backend
+async def test_a_lease_is_given_once_and_again_after_its_end(store: JobStore) -> None:
+    await written(store, "a", owner="dead")
+    await written(store, "b", owner="dead")
+    later = SOON + timedelta(seconds=1)
+    assert await store.claim(company="c", owner="x", now=NOW, until=SOON) == []
+    assert await store.claim(company="other", owner="x", now=later, until=later) == []
+    [one] = await store.claim(company="c", owner="x", now=later, until=later + timedelta(seconds=9), ids=["b"])
+    assert (one.record.id, one.owner, one.fence) == ("b", "x", 2)
+    [two] = await store.claim(company="c", owner="y", now=later, until=later + timedelta(seconds=9))
+    assert two.record.id == "a"
+    assert await store.workers(company="c", now=later) == 2
+    await store.release(owner="x")
+    await store.release(owner="y", ids=["zzz"])
+    assert [job.record.id for job in await store.claim(company="c", owner="z", now=later, until=SOON)] == ["b"]
+
+
+@each_backend
+async def test_oldest_first_and_no_more_than_asked_for(store: JobStore) -> None:
+    for own_id in "edcba":
+        await written(store, own_id)
+    await store.release(owner="me")
+    claimed = await store.claim(company="c", owner="x", now=NOW, until=SOON, limit=2)
+    assert [job.record.id for job in claimed] == ["e", "d"]
+
+
+@each_backend
+async def test_who_lost_the_lease_cannot_write(store: JobStore) -> None:
+    old = await written(store, owner="slow")
+    later = SOON + timedelta(seconds=1)
+    [new] = await store.claim(company="c", owner="quick", now=later, until=later + timedelta(seconds=30))
+    settled = record(state=State.SUCCEEDED)
+    with pytest.raises(LeaseLost):
+        await store.save(old, settled, result=Result(status_code=200, read_at=NOW))
+    with pytest.raises(LeaseLost):
+        await store.drop_candidates(old, ["x"])
+    assert await store.result("a") is None, "a refused write leaves nothing behind"
+    # the same owner with an older number is just as late
+    await store.release(owner="quick")
+    [again] = await store.claim(company="c", owner="slow", now=later, until=later + timedelta(seconds=30))
+    with pytest.raises(LeaseLost):
+        await store.save(old, settled)
+    with pytest.raises(LeaseLost):
+        await store.save(new, settled)
+    await store.save(again, settled)
+    assert await store.forget("a")
+    assert not await store.forget("a")
+    with pytest.raises(LeaseLost):
+        await store.save(again, settled)
+
+
+@each_backend
+async def test_renewing_prolongs_only_what_is_still_held(store: JobStore) -> None:
+    await written(store, "a", owner="me")
+    await store.write_intent(record("b"), owner="me", until=NOW - timedelta(seconds=1))
+    assert await store.renew(owner="me", now=NOW, until=SOON + timedelta(hours=1)) == {"a"}
+    claimed = await store.claim(company="c", owner="x", now=SOON + timedelta(minutes=1), until=SOON)
+    assert [job.record.id for job in claimed] == ["b"]
+
+
+@shared_backend
+async def test_many_claim_at_once_and_each_job_goes_to_one(store: JobStore, new_store: Callable[[], JobStore]) -> None:
+    for number in range(40):
+        await written(store, f"{number:02}")
+    await store.release(owner="me")
+    taken: list[str] = []
+
+    async def claim(owner: str) -> None:
+        other = new_store()
+        while claimed := await other.claim(company="c", owner=owner, now=NOW, until=SOON, limit=3):
+            taken.extend(job.record.id for job in claimed)
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(4):
+            tasks.start_soon(claim, f"w{number}")
+    assert sorted(taken) == [f"{number:02}" for number in range(40)]
+
+
+@each_backend
+async def test_what_is_claimed_needs_work(store: JobStore) -> None:
+    states = {"i": State.INTENT, "s": State.SUBMITTED, "r": State.RUNNING, "u": State.UNCERTAIN, "v": State.UNCERTAIN}
+    for own_id, state in {**states, "f": State.FAILED, "e": State.EXPIRED}.items():
+        job_id = None if own_id in "iu" else f"J{own_id}"
+        await written(store, own_id, state=state, job_id=job_id, sending_at=NOW, asked_at=NOW)
+    await store.release(owner="me")
+    claimed = await store.claim(company="c", owner="x", now=NOW, until=SOON)
+    assert [job.record.id for job in claimed] == ["i", "s", "r"]
+    [named] = await store.claim(company="c", owner="x", now=NOW, until=SOON, ids=["u", "f", "i"])
+    assert named.record.id == "u", "an uncertain job is given when it is named"
+    await store.release(owner="x", ids=["u"])
+    await store.hint(own_id="u", job_ids=["J9"], at=SOON)
+    await store.hint(own_id=None, job_ids=["Jv", "Jf"], at=SOON)
+    claimed = await store.claim(company="c", owner="x", now=NOW, until=SOON)
+    assert [job.record.id for job in claimed] == ["u", "v"]
+
+
+@each_backend
+async def test_hints_mark_jobs_without_a_lease_and_survive_saves(store: JobStore) -> None:
+    known = await written(store, "a", job_id="J1", state=State.SUBMITTED, sending_at=NOW)
+    lost = await written(store, "b", state=State.UNCERTAIN, sending_at=NOW)
+    assert await store.hint(own_id="nobody", job_ids=["J7"], at=SOON) == []
+    assert await store.hint(own_id="b", job_ids=["J1", "J2", "J3"], at=SOON) == ["a", "b"]
+    assert await store.hint(own_id="b", job_ids=["J3", "J4"], at=SOON) == ["b"]
+    hinted = await store.get("b")
+    assert hinted is not None
+    assert hinted.candidates == ("J2", "J3", "J4"), "J1 is another job's"
+    assert hinted.hint_pending
+    await store.save(known, attrs.evolve(known.record, polls=1))
+    await store.save(lost, attrs.evolve(lost.record, polls=1))
+    assert (await store.get("a") or record()).hinted_at == SOON
+    assert (await store.get("b") or record()).candidates == ("J2", "J3", "J4")
+    assert await store.drop_candidates(lost, ["J2", "J4"]) == ("J3",)
+    assert (await store.get("b") or record()).candidates == ("J3",)
+    assert dict(await store.hints(company="c", since=NOW)) == {"a": SOON, "b": SOON}
+    assert await store.hints(company="c", since=SOON + timedelta(seconds=1)) == []
+
+
+@each_backend
+async def test_our_own_id_says_nothing_once_the_server_id_is_known(store: JobStore) -> None:
+    await written(store, "a", job_id="J1", state=State.SUBMITTED, sending_at=NOW)
+    assert await store.hint(own_id="a", job_ids=["J2"], at=SOON) == []
+    assert (await store.get("a") or record()).candidates == ()
+
+
+@each_backend
+async def test_one_server_id_belongs_to_one_job(store: JobStore) -> None:
+    await written(store, "a", job_id="J1")
+    leased = await written(store, "b")
+    with pytest.raises(StoreNotUsable):
+        await store.save(leased, record("b", job_id="J1"))
+    assert (await store.get("b") or record()).job_id is None
+
+
+@each_backend
+async def test_jobs_on_one_document_have_an_order(store: JobStore) -> None:
+    await written(store, "a", document="/x/1")
+    other = await written(store, "b", document="/x/2")
+    await written(store, "free")
+    last = await written(store, "c", document="/x/1")
+    assert await store.ahead("a") is None
+    assert await store.ahead("b") is None
+    assert await store.ahead("free") is None
+    assert (await store.ahead("c") or record()).id == "a"
+    await store.save(other, attrs.evolve(other.record, state=State.FAILED))
+    [leased] = [last]
+    assert leased.record.document == "/x/1"
+    await store.forget("a")
+    assert await store.ahead("c") is None
+
+
+@each_backend
+async def test_lists_newest_first_by_what_is_asked_for(store: JobStore) -> None:
+    await written(store, "a", reference="x", state=State.FAILED)
+    await written(store, "b", reference="y")
+    await written(store, "c", reference="x")
+
+    async def ids(**by: Any) -> list[str]:
+        return [found.id for found in await store.select(company="c", **by)]
+
+    assert await ids() == ["c", "b", "a"]
+    assert await ids(limit=1) == ["c"]
+    assert await ids(reference="x") == ["c", "a"]
+    assert await ids(states=[State.FAILED]) == ["a"]
+    assert await ids(ids=["a", "b"]) == ["b", "a"]
+    assert await store.select(company="other") == []
+
+
+@each_backend
+async def test_pruning_takes_settled_jobs_only(store: JobStore) -> None:
+    old = await written(store, "old")
+    await store.save(
+        old, record("old", state=State.FAILED, settled_at=NOW), result=Result(status_code=400, read_at=NOW)
+    )
+    await written(store, "new", state=State.SUCCEEDED, settled_at=SOON)
+    await written(store, "open", created_at=NOW - timedelta(days=400))
+    assert await store.prune(company="other", settled_before=SOON) == 0
+    assert await store.prune(company="c", settled_before=SOON) == 1
+    assert [found.id for found in await store.select(company="c")] == ["open", "new"]
+    assert await store.result("old") is None
+
+
+@each_backend
+async def test_run_times_of_the_last_jobs(store: JobStore) -> None:
+    for number in range(5):
+        await written(store, f"{number}", run_seconds=float(number))
+    await written(store, "x")
+    assert sorted((await store.run_times(company="c", limit=3))["SupplierInvoice_Release"]) == [2.0, 3.0, 4.0]
+    assert await store.run_times(company="other") == {}
+
+
+@each_backend
+async def test_webhooks_are_remembered_for_a_week(store: JobStore) -> None:
+    assert not await store.seen(b"1", at=NOW)
+    await store.remember(b"1", at=NOW)
+    await store.remember(b"1", at=NOW)
+    assert await store.seen(b"1", at=NOW)
+    await store.remember(b"2", at=NOW + timedelta(days=8))
+    assert not await store.seen(b"1", at=NOW)
+
+
+@shared_backend
+async def test_opening_at_once_migrates_once(new_store: Callable[[], JobStore]) -> None:
+    stores = [new_store() for _ in range(4)]
+    async with anyio.create_task_group() as tasks:
+        for each in stores:
+            tasks.start_soon(each.open)
+    await written(stores[0])
+    assert await stores[3].get("a") == record()
+
+
+@shared_backend
+async def test_migrated_schema_is_the_one_the_code_speaks(store: JobStore, database: str) -> None:
+    url = database if "://" in database else f"sqlite+aiosqlite:///{database}"
+    engine = create_async_engine(url)
+
+    def reflect(connection: sa.Connection) -> dict[str, dict[str, tuple[str, bool]]]:
+        metadata = sa.MetaData()
+        metadata.reflect(connection)
+        return {
+            table.name: {column.name: (_kind(column), bool(column.nullable)) for column in table.columns}
+            for table in metadata.tables.values()
+        }
+
+    async with engine.connect() as connection:
+        found = await connection.run_sync(reflect)
+        version = (await connection.exec_driver_sql("SELECT version FROM vismanet_schema")).scalars().all()
+    await engine.dispose()
+    spoken = {
+        table.name: {column.name: (_kind(column), bool(column.nullable)) for column in table.columns}
+        for table in sql_store._METADATA.tables.values()
+    }
+    assert {name: found[name] for name in spoken} == spoken
+    assert list(version) == list(range(1, LATEST + 1))
+
+
+def _kind(column: sa.Column[Any]) -> str:
+    for kind in (sa.Float, sa.Integer, sa.LargeBinary, sa.String):
+        if isinstance(column.type, kind):
+            return kind.__name__
+    raise AssertionError(column.type)
+
+
+@shared_backend
+async def test_a_newer_schema_is_left_alone(store: JobStore, new_store: Callable[[], JobStore], database: str) -> None:
+    url = database if "://" in database else f"sqlite+aiosqlite:///{database}"
+    engine = create_async_engine(url)
+    async with engine.begin() as connection:
+        await connection.exec_driver_sql(f"INSERT INTO vismanet_schema VALUES ({LATEST + 1})")
+    await engine.dispose()
+    with pytest.raises(StoreNotUsable, match="newer version"):
+        await new_store().open()
+
+
+async def test_the_file_is_for_its_owner_only(store: JobStore, database: str) -> None:
+    await written(store)
+    path = Path(database)
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    files = list(path.parent.iterdir())
+    assert len(files) > 1, "the write-ahead log is there as well"
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+
+
+async def test_a_file_open_to_all_is_closed(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.sqlite3"
+    path.touch(0o644)
+    path.chmod(0o644)
+    store = SqlStore(path)
+    await store.open()
+    await store.aclose()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+async def test_what_cannot_be_used_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreNotUsable, match="cannot be made"):
+        await SqlStore(tmp_path / "file" / "jobs.sqlite3").open()
+    (tmp_path / "noise").write_bytes(b"this is not a database, it only looks like a file of one" * 40)
+    broken = SqlStore(tmp_path / "noise")
+    with pytest.raises(StoreNotUsable):
+        await broken.open()
+    await broken.aclose()
+    with pytest.raises(SettingsError, match="mysql"):
+        SqlStore("mysql://x/y")
+    with pytest.raises(SettingsError, match="neither"):
+        SqlStore("postgresql://:::/")
+
+
+def test_passwords_stay_out_of_sight() -> None:
+    assert "geheim" not in repr(SqlStore("postgresql://me:geheim@db/jobs"))
+    assert default_path().name == "jobs.sqlite3"

@@ -1,0 +1,1 @@
+"""Background jobs that survive crashes: intents written first, results kept for good, one schedule."""
