@@ -73,9 +73,9 @@ def test_strain_never_goes_below_one_and_is_recovered_from_after_a_hold() -> Non
     for now in range(10):
         rule.finished(started_at=float(now), now=now + 0.5, strained=True, busy=True)
     assert rule.limit == 1
-    now = run(rule, capacity=64, seconds=29, now=10)
+    later = run(rule, capacity=64, seconds=29, now=10)
     assert rule.limit == 1
-    run(rule, capacity=64, seconds=60, now=now)
+    run(rule, capacity=64, seconds=60, now=later)
     assert rule.limit == 16
 
 

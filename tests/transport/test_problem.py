@@ -14,17 +14,40 @@ ID = "6c6eb585-da38-4765-b80d-e9552a8721f8"
 @pytest.mark.parametrize(
     ("body", "detail"),
     [
-        ({"ExceptionType": "IPPException", "ExceptionMessage": "No license for this company.", "ExceptionFaultCode": "12027",
-          "ExceptionDetails": ""}, "No license for this company. (12027)"),
+        (
+            {
+                "ExceptionType": "IPPException",
+                "ExceptionMessage": "No license for this company.",
+                "ExceptionFaultCode": "12027",
+                "ExceptionDetails": "",
+            },
+            "No license for this company. (12027)",
+        ),
         ({"ExceptionMessage": "", "ExceptionFaultCode": 12002}, "fault 12002"),
         ({"message": f"VismaId: {ID}. Error creating payment."}, "Error creating payment."),
         ({"Message": f"VismaId: {ID}. Error creating payment."}, "Error creating payment."),
-        ({"Message": "An error has occurred.", "ExceptionMessage": "Account 3000 is closed."}, "Account 3000 is closed."),
+        (
+            {"Message": "An error has occurred.", "ExceptionMessage": "Account 3000 is closed."},
+            "Account 3000 is closed.",
+        ),
         ({"type": "x", "title": "Bad", "status": 400, "detail": "Wrong day", "instance": "/"}, "Wrong day"),
         ({"title": "Bad", "status": 400}, "Bad"),
-        ({"errors": {}, "details": [{"code": "0001-NullNotAllowed", "message": "is null",
-          "parameters": {"property": "customerId"}}, {"message": "odd"}, 7, {}]}, "customerId: 0001-NullNotAllowed is null; odd"),
-        ({"title": "Validation.", "errors": {"name": ["too long", "too odd"], "x": "y"}}, "Validation.; name: too long too odd; x: y"),
+        (
+            {
+                "errors": {},
+                "details": [
+                    {"code": "0001-NullNotAllowed", "message": "is null", "parameters": {"property": "customerId"}},
+                    {"message": "odd"},
+                    7,
+                    {},
+                ],
+            },
+            "customerId: 0001-NullNotAllowed is null; odd",
+        ),
+        (
+            {"title": "Validation.", "errors": {"name": ["too long", "too odd"], "x": "y"}},
+            "Validation.; name: too long too odd; x: y",
+        ),
         ({"error": "invalid_client", "error_description": "who?"}, "who?"),
         ({"error": "invalid_client"}, "invalid_client"),
         ({"error": {"code": "X", "message": "inner"}}, "inner"),
@@ -36,7 +59,7 @@ ID = "6c6eb585-da38-4765-b80d-e9552a8721f8"
         ([1, 2], "[1, 2]"),
         (None, "null"),
     ],
-)  # fmt: skip
+)
 def test_json_shapes(body: object, detail: str) -> None:
     assert read_problem({}, json.dumps(body).encode()).detail == detail
 
@@ -49,11 +72,13 @@ def test_json_shapes(body: object, detail: str) -> None:
         (b"\xef\xbb\xbf" + b'{"message":"with a mark"}', "with a mark"),
         (b'{"message":"cut o', '{"message":"cut o'),
         (b'{"message":"\xff\xfe"}', '{"message":"\ufffd\ufffd"}'),
-        (b"<html><head><title>502 Bad &amp; Gateway</title><style>p{a:b}</style></head><body><h1>Bad</h1>\n</body>",
-         "502 Bad & Gateway Bad"),
+        (
+            b"<html><head><title>502 Bad &amp; Gateway</title><style>p{a:b}</style></head><body><h1>Bad</h1>\n</body>",
+            "502 Bad & Gateway Bad",
+        ),
         (b"[" * 100_000, "[" * 300 + "\u2026"),
     ],
-)  # fmt: skip
+)
 def test_other_bodies(body: bytes, detail: str) -> None:
     assert read_problem({}, body).detail == detail
 

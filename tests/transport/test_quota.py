@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
@@ -18,7 +19,7 @@ def headers(**given: object) -> CIMultiDict[str]:
     return CIMultiDict({names[key]: str(value) for key, value in given.items()})
 
 
-def observe(quota: Quota, *, now: float = 100.0, status: int = 200, randomness: float = 0.0, **given: object) -> None:
+def observe(quota: Quota, *, now: float = 100.0, status: int = 200, randomness: float = 0.0, **given: Any) -> None:
     quota.observe(headers(**given), status=status, now=now, utc_now=NOW, randomness=randomness)
 
 
@@ -108,7 +109,7 @@ def test_missing_headers_pace_nothing() -> None:
         ({"retry": NOW.timestamp() * 1000}, 30),  # milliseconds would pause for fifty thousand years
     ],
 )
-def test_the_pause_after_a_429(given: dict[str, object], seconds: float) -> None:
+def test_the_pause_after_a_429(given: dict[str, Any], seconds: float) -> None:
     quota = Quota()
     observe(quota, status=429, **given)
     assert quota.wait_seconds(100) == pytest.approx(seconds)
