@@ -6,7 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from vismanet_async.conditions import Condition, after, before, on_or_after, on_or_before
 from vismanet_async.errors import RequestRefused
@@ -94,6 +94,7 @@ def test_an_operator_made_by_hand_is_checked() -> None:
         Condition("==", 1)  # type: ignore[arg-type] # the point of the test
 
 
+@settings(deadline=None)
 @given(st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30)))
 def test_milliseconds_go_there_and_back(moment: datetime) -> None:
     moment = moment.replace(microsecond=moment.microsecond // 1000 * 1000)

@@ -4,7 +4,7 @@ import asyncio
 
 import anyio
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tests.support.clock import VirtualClock
 from vismanet_async.errors import SettingsError
@@ -86,6 +86,7 @@ def test_idle_places_say_nothing_about_the_limit() -> None:
     assert rule.limit == 4
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 10), st.floats(0, 10), st.booleans(), st.booleans()), max_size=300))
 def test_the_limit_stays_in_bounds(events: list[tuple[float, float, bool, bool]]) -> None:
     rule, now = ConcurrencyRule(), 0.0

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 from yarl import URL
 
 from vismanet_async.errors import HostNotAllowed, RequestRefused, SettingsError
@@ -109,6 +109,7 @@ def test_plain_paths_go_as_they_are(path: str) -> None:
     assert str(request_url(BASE, path)) == f"https://api.finance.visma.net{path}"
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="/\\.@:?#%2eEfF5c0d0aA[]v1-evil ~", max_size=24))
 def test_whatever_the_path_the_origin_stays(path: str) -> None:
     try:
@@ -120,6 +121,7 @@ def test_whatever_the_path_the_origin_stays(path: str) -> None:
     assert URL(f"https://api.finance.visma.net{path}").raw_path.count("/") == path.count("/")
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.text(st.characters(codec="utf-8"), min_size=1), st.text(st.characters(codec="utf-8")))))
 def test_queries_come_back_as_they_went(pairs: list[tuple[str, str]]) -> None:
     url = request_url(BASE, "/v1/x", pairs)

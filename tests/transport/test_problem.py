@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 from multidict import CIMultiDict
 
 from vismanet_async.transport.problem import read_problem
@@ -92,19 +92,18 @@ def test_references() -> None:
     assert len(read_problem({"Request-Context": "x" * 9999}, b"").reference or "") == 200
 
 
+KEYS = ["message", "error", "errors", "details", "parameters", "ExceptionFaultCode", "code"]
+TEXTS = st.text(max_size=20)
 JSON = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.text(),
-    lambda x: (
-        st.lists(x)
-        | st.dictionaries(
-            st.sampled_from(["message", "error", "errors", "details", "parameters", "ExceptionFaultCode", "code"])
-            | st.text(),
-            x,
-        )
+    st.none() | st.booleans() | st.floats() | TEXTS,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=3), inner, max_size=4)
     ),
+    max_leaves=8,
 )
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300) | JSON.map(lambda data: json.dumps(data).encode()))
 def test_no_body_breaks_it_and_details_are_one_short_line(body: bytes) -> None:
     detail = read_problem({}, body).detail

@@ -5,7 +5,7 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 from multidict import CIMultiDict
 
 from vismanet_async.transport.quota import Quota, retry_after_seconds
@@ -60,6 +60,7 @@ def test_a_window_that_ended_says_nothing_about_the_next_though_it_ends_close_by
     assert quota.remaining == 50
 
 
+@settings(deadline=None)
 @given(st.permutations(range(20)))
 def test_any_order_of_answers_ends_at_the_least(order: list[int]) -> None:
     quota = Quota()
@@ -124,6 +125,7 @@ def test_a_shorter_pause_never_shortens_a_longer_one() -> None:
     assert quota.wait_seconds(100) == 60
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1), st.floats(1, 3600))
 def test_the_restart_is_spread_a_little(randomness: float, seconds: float) -> None:
     quota = Quota()
@@ -131,6 +133,7 @@ def test_the_restart_is_spread_a_little(randomness: float, seconds: float) -> No
     assert seconds - 1e-6 <= quota.wait_seconds(100) <= seconds + min(3.0, seconds * 0.1) + 1e-6
 
 
+@settings(deadline=None)
 @given(st.text(), st.text(), st.text(), st.text(), st.sampled_from([200, 429, 503]))
 def test_no_header_text_breaks_it(limit: str, remaining: str, reset: str, retry: str, status: int) -> None:
     quota = Quota()

@@ -372,7 +372,7 @@ async def test_bad_paths_are_refused_before_anything(wire: Wire, make: Make, pat
         ("gzip", lambda data: gzip.compress(data[:9]) + gzip.compress(data[9:])),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("size", [1, 50, 300_000])
+@pytest.mark.parametrize("size", [1, 50, 60_000])
 async def test_compressed_answers(wire: Wire, make: Make, encoding: str, encode: Any, size: int) -> None:
     body = b"".join(zlib.crc32(str(n).encode()).to_bytes(4, "big") for n in range(size))
     wire.reply(answer(200, encode(body), Content_Encoding=encoding))
@@ -892,7 +892,7 @@ class Checkpoints:
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_cancelled_at_every_checkpoint_nothing_is_left_behind(wire: Wire, make: Make, streamed: bool) -> None:
     """Through token, 429 and pause, 401 and renewal, 503 and backoff, a gzip body in a thread, and a busy slot."""
-    body = gzip.compress(b"".join(zlib.crc32(str(n).encode()).to_bytes(4, "big") for n in range(40_000)))
+    body = gzip.compress(b"".join(zlib.crc32(str(n).encode()).to_bytes(4, "big") for n in range(20_000)))
     last = answer(200, b"x" * 100_000) if streamed else answer(200, body, Content_Encoding="gzip")
     for cancel_at in range(1, 400):
         clock = VirtualClock()
