@@ -17,7 +17,7 @@ def one(kind: type[VismaNetError]) -> VismaNetError:
     if issubclass(kind, ApiError):
         return kind("GET it", status=418, detail="no", reference="r", body=b"{}", headers={"ETag": "x"})
     if kind is errors.UnknownName:
-        return kind("filter", "stauts", nearest=["status"], where="of customers")  # type: ignore[call-arg] # its own
+        return kind("filter", "stauts", nearest=["status"], where="of customers")
     return kind("it went wrong")
 
 

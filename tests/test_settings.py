@@ -1,11 +1,11 @@
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from vismanet_async import settings as module
 from vismanet_async.errors import SettingsError
 from vismanet_async.settings import ERP_URL, Settings
 
@@ -80,7 +80,7 @@ def test_a_profile_that_others_can_reach_is_refused(profile: Any, mode: int, mon
     environ = profile("[default]\ntoken='t'", mode=mode)
     with pytest.raises(SettingsError, match="chmod 600"):
         Settings.load(environ=environ)
-    monkeypatch.setattr(module.sys, "platform", "win32")
+    monkeypatch.setattr(sys, "platform", "win32")
     assert Settings.load(environ=environ).token == "t"
 
 

@@ -127,7 +127,8 @@ def _datetime(value: datetime, name: str, zone: tzinfo | None) -> str:
             raise RequestRefused(f"{name}: {value.isoformat()} does not exist in {zone}; nothing was sent.") from None
     if value.microsecond % _MILLISECOND:
         raise RequestRefused(
-            f"{name}: {value.isoformat()} is finer than the API's milliseconds: use .replace(microsecond=0). Nothing was sent."
+            f"{name}: {value.isoformat()} is finer than the API's milliseconds: use .replace(microsecond=0). "
+            "Nothing was sent."
         )
     return value.isoformat(timespec="milliseconds" if value.microsecond else "seconds")
 

@@ -127,7 +127,8 @@ def _profile(environ: Mapping[str, str], name: str | None, known: list[str]) -> 
         return {}
     if not isinstance(table, dict):
         raise SettingsError(
-            f"the profile file {path} has no profile {asked or _DEFAULT_PROFILE!r}; it has {', '.join(profiles) or 'none'}."
+            f"the profile file {path} has no profile {asked or _DEFAULT_PROFILE!r}; "
+            f"it has {', '.join(profiles) or 'none'}."
         )
     for key, value in table.items():
         if key not in known or not isinstance(value, str):

@@ -462,6 +462,6 @@ async def test_what_the_keeper_raises_reaches_the_caller_and_the_new_token_is_no
 
 
 @pytest.mark.parametrize("given", [{}, {"code": "c"}, {"redirect_uri": "https://app.example"}])
-def test_authorization_code_needs_a_code_or_a_refresh_token(given: dict[str, str]) -> None:
+def test_authorization_code_needs_a_code_or_a_refresh_token(given: dict[str, Any]) -> None:
     with pytest.raises(SettingsError, match="refresh_token, or a code"):
         AuthorizationCode("client", **given)

@@ -4,7 +4,7 @@ import asyncio
 
 import anyio
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tests.support.clock import VirtualClock
 from vismanet_async.errors import SettingsError
@@ -73,9 +73,9 @@ def test_strain_never_goes_below_one_and_is_recovered_from_after_a_hold() -> Non
     for now in range(10):
         rule.finished(started_at=float(now), now=now + 0.5, strained=True, busy=True)
     assert rule.limit == 1
-    now = run(rule, capacity=64, seconds=29, now=10)
+    later = run(rule, capacity=64, seconds=29, now=10)
     assert rule.limit == 1
-    run(rule, capacity=64, seconds=60, now=now)
+    run(rule, capacity=64, seconds=60, now=later)
     assert rule.limit == 16
 
 
@@ -86,6 +86,7 @@ def test_idle_places_say_nothing_about_the_limit() -> None:
     assert rule.limit == 4
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 10), st.floats(0, 10), st.booleans(), st.booleans()), max_size=300))
 def test_the_limit_stays_in_bounds(events: list[tuple[float, float, bool, bool]]) -> None:
     rule, now = ConcurrencyRule(), 0.0

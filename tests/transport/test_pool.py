@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from importlib.metadata import PackageNotFoundError
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 def test_the_user_agent_names_the_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(_name: str) -> str:
-        raise pool_module.PackageNotFoundError
+        raise PackageNotFoundError
 
     monkeypatch.setattr(pool_module, "version", lambda _name: "1.2.3")
     assert default_user_agent() == "vismanet-async/1.2.3"
@@ -43,9 +44,9 @@ async def test_tls_to_a_server_without_it_never_left() -> None:
     server = await asyncio.start_server(plain, "127.0.0.1", 0)
     url = URL(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}")
     pool = SessionPool()
-    with pool.exchange(Envelope(method="POST", url=url, headers=CIMultiDict(), repeatable=False)) as exchange:
-        with pytest.raises(NotSent, match="cannot connect"):
-            await exchange.open()
+    envelope = Envelope(method="POST", url=url, headers=CIMultiDict(), repeatable=False)
+    with pool.exchange(envelope) as exchange, pytest.raises(NotSent, match="cannot connect"):
+        await exchange.open()
     await pool.aclose()
     server.close()
 

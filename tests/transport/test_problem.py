@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 from multidict import CIMultiDict
 
 from vismanet_async.transport.problem import read_problem
@@ -14,17 +14,40 @@ ID = "6c6eb585-da38-4765-b80d-e9552a8721f8"
 @pytest.mark.parametrize(
     ("body", "detail"),
     [
-        ({"ExceptionType": "IPPException", "ExceptionMessage": "No license for this company.", "ExceptionFaultCode": "12027",
-          "ExceptionDetails": ""}, "No license for this company. (12027)"),
+        (
+            {
+                "ExceptionType": "IPPException",
+                "ExceptionMessage": "No license for this company.",
+                "ExceptionFaultCode": "12027",
+                "ExceptionDetails": "",
+            },
+            "No license for this company. (12027)",
+        ),
         ({"ExceptionMessage": "", "ExceptionFaultCode": 12002}, "fault 12002"),
         ({"message": f"VismaId: {ID}. Error creating payment."}, "Error creating payment."),
         ({"Message": f"VismaId: {ID}. Error creating payment."}, "Error creating payment."),
-        ({"Message": "An error has occurred.", "ExceptionMessage": "Account 3000 is closed."}, "Account 3000 is closed."),
+        (
+            {"Message": "An error has occurred.", "ExceptionMessage": "Account 3000 is closed."},
+            "Account 3000 is closed.",
+        ),
         ({"type": "x", "title": "Bad", "status": 400, "detail": "Wrong day", "instance": "/"}, "Wrong day"),
         ({"title": "Bad", "status": 400}, "Bad"),
-        ({"errors": {}, "details": [{"code": "0001-NullNotAllowed", "message": "is null",
-          "parameters": {"property": "customerId"}}, {"message": "odd"}, 7, {}]}, "customerId: 0001-NullNotAllowed is null; odd"),
-        ({"title": "Validation.", "errors": {"name": ["too long", "too odd"], "x": "y"}}, "Validation.; name: too long too odd; x: y"),
+        (
+            {
+                "errors": {},
+                "details": [
+                    {"code": "0001-NullNotAllowed", "message": "is null", "parameters": {"property": "customerId"}},
+                    {"message": "odd"},
+                    7,
+                    {},
+                ],
+            },
+            "customerId: 0001-NullNotAllowed is null; odd",
+        ),
+        (
+            {"title": "Validation.", "errors": {"name": ["too long", "too odd"], "x": "y"}},
+            "Validation.; name: too long too odd; x: y",
+        ),
         ({"error": "invalid_client", "error_description": "who?"}, "who?"),
         ({"error": "invalid_client"}, "invalid_client"),
         ({"error": {"code": "X", "message": "inner"}}, "inner"),
@@ -36,7 +59,7 @@ ID = "6c6eb585-da38-4765-b80d-e9552a8721f8"
         ([1, 2], "[1, 2]"),
         (None, "null"),
     ],
-)  # fmt: skip
+)
 def test_json_shapes(body: object, detail: str) -> None:
     assert read_problem({}, json.dumps(body).encode()).detail == detail
 
@@ -49,11 +72,13 @@ def test_json_shapes(body: object, detail: str) -> None:
         (b"\xef\xbb\xbf" + b'{"message":"with a mark"}', "with a mark"),
         (b'{"message":"cut o', '{"message":"cut o'),
         (b'{"message":"\xff\xfe"}', '{"message":"\ufffd\ufffd"}'),
-        (b"<html><head><title>502 Bad &amp; Gateway</title><style>p{a:b}</style></head><body><h1>Bad</h1>\n</body>",
-         "502 Bad & Gateway Bad"),
+        (
+            b"<html><head><title>502 Bad &amp; Gateway</title><style>p{a:b}</style></head><body><h1>Bad</h1>\n</body>",
+            "502 Bad & Gateway Bad",
+        ),
         (b"[" * 100_000, "[" * 300 + "\u2026"),
     ],
-)  # fmt: skip
+)
 def test_other_bodies(body: bytes, detail: str) -> None:
     assert read_problem({}, body).detail == detail
 
@@ -67,19 +92,18 @@ def test_references() -> None:
     assert len(read_problem({"Request-Context": "x" * 9999}, b"").reference or "") == 200
 
 
+KEYS = ["message", "error", "errors", "details", "parameters", "ExceptionFaultCode", "code"]
+TEXTS = st.text(max_size=20)
 JSON = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.text(),
-    lambda x: (
-        st.lists(x)
-        | st.dictionaries(
-            st.sampled_from(["message", "error", "errors", "details", "parameters", "ExceptionFaultCode", "code"])
-            | st.text(),
-            x,
-        )
+    st.none() | st.booleans() | st.floats() | TEXTS,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=3), inner, max_size=4)
     ),
+    max_leaves=8,
 )
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300) | JSON.map(lambda data: json.dumps(data).encode()))
 def test_no_body_breaks_it_and_details_are_one_short_line(body: bytes) -> None:
     detail = read_problem({}, body).detail

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from typing import Any
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 from multidict import CIMultiDict
 
 from vismanet_async.transport.quota import Quota, retry_after_seconds
@@ -18,7 +19,7 @@ def headers(**given: object) -> CIMultiDict[str]:
     return CIMultiDict({names[key]: str(value) for key, value in given.items()})
 
 
-def observe(quota: Quota, *, now: float = 100.0, status: int = 200, randomness: float = 0.0, **given: object) -> None:
+def observe(quota: Quota, *, now: float = 100.0, status: int = 200, randomness: float = 0.0, **given: Any) -> None:
     quota.observe(headers(**given), status=status, now=now, utc_now=NOW, randomness=randomness)
 
 
@@ -59,6 +60,7 @@ def test_a_window_that_ended_says_nothing_about_the_next_though_it_ends_close_by
     assert quota.remaining == 50
 
 
+@settings(deadline=None)
 @given(st.permutations(range(20)))
 def test_any_order_of_answers_ends_at_the_least(order: list[int]) -> None:
     quota = Quota()
@@ -108,7 +110,7 @@ def test_missing_headers_pace_nothing() -> None:
         ({"retry": NOW.timestamp() * 1000}, 30),  # milliseconds would pause for fifty thousand years
     ],
 )
-def test_the_pause_after_a_429(given: dict[str, object], seconds: float) -> None:
+def test_the_pause_after_a_429(given: dict[str, Any], seconds: float) -> None:
     quota = Quota()
     observe(quota, status=429, **given)
     assert quota.wait_seconds(100) == pytest.approx(seconds)
@@ -123,6 +125,7 @@ def test_a_shorter_pause_never_shortens_a_longer_one() -> None:
     assert quota.wait_seconds(100) == 60
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1), st.floats(1, 3600))
 def test_the_restart_is_spread_a_little(randomness: float, seconds: float) -> None:
     quota = Quota()
@@ -130,6 +133,7 @@ def test_the_restart_is_spread_a_little(randomness: float, seconds: float) -> No
     assert seconds - 1e-6 <= quota.wait_seconds(100) <= seconds + min(3.0, seconds * 0.1) + 1e-6
 
 
+@settings(deadline=None)
 @given(st.text(), st.text(), st.text(), st.text(), st.sampled_from([200, 429, 503]))
 def test_no_header_text_breaks_it(limit: str, remaining: str, reset: str, retry: str, status: int) -> None:
     quota = Quota()

@@ -4,7 +4,7 @@ from itertools import product
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from vismanet_async.transport.retry import MOST_SENT, TABLE, Fault, backoff_seconds, fault_of, next_step
 
@@ -58,6 +58,7 @@ def test_every_status_is_classified(status: int) -> None:
     assert fault_of(status) is named.get(status, Fault.BROKEN if status >= 500 else None)
 
 
+@settings(deadline=None)
 @given(times=st.integers(1, 5000), randomness=st.floats(0, 1))
 def test_backoff_grows_to_a_cap_and_is_never_nothing(times: int, randomness: float) -> None:
     seconds = backoff_seconds(times, randomness=randomness)

@@ -97,7 +97,8 @@ async def test_failures_show_no_token(
     with pytest.raises(VismaNetError) as caught:
         await make(StaticToken(SECRET)).send(Request(operation="it", method=method, path="/v1/x"))
     assert any(SECRET in seen.one("Authorization") for seen in wire.seen), "it was sent, so it could have leaked"
-    assert "_take_off" in (shown := everything_shown(caught.value)) or "send: " in shown, "frames were looked at"
+    shown = everything_shown(caught.value)
+    assert "send: " in shown, "frames were looked at"
     assert_silent(shown)
     assert_silent(caplog.text)
     assert "it #1" in caplog.text

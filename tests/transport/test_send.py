@@ -8,12 +8,13 @@ import json
 import zlib
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import anyio
 import pytest
 
 from tests.support.clock import VirtualClock
 from tests.transport.conftest import SECRET, client_credentials
-from tests.transport.wire import CLOSE, LIMITS, Seen, Wire, answer, token
+from tests.transport.wire import CLOSE, Seen, Wire, answer, token
 from vismanet_async import errors
 from vismanet_async.clock import SystemClock
 from vismanet_async.errors import (
@@ -74,6 +75,11 @@ READS = {"GET", "HEAD"}
 GUARDED = {"PUT If-Match", "DELETE If-Match"}
 
 
+async def until(condition: Callable[[], object]) -> None:
+    while not condition():  # noqa: ASYNC110 - the other side is a socket
+        await anyio.sleep(0.001)
+
+
 # --- what goes over the wire ---
 
 
@@ -89,8 +95,10 @@ async def test_what_a_read_looks_like(wire: Wire, make: Make) -> None:
     (seen,) = wire.seen
     assert (seen.method, seen.target) == (
         "GET",
-        "/v1/customer/b64(Oi8_)?lastModifiedDateTimeCondition=%3E%3D&name=%C3%85%20%26%20B%2BC"
-        "&inventoryTypes=A&inventoryTypes=B",
+        (
+            "/v1/customer/b64(Oi8_)?lastModifiedDateTimeCondition=%3E%3D&name=%C3%85%20%26%20B%2BC"
+            "&inventoryTypes=A&inventoryTypes=B"
+        ),
     )
     assert seen.one("Accept") == "application/json"
     assert seen.one("Accept-Encoding") == "gzip, deflate"
@@ -289,7 +297,7 @@ async def test_a_lost_guarded_write_that_then_cannot_connect_is_unknown_not_unse
     async def connect(*args: Any, **kwargs: Any) -> Any:
         calls.append(1)
         if len(calls) > 1:
-            raise pool_module.aiohttp.ClientConnectorError(args[0].connection_key, OSError("refused"))
+            raise aiohttp.ClientConnectorError(args[0].connection_key, OSError("refused"))
         return await real(*args, **kwargs)
 
     connector.connect = connect  # type: ignore[method-assign]
@@ -364,7 +372,7 @@ async def test_bad_paths_are_refused_before_anything(wire: Wire, make: Make, pat
         ("gzip", lambda data: gzip.compress(data[:9]) + gzip.compress(data[9:])),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("size", [1, 50, 300_000])
+@pytest.mark.parametrize("size", [1, 50, 60_000])
 async def test_compressed_answers(wire: Wire, make: Make, encoding: str, encode: Any, size: int) -> None:
     body = b"".join(zlib.crc32(str(n).encode()).to_bytes(4, "big") for n in range(size))
     wire.reply(answer(200, encode(body), Content_Encoding=encoding))
@@ -447,8 +455,7 @@ async def test_an_error_body_that_never_comes_is_not_waited_for(wire: Wire, make
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(call, make(clock=clock))
-        while not wire.seen:
-            await anyio.sleep(0.001)
+        await until(lambda: wire.seen)
         await anyio.sleep(0.02)
         clock.advance(10)
     assert caught[0].status == 400
@@ -495,7 +502,7 @@ async def test_two_hundred_calls_need_one_token(wire: Wire, make: Make) -> None:
 
 async def test_services_have_their_own_token_and_budget(wire: Wire, make: Make) -> None:
     wire.grants.extend([(token("erp"),), (token("so"),)])
-    wire.reply(answer(200, **{**{k.replace("-", "_"): v for k, v in LIMITS.items()}, "X_RateLimit_Remaining": "0"}))
+    wire.reply(answer(200, X_RateLimit_Remaining="0", X_RateLimit_Reset="60"))
     transport = make(client_credentials(), deadline_seconds=30)
     await transport.send(get())
     await transport.send(get("/api/v3/SalesOrders", service="sales_order"))
@@ -562,8 +569,7 @@ async def test_everybody_pauses_after_a_429_and_goes_on_after_it(wire: Wire, mak
     wire.on_request = note
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(transport.send, post())
-        while not transport.quota.throttled:
-            await anyio.sleep(0.001)
+        await until(lambda: transport.quota.throttled)
         for _ in range(10):
             tasks.start_soon(transport.send, get())
     assert len(arrivals) == 12
@@ -572,14 +578,14 @@ async def test_everybody_pauses_after_a_429_and_goes_on_after_it(wire: Wire, mak
 
 
 async def test_the_end_of_a_window_is_not_raced_for(wire: Wire, make: Make, clock: VirtualClock) -> None:
-    left = 5
+    left, told = 5, []
 
     async def count(_seen: Seen) -> None:
         nonlocal left
         left -= 1
-        assert left >= 0, "sent beyond the budget"
-        wire.reply(answer(200, X_RateLimit_Remaining=str(left), X_RateLimit_Reset="100"))
-        await asyncio.sleep(0.005)
+        told.append(left)
+        wire.reply(answer(200, X_RateLimit_Remaining=str(max(0, left)), X_RateLimit_Reset="100"))
+        await asyncio.sleep(0.02 * (4 - left))  # answers come one by one, the newest news last
 
     wire.on_request = count
     transport = make(slots=Slots(8))
@@ -591,13 +597,13 @@ async def test_the_end_of_a_window_is_not_raced_for(wire: Wire, make: Make, cloc
             await transport.send(get(deadline_seconds=50))
             outcomes.append("ok")
         except RateLimited as error:
-            assert error.attempts == ()
-            outcomes.append("refused")
+            outcomes.append(f"refused after {len(error.attempts)}")
 
     async with anyio.create_task_group() as tasks:
         for _ in range(10):
             tasks.start_soon(call)
-    assert (outcomes.count("ok"), outcomes.count("refused")) == (4, 6)
+    assert told == [4, 3, 2, 1, 0], "sent beyond the budget"
+    assert (outcomes.count("ok"), outcomes.count("refused after 0")) == (4, 6)
     assert transport.quota.throttled == 0
 
 
@@ -624,8 +630,7 @@ async def test_a_pause_that_begins_while_waiting_for_a_slot_is_waited_out_withou
     transport = make(slots=Slots(1))
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(transport.send, get())
-        while not wire.seen:
-            await anyio.sleep(0.001)
+        await until(lambda: wire.seen)
         tasks.start_soon(transport.send, get())
         await anyio.sleep(0.005)
         hold.set()
@@ -696,9 +701,11 @@ async def test_the_deadline_while_waiting_for_a_token(wire: Wire, make: Make) ->
 async def test_no_time_at_all_sends_nothing(wire: Wire, make: Make, seconds: float) -> None:
     with pytest.raises(DeadlineExceeded):
         await make(client_credentials()).send(post(deadline_seconds=seconds))
-    with pytest.raises(VismaNetError):
-        await make().send(post(deadline_seconds=seconds))
-    assert wire.seen == []
+    warm = make(clock=SystemClock())
+    await warm.send(get())
+    with pytest.raises(DeadlineExceeded, match="the waits took all the time"):
+        await warm.send(post(deadline_seconds=seconds))
+    assert len(wire.seen) == 1
 
 
 # --- streams ---
@@ -730,11 +737,11 @@ async def test_a_stream_left_early_closes_its_connection(wire: Wire, make: Make)
 
 @pytest.mark.parametrize(
     "raised", [OSError("disk full"), TimeoutError("mine"), ResponseLost("mine"), NotSent("mine"), KeyError("mine"),
-               pool_module.aiohttp.ClientError("mine"), UnexpectedResponse("mine")],
+               aiohttp.ClientError("mine"), UnexpectedResponse("mine")],
 )  # fmt: skip
 async def test_what_the_block_raises_passes_through(wire: Wire, make: Make, raised: Exception) -> None:
     transport = make()
-    with pytest.raises(type(raised)) as caught:
+    with pytest.raises(type(raised)) as caught:  # noqa: PT012 - the block is what is tested
         async with transport.stream(get()) as response:
             async for _ in response.chunks():
                 raise raised
@@ -749,7 +756,7 @@ async def test_a_stream_that_breaks_off_is_not_repeated(
 ) -> None:
     wire.reply((answer(200, b"abc", length=999), CLOSE))
     got = []
-    with pytest.raises(kind):
+    with pytest.raises(kind):  # noqa: PT012 - the block is what is tested
         async with make().stream(REQUESTS[name]) as response:
             async for chunk in response.chunks():
                 got.append(chunk)  # noqa: PERF401 - what came before the break counts
@@ -776,7 +783,7 @@ async def test_a_stream_that_dries_up(wire: Wire, make: Make, limit: str, monkey
     clock = VirtualClock(auto=False)
     wire.reply((answer(200, b"abc", length=999), asyncio.Event()))
     transport = make(clock=clock, deadline_seconds=100 if limit == "deadline" else 10_000)
-    with pytest.raises(DeadlineExceeded if limit == "deadline" else ResponseLost, match="in time|nothing came"):
+    with pytest.raises(DeadlineExceeded if limit == "deadline" else ResponseLost, match=r"in time|nothing came"):  # noqa: PT012
         async with transport.stream(get()) as response:
             chunks = response.chunks()
             assert await anext(chunks) == b"abc"
@@ -823,8 +830,7 @@ async def test_closing_breaks_off_what_is_under_way(wire: Wire, make: Make) -> N
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(call)
-        while not wire.seen:
-            await anyio.sleep(0.001)
+        await until(lambda: wire.seen)
         await transport._pool.aclose()
     assert isinstance(caught[0], OutcomeUnknown)
 
@@ -854,8 +860,9 @@ class Checkpoints:
 
     async def run(self, coroutine: Any) -> bool:
         """Give whether the coroutine was still running at its n-th checkpoint."""
-        task = asyncio.current_task()
-        assert task is not None
+        running: asyncio.Task[Any] | None = asyncio.current_task()
+        assert running is not None
+        cancel = running.cancel
 
         class Driver:
             def __await__(driver) -> Any:  # noqa: N805 - the outer self is needed too
@@ -865,7 +872,7 @@ class Checkpoints:
                     while True:
                         self.seen += 1
                         if self.seen == self.cancel_at:
-                            task.cancel()
+                            cancel()
                         try:
                             sent = yield yielded
                         except BaseException as error:  # noqa: BLE001 - passed on as it is
@@ -878,7 +885,7 @@ class Checkpoints:
         try:
             await Driver()
         except asyncio.CancelledError:
-            task.uncancel()
+            running.uncancel()
             return True
         return self.seen >= self.cancel_at
 
@@ -886,7 +893,7 @@ class Checkpoints:
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_cancelled_at_every_checkpoint_nothing_is_left_behind(wire: Wire, make: Make, streamed: bool) -> None:
     """Through token, 429 and pause, 401 and renewal, 503 and backoff, a gzip body in a thread, and a busy slot."""
-    body = gzip.compress(b"".join(zlib.crc32(str(n).encode()).to_bytes(4, "big") for n in range(40_000)))
+    body = gzip.compress(b"".join(zlib.crc32(str(n).encode()).to_bytes(4, "big") for n in range(20_000)))
     last = answer(200, b"x" * 100_000) if streamed else answer(200, body, Content_Encoding="gzip")
     for cancel_at in range(1, 400):
         clock = VirtualClock()

@@ -1,4 +1,4 @@
-"""A scripted HTTP/1.1 server on raw asyncio streams: it sends what it is told, byte for byte, and breaks off when told."""
+"""A scripted HTTP/1.1 server on raw asyncio streams: sends what it is told, byte for byte, and breaks off when told."""
 
 from __future__ import annotations
 
@@ -15,12 +15,6 @@ if TYPE_CHECKING:
 
 CLOSE: Final = b"close the connection"
 """In a script: break off here."""
-LIMITS: Final = {
-    "X-RateLimit-Limit": "1000",
-    "X-RateLimit-Remaining": "900",
-    "X-RateLimit-Reset": "60",
-    "X-RateLimit-Policy": "4-fixed-window",
-}
 
 
 @attrs.frozen

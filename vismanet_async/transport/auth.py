@@ -410,8 +410,7 @@ class TokenProvider:
             await self._renew_early()
         elif need == "wait":
             await self._renew_for_all(rejected)
-        if state.token is None:
-            raise TokenRefused("no token was received.")
+        assert state.token is not None  # without one, the renewal has raised
         return state.token
 
     async def _renew_early(self) -> None:

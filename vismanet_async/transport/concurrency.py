@@ -142,8 +142,8 @@ class Slots:
             self._wake()
 
     def acquire_nowait(self) -> bool:
-        """Take a place if one is free and nobody waits for it."""
-        if self._taken < self.limit and not self._waiters:
+        """Take a place if one is free; none is while anybody waits, because each that comes free goes to the first."""
+        if self._taken < self.limit:
             self._taken += 1
             return True
         return False

@@ -19,7 +19,6 @@ from vismanet_async.errors import (
     ApiError,
     Attempt,
     DeadlineExceeded,
-    NotSent,
     OutcomeUnknown,
     PreconditionFailed,
     RateLimited,
@@ -125,8 +124,7 @@ class _Attempt:
     @property
     def raw(self) -> aiohttp.ClientResponse:
         raw = self.exchange.raw
-        if raw is None:
-            raise NotSent("the request has not been sent yet.")
+        assert raw is not None  # looked at after a success only
         return raw
 
 
@@ -220,7 +218,7 @@ class Transport:
         await self._take_slot(call)
         try:
             token = await self._token(call)
-            now = self._clock.monotonic()
+            now = self._in_time(call)
             exchange = self._pool.exchange(self._envelope(call, url, token, encoding))
         except BaseException:
             call.lane.slots.release()
@@ -309,15 +307,20 @@ class Transport:
         try:
             with self._clock.move_on_after(call.deadline_at - began):
                 token = await tokens.get(rejected=call.rejected)
-                now = self._clock.monotonic()
-                call.waited_for("token", now - began)
-                if now < call.deadline_at:
-                    return token
+                call.waited_for("token", self._clock.monotonic() - began)
+                return token
         except VismaNetError as error:
             failure = error
         else:
             failure = _too_late(call, "no token in time")
         raise call.fail(failure)
+
+    def _in_time(self, call: _Call) -> float:
+        """Give the time, if any is left: a request must not leave just before it is cancelled."""
+        now = self._clock.monotonic()
+        if now >= call.deadline_at:
+            raise call.fail(_too_late(call, "the waits took all the time"))
+        return now
 
     def _envelope(self, call: _Call, url: URL, token: Token, encoding: str | None) -> Envelope:
         request, body = call.request, call.request.body
