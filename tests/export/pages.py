@@ -10,6 +10,7 @@ import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
+    from pathlib import Path
 
 _ROWS = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -32,6 +33,12 @@ def customers(first: int, count: int, *, pad: int = 0) -> bytes:
         {"number": str(number), "name": f"Kunde {number} Ærlig {'x' * pad}"} for number in range(first, first + count)
     ]
     return msgspec.json.encode(records)
+
+
+def put_in_place(directory: Path) -> None:
+    """Let the parts that were written anew take their places, as publishing does."""
+    for final in directory.glob("final/*"):
+        final.replace(directory / final.name)
 
 
 @attrs.frozen
@@ -71,6 +78,7 @@ class FakeListing:
     progress: FakeProgress = FakeProgress()
     options: dict[str, Any] = attrs.field(factory=dict)
     open: int = 0
+    operation_id: str = "Customer_GetAll"
 
     @property
     def completeness(self) -> FakeReport:

@@ -54,7 +54,7 @@ app = App(
 def export(
     *resources: str,
     to: Path,
-    format: Literal["jsonl"] = "jsonl",  # noqa: A002 - what the option is called
+    format: Literal["jsonl", "jsonl.gz", "jsonl.zst", "csv", "parquet"] = "jsonl",  # noqa: A002 - what the option is called
     where: _Several = None,
     since: str | None = None,
     page_size: int | None = None,
@@ -67,8 +67,9 @@ def export(
 ) -> int:
     """Write lists to files, whole or not at all.
 
-    Each record becomes one line of TO/RESOURCE/part-NNNNN.jsonl, with the very bytes that the server sent.
-    TO/manifest.json is published last: where it stands, the files are whole.
+    The files are TO/RESOURCE/part-NNNNN.FORMAT. In jsonl each record is one line, with the very bytes that the server
+    sent; csv and parquet have columns made from the description of the API, and exact amounts. TO/manifest.json
+    is published last: where it stands, the files are whole.
 
     Parameters
     ----------
@@ -77,7 +78,7 @@ def export(
     to
         The directory to write to; made when absent.
     format
-        The files' format.
+        The files' format. parquet and jsonl.zst need an extra each, vismanet-async[parquet] and [zstd].
     where
         A filter, NAME=VALUE, NAME>=VALUE and so on; may be given several times. RESOURCE.NAME=VALUE is for that
         resource alone.

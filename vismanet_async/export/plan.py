@@ -15,11 +15,12 @@ import msgspec
 from vismanet_async.api.registry import find_resource
 from vismanet_async.conditions import Condition
 from vismanet_async.errors import RequestRefused, TargetNotWritable
-from vismanet_async.export.sinks.jsonl import DEFAULT_PART_BYTES
+from vismanet_async.export.sinks.csv import CsvOptions
+from vismanet_async.export.sinks.formats import Format, require_format
+from vismanet_async.export.sinks.parts import DEFAULT_PART_BYTES
 
 __all__ = ["Completeness", "ExportPlan", "Format", "filter_text"]
 
-Format = Literal["jsonl"]
 Completeness = Literal["prove", "count", "none"]
 """What to show about each list: that nothing was lost, that the counts agree, or nothing at all."""
 
@@ -82,7 +83,8 @@ class ExportPlan:
     page_size: int | None = None
     """Rows asked for at a time; None: as many as the endpoint gives."""
     part_bytes: int = DEFAULT_PART_BYTES
-    """A part is closed by the page that brings it here."""
+    """Of a file; a part is closed by the page (in Parquet: the row group) that brings it here."""
+    csv: CsvOptions = attrs.field(factory=CsvOptions)
     resume: bool = True
     """Go on where an earlier run of the same plan was stopped in the last 24 hours; False starts afresh."""
 
@@ -93,6 +95,7 @@ class ExportPlan:
             raise RequestRefused(
                 f"there is no format {self.format!r}, only {', '.join(get_args(Format))}; nothing was sent."
             )
+        require_format(self.format)
         if self.completeness not in get_args(Completeness):
             raise RequestRefused(
                 f"completeness is one of {', '.join(get_args(Completeness))}, not {self.completeness!r}; "
@@ -118,5 +121,6 @@ class ExportPlan:
             self.completeness,
             self.page_size,
             self.part_bytes,
+            attrs.astuple(self.csv),
         ]
         return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]

@@ -21,8 +21,8 @@ from vismanet_async.errors import IncompleteListing, VismaNetError
 from vismanet_async.export.checkpoint import BegunAt, Checkpoint, Journal, Question, Recorder
 from vismanet_async.export.files import writing
 from vismanet_async.export.manifest import Manifest, Part, ResourceEntry
-from vismanet_async.export.plan import ExportPlan, Format, filter_text
-from vismanet_async.export.sinks.jsonl import JsonlSink
+from vismanet_async.export.plan import ExportPlan, filter_text
+from vismanet_async.export.sinks.formats import open_sink
 from vismanet_async.export.target import Target
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ T = TypeVar("T")
 _RESOURCES_AT_ONCE: Final = 4
 """Each keeps a window of pages in memory; more of them would not make the server faster."""
 _EVENTS_WAITING: Final = 16
-_SINKS: Final[dict[Format, type[JsonlSink]]] = {"jsonl": JsonlSink}
 
 
 class Source(Protocol):
@@ -244,7 +243,14 @@ class Export:
         listing = self._listings[name] = self._listings[name].through(
             recorder.around, clock=BegunAt(self._clock, checkpoint.begun_at)
         )
-        sink = _SINKS[self.plan.format](checkpoint.staging / name, part_bytes=self.plan.part_bytes)
+        sink = open_sink(
+            self.plan.format,
+            checkpoint.staging / name,
+            operation_id=listing.operation_id,
+            part_bytes=self.plan.part_bytes,
+            resumable=self.plan.resume,
+            csv=self.plan.csv,
+        )
         writer = _Writer(sink, journal)
         try:
             await self._fill(name, writer, recorder)

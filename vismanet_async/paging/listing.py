@@ -146,6 +146,11 @@ class Listing(Generic[T]):
         return Listing(self._source, sender=wrap(self._sender), clock=clock or self._clock, options=self._options)
 
     @property
+    def operation_id(self) -> str:
+        """The catalog's id of the list operation."""
+        return self._source.spec.id
+
+    @property
     def completeness(self) -> Completeness | None:
         """The report of the last read that came to its end; None before."""
         return self._completeness

@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import msgspec
+import polars as pl
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from tests.export.pages import page, put_in_place
+from vismanet_async.errors import ExportError
+from vismanet_async.export.manifest import part_fault
+from vismanet_async.export.schema import Column, columns_of, leaves
+from vismanet_async.export.sinks.csv import CsvOptions, CsvSink
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from vismanet_async.export.manifest import Part
+
+COLUMNS = (
+    Column("number", "text"),
+    Column("amount", "decimal"),
+    Column("active", "boolean"),
+    Column(
+        "address",
+        "record",
+        fields=(Column("city", "text"), Column("country", "record", fields=(Column("id", "text"),))),
+    ),
+    Column("lines", "record", repeated=True, fields=(Column("price", "decimal"),)),
+)
+HEADER = "number,amount,active,address.city,address.country.id,lines,_extra\r\n"
+
+
+def export(
+    directory: Path,
+    *bodies: bytes,
+    columns: Sequence[Column] = COLUMNS,
+    part_bytes: int = 1 << 20,
+    dropped: Sequence[int] = (),
+    **options: bool,
+) -> tuple[Part, ...]:
+    sink = CsvSink(
+        directory,
+        columns=columns,
+        operation_id="Made_GetUp",
+        part_bytes=part_bytes,
+        options=CsvOptions(**options),
+    )
+    for body in bodies:
+        sink.write(page(body))
+    parts = sink.finish(dropped=dropped)
+    put_in_place(directory)
+    assert [part_fault(directory.parent, part) for part in parts] == [None] * len(parts)
+    assert not list(directory.glob("*.tmp"))
+    return parts
+
+
+def text(tmp_path: Path, *bodies: bytes, **options: Any) -> str:
+    (part,) = export(tmp_path / "made_up", *bodies, **options)
+    return (tmp_path / part.file).read_bytes().decode()
+
+
+def test_records_are_flattened_and_numbers_are_the_servers_text(tmp_path: Path) -> None:
+    body = (
+        b'[{"number":"000050","amount":1234567890123.4500,"active":true,'
+        b'"address":{"city":"Oslo, N","country":{"id":"NO"}},"lines":[{"price":1E+5},{"price":12.10}]},'
+        b'{"amount":-0.50,"address":{"country":null},"number":"say \\"hi\\""},{}]'
+    )
+    assert text(tmp_path, body) == (
+        f"{HEADER}"
+        '000050,1234567890123.4500,true,"Oslo, N",NO,"[{""price"":1E+5},{""price"":12.10}]",\r\n'
+        '"say ""hi""",-0.50,,,,,\r\n'
+        ",,,,,,\r\n"
+    )
+
+
+def test_what_has_no_column_stands_in_extra(tmp_path: Path) -> None:
+    body = (
+        b'[{"number":"1","new":1.50,"address":{"city":"A","zone":["x"]}},'
+        b'{"address":"Oslo","amount":{"value":1.10}},null]'
+    )
+    rows = list(csv.DictReader(io.StringIO(text(tmp_path, body), newline="")))
+    assert rows[0]["_extra"] == '{"new":1.50,"address":{"zone":["x"]}}'
+    assert rows[1]["_extra"] == '{"address":"Oslo"}'
+    assert rows[1]["amount"] == '{"value":1.10}'
+    assert set(rows[2].values()) == {""}
+
+
+def test_plain_values_have_one_column(tmp_path: Path) -> None:
+    columns = columns_of("Dimension_GetDimensionList")
+    assert text(tmp_path, b'["A","B"]', columns=columns) == "value,_extra\r\nA,\r\nB,\r\n"
+
+
+@pytest.mark.parametrize(
+    ("given_text", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        ("=HYPERLINK(0)", "'=HYPERLINK(0)"),
+        ("+47 22 33", "'+47 22 33"),
+        ("-cmd", "'-cmd"),
+        ("-1+1", "'-1+1"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", "'\t=1"),
+        ("\r=1", "'\r=1"),
+        ("\n=1", "'\n=1"),
+        ("-", "'-"),
+        ("-5", "-5"),
+        ("-1234.7700", "-1234.7700"),
+        ("-1,5", "-1,5"),
+        ("a=b", "a=b"),
+        ("'=1", "'=1"),
+        ("", ""),
+    ],
+)
+def test_formulas_are_neutralised_unless_switched_off(tmp_path: Path, given_text: str, cell: str) -> None:
+    body = msgspec.json.encode([{"number": given_text, "amount": -5, "address": {"city": given_text}}])
+    (row,) = csv.DictReader(io.StringIO(text(tmp_path, body), newline=""))
+    assert (row["number"], row["address.city"], row["amount"]) == (cell, cell, "-5")
+    (row,) = csv.DictReader(io.StringIO(text(tmp_path, body, neutralise_formulas=False), newline=""))
+    assert row["number"] == given_text
+
+
+def test_an_unknown_key_cannot_smuggle_a_formula(tmp_path: Path) -> None:
+    (row,) = csv.DictReader(io.StringIO(text(tmp_path, b'[{"new":"=1+1","lines":["=1+1"]}]'), newline=""))
+    assert row["_extra"].startswith("{")
+    assert row["lines"].startswith("[")
+
+
+def test_each_part_has_the_header_and_the_mark_if_asked_for(tmp_path: Path) -> None:
+    body = msgspec.json.encode([{"number": str(number)} for number in range(100)])
+    parts = export(tmp_path / "made_up", body, body, part_bytes=100, byte_order_mark=True)
+    assert [part.rows for part in parts] == [100, 100]
+    for part in parts:
+        assert (tmp_path / part.file).read_bytes().startswith(b"\xef\xbb\xbf" + HEADER.encode() + b"0,")
+
+
+def test_an_empty_list_has_the_header(tmp_path: Path) -> None:
+    assert text(tmp_path) == HEADER
+    assert text(tmp_path, b"[]") == HEADER
+
+
+@pytest.mark.parametrize("dropped", [[0], [3, 4], [1, 2, 5], list(range(6))])
+def test_dropped_rows_are_taken_out_also_around_line_breaks(tmp_path: Path, dropped: list[int]) -> None:
+    names = ["a", 'b\r\n"x"\n', "\n", "", '"', "last"]
+    bodies = [msgspec.json.encode([{"number": name, "amount": index}]) for index, name in enumerate(names)]
+    parts = export(tmp_path / "made_up", *bodies, dropped=dropped, neutralise_formulas=False)
+    rows = list(csv.DictReader(io.StringIO((tmp_path / parts[0].file).read_bytes().decode(), newline="")))
+    kept = [(name, str(index)) for index, name in enumerate(names) if index not in dropped]
+    assert [(row["number"], row["amount"]) for row in rows] == kept
+    assert parts[0].rows == len(kept)
+
+
+def test_broken_text_is_refused_with_its_row(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"Made_GetUp: row 1 .* cannot be read: .*Nothing was published"):
+        export(tmp_path / "made_up", b'[{"number":"1"},{"number":"\xff"}]')
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+ROWS = st.lists(
+    st.fixed_dictionaries(
+        {}, optional={"number": TEXTS, "address": st.fixed_dictionaries({"city": TEXTS}), "new": TEXTS}
+    )
+)
+
+
+@settings(deadline=None)
+@given(rows=ROWS)
+def test_any_text_comes_back(tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]) -> None:
+    content = text(tmp_path_factory.mktemp("any"), msgspec.json.encode(rows), neutralise_formulas=False)
+    back = list(csv.DictReader(io.StringIO(content, newline="")))
+    assert len(back) == len(rows)
+    for row, there in zip(rows, back, strict=True):
+        assert there["number"] == row.get("number", "")
+        assert there["address.city"] == row.get("address", {}).get("city", "")
+        assert (msgspec.json.decode(there["_extra"] or "{}")).get("new") == row.get("new")
+
+
+def test_duckdb_and_polars_read_it(tmp_path: Path) -> None:
+    columns = columns_of("CustomerInvoice_GetAll")
+    body = (
+        b'[{"referenceNumber":"000050","amount":1234567890123.4567,"customer":{"name":"Bl\xc3\xa5, \\"AS\\"\\n"}},'
+        b'{"referenceNumber":"000051","amount":-12.10}]'
+    )
+    (part,) = export(tmp_path / "customer_invoice", body, columns=columns)
+    path = str(tmp_path / part.file)
+    frame = pl.read_csv(path, infer_schema=False)
+    assert frame.columns == [*map(".".join, leaves(columns)), "_extra"]
+    assert frame["amount"].to_list() == ["1234567890123.4567", "-12.10"]
+    assert frame["customer.name"].to_list() == ['Blå, "AS"\n', None]
+    with duckdb.connect() as db:
+        query = 'select referenceNumber, amount, "customer.name" from read_csv(?, all_varchar = true)'
+        assert db.execute(query, [path]).fetchall() == [
+            ("000050", "1234567890123.4567", 'Blå, "AS"\n'),
+            ("000051", "-12.10", None),
+        ]

@@ -1,0 +1,188 @@
+"""CSV: records flattened by rule, one header for every run.
+
+- A field of a record is a column of its own, its name the path with points: `mainAddress.country.id`.
+- A list is one column and holds its JSON. So does `_extra`, which holds what has no column: keys that the catalog does
+  not know, and values where it says that there is a record (`vismanet_async.export.schema`).
+- Numbers are the server's text; booleans are `true` and `false`; a missing key, null and an empty text are all empty.
+- The header and the columns come from the catalog, also for an empty list. Each part begins with the header.
+- UTF-8, RFC 4180: commas, CRLF, quotes where needed.
+
+A text that a spreadsheet would run as a formula gets an apostrophe in front unless it is a plain number, because the
+texts are often other people's (`=HYPERLINK(...)` as the name of a customer). See
+https://owasp.org/www-community/attacks/CSV_Injection.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final
+
+import attrs
+import msgspec
+from msgspec import UNSET, Raw
+
+from vismanet_async.errors import ExportError
+from vismanet_async.export.files import writing
+from vismanet_async.export.fit import decode_row, encode_json
+from vismanet_async.export.schema import EXTRA, VALUE, leaves
+from vismanet_async.export.sinks.parts import DEFAULT_PART_BYTES, OpenPart, PartSink
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from vismanet_async.export.schema import Column
+    from vismanet_async.export.sinks import Page
+    from vismanet_async.paging.rows import RawRow
+
+    Cells = Callable[[Any, list[str]], Any]
+    """Appends a value's cells; gives what has no column (UNSET: nothing)."""
+
+__all__ = ["CsvOptions", "CsvSink"]
+
+_FORMULA_STARTS: Final = frozenset("=+-@\t\r\n")
+_PLAIN_NUMBER: Final = re.compile(r"-?\d+([.,]\d+)?([eE][+-]?\d+)?", re.ASCII)
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+
+
+@attrs.frozen(kw_only=True)
+class CsvOptions:
+    """How CSV is written."""
+
+    neutralise_formulas: bool = True
+    """Put an apostrophe before a text that begins with `= + - @`, a tab or a line break. For machines alone: False."""
+    byte_order_mark: bool = False
+    """Begin each part with one: old versions of Excel need it to see that it is UTF-8."""
+
+
+class CsvSink(PartSink[OpenPart]):
+    """Write `directory/part-NNNNN.csv`; a part begins and ends with a page.
+
+    Args:
+        directory: where the parts go.
+        columns: of the rows (`vismanet_async.export.schema.columns_of`).
+        operation_id: for errors.
+        part_bytes: a part is closed by the page that brings it here.
+        options: how it is written.
+
+    Raises:
+        ExportError: from `write`: a row is no JSON.
+    """
+
+    extension: ClassVar[str] = "csv"
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        columns: Sequence[Column],
+        operation_id: str,
+        part_bytes: int = DEFAULT_PART_BYTES,
+        options: CsvOptions | None = None,
+    ) -> None:
+        super().__init__(directory, part_bytes=part_bytes)
+        self._options = options or CsvOptions()
+        self._operation_id = operation_id
+        self._paths = [".".join(path) for path in leaves(tuple(columns))]
+        self._cells = _record(columns, neutral=_neutral if self._options.neutralise_formulas else str)
+        self._plain_values = [column.name for column in columns] == [VALUE]
+
+    def write(self, page: Page, /) -> None:
+        """Write a page's rows, and complete the part when it is large enough; rows cannot be read back from here."""
+        if not page.rows:
+            return
+        content = _text([self._row(row, self._rows + index) for index, row in enumerate(page.rows)])
+        with writing(self._directory):
+            self._part().write(content, rows=len(page.rows))
+            self._rows += len(page.rows)
+            self._complete(from_bytes=self._part_bytes)
+
+    def _row(self, raw: RawRow, number: int) -> list[str]:
+        try:
+            row = decode_row(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ExportError(
+                f"{self._operation_id}: row {number:,} (0 is the first) cannot be read: {error}. Nothing was "
+                "published. Export it as jsonl, which does not read the rows."
+            ) from error
+        cells: list[str] = []
+        left = self._cells({VALUE: row} if self._plain_values else row, cells)
+        cells.append("" if left is UNSET else encode_json(left).decode())
+        return cells
+
+    def _begin(self, path: Path) -> OpenPart:
+        part = OpenPart(path)
+        if self._options.byte_order_mark:
+            part.write(_BYTE_ORDER_MARK, rows=0)
+        part.write(_text([[*self._paths, EXTRA]]), rows=0)
+        return part
+
+    def _copy(self, path: Path, part: OpenPart, *, without: set[int]) -> None:
+        with path.open("rb") as file:
+            records = _records(file)
+            next(records)  # the new part has its header already
+            for number, record in enumerate(records):
+                if number not in without:
+                    part.write(record, rows=1)
+
+
+def _record(columns: Sequence[Column], *, neutral: Callable[[str], str]) -> Cells:
+    known = frozenset(column.name for column in columns)
+    width = sum(1 for _ in leaves(tuple(columns)))
+
+    def scalar(value: Any, cells: list[str]) -> Any:
+        cells.append(neutral(value) if type(value) is str else _cell(value))
+        return UNSET
+
+    inner = [
+        (
+            column.name,
+            _record(column.fields, neutral=neutral) if column.kind == "record" and not column.repeated else scalar,
+        )
+        for column in columns
+    ]
+
+    def write(value: Any, cells: list[str]) -> Any:
+        if type(value) is not dict:
+            cells.extend([""] * width)
+            return UNSET if value is None else value
+        left = {} if value.keys() <= known else {name: value[name] for name in value if name not in known}
+        for name, append in inner:
+            over = append(value.get(name), cells)
+            if over is not UNSET:
+                left[name] = over
+        return left or UNSET
+
+    return write
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if type(value) is Raw:
+        return bytes(value).decode()
+    return encode_json(value).decode()
+
+
+def _neutral(text: str) -> str:
+    if text and text[0] in _FORMULA_STARTS and not _PLAIN_NUMBER.fullmatch(text):
+        return f"'{text}"
+    return text
+
+
+def _text(rows: Sequence[Sequence[str]]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)  # its default dialect is RFC 4180
+    return text.getvalue().encode()
+
+
+def _records(file: BinaryIO) -> Iterator[bytes]:
+    """Split a part into records: a line break within quotes does not end one."""
+    record = b""
+    for line in file:
+        record += line
+        if record.count(b'"') % 2 == 0:
+            yield record
+            record = b""

@@ -1,0 +1,85 @@
+"""The formats by name, and what each needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal
+
+from vismanet_async.export.extras import extra
+from vismanet_async.export.schema import columns_of
+from vismanet_async.export.sinks.compressed import GzipJsonlSink, ZstdJsonlSink
+from vismanet_async.export.sinks.csv import CsvSink
+from vismanet_async.export.sinks.jsonl import JsonlSink
+from vismanet_async.export.sinks.parquet import ParquetSink
+from vismanet_async.export.sinks.spool import SpooledSink
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from vismanet_async.export.sinks import Sink
+    from vismanet_async.export.sinks.csv import CsvOptions
+
+__all__ = ["Format", "open_sink", "require_format"]
+
+Format = Literal["jsonl", "jsonl.gz", "jsonl.zst", "csv", "parquet"]
+"""Each is the extension of its files too."""
+
+_EXTRAS: Final[dict[Format, tuple[str, str]]] = {
+    "jsonl.zst": ("zstandard", "zstd"),
+    "parquet": ("pyarrow.parquet", "parquet"),
+}
+
+
+def require_format(format: Format) -> None:  # noqa: A002 - what it is called everywhere
+    """Make sure that what a format needs is installed; call it before anything is opened or sent.
+
+    Raises:
+        RequestRefused: it is not; says what to type.
+    """
+    if format in _EXTRAS:
+        extra(*_EXTRAS[format])
+
+
+def open_sink(
+    format: Format,  # noqa: A002 - what it is called everywhere
+    directory: Path,
+    *,
+    operation_id: str,
+    part_bytes: int,
+    resumable: bool = False,
+    csv: CsvOptions | None = None,
+) -> Sink:
+    """Give the sink that writes one resource; opens nothing yet.
+
+    Args:
+        format: of the files.
+        directory: where the parts go.
+        operation_id: the catalog's id of the list operation, which says what the columns are.
+        part_bytes: a part is closed by what brings it here; of the file, so compressed bytes where it is compressed.
+        resumable: keep the rows where a later run can read them again, as jsonl does anyway.
+        csv: how CSV is written.
+
+    Raises:
+        RequestRefused: the catalog does not say what the rows are, or an extra is not installed.
+    """
+    if format == "jsonl":
+        return JsonlSink(directory, part_bytes=part_bytes)
+    sink = _sink(format, directory, operation_id=operation_id, part_bytes=part_bytes, csv=csv)
+    return SpooledSink(sink, directory) if resumable else sink
+
+
+def _sink(
+    format: Format,  # noqa: A002 - as above
+    directory: Path,
+    *,
+    operation_id: str,
+    part_bytes: int,
+    csv: CsvOptions | None,
+) -> Sink:
+    if format == "jsonl.gz":
+        return GzipJsonlSink(directory, part_bytes=part_bytes)
+    if format == "jsonl.zst":
+        return ZstdJsonlSink(directory, part_bytes=part_bytes)
+    columns = columns_of(operation_id)
+    if format == "parquet":
+        return ParquetSink(directory, columns=columns, operation_id=operation_id, part_bytes=part_bytes)
+    return CsvSink(directory, columns=columns, operation_id=operation_id, part_bytes=part_bytes, options=csv)

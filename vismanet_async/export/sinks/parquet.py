@@ -1,0 +1,245 @@
+"""Parquet with real types: nested records and lists, exact decimals, columns from the catalog.
+
+Arrow's JSON reader parses the pages beside each other, outside the interpreter lock. It never rounds: what it cannot
+read as it stands, it refuses, and then the rows of that page are made to fit one by one (`vismanet_async.export.fit`).
+"""
+
+from __future__ import annotations
+
+import io
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from vismanet_async.errors import ExportError
+from vismanet_async.export.extras import extra
+from vismanet_async.export.files import writing
+from vismanet_async.export.fit import RowFitter
+from vismanet_async.export.schema import arrow_schema
+from vismanet_async.export.sinks.jsonl import json_lines
+from vismanet_async.export.sinks.parts import DEFAULT_PART_BYTES, OpenPart, PartSink
+from vismanet_async.paging.rows import lengths
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import Future
+    from pathlib import Path
+
+    from vismanet_async.export.manifest import Part
+    from vismanet_async.export.schema import Column
+    from vismanet_async.export.sinks import Page
+    from vismanet_async.paging.rows import RawRow
+
+__all__ = ["DEFAULT_ROW_GROUP_BYTES", "ParquetSink"]
+
+DEFAULT_ROW_GROUP_BYTES: Final = 32 * 1024 * 1024
+"""Of JSON. The first page that brings a row group here closes it: some ten thousand rows."""
+
+_THREADS: Final = 3
+"""Two that parse pages and one that writes row groups; a page is parsed in about 50 ms."""
+_PAGES_AHEAD: Final = 3
+"""Pages handed over and not parsed yet; then `write` waits."""
+_WRITER_OPTIONS: Final = {
+    "compression": "zstd",
+    "compression_level": 1,
+    "version": "2.6",
+    # the Arrow schema as a blob adds nothing to the types in the file, and differs between versions of Arrow
+    "store_schema": False,
+}
+
+
+class ParquetSink(PartSink["_ParquetPart"]):
+    """Write `directory/part-NNNNN.parquet`. Row groups begin and end with a page, parts with a row group.
+
+    Memory: two row groups of Arrow data and the pages being parsed. Runs threads of its own from the first page until
+    `finish` or `close`, which may wait for them some 50 ms.
+
+    Args:
+        directory: where the parts go.
+        columns: of the rows (`vismanet_async.export.schema.columns_of`).
+        operation_id: for errors.
+        part_bytes: a part is closed by the row group that brings it here.
+        row_group_bytes: of JSON.
+
+    Raises:
+        RequestRefused: pyarrow is not installed.
+        ExportError: from `write` and `finish`: a number does not fit its column.
+    """
+
+    extension: ClassVar[str] = "parquet"
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        columns: Sequence[Column],
+        operation_id: str,
+        part_bytes: int = DEFAULT_PART_BYTES,
+        row_group_bytes: int = DEFAULT_ROW_GROUP_BYTES,
+    ) -> None:
+        super().__init__(directory, part_bytes=part_bytes)
+        self._row_group_bytes = row_group_bytes
+        self._reader = _Reader(tuple(columns), operation_id=operation_id)
+        self._parquet = extra("pyarrow.parquet", "parquet")
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="parquet")
+        self._parsing: deque[Future[Any]] = deque()
+        self._group: list[Future[Any]] = []
+        self._group_bytes = 0
+        self._written: Future[None] | None = None
+
+    def write(self, page: Page, /) -> None:
+        """Take a page's rows; errors of one page may come up with a later one. Rows cannot be read back from here."""
+        if not page.rows:
+            return
+        with writing(self._directory):
+            while len(self._parsing) >= _PAGES_AHEAD:
+                self._parsing.popleft().result()
+            table = self._pool.submit(self._reader.table, page.body, page.rows, self._rows)
+            self._parsing.append(table)
+            self._group.append(table)
+            self._rows += len(page.rows)
+            self._group_bytes += sum(lengths(page.rows))
+            if self._group_bytes >= self._row_group_bytes:
+                self._close_group()
+
+    def close(self) -> None:
+        """Stop the threads and close the part being written; it is of no use."""
+        self._pool.shutdown(cancel_futures=True)
+        super().close()
+
+    def _flush(self) -> None:
+        if self._group:
+            self._close_group()
+        self._wait_for_writing()
+        self._pool.shutdown()
+
+    def _close_group(self) -> None:
+        self._wait_for_writing()
+        self._written = self._pool.submit(self._write_group, self._group)
+        self._group, self._group_bytes = [], 0
+
+    def _wait_for_writing(self) -> None:
+        written, self._written = self._written, None
+        if written is not None:
+            written.result()
+
+    def _write_group(self, tables: list[Future[Any]]) -> None:
+        self._part().add([table.result() for table in tables])
+        self._complete(from_bytes=self._part_bytes)
+
+    def _begin(self, path: Path) -> _ParquetPart:
+        return _ParquetPart(path, schema=self._reader.schema)
+
+    def _copy(self, path: Path, part: _ParquetPart, *, without: set[int]) -> None:
+        pyarrow = extra("pyarrow", "parquet")
+        with self._parquet.ParquetFile(path) as file:
+            first = 0
+            for index in range(file.num_row_groups):
+                table = file.read_row_group(index, use_threads=False).cast(self._reader.schema)
+                kept = pyarrow.array(number not in without for number in range(first, first + table.num_rows))
+                part.add([table.filter(kept)])
+                first += table.num_rows
+
+
+class _Reader:
+    """Turns rows into Arrow tables; any thread may call it."""
+
+    def __init__(self, columns: tuple[Column, ...], *, operation_id: str) -> None:
+        self._pyarrow = extra("pyarrow", "parquet")
+        self._json = extra("pyarrow.json", "parquet")
+        self.schema = arrow_schema(columns)
+        self._reading_schema = arrow_schema(columns, moments_as_text=True)
+        self._fitter = RowFitter(columns, operation_id=operation_id)
+        self._operation_id = operation_id
+        self._needs_fitting = any(_holds_json(column) for column in columns)
+
+    def table(self, body: bytes | None, rows: Sequence[RawRow], first_row: int) -> Any:
+        """Parse a page's rows; the result is exact.
+
+        Raises:
+            ExportError: a number does not fit its column.
+        """
+        if not self._needs_fitting and (table := self._read_as_sent(body, rows)) is not None:
+            return table
+        try:
+            return self._read(self._fitter.lines(rows, first_row=first_row), len(rows))
+        except self._pyarrow.ArrowInvalid as error:
+            raise ExportError(
+                f"{self._operation_id}: a row from {first_row:,} to {first_row + len(rows) - 1:,} (0 is the first) "
+                f"cannot be read: {error}. Nothing was published. Export it as jsonl, which does not read the rows."
+            ) from error
+
+    def _read_as_sent(self, body: bytes | None, rows: Sequence[RawRow]) -> Any | None:
+        """Parse rows; None when something in them is not as the catalog says."""
+        if len("null") in lengths(rows):  # Arrow's reader crashes on rows that are null
+            return None
+        try:
+            return self._read(json_lines(body, rows, buffer=bytearray()), len(rows))
+        except self._pyarrow.ArrowInvalid:
+            return None
+
+    def _read(self, lines: memoryview | bytes, rows: int) -> Any:
+        table = self._json.read_json(
+            self._pyarrow.BufferReader(self._pyarrow.py_buffer(lines)),
+            read_options=self._json.ReadOptions(use_threads=False, block_size=len(lines) + 1),
+            parse_options=self._json.ParseOptions(
+                explicit_schema=self._reading_schema, unexpected_field_behavior="error"
+            ),
+        ).cast(self.schema)
+        table.validate(full=True)  # the reader lets decimals of 39 digits pass
+        if table.num_rows != rows:
+            raise ExportError(
+                f"{self._operation_id}: {rows} rows were read as {table.num_rows}. Nothing was published."
+            )
+        return table
+
+
+class _ParquetPart(OpenPart):
+    def __init__(self, path: Path, *, schema: Any) -> None:
+        super().__init__(path)
+        self._pyarrow = extra("pyarrow", "parquet")
+        self._handle = _Handle(self._put)
+        try:
+            self._writer = extra("pyarrow.parquet", "parquet").ParquetWriter(self._handle, schema, **_WRITER_OPTIONS)
+        except BaseException:
+            super().close()
+            raise
+
+    def add(self, tables: Sequence[Any]) -> None:
+        """Write tables as one row group."""
+        table = self._pyarrow.concat_tables(tables)
+        if table.num_rows:
+            self._writer.write_table(table, row_group_size=table.num_rows)
+            self.rows += table.num_rows
+
+    def complete(self) -> Part:
+        self._writer.close()
+        return super().complete()
+
+    def close(self) -> None:
+        self._handle.closed_early = True
+        self._writer.close()  # an open writer would go on writing when it is collected
+        super().close()
+
+
+class _Handle(io.RawIOBase):
+    """The file object that Arrow writes to; one that is closed early takes everything and keeps nothing."""
+
+    def __init__(self, put: Callable[[memoryview], None]) -> None:
+        super().__init__()
+        self._put = put
+        self.closed_early = False
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: Any, /) -> int:
+        view = memoryview(content)
+        if not self.closed_early:
+            self._put(view)
+        return len(view)
+
+
+def _holds_json(column: Column) -> bool:
+    """Tell whether the column, or one in it, holds JSON text: Arrow would take a plain text for that."""
+    return column.kind == "json" or any(map(_holds_json, column.fields))

@@ -1,0 +1,54 @@
+"""The spool: the server's rows as JSON lines beside files from which they could not be given again."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, ClassVar
+
+from vismanet_async.export.sinks.jsonl import JsonlSink
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from vismanet_async.export.manifest import Part
+    from vismanet_async.export.sinks import Page, Sink, Written
+
+__all__ = ["SpooledSink"]
+
+
+class SpooledSink:
+    """Write each page to a spool and to a sink; tells where the rows are in the spool.
+
+    A run that is stopped goes on by answering itself from what it has written (`vismanet_async.export.checkpoint`).
+    Parquet, CSV and compressed streams cannot be read back from the middle, so the rows lie beside them as well, in
+    the staging area, as many bytes as an export to jsonl has. They are removed when the export is published.
+    """
+
+    def __init__(self, sink: Sink, directory: Path) -> None:
+        self._sink = sink
+        self._spool = _Spool(directory, part_bytes=sys.maxsize)
+
+    @property
+    def rows(self) -> int:
+        """Rows written so far."""
+        return self._sink.rows
+
+    def write(self, page: Page, /) -> Written | None:
+        """Write a page's rows."""
+        written = self._spool.write(page)
+        self._sink.write(page)
+        return written
+
+    def finish(self, *, dropped: Iterable[int] = ()) -> tuple[Part, ...]:
+        """Complete the sink's parts and give them."""
+        return self._sink.finish(dropped=dropped)
+
+    def close(self) -> None:
+        """Close both as they are."""
+        self._spool.close()
+        self._sink.close()
+
+
+class _Spool(JsonlSink):
+    stem: ClassVar[str] = "rows"
