@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.cli.conftest import Shell
+    from vismanet_async.simulator.faults import FaultKind
 
 DECODE = msgspec.json.Decoder(float_hook=Decimal).decode
 
@@ -196,7 +197,7 @@ def test_an_answer_that_is_no_list_ends_it_without_files(
 
 
 @pytest.mark.parametrize("kind", ["cut_body", "short_body", "reset_before"])
-def test_an_answer_that_broke_off_once_is_asked_for_again(shell: Shell, tmp_path: Path, kind: str) -> None:
+def test_an_answer_that_broke_off_once_is_asked_for_again(shell: Shell, tmp_path: Path, kind: FaultKind) -> None:
     shell.do(lambda: shell.simulator.faults.add(kind=kind, path="/v1/customer", after=2, times=1))
     done = shell.inside("export", "customer", "--to", str(tmp_path / "out"), "--page-size", "100")
     assert done.returncode == 0, done.stderr

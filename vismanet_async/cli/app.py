@@ -135,7 +135,7 @@ def resources(name: str | None = None, /, *, json: bool = False) -> int:
 
 @app.command
 def demo(*, to: Path | None = None, seed: int = 7) -> int:
-    """Export 52,000 records from a simulated company while others change them, and check that none was lost.
+    """Export 53,000 records from a simulated company while others change them, and check that none was lost.
 
     Parameters
     ----------

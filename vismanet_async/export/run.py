@@ -1,7 +1,8 @@
 """Run an export: resources side by side, pages through bounded queues to the sinks, the manifest last.
 
-For each resource one task reads pages and another writes them in a worker thread, one page waiting between them. A
-slow disk fills that place, then the listing's own window, and then no more pages are asked for.
+Each resource has one task, which takes pages from its listing and has them written in a worker thread, one at a time.
+Meanwhile the listing goes on fetching into its own bounded window: a slow disk fills that, and then no more pages are
+asked for.
 """
 
 from __future__ import annotations
@@ -265,19 +266,11 @@ class Export:
         return _entry(report, parts, plan=self.plan, name=name, times=(checkpoint.begun_at, self._clock.utc_now()))
 
     async def _fill(self, name: str, writer: _Writer, recorder: Recorder) -> None:
-        send, receive = anyio.create_memory_object_stream["Delivery"](1)
-
-        async def write() -> None:
-            async for page in receive:
+        async with self._listings[name].raw_pages(ordered=True) as pages:
+            async for page in pages:
                 await self._in_thread(writer.write, page, *recorder.settle(page))
+                del page  # not held while the next one is waited for: pages are what memory goes to
                 await self._emit(PageWritten(resource=name, progress=self._progress_of(name)))
-
-        # the receiving end outlives both tasks, so that an error of one cannot show as a closed stream in the other
-        async with receive, anyio.create_task_group() as tasks:
-            tasks.start_soon(write, name=f"write {name}")
-            async with send, self._listings[name].raw_pages(ordered=True) as pages:
-                async for page in pages:
-                    await send.send(page)
         self._ended[name] = self._clock.monotonic()
 
     def _progress_of(self, name: str) -> Progress:
