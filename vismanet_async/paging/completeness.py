@@ -33,8 +33,8 @@ which it then never left.
 **The cascade.** If they do not fit, take T1 from the greatest stamp the server has shown (so its clock has passed T1),
 `T0 < T1`. From now on ``F = [T0, T1)`` is frozen as well, but no filter shows it alone. So ask how many rows are `< T1`
 (c1), then read all pages of `>= T0`, then ask how many rows are `< T0` (c0). F had at most c1 - c0 rows when c1 was
-counted, because the rows `< T0` only get fewer. Each row seen after that with a stamp in F belonged to it. As many unique
-ones as c1 - c0: nothing of F is missing. Then ask for the tail `>= T1`, and so on, until one fits into an answer.
+counted, because the rows `< T0` only get fewer. Each row seen after that with a stamp in F belonged to it. As many
+unique ones as c1 - c0: nothing of F is missing. Then ask for the tail `>= T1`, and so on, until one answer holds it.
 
 The same step proves an incremental read (`>= X`), with X in the place of T0.
 
@@ -69,10 +69,12 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import attrs
 
+from vismanet_async.paging.keys import RowKeys
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Completeness", "Mode", "Thread", "Verdict", "safe_boundary"]
+__all__ = ["Completeness", "Mode", "RowKeys", "Thread", "Verdict", "safe_boundary"]
 
 Mode = Literal["prove", "count", "none"]
 """How much certainty is asked for."""
@@ -185,7 +187,7 @@ class _Reach:
 
     def bound(self, total: int) -> int:
         """An answer with this total is safe if it starts here or before."""
-        return max((stop - max(0, known - total) for known, stop in self._stop.items()), default=0)
+        return max([0, *(stop - max(0, known - total) for known, stop in self._stop.items())])
 
     def add(self, start: int, stop: int, total: int) -> None:
         self._open.setdefault(total, []).append((start, stop))

@@ -7,7 +7,7 @@ one millisecond per megabyte.
 >>> answer = PAGE_NUMBER.read(b'[{"metadata":{"totalCount":2,"maxPageSize":1000},"number":"1"},{"number":"2"}]')
 >>> len(answer.rows), answer.total, answer.max_page_size
 (2, 2, 1000)
->>> PAGE_INDEX.query(page=1, page_size=100)
+>>> PAGE_INDEX.query(1, 100)
 {'pageIndex': '0', 'pageSize': '100'}
 """
 
@@ -79,7 +79,7 @@ class PageStyle:
     _first_page: int
     _split: Callable[[bytes], PageAnswer]
 
-    def query(self, *, page: int, page_size: int | None) -> dict[str, str]:
+    def query(self, page: int, page_size: int | None = None) -> dict[str, str]:
         """Give the paging parameters for a page.
 
         Args:

@@ -186,7 +186,7 @@ class Sweep:
         if rows == 0 and (total is None or total <= (page - 1) * (self.page_size or 1)):
             return self._answered_empty(page, total, sent)
         if total is None:
-            return self._answered_blind(page, rows, more)
+            return self._answered_blind(page, rows, more=more)
         size = self._size(page, rows, total, max_page_size)
         self._note_total(total, sent)
         start = (page - 1) * size
@@ -221,7 +221,7 @@ class Sweep:
         self._note_total(bound, sent)
         return Span(start, start, None)
 
-    def _answered_blind(self, page: int, rows: int, more: bool | None) -> Span:
+    def _answered_blind(self, page: int, rows: int, *, more: bool | None) -> Span:
         if page == 1 or self.page_size is None:
             self.page_size = rows
         self._blind = True

@@ -1,8 +1,8 @@
 """The state machine of a walk: answers in, next requests and rows out (no IO, no clock).
 
 A shell asks `next_request()` as often as it wants requests in flight, sends what it gets, and hands each outcome to
-`answered` or `failed`. What a walk claims about its rows, and why, is argued in `completeness.py`; which page comes next
-within one reading of a list is decided in `sweep.py`. Here the readings are put in order:
+`answered` or `failed`. What a walk claims about its rows, and why, is argued in `completeness.py`; which page comes
+next within one reading of a list is decided in `sweep.py`. Here the readings are put in order:
 
 - ``none`` and ``count``: one reading of the list.
 - ``prove``: page 1 of everything (short lists end here), the window before a boundary, the tail after it.
@@ -151,6 +151,26 @@ class _Edge:
         )
 
 
+@attrs.define
+class _Proof:
+    """What the argument of `completeness.py` has so far."""
+
+    edge: _Edge | None = None  # T0, then T1, T2, ...
+    next_edge: _Edge | None = None
+    sampled: bool = False  # the last page has been looked at for a late boundary
+    all_total: int | None = None  # of everything, at the first answer
+    window_total: int | None = None  # the window's first
+    tail_total: int | None = None  # the tail's first
+    thread: Thread = attrs.field(factory=Thread)
+    how: str = ""  # what the window's proof rests on
+    tail_passes: int = 0
+    frozen: KeyIndex = attrs.field(factory=KeyIndex)  # keys seen between two edges
+    count_below: int | None = None  # c1
+    count_under: int | None = None  # c0
+    recounts: list[int] = attrs.field(factory=list)
+    recount_rounds: int = 0
+
+
 class Walk:
     """Reads a whole list and says what it may claim about it.
 
@@ -203,7 +223,7 @@ class Walk:
         self._singles: list[_Single] = []
         self._sweep: Sweep | None = None
         self._filter: Mapping[str, str] = {}
-        self._failures: dict[tuple[int, _Single | None, int], int] = {}
+        self._failures: dict[tuple[int, str, int], int] = {}
         self._requests = 0
         self._pages = 0
         # rows
@@ -222,19 +242,8 @@ class Walk:
         self._lines = 0
         # the argument
         self._boundary = None if boundary is None else _Edge.at(boundary)
-        self._edge: _Edge | None = None
-        self._next_edge: _Edge | None = None
-        self._thread = Thread()
-        self._frozen = KeyIndex()
-        self._count_below: int | None = None
-        self._count_under: int | None = None
-        self._recounts: list[int] = []
-        self._recount_rounds = 0
-        self._all_total: int | None = None
-        self._window_total: int | None = None
-        self._tail_total: int | None = None
-        self._tail_passes = 0
-        self._sampled = False
+        self._proof = _Proof()
+        self._size_used = page_size
         self._repairs = 0
         self._fresh_readings = 0
         self._shifts = 0
@@ -290,15 +299,15 @@ class Walk:
         sent = self._taken(request)
         if sent.stage != self._stage:
             return True
-        what = (sent.stage, sent.single, sent.page)
+        what = (sent.stage, sent.single.purpose if sent.single else "page", sent.page)
         failures = self._failures[what] = self._failures.get(what, 0) + 1
         if failures >= _ATTEMPTS:
             self._finish("uncertain", f"page {sent.page} could not be read: {type(error).__name__}")
             return False
         if sent.single is not None:
             self._singles.insert(0, sent.single)
-        elif self._sweep is not None:
-            self._sweep.failed(sent.page)
+        else:
+            self._reading().failed(sent.page)
             self._advance([])
         return True
 
@@ -319,12 +328,12 @@ class Walk:
 
     def report(self) -> Completeness:
         """Say what was read and what may be claimed; before `done` the verdict is uncertain."""
-        counted = self._reader is not None and not self._style.by_line
+        unique = self._rows if self._style.by_line else len(self._index)
         return Completeness(
             verdict=self._verdict,
             reason="; ".join([*self._notes, self._reason]),
             rows=self._rows,
-            unique=len(self._index) if counted else None,
+            unique=None if self._reader is None else unique,
             duplicates_dropped=self._dropped,
             superseded=self._superseded,
             total_first=self._first_total,
@@ -333,15 +342,17 @@ class Walk:
             pages=self._pages,
             shifts=self._shifts + (0 if self._sweep is None else self._sweep.changes),
             repairs=self._repairs,
-            window=None if self._window_total is None or self._edge is None else self._edge.below[_VALUE],
-            tail_passes=self._tail_passes,
+            window=None
+            if self._proof.window_total is None or self._proof.edge is None
+            else self._proof.edge.below[_VALUE],
+            tail_passes=self._proof.tail_passes,
             watermark=self._newest or None,
-            page_size=self._page_size if self._sweep is None else self._sweep.page_size,
+            page_size=self._size_used if self._sweep is None else self._sweep.page_size,
         )
 
     def close(self) -> None:
         """Give back what the keys hold, a temporary file perhaps. The report stays readable but for `unique`."""
-        for index in (self._index, self._judged, self._frozen):
+        for index in (self._index, self._judged, self._proof.frozen):
             index.close()
 
     # -- requests
@@ -352,7 +363,7 @@ class Walk:
         self._requests += 1
         ceiling = None if self._sweep is None else self._sweep.min_total
         self._sent[self._requests] = _Sent(self._stage, single, page, ceiling)
-        query = self._style.query(page=page, page_size=page_size)
+        query = self._style.query(page, page_size)
         return PageRequest(number=self._requests, page=page, query={**query, **filters})
 
     def _taken(self, request: PageRequest) -> _Sent:
@@ -367,6 +378,7 @@ class Walk:
         """Begin a stage; what is still in flight from the one before will be ignored."""
         if self._sweep is not None:
             self._shifts += self._sweep.changes
+            self._size_used = self._sweep.page_size
         self._stage += 1
         self._stage_name = name
         self._singles = singles
@@ -385,10 +397,8 @@ class Walk:
     # -- the order of readings
 
     def _begin(self, modified: ModifiedFilter | None) -> None:
-        provable = (
-            self._mode == "prove" and self._boundary is not None and self._style.pages and not self._style.by_line
-        )
-        if not provable or self._boundary is None or not self._row_keys.identity:
+        boundary = self._boundary if self._row_keys.identity and not self._style.by_line else None
+        if self._mode != "prove" or not self._style.pages or boundary is None:
             if self._mode == "prove" and self._style.pages:
                 self._notes.append("the endpoint has no filter, or its rows no identity, that a proof could use")
             self._begin_list()
@@ -396,7 +406,7 @@ class Walk:
             self._enter("first", singles=[_Single("first", self._base)], filters={})
         elif modified.condition in {">=", ">"}:
             self._begin_tail(_Edge.at(modified.value, modified.condition))
-        elif stamp_of(modified.value) <= self._boundary.stamp:
+        elif stamp_of(modified.value) <= boundary.stamp:
             edge = _Edge.at(modified.value, _COMPLEMENT[modified.condition])
             self._begin_window(edge)
         else:
@@ -404,7 +414,7 @@ class Walk:
             self._begin_list()
 
     def _begin_list(self) -> None:
-        self._thread = Thread()
+        self._proof.thread = Thread()
         self._enter(
             "list",
             singles=[],
@@ -426,12 +436,10 @@ class Walk:
 
     def _begin_window(self, edge: _Edge | None = None) -> None:
         if edge is None:
-            assert self._boundary is not None
-            newest = stamp_of(self._newest) - self._settle
-            edge = _Edge.at(stamp_text(newest)) if newest > self._boundary.stamp else self._boundary
-        self._edge = edge
-        self._thread = Thread()
-        wave = (self._all_total or 0) // _FIRST_WAVE
+            edge = self._latest_edge()
+        self._proof.edge = edge
+        self._proof.thread = Thread()
+        wave = (self._proof.all_total or 0) // _FIRST_WAVE
         self._enter(
             "window",
             singles=[],
@@ -444,8 +452,14 @@ class Walk:
             filters=edge.below,
         )
 
+    def _latest_edge(self) -> _Edge:
+        """The boundary given, or a later one where the server has shown that its clock has passed it."""
+        assert self._boundary is not None
+        newest = stamp_of(self._newest) - self._settle
+        return _Edge.at(stamp_text(newest)) if newest > self._boundary.stamp else self._boundary
+
     def _begin_tail(self, edge: _Edge) -> None:
-        self._edge = edge
+        self._proof.edge = edge
         self._enter("tail", singles=[_Single("tail", edge.beyond)], filters={})
 
     def _single_answered(self, single: _Single, answer: PageAnswer, keys: PageKeys | None) -> list[Delivery]:
@@ -460,19 +474,18 @@ class Walk:
         if total is None:
             self._fall_back("a count came without its total")
         elif single.purpose == "below":
-            self._count_below = total
-            assert self._edge is not None
-            self._count_under = None
-            self._frozen.close()
-            self._frozen = KeyIndex()
+            self._proof.count_below = total
+            self._proof.count_under = None
+            self._proof.frozen.close()
+            self._proof.frozen = KeyIndex()
             self._enter(
                 "frozen",
-                singles=[_Single("under", self._edge.below, counts_only=True)],
+                singles=[_Single("under", self._edge().below, counts_only=True)],
                 sweep=Sweep(page_size=self._page_size),
-                filters=self._edge.beyond,
+                filters=self._edge().beyond,
             )
         elif single.purpose == "under":
-            self._count_under = total
+            self._proof.count_under = total
             return self._advance([])
         else:
             self._recount_answered(total)
@@ -485,7 +498,7 @@ class Walk:
     def _first_answered(self, answer: PageAnswer, keys: PageKeys | None) -> list[Delivery]:
         total = self._total(answer)
         rows = len(answer.rows)
-        self._first_total = self._last_total = self._all_total = total
+        self._first_total = self._last_total = self._proof.all_total = total
         if total is None:
             self._fall_back("the server tells no totals")
         elif total <= rows:
@@ -502,70 +515,87 @@ class Walk:
 
     def _sample_last(self, total: int, size: int) -> None:
         """Look at the last page as well, for as late a boundary as can be: the tail has to fit into one answer."""
-        self._sampled = True
-        self._sample_size = size
+        self._proof.sampled = True
         last = -(-total // max(1, size))
         self._enter("first", singles=[_Single("last", self._base, page=last)], filters={})
 
     # -- pages of a reading
 
     def _page_answered(self, sent: _Sent, answer: PageAnswer, keys: PageKeys | None) -> list[Delivery]:
-        assert self._sweep is not None
-        sweep = self._sweep
-        if sent.page == 1 and answer.rows:
-            self._first_row = bytes(answer.rows[0])
-        elif answer.rows and bytes(answer.rows[0]) == self._first_row:
-            self._repeated_page = sent.page
+        sweep = self._reading()
         first = sweep.first_total is None
         span = sweep.answered(
             sent.page,
             rows=len(answer.rows),
             total=answer.total,
             max_page_size=answer.max_page_size,
-            more=answer.more,
+            more=answer.more if self._style.pages else False,
         )
         if self._first_total is None:
             self._first_total = sweep.first_total
-        if self._stage_name == "list":
+        if self._stage_name == "window":
+            if keys is not None and self._window_over(sent, answer, keys, first=first):
+                return []
+        elif self._stage_name == "list":
             self._last_total = sweep.last_total
-        if self._stage_name == "window" and self._window_answered(sent, answer, keys, first=first):
-            return []
-        if self._stage_name == "list" and sweep.last_total is None and self._repeated_page is not None:
-            sweep.stop()  # without totals and with the first page over again, there is no more to come
-            return self._advance([])
+            if self._repeats_page_1(sent.page, answer):
+                sweep.stop()
+                span = None
         if span is None:
             return self._advance([])
         if span.total is None:
-            self._thread.shrunk_to(sweep.min_total or 0)
+            self._proof.thread.shrunk_to(sweep.min_total or 0)
         else:
-            self._thread.add(span.start, span.stop, span.total)
-        if keys is not None:
-            if self._judged is not self._index and self._stage_name == "list":
-                self._judged.offer(keys.plain())
-            if self._stage_name == "frozen":
-                self._note_frozen(keys)
+            self._proof.thread.add(span.start, span.stop, span.total)
+        if keys is not None and self._stage_name == "frozen":
+            self._note_frozen(keys)
+        if keys is not None and self._judged is not self._index:
+            self._judged.offer(keys.plain())
         return self._advance(self._arrange(_Arrived(sent.page, answer, keys, span)))
 
-    def _window_answered(self, sent: _Sent, answer: PageAnswer, keys: PageKeys | None, *, first: bool) -> bool:
-        """Look for a broken assumption, or for a better boundary; True: the stage is over."""
+    def _reading(self) -> Sweep:
         assert self._sweep is not None
-        assert self._edge is not None
-        assert keys is not None
-        if answer.total is not None and sent.ceiling is not None and answer.total > sent.ceiling:
-            self._fall_back(f"the rows before {self._edge.below[_VALUE]} became more")
+        return self._sweep
+
+    def _edge(self) -> _Edge:
+        assert self._proof.edge is not None
+        return self._proof.edge
+
+    def _repeats_page_1(self, page: int, answer: PageAnswer) -> bool:
+        """Whether the endpoint ignores paging: it tells no totals, and shows its first row over again."""
+        if not answer.rows or answer.total is not None:
+            return False
+        row = bytes(answer.rows[0])
+        if page == 1:
+            self._first_row = row
+        elif row == self._first_row:
+            self._repeated_page = page
+        return self._repeated_page is not None
+
+    def _window_over(self, sent: _Sent, answer: PageAnswer, keys: PageKeys, *, first: bool) -> bool:
+        """Look for a broken assumption, or for a better boundary; True: the stage is over."""
+        edge = self._edge()
+        sweep = self._reading()
+        if self._total(answer) is None:
+            self._fall_back("the server tells no totals")
             return True
-        if stamp_of(keys.newest) >= self._edge.stamp + _SECOND:
+        if answer.total is not None and sent.ceiling is not None and answer.total > sent.ceiling:
+            self._fall_back(f"the rows before {edge.below[_VALUE]} became more")
+            return True
+        late = edge.stamp + _SECOND
+        # `newest` counts nested records as well, so it only raises the question
+        if stamp_of(keys.newest) >= late and max(keys.stamps) >= late:
             self._fall_back("the server does not apply its last-modified filter")
             return True
-        window = self._sweep.first_total
-        if first and window is not None:
-            self._window_total = window
-            if self._all_total is not None:
-                size = self._sweep.page_size or 1
-                if not self._sampled and self._all_total - window > size:
-                    self._sample_last(self._all_total, size)
-                    return True
-        return False
+        if not first or sweep.first_total is None:
+            return False
+        self._proof.window_total = sweep.first_total
+        size = sweep.page_size or 1
+        everything = self._proof.all_total
+        if everything is None or self._proof.sampled or everything - sweep.first_total <= size:
+            return False
+        self._sample_last(everything, size)  # the tail would not fit into one answer: look for a later boundary
+        return True
 
     def _advance(self, out: list[Delivery]) -> list[Delivery]:
         """See whether the reading is complete, and what follows from it."""
@@ -582,20 +612,19 @@ class Walk:
 
     def _repair(self, pages: list[int]) -> bool:
         """Read pages again if there have not been too many."""
-        assert self._sweep is not None
-        size = self._sweep.page_size or 1
-        allowed = max(_LEAST_REPAIRS, self._sweep.max_total // size // 2)
+        sweep = self._reading()
+        size = sweep.page_size or 1
+        allowed = max(_LEAST_REPAIRS, sweep.max_total // size // 2)
         if not pages or self._repairs + len(pages) > allowed:
             return False
         self._repairs += len(pages)
-        self._sweep.again(pages)
+        sweep.again(pages)
         return True
 
     # -- the window
 
     def _judge_window(self) -> None:
-        sweep = self._sweep
-        assert sweep is not None
+        sweep = self._reading()
         least = sweep.min_total or 0
         unique = len(self._index)
         if sweep.odd is not None:
@@ -604,39 +633,32 @@ class Walk:
             self._window_proven("as many unique rows as the window ever had")
         elif self._breach is not None:
             self._fall_back(self._breach)
-        elif self._thread.holds():
-            if unique < least:
-                self._fall_back("the order of the rows is not stable")
-            else:
-                self._window_proven("an unbroken chain of pages through the window")
-        elif not self._repair(self._thread.gaps(sweep.page_size or 1)):
+        elif self._proof.thread.holds() and unique >= least:
+            self._window_proven("an unbroken chain of pages through the window")
+        elif not self._repair(self._proof.thread.gaps(sweep.page_size or 1)):
             self._fall_back("rows moved faster than pages could be read again")
 
     def _window_proven(self, how: str) -> None:
-        self._how = how
-        assert self._edge is not None
-        assert self._sweep is not None
-        self._last_total = self._sweep.last_total
+        self._proof.how = how
+        self._last_total = self._reading().last_total
         if self._base:  # the caller's own filter ends here
             self._finish("proven", how)
         else:
-            self._begin_tail(self._edge)
+            self._begin_tail(self._edge())
 
     # -- the tail
 
     def _tail_answered(self, answer: PageAnswer, keys: PageKeys | None) -> list[Delivery]:
-        assert self._edge is not None
-        assert keys is not None
-        self._tail_passes += 1
+        self._proof.tail_passes += 1
         total = self._total(answer)
-        if self._wrong_side(keys):
+        if keys is not None and self._wrong_side(keys):
             self._fall_back("the server does not apply its last-modified filter")
             return []
         if total is None:
             self._fall_back("the server tells no totals")
             return []
-        if self._tail_total is None:
-            self._tail_total = total
+        if self._proof.tail_total is None:
+            self._proof.tail_total = total
         if self._first_total is None:
             self._first_total = total
         self._last_total = total if self._base else (self._last_total or 0) + total
@@ -644,79 +666,81 @@ class Walk:
         if total <= len(answer.rows):
             self._after_tail()
             return out
-        self._next_edge = self._later_edge()
-        if self._next_edge is None:
+        self._proof.next_edge = self._later_edge()
+        if self._proof.next_edge is None:
             self._fall_back("more rows than a page holds were changed at the very end")
-        elif self._tail_passes >= _TAILS:
+        elif self._proof.tail_passes >= _TAILS:
             self._fall_back("rows were changed faster than the tail could be read")
         else:
-            self._count_frozen(self._next_edge)
+            self._count_frozen(self._proof.next_edge)
         return out
 
     def _wrong_side(self, keys: PageKeys) -> bool:
         """Whether rows lie before the boundary that the filter should have kept out, by more than rounding."""
-        assert self._edge is not None
-        oldest = min((stamp for stamp in keys.stamps if stamp), default=self._edge.stamp)
-        return oldest + _SECOND <= self._edge.stamp
+        edge = self._edge().stamp
+        return min((stamp for stamp in keys.stamps if stamp), default=edge) + _SECOND <= edge
 
     def _later_edge(self) -> _Edge | None:
-        assert self._edge is not None
         edge = _Edge.at(stamp_text(max(0, stamp_of(self._newest) - self._settle)))
-        return edge if edge.stamp > self._edge.stamp else None
+        return edge if edge.stamp > self._edge().stamp else None
 
     def _count_frozen(self, edge: _Edge) -> None:
-        self._next_edge = edge
+        self._proof.next_edge = edge
         self._enter("counting", singles=[_Single("below", edge.below, counts_only=True)], filters={})
 
     def _note_frozen(self, keys: PageKeys) -> None:
-        assert self._next_edge is not None
-        inside = [offset for offset, stamp in enumerate(keys.stamps) if 0 < stamp < self._next_edge.stamp]
-        self._frozen.offer(keys.part(inside).plain())
+        assert self._proof.next_edge is not None
+        inside = [offset for offset, stamp in enumerate(keys.stamps) if 0 < stamp < self._proof.next_edge.stamp]
+        self._proof.frozen.offer(keys.part(inside).plain())
 
     def _judge_frozen(self) -> None:
-        if self._count_under is None or self._count_below is None or self._sweep is None or self._next_edge is None:
+        if (
+            self._proof.count_under is None
+            or self._proof.count_below is None
+            or self._sweep is None
+            or self._proof.next_edge is None
+        ):
             return
         if self._sweep.odd is not None:
             self._fall_back(self._sweep.odd)
-        elif len(self._frozen) >= self._count_below - self._count_under:
-            self._begin_tail(self._next_edge)
-        elif self._tail_passes >= _TAILS:
+        elif len(self._proof.frozen) >= self._proof.count_below - self._proof.count_under:
+            self._begin_tail(self._proof.next_edge)
+        elif self._proof.tail_passes >= _TAILS:
             self._fall_back("rows were changed faster than the tail could be read")
         else:
-            self._tail_passes += 1
-            self._count_frozen(self._later_edge() or self._next_edge)
+            self._proof.tail_passes += 1
+            self._count_frozen(self._later_edge() or self._proof.next_edge)
 
     def _after_tail(self) -> None:
         """Make sure that no row is hidden from both filters, then finish."""
-        if None in {self._all_total, self._window_total, self._tail_total}:
+        if None in {self._proof.all_total, self._proof.window_total, self._proof.tail_total}:
             self._finish("proven", "the rows after the filter's moment, up to an answer that held the rest")
             return
-        if (self._all_total or 0) <= (self._window_total or 0) + (self._tail_total or 0):
-            self._finish("proven", f"{self._how}, and the rest in one answer")
+        if (self._proof.all_total or 0) <= (self._proof.window_total or 0) + (self._proof.tail_total or 0):
+            self._finish("proven", f"{self._proof.how}, and the rest in one answer")
             return
         self._recount()
 
     def _recount(self) -> None:
-        assert self._edge is not None
-        self._recount_rounds += 1
-        self._recounts = []
+        self._proof.recount_rounds += 1
+        self._proof.recounts = []
         self._enter(
             "recount",
             singles=[
                 _Single("recount", filters, counts_only=True)
-                for filters in (self._base, self._edge.below, self._edge.beyond)
+                for filters in (self._base, self._edge().below, self._edge().beyond)
             ],
             filters={},
         )
 
     def _recount_answered(self, total: int) -> None:
-        self._recounts.append(total)
-        if len(self._recounts) < len(("all", "below", "beyond")):
+        self._proof.recounts.append(total)
+        if len(self._proof.recounts) < len(("all", "below", "beyond")):
             return
-        everything, below, beyond = self._recounts
+        everything, below, beyond = self._proof.recounts
         if everything <= below + beyond:
-            self._finish("proven", f"{self._how}, and the rest in one answer")
-        elif self._recount_rounds < _RECOUNTS:
+            self._finish("proven", f"{self._proof.how}, and the rest in one answer")
+        elif self._proof.recount_rounds < _RECOUNTS:
             self._recount()
         else:
             self._fall_back("rows without a last-modified value are hidden from the filter")
@@ -724,11 +748,9 @@ class Walk:
     # -- one reading of the list
 
     def _judge_list(self) -> list[Delivery]:
-        sweep = self._sweep
-        assert sweep is not None
+        sweep = self._reading()
         out = self._join_split()
-        alone = self._pages == 1 and not self._notes and not self._repeated_page
-        if alone and self._breach is None and (not self._style.pages or sweep.last_total == self._rows):
+        if self._alone(sweep):
             self._finish("proven", "one answer held the whole list")
         elif self._repeated_page is not None:
             self._finish("uncertain", f"page {self._repeated_page} repeats page 1: the endpoint seems to ignore paging")
@@ -739,7 +761,7 @@ class Walk:
         elif sweep.last_total is None:
             self._finish("uncertain", "the server tells no totals")
         elif self._adds_up(sweep):
-            what = "rows" if self._reader is None else "lines" if self._style.by_line else "unique rows"
+            what = "lines" if self._style.by_line else "rows" if self._reader is None else "unique rows"
             self._finish("counted", f"totals did not contradict each other and {what} are as many")
         elif self._mode == "none":
             self._finish("uncertain", "the total moved while the list was read, and keys were not compared")
@@ -750,23 +772,29 @@ class Walk:
             )
         return out
 
+    def _alone(self, sweep: Sweep) -> bool:
+        """Whether one answer held everything: it is of one instant, whatever its style."""
+        if self._pages != 1 or self._breach is not None or sweep.odd is not None:
+            return False
+        return not self._style.pages or sweep.max_total <= (sweep.page_size or 0) or not sweep.max_total
+
     def _adds_up(self, sweep: Sweep) -> bool:
         if sweep.changes and sweep.rose == sweep.fell:
             return False
-        if self._reader is None:
-            return not sweep.changes and self._rows == sweep.max_total
         if self._style.by_line:
             return not sweep.changes and self._lines == sweep.max_total
+        if self._reader is None:
+            return not sweep.changes and self._rows == sweep.max_total
         return len(self._judged) == sweep.max_total
 
     def _read_again(self, sweep: Sweep) -> bool:
         """Read where rows may have slid once more, and a short list as a whole."""
         size = sweep.page_size or 1
-        if not self._style.by_line and not self._repairs and sweep.changes:
-            last = -(-sweep.end // size)
-            pages = {*self._thread.gaps(size), 1, last} if sweep.fell else {1, last}
-            if self._repair(sorted(pages)):
-                return True
+        pages: set[int] = set()
+        if sweep.changes and not self._repairs and not self._style.by_line:
+            pages = {1, max(1, -(-sweep.end // size)), *(self._proof.thread.gaps(size) if sweep.fell else ())}
+        if self._repair(sorted(pages)):
+            return True
         if sweep.max_total > _SHORT_PAGES * size or self._fresh_readings >= _FRESH_READINGS:
             return False
         self._fresh_readings += 1
@@ -844,13 +872,12 @@ class Walk:
         origin = self._origin(ordinal)
         if self._stage_name != "window" or origin.stage != self._stage:
             return
-        if origin.span.total is None or span.total is None:
-            return
+        then, total = origin.span.total or 0, span.total or 0  # an answer with rows has a total here
         row = ordinal - origin.first
         before = origin.span.start + (row if origin.kept is None else origin.kept[row])
         now = span.start + offset
-        moved = before - now if origin.span.total >= span.total else now - before
-        if not 0 <= moved <= abs(origin.span.total - span.total):
+        moved = before - now if then >= total else now - before
+        if not 0 <= moved <= abs(then - total):
             self._breach = "the order of the rows is not stable"
 
     # -- journals: batches that were split over pages

@@ -1,0 +1,119 @@
+"""Keys: which rows are the same, in how many bytes."""
+
+from __future__ import annotations
+
+import tracemalloc
+from datetime import datetime
+from random import Random
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from vismanet_async.paging.keys import KeyIndex, KeyReader, PageKeys, RowKeys, stamp_of, stamp_text
+from vismanet_async.paging.styles import PageFormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+NAMES: dict[str, Callable[[int], bytes]] = {
+    "numbers": lambda number: b'"%06d"' % number,
+    "plain numbers": lambda number: b"%d" % (number * number),
+    "two families": lambda number: b'"%s%d"' % (b"AB"[number % 2 :][:1], number),
+    "words": lambda number: b'"%s"' % bytes(97 + digit for digit in divmod(number, 7)),
+}
+
+
+@pytest.mark.parametrize("kind", NAMES)
+@pytest.mark.parametrize("spill_keys", [0, 5, 1_000_000])
+@settings(deadline=None)
+@given(pages=st.lists(st.lists(st.integers(0, 40), max_size=8), max_size=12), rising=st.booleans())
+def test_the_index_agrees_with_a_dictionary(kind: str, spill_keys: int, pages: list[list[int]], rising: bool) -> None:
+    index = KeyIndex(spill_keys=spill_keys)
+    model: dict[int, int] = {}
+    ordinal = 0
+    for drawn in pages:
+        numbers = sorted(set(drawn)) if rising else drawn
+        first = ordinal
+        expected = []
+        for offset, number in enumerate(numbers):
+            known = model.setdefault(number, ordinal)
+            if known != ordinal:
+                expected.append((offset, known, False))
+            if known >= first:
+                ordinal += 1
+        found = index.offer(PageKeys([NAMES[kind](number) for number in numbers], versions=False))
+        assert [(repeat.offset, repeat.ordinal, repeat.newer) for repeat in found] == expected
+        assert index.ordinal == ordinal
+        assert len(index) == len(model)
+    index.close()
+    index.close()
+
+
+def test_keys_stay_small_and_memory_stops_growing_when_they_spill() -> None:
+    def grown(index: KeyIndex, pages: int, name: Callable[[int], bytes]) -> int:
+        tracemalloc.start()
+        try:
+            for page in range(pages):
+                names = [name(page * 1_000 + row) for row in range(1_000)]
+                index.offer(PageKeys(names, versions=False))
+                del names
+            return tracemalloc.get_traced_memory()[0]
+        finally:
+            tracemalloc.stop()
+
+    assert grown(KeyIndex(), 50, lambda number: b'"%06d"' % number) / 50_000 < 4
+    random = Random(1)
+    index = KeyIndex(spill_keys=20_000)
+    assert grown(index, 20, lambda _: random.randbytes(8).hex().encode()) / 20_000 < 100  # mostly empty buckets still
+    assert grown(index, 5, lambda _: random.randbytes(8).hex().encode()) < 200_000
+    assert len(index) == 25_000
+    index.close()
+
+
+@pytest.mark.parametrize(
+    ("identity", "same", "other"),
+    [
+        (("number",), '{"number":"1","x":1}', '{"number":"01","x":1}'),
+        (("type", "number"), '{"number":"1","type":"A"}', '{"number":"1","type":"B"}'),
+        (("customer.number",), '{"customer":{"number":"1","name":"n"}}', '{"customer":{"number":"2","name":"n"}}'),
+        ((), '{"a":1,"metadata":{"totalCount":3}}', '{"a":2,"metadata":{"totalCount":2}}'),
+    ],
+)
+def test_identity(identity: tuple[str, ...], same: str, other: str) -> None:
+    again = same.replace('"x":1', '"x":2').replace('"name":"n"', '"name":"m"').replace(":3}", ":4}")
+    keys = KeyReader(RowKeys(identity)).read([msgspec.Raw(row.encode()) for row in (same, again, other)])
+    assert keys.names[0] == keys.names[1] != keys.names[2]
+    assert len(keys) == keys.unstamped == 3
+    assert keys.newest is None
+
+
+@pytest.mark.parametrize("row", ['{"x":1}', '{"type":"A"}', "[]", "7"])
+def test_a_row_without_its_identity_is_refused(row: str) -> None:
+    with pytest.raises(PageFormatError, match="number"):
+        KeyReader(RowKeys(("type", "number"))).read([msgspec.Raw(row.encode())])
+
+
+def test_stamps() -> None:
+    rows = [
+        b'{"n":1,"lastModifiedDateTime":"%s"}' % at for at in (b"2025-01-01T00:00:01.5", b"", b"2025-01-01T00:00:01")
+    ]
+    reader = KeyReader(RowKeys(("n",)))
+    keys = reader.read([msgspec.Raw(row) for row in rows])
+    assert keys.stamps[0] > keys.stamps[2] > keys.stamps[1] == 0
+    assert keys.newest == "2025-01-01T00:00:01.5"
+    assert keys.unstamped == 1
+    assert KeyReader(RowKeys(("n",), modified=None)).read([msgspec.Raw(rows[0])]).newest is None
+
+
+@given(st.datetimes(min_value=datetime(1, 1, 2)))
+def test_stamps_are_ordered_like_the_moments_they_name(at: object) -> None:
+    shown = str(at).replace(" ", "T")
+    assert stamp_text(stamp_of(shown)) == shown[:19]
+    assert stamp_of(shown + "+02:00") == stamp_of(shown) == stamp_of(str(at))
+
+
+def test_what_is_no_moment_has_no_stamp() -> None:
+    assert stamp_of(None) == stamp_of("") == stamp_of("yesterday") == 0

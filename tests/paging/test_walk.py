@@ -1,0 +1,850 @@
+"""Walks over lists that misbehave in a known way, each by name."""
+
+from __future__ import annotations
+
+import json
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from tests.paging.virtual import (
+    BOUNDARY,
+    BOUNDARY_SECONDS,
+    KEYS,
+    NOW_SECONDS,
+    Outcome,
+    Server,
+    collect,
+    naive,
+    raw,
+    run,
+    text,
+)
+from vismanet_async.paging.keys import RowKeys
+from vismanet_async.paging.styles import (
+    ENVELOPE,
+    JOURNAL,
+    PAGE_INDEX,
+    PAGE_NUMBER,
+    UNPAGED,
+    PageAnswer,
+    PageFormatError,
+    PageStyle,
+)
+from vismanet_async.paging.walk import Delivery, ModifiedFilter, PageRequest, Walk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+MODES = ("none", "count", "prove")
+
+
+def walk_of(mode: str = "prove", **options: Any) -> Walk:
+    defaults: dict[str, Any] = {
+        "style": PAGE_NUMBER,
+        "page_size": 2,
+        "keys": KEYS,
+        "boundary": BOUNDARY,
+        "settle_seconds": 0,
+    }
+    return Walk(completeness=mode, **(defaults | options))  # type: ignore[arg-type]  # parametrized
+
+
+@attrs.define
+class Scripted(Server):
+    """Changes when told to: before the answers with these numbers."""
+
+    script: Mapping[int, Callable[[Scripted], None]] = attrs.field(factory=dict)
+
+    def change(self) -> None:
+        self.cached_at = -1  # tests also change rows by hand
+        if (step := self.script.get(self.answers + 1)) is not None:
+            self.now += 1
+            step(self)
+
+
+def quiet(rows: int, *, limit: int = 2, order: str = "number", at: int | None = None, **script: Any) -> Scripted:
+    server = Scripted(Random(1), page_limit=limit, change_rate=0, order=order, script=script.get("script", {}))
+    for number in range(1, rows + 1):
+        server.rows[number] = number if at is None else at
+    server.next_number = rows + 1
+    return server
+
+
+def walked(server: Server, walk: Walk, concurrency: int = 1) -> Outcome:
+    return run(walk, server, concurrency=concurrency)
+
+
+# -- the guarantee, by name
+
+
+def delete_one_add_one(server: Scripted) -> None:
+    server.delete(1)
+    server.insert()
+
+
+def test_delete_one_add_one() -> None:
+    """Totals never change, and a naive reader still loses a record."""
+
+    def made() -> Scripted:
+        return quiet(6, script={2: delete_one_add_one})
+
+    server = made()
+    assert naive(server) == {1, 2, 4, 5, 6, 7}
+    assert server.stayed == {2, 3, 4, 5, 6}
+    server = made()
+    counted = walked(server, walk_of("count"))
+    assert counted.report.verdict == "counted"  # which is why counting is called counting
+    assert 3 not in counted.rows
+    for ordered in (False, True):
+        for moment in range(1, 8):
+            server = quiet(6, script={moment: delete_one_add_one})
+            outcome = walked(server, walk_of(ordered=ordered))
+            assert outcome.report.verdict == "proven"
+            assert server.stayed <= set(outcome.rows)
+
+
+def test_a_touched_row_is_delivered_in_its_newest_version_and_the_old_one_is_named() -> None:
+    def touch(server: Scripted) -> None:
+        server.rows[2] = server.now
+
+    server = quiet(6, script={5: touch})
+    outcome = walked(server, walk_of(ordered=True))
+    assert outcome.rows[2] == NOW_SECONDS + 1
+    assert outcome.report.superseded == 1
+    assert outcome.report.watermark == text(NOW_SECONDS + 1)
+    (late,) = [delivery for delivery in outcome.deliveries if delivery.supersedes]
+    (old,) = late.supersedes
+    assert json.loads(bytes(outcome.deliveries[old.delivery].rows[old.row]))["number"] == "000002"
+
+
+def test_counting_keeps_the_newest_version_whichever_comes_first() -> None:
+    newer, older = raw(1, 20), raw(1, 10)
+    for first, second, superseded in ((older, newer, 1), (newer, older, 0)):
+        walk = walk_of("count", page_size=1)
+        deliveries = []
+        for row in (first, second):
+            request = asked(walk)
+            deliveries += walk.answered(request, PageAnswer([row], 2, None, None, b""))
+        report = walk.report()
+        assert (report.superseded, report.unique, report.verdict) == (superseded, 1, "uncertain")
+        assert collect(walk, deliveries).rows == {1: 20}
+
+
+# -- the price
+
+
+@pytest.mark.parametrize("order", ["number", "last modified", "scattered"])
+@pytest.mark.parametrize("rows", [*range(12), 99, 100, 101])
+def test_requests_on_a_quiet_list(rows: int, order: str) -> None:
+    pages = max(1, -(-rows // 2))
+    for concurrency in (1, 4):
+        for mode, most in (("none", pages), ("count", pages), ("prove", pages + 3)):
+            outcome = walked(quiet(rows, order=order), walk_of(mode), concurrency)
+            assert len(outcome.rows) == rows
+            assert outcome.report.requests <= most, outcome.report
+            assert outcome.report.verdict == ("proven" if mode == "prove" or pages == 1 else "counted")
+            assert (outcome.report.total_last or 0) == rows
+
+
+@pytest.mark.parametrize("recent", [1, 2, 3, 10, 40])
+def test_requests_on_a_quiet_list_with_recent_rows(recent: int) -> None:
+    for order in ("number", "last modified", "last modified, newest first", "scattered"):
+        server = quiet(40, limit=4, order=order)
+        for number in range(1, recent + 1):
+            server.rows[number] = BOUNDARY_SECONDS + number * 7
+        outcome = walked(server, walk_of(page_size=4), 3)
+        assert outcome.report.verdict == "proven"
+        # the tail is read once more where neither page 1 nor the last page shows how late it goes
+        most = 13 if recent <= 4 else 14 if outcome.report.tail_passes == 1 else 14 + 3 + -(-recent // 4)
+        assert outcome.report.requests <= most, (order, outcome.report)
+
+
+def test_a_known_length_lets_the_first_requests_leave_together() -> None:
+    walk = walk_of("count", expected_rows=6)
+    assert [request.page for request in iter(walk.next_request, None)] == [1, 2, 3]
+    walk = walk_of("count", expected_rows=6, page_size=None)
+    assert [request.page for request in iter(walk.next_request, None)] == [1]
+
+
+def test_the_window_of_a_long_list_starts_with_several_pages() -> None:
+    server = quiet(100)
+    walk = walk_of()
+    walk.answered(asked(walk), server.answer({"pageNumber": "1", "pageSize": "2"}))
+    assert [request.page for request in iter(walk.next_request, None)] == [1, 2, 3]
+    assert walk.in_flight == 3
+    assert walk.live_total == 100
+
+
+# -- page sizes
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("page_size", [None, 2, 3, 100])
+def test_a_clamped_page_size(mode: str, page_size: int | None) -> None:
+    outcome = walked(quiet(11, limit=3), walk_of(mode, page_size=page_size), 3)
+    assert len(outcome.rows) == 11
+    assert outcome.report.verdict != "uncertain"
+    assert outcome.report.page_size == min(3, page_size or 3)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("limit", [1, 2, 4, 5, 9])
+@pytest.mark.parametrize("ordered", [False, True])
+def test_a_page_size_that_changes_on_the_way(mode: str, limit: int, ordered: bool) -> None:
+    def resize(server: Scripted) -> None:
+        server.page_limit = limit
+
+    for moment in range(1, 9):
+        server = quiet(23, limit=6, script={moment: resize})
+        outcome = walked(server, walk_of(mode, page_size=6, ordered=ordered), 3)
+        assert set(outcome.rows) == set(server.rows)
+        if mode != "none":
+            assert not outcome.twice
+            assert outcome.report.verdict in {"proven", "counted"}
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_server_that_clamps_without_saying_so(told: bool) -> None:
+    @attrs.define
+    class Silent(Scripted):
+        def answer(self, query: Mapping[str, str]) -> PageAnswer:
+            answer = super().answer(query)
+            return attrs.evolve(answer, max_page_size=1000 if told else None)
+
+    server = Silent(Random(1), page_limit=3, change_rate=0, rows=quiet(11).rows)
+    outcome = walked(server, walk_of("count", page_size=10), 3)
+    assert set(outcome.rows) == set(server.rows)
+    assert outcome.report.verdict == "counted"
+
+
+# -- a live end
+
+
+@pytest.mark.parametrize("mode", ["none", "count"])
+def test_the_end_moves_forward(mode: str) -> None:
+    server = quiet(4, script={2: Scripted.insert})
+    outcome = walked(server, walk_of(mode))
+    assert len(outcome.rows) == 5
+    assert outcome.report.shifts == 1
+    assert outcome.report.verdict == ("counted" if mode == "count" else "uncertain")
+
+
+def test_the_end_moves_back_and_pages_beyond_it_are_no_error() -> None:
+    def shrink(server: Scripted) -> None:
+        for number in (5, 6, 7, 8):
+            server.delete(number)
+
+    for mode in MODES:
+        for moment in range(1, 7):
+            server = quiet(8, script={moment: shrink})
+            outcome = walked(server, walk_of(mode), 4)
+            assert server.stayed <= set(outcome.rows)
+
+
+def test_a_list_that_empties() -> None:
+    for moment in range(1, 7):
+        outcome = walked(quiet(6, script={moment: lambda server: server.rows.clear()}), walk_of(), 2)
+        assert outcome.report.verdict == "proven"
+
+
+def test_counting_reads_again_where_rows_may_have_slid() -> None:
+    server = quiet(100, script={25: lambda server: server.delete(1)})
+    outcome = walked(server, walk_of("count"))
+    assert set(outcome.rows) == set(range(1, 101))
+    assert outcome.report.repairs
+    assert outcome.report.verdict == "counted"
+
+
+def test_counting_a_long_list_that_moves_both_ways_ends_uncertain() -> None:
+    def back(server: Scripted) -> None:
+        server.delete(2)
+
+    server = quiet(
+        100, script={10: Scripted.insert, 20: back, 30: Scripted.insert, 40: lambda server: server.delete(3)}
+    )
+    outcome = walked(server, walk_of("count"))
+    assert outcome.report.verdict == "uncertain"
+    assert "went from 100 to" in outcome.report.reason
+
+
+def test_counting_a_short_list_reads_it_again_until_it_holds_still() -> None:
+    server = quiet(6, script={2: Scripted.insert, 3: lambda server: server.delete(1)})
+    outcome = walked(server, walk_of("count"))
+    assert outcome.report.verdict == "counted"
+    assert server.stayed <= set(outcome.rows)
+
+
+# -- failures
+
+
+def asked(walk: Walk) -> PageRequest:
+    request = walk.next_request()
+    assert request is not None
+    return request
+
+
+def test_a_page_that_fails_is_asked_for_again_while_its_neighbours_succeed() -> None:
+    server = quiet(6)
+    walk = walk_of("count", ordered=True)
+    deliveries = walk.answered(asked(walk), server.answer({"pageNumber": "1", "pageSize": "2"}))
+    second, third = asked(walk), asked(walk)
+    deliveries += walk.answered(third, server.answer(third.query))
+    assert len(deliveries) == 1  # page 3 waits for page 2
+    for _ in range(2):
+        assert walk.failed(second, TimeoutError())
+        second = asked(walk)
+        assert second.page == 2
+        assert walk.next_request() is None
+    deliveries += walk.answered(second, server.answer(second.query))
+    assert [delivery.page for delivery in deliveries] == [1, 2, 3]
+    assert walk.report().verdict == "counted"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_page_that_fails_for_good(mode: str) -> None:
+    walk = walk_of(mode)
+    assert walk.failed(asked(walk), TimeoutError())
+    assert walk.failed(asked(walk), TimeoutError())
+    assert not walk.failed(asked(walk), TimeoutError())
+    assert walk.done
+    assert walk.next_request() is None
+    assert walk.report().verdict == "uncertain"
+    assert "TimeoutError" in walk.report().reason
+
+
+def test_a_failed_page_that_is_no_longer_within_the_list_is_let_go() -> None:
+    server = quiet(5)
+    walk = walk_of("count")
+    walk.answered(asked(walk), server.answer({"pageNumber": "1", "pageSize": "2"}))
+    second, third = asked(walk), asked(walk)
+    server.delete(5)
+    server.delete(4)
+    walk.answered(second, server.answer(second.query))
+    assert walk.failed(third, TimeoutError())
+    requests = list(iter(walk.next_request, None))
+    assert 3 not in [request.page for request in requests]
+
+
+def test_a_request_is_answered_once() -> None:
+    walk = walk_of("count")
+    request = asked(walk)
+    walk.answered(request, PageAnswer([], None, None, None, b"[]"))
+    with pytest.raises(ValueError, match="not in flight"):
+        walk.answered(request, PageAnswer([], None, None, None, b"[]"))
+    with pytest.raises(ValueError, match="not in flight"):
+        walk.failed(request, TimeoutError())
+
+
+def test_a_row_without_its_identity_is_loud() -> None:
+    walk = walk_of("count", keys=RowKeys(("id",)))
+    with pytest.raises(PageFormatError, match="id"):
+        walk.answered(asked(walk), PageAnswer([raw(1, 1)], 1, None, None, b""))
+
+
+# -- breaches of what the proof rests on
+
+
+class Breach:
+    """Servers that break one assumption each."""
+
+    @attrs.define
+    class FilterIgnored(Scripted):
+        def matching(self, query: Mapping[str, str]) -> list[tuple[int, int]]:
+            return super().matching({})
+
+    @attrs.define
+    class BelowIgnored(Scripted):
+        def matching(self, query: Mapping[str, str]) -> list[tuple[int, int]]:
+            beyond = query.get("lastModifiedDateTimeCondition") == ">="
+            return super().matching({} if beyond else query)
+
+    @attrs.define
+    class Unstable(Scripted):
+        def matching(self, query: Mapping[str, str]) -> list[tuple[int, int]]:
+            rows = super().matching(query)
+            self.random.shuffle(rows)
+            return rows
+
+    @attrs.define
+    class Unstamped(Scripted):
+        """Rows 7 and 8 have no stamp: no comparison finds them."""
+
+        def answer(self, query: Mapping[str, str]) -> PageAnswer:
+            answer = super().answer(query)
+            return attrs.evolve(answer, rows=[unstamped(row) for row in answer.rows])
+
+        def matching(self, query: Mapping[str, str]) -> list[tuple[int, int]]:
+            rows = super().matching(query)
+            return [row for row in rows if not query.get("lastModifiedDateTime") or row[0] not in {7, 8}]
+
+    @attrs.define
+    class Backdated(Scripted):
+        """A row appears in the window while it is read."""
+
+        def change(self) -> None:
+            super().change()
+            if self.answers == 4:
+                self.rows[0] = 5
+
+    @attrs.define
+    class Inconsistent(Scripted):
+        """Pages are shorter than their totals say."""
+
+        def answer(self, query: Mapping[str, str]) -> PageAnswer:
+            answer = super().answer(query)
+            return attrs.evolve(answer, rows=answer.rows[:1]) if query["pageNumber"] == "2" else answer
+
+    @attrs.define
+    class TotalsMissing(Scripted):
+        def answer(self, query: Mapping[str, str]) -> PageAnswer:
+            return attrs.evolve(super().answer(query), total=None, max_page_size=None)
+
+
+def unstamped(row: Any) -> Any:
+    value = json.loads(bytes(row))
+    return raw(int(value["number"]), 0) if value["number"] not in {"000007", "000008"} else _bare(value["number"])
+
+
+def _bare(number: str) -> Any:
+    import msgspec
+
+    return msgspec.Raw(b'{"number":"%s","lastModifiedDateTime":""}' % number.encode())
+
+
+def broken(kind: type[Scripted], rows: int = 12, **options: Any) -> Scripted:
+    return kind(Random(3), page_limit=2, change_rate=0, rows=quiet(rows).rows, next_number=rows + 1, **options)
+
+
+def everything(walk: Walk, server: Server) -> tuple[set[int], Any]:
+    deliveries: list[Delivery] = []
+    while not walk.done:
+        request = asked(walk)
+        deliveries += walk.answered(request, server.answer(request.query))
+    return {int(json.loads(bytes(row))["number"]) for one in deliveries for row in one.rows}, walk.report()
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (Breach.FilterIgnored, "does not apply"),
+        (Breach.BelowIgnored, "does not apply"),
+        (Breach.BeyondIgnored, "does not apply"),
+        (Breach.Unstable, "not stable"),
+        (Breach.Unstamped, "hidden from the filter"),
+        (Breach.Backdated, "became more"),
+        (Breach.Inconsistent, "had 1 rows where 2 were due"),
+        (Breach.TotalsMissing, "no totals"),
+    ],
+)
+def test_a_breach_is_noticed_and_never_proven(kind: type[Scripted], words: str) -> None:
+    server = broken(kind)
+    if kind in {Breach.FilterIgnored, Breach.BelowIgnored}:
+        server.rows[12] = BOUNDARY_SECONDS + 10
+    found, report = everything(walk_of(), server)
+    assert report.verdict != "proven"
+    assert words in report.reason
+    if kind not in {Breach.Inconsistent, Breach.Unstable}:
+        assert found == set(server.rows)  # the list was read whole without a boundary
+
+
+def test_rows_without_a_stamp_on_the_first_page_end_the_proof_at_once() -> None:
+    server = broken(Breach.Unstamped)
+    server.order = "number, newest first"
+    walk = walk_of(page_size=6)
+    server.page_limit = 6
+    found, report = everything(walk, server)
+    assert "carry no last-modified value" in report.reason
+    assert report.verdict == "counted"
+    assert found == set(server.rows)
+
+
+def test_an_identity_that_is_not_unique_is_noticed_and_drops_nothing() -> None:
+    for mode in ("count", "prove"):
+        walk = walk_of(mode, keys=RowKeys(("kind",)))
+        rows = [json_row(kind="A", n=n) for n in range(2)]
+        (delivery,) = walk.answered(asked(walk), PageAnswer(rows, 2, None, None, b""))
+        assert len(delivery.rows) == 2
+        assert walk.report().verdict == "uncertain"
+        assert "same identity" in walk.report().reason
+
+
+def json_row(**fields: Any) -> Any:
+    import msgspec
+
+    return msgspec.Raw(json.dumps(fields).encode())
+
+
+@pytest.mark.parametrize("rate", [0.3, 0.6])
+def test_an_unstable_order_is_never_proven_while_rows_are_missing(rate: float) -> None:
+    proven = 0
+    for seed in range(300):
+        server = Breach.Unstable(Random(seed), page_limit=3, change_rate=0)
+        server.fill(12, 0)
+        found, report = everything(walk_of(page_size=3), server)
+        if report.verdict == "proven":
+            proven += 1
+            assert found == set(server.rows)
+    assert proven < 30
+
+
+def test_rows_deleted_from_the_tail_are_no_breach() -> None:
+    def delete_recent(server: Scripted) -> None:
+        server.delete(20)
+
+    server = quiet(19, script={9: delete_recent})
+    server.insert()
+    outcome = walked(server, walk_of())
+    assert outcome.report.verdict == "proven"
+    assert outcome.report.requests == 1 + 10 + 1 + 3  # the recount
+
+
+# -- the tail
+
+
+def test_a_tail_of_several_pages_is_counted_between_two_moments() -> None:
+    def burst(server: Scripted) -> None:
+        for _ in range(3):
+            server.now += 1
+            server.insert()
+
+    server = quiet(6, script={4: burst})
+    outcome = walked(server, walk_of())
+    assert outcome.report.verdict == "proven"
+    assert outcome.report.tail_passes == 2
+    assert set(outcome.rows) == set(server.rows)
+
+
+def test_more_changes_at_one_moment_than_a_page_holds_are_not_proven() -> None:
+    def burst(server: Scripted) -> None:
+        for _ in range(3):
+            server.insert()
+
+    outcome = walked(quiet(6, script={4: burst}), walk_of())
+    assert outcome.report.verdict == "counted"
+    assert "at the very end" in outcome.report.reason
+    assert len(outcome.rows) == 9
+
+
+def test_a_tail_that_never_ends_is_given_up() -> None:
+    @attrs.define
+    class Frantic(Scripted):
+        def answer(self, query: Mapping[str, str]) -> PageAnswer:
+            if query.get("lastModifiedDateTimeCondition") == ">=" and query["pageNumber"] == "1":
+                self.cached_at = -1
+                for _ in range(3):
+                    self.now += 1
+                    self.insert()
+            return super().answer(query)
+
+    server = Frantic(Random(1), page_limit=2, change_rate=0, rows=quiet(6).rows, next_number=7)
+    outcome = walked(server, walk_of(), 4)
+    assert "faster than the tail" in outcome.report.reason
+    assert outcome.report.verdict != "proven"
+
+
+def test_a_write_may_settle_late() -> None:
+    server = quiet(20)
+    server.rows[3] = NOW_SECONDS
+    walk = walk_of(settle_seconds=100)
+    outcome = walked(server, walk)
+    assert outcome.report.window == BOUNDARY
+    assert outcome.report.verdict == "proven"
+    for number in (1, 2, 3, 4):
+        server.rows[number] = NOW_SECONDS - 200 + number
+    outcome = walked(server, walk_of(settle_seconds=100))
+    assert outcome.report.window == text(NOW_SECONDS - 198 - 100)  # the latest on page 1 and the last page
+
+
+# -- the caller's own filter
+
+
+@pytest.mark.parametrize(("condition", "numbers"), [(">=", range(5, 21)), (">", range(6, 21))])
+def test_an_incremental_read_is_proven(condition: Any, numbers: range) -> None:
+    outcome = walked(quiet(20), walk_of(modified=ModifiedFilter(condition, text(5))), 3)
+    assert set(outcome.rows) == set(numbers)
+    assert outcome.report.verdict == "proven"
+    assert outcome.report.total_last == outcome.report.total_first == len(numbers) or outcome.report.tail_passes > 1
+
+
+@pytest.mark.parametrize(("condition", "numbers"), [("<", range(1, 5)), ("<=", range(1, 6))])
+def test_a_read_of_the_past_is_proven_without_a_tail(condition: Any, numbers: range) -> None:
+    outcome = walked(quiet(20), walk_of(modified=ModifiedFilter(condition, text(5))))
+    assert set(outcome.rows) == set(numbers)
+    assert (outcome.report.verdict, outcome.report.tail_passes) == ("proven", 0)
+    assert outcome.report.requests == -(-len(numbers) // 2)
+
+
+def test_a_filter_up_to_the_present_is_counted() -> None:
+    outcome = walked(quiet(20), walk_of(modified=ModifiedFilter("<", text(NOW_SECONDS))))
+    assert outcome.report.verdict == "counted"
+    assert "may still be written" in outcome.report.reason
+
+
+@pytest.mark.parametrize("options", [{"boundary": None}, {"keys": None}, {"keys": RowKeys(())}])
+def test_without_a_filter_or_an_identity_a_proof_becomes_a_count(options: dict[str, Any]) -> None:
+    outcome = walked(quiet(8), walk_of(**options))
+    assert outcome.report.verdict == "counted"
+    assert "could use" in outcome.report.reason
+
+
+# -- other styles
+
+
+def bodies(walk: Walk, answers: dict[str, bytes], style: PageStyle) -> list[Any]:
+    rows: list[Any] = []
+    while not walk.done:
+        request = asked(walk)
+        (page, *_) = request.query.values() or ["1"]
+        for delivery in walk.answered(request, style.read(answers.get(page, b"[]"))):
+            rows += [json.loads(bytes(row)) for row in delivery.rows]
+    walk.close()
+    return rows
+
+
+def test_unpaged_lists_are_one_answer() -> None:
+    walk = walk_of("prove", style=UNPAGED, keys=RowKeys(("id",), None))
+    assert bodies(walk, {"1": b'[{"id":1},{"id":2},{"id":3}]'}, UNPAGED) == [{"id": 1}, {"id": 2}, {"id": 3}]
+    assert (walk.report().verdict, walk.report().requests) == ("proven", 1)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_an_endpoint_that_ignores_paging_and_tells_nothing(mode: str) -> None:
+    page = b'[{"number":"1"},{"number":"2"}]'
+    walk = walk_of(mode)
+    rows = bodies(walk, {"1": page, "2": page, "3": page}, PAGE_NUMBER)
+    assert rows == [{"number": "1"}, {"number": "2"}]
+    assert walk.report().verdict == "uncertain"
+    assert "ignore paging" in walk.report().reason
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_an_endpoint_that_tells_no_totals_is_read_to_its_empty_page(mode: str) -> None:
+    pages = {"1": b'[{"number":"1"},{"number":"2"}]', "2": b'[{"number":"3"}]'}
+    walk = walk_of(mode)
+    assert len(bodies(walk, pages, PAGE_NUMBER)) == 3
+    assert walk.report().verdict == "uncertain"
+    assert "no totals" in walk.report().reason
+
+
+def test_a_failed_page_of_a_list_without_totals_is_asked_for_again() -> None:
+    walk = walk_of("count")
+    walk.answered(asked(walk), PAGE_NUMBER.read(b'[{"number":"1"},{"number":"2"}]'))
+    assert walk.next_request() is not None
+    assert walk.next_request() is None
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_envelopes(mode: str) -> None:
+    def page(number: int, *ids: int) -> bytes:
+        records = [{"number": str(one)} for one in ids]
+        return json.dumps({"pageNumber": number, "pageSize": 2, "totalCount": 5, "records": records}).encode()
+
+    walk = walk_of(mode, style=ENVELOPE, page_size=1000, boundary=None)
+    assert len(bodies(walk, {"1": page(1, 1, 2), "2": page(2, 3, 4), "3": page(3, 5)}, ENVELOPE)) == 5
+    assert walk.report().verdict == "counted"
+
+
+def test_an_envelope_that_says_a_page_within_the_list_is_empty() -> None:
+    full = b'{"pageSize":2,"totalCount":4,"records":[{"number":"1"},{"number":"2"}]}'
+    hole = b'{"pageSize":2,"totalCount":4,"records":[]}'
+    walk = walk_of("count", style=ENVELOPE)
+    bodies(walk, {"1": full, "2": hole}, ENVELOPE)
+    assert walk.report().verdict == "uncertain"
+    assert "had 0 rows where 2 were due" in walk.report().reason
+    walk = walk_of("count", style=ENVELOPE)
+    bodies(walk, {"1": hole}, ENVELOPE)
+    assert walk.report().verdict == "uncertain"
+
+
+@pytest.mark.parametrize("total", ["null", "3"])
+def test_sales_orders(total: str) -> None:
+    pages = {
+        "0": b'{"value":[{"number":"1"},{"number":"2"}],"totalCount":%s,"nextPage":"https://x"}' % total.encode(),
+        "1": b'{"value":[{"number":"3"}],"totalCount":%s,"nextPage":null}' % total.encode(),
+    }
+    walk = walk_of("count", style=PAGE_INDEX)
+    assert len(bodies(walk, pages, PAGE_INDEX)) == 3
+    assert walk.report().requests == 2
+    assert walk.report().verdict == ("counted" if total == "3" else "uncertain")
+
+
+def batch(number: int, *lines: int, total: int = 6, **fields: Any) -> dict[str, Any]:
+    return {
+        "batchNumber": str(number),
+        "metadata": {"totalCount": total, "maxPageSize": 3},
+        "journalTransactionLines": [{"lineNumber": line} for line in lines],
+    } | fields
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_journals_count_lines_and_join_batches_split_over_pages(mode: str) -> None:
+    pages = {
+        "1": json.dumps([batch(1, 1), batch(2, 1, 2)]).encode(),
+        "2": json.dumps([batch(2, 3), batch(3, 1), batch(4, 1)]).encode(),
+    }
+    walk = walk_of(mode, style=JOURNAL, keys=RowKeys(("batchNumber",)), page_size=3)
+    rows = bodies(walk, pages, JOURNAL)
+    lines = {row["batchNumber"]: [line["lineNumber"] for line in row["journalTransactionLines"]] for row in rows}
+    assert lines == {"1": [1], "2": [1, 2, 3], "3": [1], "4": [1]}
+    assert len(rows) == 4
+    assert walk.report().verdict == "counted"
+
+
+def test_a_journal_batch_over_three_pages_and_a_repeated_one() -> None:
+    pages = {
+        "1": json.dumps([batch(1, 1, 2, 3, total=9)]).encode(),
+        "2": json.dumps([batch(1, 4, 5, 6, total=9)]).encode(),
+        "3": json.dumps([batch(1, 7, total=9), batch(2, 1, total=9), batch(3, 1, total=9)]).encode(),
+    }
+    walk = walk_of("count", style=JOURNAL, keys=RowKeys(("batchNumber",)), page_size=3)
+    rows = bodies(walk, pages, JOURNAL)
+    assert sorted((row["batchNumber"], len(row["journalTransactionLines"])) for row in rows) == [
+        ("1", 7),
+        ("2", 1),
+        ("3", 1),
+    ]
+    assert walk.report().verdict == "counted"
+    shifted = pages | {"2": json.dumps([batch(9, 1), batch(2, 1), batch(8, 1)]).encode()}
+    walk = walk_of("count", style=JOURNAL, keys=RowKeys(("batchNumber",)), page_size=3)
+    bodies(walk, shifted, JOURNAL)
+    assert walk.report().verdict == "uncertain"
+    assert walk.report().duplicates_dropped
+
+
+def test_an_empty_journal() -> None:
+    walk = walk_of("count", style=JOURNAL, keys=RowKeys(("batchNumber",)))
+    assert bodies(walk, {}, JOURNAL) == []
+    assert walk.report().verdict == "proven"
+
+
+# -- order and bodies
+
+
+def test_rows_come_in_page_order_where_asked_for() -> None:
+    for seed in range(50):
+        server = quiet(30)
+        server.random.seed(seed)
+        outcome = run(walk_of("prove", ordered=True, reorder_pages=3), server, concurrency=5)
+        assert list(outcome.rows) == list(range(1, 31))
+
+
+def test_a_page_is_not_asked_for_far_ahead_of_the_next_to_hand_out() -> None:
+    walk = walk_of("count", ordered=True, reorder_pages=3)
+    server = quiet(100)
+    walk.answered(asked(walk), server.answer({"pageNumber": "1", "pageSize": "2"}))
+    assert [request.page for request in iter(walk.next_request, None)] == [2, 3, 4]
+
+
+def test_a_whole_page_keeps_its_body() -> None:
+    body = b'[{"number":"1","metadata":{"totalCount":3}},{"number":"2"}]'
+    for walk in (walk_of("none"), walk_of("count")):
+        (delivery,) = walk.answered(asked(walk), PAGE_NUMBER.read(body))
+        assert delivery.body == body
+    walk = walk_of("count")
+    walk.answered(asked(walk), PAGE_NUMBER.read(body))
+    repeated = b'[{"number":"2","metadata":{"totalCount":3}}]'
+    assert walk.answered(asked(walk), PAGE_NUMBER.read(repeated)) == []
+    assert walk.report().duplicates_dropped == 1
+    walk.close()
+
+
+# -- corners
+
+
+def test_a_nested_record_that_changed_later_is_no_breach() -> None:
+    def nested(row: Any) -> Any:
+        value = json.loads(bytes(row))
+        return json_row(**value, contact={"lastModifiedDateTime": text(NOW_SECONDS)})
+
+    @attrs.define
+    class Nested(Scripted):
+        def answer(self, query: Mapping[str, str]) -> PageAnswer:
+            answer = super().answer(query)
+            return attrs.evolve(answer, rows=[nested(row) for row in answer.rows])
+
+    _, report = everything(walk_of(), Nested(Random(1), page_limit=2, change_rate=0, rows=quiet(9).rows))
+    assert report.verdict == "proven"
+
+
+def test_answers_under_a_boundary_that_was_given_up_are_ignored() -> None:
+    server = quiet(100)
+    for number in range(50, 60):
+        server.rows[number] = BOUNDARY_SECONDS + number
+    walk = walk_of()
+    walk.answered(asked(walk), server.answer({"pageNumber": "1", "pageSize": "2"}))
+    wave = [asked(walk) for _ in range(3)]
+    assert walk.answered(wave[0], server.answer(wave[0].query)) == []  # ten rows are recent: a later boundary is wanted
+    last = asked(walk)
+    assert (last.page, dict(last.query)) == (50, {"pageNumber": "50", "pageSize": "2"})
+    assert walk.answered(wave[1], server.answer(wave[1].query)) == []
+    assert walk.failed(wave[2], TimeoutError())
+    assert walk.answered(last, server.answer(last.query)) == []
+    outcome = run(walk, server, concurrency=3)
+    assert outcome.report.verdict == "proven"
+    assert walk.rows_delivered - outcome.report.superseded == len(outcome.rows) == 100
+
+
+def test_rows_that_leave_faster_than_pages_can_be_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vismanet_async.paging.walk._LEAST_REPAIRS", 0)  # then half of so short a list is no page
+    outcome = walked(quiet(3, script={3: lambda server: server.delete(1)}), walk_of(ordered=True))
+    assert "faster than pages" in outcome.report.reason
+    assert outcome.report.verdict == "counted"
+    assert set(outcome.rows) == {1, 2, 3}
+
+
+@pytest.mark.parametrize(("condition", "since"), [("<", 1), ("<", 4), (">=", 4)])
+def test_windows_counts_and_tails_without_totals_end_the_proof(condition: str, since: int) -> None:
+    def burst(server: Scripted) -> None:
+        for _ in range(3):
+            server.now += 1
+            server.insert()
+
+    @attrs.define
+    class Mute(Scripted):
+        def answer(self, query: Mapping[str, str]) -> PageAnswer:
+            answer = super().answer(query)
+            mute = query.get("lastModifiedDateTimeCondition") == condition and self.answers > since
+            return attrs.evolve(answer, total=None) if mute else answer
+
+    server = Mute(Random(1), page_limit=2, change_rate=0, rows=quiet(6).rows, next_number=7, script={5: burst})
+    outcome = walked(server, walk_of())
+    assert "without its total" in outcome.report.reason or "no totals" in outcome.report.reason
+    assert outcome.report.verdict == "counted"
+
+
+def test_a_tail_that_contradicts_its_totals_ends_the_proof() -> None:
+    def burst(server: Scripted) -> None:
+        for _ in range(5):
+            server.now += 1
+            server.insert()
+
+    @attrs.define
+    class Holes(Scripted):
+        def answer(self, query: Mapping[str, str]) -> PageAnswer:
+            answer = super().answer(query)
+            hole = query.get("lastModifiedDateTimeCondition") == ">=" and query["pageNumber"] == "2"
+            return attrs.evolve(answer, rows=answer.rows[:1]) if hole else answer
+
+    server = Holes(Random(1), page_limit=2, change_rate=0, rows=quiet(6).rows, next_number=7, script={4: burst})
+    outcome = walked(server, walk_of())
+    assert "had 1 rows where 2 were due" in outcome.report.reason
+    assert len(outcome.rows) == 11
+
+
+def test_equal_rows_without_an_identity_are_all_kept() -> None:
+    walk = walk_of("count", keys=None)
+    rows = [json_row(a=1), json_row(a=1)]
+    (delivery,) = walk.answered(asked(walk), PageAnswer(rows, 2, None, None, b""))
+    assert len(delivery.rows) == 2
+    assert walk.report().verdict == "proven"
+
+
+def test_a_journal_page_beyond_the_total_adds_nothing() -> None:
+    pages = {"1": json.dumps([batch(1, 1), batch(2, 1), batch(3, 1), batch(4, 1)]).encode()}
+    pages["2"] = json.dumps([batch(5, 1, total=2)]).encode()
+    walk = walk_of("count", style=JOURNAL, keys=RowKeys(("batchNumber",)), page_size=3)
+    assert len(bodies(walk, pages, JOURNAL)) == 5
+    assert walk.report().verdict == "uncertain"
