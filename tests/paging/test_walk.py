@@ -356,10 +356,16 @@ class Breach:
             return super().matching({})
 
     @attrs.define
+    class BeyondIgnored(Scripted):
+        def matching(self, query: Mapping[str, str]) -> list[tuple[int, int]]:
+            ignored = query.get("lastModifiedDateTimeCondition") == ">="
+            return super().matching({} if ignored else query)
+
+    @attrs.define
     class BelowIgnored(Scripted):
         def matching(self, query: Mapping[str, str]) -> list[tuple[int, int]]:
-            beyond = query.get("lastModifiedDateTimeCondition") == ">="
-            return super().matching({} if beyond else query)
+            ignored = query.get("lastModifiedDateTimeCondition") == "<"
+            return super().matching({} if ignored else query)
 
     @attrs.define
     class Unstable(Scripted):
