@@ -356,10 +356,16 @@ class Breach:
             return super().matching({})
 
     @attrs.define
+    class BeyondIgnored(Scripted):
+        def matching(self, query: Mapping[str, str]) -> list[tuple[int, int]]:
+            ignored = query.get("lastModifiedDateTimeCondition") == ">="
+            return super().matching({} if ignored else query)
+
+    @attrs.define
     class BelowIgnored(Scripted):
         def matching(self, query: Mapping[str, str]) -> list[tuple[int, int]]:
-            beyond = query.get("lastModifiedDateTimeCondition") == ">="
-            return super().matching({} if beyond else query)
+            ignored = query.get("lastModifiedDateTimeCondition") == "<"
+            return super().matching({} if ignored else query)
 
     @attrs.define
     class Unstable(Scripted):
@@ -431,6 +437,7 @@ def everything(walk: Walk, server: Server) -> tuple[set[int], Any]:
     [
         (Breach.FilterIgnored, "does not apply"),
         (Breach.BelowIgnored, "does not apply"),
+        (Breach.BeyondIgnored, "does not apply"),
         (Breach.Unstable, "not stable"),
         (Breach.Unstamped, "hidden from the filter"),
         (Breach.Backdated, "became more"),
@@ -440,7 +447,7 @@ def everything(walk: Walk, server: Server) -> tuple[set[int], Any]:
 )
 def test_a_breach_is_noticed_and_never_proven(kind: type[Scripted], words: str) -> None:
     server = broken(kind)
-    if kind is Breach.FilterIgnored:
+    if kind in {Breach.FilterIgnored, Breach.BelowIgnored}:
         server.rows[12] = BOUNDARY_SECONDS + 10
     found, report = everything(walk_of(), server)
     assert report.verdict != "proven"
@@ -748,3 +755,102 @@ def test_a_whole_page_keeps_its_body() -> None:
     assert walk.answered(asked(walk), PAGE_NUMBER.read(repeated)) == []
     assert walk.report().duplicates_dropped == 1
     walk.close()
+
+
+# -- corners
+
+
+def test_a_nested_record_that_changed_later_is_no_breach() -> None:
+    def nested(row: Any) -> Any:
+        value = json.loads(bytes(row))
+        return json_row(**value, contact={"lastModifiedDateTime": text(NOW_SECONDS)})
+
+    @attrs.define
+    class Nested(Scripted):
+        def answer(self, query: Mapping[str, str]) -> PageAnswer:
+            answer = super().answer(query)
+            return attrs.evolve(answer, rows=[nested(row) for row in answer.rows])
+
+    _, report = everything(walk_of(), Nested(Random(1), page_limit=2, change_rate=0, rows=quiet(9).rows))
+    assert report.verdict == "proven"
+
+
+def test_answers_under_a_boundary_that_was_given_up_are_ignored() -> None:
+    server = quiet(100)
+    for number in range(50, 60):
+        server.rows[number] = BOUNDARY_SECONDS + number
+    walk = walk_of()
+    walk.answered(asked(walk), server.answer({"pageNumber": "1", "pageSize": "2"}))
+    wave = [asked(walk) for _ in range(3)]
+    assert walk.answered(wave[0], server.answer(wave[0].query)) == []  # ten rows are recent: a later boundary is wanted
+    last = asked(walk)
+    assert (last.page, dict(last.query)) == (50, {"pageNumber": "50", "pageSize": "2"})
+    assert walk.answered(wave[1], server.answer(wave[1].query)) == []
+    assert walk.failed(wave[2], TimeoutError())
+    assert walk.answered(last, server.answer(last.query)) == []
+    outcome = run(walk, server, concurrency=3)
+    assert outcome.report.verdict == "proven"
+    assert walk.rows_delivered - outcome.report.superseded == len(outcome.rows) == 100
+
+
+def test_rows_that_leave_faster_than_pages_can_be_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vismanet_async.paging.walk._LEAST_REPAIRS", 0)  # then half of so short a list is no page
+    outcome = walked(quiet(3, script={3: lambda server: server.delete(1)}), walk_of(ordered=True))
+    assert "faster than pages" in outcome.report.reason
+    assert outcome.report.verdict == "counted"
+    assert set(outcome.rows) == {1, 2, 3}
+
+
+@pytest.mark.parametrize(("condition", "since"), [("<", 1), ("<", 4), (">=", 4)])
+def test_windows_counts_and_tails_without_totals_end_the_proof(condition: str, since: int) -> None:
+    def burst(server: Scripted) -> None:
+        for _ in range(3):
+            server.now += 1
+            server.insert()
+
+    @attrs.define
+    class Mute(Scripted):
+        def answer(self, query: Mapping[str, str]) -> PageAnswer:
+            answer = super().answer(query)
+            mute = query.get("lastModifiedDateTimeCondition") == condition and self.answers > since
+            return attrs.evolve(answer, total=None) if mute else answer
+
+    server = Mute(Random(1), page_limit=2, change_rate=0, rows=quiet(6).rows, next_number=7, script={5: burst})
+    outcome = walked(server, walk_of())
+    assert "without its total" in outcome.report.reason or "no totals" in outcome.report.reason
+    assert outcome.report.verdict == "counted"
+
+
+def test_a_tail_that_contradicts_its_totals_ends_the_proof() -> None:
+    def burst(server: Scripted) -> None:
+        for _ in range(5):
+            server.now += 1
+            server.insert()
+
+    @attrs.define
+    class Holes(Scripted):
+        def answer(self, query: Mapping[str, str]) -> PageAnswer:
+            answer = super().answer(query)
+            hole = query.get("lastModifiedDateTimeCondition") == ">=" and query["pageNumber"] == "2"
+            return attrs.evolve(answer, rows=answer.rows[:1]) if hole else answer
+
+    server = Holes(Random(1), page_limit=2, change_rate=0, rows=quiet(6).rows, next_number=7, script={4: burst})
+    outcome = walked(server, walk_of())
+    assert "had 1 rows where 2 were due" in outcome.report.reason
+    assert len(outcome.rows) == 11
+
+
+def test_equal_rows_without_an_identity_are_all_kept() -> None:
+    walk = walk_of("count", keys=None)
+    rows = [json_row(a=1), json_row(a=1)]
+    (delivery,) = walk.answered(asked(walk), PageAnswer(rows, 2, None, None, b""))
+    assert len(delivery.rows) == 2
+    assert walk.report().verdict == "proven"
+
+
+def test_a_journal_page_beyond_the_total_adds_nothing() -> None:
+    pages = {"1": json.dumps([batch(1, 1), batch(2, 1), batch(3, 1), batch(4, 1)]).encode()}
+    pages["2"] = json.dumps([batch(5, 1, total=2)]).encode()
+    walk = walk_of("count", style=JOURNAL, keys=RowKeys(("batchNumber",)), page_size=3)
+    assert len(bodies(walk, pages, JOURNAL)) == 5
+    assert walk.report().verdict == "uncertain"

@@ -34,8 +34,6 @@ __all__ = ["KeyIndex", "KeyReader", "PageKeys", "Repeat", "RowKeys", "stamp_of",
 
 _DIGEST_BYTES: Final = 16
 _NO_STAMP: Final = 0
-_MODIFIED: Final = "_last_modified"  # the API has no name that starts with an underscore
-_NO_FIELD: Final = "no such field"
 _SECOND: Final = 1_000_000  # stamps are microseconds
 
 
@@ -130,11 +128,7 @@ class KeyReader:
             for name in path[:-1]:
                 node = node.setdefault(name, {})
             node[path[-1]] = {}
-        modified = keys.modified or _NO_FIELD
-        head = msgspec.defstruct(
-            "_Row", [(_MODIFIED, str | None, None)], bases=(_struct(tree),), rename={_MODIFIED: modified}, gc=False
-        )
-        self._rows = msgspec.json.Decoder(head)
+        self._rows = msgspec.json.Decoder(_struct(tree, keys.modified))
         self._whole = msgspec.json.Decoder(dict[str, msgspec.Raw])
         self._modified = keys.modified
         self._head: re.Pattern[bytes] | None = None
@@ -160,7 +154,7 @@ class KeyReader:
         except (msgspec.MsgspecError, AttributeError) as error:
             wanted = ", ".join(".".join(path) for path in self._paths)
             raise PageFormatError(f"a row without its identity ({wanted[:60]}): {str(error)[:100]}") from error
-        texts = [getattr(head, _MODIFIED) or "" for head in heads]
+        texts = [head.modified or "" for head in heads]
         if rows:
             self._head = self._learnt(rows[0])
         # the texts of one server sort as the moments they name
@@ -197,7 +191,7 @@ class KeyReader:
 
     def _modified_of(self, rows: Sequence[RawRow]) -> list[str]:
         decode = self._rows.decode
-        return [getattr(decode(row), _MODIFIED) or "" for row in rows]
+        return [decode(row).modified or "" for row in rows]
 
     def _learnt(self, row: RawRow) -> re.Pattern[bytes] | None:
         """Make a pattern for how rows begin, up to the last identity field, from one of them.
@@ -236,10 +230,15 @@ _SCALAR: Final = rb'(?:"[^"\\]*"|-?[0-9.eE+-]+|true|false|null)'
 _CAUGHT: Final = rb'("[^"\\]*"|-?[0-9.eE+-]+|true|false|null)'
 
 
-def _struct(tree: Mapping[str, Any]) -> Any:
-    return msgspec.defstruct(
-        "_Head", [(name, _struct(inner) if inner else msgspec.Raw) for name, inner in tree.items()], gc=False
-    )
+def _struct(tree: Mapping[str, Any], modified: str | None) -> Any:
+    fields: list[Any] = [(name, _struct(inner, None) if inner else msgspec.Raw) for name, inner in tree.items()]
+    rename = {}
+    if modified is not None:
+        fields.append(("modified", str | None, None))
+        rename["modified"] = modified
+    else:
+        fields.append(("modified", str | None, msgspec.field(default=None, name="\u2400")))
+    return msgspec.defstruct("_Head", fields, rename=rename, gc=False)
 
 
 def _walk(head: Any, path: tuple[str, ...]) -> Any:

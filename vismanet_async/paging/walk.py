@@ -306,8 +306,8 @@ class Walk:
             return False
         if sent.single is not None:
             self._singles.insert(0, sent.single)
-        elif self._sweep is not None:
-            self._sweep.failed(sent.page)
+        else:
+            self._reading().failed(sent.page)
             self._advance([])
         return True
 
@@ -328,12 +328,12 @@ class Walk:
 
     def report(self) -> Completeness:
         """Say what was read and what may be claimed; before `done` the verdict is uncertain."""
-        counted = self._reader is not None and not self._style.by_line
+        unique = self._rows if self._style.by_line else len(self._index)
         return Completeness(
             verdict=self._verdict,
             reason="; ".join([*self._notes, self._reason]),
             rows=self._rows,
-            unique=len(self._index) if counted else None,
+            unique=None if self._reader is None else unique,
             duplicates_dropped=self._dropped,
             superseded=self._superseded,
             total_first=self._first_total,
@@ -576,10 +576,15 @@ class Walk:
         """Look for a broken assumption, or for a better boundary; True: the stage is over."""
         edge = self._edge()
         sweep = self._reading()
+        if self._total(answer) is None:
+            self._fall_back("the server tells no totals")
+            return True
         if answer.total is not None and sent.ceiling is not None and answer.total > sent.ceiling:
             self._fall_back(f"the rows before {edge.below[_VALUE]} became more")
             return True
-        if stamp_of(keys.newest) >= edge.stamp + _SECOND:
+        late = edge.stamp + _SECOND
+        # `newest` counts nested records as well, so it only raises the question
+        if stamp_of(keys.newest) >= late and max(keys.stamps) >= late:
             self._fall_back("the server does not apply its last-modified filter")
             return True
         if not first or sweep.first_total is None:
@@ -628,11 +633,8 @@ class Walk:
             self._window_proven("as many unique rows as the window ever had")
         elif self._breach is not None:
             self._fall_back(self._breach)
-        elif self._proof.thread.holds():
-            if unique < least:
-                self._fall_back("the order of the rows is not stable")
-            else:
-                self._window_proven("an unbroken chain of pages through the window")
+        elif self._proof.thread.holds() and unique >= least:
+            self._window_proven("an unbroken chain of pages through the window")
         elif not self._repair(self._proof.thread.gaps(sweep.page_size or 1)):
             self._fall_back("rows moved faster than pages could be read again")
 
@@ -788,11 +790,11 @@ class Walk:
     def _read_again(self, sweep: Sweep) -> bool:
         """Read where rows may have slid once more, and a short list as a whole."""
         size = sweep.page_size or 1
-        if not self._style.by_line and not self._repairs and sweep.changes:
-            last = -(-sweep.end // size)
-            pages = {*self._proof.thread.gaps(size), 1, last} if sweep.fell else {1, last}
-            if self._repair(sorted(page for page in pages if page)):
-                return True
+        pages: set[int] = set()
+        if sweep.changes and not self._repairs and not self._style.by_line:
+            pages = {1, max(1, -(-sweep.end // size)), *(self._proof.thread.gaps(size) if sweep.fell else ())}
+        if self._repair(sorted(pages)):
+            return True
         if sweep.max_total > _SHORT_PAGES * size or self._fresh_readings >= _FRESH_READINGS:
             return False
         self._fresh_readings += 1
@@ -870,13 +872,12 @@ class Walk:
         origin = self._origin(ordinal)
         if self._stage_name != "window" or origin.stage != self._stage:
             return
-        if origin.span.total is None or span.total is None:
-            return
+        then, total = origin.span.total or 0, span.total or 0  # an answer with rows has a total here
         row = ordinal - origin.first
         before = origin.span.start + (row if origin.kept is None else origin.kept[row])
         now = span.start + offset
-        moved = before - now if origin.span.total >= span.total else now - before
-        if not 0 <= moved <= abs(origin.span.total - span.total):
+        moved = before - now if then >= total else now - before
+        if not 0 <= moved <= abs(then - total):
             self._breach = "the order of the rows is not stable"
 
     # -- journals: batches that were split over pages
