@@ -1,1 +1,101 @@
-"""Asyncio SDK for the Visma Net ERP API."""
+"""Asyncio SDK for the Visma Net ERP API.
+
+`VismaNet` is the front door; a call is a value that `await` sends. Names are loaded on first use, so that importing
+the package costs next to nothing; models are in `vismanet_async.api.models`, the error tree in
+`vismanet_async.errors`, the simulator in `vismanet_async.simulator`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vismanet_async.api.results import Created, Updated
+    from vismanet_async.client import VismaNet
+    from vismanet_async.codec.values import UNSET, UnsetType
+    from vismanet_async.conditions import after, before, on_or_after, on_or_before
+    from vismanet_async.errors import (
+        ActionFailed,
+        ApiError,
+        IncompleteListing,
+        NotFound,
+        OutcomeUnknown,
+        PreconditionFailed,
+        RateLimited,
+        RequestRefused,
+        TransportError,
+        VismaNetError,
+    )
+    from vismanet_async.operation import Operation
+    from vismanet_async.paging.listing import Listing
+    from vismanet_async.settings import Settings
+    from vismanet_async.transport.auth import AuthorizationCode, ClientCredentials, StaticToken
+    from vismanet_async.transport.pool import SessionPool
+
+__all__ = [
+    "UNSET",
+    "ActionFailed",
+    "ApiError",
+    "AuthorizationCode",
+    "ClientCredentials",
+    "Created",
+    "IncompleteListing",
+    "Listing",
+    "NotFound",
+    "Operation",
+    "OutcomeUnknown",
+    "PreconditionFailed",
+    "RateLimited",
+    "RequestRefused",
+    "SessionPool",
+    "Settings",
+    "StaticToken",
+    "TransportError",
+    "UnsetType",
+    "Updated",
+    "VismaNet",
+    "VismaNetError",
+    "after",
+    "before",
+    "on_or_after",
+    "on_or_before",
+]
+
+_HOMES = {
+    "api.results": ("Created", "Updated"),
+    "client": ("VismaNet",),
+    "codec.values": ("UNSET", "UnsetType"),
+    "conditions": ("after", "before", "on_or_after", "on_or_before"),
+    "errors": (
+        "ActionFailed",
+        "ApiError",
+        "IncompleteListing",
+        "NotFound",
+        "OutcomeUnknown",
+        "PreconditionFailed",
+        "RateLimited",
+        "RequestRefused",
+        "TransportError",
+        "VismaNetError",
+    ),
+    "operation": ("Operation",),
+    "paging.listing": ("Listing",),
+    "settings": ("Settings",),
+    "transport.auth": ("AuthorizationCode", "ClientCredentials", "StaticToken"),
+    "transport.pool": ("SessionPool",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value  # found without this function from now on
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

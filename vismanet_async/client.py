@@ -14,7 +14,6 @@ from vismanet_async.api.resources import Resources
 from vismanet_async.clock import Clock, SystemClock
 from vismanet_async.errors import RequestRefused, SettingsError, UnexpectedResponse
 from vismanet_async.operation import Operation, OperationSpec
-from vismanet_async.paging.listing import Listing
 from vismanet_async.settings import ERP_URL, SALES_ORDER_URL, TOKEN_URL, Settings
 from vismanet_async.transport.auth import ClientCredentials, Credentials, StaticToken, TokenProvider
 from vismanet_async.transport.concurrency import Slots, read_concurrency
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
+    from vismanet_async.paging.listing import Listing
     from vismanet_async.paging.source import ListSource
     from vismanet_async.transport.message import Response, Service
     from vismanet_async.transport.quota import Quota
@@ -178,6 +178,8 @@ class VismaNet(Resources):
 
     def listing(self, source: ListSource) -> Listing[Any]:
         """Give the listing of a list call; what the resources build theirs with."""
+        from vismanet_async.paging.listing import Listing  # noqa: PLC0415 - the walk is loaded with the first list
+
         return Listing(source, sender=self._transport, clock=self._options.clock)
 
     def list_by_name(self, name: str, filters: Mapping[str, Any] | None = None, **options: Any) -> Listing[Any]:

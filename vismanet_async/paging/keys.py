@@ -9,7 +9,6 @@ into about a byte each. Where runs do not serve (other names, or an order that h
 from __future__ import annotations
 
 import re
-import sqlite3
 import struct
 import zlib
 from array import array
@@ -28,6 +27,7 @@ from vismanet_async.paging.rows import RawRow, Rows
 from vismanet_async.paging.styles import PageFormatError
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
 __all__ = ["KeyIndex", "KeyReader", "PageKeys", "Repeat", "RowKeys", "stamp_of", "stamp_text"]
@@ -577,6 +577,8 @@ class _Digests:
 
     def _put_spilled(self, digest: bytes, ordinal: int) -> int | None:
         if self._spill is None:
+            import sqlite3  # noqa: PLC0415 - few lists are so long
+
             # an empty name is a private temporary database: SQLite caches it and writes out what does not fit
             self._spill = sqlite3.connect("", isolation_level=None, check_same_thread=False)
             self._spill.executescript(_SCHEMA)
