@@ -60,7 +60,7 @@ def sample(dto: str, *, wrap: bool = False, line: str = "Insert", depth: int = 6
 
     `wrap` puts `{"value": x}` where the catalog says wrapped; `line` is what lines say is to be done with them.
     """
-    made = {}
+    made: dict[str, Any] = {}
     for name, field in schemas()[dto]["fields"].items():
         inner = field.get("ref") or field.get("items")
         if inner and depth == 0:
@@ -88,7 +88,7 @@ def _scalar(name: str, field: dict[str, Any], line: str) -> Any:
     }[field["type"]]
 
 
-def reply(body: bytes | Any = b"", *, status: int = 200, **headers: str) -> Response:
+def reply(body: bytes | Any = b"", *, status: int = 200, **headers: Any) -> Response:
     """Make an answer; header names with `_` for `-`."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     named = {name.replace("_", "-"): value for name, value in headers.items()}

@@ -1,5 +1,8 @@
 """Every operation of the catalog, called with everything it takes, and its request compared with the catalog."""
 
+# mypy: disable-error-code="unused-awaitable"
+# operations are values here: most are looked at, not sent
+
 from __future__ import annotations
 
 import json
@@ -70,7 +73,9 @@ VALUES: dict[str, Any] = {
 
 def call(client: Client, key: str, *, body: Any = None, if_match: Any = None) -> Any:
     resource, name, facts = METHODS[key]
-    ids = [100 + place if kind == "int" else f"id {place}" for place, (_, kind) in enumerate(facts.get("ids", ()))]
+    ids: list[Any] = [
+        100 + place if kind == "int" else f"id {place}" for place, (_, kind) in enumerate(facts.get("ids", ()))
+    ]
     arguments = {one["name"]: VALUES[one["kind"]] for one in facts.get("parameters", ())}
     if if_match is not None:
         arguments["if_match"] = if_match
@@ -93,7 +98,7 @@ def _body(key: str) -> Any:
 
 
 def filled(operation: dict[str, Any]) -> str:
-    path = operation["path"]
+    path: str = operation["path"]
     for place, (name, kind, *_) in enumerate(operation["path_params"]):
         path = path.replace(f"{{{name}}}", str(100 + place) if kind == "integer" else f"id%20{place}")
     return path
@@ -203,7 +208,11 @@ def test_if_match_is_offered_nowhere_else() -> None:
     assert offered == set(IF_MATCH)
 
 
-TYPED = {key: one for key, one in operations().items() if one["response"].get("dto") not in {None, "BackgroundApiAcceptedDto"}}
+TYPED = {
+    key: one
+    for key, one in operations().items()
+    if one["response"].get("dto") not in {None, "BackgroundApiAcceptedDto"}
+}
 
 
 @pytest.mark.parametrize("key", sorted(TYPED))

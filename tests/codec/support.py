@@ -53,15 +53,18 @@ WRONG = ["[1]", '{"a": 1}', '"word"', "7.5", "true"]
 @cache
 def read_models() -> list[type[Model]]:
     """Every class that is decoded."""
-    found = [getattr(module, name) for module in (models, sales_order_models) for name in module.__all__]
-    return [one for one in found if isinstance(one, type) and not issubclass(one, WriteModel)]
+    return [one for one in _classes() if not issubclass(one, WriteModel)]
 
 
 @cache
 def write_models() -> list[type[WriteModel]]:
     """Every class that is encoded."""
-    found = [getattr(module, name) for module in (models, sales_order_models) for name in module.__all__]
-    return [one for one in found if isinstance(one, type) and issubclass(one, WriteModel)]
+    return [one for one in _classes() if issubclass(one, WriteModel)]
+
+
+def _classes() -> list[type[Model]]:
+    found: list[Any] = [getattr(module, name) for module in (models, sales_order_models) for name in module.__all__]
+    return [one for one in found if isinstance(one, type)]
 
 
 def json_text(random: Random, cls: type[Model], *, odd: float = 0, wrong: float = 0, depth: int = 2) -> str:

@@ -116,7 +116,9 @@ def test_dates_go_as_they_are(value: Any, expected: str) -> None:
     [datetime(2025, 11, 21, tzinfo=UTC), "2019-12-27T09:46:11.202Z", "2025-01-21T00:00:00+01:00", "2025-01-21Z"],
 )
 def test_zones_in_business_dates_are_refused_with_the_reason(value: Any) -> None:
-    with pytest.raises(RequestRefused, match=r"document_date has a time zone .* another day\. Send \"20\d\d-\d\d-\d\d\""):
+    with pytest.raises(
+        RequestRefused, match=r"document_date has a time zone .* another day\. Send \"20\d\d-\d\d-\d\d\""
+    ):
         encode_write({"documentDate": value}, CustomerInvoiceUpdate)
 
 

@@ -15,6 +15,8 @@ from vismanet_async.codec.fast import _SCALARS
 from vismanet_async.codec.model import Model, fields_of
 from vismanet_async.codec.reference import load, structure
 
+_LIST: Any = list
+
 
 def _camel_class(cls: type[Model], known: dict[Any, Any]) -> Any:
     """What one would write by hand for msgspec: attrs, the API's own names, the same field types."""
@@ -22,7 +24,7 @@ def _camel_class(cls: type[Model], known: dict[Any, Any]) -> Any:
         body: dict[str, Any] = {"__annotations__": {}}
         for field in fields_of(cls):
             one: Any = _camel_class(field.model, known) if field.model else _SCALARS[field.kind]
-            body["__annotations__"][field.json] = (list[one] if field.many else one) | None
+            body["__annotations__"][field.json] = (_LIST[one] if field.many else one) | None  # type: ignore[misc]
             body[field.json] = attrs.field(default=None)
         known[cls] = attrs.define(type(cls.__name__, (), body))
     return known[cls]

@@ -6,8 +6,8 @@ take turns at one record, so that they do not push each other over the limit of 
 
 A PUT whose answer gets lost may have been executed. The record is read again: if its version is the one that was read
 before, it was not; if it has another version and shows every value sent, it was; otherwise nobody can tell and
-`OutcomeUnknown` is raised. The API gives no better sign (docs/facts.md 6 and 10), so one case stays open: the request got
-lost on its way there and, in that same moment, a client elsewhere wrote the very same values.
+`OutcomeUnknown` is raised. The API gives no better sign (docs/facts.md 6 and 10), so one case stays open: the request
+got lost on its way there and, in that same moment, a client elsewhere wrote the very same values.
 """
 
 from __future__ import annotations

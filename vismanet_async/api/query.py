@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 import msgspec
 
+from vismanet_async.codec.values import Moment
 from vismanet_async.conditions import Condition, on_or_after
 from vismanet_async.errors import RequestRefused
 
@@ -35,8 +36,6 @@ __all__ = [
     "text",
 ]
 
-Moment: TypeAlias = date | datetime | str
-"""A `date`, a naive `datetime`, or its text: `2025-05-25`, `2025-05-25T13:30:00`."""
 AttributeFilter: TypeAlias = Mapping[str, str | Sequence[str]]
 """Attribute ids with the value or values to look for: `{"COLOUR": ["RED", "BLUE"]}`."""
 Pairs: TypeAlias = tuple[tuple[str, str], ...]

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from vismanet_async.codec.model import Model, Record, WriteModel, instant, read_model, write_model
-from vismanet_async.codec.values import UNSET, Maybe
+from vismanet_async.codec.values import UNSET, Maybe, Moment, Number
 
 __all__ = [
     "IdWithDescription",
@@ -415,9 +415,9 @@ class NewOrderFinancialInformation(WriteModel):
     """The invoice that an order leads to."""
 
     invoice_id: Maybe[str] = UNSET
-    invoice_date: Maybe[datetime] = instant()
-    due_date: Maybe[datetime] = instant()
-    cash_discount_date: Maybe[datetime] = instant()
+    invoice_date: Maybe[Moment] = instant()
+    due_date: Maybe[Moment] = instant()
+    cash_discount_date: Maybe[Moment] = instant()
     invoice_separately: Maybe[bool] = UNSET
     post_period: Maybe[str] = UNSET
 
@@ -426,8 +426,8 @@ class NewOrderFinancialInformation(WriteModel):
 class NewOrderFreight(WriteModel):
     """The freight of an order."""
 
-    cost: Maybe[Decimal] = UNSET
-    premium_amount: Maybe[Decimal] = UNSET
+    cost: Maybe[Number] = UNSET
+    premium_amount: Maybe[Number] = UNSET
     tax_category_id: Maybe[str] = UNSET
 
 
@@ -446,7 +446,7 @@ class NewOrderShipping(WriteModel):
 
     address: Maybe[NewOrderAddress] = UNSET
     contact: Maybe[NewOrderContact] = UNSET
-    scheduled_date: Maybe[datetime] = instant()
+    scheduled_date: Maybe[Moment] = instant()
     rule: Maybe[str] = UNSET
     priority: Maybe[int] = UNSET
     ship_separately: Maybe[bool] = UNSET
@@ -475,9 +475,9 @@ class OrderPatch(WriteModel):
     """What to change in an order; only the fields given change."""
 
     status: Maybe[str] = UNSET
-    date: Maybe[datetime] = instant()
-    request_on: Maybe[datetime] = instant()
-    cancel_by: Maybe[datetime] = instant()
+    date: Maybe[Moment] = instant()
+    request_on: Maybe[Moment] = instant()
+    cancel_by: Maybe[Moment] = instant()
     description: Maybe[str] = UNSET
     note: Maybe[str] = UNSET
     currency_id: Maybe[str] = UNSET
@@ -503,24 +503,24 @@ class NewOrderLine(WriteModel):
     """A line to add; `inventory_id` is mandatory."""
 
     inventory_id: Maybe[str] = UNSET
-    quantity: Maybe[Decimal] = UNSET
+    quantity: Maybe[Number] = UNSET
     unit_of_measure: Maybe[str] = UNSET
-    unit_price: Maybe[Decimal] = UNSET
-    unit_cost: Maybe[Decimal] = UNSET
+    unit_price: Maybe[Number] = UNSET
+    unit_cost: Maybe[Number] = UNSET
     description: Maybe[str] = UNSET
     note: Maybe[str] = UNSET
     operation: Maybe[str] = UNSET
-    discount_amount: Maybe[Decimal] = UNSET
-    discount_percent: Maybe[Decimal] = UNSET
+    discount_amount: Maybe[Number] = UNSET
+    discount_percent: Maybe[Number] = UNSET
     discount_code: Maybe[str] = UNSET
     has_manual_discount: Maybe[bool] = UNSET
     has_manual_price: Maybe[bool] = UNSET
     commissionable: Maybe[bool] = UNSET
-    request_date: Maybe[datetime] = instant()
-    ship_date: Maybe[datetime] = instant()
+    request_date: Maybe[Moment] = instant()
+    ship_date: Maybe[Moment] = instant()
     shipping_rule: Maybe[str] = UNSET
-    undership_threshold: Maybe[Decimal] = UNSET
-    overship_threshold: Maybe[Decimal] = UNSET
+    undership_threshold: Maybe[Number] = UNSET
+    overship_threshold: Maybe[Number] = UNSET
     warehouse_id: Maybe[str] = UNSET
     warehouse_location_id: Maybe[str] = UNSET
     tax_category_id: Maybe[str] = UNSET
@@ -532,7 +532,7 @@ class NewOrderLine(WriteModel):
     project_task_id: Maybe[str] = UNSET
     purchase_order_source: Maybe[str] = UNSET
     supplier_id: Maybe[str] = UNSET
-    supplier_price: Maybe[Decimal] = UNSET
+    supplier_price: Maybe[Number] = UNSET
     external_link: Maybe[str] = UNSET
 
 

@@ -112,14 +112,14 @@ def _show_json_names(cls: type[Model]) -> None:
             setattr(cls, field.json, vars(cls)[field.name])  # the slot's descriptor
     shown = {field.json: _type(field) for field in fields}
     if not hasattr(cls, "value"):
-        # `{"value": {...}}` would pass as an object with one unknown key; so it is refused, and the reference unwraps it
+        # `{"value": {...}}` would pass as an object with one unknown key; refused here, the reference unwraps it
         cls.value = _NOWHERE  # type: ignore[attr-defined]  # for msgspec only
         shown["value"] = None
-    cls.__attrs_attrs__ = tuple(map(_Shown, shown))  # type: ignore[misc]  # for msgspec only
+    cls.__attrs_attrs__ = tuple(map(_Shown, shown))  # type: ignore[arg-type]  # for msgspec only
     cls.__annotations__ = shown
 
 
-_NOWHERE = property(fset=operator.is_)
+_NOWHERE = property(fset=operator.is_)  # type: ignore[arg-type]  # what it gives back is dropped
 """An attribute that can be set and keeps nothing, without leaving C."""
 
 

@@ -253,7 +253,11 @@ _SCALARS: dict[type, Kind] = {
     datetime: "datetime",
     dict: "dict",
 }
-_BY_NAME = {scalar.__name__: scalar for scalar in _SCALARS} | {"dict[str, Any]": dict}
+_BY_NAME = {scalar.__name__: scalar for scalar in _SCALARS} | {
+    "dict[str, Any]": dict,
+    "Number": Decimal,
+    "Moment": datetime,
+}
 _ANNOTATION = re.compile(r"Maybe\[(?P<many>list\[)?(?P<name>\w+|dict\[str, Any\])\]{1,2}")
 _fields: dict[type[Model], tuple[Field, ...]] = {}
 _fields_lock = Lock()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from msgspec import UNSET, UnsetType
@@ -9,12 +11,18 @@ from msgspec import UNSET, UnsetType
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["UNSET", "Maybe", "ModelRef", "UnsetType"]
+__all__ = ["UNSET", "Maybe", "ModelRef", "Moment", "Number", "UnsetType"]
 
 T = TypeVar("T")
 
 Maybe: TypeAlias = T | UnsetType | None
 """A field of a model: `UNSET` (falsy) when the key is missing, `None` when it is null, else the value."""
+
+Number: TypeAlias = Decimal | int
+"""An amount that is sent; it goes out to the last digit."""
+
+Moment: TypeAlias = date | datetime | str
+"""A `date`, a naive `datetime`, or its text: `2025-05-25`, `2025-05-25T13:30:00`."""
 
 ModelRef: TypeAlias = "Callable[[], type[T]]"
 """Gives a model class when called, and loads its module only then. Keeps `import` of a resource cheap."""

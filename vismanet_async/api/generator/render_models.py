@@ -60,7 +60,7 @@ def _module(home: str, classes: list[ModelClass], models: Models) -> str:
     lines += [f"from vismanet_async.api.models.{models.classes[name].home} import {name}" for name in foreign]
     lines += [
         f"from vismanet_async.codec.model import {', '.join(sorted(_codec_names(ordered)))}",
-        "from vismanet_async.codec.values import " + ("UNSET, " if _plain(fields) else "") + "Maybe",
+        f"from vismanet_async.codec.values import {', '.join(_value_names(fields))}",
     ]
     if enums:
         lines += ["if TYPE_CHECKING:", f"    from vismanet_async.api.models.enums import {', '.join(enums)}"]
@@ -74,8 +74,10 @@ def _lint_codes(fields: list[FieldLine]) -> str:
     return "TC001, TC003" if {"datetime", "Decimal"} & {field.type for field in fields} else "TC001"
 
 
-def _plain(fields: list[FieldLine]) -> bool:
-    return any(field.default == "UNSET" for field in fields)
+def _value_names(fields: list[FieldLine]) -> list[str]:
+    named = {field.type for field in fields} & {"Moment", "Number"}
+    plain = {"UNSET"} if any(field.default == "UNSET" for field in fields) else set()
+    return sorted({"Maybe"} | named | plain)
 
 
 def _codec_names(classes: list[ModelClass]) -> set[str]:

@@ -112,13 +112,15 @@ def build(facts: Facts, resource_of: dict[str, str]) -> Models:
     used: set[str] = set()
     classes = {}
     for name, dtos in sorted(names.items()):
-        fields = [_line(json, field, of_dto, enum_names) for json, field in facts.schemas[dtos[0]]["fields"].items()]
+        written = dtos[0] in reached.written
+        shape = facts.schemas[dtos[0]]["fields"]
+        fields = [_line(json, field, of_dto, enum_names, written) for json, field in shape.items()]
         used |= {field.enum for field in fields if field.enum}
         classes[name] = ModelClass(
             name=name,
             dtos=dtos,
             fields=fields,
-            written=dtos[0] in reached.written,
+            written=written,
             top=any(dto in reached.tops for dto in dtos),
             resources=set().union(*(reached.users[dto] for dto in dtos)),
         )
@@ -214,7 +216,13 @@ def _enum_name(facts: Facts, key: str) -> str:
     return str(override["name"]) if override else key.removesuffix("Enum")
 
 
-def _line(json: str, field: dict[str, Any], of_dto: dict[str, str], enums: dict[str, str]) -> FieldLine:
+def _line(
+    json: str,
+    field: dict[str, Any],
+    of_dto: dict[str, str],
+    enums: dict[str, str],
+    written: bool,  # noqa: FBT001 - a fact
+) -> FieldLine:
     ref = field.get("ref") or field.get("items")
     enum = enums[field["enum"]] if "enum" in field else None
     many = field["type"] == "array"
@@ -223,11 +231,12 @@ def _line(json: str, field: dict[str, Any], of_dto: dict[str, str], enums: dict[
     elif enum:
         kind = enum
     elif field.get("format") == "date-time":
-        kind = "datetime"
+        kind = "Moment" if written else "datetime"
     elif field["type"] == "object":
         kind = "dict[str, Any]"
     else:
         kind = "str" if many else _SCALARS[field["type"]]
+        kind = "Number" if written and kind == "Decimal" else kind
     return FieldLine(
         name=naming.safe(naming.snake(json)),
         json=json,

@@ -15,7 +15,7 @@ from vismanet_async.api.models.common.active_id_description import ActiveIdDescr
 from vismanet_async.api.models.common.number_name import NumberName
 from vismanet_async.api.models.common.subaccount_segment_update import SubaccountSegmentUpdate
 from vismanet_async.codec.model import LineUpdate, Model, Record, WriteModel, read_model, wrapped, write_model
-from vismanet_async.codec.values import UNSET, Maybe
+from vismanet_async.codec.values import UNSET, Maybe, Number
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import LineOperation
@@ -56,7 +56,7 @@ class FinancialPeriodAmountUpdate(LineUpdate):
 
     operation: Maybe[LineOperation] = UNSET
     period_id: Maybe[str] = wrapped()
-    amount: Maybe[Decimal] = wrapped()
+    amount: Maybe[Number] = wrapped()
 
 
 @write_model
@@ -68,6 +68,6 @@ class BudgetUpdate(WriteModel):
     account: Maybe[str] = wrapped()
     subaccount: Maybe[list[SubaccountSegmentUpdate]] = UNSET
     description: Maybe[str] = wrapped()
-    amount: Maybe[Decimal] = wrapped()
+    amount: Maybe[Number] = wrapped()
     branch_number: Maybe[str] = wrapped()
     periods: Maybe[list[FinancialPeriodAmountUpdate]] = UNSET

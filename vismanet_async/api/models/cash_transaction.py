@@ -20,7 +20,7 @@ from vismanet_async.api.models.common.sub_account import SubAccount
 from vismanet_async.api.models.common.subaccount_segment_update import SubaccountSegmentUpdate
 from vismanet_async.api.models.common.vat_zone import VatZone
 from vismanet_async.codec.model import LineUpdate, Model, Record, WriteModel, read_model, wrapped, write_model
-from vismanet_async.codec.values import UNSET, Maybe
+from vismanet_async.codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import (
@@ -135,10 +135,10 @@ class CashTransactionDetailUpdate(LineUpdate):
     branch_number: Maybe[str] = wrapped()
     inventory_number: Maybe[str] = wrapped()
     description: Maybe[str] = wrapped()
-    quantity: Maybe[Decimal] = wrapped()
+    quantity: Maybe[Number] = wrapped()
     uom: Maybe[str] = wrapped()
-    price: Maybe[Decimal] = wrapped()
-    amount: Maybe[Decimal] = wrapped()
+    price: Maybe[Number] = wrapped()
+    amount: Maybe[Number] = wrapped()
     offset_account: Maybe[str] = wrapped()
     offset_subaccount: Maybe[list[SubaccountSegmentUpdate]] = UNSET
     vat_code: Maybe[str] = wrapped()
@@ -152,9 +152,9 @@ class CashTransactionTaxDetailUpdate(WriteModel):
     """The API's `CashTransactionTaxDetailUpdateDto`."""
 
     vat_id: Maybe[str] = wrapped()
-    taxable_amount: Maybe[Decimal] = wrapped()
-    vat_amount: Maybe[Decimal] = wrapped()
-    expense_amount: Maybe[Decimal] = wrapped()
+    taxable_amount: Maybe[Number] = wrapped()
+    vat_amount: Maybe[Number] = wrapped()
+    expense_amount: Maybe[Number] = wrapped()
 
 
 @write_model
@@ -163,15 +163,15 @@ class CashTransactionUpdate(WriteModel):
 
     reference_number: Maybe[str] = wrapped()
     hold: Maybe[bool] = wrapped()
-    tran_date: Maybe[datetime] = wrapped()
+    tran_date: Maybe[Moment] = wrapped()
     finanacial_period: Maybe[str] = wrapped()
     financial_period: Maybe[str] = wrapped()
     description: Maybe[str] = wrapped()
     cash_account: Maybe[str] = wrapped()
     entry_type: Maybe[str] = wrapped()
     document_ref: Maybe[str] = wrapped()
-    control_total: Maybe[Decimal] = wrapped()
-    vat_amount: Maybe[Decimal] = wrapped()
+    control_total: Maybe[Number] = wrapped()
+    vat_amount: Maybe[Number] = wrapped()
     vat_zone: Maybe[str] = wrapped()
     tax_calculation_mode: Maybe[TaxCalculationMode] = wrapped()
     override_number_series: Maybe[bool] = wrapped()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from vismanet_async.api.models.common.number_description import NumberDescription
 from vismanet_async.api.models.common.number_name import NumberName
 from vismanet_async.codec.model import LineUpdate, Model, Record, WriteModel, read_model, wrapped, write_model
-from vismanet_async.codec.values import UNSET, Maybe
+from vismanet_async.codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import LineOperation
@@ -59,8 +59,8 @@ class ContractUsageLineUpdate(LineUpdate):
     inventory: Maybe[str] = wrapped()
     description: Maybe[str] = wrapped()
     uom: Maybe[str] = wrapped()
-    quantity: Maybe[Decimal] = wrapped()
-    date: Maybe[datetime] = wrapped()
+    quantity: Maybe[Number] = wrapped()
+    date: Maybe[Moment] = wrapped()
 
 
 @write_model

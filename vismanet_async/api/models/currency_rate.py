@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from vismanet_async.codec.model import Record, WriteModel, read_model, wrapped, write_model
-from vismanet_async.codec.values import UNSET, Maybe
+from vismanet_async.codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import MultiplyOrDivide
@@ -25,8 +25,8 @@ class CreateCurrencyRate(WriteModel):
     from_currency_id: Maybe[str] = wrapped()
     to_currency_id: Maybe[str] = wrapped()
     rate_type: Maybe[str] = wrapped()
-    effective_date: Maybe[datetime] = wrapped()
-    rate: Maybe[Decimal] = wrapped()
+    effective_date: Maybe[Moment] = wrapped()
+    rate: Maybe[Number] = wrapped()
     mult_div: Maybe[MultiplyOrDivide] = wrapped()
 
 
@@ -49,5 +49,5 @@ class CurrencyRate(Record):
 class UpdateCurrencyRate(WriteModel):
     """The API's `UpdateCurrencyRateDto`."""
 
-    rate: Maybe[Decimal] = wrapped()
+    rate: Maybe[Number] = wrapped()
     mult_div: Maybe[MultiplyOrDivide] = wrapped()

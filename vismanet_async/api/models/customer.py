@@ -36,7 +36,7 @@ from vismanet_async.codec.model import (
     wrapped,
     write_model,
 )
-from vismanet_async.codec.values import UNSET, Maybe
+from vismanet_async.codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import CreditVerification, CustomerStatus, LineOperation, StatementType
@@ -72,7 +72,7 @@ class ChangeCustomerCdAction(WriteModel):
 class CreateDunningLetterAction(WriteModel):
     """The API's `CreateDunningLetterActionDto`."""
 
-    dunning_letter_date: Maybe[datetime] = UNSET
+    dunning_letter_date: Maybe[Moment] = UNSET
     level_from: Maybe[int] = UNSET
     level_to: Maybe[int] = UNSET
 
@@ -244,14 +244,14 @@ class CustomerDirectDebitUpdate(LineUpdate):
     id: Maybe[str] = UNSET
     mandate_id: Maybe[str] = wrapped()
     mandate_description: Maybe[str] = wrapped()
-    date_of_signature: Maybe[datetime] = wrapped()
+    date_of_signature: Maybe[Moment] = wrapped()
     is_default: Maybe[bool] = wrapped()
     one_time: Maybe[bool] = wrapped()
     bic: Maybe[str] = wrapped()
     iban: Maybe[str] = wrapped()
-    last_collection_date: Maybe[datetime] = wrapped()
-    max_amount: Maybe[Decimal] = wrapped()
-    expiration_date: Maybe[datetime] = wrapped()
+    last_collection_date: Maybe[Moment] = wrapped()
+    max_amount: Maybe[Number] = wrapped()
+    expiration_date: Maybe[Moment] = wrapped()
     branch: Maybe[str] = wrapped()
 
 
@@ -309,7 +309,7 @@ class CustomerUpdate(WriteModel):
     number_of_employees: Maybe[int] = wrapped()
     parent_record_number: Maybe[str] = wrapped()
     currency_id: Maybe[str] = wrapped()
-    credit_limit: Maybe[Decimal] = wrapped()
+    credit_limit: Maybe[Number] = wrapped()
     credit_days_past_due: Maybe[int] = wrapped()
     override_with_class_values: Maybe[bool] = UNSET
     customer_class_id: Maybe[str] = wrapped()

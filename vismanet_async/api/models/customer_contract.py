@@ -17,7 +17,7 @@ from vismanet_async.api.models.common.id_description import IdDescription
 from vismanet_async.api.models.common.number_description import NumberDescription
 from vismanet_async.api.models.common.number_name import NumberName
 from vismanet_async.codec.model import LineUpdate, Model, Record, WriteModel, read_model, wrapped, write_model
-from vismanet_async.codec.values import UNSET, Maybe
+from vismanet_async.codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import (
@@ -125,11 +125,11 @@ class CustomerContractDetailsUpdate(LineUpdate):
     operation: Maybe[LineOperation] = UNSET
     contract_detail_id: Maybe[int] = wrapped()
     item_code: Maybe[str] = wrapped()
-    included: Maybe[Decimal] = wrapped()
-    setup_price: Maybe[Decimal] = wrapped()
-    recurring_price: Maybe[Decimal] = wrapped()
-    extra_usage_price: Maybe[Decimal] = wrapped()
-    renewal_price: Maybe[Decimal] = wrapped()
+    included: Maybe[Number] = wrapped()
+    setup_price: Maybe[Number] = wrapped()
+    recurring_price: Maybe[Number] = wrapped()
+    extra_usage_price: Maybe[Number] = wrapped()
+    renewal_price: Maybe[Number] = wrapped()
 
 
 @read_model
@@ -168,9 +168,9 @@ class CustomerContractUpdate(WriteModel):
     customer: Maybe[str] = wrapped()
     location: Maybe[str] = wrapped()
     description: Maybe[str] = wrapped()
-    setup_date: Maybe[datetime] = wrapped()
-    activation_date: Maybe[datetime] = wrapped()
-    expiration_date: Maybe[datetime] = wrapped()
+    setup_date: Maybe[Moment] = wrapped()
+    activation_date: Maybe[Moment] = wrapped()
+    expiration_date: Maybe[Moment] = wrapped()
     mass_renewal: Maybe[bool] = wrapped()
     renewal_point: Maybe[int] = wrapped()
     grace_period: Maybe[int] = wrapped()

@@ -38,7 +38,7 @@ from vismanet_async.codec.model import (
     wrapped,
     write_model,
 )
-from vismanet_async.codec.values import UNSET, Maybe
+from vismanet_async.codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import (
@@ -178,7 +178,7 @@ class PaymentLineBaseUpdate(LineUpdate):
     operation: Maybe[LineOperation] = UNSET
     document_type: Maybe[CustomerDocumentType] = wrapped()
     ref_nbr: Maybe[str] = wrapped()
-    amount_paid: Maybe[Decimal] = wrapped()
+    amount_paid: Maybe[Number] = wrapped()
 
 
 @write_model
@@ -198,13 +198,13 @@ class CustomerCreditNoteUpdate(WriteModel):
     invoice_contact: Maybe[SalesInvoiceContactUpdate] = wrapped()
     override_number_series: Maybe[bool] = wrapped()
     send_to_auto_invoice: Maybe[bool] = wrapped()
-    exchange_rate: Maybe[Decimal] = wrapped()
+    exchange_rate: Maybe[Number] = wrapped()
     reference_number: Maybe[str] = wrapped()
     customer_number: Maybe[str] = wrapped()
     child_customer_number: Maybe[str] = wrapped()
     consolidate_invoices: Maybe[bool] = wrapped()
-    document_date: Maybe[datetime] = wrapped()
-    orig_invoice_date: Maybe[datetime] = wrapped()
+    document_date: Maybe[Moment] = wrapped()
+    orig_invoice_date: Maybe[Moment] = wrapped()
     hold: Maybe[bool] = wrapped()
     post_period: Maybe[str] = wrapped()
     financial_period: Maybe[str] = wrapped()

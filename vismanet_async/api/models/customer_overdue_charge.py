@@ -25,7 +25,7 @@ from vismanet_async.api.models.common.overridable_address import OverridableAddr
 from vismanet_async.api.models.common.sub_account import SubAccount
 from vismanet_async.api.models.common.tax_detail import TaxDetail
 from vismanet_async.codec.model import Model, Record, WriteModel, json_name, read_model, wrapped, write_model
-from vismanet_async.codec.values import UNSET, Maybe
+from vismanet_async.codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import CustomerDocumentStatus, CustomerDocumentType
@@ -146,10 +146,10 @@ class CustomerOverdueChargeUpdate(WriteModel):
     credit_terms_id: Maybe[str] = wrapped()
     currency_id: Maybe[str] = wrapped()
     customer_ref_number: Maybe[str] = wrapped()
-    cash_discount_date: Maybe[datetime] = wrapped()
-    document_due_date: Maybe[datetime] = wrapped()
+    cash_discount_date: Maybe[Moment] = wrapped()
+    document_due_date: Maybe[Moment] = wrapped()
     external_reference: Maybe[str] = wrapped()
-    exchange_rate: Maybe[Decimal] = wrapped()
+    exchange_rate: Maybe[Number] = wrapped()
     domestic_services_deductible_document: Maybe[bool] = wrapped()
     payment_reference: Maybe[str] = wrapped()
     contact: Maybe[int] = wrapped()
@@ -158,8 +158,8 @@ class CustomerOverdueChargeUpdate(WriteModel):
     customer_number: Maybe[str] = wrapped()
     child_customer_number: Maybe[str] = wrapped()
     consolidate_invoices: Maybe[bool] = wrapped()
-    document_date: Maybe[datetime] = wrapped()
-    orig_invoice_date: Maybe[datetime] = wrapped()
+    document_date: Maybe[Moment] = wrapped()
+    orig_invoice_date: Maybe[Moment] = wrapped()
     hold: Maybe[bool] = wrapped()
     post_period: Maybe[str] = wrapped()
     financial_period: Maybe[str] = wrapped()

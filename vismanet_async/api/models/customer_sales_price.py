@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.metadata import Metadata
 from vismanet_async.codec.model import Record, WriteModel, read_model, wrapped, write_model
-from vismanet_async.codec.values import UNSET, Maybe
+from vismanet_async.codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import SalesPriceType, SalesPriceTypeForUpdate
@@ -52,10 +52,10 @@ class CustomerSalesPriceUpdate(WriteModel):
     inventory_id: Maybe[str] = wrapped()
     uo_m: Maybe[str] = wrapped()
     promotion: Maybe[bool] = wrapped()
-    break_qty: Maybe[Decimal] = wrapped()
-    price: Maybe[Decimal] = wrapped()
+    break_qty: Maybe[Number] = wrapped()
+    price: Maybe[Number] = wrapped()
     currency: Maybe[str] = wrapped()
     vat: Maybe[str] = wrapped()
-    effective_date: Maybe[datetime] = wrapped()
-    expiration_date: Maybe[datetime] = wrapped()
+    effective_date: Maybe[Moment] = wrapped()
+    expiration_date: Maybe[Moment] = wrapped()
     warehouse: Maybe[str] = wrapped()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.metadata import Metadata
 from vismanet_async.codec.model import LineUpdate, Model, Record, WriteModel, read_model, wrapped, write_model
-from vismanet_async.codec.values import UNSET, Maybe
+from vismanet_async.codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import LineOperation
@@ -134,14 +134,14 @@ class DiscountBreakpointUpdate(LineUpdate):
 
     operation: Maybe[LineOperation] = UNSET
     line_nbr: Maybe[int] = wrapped()
-    pending_break_amount: Maybe[Decimal] = wrapped()
-    pending_date: Maybe[datetime] = wrapped()
-    pending_discount_percent: Maybe[Decimal] = wrapped()
-    pending_discount_amount: Maybe[Decimal] = wrapped()
-    pending_break_quantity: Maybe[Decimal] = wrapped()
-    break_amount: Maybe[Decimal] = wrapped()
-    discount_amount: Maybe[Decimal] = wrapped()
-    discount_percent: Maybe[Decimal] = wrapped()
+    pending_break_amount: Maybe[Number] = wrapped()
+    pending_date: Maybe[Moment] = wrapped()
+    pending_discount_percent: Maybe[Number] = wrapped()
+    pending_discount_amount: Maybe[Number] = wrapped()
+    pending_break_quantity: Maybe[Number] = wrapped()
+    break_amount: Maybe[Number] = wrapped()
+    discount_amount: Maybe[Number] = wrapped()
+    discount_percent: Maybe[Number] = wrapped()
 
 
 @write_model
@@ -156,6 +156,6 @@ class DiscountUpdate(WriteModel):
     promotional: Maybe[bool] = wrapped()
     active: Maybe[bool] = wrapped()
     prorate_discount: Maybe[bool] = wrapped()
-    effective_date: Maybe[datetime] = wrapped()
-    expiration_date: Maybe[datetime] = wrapped()
+    effective_date: Maybe[Moment] = wrapped()
+    expiration_date: Maybe[Moment] = wrapped()
     discount_breakpoints: Maybe[list[DiscountBreakpointUpdate]] = UNSET

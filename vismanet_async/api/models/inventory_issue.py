@@ -20,7 +20,7 @@ from vismanet_async.api.models.common.metadata import Metadata
 from vismanet_async.api.models.common.number_description import NumberDescription
 from vismanet_async.api.models.common.number_name import NumberName
 from vismanet_async.codec.model import LineUpdate, Model, Record, WriteModel, read_model, wrapped, write_model
-from vismanet_async.codec.values import UNSET, Maybe
+from vismanet_async.codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import InventoryDocumentStatus, InventoryTransactionType, LineOperation
@@ -84,20 +84,20 @@ class InventoryIssueLineUpdate(LineUpdate):
     """The API's `InventoryIssueLineUpdateDto`."""
 
     warehouse_id: Maybe[str] = wrapped()
-    unit_cost: Maybe[Decimal] = wrapped()
-    ext_cost: Maybe[Decimal] = wrapped()
-    unit_price: Maybe[Decimal] = wrapped()
-    ext_price: Maybe[Decimal] = wrapped()
+    unit_cost: Maybe[Number] = wrapped()
+    ext_cost: Maybe[Number] = wrapped()
+    unit_price: Maybe[Number] = wrapped()
+    ext_price: Maybe[Number] = wrapped()
     tran_type: Maybe[InventoryTransactionType] = wrapped()
     lot_serial_number: Maybe[str] = wrapped()
-    expiration_date: Maybe[datetime] = wrapped()
+    expiration_date: Maybe[Moment] = wrapped()
     allocations: Maybe[list[AllocationUpdate]] = UNSET
     cost_code: Maybe[str] = wrapped()
     operation: Maybe[LineOperation] = UNSET
     line_number: Maybe[int] = wrapped()
     inventory_number: Maybe[str] = wrapped()
     location_id: Maybe[str] = wrapped()
-    quantity: Maybe[Decimal] = wrapped()
+    quantity: Maybe[Number] = wrapped()
     uom: Maybe[str] = wrapped()
     reason_code: Maybe[str] = wrapped()
     project_id: Maybe[str] = wrapped()
@@ -110,13 +110,13 @@ class InventoryIssueLineUpdate(LineUpdate):
 class InventoryIssueUpdate(WriteModel):
     """The API's `InventoryIssueUpdateDto`."""
 
-    control_amount: Maybe[Decimal] = wrapped()
+    control_amount: Maybe[Number] = wrapped()
     issue_lines: Maybe[list[InventoryIssueLineUpdate]] = UNSET
     reference_number: Maybe[str] = wrapped()
     hold: Maybe[bool] = wrapped()
-    date: Maybe[datetime] = wrapped()
+    date: Maybe[Moment] = wrapped()
     post_period: Maybe[str] = wrapped()
     external_reference: Maybe[str] = wrapped()
     description: Maybe[str] = wrapped()
-    control_quantity: Maybe[Decimal] = wrapped()
+    control_quantity: Maybe[Number] = wrapped()
     branch_number: Maybe[str] = wrapped()

@@ -19,7 +19,7 @@ from vismanet_async.api.models.common.metadata import Metadata
 from vismanet_async.api.models.common.number_description import NumberDescription
 from vismanet_async.api.models.common.number_name import NumberName
 from vismanet_async.codec.model import LineUpdate, Model, Record, WriteModel, read_model, wrapped, write_model
-from vismanet_async.codec.values import UNSET, Maybe
+from vismanet_async.codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import InventoryDocumentStatus, LineOperation
@@ -90,8 +90,8 @@ class InventoryReceiptLineAllocationsUpdate(LineUpdate):
     line_nbr: Maybe[int] = wrapped()
     location: Maybe[str] = wrapped()
     lot_serial_number: Maybe[str] = wrapped()
-    quantity: Maybe[Decimal] = wrapped()
-    expiration_date: Maybe[datetime] = wrapped()
+    quantity: Maybe[Number] = wrapped()
+    expiration_date: Maybe[Moment] = wrapped()
 
 
 @write_model
@@ -99,14 +99,14 @@ class InventoryReceiptLineUpdate(LineUpdate):
     """The API's `InventoryReceiptLineUpdateDto`."""
 
     warehouse_id: Maybe[str] = wrapped()
-    unit_cost: Maybe[Decimal] = wrapped()
-    ext_cost: Maybe[Decimal] = wrapped()
+    unit_cost: Maybe[Number] = wrapped()
+    ext_cost: Maybe[Number] = wrapped()
     allocations: Maybe[list[InventoryReceiptLineAllocationsUpdate]] = UNSET
     operation: Maybe[LineOperation] = UNSET
     line_number: Maybe[int] = wrapped()
     inventory_number: Maybe[str] = wrapped()
     location_id: Maybe[str] = wrapped()
-    quantity: Maybe[Decimal] = wrapped()
+    quantity: Maybe[Number] = wrapped()
     uom: Maybe[str] = wrapped()
     reason_code: Maybe[str] = wrapped()
     project_id: Maybe[str] = wrapped()
@@ -120,13 +120,13 @@ class InventoryReceiptUpdate(WriteModel):
     """The API's `InventoryReceiptUpdateDto`."""
 
     transfer_number: Maybe[str] = wrapped()
-    control_cost: Maybe[Decimal] = wrapped()
+    control_cost: Maybe[Number] = wrapped()
     receipt_lines: Maybe[list[InventoryReceiptLineUpdate]] = UNSET
     reference_number: Maybe[str] = wrapped()
     hold: Maybe[bool] = wrapped()
-    date: Maybe[datetime] = wrapped()
+    date: Maybe[Moment] = wrapped()
     post_period: Maybe[str] = wrapped()
     external_reference: Maybe[str] = wrapped()
     description: Maybe[str] = wrapped()
-    control_quantity: Maybe[Decimal] = wrapped()
+    control_quantity: Maybe[Number] = wrapped()
     branch_number: Maybe[str] = wrapped()

@@ -17,7 +17,7 @@ from vismanet_async.api.models.common.metadata import Metadata
 from vismanet_async.api.models.common.number_description import NumberDescription
 from vismanet_async.api.models.common.number_name import NumberName
 from vismanet_async.codec.model import LineUpdate, Model, Record, WriteModel, read_model, wrapped, write_model
-from vismanet_async.codec.values import UNSET, Maybe
+from vismanet_async.codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import InventoryDocumentStatus, LineOperation
@@ -51,7 +51,7 @@ class AllocationsUpdateBasic(LineUpdate):
     line_nbr: Maybe[int] = wrapped()
     location: Maybe[str] = wrapped()
     lot_serial_number: Maybe[str] = wrapped()
-    quantity: Maybe[Decimal] = wrapped()
+    quantity: Maybe[Number] = wrapped()
 
 
 @read_model
@@ -104,13 +104,13 @@ class InventoryTransferLineUpdate(LineUpdate):
 
     to_location_id: Maybe[str] = wrapped()
     lot_serial_number: Maybe[str] = wrapped()
-    expiration_date: Maybe[datetime] = wrapped()
+    expiration_date: Maybe[Moment] = wrapped()
     allocations: Maybe[list[AllocationsUpdateBasic]] = UNSET
     operation: Maybe[LineOperation] = UNSET
     line_number: Maybe[int] = wrapped()
     inventory_number: Maybe[str] = wrapped()
     location_id: Maybe[str] = wrapped()
-    quantity: Maybe[Decimal] = wrapped()
+    quantity: Maybe[Number] = wrapped()
     uom: Maybe[str] = wrapped()
     reason_code: Maybe[str] = wrapped()
     project_id: Maybe[str] = wrapped()
@@ -128,9 +128,9 @@ class InventoryTransferUpdate(WriteModel):
     transfer_lines: Maybe[list[InventoryTransferLineUpdate]] = UNSET
     reference_number: Maybe[str] = wrapped()
     hold: Maybe[bool] = wrapped()
-    date: Maybe[datetime] = wrapped()
+    date: Maybe[Moment] = wrapped()
     post_period: Maybe[str] = wrapped()
     external_reference: Maybe[str] = wrapped()
     description: Maybe[str] = wrapped()
-    control_quantity: Maybe[Decimal] = wrapped()
+    control_quantity: Maybe[Number] = wrapped()
     branch_number: Maybe[str] = wrapped()

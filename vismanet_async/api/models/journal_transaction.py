@@ -17,7 +17,7 @@ from vismanet_async.api.models.common.metadata import Metadata
 from vismanet_async.api.models.common.sub_account import SubAccount
 from vismanet_async.api.models.common.subaccount_segment_update import SubaccountSegmentUpdate
 from vismanet_async.codec.model import LineUpdate, Model, Record, WriteModel, read_model, wrapped, write_model
-from vismanet_async.codec.values import UNSET, Maybe
+from vismanet_async.codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import JournalTransactionModule, JournalTransactionStatus, LineOperation
@@ -103,13 +103,13 @@ class JournalTransactionLineUpdate(LineUpdate):
     project_task: Maybe[str] = wrapped()
     reference_number: Maybe[str] = wrapped()
     transaction_description: Maybe[str] = wrapped()
-    debit_amount_in_currency: Maybe[Decimal] = wrapped()
-    credit_amount_in_currency: Maybe[Decimal] = wrapped()
+    debit_amount_in_currency: Maybe[Number] = wrapped()
+    credit_amount_in_currency: Maybe[Number] = wrapped()
     vat_code_id: Maybe[str] = wrapped()
     vat_id: Maybe[str] = wrapped()
     branch: Maybe[str] = wrapped()
     uom: Maybe[str] = wrapped()
-    quantity: Maybe[Decimal] = wrapped()
+    quantity: Maybe[Number] = wrapped()
     note: Maybe[str] = wrapped()
 
 
@@ -119,15 +119,15 @@ class JournalTransactionUpdate(WriteModel):
 
     batch_number: Maybe[str] = wrapped()
     hold: Maybe[bool] = wrapped()
-    transaction_date: Maybe[datetime] = wrapped()
+    transaction_date: Maybe[Moment] = wrapped()
     post_period: Maybe[str] = wrapped()
     financial_period: Maybe[str] = wrapped()
     ledger: Maybe[str] = wrapped()
     currency_id: Maybe[str] = wrapped()
-    exchange_rate: Maybe[Decimal] = wrapped()
+    exchange_rate: Maybe[Number] = wrapped()
     auto_reversing: Maybe[bool] = wrapped()
     description: Maybe[str] = wrapped()
-    control_total_in_currency: Maybe[Decimal] = wrapped()
+    control_total_in_currency: Maybe[Number] = wrapped()
     create_vat_transaction: Maybe[bool] = wrapped()
     skip_vat_amount_validation: Maybe[bool] = wrapped()
     transaction_code: Maybe[str] = wrapped()

@@ -23,7 +23,7 @@ from vismanet_async.codec.model import (
     wrapped,
     write_model,
 )
-from vismanet_async.codec.values import UNSET, Maybe
+from vismanet_async.codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import LineOperation
@@ -130,8 +130,8 @@ class KitAssemblyNonStockComponentsUpdate(LineUpdate):
     line_nbr: Maybe[int] = wrapped()
     item_id: Maybe[str] = wrapped()
     uo_m: Maybe[str] = wrapped()
-    quantity: Maybe[Decimal] = wrapped()
-    unit_cost: Maybe[Decimal] = wrapped()
+    quantity: Maybe[Number] = wrapped()
+    unit_cost: Maybe[Number] = wrapped()
     reason_code: Maybe[str] = wrapped()
 
 
@@ -146,9 +146,9 @@ class KitAssemblyStockComponentAllocationsUpdate(LineUpdate):
     item_id: Maybe[str] = wrapped()
     location: Maybe[str] = wrapped()
     lot_serial_number: Maybe[str] = wrapped()
-    quantity: Maybe[Decimal] = wrapped()
+    quantity: Maybe[Number] = wrapped()
     uom: Maybe[str] = wrapped()
-    expiration_date: Maybe[datetime] = wrapped()
+    expiration_date: Maybe[Moment] = wrapped()
 
 
 @write_model
@@ -162,8 +162,8 @@ class KitAssemblyStockComponentsUpdate(LineUpdate):
     item_id: Maybe[str] = wrapped()
     location: Maybe[str] = wrapped()
     uo_m: Maybe[str] = wrapped()
-    quantity: Maybe[Decimal] = wrapped()
-    unit_cost: Maybe[Decimal] = wrapped()
+    quantity: Maybe[Number] = wrapped()
+    unit_cost: Maybe[Number] = wrapped()
     reason_code: Maybe[str] = wrapped()
     stock_component_line_allocations: Maybe[list[KitAssemblyStockComponentAllocationsUpdate]] = UNSET
 
@@ -176,7 +176,7 @@ class KitAssemblyInsert(WriteModel):
     type: Maybe[str] = UNSET
     ref_no: Maybe[str] = UNSET
     hold: Maybe[bool] = wrapped()
-    date: Maybe[datetime] = wrapped()
+    date: Maybe[Moment] = wrapped()
     post_period: Maybe[str] = wrapped()
     item_id: Maybe[str] = wrapped()
     revision: Maybe[str] = wrapped()
@@ -185,7 +185,7 @@ class KitAssemblyInsert(WriteModel):
     warehouse: Maybe[str] = wrapped()
     location: Maybe[str] = wrapped()
     uo_m: Maybe[str] = wrapped()
-    quantity: Maybe[Decimal] = wrapped()
+    quantity: Maybe[Number] = wrapped()
     stock_component_lines: Maybe[list[KitAssemblyStockComponentsUpdate]] = UNSET
     stock_component_allocations: Maybe[list[KitAssemblyStockComponentAllocationsUpdate]] = UNSET
     non_stock_component_lines: Maybe[list[KitAssemblyNonStockComponentsUpdate]] = UNSET
@@ -199,7 +199,7 @@ class KitAssemblyUpdate(WriteModel):
     type: Maybe[str] = UNSET
     ref_no: Maybe[str] = UNSET
     hold: Maybe[bool] = wrapped()
-    date: Maybe[datetime] = wrapped()
+    date: Maybe[Moment] = wrapped()
     post_period: Maybe[str] = wrapped()
     item_id: Maybe[str] = wrapped()
     revision: Maybe[str] = wrapped()
@@ -208,7 +208,7 @@ class KitAssemblyUpdate(WriteModel):
     warehouse: Maybe[str] = wrapped()
     location: Maybe[str] = wrapped()
     uo_m: Maybe[str] = wrapped()
-    quantity: Maybe[Decimal] = wrapped()
+    quantity: Maybe[Number] = wrapped()
     stock_component_lines: Maybe[list[KitAssemblyStockComponentsUpdate]] = UNSET
     stock_component_allocations: Maybe[list[KitAssemblyStockComponentAllocationsUpdate]] = UNSET
     non_stock_component_lines: Maybe[list[KitAssemblyNonStockComponentsUpdate]] = UNSET

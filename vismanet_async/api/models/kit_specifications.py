@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from vismanet_async.api.models.common.metadata import Metadata
 from vismanet_async.codec.model import LineUpdate, Model, Record, json_name, read_model, wrapped, write_model
-from vismanet_async.codec.values import UNSET, Maybe
+from vismanet_async.codec.values import UNSET, Maybe, Number
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import LineOperation
@@ -88,11 +88,11 @@ class KitSpecificationNonStockComponentsUpdate(LineUpdate):
     operation: Maybe[LineOperation] = UNSET
     line_nbr: Maybe[int] = wrapped()
     comp_inventory_id: Maybe[str] = wrapped("compInventoryID")
-    dflt_comp_qty: Maybe[Decimal] = wrapped()
+    dflt_comp_qty: Maybe[Number] = wrapped()
     uom: Maybe[str] = wrapped()
     allow_qty_variation: Maybe[bool] = wrapped()
-    min_comp_qty: Maybe[Decimal] = wrapped()
-    max_comp_qty: Maybe[Decimal] = wrapped()
+    min_comp_qty: Maybe[Number] = wrapped()
+    max_comp_qty: Maybe[Number] = wrapped()
 
 
 @write_model
@@ -104,12 +104,12 @@ class KitSpecificationStockComponentsUpdate(LineUpdate):
     operation: Maybe[LineOperation] = UNSET
     line_nbr: Maybe[int] = wrapped()
     comp_inventory_id: Maybe[str] = wrapped("compInventoryID")
-    dflt_comp_qty: Maybe[Decimal] = wrapped()
+    dflt_comp_qty: Maybe[Number] = wrapped()
     uom: Maybe[str] = wrapped()
     allow_qty_variation: Maybe[bool] = wrapped()
-    min_comp_qty: Maybe[Decimal] = wrapped()
-    max_comp_qty: Maybe[Decimal] = wrapped()
-    disassembly_coeff: Maybe[Decimal] = wrapped()
+    min_comp_qty: Maybe[Number] = wrapped()
+    max_comp_qty: Maybe[Number] = wrapped()
+    disassembly_coeff: Maybe[Number] = wrapped()
     allow_substitution: Maybe[bool] = wrapped()
 
 

@@ -32,7 +32,7 @@ from vismanet_async.codec.model import (
     wrapped,
     write_model,
 )
-from vismanet_async.codec.values import UNSET, Maybe
+from vismanet_async.codec.values import UNSET, Maybe, Moment
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import LineOperation, ProjectBillingPeriod, ProjectStatus, ProjectTaskStatus
@@ -131,9 +131,9 @@ class TaskUpdate(LineUpdate):
     operation: Maybe[LineOperation] = UNSET
     task_id: Maybe[str] = wrapped()
     description: Maybe[str] = wrapped()
-    planned_start: Maybe[datetime] = wrapped()
-    planned_end: Maybe[datetime] = wrapped()
-    start_date: Maybe[datetime] = wrapped()
+    planned_start: Maybe[Moment] = wrapped()
+    planned_end: Maybe[Moment] = wrapped()
+    start_date: Maybe[Moment] = wrapped()
     rate_table: Maybe[str] = wrapped()
     status: Maybe[ProjectTaskStatus] = wrapped()
     restrict_employees: Maybe[bool] = wrapped()
@@ -155,8 +155,8 @@ class ProjectUpdate(WriteModel):
     def_sub: Maybe[list[SubaccountSegmentUpdate]] = UNSET
     def_accrual_account: Maybe[str] = wrapped()
     def_accrual_sub: Maybe[list[SubaccountSegmentUpdate]] = UNSET
-    start_date: Maybe[datetime] = wrapped()
-    end_date: Maybe[datetime] = wrapped()
+    start_date: Maybe[Moment] = wrapped()
+    end_date: Maybe[Moment] = wrapped()
     billing_period: Maybe[ProjectBillingPeriod] = wrapped()
     allocation_rule: Maybe[str] = wrapped()
     billing_rule: Maybe[str] = wrapped()

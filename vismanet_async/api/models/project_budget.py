@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from vismanet_async.api.models.common.metadata import Metadata
 from vismanet_async.codec.model import Record, WriteModel, json_name, read_model, wrapped, write_model
-from vismanet_async.codec.values import UNSET, Maybe
+from vismanet_async.codec.values import UNSET, Maybe, Number
 
 __all__ = ["ProjectBudget", "ProjectBudgetUpdate"]
 
@@ -54,8 +54,8 @@ class ProjectBudgetUpdate(WriteModel):
     inventory_number: Maybe[str] = wrapped()
     description: Maybe[str] = wrapped()
     uom: Maybe[str] = wrapped()
-    rate: Maybe[Decimal] = wrapped()
-    original_budget_qty: Maybe[Decimal] = wrapped()
-    original_budget_amount: Maybe[Decimal] = wrapped()
-    revised_budget_qty: Maybe[Decimal] = wrapped()
-    revised_budget_amount: Maybe[Decimal] = wrapped()
+    rate: Maybe[Number] = wrapped()
+    original_budget_qty: Maybe[Number] = wrapped()
+    original_budget_amount: Maybe[Number] = wrapped()
+    revised_budget_qty: Maybe[Number] = wrapped()
+    revised_budget_amount: Maybe[Number] = wrapped()

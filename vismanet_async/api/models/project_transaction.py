@@ -21,7 +21,7 @@ from vismanet_async.api.models.common.metadata import Metadata
 from vismanet_async.api.models.common.number_description import NumberDescription
 from vismanet_async.api.models.common.number_name import NumberName
 from vismanet_async.codec.model import LineUpdate, Model, Record, WriteModel, read_model, wrapped, write_model
-from vismanet_async.codec.values import UNSET, Maybe
+from vismanet_async.codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import (
@@ -105,13 +105,13 @@ class ProjectTransactionLineUpdate(LineUpdate):
 
     operation: Maybe[LineOperation] = UNSET
     tran_id: Maybe[int] = wrapped()
-    date: Maybe[datetime] = wrapped()
+    date: Maybe[Moment] = wrapped()
     inventory_id: Maybe[str] = wrapped()
     uom: Maybe[str] = wrapped()
-    quantity: Maybe[Decimal] = wrapped()
-    billable_quantity: Maybe[Decimal] = wrapped()
-    unit_rate: Maybe[Decimal] = wrapped()
-    amount: Maybe[Decimal] = wrapped()
+    quantity: Maybe[Number] = wrapped()
+    billable_quantity: Maybe[Number] = wrapped()
+    unit_rate: Maybe[Number] = wrapped()
+    amount: Maybe[Number] = wrapped()
     billable: Maybe[bool] = wrapped()
     financial_period: Maybe[str] = wrapped()
     batch_nbr: Maybe[str] = wrapped()

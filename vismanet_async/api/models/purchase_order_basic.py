@@ -20,7 +20,7 @@ from vismanet_async.api.models.common.purchase_order_line_update import Purchase
 from vismanet_async.api.models.common.purchase_receipts import PurchaseReceipts
 from vismanet_async.api.models.common.tax_detail import TaxDetail
 from vismanet_async.codec.model import Record, WriteModel, json_name, read_model, wrapped, write_model
-from vismanet_async.codec.values import UNSET, Maybe
+from vismanet_async.codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import PurchaseOrderStatus, PurchaseOrderType
@@ -82,8 +82,8 @@ class PurchaseOrderBasicUpdate(WriteModel):
     order_type: Maybe[PurchaseOrderType] = wrapped()
     order_number: Maybe[str] = wrapped()
     hold: Maybe[bool] = wrapped()
-    date: Maybe[datetime] = wrapped()
-    promised_on: Maybe[datetime] = wrapped()
+    date: Maybe[Moment] = wrapped()
+    promised_on: Maybe[Moment] = wrapped()
     description: Maybe[str] = wrapped()
     supplier: Maybe[str] = wrapped()
     location: Maybe[str] = wrapped()
@@ -91,9 +91,9 @@ class PurchaseOrderBasicUpdate(WriteModel):
     vat_registration_id: Maybe[str] = wrapped()
     owner: Maybe[str] = wrapped()
     currency: Maybe[str] = wrapped()
-    exchange_rate: Maybe[Decimal] = wrapped()
+    exchange_rate: Maybe[Number] = wrapped()
     supplier_ref: Maybe[str] = wrapped()
-    control_total: Maybe[Decimal] = wrapped()
+    control_total: Maybe[Number] = wrapped()
     branch: Maybe[str] = wrapped()
     lines: Maybe[list[PurchaseOrderLineUpdate]] = UNSET
     change_dates_on_lines: Maybe[bool] = UNSET
@@ -104,9 +104,9 @@ class PurchaseOrderBasicUpdate(WriteModel):
     custom_str3: Maybe[str] = wrapped()
     custom_str4: Maybe[str] = wrapped()
     custom_str5: Maybe[str] = wrapped()
-    custom_dec1: Maybe[Decimal] = wrapped()
-    custom_dec2: Maybe[Decimal] = wrapped()
+    custom_dec1: Maybe[Number] = wrapped()
+    custom_dec2: Maybe[Number] = wrapped()
     custom_int1: Maybe[int] = wrapped()
     custom_int2: Maybe[int] = wrapped()
-    custom_date_time_utc1: Maybe[datetime] = wrapped("customDateTimeUTC1")
+    custom_date_time_utc1: Maybe[Moment] = wrapped("customDateTimeUTC1")
     time_stamp: Maybe[str] = UNSET

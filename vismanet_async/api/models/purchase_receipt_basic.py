@@ -18,7 +18,7 @@ from vismanet_async.api.models.common.number_name import NumberName
 from vismanet_async.api.models.common.purchase_receipt_line import PurchaseReceiptLine
 from vismanet_async.api.models.common.subaccount_segment_update import SubaccountSegmentUpdate
 from vismanet_async.codec.model import LineUpdate, Record, WriteModel, json_name, read_model, wrapped, write_model
-from vismanet_async.codec.values import UNSET, Maybe
+from vismanet_async.codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import (
@@ -90,14 +90,14 @@ class PurchaseReceiptLineBasicUpdate(LineUpdate):
     location_id: Maybe[str] = wrapped()
     transaction_description: Maybe[str] = wrapped()
     uom: Maybe[str] = wrapped()
-    receipt_qty: Maybe[Decimal] = wrapped()
-    unit_cost: Maybe[Decimal] = wrapped()
-    ext_cost: Maybe[Decimal] = wrapped()
-    discount_percent: Maybe[Decimal] = wrapped()
-    discount_amount: Maybe[Decimal] = wrapped()
+    receipt_qty: Maybe[Number] = wrapped()
+    unit_cost: Maybe[Number] = wrapped()
+    ext_cost: Maybe[Number] = wrapped()
+    discount_percent: Maybe[Number] = wrapped()
+    discount_amount: Maybe[Number] = wrapped()
     manual_discount: Maybe[bool] = wrapped()
     discount_code_id: Maybe[str] = wrapped()
-    amount: Maybe[Decimal] = wrapped()
+    amount: Maybe[Number] = wrapped()
     tax_category_id: Maybe[str] = wrapped()
     account_id: Maybe[str] = wrapped()
     account_description: Maybe[str] = wrapped()
@@ -106,7 +106,7 @@ class PurchaseReceiptLineBasicUpdate(LineUpdate):
     actual_subaccount: Maybe[list[SubaccountSegmentUpdate]] = UNSET
     project_id: Maybe[str] = wrapped()
     project_task_id: Maybe[str] = wrapped()
-    expiration_date: Maybe[datetime] = wrapped()
+    expiration_date: Maybe[Moment] = wrapped()
     lot_serial_number: Maybe[str] = wrapped()
     po_order_type: Maybe[PurchaseOrderType] = wrapped()
     po_order_nbr: Maybe[str] = wrapped()
@@ -120,11 +120,11 @@ class PurchaseReceiptLineBasicUpdate(LineUpdate):
     custom_str3: Maybe[str] = wrapped()
     custom_str4: Maybe[str] = wrapped()
     custom_str5: Maybe[str] = wrapped()
-    custom_dec1: Maybe[Decimal] = wrapped()
-    custom_dec2: Maybe[Decimal] = wrapped()
+    custom_dec1: Maybe[Number] = wrapped()
+    custom_dec2: Maybe[Number] = wrapped()
     custom_int1: Maybe[int] = wrapped()
     custom_int2: Maybe[int] = wrapped()
-    custom_date_time_utc1: Maybe[datetime] = wrapped("customDateTimeUTC1")
+    custom_date_time_utc1: Maybe[Moment] = wrapped("customDateTimeUTC1")
 
 
 @write_model
@@ -135,26 +135,26 @@ class PurchaseReceiptBasicUpdate(WriteModel):
     receipt_type: Maybe[PurchaseReceiptType] = wrapped()
     receipt_nbr: Maybe[str] = wrapped()
     hold: Maybe[bool] = wrapped()
-    date: Maybe[datetime] = wrapped()
+    date: Maybe[Moment] = wrapped()
     post_period: Maybe[str] = wrapped()
     warehouse_id: Maybe[str] = wrapped()
     supplier_id: Maybe[str] = wrapped()
     location_id: Maybe[str] = wrapped()
     currency: Maybe[str] = wrapped()
-    exchange_rate: Maybe[Decimal] = wrapped()
+    exchange_rate: Maybe[Number] = wrapped()
     create_bill: Maybe[bool] = wrapped()
     supplier_ref: Maybe[str] = wrapped()
-    control_qty: Maybe[Decimal] = wrapped()
-    control_amount: Maybe[Decimal] = wrapped()
+    control_qty: Maybe[Number] = wrapped()
+    control_amount: Maybe[Number] = wrapped()
     branch_number: Maybe[str] = wrapped()
     custom_str1: Maybe[str] = wrapped()
     custom_str2: Maybe[str] = wrapped()
     custom_str3: Maybe[str] = wrapped()
     custom_str4: Maybe[str] = wrapped()
     custom_str5: Maybe[str] = wrapped()
-    custom_dec1: Maybe[Decimal] = wrapped()
-    custom_dec2: Maybe[Decimal] = wrapped()
+    custom_dec1: Maybe[Number] = wrapped()
+    custom_dec2: Maybe[Number] = wrapped()
     custom_int1: Maybe[int] = wrapped()
     custom_int2: Maybe[int] = wrapped()
-    custom_date_time_utc1: Maybe[datetime] = wrapped("customDateTimeUTC1")
+    custom_date_time_utc1: Maybe[Moment] = wrapped("customDateTimeUTC1")
     time_stamp: Maybe[str] = UNSET

@@ -22,7 +22,7 @@ from vismanet_async.codec.model import (
     wrapped,
     write_model,
 )
-from vismanet_async.codec.values import UNSET, Maybe
+from vismanet_async.codec.values import UNSET, Maybe, Number
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import LineOperation
@@ -60,7 +60,7 @@ class CustSalesPeopleUpdate(LineUpdate):
     operation: Maybe[LineOperation] = UNSET
     customer_id: Maybe[str] = wrapped("customerID")
     location_id: Maybe[str] = wrapped("locationID")
-    commission_pct: Maybe[Decimal] = wrapped()
+    commission_pct: Maybe[Number] = wrapped()
 
 
 @read_model
@@ -99,6 +99,6 @@ class SalesPersonUpdate(WriteModel):
     salesperson_id: Maybe[str] = wrapped("salespersonID")
     name: Maybe[str] = wrapped()
     is_active: Maybe[bool] = wrapped()
-    commission_pct: Maybe[Decimal] = wrapped()
+    commission_pct: Maybe[Number] = wrapped()
     sales_sub: Maybe[str] = wrapped()
     customers: Maybe[list[CustSalesPeopleUpdate]] = UNSET

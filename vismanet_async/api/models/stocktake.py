@@ -14,7 +14,7 @@ from vismanet_async.api.models.common.id_description import IdDescription
 from vismanet_async.api.models.common.internal_id_description import InternalIdDescription
 from vismanet_async.api.models.common.metadata import Metadata
 from vismanet_async.codec.model import LineUpdate, Model, Record, WriteModel, read_model, wrapped, write_model
-from vismanet_async.codec.values import UNSET, Maybe
+from vismanet_async.codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import LineOperation, StocktakeLineStatus, StocktakeStatus
@@ -70,12 +70,12 @@ class StocktakeLineUpdate(LineUpdate):
 
     operation: Maybe[LineOperation] = UNSET
     line_nbr: Maybe[int] = wrapped()
-    physical_quantity: Maybe[Decimal] = wrapped()
+    physical_quantity: Maybe[Number] = wrapped()
     inventory_id: Maybe[str] = wrapped()
     location_id: Maybe[str] = wrapped()
     reason_code: Maybe[str] = wrapped()
     lot_serial_number: Maybe[str] = wrapped()
-    expiration_date: Maybe[datetime] = wrapped()
+    expiration_date: Maybe[Moment] = wrapped()
 
 
 @write_model

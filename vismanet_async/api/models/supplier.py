@@ -27,7 +27,7 @@ from vismanet_async.api.models.common.number_name import NumberName
 from vismanet_async.api.models.common.supplier_payment_method_detail import SupplierPaymentMethodDetail
 from vismanet_async.api.models.common.vat_zone import VatZone
 from vismanet_async.codec.model import Model, Record, WriteModel, json_name, read_model, wrapped, write_model
-from vismanet_async.codec.values import UNSET, Maybe
+from vismanet_async.codec.values import UNSET, Maybe, Number
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import AccountUsedForPayment, ChargeBearer, PaymentBy, SupplierStatus
@@ -229,7 +229,7 @@ class SupplierUpdate(WriteModel):
     attribute_lines: Maybe[list[AttributeLineUpdate]] = UNSET
     retainage_cash_account_id: Maybe[str] = wrapped("retainageCashAccountID")
     retainage_apply: Maybe[bool] = wrapped()
-    retainage_pct: Maybe[Decimal] = wrapped()
+    retainage_pct: Maybe[Number] = wrapped()
     note: Maybe[str] = wrapped()
     override_number_series: Maybe[bool] = wrapped()
     nace_code: Maybe[str] = wrapped()

@@ -15,7 +15,7 @@ from vismanet_async.api.models.common.internal_id_number_name import InternalIdN
 from vismanet_async.api.models.common.location_description import LocationDescription
 from vismanet_async.api.models.common.metadata import Metadata
 from vismanet_async.codec.model import LineUpdate, Model, Record, WriteModel, read_model, wrapped, write_model
-from vismanet_async.codec.values import UNSET, Maybe
+from vismanet_async.codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import (
@@ -104,9 +104,9 @@ class SupplierPaymentAdjustmentUpdate(LineUpdate):
     operation: Maybe[LineOperation] = UNSET
     document_type: Maybe[SupplierInvoiceType] = wrapped()
     ref_nbr: Maybe[str] = wrapped()
-    amount_paid: Maybe[Decimal] = wrapped()
-    cash_discount_taken: Maybe[Decimal] = wrapped()
-    cross_rate: Maybe[Decimal] = wrapped()
+    amount_paid: Maybe[Number] = wrapped()
+    cash_discount_taken: Maybe[Number] = wrapped()
+    cross_rate: Maybe[Number] = wrapped()
 
 
 @write_model
@@ -116,7 +116,7 @@ class SupplierPaymentUpdate(WriteModel):
     type: Maybe[SupplierPaymentType] = wrapped()
     reference_number: Maybe[str] = wrapped()
     hold: Maybe[bool] = wrapped()
-    application_date: Maybe[datetime] = wrapped()
+    application_date: Maybe[Moment] = wrapped()
     application_period: Maybe[str] = wrapped()
     payment_ref: Maybe[str] = wrapped()
     supplier: Maybe[str] = wrapped()
@@ -125,7 +125,7 @@ class SupplierPaymentUpdate(WriteModel):
     cash_account: Maybe[str] = wrapped()
     currency: Maybe[str] = wrapped()
     description: Maybe[str] = wrapped()
-    payment_amount: Maybe[Decimal] = wrapped()
+    payment_amount: Maybe[Number] = wrapped()
     branch: Maybe[str] = wrapped()
     payment_lines: Maybe[list[SupplierPaymentAdjustmentUpdate]] = UNSET
     override_number_series: Maybe[bool] = wrapped()

@@ -1,0 +1,193 @@
+"""What is loaded when, what type checkers see, and that nothing generated was edited."""
+
+# mypy: disable-error-code="unused-awaitable"
+# operations are values here: most are looked at, not sent
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from tests.api.support import Client
+from vismanet_async.api import generate, models
+from vismanet_async.api.generator import facts
+from vismanet_async.api.lazy import LazyResource
+from vismanet_async.api.registry import registry
+from vismanet_async.api.resources import Resources
+from vismanet_async.api.resources.customer import CustomerResource
+
+ROOT = Path(__file__).parents[2]
+
+
+def python(code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def test_a_client_loads_no_resource_and_a_resource_no_model() -> None:
+    loaded = python(
+        """
+        import sys
+        from vismanet_async.api.resources import Resources
+        class Client(Resources):
+            sender = time_zone = None
+        client = Client()
+        before = sorted(name for name in sys.modules if "api.resources." in name or "api.models" in name)
+        client.customer
+        after = sorted(name for name in sys.modules if "api.resources." in name or "api.models" in name)
+        print(before, after, "cattrs" in sys.modules)
+        """
+    )
+    assert loaded == "[] ['vismanet_async.api.resources.customer'] False"
+
+
+def test_a_model_loads_only_what_it_needs() -> None:
+    loaded = python(
+        """
+        import sys
+        from vismanet_async.api.models.customer import Customer
+        from vismanet_async.codec.fast import decoder
+        decoder(Customer)
+        print(*sorted(name.rpartition("api.models.")[2] for name in sys.modules if "api.models." in name))
+        """
+    ).split()
+    homes = {one["home"] for one in registry()["models"].values()}
+    resources = {home for home in homes if not home.startswith("common.")}
+    assert set(loaded) & resources == {"customer"}
+    assert "enums" not in loaded
+    assert len(loaded) < 40
+
+
+def test_touching_a_resource_costs_less_than_150_ms() -> None:
+    """Processor time in a fresh process, least of three: the resource, its models and their decoder."""
+    code = """
+        import time
+        import vismanet_async.client
+        from vismanet_async.api.resources import Resources
+        class Client(Resources):
+            sender = time_zone = None
+        started = time.process_time()
+        Client().customer_invoice
+        from vismanet_async.api.models import CustomerInvoice, CustomerInvoiceUpdate
+        from vismanet_async.codec.fast import decoder
+        decoder(CustomerInvoice)
+        print(time.process_time() - started)
+        """
+    assert min(float(python(code)) for _ in range(3)) < 0.150
+
+
+def test_resources_are_made_once_and_seen_by_name() -> None:
+    client = Client()
+    assert isinstance(client.customer, CustomerResource)
+    assert client.customer is client.customer
+    assert isinstance(Resources.customer, LazyResource)
+    assert {name for name in vars(Resources) if not name.startswith("_")} == {
+        *registry()["resources"],
+        "sales_order_service",
+    }
+    for name in registry()["resources"]:
+        getattr(client, name)
+
+
+def test_models_are_found_by_name() -> None:
+    assert "Customer" in dir(models)
+    for name in models.__all__:
+        assert getattr(models, name)
+    with pytest.raises(AttributeError, match="there is no model 'Custommer'"):
+        models.Custommer  # noqa: B018 - that is the point
+
+
+def test_generated_code_is_what_the_catalog_gives(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["generate", "--check"])
+    assert generate.main() == 0, capsys.readouterr().out
+
+
+def test_an_edited_file_is_noticed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    made = generate._made()
+    path = facts.API / "models" / "customer.py"
+    monkeypatch.setattr(generate, "_made", lambda: {**made, path: made[path] + "# edited\n"})
+    monkeypatch.setattr(sys, "argv", ["generate", "--check"])
+    assert generate.main() == 1
+    assert "models/customer.py" in capsys.readouterr().out
+
+
+def test_generated_files_are_small_enough_for_editors() -> None:
+    folder = ROOT / "vismanet_async" / "api"
+    lengths = {path: path.read_text("utf-8").count("\n") for path in folder.rglob("*.py")}
+    assert max(lengths.values()) < 3000
+
+
+def test_overrides_say_why(tmp_path: Path) -> None:
+    (tmp_path / "catalog").symlink_to(facts.API / "catalog")
+    for text, message in (
+        ('[model.CustomerDto]\nname = "X"\n', "needs a reason and a date"),
+        ('[model.NoSuchDto]\nname = "X"\nreason = "x"\ndate = 2026-01-01\n', "names nothing in the catalog"),
+        ('[operation.No_Such]\nreason = "x"\ndate = 2026-01-01\n', "names nothing in the catalog"),
+    ):
+        (tmp_path / "overrides.toml").write_text(text, "utf-8")
+        with pytest.raises(ValueError, match=message):
+            facts.load(tmp_path)
+
+
+WRONG = """
+    from vismanet_async.api.models import CustomerUpdate
+    from vismanet_async.client import VismaNet
+    from vismanet_async.conditions import on_or_after
+
+    async def wrong(visma: VismaNet) -> None:
+        visma.customer.list(colour="red")  # expect: call-arg
+        visma.customer.list(last_modified_date_time="2025-05-25")  # expect: arg-type
+        visma.customer.list(page_size="100")  # expect: arg-type
+        visma.customer.get()  # expect: call-arg
+        visma.custommer  # expect: attr-defined
+        CustomerUpdate(nmae="x")  # expect: call-arg
+        CustomerUpdate(credit_limit=1.5)  # expect: arg-type
+        visma.sales_order_service.update("SO", "1", {})  # expect: call-arg
+        visma.inventory.update("1", {}, if_match="x")  # expect: call-arg
+        customer = await visma.customer.get("10000")
+        customer.nmae  # expect: attr-defined
+        customer.credit_limit + 1  # expect: operator
+        customer.name = "x"  # expect: misc
+
+    async def right(visma: VismaNet) -> None:
+        async for invoice in visma.customer_invoice.list(
+            last_modified_date_time=on_or_after("2025-05-25"), status="Whatever"
+        ):
+            if invoice.amount:
+                print(invoice.amount + 1)
+        await visma.customer.update("1", CustomerUpdate(name=None), if_match="AAA=")
+        await visma.customer.modify("1", lambda now: CustomerUpdate(credit_limit=(now.credit_limit or 0) + 1))
+"""
+
+
+@pytest.mark.timeout(240)
+def test_wrong_use_fails_in_the_type_checker(tmp_path: Path) -> None:
+    code = textwrap.dedent(WRONG)
+    (tmp_path / "wrong.py").write_text(code, "utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml"), str(tmp_path / "wrong.py")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found: dict[int, set[str]] = {}
+    for line in done.stdout.splitlines():
+        if "wrong.py:" in line and ": error:" in line:
+            number = int(line.partition("wrong.py:")[2].partition(":")[0])
+            found.setdefault(number, set()).add(line.rpartition("[")[2].strip("]"))
+    wanted = {
+        number: line.partition("# expect: ")[2]
+        for number, line in enumerate(code.splitlines(), 1)
+        if "# expect: " in line
+    }
+    assert found.keys() == wanted.keys(), done.stdout
+    assert all(code in found[number] for number, code in wanted.items()), done.stdout
