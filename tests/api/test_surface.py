@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.support import Client
+from tests.api.support import Client, operations
 from vismanet_async.api import generate, models
 from vismanet_async.api.generator import facts
 from vismanet_async.api.lazy import LazyResource
@@ -108,6 +108,13 @@ def test_generated_code_is_what_the_catalog_gives(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["generate", "--check"])
     assert generate.main() == 0, capsys.readouterr().out
+
+
+def test_the_coverage_page_has_every_operation() -> None:
+    page = (ROOT / "docs" / "coverage.md").read_text("utf-8")
+    for key, operation in operations().items():
+        assert f"| `{key}` | `" in page
+        assert f"{operation['method']} `{operation['path']}`" in page
 
 
 def test_an_edited_file_is_noticed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

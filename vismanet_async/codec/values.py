@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 from msgspec import UNSET, UnsetType
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-__all__ = ["UNSET", "Maybe", "ModelRef", "Moment", "Number", "UnsetType"]
+__all__ = ["UNSET", "Maybe", "Moment", "Number", "UnsetType"]
 
 T = TypeVar("T")
 
@@ -23,6 +20,3 @@ Number: TypeAlias = Decimal | int
 
 Moment: TypeAlias = date | datetime | str
 """A `date`, a naive `datetime`, or its text: `2025-05-25`, `2025-05-25T13:30:00`."""
-
-ModelRef: TypeAlias = "Callable[[], type[T]]"
-"""Gives a model class when called, and loads its module only then. Keeps `import` of a resource cheap."""

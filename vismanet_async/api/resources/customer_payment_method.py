@@ -39,7 +39,6 @@ _LIST = ListCall(
     ),
     model=_CustomerPaymentMethods,
     style="page_number",
-    identity=("customerId",),
 )
 _CREATE = OperationSpec(
     id="CustomerPaymentMethod_CreateCustomerPaymentMethod", method="POST", path="/v1/customerpaymentmethod"
