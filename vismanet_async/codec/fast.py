@@ -109,7 +109,7 @@ def _show_json_names(cls: type[Model]) -> None:
     fields = fields_of(cls)
     for field in fields:
         if field.json != field.name:
-            setattr(cls, field.json, vars(cls)[field.name])  # the slot's descriptor
+            setattr(cls, field.json, getattr(cls, field.name))  # the slot's descriptor
     shown = {field.json: _type(field) for field in fields}
     if not hasattr(cls, "value"):
         # `{"value": {...}}` would pass as an object with one unknown key; refused here, the reference unwraps it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import re
 from typing import TYPE_CHECKING
 
 from vismanet_async.api.generator import naming
@@ -182,17 +183,21 @@ def _docstring(method: Method, plan: ResourcePlan) -> list[str]:
 
 def _summary(method: Method, plan: ResourcePlan) -> str:
     thing = naming.docstring_name(plan.class_name.removesuffix("Resource"))
-    what = naming.docstring_name(method.result) if method.result else thing
-    verb = method.name.replace("_", " ").strip()
+    a_thing = f"{'an' if thing[0] in 'aeiou' else 'a'} {thing}"
+    path = method.operation["path"]
+    part = re.sub(r"(^|_)(by_.*|v\d)$", "", method.name.partition("_")[2]).replace("_", " ").strip()
+    is_inside = path.split("/")[3:4] and path.split("/")[3].startswith("{")
+    named = f"{part} of {a_thing}" if is_inside else part
+    one = f"the {named}" if part else a_thing
     return {
-        "list": f"List: {verb.removeprefix('list ') if verb != 'list' else 'all of them'}; rows are `{method.result}`.",
-        "read": f"Read one {what}.",
-        "create": f"Send it: {verb}.",
-        "update": f"Change it: {verb}; only the fields given change.",
-        "delete": f"Remove it: {verb}.",
-        "act": f"Perform the action: {verb}.",
-        "upload": f"Attach a file: {verb}.",
-        "download": f"Fetch the file: {verb}.",
+        "list": f"List {named if part else naming.plural(thing)}.",
+        "read": f"Read {one}.",
+        "create": f"Create {named if part else a_thing}.",
+        "update": f"Change {one}; only the fields given change.",
+        "delete": f"Delete {one}.",
+        "act": f"Run the action `{path.partition('/action/')[2].partition('/')[0]}` on {a_thing}.",
+        "upload": f"Attach a file to {'a line of ' if 'line' in method.name else ''}{a_thing}.",
+        "download": f"Fetch {a_thing} as a file.",
     }[method.call]
 
 

@@ -55,7 +55,7 @@ class AccountResource(Resource):
         analysis_code: str | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
     ) -> Listing[Account]:
-        """List: all of them; rows are `Account`.
+        """List accounts.
 
         `GET /v1/account`
         """
@@ -76,7 +76,7 @@ class AccountResource(Resource):
         body: AccountUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create an account.
 
         `POST /v1/account`
         """
@@ -87,7 +87,7 @@ class AccountResource(Resource):
         account_cd: Id,
         /,
     ) -> Operation[Account]:
-        """Read one account.
+        """Read an account.
 
         `GET /v1/account/{accountCd}`
         """
@@ -101,7 +101,7 @@ class AccountResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change an account; only the fields given change.
 
         `PUT /v1/account/{accountCd}`
         """

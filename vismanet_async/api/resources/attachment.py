@@ -35,7 +35,7 @@ class AttachmentResource(Resource):
         attachment_id: Id,
         /,
     ) -> Download:
-        """Fetch the file: download.
+        """Fetch an attachment as a file.
 
         `GET /v1/attachment/{attachmentId}`
         """
@@ -47,7 +47,7 @@ class AttachmentResource(Resource):
         body: AttachmentMetadataUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change an attachment; only the fields given change.
 
         `PUT /v1/attachment/{attachmentId}`
         """

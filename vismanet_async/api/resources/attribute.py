@@ -53,7 +53,7 @@ class AttributeResource(Resource):
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[Attribute]:
-        """List: all of them; rows are `Attribute`.
+        """List attributes.
 
         `GET /v1/attribute`
         """
@@ -73,7 +73,7 @@ class AttributeResource(Resource):
         body: AttributeUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create an attribute.
 
         `POST /v1/attribute`
         """
@@ -84,7 +84,7 @@ class AttributeResource(Resource):
         attribute_id: Id,
         /,
     ) -> Operation[Attribute]:
-        """Read one attribute.
+        """Read an attribute.
 
         `GET /v1/attribute/{attributeId}`
         """
@@ -96,7 +96,7 @@ class AttributeResource(Resource):
         body: AttributeUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change an attribute; only the fields given change.
 
         `PUT /v1/attribute/{attributeId}`
         """
@@ -107,7 +107,7 @@ class AttributeResource(Resource):
         attribute_id: Id,
         /,
     ) -> Operation[None]:
-        """Remove it: delete.
+        """Delete an attribute.
 
         `DELETE /v1/attribute/{attributeId}`
         """

@@ -42,7 +42,7 @@ class BackgroundResource(Resource):
         request_id: Id,
         /,
     ) -> Operation[BackgroundRequestState]:
-        """Read one background request state.
+        """Read a background.
 
         `GET /v1/background/{requestId}`.
         It cannot run in the background.
@@ -54,7 +54,7 @@ class BackgroundResource(Resource):
         request_id: Id,
         /,
     ) -> Download:
-        """Fetch the file: get content.
+        """Fetch a background as a file.
 
         `GET /v1/background/{requestId}/content`.
         It cannot run in the background.

@@ -35,7 +35,7 @@ class BlobResource(Resource):
         blob_id: Id,
         /,
     ) -> Download:
-        """Fetch the file: download.
+        """Fetch a blob as a file.
 
         `GET /v1/blob/download/{blobId}`
         """
@@ -46,7 +46,7 @@ class BlobResource(Resource):
         blob_id: Id,
         /,
     ) -> Operation[BlobMetadata]:
-        """Read one blob metadata.
+        """Read the metadata.
 
         `GET /v1/blob/metadata/{blobId}`
         """
@@ -58,7 +58,7 @@ class BlobResource(Resource):
         blob_id: str,
         include_metadata: bool | None = None,
     ) -> Operation[PresignedUrlResponse]:
-        """Read one presigned url response.
+        """Read the presigned url.
 
         `GET /v1/blob/presignedurl`
         """

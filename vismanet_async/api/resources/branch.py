@@ -61,7 +61,7 @@ class BranchResource(Resource):
         expand_default_country: bool | None = None,
         expand_bank_settings: bool | None = None,
     ) -> Listing[Branch]:
-        """List: all of them; rows are `Branch`.
+        """List branches.
 
         `GET /v1/branch`
         """
@@ -98,7 +98,7 @@ class BranchResource(Resource):
         expand_default_country: bool | None = None,
         expand_bank_settings: bool | None = None,
     ) -> Operation[Branch]:
-        """Read one branch.
+        """Read a branch.
 
         `GET /v1/branch/{branchNumber}`
         """
@@ -124,7 +124,7 @@ class BranchResource(Resource):
         body: BankSettingsUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Updated]:
-        """Change it: update bank settings; only the fields given change.
+        """Change the bank settings of a branch; only the fields given change.
 
         `PUT /v1/branch/{branchNumber}/BankSettings`
         """

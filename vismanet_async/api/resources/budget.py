@@ -51,7 +51,7 @@ class BudgetResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         subaccount: str | None = None,
     ) -> Listing[Budget]:
-        """List: all of them; rows are `Budget`.
+        """List budgets.
 
         `GET /v1/budget`
         """
@@ -72,7 +72,7 @@ class BudgetResource(Resource):
         body: BudgetUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create a budget.
 
         `POST /v1/budget`
         """
@@ -85,7 +85,7 @@ class BudgetResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change a budget; only the fields given change.
 
         `PUT /v1/budget`
         """

@@ -42,7 +42,7 @@ class CarrierResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[Carrier]:
-        """List: all of them; rows are `Carrier`.
+        """List carriers.
 
         `GET /v1/carrier`
         """
@@ -55,7 +55,7 @@ class CarrierResource(Resource):
         carrier_name: Id,
         /,
     ) -> Operation[Carrier]:
-        """Read one carrier.
+        """Read a carrier.
 
         `GET /v1/carrier/{carrierName}`
         """

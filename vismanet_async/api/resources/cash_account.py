@@ -41,7 +41,7 @@ class CashAccountResource(Resource):
         *,
         last_modified_date_time: DateTimeCondition | None = None,
     ) -> Listing[CashAccount]:
-        """List: all of them; rows are `CashAccount`.
+        """List cash accounts.
 
         `GET /v1/cashaccount`
         """
@@ -52,7 +52,7 @@ class CashAccountResource(Resource):
         account_number: Id,
         /,
     ) -> Operation[CashAccount]:
-        """Read one cash account.
+        """Read a cash account.
 
         `GET /v1/cashaccount/{accountNumber}`
         """

@@ -74,7 +74,7 @@ class CashSaleResource(Resource):
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[CashSale]:
-        """List: all of them; rows are `CashSale`.
+        """List cash sales.
 
         `GET /v1/cashsale`
         """
@@ -110,7 +110,7 @@ class CashSaleResource(Resource):
         body: CashSaleUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create a cash sale.
 
         `POST /v1/cashsale`
         """
@@ -121,7 +121,7 @@ class CashSaleResource(Resource):
         document_number: Id,
         /,
     ) -> Operation[CashSale]:
-        """Read one cash sale.
+        """Read a cash sale.
 
         `GET /v1/cashsale/{documentNumber}`
         """
@@ -135,7 +135,7 @@ class CashSaleResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change a cash sale; only the fields given change.
 
         `PUT /v1/cashsale/{documentNumber}`
         """

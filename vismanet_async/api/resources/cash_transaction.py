@@ -80,7 +80,7 @@ class CashTransactionResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[CashTransaction]:
-        """List: all of them; rows are `CashTransaction`.
+        """List cash transactions.
 
         `GET /v1/cashTransaction`
         """
@@ -93,7 +93,7 @@ class CashTransactionResource(Resource):
         body: CashTransactionUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create a cash transaction.
 
         `POST /v1/cashTransaction`
         """
@@ -104,7 +104,7 @@ class CashTransactionResource(Resource):
         reference_nbr: Id,
         /,
     ) -> Operation[CashTransaction]:
-        """Read one cash transaction.
+        """Read a cash transaction.
 
         `GET /v1/cashTransaction/{referenceNbr}`
         """
@@ -118,7 +118,7 @@ class CashTransactionResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change a cash transaction; only the fields given change.
 
         `PUT /v1/cashTransaction/{referenceNbr}`
         """
@@ -151,7 +151,7 @@ class CashTransactionResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[ActionResult]:
-        """Perform the action: release.
+        """Run the action `release` on a cash transaction.
 
         `POST /v1/cashTransaction/{referenceNbr}/action/release`.
         `if_match` is honoured only as a background job, and refused otherwise.
@@ -166,7 +166,7 @@ class CashTransactionResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[ReverseCashTransactionActionResult]:
-        """Perform the action: reverse.
+        """Run the action `reverse` on a cash transaction.
 
         `POST /v1/cashTransaction/{referenceNbr}/action/reverse`.
         `if_match` is honoured only as a background job, and refused otherwise.
@@ -188,7 +188,7 @@ class CashTransactionResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Created]:
-        """Attach a file: add attachment.
+        """Attach a file to a cash transaction.
 
         `POST /v1/cashTransaction/{referenceNbr}/attachment`.
         `if_match` is honoured only as a background job, and refused otherwise.

@@ -56,7 +56,7 @@ class ContactResource(Resource):
         order_by: str | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
     ) -> Listing[Contact]:
-        """List: all of them; rows are `Contact`.
+        """List contacts.
 
         `GET /v1/contact`
         """
@@ -78,7 +78,7 @@ class ContactResource(Resource):
         body: ContactUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create a contact.
 
         `POST /v1/contact`
         """
@@ -89,7 +89,7 @@ class ContactResource(Resource):
         contact_id: int,
         /,
     ) -> Operation[Contact]:
-        """Read one contact.
+        """Read a contact.
 
         `GET /v1/contact/{contactId}`
         """
@@ -103,7 +103,7 @@ class ContactResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change a contact; only the fields given change.
 
         `PUT /v1/contact/{contactId}`
         """

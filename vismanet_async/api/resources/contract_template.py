@@ -39,7 +39,7 @@ class ContractTemplateResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         expand_attributes: bool | None = None,
     ) -> Listing[ContractTemplate]:
-        """List: all of them; rows are `ContractTemplate`.
+        """List contract templates.
 
         `GET /v1/contractTemplate`
         """

@@ -45,7 +45,7 @@ class ContractUsageResource(Resource):
         *,
         last_modified_date_time: DateTimeCondition | None = None,
     ) -> Listing[ContractUsage]:
-        """List: all of them; rows are `ContractUsage`.
+        """List contract usages.
 
         `GET /v1/contractUsage`
         """
@@ -56,7 +56,7 @@ class ContractUsageResource(Resource):
         contract_id: Id,
         /,
     ) -> Operation[ContractUsage]:
-        """Read one contract usage.
+        """Read a contract usage.
 
         `GET /v1/contractUsage/{contractId}`
         """
@@ -68,7 +68,7 @@ class ContractUsageResource(Resource):
         body: ContractUsageUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change a contract usage; only the fields given change.
 
         `PUT /v1/contractUsage/{contractId}`
         """

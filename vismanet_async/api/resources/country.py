@@ -37,7 +37,7 @@ class CountryResource(Resource):
         *,
         page_size: int | None = None,
     ) -> Listing[Country]:
-        """List: all of them; rows are `Country`.
+        """List countries.
 
         `GET /v1/country`
         """
@@ -48,7 +48,7 @@ class CountryResource(Resource):
         country_id: Id,
         /,
     ) -> Operation[Country]:
-        """Read one country.
+        """Read a country.
 
         `GET /v1/country/{countryId}`
         """

@@ -88,7 +88,7 @@ class CreditNoteResource(Resource):
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[CreditNote]:
-        """List: all of them; rows are `CreditNote`.
+        """List credit notes.
 
         `GET /v1/creditNote`
         """
@@ -124,7 +124,7 @@ class CreditNoteResource(Resource):
         body: CreditNoteUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create a credit note.
 
         `POST /v1/creditNote`
         """
@@ -135,7 +135,7 @@ class CreditNoteResource(Resource):
         credit_note_number: Id,
         /,
     ) -> Operation[CreditNote]:
-        """Read one credit note.
+        """Read a credit note.
 
         `GET /v1/creditNote/{creditNoteNumber}`
         """
@@ -147,7 +147,7 @@ class CreditNoteResource(Resource):
         body: CreditNoteUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change a credit note; only the fields given change.
 
         `PUT /v1/creditNote/{creditNoteNumber}`
         """
@@ -158,7 +158,7 @@ class CreditNoteResource(Resource):
         credit_note_number: Id,
         /,
     ) -> Operation[ActionResult]:
-        """Perform the action: release.
+        """Run the action `release` on a credit note.
 
         `POST /v1/creditNote/{creditNoteNumber}/action/release`
         """
@@ -170,7 +170,7 @@ class CreditNoteResource(Resource):
         file: Upload,
         /,
     ) -> Operation[Created]:
-        """Attach a file: add attachment.
+        """Attach a file to a credit note.
 
         `POST /v1/creditNote/{creditNoteNumber}/attachment`
         """
@@ -183,7 +183,7 @@ class CreditNoteResource(Resource):
         file: Upload,
         /,
     ) -> Operation[Created]:
-        """Attach a file: add line attachment.
+        """Attach a file to a line of a credit note.
 
         `POST /v1/creditNote/{creditNoteNumber}/{lineNumber}/attachment`
         """

@@ -41,7 +41,7 @@ class CreditTermResource(Resource):
         terms_id: str | None = None,
         page_size: int | None = None,
     ) -> Listing[CreditTerm]:
-        """List: all of them; rows are `CreditTerm`.
+        """List credit terms.
 
         `GET /v1/creditTerm`
         """

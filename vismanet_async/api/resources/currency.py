@@ -35,7 +35,7 @@ class CurrencyResource(Resource):
     def list(
         self,
     ) -> Listing[Currency]:
-        """List: all of them; rows are `Currency`.
+        """List currencies.
 
         `GET /v1/currency`
         """
@@ -46,7 +46,7 @@ class CurrencyResource(Resource):
         cury_id: Id,
         /,
     ) -> Operation[Currency]:
-        """Read one currency.
+        """Read a currency.
 
         `GET /v1/currency/{curyId}`
         """

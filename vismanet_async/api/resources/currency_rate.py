@@ -54,7 +54,7 @@ class CurrencyRateResource(Resource):
         to_currency: str | None = None,
         rate_type: str | None = None,
     ) -> Listing[CurrencyRate]:
-        """List: all of them; rows are `CurrencyRate`.
+        """List currency rates.
 
         `GET /v2/currencyrate`
         """
@@ -73,7 +73,7 @@ class CurrencyRateResource(Resource):
         body: CreateCurrencyRate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create a currency rate.
 
         `POST /v2/currencyrate`
         """
@@ -87,7 +87,7 @@ class CurrencyRateResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change a currency rate; only the fields given change.
 
         `PUT /v2/currencyrate/{currencyRateId}`
         """

@@ -38,7 +38,7 @@ class CurrencyRateTypeResource(Resource):
     def list(
         self,
     ) -> Listing[CurrencyRateType]:
-        """List: all of them; rows are `CurrencyRateType`.
+        """List currency rate types.
 
         `GET /v2/currencyratetype`
         """
@@ -49,7 +49,7 @@ class CurrencyRateTypeResource(Resource):
         body: CreateCurrencyRateType | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create a currency rate type.
 
         `POST /v2/currencyratetype`
         """

@@ -220,7 +220,7 @@ class CustomerResource(Resource):
         attributes: AttributeFilter | None = None,
         page_size: int | None = None,
     ) -> Listing[Customer]:
-        """List: all of them; rows are `Customer`.
+        """List customers.
 
         `GET /v1/customer`
         """
@@ -247,7 +247,7 @@ class CustomerResource(Resource):
         body: CustomerUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create a customer.
 
         `POST /v1/customer`
         """
@@ -259,7 +259,7 @@ class CustomerResource(Resource):
         body: ChangeCustomerCdAction | Mapping[str, Any],
         /,
     ) -> Operation[ActionResult]:
-        """Perform the action: change customer cd.
+        """Run the action `changeCustomerCd` on a customer.
 
         `POST /v1/customer/action/changeCustomerCd/{internalId}`
         """
@@ -273,7 +273,7 @@ class CustomerResource(Resource):
         order_by: str | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
     ) -> Listing[CustomerBalance]:
-        """List: balances; rows are `CustomerBalance`.
+        """List balances.
 
         `GET /v1/customer/balance`
         """
@@ -287,7 +287,7 @@ class CustomerResource(Resource):
     def list_customer_classes(
         self,
     ) -> Listing[CustomerClass]:
-        """List: customer classes; rows are `CustomerClass`.
+        """List customer classes.
 
         `GET /v1/customer/customerClass`
         """
@@ -298,7 +298,7 @@ class CustomerResource(Resource):
         customer_class_id: Id,
         /,
     ) -> Operation[CustomerClass]:
-        """Read one customer class.
+        """Read the customer class.
 
         `GET /v1/customer/customerClass/{customerClassId}`
         """
@@ -309,7 +309,7 @@ class CustomerResource(Resource):
         internal_id: int,
         /,
     ) -> Operation[Customer]:
-        """Read one customer.
+        """Read a customer.
 
         `GET /v1/customer/internal/{internalID}`
         """
@@ -323,7 +323,7 @@ class CustomerResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Updated]:
-        """Change it: update by internal id; only the fields given change.
+        """Change a customer; only the fields given change.
 
         `PUT /v1/customer/internal/{internalID}`
         """
@@ -354,7 +354,7 @@ class CustomerResource(Resource):
         customer_cd: Id,
         /,
     ) -> Operation[Customer]:
-        """Read one customer.
+        """Read a customer.
 
         `GET /v1/customer/{customerCd}`
         """
@@ -368,7 +368,7 @@ class CustomerResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change a customer; only the fields given change.
 
         `PUT /v1/customer/{customerCd}`
         """
@@ -399,7 +399,7 @@ class CustomerResource(Resource):
         customer_cd: Id,
         /,
     ) -> Operation[CustomerBalance]:
-        """Read one customer balance.
+        """Read the balance of a customer.
 
         `GET /v1/customer/{customerCd}/balance`
         """
@@ -419,7 +419,7 @@ class CustomerResource(Resource):
         order_by: str | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
     ) -> Listing[Contact]:
-        """List: contacts; rows are `Contact`.
+        """List contacts of a customer.
 
         `GET /v1/customer/{customerCd}/contact`
         """
@@ -441,7 +441,7 @@ class CustomerResource(Resource):
         customer_cd: Id,
         /,
     ) -> Listing[CustomerDirectDebit]:
-        """List: direct debits; rows are `CustomerDirectDebit`.
+        """List direct debits of a customer.
 
         `GET /v1/customer/{customerCd}/directdebit`
         """
@@ -452,7 +452,7 @@ class CustomerResource(Resource):
         customer_cd: Id,
         /,
     ) -> Operation[Note]:
-        """Read one note.
+        """Read the note of a customer.
 
         `GET /v1/customer/{customerCd}/note`
         """
@@ -469,7 +469,7 @@ class CustomerResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[SalesOrder]:
-        """List: sales orders; rows are `SalesOrder`.
+        """List sales orders of a customer.
 
         `GET /v1/customer/{customerCd}/salesorder`
         """
@@ -494,7 +494,7 @@ class CustomerResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[SalesOrderBasic]:
-        """List: sales orders basic; rows are `SalesOrderBasic`.
+        """List sales orders basic of a customer.
 
         `GET /v1/customer/{customerCd}/salesorderbasic`
         """
@@ -515,7 +515,7 @@ class CustomerResource(Resource):
         *,
         page_size: int | None = None,
     ) -> Listing[CustomerSalesPersons]:
-        """List: salespersons; rows are `CustomerSalesPersons`.
+        """List salespersons of a customer.
 
         `GET /v1/customer/{customerCd}/salespersons`
         """
@@ -549,7 +549,7 @@ class CustomerResource(Resource):
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[CashSale]:
-        """List: cash sales; rows are `CashSale`.
+        """List cash sales of a customer.
 
         `GET /v1/customer/{customerNumber}/cashSale`
         """
@@ -608,7 +608,7 @@ class CustomerResource(Resource):
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[CustomerDocument]:
-        """List: documents; rows are `CustomerDocument`.
+        """List documents of a customer.
 
         `GET /v1/customer/{customerNumber}/document`
         """
@@ -667,7 +667,7 @@ class CustomerResource(Resource):
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[CustomerInvoice]:
-        """List: invoices; rows are `CustomerInvoice`.
+        """List invoices of a customer.
 
         `GET /v1/customer/{customerNumber}/invoice`
         """
@@ -704,7 +704,7 @@ class CustomerResource(Resource):
         body: CreateDunningLetterAction | Mapping[str, Any],
         /,
     ) -> Operation[ActionResult]:
-        """Perform the action: create dunning letter.
+        """Run the action `createDunningLetter` on a customer.
 
         `POST /v1/customer/{customer}/action/createDunningLetter`
         """
@@ -721,7 +721,7 @@ class CustomerResource(Resource):
         customer: str | None = None,
         page_size: int | None = None,
     ) -> Listing[CustomerBalanceV2]:
-        """List: balances v2; rows are `CustomerBalanceV2`.
+        """List balances.
 
         `GET /v2/customer/balance`
         """

@@ -113,7 +113,7 @@ class CustomerContractResource(Resource):
         attributes: AttributeFilter | None = None,
         expand_attributes: bool | None = None,
     ) -> Listing[CustomerContract]:
-        """List: all of them; rows are `CustomerContract`.
+        """List customer contracts.
 
         `GET /v1/customerContract`
         """
@@ -136,7 +136,7 @@ class CustomerContractResource(Resource):
         body: CustomerContractUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create a customer contract.
 
         `POST /v1/customerContract`
         """
@@ -147,7 +147,7 @@ class CustomerContractResource(Resource):
         contract_id: Id,
         /,
     ) -> Operation[CustomerContract]:
-        """Read one customer contract.
+        """Read a customer contract.
 
         `GET /v1/customerContract/{contractId}`
         """
@@ -159,7 +159,7 @@ class CustomerContractResource(Resource):
         body: CustomerContractUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change a customer contract; only the fields given change.
 
         `PUT /v1/customerContract/{contractId}`
         """
@@ -172,7 +172,7 @@ class CustomerContractResource(Resource):
         *,
         activation_date: Moment | None = None,
     ) -> Operation[Done]:
-        """Perform the action: activate contract.
+        """Run the action `activateContract` on a customer contract.
 
         `POST /v1/customerContract/{contractId}/action/activateContract`
         """
@@ -185,7 +185,7 @@ class CustomerContractResource(Resource):
         *,
         activation_date: Moment | None = None,
     ) -> Operation[Done]:
-        """Perform the action: activate upgrade.
+        """Run the action `activateUpgrade` on a customer contract.
 
         `POST /v1/customerContract/{contractId}/action/activateUpgrade`
         """
@@ -198,7 +198,7 @@ class CustomerContractResource(Resource):
         *,
         activation_date: Moment | None = None,
     ) -> Operation[Done]:
-        """Perform the action: setup and activate contract.
+        """Run the action `setupAndActivateContract` on a customer contract.
 
         `POST /v1/customerContract/{contractId}/action/setupAndActivateContract`
         """
@@ -211,7 +211,7 @@ class CustomerContractResource(Resource):
         *,
         setup_date: Moment | None = None,
     ) -> Operation[Done]:
-        """Perform the action: setup contract.
+        """Run the action `setupContract` on a customer contract.
 
         `POST /v1/customerContract/{contractId}/action/setupContract`
         """
@@ -224,7 +224,7 @@ class CustomerContractResource(Resource):
         *,
         termination_date: Moment | None = None,
     ) -> Operation[Done]:
-        """Perform the action: terminate contract.
+        """Run the action `terminateContract` on a customer contract.
 
         `POST /v1/customerContract/{contractId}/action/terminateContract`
         """
@@ -235,7 +235,7 @@ class CustomerContractResource(Resource):
         contract_id: Id,
         /,
     ) -> Operation[Done]:
-        """Perform the action: upgrade contract.
+        """Run the action `upgradeContract` on a customer contract.
 
         `POST /v1/customerContract/{contractId}/action/upgradeContract`
         """
@@ -246,7 +246,7 @@ class CustomerContractResource(Resource):
         contract_id: Id,
         /,
     ) -> Operation[CustomerContractDetails]:
-        """Read one customer contract details.
+        """Read the details of a customer contract.
 
         `GET /v1/customerContract/{contractId}/details`
         """
@@ -257,7 +257,7 @@ class CustomerContractResource(Resource):
         contract_id: Id,
         /,
     ) -> Operation[CustomerContractRecurringSummary]:
-        """Read one customer contract recurring summary.
+        """Read the recurring summary of a customer contract.
 
         `GET /v1/customerContract/{contractId}/recurringSummary`
         """
@@ -268,7 +268,7 @@ class CustomerContractResource(Resource):
         contract_id: Id,
         /,
     ) -> Operation[CustomerContractSummary]:
-        """Read one customer contract summary.
+        """Read the summary of a customer contract.
 
         `GET /v1/customerContract/{contractId}/summary`
         """

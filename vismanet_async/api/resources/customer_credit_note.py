@@ -116,7 +116,7 @@ class CustomerCreditNoteResource(Resource):
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[CustomerCreditNote]:
-        """List: all of them; rows are `CustomerCreditNote`.
+        """List customer credit notes.
 
         `GET /v1/customerCreditNote`
         """
@@ -152,7 +152,7 @@ class CustomerCreditNoteResource(Resource):
         body: CustomerCreditNoteUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create a customer credit note.
 
         `POST /v1/customerCreditNote`
         """
@@ -163,7 +163,7 @@ class CustomerCreditNoteResource(Resource):
         credit_note_number: Id,
         /,
     ) -> Operation[CustomerCreditNote]:
-        """Read one customer credit note.
+        """Read a customer credit note.
 
         `GET /v1/customerCreditNote/{creditNoteNumber}`
         """
@@ -177,7 +177,7 @@ class CustomerCreditNoteResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change a customer credit note; only the fields given change.
 
         `PUT /v1/customerCreditNote/{creditNoteNumber}`
         """
@@ -210,7 +210,7 @@ class CustomerCreditNoteResource(Resource):
         credit_note_number: Id,
         /,
     ) -> Operation[None]:
-        """Remove it: delete.
+        """Delete a customer credit note.
 
         `DELETE /v1/customerCreditNote/{creditNoteNumber}`
         """
@@ -223,7 +223,7 @@ class CustomerCreditNoteResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[ActionResult]:
-        """Perform the action: release.
+        """Run the action `release` on a customer credit note.
 
         `POST /v1/customerCreditNote/{creditNoteNumber}/action/release`.
         `if_match` is honoured only as a background job, and refused otherwise.
@@ -237,7 +237,7 @@ class CustomerCreditNoteResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[CustomerDocumentActionResult]:
-        """Perform the action: send to auto invoice.
+        """Run the action `sendToAutoInvoice` on a customer credit note.
 
         `POST /v1/customerCreditNote/{creditNoteNumber}/action/sendToAutoInvoice`.
         `if_match` is honoured only as a background job, and refused otherwise.
@@ -254,7 +254,7 @@ class CustomerCreditNoteResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Created]:
-        """Attach a file: add attachment.
+        """Attach a file to a customer credit note.
 
         `POST /v1/customerCreditNote/{creditNoteNumber}/attachment`.
         `if_match` is honoured only as a background job, and refused otherwise.
@@ -266,7 +266,7 @@ class CustomerCreditNoteResource(Resource):
         credit_note_number: Id,
         /,
     ) -> Download:
-        """Fetch the file: print.
+        """Fetch a customer credit note as a file.
 
         `GET /v1/customerCreditNote/{creditNoteNumber}/print`
         """
@@ -281,7 +281,7 @@ class CustomerCreditNoteResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Created]:
-        """Attach a file: add line attachment.
+        """Attach a file to a line of a customer credit note.
 
         `POST /v1/customerCreditNote/{creditNoteNumber}/{lineNumber}/attachment`.
         `if_match` is honoured only as a background job, and refused otherwise.
@@ -301,7 +301,7 @@ class CustomerCreditNoteResource(Resource):
         body: CustomerCreditNoteUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create v2.
+        """Create a customer credit note.
 
         `POST /v2/customerCreditNote`
         """

@@ -67,7 +67,7 @@ class CustomerCreditWriteOffResource(Resource):
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[CustomerCreditWriteOff]:
-        """List: all of them; rows are `CustomerCreditWriteOff`.
+        """List customer credit write offs.
 
         `GET /v1/customerCreditWriteOff`
         """
@@ -103,7 +103,7 @@ class CustomerCreditWriteOffResource(Resource):
         credit_write_off_number: Id,
         /,
     ) -> Operation[CustomerCreditWriteOff]:
-        """Read one customer credit write off.
+        """Read a customer credit write off.
 
         `GET /v1/customerCreditWriteOff/{creditWriteOffNumber}`
         """

@@ -111,7 +111,7 @@ class CustomerDebitNoteResource(Resource):
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[CustomerDebitNote]:
-        """List: all of them; rows are `CustomerDebitNote`.
+        """List customer debit notes.
 
         `GET /v1/customerDebitNote`
         """
@@ -147,7 +147,7 @@ class CustomerDebitNoteResource(Resource):
         body: CustomerDebitNoteUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create a customer debit note.
 
         `POST /v1/customerDebitNote`
         """
@@ -158,7 +158,7 @@ class CustomerDebitNoteResource(Resource):
         debit_note_number: Id,
         /,
     ) -> Operation[CustomerDebitNote]:
-        """Read one customer debit note.
+        """Read a customer debit note.
 
         `GET /v1/customerDebitNote/{debitNoteNumber}`
         """
@@ -172,7 +172,7 @@ class CustomerDebitNoteResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change a customer debit note; only the fields given change.
 
         `PUT /v1/customerDebitNote/{debitNoteNumber}`
         """
@@ -205,7 +205,7 @@ class CustomerDebitNoteResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[ActionResult]:
-        """Perform the action: release.
+        """Run the action `release` on a customer debit note.
 
         `POST /v1/customerDebitNote/{debitNoteNumber}/action/release`.
         `if_match` is honoured only as a background job, and refused otherwise.
@@ -219,7 +219,7 @@ class CustomerDebitNoteResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[CustomerDocumentActionResult]:
-        """Perform the action: send to auto invoice.
+        """Run the action `sendToAutoInvoice` on a customer debit note.
 
         `POST /v1/customerDebitNote/{debitNoteNumber}/action/sendToAutoInvoice`.
         `if_match` is honoured only as a background job, and refused otherwise.
@@ -236,7 +236,7 @@ class CustomerDebitNoteResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Created]:
-        """Attach a file: add attachment.
+        """Attach a file to a customer debit note.
 
         `POST /v1/customerDebitNote/{debitNoteNumber}/attachment`.
         `if_match` is honoured only as a background job, and refused otherwise.
@@ -248,7 +248,7 @@ class CustomerDebitNoteResource(Resource):
         debit_note_number: Id,
         /,
     ) -> Download:
-        """Fetch the file: print.
+        """Fetch a customer debit note as a file.
 
         `GET /v1/customerDebitNote/{debitNoteNumber}/print`
         """
@@ -263,7 +263,7 @@ class CustomerDebitNoteResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Created]:
-        """Attach a file: add line attachment.
+        """Attach a file to a line of a customer debit note.
 
         `POST /v1/customerDebitNote/{debitNoteNumber}/{lineNumber}/attachment`.
         `if_match` is honoured only as a background job, and refused otherwise.
@@ -283,7 +283,7 @@ class CustomerDebitNoteResource(Resource):
         body: CustomerDebitNoteUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create v2.
+        """Create a customer debit note.
 
         `POST /v2/customerDebitNote`
         """

@@ -61,7 +61,7 @@ class CustomerDocumentResource(Resource):
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[CustomerDocument]:
-        """List: all of them; rows are `CustomerDocument`.
+        """List customer documents.
 
         `GET /v1/customerdocument`
         """

@@ -147,7 +147,7 @@ class CustomerInvoiceResource(Resource):
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[CustomerInvoice]:
-        """List: all of them; rows are `CustomerInvoice`.
+        """List customer invoices.
 
         `GET /v1/customerinvoice`
         """
@@ -183,7 +183,7 @@ class CustomerInvoiceResource(Resource):
         body: CustomerInvoiceUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create a customer invoice.
 
         `POST /v1/customerinvoice`
         """
@@ -192,7 +192,7 @@ class CustomerInvoiceResource(Resource):
     def list_work_types(
         self,
     ) -> Listing[WorkType]:
-        """List: work types; rows are `WorkType`.
+        """List work types.
 
         `GET /v1/customerinvoice/worktypes`
         """
@@ -203,7 +203,7 @@ class CustomerInvoiceResource(Resource):
         invoice_number: Id,
         /,
     ) -> Operation[CustomerInvoice]:
-        """Read one customer invoice.
+        """Read a customer invoice.
 
         `GET /v1/customerinvoice/{invoiceNumber}`
         """
@@ -217,7 +217,7 @@ class CustomerInvoiceResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change a customer invoice; only the fields given change.
 
         `PUT /v1/customerinvoice/{invoiceNumber}`
         """
@@ -248,7 +248,7 @@ class CustomerInvoiceResource(Resource):
         invoice_number: Id,
         /,
     ) -> Operation[None]:
-        """Remove it: delete.
+        """Delete a customer invoice.
 
         `DELETE /v1/customerinvoice/{invoiceNumber}`
         """
@@ -261,7 +261,7 @@ class CustomerInvoiceResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[CustomerDocumentActionResult]:
-        """Perform the action: correct.
+        """Run the action `correct` on a customer invoice.
 
         `POST /v1/customerinvoice/{invoiceNumber}/action/correct`.
         `if_match` is honoured only as a background job, and refused otherwise.
@@ -275,7 +275,7 @@ class CustomerInvoiceResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[ActionResult]:
-        """Perform the action: release.
+        """Run the action `release` on a customer invoice.
 
         `POST /v1/customerinvoice/{invoiceNumber}/action/release`.
         `if_match` is honoured only as a background job, and refused otherwise.
@@ -290,7 +290,7 @@ class CustomerInvoiceResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[ReverseInvoiceActionResult]:
-        """Perform the action: reverse.
+        """Run the action `reverse` on a customer invoice.
 
         `POST /v1/customerinvoice/{invoiceNumber}/action/reverse`.
         `if_match` is honoured only as a background job, and refused otherwise.
@@ -312,7 +312,7 @@ class CustomerInvoiceResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[ReverseInvoiceActionResult]:
-        """Perform the action: reverse and apply to note.
+        """Run the action `reverseandapplytonote` on a customer invoice.
 
         `POST /v1/customerinvoice/{invoiceNumber}/action/reverseandapplytonote`.
         `if_match` is honoured only as a background job, and refused otherwise.
@@ -333,7 +333,7 @@ class CustomerInvoiceResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[CustomerDocumentActionResult]:
-        """Perform the action: send to auto invoice.
+        """Run the action `sendToAutoInvoice` on a customer invoice.
 
         `POST /v1/customerinvoice/{invoiceNumber}/action/sendToAutoInvoice`.
         `if_match` is honoured only as a background job, and refused otherwise.
@@ -350,7 +350,7 @@ class CustomerInvoiceResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Created]:
-        """Attach a file: add attachment.
+        """Attach a file to a customer invoice.
 
         `POST /v1/customerinvoice/{invoiceNumber}/attachment`.
         `if_match` is honoured only as a background job, and refused otherwise.
@@ -366,7 +366,7 @@ class CustomerInvoiceResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Created]:
-        """Attach a file: add line attachment.
+        """Attach a file to a line of a customer invoice.
 
         `POST /v1/customerinvoice/{invoiceNumber}/{lineNumber}/attachment`.
         `if_match` is honoured only as a background job, and refused otherwise.
@@ -386,7 +386,7 @@ class CustomerInvoiceResource(Resource):
         ref_nbr: Id,
         /,
     ) -> Download:
-        """Fetch the file: print.
+        """Fetch a customer invoice as a file.
 
         `GET /v1/customerinvoice/{refNbr}/print`
         """
@@ -397,7 +397,7 @@ class CustomerInvoiceResource(Resource):
         ref_nbr: Id,
         /,
     ) -> Operation[RotRut]:
-        """Read one rot rut.
+        """Read the rot rut of a customer invoice.
 
         `GET /v1/customerinvoice/{refNbr}/rotrut`
         """
@@ -408,7 +408,7 @@ class CustomerInvoiceResource(Resource):
         body: CustomerInvoiceUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create v2.
+        """Create a customer invoice.
 
         `POST /v2/customerinvoice`
         """

@@ -100,7 +100,7 @@ class CustomerOverdueChargeResource(Resource):
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[CustomerOverdueCharge]:
-        """List: all of them; rows are `CustomerOverdueCharge`.
+        """List customer overdue charges.
 
         `GET /v1/customerOverdueCharge`
         """
@@ -136,7 +136,7 @@ class CustomerOverdueChargeResource(Resource):
         overdue_charge_number: Id,
         /,
     ) -> Operation[CustomerOverdueCharge]:
-        """Read one customer overdue charge.
+        """Read a customer overdue charge.
 
         `GET /v1/customerOverdueCharge/{overdueChargeNumber}`
         """
@@ -150,7 +150,7 @@ class CustomerOverdueChargeResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change a customer overdue charge; only the fields given change.
 
         `PUT /v1/customerOverdueCharge/{overdueChargeNumber}`
         """
@@ -185,7 +185,7 @@ class CustomerOverdueChargeResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[ActionResult]:
-        """Perform the action: release.
+        """Run the action `release` on a customer overdue charge.
 
         `POST /v1/customerOverdueCharge/{overdueChargeNumber}/action/release`.
         `if_match` is honoured only as a background job, and refused otherwise.
@@ -200,7 +200,7 @@ class CustomerOverdueChargeResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Created]:
-        """Attach a file: add attachment.
+        """Attach a file to a customer overdue charge.
 
         `POST /v1/customerOverdueCharge/{overdueChargeNumber}/attachment`.
         `if_match` is honoured only as a background job, and refused otherwise.
@@ -216,7 +216,7 @@ class CustomerOverdueChargeResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Created]:
-        """Attach a file: add line attachment.
+        """Attach a file to a line of a customer overdue charge.
 
         `POST /v1/customerOverdueCharge/{overdueChargeNumber}/{lineNumber}/attachment`.
         `if_match` is honoured only as a background job, and refused otherwise.

@@ -83,7 +83,7 @@ class CustomerPaymentResource(Resource):
         financial_period: str | None = None,
         page_size: int | None = None,
     ) -> Listing[Payment]:
-        """List: all of them; rows are `Payment`.
+        """List customer payments.
 
         `GET /v1/customerPayment`
         """
@@ -108,7 +108,7 @@ class CustomerPaymentResource(Resource):
         body: PaymentUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create a customer payment.
 
         `POST /v1/customerPayment`
         """
@@ -119,7 +119,7 @@ class CustomerPaymentResource(Resource):
         payment_number: Id,
         /,
     ) -> Operation[Payment]:
-        """Read one payment.
+        """Read a customer payment.
 
         `GET /v1/customerPayment/{paymentNumber}`
         """
@@ -133,7 +133,7 @@ class CustomerPaymentResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change a customer payment; only the fields given change.
 
         `PUT /v1/customerPayment/{paymentNumber}`
         """
@@ -167,7 +167,7 @@ class CustomerPaymentResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[ActionResult]:
-        """Perform the action: release.
+        """Run the action `release` on a customer payment.
 
         `POST /v1/customerPayment/{paymentNumber}/action/release`.
         `if_match` is honoured only as a background job, and refused otherwise.
@@ -184,7 +184,7 @@ class CustomerPaymentResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[VoidPaymentActionResult]:
-        """Perform the action: void.
+        """Run the action `void` on a customer payment.
 
         `POST /v1/customerPayment/{paymentNumber}/action/void`.
         `if_match` is honoured only as a background job, and refused otherwise.

@@ -73,7 +73,7 @@ class CustomerPaymentMethodResource(Resource):
         *,
         page_size: int | None = None,
     ) -> Listing[CustomerPaymentMethods]:
-        """List: all of them; rows are `CustomerPaymentMethods`.
+        """List customer payment methods.
 
         `GET /v1/customerpaymentmethod`
         """
@@ -84,7 +84,7 @@ class CustomerPaymentMethodResource(Resource):
         body: CustomerPaymentMethodCreate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create a customer payment method.
 
         `POST /v1/customerpaymentmethod`
         """
@@ -97,7 +97,7 @@ class CustomerPaymentMethodResource(Resource):
         *,
         page_size: int | None = None,
     ) -> Listing[CustomerPaymentMethod]:
-        """List: of customer; rows are `CustomerPaymentMethod`.
+        """List of customer of a customer payment method.
 
         `GET /v1/customerpaymentmethod/{customerId}`
         """
@@ -109,7 +109,7 @@ class CustomerPaymentMethodResource(Resource):
         customer_payment_method_id: Id,
         /,
     ) -> Operation[CustomerPaymentMethod]:
-        """Read one customer payment method.
+        """Read a customer payment method.
 
         `GET /v1/customerpaymentmethod/{customerId}/{customerPaymentMethodId}`
         """
@@ -131,7 +131,7 @@ class CustomerPaymentMethodResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change a customer payment method; only the fields given change.
 
         `PUT /v1/customerpaymentmethod/{customerId}/{customerPaymentMethodId}`
         """

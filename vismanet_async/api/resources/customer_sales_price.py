@@ -62,7 +62,7 @@ class CustomerSalesPriceResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[CustomerSalesPrice]:
-        """List: all of them; rows are `CustomerSalesPrice`.
+        """List customer sales prices.
 
         `GET /v1/customerSalesPrice`
         """
@@ -82,7 +82,7 @@ class CustomerSalesPriceResource(Resource):
         body: CustomerSalesPriceUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create a customer sales price.
 
         `POST /v1/customerSalesPrice`
         """
@@ -93,7 +93,7 @@ class CustomerSalesPriceResource(Resource):
         record_id: int,
         /,
     ) -> Operation[CustomerSalesPrice]:
-        """Read one customer sales price.
+        """Read a customer sales price.
 
         `GET /v1/customerSalesPrice/{recordId}`
         """
@@ -107,7 +107,7 @@ class CustomerSalesPriceResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change a customer sales price; only the fields given change.
 
         `PUT /v1/customerSalesPrice/{recordId}`
         """

@@ -39,7 +39,7 @@ class DeferralCodeResource(Resource):
         *,
         page_size: int | None = None,
     ) -> Listing[DeferralCode]:
-        """List: all of them; rows are `DeferralCode`.
+        """List deferral codes.
 
         `GET /v1/deferralCode`
         """
@@ -50,7 +50,7 @@ class DeferralCodeResource(Resource):
         deferral_code_id: Id,
         /,
     ) -> Operation[DeferralCode]:
-        """Read one deferral code.
+        """Read a deferral code.
 
         `GET /v1/deferralCode/{deferralCodeId}`
         """

@@ -51,7 +51,7 @@ class DepartmentResource(Resource):
         *,
         last_modified_date_time: DateTimeCondition | None = None,
     ) -> Listing[Department]:
-        """List: all of them; rows are `Department`.
+        """List departments.
 
         `GET /v1/department`
         """
@@ -62,7 +62,7 @@ class DepartmentResource(Resource):
         body: DepartmentUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create a department.
 
         `POST /v1/department`
         """
@@ -73,7 +73,7 @@ class DepartmentResource(Resource):
         department_id: Id,
         /,
     ) -> Operation[Department]:
-        """Read one department.
+        """Read a department.
 
         `GET /v1/department/{departmentId}`
         """
@@ -87,7 +87,7 @@ class DepartmentResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change a department; only the fields given change.
 
         `PUT /v1/department/{departmentId}`
         """

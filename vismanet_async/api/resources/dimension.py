@@ -63,7 +63,7 @@ class DimensionResource(Resource):
     def list(
         self,
     ) -> Listing[str]:
-        """List: all of them; rows are `str`.
+        """List dimensions.
 
         `GET /v1/dimension`
         """
@@ -77,7 +77,7 @@ class DimensionResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         expand_segments_values: bool | None = None,
     ) -> Operation[Dimension]:
-        """Read one dimension.
+        """Read a dimension.
 
         `GET /v1/dimension/{dimensionId}`
         """
@@ -95,7 +95,7 @@ class DimensionResource(Resource):
         segment_id: int,
         /,
     ) -> Operation[Segment]:
-        """Read one segment.
+        """Read the segment of a dimension.
 
         `GET /v1/dimension/{dimensionId}/{segmentId}`
         """
@@ -117,7 +117,7 @@ class DimensionResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Updated]:
-        """Change it: update segment; only the fields given change.
+        """Change the segment of a dimension; only the fields given change.
 
         `PUT /v1/dimension/{dimensionId}/{segmentId}`
         """
@@ -160,7 +160,7 @@ class DimensionResource(Resource):
         public_id: Id,
         /,
     ) -> Operation[SegmentValue]:
-        """Read one segment value.
+        """Read the segment value of a dimension.
 
         `GET /v1/dimension/{dimensionId}/{segmentId}/publicid/{publicId}`
         """
@@ -181,7 +181,7 @@ class DimensionResource(Resource):
         value_id: Id,
         /,
     ) -> Operation[SegmentValue]:
-        """Read one segment value.
+        """Read the segment value of a dimension.
 
         `GET /v1/dimension/{dimensionId}/{segmentId}/{valueId}`
         """

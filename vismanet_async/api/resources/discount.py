@@ -75,7 +75,7 @@ class DiscountResource(Resource):
         series: str | None = None,
         page_size: int | None = None,
     ) -> Listing[Discount]:
-        """List: all of them; rows are `Discount`.
+        """List discounts.
 
         `GET /v1/discount`
         """
@@ -94,7 +94,7 @@ class DiscountResource(Resource):
         body: DiscountUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create a discount.
 
         `POST /v1/discount`
         """
@@ -107,7 +107,7 @@ class DiscountResource(Resource):
         body: DiscountUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change a discount; only the fields given change.
 
         `PUT /v1/discount/{discountCode}/{series}`
         """
@@ -127,7 +127,7 @@ class DiscountResource(Resource):
         series: Id,
         /,
     ) -> Operation[None]:
-        """Remove it: delete.
+        """Delete a discount.
 
         `DELETE /v1/discount/{discountCode}/{series}`
         """
@@ -145,7 +145,7 @@ class DiscountResource(Resource):
         series: Id,
         /,
     ) -> Operation[ActionResult]:
-        """Perform the action: update discounts.
+        """Run the action `updateDiscounts` on a discount.
 
         `POST /v1/discount/{discountCode}/{series}/action/updateDiscounts`
         """
@@ -167,7 +167,7 @@ class DiscountResource(Resource):
         *,
         filter_date: Moment,
     ) -> Operation[ActionResult]:
-        """Perform the action: update discounts by filter date.
+        """Run the action `updateDiscounts` on a discount.
 
         `POST /v1/discount/{discountCode}/{series}/{filerDate}/action/updateDiscounts`
         """
@@ -191,7 +191,7 @@ class DiscountResource(Resource):
         series: str | None = None,
         page_size: int | None = None,
     ) -> Listing[Discount]:
-        """List: v2; rows are `Discount`.
+        """List discounts.
 
         `GET /v2/discount`
         """

@@ -48,7 +48,7 @@ class DiscountCodeResource(Resource):
         discount_code: str | None = None,
         page_size: int | None = None,
     ) -> Listing[DiscountCode]:
-        """List: all of them; rows are `DiscountCode`.
+        """List discount codes.
 
         `GET /v1/discountCode`
         """
@@ -69,7 +69,7 @@ class DiscountCodeResource(Resource):
         discount_code: str | None = None,
         page_size: int | None = None,
     ) -> Listing[DiscountCode]:
-        """List: v2; rows are `DiscountCode`.
+        """List discount codes.
 
         `GET /v2/discountCode`
         """

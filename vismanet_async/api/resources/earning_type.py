@@ -41,7 +41,7 @@ class EarningTypeResource(Resource):
         *,
         last_modified_date_time: DateTimeCondition | None = None,
     ) -> Listing[EarningType]:
-        """List: all of them; rows are `EarningType`.
+        """List earning types.
 
         `GET /v1/earningtype`
         """
@@ -52,7 +52,7 @@ class EarningTypeResource(Resource):
         type_cd: Id,
         /,
     ) -> Operation[EarningType]:
-        """Read one earning type.
+        """Read an earning type.
 
         `GET /v1/earningtype/{typeCd}`
         """

@@ -97,7 +97,7 @@ class EmployeeResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[Employee]:
-        """List: all of them; rows are `Employee`.
+        """List employees.
 
         `GET /v1/employee`
         """
@@ -114,7 +114,7 @@ class EmployeeResource(Resource):
         body: EmployeeCreate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create an employee.
 
         `POST /v1/employee`
         """
@@ -128,7 +128,7 @@ class EmployeeResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[ActionResult]:
-        """Perform the action: change employee cd.
+        """Run the action `changeEmployeeCd` on an employee.
 
         `POST /v1/employee/action/changeEmployeeCd/{internalId}`.
         `if_match` is honoured only as a background job, and refused otherwise.
@@ -147,7 +147,7 @@ class EmployeeResource(Resource):
         employee_cd: Id,
         /,
     ) -> Operation[Employee]:
-        """Read one employee.
+        """Read an employee.
 
         `GET /v1/employee/{employeeCd}`
         """
@@ -161,7 +161,7 @@ class EmployeeResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change an employee; only the fields given change.
 
         `PUT /v1/employee/{employeeCd}`
         """
@@ -199,7 +199,7 @@ class EmployeeResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[ExpenseClaim]:
-        """List: expense claims; rows are `ExpenseClaim`.
+        """List expense claims of an employee.
 
         `GET /v1/employee/{employeeCd}/expenseClaim`
         """
@@ -228,7 +228,7 @@ class EmployeeResource(Resource):
         status: ExpenseReceiptStatus | None = None,
         customer: str | None = None,
     ) -> Listing[ExpenseReceipt]:
-        """List: expense receipts; rows are `ExpenseReceipt`.
+        """List expense receipts of an employee.
 
         `GET /v1/employee/{employeeCd}/expenseReceipt`
         """
@@ -255,7 +255,7 @@ class EmployeeResource(Resource):
         type: TimeCardType | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
     ) -> Listing[TimeCard]:
-        """List: time cards; rows are `TimeCard`.
+        """List time cards of an employee.
 
         `GET /v1/employee/{employeeCd}/timecards`
         """

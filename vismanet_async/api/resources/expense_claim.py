@@ -84,7 +84,7 @@ class ExpenseClaimResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[ExpenseClaim]:
-        """List: all of them; rows are `ExpenseClaim`.
+        """List expense claims.
 
         `GET /v1/expenseClaim`
         """
@@ -104,7 +104,7 @@ class ExpenseClaimResource(Resource):
         body: ExpenseClaimUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create an expense claim.
 
         `POST /v1/expenseClaim`
         """
@@ -115,7 +115,7 @@ class ExpenseClaimResource(Resource):
         expense_claim_nbr: Id,
         /,
     ) -> Operation[ExpenseClaim]:
-        """Read one expense claim.
+        """Read an expense claim.
 
         `GET /v1/expenseClaim/{expenseClaimNbr}`
         """
@@ -129,7 +129,7 @@ class ExpenseClaimResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change an expense claim; only the fields given change.
 
         `PUT /v1/expenseClaim/{expenseClaimNbr}`
         """
@@ -160,7 +160,7 @@ class ExpenseClaimResource(Resource):
         expense_claim_nbr: Id,
         /,
     ) -> Operation[None]:
-        """Remove it: delete.
+        """Delete an expense claim.
 
         `DELETE /v1/expenseClaim/{expenseClaimNbr}`
         """
@@ -173,7 +173,7 @@ class ExpenseClaimResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[ActionResult]:
-        """Perform the action: approval.
+        """Run the action `approval` on an expense claim.
 
         `POST /v1/expenseClaim/{expenseClaim}/action/approval`.
         `if_match` is honoured only as a background job, and refused otherwise.
@@ -187,7 +187,7 @@ class ExpenseClaimResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[ActionResult]:
-        """Perform the action: hold.
+        """Run the action `hold` on an expense claim.
 
         `POST /v1/expenseClaim/{expenseClaim}/action/hold`.
         `if_match` is honoured only as a background job, and refused otherwise.
@@ -201,7 +201,7 @@ class ExpenseClaimResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[ActionResult]:
-        """Perform the action: submit.
+        """Run the action `submit` on an expense claim.
 
         `POST /v1/expenseClaim/{expenseClaim}/action/submit`.
         `if_match` is honoured only as a background job, and refused otherwise.

@@ -68,7 +68,7 @@ class ExpenseReceiptResource(Resource):
         status: ExpenseReceiptStatus | None = None,
         customer: str | None = None,
     ) -> Listing[ExpenseReceipt]:
-        """List: all of them; rows are `ExpenseReceipt`.
+        """List expense receipts.
 
         `GET /v1/expenseReceipt`
         """
@@ -90,7 +90,7 @@ class ExpenseReceiptResource(Resource):
         body: ExpenseReceiptUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create an expense receipt.
 
         `POST /v1/expenseReceipt`
         """
@@ -101,7 +101,7 @@ class ExpenseReceiptResource(Resource):
         receipt_number: Id,
         /,
     ) -> Operation[ExpenseReceipt]:
-        """Read one expense receipt.
+        """Read an expense receipt.
 
         `GET /v1/expenseReceipt/{receiptNumber}`
         """
@@ -115,7 +115,7 @@ class ExpenseReceiptResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change an expense receipt; only the fields given change.
 
         `PUT /v1/expenseReceipt/{receiptNumber}`
         """
@@ -146,7 +146,7 @@ class ExpenseReceiptResource(Resource):
         receipt_number: Id,
         /,
     ) -> Operation[None]:
-        """Remove it: delete.
+        """Delete an expense receipt.
 
         `DELETE /v1/expenseReceipt/{receiptNumber}`
         """
@@ -160,7 +160,7 @@ class ExpenseReceiptResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Created]:
-        """Attach a file: add attachment.
+        """Attach a file to an expense receipt.
 
         `POST /v1/expenseReceipt/{receiptNumber}/attachment`.
         `if_match` is honoured only as a background job, and refused otherwise.

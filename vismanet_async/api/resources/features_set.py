@@ -31,7 +31,7 @@ class FeaturesSetResource(Resource):
         feature_name: str | None = None,
         feature_enabled: bool | None = None,
     ) -> Operation[FeaturesSet]:
-        """Read one features set.
+        """Read a features set.
 
         `GET /v1/featuresset`
         """

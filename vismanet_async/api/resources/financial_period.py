@@ -37,7 +37,7 @@ class FinancialPeriodResource(Resource):
     def list(
         self,
     ) -> Listing[FinancialPeriod]:
-        """List: all of them; rows are `FinancialPeriod`.
+        """List financial periods.
 
         `GET /v1/financialPeriod`
         """
@@ -48,7 +48,7 @@ class FinancialPeriodResource(Resource):
         financial_period_id: Id,
         /,
     ) -> Operation[FinancialPeriod]:
-        """Read one financial period.
+        """Read a financial period.
 
         `GET /v1/financialPeriod/{financialPeriodId}`
         """

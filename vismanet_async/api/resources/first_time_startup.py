@@ -27,7 +27,7 @@ class FirstTimeStartupResource(Resource):
     def get_status(
         self,
     ) -> Operation[FirstTimeStartup]:
-        """Read one first time startup.
+        """Read the status.
 
         `GET /v1/firstTimeStartup/status`
         """

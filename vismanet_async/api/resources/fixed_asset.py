@@ -50,7 +50,7 @@ class FixedAssetResource(Resource):
         expand_accounts: bool | None = None,
         page_size: int | None = None,
     ) -> Listing[FixedAsset]:
-        """List: all of them; rows are `FixedAsset`.
+        """List fixed assets.
 
         `GET /v1/fixedAsset`
         """
@@ -74,7 +74,7 @@ class FixedAssetResource(Resource):
         *,
         expand_accounts: bool | None = None,
     ) -> Operation[FixedAsset]:
-        """Read one fixed asset.
+        """Read a fixed asset.
 
         `GET /v1/fixedAsset/{FixedAssetID}`
         """

@@ -39,7 +39,7 @@ class FixedAssetClassResource(Resource):
         class_id: str | None = None,
         page_size: int | None = None,
     ) -> Listing[FixedAssetClass]:
-        """List: all of them; rows are `FixedAssetClass`.
+        """List fixed asset classes.
 
         `GET /v1/fixedAssetClass`
         """
@@ -50,7 +50,7 @@ class FixedAssetClassResource(Resource):
         class_id: Id,
         /,
     ) -> Operation[FixedAssetClass]:
-        """Read one fixed asset class.
+        """Read a fixed asset class.
 
         `GET /v1/fixedAssetClass/{ClassID}`
         """

@@ -44,7 +44,7 @@ class FixedAssetPropertyTaxGroupResource(Resource):
         active: bool | None = None,
         page_size: int | None = None,
     ) -> Listing[FixedAssetPropertyTax]:
-        """List: all of them; rows are `FixedAssetPropertyTax`.
+        """List fixed asset property tax groups.
 
         `GET /v1/fixedAssetPropertyTaxGroup`
         """
@@ -57,7 +57,7 @@ class FixedAssetPropertyTaxGroupResource(Resource):
         property_tax_id: Id,
         /,
     ) -> Operation[FixedAssetPropertyTax]:
-        """Read one fixed asset property tax.
+        """Read a fixed asset property tax group.
 
         `GET /v1/fixedAssetPropertyTaxGroup/{PropertyTaxID}`
         """

@@ -56,7 +56,7 @@ class FixedAssetTransactionResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[FixedAssetTransaction]:
-        """List: all of them; rows are `FixedAssetTransaction`.
+        """List fixed asset transactions.
 
         `GET /v1/fixedAssetTransaction`
         """
@@ -83,7 +83,7 @@ class FixedAssetTransactionResource(Resource):
         ref_no: Id,
         /,
     ) -> Listing[FixedAssetTransaction]:
-        """List: by reference; rows are `FixedAssetTransaction`.
+        """List fixed asset transactions.
 
         `GET /v1/fixedAssetTransaction/{RefNo}`
         """

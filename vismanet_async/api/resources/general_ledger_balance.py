@@ -46,7 +46,7 @@ class GeneralLedgerBalanceResource(Resource):
         exclude_ytd_account: bool | None = None,
         page_size: int | None = None,
     ) -> Listing[GeneralLedgerBalance]:
-        """List: all of them; rows are `GeneralLedgerBalance`.
+        """List general ledger balances.
 
         `GET /v2/generalLedgerBalance`
         """

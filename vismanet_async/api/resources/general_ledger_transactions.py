@@ -52,7 +52,7 @@ class GeneralLedgerTransactionsResource(Resource):
         include_transaction_balance: bool | None = None,
         page_size: int | None = None,
     ) -> Listing[GeneralLedgerTransactionDetails]:
-        """List: all of them; rows are `GeneralLedgerTransactionDetails`.
+        """List general ledger transactions.
 
         `GET /v1/GeneralLedgerTransactions`
         """

@@ -180,7 +180,7 @@ class InventoryResource(Resource):
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[Inventory]:
-        """List: all of them; rows are `Inventory`.
+        """List inventories.
 
         `GET /v1/inventory`
         """
@@ -216,7 +216,7 @@ class InventoryResource(Resource):
         body: InventoryUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create an inventory.
 
         `POST /v1/inventory`
         """
@@ -228,7 +228,7 @@ class InventoryResource(Resource):
         body: ChangeInventoryNbrAction | Mapping[str, Any],
         /,
     ) -> Operation[ActionResult]:
-        """Perform the action: change inventory nbr.
+        """Run the action `changeInventoryNbr` on an inventory.
 
         `POST /v1/inventory/action/changeInventoryNbr/{internalId}`
         """
@@ -241,7 +241,7 @@ class InventoryResource(Resource):
         receipt_nbr: Id,
         /,
     ) -> Listing[BarCode]:
-        """List: barcodes of purchase receipt; rows are `BarCode`.
+        """List barcodes of purchase receipt.
 
         `GET /v1/inventory/barcode/purchasereceipt/{receiptNbr}`
         """
@@ -252,7 +252,7 @@ class InventoryResource(Resource):
         order_nbr: Id,
         /,
     ) -> Listing[BarCode]:
-        """List: barcodes of sales order; rows are `BarCode`.
+        """List barcodes of sales order.
 
         `GET /v1/inventory/barcode/salesorder/{orderNbr}`
         """
@@ -263,7 +263,7 @@ class InventoryResource(Resource):
         shipment_nbr: Id,
         /,
     ) -> Listing[BarCode]:
-        """List: barcodes of shipment; rows are `BarCode`.
+        """List barcodes of shipment.
 
         `GET /v1/inventory/barcode/shipment/{shipmentNbr}`
         """
@@ -274,7 +274,7 @@ class InventoryResource(Resource):
         reference_number: Id,
         /,
     ) -> Listing[BarCode]:
-        """List: barcodes of stocktake; rows are `BarCode`.
+        """List barcodes of stocktake.
 
         `GET /v1/inventory/barcode/stocktake/{referenceNumber}`
         """
@@ -285,7 +285,7 @@ class InventoryResource(Resource):
         inventory_id: int,
         /,
     ) -> Operation[Inventory]:
-        """Read one inventory.
+        """Read an inventory.
 
         `GET /v1/inventory/internal/{inventoryId}`
         """
@@ -297,7 +297,7 @@ class InventoryResource(Resource):
         body: InventoryUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Updated]:
-        """Change it: update by inventory id; only the fields given change.
+        """Change an inventory; only the fields given change.
 
         `PUT /v1/inventory/internal/{inventoryID}`
         """
@@ -308,7 +308,7 @@ class InventoryResource(Resource):
         *,
         page_size: int | None = None,
     ) -> Listing[ItemClass]:
-        """List: item classes; rows are `ItemClass`.
+        """List item classes.
 
         `GET /v1/inventory/itemClass`
         """
@@ -319,7 +319,7 @@ class InventoryResource(Resource):
         item_class_number: Id,
         /,
     ) -> Operation[ItemClass]:
-        """Read one item class.
+        """Read the item class.
 
         `GET /v1/inventory/itemclass/{itemClassNumber}`
         """
@@ -330,7 +330,7 @@ class InventoryResource(Resource):
         *,
         page_size: int | None = None,
     ) -> Listing[PostingClass]:
-        """List: item post classes; rows are `PostingClass`.
+        """List item post classes.
 
         `GET /v1/inventory/itemPostClass`
         """
@@ -341,7 +341,7 @@ class InventoryResource(Resource):
         inventory_cd: Id,
         /,
     ) -> Operation[ActionResult]:
-        """Perform the action: update cost.
+        """Run the action `updateCost` on an inventory.
 
         `POST /v1/inventory/{inventoryCd}/action/updateCost`
         """
@@ -352,7 +352,7 @@ class InventoryResource(Resource):
         inventory_number: Id,
         /,
     ) -> Operation[Inventory]:
-        """Read one inventory.
+        """Read an inventory.
 
         `GET /v1/inventory/{inventoryNumber}`
         """
@@ -364,7 +364,7 @@ class InventoryResource(Resource):
         body: InventoryUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change an inventory; only the fields given change.
 
         `PUT /v1/inventory/{inventoryNumber}`
         """
@@ -376,7 +376,7 @@ class InventoryResource(Resource):
         file: Upload,
         /,
     ) -> Operation[Created]:
-        """Attach a file: add attachment.
+        """Attach a file to an inventory.
 
         `POST /v1/inventory/{inventoryNumber}/attachment`
         """
@@ -387,7 +387,7 @@ class InventoryResource(Resource):
         inventory_number: Id,
         /,
     ) -> Listing[InventoryCrossReference]:
-        """List: cross references; rows are `InventoryCrossReference`.
+        """List cross references of an inventory.
 
         `GET /v1/inventory/{inventoryNumber}/crossReferences`
         """
@@ -399,7 +399,7 @@ class InventoryResource(Resource):
         body: InventoryCrossReferenceUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create cross reference.
+        """Create cross reference of an inventory.
 
         `POST /v1/inventory/{inventoryNumber}/crossReferences`
         """
@@ -415,7 +415,7 @@ class InventoryResource(Resource):
         body: InventoryCrossReferenceUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Updated]:
-        """Change it: update cross reference; only the fields given change.
+        """Change the cross reference of an inventory; only the fields given change.
 
         `PUT /v1/inventory/{inventoryNumber}/crossReferences/{alternateType}/{alternateId}`
         """

@@ -66,7 +66,7 @@ class InventoryAdjustmentResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[InventoryAdjustment]:
-        """List: all of them; rows are `InventoryAdjustment`.
+        """List inventory adjustments.
 
         `GET /v1/inventoryadjustment`
         """
@@ -84,7 +84,7 @@ class InventoryAdjustmentResource(Resource):
         body: InventoryAdjustmentUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create an inventory adjustment.
 
         `POST /v1/inventoryadjustment`
         """
@@ -95,7 +95,7 @@ class InventoryAdjustmentResource(Resource):
         adj_ref_number: Id,
         /,
     ) -> Operation[ActionResult]:
-        """Perform the action: release.
+        """Run the action `release` on an inventory adjustment.
 
         `POST /v1/inventoryadjustment/{adjRefNumber}/action/release`
         """
@@ -106,7 +106,7 @@ class InventoryAdjustmentResource(Resource):
         inventory_adjustment_number: Id,
         /,
     ) -> Operation[InventoryAdjustment]:
-        """Read one inventory adjustment.
+        """Read an inventory adjustment.
 
         `GET /v1/inventoryadjustment/{inventoryAdjustmentNumber}`
         """
@@ -118,7 +118,7 @@ class InventoryAdjustmentResource(Resource):
         body: InventoryAdjustmentUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change an inventory adjustment; only the fields given change.
 
         `PUT /v1/inventoryadjustment/{inventoryAdjustmentNumber}`
         """

@@ -62,7 +62,7 @@ class InventoryIssueResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[InventoryIssue]:
-        """List: all of them; rows are `InventoryIssue`.
+        """List inventory issues.
 
         `GET /v1/inventoryissue`
         """
@@ -80,7 +80,7 @@ class InventoryIssueResource(Resource):
         body: InventoryIssueUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create an inventory issue.
 
         `POST /v1/inventoryissue`
         """
@@ -91,7 +91,7 @@ class InventoryIssueResource(Resource):
         inventory_issue_number: Id,
         /,
     ) -> Operation[InventoryIssue]:
-        """Read one inventory issue.
+        """Read an inventory issue.
 
         `GET /v1/inventoryissue/{inventoryIssueNumber}`
         """
@@ -103,7 +103,7 @@ class InventoryIssueResource(Resource):
         body: InventoryIssueUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change an inventory issue; only the fields given change.
 
         `PUT /v1/inventoryissue/{inventoryIssueNumber}`
         """
@@ -114,7 +114,7 @@ class InventoryIssueResource(Resource):
         invoice_number: Id,
         /,
     ) -> Operation[ActionResult]:
-        """Perform the action: release.
+        """Run the action `release` on an inventory issue.
 
         `POST /v1/inventoryissue/{invoiceNumber}/action/release`
         """

@@ -66,7 +66,7 @@ class InventoryReceiptResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[InventoryReceipt]:
-        """List: all of them; rows are `InventoryReceipt`.
+        """List inventory receipts.
 
         `GET /v1/inventoryReceipt`
         """
@@ -84,7 +84,7 @@ class InventoryReceiptResource(Resource):
         body: InventoryReceiptUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create an inventory receipt.
 
         `POST /v1/inventoryReceipt`
         """
@@ -95,7 +95,7 @@ class InventoryReceiptResource(Resource):
         inventory_receipt_number: Id,
         /,
     ) -> Operation[InventoryReceipt]:
-        """Read one inventory receipt.
+        """Read an inventory receipt.
 
         `GET /v1/inventoryReceipt/{inventoryReceiptNumber}`
         """
@@ -107,7 +107,7 @@ class InventoryReceiptResource(Resource):
         body: InventoryReceiptUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change an inventory receipt; only the fields given change.
 
         `PUT /v1/inventoryReceipt/{inventoryReceiptNumber}`
         """
@@ -118,7 +118,7 @@ class InventoryReceiptResource(Resource):
         invoice_number: Id,
         /,
     ) -> Operation[ActionResult]:
-        """Perform the action: release.
+        """Run the action `release` on an inventory receipt.
 
         `POST /v1/inventoryReceipt/{invoiceNumber}/action/release`
         """

@@ -42,7 +42,7 @@ class InventorySummaryResource(Resource):
         warehouse: str | None = None,
         location: str | None = None,
     ) -> Listing[InventorySummary]:
-        """List: all of them; rows are `InventorySummary`.
+        """List inventory summaries.
 
         `GET /v1/inventorysummary/{inventoryNumber}`
         """

@@ -68,7 +68,7 @@ class InventoryTransferResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[InventoryTransfer]:
-        """List: all of them; rows are `InventoryTransfer`.
+        """List inventory transfers.
 
         `GET /v1/inventoryTransfer`
         """
@@ -88,7 +88,7 @@ class InventoryTransferResource(Resource):
         body: InventoryTransferUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create an inventory transfer.
 
         `POST /v1/inventoryTransfer`
         """
@@ -99,7 +99,7 @@ class InventoryTransferResource(Resource):
         inventory_transfer_number: Id,
         /,
     ) -> Operation[InventoryTransfer]:
-        """Read one inventory transfer.
+        """Read an inventory transfer.
 
         `GET /v1/inventoryTransfer/{inventoryTransferNumber}`
         """
@@ -111,7 +111,7 @@ class InventoryTransferResource(Resource):
         body: InventoryTransferUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change an inventory transfer; only the fields given change.
 
         `PUT /v1/inventoryTransfer/{inventoryTransferNumber}`
         """
@@ -122,7 +122,7 @@ class InventoryTransferResource(Resource):
         transfer_number: Id,
         /,
     ) -> Operation[ActionResult]:
-        """Perform the action: release.
+        """Run the action `release` on an inventory transfer.
 
         `POST /v1/inventoryTransfer/{transferNumber}/action/release`
         """

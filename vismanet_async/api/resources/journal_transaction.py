@@ -85,7 +85,7 @@ class JournalTransactionResource(Resource):
         branch: str | None = None,
         page_size: int | None = None,
     ) -> Listing[JournalTransaction]:
-        """List: all of them; rows are `JournalTransaction`.
+        """List journal transactions.
 
         `GET /v2/journaltransaction`.
         The API wants one of period_id and last_modified_date_time.
@@ -107,7 +107,7 @@ class JournalTransactionResource(Resource):
         body: JournalTransactionUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create a journal transaction.
 
         `POST /v2/journaltransaction`
         """
@@ -120,7 +120,7 @@ class JournalTransactionResource(Resource):
         file: Upload,
         /,
     ) -> Operation[Created]:
-        """Attach a file: add attachment.
+        """Attach a file to a journal transaction.
 
         `POST /v2/journaltransaction/module/{module}/{journalTransactionNumber}/attachment`
         """
@@ -141,7 +141,7 @@ class JournalTransactionResource(Resource):
         file: Upload,
         /,
     ) -> Operation[Created]:
-        """Attach a file: add line attachment.
+        """Attach a file to a line of a journal transaction.
 
         `POST /v2/journaltransaction/module/{module}/{journalTransactionNumber}/{lineNumber}/attachment`
         """
@@ -160,7 +160,7 @@ class JournalTransactionResource(Resource):
         journal_transaction_number: Id,
         /,
     ) -> Operation[JournalTransaction]:
-        """Read one journal transaction.
+        """Read a journal transaction.
 
         `GET /v2/journaltransaction/{journalTransactionNumber}`
         """
@@ -174,7 +174,7 @@ class JournalTransactionResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change a journal transaction; only the fields given change.
 
         `PUT /v2/journaltransaction/{journalTransactionNumber}`
         """
@@ -209,7 +209,7 @@ class JournalTransactionResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[ActionResult]:
-        """Perform the action: release.
+        """Run the action `release` on a journal transaction.
 
         `POST /v2/journaltransaction/{journalTransactionNumber}/action/release`.
         `if_match` is honoured only as a background job, and refused otherwise.

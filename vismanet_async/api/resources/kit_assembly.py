@@ -62,7 +62,7 @@ class KitAssemblyResource(Resource):
         expand_kit_allocations: bool | None = None,
         page_size: int | None = None,
     ) -> Listing[KitAssembly]:
-        """List: all of them; rows are `KitAssembly`.
+        """List kit assemblies.
 
         `GET /v1/kitassembly`
         """
@@ -85,7 +85,7 @@ class KitAssemblyResource(Resource):
         body: KitAssemblyInsert | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create a kit assembly.
 
         `POST /v1/kitassembly`
         """
@@ -97,7 +97,7 @@ class KitAssemblyResource(Resource):
         ref_no: Id,
         /,
     ) -> Operation[KitAssembly]:
-        """Read one kit assembly.
+        """Read a kit assembly.
 
         `GET /v1/kitassembly/{type}/{refNo}`
         """
@@ -117,7 +117,7 @@ class KitAssemblyResource(Resource):
         body: KitAssemblyUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change a kit assembly; only the fields given change.
 
         `PUT /v1/kitassembly/{type}/{refNo}`
         """
@@ -137,7 +137,7 @@ class KitAssemblyResource(Resource):
         ref_no: Id,
         /,
     ) -> Operation[None]:
-        """Remove it: delete.
+        """Delete a kit assembly.
 
         `DELETE /v1/kitassembly/{type}/{refNo}`
         """
@@ -155,7 +155,7 @@ class KitAssemblyResource(Resource):
         ref_no: Id,
         /,
     ) -> Operation[Done]:
-        """Perform the action: release.
+        """Run the action `release` on a kit assembly.
 
         `POST /v1/kitassembly/{type}/{refNo}/action/release`
         """

@@ -67,7 +67,7 @@ class KitSpecificationsResource(Resource):
         revision_id: str | None = None,
         page_size: int | None = None,
     ) -> Listing[KitSpecification]:
-        """List: all of them; rows are `KitSpecification`.
+        """List kit specifications.
 
         `GET /v1/KitSpecifications`
         """
@@ -86,7 +86,7 @@ class KitSpecificationsResource(Resource):
         body: KitSpecificationUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create a kit specifications.
 
         `POST /v1/KitSpecifications`
         """
@@ -99,7 +99,7 @@ class KitSpecificationsResource(Resource):
         *,
         page_size: int | None = None,
     ) -> Listing[KitSpecification]:
-        """List: revisions; rows are `KitSpecification`.
+        """List revisions of a kit specifications.
 
         `GET /v1/KitSpecifications/{kitInventoryID}`
         """
@@ -111,7 +111,7 @@ class KitSpecificationsResource(Resource):
         revision_id: Id,
         /,
     ) -> Operation[KitSpecification]:
-        """Read one kit specification.
+        """Read a kit specifications.
 
         `GET /v1/KitSpecifications/{kitInventoryID}/{revisionID}`
         """
@@ -131,7 +131,7 @@ class KitSpecificationsResource(Resource):
         body: KitSpecificationUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change a kit specifications; only the fields given change.
 
         `PUT /v1/KitSpecifications/{kitInventoryID}/{revisionID}`
         """

@@ -41,7 +41,7 @@ class LandedCostCodeResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[LandedCostCode]:
-        """List: all of them; rows are `LandedCostCode`.
+        """List landed cost codes.
 
         `GET /v1/landedCostCode`
         """
@@ -58,7 +58,7 @@ class LandedCostCodeResource(Resource):
         code: Id,
         /,
     ) -> Operation[LandedCostCode]:
-        """Read one landed cost code.
+        """Read a landed cost code.
 
         `GET /v1/landedCostCode/{code}`
         """

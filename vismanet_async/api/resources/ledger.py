@@ -38,7 +38,7 @@ class LedgerResource(Resource):
         *,
         last_modified_date_time: DateTimeCondition | None = None,
     ) -> Listing[Ledger]:
-        """List: all of them; rows are `Ledger`.
+        """List ledgers.
 
         `GET /v1/ledger`
         """

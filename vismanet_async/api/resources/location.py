@@ -64,7 +64,7 @@ class LocationResource(Resource):
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[Location]:
-        """List: all of them; rows are `Location`.
+        """List locations.
 
         `GET /v1/location`
         """
@@ -83,7 +83,7 @@ class LocationResource(Resource):
         body: LocationUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create a location.
 
         `POST /v1/location`
         """
@@ -100,7 +100,7 @@ class LocationResource(Resource):
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[Location]:
-        """List: of account; rows are `Location`.
+        """List of account of a location.
 
         `GET /v1/location/{bAccountId}`
         """
@@ -120,7 +120,7 @@ class LocationResource(Resource):
         location_id: Id,
         /,
     ) -> Operation[Location]:
-        """Read one location.
+        """Read a location.
 
         `GET /v1/location/{bAccountId}/{locationId}`
         """
@@ -140,7 +140,7 @@ class LocationResource(Resource):
         body: LocationUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change a location; only the fields given change.
 
         `PUT /v1/location/{bAccountId}/{locationId}`
         """

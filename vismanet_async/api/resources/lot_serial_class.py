@@ -57,7 +57,7 @@ class LotSerialClassResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[LotSerialClass]:
-        """List: all of them; rows are `LotSerialClass`.
+        """List lot serial classes.
 
         `GET /v1/lotserialclass`
         """
@@ -82,7 +82,7 @@ class LotSerialClassResource(Resource):
         id: Id,
         /,
     ) -> Operation[LotSerialClass]:
-        """Read one lot serial class.
+        """Read a lot serial class.
 
         `GET /v1/lotserialclass/{id}`
         """

@@ -78,7 +78,7 @@ class MultilanguageResource(Resource):
         body: LanguageUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Updated]:
-        """Change it: update default language; only the fields given change.
+        """Change the default language; only the fields given change.
 
         `PUT /v1/multilanguage/defaultlanguage`
         """
@@ -89,7 +89,7 @@ class MultilanguageResource(Resource):
         inventory_number: Id,
         /,
     ) -> Listing[Multilanguage]:
-        """List: inventory translations; rows are `Multilanguage`.
+        """List inventory translations.
 
         `GET /v1/multilanguage/inventory/{inventoryNumber}`
         """
@@ -101,7 +101,7 @@ class MultilanguageResource(Resource):
         language_iso: Id,
         /,
     ) -> Operation[Multilanguage]:
-        """Read one multilanguage.
+        """Read the inventory translation.
 
         `GET /v1/multilanguage/inventory/{inventoryNumber}/{languageISO}`
         """
@@ -121,7 +121,7 @@ class MultilanguageResource(Resource):
         body: MultilanguageTranslation | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create inventory translation.
+        """Create inventory translation.
 
         `POST /v1/multilanguage/inventory/{inventoryNumber}/{languageISO}`
         """
@@ -142,7 +142,7 @@ class MultilanguageResource(Resource):
         body: MultilanguageTranslation | Mapping[str, Any],
         /,
     ) -> Operation[Updated]:
-        """Change it: update inventory translation; only the fields given change.
+        """Change the inventory translation; only the fields given change.
 
         `PUT /v1/multilanguage/inventory/{inventoryNumber}/{languageISO}`
         """
@@ -162,7 +162,7 @@ class MultilanguageResource(Resource):
         language_iso: Id,
         /,
     ) -> Operation[None]:
-        """Remove it: delete inventory translation.
+        """Delete the inventory translation.
 
         `DELETE /v1/multilanguage/inventory/{inventoryNumber}/{languageISO}`
         """
@@ -177,7 +177,7 @@ class MultilanguageResource(Resource):
     def list_languages(
         self,
     ) -> Listing[ActiveMultilanguage]:
-        """List: languages; rows are `ActiveMultilanguage`.
+        """List languages.
 
         `GET /v1/multilanguage/languages`
         """

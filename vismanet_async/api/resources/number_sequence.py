@@ -35,7 +35,7 @@ class NumberSequenceResource(Resource):
     def list(
         self,
     ) -> Listing[Numbering]:
-        """List: all of them; rows are `Numbering`.
+        """List number sequences.
 
         `GET /v1/numberSequence`
         """
@@ -46,7 +46,7 @@ class NumberSequenceResource(Resource):
         numbering_id: Id,
         /,
     ) -> Operation[Numbering]:
-        """Read one numbering.
+        """Read a number sequence.
 
         `GET /v1/numberSequence/{numberingId}`
         """

@@ -58,7 +58,7 @@ class OrganizationResource(Resource):
         expand_bank_settings: bool | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
     ) -> Listing[ExtendedOrganization]:
-        """List: all of them; rows are `ExtendedOrganization`.
+        """List organizations.
 
         `GET /v1/organization`
         """
@@ -79,7 +79,7 @@ class OrganizationResource(Resource):
         expand_bank_settings: bool | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
     ) -> Operation[ExtendedOrganization]:
-        """Read one extended organization.
+        """Read an organization.
 
         `GET /v1/organization/{organizationNumber}`
         """
@@ -100,7 +100,7 @@ class OrganizationResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Updated]:
-        """Change it: update bank settings; only the fields given change.
+        """Change the bank settings of an organization; only the fields given change.
 
         `PUT /v1/organization/{organizationNumber}/BankSettings`
         """

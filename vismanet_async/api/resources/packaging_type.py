@@ -42,7 +42,7 @@ class PackagingTypeResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[PackagingType]:
-        """List: all of them; rows are `PackagingType`.
+        """List packaging types.
 
         `GET /v1/packagingType`
         """
@@ -55,7 +55,7 @@ class PackagingTypeResource(Resource):
         box_id: Id,
         /,
     ) -> Operation[PackagingType]:
-        """Read one packaging type.
+        """Read a packaging type.
 
         `GET /v1/packagingType/{boxId}`
         """

@@ -73,7 +73,7 @@ class PaymentResource(Resource):
         financial_period: str | None = None,
         page_size: int | None = None,
     ) -> Listing[Payment]:
-        """List: all of them; rows are `Payment`.
+        """List payments.
 
         `GET /v1/payment`
         """
@@ -98,7 +98,7 @@ class PaymentResource(Resource):
         body: PaymentUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create a payment.
 
         `POST /v1/payment`
         """
@@ -109,7 +109,7 @@ class PaymentResource(Resource):
         payment_number: Id,
         /,
     ) -> Operation[Payment]:
-        """Read one payment.
+        """Read a payment.
 
         `GET /v1/payment/{paymentNumber}`
         """
@@ -121,7 +121,7 @@ class PaymentResource(Resource):
         body: PaymentUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change a payment; only the fields given change.
 
         `PUT /v1/payment/{paymentNumber}`
         """
@@ -133,7 +133,7 @@ class PaymentResource(Resource):
         body: ReleasePaymentAction | Mapping[str, Any],
         /,
     ) -> Operation[ActionResult]:
-        """Perform the action: release.
+        """Run the action `release` on a payment.
 
         `POST /v1/payment/{paymentNumber}/action/release`
         """
@@ -145,7 +145,7 @@ class PaymentResource(Resource):
         body: VoidPaymentAction | Mapping[str, Any],
         /,
     ) -> Operation[VoidPaymentActionResult]:
-        """Perform the action: void.
+        """Run the action `void` on a payment.
 
         `POST /v1/payment/{paymentNumber}/action/void`
         """

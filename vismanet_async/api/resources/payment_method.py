@@ -41,7 +41,7 @@ class PaymentMethodResource(Resource):
         *,
         last_modified_date_time: DateTimeCondition | None = None,
     ) -> Listing[PaymentMethod]:
-        """List: all of them; rows are `PaymentMethod`.
+        """List payment methods.
 
         `GET /v1/paymentmethod`
         """
@@ -52,7 +52,7 @@ class PaymentMethodResource(Resource):
         payment_method_number: Id,
         /,
     ) -> Operation[PaymentMethod]:
-        """Read one payment method.
+        """Read a payment method.
 
         `GET /v1/paymentmethod/{paymentMethodNumber}`
         """

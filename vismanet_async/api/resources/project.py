@@ -100,7 +100,7 @@ class ProjectResource(Resource):
         on_hold: bool | None = None,
         page_size: int | None = None,
     ) -> Listing[Project]:
-        """List: all of them; rows are `Project`.
+        """List projects.
 
         `GET /v1/project`
         """
@@ -140,7 +140,7 @@ class ProjectResource(Resource):
         body: ProjectUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create a project.
 
         `POST /v1/project`
         """
@@ -154,7 +154,7 @@ class ProjectResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[ActionResult]:
-        """Perform the action: change project id.
+        """Run the action `changeProjectId` on a project.
 
         `POST /v1/project/action/changeProjectId/{internalId}`.
         `if_match` is honoured only as a background job, and refused otherwise.
@@ -173,7 +173,7 @@ class ProjectResource(Resource):
         internal_id: int,
         /,
     ) -> Operation[Project]:
-        """Read one project.
+        """Read a project.
 
         `GET /v1/project/internal/{internalID}`
         """
@@ -187,7 +187,7 @@ class ProjectResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Updated]:
-        """Change it: update by internal id; only the fields given change.
+        """Change a project; only the fields given change.
 
         `PUT /v1/project/internal/{internalId}`
         """
@@ -240,7 +240,7 @@ class ProjectResource(Resource):
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[TaskExtended]:
-        """List: tasks; rows are `TaskExtended`.
+        """List tasks.
 
         `GET /v1/project/tasks`
         """
@@ -277,7 +277,7 @@ class ProjectResource(Resource):
         project_id: Id,
         /,
     ) -> Operation[Project]:
-        """Read one project.
+        """Read a project.
 
         `GET /v1/project/{projectID}`
         """
@@ -291,7 +291,7 @@ class ProjectResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change a project; only the fields given change.
 
         `PUT /v1/project/{projectId}`
         """

@@ -44,7 +44,7 @@ class ProjectAccountGroupResource(Resource):
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[ProjectAccountGroup]:
-        """List: all of them; rows are `ProjectAccountGroup`.
+        """List project account groups.
 
         `GET /v1/projectaccountgroup`
         """
@@ -62,7 +62,7 @@ class ProjectAccountGroupResource(Resource):
         account_group_id: Id,
         /,
     ) -> Operation[ProjectAccountGroup]:
-        """Read one project account group.
+        """Read a project account group.
 
         `GET /v1/projectaccountgroup/{accountGroupId}`
         """

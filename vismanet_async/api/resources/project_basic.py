@@ -61,7 +61,7 @@ class ProjectBasicResource(Resource):
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[ProjectBasic]:
-        """List: all of them; rows are `ProjectBasic`.
+        """List project basics.
 
         `GET /v1/projectbasic`
         """

@@ -43,7 +43,7 @@ class ProjectBudgetResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[ProjectBudget]:
-        """List: all of them; rows are `ProjectBudget`.
+        """List project budgets.
 
         `GET /v1/projectbudget`
         """
@@ -60,7 +60,7 @@ class ProjectBudgetResource(Resource):
         body: ProjectBudgetUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create a project budget.
 
         `POST /v1/projectbudget`
         """

@@ -74,7 +74,7 @@ class ProjectTaskResource(Resource):
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[TaskExtended]:
-        """List: all of them; rows are `TaskExtended`.
+        """List project tasks.
 
         `GET /v1/projecttask`
         """
@@ -111,7 +111,7 @@ class ProjectTaskResource(Resource):
         internal_id: int,
         /,
     ) -> Operation[TaskExtended]:
-        """Read one task extended.
+        """Read a project task.
 
         `GET /v1/projecttask/{internalId}`
         """
@@ -123,7 +123,7 @@ class ProjectTaskResource(Resource):
         body: ProjectTaskUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create a project task.
 
         `POST /v1/projecttask/{internalId}`
         """
@@ -137,7 +137,7 @@ class ProjectTaskResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change a project task; only the fields given change.
 
         `PUT /v1/projecttask/{internalId}`
         """

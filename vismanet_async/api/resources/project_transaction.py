@@ -66,7 +66,7 @@ class ProjectTransactionResource(Resource):
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[ProjectTransactionDocument]:
-        """List: all of them; rows are `ProjectTransactionDocument`.
+        """List project transactions.
 
         `GET /v1/projecttransaction`
         """
@@ -93,7 +93,7 @@ class ProjectTransactionResource(Resource):
         body: ProjectTransactionDocumentUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create a project transaction.
 
         `POST /v1/projecttransaction`
         """
@@ -104,7 +104,7 @@ class ProjectTransactionResource(Resource):
         ref_nbr: Id,
         /,
     ) -> Operation[ProjectTransactionDocument]:
-        """Read one project transaction document.
+        """Read a project transaction.
 
         `GET /v1/projecttransaction/{refNbr}`
         """
@@ -118,7 +118,7 @@ class ProjectTransactionResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change a project transaction; only the fields given change.
 
         `PUT /v1/projecttransaction/{refNbr}`
         """

@@ -72,7 +72,7 @@ class PurchaseOrderResource(Resource):
         include_custom_free_fields: bool | None = None,
         page_size: int | None = None,
     ) -> Listing[PurchaseOrder]:
-        """List: all of them; rows are `PurchaseOrder`.
+        """List purchase orders.
 
         `GET /v1/purchaseorder`
         """
@@ -95,7 +95,7 @@ class PurchaseOrderResource(Resource):
         body: PurchaseOrderUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create a purchase order.
 
         `POST /v1/purchaseorder`
         """
@@ -107,7 +107,7 @@ class PurchaseOrderResource(Resource):
         body: OrderTypeAction | Mapping[str, Any],
         /,
     ) -> Operation[Done]:
-        """Perform the action: create purchase receipt.
+        """Run the action `createpurchasereceipt` on a purchase order.
 
         `POST /v1/purchaseorder/{purchaseorderNbr}/action/createpurchasereceipt`
         """
@@ -120,7 +120,7 @@ class PurchaseOrderResource(Resource):
         *,
         include_custom_free_fields: bool | None = None,
     ) -> Operation[PurchaseOrder]:
-        """Read one purchase order.
+        """Read a purchase order.
 
         `GET /v1/purchaseorder/{purchaseOrderNumber}`
         """
@@ -139,7 +139,7 @@ class PurchaseOrderResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change a purchase order; only the fields given change.
 
         `PUT /v1/purchaseorder/{purchaseOrderNumber}`
         """

@@ -67,7 +67,7 @@ class PurchaseOrderBasicResource(Resource):
         include_custom_free_fields: bool | None = None,
         page_size: int | None = None,
     ) -> Listing[PurchaseOrderBasic]:
-        """List: all of them; rows are `PurchaseOrderBasic`.
+        """List purchase order basics.
 
         `GET /v1/purchaseorderbasic`
         """
@@ -90,7 +90,7 @@ class PurchaseOrderBasicResource(Resource):
         body: PurchaseOrderBasicUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create a purchase order basic.
 
         `POST /v1/purchaseorderbasic`
         """
@@ -103,7 +103,7 @@ class PurchaseOrderBasicResource(Resource):
         *,
         include_custom_free_fields: bool | None = None,
     ) -> Operation[PurchaseOrderBasic]:
-        """Read one purchase order basic.
+        """Read a purchase order basic.
 
         `GET /v1/purchaseorderbasic/{purchaseOrderNumber}`
         """
@@ -122,7 +122,7 @@ class PurchaseOrderBasicResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change a purchase order basic; only the fields given change.
 
         `PUT /v1/purchaseorderbasic/{purchaseOrderNumber}`
         """

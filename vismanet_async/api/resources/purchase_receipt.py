@@ -111,7 +111,7 @@ class PurchaseReceiptResource(Resource):
         include_custom_free_fields: bool | None = None,
         page_size: int | None = None,
     ) -> Listing[PurchaseReceipt]:
-        """List: v1; rows are `PurchaseReceipt`.
+        """List purchase receipts.
 
         `GET /v1/PurchaseReceipt`.
         Visma ends it on 2026-09-15; use `list`.
@@ -137,7 +137,7 @@ class PurchaseReceiptResource(Resource):
         body: PurchaseReceiptUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create a purchase receipt.
 
         `POST /v1/PurchaseReceipt`
         """
@@ -148,7 +148,7 @@ class PurchaseReceiptResource(Resource):
         receipt_number: Id,
         /,
     ) -> Operation[PurchaseReceipt]:
-        """Read one purchase receipt.
+        """Read a purchase receipt.
 
         `GET /v1/PurchaseReceipt/{receiptNumber}`.
         Visma ends it on 2026-09-15; use `get`.
@@ -163,7 +163,7 @@ class PurchaseReceiptResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change a purchase receipt; only the fields given change.
 
         `PUT /v1/PurchaseReceipt/{receiptNumber}`
         """
@@ -195,7 +195,7 @@ class PurchaseReceiptResource(Resource):
         body: PurchaseReceiptOrderListUpdate | Mapping[str, Any],
         /,
     ) -> Operation[ActionResult]:
-        """Perform the action: add purchase order.
+        """Run the action `addpurchaseorder` on a purchase receipt.
 
         `POST /v1/PurchaseReceipt/{receiptNumber}/action/addpurchaseorder`
         """
@@ -213,7 +213,7 @@ class PurchaseReceiptResource(Resource):
         body: PurchaseReceiptOrderLinesListUpdate | Mapping[str, Any],
         /,
     ) -> Operation[ActionResult]:
-        """Perform the action: add purchase order lines.
+        """Run the action `addpurchaseorderlines` on a purchase receipt.
 
         `POST /v1/PurchaseReceipt/{receiptNumber}/action/addpurchaseorderlines`
         """
@@ -230,7 +230,7 @@ class PurchaseReceiptResource(Resource):
         receipt_number: Id,
         /,
     ) -> Operation[Done]:
-        """Perform the action: cancel receipt.
+        """Run the action `cancelReceipt` on a purchase receipt.
 
         `POST /v1/PurchaseReceipt/{receiptNumber}/action/cancelReceipt`
         """
@@ -241,7 +241,7 @@ class PurchaseReceiptResource(Resource):
         receipt_number: Id,
         /,
     ) -> Operation[ActionResult]:
-        """Perform the action: release.
+        """Run the action `release` on a purchase receipt.
 
         `POST /v1/PurchaseReceipt/{receiptNumber}/action/release`
         """
@@ -252,7 +252,7 @@ class PurchaseReceiptResource(Resource):
         receipt_number: Id,
         /,
     ) -> Download:
-        """Fetch the file: print.
+        """Fetch a purchase receipt as a file.
 
         `GET /v1/PurchaseReceipt/{receiptNumber}/print`
         """
@@ -274,7 +274,7 @@ class PurchaseReceiptResource(Resource):
         include_custom_free_fields: bool | None = None,
         page_size: int | None = None,
     ) -> Listing[PurchaseReceipt]:
-        """List: all of them; rows are `PurchaseReceipt`.
+        """List purchase receipts.
 
         `GET /v2/PurchaseReceipt`
         """
@@ -302,7 +302,7 @@ class PurchaseReceiptResource(Resource):
         *,
         include_custom_free_fields: bool | None = None,
     ) -> Operation[PurchaseReceipt]:
-        """Read one purchase receipt.
+        """Read a purchase receipt.
 
         `GET /v2/PurchaseReceipt/{receiptNumber}`
         """

@@ -76,7 +76,7 @@ class PurchaseReceiptBasicResource(Resource):
         include_custom_free_fields: bool | None = None,
         page_size: int | None = None,
     ) -> Listing[PurchaseReceiptBasic]:
-        """List: all of them; rows are `PurchaseReceiptBasic`.
+        """List purchase receipt basics.
 
         `GET /v1/PurchaseReceiptBasic`
         """
@@ -101,7 +101,7 @@ class PurchaseReceiptBasicResource(Resource):
         body: PurchaseReceiptBasicUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create a purchase receipt basic.
 
         `POST /v1/PurchaseReceiptBasic`
         """
@@ -114,7 +114,7 @@ class PurchaseReceiptBasicResource(Resource):
         *,
         include_custom_free_fields: bool | None = None,
     ) -> Operation[PurchaseReceiptBasic]:
-        """Read one purchase receipt basic.
+        """Read a purchase receipt basic.
 
         `GET /v1/PurchaseReceiptBasic/{receiptNumber}`
         """
@@ -133,7 +133,7 @@ class PurchaseReceiptBasicResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change a purchase receipt basic; only the fields given change.
 
         `PUT /v1/PurchaseReceiptBasic/{receiptNumber}`
         """
@@ -164,7 +164,7 @@ class PurchaseReceiptBasicResource(Resource):
         receipt_number: Id,
         /,
     ) -> Operation[ActionResult]:
-        """Perform the action: release.
+        """Run the action `release` on a purchase receipt basic.
 
         `POST /v1/PurchaseReceiptBasic/{receiptNumber}/action/release`
         """

@@ -44,7 +44,7 @@ class SalesCategoryResource(Resource):
     def list(
         self,
     ) -> Listing[SalesCategory]:
-        """List: all of them; rows are `SalesCategory`.
+        """List sales categories.
 
         `GET /v1/salescategory`
         """
@@ -55,7 +55,7 @@ class SalesCategoryResource(Resource):
         category_id: int,
         /,
     ) -> Operation[SalesCategory]:
-        """Read one sales category.
+        """Read a sales category.
 
         `GET /v1/salescategory/{categoryId}`
         """
@@ -66,7 +66,7 @@ class SalesCategoryResource(Resource):
         category_id: int,
         /,
     ) -> Listing[Inventory]:
-        """List: items; rows are `Inventory`.
+        """List items of a sales category.
 
         `GET /v1/salescategory/{categoryId}/item`
         """

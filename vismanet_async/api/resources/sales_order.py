@@ -194,7 +194,7 @@ class SalesOrderResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[SalesOrder]:
-        """List: all of them; rows are `SalesOrder`.
+        """List sales orders.
 
         `GET /v1/salesorder`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -214,7 +214,7 @@ class SalesOrderResource(Resource):
         body: SalesOrderUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create a sales order.
 
         `POST /v1/salesorder`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -228,7 +228,7 @@ class SalesOrderResource(Resource):
         file: Upload,
         /,
     ) -> Operation[Created]:
-        """Attach a file: add attachment by order type.
+        """Attach a file to a sales order.
 
         `POST /v1/salesorder/orderType/{orderType}/{orderNumber}/attachment`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -250,7 +250,7 @@ class SalesOrderResource(Resource):
         file: Upload,
         /,
     ) -> Operation[Created]:
-        """Attach a file: add line attachment by order type.
+        """Attach a file to a line of a sales order.
 
         `POST /v1/salesorder/orderType/{orderType}/{orderNumber}/{lineNumber}/attachment`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -270,7 +270,7 @@ class SalesOrderResource(Resource):
         order_nbr: Id,
         /,
     ) -> Operation[SalesOrder]:
-        """Read one sales order.
+        """Read a sales order.
 
         `GET /v1/salesorder/{orderNbr}`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -283,7 +283,7 @@ class SalesOrderResource(Resource):
         body: SalesOrderUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change a sales order; only the fields given change.
 
         `PUT /v1/salesorder/{orderNbr}`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -296,7 +296,7 @@ class SalesOrderResource(Resource):
         file: Upload,
         /,
     ) -> Operation[Created]:
-        """Attach a file: add attachment.
+        """Attach a file to a sales order.
 
         `POST /v1/salesorder/{orderNumber}/attachment`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -310,7 +310,7 @@ class SalesOrderResource(Resource):
         file: Upload,
         /,
     ) -> Operation[Created]:
-        """Attach a file: add line attachment.
+        """Attach a file to a line of a sales order.
 
         `POST /v1/salesorder/{orderNumber}/{lineNumber}/attachment`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -330,7 +330,7 @@ class SalesOrderResource(Resource):
         order_nbr: Id,
         /,
     ) -> Operation[SalesOrder]:
-        """Read one sales order.
+        """Read a sales order.
 
         `GET /v1/salesorder/{orderType}/{orderNbr}`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -350,7 +350,7 @@ class SalesOrderResource(Resource):
         order_nbr: Id,
         /,
     ) -> Listing[SalesOrderCommission]:
-        """List: commissions; rows are `SalesOrderCommission`.
+        """List commissions of a sales order.
 
         `GET /v1/salesorder/{orderType}/{orderNbr}/commissions`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -369,7 +369,7 @@ class SalesOrderResource(Resource):
         order_nbr: Id,
         /,
     ) -> Operation[RotRutBasic]:
-        """Read one rot rut basic.
+        """Read the rot rut of a sales order.
 
         `GET /v1/salesorder/{orderType}/{orderNbr}/rotrut`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -390,7 +390,7 @@ class SalesOrderResource(Resource):
         file_id: Id,
         /,
     ) -> Operation[None]:
-        """Remove it: delete attachment.
+        """Delete the attachment of a sales order.
 
         `DELETE /v1/salesorder/{orderType}/{orderNumber}/attachment/{fileId}`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -410,7 +410,7 @@ class SalesOrderResource(Resource):
         order_number: Id,
         /,
     ) -> Download:
-        """Fetch the file: print order.
+        """Fetch a sales order as a file.
 
         `GET /v1/salesorder/{orderType}/{orderNumber}/printOrder`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -431,7 +431,7 @@ class SalesOrderResource(Resource):
         file_id: Id,
         /,
     ) -> Operation[None]:
-        """Remove it: delete line attachment.
+        """Delete the line attachment of a sales order.
 
         `DELETE /v1/salesorder/{orderType}/{orderNumber}/{lineNumber}/attachment/{fileId}`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -452,7 +452,7 @@ class SalesOrderResource(Resource):
         body: OrderTypeAction | Mapping[str, Any],
         /,
     ) -> Operation[ActionResult]:
-        """Perform the action: cancel sales order.
+        """Run the action `cancelSalesOrder` on a sales order.
 
         `POST /v1/salesorder/{saleOrderNumber}/action/cancelSalesOrder`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -467,7 +467,7 @@ class SalesOrderResource(Resource):
         body: CreateShipmentAction | Mapping[str, Any],
         /,
     ) -> Operation[CreateShipmentActionResult]:
-        """Perform the action: create shipment.
+        """Run the action `createShipment` on a sales order.
 
         `POST /v1/salesorder/{saleOrderNumber}/action/createShipment`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -486,7 +486,7 @@ class SalesOrderResource(Resource):
         body: ReopenSalesOrderAction | Mapping[str, Any],
         /,
     ) -> Operation[ActionResult]:
-        """Perform the action: reopen sales order.
+        """Run the action `reopenSalesOrder` on a sales order.
 
         `POST /v1/salesorder/{salesOrderNumber}/action/reopenSalesOrder`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -504,7 +504,7 @@ class SalesOrderResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[SalesOrder]:
-        """List: v2; rows are `SalesOrder`.
+        """List sales orders.
 
         `GET /v2/salesorder`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -524,7 +524,7 @@ class SalesOrderResource(Resource):
         body: SalesOrderUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create v2.
+        """Create a sales order.
 
         `POST /v2/salesorder`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -538,7 +538,7 @@ class SalesOrderResource(Resource):
         file: Upload,
         /,
     ) -> Operation[Created]:
-        """Attach a file: add attachment by order type v2.
+        """Attach a file to a sales order.
 
         `POST /v2/salesorder/orderType/{orderType}/{orderNumber}/attachment`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -560,7 +560,7 @@ class SalesOrderResource(Resource):
         file: Upload,
         /,
     ) -> Operation[Created]:
-        """Attach a file: add line attachment by order type v2.
+        """Attach a file to a line of a sales order.
 
         `POST /v2/salesorder/orderType/{orderType}/{orderNumber}/{lineNumber}/attachment`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -580,7 +580,7 @@ class SalesOrderResource(Resource):
         order_nbr: Id,
         /,
     ) -> Operation[SalesOrder]:
-        """Read one sales order.
+        """Read a sales order.
 
         `GET /v2/salesorder/{orderNbr}`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -593,7 +593,7 @@ class SalesOrderResource(Resource):
         file: Upload,
         /,
     ) -> Operation[Created]:
-        """Attach a file: add attachment v2.
+        """Attach a file to a sales order.
 
         `POST /v2/salesorder/{orderNumber}/attachment`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -607,7 +607,7 @@ class SalesOrderResource(Resource):
         file: Upload,
         /,
     ) -> Operation[Created]:
-        """Attach a file: add line attachment v2.
+        """Attach a file to a line of a sales order.
 
         `POST /v2/salesorder/{orderNumber}/{lineNumber}/attachment`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -627,7 +627,7 @@ class SalesOrderResource(Resource):
         order_number: Id,
         /,
     ) -> Operation[PrepareInvoiceActionResult]:
-        """Perform the action: prepare invoice.
+        """Run the action `prepareInvoice` on a sales order.
 
         `POST /v2/salesorder/{orderType}/{orderNumber}/action/prepareInvoice`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -647,7 +647,7 @@ class SalesOrderResource(Resource):
         order_number: Id,
         /,
     ) -> Operation[ActionResult]:
-        """Perform the action: send by mail.
+        """Run the action `sendbymail` on a sales order.
 
         `POST /v2/salesorder/{orderType}/{orderNumber}/action/sendbymail`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -667,7 +667,7 @@ class SalesOrderResource(Resource):
         body: OrderTypeAction | Mapping[str, Any],
         /,
     ) -> Operation[ActionResult]:
-        """Perform the action: cancel sales order v2.
+        """Run the action `cancelSalesOrder` on a sales order.
 
         `POST /v2/salesorder/{saleOrderNumber}/action/cancelSalesOrder`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -682,7 +682,7 @@ class SalesOrderResource(Resource):
         body: CreatePurchaseOrderAction | Mapping[str, Any],
         /,
     ) -> Operation[Done]:
-        """Perform the action: create purchase orders.
+        """Run the action `createPurchaseOrders` on a sales order.
 
         `POST /v2/salesorder/{saleOrderNumber}/action/createPurchaseOrders`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -695,7 +695,7 @@ class SalesOrderResource(Resource):
         body: CreateShipmentAction | Mapping[str, Any],
         /,
     ) -> Operation[CreateShipmentActionResult]:
-        """Perform the action: create shipment v2.
+        """Run the action `createShipment` on a sales order.
 
         `POST /v2/salesorder/{saleOrderNumber}/action/createShipment`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -714,7 +714,7 @@ class SalesOrderResource(Resource):
         body: ReopenSalesOrderAction | Mapping[str, Any],
         /,
     ) -> Operation[ActionResult]:
-        """Perform the action: reopen sales order v2.
+        """Run the action `reopenSalesOrder` on a sales order.
 
         `POST /v2/salesorder/{salesOrderNumber}/action/reopenSalesOrder`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.

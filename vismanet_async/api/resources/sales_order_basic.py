@@ -138,7 +138,7 @@ class SalesOrderBasicResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[SalesOrderBasic]:
-        """List: all of them; rows are `SalesOrderBasic`.
+        """List sales order basics.
 
         `GET /v1/salesorderbasic`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -158,7 +158,7 @@ class SalesOrderBasicResource(Resource):
         body: SalesOrderBasicUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create a sales order basic.
 
         `POST /v1/salesorderbasic`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -172,7 +172,7 @@ class SalesOrderBasicResource(Resource):
         file: Upload,
         /,
     ) -> Operation[Created]:
-        """Attach a file: add attachment by order type.
+        """Attach a file to a sales order basic.
 
         `POST /v1/salesorderbasic/orderType/{orderType}/{orderNumber}/attachment`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -194,7 +194,7 @@ class SalesOrderBasicResource(Resource):
         file: Upload,
         /,
     ) -> Operation[Created]:
-        """Attach a file: add line attachment by order type.
+        """Attach a file to a line of a sales order basic.
 
         `POST /v1/salesorderbasic/orderType/{orderType}/{orderNumber}/{lineNumber}/attachment`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -214,7 +214,7 @@ class SalesOrderBasicResource(Resource):
         order_nbr: Id,
         /,
     ) -> Operation[SalesOrderBasic]:
-        """Read one sales order basic.
+        """Read a sales order basic.
 
         `GET /v1/salesorderbasic/{orderNbr}`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -227,7 +227,7 @@ class SalesOrderBasicResource(Resource):
         body: SalesOrderBasicUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change a sales order basic; only the fields given change.
 
         `PUT /v1/salesorderbasic/{orderNbr}`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -240,7 +240,7 @@ class SalesOrderBasicResource(Resource):
         file: Upload,
         /,
     ) -> Operation[Created]:
-        """Attach a file: add attachment.
+        """Attach a file to a sales order basic.
 
         `POST /v1/salesorderbasic/{orderNumber}/attachment`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -254,7 +254,7 @@ class SalesOrderBasicResource(Resource):
         file: Upload,
         /,
     ) -> Operation[Created]:
-        """Attach a file: add line attachment.
+        """Attach a file to a line of a sales order basic.
 
         `POST /v1/salesorderbasic/{orderNumber}/{lineNumber}/attachment`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -274,7 +274,7 @@ class SalesOrderBasicResource(Resource):
         order_nbr: Id,
         /,
     ) -> Operation[SalesOrderBasic]:
-        """Read one sales order basic.
+        """Read a sales order basic.
 
         `GET /v1/salesorderbasic/{orderType}/{orderNbr}`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -295,7 +295,7 @@ class SalesOrderBasicResource(Resource):
         file_id: Id,
         /,
     ) -> Operation[None]:
-        """Remove it: delete attachment.
+        """Delete the attachment of a sales order basic.
 
         `DELETE /v1/salesorderbasic/{orderType}/{orderNumber}/attachment/{fileId}`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -317,7 +317,7 @@ class SalesOrderBasicResource(Resource):
         file_id: Id,
         /,
     ) -> Operation[None]:
-        """Remove it: delete line attachment.
+        """Delete the line attachment of a sales order basic.
 
         `DELETE /v1/salesorderbasic/{orderType}/{orderNumber}/{lineNumber}/attachment/{fileId}`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -338,7 +338,7 @@ class SalesOrderBasicResource(Resource):
         body: CreateShipmentAction | Mapping[str, Any],
         /,
     ) -> Operation[CreateShipmentActionResult]:
-        """Perform the action: create shipment.
+        """Run the action `createShipment` on a sales order basic.
 
         `POST /v1/salesorderbasic/{saleOrderNumber}/action/createShipment`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -356,7 +356,7 @@ class SalesOrderBasicResource(Resource):
         body: SalesOrderBasicUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create v2.
+        """Create a sales order basic.
 
         `POST /v2/salesorderbasic`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -370,7 +370,7 @@ class SalesOrderBasicResource(Resource):
         file: Upload,
         /,
     ) -> Operation[Created]:
-        """Attach a file: add attachment by order type v2.
+        """Attach a file to a sales order basic.
 
         `POST /v2/salesorderbasic/orderType/{orderType}/{orderNumber}/attachment`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -392,7 +392,7 @@ class SalesOrderBasicResource(Resource):
         file: Upload,
         /,
     ) -> Operation[Created]:
-        """Attach a file: add line attachment by order type v2.
+        """Attach a file to a line of a sales order basic.
 
         `POST /v2/salesorderbasic/orderType/{orderType}/{orderNumber}/{lineNumber}/attachment`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -413,7 +413,7 @@ class SalesOrderBasicResource(Resource):
         file: Upload,
         /,
     ) -> Operation[Created]:
-        """Attach a file: add attachment v2.
+        """Attach a file to a sales order basic.
 
         `POST /v2/salesorderbasic/{orderNumber}/attachment`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -427,7 +427,7 @@ class SalesOrderBasicResource(Resource):
         file: Upload,
         /,
     ) -> Operation[Created]:
-        """Attach a file: add line attachment v2.
+        """Attach a file to a line of a sales order basic.
 
         `POST /v2/salesorderbasic/{orderNumber}/{lineNumber}/attachment`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -447,7 +447,7 @@ class SalesOrderBasicResource(Resource):
         order_number: Id,
         /,
     ) -> Operation[PrepareInvoiceActionResult]:
-        """Perform the action: prepare invoice.
+        """Run the action `prepareInvoice` on a sales order basic.
 
         `POST /v2/salesorderbasic/{orderType}/{orderNumber}/action/prepareInvoice`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -467,7 +467,7 @@ class SalesOrderBasicResource(Resource):
         order_number: Id,
         /,
     ) -> Operation[ActionResult]:
-        """Perform the action: send by mail.
+        """Run the action `sendbymail` on a sales order basic.
 
         `POST /v2/salesorderbasic/{orderType}/{orderNumber}/action/sendbymail`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
@@ -487,7 +487,7 @@ class SalesOrderBasicResource(Resource):
         body: CreateShipmentAction | Mapping[str, Any],
         /,
     ) -> Operation[CreateShipmentActionResult]:
-        """Perform the action: create shipment v2.
+        """Run the action `createShipment` on a sales order basic.
 
         `POST /v2/salesorderbasic/{saleOrderNumber}/action/createShipment`.
         Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.

@@ -43,7 +43,7 @@ class SalesOrderTypeResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[SalesOrderType]:
-        """List: all of them; rows are `SalesOrderType`.
+        """List sales order types.
 
         `GET /v1/salesordertype`
         """
@@ -60,7 +60,7 @@ class SalesOrderTypeResource(Resource):
         order_type: Id,
         /,
     ) -> Operation[SalesOrderType]:
-        """Read one sales order type.
+        """Read a sales order type.
 
         `GET /v1/salesordertype/{orderType}`
         """

@@ -69,7 +69,7 @@ class SalesPersonResource(Resource):
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[SalesPerson]:
-        """List: all of them; rows are `SalesPerson`.
+        """List sales persons.
 
         `GET /v1/salesperson`
         """
@@ -91,7 +91,7 @@ class SalesPersonResource(Resource):
         body: SalesPersonUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create a sales person.
 
         `POST /v1/salesperson`
         """
@@ -102,7 +102,7 @@ class SalesPersonResource(Resource):
         salesperson_cd: Id,
         /,
     ) -> Operation[SalesPerson]:
-        """Read one sales person.
+        """Read a sales person.
 
         `GET /v1/salesperson/{salespersonCd}`
         """
@@ -114,7 +114,7 @@ class SalesPersonResource(Resource):
         body: SalesPersonUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change a sales person; only the fields given change.
 
         `PUT /v1/salesperson/{salespersonCd}`
         """
@@ -132,7 +132,7 @@ class SalesPersonResource(Resource):
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[SalesPerson]:
-        """List: v2; rows are `SalesPerson`.
+        """List sales persons.
 
         `GET /v2/salesperson`
         """
@@ -154,7 +154,7 @@ class SalesPersonResource(Resource):
         salesperson_cd: Id,
         /,
     ) -> Operation[SalesPerson]:
-        """Read one sales person.
+        """Read a sales person.
 
         `GET /v2/salesperson/{salespersonCd}`
         """

@@ -108,7 +108,7 @@ class ShipmentResource(Resource):
         include_custom_free_fields: bool | None = None,
         page_size: int | None = None,
     ) -> Listing[Shipment]:
-        """List: all of them; rows are `Shipment`.
+        """List shipments.
 
         `GET /v1/shipment`
         """
@@ -130,7 +130,7 @@ class ShipmentResource(Resource):
         body: ShipmentUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create a shipment.
 
         `POST /v1/shipment`
         """
@@ -143,7 +143,7 @@ class ShipmentResource(Resource):
         *,
         include_custom_free_fields: bool | None = None,
     ) -> Operation[Shipment]:
-        """Read one shipment.
+        """Read a shipment.
 
         `GET /v1/shipment/{shipmentNbr}`
         """
@@ -159,7 +159,7 @@ class ShipmentResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change a shipment; only the fields given change.
 
         `PUT /v1/shipment/{shipmentNbr}`
         """
@@ -190,7 +190,7 @@ class ShipmentResource(Resource):
         shipment_nbr: Id,
         /,
     ) -> Download:
-        """Fetch the file: print pick list.
+        """Fetch a shipment as a file.
 
         `GET /v1/shipment/{shipmentNbr}/printPickList`
         """
@@ -201,7 +201,7 @@ class ShipmentResource(Resource):
         shipment_nbr: Id,
         /,
     ) -> Download:
-        """Fetch the file: print shipment confirmation.
+        """Fetch a shipment as a file.
 
         `GET /v1/shipment/{shipmentNbr}/printShipmentConfirmation`
         """
@@ -213,7 +213,7 @@ class ShipmentResource(Resource):
         body: ShipmentDetailLineAdd | Mapping[str, Any],
         /,
     ) -> Operation[Done]:
-        """Perform the action: add line.
+        """Run the action `addLine` on a shipment.
 
         `POST /v1/shipment/{shipmentNumber}/action/addLine`
         """
@@ -225,7 +225,7 @@ class ShipmentResource(Resource):
         body: ShipmentSoLine | Mapping[str, Any],
         /,
     ) -> Operation[Done]:
-        """Perform the action: add so line.
+        """Run the action `addSOLine` on a shipment.
 
         `POST /v1/shipment/{shipmentNumber}/action/addSOLine`
         """
@@ -237,7 +237,7 @@ class ShipmentResource(Resource):
         body: ShipmentSoOrder | Mapping[str, Any],
         /,
     ) -> Operation[Done]:
-        """Perform the action: add so order.
+        """Run the action `addSOOrder` on a shipment.
 
         `POST /v1/shipment/{shipmentNumber}/action/addSOOrder`
         """
@@ -248,7 +248,7 @@ class ShipmentResource(Resource):
         shipment_number: Id,
         /,
     ) -> Operation[Done]:
-        """Perform the action: cancel shipment.
+        """Run the action `cancelShipment` on a shipment.
 
         `POST /v1/shipment/{shipmentNumber}/action/cancelShipment`
         """
@@ -259,7 +259,7 @@ class ShipmentResource(Resource):
         shipment_number: Id,
         /,
     ) -> Operation[ActionResult]:
-        """Perform the action: confirm shipment.
+        """Run the action `confirmShipment` on a shipment.
 
         `POST /v1/shipment/{shipmentNumber}/action/confirmShipment`
         """
@@ -270,7 +270,7 @@ class ShipmentResource(Resource):
         shipment_number: Id,
         /,
     ) -> Operation[Done]:
-        """Perform the action: correct shipment.
+        """Run the action `correctShipment` on a shipment.
 
         `POST /v1/shipment/{shipmentNumber}/action/correctShipment`
         """
@@ -283,7 +283,7 @@ class ShipmentResource(Resource):
         body: ShipmentUpdateDeleteLine | Mapping[str, Any],
         /,
     ) -> Operation[Done]:
-        """Perform the action: delete line.
+        """Run the action `deleteLine` on a shipment.
 
         `POST /v1/shipment/{shipmentNumber}/action/deleteLine/{lineNumber}`
         """

@@ -58,7 +58,7 @@ class StocktakeResource(Resource):
         status: StocktakeLineStatus | None = None,
         page_size: int | None = None,
     ) -> Listing[Stocktake]:
-        """List: all of them; rows are `Stocktake`.
+        """List stocktakes.
 
         `GET /v2/stocktake`
         """
@@ -84,7 +84,7 @@ class StocktakeResource(Resource):
         reference_number: Id,
         /,
     ) -> Operation[Stocktake]:
-        """Read one stocktake.
+        """Read a stocktake.
 
         `GET /v2/stocktake/{referenceNumber}`
         """
@@ -96,7 +96,7 @@ class StocktakeResource(Resource):
         body: StocktakeUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change a stocktake; only the fields given change.
 
         `PUT /v2/stocktake/{referenceNumber}`
         """

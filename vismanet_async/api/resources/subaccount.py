@@ -56,7 +56,7 @@ class SubaccountResource(Resource):
         active: bool | None = None,
         page_size: int | None = None,
     ) -> Listing[SubAccount]:
-        """List: all of them; rows are `SubAccount`.
+        """List subaccounts.
 
         `GET /v1/subaccount`
         """
@@ -73,7 +73,7 @@ class SubaccountResource(Resource):
         body: SubAccountUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create a subaccount.
 
         `POST /v1/subaccount`
         """
@@ -84,7 +84,7 @@ class SubaccountResource(Resource):
         sub_account_number: Id,
         /,
     ) -> Operation[SubAccount]:
-        """Read one sub account.
+        """Read a subaccount.
 
         `GET /v1/subaccount/{subAccountNumber}`
         """
@@ -98,7 +98,7 @@ class SubaccountResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change a subaccount; only the fields given change.
 
         `PUT /v1/subaccount/{subAccountNumber}`
         """

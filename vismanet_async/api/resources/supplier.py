@@ -142,7 +142,7 @@ class SupplierResource(Resource):
         expand_note: bool | None = None,
         page_size: int | None = None,
     ) -> Listing[Supplier]:
-        """List: all of them; rows are `Supplier`.
+        """List suppliers.
 
         `GET /v1/supplier`
         """
@@ -166,7 +166,7 @@ class SupplierResource(Resource):
         body: SupplierUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create a supplier.
 
         `POST /v1/supplier`
         """
@@ -178,7 +178,7 @@ class SupplierResource(Resource):
         order_by: str | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
     ) -> Listing[SupplierBalance]:
-        """List: balances; rows are `SupplierBalance`.
+        """List balances.
 
         `GET /v1/supplier/balance`
         """
@@ -195,7 +195,7 @@ class SupplierResource(Resource):
         order_by: str | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
     ) -> Listing[SupplierPoBalance]:
-        """List: po balances; rows are `SupplierPoBalance`.
+        """List po balances.
 
         `GET /v1/supplier/POBalance`
         """
@@ -209,7 +209,7 @@ class SupplierResource(Resource):
     def list_supplier_classes(
         self,
     ) -> Listing[SupplierClass]:
-        """List: supplier classes; rows are `SupplierClass`.
+        """List supplier classes.
 
         `GET /v1/supplier/supplierClass`
         """
@@ -220,7 +220,7 @@ class SupplierResource(Resource):
         supplier_class_id: Id,
         /,
     ) -> Operation[SupplierClass]:
-        """Read one supplier class.
+        """Read the supplier class.
 
         `GET /v1/supplier/supplierClass/{supplierClassId}`
         """
@@ -231,7 +231,7 @@ class SupplierResource(Resource):
         supplier_cd: Id,
         /,
     ) -> Operation[Supplier]:
-        """Read one supplier.
+        """Read a supplier.
 
         `GET /v1/supplier/{supplierCd}`
         """
@@ -245,7 +245,7 @@ class SupplierResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change a supplier; only the fields given change.
 
         `PUT /v1/supplier/{supplierCd}`
         """
@@ -276,7 +276,7 @@ class SupplierResource(Resource):
         supplier_cd: Id,
         /,
     ) -> Operation[SupplierBalance]:
-        """Read one supplier balance.
+        """Read the balance of a supplier.
 
         `GET /v1/supplier/{supplierCd}/balance`
         """
@@ -296,7 +296,7 @@ class SupplierResource(Resource):
         order_by: str | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
     ) -> Listing[Contact]:
-        """List: contacts; rows are `Contact`.
+        """List contacts of a supplier.
 
         `GET /v1/supplier/{supplierCd}/contact`
         """
@@ -318,7 +318,7 @@ class SupplierResource(Resource):
         supplier_cd: Id,
         /,
     ) -> Operation[SupplierPoBalance]:
-        """Read one supplier po balance.
+        """Read the po balance of a supplier.
 
         `GET /v1/supplier/{supplierCd}/POBalance`
         """
@@ -346,7 +346,7 @@ class SupplierResource(Resource):
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[SupplierDocument]:
-        """List: documents; rows are `SupplierDocument`.
+        """List documents of a supplier.
 
         `GET /v1/supplier/{supplierNumber}/document`
         """
@@ -395,7 +395,7 @@ class SupplierResource(Resource):
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[SupplierInvoice]:
-        """List: invoices; rows are `SupplierInvoice`.
+        """List invoices of a supplier.
 
         `GET /v1/supplier/{supplierNumber}/invoice`
         """
@@ -431,7 +431,7 @@ class SupplierResource(Resource):
         supplier: str | None = None,
         page_size: int | None = None,
     ) -> Listing[SupplierBalanceV2]:
-        """List: balances v2; rows are `SupplierBalanceV2`.
+        """List balances.
 
         `GET /v2/supplier/balance`
         """

@@ -37,7 +37,7 @@ class SupplierAccountResource(Resource):
         vat_registration_id: str | None = None,
         lines_non_taxable: bool | None = None,
     ) -> Operation[SupplierAccounts]:
-        """Read one supplier accounts.
+        """Read a supplier account.
 
         `GET /v1/supplieraccount/{supplierId}`
         """

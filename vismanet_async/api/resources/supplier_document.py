@@ -55,7 +55,7 @@ class SupplierDocumentResource(Resource):
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[SupplierDocument]:
-        """List: all of them; rows are `SupplierDocument`.
+        """List supplier documents.
 
         `GET /v1/supplierdocument`
         """

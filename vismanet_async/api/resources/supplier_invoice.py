@@ -176,7 +176,7 @@ class SupplierInvoiceResource(Resource):
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[SupplierInvoice]:
-        """List: all of them; rows are `SupplierInvoice`.
+        """List supplier invoices.
 
         `GET /v1/supplierInvoice`
         """
@@ -209,7 +209,7 @@ class SupplierInvoiceResource(Resource):
         body: SupplierInvoiceUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create a supplier invoice.
 
         `POST /v1/supplierInvoice`
         """
@@ -220,7 +220,7 @@ class SupplierInvoiceResource(Resource):
         *,
         system_id: str,
     ) -> Operation[SupplierInvoice]:
-        """Read one supplier invoice.
+        """Read a supplier invoice.
 
         `GET /v1/supplierInvoice/approval`
         """
@@ -237,7 +237,7 @@ class SupplierInvoiceResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Created]:
-        """Attach a file: add attachment by document type.
+        """Attach a file to a supplier invoice.
 
         `POST /v1/supplierInvoice/documentType/{documentType}/{invoiceNumber}/attachment`.
         `if_match` is honoured only as a background job, and refused otherwise.
@@ -262,7 +262,7 @@ class SupplierInvoiceResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Created]:
-        """Attach a file: add line attachment by document type.
+        """Attach a file to a line of a supplier invoice.
 
         `POST /v1/supplierInvoice/documentType/{documentType}/{invoiceNumber}/{lineNumber}/attachment`.
         `if_match` is honoured only as a background job, and refused otherwise.
@@ -287,7 +287,7 @@ class SupplierInvoiceResource(Resource):
         expand_line_prebook_accounts: bool | None = None,
         expand_landed_costs: bool | None = None,
     ) -> Operation[SupplierInvoice]:
-        """Read one supplier invoice.
+        """Read a supplier invoice.
 
         `GET /v1/supplierInvoice/{documentType}/{invoiceNumber}`
         """
@@ -311,7 +311,7 @@ class SupplierInvoiceResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Updated]:
-        """Change it: update by document type; only the fields given change.
+        """Change a supplier invoice; only the fields given change.
 
         `PUT /v1/supplierInvoice/{documentType}/{invoiceNumber}`
         """
@@ -353,7 +353,7 @@ class SupplierInvoiceResource(Resource):
         invoice_number: Id,
         /,
     ) -> Operation[None]:
-        """Remove it: delete by document type.
+        """Delete a supplier invoice.
 
         `DELETE /v1/supplierInvoice/{documentType}/{invoiceNumber}`
         """
@@ -374,7 +374,7 @@ class SupplierInvoiceResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[ActionResult]:
-        """Perform the action: prebook.
+        """Run the action `prebook` on a supplier invoice.
 
         `POST /v1/supplierInvoice/{documentType}/{invoiceNumber}/action/prebook`.
         `if_match` is honoured only as a background job, and refused otherwise.
@@ -399,7 +399,7 @@ class SupplierInvoiceResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[ActionResult]:
-        """Perform the action: release by document type.
+        """Run the action `release` on a supplier invoice.
 
         `POST /v1/supplierInvoice/{documentType}/{invoiceNumber}/action/release`.
         `if_match` is honoured only as a background job, and refused otherwise.
@@ -422,7 +422,7 @@ class SupplierInvoiceResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[ReverseInvoiceResult]:
-        """Perform the action: reverse.
+        """Run the action `reverse` on a supplier invoice.
 
         `POST /v1/supplierInvoice/{documentType}/{invoiceNumber}/action/reverse`.
         `if_match` is honoured only as a background job, and refused otherwise.
@@ -445,7 +445,7 @@ class SupplierInvoiceResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[ActionResult]:
-        """Perform the action: send to approval.
+        """Run the action `sendtoapproval` on a supplier invoice.
 
         `POST /v1/supplierInvoice/{documentType}/{invoiceNumber}/action/sendtoapproval`.
         `if_match` is honoured only as a background job, and refused otherwise.
@@ -468,7 +468,7 @@ class SupplierInvoiceResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Done]:
-        """Perform the action: void invoice.
+        """Run the action `voidinvoice` on a supplier invoice.
 
         `POST /v1/supplierInvoice/{documentType}/{invoiceNumber}/action/voidinvoice`.
         `if_match` is honoured only as a background job, and refused otherwise.
@@ -490,7 +490,7 @@ class SupplierInvoiceResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Done]:
-        """Perform the action: write off.
+        """Run the action `writeoff` on a supplier invoice.
 
         `POST /v1/supplierInvoice/{documentType}/{invoiceNumber}/action/writeoff`.
         `if_match` is honoured only as a background job, and refused otherwise.
@@ -512,7 +512,7 @@ class SupplierInvoiceResource(Resource):
         expand_line_prebook_accounts: bool | None = None,
         expand_landed_costs: bool | None = None,
     ) -> Operation[SupplierInvoice]:
-        """Read one supplier invoice.
+        """Read a supplier invoice.
 
         `GET /v1/supplierInvoice/{invoiceNumber}`
         """
@@ -532,7 +532,7 @@ class SupplierInvoiceResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change a supplier invoice; only the fields given change.
 
         `PUT /v1/supplierInvoice/{invoiceNumber}`
         """
@@ -563,7 +563,7 @@ class SupplierInvoiceResource(Resource):
         invoice_number: Id,
         /,
     ) -> Operation[None]:
-        """Remove it: delete.
+        """Delete a supplier invoice.
 
         `DELETE /v1/supplierInvoice/{invoiceNumber}`
         """
@@ -576,7 +576,7 @@ class SupplierInvoiceResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[CorrectSupplierInvoiceActionResult]:
-        """Perform the action: correct.
+        """Run the action `correct` on a supplier invoice.
 
         `POST /v1/supplierInvoice/{invoiceNumber}/action/correct`.
         `if_match` is honoured only as a background job, and refused otherwise.
@@ -590,7 +590,7 @@ class SupplierInvoiceResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[ActionResult]:
-        """Perform the action: release.
+        """Run the action `release` on a supplier invoice.
 
         `POST /v1/supplierInvoice/{invoiceNumber}/action/release`.
         `if_match` is honoured only as a background job, and refused otherwise.
@@ -605,7 +605,7 @@ class SupplierInvoiceResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Created]:
-        """Attach a file: add attachment.
+        """Attach a file to a supplier invoice.
 
         `POST /v1/supplierInvoice/{invoiceNumber}/attachment`.
         `if_match` is honoured only as a background job, and refused otherwise.
@@ -621,7 +621,7 @@ class SupplierInvoiceResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Created]:
-        """Attach a file: add line attachment.
+        """Attach a file to a line of a supplier invoice.
 
         `POST /v1/supplierInvoice/{invoiceNumber}/{lineNumber}/attachment`.
         `if_match` is honoured only as a background job, and refused otherwise.

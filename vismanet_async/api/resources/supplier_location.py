@@ -70,7 +70,7 @@ class SupplierLocationResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[SupplierLocation]:
-        """List: all of them; rows are `SupplierLocation`.
+        """List supplier locations.
 
         `GET /v1/supplierlocation`
         """
@@ -88,7 +88,7 @@ class SupplierLocationResource(Resource):
         body: SupplierLocationUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create a supplier location.
 
         `POST /v1/supplierlocation`
         """
@@ -104,7 +104,7 @@ class SupplierLocationResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
     ) -> Listing[SupplierLocation]:
-        """List: of account; rows are `SupplierLocation`.
+        """List of account of a supplier location.
 
         `GET /v1/supplierlocation/{bAccountId}`
         """
@@ -123,7 +123,7 @@ class SupplierLocationResource(Resource):
         location_id: Id,
         /,
     ) -> Operation[SupplierLocation]:
-        """Read one supplier location.
+        """Read a supplier location.
 
         `GET /v1/supplierlocation/{bAccountId}/{locationId}`
         """
@@ -145,7 +145,7 @@ class SupplierLocationResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change a supplier location; only the fields given change.
 
         `PUT /v1/supplierlocation/{bAccountId}/{locationId}`
         """

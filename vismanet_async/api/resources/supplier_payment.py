@@ -86,7 +86,7 @@ class SupplierPaymentResource(Resource):
         status: SupplierPaymentStatus | None = None,
         page_size: int | None = None,
     ) -> Listing[SupplierPayment]:
-        """List: all of them; rows are `SupplierPayment`.
+        """List supplier payments.
 
         `GET /v1/supplierPayment`
         """
@@ -111,7 +111,7 @@ class SupplierPaymentResource(Resource):
         body: SupplierPaymentUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create a supplier payment.
 
         `POST /v1/supplierPayment`
         """
@@ -122,7 +122,7 @@ class SupplierPaymentResource(Resource):
         payment_number: Id,
         /,
     ) -> Operation[SupplierPayment]:
-        """Read one supplier payment.
+        """Read a supplier payment.
 
         `GET /v1/supplierPayment/{paymentNumber}`
         """
@@ -136,7 +136,7 @@ class SupplierPaymentResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change a supplier payment; only the fields given change.
 
         `PUT /v1/supplierPayment/{paymentNumber}`
         """
@@ -170,7 +170,7 @@ class SupplierPaymentResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[ActionResult]:
-        """Perform the action: release.
+        """Run the action `release` on a supplier payment.
 
         `POST /v1/supplierPayment/{paymentNumber}/action/release`.
         `if_match` is honoured only as a background job, and refused otherwise.
@@ -190,7 +190,7 @@ class SupplierPaymentResource(Resource):
         payment_number: Id,
         /,
     ) -> Operation[SupplierPayment]:
-        """Read one supplier payment.
+        """Read a supplier payment.
 
         `GET /v1/supplierPayment/{paymentType}/{paymentNumber}`
         """
@@ -211,7 +211,7 @@ class SupplierPaymentResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[ActionResult]:
-        """Perform the action: write off.
+        """Run the action `writeoff` on a supplier payment.
 
         `POST /v1/supplierPayment/{paymentType}/{paymentNumber}/action/writeoff`.
         `if_match` is honoured only as a background job, and refused otherwise.

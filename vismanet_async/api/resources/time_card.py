@@ -80,7 +80,7 @@ class TimeCardResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         employee_cd: str | None = None,
     ) -> Listing[TimeCard]:
-        """List: all of them; rows are `TimeCard`.
+        """List time cards.
 
         `GET /v1/timeCard`
         """
@@ -99,7 +99,7 @@ class TimeCardResource(Resource):
         body: TimeCardUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create a time card.
 
         `POST /v1/timeCard`
         """
@@ -110,7 +110,7 @@ class TimeCardResource(Resource):
         reference_number: Id,
         /,
     ) -> Operation[TimeCard]:
-        """Read one time card.
+        """Read a time card.
 
         `GET /v1/timeCard/{referenceNumber}`
         """
@@ -124,7 +124,7 @@ class TimeCardResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[Updated]:
-        """Change it: update; only the fields given change.
+        """Change a time card; only the fields given change.
 
         `PUT /v1/timeCard/{referenceNumber}`
         """
@@ -157,7 +157,7 @@ class TimeCardResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[ActionResult]:
-        """Perform the action: approval.
+        """Run the action `approval` on a time card.
 
         `POST /v1/timeCard/{timeCardCd}/action/approval`.
         `if_match` is honoured only as a background job, and refused otherwise.
@@ -171,7 +171,7 @@ class TimeCardResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[ActionResult]:
-        """Perform the action: hold.
+        """Run the action `hold` on a time card.
 
         `POST /v1/timeCard/{timeCardCd}/action/hold`.
         `if_match` is honoured only as a background job, and refused otherwise.
@@ -185,7 +185,7 @@ class TimeCardResource(Resource):
         *,
         if_match: IfMatch | None = None,
     ) -> Operation[ActionResult]:
-        """Perform the action: submit.
+        """Run the action `submit` on a time card.
 
         `POST /v1/timeCard/{timeCardCd}/action/submit`.
         `if_match` is honoured only as a background job, and refused otherwise.

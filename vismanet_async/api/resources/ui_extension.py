@@ -58,7 +58,7 @@ class UiExtensionResource(Resource):
         body: UiExtensionUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create an ui extension.
 
         `POST /v1/uiExtension`
         """
@@ -67,7 +67,7 @@ class UiExtensionResource(Resource):
     def list_available_screens(
         self,
     ) -> Listing[UiExtensionScreen]:
-        """List: available screens; rows are `UiExtensionScreen`.
+        """List available screens.
 
         `GET /v1/uiExtension/availableScreens`
         """
@@ -81,7 +81,7 @@ class UiExtensionResource(Resource):
         screen_id: str | None = None,
         type: UiExtensionType | None = None,
     ) -> Listing[UiExtension]:
-        """List: all of them; rows are `UiExtension`.
+        """List ui extensions.
 
         `GET /v1/uiExtension/{ownerId}`
         """
@@ -93,7 +93,7 @@ class UiExtensionResource(Resource):
         internal_id: Id,
         /,
     ) -> Operation[None]:
-        """Remove it: delete.
+        """Delete an ui extension.
 
         `DELETE /v1/uiExtension/{ownerId}/{internalId}`
         """
@@ -113,7 +113,7 @@ class UiExtensionResource(Resource):
         step_id: Id,
         /,
     ) -> Operation[None]:
-        """Remove it: delete step.
+        """Delete the step of an ui extension.
 
         `DELETE /v1/uiExtension/{ownerId}/{internalId}/{screenId}/{stepId}`
         """

@@ -32,7 +32,7 @@ class UnitOfMeasureResource(Resource):
     def list(
         self,
     ) -> Listing[UnitOfMeasure]:
-        """List: all of them; rows are `UnitOfMeasure`.
+        """List unit of measures.
 
         `GET /v1/unitofmeasure`
         """

@@ -55,7 +55,7 @@ class VatResource(Resource):
         *,
         last_modified_date_time: DateTimeCondition | None = None,
     ) -> Listing[VatInformation]:
-        """List: all of them; rows are `VatInformation`.
+        """List vats.
 
         `GET /v1/vat`
         """
@@ -66,7 +66,7 @@ class VatResource(Resource):
         vat_id: Id,
         /,
     ) -> Operation[VatInformation]:
-        """Read one vat information.
+        """Read a vat.
 
         `GET /v1/vat/{vatId}`
         """
@@ -80,7 +80,7 @@ class VatResource(Resource):
         body: UpdateNote | Mapping[str, Any],
         /,
     ) -> Operation[Updated]:
-        """Change it: update note; only the fields given change.
+        """Change the note of a vat; only the fields given change.
 
         `PUT /v1/vat/{vendorCd}/{taxPeriodId}/{revisionId}`
         """
@@ -104,7 +104,7 @@ class VatResource(Resource):
         body: UpdateNote | Mapping[str, Any],
         /,
     ) -> Operation[Updated]:
-        """Change it: update line note; only the fields given change.
+        """Change the line note of a vat; only the fields given change.
 
         `PUT /v1/vat/{vendorCd}/{taxPeriodId}/{revisionId}/{lineNumber}`
         """

@@ -45,7 +45,7 @@ class VatCategoryResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         created_date_time: DateTimeCondition | None = None,
     ) -> Listing[VatCategory]:
-        """List: all of them; rows are `VatCategory`.
+        """List vat categories.
 
         `GET /v1/vatCategory`
         """
@@ -64,7 +64,7 @@ class VatCategoryResource(Resource):
         *,
         vendor_cd: str | None = None,
     ) -> Operation[VatCategory]:
-        """Read one vat category.
+        """Read a vat category.
 
         `GET /v1/vatCategory/{taxCategoryId}`
         """

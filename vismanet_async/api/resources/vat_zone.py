@@ -37,7 +37,7 @@ class VatZoneResource(Resource):
         *,
         page_size: int | None = None,
     ) -> Listing[VatZone]:
-        """List: all of them; rows are `VatZone`.
+        """List vat zones.
 
         `GET /v1/vatZone`
         """
@@ -48,7 +48,7 @@ class VatZoneResource(Resource):
         vat_zone_id: Id,
         /,
     ) -> Operation[VatZone]:
-        """Read one vat zone.
+        """Read a vat zone.
 
         `GET /v1/vatZone/{vatZoneId}`
         """

@@ -50,7 +50,7 @@ class WarehouseResource(Resource):
         branch: str | None = None,
         page_size: int | None = None,
     ) -> Listing[Warehouse]:
-        """List: all of them; rows are `Warehouse`.
+        """List warehouses.
 
         `GET /v1/warehouse`
         """
@@ -61,7 +61,7 @@ class WarehouseResource(Resource):
         warehouse_id: Id,
         /,
     ) -> Operation[Warehouse]:
-        """Read one warehouse.
+        """Read a warehouse.
 
         `GET /v1/warehouse/{warehouseID}`
         """
@@ -73,7 +73,7 @@ class WarehouseResource(Resource):
         body: WarehouseLocationUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create location.
+        """Create location of a warehouse.
 
         `POST /v1/warehouse/{warehouseID}/location`
         """
@@ -86,7 +86,7 @@ class WarehouseResource(Resource):
         body: WarehouseLocationUpdate | Mapping[str, Any],
         /,
     ) -> Operation[Updated]:
-        """Change it: update location; only the fields given change.
+        """Change the location of a warehouse; only the fields given change.
 
         `PUT /v1/warehouse/{warehouseID}/location/{locationID}`
         """

@@ -32,7 +32,7 @@ class WebhookNotificationFeedbackResource(Resource):
         body: WebhookNotificationFeedback | Mapping[str, Any],
         /,
     ) -> Operation[Created]:
-        """Send it: create.
+        """Create a webhook notification feedback.
 
         `POST /v1/webhooknotificationfeedback`
         """
