@@ -226,6 +226,7 @@ def test_wrapped_values_are_taken_out_where_bare_ones_were_promised() -> None:
     invoice = decode_one(b'{"customer": {"value": {"number": {"value": "10000"}}}}', CustomerInvoice)
     assert invoice.customer
     assert invoice.customer.number == "10000"
+    assert invoice.extra == {}
 
 
 @pytest.mark.parametrize(

@@ -162,6 +162,8 @@ def test_an_insert_that_names_a_line_is_refused_in_updates() -> None:
     assert written({"invoiceLines": [line]}, CustomerInvoiceUpdate, creating=True)
     with pytest.raises(RequestRefused, match=r"insert takes no line_number"):
         CustomerInvoiceLineUpdate.insert(line_number=1)
+    with pytest.raises(UnknownName, match=r"no field 'quantiti' in CustomerInvoiceLineUpdate.*quantity"):
+        CustomerInvoiceLineUpdate.insert(quantiti=1)
     with pytest.raises(RequestRefused, match=r"update needs the number"):
         CustomerInvoiceLineUpdate.update(quantity=1)
     with pytest.raises(RequestRefused, match=r"delete is named by its fields"):
@@ -174,6 +176,7 @@ def test_an_insert_that_names_a_line_is_refused_in_updates() -> None:
         ({"quantity": 1}, "does not say what to do"),
         ({"operation": "Update", "quantity": 1}, "does not say which line"),
         ({"operation": "Delete"}, "does not say which line"),
+        ({"operation": "insert", "lineNumber": 1}, "says 'insert', which is none of Insert, Update, Delete"),
     ],
 )
 def test_lines_that_leave_something_open_are_refused(line: dict[str, Any], message: str) -> None:

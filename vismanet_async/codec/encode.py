@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["encode_write", "to_json"]
 
 _ENCODER: Final = msgspec.json.Encoder()
+_OPERATIONS: Final = ("Insert", "Update", "Delete")
 _INTEGER: Final = re.compile(r"-?\d{1,18}", re.ASCII)
 _NUMBER: Final = re.compile(r"-?\d{1,28}(\.\d{1,28})?", re.ASCII)
 _MOMENT: Final = re.compile(
@@ -135,6 +136,8 @@ def _check_line(line: dict[str, Any], cls: type[LineUpdate], path: str, *, creat
         raise _refused(
             path, f"does not say what to do with it: use {cls.__name__}.insert(...), .update(...) or .delete(...)"
         )
+    if operation not in _OPERATIONS:
+        raise _refused(path, f"says {operation!r}, which is none of {', '.join(_OPERATIONS)}")
     if cls.line_key is None:
         return
     key = next(field.json for field in fields_of(cls) if field.name == cls.line_key)
@@ -146,7 +149,7 @@ def _check_line(line: dict[str, Any], cls: type[LineUpdate], path: str, *, creat
             f"says Insert and names line {number}: the API would add a line. Use {cls.__name__}.update({number}, ...) "
             f"to change it, or leave {cls.line_key} out to add one",
         )
-    if operation in {"Update", "Delete"} and number is None:
+    if operation != "Insert" and number is None:
         raise _refused(path, f"says {operation} and does not say which line: give {cls.line_key}")
 
 

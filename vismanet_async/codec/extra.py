@@ -21,9 +21,11 @@ def unknown_keys(raw: bytes, cls: type[Model]) -> dict[str, Any]:
 
 
 def _collect(value: Any, cls: type[Model], path: str, found: dict[str, Any]) -> None:
+    fields = {field.json: field for field in fields_of(cls)}
+    if isinstance(value, dict) and value.keys() == {"value"} and "value" not in fields:
+        value = value["value"]  # wrapped where a bare object was promised; the reference unwraps it too
     if not isinstance(value, dict):
         return
-    fields = {field.json: field for field in fields_of(cls)}
     for key, inner in value.items():
         field = fields.get(key)
         if field is None:

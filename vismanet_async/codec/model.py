@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, datacla
 import attrs
 
 from vismanet_async.codec.values import UNSET
-from vismanet_async.errors import RequestRefused
+from vismanet_async.errors import RequestRefused, UnknownName
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -188,17 +188,27 @@ class LineUpdate(WriteModel):
                 f"{cls.__name__}.insert takes no {cls.line_key}: the server numbers new lines. To change line "
                 f"{fields[cls.line_key]}, use {cls.__name__}.update({fields[cls.line_key]}, ...). Nothing was sent."
             )
-        return cls(operation="Insert", **fields)
+        return cls(operation="Insert", **cls._known(fields))
 
     @classmethod
     def update(cls, line: int | None = None, /, **fields: Any) -> Self:
         """Make a change of the existing line number `line`; only the fields given are changed."""
-        return cls(operation="Update", **cls._named(line, "update"), **fields)
+        return cls(operation="Update", **cls._named(line, "update"), **cls._known(fields))
 
     @classmethod
     def delete(cls, line: int | None = None, /, **fields: Any) -> Self:
         """Make the removal of the existing line number `line`."""
-        return cls(operation="Delete", **cls._named(line, "delete"), **fields)
+        return cls(operation="Delete", **cls._named(line, "delete"), **cls._known(fields))
+
+    @classmethod
+    def _known(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        from difflib import get_close_matches  # noqa: PLC0415 - only for a misspelled name
+
+        names = attrs.fields_dict(cls)
+        for name in fields:
+            if name not in names:
+                raise UnknownName("field", name, nearest=get_close_matches(name, names), where=f"in {cls.__name__}")
+        return fields
 
     @classmethod
     def _named(cls, line: int | None, verb: str) -> dict[str, int]:
