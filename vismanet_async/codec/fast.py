@@ -119,8 +119,8 @@ def _show_json_names(cls: type[Model]) -> None:
     cls.__annotations__ = shown
 
 
-_NOWHERE = property(fset=operator.is_)  # type: ignore[arg-type]  # what it gives back is dropped
-"""An attribute that can be set and keeps nothing, without leaving C."""
+_NOWHERE = property(operator.attrgetter("__hash__"), operator.is_)  # type: ignore[arg-type]  # its answer is dropped
+"""An attribute that is None (as the hash of models is) whatever it is set to, without ever leaving C."""
 
 
 @attrs.frozen
