@@ -17,7 +17,7 @@ from vismanet_async.simulator.references import referenced_table
 if TYPE_CHECKING:
     from vismanet_async.simulator.catalog import Catalog
 
-__all__ = ["BadBody", "Merger", "parse_object"]
+__all__ = ["BodyError", "Merger", "parse_object"]
 
 _SUFFIX = re.compile(r"(Id|ID|Number|Cd|CD|Nbr)$")
 _LINE_NUMBERS = ("lineNumber", "lineNbr", "lineNo", "detailId", "recordId", "id")
@@ -49,7 +49,7 @@ _NOT_STORED = frozenset(
 _MUST_EXIST = frozenset({"customer", "supplier", "inventory", "employee", "project"})
 
 
-class BadBody(ValueError):
+class BodyError(ValueError):
     """The body cannot be read or breaks a rule; the service answers 400."""
 
 
@@ -57,16 +57,16 @@ def parse_object(body: bytes) -> dict[str, Any]:
     """Read a request body that must be a JSON object.
 
     Raises:
-        BadBody: It is not.
+        BodyError: It is not.
     """
     if not body:
-        raise BadBody("A non-empty request body is required.")
+        raise BodyError("A non-empty request body is required.")
     try:
         parsed = decode(body)
     except ValueError as error:
-        raise BadBody(f"The request body is not valid JSON: {error}") from error
+        raise BodyError(f"The request body is not valid JSON: {error}") from error
     if not isinstance(parsed, dict):
-        raise BadBody("The request body must be a JSON object.")
+        raise BodyError("The request body must be a JSON object.")
     return parsed
 
 
@@ -85,7 +85,7 @@ class Merger:
         """Put what was sent into the row; what was not sent stays.
 
         Raises:
-            BadBody: A value has the wrong form or type, or points at nothing. The row may be half changed then.
+            BodyError: A value has the wrong form or type, or points at nothing. The row may be half changed then.
         """
         update_fields = {name.lower(): (name, facts) for name, facts in self.catalog.schemas[update].items()}
         read_fields = self.catalog.schemas[read]
@@ -127,7 +127,7 @@ class Merger:
             and converted
             and self.look_up(table, converted) is None
         ):
-            raise BadBody(f"Error: {name} '{converted}' cannot be found in the system.")
+            raise BodyError(f"Error: {name} '{converted}' cannot be found in the system.")
         if target is None:
             return
         kind = read_fields[target]["type"]
@@ -171,7 +171,7 @@ class Merger:
     target: str | None,
                read_fields: Mapping[str, Any]) -> None:  # fmt: skip
         if not isinstance(value, list):
-            raise BadBody(f"{name} must be an array.")
+            raise BodyError(f"{name} must be an array.")
         if target is None or read_fields[target]["type"] != "array":
             return
         update_item, read_item = facts.get("items"), read_fields[target].get("items")
@@ -184,7 +184,7 @@ class Merger:
             lines = []
         for sent in value:
             if not isinstance(sent, Mapping):
-                raise BadBody(f"{name} must hold objects.")
+                raise BodyError(f"{name} must hold objects.")
             self._line(lines, name, sent, update_item, read_item)
         row[target] = lines
 
@@ -196,7 +196,7 @@ class Merger:
             values.get("operation") or ("Update" if name.lower() == "attributelines" else "Insert")
         ).lower()
         if operation not in {"insert", "update", "delete"}:
-            raise BadBody(f"Error converting value '{values['operation']}' to type 'operation'.")
+            raise BodyError(f"Error converting value '{values['operation']}' to type 'operation'.")
         if operation == "insert":
             line = self.new_line(lines, read)
             self.merge(line, sent, update, read)
@@ -243,25 +243,25 @@ class Merger:
                         if other in line
                     ):
                         return line
-                raise BadBody(f"Error: {name} has no line {wanted}.")
-        raise BadBody(f"Error: {name} needs a line number to update or delete a line.")
+                raise BodyError(f"Error: {name} has no line {wanted}.")
+        raise BodyError(f"Error: {name} needs a line number to update or delete a line.")
 
     def _convert(self, name: str, facts: Mapping[str, Any], value: Any) -> Any:
         if value is None or facts["type"] == "object":
             return value
         if isinstance(value, Mapping | list):
-            raise BadBody(f"Unexpected value for {name}.")
+            raise BodyError(f"Unexpected value for {name}.")
         kind = facts["type"]
         if kind in {"integer", "number"}:
             return _number(name, kind, value)
         if kind == "boolean":
             if str(value).lower() not in {"true", "false"}:
-                raise BadBody(f"Could not convert '{value}' to boolean for {name}.")
+                raise BodyError(f"Could not convert '{value}' to boolean for {name}.")
             return str(value).lower() == "true"
         if facts.get("enum"):
             choices = {choice.lower(): choice for choice in self.catalog.enums[facts["enum"]]}
             if str(value).lower() not in choices:
-                raise BadBody(
+                raise BodyError(
                     f"Error converting value \"{value}\" to type '{facts['enum'].removesuffix('Enum')}' for {name}."
                 )
             return choices[str(value).lower()]
@@ -274,7 +274,7 @@ class Merger:
         try:
             parsed = datetime.fromisoformat(text)
         except ValueError as error:
-            raise BadBody(f"Could not convert string to DateTime: {text}. Path '{name}'.") from error
+            raise BodyError(f"Could not convert string to DateTime: {text}. Path '{name}'.") from error
         if parsed.tzinfo is not None:
             parsed = parsed.astimezone(zone(self.time_zone)).replace(tzinfo=None)
         if not name.lower().endswith("datetime"):
@@ -285,12 +285,12 @@ class Merger:
 def _unwrap(name: str, facts: Mapping[str, Any], value: Any) -> Any:
     if not facts.get("wrapped"):
         if facts["type"] not in {"object", "array"} and isinstance(value, Mapping):
-            raise BadBody(f"Unexpected object for {name}, which is sent as a plain value.")
+            raise BodyError(f"Unexpected object for {name}, which is sent as a plain value.")
         return value
     if value is None:
         return None
     if not isinstance(value, Mapping) or {key.lower() for key in value} - {"value"}:
-        raise BadBody(f'Error converting value for {name}: it is sent as {{"value": ...}}.')
+        raise BodyError(f'Error converting value for {name}: it is sent as {{"value": ...}}.')
     return next(iter(value.values()), None)
 
 
@@ -298,11 +298,11 @@ def _number(name: str, kind: str, value: object) -> int | Decimal:
     try:
         number = Decimal(str(value))
     except InvalidOperation as error:
-        raise BadBody(f"Could not convert '{value}' to {kind} for {name}.") from error
+        raise BodyError(f"Could not convert '{value}' to {kind} for {name}.") from error
     if kind == "number":
         return number
     if number != number.to_integral_value():
-        raise BadBody(f"Could not convert '{value}' to integer for {name}.")
+        raise BodyError(f"Could not convert '{value}' to integer for {name}.")
     return int(number)
 
 

@@ -17,7 +17,7 @@ from vismanet_async.simulator.clock import parse_naive_ms
 if TYPE_CHECKING:
     from vismanet_async.simulator.catalog import Operation
 
-__all__ = ["BadFilter", "Condition", "build", "comparable", "values_at"]
+__all__ = ["FilterError", "Condition", "build", "comparable", "values_at"]
 
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {">": gt, "<": lt, ">=": ge, "<=": le, "=": eq}
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d:\d\d(\.\d{1,7})?)?")
@@ -103,7 +103,7 @@ _REFERENCE_KEYS = (
 )
 
 
-class BadFilter(ValueError):
+class FilterError(ValueError):
     """A parameter's value cannot be read; the service answers 400."""
 
 
@@ -193,7 +193,7 @@ strict_pairs: bool = False,
         after_includes: Read `>` as "on or after", as the documents did until 2025-11.
 
     Raises:
-        BadFilter: A date or an operator cannot be read.
+        FilterError: A date or an operator cannot be read.
     """
     known = {name.lower(): name for name in operation.query}
     given: dict[str, list[str]] = {}
@@ -208,10 +208,10 @@ strict_pairs: bool = False,
             relation = given.get(f"{low}condition", [""])[-1].strip()
             if not relation:
                 if strict_pairs:
-                    raise BadFilter(f"{known[low]} needs {known[low]}Condition")
+                    raise FilterError(f"{known[low]} needs {known[low]}Condition")
                 continue
             if relation not in _OPERATORS:
-                raise BadFilter(f"'{relation}' is not a valid operator for {known[low]}Condition")
+                raise FilterError(f"'{relation}' is not a valid operator for {known[low]}Condition")
             path = _pick_path(known[low], fields)
             if path is not None:
                 relation = ">=" if relation == ">" and after_includes else relation
@@ -253,9 +253,9 @@ def _attributes(text: str) -> Iterator[Condition]:
     try:
         wanted = json.loads(text)
     except ValueError as error:
-        raise BadFilter(f"attributes is not valid JSON: {error}") from error
+        raise FilterError(f"attributes is not valid JSON: {error}") from error
     if not isinstance(wanted, dict):
-        raise BadFilter("attributes must be a JSON object")
+        raise FilterError("attributes must be a JSON object")
     for values in wanted.values():
         yield Condition("attributes.value", "in", frozenset(str(values).casefold().split(",")))
 
@@ -275,15 +275,15 @@ def _compare(path: str, relation: str, text: str, name: str, fields: Mapping[str
 
 def _milliseconds(text: str, name: str) -> int:
     if not _DATE.fullmatch(text.strip()):
-        raise BadFilter(f"String was not recognized as a valid DateTime for {name}: '{text}'")
+        raise FilterError(f"String was not recognized as a valid DateTime for {name}: '{text}'")
     try:
         return parse_naive_ms(text.strip().replace(" ", "T"))
     except ValueError as error:
-        raise BadFilter(f"String was not recognized as a valid DateTime for {name}: '{text}'") from error
+        raise FilterError(f"String was not recognized as a valid DateTime for {name}: '{text}'") from error
 
 
 def _decimal(text: str, name: str) -> Decimal:
     try:
         return Decimal(text)
     except InvalidOperation as error:
-        raise BadFilter(f"'{text}' is not a number for {name}") from error
+        raise FilterError(f"'{text}' is not a number for {name}") from error

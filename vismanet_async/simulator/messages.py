@@ -11,7 +11,7 @@ from vismanet_async.simulator.json_text import encode
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["Reply", "Request", "gateway_error", "json_reply", "problem", "refuse"]
+__all__ = ["JSON", "RefusedError", "Reply", "Request", "gateway_error", "json_reply", "problem", "refuse"]
 
 JSON = "application/json; charset=utf-8"
 
@@ -42,6 +42,14 @@ class Reply:
     """Cut the connection instead of answering; what was asked for is done all the same."""
     cache_key: object = None
     """Where set, equal keys mean equal bodies (encoded forms are kept under it)."""
+
+
+class RefusedError(Exception):
+    """A request is refused; carries the reply."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(f"status {reply.status}")
+        self.reply = reply
 
 
 def json_reply(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlencode
 
-from vismanet_async.simulator.bodies import BadBody, parse_object
+from vismanet_async.simulator.bodies import BodyError, parse_object
 from vismanet_async.simulator.clock import parse_naive_ms
 from vismanet_async.simulator.messages import Reply, Request, json_reply, problem
 from vismanet_async.simulator.rows import Table
@@ -168,7 +168,7 @@ class SalesOrders:
                 row,
                 {name: value for name, value in body.items() if name not in {"type", "customer"}},
             )
-        except BadBody as error:
+        except BodyError as error:
             return _bad(error)
         row["orderNo"] = table.next_number()
         table.stamp(row, created=True)
@@ -206,7 +206,7 @@ class SalesOrders:
             return problem(409, "Conflict", f"The order is {data['status']}.")
         try:
             change(company, data, parse_object(request.body) if request.body.strip() else {})
-        except BadBody as error:
+        except BodyError as error:
             return _bad(error)
         save(table, row, data, company)
         return Reply(status, headers=_etag(table, row))
@@ -299,7 +299,7 @@ def _window(request: Request, views: list[dict[str, Any]], kind: str) -> Reply:
 # -- changes ------------------------------------------------------------------------------------------------
 
 
-def _bad(error: BadBody) -> Reply:
+def _bad(error: BodyError) -> Reply:
     return problem(400, "One or more validation errors occurred.", details=[
         {"code": "0001-NullNotAllowed", "message": str(error),
         "parameters": {"property": str(error).partition(" ")[0]}}
@@ -310,7 +310,7 @@ def _named(company: Company, name: str, key: object, field: str) -> dict[str, An
     table = company.world.table(name)
     row = table.find((str(key),)) if key else None
     if row is None:
-        raise BadBody(f"{field} must name a {name}.")
+        raise BodyError(f"{field} must name a {name}.")
     return {"internalId": table.internal_of(row), "number": table.key_of(row)[-1], "name": table.name_of(row)}
 
 
@@ -352,7 +352,7 @@ def _add_lines(company: Company, data: dict[str, Any], body: dict[str, Any]) -> 
             "unitPrice": Decimal(0),
         }
         if not isinstance(one, dict) or not one.get("inventoryId"):
-            raise BadBody("inventoryId must not be null.")
+            raise BodyError("inventoryId must not be null.")
         _fill_line(company, line, one)
         lines.append(line)
     data["lines"] = lines
@@ -363,7 +363,7 @@ def _patch_line(line_id: str) -> Callable[[Company, dict[str, Any], dict[str, An
     def change(company: Company, data: dict[str, Any], body: dict[str, Any]) -> None:
         line = next((one for one in data.get("lines") or () if str(one.get("lineNbr")) == line_id), None)
         if line is None:
-            raise BadBody(f"lineId {line_id} does not exist.")
+            raise BodyError(f"lineId {line_id} does not exist.")
         _fill_line(company, line, body)
         _total(data)
 
@@ -375,7 +375,7 @@ def _delete_lines(ids: list[str]) -> Callable[[Company, dict[str, Any], dict[str
         del company
         wanted = set(ids) | {str(one) for one in body.get("lineIds", ())}
         if not 1 <= len(wanted) <= _MOST_DELETED:
-            raise BadBody(f"lineIds must hold 1 to {_MOST_DELETED} ids.")
+            raise BodyError(f"lineIds must hold 1 to {_MOST_DELETED} ids.")
         data["lines"] = [line for line in data.get("lines") or () if str(line.get("lineNbr")) not in wanted]
         _total(data)
 
