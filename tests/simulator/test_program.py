@@ -25,7 +25,8 @@ def environment() -> dict[str, str]:
 
 async def test_the_program_prints_where_it_listens_and_stops_on_a_signal() -> None:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "vismanet_async.simulator", "--rows", "customer=7", "--behaviour", "empty_list=null", "--seed", "3",
+        sys.executable, "-m", "vismanet_async.simulator", "--rows", "customer=7", "--seed", "3",
+        "--behaviour", "empty_list=null",
         stdout=subprocess.PIPE, env=environment(),
     )  # fmt: skip
     assert process.stdout is not None
@@ -111,7 +112,8 @@ async def test_marked(visma_simulator):
     assert await count(visma_simulator) == 3
 """)
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "vismanet_async.simulator.pytest_plugin", "-p", "no:cacheprovider", "-q",
+        [sys.executable, "-m", "pytest", "-p", "vismanet_async.simulator.pytest_plugin", "-q",
+         "-p", "no:cacheprovider",
          "--strict-markers", "-o", "asyncio_mode=auto", f"--basetemp={tmp_path / 'tmp'}", "test_user.py"],
         cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False, timeout=50,
     )  # fmt: skip
@@ -121,7 +123,8 @@ async def test_marked(visma_simulator):
 def test_the_simulator_knows_nothing_of_the_sdk() -> None:
     code = (
         "import sys, vismanet_async.simulator, vismanet_async.simulator.pytest_plugin;"
-        "bad = [name for name in sys.modules if name.startswith('vismanet_async.') and not name.startswith('vismanet_async.simulator')];"
+        "own = 'vismanet_async.simulator';"
+        "bad = [n for n in sys.modules if n.startswith('vismanet_async.') and not n.startswith(own)];"
         "sys.exit(str(bad) if bad else 0)"
     )
     done = subprocess.run(

@@ -42,7 +42,7 @@ async def new_invoice(client: Client, **more: Any) -> str:
         "POST", "/v1/customerinvoice", json={"customerNumber": value("10003"), "invoiceLines": lines} | more
     )
     assert (answer.status, answer.body) == (201, b"")
-    return answer.headers["Location"].removeprefix(client.sim.base_url)
+    return str(answer.headers["Location"]).removeprefix(client.sim.base_url)
 
 
 async def put(client: Client, path: str, body: Any, **headers: str) -> Answer:
@@ -233,7 +233,7 @@ async def test_a_key_may_be_changed(client: Client) -> None:
 async def test_attachments_come_back_as_they_went(client: Client, form: str, decode: str) -> None:
     import base64
 
-    client.sim.behaviours.attachment_download = form
+    client.sim.behaviours.set(attachment_download=form)
     content = bytes(range(256)) + b"\r\n--boundary\r\n" * 3
     upload = aiohttp.FormData()
     upload.add_field("", content, filename="blå fil.pdf")
@@ -293,7 +293,7 @@ async def test_a_zone_moves_a_business_date(client: Client) -> None:
     ],
 )
 async def test_a_location_may_name_another_host(client: Client, host: str, start_of_location: str) -> None:
-    client.sim.behaviours.location_host = host
+    client.sim.behaviours.set(location_host=host)
     made = await client.send("POST", "/v2/customerinvoice", json={"customerNumber": value("10003")})
     assert made.headers["Location"].startswith(start_of_location)
     number = made.headers["Location"].rpartition("/")[2]

@@ -23,6 +23,7 @@ _RELEASABLE = frozenset(
     {"Balanced", "Hold", "B", "PendingPrint", "PendingEmail", "Unreleased", "Unposted", "Prebooked", None}
 )
 _ZERO = Decimal("0.0000")
+_NOT_COPIED = frozenset({"status", "documentType", "internalId"})
 
 Doing = Callable[["Call", Table, int, dict[str, Any], dict[str, Any]], dict[str, Any]]
 """(call, table, row, its data, the sent values) -> fields of the answer; changes the data."""
@@ -177,28 +178,21 @@ def _rename(call: Call, table: Table, row: int, data: dict[str, Any], sent: dict
     return {}
 
 
-def _copy(target: str, status: str | None = None, *, number_as: str = "referenceNumber") -> Doing:
+def _copy(target: str, status: str) -> Doing:
     """Make a document in another table from this one: what both shapes have is taken over."""
 
     def doing(
         call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[str, Any]
     ) -> dict[str, Any]:
-        del row, sent
+        del table, row, sent
         other = call.company.world.table(target)
-        made = new_row(call.company, other)
         keys = {path.split(".")[0] for path in other.spec.key}
-        lines_in: list[dict[str, Any]] = next(
-            (data[name] for name in ("lines", "invoiceLines") if isinstance(data.get(name), list)), []
-        )
-        for name in other.fields:
-            if name in data and name not in keys and name not in {"status", "documentType", "internalId"}:
-                made[name] = data[name]
+        shared = set(other.fields) & set(data) - keys - _NOT_COPIED
+        made = new_row(call.company, other) | {name: data[name] for name in shared} | {"status": status}
+        lines: list[dict[str, Any]] = data.get("lines") or data.get("invoiceLines") or []
         for name in ("lines", "invoiceLines", "shipmentDetailLines"):
             if name in other.fields and not made.get(name):
-                shape = other.fields[name].get("items", "")
-                made[name] = [_line(call, line, shape) for line in lines_in]
-        if status:
-            made["status"] = status
+                made[name] = [_line(call, line, other.fields[name].get("items", "")) for line in lines]
         number = other.next_number()
         made[other.spec.key[-1]] = number
         if other.spec.types:
@@ -206,10 +200,13 @@ def _copy(target: str, status: str | None = None, *, number_as: str = "reference
         add_up(made)
         other.stamp(made, created=True)
         other.insert(made)
-        return {number_as: number, "refNbr": number, "documentType": made.get("documentType"),
-        "docType": made.get("documentType"),
-                "shipmentDto": made, "customerInvoiceDto": made, "creditNoteDto": made,
-                "type": made.get("type")}  # fmt: skip
+        documents = dict.fromkeys(("shipmentDto", "customerInvoiceDto", "creditNoteDto"), made)
+        return {
+            "referenceNumber": number,
+            "refNbr": number,
+            "documentType": made.get("documentType"),
+            **documents,
+        }
 
     return doing
 

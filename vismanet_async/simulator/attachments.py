@@ -158,7 +158,6 @@ def _delete(call: Call) -> Reply:
 
 def answer_print(call: Call) -> Reply:
     """Answer a print: a small PDF that names its document."""
-    company = call.company
     table = needed_table(call)
     row = needed_row(call, table)
     name = f"{call.operation.collection}-{'-'.join(table.key_of(row))}.pdf"

@@ -1,4 +1,4 @@
-"""The background queue: requests with `erp-api-background`, their states, contents and end (facts 7)."""
+"""The background queue: requests with `erp-api-background`, their states, contents and end (facts 7.1)."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ class Job:
 class JobScript:
     """What shall happen to the next jobs that fit.
 
-    `outcome`: `execute` does the operation; `fail` ends as `Failed` without doing it; `fail_after` does it and
-    ends as `Failed` all the same; `hang` never starts.
+    `outcome`: `execute` does the operation; `fail` ends as `Failed` without doing it; `fail_after` does it
+    and ends as `Failed` all the same; `hang` never starts.
     """
 
     operation: str | None = None
@@ -133,7 +133,7 @@ class BackgroundQueue:
     def __len__(self) -> int:
         return len(self.jobs)
 
-    def script(self, **what: Any) -> JobScript:
+    def script(self, **what: Any) -> JobScript:  # noqa: ANN401 - keyword arguments of another class
         """Say what shall happen to the next jobs; the fields are those of `JobScript`."""
         made = JobScript(**what)
         self.scripts.append(made)

@@ -1,11 +1,12 @@
 """Untouched rows as a pure function of (seed, table, row number).
 
-Reading one costs a few microseconds: the encoded text of its variant with the row's own values put in. Nothing is
-kept per row, so a table may have millions.
+Reading one costs a few microseconds: the encoded text of its variant with the row's own values put in.
+Nothing is kept per row, so a table may have millions.
 """
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -148,7 +149,7 @@ class BaseRows:
                 (row for row, (text, _) in enumerate(self.spec.fixed) if text.casefold() == wanted), None
             )
         if self.spec.name == "financialperiod":
-            is_period = len(number) == 6 and number.isdigit()
+            is_period = re.fullmatch(r"\d{6}", number) is not None
             return (int(number[:4]) - _FIRST_YEAR) * 12 + int(number[4:]) - 1 if is_period else None
         return self.spec.series.index(number.upper())
 

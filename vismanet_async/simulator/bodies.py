@@ -43,10 +43,25 @@ _RENAMED = {
     "attributevalue": "value", "attributeid": "id", "vatcodeid": "vatCode", "accountnumber": "account",
     "employeecd": "employeeNumber",
 }  # fmt: skip
+_FOUR_DECIMALS = -4
 _NOT_STORED = frozenset(
     {"operation", "overridenumberseries", "overridewithclassvalues", "validatelinedetails"}
 )
-_MUST_EXIST = frozenset({"customer", "supplier", "inventory", "employee", "project"})
+# fields that must name a row that exists
+_MUST_EXIST: dict[str, str] = {
+    "customer": "customer",
+    "customernumber": "customer",
+    "customerid": "customer",
+    "supplier": "supplier",
+    "suppliernumber": "supplier",
+    "supplierid": "supplier",
+    "inventory": "inventory",
+    "inventorynumber": "inventory",
+    "inventoryid": "inventory",
+    "itemid": "inventory",
+    "project": "project",
+    "projectid": "project",
+}
 
 
 class BodyError(ValueError):
@@ -81,11 +96,13 @@ class Merger:
     look_up: Callable[[str, str], tuple[str, str, int] | None]
     time_zone: str
 
-    def merge(self, row: dict[str, Any], body: Mapping[str, Any], update: str, read: str) -> None:
-        """Put what was sent into the row; what was not sent stays.
+    def merge(
+        self, row: dict[str, Any], body: Mapping[str, Any], update: str, read: str, *, own_key: str = ""
+    ) -> None:
+        """Put what was sent into the row; what was not sent stays. The row's own number is not looked up.
 
         Raises:
-            BodyError: A value has the wrong form or type, or points at nothing. The row may be half changed then.
+            BodyError: A value has the wrong form or type, or points at nothing. The row may be half changed.
         """
         update_fields = {name.lower(): (name, facts) for name, facts in self.catalog.schemas[update].items()}
         read_fields = self.catalog.schemas[read]
@@ -94,7 +111,10 @@ class Merger:
             if known is None:
                 continue  # unknown members are ignored, as .NET does
             name, facts = known
-            self._field(row, name, facts, _unwrap(name, facts, value), read_fields)
+            unwrapped = _unwrap(name, facts, value)
+            if name.lower() != own_key.lower():
+                self._check_reference(name, unwrapped)
+            self._field(row, name, facts, unwrapped, read_fields)
 
     def plain(self, body: Mapping[str, Any], update: str) -> dict[str, Any]:
         """Return the sent values unwrapped, by the names of the update shape."""
@@ -105,29 +125,27 @@ class Merger:
             if sent.lower() in fields
         }
 
+    def _check_reference(self, name: str, value: object) -> None:
+        table = _MUST_EXIST.get(name.lower())
+        if table is not None and isinstance(value, str) and value and self.look_up(table, value) is None:
+            raise BodyError(f"Error: {name} '{value}' cannot be found in the system.")
+
     def _field(
         self,
         row: dict[str, Any],
         name: str,
         facts: Mapping[str, Any],
-        value: Any,
+        value: Any,  # noqa: ANN401 - JSON
         read_fields: Mapping[str, Any],
     ) -> None:
         target = self._target(name, read_fields)
         if facts["type"] == "array":
-            self._array(row, name, facts, value, target, read_fields)
+            self._array(row, (name, facts), value, target, read_fields)
             return
         converted = self._convert(name, facts, value)
         if name.lower() in _NOT_STORED:
             return
         table = referenced_table(target or name) or referenced_table(_SUFFIX.sub("", name))
-        if (
-            table in _MUST_EXIST
-            and isinstance(converted, str)
-            and converted
-            and self.look_up(table, converted) is None
-        ):
-            raise BodyError(f"Error: {name} '{converted}' cannot be found in the system.")
         if target is None:
             return
         kind = read_fields[target]["type"]
@@ -167,9 +185,15 @@ class Merger:
                 made[name] = title
         return made or {"id": key}
 
-    def _array(self, row: dict[str, Any], name: str, facts: Mapping[str, Any], value: object,
-    target: str | None,
-               read_fields: Mapping[str, Any]) -> None:  # fmt: skip
+    def _array(
+        self,
+        row: dict[str, Any],
+        field: tuple[str, Mapping[str, Any]],
+        value: object,
+        target: str | None,
+        read_fields: Mapping[str, Any],
+    ) -> None:
+        name, facts = field
         if not isinstance(value, list):
             raise BodyError(f"{name} must be an array.")
         if target is None or read_fields[target]["type"] != "array":
@@ -246,7 +270,7 @@ class Merger:
                 raise BodyError(f"Error: {name} has no line {wanted}.")
         raise BodyError(f"Error: {name} needs a line number to update or delete a line.")
 
-    def _convert(self, name: str, facts: Mapping[str, Any], value: Any) -> Any:
+    def _convert(self, name: str, facts: Mapping[str, Any], value: Any) -> Any:  # noqa: ANN401 - JSON
         if value is None or facts["type"] == "object":
             return value
         if isinstance(value, Mapping | list):
@@ -261,16 +285,15 @@ class Merger:
         if facts.get("enum"):
             choices = {choice.lower(): choice for choice in self.catalog.enums[facts["enum"]]}
             if str(value).lower() not in choices:
-                raise BodyError(
-                    f"Error converting value \"{value}\" to type '{facts['enum'].removesuffix('Enum')}' for {name}."
-                )
+                kind = facts["enum"].removesuffix("Enum")
+                raise BodyError(f"Error converting value \"{value}\" to type '{kind}' for {name}.")
             return choices[str(value).lower()]
         if facts.get("format") in {"date-time", "date"}:
             return self._date(name, str(value))
         return str(value).lower() if isinstance(value, bool) else str(value)
 
     def _date(self, name: str, text: str) -> str:
-        """Read a date; one with a zone is turned into local time, so its day may move (facts 12)."""
+        """Read a date; one with a zone is turned into local time, so its day may move (facts 12.3)."""
         try:
             parsed = datetime.fromisoformat(text)
         except ValueError as error:
@@ -282,7 +305,7 @@ class Merger:
         return parsed.isoformat()
 
 
-def _unwrap(name: str, facts: Mapping[str, Any], value: Any) -> Any:
+def _unwrap(name: str, facts: Mapping[str, Any], value: Any) -> Any:  # noqa: ANN401 - JSON
     if not facts.get("wrapped"):
         if facts["type"] not in {"object", "array"} and isinstance(value, Mapping):
             raise BodyError(f"Unexpected object for {name}, which is sent as a plain value.")
@@ -309,5 +332,5 @@ def _number(name: str, kind: str, value: object) -> int | Decimal:
 def _fit(value: object, kind: str) -> object:
     if isinstance(value, Decimal | int) and not isinstance(value, bool) and kind == "number":
         number = Decimal(value)
-        return number.quantize(Decimal("0.0001")) if number.as_tuple().exponent > -4 else number  # type: ignore[operator] # finite
+        return number.quantize(Decimal("0.0001")) if number.as_tuple().exponent > _FOUR_DECIMALS else number  # type: ignore[operator] # finite
     return str(value) if kind == "string" and value is not None and not isinstance(value, str) else value

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 __all__ = ["Clock", "RealClock", "VirtualClock", "naive_text", "naive_text_of_ms", "parse_naive_ms", "zone"]
 
-_EPOCH = datetime(1970, 1, 1)
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - naive on purpose: the service writes local times without zone
 _IDLE_TURNS = 20  # loop turns a virtual sleeper yields before time jumps to it
 
 

@@ -1,4 +1,4 @@
-"""Expand flags: which parts of a record come only when asked for (facts 5)."""
+"""Expand flags: which parts of a record come only when asked for (facts 5.9)."""
 
 from __future__ import annotations
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import tomllib
 from fnmatch import fnmatchcase
 from pathlib import Path
-from random import Random
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from attrs import define, field, fields
 
+from vismanet_async.simulator.chance import seeded
 from vismanet_async.simulator.messages import Reply, gateway_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from random import Random
 
     from vismanet_async.simulator.messages import Request
 
@@ -43,8 +44,8 @@ _INSTEAD = frozenset({"reset_before", "html", "status"})
 class Fault:
     """One thing that goes wrong.
 
-    It looks at the requests that fit `path`, `method` and `operation`, lets `after` of them pass, then takes every
-    `every`-th with `probability`, at most `times` times (0: without end).
+    It looks at the requests that fit `path`, `method` and `operation`, lets `after` of them pass, then takes
+    every `every`-th with `probability`, at most `times` times (0: without end).
     """
 
     kind: FaultKind
@@ -131,7 +132,7 @@ _MESSAGES = {
 def html_error(status: int) -> Reply:
     """Return an error page as gateways make them."""
     title = _MESSAGES.get(status, "Error").rstrip(".")
-    body = f"<html><head><title>{status} {title}</title></head><body><center><h1>{status} {title}</h1></center></body></html>"
+    body = f"<html><head><title>{status} {title}</title></head><body><h1>{status} {title}</h1></body></html>"
     return Reply(status, body.encode(), "text/html")
 
 
@@ -139,7 +140,7 @@ class FaultScript:
     """The faults in force, on a random of their own."""
 
     def __init__(self, seed: int, faults: Iterable[Fault] = ()) -> None:
-        self._random = Random(f"{seed}:faults")
+        self._random = seeded(seed, "faults")
         self._faults = list(faults)
 
     def __iter__(self) -> Iterator[Fault]:
@@ -148,7 +149,7 @@ class FaultScript:
     def __len__(self) -> int:
         return len(self._faults)
 
-    def add(self, kind: FaultKind | Fault, **more: Any) -> Fault:
+    def add(self, kind: FaultKind | Fault, **more: Any) -> Fault:  # noqa: ANN401 - keyword arguments of another class
         """Add a fault: `add("status", status=503, path="/v1/customer*", after=3, times=2)`.
 
         Raises:
@@ -175,9 +176,8 @@ class FaultScript:
         for number, table in enumerate(tables, 1):
             unknown = sorted(set(table) - known)
             if unknown or "kind" not in table:
-                raise ValueError(
-                    f"fault {number}: {'no kind' if 'kind' not in table else 'unknown key ' + ', '.join(unknown)}"
-                )
+                problem = f"unknown key {', '.join(unknown)}" if unknown else "no kind"
+                raise ValueError(f"fault {number}: {problem}")
             made.append(Fault(**table))
         self._faults.extend(made)
         return made

@@ -1,4 +1,4 @@
-"""Pages of journals: they are counted in lines, and a batch may be split over two of them (facts 4)."""
+"""Pages of journals: they are counted in lines, and a batch may be split over two of them (facts 4.12)."""
 
 from __future__ import annotations
 

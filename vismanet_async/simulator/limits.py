@@ -48,8 +48,8 @@ class Window:
 class Limits:
     """The windows and rules of one company.
 
-    The numbers are not published (facts 3); 15,000 an hour was the last one known for production clients, 500 for
-    the old base URL and for sales orders v1 and v2.
+    The numbers are not published (facts 3.6); 15,000 an hour was the last one known for production clients,
+    500 for the old base URL and for sales orders v1 and v2.
     """
 
     clock: Clock

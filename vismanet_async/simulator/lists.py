@@ -136,15 +136,17 @@ def _page(call: Call, limit: int) -> _Page:
 
 def _filtered(call: Call, sources: list[tuple[Table, _Conditions]]) -> list[tuple[Table, _Conditions]]:
     behaviours = call.company.behaviours
+    habits = filters.Habits(
+        strict_pairs=behaviours.value_needs_condition == "refused",
+        after_includes=behaviours.greater_includes_equal,
+        parts_match=behaviours.text_filters == "contains",
+    )
+    query, operation = call.request.query, call.operation
     try:
         return [
-            (table, conditions + filters.build(
-                call.operation, call.request.query, table.fields,
-                strict_pairs=behaviours.value_needs_condition == "refused",
-                after_includes=behaviours.greater_includes_equal,
-            ))
+            (table, conditions + filters.build(operation, query, table.fields, habits))
             for table, conditions in sources
-        ]  # fmt: skip
+        ]
     except filters.FilterError as error:
         raise RefusedError(refuse(400, str(error))) from error
 
@@ -255,7 +257,8 @@ def _paged(listing: _Listing, page: _Page) -> Reply:
     company, operation = listing.call.company, listing.call.operation
     behaviours = company.behaviours
     cache_key: object = (
-        listing.version(), listing.dto, listing.left_out, page, listing.call.first("orderBy"), operation.response_kind,
+        listing.version(), listing.dto, listing.left_out, page, listing.call.first("orderBy"),
+        operation.response_kind,
         behaviours.list_order, behaviours.list_metadata, behaviours.empty_list,
     )  # fmt: skip
     if behaviours.list_order == "unstable":
@@ -292,7 +295,7 @@ def _encoded(listing: _Listing, rows: list[bytes], page: _Page, total: int) -> b
 
 
 def _journals(listing: _Listing) -> Reply:
-    """Answer journals: page size and total count lines, and one of two filters is mandatory (facts 4)."""
+    """Answer journals: page size and total count lines, and one of two filters is mandatory (facts 4.12)."""
     call = listing.call
     if not (call.first("periodId") or call.first("lastModifiedDateTime")):
         raise RefusedError(refuse(400, "Either periodId or lastModifiedDateTime must be specified."))

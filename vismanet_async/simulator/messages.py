@@ -57,18 +57,18 @@ def json_reply(value: object, status: int = 200, headers: Mapping[str, str] | No
     return Reply(status, encode(value), JSON, dict(headers or {}))
 
 
-def refuse(status: int, message: str, **more: Any) -> Reply:
-    """Answer as the ERP does when it refuses: `{"message": "VismaId: ... . ..."}` (facts 11)."""
+def refuse(status: int, message: str, **more: Any) -> Reply:  # noqa: ANN401 - keyword arguments of another class
+    """Answer as the ERP does when it refuses: `{"message": "VismaId: ... . ..."}` (facts 11.1)."""
     return json_reply({"message": message, **more}, status)
 
 
 def gateway_error(status: int, message: str) -> Reply:
-    """Answer as the API gateway does (facts 11)."""
+    """Answer as the API gateway does (facts 11.1)."""
     return json_reply({"statusCode": status, "message": message}, status)
 
 
 def problem(status: int, title: str, detail: str = "", details: Iterable[Mapping[str, Any]] = ()) -> Reply:
-    """Answer as the Sales Order service does: RFC 7807 (facts 11)."""
+    """Answer as the Sales Order service does: RFC 7807 (facts 11.1)."""
     body: dict[str, Any] = {"type": f"https://httpstatuses.io/{status}", "title": title, "status": status}
     if detail:
         body["detail"] = detail

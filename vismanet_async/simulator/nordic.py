@@ -95,10 +95,13 @@ COUNTRIES = (
 )  # fmt: skip
 
 
+_LARGEST_DIGIT = 9
+
+
 def mod11_digit(digits: str, weights: tuple[int, ...]) -> int | None:
     """Return the modulus-11 check digit, or None where the digits have none (remainder 10)."""
     check = -sum(int(digit) * weight for digit, weight in zip(digits, weights, strict=True)) % 11
-    return None if check == 10 else check
+    return None if check > _LARGEST_DIGIT else check
 
 
 def luhn_digit(digits: str) -> int:

@@ -1,4 +1,4 @@
-"""The simulator's own OpenAPI document, made from the catalog, for clients that share no code with the SDK."""
+"""The simulator's own OpenAPI document, made from the catalog."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ _JSON_TYPES = {
     "array": "array",
     "object": "object",
 }
+_WITH_BODY = 200
 _ERRORS = {
     "400": "Refused",
     "401": "No valid token",
@@ -107,7 +108,7 @@ def _responses(operation: Operation, catalog: Catalog) -> dict[str, Any]:
     statuses = operation.success or ((200,) if schema or operation.method == "GET" else (200, 201, 204))
     for status in statuses:
         answers[str(status)] = {"description": "Done"}
-        if schema and status == 200:
+        if schema and status == _WITH_BODY:
             answers[str(status)]["content"] = {"application/json": {"schema": schema}}
     if operation.background:
         accepted = {"$ref": "#/components/schemas/BackgroundApiAcceptedDto"}

@@ -81,7 +81,7 @@ def etag_of(row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def check_version(call: Call, row: Mapping[str, Any]) -> None:
-    """Check If-Match where it counts: on operations that take it, on actions in the background only (facts 6).
+    """Check If-Match where it counts: where it is taken, on actions in the background only (facts 6.6).
 
     Raises:
         RefusedError: The row has another version (412).

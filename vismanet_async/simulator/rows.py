@@ -1,4 +1,4 @@
-"""The rows of one table: the untouched ones from `base_rows.py`, and over them what was changed, added and removed."""
+"""The rows of one table: untouched ones from `base_rows.py`, and what was changed, added and removed."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ class Selection:
 class Table:
     """One table: its rows by number and by key, their order, their changes.
 
-    Row numbers below `count` are base rows; the others were added. A changed row lives in `overlay` as a dictionary
-    of its own, all fields included. `changes` grows with every change.
+    Row numbers below `count` are base rows; the others were added. A changed row lives in `overlay` as a
+    dictionary of its own, all fields included. `changes` grows with every change.
     """
 
     def __init__(self, spec: TableSpec, base: BaseRows, *, schemas: Mapping[str, Mapping[str, Mapping[str,
@@ -289,7 +289,7 @@ class Table:
         row.update({name: version for name in ("timeStamp", "timestamp") if name in self.fields})
 
     def insert(self, row: dict[str, Any], *, index: int | None = None) -> int:
-        """Add a row dictionary (its key must be free), at the end or before the row at `index`; return its number."""
+        """Add a row dictionary (its key must be free), at the end or before `index`; return its number."""
         number = self._next_row
         self._next_row += 1
         if self.spec.internal and self.spec.internal not in row:
@@ -334,7 +334,7 @@ class Table:
         self.changes += 1
 
     def restamp(self, milliseconds: int) -> None:
-        """Give every row the same time of change, as an upgrade of the service does (facts 5)."""
+        """Give every row the same time of change, as an upgrade of the service does (facts 5.11)."""
         self.base.restamped_ms = milliseconds
         text = naive_text_of_ms(milliseconds)
         for data in self.overlay.values():

@@ -33,7 +33,7 @@ class Runner:
 
     async def start(self) -> None:
         """Begin."""
-        # a task and not a task group of the caller's: start and stop may be called from different tasks (fixtures)
+        # a task of its own: start and stop may be called from different tasks, as fixtures do
         self._task = asyncio.create_task(self._run(), name="visma-net-simulator")
 
     async def stop(self) -> None:

@@ -253,14 +253,14 @@ def _handler(operation: Operation) -> Callable[[Call], Reply]:
 
 
 def _has_ended(operation: Operation) -> bool:
-    """Tell whether the service has announced the end of this operation (facts 1)."""
+    """Tell whether the service has announced the end of this operation (facts 1.13)."""
     if operation.resource.startswith("SalesOrder") and operation.collection.startswith("salesorder"):
         return operation.collection != "salesordertype"
     return operation.method == "GET" and operation.version == 1 and operation.collection == "purchasereceipt"
 
 
 def _policy(match: Match) -> str:
-    """Return the rate-limit policy that counts a request (facts 3)."""
+    """Return the rate-limit policy that counts a request (facts 3.2)."""
     if match.legacy:
         return "6-fixed-window"
     is_order = match.operation.collection.startswith("salesorder") and _has_ended(match.operation)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from random import Random
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -11,6 +10,7 @@ from aiohttp import web
 from vismanet_async.simulator import catalog as catalog_module
 from vismanet_async.simulator.background import BackgroundQueue, Duration, draw
 from vismanet_async.simulator.behaviours import Behaviours
+from vismanet_async.simulator.chance import seeded
 from vismanet_async.simulator.clock import Clock, RealClock
 from vismanet_async.simulator.company import Churn, Company, Truth
 from vismanet_async.simulator.faults import Fault, FaultKind, FaultScript, html_error
@@ -44,8 +44,8 @@ _MIB = 1024 * 1024
 class Simulator:
     """A Visma Net company (or several) on this machine, over real HTTP on a free port.
 
-    Same seed, sizes and requests give the same answers. Rows are made when they are read, so a million customers
-    cost nothing until then.
+    Same seed, sizes and requests give the same answers. Rows are made when they are read, so a million
+    customers cost nothing until then.
 
     Example:
         async with Simulator(seed=7, rows={"customer": 50_000}) as sim:
@@ -63,8 +63,8 @@ class Simulator:
         client_id: The application that may ask for tokens.
         client_secret: Its secret.
         clock: Source of all time; `VirtualClock()` lets hours pass at once.
-        latency: Seconds before each answer of the API: fixed, a (low, high) range, or a function of a seeded random.
-        quota: Requests per window, company and client (facts 3: not published; the last known number).
+        latency: Seconds before each answer of the API: fixed, a (low, high) range, or drawn.
+        quota: Requests per window, company and client (facts 3.6: not published; the last known number).
         quota_window_seconds: Length of that window.
         behaviours: Switches by name; `list_behaviours()` names them.
         log_limit: How many requests the log keeps.
@@ -77,7 +77,7 @@ class Simulator:
     def __init__(self, *, seed: int = 1, rows: Mapping[str, int] | None = None, port: int = 0,
     host: str = "127.0.0.1",
                  tenant_id: str = "11111111-2222-4333-8444-555555555555", companies: Sequence[str] = (),
-                 client_id: str = "isv_simulator", client_secret: str = "simulator-secret",
+                 client_id: str = "isv_simulator", client_secret: str = "simulator-secret",  # noqa: S107 - guards nothing
                  clock: Clock | None = None, latency: Duration = 0.0, quota: int = 15_000,
                  quota_window_seconds: float = 3600.0, behaviours: Mapping[str, Any] | None = None,
                  log_limit: int = 100_000, cache_bytes: int = 256 * _MIB) -> None:  # fmt: skip
@@ -93,7 +93,7 @@ class Simulator:
         self.client_secret = client_secret
         self.requests = RequestLog(log_limit)
         self.ledger = Ledger()
-        self._random = Random(f"{seed}:simulator")
+        self._random = seeded(seed, "simulator")
         catalog = catalog_module.load()
         try:
             self._companies = {
@@ -123,7 +123,7 @@ class Simulator:
         self._foreign = HttpServer(self._answer_foreign, host, 0)
         self.foreign_requests = RequestLog(log_limit)
         """What reached the foreign listener, which nobody should send a token to."""
-        self.webhooks = WebhookSender(clock=self.clock, random=Random(f"{seed}:webhooks"))
+        self.webhooks = WebhookSender(clock=self.clock, random=seeded(seed, "webhooks"))
         self._runner = Runner(self.clock, list(self._companies.values()), self.webhooks)
         for company in self._companies.values():
             company.background.perform = self._service.perform
@@ -185,7 +185,7 @@ class Simulator:
         write_snapshot(Path(path), settings, self._companies)
 
     @classmethod
-    def load(cls, path: str | Path, **options: Any) -> Self:
+    def load(cls, path: str | Path, **options: Any) -> Self:  # noqa: ANN401 - keyword arguments of another class
         """Return a simulator with the data of a snapshot; further arguments are those of `Simulator`.
 
         Raises:
@@ -199,7 +199,7 @@ class Simulator:
 
     @property
     def customer_tenant_id(self) -> str:
-        """A tenant that gives valid tokens and then 401 on every call (facts 2: the customer's, not the company's)."""
+        """A tenant that gives valid tokens and then 401 on every call (the customer's own; facts 2.7)."""
         return f"customer-{self.tenant_id}"
 
     def environment(self) -> dict[str, str]:
@@ -283,7 +283,7 @@ class Simulator:
         )
 
     def restamp(self, resource: str) -> None:
-        """Give all rows of a resource the same time of change, as an upgrade of the service does (facts 5)."""
+        """Give all rows the same time of change, as an upgrade of the service does (facts 5.11)."""
         self.company().restamp(resource)
 
     def issue_token(self, tenant_id: str | None = None, *, lifetime_seconds: float | None = None) -> str:

@@ -1,4 +1,4 @@
-"""Webhooks: signed notices to a receiver, with the repeats, delays and forgeries that a receiver must bear."""
+"""Webhooks: signed notices, with the repeats, delays and forgeries that a receiver must bear."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
     from vismanet_async.simulator.clock import Clock
 
+_SUCCESS = frozenset(range(200, 300))
+
 __all__ = ["Delivery", "Notice", "WebhookSender", "signature"]
 
 
 def signature(key: str, body: bytes) -> str:
-    """Return the signature of a body: HMAC-SHA256 over its bytes, base64 (facts 8)."""
+    """Return the signature of a body: HMAC-SHA256 over its bytes, base64 (facts 8.4)."""
     return base64.b64encode(hmac.new(key.encode(), body, hashlib.sha256).digest()).decode()
 
 
@@ -54,14 +56,14 @@ class Delivery:
     @property
     def delivered(self) -> bool:
         """Whether the receiver took it."""
-        return bool(self.statuses) and self.statuses[-1] is not None and 200 <= self.statuses[-1] < 300
+        return bool(self.statuses) and self.statuses[-1] in _SUCCESS
 
 
 @define(kw_only=True)
 class WebhookSender:
     """A subscription in the portal: where notices go and how.
 
-    The real payload and the name of the signature header are not public (facts 8); both can be set here.
+    The real payload and signature header are not public (facts 8.4, 8.6); both can be set here.
     """
 
     clock: Clock

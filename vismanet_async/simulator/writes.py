@@ -139,7 +139,7 @@ def location(call: Call, key: str) -> str:
 
 
 def _sent_number(call: Call, table: Table, plain: dict[str, Any]) -> str | None:
-    """Return the number that the caller chose, where the series lets him (facts 10)."""
+    """Return the number that the caller chose, where the series lets him (facts 10.9)."""
     fields = call.company.world.catalog.schemas.get(call.operation.request_dto or "", {})
     needs_override = call.company.behaviours.manual_numbers == "need_override"
     if needs_override and "overrideNumberSeries" in fields and not plain.get("overrideNumberSeries"):
@@ -160,7 +160,7 @@ def _create(call: Call, table: Table) -> Reply:
         if name in fields and plain.get(name) in {None, ""}:
             raise BodyError(f"Error: '{name}' cannot be empty.")
     row = new_row(company, table)
-    work.merge(row, body, update, spec.dto)
+    work.merge(row, body, update, spec.dto, own_key=spec.key[-1])
     key = _set_key(call, table, row, plain)
     if plain.get("hold") is True and "status" in row:
         row["status"] = "Hold"
@@ -172,21 +172,26 @@ def _create(call: Call, table: Table) -> Reply:
 
 
 def _set_key(call: Call, table: Table, row: dict[str, Any], plain: dict[str, Any]) -> str:
-    """Number the new row: by its series, or as sent where that is allowed; return the key for its Location."""
-    spec = table.spec
-    number = _sent_number(call, table, plain) or table.next_number()
-    leaf = spec.key[-1]
+    """Number the new row, by its series or as sent; return the key for its Location."""
+    spec, leaf = table.spec, table.spec.key[-1]
     if "." not in leaf:
-        integer = table.fields[leaf]["type"] == "integer"
-        if integer and not number.isdigit():
-            raise BodyError(f"Could not convert '{number}' to integer for {leaf}.")
-        row[leaf] = int(number) if integer else number
+        row[leaf] = _number(table, leaf, _sent_number(call, table, plain) or table.next_number())
     if len(spec.key) > 1:
         _set_head(table, row, plain)
     key = table.key_in(row)
+    if not all(key):
+        raise BodyError(f"Error: '{leaf}' cannot be empty.")
     if table.find(key) is not None:
-        raise BodyError(f"Error: An attempt was made to add a duplicate entry: '{number}' already exists.")
+        raise BodyError(f"Error: An attempt was made to add a duplicate entry: '{key[-1]}' already exists.")
     return "/".join(key) if spec.parent or spec.name in _WHOLE_KEY_IN_PATH else key[-1]
+
+
+def _number(table: Table, field: str, text: str) -> str | int:
+    if table.fields[field]["type"] != "integer":
+        return text
+    if not text.isdigit():
+        raise BodyError(f"Could not convert '{text}' to integer for {field}.")
+    return int(text)
 
 
 def _set_head(table: Table, row: dict[str, Any], plain: dict[str, Any]) -> None:
@@ -215,7 +220,9 @@ def _update(call: Call, table: Table) -> Reply:
     if table.spec.name in _DOCUMENTS and str(data.get("status")) in {"Closed", "Voided"}:
         raise BodyError(f"Error: {call.operation.resource} can't be updated because it is already released.")
     before = {path: data.get(path.split(".")[0]) for path in table.spec.key}
-    merger(call.company).merge(data, body, call.operation.request_dto or "", table.spec.dto)
+    merger(call.company).merge(
+        data, body, call.operation.request_dto or "", table.spec.dto, own_key=table.spec.key[-1]
+    )
     for path, value in before.items():
         if value is not None:
             data[path.split(".")[0]] = value  # a number changes by its own action only
@@ -238,7 +245,7 @@ def _delete(call: Call, table: Table) -> Reply:
     if table.spec.status and str(data.get("status")) in _LOCKED and table.spec.name in _DOCUMENTS:
         return refuse(
             400,
-            f"VismaId: {call.company.visma_id()}. Error: The document cannot be deleted because it is released.",
+            f"VismaId: {call.company.visma_id()}. Error: A released document cannot be deleted.",
         )
     table.remove(row)
     return Reply(success_of(call, 204))
@@ -270,7 +277,9 @@ def _put_budget(call: Call) -> Reply:
         raise BodyError(f"Error: There is no budget for account '{account}'.")
     data = table.row(row)
     check_version(call, data)
-    merger(call.company).merge(data, body, call.operation.request_dto or "", table.spec.dto)
+    merger(call.company).merge(
+        data, body, call.operation.request_dto or "", table.spec.dto, own_key=table.spec.key[-1]
+    )
     save(table, row, data, call.company)
     return Reply(204, headers=etag_of(data))
 
