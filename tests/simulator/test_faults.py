@@ -156,6 +156,8 @@ async def test_snapshots_bring_the_data_back(client: Client, tmp_path: Path) -> 
         path = stored.headers["Location"].removeprefix(client.sim.base_url)
         async with client.session.get(copy.base_url + path, headers=headers) as answer:
             assert await answer.read() == b"\x00\r\n--x"
+        async with client.session.get(f"{copy.base_url}/v1/customer/10005", headers=headers) as answer:
+            assert answer.status == 404
         async with client.session.post(f"{copy.base_url}/v1/customer", headers=headers, json=NEW) as answer:
             assert answer.headers["Location"].rpartition("/")[2] > made.headers["Location"].rpartition("/")[2]
     (tmp_path / "other.json").write_text("{}")
