@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from attrs import frozen
 
 __all__ = [
@@ -114,6 +116,7 @@ _MOD11_WEIGHTS = {"NO": (3, 2, 7, 6, 5, 4, 3, 2), "DK": (2, 7, 6, 5, 4, 3, 2), "
 _BASES = {"NO": 80_000_000, "DK": 2_000_000, "FI": 1_000_000}
 
 
+@lru_cache(maxsize=4096)
 def organisation_number(country: str, index: int) -> str:
     """Return a well-formed organisation number; different for different indexes below 300,000 or so.
 
