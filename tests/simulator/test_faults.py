@@ -90,9 +90,7 @@ async def test_probability_is_seeded(start: Start) -> None:
 
 async def test_the_world_can_be_upset_between_pages(client: Client) -> None:
     client.sim.faults.add("change_rows", resource="customer", add=2, remove=1, after=1, times=1)
-    totals = [
-        (await client.get("/v1/customer", pageSize=5)).json()[0]["metadata"]["totalCount"] for _ in range(3)
-    ]
+    totals = [(await client.get("/v1/customer", pageSize=5)).json()[0]["metadata"]["totalCount"] for _ in range(3)]
     assert totals == [40, 41, 41]
     before = client.sim.clock.now()
     client.sim.faults.add("clock_jump", seconds=-3600, times=1)

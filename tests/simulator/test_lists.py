@@ -34,9 +34,7 @@ async def test_pages_hold_every_row_once_and_say_how_many(client: Client) -> Non
     assert {row["metadata"]["maxPageSize"] for row in rows} == {1000}
 
 
-@pytest.mark.parametrize(
-    ("path", "limit", "total"), [("/v1/customer", 1000, 1100), ("/v1/inventory", 5000, 5100)]
-)
+@pytest.mark.parametrize(("path", "limit", "total"), [("/v1/customer", 1000, 1100), ("/v1/inventory", 5000, 5100)])
 async def test_a_page_size_above_the_maximum_is_lowered_in_silence(
     start: Start, path: str, limit: int, total: int
 ) -> None:
@@ -107,9 +105,7 @@ async def test_collections_come_only_when_asked_for(client: Client) -> None:
     asked = (
         await client.get("/v1/customerinvoice", pageSize=5, expandAttachments="true", expandTaxDetails="true")
     ).json()
-    assert all(
-        "attachments" not in row and "taxDetails" not in row and "applications" not in row for row in plain
-    )
+    assert all("attachments" not in row and "taxDetails" not in row and "applications" not in row for row in plain)
     assert all("attachments" in row and "taxDetails" in row and "applications" not in row for row in asked)
     single = (await client.get(f"/v1/customerinvoice/{plain[0]['referenceNumber']}")).json()
     assert "applications" in single
@@ -135,14 +131,10 @@ async def test_journal_pages_count_lines_and_split_batches(client: Client) -> No
     lines: list[tuple[str, int]] = []
     split = False
     number, total = 1, None
-    while page := (
-        await client.get("/v2/journaltransaction", periodId="202307", pageNumber=number, pageSize=7)
-    ).json():
+    while page := (await client.get("/v2/journaltransaction", periodId="202307", pageNumber=number, pageSize=7)).json():
         total = page[0]["metadata"]["totalCount"]
         on_page = [
-            (batch["batchNumber"], line["lineNumber"])
-            for batch in page
-            for line in batch["journalTransactionLines"]
+            (batch["batchNumber"], line["lineNumber"]) for batch in page for line in batch["journalTransactionLines"]
         ]
         assert len(on_page) <= 7
         split = split or bool(lines and on_page[0][0] == lines[-1][0])

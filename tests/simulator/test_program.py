@@ -47,9 +47,7 @@ async def test_the_program_prints_where_it_listens_and_stops_on_a_signal() -> No
 
 
 @pytest.mark.parametrize("arguments", [["--rows", "custmer=3"], ["--behaviour", "nope=1"], ["--port", "1"]])
-def test_wrong_arguments_are_one_line_and_status_2(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wrong_arguments_are_one_line_and_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     if arguments == ["--port", "1"] and os.geteuid() == 0:
         arguments = ["--host", "192.0.2.1"]
     assert main(arguments) == 2
@@ -73,9 +71,7 @@ async def test_serve_stops_when_told() -> None:
         seen.append(sim)
         ready.set()
 
-    task = asyncio.create_task(
-        serve(rows={"customer": 5}, churn={"customer": 1}, on_ready=on_ready, stop=stop)
-    )
+    task = asyncio.create_task(serve(rows={"customer": 5}, churn={"customer": 1}, on_ready=on_ready, stop=stop))
     await ready.wait()
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {seen[0].issue_token()}"}) as session:
         for _ in range(3):

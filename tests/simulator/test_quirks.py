@@ -100,9 +100,7 @@ async def test_single_reads_may_be_wrapped_or_lists(client: Client) -> None:
 @pytest.mark.parametrize(
     ("coding", "expected"), [("gzip", "gzip"), ("deflate", "deflate"), ("identity", None), ("br", None)]
 )
-async def test_answers_are_compressed_where_accepted(
-    client: Client, coding: str, expected: str | None
-) -> None:
+async def test_answers_are_compressed_where_accepted(client: Client, coding: str, expected: str | None) -> None:
     for _ in range(2):
         answer = await client.send("GET", "/v1/customer", headers={"Accept-Encoding": coding})
         assert answer.headers.get("Content-Encoding") == expected

@@ -85,9 +85,7 @@ def sample(name: str, facts: dict[str, Any]) -> Any:
         return "2025-03-04T00:00:00"
     if facts["type"] == "boolean":
         return name != "hold"
-    return (
-        _KNOWN.get(name.lower(), _SAMPLES["string"]) if facts["type"] == "string" else _SAMPLES[facts["type"]]
-    )
+    return _KNOWN.get(name.lower(), _SAMPLES["string"]) if facts["type"] == "string" else _SAMPLES[facts["type"]]
 
 
 @pytest.mark.parametrize("resource", sorted({operation.resource for operation in load().operations.values()}))

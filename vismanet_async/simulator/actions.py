@@ -72,8 +72,7 @@ def _result(call: Call, answer: dict[str, Any], result: str) -> Reply:
         return Reply(success_of(call, 204))
     made = {"actionId": call.company.new_uuid(), "actionResult": result}
     shows_document = any(
-        flag in call.request.body.lower()
-        for flag in (b'"returncreditnote":true', b'"returnshipmentdto":true')
+        flag in call.request.body.lower() for flag in (b'"returncreditnote":true', b'"returnshipmentdto":true')
     )
     made.update(
         {
@@ -106,14 +105,9 @@ def _statuses(call: Call, table: Table) -> list[str]:
     return call.company.world.catalog.enums.get(facts.get("enum", ""), [])
 
 
-def _release(
-    call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[str, Any]
-) -> dict[str, Any]:
+def _release(call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[str, Any]) -> dict[str, Any]:
     del row, sent
-    label = (
-        call.operation.resource.removeprefix("Customer").removeprefix("Supplier").removesuffix("V2")
-        or "Document"
-    )
+    label = call.operation.resource.removeprefix("Customer").removeprefix("Supplier").removesuffix("V2") or "Document"
     if data.get("hold") is True and data.get("status") == "Hold":
         raise _RuleError(f"{label} can't be released because it is on hold.")
     if data.get("status") not in _RELEASABLE:
@@ -130,9 +124,7 @@ def _release(
 def _to(*wanted: str, unless: frozenset[str] = frozenset()) -> Doing:
     """Set the first of these statuses that the document knows."""
 
-    def doing(
-        call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[str, Any]
-    ) -> dict[str, Any]:
+    def doing(call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[str, Any]) -> dict[str, Any]:
         del row, sent
         if data.get("status") in unless:
             raise _RuleError(f"{call.operation.resource} can't be updated in status {data['status']}.")
@@ -155,9 +147,7 @@ def _touch(call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[
 def _set(name: str, value: object) -> Doing:
     """Set a field, where the document has it."""
 
-    def doing(
-        call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[str, Any]
-    ) -> dict[str, Any]:
+    def doing(call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[str, Any]) -> dict[str, Any]:
         del call, row, sent
         if name in table.fields:
             data[name] = value
@@ -181,9 +171,7 @@ def _rename(call: Call, table: Table, row: int, data: dict[str, Any], sent: dict
 def _copy(target: str, status: str) -> Doing:
     """Make a document in another table from this one: what both shapes have is taken over."""
 
-    def doing(
-        call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[str, Any]
-    ) -> dict[str, Any]:
+    def doing(call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[str, Any]) -> dict[str, Any]:
         del table, row, sent
         other = call.company.world.table(target)
         keys = {path.split(".")[0] for path in other.spec.key}
@@ -225,9 +213,7 @@ def _line(call: Call, line: dict[str, Any], shape: str) -> dict[str, Any]:
 
 
 def _both(*doings: Doing) -> Doing:
-    def doing(
-        call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[str, Any]
-    ) -> dict[str, Any]:
+    def doing(call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[str, Any]) -> dict[str, Any]:
         answer: dict[str, Any] = {}
         for one in doings:
             answer |= one(call, table, row, data, sent)
@@ -236,9 +222,7 @@ def _both(*doings: Doing) -> Doing:
     return doing
 
 
-def _reverse_supplier(
-    call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[str, Any]
-) -> dict[str, Any]:
+def _reverse_supplier(call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[str, Any]) -> dict[str, Any]:
     del row, sent
     number = table.next_number()
     made = {**data, "documentType": "DebitAdj", "referenceNumber": number, "status": "Balanced"}
@@ -247,9 +231,7 @@ def _reverse_supplier(
     return {"refNbr": number, "docType": "DebitAdj", "call": call.operation.id}
 
 
-def _correct(
-    call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[str, Any]
-) -> dict[str, Any]:
+def _correct(call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[str, Any]) -> dict[str, Any]:
     """Void the document and make a new balanced one like it."""
     number = table.next_number()
     made = {**data, table.spec.key[-1]: number, "status": "Balanced"}
@@ -259,9 +241,7 @@ def _correct(
     return {"refNbr": number, "documentType": data.get("documentType")}
 
 
-def _add_line(
-    call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[str, Any]
-) -> dict[str, Any]:
+def _add_line(call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[str, Any]) -> dict[str, Any]:
     del row
     name = "shipmentDetailLines"
     lines = list(data.get(name) or ())
@@ -279,9 +259,7 @@ def _add_line(
     return {}
 
 
-def _delete_line(
-    call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[str, Any]
-) -> dict[str, Any]:
+def _delete_line(call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[str, Any]) -> dict[str, Any]:
     del table, row, sent
     lines = list(data.get("shipmentDetailLines") or ())
     kept = [line for line in lines if str(line.get("lineNumber") or line.get("lineNbr")) != call.values[-1]]

@@ -103,9 +103,7 @@ def _line(data: Mapping[str, Any], number: str) -> dict[str, Any] | None:
 
 def _get(call: Call) -> Reply:
     stored = call.company.file(call.values[0])
-    return (
-        not_found(call) if stored is None else _download(stored, call.company.behaviours.attachment_download)
-    )
+    return not_found(call) if stored is None else _download(stored, call.company.behaviours.attachment_download)
 
 
 def _download(stored: StoredFile, form: str) -> Reply:
@@ -115,9 +113,7 @@ def _download(stored: StoredFile, form: str) -> Reply:
     if form == "base64":
         return Reply(200, base64.b64encode(stored.data), "text/plain; charset=utf-8", headers)
     if form == "json":
-        return Reply(
-            200, encode(base64.b64encode(stored.data).decode()), "application/json; charset=utf-8", headers
-        )
+        return Reply(200, encode(base64.b64encode(stored.data).decode()), "application/json; charset=utf-8", headers)
     return Reply(200, stored.data, stored.content_type, headers)
 
 
@@ -139,13 +135,7 @@ def _delete(call: Call) -> Reply:
     wanted = call.values[-1].casefold()
     holders = [
         data,
-        *(
-            line
-            for value in data.values()
-            if isinstance(value, list)
-            for line in value
-            if isinstance(line, dict)
-        ),
+        *(line for value in data.values() if isinstance(value, list) for line in value if isinstance(line, dict)),
     ]
     for holder in holders:
         listed = holder.get("attachments")

@@ -133,7 +133,7 @@ class BackgroundQueue:
     def __len__(self) -> int:
         return len(self.jobs)
 
-    def script(self, **what: Any) -> JobScript:  # noqa: ANN401 - keyword arguments of another class
+    def script(self, **what: Any) -> JobScript:
         """Say what shall happen to the next jobs; the fields are those of `JobScript`."""
         made = JobScript(**what)
         self.scripts.append(made)

@@ -145,9 +145,7 @@ class BaseRows:
         number = key[-1]
         if self.spec.fixed:
             wanted = number.casefold()
-            return next(
-                (row for row, (text, _) in enumerate(self.spec.fixed) if text.casefold() == wanted), None
-            )
+            return next((row for row, (text, _) in enumerate(self.spec.fixed) if text.casefold() == wanted), None)
         if self.spec.name == "financialperiod":
             is_period = re.fullmatch(r"\d{6}", number) is not None
             return (int(number[:4]) - _FIRST_YEAR) * 12 + int(number[4:]) - 1 if is_period else None
@@ -182,9 +180,7 @@ class BaseRows:
         hashed = self.hashed(row) >> 4
         if self.spec.names == "company":
             return nordic.company_name(hashed, self.country(row).company_form)
-        return (
-            " ".join(nordic.person_name(hashed)) if self.spec.names == "person" else nordic.item_name(hashed)
-        )
+        return " ".join(nordic.person_name(hashed)) if self.spec.names == "person" else nordic.item_name(hashed)
 
     def country(self, row: int) -> nordic.Country:
         """Return where a row is at home: the country of its variant."""

@@ -31,13 +31,13 @@ def _check(_instance: object, attribute: Attribute[Any], value: object) -> None:
         _refuse(attribute.name, value, hint)
 
 
-def _choices(hint: Any) -> str:  # noqa: ANN401 - a type or an attrs field
+def _choices(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return ", ".join(repr(choice) for choice in get_args(hint))
     return {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[hint]
 
 
-def _switch(default: Any, text: str, source: str) -> Any:  # noqa: ANN401 - a type or an attrs field
+def _switch(default: Any, text: str, source: str) -> Any:
     return field(
         default=default,
         metadata={"text": text, "source": source},
@@ -71,9 +71,7 @@ class Behaviours:
     lower_case_limit_headers: bool = _switch(
         False, "Rate-limit headers in lower case, as the older policies had.", "facts 3.7"
     )
-    same_request_rule: bool = _switch(
-        False, "429 when the same request comes more than 5 times in 60 s.", "facts 3.4"
-    )
+    same_request_rule: bool = _switch(False, "429 when the same request comes more than 5 times in 60 s.", "facts 3.4")
     client_error_rule: bool = _switch(
         False, "429 when a failed request is repeated unchanged more than twice in 5 min.", "facts 3.5"
     )
@@ -84,9 +82,7 @@ class Behaviours:
 
     # paging
     empty_list: Literal["[]", "", "null", '""'] = _switch("[]", "Body of a list without rows.", "facts 4.4")
-    clamp_page_size: bool = _switch(
-        True, "A page size above the maximum is lowered in silence; off: 400.", "facts 4.2"
-    )
+    clamp_page_size: bool = _switch(True, "A page size above the maximum is lowered in silence; off: 400.", "facts 4.2")
     page_size_limit: int = _switch(
         0, "A lower maximum page size for all endpoints (0: each endpoint's own).", "facts 4.10"
     )
@@ -99,9 +95,7 @@ class Behaviours:
     nested_metadata: bool = _switch(
         True, "Nested objects carry a metadata block of their own too (read at start).", "facts 4.3"
     )
-    single_answers_list: bool = _switch(
-        False, "A single customer invoice comes as an array of one.", "facts 10.11"
-    )
+    single_answers_list: bool = _switch(False, "A single customer invoice comes as an array of one.", "facts 10.11")
     sales_order_total_unknown: bool = _switch(False, "Sales Order lists say totalCount null.", "facts 4.16")
 
     # filters
@@ -140,9 +134,7 @@ class Behaviours:
     )
 
     # the form of rows
-    etag_style: Literal["quoted", "bare", "weak"] = _switch(
-        "quoted", "How ETag headers are written.", "facts 6.2"
-    )
+    etag_style: Literal["quoted", "bare", "weak"] = _switch("quoted", "How ETag headers are written.", "facts 6.2")
     wrapped_reads: bool = _switch(False, 'Single reads wrap plain values as {"value": ...}.', "facts 10.1")
     time_style: Literal["naive", "offset", "z"] = _switch("naive", "Zone of times in bodies.", "facts 12.2")
     fraction_digits: int = _switch(
@@ -150,9 +142,7 @@ class Behaviours:
     )
     empty_text_for_null: bool = _switch(False, "Empty text where null is meant.", "facts 12.2")
     unknown_fields: bool = _switch(False, "Records carry a field that no document names.", "facts 12.6")
-    unknown_enum_values: bool = _switch(
-        False, "Some records have a status that no document names.", "facts 12.6"
-    )
+    unknown_enum_values: bool = _switch(False, "Some records have a status that no document names.", "facts 12.6")
 
     # writes
     validation_status: Literal[400, 500] = _switch(

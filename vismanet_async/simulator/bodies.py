@@ -44,9 +44,7 @@ _RENAMED = {
     "employeecd": "employeeNumber",
 }  # fmt: skip
 _FOUR_DECIMALS = -4
-_NOT_STORED = frozenset(
-    {"operation", "overridenumberseries", "overridewithclassvalues", "validatelinedetails"}
-)
+_NOT_STORED = frozenset({"operation", "overridenumberseries", "overridewithclassvalues", "validatelinedetails"})
 # fields that must name a row that exists
 _MUST_EXIST: dict[str, str] = {
     "customer": "customer",
@@ -96,9 +94,7 @@ class Merger:
     look_up: Callable[[str, str], tuple[str, str, int] | None]
     time_zone: str
 
-    def merge(
-        self, row: dict[str, Any], body: Mapping[str, Any], update: str, read: str, *, own_key: str = ""
-    ) -> None:
+    def merge(self, row: dict[str, Any], body: Mapping[str, Any], update: str, read: str, *, own_key: str = "") -> None:
         """Put what was sent into the row; what was not sent stays. The row's own number is not looked up.
 
         Raises:
@@ -135,7 +131,7 @@ class Merger:
         row: dict[str, Any],
         name: str,
         facts: Mapping[str, Any],
-        value: Any,  # noqa: ANN401 - JSON
+        value: Any,
         read_fields: Mapping[str, Any],
     ) -> None:
         target = self._target(name, read_fields)
@@ -212,13 +208,9 @@ class Merger:
             self._line(lines, name, sent, update_item, read_item)
         row[target] = lines
 
-    def _line(
-        self, lines: list[dict[str, Any]], name: str, sent: Mapping[str, Any], update: str, read: str
-    ) -> None:
+    def _line(self, lines: list[dict[str, Any]], name: str, sent: Mapping[str, Any], update: str, read: str) -> None:
         values = self.plain(sent, update)
-        operation = str(
-            values.get("operation") or ("Update" if name.lower() == "attributelines" else "Insert")
-        ).lower()
+        operation = str(values.get("operation") or ("Update" if name.lower() == "attributelines" else "Insert")).lower()
         if operation not in {"insert", "update", "delete"}:
             raise BodyError(f"Error converting value '{values['operation']}' to type 'operation'.")
         if operation == "insert":
@@ -239,9 +231,7 @@ class Merger:
         for number in ("lineNumber", "lineNbr", "lineNo"):
             if number in fields:
                 line[number] = max((int(other.get(number) or 0) for other in lines), default=0) + 1
-        line.update(
-            {name: Decimal("0.0000") for name in fields if name.startswith(("amount", "manualAmount"))}
-        )
+        line.update({name: Decimal("0.0000") for name in fields if name.startswith(("amount", "manualAmount"))})
         if "quantity" in fields:
             line["quantity"] = Decimal("1.0000")
         return line
@@ -250,9 +240,7 @@ class Merger:
     def _find_line(lines: list[dict[str, Any]], name: str, values: Mapping[str, Any]) -> dict[str, Any]:
         if name.lower() == "attributelines":
             wanted = str(values.get("attributeId") or "")
-            found = next(
-                (line for line in lines if str(line.get("id")).casefold() == wanted.casefold()), None
-            )
+            found = next((line for line in lines if str(line.get("id")).casefold() == wanted.casefold()), None)
             if found is None:
                 found = {"id": wanted}
                 lines.append(found)
@@ -261,16 +249,12 @@ class Merger:
             if values.get(key) is not None:
                 wanted = str(values[key])
                 for line in lines:
-                    if any(
-                        str(line.get(other)) == wanted
-                        for other in (key, "lineNumber", "lineNbr")
-                        if other in line
-                    ):
+                    if any(str(line.get(other)) == wanted for other in (key, "lineNumber", "lineNbr") if other in line):
                         return line
                 raise BodyError(f"Error: {name} has no line {wanted}.")
         raise BodyError(f"Error: {name} needs a line number to update or delete a line.")
 
-    def _convert(self, name: str, facts: Mapping[str, Any], value: Any) -> Any:  # noqa: ANN401 - JSON
+    def _convert(self, name: str, facts: Mapping[str, Any], value: Any) -> Any:
         if value is None or facts["type"] == "object":
             return value
         if isinstance(value, Mapping | list):
@@ -305,7 +289,7 @@ class Merger:
         return parsed.isoformat()
 
 
-def _unwrap(name: str, facts: Mapping[str, Any], value: Any) -> Any:  # noqa: ANN401 - JSON
+def _unwrap(name: str, facts: Mapping[str, Any], value: Any) -> Any:
     if not facts.get("wrapped"):
         if facts["type"] not in {"object", "array"} and isinstance(value, Mapping):
             raise BodyError(f"Unexpected object for {name}, which is sent as a plain value.")

@@ -16,7 +16,7 @@ class ByteCache:
         self._entries: OrderedDict[object, tuple[Any, int]] = OrderedDict()
         self.size_bytes = 0
 
-    def get(self, key: object) -> Any:  # noqa: ANN401 - whatever was put
+    def get(self, key: object) -> Any:
         """Return what was put under the key, or None."""
         entry = self._entries.get(key)
         if entry is None:

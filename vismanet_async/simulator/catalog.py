@@ -88,7 +88,7 @@ def _operation(raw: dict[str, Any]) -> Operation:
     )
 
 
-def _read(name: str) -> Any:  # noqa: ANN401 - JSON
+def _read(name: str) -> Any:
     return json.loads((_DIRECTORY / name).read_text(encoding="utf-8"))
 
 

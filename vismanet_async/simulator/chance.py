@@ -13,4 +13,4 @@ def seeded(*parts: object) -> Random:
     >>> seeded(1, "tokens").random() == seeded(1, "tokens").random()
     True
     """
-    return Random(":".join(str(part) for part in parts))  # noqa: S311 - data and chance, not secrets
+    return Random(":".join(str(part) for part in parts))

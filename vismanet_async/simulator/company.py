@@ -171,9 +171,7 @@ class Company:
         table = self._table(resource)
         rows = list(table.order)
         keys = ["/".join(table.key_of(row)) for row in rows]
-        return Truth(
-            table.spec.name, table.spec.key, keys, lambda: (table.row(row) for row in list(table.order))
-        )
+        return Truth(table.spec.name, table.spec.key, keys, lambda: (table.row(row) for row in list(table.order)))
 
     def restamp(self, resource: str) -> None:
         """Give all rows the same time of change, as an upgrade of the service does (facts 5.11)."""

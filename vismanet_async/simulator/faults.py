@@ -99,9 +99,7 @@ class Fault:
         self.seen += 1
         if self.seen <= self.after or (self.times and self.hits >= self.times):
             return False
-        if (self.seen - self.after - 1) % self.every or (
-            self.probability < 1 and random.random() >= self.probability
-        ):
+        if (self.seen - self.after - 1) % self.every or (self.probability < 1 and random.random() >= self.probability):
             return False
         self.hits += 1
         return True
@@ -149,7 +147,7 @@ class FaultScript:
     def __len__(self) -> int:
         return len(self._faults)
 
-    def add(self, kind: FaultKind | Fault, **more: Any) -> Fault:  # noqa: ANN401 - keyword arguments of another class
+    def add(self, kind: FaultKind | Fault, **more: Any) -> Fault:
         """Add a fault: `add("status", status=503, path="/v1/customer*", after=3, times=2)`.
 
         Raises:
@@ -184,6 +182,4 @@ class FaultScript:
 
     def strike(self, request: Request, operation: str | None) -> list[Fault]:
         """Return the faults that hit this request."""
-        return [
-            fault for fault in self._faults if fault.fits(request, operation) and fault.strikes(self._random)
-        ]
+        return [fault for fault in self._faults if fault.fits(request, operation) and fault.strikes(self._random)]

@@ -137,7 +137,7 @@ def _date_ms(text: str) -> int | None:
         return None
 
 
-def comparable(found: object, like: object) -> Any:  # noqa: ANN401 - text, number or milliseconds
+def comparable(found: object, like: object) -> Any:
     """Return a row's value in the form of its comparison partner: dates as milliseconds, text case-folded."""
     if isinstance(found, bool):
         return str(found).lower()
@@ -228,9 +228,7 @@ def build(
     return tuple(conditions)
 
 
-def _paired(
-    name: str, value: str, relation: str, fields: Mapping[str, Any], habits: Habits
-) -> Iterator[Condition]:
+def _paired(name: str, value: str, relation: str, fields: Mapping[str, Any], habits: Habits) -> Iterator[Condition]:
     """Read a value that needs a Condition beside it."""
     if not relation:
         if habits.strict_pairs:

@@ -18,6 +18,6 @@ def encode(value: object) -> bytes:
     return _ENCODER.encode(value)
 
 
-def decode(data: bytes | str) -> Any:  # noqa: ANN401 - JSON
+def decode(data: bytes | str) -> Any:
     """Read JSON; fractions as decimals, exactly as written."""
     return json.loads(data, parse_float=Decimal)

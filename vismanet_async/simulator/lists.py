@@ -83,9 +83,7 @@ class _Listing:
         """Return something that differs whenever the rows or their text may differ."""
         tables = self.call.company.world.tables
         parties = tuple(tables[name].changes for name in _PARTIES if name in tables)
-        return parties, tuple(
-            (table.spec.name, table.changes, conditions) for table, conditions in self.sources
-        )
+        return parties, tuple((table.spec.name, table.changes, conditions) for table, conditions in self.sources)
 
 
 def answer_list(call: Call) -> Reply | None:
@@ -144,8 +142,7 @@ def _filtered(call: Call, sources: list[tuple[Table, _Conditions]]) -> list[tupl
     query, operation = call.request.query, call.operation
     try:
         return [
-            (table, conditions + filters.build(operation, query, table.fields, habits))
-            for table, conditions in sources
+            (table, conditions + filters.build(operation, query, table.fields, habits)) for table, conditions in sources
         ]
     except filters.FilterError as error:
         raise RefusedError(refuse(400, str(error))) from error
@@ -275,7 +272,7 @@ def _paged(listing: _Listing, page: _Page) -> Reply:
     return Reply(200, body, JSON, cache_key=cache_key)
 
 
-def _table_of(place: _Place) -> Any:  # noqa: ANN401 - a table; groupby compares them
+def _table_of(place: _Place) -> Any:
     return place[0]
 
 

@@ -57,7 +57,7 @@ def json_reply(value: object, status: int = 200, headers: Mapping[str, str] | No
     return Reply(status, encode(value), JSON, dict(headers or {}))
 
 
-def refuse(status: int, message: str, **more: Any) -> Reply:  # noqa: ANN401 - keyword arguments of another class
+def refuse(status: int, message: str, **more: Any) -> Reply:
     """Answer as the ERP does when it refuses: `{"message": "VismaId: ... . ..."}` (facts 11.1)."""
     return json_reply({"message": message, **more}, status)
 

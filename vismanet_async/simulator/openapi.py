@@ -73,16 +73,13 @@ def _plain(facts: dict[str, Any]) -> dict[str, Any]:
 
 def _operation(operation: Operation, catalog: Catalog) -> dict[str, Any]:
     parameters: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in operation.path_params
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in operation.path_params
     ]
     for name, facts in operation.query.items():
         schema: dict[str, Any] = {"type": _JSON_TYPES[facts["type"]]}
         if schema["type"] == "array":
             schema["items"] = {"type": "string"}
-        parameters.append(
-            {"name": name, "in": "query", "required": bool(facts.get("required")), "schema": schema}
-        )
+        parameters.append({"name": name, "in": "query", "required": bool(facts.get("required")), "schema": schema})
     if operation.if_match:
         parameters.append({"name": "If-Match", "in": "header", "schema": {"type": "string"}})
     if operation.background:

@@ -90,11 +90,7 @@ def check_version(call: Call, row: Mapping[str, Any]) -> None:
     if wanted is None or not call.operation.if_match:
         return
     action_like = call.operation.action or call.operation.attachment
-    if (
-        action_like
-        and not call.in_background
-        and call.company.behaviours.action_if_match == "background_only"
-    ):
+    if action_like and not call.in_background and call.company.behaviours.action_if_match == "background_only":
         return
     if wanted.strip().removeprefix("W/").strip('"') not in {"*", _version(row)}:
         raise RefusedError(refuse(412, "The resource version does not match with If-Match header."))

@@ -31,9 +31,7 @@ _SMALL = 50
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker."""
-    config.addinivalue_line(
-        "markers", f"{_MARKER}(**options): arguments of the Simulator that the fixture starts"
-    )
+    config.addinivalue_line("markers", f"{_MARKER}(**options): arguments of the Simulator that the fixture starts")
 
 
 def _options(request: pytest.FixtureRequest) -> dict[str, Any]:

@@ -24,9 +24,7 @@ def dress(reply: Reply, behaviours: Behaviours) -> Reply:
     """Give a reply the forms that are switched on."""
     if "ETag" in reply.headers:
         bare = reply.headers["ETag"].strip('"')
-        reply.headers["ETag"] = {"quoted": f'"{bare}"', "bare": bare, "weak": f'W/"{bare}"'}[
-            behaviours.etag_style
-        ]
+        reply.headers["ETag"] = {"quoted": f'"{bare}"', "bare": bare, "weak": f'W/"{bare}"'}[behaviours.etag_style]
     is_json = (reply.content_type or "").startswith("application/json")
     if reply.status >= _FIRST_ERROR and is_json and behaviours.error_shape != "erp":
         return _error(reply, behaviours.error_shape)
@@ -51,10 +49,7 @@ def _records(body: object, behaviours: Behaviours) -> object:
         return [_record(record, place, behaviours, listed=True) for place, record in enumerate(body)]
     if isinstance(body, dict) and isinstance(body.get("records"), list):
         return body | {
-            "records": [
-                _record(record, place, behaviours, listed=True)
-                for place, record in enumerate(body["records"])
-            ]
+            "records": [_record(record, place, behaviours, listed=True) for place, record in enumerate(body["records"])]
         }
     return _record(body, 0, behaviours, listed=False)
 
@@ -90,7 +85,7 @@ def _scalar(value: object, behaviours: Behaviours) -> object:
     return whole + (f".{fraction}" if fraction else "") + _ZONES.get(behaviours.time_style, "")
 
 
-def _walk(value: object, change: Callable[[object], object]) -> Any:  # noqa: ANN401 - JSON
+def _walk(value: object, change: Callable[[object], object]) -> Any:
     if isinstance(value, Mapping):
         return {name: _walk(inner, change) for name, inner in value.items()}
     if isinstance(value, list):

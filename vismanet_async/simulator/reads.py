@@ -114,9 +114,7 @@ def _translations(call: Call) -> Reply:
         return not_found(call)
     number = table.key_of(row)[-1]
     texts = {"nb-no": table.name_of(row)}
-    texts |= {
-        language: text for (item, language), text in call.company.translations.items() if item == number
-    }
+    texts |= {language: text for (item, language), text in call.company.translations.items() if item == number}
     shown = {
         language: {
             "languageISO": f"{language[:2]}-{language[3:].upper()}",

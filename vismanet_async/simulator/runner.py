@@ -72,9 +72,7 @@ class Runner:
 
     async def _wait(self) -> None:
         """Wait until something is due or `wake` is called."""
-        due = min(
-            (company.next_due for company in self.companies if company.next_due is not None), default=None
-        )
+        due = min((company.next_due for company in self.companies if company.next_due is not None), default=None)
         if due is None:
             await self._wake.wait()
             return

@@ -148,9 +148,7 @@ class SalesOrders:
     def _list(self, company: Company, request: Request, name: str, table: Table, view: View) -> Reply:
         query = {given.lower(): value for given, value in request.query}
         usual, limit = _SIZES[name]
-        expand = frozenset(
-            part.strip() for part in query.get("expand", "").lower().split(",") if part.strip()
-        )
+        expand = frozenset(part.strip() for part in query.get("expand", "").lower().split(",") if part.strip())
         if not expand <= _EXPANDS:
             return _invalid("expand")
         if expand:
@@ -177,9 +175,7 @@ class SalesOrders:
             asked = _ORDER.fullmatch(query["orderby"])
             if asked is None:
                 raise RefusedError(_invalid("orderBy"))
-            rows.sort(
-                key=_RANKS[asked.group(1).lower()](table), reverse=(asked.group(2) or "").lower() == "desc"
-            )
+            rows.sort(key=_RANKS[asked.group(1).lower()](table), reverse=(asked.group(2) or "").lower() == "desc")
         return rows
 
 
@@ -215,9 +211,7 @@ def _span(query: Mapping[str, str], usual: int, limit: int) -> _Span:
     return _Span(index, size)
 
 
-def _part(
-    request: Request, shown: list[dict[str, Any]], span: _Span, total: int, *, tell: bool = True
-) -> Reply:
+def _part(request: Request, shown: list[dict[str, Any]], span: _Span, total: int, *, tell: bool = True) -> Reply:
     """Answer one part of a list, with a link to the next one."""
     again = [(name, value) for name, value in request.query if name.lower() != "pageindex"]
     following = urlencode([*again, ("pageIndex", str(span.index + 1))])
@@ -253,9 +247,7 @@ class _Orders:
         row = self._row(key)
         if len(key) > _KEY_PARTS:
             is_lines = key[_KEY_PARTS].lower() in {"lines", "orderlines"}
-            return (
-                self._lines(row, key[_KEY_PARTS + 1 :]) if is_lines else ("order", problem(404, "Not Found"))
-            )
+            return self._lines(row, key[_KEY_PARTS + 1 :]) if is_lines else ("order", problem(404, "Not Found"))
         if self.request.method == "PATCH":
             return "order:patch", self._change(row, _patch_order)
         if self.request.method != "GET":
@@ -266,9 +258,7 @@ class _Orders:
     def _row(self, key: list[str]) -> int:
         row = self.table.find(key[:_KEY_PARTS]) if len(key) >= _KEY_PARTS else None
         if row is None:
-            raise RefusedError(
-                problem(404, "Not Found", "No such order; the order type is part of the path.")
-            )
+            raise RefusedError(problem(404, "Not Found", "No such order; the order type is part of the path."))
         return row
 
     def _create(self) -> Reply:
@@ -401,10 +391,7 @@ def _delete_lines(ids: list[str]) -> _Change:
 
 def _total(data: dict[str, Any]) -> None:
     total = sum(
-        (
-            line.get("quantity", Decimal(1)) * line.get("unitPrice", Decimal(0))
-            for line in data.get("lines") or ()
-        ),
+        (line.get("quantity", Decimal(1)) * line.get("unitPrice", Decimal(0)) for line in data.get("lines") or ()),
         Decimal(0),
     )
     data["orderTotal"] = total.quantize(Decimal("0.0001"))

@@ -111,9 +111,7 @@ class Service:
         if not grant.may("erp", _RIGHTS.get(request.method, "read")):
             return self._finish(caller, refuse(403, "Insufficient scope."))
         refusal = caller.admitted()
-        return self._finish(
-            caller, refusal if refusal is not None else self._operate(request, match, company)
-        )
+        return self._finish(caller, refusal if refusal is not None else self._operate(request, match, company))
 
     def operation_of(self, request: Request) -> str | None:
         """Return the catalog id of what a request means, without doing anything."""
@@ -234,9 +232,7 @@ def _done(call: Call) -> Reply:
     except RefusedError as error:
         return error.reply
     except BodyError as error:
-        return refuse(
-            call.company.behaviours.validation_status, f"VismaId: {call.company.visma_id()}. {error}"
-        )
+        return refuse(call.company.behaviours.validation_status, f"VismaId: {call.company.visma_id()}. {error}")
 
 
 def _handler(operation: Operation) -> Callable[[Call], Reply]:

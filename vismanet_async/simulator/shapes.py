@@ -211,7 +211,7 @@ class Shaper:
         if kind == "array":
             return self._array(name, facts, context, depth)
         if kind == "boolean":
-            return name in {"active", "isActive"} or random.randrange(10) < 3  # noqa: PLR2004 - mostly not
+            return name in {"active", "isActive"} or random.randrange(10) < 3
         if kind == "integer":
             return samples.integer(name, random)
         return samples.number(name, random) if kind == "number" else self._text(name, facts, context)
@@ -237,9 +237,7 @@ class Shaper:
             return self._named(dto, self._refs(table, context.random), context, depth)
         return self._object(dto, context, depth)
 
-    def _named(
-        self, dto: str, reference: tuple[str, str, int], context: _Context, depth: int
-    ) -> dict[str, Any]:
+    def _named(self, dto: str, reference: tuple[str, str, int], context: _Context, depth: int) -> dict[str, Any]:
         """An object that names a row of another table: key and name right, the rest filled."""
         key, title, internal = reference
         row = self._object(dto, context, depth)
@@ -248,12 +246,7 @@ class Shaper:
                 row[name] = internal
             elif facts["type"] == "string" and name in _NAME_NAMES:
                 row[name] = title
-            elif (
-                facts["type"] == "string"
-                and _KEY_NAMES.match(name)
-                and not facts.get("enum")
-                and name != "countryId"
-            ):
+            elif facts["type"] == "string" and _KEY_NAMES.match(name) and not facts.get("enum") and name != "countryId":
                 row[name] = key
         return row
 

@@ -77,7 +77,7 @@ class Simulator:
     def __init__(self, *, seed: int = 1, rows: Mapping[str, int] | None = None, port: int = 0,
     host: str = "127.0.0.1",
                  tenant_id: str = "11111111-2222-4333-8444-555555555555", companies: Sequence[str] = (),
-                 client_id: str = "isv_simulator", client_secret: str = "simulator-secret",  # noqa: S107 - guards nothing
+                 client_id: str = "isv_simulator", client_secret: str = "simulator-secret",
                  clock: Clock | None = None, latency: Duration = 0.0, quota: int = 15_000,
                  quota_window_seconds: float = 3600.0, behaviours: Mapping[str, Any] | None = None,
                  log_limit: int = 100_000, cache_bytes: int = 256 * _MIB) -> None:  # fmt: skip
@@ -185,7 +185,7 @@ class Simulator:
         write_snapshot(Path(path), settings, self._companies)
 
     @classmethod
-    def load(cls, path: str | Path, **options: Any) -> Self:  # noqa: ANN401 - keyword arguments of another class
+    def load(cls, path: str | Path, **options: Any) -> Self:
         """Return a simulator with the data of a snapshot; further arguments are those of `Simulator`.
 
         Raises:
@@ -288,9 +288,7 @@ class Simulator:
 
     def issue_token(self, tenant_id: str | None = None, *, lifetime_seconds: float | None = None) -> str:
         """Return a bearer token without a token request."""
-        return self.tokens.issue(
-            self.client_id, tenant_id or self.tenant_id, lifetime_seconds=lifetime_seconds
-        ).token
+        return self.tokens.issue(self.client_id, tenant_id or self.tenant_id, lifetime_seconds=lifetime_seconds).token
 
     def _may_ask_for(self, tenant_id: str) -> bool:
         return tenant_id in self._companies or tenant_id == self.customer_tenant_id
@@ -309,9 +307,7 @@ class Simulator:
         finally:
             self.requests.close(entry, self.clock.now())
 
-    async def _respond(
-        self, incoming: web.BaseRequest, request: Request, entry: LoggedRequest
-    ) -> web.StreamResponse:
+    async def _respond(self, incoming: web.BaseRequest, request: Request, entry: LoggedRequest) -> web.StreamResponse:
         if request.path == "/openapi.json":
             return web.json_response(document(self._service.catalog, self.base_url, self.token_url))
         entry.operation = self._service.operation_of(request)
@@ -324,9 +320,7 @@ class Simulator:
         if "reset_before" in kinds:
             return abort(incoming)
         reply = instead.answer() if instead is not None else self._service.handle(request, entry)
-        replaced = next(
-            (fault for fault in struck if fault.kind in {"status", "html"} and not fault.instead), None
-        )
+        replaced = next((fault for fault in struck if fault.kind in {"status", "html"} and not fault.instead), None)
         if timed_out or replaced is not None:
             reply = html_error(504) if replaced is None else replaced.answer()
         if reply.dropped or kinds & {"reset_after", "lost_202"}:
@@ -336,11 +330,7 @@ class Simulator:
         response = await make_response(reply, request.headers.get("Accept-Encoding", ""), self._cache(entry))
         entry.status, entry.response_bytes = reply.status, len(reply.body)
         breaking = next(
-            (
-                fault
-                for fault in struck
-                if fault.kind in {"cut_headers", "cut_body", "short_body", "slow_body"}
-            ),
+            (fault for fault in struck if fault.kind in {"cut_headers", "cut_body", "short_body", "slow_body"}),
             None,
         )
         if breaking is not None:
@@ -349,9 +339,7 @@ class Simulator:
 
     async def _pause(self, struck: Sequence[Fault]) -> bool:
         """Wait as long as this answer takes; tell whether the gateway gave up on it."""
-        delay = draw(self.latency, self._random) + sum(
-            fault.seconds for fault in struck if fault.kind == "latency"
-        )
+        delay = draw(self.latency, self._random) + sum(fault.seconds for fault in struck if fault.kind == "latency")
         limit = self.behaviours.gateway_timeout_seconds
         timed_out = 0 < limit < delay
         if delay:
@@ -377,11 +365,7 @@ class Simulator:
             reply.content_type = "text/plain"
 
     def _cache(self, entry: LoggedRequest) -> ByteCache | None:
-        return (
-            self.company(entry.tenant_id).world.cache
-            if self.behaviours.compress and entry.tenant_id
-            else None
-        )
+        return self.company(entry.tenant_id).world.cache if self.behaviours.compress and entry.tenant_id else None
 
     async def _answer_foreign(self, incoming: web.BaseRequest) -> web.StreamResponse:
         """Log what reaches the foreign host; answer like a state document that lies."""

@@ -72,12 +72,9 @@ def _fixed(text: str) -> tuple[tuple[str, str], ...]:
     return tuple((key, name or key) for key, _, name in pairs)
 
 
-_CURRENCIES = _fixed(
-    "NOK Norsk krone; SEK Svensk krona; DKK Dansk krone; EUR Euro; USD US dollar; GBP Britisk pund"
-)
+_CURRENCIES = _fixed("NOK Norsk krone; SEK Svensk krona; DKK Dansk krone; EUR Euro; USD US dollar; GBP Britisk pund")
 _COUNTRIES = _fixed(
-    "NO Norge; SE Sverige; DK Danmark; FI Finland; IS Island; DE Tyskland; NL Nederland; GB Storbritannia; "
-    "US USA"
+    "NO Norge; SE Sverige; DK Danmark; FI Finland; IS Island; DE Tyskland; NL Nederland; GB Storbritannia; US USA"
 )
 _TERMS = _fixed("0 Kontant; 10 10 dager; 14 14 dager; 30 30 dager; 45 45 dager; FM Fri måned")
 _VAT = _fixed(
@@ -87,9 +84,7 @@ _VAT = _fixed(
     "13 Inngående mva lav sats; "
     "0 Ingen mva-behandling; 52 Utførsel nullsats; 81 Innførsel varer høy sats; 86 Tjenester fra utlandet"
 )
-_VAT_ZONES = _fixed(
-    "01 Innenlands avgiftspliktig; 02 Innenlands avgiftsfri; 03 EU; 04 Utenfor EU; 05 Svalbard"
-)
+_VAT_ZONES = _fixed("01 Innenlands avgiftspliktig; 02 Innenlands avgiftsfri; 03 EU; 04 Utenfor EU; 05 Svalbard")
 _ACCOUNTS = _fixed(
     "1200 Maskiner og anlegg; 1280 Kontormaskiner; 1460 Varelager; 1500 Kundefordringer; 1570 Reiseforskudd; "
     "1900 Kontanter; 1920 Driftskonto; 1930 Valutakonto; 2050 Annen egenkapital; 2400 Leverandørgjeld; "

@@ -23,8 +23,7 @@ __all__ = ["ERP_SCOPES", "SALES_ORDER_SCOPES", "Grant", "TokenService"]
 
 ERP_SCOPES = tuple(f"vismanet_erp_service_api:{right}" for right in ("read", "create", "update", "delete"))
 _INTERACTIVE = tuple(
-    f"vismanet_erp_interactive_api:{right}"
-    for right in ("read", "create", "update", "delete", "ui-extension")
+    f"vismanet_erp_interactive_api:{right}" for right in ("read", "create", "update", "delete", "ui-extension")
 )
 SALES_ORDER_SCOPES = ("visma.net.erp.salesorder:read", "visma.net.erp.salesorder:write")
 _IDENTITY = ("openid", "profile", "email", "offline_access")

@@ -96,9 +96,7 @@ class WebhookSender:
             return []
         body = self._body(notice)
         made = [self._delivery(notice, body, self.delay_seconds, forged=self.forged)]
-        delays = [
-            self.delay_seconds + number * self.repeat_after_seconds for number in range(1, self.repeats + 1)
-        ]
+        delays = [self.delay_seconds + number * self.repeat_after_seconds for number in range(1, self.repeats + 1)]
         made += [self._delivery(notice, body, delay, forged=self.forged) for delay in delays]
         if self.forge_extra:
             changed = Notice(
@@ -125,9 +123,7 @@ class WebhookSender:
         notice_id = f"{self.random.getrandbits(128):032x}"
         if self.payload is not None:
             return encode(dict(self.payload(notice, notice_id)))
-        return encode(
-            {"id": notice_id, "event": notice.event, "tenantId": notice.tenant_id, "data": dict(notice.data)}
-        )
+        return encode({"id": notice_id, "event": notice.event, "tenantId": notice.tenant_id, "data": dict(notice.data)})
 
     def _delivery(self, notice: Notice, body: bytes, after: float, *, forged: bool) -> Delivery:
         key = f"not-{self.key}" if forged else self.key

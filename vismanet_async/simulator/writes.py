@@ -201,11 +201,7 @@ def _set_head(table: Table, row: dict[str, Any], plain: dict[str, Any]) -> None:
         row[head[0]] = plain.get(head[0]) or row.get(head[0]) or (spec.types[0] if spec.types else "")
         return
     sent = next(
-        (
-            str(plain[name])
-            for name in ("baccountId", "customerId", "customer", "supplier")
-            if plain.get(name)
-        ),
+        (str(plain[name]) for name in ("baccountId", "customerId", "customer", "supplier") if plain.get(name)),
         "",
     )
     present = row.get(head[0])
@@ -220,9 +216,7 @@ def _update(call: Call, table: Table) -> Reply:
     if table.spec.name in _DOCUMENTS and str(data.get("status")) in {"Closed", "Voided"}:
         raise BodyError(f"Error: {call.operation.resource} can't be updated because it is already released.")
     before = {path: data.get(path.split(".")[0]) for path in table.spec.key}
-    merger(call.company).merge(
-        data, body, call.operation.request_dto or "", table.spec.dto, own_key=table.spec.key[-1]
-    )
+    merger(call.company).merge(data, body, call.operation.request_dto or "", table.spec.dto, own_key=table.spec.key[-1])
     for path, value in before.items():
         if value is not None:
             data[path.split(".")[0]] = value  # a number changes by its own action only
@@ -277,9 +271,7 @@ def _put_budget(call: Call) -> Reply:
         raise BodyError(f"Error: There is no budget for account '{account}'.")
     data = table.row(row)
     check_version(call, data)
-    merger(call.company).merge(
-        data, body, call.operation.request_dto or "", table.spec.dto, own_key=table.spec.key[-1]
-    )
+    merger(call.company).merge(data, body, call.operation.request_dto or "", table.spec.dto, own_key=table.spec.key[-1])
     save(table, row, data, call.company)
     return Reply(204, headers=etag_of(data))
 
@@ -297,11 +289,7 @@ def _below(list_name: str, read: str, key_fields: tuple[str, ...]) -> Callable[[
         body = parse_object(call.request.body)
         named = tuple(part.casefold() for part in call.values[1:])
         entry = next(
-            (
-                one
-                for one in entries
-                if named and tuple(str(one.get(key)).casefold() for key in key_fields) == named
-            ),
+            (one for one in entries if named and tuple(str(one.get(key)).casefold() for key in key_fields) == named),
             None,
         )
         if entry is None and call.operation.method == "PUT":
