@@ -34,13 +34,9 @@ class Client:
     async def send(
         self, method: str, path: str, *, token: str | None = None, base: str | None = None, **options: Any
     ) -> Answer:
-        headers = {"Authorization": f"Bearer {token if token is not None else self.token}"} | options.pop(
-            "headers", {}
-        )
+        headers = {"Authorization": f"Bearer {token if token is not None else self.token}"} | options.pop("headers", {})
         url = (self.sim.base_url if base is None else base) + path
-        async with self.session.request(
-            method, url, headers=headers, allow_redirects=False, **options
-        ) as response:
+        async with self.session.request(method, url, headers=headers, allow_redirects=False, **options) as response:
             return Answer(response.status, response.headers, await response.read())
 
     async def get(self, path: str, **params: Any) -> Answer:

@@ -215,9 +215,7 @@ async def receiver(client: Client) -> AsyncIterator[Receiver]:
     await runner.cleanup()
 
 
-async def test_a_subscription_gets_a_signed_webhook_with_its_values(
-    client: Client, receiver: Receiver
-) -> None:
+async def test_a_subscription_gets_a_signed_webhook_with_its_values(client: Client, receiver: Receiver) -> None:
     job_id = (await release(client, "subscription:reference=our-7, shop=north")).json()["id"]
     client.sim.clock.advance(20)
     await receiver.wait_for(1)
@@ -228,9 +226,7 @@ async def test_a_subscription_gets_a_signed_webhook_with_its_values(
     assert (await state(client, job_id))["reference"] == "our-7"
 
 
-async def test_webhooks_repeat_are_forged_and_come_again_when_refused(
-    client: Client, receiver: Receiver
-) -> None:
+async def test_webhooks_repeat_are_forged_and_come_again_when_refused(client: Client, receiver: Receiver) -> None:
     client.sim.webhooks.repeats, client.sim.webhooks.forge_extra = 1, True
     receiver.refuse = 1
     await release(client, "subscription")
@@ -240,10 +236,7 @@ async def test_webhooks_repeat_are_forged_and_come_again_when_refused(
         await asyncio.sleep(0)
     client.sim.clock.advance(30)
     await receiver.wait_for(4)
-    good = [
-        headers["X-Visma-Signature"] == signature(client.sim.webhooks.key, body)
-        for headers, body in receiver.got
-    ]
+    good = [headers["X-Visma-Signature"] == signature(client.sim.webhooks.key, body) for headers, body in receiver.got]
     assert sorted(good[:3]) == [False, True, True]
     assert len({body for _, body in receiver.got}) == 2
 

@@ -43,9 +43,7 @@ async def test_rows_can_be_added_anywhere(start: Start) -> None:
 
 
 async def test_a_touch_moves_time_and_version_and_place_where_lists_follow_changes(start: Start) -> None:
-    async with start(
-        rows={"customer": 30}, clock=VirtualClock(), behaviours={"list_order": "last_modified"}
-    ) as client:
+    async with start(rows={"customer": 30}, clock=VirtualClock(), behaviours={"list_order": "last_modified"}) as client:
         before = (await client.get("/v1/customer/10003")).json()
         client.sim.clock.advance(10)
         client.sim.touch("customer", "10003")
@@ -69,10 +67,7 @@ async def test_a_touch_moves_time_and_version_and_place_where_lists_follow_chang
 async def test_churn_goes_on_while_pages_are_read(start: Start) -> None:
     async with start(rows={"customer": 100}) as client:
         churn = client.sim.churn("customer", every_requests=2, add=3, remove=1, touch=1)
-        totals = [
-            (await client.get("/v1/customer", pageSize=1)).json()[0]["metadata"]["totalCount"]
-            for _ in range(5)
-        ]
+        totals = [(await client.get("/v1/customer", pageSize=1)).json()[0]["metadata"]["totalCount"] for _ in range(5)]
         assert totals == [100, 100, 102, 102, 104]
         churn.stop()
         assert len(await numbers(client, 1, 1000)) == 104
@@ -95,9 +90,7 @@ async def test_an_upgrade_restamps_everything(start: Start) -> None:
     async with start(rows={"customer": 25}, clock=VirtualClock()) as client:
         client.sim.restamp("customer")
         rows = (
-            await client.get(
-                "/v1/customer", lastModifiedDateTime="2026-01-15", lastModifiedDateTimeCondition=">="
-            )
+            await client.get("/v1/customer", lastModifiedDateTime="2026-01-15", lastModifiedDateTimeCondition=">=")
         ).json()
         assert len(rows) == 25
         assert {row["lastModifiedDateTime"] for row in rows} == {"2026-01-15T09:00:00"}

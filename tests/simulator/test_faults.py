@@ -90,9 +90,7 @@ async def test_probability_is_seeded(start: Start) -> None:
 
 async def test_the_world_can_be_upset_between_pages(client: Client) -> None:
     client.sim.faults.add("change_rows", resource="customer", add=2, remove=1, after=1, times=1)
-    totals = [
-        (await client.get("/v1/customer", pageSize=5)).json()[0]["metadata"]["totalCount"] for _ in range(3)
-    ]
+    totals = [(await client.get("/v1/customer", pageSize=5)).json()[0]["metadata"]["totalCount"] for _ in range(3)]
     assert totals == [40, 41, 41]
     before = client.sim.clock.now()
     client.sim.faults.add("clock_jump", seconds=-3600, times=1)
@@ -123,7 +121,8 @@ async def test_the_gateway_gives_up_while_the_work_goes_on(client: Client) -> No
 async def test_a_script_comes_from_toml(client: Client, tmp_path: Path) -> None:
     script = tmp_path / "faults.toml"
     script.write_text(
-        '[[fault]]\nkind = "status"\nstatus = 502\npath = "/v1/branch"\ntimes = 1\n\n[[fault]]\nkind = "latency"\nseconds = 9\n'
+        '[[fault]]\nkind = "status"\nstatus = 502\npath = "/v1/branch"\ntimes = 1\n'
+        '[[fault]]\nkind = "latency"\nseconds = 9\n'
     )
     assert [fault.kind for fault in client.sim.faults.load(script)] == ["status", "latency"]
     assert (await client.get("/v1/branch")).status == 502
@@ -155,6 +154,8 @@ async def test_snapshots_bring_the_data_back(client: Client, tmp_path: Path) -> 
         path = stored.headers["Location"].removeprefix(client.sim.base_url)
         async with client.session.get(copy.base_url + path, headers=headers) as answer:
             assert await answer.read() == b"\x00\r\n--x"
+        async with client.session.get(f"{copy.base_url}/v1/customer/10005", headers=headers) as answer:
+            assert answer.status == 404
         async with client.session.post(f"{copy.base_url}/v1/customer", headers=headers, json=NEW) as answer:
             assert answer.headers["Location"].rpartition("/")[2] > made.headers["Location"].rpartition("/")[2]
     (tmp_path / "other.json").write_text("{}")

@@ -25,7 +25,8 @@ def environment() -> dict[str, str]:
 
 async def test_the_program_prints_where_it_listens_and_stops_on_a_signal() -> None:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "vismanet_async.simulator", "--rows", "customer=7", "--behaviour", "empty_list=null", "--seed", "3",
+        sys.executable, "-m", "vismanet_async.simulator", "--rows", "customer=7", "--seed", "3",
+        "--behaviour", "empty_list=null",
         stdout=subprocess.PIPE, env=environment(),
     )  # fmt: skip
     assert process.stdout is not None
@@ -46,9 +47,7 @@ async def test_the_program_prints_where_it_listens_and_stops_on_a_signal() -> No
 
 
 @pytest.mark.parametrize("arguments", [["--rows", "custmer=3"], ["--behaviour", "nope=1"], ["--port", "1"]])
-def test_wrong_arguments_are_one_line_and_status_2(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wrong_arguments_are_one_line_and_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     if arguments == ["--port", "1"] and os.geteuid() == 0:
         arguments = ["--host", "192.0.2.1"]
     assert main(arguments) == 2
@@ -72,9 +71,7 @@ async def test_serve_stops_when_told() -> None:
         seen.append(sim)
         ready.set()
 
-    task = asyncio.create_task(
-        serve(rows={"customer": 5}, churn={"customer": 1}, on_ready=on_ready, stop=stop)
-    )
+    task = asyncio.create_task(serve(rows={"customer": 5}, churn={"customer": 1}, on_ready=on_ready, stop=stop))
     await ready.wait()
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {seen[0].issue_token()}"}) as session:
         for _ in range(3):
@@ -111,7 +108,8 @@ async def test_marked(visma_simulator):
     assert await count(visma_simulator) == 3
 """)
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "vismanet_async.simulator.pytest_plugin", "-p", "no:cacheprovider", "-q",
+        [sys.executable, "-m", "pytest", "-p", "vismanet_async.simulator.pytest_plugin", "-q",
+         "-p", "no:cacheprovider",
          "--strict-markers", "-o", "asyncio_mode=auto", f"--basetemp={tmp_path / 'tmp'}", "test_user.py"],
         cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False, timeout=50,
     )  # fmt: skip
@@ -121,7 +119,8 @@ async def test_marked(visma_simulator):
 def test_the_simulator_knows_nothing_of_the_sdk() -> None:
     code = (
         "import sys, vismanet_async.simulator, vismanet_async.simulator.pytest_plugin;"
-        "bad = [name for name in sys.modules if name.startswith('vismanet_async.') and not name.startswith('vismanet_async.simulator')];"
+        "own = 'vismanet_async.simulator';"
+        "bad = [n for n in sys.modules if n.startswith('vismanet_async.') and not n.startswith(own)];"
         "sys.exit(str(bad) if bad else 0)"
     )
     done = subprocess.run(

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.simulator.conftest import Client, Start
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.simulator.conftest import Client, Start
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -17,12 +19,13 @@ async def client(start: Start) -> AsyncIterator[Client]:
         yield made
 
 
-async def invoiceless(client: Client) -> list[dict[str, Any]]:
+async def customers(client: Client) -> list[dict[str, Any]]:
     return (await client.get("/v1/customer")).json()  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize(("shape", "fits"), [
-    ("erp", rb'\{"message":".*cannot be found'), ("capital", rb'\{"Message":"'), ("ipp", rb'"ExceptionType":"IPPException"'),
+    ("erp", rb'\{"message":".*cannot be found'), ("capital", rb'\{"Message":"'),
+    ("ipp", rb'"ExceptionType":"IPPException"'),
     ("text", rb"VismaId: "), ("html", rb"<html>"), ("empty", rb"$"),
 ])  # fmt: skip
 async def test_errors_come_in_every_shape_seen(client: Client, shape: str, fits: bytes) -> None:
@@ -59,7 +62,7 @@ async def test_etags_are_written_in_several_ways(client: Client, style: str, pat
 
 
 async def test_rows_may_have_odd_forms(client: Client) -> None:
-    plain = await invoiceless(client)
+    plain = await customers(client)
     client.sim.behaviours.set(
         time_style="z",
         fraction_digits=7,
@@ -67,7 +70,7 @@ async def test_rows_may_have_odd_forms(client: Client) -> None:
         unknown_fields=True,
         unknown_enum_values=True,
     )
-    odd = await invoiceless(client)
+    odd = await customers(client)
     assert [row["number"] for row in odd] == [row["number"] for row in plain]
     assert all(re.search(r"\.\d{7}Z$", row["lastModifiedDateTime"]) for row in odd)
     assert all(row["fieldNobodyKnows"]["since"] == "yesterday" for row in odd)
@@ -82,7 +85,7 @@ async def test_rows_may_have_odd_forms(client: Client) -> None:
         unknown_fields=False,
         unknown_enum_values=False,
     )
-    assert await invoiceless(client) == plain
+    assert await customers(client) == plain
 
 
 async def test_single_reads_may_be_wrapped_or_lists(client: Client) -> None:
@@ -97,9 +100,7 @@ async def test_single_reads_may_be_wrapped_or_lists(client: Client) -> None:
 @pytest.mark.parametrize(
     ("coding", "expected"), [("gzip", "gzip"), ("deflate", "deflate"), ("identity", None), ("br", None)]
 )
-async def test_answers_are_compressed_where_accepted(
-    client: Client, coding: str, expected: str | None
-) -> None:
+async def test_answers_are_compressed_where_accepted(client: Client, coding: str, expected: str | None) -> None:
     for _ in range(2):
         answer = await client.send("GET", "/v1/customer", headers={"Accept-Encoding": coding})
         assert answer.headers.get("Content-Encoding") == expected
@@ -116,13 +117,13 @@ async def test_the_server_may_lower_its_page_size_and_hide_metadata(client: Clie
     page = (await client.get("/v1/customer", pageSize=10)).json()
     assert (len(page), page[0]["metadata"]["maxPageSize"]) == (4, 4)
     client.sim.behaviours.set(list_metadata=False, page_size_limit=0)
-    assert all("metadata" not in row for row in await invoiceless(client))
+    assert all("metadata" not in row for row in await customers(client))
     client.sim.behaviours.set(clamp_page_size=False)
     assert (await client.get("/v1/customer", pageSize=5000)).status == 400
 
 
 async def test_filters_may_be_read_as_the_older_documents_said(client: Client) -> None:
-    limit = (await invoiceless(client))[5]["lastModifiedDateTime"]
+    limit = (await customers(client))[5]["lastModifiedDateTime"]
     query = {"lastModifiedDateTime": limit, "lastModifiedDateTimeCondition": ">"}
     after = len((await client.get("/v1/customer", **query)).json())
     client.sim.behaviours.greater_includes_equal = True
@@ -142,3 +143,13 @@ async def test_another_companys_header_may_empty_the_list(client: Client) -> Non
 async def test_wrong_bodies_may_look_like_server_errors(client: Client) -> None:
     client.sim.behaviours.validation_status = 500
     assert (await client.send("POST", "/v1/customer", json={})).status == 500
+
+
+async def test_a_part_of_a_name_is_enough_or_not(client: Client) -> None:
+    names = [row["name"] for row in await customers(client)]
+    part = names[4].split(" ")[0]
+    expected = [name for name in names if part in name]
+    assert [row["name"] for row in (await client.get("/v1/customer", name=part.lower())).json()] == expected
+    client.sim.behaviours.text_filters = "exact"
+    assert (await client.get("/v1/customer", name=part)).json() == []
+    assert names[4] in [row["name"] for row in (await client.get("/v1/customer", name=names[4])).json()]

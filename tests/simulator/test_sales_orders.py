@@ -64,9 +64,7 @@ async def test_changes_need_the_version(client: Client) -> None:
     order = await orders(client, "GET", path)
     assert str(order.json()["orderTotal"]) == "21.0000"
     assert (await orders(client, "PATCH", path, json={"description": "x"})).status == 428
-    assert (
-        await orders(client, "PATCH", path, json={"description": "x"}, headers={"If-Match": '"old"'})
-    ).status == 412
+    assert (await orders(client, "PATCH", path, json={"description": "x"}, headers={"If-Match": '"old"'})).status == 412
     changed = await orders(
         client, "PATCH", path, json={"description": "x"}, headers={"If-Match": order.headers["ETag"]}
     )
@@ -79,13 +77,11 @@ async def test_changes_need_the_version(client: Client) -> None:
         headers={"If-Match": changed.headers["ETag"]},
     )
     assert added.status == 201
-    gone = await orders(
-        client, "DELETE", f"{path}/lines?lineIds=1", headers={"If-Match": added.headers["ETag"]}
-    )
+    gone = await orders(client, "DELETE", f"{path}/lines?lineIds=1", headers={"If-Match": added.headers["ETag"]})
     assert gone.status == 202
-    assert [
-        line["inventoryId"] for line in (await orders(client, "GET", f"{path}/lines")).json()["value"]
-    ] == ["V000003"]
+    assert [line["inventoryId"] for line in (await orders(client, "GET", f"{path}/lines")).json()["value"]] == [
+        "V000003"
+    ]
     assert (await orders(client, "GET", path)).json()["description"] == "x"
     assert len(client.sim.ledger.matching(succeeded=True)) == 4
 

@@ -46,9 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     if chosen.list_behaviours:
         for line in list_behaviours():
-            sys.stdout.write(
-                f"{line.name} = {line.default!r} ({line.choices}) - {line.text} [{line.source}]\n"
-            )
+            sys.stdout.write(f"{line.name} = {line.default!r} ({line.choices}) - {line.text} [{line.source}]\n")
         return 0
     try:
         asyncio.run(serve(

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from vismanet_async.simulator.bodies import BadBody, parse_object
-from vismanet_async.simulator.messages import Reply, json_reply, refuse
-from vismanet_async.simulator.reads import etag_of, find_row, not_found, table_name
+from vismanet_async.simulator.bodies import BodyError, parse_object
+from vismanet_async.simulator.messages import RefusedError, Reply, json_reply, refuse
+from vismanet_async.simulator.paths import check_version, etag_of, needed_row, needed_table, not_found
 from vismanet_async.simulator.rows import Table
 from vismanet_async.simulator.totals import add_up
-from vismanet_async.simulator.writes import bad_body, merger, new_row, save, stale
+from vismanet_async.simulator.writes import merger, new_row, save, success_of
 
 if TYPE_CHECKING:
     from vismanet_async.simulator.company import Call
@@ -23,32 +23,26 @@ _RELEASABLE = frozenset(
     {"Balanced", "Hold", "B", "PendingPrint", "PendingEmail", "Unreleased", "Unposted", "Prebooked", None}
 )
 _ZERO = Decimal("0.0000")
+_NOT_COPIED = frozenset({"status", "documentType", "internalId"})
 
 Doing = Callable[["Call", Table, int, dict[str, Any], dict[str, Any]], dict[str, Any]]
 """(call, table, row, its data, the sent values) -> fields of the answer; changes the data."""
 
 
-class _NotAllowed(Exception):
+class _RuleError(Exception):
     """A business rule forbids the action."""
 
 
 def answer_action(call: Call) -> Reply:
     """Answer a POST to `/action/<name>`."""
-    table = call.company.world.table(table_name(call.operation.collection) or "")
-    try:
-        body = parse_object(call.request.body) if call.request.body.strip() else {}
-        sent = merger(call.company).plain(body, call.operation.request_dto or "")
-        _check_type(call, sent)
-        row = _row(call, table, sent)
-        if row is None:
-            return not_found(call)
-        data = table.row(row)
-        refusal = stale(call, data)
-        if refusal is not None:
-            return refusal
-        return _act(call, table, row, data, sent)
-    except BadBody as error:
-        return bad_body(call, error)
+    table = needed_table(call)
+    body = parse_object(call.request.body) if call.request.body.strip() else {}
+    sent = merger(call.company).plain(body, call.operation.request_dto or "")
+    _check_type(call, sent)
+    row = _row(call, table, sent)
+    data = table.row(row)
+    check_version(call, data)
+    return _act(call, table, row, data, sent)
 
 
 def _act(call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[str, Any]) -> Reply:
@@ -56,7 +50,7 @@ def _act(call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[st
     doing = _ACTIONS.get(name, _touch)
     try:
         answer = doing(call, table, row, data, sent)
-    except _NotAllowed as error:
+    except _RuleError as error:
         if company.behaviours.action_failures == "failed_with_200":
             return _result(call, {"errorInfo": str(error)}, "Failed")
         return refuse(400, str(error))
@@ -73,14 +67,12 @@ def _act(call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[st
 
 
 def _result(call: Call, answer: dict[str, Any], result: str) -> Reply:
-    operation = call.operation
-    shape = call.company.world.catalog.schemas.get(operation.response_dto or "", {})
+    shape = call.company.world.catalog.schemas.get(call.operation.response_dto or "", {})
     if "actionResult" not in shape:
-        return Reply(operation.success[0] if operation.success else 204)
+        return Reply(success_of(call, 204))
     made = {"actionId": call.company.new_uuid(), "actionResult": result}
     shows_document = any(
-        flag in call.request.body.lower()
-        for flag in (b'"returncreditnote":true', b'"returnshipmentdto":true')
+        flag in call.request.body.lower() for flag in (b'"returncreditnote":true', b'"returnshipmentdto":true')
     )
     made.update(
         {
@@ -95,14 +87,17 @@ def _result(call: Call, answer: dict[str, Any], result: str) -> Reply:
 def _check_type(call: Call, sent: dict[str, Any]) -> None:
     shape = call.company.world.catalog.schemas.get(call.operation.request_dto or "", {})
     if "type" in shape and not sent.get("type"):
-        raise BadBody("Error: 'type' cannot be empty.")
+        raise BodyError("Error: 'type' cannot be empty.")
 
 
-def _row(call: Call, table: Table, sent: dict[str, Any]) -> int | None:
+def _row(call: Call, table: Table, sent: dict[str, Any]) -> int:
     kind = sent.get("type") or sent.get("orderType")
-    if kind and len(table.spec.key) > 1 and len(call.operation.path_params) == 1:
-        return table.find((str(kind), call.values[0]))
-    return find_row(call, table)
+    if not kind or len(table.spec.key) == 1 or len(call.operation.path_params) > 1:
+        return needed_row(call, table)
+    row = table.find((str(kind), call.values[0]))
+    if row is None:
+        raise RefusedError(not_found(call))
+    return row
 
 
 def _statuses(call: Call, table: Table) -> list[str]:
@@ -110,18 +105,13 @@ def _statuses(call: Call, table: Table) -> list[str]:
     return call.company.world.catalog.enums.get(facts.get("enum", ""), [])
 
 
-def _release(
-    call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[str, Any]
-) -> dict[str, Any]:
+def _release(call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[str, Any]) -> dict[str, Any]:
     del row, sent
-    label = (
-        call.operation.resource.removeprefix("Customer").removeprefix("Supplier").removesuffix("V2")
-        or "Document"
-    )
+    label = call.operation.resource.removeprefix("Customer").removeprefix("Supplier").removesuffix("V2") or "Document"
     if data.get("hold") is True and data.get("status") == "Hold":
-        raise _NotAllowed(f"{label} can't be released because it is on hold.")
+        raise _RuleError(f"{label} can't be released because it is on hold.")
     if data.get("status") not in _RELEASABLE:
-        raise _NotAllowed(f"{label} can't be updated because it is already released.")
+        raise _RuleError(f"{label} can't be updated because it is already released.")
     known = _statuses(call, table)
     data["status"] = next((status for status in _RELEASED if status in known), "Released")
     if "released" in data:
@@ -134,12 +124,10 @@ def _release(
 def _to(*wanted: str, unless: frozenset[str] = frozenset()) -> Doing:
     """Set the first of these statuses that the document knows."""
 
-    def doing(
-        call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[str, Any]
-    ) -> dict[str, Any]:
+    def doing(call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[str, Any]) -> dict[str, Any]:
         del row, sent
         if data.get("status") in unless:
-            raise _NotAllowed(f"{call.operation.resource} can't be updated in status {data['status']}.")
+            raise _RuleError(f"{call.operation.resource} can't be updated in status {data['status']}.")
         known = _statuses(call, table)
         data["status"] = next((status for status in wanted if status in known), wanted[0])
         if "hold" in data:
@@ -159,9 +147,7 @@ def _touch(call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[
 def _set(name: str, value: object) -> Doing:
     """Set a field, where the document has it."""
 
-    def doing(
-        call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[str, Any]
-    ) -> dict[str, Any]:
+    def doing(call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[str, Any]) -> dict[str, Any]:
         del call, row, sent
         if name in table.fields:
             data[name] = value
@@ -173,37 +159,28 @@ def _set(name: str, value: object) -> Doing:
 def _rename(call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[str, Any]) -> dict[str, Any]:
     wanted = next((str(value) for value in sent.values() if value), "")
     if not wanted:
-        raise BadBody("Error: the new number cannot be empty.")
+        raise BodyError("Error: the new number cannot be empty.")
     del call
     found = table.find((*table.key_in(data)[:-1], wanted))
     if found is not None and found != row:
-        raise _NotAllowed(f"Error: '{wanted}' already exists.")
+        raise _RuleError(f"Error: '{wanted}' already exists.")
     data[table.spec.key[-1]] = wanted
     return {}
 
 
-def _copy(target: str, status: str | None = None, *, number_as: str = "referenceNumber") -> Doing:
+def _copy(target: str, status: str) -> Doing:
     """Make a document in another table from this one: what both shapes have is taken over."""
 
-    def doing(
-        call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[str, Any]
-    ) -> dict[str, Any]:
-        del row, sent
+    def doing(call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[str, Any]) -> dict[str, Any]:
+        del table, row, sent
         other = call.company.world.table(target)
-        made = new_row(call.company, other)
         keys = {path.split(".")[0] for path in other.spec.key}
-        lines_in: list[dict[str, Any]] = next(
-            (data[name] for name in ("lines", "invoiceLines") if isinstance(data.get(name), list)), []
-        )
-        for name in other.fields:
-            if name in data and name not in keys and name not in {"status", "documentType", "internalId"}:
-                made[name] = data[name]
+        shared = set(other.fields) & set(data) - keys - _NOT_COPIED
+        made = new_row(call.company, other) | {name: data[name] for name in shared} | {"status": status}
+        lines: list[dict[str, Any]] = data.get("lines") or data.get("invoiceLines") or []
         for name in ("lines", "invoiceLines", "shipmentDetailLines"):
             if name in other.fields and not made.get(name):
-                shape = other.fields[name].get("items", "")
-                made[name] = [_line(call, line, shape) for line in lines_in]
-        if status:
-            made["status"] = status
+                made[name] = [_line(call, line, other.fields[name].get("items", "")) for line in lines]
         number = other.next_number()
         made[other.spec.key[-1]] = number
         if other.spec.types:
@@ -211,10 +188,13 @@ def _copy(target: str, status: str | None = None, *, number_as: str = "reference
         add_up(made)
         other.stamp(made, created=True)
         other.insert(made)
-        return {number_as: number, "refNbr": number, "documentType": made.get("documentType"),
-        "docType": made.get("documentType"),
-                "shipmentDto": made, "customerInvoiceDto": made, "creditNoteDto": made,
-                "type": made.get("type")}  # fmt: skip
+        documents = dict.fromkeys(("shipmentDto", "customerInvoiceDto", "creditNoteDto"), made)
+        return {
+            "referenceNumber": number,
+            "refNbr": number,
+            "documentType": made.get("documentType"),
+            **documents,
+        }
 
     return doing
 
@@ -233,9 +213,7 @@ def _line(call: Call, line: dict[str, Any], shape: str) -> dict[str, Any]:
 
 
 def _both(*doings: Doing) -> Doing:
-    def doing(
-        call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[str, Any]
-    ) -> dict[str, Any]:
+    def doing(call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[str, Any]) -> dict[str, Any]:
         answer: dict[str, Any] = {}
         for one in doings:
             answer |= one(call, table, row, data, sent)
@@ -244,9 +222,7 @@ def _both(*doings: Doing) -> Doing:
     return doing
 
 
-def _reverse_supplier(
-    call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[str, Any]
-) -> dict[str, Any]:
+def _reverse_supplier(call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[str, Any]) -> dict[str, Any]:
     del row, sent
     number = table.next_number()
     made = {**data, "documentType": "DebitAdj", "referenceNumber": number, "status": "Balanced"}
@@ -255,9 +231,7 @@ def _reverse_supplier(
     return {"refNbr": number, "docType": "DebitAdj", "call": call.operation.id}
 
 
-def _correct(
-    call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[str, Any]
-) -> dict[str, Any]:
+def _correct(call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[str, Any]) -> dict[str, Any]:
     """Void the document and make a new balanced one like it."""
     number = table.next_number()
     made = {**data, table.spec.key[-1]: number, "status": "Balanced"}
@@ -267,9 +241,7 @@ def _correct(
     return {"refNbr": number, "documentType": data.get("documentType")}
 
 
-def _add_line(
-    call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[str, Any]
-) -> dict[str, Any]:
+def _add_line(call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[str, Any]) -> dict[str, Any]:
     del row
     name = "shipmentDetailLines"
     lines = list(data.get(name) or ())
@@ -287,14 +259,12 @@ def _add_line(
     return {}
 
 
-def _delete_line(
-    call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[str, Any]
-) -> dict[str, Any]:
+def _delete_line(call: Call, table: Table, row: int, data: dict[str, Any], sent: dict[str, Any]) -> dict[str, Any]:
     del table, row, sent
     lines = list(data.get("shipmentDetailLines") or ())
     kept = [line for line in lines if str(line.get("lineNumber") or line.get("lineNbr")) != call.values[-1]]
     if len(kept) == len(lines):
-        raise BadBody(f"Error: there is no line {call.values[-1]}.")
+        raise BodyError(f"Error: there is no line {call.values[-1]}.")
     data["shipmentDetailLines"] = kept
     return {}
 

@@ -9,12 +9,12 @@ from email.message import Message
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
-from vismanet_async.simulator.bodies import BadBody, parse_object
+from vismanet_async.simulator.bodies import BodyError, parse_object
 from vismanet_async.simulator.files import StoredFile, pdf
 from vismanet_async.simulator.json_text import encode
 from vismanet_async.simulator.messages import Reply, json_reply, refuse
-from vismanet_async.simulator.reads import find_row, not_found, table_name
-from vismanet_async.simulator.writes import bad_body, merger, save, stale
+from vismanet_async.simulator.paths import check_version, needed_row, needed_table, not_found
+from vismanet_async.simulator.writes import merger, save
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,14 +28,14 @@ def read_part(headers: Mapping[str, str], body: bytes) -> tuple[str, bytes]:
     """Return name and content of the one file in a multipart form, whatever the field is called.
 
     Raises:
-        BadBody: It is no such form, or the file has no name with an ending.
+        BodyError: It is no such form, or the file has no name with an ending.
     """
     content_type = headers.get("Content-Type", "")
     if not content_type.lower().startswith("multipart/form-data"):
-        raise BadBody("The request must be multipart/form-data.")
+        raise BodyError("The request must be multipart/form-data.")
     boundary = _header_parameter(content_type, "boundary")
     if not boundary:
-        raise BadBody("The request must be multipart/form-data with a boundary.")
+        raise BodyError("The request must be multipart/form-data with a boundary.")
     # by hand: the email package may change line ends inside binary content
     for part in (b"\r\n" + body).split(b"\r\n--" + boundary.encode())[1:]:
         head, blank, content = part.partition(b"\r\n\r\n")
@@ -48,9 +48,9 @@ def read_part(headers: Mapping[str, str], body: bytes) -> tuple[str, bytes]:
         if not blank or name is None:
             continue
         if "." not in name:
-            raise BadBody("The file name must have an extension.")
+            raise BodyError("The file name must have an extension.")
         return name, content
-    raise BadBody("The request holds no file.")
+    raise BodyError("The request holds no file.")
 
 
 def _header_parameter(value: str, name: str) -> str | None:
@@ -65,24 +65,17 @@ def _header_parameter(value: str, name: str) -> str | None:
 def answer_attachment(call: Call) -> Reply:
     """Answer what goes to a path with `/attachment` in it."""
     operation = call.operation
-    try:
-        if operation.collection == "attachment":
-            return _get(call) if operation.method == "GET" else _put(call)
-        return _delete(call) if operation.method == "DELETE" else _upload(call)
-    except BadBody as error:
-        return bad_body(call, error)
+    if operation.collection == "attachment":
+        return _get(call) if operation.method == "GET" else _put(call)
+    return _delete(call) if operation.method == "DELETE" else _upload(call)
 
 
 def _upload(call: Call) -> Reply:
     company = call.company
-    table = company.world.table(table_name(call.operation.collection) or "")
-    row = find_row(call, table)
-    if row is None:
-        return not_found(call)
+    table = needed_table(call)
+    row = needed_row(call, table)
     data = table.row(row)
-    refusal = stale(call, data)
-    if refusal is not None:
-        return refusal
+    check_version(call, data)
     name, content = read_part(call.request.headers, call.request.body)
     holder = data
     if "linenumber" in call.operation.path_params[-1].lower():
@@ -110,20 +103,17 @@ def _line(data: Mapping[str, Any], number: str) -> dict[str, Any] | None:
 
 def _get(call: Call) -> Reply:
     stored = call.company.file(call.values[0])
-    return (
-        not_found(call) if stored is None else _download(stored, call.company.behaviours.attachment_download)
-    )
+    return not_found(call) if stored is None else _download(stored, call.company.behaviours.attachment_download)
 
 
 def _download(stored: StoredFile, form: str) -> Reply:
-    disposition = f"attachment; filename=\"{stored.name.encode('ascii', 'replace').decode()}\"; filename*=UTF-8''{quote(stored.name)}"
+    plain = stored.name.encode("ascii", "replace").decode().replace('"', "_")
+    disposition = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(stored.name)}"
     headers = {"Content-Disposition": disposition}
     if form == "base64":
         return Reply(200, base64.b64encode(stored.data), "text/plain; charset=utf-8", headers)
     if form == "json":
-        return Reply(
-            200, encode(base64.b64encode(stored.data).decode()), "application/json; charset=utf-8", headers
-        )
+        return Reply(200, encode(base64.b64encode(stored.data).decode()), "application/json; charset=utf-8", headers)
     return Reply(200, stored.data, stored.content_type, headers)
 
 
@@ -133,27 +123,19 @@ def _put(call: Call) -> Reply:
         return not_found(call)
     plain = merger(call.company).plain(parse_object(call.request.body), call.operation.request_dto or "")
     if not plain:
-        raise BadBody("Error: nothing to update.")
+        raise BodyError("Error: nothing to update.")
     stored.send_to_auto_invoice = next(iter(plain.values())) is True
     return Reply(204)
 
 
 def _delete(call: Call) -> Reply:
-    table = call.company.world.table(table_name(call.operation.collection) or "")
-    row = find_row(call, table)
-    if row is None:
-        return not_found(call)
+    table = needed_table(call)
+    row = needed_row(call, table)
     data = table.row(row)
     wanted = call.values[-1].casefold()
     holders = [
         data,
-        *(
-            line
-            for value in data.values()
-            if isinstance(value, list)
-            for line in value
-            if isinstance(line, dict)
-        ),
+        *(line for value in data.values() if isinstance(value, list) for line in value if isinstance(line, dict)),
     ]
     for holder in holders:
         listed = holder.get("attachments")
@@ -166,11 +148,8 @@ def _delete(call: Call) -> Reply:
 
 def answer_print(call: Call) -> Reply:
     """Answer a print: a small PDF that names its document."""
-    company = call.company
-    table = company.world.table(table_name(call.operation.collection) or "")
-    row = find_row(call, table)
-    if row is None:
-        return not_found(call)
+    table = needed_table(call)
+    row = needed_row(call, table)
     name = f"{call.operation.collection}-{'-'.join(table.key_of(row))}.pdf"
     return _download(StoredFile("", name, pdf(name)), "bytes")
 

@@ -1,4 +1,4 @@
-"""The background queue: requests with `erp-api-background`, their states, contents and end (facts 7)."""
+"""The background queue: requests with `erp-api-background`, their states, contents and end (facts 7.1)."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ class Job:
 class JobScript:
     """What shall happen to the next jobs that fit.
 
-    `outcome`: `execute` does the operation; `fail` ends as `Failed` without doing it; `fail_after` does it and
-    ends as `Failed` all the same; `hang` never starts.
+    `outcome`: `execute` does the operation; `fail` ends as `Failed` without doing it; `fail_after` does it
+    and ends as `Failed` all the same; `hang` never starts.
     """
 
     operation: str | None = None

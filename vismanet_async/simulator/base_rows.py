@@ -1,14 +1,15 @@
 """Untouched rows as a pure function of (seed, table, row number).
 
-Reading one costs a few microseconds: the encoded text of its variant with the row's own values put in. Nothing is
-kept per row, so a table may have millions.
+Reading one costs a few microseconds: the encoded text of its variant with the row's own values put in.
+Nothing is kept per row, so a table may have millions.
 """
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
@@ -56,10 +57,10 @@ def invented_uuid(hashed: int, name: str) -> str:
 
 @frozen
 class _Format:
-    """The encoded text of one variant and the names of the slots in it, in order."""
+    """The encoded text of one variant, and what makes the JSON of each slot in it, in order."""
 
     text: bytes
-    slots: tuple[str, ...]
+    makers: tuple[Callable[[int], bytes], ...]
 
 
 class BaseRows:
@@ -144,11 +145,9 @@ class BaseRows:
         number = key[-1]
         if self.spec.fixed:
             wanted = number.casefold()
-            return next(
-                (row for row, (text, _) in enumerate(self.spec.fixed) if text.casefold() == wanted), None
-            )
+            return next((row for row, (text, _) in enumerate(self.spec.fixed) if text.casefold() == wanted), None)
         if self.spec.name == "financialperiod":
-            is_period = len(number) == 6 and number.isdigit()
+            is_period = re.fullmatch(r"\d{6}", number) is not None
             return (int(number[:4]) - _FIRST_YEAR) * 12 + int(number[4:]) - 1 if is_period else None
         return self.spec.series.index(number.upper())
 
@@ -181,9 +180,7 @@ class BaseRows:
         hashed = self.hashed(row) >> 4
         if self.spec.names == "company":
             return nordic.company_name(hashed, self.country(row).company_form)
-        return (
-            " ".join(nordic.person_name(hashed)) if self.spec.names == "person" else nordic.item_name(hashed)
-        )
+        return " ".join(nordic.person_name(hashed)) if self.spec.names == "person" else nordic.item_name(hashed)
 
     def country(self, row: int) -> nordic.Country:
         """Return where a row is at home: the country of its variant."""
@@ -237,21 +234,27 @@ class BaseRows:
             known = formats.get(number)
             if known is None:
                 known = formats[number] = self._format(dto, left_out, number)
-            made.append(known.text % tuple([self._slot_json(name, row) for name in known.slots]))
+            made.append(known.text % tuple([make(row) for make in known.makers]))
         return made
 
     def _format(self, dto: str, left_out: frozenset[str], number: int) -> _Format:
         shown = {name: value for name, value in self.variant(dto, number).items() if name not in left_out}
-        return _split_slots(encode(shown)[:-1])
+        text, slots = _split_slots(encode(shown)[:-1])
+        return _Format(text, tuple(self._maker(name) for name in slots))
 
     def _slot(self, name: str, row: int) -> str | int:
         if name.startswith("uuid."):
             return invented_uuid(self.hashed(row), name)
         return self._slots[name](row)
 
-    def _slot_json(self, name: str, row: int) -> bytes:
-        value = self._slot(name, row)
-        return b"%d" % value if isinstance(value, int) else b'"%b"' % value.encode()
+    def _maker(self, name: str) -> Callable[[int], bytes]:
+        value_of = partial(self._slot, name) if name.startswith("uuid.") else self._slots[name]
+
+        def make(row: int) -> bytes:
+            value = value_of(row)
+            return b'"%b"' % value.encode() if isinstance(value, str) else b"%d" % value
+
+        return make
 
     # -- which rows fulfil a condition --------------------------------------------------------------------
 
@@ -298,7 +301,7 @@ def country_of_variant(number: int) -> nordic.Country:
     return nordic.COUNTRIES[_COUNTRY_OF_VARIANT[number % len(_COUNTRY_OF_VARIANT)]]
 
 
-def _split_slots(text: bytes) -> _Format:
+def _split_slots(text: bytes) -> tuple[bytes, tuple[str, ...]]:
     """Turn encoded text with marks into a bytes format and the names of its places."""
     head, *pieces = text.split(b'"\\u0001')
     names = []
@@ -307,7 +310,7 @@ def _split_slots(text: bytes) -> _Format:
         name, _, rest = piece.partition(b'\\u0001"')
         names.append(name.decode())
         parts.append(rest.replace(b"%", b"%%"))
-    return _Format(b"%b".join(parts), tuple(names))
+    return b"%b".join(parts), tuple(names)
 
 
 @lru_cache(maxsize=8192)

@@ -17,7 +17,7 @@ from vismanet_async.simulator.references import referenced_table
 if TYPE_CHECKING:
     from vismanet_async.simulator.catalog import Catalog
 
-__all__ = ["BadBody", "Merger", "parse_object"]
+__all__ = ["BodyError", "Merger", "parse_object"]
 
 _SUFFIX = re.compile(r"(Id|ID|Number|Cd|CD|Nbr)$")
 _LINE_NUMBERS = ("lineNumber", "lineNbr", "lineNo", "detailId", "recordId", "id")
@@ -43,13 +43,26 @@ _RENAMED = {
     "attributevalue": "value", "attributeid": "id", "vatcodeid": "vatCode", "accountnumber": "account",
     "employeecd": "employeeNumber",
 }  # fmt: skip
-_NOT_STORED = frozenset(
-    {"operation", "overridenumberseries", "overridewithclassvalues", "validatelinedetails"}
-)
-_MUST_EXIST = frozenset({"customer", "supplier", "inventory", "employee", "project"})
+_FOUR_DECIMALS = -4
+_NOT_STORED = frozenset({"operation", "overridenumberseries", "overridewithclassvalues", "validatelinedetails"})
+# fields that must name a row that exists
+_MUST_EXIST: dict[str, str] = {
+    "customer": "customer",
+    "customernumber": "customer",
+    "customerid": "customer",
+    "supplier": "supplier",
+    "suppliernumber": "supplier",
+    "supplierid": "supplier",
+    "inventory": "inventory",
+    "inventorynumber": "inventory",
+    "inventoryid": "inventory",
+    "itemid": "inventory",
+    "project": "project",
+    "projectid": "project",
+}
 
 
-class BadBody(ValueError):
+class BodyError(ValueError):
     """The body cannot be read or breaks a rule; the service answers 400."""
 
 
@@ -57,16 +70,16 @@ def parse_object(body: bytes) -> dict[str, Any]:
     """Read a request body that must be a JSON object.
 
     Raises:
-        BadBody: It is not.
+        BodyError: It is not.
     """
     if not body:
-        raise BadBody("A non-empty request body is required.")
+        raise BodyError("A non-empty request body is required.")
     try:
         parsed = decode(body)
     except ValueError as error:
-        raise BadBody(f"The request body is not valid JSON: {error}") from error
+        raise BodyError(f"The request body is not valid JSON: {error}") from error
     if not isinstance(parsed, dict):
-        raise BadBody("The request body must be a JSON object.")
+        raise BodyError("The request body must be a JSON object.")
     return parsed
 
 
@@ -81,11 +94,11 @@ class Merger:
     look_up: Callable[[str, str], tuple[str, str, int] | None]
     time_zone: str
 
-    def merge(self, row: dict[str, Any], body: Mapping[str, Any], update: str, read: str) -> None:
-        """Put what was sent into the row; what was not sent stays.
+    def merge(self, row: dict[str, Any], body: Mapping[str, Any], update: str, read: str, *, own_key: str = "") -> None:
+        """Put what was sent into the row; what was not sent stays. The row's own number is not looked up.
 
         Raises:
-            BadBody: A value has the wrong form or type, or points at nothing. The row may be half changed then.
+            BodyError: A value has the wrong form or type, or points at nothing. The row may be half changed.
         """
         update_fields = {name.lower(): (name, facts) for name, facts in self.catalog.schemas[update].items()}
         read_fields = self.catalog.schemas[read]
@@ -94,7 +107,10 @@ class Merger:
             if known is None:
                 continue  # unknown members are ignored, as .NET does
             name, facts = known
-            self._field(row, name, facts, _unwrap(name, facts, value), read_fields)
+            unwrapped = _unwrap(name, facts, value)
+            if name.lower() != own_key.lower():
+                self._check_reference(name, unwrapped)
+            self._field(row, name, facts, unwrapped, read_fields)
 
     def plain(self, body: Mapping[str, Any], update: str) -> dict[str, Any]:
         """Return the sent values unwrapped, by the names of the update shape."""
@@ -104,6 +120,11 @@ class Merger:
             for sent, value in body.items()
             if sent.lower() in fields
         }
+
+    def _check_reference(self, name: str, value: object) -> None:
+        table = _MUST_EXIST.get(name.lower())
+        if table is not None and isinstance(value, str) and value and self.look_up(table, value) is None:
+            raise BodyError(f"Error: {name} '{value}' cannot be found in the system.")
 
     def _field(
         self,
@@ -115,19 +136,12 @@ class Merger:
     ) -> None:
         target = self._target(name, read_fields)
         if facts["type"] == "array":
-            self._array(row, name, facts, value, target, read_fields)
+            self._array(row, (name, facts), value, target, read_fields)
             return
         converted = self._convert(name, facts, value)
         if name.lower() in _NOT_STORED:
             return
         table = referenced_table(target or name) or referenced_table(_SUFFIX.sub("", name))
-        if (
-            table in _MUST_EXIST
-            and isinstance(converted, str)
-            and converted
-            and self.look_up(table, converted) is None
-        ):
-            raise BadBody(f"Error: {name} '{converted}' cannot be found in the system.")
         if target is None:
             return
         kind = read_fields[target]["type"]
@@ -167,11 +181,17 @@ class Merger:
                 made[name] = title
         return made or {"id": key}
 
-    def _array(self, row: dict[str, Any], name: str, facts: Mapping[str, Any], value: object,
-    target: str | None,
-               read_fields: Mapping[str, Any]) -> None:  # fmt: skip
+    def _array(
+        self,
+        row: dict[str, Any],
+        field: tuple[str, Mapping[str, Any]],
+        value: object,
+        target: str | None,
+        read_fields: Mapping[str, Any],
+    ) -> None:
+        name, facts = field
         if not isinstance(value, list):
-            raise BadBody(f"{name} must be an array.")
+            raise BodyError(f"{name} must be an array.")
         if target is None or read_fields[target]["type"] != "array":
             return
         update_item, read_item = facts.get("items"), read_fields[target].get("items")
@@ -184,19 +204,15 @@ class Merger:
             lines = []
         for sent in value:
             if not isinstance(sent, Mapping):
-                raise BadBody(f"{name} must hold objects.")
+                raise BodyError(f"{name} must hold objects.")
             self._line(lines, name, sent, update_item, read_item)
         row[target] = lines
 
-    def _line(
-        self, lines: list[dict[str, Any]], name: str, sent: Mapping[str, Any], update: str, read: str
-    ) -> None:
+    def _line(self, lines: list[dict[str, Any]], name: str, sent: Mapping[str, Any], update: str, read: str) -> None:
         values = self.plain(sent, update)
-        operation = str(
-            values.get("operation") or ("Update" if name.lower() == "attributelines" else "Insert")
-        ).lower()
+        operation = str(values.get("operation") or ("Update" if name.lower() == "attributelines" else "Insert")).lower()
         if operation not in {"insert", "update", "delete"}:
-            raise BadBody(f"Error converting value '{values['operation']}' to type 'operation'.")
+            raise BodyError(f"Error converting value '{values['operation']}' to type 'operation'.")
         if operation == "insert":
             line = self.new_line(lines, read)
             self.merge(line, sent, update, read)
@@ -215,9 +231,7 @@ class Merger:
         for number in ("lineNumber", "lineNbr", "lineNo"):
             if number in fields:
                 line[number] = max((int(other.get(number) or 0) for other in lines), default=0) + 1
-        line.update(
-            {name: Decimal("0.0000") for name in fields if name.startswith(("amount", "manualAmount"))}
-        )
+        line.update({name: Decimal("0.0000") for name in fields if name.startswith(("amount", "manualAmount"))})
         if "quantity" in fields:
             line["quantity"] = Decimal("1.0000")
         return line
@@ -226,9 +240,7 @@ class Merger:
     def _find_line(lines: list[dict[str, Any]], name: str, values: Mapping[str, Any]) -> dict[str, Any]:
         if name.lower() == "attributelines":
             wanted = str(values.get("attributeId") or "")
-            found = next(
-                (line for line in lines if str(line.get("id")).casefold() == wanted.casefold()), None
-            )
+            found = next((line for line in lines if str(line.get("id")).casefold() == wanted.casefold()), None)
             if found is None:
                 found = {"id": wanted}
                 lines.append(found)
@@ -237,44 +249,39 @@ class Merger:
             if values.get(key) is not None:
                 wanted = str(values[key])
                 for line in lines:
-                    if any(
-                        str(line.get(other)) == wanted
-                        for other in (key, "lineNumber", "lineNbr")
-                        if other in line
-                    ):
+                    if any(str(line.get(other)) == wanted for other in (key, "lineNumber", "lineNbr") if other in line):
                         return line
-                raise BadBody(f"Error: {name} has no line {wanted}.")
-        raise BadBody(f"Error: {name} needs a line number to update or delete a line.")
+                raise BodyError(f"Error: {name} has no line {wanted}.")
+        raise BodyError(f"Error: {name} needs a line number to update or delete a line.")
 
     def _convert(self, name: str, facts: Mapping[str, Any], value: Any) -> Any:
         if value is None or facts["type"] == "object":
             return value
         if isinstance(value, Mapping | list):
-            raise BadBody(f"Unexpected value for {name}.")
+            raise BodyError(f"Unexpected value for {name}.")
         kind = facts["type"]
         if kind in {"integer", "number"}:
             return _number(name, kind, value)
         if kind == "boolean":
             if str(value).lower() not in {"true", "false"}:
-                raise BadBody(f"Could not convert '{value}' to boolean for {name}.")
+                raise BodyError(f"Could not convert '{value}' to boolean for {name}.")
             return str(value).lower() == "true"
         if facts.get("enum"):
             choices = {choice.lower(): choice for choice in self.catalog.enums[facts["enum"]]}
             if str(value).lower() not in choices:
-                raise BadBody(
-                    f"Error converting value \"{value}\" to type '{facts['enum'].removesuffix('Enum')}' for {name}."
-                )
+                kind = facts["enum"].removesuffix("Enum")
+                raise BodyError(f"Error converting value \"{value}\" to type '{kind}' for {name}.")
             return choices[str(value).lower()]
         if facts.get("format") in {"date-time", "date"}:
             return self._date(name, str(value))
         return str(value).lower() if isinstance(value, bool) else str(value)
 
     def _date(self, name: str, text: str) -> str:
-        """Read a date; one with a zone is turned into local time, so its day may move (facts 12)."""
+        """Read a date; one with a zone is turned into local time, so its day may move (facts 12.3)."""
         try:
             parsed = datetime.fromisoformat(text)
         except ValueError as error:
-            raise BadBody(f"Could not convert string to DateTime: {text}. Path '{name}'.") from error
+            raise BodyError(f"Could not convert string to DateTime: {text}. Path '{name}'.") from error
         if parsed.tzinfo is not None:
             parsed = parsed.astimezone(zone(self.time_zone)).replace(tzinfo=None)
         if not name.lower().endswith("datetime"):
@@ -285,12 +292,12 @@ class Merger:
 def _unwrap(name: str, facts: Mapping[str, Any], value: Any) -> Any:
     if not facts.get("wrapped"):
         if facts["type"] not in {"object", "array"} and isinstance(value, Mapping):
-            raise BadBody(f"Unexpected object for {name}, which is sent as a plain value.")
+            raise BodyError(f"Unexpected object for {name}, which is sent as a plain value.")
         return value
     if value is None:
         return None
     if not isinstance(value, Mapping) or {key.lower() for key in value} - {"value"}:
-        raise BadBody(f'Error converting value for {name}: it is sent as {{"value": ...}}.')
+        raise BodyError(f'Error converting value for {name}: it is sent as {{"value": ...}}.')
     return next(iter(value.values()), None)
 
 
@@ -298,16 +305,16 @@ def _number(name: str, kind: str, value: object) -> int | Decimal:
     try:
         number = Decimal(str(value))
     except InvalidOperation as error:
-        raise BadBody(f"Could not convert '{value}' to {kind} for {name}.") from error
+        raise BodyError(f"Could not convert '{value}' to {kind} for {name}.") from error
     if kind == "number":
         return number
     if number != number.to_integral_value():
-        raise BadBody(f"Could not convert '{value}' to integer for {name}.")
+        raise BodyError(f"Could not convert '{value}' to integer for {name}.")
     return int(number)
 
 
 def _fit(value: object, kind: str) -> object:
     if isinstance(value, Decimal | int) and not isinstance(value, bool) and kind == "number":
         number = Decimal(value)
-        return number.quantize(Decimal("0.0001")) if number.as_tuple().exponent > -4 else number  # type: ignore[operator] # finite
+        return number.quantize(Decimal("0.0001")) if number.as_tuple().exponent > _FOUR_DECIMALS else number  # type: ignore[operator] # finite
     return str(value) if kind == "string" and value is not None and not isinstance(value, str) else value

@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import time
 from datetime import datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
 from typing import Protocol, runtime_checkable
 from zoneinfo import ZoneInfo
 
 __all__ = ["Clock", "RealClock", "VirtualClock", "naive_text", "naive_text_of_ms", "parse_naive_ms", "zone"]
 
-_EPOCH = datetime(1970, 1, 1)
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - naive on purpose: the service writes local times without zone
+_DAY_MS = 86_400_000
 _IDLE_TURNS = 20  # loop turns a virtual sleeper yields before time jumps to it
 
 
@@ -143,9 +145,15 @@ def naive_text(seconds: float, where: tzinfo) -> str:
 
 def naive_text_of_ms(milliseconds: int) -> str:
     """Write naive milliseconds since 1970 as `2025-03-01T12:34:56.12` (.NET drops trailing zeros)."""
-    whole, fraction = divmod(milliseconds, 1000)
-    text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
+    day, rest = divmod(milliseconds, _DAY_MS)
+    whole, fraction = divmod(rest, 1000)
+    text = f"{_day_text(day)}T{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}"
     return f"{text}.{fraction:03d}".rstrip("0") if fraction else text
+
+
+@lru_cache(maxsize=8192)
+def _day_text(day: int) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(day * _DAY_MS // 1000))
 
 
 def parse_naive_ms(text: str) -> int:

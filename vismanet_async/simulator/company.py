@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from heapq import heappop, heappush
-from random import Random
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
 
 from vismanet_async.simulator.background import BackgroundQueue
+from vismanet_async.simulator.chance import seeded
 from vismanet_async.simulator.clock import Clock, parse_naive_ms
 from vismanet_async.simulator.files import StoredFile, pdf
 from vismanet_async.simulator.limits import Limits
@@ -17,6 +17,7 @@ from vismanet_async.simulator.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from random import Random
 
     from vismanet_async.simulator.behaviours import Behaviours
     from vismanet_async.simulator.catalog import Catalog, Operation
@@ -97,14 +98,14 @@ class Company:
             nested_metadata=behaviours.nested_metadata, cache_bytes=cache_bytes,
         )  # fmt: skip
         self.limits = Limits(clock, behaviours, limit=quota, seconds=quota_window_seconds)
-        self.random = Random(f"{seed}:{tenant_id}:company")
+        self.random = seeded(seed, tenant_id, "company")
         self.churns: list[Churn] = []
         self.translations: dict[tuple[str, str], str] = {}
         self.files: dict[str, StoredFile] = {}
         self._timers: list[tuple[float, int, Callable[[], object]]] = []
         self._timer_count = 0
         self.on_timer: Callable[[], None] = lambda: None
-        self.background = BackgroundQueue(self, clock, Random(f"{seed}:{tenant_id}:background"))
+        self.background = BackgroundQueue(self, clock, seeded(seed, tenant_id, "background"))
         self._shuffle = 0
 
     # -- changes by others --------------------------------------------------------------------------------
@@ -170,12 +171,10 @@ class Company:
         table = self._table(resource)
         rows = list(table.order)
         keys = ["/".join(table.key_of(row)) for row in rows]
-        return Truth(
-            table.spec.name, table.spec.key, keys, lambda: (table.row(row) for row in list(table.order))
-        )
+        return Truth(table.spec.name, table.spec.key, keys, lambda: (table.row(row) for row in list(table.order)))
 
     def restamp(self, resource: str) -> None:
-        """Give all rows the same time of change, as an upgrade of the service does (facts 5)."""
+        """Give all rows the same time of change, as an upgrade of the service does (facts 5.11)."""
         self._table(resource).restamp(parse_naive_ms(self.world.now_text()))
 
     def churn(self, resource: str, *, every_requests: int = 1, add: int = 0, remove: int = 0, touch: int = 0,

@@ -5,15 +5,16 @@ from __future__ import annotations
 import tomllib
 from fnmatch import fnmatchcase
 from pathlib import Path
-from random import Random
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from attrs import define, field, fields
 
+from vismanet_async.simulator.chance import seeded
 from vismanet_async.simulator.messages import Reply, gateway_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from random import Random
 
     from vismanet_async.simulator.messages import Request
 
@@ -43,8 +44,8 @@ _INSTEAD = frozenset({"reset_before", "html", "status"})
 class Fault:
     """One thing that goes wrong.
 
-    It looks at the requests that fit `path`, `method` and `operation`, lets `after` of them pass, then takes every
-    `every`-th with `probability`, at most `times` times (0: without end).
+    It looks at the requests that fit `path`, `method` and `operation`, lets `after` of them pass, then takes
+    every `every`-th with `probability`, at most `times` times (0: without end).
     """
 
     kind: FaultKind
@@ -98,9 +99,7 @@ class Fault:
         self.seen += 1
         if self.seen <= self.after or (self.times and self.hits >= self.times):
             return False
-        if (self.seen - self.after - 1) % self.every or (
-            self.probability < 1 and random.random() >= self.probability
-        ):
+        if (self.seen - self.after - 1) % self.every or (self.probability < 1 and random.random() >= self.probability):
             return False
         self.hits += 1
         return True
@@ -131,7 +130,7 @@ _MESSAGES = {
 def html_error(status: int) -> Reply:
     """Return an error page as gateways make them."""
     title = _MESSAGES.get(status, "Error").rstrip(".")
-    body = f"<html><head><title>{status} {title}</title></head><body><center><h1>{status} {title}</h1></center></body></html>"
+    body = f"<html><head><title>{status} {title}</title></head><body><h1>{status} {title}</h1></body></html>"
     return Reply(status, body.encode(), "text/html")
 
 
@@ -139,7 +138,7 @@ class FaultScript:
     """The faults in force, on a random of their own."""
 
     def __init__(self, seed: int, faults: Iterable[Fault] = ()) -> None:
-        self._random = Random(f"{seed}:faults")
+        self._random = seeded(seed, "faults")
         self._faults = list(faults)
 
     def __iter__(self) -> Iterator[Fault]:
@@ -175,15 +174,12 @@ class FaultScript:
         for number, table in enumerate(tables, 1):
             unknown = sorted(set(table) - known)
             if unknown or "kind" not in table:
-                raise ValueError(
-                    f"fault {number}: {'no kind' if 'kind' not in table else 'unknown key ' + ', '.join(unknown)}"
-                )
+                problem = f"unknown key {', '.join(unknown)}" if unknown else "no kind"
+                raise ValueError(f"fault {number}: {problem}")
             made.append(Fault(**table))
         self._faults.extend(made)
         return made
 
     def strike(self, request: Request, operation: str | None) -> list[Fault]:
         """Return the faults that hit this request."""
-        return [
-            fault for fault in self._faults if fault.fits(request, operation) and fault.strikes(self._random)
-        ]
+        return [fault for fault in self._faults if fault.fits(request, operation) and fault.strikes(self._random)]

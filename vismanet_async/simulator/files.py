@@ -38,4 +38,5 @@ def pdf(title: str) -> bytes:
     """Return a minimal PDF; the same for the same title."""
     seal = hashlib.sha256(title.encode()).hexdigest()
     safe = re.sub(r"[^ -~]", "?", title)
-    return f"%PDF-1.4\n% {seal}\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[]/Count 0>>endobj\n% {safe}\ntrailer<</Root 1 0 R>>\n%%EOF\n".encode()
+    objects = "1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[]/Count 0>>endobj"
+    return f"%PDF-1.4\n% {seal}\n{objects}\n% {safe}\ntrailer<</Root 1 0 R>>\n%%EOF\n".encode()

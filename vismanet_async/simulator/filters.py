@@ -17,7 +17,7 @@ from vismanet_async.simulator.clock import parse_naive_ms
 if TYPE_CHECKING:
     from vismanet_async.simulator.catalog import Operation
 
-__all__ = ["BadFilter", "Condition", "build", "comparable", "values_at"]
+__all__ = ["Condition", "FilterError", "Habits", "build", "comparable", "values_at"]
 
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {">": gt, "<": lt, ">=": ge, "<=": le, "=": eq}
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d:\d\d(\.\d{1,7})?)?")
@@ -87,6 +87,8 @@ _FIELDS: dict[str, tuple[str, ...]] = {
     "restrictedemployee": ("employees.employeeId",),
     "lastmodifieddatetime": ("lastModifiedDateTime", "lastModified", "lastUpdateDate"),
 }
+# text fields in which a part is enough (facts 5.13)
+_IN_PART = frozenset({"name", "description", "displayname", "firstname", "lastname"})
 _RANGES = {"fromperiod": ("financialperiod", ">="), "toperiod": ("financialperiod", "<="),
            "fromfinperiod": ("financialperiod", ">="), "tofinperiod": ("financialperiod", "<="),
            "fromdate": ("date", ">="), "todate": ("date", "<="),
@@ -103,7 +105,7 @@ _REFERENCE_KEYS = (
 )
 
 
-class BadFilter(ValueError):
+class FilterError(ValueError):
     """A parameter's value cannot be read; the service answers 400."""
 
 
@@ -117,6 +119,8 @@ class Condition:
 
     def holds(self, found: object) -> bool:
         """Tell whether a single value fulfils the condition."""
+        if self.operator == "contains":
+            return isinstance(found, str) and self.value in found.casefold()
         if self.operator == "in":
             return comparable(found, None) in self.value
         other = comparable(found, self.value)
@@ -134,21 +138,21 @@ def _date_ms(text: str) -> int | None:
 
 
 def comparable(found: object, like: object) -> Any:
-    """Return a row's value in the form its comparison partner has: dates as milliseconds, text case-folded."""
+    """Return a row's value in the form of its comparison partner: dates as milliseconds, text case-folded."""
     if isinstance(found, bool):
         return str(found).lower()
+    if isinstance(like, Decimal):
+        return _as_decimal(found)
     if isinstance(found, str):
-        if type(like) is int:
-            return _date_ms(found)
-        if isinstance(like, Decimal):
-            try:
-                return Decimal(found)
-            except InvalidOperation:
-                return None
-        return found.casefold()
-    if isinstance(found, int | Decimal):
-        return Decimal(found) if isinstance(like, Decimal) else str(found)
-    return None
+        return _date_ms(found) if type(like) is int else found.casefold()
+    return str(found) if isinstance(found, int | Decimal) else None
+
+
+def _as_decimal(found: object) -> Decimal | None:
+    try:
+        return Decimal(str(found))
+    except InvalidOperation:
+        return None
 
 
 def values_at(row: object, path: str) -> Iterator[object]:
@@ -178,84 +182,96 @@ def _pick_path(name: str, fields: Mapping[str, Any]) -> str | None:
     return by_case.get(name.lower())
 
 
-def build(operation: Operation, query: list[tuple[str, str]], fields: Mapping[str, Any], *,
-strict_pairs: bool = False,
-          after_includes: bool = False) -> tuple[Condition, ...]:  # fmt: skip
+@frozen(kw_only=True)
+class Habits:
+    """How the service reads filters, where that may differ."""
+
+    strict_pairs: bool = False
+    """Refuse a value without its Condition instead of ignoring it."""
+    after_includes: bool = False
+    """Read `>` as "on or after", as the documents did until 2025-11."""
+    parts_match: bool = True
+    """A part of a name is enough."""
+
+
+def build(
+    operation: Operation, query: list[tuple[str, str]], fields: Mapping[str, Any], habits: Habits
+) -> tuple[Condition, ...]:
     """Turn query parameters into conditions, as the service reads them.
 
-    Names that the operation does not know are ignored, and so is a value without its `Condition` (facts 5).
+    Names that the operation does not know are ignored, and so is a value without its `Condition`
+    (facts 5.3, 5.5).
 
     Args:
         operation: The operation asked for.
         query: The parameters as they came, repeated ones too.
         fields: The fields of the rows' shape.
-        strict_pairs: Refuse a value without its condition instead of ignoring it.
-        after_includes: Read `>` as "on or after", as the documents did until 2025-11.
+        habits: How they are read.
 
     Raises:
-        BadFilter: A date or an operator cannot be read.
+        FilterError: A date or an operator cannot be read.
     """
     known = {name.lower(): name for name in operation.query}
     given: dict[str, list[str]] = {}
     for name, value in query:
         if name.lower() in known:
             given.setdefault(name.lower(), []).append(value)
-    conditions = []
+    conditions: list[Condition] = []
     for low, values in given.items():
         if low in _NOT_FILTERS or low.endswith("condition") or low.startswith("expand") or not any(values):
             continue
         if f"{low}condition" in known:
             relation = given.get(f"{low}condition", [""])[-1].strip()
-            if not relation:
-                if strict_pairs:
-                    raise BadFilter(f"{known[low]} needs {known[low]}Condition")
-                continue
-            if relation not in _OPERATORS:
-                raise BadFilter(f"'{relation}' is not a valid operator for {known[low]}Condition")
-            path = _pick_path(known[low], fields)
-            if path is not None:
-                relation = ">=" if relation == ">" and after_includes else relation
-                conditions.append(_compare(path, relation, values[-1], known[low], fields))
-            continue
-        conditions.extend(_plain(low, known[low], values, fields, operation))
+            conditions.extend(_paired(known[low], values[-1], relation, fields, habits))
+        else:
+            conditions.extend(_plain(operation, known[low], values, fields, habits))
     return tuple(conditions)
 
 
-def _plain(
-    low: str, name: str, values: list[str], fields: Mapping[str, Any], operation: Operation
-) -> Iterator[Condition]:
-    if low in _RANGES:
-        target, relation = _RANGES[low]
-        path = _pick_path(target, fields)
-        if path is not None:
-            yield _compare(path, relation, values[-1], name, fields)
+def _paired(name: str, value: str, relation: str, fields: Mapping[str, Any], habits: Habits) -> Iterator[Condition]:
+    """Read a value that needs a Condition beside it."""
+    if not relation:
+        if habits.strict_pairs:
+            raise FilterError(f"{name} needs {name}Condition")
         return
+    if relation not in _OPERATORS:
+        raise FilterError(f"'{relation}' is not a valid operator for {name}Condition")
+    path = _pick_path(name, fields)
+    if path is not None:
+        includes = relation == ">" and habits.after_includes
+        yield _compare(path, ">=" if includes else relation, value, name, fields)
+
+
+def _plain(
+    operation: Operation, name: str, values: list[str], fields: Mapping[str, Any], habits: Habits
+) -> Iterator[Condition]:
+    """Read a value that stands by itself."""
+    low = name.lower()
+    target, relation = _RANGES.get(low, (name, "="))
+    path = _pick_path(target, fields)
     if low == "attributes":
         yield from _attributes(values[-1])
+    elif path is None:
         return
-    path = _pick_path(name, fields)
-    if path is None:
-        return
-    if operation.query[name]["type"] == "array":
+    elif operation.query[name]["type"] == "array":
         yield Condition(path, "in", frozenset(value.casefold() for value in values))
-    elif _is_date(path, fields) and low == "lastmodifieddatetime":
+    elif low == "lastmodifieddatetime" and _is_date(path, fields):
         # a few operations have no Condition parameter (journals): changed since then
         yield Condition(path, ">=", _milliseconds(values[-1], name))
-    elif _is_date(path, fields):
-        yield Condition(path, "=", _milliseconds(values[-1], name))
-    elif operation.query[name]["type"] == "number":
-        yield Condition(path, "=", _decimal(values[-1], name))
+    elif low in _RANGES or _is_date(path, fields) or operation.query[name]["type"] == "number":
+        yield _compare(path, relation, values[-1], name, fields)
     else:
-        yield Condition(path, "=", values[-1].casefold())
+        by_part = habits.parts_match and low in _IN_PART
+        yield Condition(path, "contains" if by_part else "=", values[-1].casefold())
 
 
 def _attributes(text: str) -> Iterator[Condition]:
     try:
         wanted = json.loads(text)
     except ValueError as error:
-        raise BadFilter(f"attributes is not valid JSON: {error}") from error
+        raise FilterError(f"attributes is not valid JSON: {error}") from error
     if not isinstance(wanted, dict):
-        raise BadFilter("attributes must be a JSON object")
+        raise FilterError("attributes must be a JSON object")
     for values in wanted.values():
         yield Condition("attributes.value", "in", frozenset(str(values).casefold().split(",")))
 
@@ -275,15 +291,15 @@ def _compare(path: str, relation: str, text: str, name: str, fields: Mapping[str
 
 def _milliseconds(text: str, name: str) -> int:
     if not _DATE.fullmatch(text.strip()):
-        raise BadFilter(f"String was not recognized as a valid DateTime for {name}: '{text}'")
+        raise FilterError(f"String was not recognized as a valid DateTime for {name}: '{text}'")
     try:
         return parse_naive_ms(text.strip().replace(" ", "T"))
     except ValueError as error:
-        raise BadFilter(f"String was not recognized as a valid DateTime for {name}: '{text}'") from error
+        raise FilterError(f"String was not recognized as a valid DateTime for {name}: '{text}'") from error
 
 
 def _decimal(text: str, name: str) -> Decimal:
     try:
         return Decimal(text)
     except InvalidOperation as error:
-        raise BadFilter(f"'{text}' is not a number for {name}") from error
+        raise FilterError(f"'{text}' is not a number for {name}") from error

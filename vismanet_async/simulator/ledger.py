@@ -9,6 +9,8 @@ from attrs import frozen
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_SUCCESS = frozenset(range(200, 300))
+
 __all__ = ["Execution", "Ledger"]
 
 
@@ -29,7 +31,7 @@ class Execution:
     @property
     def succeeded(self) -> bool:
         """Whether it changed something."""
-        return 200 <= self.status < 300
+        return self.status in _SUCCESS
 
 
 class Ledger:

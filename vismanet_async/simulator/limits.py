@@ -48,8 +48,8 @@ class Window:
 class Limits:
     """The windows and rules of one company.
 
-    The numbers are not published (facts 3); 15,000 an hour was the last one known for production clients, 500 for
-    the old base URL and for sales orders v1 and v2.
+    The numbers are not published (facts 3.6); 15,000 an hour was the last one known for production clients,
+    500 for the old base URL and for sales orders v1 and v2.
     """
 
     clock: Clock
@@ -77,9 +77,7 @@ class Limits:
         if self.behaviours.same_request_rule:
             times = self._recent(self._same, fingerprint, now - _SAME_SECONDS)
             if len(times) >= _SAME_REQUESTS:
-                return self._too_many(
-                    "The same request was made too many times.", times[0] + _SAME_SECONDS - now
-                )
+                return self._too_many("The same request was made too many times.", times[0] + _SAME_SECONDS - now)
             times.append(now)
         if self.behaviours.client_error_rule:
             times = self._recent(self._failed, fingerprint, now - _FAILURE_SECONDS)
@@ -114,9 +112,7 @@ class Limits:
     def note_failure(self, fingerprint: tuple[str, ...]) -> None:
         """Remember that this request failed by the client's fault."""
         if self.behaviours.client_error_rule:
-            self._recent(self._failed, fingerprint, self.clock.now() - _FAILURE_SECONDS).append(
-                self.clock.now()
-            )
+            self._recent(self._failed, fingerprint, self.clock.now() - _FAILURE_SECONDS).append(self.clock.now())
 
     def headers(self, client_id: str, policy: str) -> Mapping[str, str]:
         """Return the rate-limit headers that every answer carries."""
@@ -126,21 +122,15 @@ class Limits:
         made = {
             "X-RateLimit-Limit": str(window.limit),
             "X-RateLimit-Remaining": str(max(0, window.limit - window.used)),
-            "X-RateLimit-Reset": str(
-                reset if self.behaviours.reset_header == "seconds" else int(now + reset)
-            ),
+            "X-RateLimit-Reset": str(reset if self.behaviours.reset_header == "seconds" else int(now + reset)),
             "X-RateLimit-Policy": policy,
         }
         return (
-            {name.lower(): value for name, value in made.items()}
-            if self.behaviours.lower_case_limit_headers
-            else made
+            {name.lower(): value for name, value in made.items()} if self.behaviours.lower_case_limit_headers else made
         )
 
     @staticmethod
-    def _recent(
-        memory: dict[tuple[str, ...], deque[float]], key: tuple[str, ...], since: float
-    ) -> deque[float]:
+    def _recent(memory: dict[tuple[str, ...], deque[float]], key: tuple[str, ...], since: float) -> deque[float]:
         if len(memory) > _MEMORY:
             for old in [known for known, times in memory.items() if not times or times[-1] <= since]:
                 del memory[old]

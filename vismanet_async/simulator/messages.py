@@ -11,7 +11,7 @@ from vismanet_async.simulator.json_text import encode
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["Reply", "Request", "gateway_error", "json_reply", "problem", "refuse"]
+__all__ = ["JSON", "RefusedError", "Reply", "Request", "gateway_error", "json_reply", "problem", "refuse"]
 
 JSON = "application/json; charset=utf-8"
 
@@ -44,23 +44,31 @@ class Reply:
     """Where set, equal keys mean equal bodies (encoded forms are kept under it)."""
 
 
+class RefusedError(Exception):
+    """A request is refused; carries the reply."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(f"status {reply.status}")
+        self.reply = reply
+
+
 def json_reply(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
     """Answer with a JSON body."""
     return Reply(status, encode(value), JSON, dict(headers or {}))
 
 
 def refuse(status: int, message: str, **more: Any) -> Reply:
-    """Answer as the ERP does when it refuses: `{"message": "VismaId: ... . ..."}` (facts 11)."""
+    """Answer as the ERP does when it refuses: `{"message": "VismaId: ... . ..."}` (facts 11.1)."""
     return json_reply({"message": message, **more}, status)
 
 
 def gateway_error(status: int, message: str) -> Reply:
-    """Answer as the API gateway does (facts 11)."""
+    """Answer as the API gateway does (facts 11.1)."""
     return json_reply({"statusCode": status, "message": message}, status)
 
 
 def problem(status: int, title: str, detail: str = "", details: Iterable[Mapping[str, Any]] = ()) -> Reply:
-    """Answer as the Sales Order service does: RFC 7807 (facts 11)."""
+    """Answer as the Sales Order service does: RFC 7807 (facts 11.1)."""
     body: dict[str, Any] = {"type": f"https://httpstatuses.io/{status}", "title": title, "status": status}
     if detail:
         body["detail"] = detail

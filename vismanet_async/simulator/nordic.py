@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from attrs import frozen
 
 __all__ = [
@@ -95,10 +97,13 @@ COUNTRIES = (
 )  # fmt: skip
 
 
+_LARGEST_DIGIT = 9
+
+
 def mod11_digit(digits: str, weights: tuple[int, ...]) -> int | None:
     """Return the modulus-11 check digit, or None where the digits have none (remainder 10)."""
     check = -sum(int(digit) * weight for digit, weight in zip(digits, weights, strict=True)) % 11
-    return None if check == 10 else check
+    return None if check > _LARGEST_DIGIT else check
 
 
 def luhn_digit(digits: str) -> int:
@@ -111,6 +116,7 @@ _MOD11_WEIGHTS = {"NO": (3, 2, 7, 6, 5, 4, 3, 2), "DK": (2, 7, 6, 5, 4, 3, 2), "
 _BASES = {"NO": 80_000_000, "DK": 2_000_000, "FI": 1_000_000}
 
 
+@lru_cache(maxsize=4096)
 def organisation_number(country: str, index: int) -> str:
     """Return a well-formed organisation number; different for different indexes below 300,000 or so.
 

@@ -1,4 +1,4 @@
-"""The simulator's own OpenAPI document, made from the catalog, for clients that share no code with the SDK."""
+"""The simulator's own OpenAPI document, made from the catalog."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ _JSON_TYPES = {
     "array": "array",
     "object": "object",
 }
+_WITH_BODY = 200
 _ERRORS = {
     "400": "Refused",
     "401": "No valid token",
@@ -72,16 +73,13 @@ def _plain(facts: dict[str, Any]) -> dict[str, Any]:
 
 def _operation(operation: Operation, catalog: Catalog) -> dict[str, Any]:
     parameters: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in operation.path_params
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in operation.path_params
     ]
     for name, facts in operation.query.items():
         schema: dict[str, Any] = {"type": _JSON_TYPES[facts["type"]]}
         if schema["type"] == "array":
             schema["items"] = {"type": "string"}
-        parameters.append(
-            {"name": name, "in": "query", "required": bool(facts.get("required")), "schema": schema}
-        )
+        parameters.append({"name": name, "in": "query", "required": bool(facts.get("required")), "schema": schema})
     if operation.if_match:
         parameters.append({"name": "If-Match", "in": "header", "schema": {"type": "string"}})
     if operation.background:
@@ -107,7 +105,7 @@ def _responses(operation: Operation, catalog: Catalog) -> dict[str, Any]:
     statuses = operation.success or ((200,) if schema or operation.method == "GET" else (200, 201, 204))
     for status in statuses:
         answers[str(status)] = {"description": "Done"}
-        if schema and status == 200:
+        if schema and status == _WITH_BODY:
             answers[str(status)]["content"] = {"application/json": {"schema": schema}}
     if operation.background:
         accepted = {"$ref": "#/components/schemas/BackgroundApiAcceptedDto"}

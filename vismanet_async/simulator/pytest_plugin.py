@@ -5,21 +5,23 @@
         visma_simulator.churn("customer", add=1, remove=1)
         ...  # a client on visma_simulator.base_url
 
-Arguments of the marker are those of `Simulator`. Without it a small company on a virtual clock is made. The fixture
-is asynchronous and needs pytest-asyncio, or anyio's plugin and a test marked for it.
+Arguments of the marker are those of `Simulator`. Without it a small company on a virtual clock is made. The
+fixture is asynchronous and needs pytest-asyncio, or anyio's plugin and a test marked for it.
 """
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from vismanet_async.simulator.clock import VirtualClock
 from vismanet_async.simulator.simulator import Simulator
 from vismanet_async.simulator.tables import SPECS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
 
 __all__ = ["pytest_configure", "visma_simulator"]
 
@@ -29,9 +31,7 @@ _SMALL = 50
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker."""
-    config.addinivalue_line(
-        "markers", f"{_MARKER}(**options): arguments of the Simulator that the fixture starts"
-    )
+    config.addinivalue_line("markers", f"{_MARKER}(**options): arguments of the Simulator that the fixture starts")
 
 
 def _options(request: pytest.FixtureRequest) -> dict[str, Any]:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["dress"]
 
 _DATE_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?")
+_OK, _FIRST_ERROR = 200, 400
+_ODD_PLACE = 3  # of ten records in a row, this one has the unknown status
 _ZONES = {"offset": "+01:00", "z": "Z"}
 
 
@@ -22,13 +24,11 @@ def dress(reply: Reply, behaviours: Behaviours) -> Reply:
     """Give a reply the forms that are switched on."""
     if "ETag" in reply.headers:
         bare = reply.headers["ETag"].strip('"')
-        reply.headers["ETag"] = {"quoted": f'"{bare}"', "bare": bare, "weak": f'W/"{bare}"'}[
-            behaviours.etag_style
-        ]
+        reply.headers["ETag"] = {"quoted": f'"{bare}"', "bare": bare, "weak": f'W/"{bare}"'}[behaviours.etag_style]
     is_json = (reply.content_type or "").startswith("application/json")
-    if reply.status >= 400 and is_json and behaviours.error_shape != "erp":
+    if reply.status >= _FIRST_ERROR and is_json and behaviours.error_shape != "erp":
         return _error(reply, behaviours.error_shape)
-    if reply.status == 200 and is_json and _changes_rows(behaviours):
+    if reply.status == _OK and is_json and _changes_rows(behaviours):
         reply.body, reply.cache_key = (
             encode(_records(decode(reply.body), behaviours)) if reply.body else b"",
             None,
@@ -39,7 +39,8 @@ def dress(reply: Reply, behaviours: Behaviours) -> Reply:
 def _changes_rows(behaviours: Behaviours) -> bool:
     return (
         behaviours.wrapped_reads or behaviours.unknown_fields or behaviours.unknown_enum_values
-        or behaviours.empty_text_for_null or behaviours.time_style != "naive" or behaviours.fraction_digits >= 0
+        or behaviours.empty_text_for_null or behaviours.time_style != "naive"
+        or behaviours.fraction_digits >= 0
     )  # fmt: skip
 
 
@@ -48,10 +49,7 @@ def _records(body: object, behaviours: Behaviours) -> object:
         return [_record(record, place, behaviours, listed=True) for place, record in enumerate(body)]
     if isinstance(body, dict) and isinstance(body.get("records"), list):
         return body | {
-            "records": [
-                _record(record, place, behaviours, listed=True)
-                for place, record in enumerate(body["records"])
-            ]
+            "records": [_record(record, place, behaviours, listed=True) for place, record in enumerate(body["records"])]
         }
     return _record(body, 0, behaviours, listed=False)
 
@@ -60,7 +58,7 @@ def _record(record: object, place: int, behaviours: Behaviours, *, listed: bool)
     record = _walk(record, lambda value: _scalar(value, behaviours))
     if not isinstance(record, dict):
         return record
-    if behaviours.unknown_enum_values and place % 10 == 3 and isinstance(record.get("status"), str):
+    if behaviours.unknown_enum_values and place % 10 == _ODD_PLACE and isinstance(record.get("status"), str):
         record["status"] = "StatusNobodyKnows"
     if behaviours.unknown_fields:
         record["fieldNobodyKnows"] = {"since": "yesterday", "amount": 1}

@@ -88,7 +88,7 @@ class Router:
 
 
 def _plain(segment: str) -> str:
-    """Return what a path segment means; `b64(...)` carries reserved characters (facts 5)."""
+    """Return what a path segment means; `b64(...)` carries reserved characters (facts 5.12)."""
     coded = _B64.fullmatch(segment)
     if coded is None:
         return segment

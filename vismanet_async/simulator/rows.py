@@ -1,4 +1,4 @@
-"""The rows of one table: the untouched ones from `base_rows.py`, and over them what was changed, added and removed."""
+"""The rows of one table: untouched ones from `base_rows.py`, and what was changed, added and removed."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ class Selection:
 class Table:
     """One table: its rows by number and by key, their order, their changes.
 
-    Row numbers below `count` are base rows; the others were added. A changed row lives in `overlay` as a dictionary
-    of its own, all fields included. `changes` grows with every change.
+    Row numbers below `count` are base rows; the others were added. A changed row lives in `overlay` as a
+    dictionary of its own, all fields included. `changes` grows with every change.
     """
 
     def __init__(self, spec: TableSpec, base: BaseRows, *, schemas: Mapping[str, Mapping[str, Mapping[str,
@@ -154,11 +154,7 @@ class Table:
     def _base_row(self, key: Key) -> int | None:
         """Return the untouched base row that the key means."""
         row = self.base.row_of(key)
-        return (
-            row
-            if row is not None and self.exists(row) and row not in self.overlay and row < self.count
-            else None
-        )
+        return row if row is not None and self.exists(row) and row not in self.overlay and row < self.count else None
 
     def _index(self, row: int, key: Key) -> None:
         folded = _folded(key)
@@ -190,9 +186,7 @@ class Table:
 
     def _json_changed(self, row: int, dto: str, left_out: frozenset[str]) -> bytes:
         data = self.overlay[row] if dto == self.spec.dto else self.project(row, dto)
-        return encode(
-            {name: value for name, value in data.items() if name not in left_out and name != "metadata"}
-        )[:-1]
+        return encode({name: value for name, value in data.items() if name not in left_out and name != "metadata"})[:-1]
 
     def row(self, row: int) -> dict[str, Any]:
         """Return a row as a dictionary of its own (without metadata).
@@ -289,7 +283,7 @@ class Table:
         row.update({name: version for name in ("timeStamp", "timestamp") if name in self.fields})
 
     def insert(self, row: dict[str, Any], *, index: int | None = None) -> int:
-        """Add a row dictionary (its key must be free), at the end or before the row at `index`; return its number."""
+        """Add a row dictionary (its key must be free), at the end or before `index`; return its number."""
         number = self._next_row
         self._next_row += 1
         if self.spec.internal and self.spec.internal not in row:
@@ -334,7 +328,7 @@ class Table:
         self.changes += 1
 
     def restamp(self, milliseconds: int) -> None:
-        """Give every row the same time of change, as an upgrade of the service does (facts 5)."""
+        """Give every row the same time of change, as an upgrade of the service does (facts 5.11)."""
         self.base.restamped_ms = milliseconds
         text = naive_text_of_ms(milliseconds)
         for data in self.overlay.values():
@@ -355,9 +349,7 @@ class Table:
             row[tail] = int(number) if self.fields[tail]["type"] == "integer" else number
         if self.spec.types and head:
             row[head[0]] = self.spec.types[0]
-        row = {
-            name: value for name, value in row.items() if not is_slot(value) and name != self.spec.internal
-        }
+        row = {name: value for name, value in row.items() if not is_slot(value) and name != self.spec.internal}
         row.update(
             {
                 name: invented_uuid(random.getrandbits(32), name)
@@ -389,9 +381,7 @@ class Table:
             ValueError: They belong to a table of another size.
         """
         if content["count"] != self.count:
-            raise ValueError(
-                f"{self.spec.name} has {self.count} rows here and {content['count']} in the snapshot"
-            )
+            raise ValueError(f"{self.spec.name} has {self.count} rows here and {content['count']} in the snapshot")
         self.order.restore([(start, stop) for start, stop in content["runs"]])
         self.overlay = {int(row): data for row, data in content["overlay"].items()}
         self._gone = set(content["gone"])
@@ -409,6 +399,4 @@ def _folded(key: Sequence[str]) -> Key:
 
 
 def _fulfils(row: Mapping[str, Any], conditions: tuple[Condition, ...]) -> bool:
-    return all(
-        any(condition.holds(value) for value in values_at(row, condition.path)) for condition in conditions
-    )
+    return all(any(condition.holds(value) for value in values_at(row, condition.path)) for condition in conditions)

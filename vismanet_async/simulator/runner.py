@@ -33,7 +33,7 @@ class Runner:
 
     async def start(self) -> None:
         """Begin."""
-        # a task and not a task group of the caller's: start and stop may be called from different tasks (fixtures)
+        # a task of its own: start and stop may be called from different tasks, as fixtures do
         self._task = asyncio.create_task(self._run(), name="visma-net-simulator")
 
     async def stop(self) -> None:
@@ -72,9 +72,7 @@ class Runner:
 
     async def _wait(self) -> None:
         """Wait until something is due or `wake` is called."""
-        due = min(
-            (company.next_due for company in self.companies if company.next_due is not None), default=None
-        )
+        due = min((company.next_due for company in self.companies if company.next_due is not None), default=None)
         if due is None:
             await self._wake.wait()
             return

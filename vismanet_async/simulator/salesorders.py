@@ -9,9 +9,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlencode
 
-from vismanet_async.simulator.bodies import BadBody, parse_object
+from attrs import frozen
+
+from vismanet_async.simulator.bodies import BodyError, parse_object
 from vismanet_async.simulator.clock import parse_naive_ms
-from vismanet_async.simulator.messages import Reply, Request, json_reply, problem
+from vismanet_async.simulator.messages import RefusedError, Reply, Request, json_reply, problem
 from vismanet_async.simulator.rows import Table
 from vismanet_async.simulator.writes import new_row, save
 
@@ -22,6 +24,7 @@ __all__ = ["SalesOrders"]
 
 _EXPANDED_LIMIT = 100
 _MOST_DELETED = 1000
+_KEY_PARTS = 2  # type and number
 _SIZES = {
     "salesorders": (100, 1000),
     "customers": (100, 1000),
@@ -38,6 +41,7 @@ _STATUS = {
 _ORDER = re.compile(r"(created|lastModified|orderId)(?:[ :]?(asc|desc))?", re.IGNORECASE)
 _EXPANDS = frozenset({"lines", "customer", "shipping", "billing", "note", "all"})
 
+_Change = Callable[["Company", dict[str, Any], dict[str, Any]], None]
 View = Callable[[Table, int, frozenset[str]], dict[str, Any]]
 
 
@@ -116,133 +120,46 @@ class SalesOrders:
 
     def answer(self, company: Company, request: Request) -> tuple[str, Reply]:
         """Return the name of what was asked for and the answer."""
-        segments = [
-            unquote(segment)
-            for segment in request.path.lower().partition("/api/v3/")[2].strip("/").split("/")
-        ]
-        head = segments[0]
-        if head not in _LISTS:
+        path = request.path.lower().partition("/api/v3/")[2].strip("/")
+        name = path.partition("/")[0]
+        if name not in _LISTS:
             return "unknown", problem(404, "Not Found")
-        name, view = _LISTS[head]
-        table = company.world.table(name)
-        if len(segments) == 1 and request.method == "GET":
-            return head, self._list(company, request, head, table, view)
-        key = request.path.partition("/api/v3/")[2].strip("/").split("/")[1:]
-        if head == "salesorders":
-            return self._order(company, request, table, [unquote(part) for part in key])
-        row = table.find([unquote(part) for part in key])
+        table_name, view = _LISTS[name]
+        table = company.world.table(table_name)
+        key = [unquote(part) for part in request.path[-len(path) - 1 :].strip("/").split("/")[1:]]
+        try:
+            if not key and request.method == "GET":
+                return name, self._list(company, request, name, table, view)
+            if name == "salesorders":
+                return _Orders(company, request, table).answer(key)
+            return f"{name}:one", self._one(request, table, view, key)
+        except BodyError as error:
+            return name, _bad(error)
+        except RefusedError as error:
+            return name, error.reply
+
+    @staticmethod
+    def _one(request: Request, table: Table, view: View, key: list[str]) -> Reply:
         if request.method != "GET":
-            return head, problem(405, "Method Not Allowed")
-        return f"{head}:one", problem(404, "Not Found") if row is None else json_reply(
-            view(table, row, frozenset())
-        )
+            return _not_allowed()
+        row = table.find(key)
+        return problem(404, "Not Found") if row is None else json_reply(view(table, row, frozenset()))
 
-    def _order(self, company: Company, request: Request, table: Table, key: list[str]) -> tuple[str, Reply]:
-        if not key:
-            return "order:create", self._create(
-                company, request, table
-            ) if request.method == "POST" else problem(405, "Method Not Allowed")
-        if len(key) < 2:
-            return "order", problem(404, "Not Found", "The order type is part of the path.")
-        row = table.find(key[:2])
-        if row is None:
-            return "order", problem(404, "Not Found", f"Order {key[0]} {key[1]} was not found.")
-        if len(key) > 2 and key[2].lower() in {"lines", "orderlines"}:
-            return self._lines(company, request, table, row, key[3:])
-        if request.method == "PATCH":
-            return "order:patch", self._change(company, request, table, row, _patch_order)
-        if request.method != "GET" or len(key) > 2:
-            return "order", problem(405, "Method Not Allowed")
-        expand = frozenset(dict(request.query).get("expand", "").lower().split(",")) & _EXPANDS
-        return "order", json_reply(order_view(table, row, expand), headers=_etag(table, row))
-
-    def _create(self, company: Company, request: Request, table: Table) -> Reply:
-        try:
-            body = parse_object(request.body)
-            row = new_row(company, table)
-            kind = str(body.get("type") or "SO").upper()
-            customer = _named(company, "customer", (body.get("customer") or {}).get("id"), "customer.id")
-            row.update(orderType=kind, status="Open", customer=customer)
-            _patch_order(
-                company,
-                row,
-                {name: value for name, value in body.items() if name not in {"type", "customer"}},
-            )
-        except BadBody as error:
-            return _bad(error)
-        row["orderNo"] = table.next_number()
-        table.stamp(row, created=True)
-        number = table.insert(row)
-        place = f"{request.origin}{request.path.rstrip('/')}/{kind}/{row['orderNo']}"
-        return Reply(201, headers={"Location": place} | _etag(table, number))
-
-    def _lines(
-        self, company: Company, request: Request, table: Table, row: int, rest: list[str]
-    ) -> tuple[str, Reply]:
-        if request.method == "GET" and not rest:
-            return "lines", _window(request, line_views(table.row(row)), "lines")
-        if request.method == "POST" and not rest:
-            return "lines:add", self._change(company, request, table, row, _add_lines, 201)
-        if request.method == "PATCH" and len(rest) == 1:
-            return "lines:patch", self._change(company, request, table, row, _patch_line(rest[0]))
-        if request.method == "DELETE":
-            wanted = rest or dict(request.query).get("lineIds", "").split(",")
-            return "lines:delete", self._change(
-                company, request, table, row, _delete_lines([part for part in wanted if part])
-            )
-        return "lines", problem(405, "Method Not Allowed")
-
-    def _change(self, company: Company, request: Request, table: Table, row: int,
-                change: Callable[[Company, dict[str, Any], dict[str, Any]], None],
-                status: int = 202) -> Reply:  # fmt: skip
-        """Change an order under its mandatory If-Match (facts 6)."""
-        data = table.row(row)
-        given = request.headers.get("If-Match")
-        if given is None:
-            return problem(428, "Precondition Required", "The If-Match header is mandatory.")
-        if given.strip().removeprefix("W/").strip('"') != table.version_of(row):
-            return problem(412, "Precondition Failed", "The order has been changed.")
-        if str(data.get("status")) in {"Completed", "Cancelled", "Invoiced"}:
-            return problem(409, "Conflict", f"The order is {data['status']}.")
-        try:
-            change(company, data, parse_object(request.body) if request.body.strip() else {})
-        except BadBody as error:
-            return _bad(error)
-        save(table, row, data, company)
-        return Reply(status, headers=_etag(table, row))
-
-    def _list(self, company: Company, request: Request, head: str, table: Table, view: View) -> Reply:
-        query = {name.lower(): value for name, value in request.query}
-        usual, limit = _SIZES[head]
-        expand = frozenset(
-            part.strip() for part in query.get("expand", "").lower().split(",") if part.strip()
-        )
-        if expand:
-            limit, usual = min(limit, _EXPANDED_LIMIT), min(usual, _EXPANDED_LIMIT)
-        try:
-            index, size = int(query.get("pageindex", "0")), int(query.get("pagesize", str(usual)))
-        except ValueError:
-            return _invalid("pageIndex" if "pageindex" in query else "pageSize")
-        if index < 0:
-            return _invalid("pageIndex")
-        if not 1 <= size <= limit:
-            return _invalid("pageSize")
+    def _list(self, company: Company, request: Request, name: str, table: Table, view: View) -> Reply:
+        query = {given.lower(): value for given, value in request.query}
+        usual, limit = _SIZES[name]
+        expand = frozenset(part.strip() for part in query.get("expand", "").lower().split(",") if part.strip())
         if not expand <= _EXPANDS:
             return _invalid("expand")
+        if expand:
+            limit, usual = min(limit, _EXPANDED_LIMIT), min(usual, _EXPANDED_LIMIT)
+        span = _span(query, usual, limit)
         rows = self._chosen(table, query)
-        if isinstance(rows, Reply):
-            return rows
-        total = None if company.behaviours.sales_order_total_unknown else len(rows)
-        return _answer_window(
-            request,
-            [view(table, row, expand) for row in rows[index * size : (index + 1) * size]],
-            index,
-            size,
-            len(rows),
-            total,
-        )
+        shown = [view(table, row, expand) for row in rows[span.start : span.stop]]
+        return _part(request, shown, span, len(rows), tell=not company.behaviours.sales_order_total_unknown)
 
-    def _chosen(self, table: Table, query: Mapping[str, str]) -> list[int] | Reply:
+    @staticmethod
+    def _chosen(table: Table, query: Mapping[str, str]) -> list[int]:
         rows = list(table.select())
         if "customerid" in query:
             wanted = query["customerid"]
@@ -252,15 +169,13 @@ class SalesOrders:
         if "modifiedsince" in query:
             since = _instant(query["modifiedsince"])
             if since is None:
-                return _invalid("modifiedSince")
+                raise RefusedError(_invalid("modifiedSince"))
             rows = [row for row in rows if _modified(table, row) >= since]
         if "orderby" in query:
             asked = _ORDER.fullmatch(query["orderby"])
             if asked is None:
-                return _invalid("orderBy")
-            rows.sort(
-                key=_RANKS[asked.group(1).lower()](table), reverse=(asked.group(2) or "").lower() == "desc"
-            )
+                raise RefusedError(_invalid("orderBy"))
+            rows.sort(key=_RANKS[asked.group(1).lower()](table), reverse=(asked.group(2) or "").lower() == "desc")
         return rows
 
 
@@ -268,38 +183,130 @@ def _etag(table: Table, row: int) -> dict[str, str]:
     return {"ETag": f'"{table.version_of(row)}"'}
 
 
-def _answer_window(
-    request: Request, shown: list[dict[str, Any]], index: int, size: int, count: int, total: int | None
-) -> Reply:
-    again = [(name, value) for name, value in request.query if name.lower() != "pageindex"] + [
-        ("pageIndex", str(index + 1))
-    ]
-    more = (index + 1) * size < count
+@frozen
+class _Span:
+    """Which part of a list was asked for."""
+
+    index: int
+    size: int
+
+    @property
+    def start(self) -> int:
+        return self.index * self.size
+
+    @property
+    def stop(self) -> int:
+        return self.start + self.size
+
+
+def _span(query: Mapping[str, str], usual: int, limit: int) -> _Span:
+    try:
+        index, size = int(query.get("pageindex", "0")), int(query.get("pagesize", str(usual)))
+    except ValueError as error:
+        raise RefusedError(_invalid("pageSize")) from error
+    if index < 0:
+        raise RefusedError(_invalid("pageIndex"))
+    if not 1 <= size <= limit:
+        raise RefusedError(_invalid("pageSize"))
+    return _Span(index, size)
+
+
+def _part(request: Request, shown: list[dict[str, Any]], span: _Span, total: int, *, tell: bool = True) -> Reply:
+    """Answer one part of a list, with a link to the next one."""
+    again = [(name, value) for name, value in request.query if name.lower() != "pageindex"]
+    following = urlencode([*again, ("pageIndex", str(span.index + 1))])
     return json_reply({
         "value": shown,
-        "totalCount": total,
-        "nextPage": f"{request.origin}{request.path}?{urlencode(again)}" if more else None,
+        "totalCount": total if tell else None,
+        "nextPage": f"{request.origin}{request.path}?{following}" if span.stop < total else None,
     })  # fmt: skip
 
 
 def _window(request: Request, views: list[dict[str, Any]], kind: str) -> Reply:
     query = {name.lower(): value for name, value in request.query}
-    usual, limit = _SIZES[kind]
-    try:
-        index, size = int(query.get("pageindex", "0")), int(query.get("pagesize", str(usual)))
-    except ValueError:
-        return _invalid("pageSize")
-    if index < 0 or not 1 <= size <= limit:
-        return _invalid("pageIndex" if index < 0 else "pageSize")
-    return _answer_window(
-        request, views[index * size : (index + 1) * size], index, size, len(views), len(views)
-    )
+    span = _span(query, *_SIZES[kind])
+    return _part(request, views[span.start : span.stop], span, len(views))
+
+
+def _not_allowed() -> Reply:
+    return problem(405, "Method Not Allowed")
+
+
+@frozen
+class _Orders:
+    """One request for orders themselves."""
+
+    company: Company
+    request: Request
+    table: Table
+
+    def answer(self, key: list[str]) -> tuple[str, Reply]:
+        """Return the name of what was asked for and the answer."""
+        if not key:
+            return "order:create", self._create() if self.request.method == "POST" else _not_allowed()
+        row = self._row(key)
+        if len(key) > _KEY_PARTS:
+            is_lines = key[_KEY_PARTS].lower() in {"lines", "orderlines"}
+            return self._lines(row, key[_KEY_PARTS + 1 :]) if is_lines else ("order", problem(404, "Not Found"))
+        if self.request.method == "PATCH":
+            return "order:patch", self._change(row, _patch_order)
+        if self.request.method != "GET":
+            return "order", _not_allowed()
+        expand = frozenset(dict(self.request.query).get("expand", "").lower().split(",")) & _EXPANDS
+        return "order", json_reply(order_view(self.table, row, expand), headers=_etag(self.table, row))
+
+    def _row(self, key: list[str]) -> int:
+        row = self.table.find(key[:_KEY_PARTS]) if len(key) >= _KEY_PARTS else None
+        if row is None:
+            raise RefusedError(problem(404, "Not Found", "No such order; the order type is part of the path."))
+        return row
+
+    def _create(self) -> Reply:
+        body = parse_object(self.request.body)
+        row = new_row(self.company, self.table)
+        kind = str(body.get("type") or "SO").upper()
+        customer = _named(self.company, "customer", (body.get("customer") or {}).get("id"), "customer.id")
+        row.update(orderType=kind, status="Open", customer=customer)
+        more = {name: value for name, value in body.items() if name not in {"type", "customer"}}
+        _patch_order(self.company, row, more)
+        row["orderNo"] = self.table.next_number()
+        self.table.stamp(row, created=True)
+        number = self.table.insert(row)
+        place = f"{self.request.origin}{self.request.path.rstrip('/')}/{kind}/{row['orderNo']}"
+        return Reply(201, headers={"Location": place} | _etag(self.table, number))
+
+    def _lines(self, row: int, rest: list[str]) -> tuple[str, Reply]:
+        asked = (self.request.method, len(rest))
+        if asked == ("GET", 0):
+            return "lines", _window(self.request, line_views(self.table.row(row)), "lines")
+        if asked == ("POST", 0):
+            return "lines:add", self._change(row, _add_lines, 201)
+        if asked == ("PATCH", 1):
+            return "lines:patch", self._change(row, _patch_line(rest[0]))
+        if self.request.method == "DELETE":
+            wanted = rest or dict(self.request.query).get("lineIds", "").split(",")
+            return "lines:delete", self._change(row, _delete_lines([part for part in wanted if part]))
+        return "lines", _not_allowed()
+
+    def _change(self, row: int, change: _Change, status: int = 202) -> Reply:
+        """Change an order under its mandatory If-Match (facts 6.10)."""
+        data = self.table.row(row)
+        given = self.request.headers.get("If-Match")
+        if given is None:
+            return problem(428, "Precondition Required", "The If-Match header is mandatory.")
+        if given.strip().removeprefix("W/").strip('"') != self.table.version_of(row):
+            return problem(412, "Precondition Failed", "The order has been changed.")
+        if str(data.get("status")) in {"Completed", "Cancelled", "Invoiced"}:
+            return problem(409, "Conflict", f"The order is {data['status']}.")
+        change(self.company, data, parse_object(self.request.body) if self.request.body.strip() else {})
+        save(self.table, row, data, self.company)
+        return Reply(status, headers=_etag(self.table, row))
 
 
 # -- changes ------------------------------------------------------------------------------------------------
 
 
-def _bad(error: BadBody) -> Reply:
+def _bad(error: BodyError) -> Reply:
     return problem(400, "One or more validation errors occurred.", details=[
         {"code": "0001-NullNotAllowed", "message": str(error),
         "parameters": {"property": str(error).partition(" ")[0]}}
@@ -310,7 +317,7 @@ def _named(company: Company, name: str, key: object, field: str) -> dict[str, An
     table = company.world.table(name)
     row = table.find((str(key),)) if key else None
     if row is None:
-        raise BadBody(f"{field} must name a {name}.")
+        raise BodyError(f"{field} must name a {name}.")
     return {"internalId": table.internal_of(row), "number": table.key_of(row)[-1], "name": table.name_of(row)}
 
 
@@ -352,30 +359,30 @@ def _add_lines(company: Company, data: dict[str, Any], body: dict[str, Any]) -> 
             "unitPrice": Decimal(0),
         }
         if not isinstance(one, dict) or not one.get("inventoryId"):
-            raise BadBody("inventoryId must not be null.")
+            raise BodyError("inventoryId must not be null.")
         _fill_line(company, line, one)
         lines.append(line)
     data["lines"] = lines
     _total(data)
 
 
-def _patch_line(line_id: str) -> Callable[[Company, dict[str, Any], dict[str, Any]], None]:
+def _patch_line(line_id: str) -> _Change:
     def change(company: Company, data: dict[str, Any], body: dict[str, Any]) -> None:
         line = next((one for one in data.get("lines") or () if str(one.get("lineNbr")) == line_id), None)
         if line is None:
-            raise BadBody(f"lineId {line_id} does not exist.")
+            raise BodyError(f"lineId {line_id} does not exist.")
         _fill_line(company, line, body)
         _total(data)
 
     return change
 
 
-def _delete_lines(ids: list[str]) -> Callable[[Company, dict[str, Any], dict[str, Any]], None]:
+def _delete_lines(ids: list[str]) -> _Change:
     def change(company: Company, data: dict[str, Any], body: dict[str, Any]) -> None:
         del company
         wanted = set(ids) | {str(one) for one in body.get("lineIds", ())}
         if not 1 <= len(wanted) <= _MOST_DELETED:
-            raise BadBody(f"lineIds must hold 1 to {_MOST_DELETED} ids.")
+            raise BodyError(f"lineIds must hold 1 to {_MOST_DELETED} ids.")
         data["lines"] = [line for line in data.get("lines") or () if str(line.get("lineNbr")) not in wanted]
         _total(data)
 
@@ -384,17 +391,14 @@ def _delete_lines(ids: list[str]) -> Callable[[Company, dict[str, Any], dict[str
 
 def _total(data: dict[str, Any]) -> None:
     total = sum(
-        (
-            line.get("quantity", Decimal(1)) * line.get("unitPrice", Decimal(0))
-            for line in data.get("lines") or ()
-        ),
+        (line.get("quantity", Decimal(1)) * line.get("unitPrice", Decimal(0)) for line in data.get("lines") or ()),
         Decimal(0),
     )
     data["orderTotal"] = total.quantize(Decimal("0.0001"))
 
 
 _RANKS: dict[str, Callable[[Table], Callable[[int], Any]]] = {
-    "created": lambda table: lambda row: row,
+    "created": lambda _table: lambda row: row,
     "lastmodified": lambda table: lambda row: _modified(table, row),
     "orderid": lambda table: lambda row: table.key_of(row)[-1],
 }
@@ -408,7 +412,7 @@ def _modified(table: Table, row: int) -> int:
 
 
 def _instant(text: str) -> int | None:
-    """Read modifiedSince: UTC unless it has an offset (facts 5)."""
+    """Read modifiedSince: UTC unless it has an offset (facts 5.14)."""
     try:
         parsed = datetime.fromisoformat(text)
     except ValueError:

@@ -51,13 +51,11 @@ def text(name: str, facts: Mapping[str, Any], random: Random, country: nordic.Co
 _Maker = Callable[[Random, nordic.Country], object]
 
 
-def _date(random: Random, country: nordic.Country) -> str:
-    del country
+def _date(random: Random, _country: nordic.Country) -> str:
     return f"{random.randint(2022, 2025)}-{random.randint(1, 12):02d}-{random.randint(1, 28):02d}T00:00:00"
 
 
-def _uuid(random: Random, country: nordic.Country) -> str:
-    del country
+def _uuid(random: Random, _country: nordic.Country) -> str:
     digits = f"{random.getrandbits(128):032x}"
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-{digits[20:]}"
 
@@ -67,13 +65,11 @@ def _email(random: Random, country: nordic.Country) -> str:
     return f"{nordic.ascii_name(first)}.{nordic.ascii_name(last)}@example.{country.id.lower()}"
 
 
-def _item(random: Random, country: nordic.Country) -> str:
-    del country
+def _item(random: Random, _country: nordic.Country) -> str:
     return nordic.item_name(random.randrange(3000))
 
 
-def _person(random: Random, country: nordic.Country) -> str:
-    del country
+def _person(random: Random, _country: nordic.Country) -> str:
     return " ".join(nordic.person_name(random.randrange(10_000)))
 
 
@@ -81,8 +77,7 @@ def _phone(random: Random, country: nordic.Country) -> str:
     return f"{country.dial} {random.randrange(20_000_000, 99_999_999)}"
 
 
-def _code(random: Random, country: nordic.Country) -> str:
-    del country
+def _code(random: Random, _country: nordic.Country) -> str:
     return f"{random.randrange(1, 99_999):06d}"
 
 
@@ -90,44 +85,49 @@ def _anything(random: Random, country: nordic.Country) -> object:
     return random.choice(("", None, LEFT_OUT, _person(random, country), _item(random, country)))
 
 
+def _company(random: Random, country: nordic.Country) -> str:
+    return nordic.company_name(random.randrange(10_000), country.company_form)
+
+
+def _one_of(*choices: object) -> _Maker:
+    return lambda random, _country: random.choice(choices)
+
+
 _BY_FORMAT: dict[str, _Maker] = {
     "date-time": _date,
     "date": _date,
     "uuid": _uuid,
-    "byte": lambda random, country: "AAAAAE0YIiI=",
+    "byte": _one_of("AAAAAE0YIiI="),
 }
 _BY_NAME: dict[str, _Maker] = {
     "addressline1": lambda random, country: f"{random.choice(country.streets)} {random.randint(1, 180)}",
-    "addressline2": lambda random, country: random.choice(("", "", "", f"Postboks {random.randint(1, 999)}")),
-    "addressline3": lambda random, country: None,
+    "addressline2": _one_of("", "", "", "Postboks 112", "Postboks 7 Sentrum"),
+    "addressline3": _one_of(None),
     "attention": _person,
-    "bic": lambda random, country: "DNBANOKK",
-    "businessname": lambda random, country: nordic.company_name(
-        random.randrange(10_000), country.company_form
-    ),
-    "city": lambda random, country: country.places[0][1],
-    "countyname": lambda random, country: country.places[0][1],
-    "currencyid": lambda random, country: country.currency,
+    "bic": _one_of("DNBANOKK"),
+    "businessname": _company,
+    "city": lambda random, country: random.choice(country.places)[1],
+    "currencyid": lambda _random, country: country.currency,
     "displayname": _person,
     "email": _email,
     "employeename": _person,
-    "financialyear": lambda random, country: "2025",
-    "firstname": lambda random, country: nordic.person_name(random.randrange(10_000))[0],
-    "gln": lambda random, country: f"70{random.randrange(10**10):010d}0",
+    "financialyear": _one_of("2025"),
+    "firstname": lambda random, _country: nordic.person_name(random.randrange(10_000))[0],
+    "gln": lambda random, _country: f"70{random.randrange(10**10):010d}0",
     "iban": lambda random, country: f"{country.id}93{random.randrange(10**11):011d}",
-    "languageiso": lambda random, country: "nb-NO",
-    "lastname": lambda random, country: nordic.person_name(random.randrange(10_000))[1],
-    "name": lambda random, country: nordic.company_name(random.randrange(10_000), country.company_form),
-    "note": lambda random, country: random.choice(("", "Ring før levering", "Samlefaktura avtalt «muntlig»")),
-    "phone2": lambda random, country: "",
-    "postalcode": lambda random, country: country.places[0][0],
-    "web": lambda random, country: f"https://www.example.{country.id.lower()}",
-    "week": lambda random, country: "202546",
+    "languageiso": _one_of("nb-NO"),
+    "lastname": lambda random, _country: nordic.person_name(random.randrange(10_000))[1],
+    "name": _company,
+    "note": _one_of("", "Ring før levering", "Samlefaktura avtalt «muntlig»"),
+    "phone2": _one_of(""),
+    "postalcode": lambda random, country: random.choice(country.places)[0],
+    "web": lambda _random, country: f"https://www.example.{country.id.lower()}",
+    "week": _one_of("202546"),
 }
 _BY_PATTERN: tuple[tuple[re.Pattern[str], _Maker], ...] = (
     (re.compile(r"(?i)^(phone|fax)"), _phone),
     (re.compile(r"(?i)date$|^date"), _date),
-    (re.compile(r"(?i)period"), lambda random, country: f"2025{random.randint(1, 12):02d}"),
+    (re.compile(r"(?i)period"), lambda random, _country: f"2025{random.randint(1, 12):02d}"),
     (re.compile(r"(?i)description|text"), _item),
     (re.compile(r"(?i)(id|cd|nbr|number|no|code|ref|reference)$"), _code),
 )

@@ -7,15 +7,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import define, evolve
+from attrs import define, evolve, frozen
 
 from vismanet_async.simulator.actions import answer_action
 from vismanet_async.simulator.attachments import answer_attachment, answer_blob, answer_print
+from vismanet_async.simulator.bodies import BodyError
 from vismanet_async.simulator.company import Call, Company
 from vismanet_async.simulator.ledger import Execution, Ledger
-from vismanet_async.simulator.messages import Reply, Request, gateway_error, json_reply, problem, refuse
+from vismanet_async.simulator.messages import (
+    RefusedError,
+    Reply,
+    Request,
+    gateway_error,
+    json_reply,
+    problem,
+    refuse,
+)
+from vismanet_async.simulator.paths import table_name
 from vismanet_async.simulator.quirks import dress
-from vismanet_async.simulator.reads import answer_read, table_name
+from vismanet_async.simulator.reads import answer_read
 from vismanet_async.simulator.writes import answer_write
 
 if TYPE_CHECKING:
@@ -42,6 +52,24 @@ _RIGHTS = {
 }
 
 
+_ROUTE_ERRORS = {404: "Resource not found", 405: "Method not allowed"}
+_CLIENT_ERRORS = frozenset(range(400, 500)) - {429}
+
+
+@frozen
+class _Caller:
+    """Who asks, for which company, under which rate-limit policy."""
+
+    request: Request
+    grant: Grant
+    company: Company
+    policy: str
+
+    def admitted(self) -> Reply | None:
+        """Count the request; return the refusal where a limit is reached."""
+        return self.company.limits.admit(self.grant.client_id, self.policy, _fingerprint(self.request))
+
+
 @define
 class Service:
     """Everything a request can reach."""
@@ -56,19 +84,21 @@ class Service:
 
     def handle(self, request: Request, entry: LoggedRequest) -> Reply:
         """Answer one request; fills in who and what it was in the log."""
-        path = request.path
-        low = path.lower()
-        if low.startswith(("/connect/", "/.well-known/")):
+        low = request.path.lower()
+        if low.startswith("/connect/"):
             return self._identity(request, entry, low)
         if "/api/v3/" in low:
             return self._sales_order(request, entry)
         accepted = self.behaviours.encoded_reserved_in_path == "accepted"
-        match = self.router.match(request.method, path, accept_encoded=accepted)
+        match = self.router.match(request.method, request.path, accept_encoded=accepted)
         if isinstance(match, int):
-            return gateway_error(match, "Resource not found" if match == 404 else "Method not allowed")
+            return gateway_error(match, _ROUTE_ERRORS[match])
         if self.behaviours.ended_operations == "not_found" and _has_ended(match.operation):
-            return gateway_error(404, "Resource not found")
+            return gateway_error(404, _ROUTE_ERRORS[404])
         entry.operation = match.operation.id
+        return self._erp(request, entry, match)
+
+    def _erp(self, request: Request, entry: LoggedRequest, match: Match) -> Reply:
         grant = self.tokens.check(request.headers)
         company = self._company(grant)
         if grant is None or company is None:
@@ -77,10 +107,11 @@ class Service:
         fault = self._company_fault()
         if fault is not None:
             return fault
-        policy = _policy(match)
-        refusal = self._admit(request, grant, company, policy, "erp", _RIGHTS.get(request.method, "read"))
-        reply = refusal if refusal is not None else self._operate(request, match, company)
-        return self._finish(reply, request, grant, company, policy)
+        caller = _Caller(request, grant, company, _policy(match))
+        if not grant.may("erp", _RIGHTS.get(request.method, "read")):
+            return self._finish(caller, refuse(403, "Insufficient scope."))
+        refusal = caller.admitted()
+        return self._finish(caller, refusal if refusal is not None else self._operate(request, match, company))
 
     def operation_of(self, request: Request) -> str | None:
         """Return the catalog id of what a request means, without doing anything."""
@@ -117,18 +148,13 @@ class Service:
         reply.headers["WWW-Authenticate"] = "Bearer"
         return reply
 
-    def _admit(
-        self, request: Request, grant: Grant, company: Company, policy: str, service: str, right: str
-    ) -> Reply | None:
-        if not grant.may(service, right):
-            return refuse(403, "Insufficient scope.") if service == "erp" else problem(403, "Forbidden")
-        return company.limits.admit(grant.client_id, policy, _fingerprint(request))
-
-    def _finish(self, reply: Reply, request: Request, grant: Grant, company: Company, policy: str) -> Reply:
-        reply.headers.update(company.limits.headers(grant.client_id, policy))
+    def _finish(self, caller: _Caller, reply: Reply) -> Reply:
+        """Put on what every answer carries, and remember failures."""
+        company = caller.company
+        reply.headers.update(company.limits.headers(caller.grant.client_id, caller.policy))
         reply.headers.setdefault("Ipp-Request-Id", company.visma_id())
-        if 400 <= reply.status < 500 and reply.status != 429:
-            company.limits.note_failure(_fingerprint(request))
+        if reply.status in _CLIENT_ERRORS:
+            company.limits.note_failure(_fingerprint(caller.request))
         return dress(reply, self.behaviours)
 
     def _operate(self, request: Request, match: Match, company: Company) -> Reply:
@@ -163,7 +189,7 @@ class Service:
 
     def perform(self, call: Call, job: Job | None = None) -> Reply:
         """Do one operation, whoever asked for it; writes go to the ledger."""
-        reply = _handler(call.operation)(call if job is None else evolve(call, in_background=True))
+        reply = _done(call if job is None else evolve(call, in_background=True))
         if call.operation.method != "GET":
             self.ledger.add(Execution(
                 call.company.clock.now() if job is None else job.ends_at, call.company.tenant_id,
@@ -181,11 +207,12 @@ class Service:
             reply.headers["WWW-Authenticate"] = "Bearer"
             return reply
         entry.tenant_id = company.tenant_id
-        refusal = self._admit(
-            request, grant, company, "4-fixed-window", "salesorder", _RIGHTS.get(request.method, "read")
-        )
+        caller = _Caller(request, grant, company, "4-fixed-window")
+        if not grant.may("salesorder", _RIGHTS.get(request.method, "read")):
+            return self._finish(caller, problem(403, "Forbidden"))
+        refusal = caller.admitted()
         if refusal is not None:
-            return self._finish(refusal, request, grant, company, "4-fixed-window")
+            return self._finish(caller, refusal)
         name, reply = self.sales_orders.answer(company, request)
         entry.operation = f"salesorder:{name}"
         if request.method != "GET":
@@ -196,7 +223,16 @@ class Service:
         company.after_request(
             {"customers": "customer", "inventory": "inventory"}.get(name.partition(":")[0], "salesorder")
         )
-        return self._finish(reply, request, grant, company, "4-fixed-window")
+        return self._finish(caller, reply)
+
+
+def _done(call: Call) -> Reply:
+    try:
+        return _handler(call.operation)(call)
+    except RefusedError as error:
+        return error.reply
+    except BodyError as error:
+        return refuse(call.company.behaviours.validation_status, f"VismaId: {call.company.visma_id()}. {error}")
 
 
 def _handler(operation: Operation) -> Callable[[Call], Reply]:
@@ -213,14 +249,14 @@ def _handler(operation: Operation) -> Callable[[Call], Reply]:
 
 
 def _has_ended(operation: Operation) -> bool:
-    """Tell whether the service has announced the end of this operation (facts 1)."""
+    """Tell whether the service has announced the end of this operation (facts 1.13)."""
     if operation.resource.startswith("SalesOrder") and operation.collection.startswith("salesorder"):
         return operation.collection != "salesordertype"
     return operation.method == "GET" and operation.version == 1 and operation.collection == "purchasereceipt"
 
 
 def _policy(match: Match) -> str:
-    """Return the rate-limit policy that counts a request (facts 3)."""
+    """Return the rate-limit policy that counts a request (facts 3.2)."""
     if match.legacy:
         return "6-fixed-window"
     is_order = match.operation.collection.startswith("salesorder") and _has_ended(match.operation)

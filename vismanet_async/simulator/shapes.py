@@ -1,4 +1,4 @@
-"""Makes the parts of a row that many rows share: one *variant* of a shape, filled from its DTO in the catalog.
+"""Makes what many rows share: one *variant* of a shape, filled from its DTO in the catalog.
 
 A table has a few dozen variants. What differs from row to row (numbers, names, times, references) stands in a
 variant as a *slot*, a marked string that `base_rows.py` replaces by the row's own value.
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from vismanet_async.simulator import nordic, samples
+from vismanet_async.simulator.chance import seeded
 from vismanet_async.simulator.references import referenced_table
 from vismanet_async.simulator.tables import TableSpec
 from vismanet_async.simulator.totals import add_up
@@ -105,7 +106,7 @@ class Shaper:
 
     def variant(self, spec: TableSpec, dto: str, number: int, country: nordic.Country) -> dict[str, Any]:
         """Return one variant of the DTO as it shows rows of the table, with slots, without metadata."""
-        random = Random(f"{self._seed}:{spec.name}:{dto}:{number}")  # noqa: S311 - data, not secrets
+        random = seeded(self._seed, spec.name, dto, number)
         context = _Context(random, country, spec, dto != spec.dto)
         row = {
             name: value
@@ -120,7 +121,7 @@ class Shaper:
 
     def single(self, dto: str, key: str, overrides: Mapping[str, object] | None = None) -> dict[str, Any]:
         """Return a record of a shape that no table holds (a balance, a note), the same for the same key."""
-        random = Random(f"{self._seed}:{dto}:{key}")  # noqa: S311 - data, not secrets
+        random = seeded(self._seed, dto, key)
         spec = TableSpec(name=dto, dto=dto, key=("id",))
         row = self._object(dto, _Context(random, nordic.COUNTRIES[0], spec, shows_other=False), 1)
         add_up(row)
@@ -149,18 +150,14 @@ class Shaper:
     def _own_slot(name: str, facts: Facts, spec: TableSpec) -> str | None:
         """Return the slot of a field that says who the row is, when it was made, or when it changed."""
         if name in spec.key:
-            if name != spec.key[-1]:
-                return "type" if spec.types else "parent.number"
-            return "key.integer" if facts["type"] == "integer" else "key"
-        if name == spec.internal:
-            return "internal"
-        if name == spec.title:
-            return "name"
-        if facts["type"] != "string":
-            return None
+            return _key_slot(name, facts, spec)
+        if name in {spec.internal, spec.title}:
+            return "internal" if name == spec.internal else "name"
+        if facts["type"] != "string" or facts.get("format") == "uuid":
+            return f"uuid.{name}" if facts["type"] == "string" else None
         if name in {"corporateId", "vatRegistrationId"}:
             return name if spec.names == "company" else None
-        return f"uuid.{name}" if facts.get("format") == "uuid" else _SLOTS.get(name)
+        return _SLOTS.get(name)
 
     def _own_reference(self, name: str, facts: Facts, context: _Context) -> dict[str, Any] | None:
         """Return a reference that differs from row to row: to the parent, to a partner, to the row itself."""
@@ -214,7 +211,7 @@ class Shaper:
         if kind == "array":
             return self._array(name, facts, context, depth)
         if kind == "boolean":
-            return name in {"active", "isActive"} or random.randrange(10) < 3  # noqa: PLR2004 - mostly not
+            return name in {"active", "isActive"} or random.randrange(10) < 3
         if kind == "integer":
             return samples.integer(name, random)
         return samples.number(name, random) if kind == "number" else self._text(name, facts, context)
@@ -240,9 +237,7 @@ class Shaper:
             return self._named(dto, self._refs(table, context.random), context, depth)
         return self._object(dto, context, depth)
 
-    def _named(
-        self, dto: str, reference: tuple[str, str, int], context: _Context, depth: int
-    ) -> dict[str, Any]:
+    def _named(self, dto: str, reference: tuple[str, str, int], context: _Context, depth: int) -> dict[str, Any]:
         """An object that names a row of another table: key and name right, the rest filled."""
         key, title, internal = reference
         row = self._object(dto, context, depth)
@@ -251,12 +246,7 @@ class Shaper:
                 row[name] = internal
             elif facts["type"] == "string" and name in _NAME_NAMES:
                 row[name] = title
-            elif (
-                facts["type"] == "string"
-                and _KEY_NAMES.match(name)
-                and not facts.get("enum")
-                and name != "countryId"
-            ):
+            elif facts["type"] == "string" and _KEY_NAMES.match(name) and not facts.get("enum") and name != "countryId":
                 row[name] = key
         return row
 
@@ -269,3 +259,10 @@ class Shaper:
         for number, row in enumerate(rows, 1):
             row.update({field: number for field in _LINE_NUMBERS if isinstance(row.get(field), int)})
         return rows
+
+
+def _key_slot(name: str, facts: Facts, spec: TableSpec) -> str:
+    """Return the slot of a part of the key."""
+    if name != spec.key[-1]:
+        return "type" if spec.types else "parent.number"
+    return "key.integer" if facts["type"] == "integer" else "key"

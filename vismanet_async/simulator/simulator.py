@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from random import Random
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -11,6 +10,7 @@ from aiohttp import web
 from vismanet_async.simulator import catalog as catalog_module
 from vismanet_async.simulator.background import BackgroundQueue, Duration, draw
 from vismanet_async.simulator.behaviours import Behaviours
+from vismanet_async.simulator.chance import seeded
 from vismanet_async.simulator.clock import Clock, RealClock
 from vismanet_async.simulator.company import Churn, Company, Truth
 from vismanet_async.simulator.faults import Fault, FaultKind, FaultScript, html_error
@@ -44,8 +44,8 @@ _MIB = 1024 * 1024
 class Simulator:
     """A Visma Net company (or several) on this machine, over real HTTP on a free port.
 
-    Same seed, sizes and requests give the same answers. Rows are made when they are read, so a million customers
-    cost nothing until then.
+    Same seed, sizes and requests give the same answers. Rows are made when they are read, so a million
+    customers cost nothing until then.
 
     Example:
         async with Simulator(seed=7, rows={"customer": 50_000}) as sim:
@@ -63,8 +63,8 @@ class Simulator:
         client_id: The application that may ask for tokens.
         client_secret: Its secret.
         clock: Source of all time; `VirtualClock()` lets hours pass at once.
-        latency: Seconds before each answer of the API: fixed, a (low, high) range, or a function of a seeded random.
-        quota: Requests per window, company and client (facts 3: not published; the last known number).
+        latency: Seconds before each answer of the API: fixed, a (low, high) range, or drawn.
+        quota: Requests per window, company and client (facts 3.6: not published; the last known number).
         quota_window_seconds: Length of that window.
         behaviours: Switches by name; `list_behaviours()` names them.
         log_limit: How many requests the log keeps.
@@ -93,7 +93,7 @@ class Simulator:
         self.client_secret = client_secret
         self.requests = RequestLog(log_limit)
         self.ledger = Ledger()
-        self._random = Random(f"{seed}:simulator")
+        self._random = seeded(seed, "simulator")
         catalog = catalog_module.load()
         try:
             self._companies = {
@@ -123,7 +123,7 @@ class Simulator:
         self._foreign = HttpServer(self._answer_foreign, host, 0)
         self.foreign_requests = RequestLog(log_limit)
         """What reached the foreign listener, which nobody should send a token to."""
-        self.webhooks = WebhookSender(clock=self.clock, random=Random(f"{seed}:webhooks"))
+        self.webhooks = WebhookSender(clock=self.clock, random=seeded(seed, "webhooks"))
         self._runner = Runner(self.clock, list(self._companies.values()), self.webhooks)
         for company in self._companies.values():
             company.background.perform = self._service.perform
@@ -199,7 +199,7 @@ class Simulator:
 
     @property
     def customer_tenant_id(self) -> str:
-        """A tenant that gives valid tokens and then 401 on every call (facts 2: the customer's, not the company's)."""
+        """A tenant that gives valid tokens and then 401 on every call (the customer's own; facts 2.7)."""
         return f"customer-{self.tenant_id}"
 
     def environment(self) -> dict[str, str]:
@@ -283,14 +283,12 @@ class Simulator:
         )
 
     def restamp(self, resource: str) -> None:
-        """Give all rows of a resource the same time of change, as an upgrade of the service does (facts 5)."""
+        """Give all rows the same time of change, as an upgrade of the service does (facts 5.11)."""
         self.company().restamp(resource)
 
     def issue_token(self, tenant_id: str | None = None, *, lifetime_seconds: float | None = None) -> str:
         """Return a bearer token without a token request."""
-        return self.tokens.issue(
-            self.client_id, tenant_id or self.tenant_id, lifetime_seconds=lifetime_seconds
-        ).token
+        return self.tokens.issue(self.client_id, tenant_id or self.tenant_id, lifetime_seconds=lifetime_seconds).token
 
     def _may_ask_for(self, tenant_id: str) -> bool:
         return tenant_id in self._companies or tenant_id == self.customer_tenant_id
@@ -309,9 +307,7 @@ class Simulator:
         finally:
             self.requests.close(entry, self.clock.now())
 
-    async def _respond(
-        self, incoming: web.BaseRequest, request: Request, entry: LoggedRequest
-    ) -> web.StreamResponse:
+    async def _respond(self, incoming: web.BaseRequest, request: Request, entry: LoggedRequest) -> web.StreamResponse:
         if request.path == "/openapi.json":
             return web.json_response(document(self._service.catalog, self.base_url, self.token_url))
         entry.operation = self._service.operation_of(request)
@@ -324,9 +320,7 @@ class Simulator:
         if "reset_before" in kinds:
             return abort(incoming)
         reply = instead.answer() if instead is not None else self._service.handle(request, entry)
-        replaced = next(
-            (fault for fault in struck if fault.kind in {"status", "html"} and not fault.instead), None
-        )
+        replaced = next((fault for fault in struck if fault.kind in {"status", "html"} and not fault.instead), None)
         if timed_out or replaced is not None:
             reply = html_error(504) if replaced is None else replaced.answer()
         if reply.dropped or kinds & {"reset_after", "lost_202"}:
@@ -336,11 +330,7 @@ class Simulator:
         response = await make_response(reply, request.headers.get("Accept-Encoding", ""), self._cache(entry))
         entry.status, entry.response_bytes = reply.status, len(reply.body)
         breaking = next(
-            (
-                fault
-                for fault in struck
-                if fault.kind in {"cut_headers", "cut_body", "short_body", "slow_body"}
-            ),
+            (fault for fault in struck if fault.kind in {"cut_headers", "cut_body", "short_body", "slow_body"}),
             None,
         )
         if breaking is not None:
@@ -349,9 +339,7 @@ class Simulator:
 
     async def _pause(self, struck: Sequence[Fault]) -> bool:
         """Wait as long as this answer takes; tell whether the gateway gave up on it."""
-        delay = draw(self.latency, self._random) + sum(
-            fault.seconds for fault in struck if fault.kind == "latency"
-        )
+        delay = draw(self.latency, self._random) + sum(fault.seconds for fault in struck if fault.kind == "latency")
         limit = self.behaviours.gateway_timeout_seconds
         timed_out = 0 < limit < delay
         if delay:
@@ -377,11 +365,7 @@ class Simulator:
             reply.content_type = "text/plain"
 
     def _cache(self, entry: LoggedRequest) -> ByteCache | None:
-        return (
-            self.company(entry.tenant_id).world.cache
-            if self.behaviours.compress and entry.tenant_id
-            else None
-        )
+        return self.company(entry.tenant_id).world.cache if self.behaviours.compress and entry.tenant_id else None
 
     async def _answer_foreign(self, incoming: web.BaseRequest) -> web.StreamResponse:
         """Log what reaches the foreign host; answer like a state document that lies."""

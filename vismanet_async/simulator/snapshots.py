@@ -67,6 +67,4 @@ def restore(company: Company, content: dict[str, Any]) -> None:
         company.world.table(name).restore(table)
     company.translations.update({(item, language): text for item, language, text in content["translations"]})
     for one in content["files"]:
-        company.files[one["id"]] = StoredFile(
-            one["id"], one["name"], base64.b64decode(one["data"]), one["revision"]
-        )
+        company.files[one["id"]] = StoredFile(one["id"], one["name"], base64.b64decode(one["data"]), one["revision"])

@@ -5,6 +5,7 @@ The rows themselves are made in `rows.py`; here is only what a table is called a
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
@@ -71,28 +72,30 @@ def _fixed(text: str) -> tuple[tuple[str, str], ...]:
     return tuple((key, name or key) for key, _, name in pairs)
 
 
-_CURRENCIES = _fixed(
-    "NOK Norsk krone; SEK Svensk krona; DKK Dansk krone; EUR Euro; USD US dollar; GBP Britisk pund"
-)
+_CURRENCIES = _fixed("NOK Norsk krone; SEK Svensk krona; DKK Dansk krone; EUR Euro; USD US dollar; GBP Britisk pund")
 _COUNTRIES = _fixed(
     "NO Norge; SE Sverige; DK Danmark; FI Finland; IS Island; DE Tyskland; NL Nederland; GB Storbritannia; US USA"
 )
 _TERMS = _fixed("0 Kontant; 10 10 dager; 14 14 dager; 30 30 dager; 45 45 dager; FM Fri måned")
 _VAT = _fixed(
-    "3 Utgående mva høy sats; 31 Utgående mva middels sats; 33 Utgående mva lav sats; 5 Innenlands omsetning nullsats; "
-    "6 Utenfor mva-loven; 1 Inngående mva høy sats; 11 Inngående mva middels sats; 13 Inngående mva lav sats; "
+    "3 Utgående mva høy sats; 31 Utgående mva middels sats; 33 Utgående mva lav sats; "
+    "5 Innenlands omsetning nullsats; "
+    "6 Utenfor mva-loven; 1 Inngående mva høy sats; 11 Inngående mva middels sats; "
+    "13 Inngående mva lav sats; "
     "0 Ingen mva-behandling; 52 Utførsel nullsats; 81 Innførsel varer høy sats; 86 Tjenester fra utlandet"
 )
-_VAT_ZONES = _fixed(
-    "01 Innenlands avgiftspliktig; 02 Innenlands avgiftsfri; 03 EU; 04 Utenfor EU; 05 Svalbard"
-)
+_VAT_ZONES = _fixed("01 Innenlands avgiftspliktig; 02 Innenlands avgiftsfri; 03 EU; 04 Utenfor EU; 05 Svalbard")
 _ACCOUNTS = _fixed(
     "1200 Maskiner og anlegg; 1280 Kontormaskiner; 1460 Varelager; 1500 Kundefordringer; 1570 Reiseforskudd; "
     "1900 Kontanter; 1920 Driftskonto; 1930 Valutakonto; 2050 Annen egenkapital; 2400 Leverandørgjeld; "
-    "2700 Utgående merverdiavgift; 2710 Inngående merverdiavgift; 2740 Oppgjørskonto mva; 2780 Arbeidsgiveravgift; "
-    "3000 Salgsinntekt avgiftspliktig; 3100 Salgsinntekt avgiftsfri; 3200 Salgsinntekt utenfor avgiftsområdet; "
-    "4300 Innkjøp av varer; 4360 Frakt og toll; 5000 Lønn; 6300 Leie lokaler; 6540 Inventar; 6700 Revisjonshonorar; "
-    "6800 Kontorrekvisita; 6900 Telefon; 7140 Reisekostnad; 7350 Representasjon; 7770 Bankgebyr; 8050 Renteinntekt"
+    "2700 Utgående merverdiavgift; 2710 Inngående merverdiavgift; 2740 Oppgjørskonto mva; "
+    "2780 Arbeidsgiveravgift; "
+    "3000 Salgsinntekt avgiftspliktig; 3100 Salgsinntekt avgiftsfri; "
+    "3200 Salgsinntekt utenfor avgiftsområdet; "
+    "4300 Innkjøp av varer; 4360 Frakt og toll; 5000 Lønn; 6300 Leie lokaler; 6540 Inventar; "
+    "6700 Revisjonshonorar; "
+    "6800 Kontorrekvisita; 6900 Telefon; 7140 Reisekostnad; 7350 Representasjon; 7770 Bankgebyr; "
+    "8050 Renteinntekt"
 )
 _METHODS = _fixed("1 Bankoverføring; 2 Kontant; 3 Bankgiro; 4 Plusgiro; 5 AvtaleGiro; 6 Autogiro")
 _UNITS = _fixed("STK; KG; M; L; TIME; ESKE; PALL")
@@ -336,7 +339,5 @@ def canonical_name(name: str, known: Iterable[str]) -> str:
     names = list(known)
     if plain in names:
         return plain
-    from difflib import get_close_matches
-
     near = ", ".join(get_close_matches(plain, names, 3)) or "see Simulator.resources()"
     raise KeyError(f"the simulator has no resource {name!r}; did you mean: {near}?")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from random import Random
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlencode
 
 from attrs import define, frozen
 
+from vismanet_async.simulator.chance import seeded
 from vismanet_async.simulator.messages import Reply, Request, json_reply
 
 if TYPE_CHECKING:
@@ -23,8 +23,7 @@ __all__ = ["ERP_SCOPES", "SALES_ORDER_SCOPES", "Grant", "TokenService"]
 
 ERP_SCOPES = tuple(f"vismanet_erp_service_api:{right}" for right in ("read", "create", "update", "delete"))
 _INTERACTIVE = tuple(
-    f"vismanet_erp_interactive_api:{right}"
-    for right in ("read", "create", "update", "delete", "ui-extension")
+    f"vismanet_erp_interactive_api:{right}" for right in ("read", "create", "update", "delete", "ui-extension")
 )
 SALES_ORDER_SCOPES = ("visma.net.erp.salesorder:read", "visma.net.erp.salesorder:write")
 _IDENTITY = ("openid", "profile", "email", "offline_access")
@@ -41,7 +40,7 @@ class Grant:
     expires_at: float
 
     def may(self, service: str, right: str) -> bool:
-        """Tell whether a scope covers this right (`read`, `create`, `update`, `delete`; orders: `read`, `write`)."""
+        """Tell whether a scope covers a right: `read`, `create`, `update`, `delete`."""
         if service == "salesorder":
             return f"visma.net.erp.salesorder:{'read' if right == 'read' else 'write'}" in self.scopes
         return any(f"vismanet_erp_{kind}_api:{right}" in self.scopes for kind in ("service", "interactive"))
@@ -76,7 +75,7 @@ class TokenService:
         self._default_tenant = default_tenant
         self._clock = clock
         self._behaviours = behaviours
-        self._random = Random(f"{seed}:tokens")
+        self._random = seeded(seed, "tokens")
         self._grants: dict[str, Grant] = {}
         self._refresh: dict[str, Grant] = {}
         self._codes: dict[str, _Code] = {}

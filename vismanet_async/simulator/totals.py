@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["SCALE", "add_up", "scaled"]
 
 SCALE = Decimal("0.0001")
-"""Amounts and quantities are written with four decimals (facts 12)."""
+"""Amounts and quantities are written with four decimals (facts 12.1)."""
 
 _CENTS = Decimal("0.01")
 _ZERO = Decimal("0.0000")

@@ -1,4 +1,4 @@
-"""Webhooks: signed notices to a receiver, with the repeats, delays and forgeries that a receiver must bear."""
+"""Webhooks: signed notices, with the repeats, delays and forgeries that a receiver must bear."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
     from vismanet_async.simulator.clock import Clock
 
+_SUCCESS = frozenset(range(200, 300))
+
 __all__ = ["Delivery", "Notice", "WebhookSender", "signature"]
 
 
 def signature(key: str, body: bytes) -> str:
-    """Return the signature of a body: HMAC-SHA256 over its bytes, base64 (facts 8)."""
+    """Return the signature of a body: HMAC-SHA256 over its bytes, base64 (facts 8.4)."""
     return base64.b64encode(hmac.new(key.encode(), body, hashlib.sha256).digest()).decode()
 
 
@@ -54,14 +56,14 @@ class Delivery:
     @property
     def delivered(self) -> bool:
         """Whether the receiver took it."""
-        return bool(self.statuses) and self.statuses[-1] is not None and 200 <= self.statuses[-1] < 300
+        return bool(self.statuses) and self.statuses[-1] in _SUCCESS
 
 
 @define(kw_only=True)
 class WebhookSender:
     """A subscription in the portal: where notices go and how.
 
-    The real payload and the name of the signature header are not public (facts 8); both can be set here.
+    The real payload and signature header are not public (facts 8.4, 8.6); both can be set here.
     """
 
     clock: Clock
@@ -94,9 +96,7 @@ class WebhookSender:
             return []
         body = self._body(notice)
         made = [self._delivery(notice, body, self.delay_seconds, forged=self.forged)]
-        delays = [
-            self.delay_seconds + number * self.repeat_after_seconds for number in range(1, self.repeats + 1)
-        ]
+        delays = [self.delay_seconds + number * self.repeat_after_seconds for number in range(1, self.repeats + 1)]
         made += [self._delivery(notice, body, delay, forged=self.forged) for delay in delays]
         if self.forge_extra:
             changed = Notice(
@@ -123,9 +123,7 @@ class WebhookSender:
         notice_id = f"{self.random.getrandbits(128):032x}"
         if self.payload is not None:
             return encode(dict(self.payload(notice, notice_id)))
-        return encode(
-            {"id": notice_id, "event": notice.event, "tenantId": notice.tenant_id, "data": dict(notice.data)}
-        )
+        return encode({"id": notice_id, "event": notice.event, "tenantId": notice.tenant_id, "data": dict(notice.data)})
 
     def _delivery(self, notice: Notice, body: bytes, after: float, *, forged: bool) -> Delivery:
         key = f"not-{self.key}" if forged else self.key

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from random import Random
 from typing import TYPE_CHECKING
 
 from vismanet_async.simulator.base_rows import BaseRows, Identity
 from vismanet_async.simulator.byte_cache import ByteCache
+from vismanet_async.simulator.chance import seeded
 from vismanet_async.simulator.clock import Clock, naive_text, zone
 from vismanet_async.simulator.rows import Table
 from vismanet_async.simulator.shapes import Shaper
@@ -14,6 +14,7 @@ from vismanet_async.simulator.tables import SPECS, canonical_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from random import Random
 
     from vismanet_async.simulator.catalog import Catalog
 
@@ -41,7 +42,7 @@ class World:
         self.seed = seed
         self.clock = clock
         self.cache = ByteCache(cache_bytes)
-        self.random = Random(f"{seed}:world")
+        self.random = seeded(seed, "world")
         self._sizes = {canonical_name(name, SPECS): size for name, size in sizes.items()}
         for name, size in self._sizes.items():
             if size < 0:

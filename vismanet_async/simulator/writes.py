@@ -7,22 +7,33 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from vismanet_async.simulator.bodies import BadBody, Merger, parse_object
+from vismanet_async.simulator.bodies import BodyError, Merger, parse_object
 from vismanet_async.simulator.messages import Reply, refuse
-from vismanet_async.simulator.reads import bare_etag, etag_of, find_row, not_found, table_name
-from vismanet_async.simulator.shapes import DATE_FIELDS, DUE_FIELDS
+from vismanet_async.simulator.paths import (
+    check_version,
+    etag_of,
+    needed_row,
+    needed_table,
+    not_found,
+    table_name,
+)
+from vismanet_async.simulator.shapes import DATE_FIELDS, DUE_FIELDS, PERIOD_FIELDS
 from vismanet_async.simulator.totals import add_up
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from vismanet_async.simulator.company import Call, Company
     from vismanet_async.simulator.rows import Table
+    from vismanet_async.simulator.tables import TableSpec
 
-__all__ = ["answer_write", "bad_body", "location", "merger", "new_row", "save", "stale"]
+__all__ = ["answer_write", "location", "merger", "new_row", "save", "success_of"]
 
 _ZERO = Decimal("0.0000")
+_CREATED = 201
 _DUE_SECONDS = 30 * 86400
+# tables whose single reads have the whole key in their path
+_WHOLE_KEY_IN_PATH = frozenset({"supplierinvoice", "salesorder", "kitassembly", "discount"})
 _LOCKED = frozenset({"Open", "Closed", "Released", "Posted", "Voided", "Completed", "Confirmed"})
 _NUMBER_NAMES = ("referenceNumber", "orderNumber", "refNbr", "employeeCd", "revisionID", "number")
 _REQUIRED = {
@@ -52,47 +63,28 @@ def merger(company: Company) -> Merger:
 
 def answer_write(call: Call) -> Reply:
     """Answer a POST, PUT or DELETE that is no action and no attachment."""
-    name = table_name(call.operation.collection)
-    special = _SPECIAL.get(call.operation.id)
-    try:
-        if special is not None:
-            return special(call)
-        if name is None:
-            status = call.operation.success[0] if call.operation.success else 200
-            return Reply(
-                status, headers={"Location": location(call, call.company.new_uuid())} if status == 201 else {}
-            )
-        table = call.company.world.table(name)
-        if call.operation.method == "POST":
-            return _create(call, table)
-        if call.operation.method == "DELETE":
-            return _delete(call, table)
-        return _update(call, table)
-    except BadBody as error:
-        return bad_body(call, error)
+    operation = call.operation
+    special = _SPECIAL.get(operation.id)
+    if special is not None:
+        return special(call)
+    if table_name(operation.collection) is None:
+        return _taken_note_of(call)
+    table = needed_table(call)
+    if operation.method == "POST":
+        return _create(call, table)
+    return _delete(call, table) if operation.method == "DELETE" else _update(call, table)
 
 
-def bad_body(call: Call, error: BadBody) -> Reply:
-    """Answer a body that cannot be used."""
-    return refuse(call.company.behaviours.validation_status, f"VismaId: {call.company.visma_id()}. {error}")
+def _taken_note_of(call: Call) -> Reply:
+    """Answer a write to something that no table holds (feedback on webhooks): accepted, and that is all."""
+    status = success_of(call, 200)
+    headers = {"Location": location(call, call.company.new_uuid())} if status == _CREATED else {}
+    return Reply(status, headers=headers)
 
 
-def stale(call: Call, row: dict[str, Any]) -> Reply | None:
-    """Return the 412 where the request's If-Match does not fit the row, and counts for this operation."""
-    wanted = call.request.headers.get("If-Match")
-    if wanted is None or not call.operation.if_match:
-        return None
-    action_like = call.operation.action or call.operation.attachment
-    if (
-        action_like
-        and not call.in_background
-        and call.company.behaviours.action_if_match == "background_only"
-    ):
-        return None
-    bare = wanted.strip().removeprefix("W/").strip('"')
-    if bare in {"*", bare_etag(row)}:
-        return None
-    return refuse(412, "The resource version does not match with If-Match header.")
+def success_of(call: Call, usual: int) -> int:
+    """Return the status that the catalog states for success, or the usual one."""
+    return call.operation.success[0] if call.operation.success else usual
 
 
 def save(table: Table, row: int, data: dict[str, Any], company: Company) -> None:
@@ -103,42 +95,36 @@ def save(table: Table, row: int, data: dict[str, Any], company: Company) -> None
 
 def new_row(company: Company, table: Table) -> dict[str, Any]:
     """Return a new record with the defaults that the service sets."""
-    spec, fields = table.spec, table.fields
+    made = {name: _default(name, facts, table.spec, company) for name, facts in table.fields.items()}
+    return {name: value for name, value in made.items() if value is not _NOTHING}
+
+
+def _default(name: str, facts: Mapping[str, Any], spec: TableSpec, company: Company) -> object:
     today = company.world.now_text()[:10]
     due = company.world.text_of(company.clock.now() + _DUE_SECONDS)[:10]
-    row: dict[str, Any] = {}
-    for name, facts in fields.items():
-        if name in {"metadata", "errorInfo"}:
-            continue
-        if name in spec.constants:
-            row[name] = spec.constants[name]
-        elif facts["type"] == "array":
-            row[name] = []
-        elif name == "status" and spec.status:
-            row[name] = spec.status
-        elif name in DATE_FIELDS:
-            row[name] = f"{today}T00:00:00"
-        elif name in DUE_FIELDS:
-            row[name] = f"{due}T00:00:00"
-        elif name in {"financialPeriod", "finPeriod", "applicationPeriod"}:
-            row[name] = today[:4] + today[5:7]
-        elif name == "postPeriod":
-            row[name] = today[5:7] + today[:4]
-        elif name in {"currencyId", "currency"} and facts["type"] == "string":
-            row[name] = "NOK"
-        elif name == "exchangeRate":
-            row[name] = Decimal("1.0000")
-        elif (
-            facts["type"] == "number"
-            and spec.status
-            and re.search(r"(?i)total|balance|amount|discount", name)
-        ):
-            row[name] = _ZERO
-        elif facts["type"] == "boolean":
-            row[name] = False
-        elif facts.get("format") == "uuid":
-            row[name] = company.new_uuid()
-    return row
+    by_name: dict[str, object] = {
+        "exchangeRate": Decimal("1.0000"),
+        "postPeriod": today[5:7] + today[:4],
+        **dict.fromkeys(PERIOD_FIELDS, today[:4] + today[5:7]),
+        **dict.fromkeys(DATE_FIELDS, f"{today}T00:00:00"),
+        **dict.fromkeys(DUE_FIELDS, f"{due}T00:00:00"),
+        **spec.constants,
+    }
+    if name in by_name:
+        return by_name[name]
+    if name == "status" and spec.status:
+        return spec.status
+    if name in {"currencyId", "currency"} and facts["type"] == "string":
+        return "NOK"
+    if facts["type"] == "number" and spec.status and _AMOUNTS.search(name):
+        return _ZERO
+    if facts.get("format") == "uuid":
+        return company.new_uuid()
+    return [] if facts["type"] == "array" else False if facts["type"] == "boolean" else _NOTHING
+
+
+_NOTHING = object()
+_AMOUNTS = re.compile(r"(?i)total|balance|amount|discount")
 
 
 def location(call: Call, key: str) -> str:
@@ -152,13 +138,15 @@ def location(call: Call, key: str) -> str:
     return f"{host}{stripped}/{tail}"
 
 
-def _sent_number(table: Table, fields: dict[str, Any], plain: dict[str, Any]) -> str | None:
-    names: tuple[str, ...] = (table.spec.key[-1], *_NUMBER_NAMES)
-    if len(table.spec.key) > 1 and table.spec.parent:
-        names = (table.spec.key[-1].split(".")[0] + "Id", *names)
-    return next(
-        (str(plain[name]) for name in names if name in fields and plain.get(name) not in {None, ""}), None
-    )
+def _sent_number(call: Call, table: Table, plain: dict[str, Any]) -> str | None:
+    """Return the number that the caller chose, where the series lets him (facts 10.9)."""
+    fields = call.company.world.catalog.schemas.get(call.operation.request_dto or "", {})
+    needs_override = call.company.behaviours.manual_numbers == "need_override"
+    if needs_override and "overrideNumberSeries" in fields and not plain.get("overrideNumberSeries"):
+        return None
+    leaf = table.spec.key[-1]
+    names = (f"{leaf.partition('.')[0]}Id" if table.spec.parent else leaf, leaf, *_NUMBER_NAMES)
+    return next((str(plain[name]) for name in names if plain.get(name) not in {None, ""}), None)
 
 
 def _create(call: Call, table: Table) -> Reply:
@@ -170,51 +158,40 @@ def _create(call: Call, table: Table) -> Reply:
     fields = company.world.catalog.schemas.get(update, {})
     for name in _REQUIRED.get(spec.name, ()):
         if name in fields and plain.get(name) in {None, ""}:
-            raise BadBody(f"Error: '{name}' cannot be empty.")
+            raise BodyError(f"Error: '{name}' cannot be empty.")
     row = new_row(company, table)
-    work.merge(row, body, update, spec.dto)
-    key = _set_key(call, table, row, plain, fields)
+    work.merge(row, body, update, spec.dto, own_key=spec.key[-1])
+    key = _set_key(call, table, row, plain)
     if plain.get("hold") is True and "status" in row:
         row["status"] = "Hold"
     add_up(row)
     table.stamp(row, created=True)
     table.insert(row)
     headers = {"Location": location(call, key)} | etag_of(row)
-    return Reply(call.operation.success[0] if call.operation.success else 201, headers=headers)
+    return Reply(success_of(call, _CREATED), headers=headers)
 
 
-def _set_key(
-    call: Call, table: Table, row: dict[str, Any], plain: dict[str, Any], fields: dict[str, Any]
-) -> str:
-    """Number the new row: by its series, or as sent where that is allowed; return the key for its Location."""
-    spec = table.spec
-    number = _sent_number(table, fields, plain)
-    needs_override = (
-        "overrideNumberSeries" in fields and call.company.behaviours.manual_numbers == "need_override"
-    )
-    if needs_override and not plain.get("overrideNumberSeries"):
-        number = None
-    if number is None:
-        number = table.next_number()
-    leaf = spec.key[-1].split(".")
-    if len(leaf) == 1:
-        integer = table.fields[leaf[0]]["type"] == "integer"
-        if integer and not number.isdigit():
-            raise BadBody(f"Could not convert '{number}' to integer for {leaf[0]}.")
-        row[leaf[0]] = int(number) if integer else number
+def _set_key(call: Call, table: Table, row: dict[str, Any], plain: dict[str, Any]) -> str:
+    """Number the new row, by its series or as sent; return the key for its Location."""
+    spec, leaf = table.spec, table.spec.key[-1]
+    if "." not in leaf:
+        row[leaf] = _number(table, leaf, _sent_number(call, table, plain) or table.next_number())
     if len(spec.key) > 1:
         _set_head(table, row, plain)
-    if table.find(table.key_in(row)) is not None:
-        raise BadBody(f"Error: An attempt was made to add a duplicate entry: '{number}' already exists.")
-    typed = f"/{{{'documentType' if spec.name == 'supplierinvoice' else 'orderType'}}}/"
-    singles = [operation.rest for operation in call.company.world.catalog.operations.values()
-               if operation.method == "GET" and operation.collection == call.operation.collection]  # fmt: skip
-    full = len(spec.key) > 1 and (
-        any(rest.startswith(typed) for rest in singles)
-        or bool(spec.parent)
-        or spec.name in {"kitassembly", "discount"}
-    )
-    return "/".join(table.key_in(row)) if full else table.key_in(row)[-1]
+    key = table.key_in(row)
+    if not all(key):
+        raise BodyError(f"Error: '{leaf}' cannot be empty.")
+    if table.find(key) is not None:
+        raise BodyError(f"Error: An attempt was made to add a duplicate entry: '{key[-1]}' already exists.")
+    return "/".join(key) if spec.parent or spec.name in _WHOLE_KEY_IN_PATH else key[-1]
+
+
+def _number(table: Table, field: str, text: str) -> str | int:
+    if table.fields[field]["type"] != "integer":
+        return text
+    if not text.isdigit():
+        raise BodyError(f"Could not convert '{text}' to integer for {field}.")
+    return int(text)
 
 
 def _set_head(table: Table, row: dict[str, Any], plain: dict[str, Any]) -> None:
@@ -224,11 +201,7 @@ def _set_head(table: Table, row: dict[str, Any], plain: dict[str, Any]) -> None:
         row[head[0]] = plain.get(head[0]) or row.get(head[0]) or (spec.types[0] if spec.types else "")
         return
     sent = next(
-        (
-            str(plain[name])
-            for name in ("baccountId", "customerId", "customer", "supplier")
-            if plain.get(name)
-        ),
+        (str(plain[name]) for name in ("baccountId", "customerId", "customer", "supplier") if plain.get(name)),
         "",
     )
     present = row.get(head[0])
@@ -236,24 +209,20 @@ def _set_head(table: Table, row: dict[str, Any], plain: dict[str, Any]) -> None:
 
 
 def _update(call: Call, table: Table) -> Reply:
-    row = find_row(call, table)
-    if row is None:
-        return not_found(call)
+    row = needed_row(call, table)
     data = table.row(row)
-    refusal = stale(call, data)
-    if refusal is not None:
-        return refusal
+    check_version(call, data)
     body = parse_object(call.request.body)
     if table.spec.name in _DOCUMENTS and str(data.get("status")) in {"Closed", "Voided"}:
-        raise BadBody(f"Error: {call.operation.resource} can't be updated because it is already released.")
+        raise BodyError(f"Error: {call.operation.resource} can't be updated because it is already released.")
     before = {path: data.get(path.split(".")[0]) for path in table.spec.key}
-    merger(call.company).merge(data, body, call.operation.request_dto or "", table.spec.dto)
+    merger(call.company).merge(data, body, call.operation.request_dto or "", table.spec.dto, own_key=table.spec.key[-1])
     for path, value in before.items():
         if value is not None:
             data[path.split(".")[0]] = value  # a number changes by its own action only
     add_up(data)
     save(table, row, data, call.company)
-    return Reply(call.operation.success[0] if call.operation.success else 204, headers=etag_of(data))
+    return Reply(success_of(call, 204), headers=etag_of(data))
 
 
 _DOCUMENTS = frozenset({
@@ -264,34 +233,28 @@ _DOCUMENTS = frozenset({
 
 
 def _delete(call: Call, table: Table) -> Reply:
-    row = find_row(call, table)
-    if row is None:
-        return not_found(call)
+    row = needed_row(call, table)
     data = table.row(row)
-    refusal = stale(call, data)
-    if refusal is not None:
-        return refusal
+    check_version(call, data)
     if table.spec.status and str(data.get("status")) in _LOCKED and table.spec.name in _DOCUMENTS:
         return refuse(
             400,
-            f"VismaId: {call.company.visma_id()}. Error: The document cannot be deleted because it is released.",
+            f"VismaId: {call.company.visma_id()}. Error: A released document cannot be deleted.",
         )
     table.remove(row)
-    return Reply(call.operation.success[0] if call.operation.success else 204)
+    return Reply(success_of(call, 204))
 
 
 # -- writes below a row, or that fit nowhere else -----------------------------------------------------------
 
 
 def _bank_settings(call: Call) -> Reply:
-    table = call.company.world.table(table_name(call.operation.collection) or "")
+    table = needed_table(call)
     row = table.find(call.values[:1])
     if row is None:
         return not_found(call)
     data = table.row(row)
-    refusal = stale(call, data)
-    if refusal is not None:
-        return refusal
+    check_version(call, data)
     plain = merger(call.company).plain(parse_object(call.request.body), call.operation.request_dto or "")
     data["bankSettings"] = {**(data.get("bankSettings") or {}), **plain}
     save(table, row, data, call.company)
@@ -305,12 +268,10 @@ def _put_budget(call: Call) -> Reply:
     account = str(plain.get("account") or "")
     row = table.find((account,))
     if row is None:
-        raise BadBody(f"Error: There is no budget for account '{account}'.")
+        raise BodyError(f"Error: There is no budget for account '{account}'.")
     data = table.row(row)
-    refusal = stale(call, data)
-    if refusal is not None:
-        return refusal
-    merger(call.company).merge(data, body, call.operation.request_dto or "", table.spec.dto)
+    check_version(call, data)
+    merger(call.company).merge(data, body, call.operation.request_dto or "", table.spec.dto, own_key=table.spec.key[-1])
     save(table, row, data, call.company)
     return Reply(204, headers=etag_of(data))
 
@@ -319,7 +280,7 @@ def _below(list_name: str, read: str, key_fields: tuple[str, ...]) -> Callable[[
     """Add to, or change in, a list below a row; entries are known by `key_fields`."""
 
     def write(call: Call) -> Reply:
-        table = call.company.world.table(table_name(call.operation.collection) or "")
+        table = needed_table(call)
         row = table.find(call.values[:1])
         if row is None:
             return not_found(call)
@@ -328,11 +289,7 @@ def _below(list_name: str, read: str, key_fields: tuple[str, ...]) -> Callable[[
         body = parse_object(call.request.body)
         named = tuple(part.casefold() for part in call.values[1:])
         entry = next(
-            (
-                one
-                for one in entries
-                if named and tuple(str(one.get(key)).casefold() for key in key_fields) == named
-            ),
+            (one for one in entries if named and tuple(str(one.get(key)).casefold() for key in key_fields) == named),
             None,
         )
         if entry is None and call.operation.method == "PUT":
@@ -359,7 +316,7 @@ def _translation(call: Call) -> Reply:
         return not_found(call) if stored.pop(key, None) is None else Reply(204)
     plain = merger(call.company).plain(parse_object(call.request.body), call.operation.request_dto or "")
     if call.operation.method == "POST" and key in stored:
-        raise BadBody(f"Error: A translation to {call.values[1]} already exists.")
+        raise BodyError(f"Error: A translation to {call.values[1]} already exists.")
     stored[key] = str(plain.get("translation") or "")
     return Reply(201 if call.operation.method == "POST" else 204)
 
