@@ -63,6 +63,12 @@ def test_records_with_line_breaks_become_one_line_each(tmp_path: Path) -> None:
     assert lines == b'{"a":1.50,"b":"x\\ny"}\n{"c":2}\n'
 
 
+@pytest.mark.parametrize("line_break", ["\n", "\r", "\r\n"])
+def test_a_line_break_inside_one_record_of_a_compact_page_is_found(tmp_path: Path, line_break: str) -> None:
+    body = f'[{{"a":1}},{{"b":{line_break}2.50}},{{"c":"x y"}}]'.encode()
+    assert write(tmp_path / "customer", [page(body)]) == b'{"a":1}\n{"b":2.50}\n{"c":"x y"}\n'
+
+
 def test_spaces_between_records_are_left_out_and_inside_kept(tmp_path: Path) -> None:
     lines = write(tmp_path / "customer", [page(b'[ {"a": 1} , {"b": 2} ]')])
     assert lines == b'{"a": 1}\n{"b": 2}\n'

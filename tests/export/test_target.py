@@ -165,6 +165,8 @@ def test_killed_at_any_step_of_publishing_it_is_finished_by_the_next(
             else:
                 break
         target._lock.release()  # as the system does for a process that is gone
+        if (root / MANIFEST_NAME).exists():  # where a manifest stands, its parts are whole, at every moment
+            validate(root)
         again = Target.open(root, ["customer"])
         recovered = again.recover()
         again.close()
