@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import attrs
 
 from tests.jobs.fast import Bench, FastClock, opened
@@ -101,7 +102,8 @@ async def _work(task: Task) -> None:
             except VismaNetError:
                 return
             return
-        serving = asyncio.ensure_future(bench.manager.run())
-        while await bench.manager.list(states=OPEN, limit=1):
-            await bench.visma.clock.sleep(2)
-        serving.cancel()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(bench.manager.run)
+            while await bench.manager.list(states=OPEN, limit=1):
+                await bench.visma.clock.sleep(2)
+            tasks.cancel_scope.cancel()

@@ -56,7 +56,7 @@ async def test_killed_at_every_step(database: str, tmp_path: Path) -> None:
     clock = FastClock(50)
     queue = Queue(run_seconds=2, now=clock.monotonic, utc_now=clock.utc_now)
     ends: list[str] = []
-    at_once = anyio.CapacityLimiter(6)
+    at_once = anyio.CapacityLimiter(4)
 
     async def one(step: int, url: str, word: str) -> None:
         """Each step has a company of its own, so that all can be tried at once on one database."""
@@ -101,7 +101,7 @@ def check(record: Record | None, executed: int, word: str, step: int) -> None:
         return
     expected = State.SUCCEEDED if word == "ok" else State.FAILED
     if executed:
-        assert (record.state, record.status_code) == (expected, 200 if word == "ok" else 412), step
+        assert (record.state, record.status_code) == (expected, 200 if word == "ok" else 412), (step, record)
     else:
         assert record.state in {State.FAILED, State.UNCERTAIN}, step
         assert record.status_code is None

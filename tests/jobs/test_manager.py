@@ -152,6 +152,7 @@ async def test_nobody_there_means_never_sent(store: JobStore, clock: FastClock) 
             await (await bench.manager.get(record.id))
 
 
+@pytest.mark.parametrize("database", ("sqlite", "postgresql"), indirect=True)
 @pytest.mark.parametrize("behaviour", ["lost", "nameless"])
 async def test_a_lost_answer_is_never_sent_again_and_found_by_its_webhook(
     bench: Bench, queue: Queue, clock: FastClock, behaviour: str

@@ -466,7 +466,7 @@ class JobManager:
                 raise TimeoutError(
                     f"job {own_id} was not settled within {timeout_seconds} s; it goes on and may be waited for again."
                 )
-            if own_id not in self._leases and record.state is not State.UNCERTAIN:
+            if own_id not in self._leases and (record.state is not State.UNCERTAIN or self._can_follow(record)):
                 await self._adopt([own_id])
             await self._wait_a_while(own_id, at_most_seconds=left)
 
@@ -491,7 +491,10 @@ class JobManager:
         self._serving += 1
         try:
             while True:
-                await self._adopt(None)
+                try:
+                    await self._adopt(None)
+                except StoreNotUsable as error:
+                    _log.warning("the job store is out of reach, trying again: %s", error)
                 await self._clock.sleep(_WATCH_SECONDS)
         finally:
             self._serving -= 1
@@ -798,7 +801,10 @@ class JobManager:
         for claimed in await self._claim(own_ids):
             leased = claimed
             if leased.record.state is State.INTENT:
-                leased = await self._apply(leased, Recovered(at=self._clock.utc_now()))
+                try:
+                    leased = await self._apply(leased, Recovered(at=self._clock.utc_now()))
+                except LeaseLost:
+                    continue
             adopted.append(leased)
             record = leased.record
             if record.settled or (record.state is State.UNCERTAIN and not self._can_follow(record)):
