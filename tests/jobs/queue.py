@@ -49,6 +49,8 @@ class Queue:
     lose_next: list[str] = attrs.field(factory=list)
     """What to do with the next submissions: `lost` executes without an answer, `refused` never takes the connection."""
     fail_polls: int = 0
+    pending_polls: int = 0
+    """So many polls of a job say that it is not done, whatever the time."""
     overlapping: list[str] = attrs.field(factory=list)
     quota: int | None = None
 
@@ -98,7 +100,7 @@ class Queue:
         return web.json_response(body, status=202, headers={"Location": f"{FOREIGN}/x/{job.id}"})
 
     def document(self, job: Queued) -> dict[str, Any]:
-        done = self.now() >= job.ends
+        done = self.now() >= job.ends and len(self.asked[f"/v1/background/{job.id}"]) > self.pending_polls
         code = {"bad": 400, "stale": 412, "five": 503}.get(job.word, 200)
         state: dict[str, Any] = {
             "id": job.id,

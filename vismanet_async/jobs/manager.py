@@ -491,6 +491,7 @@ class JobManager:
         self._serving += 1
         try:
             while True:
+                self._start()
                 try:
                     await self._adopt(None)
                 except StoreNotUsable as error:
@@ -559,11 +560,11 @@ class JobManager:
     async def _poll_loop(self) -> None:
         polling = anyio.CapacityLimiter(_POLLS_AT_ONCE)
 
-        async def ask(own_id: str) -> None:
+        async def ask(own_id: str, borrower: object) -> None:
             try:
                 await self._ask(own_id)
             finally:
-                polling.release_on_behalf_of(own_id)
+                polling.release_on_behalf_of(borrower)
                 self._wake.set()
 
         async with anyio.create_task_group() as polls:
@@ -572,8 +573,9 @@ class JobManager:
                 now = self._clock.monotonic()
                 self._observe_quota(now)
                 if polling.available_tokens and (own_id := self._schedule.take(now)) is not None:
-                    polling.acquire_on_behalf_of_nowait(own_id)
-                    polls.start_soon(ask, own_id)
+                    borrower = object()  # not the id: a job may come back while a poll under a lost lease still runs
+                    polling.acquire_on_behalf_of_nowait(borrower)
+                    polls.start_soon(ask, own_id, borrower)
                     continue
                 wakeup = self._schedule.wakeup(now) if polling.available_tokens else float("inf")
                 await self._sleep_until(self._wake, None if wakeup == float("inf") else wakeup - now)
@@ -642,7 +644,9 @@ class JobManager:
             if leased.record.content_due and not leased.record.settled:
                 await self._ask_content(leased)
         except LeaseLost:
-            self._drop(own_id)
+            held = self._leases.get(own_id)
+            if held is not None and held.fence == leased.fence:
+                self._drop(own_id)
         except StoreNotUsable as error:
             _log.warning("the job store is out of reach, job %s is asked for again later: %s", own_id, error)
             self._schedule.fault(own_id, self._clock.monotonic(), randomness=self._random())
