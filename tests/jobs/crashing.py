@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -80,11 +79,11 @@ async def mortal(task: Task) -> AsyncIterator[Bench]:
     async with opened(
         task.url, mortal_store, clock=clock, lease_seconds=task.lease_seconds, company=task.company
     ) as bench:
-        bench.manager._submitter = Mortal(bench.manager._submitter, REQUESTS, steps)  # type: ignore[assignment] # a stand-in
+        bench.manager._submitter = Mortal(bench.manager._submitter, REQUESTS, steps)
         yield bench
     await store.aclose()
     if task.count_to:
-        Path(task.count_to).write_text(str(steps.count))
+        await anyio.Path(task.count_to).write_text(str(steps.count))
 
 
 def work(task: Task) -> None:

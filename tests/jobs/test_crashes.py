@@ -51,7 +51,7 @@ async def all_records(database: str, company: str) -> list[Record]:
         await store.aclose()
 
 
-@pytest.mark.parametrize("database", ("sqlite", "postgresql"), indirect=True)
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
 async def test_killed_at_every_step(database: str, tmp_path: Path) -> None:
     clock = FastClock(50)
     queue = Queue(run_seconds=0, pending_polls=1, now=clock.monotonic, utc_now=clock.utc_now)
@@ -71,7 +71,7 @@ async def test_killed_at_every_step(database: str, tmp_path: Path) -> None:
             executed = queue.ledger.count(path)
             assert executed <= 1, f"executed twice when killed at step {step}"
             assert mine or not executed, f"lost when killed at step {step}"
-            [record] = mine or [None]
+            record = mine[0] if mine else None
             if record is not None and record.state is State.UNCERTAIN:
                 record = await webhook_comes(database, url, clock, queue, record)
             check(record, executed, word, step)
@@ -123,7 +123,7 @@ async def webhook_comes(database: str, url: str, clock: FastClock, queue: Queue,
     return settled
 
 
-@pytest.mark.parametrize("database", ("postgresql",), indirect=True)
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 async def test_three_workers_one_killed_again_and_again(database: str) -> None:
     clock = FastClock(20)
     queue = Queue(run_seconds=40, now=clock.monotonic, utc_now=clock.utc_now)
@@ -174,8 +174,10 @@ async def note_every_end(database: str) -> None:
             RETURN NEW;
         END $$ LANGUAGE plpgsql
         """,
-        "CREATE TRIGGER note_end AFTER UPDATE OF state ON vismanet_jobs FOR EACH ROW "
-        "WHEN (OLD.settled_at IS DISTINCT FROM NEW.settled_at) EXECUTE FUNCTION note_end()",
+        """
+        CREATE TRIGGER note_end AFTER UPDATE OF state ON vismanet_jobs FOR EACH ROW
+        WHEN (OLD.settled_at IS DISTINCT FROM NEW.settled_at) EXECUTE FUNCTION note_end()
+        """,
     )
     engine = create_async_engine(database)
     async with engine.begin() as connection:

@@ -46,7 +46,7 @@ def receiver(noted: Noted, **options: Any) -> WebhookReceiver:
 async def served(made: WebhookReceiver) -> AsyncIterator[str]:
     app = web.Application()
     app.router.add_route("*", "/hook", made.handle)
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, lingering_time=0)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:

@@ -13,7 +13,7 @@ import logging
 import uuid
 from contextlib import nullcontext, suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar, overload
 from urllib.parse import unquote, urlsplit
 
 import anyio
@@ -378,26 +378,30 @@ class JobManager:
 
     async def _answered(self, leased: Leased, event: Event, result: Result | None) -> Record:
         """Write down what became of a submission; not to be cancelled half-way."""
-        own_id = leased.record.id
         with anyio.CancelScope(shield=True):
-            try:
-                leased = await self._apply(leased, event, result=result)
-            except LeaseLost:
-                # this process was taken for dead meanwhile; what it knows is left as evidence for its successor
-                if isinstance(event, Accepted):
-                    await self._store.hint(own_id=own_id, job_ids=[event.job_id], at=event.at)
-                self._drop(own_id)
-                return await self.record(own_id)
-            record = leased.record
-            if record.job_id is None or record.settled:
-                self._drop(own_id)
-                await self._store.release(owner=self._owner, ids=[own_id])
-                return record
-            self._follow(leased)
-            if record.notify == "subscription":
-                # its webhook may have overtaken the answer
-                await self._hinted([own_id])
+            record = await self._write_down(leased, event, result)
+        return record
+
+    async def _write_down(self, leased: Leased, event: Event, result: Result | None) -> Record:
+        own_id = leased.record.id
+        try:
+            leased = await self._apply(leased, event, result=result)
+        except LeaseLost:
+            # this process was taken for dead meanwhile; what it knows is left as evidence for its successor
+            if isinstance(event, Accepted):
+                await self._store.hint(own_id=own_id, job_ids=[event.job_id], at=event.at)
+            self._drop(own_id)
+            return await self.record(own_id)
+        record = leased.record
+        if record.job_id is None or record.settled:
+            self._drop(own_id)
+            await self._store.release(owner=self._owner, ids=[own_id])
             return record
+        self._follow(leased)
+        if record.notify == "subscription":
+            # its webhook may have overtaken the answer
+            await self._hinted([own_id])
+        return record
 
     async def _submission_error(self, record: Record) -> VismaNetError | None:
         if record.state is State.SUCCEEDED or record.state not in {*FINAL, State.UNCERTAIN}:
@@ -412,7 +416,13 @@ class JobManager:
 
     # -- handles ---------------------------------------------------------------------------------------------------
 
-    async def get(self, own_id: str, *, operation: Operation[T] | None = None) -> Job[T]:
+    @overload
+    async def get(self, own_id: str) -> Job[Any]: ...
+
+    @overload
+    async def get(self, own_id: str, *, operation: Operation[T]) -> Job[T]: ...
+
+    async def get(self, own_id: str, *, operation: Operation[Any] | None = None) -> Job[Any]:
         """Make a handle from an id, ours or the server's, in any process with the same store.
 
         Args:
