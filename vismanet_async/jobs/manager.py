@@ -380,7 +380,7 @@ class JobManager:
         """Write down what became of a submission; not to be cancelled half-way."""
         with anyio.CancelScope(shield=True):
             record = await self._write_down(leased, event, result)
-        return record
+        return record  # noqa: RET504 - a scope may swallow, as far as types know
 
     async def _write_down(self, leased: Leased, event: Event, result: Result | None) -> Record:
         own_id = leased.record.id
