@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import attrs
 
 from tests.jobs.fast import Bench, FastClock, opened
@@ -79,11 +79,11 @@ async def mortal(task: Task) -> AsyncIterator[Bench]:
     async with opened(
         task.url, mortal_store, clock=clock, lease_seconds=task.lease_seconds, company=task.company
     ) as bench:
-        bench.manager._submitter = Mortal(bench.manager._submitter, REQUESTS, steps)  # type: ignore[assignment] # a stand-in
+        bench.manager._submitter = Mortal(bench.manager._submitter, REQUESTS, steps)
         yield bench
     await store.aclose()
     if task.count_to:
-        Path(task.count_to).write_text(str(steps.count))
+        await anyio.Path(task.count_to).write_text(str(steps.count))
 
 
 def work(task: Task) -> None:
@@ -101,7 +101,8 @@ async def _work(task: Task) -> None:
             except VismaNetError:
                 return
             return
-        serving = asyncio.ensure_future(bench.manager.run())
-        while await bench.manager.list(states=OPEN, limit=1):
-            await bench.visma.clock.sleep(2)
-        serving.cancel()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(bench.manager.run)
+            while await bench.manager.list(states=OPEN, limit=1):
+                await bench.visma.clock.sleep(2)
+            tasks.cancel_scope.cancel()

@@ -97,7 +97,7 @@ async def test_how_jobs_end_badly(bench: Bench, word: str, error: type[Exception
 
 
 async def test_if_match_goes_with_the_background_header(bench: Bench, queue: Queue) -> None:
-    await bench.manager.submit(bench.release("/v1/ok/1/action/release", if_match="AAA="))
+    _ = await bench.manager.submit(bench.release("/v1/ok/1/action/release", if_match="AAA="))
     [job] = queue.jobs.values()
     assert (job.if_match, job.header) == ('"AAA="', "none")
 
@@ -131,7 +131,7 @@ async def test_an_answer_outside_the_queue_settles_at_once(bench: Bench) -> None
 
 async def test_refused_at_once(bench: Bench) -> None:
     with pytest.raises(BadRequest) as caught:
-        await bench.manager.submit(bench.release("/v1/refused/1/action/release"))
+        _ = await bench.manager.submit(bench.release("/v1/refused/1/action/release"))
     assert caught.value.reference == "6c6eb585-da38-4765-b80d-e9552a8721f8"
     [record] = await bench.manager.list()
     assert (record.state, record.status_code) == (State.FAILED, 400)
@@ -139,19 +139,20 @@ async def test_refused_at_once(bench: Bench) -> None:
 
 async def test_a_server_error_may_have_been_executed(bench: Bench) -> None:
     with pytest.raises(JobUncertain, match="500"):
-        await bench.manager.submit(bench.release("/v1/gateway/1/action/release"))
+        _ = await bench.manager.submit(bench.release("/v1/gateway/1/action/release"))
 
 
 async def test_nobody_there_means_never_sent(store: JobStore, clock: FastClock) -> None:
     async with opened("http://127.0.0.1:1", store, clock=clock) as bench:
         with pytest.raises(NotSent):
-            await bench.manager.submit(bench.release("/v1/ok/1/action/release").with_options(timeout_seconds=5))
+            _ = await bench.manager.submit(bench.release("/v1/ok/1/action/release").with_options(timeout_seconds=5))
         [record] = await bench.manager.list()
         assert record.state is State.FAILED
         with pytest.raises(NotSent):
             await (await bench.manager.get(record.id))
 
 
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
 @pytest.mark.parametrize("behaviour", ["lost", "nameless"])
 async def test_a_lost_answer_is_never_sent_again_and_found_by_its_webhook(
     bench: Bench, queue: Queue, clock: FastClock, behaviour: str
@@ -159,7 +160,7 @@ async def test_a_lost_answer_is_never_sent_again_and_found_by_its_webhook(
     queue.lose_next = [behaviour]
     path = "/v1/ok/1/action/release"
     with pytest.raises(JobUncertain) as caught:
-        await bench.manager.submit(bench.release(path), notify="subscription", reference="r1")
+        _ = await bench.manager.submit(bench.release(path), notify="subscription", reference="r1")
     own_id = caught.value.job_id
     assert own_id is not None
     job = await bench.manager.get(own_id)
@@ -183,7 +184,7 @@ async def test_a_lost_answer_is_never_sent_again_and_found_by_its_webhook(
 async def test_a_webhook_of_another_call_is_not_taken_for_ours(bench: Bench, queue: Queue, clock: FastClock) -> None:
     queue.lose_next = ["lost"]
     with pytest.raises(JobUncertain) as caught:
-        await bench.manager.submit(bench.release("/v1/ok/1/action/release"), notify="subscription")
+        _ = await bench.manager.submit(bench.release("/v1/ok/1/action/release"), notify="subscription")
     async with opened_elsewhere(bench, queue) as strange:
         await bench.manager.hint(own_id=caught.value.job_id, job_ids=(strange,), at=clock.utc_now())
         job = await bench.manager.get(caught.value.job_id or "")
@@ -213,7 +214,7 @@ async def test_settled_by_hand(bench: Bench, queue: Queue) -> None:
     ids = []
     for number in (1, 2):
         with pytest.raises(JobUncertain) as caught:
-            await bench.manager.submit(bench.release(f"/v1/ok/{number}/action/release"))
+            _ = await bench.manager.submit(bench.release(f"/v1/ok/{number}/action/release"))
         ids.append(caught.value.job_id or "")
     with pytest.raises(RequestRefused):
         await bench.manager.settle(ids[0])
@@ -250,9 +251,9 @@ async def test_jobs_on_one_document_run_in_order(bench: Bench, queue: Queue) -> 
 async def test_behind_an_uncertain_job_nothing_is_sent(bench: Bench, queue: Queue) -> None:
     queue.lose_next = ["lost"]
     with pytest.raises(JobUncertain) as first:
-        await bench.manager.submit(bench.release("/v1/ok/7/action/release"))
+        _ = await bench.manager.submit(bench.release("/v1/ok/7/action/release"))
     with pytest.raises(JobUncertain, match="Nothing was sent") as second:
-        await bench.manager.submit(bench.release("/v1/ok/7/action/reverse"))
+        _ = await bench.manager.submit(bench.release("/v1/ok/7/action/reverse"))
     assert second.value.job_id == first.value.job_id
     assert queue.ledger == ["/v1/ok/7/action/release"]
 
@@ -276,7 +277,9 @@ async def test_many_are_submitted_bounded_and_in_turns(bench: Bench, queue: Queu
 @pytest.mark.parametrize("reference", ["a,b", "a=b", "a\r\nX: 1", "a\nb", "a\x00", "x" * 500, "ø"])
 async def test_references_that_could_break_the_header_are_refused(bench: Bench, queue: Queue, reference: str) -> None:
     with pytest.raises(RequestRefused):
-        await bench.manager.submit(bench.release("/v1/ok/1/action/release"), reference=reference, notify="subscription")
+        _ = await bench.manager.submit(
+            bench.release("/v1/ok/1/action/release"), reference=reference, notify="subscription"
+        )
     with pytest.raises(RequestRefused):
         await bench.manager.submit_many(
             [bench.release("/v1/ok/1/action/release")], reference=reference, notify="subscription"
@@ -315,14 +318,14 @@ async def test_any_process_can_go_on_with_a_token(
         assert again == job
         assert (await again)["path"] == "/v1/ok/1/action/release"
         with pytest.raises(ValueError, match="not a job token"):
-            await second.manager.from_token("{}")
+            _ = await second.manager.from_token("{}")
         with pytest.raises(JobUnknown):
-            await second.manager.get("nope")
+            _ = await second.manager.get("nope")
     async with opened(url, new_store(), clock=clock, company="other") as third:
         with pytest.raises(ValueError, match="belongs to company"):
-            await third.manager.from_token(token)
+            _ = await third.manager.from_token(token)
         with pytest.raises(JobUnknown):
-            await third.manager.get(job.id)
+            _ = await third.manager.get(job.id)
 
 
 async def test_leaving_frees_jobs_and_resuming_takes_them(
@@ -331,7 +334,7 @@ async def test_leaving_frees_jobs_and_resuming_takes_them(
     queue.run_seconds = 30
     async with opened(url, new_store(), clock=clock) as first:
         for number in range(3):
-            await first.manager.submit(first.release(f"/v1/ok/{number}/action/release"))
+            _ = await first.manager.submit(first.release(f"/v1/ok/{number}/action/release"))
     async with opened(url, new_store(), clock=clock) as second:
         jobs = await second.manager.resume()
         assert len(jobs) == 3
@@ -345,7 +348,7 @@ async def test_cancelling_a_submission_leaves_it_uncertain_or_unsent(
 ) -> None:
     with anyio.CancelScope() as scope:
         scope.cancel()
-        await bench.manager.submit(bench.release("/v1/ok/1/action/release"))
+        _ = await bench.manager.submit(bench.release("/v1/ok/1/action/release"))
     records = await bench.manager.list()
     assert [record.state for record in records] in ([], [State.FAILED])
     assert queue.ledger == []
@@ -366,13 +369,13 @@ async def test_a_closed_manager_says_so(bench: Bench, store: JobStore, clock: Fa
     async with opened(url, store, clock=clock) as closed:
         operation = closed.release("/v1/ok/1/action/release")
     with pytest.raises(RuntimeError, match="is closed"):
-        await closed.manager.submit(operation)
+        _ = await closed.manager.submit(operation)
 
 
 async def test_an_error_of_the_body_is_not_wrapped(url: str, store: JobStore, clock: FastClock) -> None:
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError):  # noqa: PT012 - the block is what is tested
         async with opened(url, store, clock=clock) as bench:
-            await bench.manager.submit(bench.release("/v1/never/1/action/release"))
+            _ = await bench.manager.submit(bench.release("/v1/never/1/action/release"))
             raise KeyError("mine")
 
 

@@ -30,7 +30,7 @@ NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, UTC)
 SOON = NOW + timedelta(seconds=30)
 
 each_backend = pytest.mark.parametrize("database", BACKENDS, indirect=True)
-shared_backend = pytest.mark.parametrize("database", ("sqlite", "postgresql"), indirect=True)
+shared_backend = pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
 pytestmark = pytest.mark.filterwarnings("error")
 
 

@@ -86,7 +86,7 @@ class _Server:
         return self.quota - (self.used if int(now // WINDOW) == self.window else 0)
 
 
-def run(
+def run(  # noqa: C901, PLR0912 - one loop over all that can happen
     works: Sequence[Work],
     *,
     randomness: random.Random,
@@ -144,8 +144,8 @@ def run(
         )
 
     schedule = fresh()
-    for work in works:
-        at(work.submitted_at, "submit", work)
+    for each in works:
+        at(each.submitted_at, "submit", each)
     if restart_every is not None:
         at(restart_every, "restart")
     while agenda:
@@ -209,7 +209,9 @@ def run(
     return Outcome(works=list(works), refused=server.refused, left=left)
 
 
-def best_delay(durations: Sequence[float], polls_per_job: float, *, step: float = 1.0) -> float:
+def best_delay(  # noqa: C901 - tables, the programme and the search for the price belong together
+    durations: Sequence[float], polls_per_job: float, *, step: float = 1.0
+) -> float:
     """The least mean delay that any schedule can have with so many polls a job, knowing the run times' distribution.
 
     A dynamic programme over a grid, for a price per poll; the price is then chosen to meet the budget. No schedule

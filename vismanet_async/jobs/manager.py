@@ -13,7 +13,7 @@ import logging
 import uuid
 from contextlib import nullcontext, suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar, overload
 from urllib.parse import unquote, urlsplit
 
 import anyio
@@ -378,26 +378,30 @@ class JobManager:
 
     async def _answered(self, leased: Leased, event: Event, result: Result | None) -> Record:
         """Write down what became of a submission; not to be cancelled half-way."""
-        own_id = leased.record.id
         with anyio.CancelScope(shield=True):
-            try:
-                leased = await self._apply(leased, event, result=result)
-            except LeaseLost:
-                # this process was taken for dead meanwhile; what it knows is left as evidence for its successor
-                if isinstance(event, Accepted):
-                    await self._store.hint(own_id=own_id, job_ids=[event.job_id], at=event.at)
-                self._drop(own_id)
-                return await self.record(own_id)
-            record = leased.record
-            if record.job_id is None or record.settled:
-                self._drop(own_id)
-                await self._store.release(owner=self._owner, ids=[own_id])
-                return record
-            self._follow(leased)
-            if record.notify == "subscription":
-                # its webhook may have overtaken the answer
-                await self._hinted([own_id])
+            record = await self._write_down(leased, event, result)
+        return record  # noqa: RET504 - a scope may swallow, as far as types know
+
+    async def _write_down(self, leased: Leased, event: Event, result: Result | None) -> Record:
+        own_id = leased.record.id
+        try:
+            leased = await self._apply(leased, event, result=result)
+        except LeaseLost:
+            # this process was taken for dead meanwhile; what it knows is left as evidence for its successor
+            if isinstance(event, Accepted):
+                await self._store.hint(own_id=own_id, job_ids=[event.job_id], at=event.at)
+            self._drop(own_id)
+            return await self.record(own_id)
+        record = leased.record
+        if record.job_id is None or record.settled:
+            self._drop(own_id)
+            await self._store.release(owner=self._owner, ids=[own_id])
             return record
+        self._follow(leased)
+        if record.notify == "subscription":
+            # its webhook may have overtaken the answer
+            await self._hinted([own_id])
+        return record
 
     async def _submission_error(self, record: Record) -> VismaNetError | None:
         if record.state is State.SUCCEEDED or record.state not in {*FINAL, State.UNCERTAIN}:
@@ -412,7 +416,13 @@ class JobManager:
 
     # -- handles ---------------------------------------------------------------------------------------------------
 
-    async def get(self, own_id: str, *, operation: Operation[T] | None = None) -> Job[T]:
+    @overload
+    async def get(self, own_id: str) -> Job[Any]: ...
+
+    @overload
+    async def get(self, own_id: str, *, operation: Operation[T]) -> Job[T]: ...
+
+    async def get(self, own_id: str, *, operation: Operation[Any] | None = None) -> Job[Any]:
         """Make a handle from an id, ours or the server's, in any process with the same store.
 
         Args:
@@ -466,7 +476,7 @@ class JobManager:
                 raise TimeoutError(
                     f"job {own_id} was not settled within {timeout_seconds} s; it goes on and may be waited for again."
                 )
-            if own_id not in self._leases and record.state is not State.UNCERTAIN:
+            if own_id not in self._leases and (record.state is not State.UNCERTAIN or self._can_follow(record)):
                 await self._adopt([own_id])
             await self._wait_a_while(own_id, at_most_seconds=left)
 
@@ -491,7 +501,11 @@ class JobManager:
         self._serving += 1
         try:
             while True:
-                await self._adopt(None)
+                self._start()
+                try:
+                    await self._adopt(None)
+                except StoreNotUsable as error:
+                    _log.warning("the job store is out of reach, trying again: %s", error)
                 await self._clock.sleep(_WATCH_SECONDS)
         finally:
             self._serving -= 1
@@ -556,11 +570,11 @@ class JobManager:
     async def _poll_loop(self) -> None:
         polling = anyio.CapacityLimiter(_POLLS_AT_ONCE)
 
-        async def ask(own_id: str) -> None:
+        async def ask(own_id: str, borrower: object) -> None:
             try:
                 await self._ask(own_id)
             finally:
-                polling.release_on_behalf_of(own_id)
+                polling.release_on_behalf_of(borrower)
                 self._wake.set()
 
         async with anyio.create_task_group() as polls:
@@ -569,8 +583,9 @@ class JobManager:
                 now = self._clock.monotonic()
                 self._observe_quota(now)
                 if polling.available_tokens and (own_id := self._schedule.take(now)) is not None:
-                    polling.acquire_on_behalf_of_nowait(own_id)
-                    polls.start_soon(ask, own_id)
+                    borrower = object()  # not the id: a job may come back while a poll under a lost lease still runs
+                    polling.acquire_on_behalf_of_nowait(borrower)
+                    polls.start_soon(ask, own_id, borrower)
                     continue
                 wakeup = self._schedule.wakeup(now) if polling.available_tokens else float("inf")
                 await self._sleep_until(self._wake, None if wakeup == float("inf") else wakeup - now)
@@ -639,7 +654,9 @@ class JobManager:
             if leased.record.content_due and not leased.record.settled:
                 await self._ask_content(leased)
         except LeaseLost:
-            self._drop(own_id)
+            held = self._leases.get(own_id)
+            if held is not None and held.fence == leased.fence:
+                self._drop(own_id)
         except StoreNotUsable as error:
             _log.warning("the job store is out of reach, job %s is asked for again later: %s", own_id, error)
             self._schedule.fault(own_id, self._clock.monotonic(), randomness=self._random())
@@ -798,7 +815,10 @@ class JobManager:
         for claimed in await self._claim(own_ids):
             leased = claimed
             if leased.record.state is State.INTENT:
-                leased = await self._apply(leased, Recovered(at=self._clock.utc_now()))
+                try:
+                    leased = await self._apply(leased, Recovered(at=self._clock.utc_now()))
+                except LeaseLost:
+                    continue
             adopted.append(leased)
             record = leased.record
             if record.settled or (record.state is State.UNCERTAIN and not self._can_follow(record)):

@@ -55,22 +55,24 @@ def error_of(record: Record, result: Result | None) -> VismaNetError | None:
 
     A job that succeeded but whose content was gone before it could be read is `JobExpired` too.
     """
+    error: VismaNetError | None = None
     match record.state:
         case State.SUCCEEDED if result is not None and result.content is None and record.error is not None:
-            return _job_error(JobExpired, record, f"it succeeded ({result.status_code}), but {record.error}")
+            error = _job_error(JobExpired, record, f"it succeeded ({result.status_code}), but {record.error}")
         case State.EXPIRED:
-            return _job_error(JobExpired, record, f"{record.error}. How it ended is not known: look the document up")
+            error = _job_error(JobExpired, record, f"{record.error}. How it ended is not known: look the document up")
         case State.UNCERTAIN:
             text = f"{record.error}. It is not sent again: look the document up, then settle the job"
-            return _job_error(JobUncertain, record, text)
+            error = _job_error(JobUncertain, record, text)
         case State.FAILED if (record.status_code or 0) >= _ERRORS_FROM:
-            return _api_error(record, result)
+            error = _api_error(record, result)
         case State.FAILED if record.sending_at is None or (record.error or "").startswith("never sent"):
-            return NotSent(f"job {record.id} ({record.operation.id}) was {record.error}; nothing happened.")
+            error = NotSent(f"job {record.id} ({record.operation.id}) was {record.error}; nothing happened.")
         case State.FAILED:
-            return _job_error(JobFailed, record, record.error or f"the server said {record.server_status!r}")
+            error = _job_error(JobFailed, record, record.error or f"the server said {record.server_status!r}")
         case _:
-            return None
+            pass
+    return error
 
 
 def plain_json(response: Response) -> Any:

@@ -113,6 +113,18 @@ class RunTimes:
         index = _bin(age)
         return (self._ends[index] + 1.0) / (self._at_risk[index] + _PRIOR_SECONDS)
 
+    def stretch(self, age: float, effort: float) -> float:
+        """Give how long to wait at this age for an effort: the integral of the hazard's square root over the wait."""
+        at = age
+        for index in range(_bin(age), _BINS):
+            _, high = _edges(index)
+            weight = math.sqrt((self._ends[index] + 1.0) / (self._at_risk[index] + _PRIOR_SECONDS))
+            if (high - at) * weight >= effort:
+                return at + effort / weight - age
+            effort -= (high - at) * weight
+            at = high
+        return math.inf
+
     def quiet_seconds(self, otherwise: float) -> float:
         """Tell how long asking is pointless: until 5 % have ended, or `otherwise` where that is longer or unknown."""
         if sum(self._ends) < _LEARNED_FROM:
@@ -311,6 +323,8 @@ class Schedule:
         followed.in_flight, followed.urgent = True, False
         followed.asked.append(now)
         self._next_free = max(self._next_free, now) + 1 / self._rate(now)
+        if now < self._resets_at:
+            self._next_free = min(self._next_free, self._resets_at)
         if self._allowance is not None:
             self._allowance -= 1
         return followed.key
@@ -403,11 +417,13 @@ class Schedule:
         at = followed.anchor + gaps[0]
         if followed.anchor == followed.began_at:
             at = followed.anchor + run_times.quiet_seconds(gaps[0])
-        hazard = run_times.hazard(max(now, at) - followed.began_at)
-        self._weigh(followed, math.sqrt(hazard))
-        scarce = self._weights / (followed.weight * self._rate(now))
         # gaps count from the last poll, not from now: restarts in quick succession must not put it off for ever
         last = max(followed.anchor, followed.last_at)
+        age = max(0.0, last - followed.began_at)
+        self._weigh(followed, math.sqrt(run_times.hazard(age)))
+        effort = self._weights / self._rate(now)
+        scarce = min(run_times.stretch(age, effort), 2.5 * len(self._jobs) / self._rate(now))
+        self._weigh(followed, effort / scarce)
         if at <= last:
             for gap in gaps[1:]:
                 at += gap
@@ -415,7 +431,9 @@ class Schedule:
                     break
             else:
                 at = last + self.rules.steady_gap_seconds
-        return max(at, last + scarce)
+        # what is used up now is there again after the reset
+        due = max(at, last + scarce)
+        return min(due, max(self._resets_at, at)) if now < self._resets_at else due
 
     def _known(self, operation: str) -> RunTimes:
         return self._run_times.setdefault(operation, RunTimes())

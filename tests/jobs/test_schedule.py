@@ -1,0 +1,227 @@
+"""The schedule in virtual time, against the bounds that any schedule has."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given, settings
+
+from tests.jobs.virtual import Outcome, Work, best_delay, run
+from vismanet_async.jobs.schedule import Rules, RunTimes, Schedule, earliest
+
+
+def alone(seconds: list[float], *, seed: int) -> Outcome:
+    """Each job on its own, with nothing known of it."""
+    randomness = random.Random(seed)
+    works = [Work(key=str(index), submitted_at=0.0, seconds=value) for index, value in enumerate(seconds)]
+    for work in works:
+        run([work], randomness=randomness)
+    return Outcome(works=works, refused=0, left=[])
+
+
+def test_long_jobs_are_found_within_seven_seconds() -> None:
+    randomness = random.Random(1)
+    outcome = alone([120 + randomness.expovariate(1 / 480) for _ in range(400)], seed=1)
+    assert outcome.mean_delay <= 7.0
+    assert outcome.most_in_a_minute() <= 5
+
+
+def test_short_jobs_are_found_within_five_seconds_at_few_polls() -> None:
+    randomness = random.Random(2)
+    outcome = alone([8 * math.exp(randomness.gauss(0, 0.8)) for _ in range(1500)], seed=2)
+    assert outcome.mean_delay <= 5.0
+    assert outcome.polls_per_job <= 2.8
+    assert outcome.most_in_a_minute() <= 5
+
+
+@pytest.mark.parametrize("shape", ["uniform", "log-uniform"])
+def test_a_thousand_jobs_under_a_quota(shape: str) -> None:
+    randomness = random.Random(3)
+
+    def seconds() -> float:
+        return randomness.uniform(5, 600) if shape == "uniform" else 5 * 120 ** randomness.random()
+
+    works = [Work(key=str(index), submitted_at=randomness.uniform(0, 3600), seconds=seconds()) for index in range(1000)]
+    outcome = run(works, randomness=randomness, quota=5000)
+    assert outcome.refused == 0
+    assert outcome.most_in_a_minute() <= 5
+    first_hour = [(when, left) for when, left in outcome.left if when < 3600]
+    for index, (_, left) in enumerate(first_hour):
+        assert len(first_hour) - index <= left / 2 + 1, "polls took more than half of what was left"
+    # half the quota is the polls' budget: 2.5 a job; the bound is that of a schedule that knows the distribution
+    bound = best_delay([seconds() for _ in range(3000)], 2500 / 1000, step=6.0)
+    assert outcome.mean_delay <= 1.2 * bound
+
+
+def test_with_webhooks_one_poll_a_job() -> None:
+    randomness = random.Random(4)
+    works = [
+        Work(key=str(i), submitted_at=randomness.uniform(0, 3600), seconds=randomness.uniform(5, 600))
+        for i in range(500)
+    ]
+    outcome = run(works, randomness=randomness, quota=5000, webhook_after=lambda: randomness.uniform(0.2, 5))
+    assert {len(work.arrivals) for work in works} == {1}
+    assert outcome.mean_delay <= 6
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    restart=st.none() | st.floats(3, 200),
+    fail=st.sampled_from([0, 2, 5]),
+    slowest=st.floats(0.1, 9.0),
+    webhook=st.booleans(),
+)
+def test_never_more_than_five_a_minute(
+    seed: int, restart: float | None, fail: int, slowest: float, webhook: bool
+) -> None:
+    randomness = random.Random(seed)
+    works = [
+        Work(key=str(i), submitted_at=randomness.uniform(0, 60), seconds=randomness.uniform(1, 300)) for i in range(12)
+    ]
+    outcome = run(
+        works,
+        randomness=randomness,
+        restart_every=restart,
+        fail_one_in=fail,
+        latency=(0.01, slowest),
+        webhook_after=(lambda: randomness.uniform(0, 100)) if webhook else None,
+    )
+    assert outcome.most_in_a_minute() <= 5
+    assert all(work.detected_at is not None for work in works)
+
+
+def test_learned_run_times_make_a_quiet_start() -> None:
+    randomness = random.Random(6)
+    times = [randomness.uniform(300, 320) for _ in range(50)]
+    work = Work(key="a", submitted_at=0, seconds=310)
+    outcome = run([work], randomness=randomness, learned=times)
+    assert work.arrivals[0] > 250, "nothing is asked before the first of them can have ended"
+    assert outcome.polls <= 7
+    assert outcome.mean_delay < 20
+
+
+def test_learning_counts_jobs_that_still_run() -> None:
+    run_times = RunTimes([5.0] * 12)
+    quick = run_times.hazard(5.0)
+    for _ in range(200):
+        run_times.ran(0.0, 600.0)
+    assert run_times.hazard(5.0) < quick / 2
+    assert run_times.quiet_seconds(3.0) > 3.0
+    assert RunTimes([100.0] * 9).quiet_seconds(3.0) == 3.0
+
+
+def test_old_experience_fades() -> None:
+    run_times = RunTimes([10.0] * 500)
+    for _ in range(2000):
+        run_times.ran(0.0, 1000.0)
+        run_times.ended(1000.0)
+    assert run_times.quiet_seconds(3.0) > 500
+
+
+def test_earliest() -> None:
+    rules = Rules()
+    assert earliest([1, 2, 3, 4], rules=rules) == -math.inf
+    assert earliest([0, 1, 2, 3, 4, 5], rules=rules) == 1 + rules.window_seconds
+
+
+def follow(schedule: Schedule, key: str = "a", **options: float) -> None:
+    schedule.add(key, now=0.0, operation="op", began_at=0.0, **options)  # type: ignore[arg-type] # floats only here
+
+
+def test_nothing_is_asked_in_a_pause_or_beyond_the_quota() -> None:
+    schedule = Schedule()
+    follow(schedule)
+    schedule.pause(50.0)
+    assert schedule.take(40.0) is None
+    assert schedule.wakeup(40.0) == 50.0
+    schedule.observe_quota(now=50.0, remaining=1, resets_at=300.0)
+    assert schedule.take(60.0) is None
+    assert schedule.wakeup(60.0) == 300.0
+    assert schedule.take(300.0) == "a"
+
+
+def test_what_others_leave_over_is_not_ours() -> None:
+    schedule = Schedule()
+    for number in range(30):
+        follow(schedule, str(number))
+    schedule.observe_quota(now=0.0, remaining=20, resets_at=100.0)
+    taken = 0
+    for second in range(100):
+        while schedule.take(float(second)) is not None:
+            taken += 1
+            schedule.observe_quota(now=float(second), remaining=20, resets_at=100.0)
+    assert taken <= 10
+
+
+def test_workers_share_the_quota() -> None:
+    schedule = Schedule()
+    schedule.workers = 2
+    for number in range(30):
+        follow(schedule, str(number))
+    schedule.observe_quota(now=0.0, remaining=20, resets_at=100.0)
+    taken = sum(1 for second in range(100) if schedule.take(float(second)))
+    assert taken <= 5
+
+
+def test_an_unknown_quota_is_used_with_care() -> None:
+    schedule = Schedule()
+    for number in range(1000):
+        follow(schedule, str(number))
+    taken = 0
+    for tenth in range(600):
+        while schedule.take(tenth / 10) is not None:
+            taken += 1
+    assert taken <= 60 + schedule.rules.burst + 1
+
+
+def test_a_last_call_before_the_server_forgets() -> None:
+    schedule = Schedule()
+    schedule.add("a", now=0.0, operation="op", began_at=0.0, expires_at=2000.0, webhook=True)
+    assert schedule.take(900.0) == "a"
+    schedule.pending("a", 900.0)
+    assert schedule.wakeup(900.0) == 1400.0
+
+
+def test_a_deadline_gets_a_poll() -> None:
+    schedule = Schedule()
+    schedule.add("a", now=0.0, operation="op", began_at=0.0, deadline_at=50.0, webhook=True)
+    assert schedule.wakeup(0.0) == 50.0
+
+
+def test_refused_polls_wait_out_the_client_error_rule() -> None:
+    schedule = Schedule()
+    follow(schedule)
+    assert schedule.take(3.0) == "a"
+    schedule.fault("a", 3.0, randomness=0.0, refused=True)
+    assert schedule.wakeup(3.0) >= 3.0 + 150
+    assert schedule.take(200.0) == "a"
+    schedule.fault("a", 200.0, randomness=1.0)
+    assert 200 + 30 <= schedule.wakeup(200.0) <= 200 + 45
+
+
+def test_a_hint_while_asking_leads_to_another_poll_at_once() -> None:
+    schedule = Schedule()
+    follow(schedule)
+    assert schedule.take(3.0) == "a"
+    schedule.hint("a", 3.1)
+    assert schedule.take(3.1) is None
+    schedule.pending("a", 3.2)
+    assert schedule.take(3.2) == "a"
+
+
+def test_what_is_not_followed_is_passed_over() -> None:
+    schedule = Schedule()
+    schedule.hint("x", 0.0)
+    schedule.pending("x", 0.0)
+    schedule.fault("x", 0.0, randomness=0.0)
+    schedule.remove("x")
+    assert schedule.take(0.0) is None
+    assert schedule.wakeup(0.0) == math.inf
+    follow(schedule)
+    schedule.remove("a")
+    assert ("a" in schedule, len(schedule)) == (False, 0)
+    assert schedule.take(99.0) is None
