@@ -47,7 +47,7 @@ check: $(STAMP)/dev ## lint, format, types and layering
 	@echo "==> ruff format" && $(BIN)/ruff format --check .
 	@echo "==> mypy" && $(BIN)/mypy
 	@echo "==> import-linter" && $(BIN)/lint-imports --no-cache
-	@if [ -f vismanet_async/api/generate.py ]; then echo "==> generated code is up to date" && $(BIN)/python -m vismanet_async.api.generate --check; fi
+	@echo "==> generated code is up to date" && $(BIN)/python -m vismanet_async.api.generate --check
 
 format: $(STAMP)/dev ## format the code and apply safe fixes
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
