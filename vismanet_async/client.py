@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import unquote
 
@@ -22,9 +23,13 @@ from vismanet_async.transport.pool import SessionPool
 from vismanet_async.transport.send import Target, Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    import os
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
+    from vismanet_async.export.run import Export
+    from vismanet_async.jobs.manager import JobManager
+    from vismanet_async.jobs.store import JobStore
     from vismanet_async.paging.listing import Listing
     from vismanet_async.paging.source import ListSource
     from vismanet_async.transport.message import Response, Service
@@ -50,6 +55,7 @@ class _Options:
     timeout_seconds: float
     headers: Mapping[str, str]
     clock: Clock
+    job_store: JobStore | str | Path | None
 
 
 class VismaNet(Resources):
@@ -65,6 +71,8 @@ class VismaNet(Resources):
         token_url: the identity service's token endpoint.
         time_zone: the company's zone. Needed only to pass aware datetimes to date conditions (docs/facts.md 5.10).
         concurrency: requests in flight at most, or `"auto"`: from 4 up to 16 while more brings more.
+        job_store: where `visma.jobs` keeps background jobs: a path, a `sqlite` or `postgresql` URL, or an opened store;
+            a file under the user's state directory if not given.
         timeout_seconds: for one call in all: queueing, token, attempts, reading; `with_options` changes it for one.
         headers: sent with each request, such as `ipp-company-id` where a gateway still wants it (docs/facts.md 2.9).
         pool: connections to share with other clients; its owner closes it.
@@ -85,6 +93,7 @@ class VismaNet(Resources):
         concurrency: int | str = "auto",
         timeout_seconds: float = _DEADLINE_SECONDS,
         headers: Mapping[str, str] | None = None,
+        job_store: JobStore | str | Path | None = None,
         pool: SessionPool | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -99,11 +108,14 @@ class VismaNet(Resources):
             timeout_seconds=timeout_seconds,
             headers=dict(headers or {}),
             clock=clock or SystemClock(),
+            job_store=job_store,
         )
         self._credentials = credentials
         self._pool = pool or SessionPool()
         self._owns_pool = pool is None
         self._transport = self._wire()
+        self._jobs: JobManager | None = None
+        self._own_store: JobStore | None = None
 
     @classmethod
     def from_settings(cls, settings: Settings, **options: Any) -> Self:
@@ -149,9 +161,20 @@ class VismaNet(Resources):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections, unless they were given. May be called more than once."""
-        if self._owns_pool:
-            await self._pool.aclose()
+        """Stop following jobs and close the connections, unless they were given. May be called more than once.
+
+        Jobs still open stay in the store, free for the next process.
+        """
+        jobs, self._jobs = self._jobs, None
+        store, self._own_store = self._own_store, None
+        try:
+            if jobs is not None:
+                await jobs.aclose()
+            if store is not None:
+                await store.aclose()
+        finally:
+            if self._owns_pool:
+                await self._pool.aclose()
 
     def __repr__(self) -> str:
         return f"<VismaNet {self._credentials.identity} at {self._options.base_url}>"
@@ -176,11 +199,71 @@ class VismaNet(Resources):
         """The company's declared zone, or None."""
         return self._options.time_zone
 
+    @property
+    def tenant_id(self) -> str | None:
+        """The company that this client is bound to; None for a ready token or a user's sign-in that does not tell."""
+        return getattr(self._credentials, "tenant_id", None)
+
+    @property
+    def jobs(self) -> JobManager:
+        """Background jobs of this company, kept through crashes (extra `sqlite` or `postgres`).
+
+        Raises:
+            SettingsError: the company is not known (give `StaticToken` its `tenant_id`), or the extra is missing.
+        """
+        if self._jobs is None:
+            # jobs bring SQLAlchemy along, and are loaded by those who use them
+            from vismanet_async.jobs.manager import JobManager  # noqa: PLC0415
+            from vismanet_async.jobs.submitter import SenderSubmitter  # noqa: PLC0415
+
+            if self.tenant_id is None:
+                raise SettingsError("background jobs are kept by company: give StaticToken its tenant_id.")
+            self._jobs = JobManager(
+                SenderSubmitter(self._transport, quota=self._transport.quota),
+                company=self.tenant_id,
+                store=self._job_store(),
+                clock=self._options.clock,
+                random=random.random,
+            )
+        return self._jobs
+
+    def _job_store(self) -> JobStore:
+        given = self._options.job_store
+        if given is not None and not isinstance(given, str | Path):
+            return given
+        from vismanet_async.jobs.sql_store import SqlStore  # noqa: PLC0415 - as above
+
+        self._own_store = SqlStore(given)
+        return self._own_store
+
     def listing(self, source: ListSource) -> Listing[Any]:
         """Give the listing of a list call; what the resources build theirs with."""
         from vismanet_async.paging.listing import Listing  # noqa: PLC0415 - the walk is loaded with the first list
 
         return Listing(source, sender=self._transport, clock=self._options.clock)
+
+    def export(
+        self,
+        resources: str | Sequence[str] | Mapping[str, Mapping[str, Any]],
+        *,
+        to: str | os.PathLike[str],
+        **options: Any,
+    ) -> Export:
+        """Build an export of lists to files, as a value: `await` runs it, `async for` runs it and yields its events.
+
+        Args:
+            resources: names, or names with their filters: `{"customer": {"status": "Active"}}`.
+            to: the directory; `manifest.json` is published there last.
+            options: those of `vismanet_async.export.plan.ExportPlan`: `format`, `completeness`, `page_size`, ...
+
+        Raises:
+            RequestRefused: the plan cannot be carried out; nothing was sent or written.
+        """
+        from vismanet_async.export.plan import ExportPlan  # noqa: PLC0415 - loaded by those who export
+        from vismanet_async.export.run import Export  # noqa: PLC0415
+
+        plan = ExportPlan(resources=resources, to=to, **options)
+        return Export(self, plan, company=self.tenant_id, base_url=self._options.base_url)
 
     def list_by_name(self, name: str, filters: Mapping[str, Any] | None = None, **options: Any) -> Listing[Any]:
         """Give the list of a resource by its name, for programs that learn it at run time.
@@ -271,7 +354,7 @@ class VismaNet(Resources):
 
 def _credentials(settings: Settings) -> Credentials:
     if settings.token:
-        return StaticToken(settings.token)
+        return StaticToken(settings.token, tenant_id=settings.tenant_id)
     missing = [name for name in ("client_id", "client_secret", "tenant_id") if not getattr(settings, name)]
     if missing:
         names = ", ".join(f"VISMANET_{name.upper()}" for name in missing)

@@ -16,7 +16,7 @@ __all__ = ["FrozenFilter", "ListSource", "Style"]
 Style = Literal["page_number", "envelope", "page_index", "lines", "unpaged"]
 """How an endpoint pages (docs/facts.md 4).
 
-`page_number`: `pageNumber` from 1 and `pageSize`, a bare array, `metadata` on each row. `envelope`: the same parameters,
+`page_number`: `pageNumber` from 1 and `pageSize`, a bare array, `metadata` on each row. `envelope`: the same, but
 `{"pageNumber", "pageSize", "totalCount", "records"}`. `lines`: journal batches, whose sizes count lines.
 `page_index`: the Sales Order service, `pageIndex` from 0. `unpaged`: everything in one answer.
 """

@@ -208,7 +208,13 @@ class StaticToken:
     """A ready bearer token, used as it is and never renewed."""
 
     token: str = attrs.field(converter=_secret, repr=False)
-    identity: str = attrs.field(default="static token", kw_only=True)
+    tenant_id: str | None = attrs.field(default=None, kw_only=True)
+    """The company that the token is for, if known; background jobs are kept under it."""
+
+    @property
+    def identity(self) -> str:
+        """The tenant id, if known."""
+        return self.tenant_id or "static token"
 
     def ready_token(self) -> Token | None:
         """The token itself; when it ends is not known."""
