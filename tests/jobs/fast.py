@@ -37,6 +37,9 @@ class FastClock:
     async def sleep(self, seconds: float) -> None:
         await anyio.sleep(max(0.0, seconds) / self.speed)
 
+    def move_on_after(self, seconds: float) -> anyio.CancelScope:
+        return anyio.move_on_after(max(0.0, seconds) / self.speed)
+
 
 @attrs.frozen
 class Bench:

@@ -909,14 +909,8 @@ class JobManager:
             await event.wait()
             return
 
-        async def expire(scope: anyio.CancelScope) -> None:
-            await self._clock.sleep(max(0.0, seconds))
-            scope.cancel()
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(expire, tasks.cancel_scope)
+        with self._clock.move_on_after(seconds):
             await event.wait()
-            tasks.cancel_scope.cancel()
 
     # -- small things ----------------------------------------------------------------------------------------------
 
