@@ -309,7 +309,7 @@ async def test_polls_that_fail_are_made_again(bench: Bench, queue: Queue) -> Non
 async def test_any_process_can_go_on_with_a_token(
     url: str, new_store: Callable[[], JobStore], clock: FastClock, queue: Queue
 ) -> None:
-    queue.run_seconds = 30
+    queue.run_seconds = 400
     async with opened(url, new_store(), clock=clock) as first:
         job = await first.manager.submit(first.release("/v1/ok/1/action/release"))
         token = job.token
@@ -331,7 +331,7 @@ async def test_any_process_can_go_on_with_a_token(
 async def test_leaving_frees_jobs_and_resuming_takes_them(
     url: str, new_store: Callable[[], JobStore], clock: FastClock, queue: Queue
 ) -> None:
-    queue.run_seconds = 30
+    queue.run_seconds = 400
     async with opened(url, new_store(), clock=clock) as first:
         for number in range(3):
             _ = await first.manager.submit(first.release(f"/v1/ok/{number}/action/release"))

@@ -136,6 +136,8 @@ class JobManager:
         self._owner = uuid.uuid4().hex
         self._schedule = Schedule(rules=rules)
         self._leases: dict[str, Leased] = {}
+        self._astray: frozenset[str] = frozenset()
+        """Leases that the last renewal found without a job followed here."""
         self._watched: set[str] = set()
         """Jobs that someone in this process cares about; hints from other processes concern them."""
         self._settled: dict[str, anyio.Event] = {}
@@ -313,11 +315,13 @@ class JobManager:
             )
             with anyio.CancelScope(shield=True):
                 leased = await self._store.write_intent(record, owner=self._owner, until=self._lease_end())
+                self._leases[own_id] = leased
             self._watched.add(own_id)
             if document is None:
                 return await self._send(leased, operation, header)
         leased = await self._wait_for_turn(leased)
         if leased.record.settled:
+            await self._finish(leased)
             return leased.record, None
         async with limiter or nullcontext():
             leased = await self._apply(leased, Sending(at=self._clock.utc_now()))
@@ -344,7 +348,6 @@ class JobManager:
         event: Event
         result: Result | None = None
         failure: VismaNetError | None = None
-        self._leases[leased.record.id] = leased
         try:
             await anyio.lowlevel.checkpoint_if_cancelled()
         except BaseException:
@@ -612,9 +615,18 @@ class JobManager:
 
     async def _renew(self) -> None:
         now = self._clock.utc_now()
+        before = dict(self._leases)
         held = await self._store.renew(owner=self._owner, now=now, until=self._lease_end())
-        for own_id in [own_id for own_id in self._leases if own_id not in held]:
-            self._drop(own_id)
+        for own_id, leased in before.items():
+            current = self._leases.get(own_id)
+            # one that was claimed anew while this was under way is not lost
+            if own_id not in held and current is not None and current.fence == leased.fence:
+                self._drop(own_id)
+        # a lease that nobody here works under must not be prolonged for ever
+        astray = held - self._leases.keys()
+        if unclaimed := astray & self._astray:
+            await self._store.release(owner=self._owner, ids=unclaimed)
+        self._astray = astray - unclaimed
         self._schedule.workers = max(1, await self._store.workers(company=self.company, now=now))
 
     async def _hinted(self, own_ids: Sequence[str]) -> None:
