@@ -165,9 +165,8 @@ class Sweep:
     # -- what came back
 
     def failed(self, page: int) -> None:
-        """Take back a page that got no answer; it will be asked for again if it is still wanted."""
+        """Take back a page that got no answer: being uncovered and not in flight, it is asked for again if wanted."""
         del self._sent[page]
-        self._again.append(page)
 
     def answered(
         self, page: int, *, rows: int, total: int | None, max_page_size: int | None, more: bool | None
