@@ -42,14 +42,14 @@ def seconds(value: str) -> int:
 
 
 @cache
-def raw(number: int, stamp: int) -> msgspec.Raw:
-    return msgspec.Raw(b'{"number":"%06d","lastModifiedDateTime":"%s"}' % (number, text(stamp).encode()))
+def raw(number: int, stamp: int, suffix: bytes = b"") -> msgspec.Raw:
+    return msgspec.Raw(b'{"number":"%06d%s","lastModifiedDateTime":"%s"}' % (number, suffix, text(stamp).encode()))
 
 
 @cache
 def unraw(row: bytes) -> tuple[int, int]:
     value = msgspec.json.decode(row)
-    return int(value["number"]), seconds(value["lastModifiedDateTime"])
+    return int(value["number"][:6]), seconds(value["lastModifiedDateTime"])
 
 
 ORDERS: dict[str, Callable[[tuple[int, int]], Any]] = {
@@ -79,6 +79,7 @@ class Server:
     change_rate: float
     weights: tuple[int, int, int] = (1, 1, 1)
     order: str = "number"
+    suffix: bytes = b""  # of the record's number: numbers and other names are kept in different ways
     rows: dict[int, int] = attrs.field(factory=dict)
     now: int = NOW_SECONDS
     next_number: int = 1
@@ -145,7 +146,7 @@ class Server:
         rows = self.matching(query)
         size = min(int(query.get("pageSize", self.page_limit)), self.page_limit)
         start = (int(query["pageNumber"]) - 1) * size
-        page = [raw(*row) for row in rows[start : start + size]]
+        page = [raw(*row, self.suffix) for row in rows[start : start + size]]
         if query.get("lastModifiedDateTimeCondition") in {">=", ">"} and query.get("pageSize") != "1":  # no count
             self.at_tail = dict(self.rows)
         return PageAnswer(page, len(rows) if page else None, self.page_limit if page else None, None, b"")
@@ -215,6 +216,7 @@ def schedule(seed: int, *, change_rate: float | None = None) -> tuple[Server, in
         change_rate=random.choice((0.0, 0.05, 0.1, 0.2, 0.4)) if change_rate is None else change_rate,
         weights=random.choice(((1, 1, 1), (1, 2, 1), (1, 1, 0), (0, 1, 1), (1, 0, 4), (0, 1, 0))),
         order=random.choice(tuple(ORDERS)),
+        suffix=random.choice((b"", b"-some-record", b"-some-record", b"-some-record")),
     )
     total = random.randint(0, 30)
     recent = random.choice((0, 0, random.randint(0, total)))

@@ -106,7 +106,7 @@ class Sweep:
     @property
     def complete(self) -> bool:
         """Whether every position up to the live end has been read and nothing is on its way."""
-        if self._sent or not self.answered_once or any(self._within(page) for page in self._again):
+        if self._sent or self._again or not self.answered_once:
             return False
         return self._ended if self._blind else self._gap_after(0) >= self.end
 
@@ -119,10 +119,8 @@ class Sweep:
         return page
 
     def _choose(self) -> int | None:
-        while self._again:
-            page = self._again.pop()
-            if page not in self._sent and self._within(page):
-                return page
+        if self._again:
+            return self._again.pop()
         if not self.answered_once:
             if 1 not in self._sent:
                 return 1
@@ -130,10 +128,6 @@ class Sweep:
         if self._blind:
             return None if self._sent or self._ended else self._gap_after(0) // (self.page_size or 1) + 1
         return self._wanted(self.end)
-
-    def _within(self, page: int) -> bool:
-        """Whether the page is still before the live end."""
-        return self._blind or page == 1 or (page - 1) * (self.page_size or 1) < self.end
 
     def _wanted(self, end: int) -> int | None:
         """The next page with an uncovered position below `end`, in the reading direction."""
@@ -165,7 +159,7 @@ class Sweep:
     # -- what came back
 
     def failed(self, page: int) -> None:
-        """Take back a page that got no answer; it will be asked for again if it is still wanted."""
+        """Take back a page that got no answer. It is asked for again, even if the list has become shorter meanwhile."""
         del self._sent[page]
         self._again.append(page)
 

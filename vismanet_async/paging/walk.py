@@ -308,7 +308,6 @@ class Walk:
             self._singles.insert(0, sent.single)
         else:
             self._reading().failed(sent.page)
-            self._advance([])
         return True
 
     @property
