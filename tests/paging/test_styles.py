@@ -13,6 +13,7 @@ from vismanet_async.paging.styles import (
     STYLES,
     UNPAGED,
     PageFormatError,
+    PageReader,
     PageStyle,
     merge_batches,
 )
@@ -116,3 +117,25 @@ def test_batches_are_joined_by_line() -> None:
     assert merge_batches([first]) == (first, 2)
     assert merge_batches([msgspec.Raw(b'{"journalTransactionLines":null}')])[1] == 0
     assert merge_batches([msgspec.Raw(b"{}")])[1] == 0
+
+
+def page_body(*, most: int = 3, total: int | None = 9, first: int = 1) -> bytes:
+    metadata = b'{"totalCount":%d,"maxPageSize":%d}' % (total, most) if total is not None else b"null"
+    rows = [b'{"number":"%d","name":"x","metadata":%s}' % (first + row, metadata) for row in range(3)]
+    return b"[" + b",".join(rows) + b"]"
+
+
+@pytest.mark.parametrize(
+    "later", [page_body(first=4), page_body(total=10), page_body(most=2), page_body(total=None), b"[]"]
+)
+def test_a_reader_that_has_learnt_reads_the_same(later: bytes) -> None:
+    reader = PageReader(PAGE_NUMBER)
+    for body in (page_body(), later):
+        quick, plain = reader.read(body, page_size=3), PAGE_NUMBER.read(body)
+        assert [bytes(row) for row in quick.rows] == [bytes(row) for row in plain.rows]
+        assert (quick.total, quick.max_page_size) == (plain.total, plain.max_page_size)
+
+
+def test_other_styles_and_sizes_are_parsed() -> None:
+    assert PageReader(ENVELOPE).read(b'{"records":[{"id":1}]}', page_size=1).total is None
+    assert PageReader(PAGE_NUMBER).read(page_body(), page_size=None).total == 9
