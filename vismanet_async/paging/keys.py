@@ -16,7 +16,7 @@ from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from datetime import datetime, timedelta
 from hashlib import blake2b
-from itertools import accumulate, islice, pairwise, repeat
+from itertools import accumulate, count, islice, pairwise, repeat
 from operator import lt, sub
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["KeyIndex", "KeyReader", "PageKeys", "Repeat", "RowKeys", "stamp_of", "stamp_text"]
 
 _DIGEST_BYTES: Final = 16
+_TIME_BYTES: Final = 36  # the longest that a time with fraction and offset can be, and its quote
 _NO_STAMP: Final = 0
 _SECOND: Final = 1_000_000  # stamps are microseconds
 
@@ -132,6 +133,7 @@ class KeyReader:
         self._whole = msgspec.json.Decoder(dict[str, msgspec.Raw])
         self._modified = keys.modified
         self._head: re.Pattern[bytes] | None = None
+        self._skip = 0  # how far into a row its last-modified member is at least
 
     def read(self, rows: Sequence[RawRow], *, versions: bool = True) -> PageKeys:
         """Read the keys of a page.
@@ -172,22 +174,30 @@ class KeyReader:
             names = [head[1] for head in heads if head]
         else:
             names = [b"\0".join(head.groups()) for head in heads if head]
-        return PageKeys(names, self._newest(body), texts=lambda: self._modified_of(rows))
+        return PageKeys(names, self._newest(rows), texts=lambda: self._modified_of(rows))
 
-    def _newest(self, body: bytes) -> str | None:
+    def _newest(self, rows: Rows) -> str | None:
+        """Give the latest time on a page, from each row's text alone.
+
+        Rows show it at about the same place, so the search begins a little before where it was last; a row that has
+        it earlier is searched from its beginning.
+        """
         if self._modified is None:
             return None
         mark = f'"{self._modified}":"'.encode()
-        find, length = body.find, len(mark)
-        newest = b""
-        at = find(mark)
-        while at >= 0:
-            start = at + length
-            at = body.index(b'"', start)
-            text = body[start:at]
-            newest = max(newest, text)
-            at = find(mark, at)
-        return newest.decode("ascii", "replace") or None
+        body, starts, find, skip = rows.body, rows.starts, rows.body.find, self._skip
+        found = [find(mark, start + skip) for start in starts]
+        ends = [*starts[1:], rows.end]
+        if min(found) < 0 or not all(map(lt, found, ends)):
+            found = [find(mark, start, end) for start, end in zip(starts, ends, strict=True)]
+            found = [at for at in found if at >= 0]
+            if not found:
+                return None
+        self._skip = 3 * min(map(sub, found, starts)) // 4 if len(found) == len(starts) else 0
+        length = len(mark)
+        # a quote sorts before all that a time is made of, so what follows it does not matter
+        latest = max([body[at + length : at + length + _TIME_BYTES] for at in found])
+        return latest.partition(b'"')[0].decode("ascii", "replace") or None
 
     def _modified_of(self, rows: Sequence[RawRow]) -> list[str]:
         decode = self._rows.decode
@@ -376,7 +386,7 @@ _OVERLAPS: Final = 8
 class _Numbers:
     """The names of a page as numbers of one family each, with or without the ordinals they were given."""
 
-    families: Mapping[_Family, tuple[list[int], list[int]]]
+    families: Mapping[_Family, tuple[list[int], Sequence[int]]]
     """Numbers in rising order, and the page offset of each."""
     ordinals: Sequence[int | None] = ()
 
@@ -404,14 +414,17 @@ class _Run:
     first: int
     last: int
     numbers: bytes
-    ordinals: bytes
+    ordinals: bytes | int
+    """Packed as well; or the first of them, where they follow one another."""
 
     @classmethod
     def of(cls, numbers: Sequence[int], ordinals: Sequence[int]) -> _Run:
-        return cls(numbers[0], numbers[-1], _pack(numbers), _pack(ordinals))
+        follow = isinstance(ordinals, range)
+        return cls(numbers[0], numbers[-1], _pack(numbers), ordinals[0] if follow else _pack(ordinals))
 
     def unpacked(self) -> dict[int, int]:
-        return dict(zip(_unpack(self.numbers), _unpack(self.ordinals), strict=True))
+        ordinals = count(self.ordinals) if isinstance(self.ordinals, int) else _unpack(self.ordinals)
+        return dict(zip(_unpack(self.numbers), ordinals, strict=False))
 
 
 def _pack(values: Sequence[int]) -> bytes:
@@ -452,13 +465,18 @@ class _Runs:
     def add(self, numbers: _Numbers) -> None:
         """Keep the names of the page that `known` was asked about, as far as they were given ordinals."""
         for family, (values, offsets) in numbers.families.items():
+            if isinstance(offsets, range) and isinstance(numbers.ordinals, range):
+                self._keep(family, _Run.of(values, numbers.ordinals))
+                continue
             ordinals = [numbers.ordinals[offset] for offset in offsets]
             fresh = [(value, ordinal) for value, ordinal in zip(values, ordinals, strict=True) if ordinal is not None]
             if fresh:
-                run = _Run.of(*map(list, zip(*fresh, strict=True)))
-                runs = self._runs.setdefault(family, [])
-                runs.insert(bisect_left(runs, run.first, key=_first), run)
-                self._spans[family] = max(self._spans.get(family, 0), run.last - run.first)
+                self._keep(family, _Run.of(*map(list, zip(*fresh, strict=True))))
+
+    def _keep(self, family: _Family, run: _Run) -> None:
+        runs = self._runs.setdefault(family, [])
+        runs.insert(bisect_left(runs, run.first, key=_first), run)
+        self._spans[family] = max(self._spans.get(family, 0), run.last - run.first)
 
     def everything(self) -> Iterable[tuple[bytes, int]]:
         """Give every name with its ordinal."""
@@ -507,7 +525,7 @@ def _quick_numbers(names: list[bytes]) -> _Numbers | None:
     padded = _padded(digits)
     if not all(map(lt, values, islice(values, 1, None))) or padded is not _padded(middles[-1]):
         return None
-    return _Numbers({_Family(before, len(digits) if padded else 0, after): (values, list(range(len(values))))})
+    return _Numbers({_Family(before, len(digits) if padded else 0, after): (values, range(len(values)))})
 
 
 def _padded(digits: bytes) -> bool:
