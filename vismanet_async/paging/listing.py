@@ -245,6 +245,7 @@ class Listing(Generic[T]):
             walk=self._walk(mode, ordered=in_order),
             request=self._request,
             reader=PageReader(self._style),
+            operation=self._source.spec.id,
             sender=self._sender,
             clock=self._clock,
             max_bytes=options.max_bytes,
@@ -337,6 +338,7 @@ class _Fetcher:
         walk: Walk,
         request: Callable[[Mapping[str, str]], Request],
         reader: PageReader,
+        operation: str,
         sender: Sender,
         clock: Clock,
         max_bytes: int,
@@ -344,16 +346,19 @@ class _Fetcher:
         self.walk = walk
         self._request = request
         self._reader = reader
+        self._operation = operation
         self._sender = sender
         self._clock = clock
         self._max_bytes = max_bytes
         self._ready: deque[tuple[Delivery, int]] = deque()
-        self._ready_bytes = 0
+        self._landed: deque[tuple[PageRequest, bytes]] = deque()
+        self._held_bytes = 0
         self._largest_bytes = 0
         self._in_flight = 0
         self._requests = 0
         self._changed = anyio.Event()
         self._arrived = anyio.Event()
+        self._landing = anyio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -389,13 +394,14 @@ class _Fetcher:
             self._arrived = anyio.Event()
             await self._arrived.wait()
         delivery, size = self._ready.popleft()
-        self._ready_bytes -= size
+        self._held_bytes -= size
         self._changed.set()
         return delivery
 
     async def _supervise(self) -> None:
         try:
             async with anyio.create_task_group() as group:
+                group.start_soon(self._take_in)
                 while not self.walk.done:
                     self._changed = anyio.Event()
                     while self._may_ask() and (request := self.walk.next_request()) is not None:
@@ -414,19 +420,17 @@ class _Fetcher:
         wanted = slots.limit if slots is not None else 1
         if self._in_flight >= wanted:
             return False
-        waiting = self._in_flight + len(self._ready)
+        waiting = self._in_flight + len(self._landed) + len(self._ready)
         if waiting == 0:
             return True
         # half as many bodies again may wait as are in flight: enough to keep the line busy, and a bound for memory
-        held = self._ready_bytes + (self._in_flight + 1) * self._largest_bytes
+        held = self._held_bytes + (self._in_flight + 1) * self._largest_bytes
         return waiting < wanted + max(2, wanted // 2) and held <= self._max_bytes
 
     async def _fetch(self, request: PageRequest) -> None:
-        sent = self._request(request.query)
+        """Get one page. Its place is free before it is read, so that the next request leaves first."""
         try:
-            response = await self._sender.send(sent)
-            with _page_errors(sent.operation):
-                answer = self._reader.read(response.body, page_size=_page_size(request))
+            response = await self._sender.send(self._request(request.query))
         except (ServerError, ResponseLost, UnexpectedResponse) as error:
             if not isinstance(error, UnexpectedResponse):
                 await self._clock.sleep(_REASK_PAUSE_SECONDS)
@@ -435,13 +439,36 @@ class _Fetcher:
                 raise
         else:
             self._in_flight -= 1
-            size = len(response.body)
-            self._largest_bytes = max(self._largest_bytes, size)
-            for delivery in self.walk.answered(request, answer):
-                self._ready.append((delivery, size))
-                self._ready_bytes += size
-            self._arrived.set()
+            self._largest_bytes = max(self._largest_bytes, len(response.body))
+            self._held_bytes += len(response.body)
+            self._landed.append((request, response.body))
+            self._landing.set()
         self._changed.set()
+
+    async def _take_in(self) -> None:
+        """Read the pages that have landed, one a turn of the event loop."""
+        while not self.walk.done:
+            if not self._landed:
+                self._landing = anyio.Event()
+                await self._landing.wait()
+            # requests that landed pages made room for leave now
+            await checkpoint()
+            request, body = self._landed.popleft()
+            try:
+                with _page_errors(self._operation):
+                    answer = self._reader.read(body, page_size=_page_size(request))
+            except UnexpectedResponse as error:
+                self._held_bytes -= len(body)
+                if not self.walk.failed(request, error):
+                    raise
+            else:
+                self._hand_over(self.walk.answered(request, answer), len(body))
+            self._changed.set()
+
+    def _hand_over(self, deliveries: list[Delivery], size: int) -> None:
+        self._held_bytes += (len(deliveries) - 1) * size
+        self._ready += [(delivery, size) for delivery in deliveries]
+        self._arrived.set()
 
 
 @contextmanager
