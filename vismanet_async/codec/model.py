@@ -91,6 +91,7 @@ class Model:
 
     if TYPE_CHECKING:
         __attrs_attrs__: ClassVar[tuple[attrs.Attribute[Any], ...]]
+        __struct_fields__: ClassVar[tuple[str, ...]]
 
     def __eq__(self, other: object) -> bool:
         if other.__class__ is not self.__class__:
@@ -167,12 +168,12 @@ class Record(Model):
 
 def keep_raw(record: Record, raw: bytes) -> None:
     """Give a record that was just decoded the JSON that it came from."""
-    force_setattr(record, "_raw", raw)
+    force_setattr(record, "_raw", raw)  # type: ignore[arg-type]  # a struct, by `read_model`
 
 
 def keep_answer(record: Record, etag: str | None, attempts: tuple[Attempt, ...]) -> None:
     """Give a record that was just decoded what else came with its answer."""
-    force_setattr(record, "_answer", (etag, attempts))
+    force_setattr(record, "_answer", (etag, attempts))  # type: ignore[arg-type]  # a struct, by `read_model`
 
 
 def _restore(cls: type[T], state: dict[str, Any]) -> T:
