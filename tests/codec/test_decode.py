@@ -173,6 +173,27 @@ def test_a_model_is_an_attrs_class_to_its_users() -> None:
         Whole(txet="x")  # type: ignore[call-arg]  # that is the point
 
 
+def test_methods_of_a_model_reach_their_base() -> None:
+    @read_model
+    class Versioned(Record):
+        version: Maybe[str] = UNSET
+
+        @property
+        def etag(self) -> str | None:
+            return super().etag or self.version or None
+
+        @classmethod
+        def base(cls) -> Any:
+            return super().__class__
+
+        def __repr__(self) -> str:
+            return f"<{super().__repr__()}>"
+
+    record = decode_one(b'{"version": "1"}', Versioned)
+    assert (record.etag, Versioned.base(), repr(record)) == ("1", super, "<Versioned(version='1')>")
+    assert decode_one(b'{"version": "1"}', Versioned, etag="2").etag == "2"
+
+
 @pytest.mark.parametrize("name", ["_raw", "_answer", "_value"])
 @pytest.mark.parametrize("value", [b"null", b'"x"', b"[1]"])
 def test_no_key_reaches_what_a_record_keeps_for_itself(name: str, value: bytes) -> None:

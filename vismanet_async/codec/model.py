@@ -18,6 +18,7 @@ import sys
 from datetime import datetime
 from decimal import Decimal
 from threading import Lock
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, dataclass_transform
 
 import attrs
@@ -263,6 +264,10 @@ def read_model(cls: C) -> C:
         eq=False,
     )
     made.__annotations__ = cls.__annotations__
+    for value in vars(cls).values():
+        method = getattr(value, "fget", None) or getattr(value, "__func__", value)
+        if isinstance(method, FunctionType) and "__class__" in method.__code__.co_freevars:  # it says `super()`
+            method.__closure__[method.__code__.co_freevars.index("__class__")].cell_contents = made  # type: ignore[index]  # it has free variables
     return made  # type: ignore[return-value]  # the same class, laid out anew
 
 
