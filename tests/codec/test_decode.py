@@ -153,6 +153,79 @@ def test_records_copy_pickle_and_show_themselves() -> None:
         hash(record)
 
 
+def test_a_model_is_an_attrs_class_to_its_users() -> None:
+    """The struct that it is laid out as stays out of sight."""
+    body = b'{"text": "x", "parts": [{"value": "y"}], "part": null}'
+    record = decode_one(body, Whole, etag="AAA=")
+    names = ["amount", "moment", "text", "number", "part", "parts", "time_stamp"]
+    assert list(attrs.asdict(record)) == names
+    assert attrs.asdict(record)["parts"][0] == {"account_id": UNSET, "value": "y"}
+    assert attrs.astuple(Part(value="y")) == (UNSET, "y")
+    assert record == Whole(text="x", parts=[Part(value="y")], part=None)
+    assert list(record.__rich_repr__()) == [("text", "x"), ("part", None), ("parts", [Part(value="y")])]
+    for changed in (attrs.evolve(record, text="z"), record.__replace__(text="z")):  # type: ignore[misc]  # same
+        assert (changed.text, changed.parts, changed.raw_json, changed.etag) == ("z", record.parts, b"", None)
+    assert not hasattr(record, "__dict__")
+    assert not hasattr(Whole(), "value")
+    with pytest.raises(TypeError):
+        Whole("x")  # type: ignore[call-arg, arg-type]  # that is the point
+    with pytest.raises(TypeError, match="txet"):
+        Whole(txet="x")  # type: ignore[call-arg]  # that is the point
+
+
+def test_methods_of_a_model_reach_their_base() -> None:
+    @read_model
+    class Versioned(Record):
+        version: Maybe[str] = UNSET
+
+        @property
+        def etag(self) -> str | None:
+            return super().etag or self.version or None
+
+        @classmethod
+        def base(cls) -> Any:
+            return super().__class__
+
+        def __repr__(self) -> str:
+            return f"<{super().__repr__()}>"
+
+    record = decode_one(b'{"version": "1"}', Versioned)
+    assert (record.etag, Versioned.base(), repr(record)) == ("1", super, "<Versioned(version='1')>")
+    assert decode_one(b'{"version": "1"}', Versioned, etag="2").etag == "2"
+
+
+@pytest.mark.parametrize("name", ["_raw", "_answer", "_value"])
+@pytest.mark.parametrize("value", [b"null", b'"x"', b"[1]"])
+def test_no_key_reaches_what_a_record_keeps_for_itself(name: str, value: bytes) -> None:
+    body = b'{"text": "x", "%s": %s}' % (name.encode(), value)
+    for record in (decode_one(body, Whole), *decode_rows([body], Whole)):
+        assert record == Whole(text="x")
+        assert (record.raw_json, record.etag, record.attempts) == (body, None, ())
+        assert record.extra == {name: msgspec.json.decode(value)}
+
+
+def test_a_field_may_come_and_go_from_row_to_row() -> None:
+    absent, present = [b'{"text": "x"}'] * 150, [b'{"text": "x", "part": {"accountID": 1}, "number": 2}'] * 50
+    rows = decode_rows(absent + present + absent, Whole)
+    assert rows[0] == rows[-1] == Whole(text="x")
+    assert (rows[0].part, rows[0].number) == (UNSET, UNSET)
+    assert rows[150] == rows[199] == Whole(text="x", part=Part(account_id=1), number=2)
+    assert pickle.loads(pickle.dumps(rows)) == rows
+
+
+def test_threads_decode_the_same_model() -> None:
+    fast._decoders.pop(Whole, None)
+    texts = [b'{"number": %d, "parts": [{"accountID": %d}]}' % (number, number) for number in range(200)]
+    expected = [Whole(number=number, parts=[Part(account_id=number)]) for number in range(200)]
+    found: list[Any] = []
+    threads = [Thread(target=lambda: found.append(decode_rows(texts, Whole))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [expected] * 4
+
+
 def test_unset_is_false_and_unlike_none() -> None:
     record = decode_one(b'{"text": null}', Whole)
     assert record.text is None

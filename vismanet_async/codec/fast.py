@@ -1,10 +1,8 @@
-"""The fast path: msgspec decodes straight into snake case attrs classes.
+"""The fast path: msgspec decodes straight into the models, which are structs (`codec.model.read_model`).
 
-msgspec knows attrs classes but cannot rename their fields (jcrist/msgspec#372). It reads `__attrs_attrs__` and
-`__annotations__` once, when a decoder is built, and stores values with the generic `setattr`. So while a decoder is
-built each class shows its JSON names there, and each JSON name is put on the class as an alias of the same slot; the
-aliases stay (the decoder stores through them), the rest is put back. All of that happens in this file and
-nowhere else. It can go when msgspec renames fields of attrs classes itself.
+msgspec takes names and defaults from the struct. The types it reads from `__annotations__` when a decoder is built,
+where models say `Maybe[...]` with names that are imported for type checkers only. So while a decoder is built each
+class shows the types of its fields there; after that its own annotations are put back.
 
 What msgspec refuses, and what it would read otherwise than `reference` does, is decoded by `reference`.
 """
@@ -12,18 +10,16 @@ What msgspec refuses, and what it would read otherwise than `reference` does, is
 from __future__ import annotations
 
 import gc
-import operator
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import msgspec
 
 from vismanet_async.codec.model import Model, fields_of
-from vismanet_async.codec.values import UNSET, UnsetType
+from vismanet_async.codec.values import UnsetType
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +58,7 @@ def reads_otherwise(body: bytes) -> bool:
 
     It rounds the seventh digit of a fraction, so 23:59:59.9999999 would become the next day.
     """
-    return b".999999" in body
+    return body.rfind(b".999999") >= 0  # half the time that `in` takes
 
 
 @contextmanager
@@ -85,15 +81,16 @@ def _build(cls: type) -> msgspec.json.Decoder[Any]:
     if not issubclass(cls, Model):
         return msgspec.json.Decoder(cls)
     classes = list(_reachable(cls, {}))
-    before = {each: (each.__attrs_attrs__, each.__annotations__) for each in classes}
+    before = {each: each.__annotations__ for each in classes}
     try:
         for each in classes:
-            _show_json_names(each)
+            # what attrs does not show as a field can only be null
+            hidden = dict.fromkeys(each.__struct_fields__)
+            each.__annotations__ = hidden | {field.name: _type(field) for field in fields_of(each)}
         return msgspec.json.Decoder(cls)
     finally:
-        for each, (own_attributes, own_annotations) in before.items():
-            each.__attrs_attrs__ = own_attributes
-            each.__annotations__ = own_annotations
+        for each, own in before.items():
+            each.__annotations__ = own
 
 
 def _reachable(cls: type[Model], seen: dict[type[Model], None]) -> dict[type[Model], None]:
@@ -103,33 +100,6 @@ def _reachable(cls: type[Model], seen: dict[type[Model], None]) -> dict[type[Mod
             if field.model is not None:
                 _reachable(field.model, seen)
     return seen
-
-
-def _show_json_names(cls: type[Model]) -> None:
-    fields = fields_of(cls)
-    for field in fields:
-        if field.json != field.name:
-            setattr(cls, field.json, getattr(cls, field.name))  # the slot's descriptor
-    shown = {field.json: _type(field) for field in fields}
-    if not hasattr(cls, "value"):
-        # `{"value": {...}}` would pass as an object with one unknown key; refused here, the reference unwraps it
-        cls.value = _NOWHERE  # type: ignore[attr-defined]  # for msgspec only
-        shown["value"] = None
-    cls.__attrs_attrs__ = tuple(map(_Shown, shown))  # type: ignore[arg-type]  # for msgspec only
-    cls.__annotations__ = shown
-
-
-_NOWHERE = property(operator.attrgetter("__hash__"), operator.is_)  # type: ignore[arg-type]  # its answer is dropped
-"""An attribute that is None (as the hash of models is) whatever it is set to, without ever leaving C."""
-
-
-@attrs.frozen
-class _Shown:
-    """What msgspec looks at of an attrs attribute."""
-
-    name: str
-    default: Any = UNSET
-    validator: None = None
 
 
 def _type(field: Field) -> Any:

@@ -1,6 +1,7 @@
 """The base of every model, and what a model's fields are on the wire.
 
-A model is an attrs class with slots. Its class body is the whole definition: the JSON name of a field is its snake
+A model is an attrs class with slots; one that is read is laid out as a `msgspec.Struct` besides, whose fields msgspec
+fills in without a call (`read_model`). Its class body is the whole definition: the JSON name of a field is its snake
 case name in lower camel case unless `json_name` says otherwise, and `wrapped` marks what the API wants as
 `{"value": x}` (docs/facts.md 10)::
 
@@ -17,15 +18,18 @@ import sys
 from datetime import datetime
 from decimal import Decimal
 from threading import Lock
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, dataclass_transform
 
 import attrs
+import msgspec
+from msgspec.structs import force_setattr
 
 from vismanet_async.codec.values import UNSET
 from vismanet_async.errors import RequestRefused, UnknownName
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from vismanet_async.errors import Attempt
 
@@ -47,6 +51,7 @@ __all__ = [
 ]
 
 C = TypeVar("C", bound=type)
+T = TypeVar("T")
 Kind = Literal["str", "int", "bool", "Decimal", "datetime", "dict", "model"]
 
 
@@ -87,6 +92,7 @@ class Model:
 
     if TYPE_CHECKING:
         __attrs_attrs__: ClassVar[tuple[attrs.Attribute[Any], ...]]
+        __struct_fields__: ClassVar[tuple[str, ...]]
 
     def __eq__(self, other: object) -> bool:
         if other.__class__ is not self.__class__:
@@ -94,19 +100,23 @@ class Model:
         return all(getattr(self, field.name) == getattr(other, field.name) for field in attrs.fields(self.__class__))
 
     def __repr__(self) -> str:
-        shown = (
-            f"{field.name}={value!r}"
-            for field in attrs.fields(self.__class__)
-            if (value := getattr(self, field.name)) is not UNSET
-        )
-        return f"{self.__class__.__name__}({', '.join(shown)})"
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
+        return f"{self.__class__.__name__}({shown})"
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {field.name: getattr(self, field.name) for field in attrs.fields(self.__class__)}
+    def __rich_repr__(self) -> Iterator[tuple[str, Any]]:
+        for field in attrs.fields(self.__class__):
+            if (value := getattr(self, field.name)) is not UNSET:
+                yield field.name, value
 
-    def __setstate__(self, state: Mapping[str, Any]) -> None:
-        for name, value in state.items():
-            object.__setattr__(self, name, value)
+    def __replace__(self, /, **changes: Any) -> Self:
+        """Serve `copy.replace` as `attrs.evolve` does."""
+        return attrs.evolve(self, **changes)  # type: ignore[misc]  # an attrs class
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (self.__class__, self._state())
+
+    def _state(self) -> dict[str, Any]:
+        return dict(self.__rich_repr__())
 
 
 class Record(Model):
@@ -116,16 +126,16 @@ class Record(Model):
     with `attrs.evolve`, gives a record without raw JSON.
     """
 
-    __slots__ = ("_answer", "_raw")
+    __slots__ = ()
 
-    if TYPE_CHECKING:  # not in the class body: msgspec evaluates its annotations
-        _raw: bytes
-        _answer: tuple[str | None, tuple[Attempt, ...]]
+    if TYPE_CHECKING:  # fields of the struct, which attrs does not show
+        _raw: bytes | None
+        _answer: tuple[str | None, tuple[Attempt, ...]] | None
 
     @property
     def raw_json(self) -> bytes:
         """The server's own JSON bytes of this record; empty for a record that was not decoded."""
-        return getattr(self, "_raw", b"")
+        return self._raw or b""
 
     @property
     def extra(self) -> dict[str, Any]:
@@ -140,9 +150,8 @@ class Record(Model):
     @property
     def etag(self) -> str | None:
         """The version to give as `if_match=`: the answer's ETag header, else the record's own time stamp."""
-        answer = getattr(self, "_answer", None)
-        if answer is not None and answer[0]:
-            return str(answer[0])
+        if self._answer is not None and self._answer[0]:
+            return self._answer[0]
         for name in ("time_stamp", "timestamp"):
             value = getattr(self, name, None)
             if value and isinstance(value, str):
@@ -152,11 +161,24 @@ class Record(Model):
     @property
     def attempts(self) -> Sequence[Attempt]:
         """What was tried and waited for to get this answer; empty for a row of a list."""
-        answer = getattr(self, "_answer", None)
-        return () if answer is None else answer[1]
+        return () if self._answer is None else self._answer[1]
 
-    def __getstate__(self) -> dict[str, Any]:
-        return super().__getstate__() | ({"_raw": self.raw_json} if self.raw_json else {})
+    def _state(self) -> dict[str, Any]:
+        return super()._state() | ({"_raw": self._raw} if self._raw else {})
+
+
+def keep_raw(record: Record, raw: bytes) -> None:
+    """Give a record that was just decoded the JSON that it came from."""
+    force_setattr(record, "_raw", raw)  # type: ignore[arg-type]  # a struct, by `read_model`
+
+
+def keep_answer(record: Record, etag: str | None, attempts: tuple[Attempt, ...]) -> None:
+    """Give a record that was just decoded what else came with its answer."""
+    force_setattr(record, "_answer", (etag, attempts))  # type: ignore[arg-type]  # a struct, by `read_model`
+
+
+def _restore(cls: type[T], state: dict[str, Any]) -> T:
+    return cls(**state)
 
 
 class WriteModel(Model):
@@ -220,22 +242,45 @@ class LineUpdate(WriteModel):
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
 def read_model(cls: C) -> C:
-    """Make a class of answers: immutable, slots, keyword-only, every field `UNSET` unless given."""
-    return attrs.define(cls, frozen=True, **_OPTIONS)  # type: ignore[return-value, no-any-return, call-overload, unused-ignore]
+    """Make a class of answers: immutable, slots, keyword-only, every field `UNSET` unless given.
+
+    To its users it is a frozen attrs class. The instances are those of a `msgspec.Struct`: decoded at twice the speed
+    of an attrs class, and not looked at by the cyclic collector as long as they hold no other objects.
+    """
+    attrs.define(cls, frozen=True, slots=False, init=False, **_OPTIONS)
+    json_names = {one.name: _json(one) for one in attrs.fields(cls)}
+    if issubclass(cls, Record):
+        json_names |= {"_raw": "_raw", "_answer": "_answer"}
+    if "value" not in json_names.values():
+        # `{"value": {...}}` would pass as an object with one unknown key; it can only be null, so msgspec refuses it
+        json_names |= {"_value": "value"}
+    made = msgspec.defstruct(
+        cls.__name__,
+        [(name, None, UNSET if name in cls.__annotations__ else None) for name in json_names],
+        bases=(*cls.__bases__, msgspec.Struct),
+        namespace={name: value for name, value in vars(cls).items() if name not in {"__dict__", "__weakref__"}},
+        rename=json_names,
+        kw_only=True,
+        eq=False,
+    )
+    made.__annotations__ = cls.__annotations__
+    for value in vars(cls).values():
+        method = getattr(value, "fget", None) or getattr(value, "__func__", value)
+        if isinstance(method, FunctionType) and "__class__" in method.__code__.co_freevars:  # it says `super()`
+            method.__closure__[method.__code__.co_freevars.index("__class__")].cell_contents = made  # type: ignore[index]  # it has free variables
+    return made  # type: ignore[return-value]  # the same class, laid out anew
 
 
 @dataclass_transform(kw_only_default=True)
 def write_model(cls: C) -> C:
     """Make a class of things to send: fields can be set one after another; checked when it is encoded."""
-    return attrs.define(cls, on_setattr=None, **_OPTIONS)  # type: ignore[return-value, no-any-return, call-overload, unused-ignore]
+    return attrs.define(cls, on_setattr=None, weakref_slot=False, getstate_setstate=False, **_OPTIONS)  # type: ignore[return-value, no-any-return, call-overload, unused-ignore]
 
 
 _OPTIONS: dict[str, Any] = {
     "kw_only": True,
     "eq": False,
     "repr": False,
-    "weakref_slot": False,
-    "getstate_setstate": False,
     "match_args": False,
 }
 
@@ -298,13 +343,17 @@ def _field(cls: type[Model], attribute: attrs.Attribute[Any]) -> Field:
     model = named if isinstance(named, type) and issubclass(named, Model) else None
     return Field(
         name=attribute.name,
-        json=attribute.metadata.get("json") or camel(attribute.name),
+        json=_json(attribute),
         kind="model" if model else _SCALARS.get(named, "str"),
         many=match["many"] is not None,
         model=model,
         wrapped=attribute.metadata.get("wrapped", False),
         instant=attribute.metadata.get("instant", False),
     )
+
+
+def _json(attribute: attrs.Attribute[Any]) -> str:
+    return attribute.metadata.get("json") or camel(attribute.name)
 
 
 def _named(cls: type[Model], name: str) -> Any:
