@@ -197,14 +197,14 @@ def call(
 
 @app.command
 def resources(name: str | None = None, /, *, json: bool = False) -> int:
-    """List what there is, or the operations of one resource with catalog id, method and path.
+    """List what there is, or the operations of one resource: path, parameters, fields, If-Match and background.
 
     Parameters
     ----------
     name
-        A resource, such as customer_invoice.
+        A resource, such as customer_invoice, or one operation, such as customer_invoice.update.
     json
-        Print every operation as JSON.
+        Print the operations as JSON.
     """
     from vismanet_async.cli.resources import run_resources  # noqa: PLC0415
 

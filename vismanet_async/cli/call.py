@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from vismanet_async.paging.listing import Listing
     from vismanet_async.transport.message import Request, Response, Sender
 
-__all__ = ["Call", "read_call", "run_call"]
+__all__ = ["Call", "check_target", "operation_of", "read_call", "read_json", "run_call"]
 
 _WRITES: Final = frozenset({"create", "update", "delete", "act", "upload"})
 
@@ -195,9 +195,7 @@ def run_call(
     store: str | None,
 ) -> int:
     """Make the call and print its result; or print what would be sent."""
-    if call.is_download != (to is not None) and not (preview and to is None):
-        need = "gives a file: say where to save it with --to PATH" if to is None else "gives no file, so --to is idle"
-        raise RequestRefused(f"{call.resource}.{call.method} {need}; nothing was sent.")
+    check_target(call, to, saves=not preview)
     settings = Settings.load(profile=profile)
     if notice := call.facts.get("notice"):
         print(f"vismanet: note: {notice}", file=sys.stderr)
@@ -207,13 +205,25 @@ def run_call(
     try:
         anyio.run(_call, call, settings, to, store, background)
     except KeyboardInterrupt:
-        if background or not call.is_write:
+        if background:
+            said = "A job that was submitted goes on: `vismanet jobs list` shows it. Do not send it again before"
+        elif call.is_write:
+            said = "It may have been carried out: look it up before sending it again"
+        else:
             raise
-        print(
-            "vismanet: interrupted. It may have been carried out: look it up before sending it again.", file=sys.stderr
-        )
+        print(f"vismanet: interrupted. {said}.", file=sys.stderr)
         return INTERRUPTED
     return DONE
+
+
+def check_target(call: Call, to: Path | None, *, saves: bool = True) -> None:
+    """Refuse a file without a place to save it, and a place without a file; nothing was sent then."""
+    if to is not None and not call.is_download:
+        raise RequestRefused(f"{call.resource}.{call.method} gives no file to save with --to; nothing was sent.")
+    if to is None and call.is_download and saves:
+        raise RequestRefused(
+            f"{call.resource}.{call.method} gives a file: say where to save it with --to PATH; nothing was sent."
+        )
 
 
 async def _call(call: Call, settings: Settings, to: Path | None, store: str | None, background: bool) -> None:  # noqa: FBT001 - anyio.run passes by position

@@ -16,7 +16,7 @@ import msgspec
 from aiohttp import web
 
 from vismanet_async.api.decoders import decoder_of
-from vismanet_async.cli.call import operation_of
+from vismanet_async.cli.call import check_target, operation_of
 from vismanet_async.cli.exit_codes import DONE, INTERRUPTED
 from vismanet_async.cli.jobs_shown import details, lines_shown, print_record, table, table_shown
 from vismanet_async.cli.output import print_json, print_result
@@ -107,6 +107,7 @@ def submit(
     to: Path | None,
 ) -> int:
     """Submit, and print the id; or wait, and print the result."""
+    check_target(call, to, saves=wait)
 
     async def run() -> None:
         async with company.open() as visma:
