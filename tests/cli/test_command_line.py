@@ -12,6 +12,7 @@ from vismanet_async.cli import exit_codes, main
 from vismanet_async.cli.export import filters_by_resource
 from vismanet_async.conditions import after, before, on_or_after, on_or_before
 from vismanet_async.errors import RequestRefused, VismaNetError
+from vismanet_async.jobs.store import JobUnknown, StoreNotUsable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,14 +114,26 @@ def all_errors(of: type[VismaNetError] = VismaNetError) -> list[type[VismaNetErr
 
 
 def test_every_error_has_its_exit_code() -> None:
+    def code(kind: type[VismaNetError]) -> int:
+        error = kind.__new__(kind)
+        error.__dict__["sent"] = False
+        return exit_codes.exit_code(error)
+
     def codes(*kinds: type[VismaNetError]) -> set[int]:
-        return {exit_codes.exit_code(kind.__new__(kind)) for top in kinds for kind in all_errors(top)}
+        return {code(kind) for top in kinds for kind in all_errors(top)}
 
     assert codes(errors.SettingsError, errors.RequestRefused) == {2}
     assert codes(errors.TokenRefused, errors.NotSignedIn, errors.NotAllowed) == {3}
     assert codes(errors.IncompleteListing) == {4}
-    assert codes(errors.TransportError, errors.ServerError, errors.RateLimited, errors.UnexpectedResponse) == {5}
-    assert codes(errors.ExportError) == {6}
+    assert codes(errors.ServerError, errors.RateLimited, errors.UnexpectedResponse, errors.NotSent) == {5}
+    assert codes(errors.ExportError, StoreNotUsable) == {6}
+    assert codes(errors.OutcomeUnknown, errors.JobFailed, errors.JobExpired, errors.JobUncertain) == {7}
+    assert code(JobUnknown) == 2
+
+
+@pytest.mark.parametrize(("sent", "code"), [(True, 7), (False, 5)])
+def test_a_deadline_tells_whether_something_may_have_happened(sent: bool, code: int) -> None:
+    assert exit_codes.exit_code(errors.DeadlineExceeded("late", sent=sent)) == code
 
 
 def test_help_and_version_cost_no_client(capsys: pytest.CaptureFixture[str]) -> None:

@@ -57,3 +57,41 @@ def test_a_reader_who_has_read_enough_is_no_error() -> None:
     )
     os.close(write)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_operation_shows_what_it_takes_gives_and_honours(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["resources", "supplier_invoice.release"]) == 0
+    out = capsys.readouterr().out
+    assert "POST /v1/supplierInvoice/{invoiceNumber}/action/release" in out
+    assert "if-match    in the background only" in out
+    assert "invoice_number (str)" in out
+    assert "Queued | InProcess | Failed | Done" in out
+    assert main(["resources", "customer.list"]) == 0
+    out = capsys.readouterr().out
+    assert "status (Active | OnHold" in out
+    assert "expand_direct_debit (true or false)" in out
+    assert "last_modified_date_time (date with" in out
+    assert main(["resources", "budget"]) == 0
+    assert "branch (text; needed)" in capsys.readouterr().out
+    assert main(["resources", "salesOrder.get"]) == 0
+    assert "use `sales_order_service`" in capsys.readouterr().out
+
+
+def test_an_operation_as_json_has_its_fields(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["resources", "customer.update", "--json"]) == 0
+    (one,) = json.loads(capsys.readouterr().out)
+    assert (one["body"], one["if_match"], one["background"]) == ("CustomerUpdate", "always", True)
+    fields = {field["name"]: field for field in one["models"]["CustomerUpdate"]}
+    assert fields["credit_limit"] == {
+        "name": "credit_limit",
+        "api_name": "creditLimit",
+        "type": "Number",
+        "wrapped": True,
+    }
+    assert "Active" in fields["status"]["values"]
+    assert "country_id" in {field["name"] for field in one["models"]["AddressUpdate"]}
+
+
+def test_an_unknown_operation_gets_the_nearest_names(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["resources", "customer.updat"]) == 2
+    assert "Did you mean update" in capsys.readouterr().err

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
+from vismanet_async.conditions import Condition
 from vismanet_async.errors import RequestRefused, UnknownName
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["find_resource", "list_arguments", "registry", "resource_names"]
+    from vismanet_async.conditions import Operator
+
+__all__ = [
+    "find_method",
+    "find_resource",
+    "list_arguments",
+    "method_arguments",
+    "method_facts",
+    "method_ids",
+    "registry",
+    "resource_names",
+]
 
 
 @cache
@@ -40,29 +53,87 @@ def find_resource(name: str) -> str:
     return _find(name, registry()["resources"], kind="resource")
 
 
+def find_method(name: str) -> tuple[str, str]:
+    """Give resource and method of a dotted name, in any common spelling: `customer.get`, `customerInvoice.list`.
+
+    Raises:
+        UnknownName: there is none; with the nearest names.
+        RequestRefused: the name has no method in it.
+    """
+    first, _, second = name.partition(".")
+    resource = find_resource(first)
+    known = registry()["resources"][resource]["methods"]
+    if not second:
+        raise RequestRefused(f"{name} names no method, such as {resource}.{next(iter(known))}; nothing was sent.")
+    return resource, _find(second, known, kind="method", where=f"in {resource}")
+
+
+def method_facts(resource: str, method: str) -> dict[str, Any]:
+    """Give what the registry holds about a method, by the own names of both."""
+    facts: dict[str, Any] = registry()["resources"][resource]["methods"][method]
+    return facts
+
+
+def method_ids(resource: str, method: str, ids: Sequence[str]) -> list[str | int]:
+    """Check the ids for a method's path and give them as it takes them.
+
+    Raises:
+        RequestRefused: too few, too many, or one that is not a whole number where the path wants that.
+    """
+    wanted = method_facts(resource, method).get("ids", [])
+    if len(ids) != len(wanted):
+        names = " ".join(name for name, _ in wanted) or "no id"
+        raise RequestRefused(f"{resource}.{method} takes {names}; {len(ids)} given and nothing was sent.")
+    return [
+        _value(name, "integer" if kind == "int" else kind, text) for (name, kind), text in zip(wanted, ids, strict=True)
+    ]
+
+
+def method_arguments(resource: str, method: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Check query parameters for a method and give them as it takes them.
+
+    Args:
+        resource: its own name.
+        method: its own name.
+        values: by the method's names or the API's, in any casing. Text is read as the parameter's type. Conditions
+            are given as such or as text with the operator, `">=2025-05-25"`; a bare value stays one, which the
+            method refuses, because the API would ignore it.
+
+    Raises:
+        UnknownName: a parameter that the method does not have; with the nearest names.
+        RequestRefused: a value cannot be read, or one is missing that the API wants in any case.
+    """
+    facts = method_facts(resource, method)
+    known = {parameter["name"]: parameter for parameter in facts.get("parameters", ())}
+    kind = "filter" if facts["call"] == "list" else "parameter"
+    where = f"for {resource}" if method == "list" else f"for {resource}.{method}"
+    arguments: dict[str, Any] = {}
+    for given, value in values.items():
+        name = _find(given, known, kind=kind, where=where)
+        if name in arguments:
+            raise RequestRefused(f"the {kind} {name} is given twice; nothing was sent.")
+        arguments[name] = _value(name, known[name]["kind"], value)
+    missing = [name for name, one in known.items() if one.get("required") and name not in arguments]
+    if missing:
+        raise RequestRefused(f"{resource}.{method} needs {', '.join(missing)} as well; nothing was sent.")
+    return arguments
+
+
 def list_arguments(resource: str, filters: Mapping[str, Any]) -> dict[str, Any]:
     """Check filters for the list of a resource and give them as its `list` method takes them.
 
     Args:
         resource: its own name.
-        filters: by the method's names or the API's, in any casing. Text is read as the parameter's type, but for
-            conditions: these must be given as such, because a bare value would be ignored by the API.
+        filters: as the values of `method_arguments`.
 
     Raises:
         UnknownName: a filter that the list does not have; with the nearest names.
-        RequestRefused: the resource has no list, or a value cannot be read.
+        RequestRefused: the resource has no list, or a value cannot be read, or one is missing.
     """
-    method = registry()["resources"][resource]["methods"].get("list")
-    if method is None or method["call"] != "list" or method.get("ids"):
+    facts = registry()["resources"][resource]["methods"].get("list")
+    if facts is None or facts["call"] != "list" or facts.get("ids"):
         raise RequestRefused(f"{resource} has no list of its own; nothing was sent.")
-    known = {parameter["name"]: parameter for parameter in method.get("parameters", ())}
-    arguments: dict[str, Any] = {}
-    for given, value in filters.items():
-        name = _find(given, known, kind="filter", where=f"for {resource}")
-        if name in arguments:
-            raise RequestRefused(f"the filter {name} is given twice; nothing was sent.")
-        arguments[name] = _value(name, known[name]["kind"], value)
-    return arguments
+    return method_arguments(resource, "list", filters)
 
 
 def _find(name: str, known: Iterable[str], *, kind: str, where: str = "") -> str:
@@ -79,14 +150,32 @@ def _letters(name: str) -> str:
 
 
 def _value(name: str, kind: str, value: Any) -> Any:
+    if isinstance(value, Condition):
+        return _comparison(name, kind, value)
     if not isinstance(value, str):
         return value
+    compared = _COMPARED.fullmatch(value) if kind in _CONDITIONS else None
+    if compared is not None:
+        return _comparison(name, kind, Condition(cast("Operator", compared["operator"]), compared["value"].strip()))
     try:
         return _READERS.get(kind, str)(value)
     except (KeyError, ValueError, InvalidOperation):
         raise RequestRefused(f"{name}: {value!r} cannot be read as {_WORDS[kind]}; nothing was sent.") from None
 
 
+def _comparison(name: str, kind: str, condition: Condition[Any]) -> Condition[Any]:
+    if kind not in _CONDITIONS:
+        raise RequestRefused(f"{name} takes a plain value, the API knows no comparison here; nothing was sent.")
+    if not isinstance(condition.value, str):
+        return condition
+    if kind == "number_condition":
+        return Condition(condition.operator, _value(name, "number", condition.value))
+    condition.parameters(name)  # refuses text that the API cannot read as a moment
+    return condition
+
+
+_CONDITIONS = frozenset({"condition", "number_condition"})
+_COMPARED = re.compile(r"(?P<operator>>=|<=|>|<)(?P<value>.*)", re.DOTALL)
 _READERS: dict[str, Any] = {
     "flag": lambda text: {"true": True, "false": False}[text.casefold()],
     "integer": int,

@@ -14,6 +14,7 @@ from cyclopts import App, CycloptsError, Parameter
 from cyclopts.validators import Number
 
 from vismanet_async.cli.exit_codes import DONE, INTERRUPTED, WRONG_USE, exit_code
+from vismanet_async.cli.jobs_app import jobs_app
 from vismanet_async.errors import VismaNetError
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ __all__ = ["app", "run"]
 
 _Several = Annotated[list[str] | None, Parameter(consume_multiple=False)]
 """An option that is repeated for each value."""
+
+
+_Store = Annotated[str | None, Parameter(env_var="VISMANET_JOB_STORE")]
+"""Where jobs are kept; the default file if not given."""
 
 
 def _version() -> str:
@@ -38,7 +43,8 @@ app = App(
     help_epilogue=(
         "Signs in with VISMANET_CLIENT_ID, VISMANET_CLIENT_SECRET and VISMANET_TENANT_ID, or with VISMANET_TOKEN, or "
         "with a profile. Exit codes: 0 done, 2 wrong use, 3 not signed in or not allowed, 4 could not be shown "
-        "complete, 5 the API failed, 6 could not be written, 130 interrupted."
+        "complete, 5 the API failed, 6 could not be written, 7 it may have happened or goes on (look before sending it "
+        "again), 130 interrupted."
     ),
     version=_version,
     help_format="plaintext",
@@ -48,6 +54,7 @@ app = App(
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
+app.command(jobs_app)
 
 
 @app.command
@@ -118,15 +125,86 @@ def export(
 
 
 @app.command
-def resources(name: str | None = None, /, *, json: bool = False) -> int:
-    """List what there is, or the operations of one resource with catalog id, method and path.
+def call(
+    name: str,
+    /,
+    *ids: str,
+    where: _Several = None,
+    json: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
+    file: Path | None = None,
+    if_match: str | None = None,
+    to: Path | None = None,
+    limit: int | None = None,
+    page_size: int | None = None,
+    preview: bool = False,
+    background: bool = False,
+    profile: str | None = None,
+    store: _Store = None,
+    **parameters: str,
+) -> int:
+    """Call one method and print its result as JSON, records with the very bytes that the server sent.
+
+    vismanet call customer.get 10000; vismanet call customer.list --where status=Active --limit 10;
+    vismanet call supplier.create --json supplier.json --preview
 
     Parameters
     ----------
     name
-        A resource, such as customer_invoice.
+        RESOURCE.METHOD, such as customer.get; `vismanet resources customer` lists the methods.
+    ids
+        The ids in the method's path, in order.
+    where
+        A parameter of the method, NAME=VALUE, NAME>=VALUE and so on; may be given several times.
     json
-        Print every operation as JSON.
+        The body: a JSON file, or - for stdin.
+    file
+        The file to attach.
+    if_match
+        Only if the record still has this version: its ETag or time stamp.
+    to
+        Where to save a file that is fetched: a path, or a directory.
+    limit
+        Rows of a list at most.
+    page_size
+        Rows of a list asked for at a time.
+    preview
+        Print what would be sent, and send nothing; needs no sign-in. Of a list, the first request.
+    background
+        Send it to the background queue and wait for its end. It is written down, and outlives this process.
+    profile
+        Which profile of the profile file to sign in with.
+    store
+        Where background jobs are written down: a path or URL.
+    parameters
+        A parameter of the method, such as --status Active or --last-modified-date-time '>=2025-05-25'.
+    """
+    from vismanet_async.cli.call import read_call, run_call  # noqa: PLC0415
+
+    chosen = read_call(
+        name,
+        ids,
+        where=where or [],
+        parameters=parameters,
+        body=json,
+        file=file,
+        if_match=if_match,
+        limit=limit,
+        page_size=page_size,
+        background=background,
+    )
+    return run_call(chosen, to=to, preview=preview, background=background, profile=profile, store=store or None)
+
+
+@app.command
+def resources(name: str | None = None, /, *, json: bool = False) -> int:
+    """List what there is, or the operations of one resource: path, parameters, fields, If-Match and background.
+
+    Parameters
+    ----------
+    name
+        A resource, such as customer_invoice, or one operation, such as customer_invoice.update.
+    json
+        Print the operations as JSON.
     """
     from vismanet_async.cli.resources import run_resources  # noqa: PLC0415
 

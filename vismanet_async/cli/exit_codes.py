@@ -6,7 +6,9 @@
 3    not signed in, or not allowed
 4    a list could not be shown complete; nothing was published
 5    the API failed or could not be reached
-6    the output could not be written
+6    the output, or the store of jobs, could not be written
+7    it may have happened, or goes on: the answer to a write is lost, or a job's
+     end is not known (yet). Look before you send it again
 130  interrupted
 ==== ===========================================================================
 """
@@ -16,15 +18,19 @@ from __future__ import annotations
 from typing import Final
 
 from vismanet_async.errors import (
+    DeadlineExceeded,
     ExportError,
     IncompleteListing,
+    JobError,
     NotAllowed,
     NotSignedIn,
+    OutcomeUnknown,
     RequestRefused,
     SettingsError,
     TokenRefused,
     VismaNetError,
 )
+from vismanet_async.jobs.store import JobUnknown, StoreNotUsable
 
 __all__ = ["DONE", "INCOMPLETE", "INTERRUPTED", "WRONG_USE", "exit_code"]
 
@@ -34,6 +40,7 @@ NOT_SIGNED_IN: Final = 3
 INCOMPLETE: Final = 4
 API_FAILED: Final = 5
 NOT_WRITTEN: Final = 6
+NOT_KNOWN: Final = 7
 INTERRUPTED: Final = 130
 
 _TABLE: Final[tuple[tuple[type[VismaNetError], int], ...]] = (
@@ -44,10 +51,16 @@ _TABLE: Final[tuple[tuple[type[VismaNetError], int], ...]] = (
     (NotAllowed, NOT_SIGNED_IN),
     (IncompleteListing, INCOMPLETE),
     (ExportError, NOT_WRITTEN),
+    (StoreNotUsable, NOT_WRITTEN),
+    (JobUnknown, WRONG_USE),
+    (JobError, NOT_KNOWN),
+    (OutcomeUnknown, NOT_KNOWN),
     (VismaNetError, API_FAILED),
 )
 
 
 def exit_code(error: VismaNetError) -> int:
     """Give the exit code for an error; the first row of the table that fits."""
+    if isinstance(error, DeadlineExceeded) and error.sent:
+        return NOT_KNOWN
     return next(code for kind, code in _TABLE if isinstance(error, kind))

@@ -2,39 +2,31 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
-from vismanet_async.api.registry import list_arguments, registry
+from vismanet_async.api.registry import list_arguments
 from vismanet_async.cli.exit_codes import DONE
 from vismanet_async.cli.progress import progress_shown, summary
-from vismanet_async.conditions import after, before, on_or_after, on_or_before
+from vismanet_async.cli.where import read_where, refuse_bare_conditions
+from vismanet_async.conditions import on_or_after
 from vismanet_async.errors import RequestRefused
 from vismanet_async.export.plan import ExportPlan
 from vismanet_async.export.run import Export
 from vismanet_async.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from vismanet_async.conditions import Condition
     from vismanet_async.export.manifest import Manifest
     from vismanet_async.export.plan import Completeness, Format
 
 __all__ = ["filters_by_resource", "run_export"]
 
 _MODIFIED: Final = "last_modified_date_time"
-_WHERE: Final = re.compile(r"(?:(?P<resource>\w+)\.)?(?P<name>\w+)(?P<operator>>=|<=|=|>|<)(?P<value>.*)", re.DOTALL)
-_CONDITIONS: Final[dict[str, Callable[[str], Condition[str]]]] = {
-    ">=": on_or_after,
-    "<=": on_or_before,
-    ">": after,
-    "<": before,
-}
 
 
 def run_export(
@@ -95,9 +87,9 @@ def filters_by_resource(
     """
     # a plan built from the bare names finds those named twice
     chosen: dict[str, dict[str, Any]] = {name: {} for name in ExportPlan(resources=list(resources), to=".").resources}
-    given = [_parsed(text) for text in where]
+    given = [read_where(text) for text in where]
     if since is not None:
-        given.append((None, _MODIFIED, _condition(_MODIFIED, ">=", since)))
+        given.append((None, _MODIFIED, on_or_after(since)))
     for resource, name, value in given:
         if resource is not None and resource not in chosen:
             raise RequestRefused(f"--where {resource}.{name}: {resource} is not exported here; nothing was sent.")
@@ -106,29 +98,5 @@ def filters_by_resource(
                 raise RequestRefused(f"the filter {name} is given twice; nothing was sent. Give it once.")
             filters[name] = value
     for resource, filters in chosen.items():
-        _refuse_bare_conditions(resource, list_arguments(resource, filters))
+        refuse_bare_conditions(resource, "list", list_arguments(resource, filters))
     return chosen
-
-
-def _refuse_bare_conditions(resource: str, arguments: dict[str, Any]) -> None:
-    for parameter in registry()["resources"][resource]["methods"]["list"].get("parameters", ()):
-        name = parameter["name"]
-        if parameter["kind"] == "condition" and isinstance(arguments.get(name), str):
-            raise RequestRefused(
-                f"the filter {name} takes a comparison, such as --where '{name}>={arguments[name]}': the API ignores a "
-                "bare value and returns everything; nothing was sent."
-            )
-
-
-def _parsed(text: str) -> tuple[str | None, str, Any]:
-    match = _WHERE.fullmatch(text)
-    if match is None:
-        raise RequestRefused(f"--where {text!r} is not NAME=VALUE (nor >=, <=, >, <); nothing was sent.")
-    name, operator, value = match.group("name", "operator", "value")
-    return match["resource"], name, value if operator == "=" else _condition(name, operator, value)
-
-
-def _condition(name: str, operator: str, value: str) -> Condition[str]:
-    condition = _CONDITIONS[operator](value)
-    condition.parameters(name)  # refuses what the API cannot read
-    return condition

@@ -1,0 +1,273 @@
+from __future__ import annotations
+
+import functools
+import json
+import signal
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from vismanet_async.api.decoders import decoder_of
+from vismanet_async.api.results import Created, Updated
+from vismanet_async.errors import ActionFailed
+from vismanet_async.jobs import schedule
+from vismanet_async.transport.message import Response
+
+if TYPE_CHECKING:
+    import subprocess
+    from pathlib import Path
+
+    from tests.cli.conftest import Shell
+
+
+@attrs.frozen
+class Queue:
+    """`vismanet jobs`, each call with the same file store, and the simulator's queue behind it."""
+
+    shell: Shell
+    store: Path
+
+    def __call__(self, *argv: str, **env: str | None) -> subprocess.CompletedProcess[str]:
+        return self.shell.inside("jobs", *argv, env={"VISMANET_JOB_STORE": str(self.store), **env})
+
+    def start(self, *argv: str, **env: str) -> subprocess.Popen[str]:
+        return self.shell.start("jobs", *argv, env={"VISMANET_JOB_STORE": str(self.store), **env})
+
+    def json(self, *argv: str) -> Any:
+        done = self(*argv, "--json")
+        assert (done.returncode, done.stderr) == (0, "")
+        return json.loads(done.stdout)
+
+    def submit(self, *argv: str) -> str:
+        done = self("submit", *argv)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout.strip()
+
+    def script(self, **what: Any) -> None:
+        self.shell.do(self.shell.simulator.company().background.script, **what)
+
+    @property
+    def number(self) -> str:
+        return min(self.shell.do(self.shell.simulator.truth, "customer").keys)
+
+
+@pytest.fixture
+def jobs(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Queue:
+    # the queue is quick here, so polls may be too
+    quick = functools.partial(schedule.Rules, first_gaps_seconds=(0.2, 0.3, 0.5, 5.0, 10.0, 44.25))
+    monkeypatch.setattr(schedule, "Rules", quick)
+    queue = shell.simulator.company().background
+    queue.delay_seconds = queue.run_seconds = 0.05
+    return Queue(shell, tmp_path / "jobs.sqlite3")
+
+
+def refused(done: subprocess.CompletedProcess[str], code: int, said: str) -> None:
+    assert (done.returncode, done.stdout) == (code, ""), done.stderr
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_job_lives_over_several_commands(jobs: Queue, tmp_path: Path) -> None:
+    body = tmp_path / "body.json"
+    body.write_text('{"name": "Fjord Fisk AS"}')
+    own_id = jobs.submit("customer.update", jobs.number, "--json", str(body), "--reference", "nightly")
+    (listed,) = jobs.json("list", "--state", "submitted", "--reference", "nightly")
+    assert listed["id"] == own_id
+    assert listed["operation"]["path"] == f"/v1/customer/{jobs.number}"
+    refused(jobs("result", own_id), 7, "vismanet jobs wait")
+    waited = jobs("wait", own_id)
+    assert (waited.returncode, waited.stderr) == (0, "")
+    assert waited.stdout.startswith(f"{own_id}  succeeded  204")
+    result = json.loads(jobs("result", own_id).stdout)
+    assert result["etag"]
+    shown = jobs("show", listed["job_id"]).stdout  # the server's id will do as well
+    assert "nightly" in shown
+    assert "succeeded" in shown
+    assert jobs.json("list", "--state", "submitted", "--state", "running") == []
+    assert len(jobs.shell.simulator.ledger.matching(operation="Customer_PutBycustomerCd")) == 1
+    assert jobs.json("prune", "--older-than", "1d") == {"pruned": 0}
+    assert "1 job deleted" in jobs("prune", "--older-than", "0s").stdout
+    refused(jobs("show", own_id), 2, f"no job {own_id}")
+
+
+def test_submit_and_wait_prints_the_result_itself(jobs: Queue) -> None:
+    done = jobs("submit", "customer.get", jobs.number, "--wait")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["number"] == jobs.number
+    (record,) = jobs.json("list")
+    assert done.stderr.strip() == record["id"]
+
+
+def test_files_are_saved_from_jobs(jobs: Queue, tmp_path: Path) -> None:
+    number = min(jobs.shell.do(jobs.shell.simulator.truth, "customer_invoice").keys)
+    refused(jobs("submit", "customer_invoice.print", number, "--wait"), 2, "--to PATH")
+    own_id = jobs.submit("customer_invoice.print", number)
+    assert jobs("wait", own_id).returncode == 0
+    refused(jobs("result", own_id), 2, "--to PATH")
+    saved = json.loads(jobs("result", own_id, "--to", str(tmp_path / "a.pdf")).stdout)
+    assert saved == {"path": str(tmp_path / "a.pdf")}
+    assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
+    (tmp_path / "folder").mkdir()
+    folder = ("result", own_id, "--to", str(tmp_path / "folder"))
+    assert jobs(*folder).returncode == 0
+    refused(jobs(*folder), 6, "cannot be written")
+    assert len(list((tmp_path / "folder").iterdir())) == 1
+
+
+def test_a_job_that_takes_longer_than_one_waits(jobs: Queue) -> None:
+    jobs.script(outcome="hang")
+    own_id = jobs.submit("customer.get", jobs.number)
+    refused(jobs("wait", own_id, "--timeout", "0.3"), 7, "may be waited for again")
+
+
+def test_a_failed_job_fails_the_command(jobs: Queue) -> None:
+    jobs.script(status_code=400, message="It is closed.")
+    own_id = jobs.submit("customer.get", jobs.number)
+    waited = jobs("wait", own_id)
+    assert waited.returncode == 5
+    assert "It is closed." in waited.stderr
+    assert "failed  400" in waited.stdout
+    refused(jobs("result", own_id), 5, "It is closed.")
+    assert "It is closed." in jobs("show", own_id).stdout
+
+
+def test_an_uncertain_job_is_settled_by_hand_and_never_sent_again(jobs: Queue, tmp_path: Path) -> None:
+    body = tmp_path / "body.json"
+    body.write_text('{"name": "Fjord Fisk AS"}')
+    jobs.script(lose_answer=True)
+    update = ("submit", "customer.update", jobs.number, "--json", str(body))
+    refused(jobs(*update), 7, "settle the job")
+    (record,) = jobs.json("list", "--state", "uncertain")
+    refused(jobs("result", record["id"]), 7, "settle the job")
+    refused(jobs(*update), 7, record["id"])  # the next on the same document is not sent either
+    refused(jobs("settle", record["id"]), 2, "one of both")
+    settled = jobs.json("settle", record["id"], "--as", "succeeded", "--note", "seen in the ERP")
+    assert (settled["state"], settled["settled_by"]) == ("succeeded", "user")
+    refused(jobs("settle", record["id"], "--as", "failed"), 2, "nothing was changed")
+    assert json.loads(jobs("result", record["id"]).stdout) is None
+    sent = [one for one in jobs.shell.simulator.requests if one.method == "PUT"]
+    assert len(sent) == 1
+
+
+def test_a_job_found_again_is_followed(jobs: Queue) -> None:
+    jobs.script(lose_answer=True)
+    refused(jobs("submit", "customer.get", jobs.number), 7, "settle the job")
+    (record,) = jobs.json("list")
+    (theirs,) = jobs.shell.simulator.company().background.jobs
+    assert jobs("settle", record["id"], "--job-id", theirs).returncode == 0
+    assert jobs("wait", record["id"]).returncode == 0
+    assert json.loads(jobs("result", record["id"]).stdout)["number"] == jobs.number
+
+
+def test_watch_follows_open_jobs_to_their_end(jobs: Queue) -> None:
+    jobs.script(status_code=400)
+    ids = [jobs.submit("customer.get", jobs.number) for _ in range(3)]
+    done = jobs("watch")
+    assert done.returncode == 0
+    states = [tuple(line.split("  ")[:2]) for line in done.stdout.splitlines()]
+    assert {own_id for own_id, _ in states} == set(ids)
+    ended = {own_id: state for own_id, state in states if state in {"succeeded", "failed"}}
+    assert sorted(ended.values()) == ["failed", "succeeded", "succeeded"]
+    assert jobs("watch").stdout == ""
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_worker_follows_jobs_until_it_is_stopped(jobs: Queue, stop: signal.Signals) -> None:
+    with jobs.start("run", "--json") as worker:
+        own_id = jobs.submit("customer.get", jobs.number)
+        assert worker.stdout is not None
+        for line in worker.stdout:
+            record = json.loads(line)
+            assert record["id"] == own_id
+            if record["state"] == "succeeded":
+                break
+        worker.send_signal(stop)
+        _, err = worker.communicate(timeout=30)
+    assert (worker.returncode, err) == (0, "")
+
+
+def test_a_webhook_ends_the_wait_of_another_process(jobs: Queue) -> None:
+    options = ("listen", "--port", "0", "--path", "/visma", "--key-env", "HOOK_KEY", "--header", "X-Visma-Signature")
+    hooks = jobs.shell.simulator.webhooks
+    jobs.script(run_seconds=1.0)
+    with jobs.start(*options, "--json", HOOK_KEY=hooks.key) as listener:
+        assert listener.stdout is not None
+        url = json.loads(listener.stdout.readline())["url"]
+        assert url.endswith("/visma")
+        hooks.url = url
+        own_id = jobs.submit("customer.get", jobs.number, "--notify", "subscription")
+        assert jobs("wait", own_id, "--timeout", "20").returncode == 0
+        (record,) = jobs.json("list")
+        assert record["hinted_at"]
+        assert record["polls"] <= 2  # one when it was taken over; the next would come after a quarter of an hour
+        listener.send_signal(signal.SIGTERM)
+        _, err = listener.communicate(timeout=30)
+    assert (listener.returncode, err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["submit", "customer.gte", "1"], "Did you mean get"),
+        (["submit", "customer.list"], "is a list"),
+        (["submit", "customer.get", "1", "--to", "x"], "no file to save"),
+        (["submit", "customer.get", "1", "--reference", "a,b"], "comma"),
+        (["submit", "customer.get", "1", "--notify", "mail"], "subscription"),
+        (["submit", "background.get", "1"], "cannot run in the background"),
+        (["list", "--state", "done"], "uncertain"),
+        (["wait", "nothing"], "no job nothing"),
+        (["wait", "x", "--timeout", "0"], "--timeout"),
+        (["prune", "--older-than", "long"], "90d"),
+        (["settle", "nothing", "--as", "succeeded"], "no job nothing"),
+        (["listen", "--port", "0", "--key-env", "NO_SUCH", "--header", "X"], "NO_SUCH"),
+        (["list", "--store", "redis://x"], "store"),
+    ],
+)
+def test_wrong_use_is_refused(jobs: Queue, argv: list[str], said: str) -> None:
+    before = jobs.shell.simulator.requests.total
+    refused(jobs(*argv), 2, said)
+    assert jobs.shell.simulator.requests.total == before
+
+
+def test_the_store_alone_needs_no_sign_in_but_the_company(jobs: Queue) -> None:
+    nobody: dict[str, str | None] = {"VISMANET_CLIENT_ID": None, "VISMANET_CLIENT_SECRET": None}
+    assert jobs("list", **nobody).returncode == 0
+    refused(jobs("list", VISMANET_TENANT_ID=None), 2, "VISMANET_TENANT_ID")
+    refused(jobs("watch", **nobody), 2, "VISMANET_CLIENT_ID")
+
+
+def test_a_store_that_cannot_be_opened(jobs: Queue, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert jobs("list", VISMANET_JOB_STORE=str(tmp_path / "file" / "jobs.db")).returncode == 6
+
+
+# --- decoders ------------------------------------------------------------------------------------------------------
+
+
+def answer(body: bytes = b"", **headers: str) -> Response:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Response(status=200, headers=CIMultiDictProxy(CIMultiDict(named)), body=body)
+
+
+def decoded(operation_id: str, response: Response) -> Any:
+    decode = decoder_of(operation_id)
+    assert decode is not None
+    return decode(response)
+
+
+def test_answers_are_decoded_by_their_operation() -> None:
+    assert decoded("Customer_GetBycustomerCd", answer(b'{"number": "7"}', ETag='"AA="')).etag == "AA="
+    assert decoded("Customer_PutBycustomerCd", answer(ETag='"AA="')) == Updated(etag="AA=")
+    made = decoded("Customer_Post", answer(Location="http://x.example/v1/customer/7"))
+    assert isinstance(made, Created)
+    assert made.id == "7"
+    assert decoded("Attribute_DeleteByattributeId", answer()) is None
+    assert decoder_of("Customer_GetAll") is None
+    assert decoder_of("GET /v1/unknown") is None
+
+
+def test_a_success_that_says_failed_is_a_failure() -> None:
+    with pytest.raises(ActionFailed, match="closed"):
+        decoded("CashTransaction_ReleaseByreferenceNbr", answer(b'{"actionResult": "Failed", "errorInfo": "closed"}'))

@@ -1,0 +1,65 @@
+"""Decoders by catalog id: for answers whose call was made elsewhere, such as background jobs of another process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vismanet_async.api import results
+from vismanet_async.api.base import ModelRef
+from vismanet_async.api.files import read_file
+from vismanet_async.api.registry import registry
+from vismanet_async.codec.decode import decode_one
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vismanet_async.transport.message import Response
+
+__all__ = ["decoder_of"]
+
+
+def decoder_of(operation_id: str) -> Callable[[Response], Any] | None:
+    """Give what the method of that operation decodes its answer with; None for lists and ids not in the catalog.
+
+    Errors: those of the method, such as `ActionFailed` where a success says that the action failed.
+    """
+    for resource in registry()["resources"].values():
+        for facts in resource["methods"].values():
+            if facts["id"] == operation_id:
+                return _decoder(facts)
+    return None
+
+
+def _decoder(facts: dict[str, Any]) -> Callable[[Response], Any] | None:
+    path, name, result = facts["path"], facts["id"], facts.get("result")
+    decoder: Callable[[Response], Any] | None = None
+    match facts["call"]:
+        case "read":
+            model = _model(str(result))
+            decoder = lambda answer: _record(answer, model)  # noqa: E731 - each case is one expression
+        case "act" if result is not None:
+            model = _model(result)
+            decoder = lambda answer: results.acted(answer, model, name)  # noqa: E731
+        case "act":
+            model = _model("ActionResult")
+            decoder = lambda answer: results.done(answer, model, path, name)  # noqa: E731
+        case "create" | "upload":
+            decoder = lambda answer: results.created(answer, path)  # noqa: E731
+        case "update":
+            decoder = results.updated
+        case "delete":
+            decoder = lambda _: None  # noqa: E731
+        case "download":
+            decoder = read_file
+        case _:  # lists are read by many requests
+            pass
+    return decoder
+
+
+def _record(answer: Response, model: ModelRef) -> Any:
+    etag = results.bare_etag(answer.headers.get("ETag"))
+    return decode_one(answer.body, model(), etag=etag, attempts=answer.attempts)
+
+
+def _model(name: str) -> ModelRef:
+    return ModelRef(registry()["models"][name]["home"], name)
