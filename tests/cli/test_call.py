@@ -37,7 +37,7 @@ def wrote(path: Path, text: str) -> str:
 
 
 def first(shell: Shell, resource: str) -> str:
-    return min(shell.do(shell.simulator.truth, resource).keys)
+    return str(min(shell.do(shell.simulator.truth, resource).keys))
 
 
 # --- reads ---------------------------------------------------------------------------------------------------------

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import functools
+import io
 import json
 import signal
 from typing import TYPE_CHECKING, Any
@@ -11,6 +13,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from vismanet_async.api.decoders import decoder_of
 from vismanet_async.api.results import Created, Updated
+from vismanet_async.cli import main
 from vismanet_async.errors import ActionFailed
 from vismanet_async.jobs import schedule
 from vismanet_async.transport.message import Response
@@ -50,7 +53,7 @@ class Queue:
 
     @property
     def number(self) -> str:
-        return min(self.shell.do(self.shell.simulator.truth, "customer").keys)
+        return str(min(self.shell.do(self.shell.simulator.truth, "customer").keys))
 
 
 @pytest.fixture
@@ -171,6 +174,34 @@ def test_watch_follows_open_jobs_to_their_end(jobs: Queue) -> None:
     ended = {own_id: state for own_id, state in states if state in {"succeeded", "failed"}}
     assert sorted(ended.values()) == ["failed", "succeeded", "succeeded"]
     assert jobs("watch").stdout == ""
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_gets_tables(jobs: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    own_id = jobs.submit("customer.get", jobs.number)
+    environment = {"COLUMNS": "200", "TERM": "xterm", "VISMANET_JOB_STORE": str(jobs.store)}
+    for name, value in jobs.shell.environment(**environment).items():
+        monkeypatch.setenv(name, value)
+    for argv in (["jobs", "watch"], ["jobs", "list"]):
+        with contextlib.redirect_stdout(Terminal()) as out:
+            assert main(argv) == 0
+        assert own_id in out.getvalue()
+        assert "succeeded" in out.getvalue()
+        assert "reference" in out.getvalue()  # the heads of the columns
+
+
+def test_an_action_that_failed_with_a_success_status_fails_the_wait_of_another_process(jobs: Queue) -> None:
+    jobs.shell.simulator.behaviours.set(action_failures="failed_with_200")
+    number = min(jobs.shell.do(jobs.shell.simulator.truth, "customer_invoice").keys)
+    jobs("wait", jobs.submit("customer_invoice.release", number))
+    ended = jobs("wait", jobs.submit("customer_invoice.release", number))  # what is released cannot be once more
+    assert ended.returncode == 5
+    assert "failed although it was answered with 200" in ended.stderr
+    assert "succeeded" in ended.stdout  # the job itself
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -95,3 +97,14 @@ def test_an_operation_as_json_has_its_fields(capsys: pytest.CaptureFixture[str])
 def test_an_unknown_operation_gets_the_nearest_names(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["resources", "customer.updat"]) == 2
     assert "Did you mean update" in capsys.readouterr().err
+
+
+def test_a_terminal_gets_the_same_words() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    with contextlib.redirect_stdout(Terminal()) as out:
+        assert main(["resources", "customer.update"]) == 0
+    assert "Customer_PutBycustomerCd" in out.getvalue()
+    assert "credit_limit" in out.getvalue()

@@ -26,6 +26,7 @@ from vismanet_async.export.run import one_error
 from vismanet_async.jobs.job import Job
 from vismanet_async.jobs.model import OPEN, State, TransitionError
 from vismanet_async.jobs.sql_store import SqlStore
+from vismanet_async.jobs.store import JobUnknown, StoreNotUsable
 from vismanet_async.jobs.webhook import WebhookReceiver
 from vismanet_async.settings import Settings
 
@@ -50,7 +51,9 @@ __all__ = [
     "work",
 ]
 
-_LOOK_SECONDS: Final = 0.5
+_WATCH_SECONDS: Final = 0.5
+_WORK_SECONDS: Final = 2.0
+"""How often the store is looked at for what to show."""
 _MOST_SHOWN: Final = 100_000
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -270,26 +273,40 @@ def work(company: Company) -> int:
 
 
 async def _follow(visma: VismaNet, show: Callable[[Sequence[Record]], None], *, until_settled: bool) -> None:
-    """Work on the jobs that nobody else works on, and show all that were open at some time since."""
+    """Work on the jobs that nobody else works on, and show all that were open at some time since.
+
+    With `until_settled` it ends when no job is open; without, it also outlives a store that is out of reach.
+    """
     known: dict[str, Record] = {}
     with one_error():
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(visma.jobs.run)
             while True:
-                still = {record.id: record for record in await _open(visma)}
-                gone = [own_id for own_id, record in known.items() if record.state in OPEN and own_id not in still]
-                for own_id in gone:
-                    known[own_id] = await visma.jobs.record(own_id)
-                known |= still
-                show(list(known.values()))
-                if until_settled and not any(record.state in OPEN for record in known.values()):
-                    break
-                await visma.clock.sleep(_LOOK_SECONDS)
+                try:
+                    known = await _look(visma, known)
+                except StoreNotUsable as error:
+                    if until_settled:
+                        raise
+                    print(f"vismanet: trying again: {error}", file=sys.stderr, flush=True)
+                show([*known.values()])
+                if until_settled:
+                    if not any(record.state in OPEN for record in known.values()):
+                        break
+                else:
+                    known = {own_id: record for own_id, record in known.items() if not record.settled}
+                await visma.clock.sleep(_WATCH_SECONDS if until_settled else _WORK_SECONDS)
             tasks.cancel_scope.cancel()
 
 
-async def _open(visma: VismaNet) -> Sequence[Record]:
-    return await visma.jobs.list(states=[*OPEN, State.UNCERTAIN], limit=_MOST_SHOWN)
+async def _look(visma: VismaNet, known: dict[str, Record]) -> dict[str, Record]:
+    """Give all jobs that are open or uncertain now, and what became of those known from before."""
+    unsettled = await visma.jobs.list(states=[*OPEN, State.UNCERTAIN], limit=_MOST_SHOWN)
+    now = {record.id: record for record in unsettled}
+    found = {own_id: record for own_id, record in known.items() if record.settled}
+    for own_id in known.keys() - found.keys() - now.keys():
+        with suppress(JobUnknown):  # somebody has deleted it
+            found[own_id] = await visma.jobs.record(own_id)
+    return found | now
 
 
 def listen(

@@ -76,9 +76,10 @@ def lines_shown(out: TextIO, *, as_json: bool) -> Iterator[Show]:
     told: dict[str, str] = {}
 
     def show(records: Sequence[Record]) -> None:
+        nonlocal told
+        before, told = told, {record.id: record.state for record in records}
         for record in records:
-            if told.get(record.id) != record.state:
-                told[record.id] = record.state
+            if before.get(record.id) != record.state:
                 line = msgspec.json.encode(record).decode() if as_json else _line(record)
                 print(line, file=out, flush=True)
 
@@ -99,7 +100,9 @@ def _table(records: Sequence[Record]) -> Table:
     from rich.table import Table  # noqa: PLC0415 - as above
     from rich.text import Text  # noqa: PLC0415
 
-    shown = Table(*_COLUMNS, box=None, header_style="bold")
+    shown = Table(box=None, header_style="bold")
+    for name in _COLUMNS:
+        shown.add_column(name, no_wrap=name in {"job", "state"}, overflow="fold")
     for record in records:
         shown.add_row(*map(Text, _cells(record)), style=_STYLES.get(record.state.value))
     return shown

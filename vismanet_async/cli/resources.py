@@ -111,7 +111,8 @@ def _parameter(one: dict[str, Any]) -> dict[str, Any]:
 def _models(operations: Sequence[tuple[str, str]], *, nested: bool) -> dict[str, list[dict[str, Any]]]:
     """Give the fields of the models of bodies and results by name; with those of the models inside them if `nested`."""
     known = registry()["models"]
-    due = [name for each in operations for name in map(method_facts(*each).get, ("body", "result")) if name in known]
+    used = [str(method_facts(*each).get(part)) for each in operations for part in ("body", "result")]
+    due = [name for name in used if name in known]
     found: dict[str, list[dict[str, Any]]] = {}
     while due:
         name = due.pop(0)
