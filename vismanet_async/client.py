@@ -213,6 +213,7 @@ class VismaNet(Resources):
         """
         if self._jobs is None:
             # jobs bring SQLAlchemy along, and are loaded by those who use them
+            from vismanet_async.api.decoders import decoder_of  # noqa: PLC0415
             from vismanet_async.jobs.manager import JobManager  # noqa: PLC0415
             from vismanet_async.jobs.submitter import SenderSubmitter  # noqa: PLC0415
 
@@ -224,6 +225,7 @@ class VismaNet(Resources):
                 store=self._job_store(),
                 clock=self._options.clock,
                 random=random.random,
+                decoder_of=decoder_of,
             )
         return self._jobs
 
