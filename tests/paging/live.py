@@ -17,8 +17,6 @@ from vismanet_async.transport.auth import ClientCredentials
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from vismanet_async.paging.completeness import Completeness
-
 
 class ServerClock:
     """The simulator's view of the client's clock."""
@@ -92,9 +90,3 @@ async def live(*, concurrency: int | str = 4, **options: Any) -> AsyncIterator[L
 def keys(rows: list[Any], identity: tuple[str, ...] = ("number",)) -> list[str]:
     """The rows' identities as the simulator's `truth` writes them."""
     return ["/".join(str(getattr(row, name)) for name in identity) for row in rows]
-
-
-def lost(report: Completeness | None, stayed: set[str], seen: list[str]) -> set[str]:
-    """What stayed throughout and was not delivered."""
-    assert report is not None
-    return stayed - set(seen)
