@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := .stamps
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench generate clean
+.PHONY: help setup demo test soak check format bench generate clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -41,6 +41,12 @@ demo: $(STAMP)/run ## export from the embedded simulator while it changes, and c
 test: $(STAMP)/dev ## run the whole test suite
 	@echo "==> running the tests"
 	@$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
+
+soak: $(STAMP)/dev ## prove paging over a million random schedules (SCHEDULES=..., FIRST_SEED=...)
+	@seed="$${FIRST_SEED:-$$($(BIN)/python -c 'import secrets; print(secrets.randbelow(10**12))')}"; \
+	echo "==> walking $${SCHEDULES:-1000000} schedules; the same again: make soak FIRST_SEED=$$seed"; \
+	VISMANET_SCHEDULES="$${SCHEDULES:-1000000}" VISMANET_FIRST_SEED="$$seed" \
+		$(BIN)/python -m pytest -n 2 --dist worksteal tests/paging/test_schedules.py $(PYTEST_ARGS)
 
 check: $(STAMP)/dev ## lint, format, types and layering
 	@echo "==> ruff" && $(BIN)/ruff check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import AsyncExitStack
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -116,6 +117,8 @@ class VismaNet(Resources):
         self._transport = self._wire()
         self._jobs: JobManager | None = None
         self._own_store: JobStore | None = None
+        self._following: list[VismaNet] = []
+        """Siblings that follow jobs, this one included; all share the list."""
 
     @classmethod
     def from_settings(cls, settings: Settings, **options: Any) -> Self:
@@ -139,18 +142,20 @@ class VismaNet(Resources):
     def company(self, tenant_id: str) -> VismaNet:
         """Give a client for another company: same connections, own token, quota and slots.
 
-        It need not be closed: the connections belong to this client, and end with it.
+        It need not be closed: the connections belong to this client, and end with it, as does following its jobs.
 
         Raises:
             SettingsError: the credentials are not client credentials, so they are bound to one company.
         """
         if not isinstance(self._credentials, ClientCredentials):
             raise SettingsError("only ClientCredentials can sign in to another company; this token is bound to one.")
-        return VismaNet(
+        sibling = VismaNet(
             self._credentials.for_company(tenant_id),
             pool=self._pool,
             **attrs.asdict(self._options, recurse=False),
         )
+        sibling._following = self._following  # noqa: SLF001 - of its own class
+        return sibling
 
     async def __aenter__(self) -> Self:
         return self
@@ -165,16 +170,22 @@ class VismaNet(Resources):
 
         Jobs still open stay in the store, free for the next process.
         """
+        async with AsyncExitStack() as stack:
+            if self._owns_pool:
+                stack.push_async_callback(self._pool.aclose)
+            for client in list(self._following) if self._owns_pool else [self]:
+                stack.push_async_callback(client._stop_following)  # noqa: SLF001 - of its own class
+
+    async def _stop_following(self) -> None:
         jobs, self._jobs = self._jobs, None
         store, self._own_store = self._own_store, None
-        try:
-            if jobs is not None:
-                await jobs.aclose()
+        if jobs is None:
+            return
+        self._following.remove(self)
+        async with AsyncExitStack() as stack:
             if store is not None:
-                await store.aclose()
-        finally:
-            if self._owns_pool:
-                await self._pool.aclose()
+                stack.push_async_callback(store.aclose)
+            await jobs.aclose()
 
     def __repr__(self) -> str:
         return f"<VismaNet {self._credentials.identity} at {self._options.base_url}>"
@@ -227,6 +238,7 @@ class VismaNet(Resources):
                 random=random.random,
                 decoder_of=decoder_of,
             )
+            self._following.append(self)
         return self._jobs
 
     def _job_store(self) -> JobStore:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, get_args
 
 import anyio
 import attrs
@@ -18,7 +18,7 @@ from vismanet_async.codec.decode import decode_rows
 from vismanet_async.errors import IncompleteListing, RequestRefused, ResponseLost, ServerError, UnexpectedResponse
 from vismanet_async.paging.completeness import Completeness, safe_boundary
 from vismanet_async.paging.keys import RowKeys
-from vismanet_async.paging.styles import STYLES, PageAnswer, PageFormatError, PageReader, PageStyle
+from vismanet_async.paging.styles import STYLES, PageAnswer, PageFormatError, PageReader, PageStyle, merge_batches
 from vismanet_async.paging.walk import Delivery, ModifiedFilter, PageRequest, Walk
 from vismanet_async.transport.message import Request
 
@@ -67,18 +67,42 @@ class Progress:
     in_flight: int
 
 
+def _one_of(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value not in get_args(Mode):
+        words = ", ".join(repr(mode) for mode in get_args(Mode))
+        raise RequestRefused(f"{attribute.name} must be one of {words}, not {value!r}; nothing was sent.")
+
+
+def _flag(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, bool):
+        raise RequestRefused(f"{attribute.name} must be True or False, not {value!r}; nothing was sent.")
+
+
+def _whole(least: int) -> Callable[[object, attrs.Attribute[Any], object], None]:
+    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+            raise RequestRefused(f"{attribute.name} must be {least} or more, not {value!r}; nothing was sent.")
+
+    return check
+
+
+def _seconds(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value > 0):
+        raise RequestRefused(f"{attribute.name} must be greater than 0, not {value!r}; nothing was sent.")
+
+
 @attrs.frozen(kw_only=True)
 class ListingOptions:
     """How a listing is read; each changes by `Listing.with_options`."""
 
-    completeness: Mode = "count"
-    allow_uncertain: bool = False
-    ordered: bool = True
-    limit: int | None = None
-    page_size: int | None = None
-    expected_rows: int | None = None
-    timeout_seconds: float | None = None
-    max_bytes: int = _MAX_BYTES
+    completeness: Mode = attrs.field(default="count", validator=_one_of)
+    allow_uncertain: bool = attrs.field(default=False, validator=_flag)
+    ordered: bool = attrs.field(default=True, validator=_flag)
+    limit: int | None = attrs.field(default=None, validator=_whole(1))
+    page_size: int | None = attrs.field(default=None, validator=_whole(1))
+    expected_rows: int | None = attrs.field(default=None, validator=_whole(0))
+    timeout_seconds: float | None = attrs.field(default=None, validator=_seconds)
+    max_bytes: int = attrs.field(default=_MAX_BYTES, validator=_whole(1))
 
 
 class Listing(Generic[T]):
@@ -111,11 +135,6 @@ class Listing(Generic[T]):
         self._options = options or ListingOptions(page_size=source.page_size)
         self._completeness: Completeness | None = None
         self._fetcher: _Fetcher | None = None
-        size = self._options.page_size
-        if size is not None and (isinstance(size, bool) or size < 1):
-            raise RequestRefused(f"page_size must be 1 or more, not {size}; nothing was sent.")
-        if self._options.limit is not None and self._options.limit < 1:
-            raise RequestRefused(f"limit must be 1 or more, not {self._options.limit}; nothing was sent.")
 
     def with_options(self, **changes: Any) -> Listing[T]:
         """Give a copy that reads in another way.
@@ -130,6 +149,9 @@ class Listing(Generic[T]):
                 `expected_rows`: a good guess lets the first requests go out together;
                 `timeout_seconds`: for one page, waits for the quota included;
                 `max_bytes`: answers held at once.
+
+        Raises:
+            RequestRefused: no such option, or a value that it cannot have; nothing was sent.
         """
         known = [field.name for field in attrs.fields(ListingOptions)]
         for name in changes:
@@ -209,8 +231,15 @@ class Listing(Generic[T]):
         return [row for index, row in enumerate(rows) if index not in replaced] if replaced else rows
 
     async def first(self) -> T | None:
-        """Read the first row, or None of an empty list, with one request."""
-        answer = await self._ask_for_one()
+        """Read the first row, or None of an empty list, with one request.
+
+        Raises:
+            UnexpectedResponse: a journal batch that goes on beyond its page; read the list instead.
+        """
+        by_line = self._style.by_line
+        answer = await self._ask(self._page_size if by_line else 1)
+        if by_line and len(answer.rows) == 1 and merge_batches(answer.rows)[1] != answer.total:
+            raise UnexpectedResponse(f"{self._source.spec.id}: the first batch is longer than a page; read the list.")
         rows = await self._decode_slice(answer.rows[:1])
         return rows[0] if rows else None
 
@@ -218,9 +247,12 @@ class Listing(Generic[T]):
         """Ask how many rows there are now, with one request. Lists that do not page are read whole for it.
 
         Raises:
+            RequestRefused: journals tell lines, not batches (docs/facts.md 4.12); nothing was sent.
             UnexpectedResponse: the endpoint answers rows without saying how many there are.
         """
-        answer = await self._ask_for_one()
+        if self._style.by_line:
+            raise RequestRefused(f"{self._source.spec.id} counts lines, not batches; read the list. Nothing was sent.")
+        answer = await self._ask(1)
         if answer.total is not None:
             return answer.total
         if answer.rows and self._source.style != "unpaged":
@@ -251,6 +283,8 @@ class Listing(Generic[T]):
             sender=self._sender,
             clock=self._clock,
             max_bytes=options.max_bytes,
+            rows_wanted=options.limit,
+            page_size=self._page_size,
         )
         fetcher.start()
         try:
@@ -261,6 +295,8 @@ class Listing(Generic[T]):
     async def _checked(self, fetcher: _Fetcher, mode: Mode) -> AsyncIterator[Delivery]:
         while (delivery := await fetcher.next()) is not None:
             yield delivery
+        if not fetcher.walk.done:
+            return  # the limit was reached
         self._completeness = report = fetcher.walk.report()
         if report.verdict == "uncertain" and mode != "none" and not self._options.allow_uncertain:
             raise IncompleteListing(
@@ -271,18 +307,24 @@ class Listing(Generic[T]):
 
     def _walk(self, mode: Mode, *, ordered: bool) -> Walk:
         source, options = self._source, self._options
-        size = options.page_size or min(source.max_page_size or _DEFAULT_PAGE_SIZE, options.limit or 10**9)
         frozen = source.frozen_filter
         return Walk(
             style=self._style,
             completeness=mode,
-            page_size=size,
+            page_size=self._page_size,
             keys=RowKeys(source.identity, frozen.row_field if frozen else None),
             boundary=safe_boundary(self._clock.utc_now()) if frozen and mode == "prove" else None,
             modified=self._own_filter(),
             ordered=ordered,
             expected_rows=options.expected_rows,
         )
+
+    @property
+    def _page_size(self) -> int:
+        options = self._options
+        size = options.page_size or self._source.max_page_size or _DEFAULT_PAGE_SIZE
+        # sizes of journals count lines: a small page would cut every batch
+        return size if options.page_size or options.limit is None or self._style.by_line else min(size, options.limit)
 
     def _own_filter(self) -> ModifiedFilter | None:
         """Find the caller's own filter on the moment by which the walk freezes the list."""
@@ -311,8 +353,8 @@ class Listing(Generic[T]):
             deadline_seconds=self._options.timeout_seconds,
         )
 
-    async def _ask_for_one(self) -> PageAnswer:
-        response = await self._sender.send(self._request(self._style.query(page=1, page_size=1)))
+    async def _ask(self, page_size: int) -> PageAnswer:
+        response = await self._sender.send(self._request(self._style.query(page=1, page_size=page_size)))
         with _page_errors(self._source.spec.id):
             return self._style.read(response.body)
 
@@ -344,6 +386,8 @@ class _Fetcher:
         sender: Sender,
         clock: Clock,
         max_bytes: int,
+        rows_wanted: int | None,
+        page_size: int,
     ) -> None:
         self.walk = walk
         self._request = request
@@ -352,6 +396,8 @@ class _Fetcher:
         self._sender = sender
         self._clock = clock
         self._max_bytes = max_bytes
+        self._rows_wanted = rows_wanted
+        self._page_size = page_size
         self._ready: deque[tuple[Delivery, int]] = deque()
         self._landed: deque[tuple[PageRequest, bytes]] = deque()
         self._held_bytes = 0
@@ -385,7 +431,9 @@ class _Fetcher:
         )
 
     async def next(self) -> Delivery | None:
-        """Give the next delivery, None at the end; raises what ended the walk."""
+        """Give the next delivery, None at the end or when enough rows were given; raises what ended the walk."""
+        if self._rows_wanted is not None and self._rows_wanted <= 0:
+            return None
         while not self._ready:
             task = self._task
             if task is None:
@@ -397,6 +445,8 @@ class _Fetcher:
             await self._arrived.wait()
         delivery, size = self._ready.popleft()
         self._held_bytes -= size
+        if self._rows_wanted is not None:
+            self._rows_wanted -= len(delivery.rows)
         self._changed.set()
         return delivery
 
@@ -412,6 +462,8 @@ class _Fetcher:
                         group.start_soon(self._fetch, request)
                     if not self.walk.done:
                         await self._changed.wait()
+                # what is still under way was asked for by a reading that was given up
+                group.cancel_scope.cancel()
         except BaseExceptionGroup as group_error:
             raise _first(group_error) from None
         finally:
@@ -420,7 +472,7 @@ class _Fetcher:
     def _may_ask(self) -> bool:
         slots = getattr(self._sender, "slots", None)
         wanted = slots.limit if slots is not None else 1
-        if self._in_flight >= wanted:
+        if self._in_flight >= wanted or self._enough():
             return False
         waiting = self._in_flight + len(self._landed) + len(self._ready)
         if waiting == 0:
@@ -428,6 +480,13 @@ class _Fetcher:
         # half as many bodies again may wait as are in flight: enough to keep the line busy, and a bound for memory
         held = self._held_bytes + (self._in_flight + 1) * self._largest_bytes
         return waiting < wanted + max(2, wanted // 2) and held <= self._max_bytes
+
+    def _enough(self) -> bool:
+        """Whether what is under way and waiting will reach the limit, if its pages come full."""
+        if self._rows_wanted is None:
+            return False
+        coming = (self._in_flight + len(self._landed)) * self._page_size
+        return coming + sum(len(delivery.rows) for delivery, _ in self._ready) >= self._rows_wanted
 
     async def _fetch(self, request: PageRequest) -> None:
         """Get one page. Its place is free before it is read, so that the next request leaves first."""
@@ -480,7 +539,9 @@ class _Fetcher:
             if not self.walk.failed(request, error):
                 raise
         else:
-            self._hand_over(self.walk.answered(request, answer), len(body))
+            with _page_errors(self._operation):
+                deliveries = self.walk.answered(request, answer)
+            self._hand_over(deliveries, len(body))
         self._changed.set()
 
     def _hand_over(self, deliveries: list[Delivery], size: int) -> None:
