@@ -31,6 +31,7 @@ __all__ = [
 Operator = Literal[">", "<", ">=", "<="]
 Moment = date | datetime | str
 V = TypeVar("V", bound=Moment | Decimal | int)
+V_co = TypeVar("V_co", bound=Moment | Decimal | int, covariant=True)
 
 _MILLISECOND = 1000  # microseconds; the finest unit that the API reads
 _TEXT = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}:\d{2}(\.\d{3})?)?", re.ASCII)
@@ -39,14 +40,14 @@ _OPERATORS = frozenset({">", "<", ">=", "<="})
 
 
 @attrs.frozen
-class Condition(Generic[V]):
+class Condition(Generic[V_co]):
     """A value with its comparison, as one argument.
 
     Built by `after`, `before`, `on_or_after` and `on_or_before`; `operator` is what the API calls the condition.
     """
 
     operator: Operator
-    value: V
+    value: V_co
 
     def __attrs_post_init__(self) -> None:
         if self.operator not in _OPERATORS:

@@ -25,33 +25,19 @@ CATALOG = Path(__file__).parents[2] / "vismanet_async" / "api" / "catalog"
 
 @cache
 def operations() -> dict[str, dict[str, Any]]:
-    """The catalog's operations by id, with the one that the project adds."""
-    found = json.loads((CATALOG / "operations.json").read_text("utf-8"))["operations"]
-    added = {
-        "id": "FeaturesSet_Get",
-        "resource": "FeaturesSet",
-        "version": 1,
-        "method": "GET",
-        "path": "/v1/featuresset",
-        "path_params": [],
-        "query": [{"name": "featureName", "type": "string"}, {"name": "featureEnabled", "type": "boolean"}],
-        "if_match": False,
-        "background": True,
-        "request": None,
-        "response": {"kind": "single", "dto": "FeaturesSetDto"},
-        "paginated": False,
+    """The catalog's operations by id."""
+    return {
+        each["id"]: each
+        for name in ("operations", "additions")
+        for each in json.loads((CATALOG / f"{name}.json").read_text("utf-8"))["operations"]
     }
-    return {each["id"]: each for each in [*found, added]}
 
 
 @cache
 def schemas() -> dict[str, dict[str, Any]]:
-    found: dict[str, Any] = json.loads((CATALOG / "schemas.json").read_text("utf-8"))["schemas"]
-    text = {"type": "string"}
-    found["FeaturesSetDto"] = {"fields": {"features": {"type": "array", "items": "FeatureDto"}}}
-    found["FeatureDto"] = {
-        "fields": {"name": text, "displayName": text, "parentName": text, "isEnabled": {"type": "boolean"}}
-    }
+    found: dict[str, Any] = {}
+    for name in ("schemas", "additions"):
+        found |= json.loads((CATALOG / f"{name}.json").read_text("utf-8"))["schemas"]
     return found
 
 

@@ -145,9 +145,18 @@ def test_overrides_say_why(tmp_path: Path) -> None:
 
 
 WRONG = """
+    from datetime import date, datetime
+
     from vismanet_async.api.models import CustomerUpdate
     from vismanet_async.client import VismaNet
-    from vismanet_async.conditions import on_or_after
+    from vismanet_async.conditions import Condition, DateTimeCondition, NumberCondition, on_or_after
+
+    def conditions(moment: datetime, day: date) -> tuple[DateTimeCondition, DateTimeCondition, NumberCondition]:
+        since = on_or_after(moment)
+        until: Condition[date] = on_or_after(day)
+        amount = on_or_after(7)
+        number: NumberCondition = since  # expect: assignment
+        return since, until, amount
 
     async def wrong(visma: VismaNet) -> None:
         visma.customer.list(colour="red")  # expect: call-arg
@@ -165,6 +174,8 @@ WRONG = """
         customer.name = "x"  # expect: misc
 
     async def right(visma: VismaNet) -> None:
+        since = on_or_after(datetime(2025, 5, 25))
+        await visma.customer.list(last_modified_date_time=since).count()
         async for invoice in visma.customer_invoice.list(
             last_modified_date_time=on_or_after("2025-05-25"), status="Whatever"
         ):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from vismanet_async.paging.keys import KeyReader, RowKeys
 from vismanet_async.paging.styles import (
     ENVELOPE,
     JOURNAL,
@@ -139,3 +140,21 @@ def test_a_reader_that_has_learnt_reads_the_same(later: bytes) -> None:
 def test_other_styles_and_sizes_are_parsed() -> None:
     assert PageReader(ENVELOPE).read(b'{"records":[{"id":1}]}', page_size=1).total is None
     assert PageReader(PAGE_NUMBER).read(page_body(), page_size=None).total == 9
+
+
+def test_unpaged_rows_may_be_plain_text() -> None:
+    answer = UNPAGED.read(b'["ACCOUNT", "SUB \\"A\\"",\n""]')
+    assert [msgspec.json.decode(row) for row in answer.rows] == ["ACCOUNT", 'SUB "A"', ""]
+    assert (answer.total, answer.max_page_size, answer.more) == (None, None, None)
+
+
+@pytest.mark.parametrize("body", [b"[1,2]", b'[{"a":1},"b"]', b'["a",["b"]]', b"[null]"])
+def test_unpaged_rows_of_other_kinds_are_refused(body: bytes) -> None:
+    with pytest.raises(PageFormatError):
+        KeyReader(RowKeys(())).read(UNPAGED.read(body).rows)
+
+
+@pytest.mark.parametrize("style", [one for one in STYLES.values() if one.pages], ids=str)
+def test_pages_of_plain_text_are_refused(style: PageStyle) -> None:
+    with pytest.raises(PageFormatError):
+        style.read(b'["ACCOUNT"]')

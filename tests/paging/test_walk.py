@@ -641,6 +641,16 @@ def test_an_endpoint_that_tells_no_totals_is_read_to_its_empty_page(mode: str) -
     assert "no totals" in walk.report().reason
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_a_list_without_totals_ends_where_its_last_page_comes_again(mode: str) -> None:
+    last = b'[{"number":"3"},{"number":"4"}]'
+    walk = walk_of(mode)
+    rows = bodies(walk, {"1": b'[{"number":"1"},{"number":"2"}]', "2": last, "3": last, "4": last}, PAGE_NUMBER)
+    assert [row["number"] for row in rows] == ["1", "2", "3", "4"]
+    assert walk.report().verdict == "uncertain"
+    assert "page 3 repeats page 2" in walk.report().reason
+
+
 def test_a_failed_page_of_a_list_without_totals_is_asked_for_again() -> None:
     walk = walk_of("count")
     walk.answered(asked(walk), PAGE_NUMBER.read(b'[{"number":"1"},{"number":"2"}]'))

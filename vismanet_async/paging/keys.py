@@ -149,6 +149,8 @@ class KeyReader:
         if quick is not None:
             quick.versions = versions
             return quick
+        if not self._paths and all(bytes(row)[:1] == b'"' for row in rows):
+            return PageKeys([bytes(row) for row in rows], versions=False)  # plain text is its own name
         decode = self._rows.decode
         try:
             heads = [decode(row) for row in rows]

@@ -301,7 +301,7 @@ class Listing(Generic[T]):
         if report.verdict == "uncertain" and mode != "none" and not self._options.allow_uncertain:
             raise IncompleteListing(
                 f"{self._source.spec.id}: the list cannot be shown complete: {report.reason}. "
-                f"{report.unique:,} rows were read. Read it again, or allow it with allow_uncertain=True.",
+                f"{report.unique:,} rows were read and delivered. {_advice(report)}",
                 completeness=report,
             )
 
@@ -556,6 +556,14 @@ def _page_errors(operation: str) -> Iterator[None]:
         yield
     except PageFormatError as error:
         raise UnexpectedResponse(f"{operation}: {error}") from error
+
+
+def _advice(report: Completeness) -> str:
+    """Say what to do about a list that could not be shown complete."""
+    accept = "accept what was read with .with_options(allow_uncertain=True)"
+    if report.total_last is None:  # another read cannot tell more
+        return f"This endpoint cannot tell more: {accept}, and compare two reads where it matters."
+    return f"Read it again when fewer write to it, or {accept}."
 
 
 def _page_size(request: PageRequest) -> int | None:

@@ -194,6 +194,13 @@ def _split_array(body: bytes) -> PageAnswer:
     )
 
 
+def _split_whole(body: bytes) -> PageAnswer:
+    rows = _ROWS.decode(body)
+    if rows and all(bytes(row)[:1] == b'"' for row in rows):  # plain text carries nothing beside itself
+        return PageAnswer(rows=rows, total=None, max_page_size=None, more=None, body=body)
+    return _split_array(body)
+
+
 def _split_envelope(body: bytes) -> PageAnswer:
     envelope = _ENVELOPE.decode(body)
     return PageAnswer(
@@ -243,8 +250,8 @@ PAGE_INDEX: Final = PageStyle("page_index", True, False, "pageIndex", 0, _split_
 """`pageIndex` from 0, `{value, totalCount, nextPage}`: the Sales Order service (facts 4.14, 4.16)."""
 JOURNAL: Final = PageStyle("lines", True, True, "pageNumber", 1, _split_array)
 """Like `PAGE_NUMBER`, but sizes and totals count lines, and a batch can be split over two pages (facts 4.12)."""
-UNPAGED: Final = PageStyle("unpaged", False, False, None, 1, _split_array)
-"""Everything in one answer, without metadata; paging parameters would be ignored (facts 4.9)."""
+UNPAGED: Final = PageStyle("unpaged", False, False, None, 1, _split_whole)
+"""Everything in one answer, without metadata; paging parameters are ignored (facts 4.9). Rows can be plain text."""
 
 STYLES: Final = {style.name: style for style in (PAGE_NUMBER, ENVELOPE, PAGE_INDEX, JOURNAL, UNPAGED)}
 """The styles by name."""

@@ -237,7 +237,8 @@ class Walk:
         self._dropped = 0
         self._superseded = 0
         self._first_row: bytes | None = None
-        self._repeated_page: int | None = None
+        self._latest_row: bytes | None = None
+        self._repeated: str | None = None
         self._split: dict[bytes, list[tuple[int, RawRow]]] = {}  # journals: parts of batches at page edges
         self._lines = 0
         # the argument
@@ -537,7 +538,7 @@ class Walk:
                 return []
         elif self._stage_name == "list":
             self._last_total = sweep.last_total
-            if self._repeats_page_1(sent.page, answer):
+            if self._repeats(sent.page, answer):
                 sweep.stop()
                 span = None
         if span is None:
@@ -560,16 +561,22 @@ class Walk:
         assert self._proof.edge is not None
         return self._proof.edge
 
-    def _repeats_page_1(self, page: int, answer: PageAnswer) -> bool:
-        """Whether the endpoint ignores paging: it tells no totals, and shows its first row over again."""
+    def _repeats(self, page: int, answer: PageAnswer) -> bool:
+        """Whether a list without totals shows page 1 over again (paging is ignored), or the page before (past its end).
+
+        Such a list is read one page after another, so the page that came before is the one with the number before.
+        """
         if not answer.rows or answer.total is not None:
             return False
         row = bytes(answer.rows[0])
         if page == 1:
             self._first_row = row
         elif row == self._first_row:
-            self._repeated_page = page
-        return self._repeated_page is not None
+            self._repeated = f"page {page} repeats page 1: the endpoint seems to ignore paging"
+        elif row == self._latest_row:
+            self._repeated = f"page {page} repeats page {page - 1}: the endpoint seems to repeat its last page"
+        self._latest_row = row
+        return self._repeated is not None
 
     def _window_over(self, sent: _Sent, answer: PageAnswer, keys: PageKeys, *, first: bool) -> bool:
         """Look for a broken assumption, or for a better boundary; True: the stage is over."""
@@ -751,14 +758,18 @@ class Walk:
         out = self._join_split()
         if self._alone(sweep):
             self._finish("proven", "one answer held the whole list")
-        elif self._repeated_page is not None:
-            self._finish("uncertain", f"page {self._repeated_page} repeats page 1: the endpoint seems to ignore paging")
+        elif self._repeated is not None:
+            self._finish("uncertain", f"{self._repeated}; its rows tell no totals to compare with")
         elif self._breach is not None:
             self._finish("uncertain", self._breach)
         elif sweep.odd is not None:
             self._finish("uncertain", sweep.odd)
         elif sweep.last_total is None:
-            self._finish("uncertain", "the server tells no totals")
+            self._finish(
+                "uncertain",
+                "the server tells no totals: all pages were read up to an empty one, but nothing says how many rows "
+                "there are, and a row that moved between two pages meanwhile may be missing",
+            )
         elif self._adds_up(sweep):
             what = "lines" if self._style.by_line else "rows" if self._reader is None else "unique rows"
             self._finish("counted", f"totals did not contradict each other and {what} are as many")

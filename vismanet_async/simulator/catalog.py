@@ -95,8 +95,9 @@ def _read(name: str) -> Any:
 @cache
 def load() -> Catalog:
     """Read the catalog once per process."""
+    operations, schemas, added = _read("operations.json"), _read("schemas.json"), _read("additions.json")
     return Catalog(
-        operations={raw["id"]: _operation(raw) for raw in _read("operations.json")["operations"]},
-        schemas={name: raw["fields"] for name, raw in _read("schemas.json")["schemas"].items()},
+        operations={raw["id"]: _operation(raw) for raw in operations["operations"] + added["operations"]},
+        schemas={name: raw["fields"] for name, raw in (schemas["schemas"] | added["schemas"]).items()},
         enums={name: raw["values"] for name, raw in _read("enums.json")["enums"].items()},
     )

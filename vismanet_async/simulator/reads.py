@@ -18,12 +18,23 @@ __all__ = ["answer_read"]
 _PARAMETERS_ONLY = re.compile(r"(/\{\w+\})+")
 _UUID = re.compile(r"[0-9a-fA-F-]{32,36}")
 
+_FEATURES = (  # made up: name, title, parent, whether it is on
+    ("FinancialModule", "Finance", "", True),
+    ("Multicurrency", "Multi-currency accounting", "FinancialModule", True),
+    ("FixedAsset", "Fixed asset management", "FinancialModule", False),
+    ("DistributionModule", "Logistics", "", True),
+    ("Warehouse", "Multiple warehouses", "DistributionModule", True),
+    ("ProjectModule", "Project accounting", "", False),
+)
+
 
 def answer_read(call: Call) -> Reply:
     """Answer a GET operation."""
     _check_query(call)
     if call.operation.collection == "multilanguage/inventory":
         return _translations(call)
+    if call.operation.collection == "featuresset":
+        return _features(call)
     if call.operation.response_kind in {"list", "envelope"}:
         reply = answer_list(call)
         return reply if reply is not None else _made_up_list(call)
@@ -104,6 +115,17 @@ def _made_up_list(call: Call) -> Reply:
     overrides = dict(zip(call.operation.path_params, call.values, strict=True))
     count = 1 + sum(key.encode()) % 3
     return json_reply([world.shaper.single(dto, f"{key}:{number}", overrides) for number in range(count)])
+
+
+def _features(call: Call) -> Reply:
+    """Answer which parts of the product the company has, by name and by whether they are on."""
+    name, enabled = call.first("featureName").casefold(), call.first("featureEnabled").casefold()
+    shown = [
+        {"name": each, "displayName": title, "parentName": parent, "isEnabled": on}
+        for each, title, parent, on in _FEATURES
+        if name in {"", each.casefold()} and enabled in {"", str(on).casefold()}
+    ]
+    return json_reply({"features": shown})
 
 
 def _translations(call: Call) -> Reply:

@@ -14,6 +14,15 @@ from attrs import frozen
 from vismanet_async.simulator.bodies import BodyError, parse_object
 from vismanet_async.simulator.clock import parse_naive_ms
 from vismanet_async.simulator.messages import RefusedError, Reply, Request, json_reply, problem
+from vismanet_async.simulator.order_views import (
+    EXPANDS,
+    STATUS,
+    customer_view,
+    inventory_view,
+    line_views,
+    order_view,
+    summary_view,
+)
 from vismanet_async.simulator.rows import Table
 from vismanet_async.simulator.writes import new_row, save
 
@@ -31,85 +40,14 @@ _SIZES = {
     "inventory": (1000, 10_000),
     "lines": (1000, 1000),
 }
-_STATUS = {
-    "Open": "Open",
-    "Hold": "OnHold",
-    "Completed": "Completed",
-    "Cancelled": "Cancelled",
-    "CreditHold": "CreditHold",
-}
 _ORDER = re.compile(r"(created|lastModified|orderId)(?:[ :]?(asc|desc))?", re.IGNORECASE)
-_EXPANDS = frozenset({"lines", "customer", "shipping", "billing", "note", "all"})
 
 _Change = Callable[["Company", dict[str, Any], dict[str, Any]], None]
 View = Callable[[Table, int, frozenset[str]], dict[str, Any]]
 
 
-def _utc(text: object) -> str | None:
-    return f"{text}Z" if isinstance(text, str) and text else None
-
-
-def order_view(table: Table, row: int, expand: frozenset[str]) -> dict[str, Any]:
-    """Return a sales order as the service shows it: plain values, UTC times."""
-    data = table.row(row)
-    kind, number = table.key_of(row)
-    customer = data.get("customer") or {}
-    shown = {
-        "type": kind,
-        "orderId": number,
-        "status": _STATUS.get(str(data.get("status")), str(data.get("status"))),
-        "date": data.get("date"),
-        "description": data.get("description"),
-        "customer": {"id": customer.get("number"), "name": customer.get("name")},
-        "currency": data.get("currency"),
-        "orderTotal": data.get("orderTotal"),
-        "taxTotal": data.get("taxTotal"),
-        "created": _utc(data.get("createdDateTime") or data.get("lastModified")),
-        "lastModified": _utc(data.get("lastModified") or data.get("lastModifiedDateTime")),
-        "version": table.version_of(row),
-    }
-    if expand & {"lines", "all"}:
-        shown["orderLines"] = line_views(data)
-    if expand & {"note", "all"}:
-        shown["note"] = data.get("note")
-    return shown
-
-
-def line_views(data: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the lines of an order as the service shows them."""
-    return [
-        {
-            "lineId": line.get("lineNbr"),
-            "inventoryId": (line.get("inventory") or {}).get("number"),
-            "description": line.get("lineDescription"),
-            "quantity": line.get("quantity", Decimal(1)),
-            "unitPrice": line.get("unitPrice", Decimal(0)),
-            "unitOfMeasure": line.get("uom"),
-        }
-        for line in data.get("lines") or ()
-    ]
-
-
-def customer_view(table: Table, row: int, expand: frozenset[str]) -> dict[str, Any]:
-    """Return a customer as the Sales Order service shows it."""
-    del expand
-    data = table.row(row)
-    return {"customerId": data["number"], "name": data["name"], "status": data["status"],
-            "lastModified": _utc(data.get("lastModifiedDateTime"))}  # fmt: skip
-
-
-def inventory_view(table: Table, row: int, expand: frozenset[str]) -> dict[str, Any]:
-    """Return an item as the Sales Order service shows it."""
-    del expand
-    data = table.row(row)
-    return {"inventoryId": data["inventoryNumber"], "description": data.get("description"),
-    "status": data["status"],
-            "baseUnit": data.get("baseUnit"), "defaultPrice": data.get("defaultPrice"),
-            "lastModified": _utc(data.get("lastModifiedDateTime"))}  # fmt: skip
-
-
 _LISTS: dict[str, tuple[str, View]] = {
-    "salesorders": ("salesorder", order_view),
+    "salesorders": ("salesorder", summary_view),
     "customers": ("customer", customer_view),
     "inventory": ("inventory", inventory_view),
 }
@@ -128,8 +66,9 @@ class SalesOrders:
         table = company.world.table(table_name)
         key = [unquote(part) for part in request.path[-len(path) - 1 :].strip("/").split("/")[1:]]
         try:
-            if not key and request.method == "GET":
-                return name, self._list(company, request, name, table, view)
+            kind = _kind(table, key) if name == "salesorders" else None
+            if request.method == "GET" and (kind or not key):
+                return name, self._list(company, request, name, view, kind)
             if name == "salesorders":
                 return _Orders(company, request, table).answer(key)
             return f"{name}:one", self._one(request, table, view, key)
@@ -145,16 +84,17 @@ class SalesOrders:
         row = table.find(key)
         return problem(404, "Not Found") if row is None else json_reply(view(table, row, frozenset()))
 
-    def _list(self, company: Company, request: Request, name: str, table: Table, view: View) -> Reply:
+    def _list(self, company: Company, request: Request, name: str, view: View, kind: str | None) -> Reply:
+        table = company.world.table(_LISTS[name][0])
         query = {given.lower(): value for given, value in request.query}
         usual, limit = _SIZES[name]
         expand = frozenset(part.strip() for part in query.get("expand", "").lower().split(",") if part.strip())
-        if not expand <= _EXPANDS:
+        if not expand <= EXPANDS:
             return _invalid("expand")
         if expand:
             limit, usual = min(limit, _EXPANDED_LIMIT), min(usual, _EXPANDED_LIMIT)
         span = _span(query, usual, limit)
-        rows = self._chosen(table, query)
+        rows = [row for row in self._chosen(table, query) if kind in {None, table.key_of(row)[0]}]
         shown = [view(table, row, expand) for row in rows[span.start : span.stop]]
         return _part(request, shown, span, len(rows), tell=not company.behaviours.sales_order_total_unknown)
 
@@ -165,7 +105,9 @@ class SalesOrders:
             wanted = query["customerid"]
             rows = [row for row in rows if (table.row(row).get("customer") or {}).get("number") == wanted]
         if "status" in query:
-            rows = [row for row in rows if _STATUS.get(str(table.row(row).get("status"))) == query["status"]]
+            rows = [row for row in rows if STATUS.get(str(table.row(row).get("status"))) == query["status"]]
+        if "filter" in query and table.spec.name == "salesorder":
+            rows = [row for row in rows if query["filter"].casefold() in table.key_of(row)[-1].casefold()]
         if "modifiedsince" in query:
             since = _instant(query["modifiedsince"])
             if since is None:
@@ -177,6 +119,11 @@ class SalesOrders:
                 raise RefusedError(_invalid("orderBy"))
             rows.sort(key=_RANKS[asked.group(1).lower()](table), reverse=(asked.group(2) or "").lower() == "desc")
         return rows
+
+
+def _kind(table: Table, key: list[str]) -> str | None:
+    """Return the order type that a path ends in; None: it names something else."""
+    return next((kind for kind in table.spec.types if [kind] == [part.upper() for part in key]), None)
 
 
 def _etag(table: Table, row: int) -> dict[str, str]:
@@ -250,9 +197,11 @@ class _Orders:
             return self._lines(row, key[_KEY_PARTS + 1 :]) if is_lines else ("order", problem(404, "Not Found"))
         if self.request.method == "PATCH":
             return "order:patch", self._change(row, _patch_order)
+        if self.request.method == "DELETE":
+            return "order:delete", self._delete(row)
         if self.request.method != "GET":
             return "order", _not_allowed()
-        expand = frozenset(dict(self.request.query).get("expand", "").lower().split(",")) & _EXPANDS
+        expand = frozenset(dict(self.request.query).get("expand", "").lower().split(",")) & EXPANDS
         return "order", json_reply(order_view(self.table, row, expand), headers=_etag(self.table, row))
 
     def _row(self, key: list[str]) -> int:
@@ -281,12 +230,30 @@ class _Orders:
             return "lines", _window(self.request, line_views(self.table.row(row)), "lines")
         if asked == ("POST", 0):
             return "lines:add", self._change(row, _add_lines, 201)
-        if asked == ("PATCH", 1):
-            return "lines:patch", self._change(row, _patch_line(rest[0]))
-        if self.request.method == "DELETE":
-            wanted = rest or dict(self.request.query).get("lineIds", "").split(",")
+        if asked == ("GET", 1):
+            line = next((one for one in line_views(self.table.row(row)) if str(one["lineId"]) == rest[0]), None)
+            return "lines:one", problem(404, "Not Found") if line is None else json_reply(line)
+        if asked == ("PATCH", 0):
+            return "lines:patch", self._change(row, _patch_lines)
+        if asked == ("DELETE", 0):
+            wanted = dict(self.request.query).get("ids", "").split(",")
             return "lines:delete", self._change(row, _delete_lines([part for part in wanted if part]))
         return "lines", _not_allowed()
+
+    def _delete(self, row: int) -> Reply:
+        refusal = self._refusal(row, self.request.headers.get("If-Match", "*"))
+        if refusal is None:
+            self.table.remove(row)
+        return refusal or Reply(204)
+
+    def _refusal(self, row: int, given: str) -> Reply | None:
+        """Return why an order cannot be changed under this version."""
+        if given.strip().removeprefix("W/").strip('"') not in {"*", self.table.version_of(row)}:
+            return problem(412, "Precondition Failed", "The order has been changed.")
+        status = str(self.table.row(row).get("status"))
+        if status in {"Completed", "Cancelled", "Invoiced"}:
+            return problem(409, "Conflict", f"The order is {status}.")
+        return None
 
     def _change(self, row: int, change: _Change, status: int = 202) -> Reply:
         """Change an order under its mandatory If-Match (facts 6.10)."""
@@ -294,10 +261,9 @@ class _Orders:
         given = self.request.headers.get("If-Match")
         if given is None:
             return problem(428, "Precondition Required", "The If-Match header is mandatory.")
-        if given.strip().removeprefix("W/").strip('"') != self.table.version_of(row):
-            return problem(412, "Precondition Failed", "The order has been changed.")
-        if str(data.get("status")) in {"Completed", "Cancelled", "Invoiced"}:
-            return problem(409, "Conflict", f"The order is {data['status']}.")
+        refusal = self._refusal(row, given)
+        if refusal is not None:
+            return refusal
         change(self.company, data, parse_object(self.request.body) if self.request.body.strip() else {})
         save(self.table, row, data, self.company)
         return Reply(status, headers=_etag(self.table, row))
@@ -322,10 +288,12 @@ def _named(company: Company, name: str, key: object, field: str) -> dict[str, An
 
 
 def _patch_order(company: Company, data: dict[str, Any], body: dict[str, Any]) -> None:
-    plain = {"description": "description", "note": "note", "currency": "currency", "date": "date"}
+    plain = {"description": "description", "note": "note", "currencyId": "currency"}
     for name, value in body.items():
         if name in plain:
             data[plain[name]] = value
+        elif name in {"date", "requestOn", "cancelBy"}:
+            data[name] = _naive(name, value)
         elif name == "customer":
             data["customer"] = _named(company, "customer", (value or {}).get("id"), "customer.id")
         elif name == "orderLines":
@@ -350,7 +318,7 @@ def _fill_line(company: Company, line: dict[str, Any], body: dict[str, Any]) -> 
 
 
 def _add_lines(company: Company, data: dict[str, Any], body: dict[str, Any]) -> None:
-    sent = body.get("orderLines", body.get("lines", [body]))
+    sent = body.get("orderLines", body.get("lines"))
     lines = list(data.get("lines") or ())
     for one in sent if isinstance(sent, list) else ():
         line: dict[str, Any] = {
@@ -366,23 +334,21 @@ def _add_lines(company: Company, data: dict[str, Any], body: dict[str, Any]) -> 
     _total(data)
 
 
-def _patch_line(line_id: str) -> _Change:
-    def change(company: Company, data: dict[str, Any], body: dict[str, Any]) -> None:
-        line = next((one for one in data.get("lines") or () if str(one.get("lineNbr")) == line_id), None)
-        if line is None:
-            raise BodyError(f"lineId {line_id} does not exist.")
-        _fill_line(company, line, body)
-        _total(data)
-
-    return change
+def _patch_lines(company: Company, data: dict[str, Any], body: dict[str, Any]) -> None:
+    known = {one.get("lineNbr"): one for one in data.get("lines") or ()}
+    for one in body.get("lines") or ():
+        if one.get("lineId") not in known:
+            raise BodyError(f"lineId {one.get('lineId')} does not exist.")
+        _fill_line(company, known[one["lineId"]], one)
+    _total(data)
 
 
 def _delete_lines(ids: list[str]) -> _Change:
     def change(company: Company, data: dict[str, Any], body: dict[str, Any]) -> None:
-        del company
-        wanted = set(ids) | {str(one) for one in body.get("lineIds", ())}
+        del company, body
+        wanted = set(ids)
         if not 1 <= len(wanted) <= _MOST_DELETED:
-            raise BodyError(f"lineIds must hold 1 to {_MOST_DELETED} ids.")
+            raise BodyError(f"ids must hold 1 to {_MOST_DELETED} ids.")
         data["lines"] = [line for line in data.get("lines") or () if str(line.get("lineNbr")) not in wanted]
         _total(data)
 
@@ -419,6 +385,16 @@ def _instant(text: str) -> int | None:
         return None
     aware = parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
     return int(aware.timestamp() * 1000)
+
+
+def _naive(name: str, value: object) -> str | None:
+    """Read a moment of a body into what the table holds: UTC, without saying so."""
+    if value is None:
+        return None
+    milliseconds = _instant(str(value))
+    if milliseconds is None:
+        raise BodyError(f"{name} must be a moment.")
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).replace(tzinfo=None).isoformat()
 
 
 def _invalid(name: str) -> Reply:

@@ -173,6 +173,8 @@ _ALL: tuple[TableSpec, ...] = (
     _spec("salesorder", "SalesOrderDto", "orderType orderNo", rows=1500, series=Series("", 6, 1),
           title="description",
           types=("SO", "CS", "RM"), status="Open"),
+    _spec("salesordertype", "SalesOrderTypeDto", "orderType", title="description",
+          fixed=_fixed("SO Salgsordre; CS Kontantsalg; RM Retur; QT Tilbud; IN Faktura; CM Kreditnota")),
     _spec("shipment", "ShipmentDto", "shipmentNumber", rows=600, series=Series("", 6, 600001), status="Open"),
     _spec("purchaseorder", "PurchaseOrderDto", "orderType orderNbr", rows=700, series=Series("PO", 6, 1),
           title="description", types=("RegularOrder", "DropShip", "Blanket"), status="Open"),

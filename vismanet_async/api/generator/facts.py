@@ -36,37 +36,24 @@ def load(folder: Path = API) -> Facts:
         ValueError: when an override lacks its reason or date, or names something that the catalog does not have.
     """
     catalog = folder / "catalog"
-    operations = json.loads((catalog / "operations.json").read_text("utf-8"))["operations"]
-    schemas = json.loads((catalog / "schemas.json").read_text("utf-8"))["schemas"]
-    enums = json.loads((catalog / "enums.json").read_text("utf-8"))["enums"]
+    operations, schemas, enums, added = (
+        json.loads((catalog / f"{name}.json").read_text("utf-8"))
+        for name in ("operations", "schemas", "enums", "additions")
+    )
     overrides = tomllib.loads((folder / "overrides.toml").read_text("utf-8"))
     _check(overrides)
 
-    for one in overrides.get("add_schema", {}).values():
-        schemas.setdefault(one["name"], {"fields": one["fields"]})
-    known = {operation["id"] for operation in operations}
-    for key, one in overrides.get("add_operation", {}).items():
-        if key not in known:
-            operations.append(_added(key, one))
-    facts = Facts(operations=operations, schemas=schemas, enums=enums, overrides=overrides)
+    facts = Facts(
+        operations=operations["operations"] + added["operations"],
+        schemas=schemas["schemas"] | added["schemas"],
+        enums=enums["enums"],
+        overrides=overrides,
+    )
     _check_keys(facts)
     for key, one in overrides.get("operation", {}).items():
-        operation = next(each for each in operations if each["id"] == key)
+        operation = next(each for each in facts.operations if each["id"] == key)
         operation.update({name: value for name, value in one.items() if name not in {"reason", "date"}})
     return facts
-
-
-def _added(key: str, one: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "id": key,
-        "version": 1,
-        "path_params": [],
-        "query": [],
-        "if_match": False,
-        "background": True,
-        "request": None,
-        "paginated": False,
-    } | {name: value for name, value in one.items() if name not in {"reason", "date"}}
 
 
 def _check(overrides: dict[str, Any]) -> None:
