@@ -323,12 +323,18 @@ MOMENTS = st.datetimes().map(dt.datetime.isoformat) | st.sampled_from(
     ["", "2023-12-31", "2023-12-31T10:20:30.1234567Z"]
 )
 NUMBERS = st.integers(-(10**20), 10**20) | st.decimals(-(10**6), 10**6, places=4)
-ANY = st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=3) | st.just([]) | st.just({})
+ANY: st.SearchStrategy[Any] = (
+    st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=3) | st.just([]) | st.just({})
+)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
 
 
 def fields(**options: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries({}, optional={name: st.none() | one for name, one in options.items()})
+
+
+def _fits(number: int | Decimal) -> bool:
+    return abs(number) < 10**20
 
 
 KNOWN = fields(
@@ -338,7 +344,7 @@ KNOWN = fields(
     active=st.booleans(),
     at=st.datetimes().map(dt.datetime.isoformat),
     customer=fields(name=TEXTS, since=st.just("2023-12-31")),
-    lines=st.lists(fields(price=NUMBERS.filter(lambda n: abs(n) < 10**20)), max_size=2),
+    lines=st.lists(fields(price=NUMBERS.filter(_fits)), max_size=2),
     tags=st.lists(TEXTS, max_size=2),
 )
 ODD = fields(

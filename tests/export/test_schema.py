@@ -8,7 +8,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from vismanet_async.errors import RequestRefused
-from vismanet_async.export import extras
 from vismanet_async.export.schema import EXTRA, Column, arrow_schema, columns_of, leaves
 from vismanet_async.export.sinks.formats import require_format
 
@@ -69,7 +68,7 @@ def test_a_missing_extra_is_asked_for(name: str, install: str, monkeypatch: pyte
     def missing(module: str) -> None:
         raise ModuleNotFoundError(f"No module named {module!r}")
 
-    monkeypatch.setattr(extras.importlib, "import_module", missing)
+    monkeypatch.setattr("vismanet_async.export.extras.importlib.import_module", missing)
     with pytest.raises(RequestRefused, match=rf"nothing was sent.*pip install 'vismanet-async\[{install}\]'"):
         require_format(name)  # type: ignore[arg-type] # parametrised
     require_format("csv")
