@@ -53,15 +53,19 @@ class Live:
     async def rest(self) -> None:
         """Wait until the server has noticed what the client broke off, then look for leftovers."""
         for _ in range(2_000):
-            if not self.sim.requests.in_flight and self.connections_in_use == 0:
+            if not self.sim.requests.in_flight and self.connections_in_use == 0 and not self.tasks_left:
                 break
             await asyncio.sleep(0)
-        names = [task.get_coro().__qualname__ for task in asyncio.all_tasks()]  # type: ignore[union-attr]
-        left = [name for name in names if name.startswith(("_Fetcher", "Listing", "Transport"))]
-        assert not left, left
+        assert not self.tasks_left, self.tasks_left
         assert self.visma.sender.slots.in_flight == 0, "a slot leaked"
         assert self.connections_in_use == 0, "a connection leaked"
         assert self.sim.requests.in_flight == 0, "a request is still with the server"
+
+    @property
+    def tasks_left(self) -> list[str]:
+        """The client's own tasks that are under way."""
+        names = [getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()]
+        return [name for name in names if name.startswith(("_Fetcher", "Listing", "Transport"))]
 
     @property
     def connections_in_use(self) -> int:

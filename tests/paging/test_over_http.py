@@ -111,7 +111,7 @@ async def test_a_busy_list_is_proven_in_the_end(seed: int) -> None:
 
 
 class Hidden:
-    """One row removed from what was read, one added to it, right after page 1: the total never changes."""
+    """One row removed from what was read, one added to it, after page 1: the total never changes."""
 
     def __init__(self, site: Live) -> None:
         self._site = site
@@ -125,7 +125,7 @@ class Hidden:
             self._done = True
             first = self._site.sim.truth("customer").keys[0]
             self._site.sim.remove("customer", first)
-            self._site.sim.add("customer")
+            self._site.sim.add("customer", where="start")
             self.stayed.discard(first)
 
 

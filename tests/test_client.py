@@ -1,0 +1,381 @@
+"""`VismaNet` itself: how it is made, what it shares, what it refuses and what it leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.paging.live import Live, keys, live
+from tests.support.clock import VirtualClock
+from vismanet_async.client import VismaNet
+from vismanet_async.conditions import on_or_after
+from vismanet_async.errors import (
+    NotFound,
+    NotSent,
+    NotSignedIn,
+    RequestRefused,
+    SettingsError,
+    TokenRefused,
+    UnexpectedResponse,
+    UnknownName,
+)
+from vismanet_async.settings import ERP_URL, Settings
+from vismanet_async.transport.auth import ClientCredentials, StaticToken
+from vismanet_async.transport.pool import SessionPool
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+SECRET = "m4rk3r-s3cr3t"
+OTHER = "22222222-3333-4444-8555-666666666666"
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Live]:
+    async with live(rows={"customer": 30}, companies=[OTHER]) as made:
+        yield made
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
+    for name in ("CLIENT_ID", "CLIENT_SECRET", "TENANT_ID", "TOKEN", "BASE_URL", "TOKEN_URL", "SALES_ORDER_URL"):
+        monkeypatch.delenv(f"VISMANET_{name}", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    return monkeypatch
+
+
+# -- making one
+
+
+async def test_from_env_reads_all_it_needs(site: Live, environment: pytest.MonkeyPatch) -> None:
+    for name, value in site.sim.environment().items():
+        environment.setenv(name, value)
+    async with VismaNet.from_env() as visma:
+        assert visma.tenant_id == site.sim.tenant_id
+        assert len(await visma.customer.list()) == 30
+
+
+async def test_from_env_takes_a_profile(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "profiles.toml"
+    path.write_text('[test]\ntoken = "t0ken"\nbase_url = "https://test.example"\ntime_zone = "Europe/Oslo"\n')
+    path.chmod(0o600)
+    environment.setenv("VISMANET_PROFILE_FILE", str(path))
+    visma = VismaNet.from_env(profile="test")
+    assert repr(visma) == "<VismaNet static token at https://test.example>"
+    assert str(visma.time_zone) == "Europe/Oslo"
+    assert visma.tenant_id is None
+
+
+async def test_options_win_over_settings(site: Live) -> None:
+    settings = Settings(token=site.sim.issue_token(), tenant_id="mine", base_url="https://nowhere.example")
+    async with VismaNet.from_settings(settings, base_url=site.sim.base_url, clock=VirtualClock()) as visma:
+        assert visma.tenant_id == "mine"
+        assert await visma.customer.list().count() == 30
+
+
+def test_what_is_missing_to_sign_in_is_named(environment: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match="VISMANET_CLIENT_ID, VISMANET_CLIENT_SECRET, VISMANET_TENANT_ID not set"):
+        VismaNet.from_env()
+    with pytest.raises(SettingsError, match="not signed in: VISMANET_TENANT_ID not set"):
+        VismaNet.from_settings(Settings(client_id="a", client_secret="b"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"base_url": "http://erp.example"}, "base_url"),
+        ({"base_url": "erp.example"}, "base_url"),
+        ({"token_url": "ftp://erp.example"}, "token_url"),
+        ({"sales_order_url": "http://erp.example"}, "sales_order_url"),
+        ({"concurrency": 0}, "concurrency must be a number from 1 up"),
+        ({"concurrency": "many"}, "concurrency"),
+        ({"timeout_seconds": 0}, "timeout_seconds must be greater than 0"),
+        ({"timeout_seconds": float("nan")}, "timeout_seconds must be greater than 0"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        VismaNet(StaticToken("t0ken"), **options)
+
+
+def test_making_one_needs_no_event_loop_and_sends_nothing() -> None:
+    visma = VismaNet(ClientCredentials("isv", SECRET, tenant_id="company"))
+    assert visma.sender.requests == 0
+    assert visma.quota.limit is None
+    assert repr(visma) == f"<VismaNet company at {ERP_URL}>"
+
+
+def test_nothing_shows_a_secret() -> None:
+    for credentials in (ClientCredentials("isv", SECRET, tenant_id="company"), StaticToken(SECRET)):
+        visma = VismaNet(credentials)
+        shown = [visma, visma.sender, visma.customer, visma.customer.list(), visma.request("GET", "/v1/customer")]
+        assert SECRET not in "".join(map(repr, shown))
+
+
+async def test_the_clock_is_the_one_given(site: Live) -> None:
+    assert site.visma.clock is site.clock
+    assert site.visma.time_zone is None
+
+
+# -- companies
+
+
+async def test_companies_share_connections_and_nothing_else(site: Live) -> None:
+    visma = site.visma
+    other = visma.company(OTHER)
+    assert other.tenant_id == OTHER
+    assert other._pool is visma._pool
+    assert other.quota is not visma.quota
+    assert other.sender.slots is not visma.sender.slots
+    site.sim.remove("customer", count=5)
+    assert (await visma.customer.list().count(), await other.customer.list().count()) == (25, 30)
+    tenants = [entry.tenant_id for entry in site.sim.requests.matching(operation="Customer_GetAll")]
+    assert tenants == [site.sim.tenant_id, OTHER]
+    await other.aclose()  # the connections are not its own
+    assert await visma.customer.list().count() == 25
+    assert other.company(site.sim.tenant_id).tenant_id == site.sim.tenant_id
+
+
+def test_a_ready_token_is_bound_to_one_company() -> None:
+    with pytest.raises(SettingsError, match="only ClientCredentials"):
+        VismaNet(StaticToken("t0ken")).company("other")
+
+
+async def test_siblings_take_over_the_options(site: Live) -> None:
+    async with VismaNet(
+        ClientCredentials("a", "b", tenant_id="c"), base_url=site.sim.base_url, concurrency=3, headers={"X-A": "b"}
+    ) as visma:
+        other = visma.company("d")
+        assert other._options == visma._options
+        assert other.sender.slots.limit == 3
+
+
+async def test_a_pool_that_was_given_stays_open(site: Live) -> None:
+    pool = SessionPool()
+    token = StaticToken(site.sim.issue_token())
+    for _ in range(2):
+        async with VismaNet(token, base_url=site.sim.base_url, pool=pool, clock=VirtualClock()) as visma:
+            assert await visma.customer.list().count() == 30
+    await pool.aclose()
+
+
+# -- signing in
+
+
+async def test_a_wrong_secret_says_what_to_check(site: Live) -> None:
+    credentials = ClientCredentials(site.sim.client_id, SECRET, tenant_id=site.sim.tenant_id)
+    async with VismaNet(
+        credentials, base_url=site.sim.base_url, token_url=site.sim.token_url, clock=VirtualClock()
+    ) as visma:
+        with pytest.raises(TokenRefused) as caught:
+            await visma.customer.list()
+    assert SECRET not in str(caught.value)
+    assert not site.sim.requests.matching(operation="Customer_GetAll")
+
+
+async def test_the_wrong_kind_of_tenant_is_told(site: Live) -> None:
+    visma = site.visma.company(site.sim.customer_tenant_id)
+    with pytest.raises(NotSignedIn, match="Company tenant id"):
+        await visma.customer.list().first()
+
+
+async def test_an_unreachable_host_is_told_and_nothing_was_sent() -> None:
+    with socket.socket() as held:  # bound and not listening: nobody can be there
+        held.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{held.getsockname()[1]}"
+        async with VismaNet(StaticToken("t0ken"), base_url=url, clock=VirtualClock()) as visma:
+            with pytest.raises(NotSent, match="cannot connect"):
+                await visma.customer.list()
+            assert visma.sender.slots.in_flight == 0
+
+
+# -- lists by name
+
+
+@pytest.mark.parametrize("name", ["customer_invoice", "customerInvoice", "customer-invoice", "CustomerInvoice"])
+def test_a_list_by_any_spelling_of_its_name(name: str) -> None:
+    visma = VismaNet(StaticToken("t0ken"))
+    assert visma.list_by_name(name).operation_id == "CustomerInvoice_GetAllInvoices"
+
+
+async def test_a_list_by_name_with_filters_and_options(site: Live) -> None:
+    filters = {"lastModifiedDateTime": on_or_after("2000-01-01"), "status": "Active"}
+    listing = site.visma.list_by_name("customer", filters, page_size=10, limit=3)
+    assert len(await listing) <= 3
+    query = site.sim.requests[-1].query
+    assert query["lastModifiedDateTimeCondition"] == ">="
+    assert (query["status"], query["pageSize"]) == ("Active", "10")
+
+
+@pytest.mark.parametrize(
+    ("name", "filters", "options", "error", "message"),
+    [
+        ("custmer", {}, {}, UnknownName, "customer"),
+        ("customer", {"statsu": "Active"}, {}, UnknownName, "status"),
+        ("customer", {"lastModifiedDateTime": "2025-01-01"}, {}, RequestRefused, "on_or_after"),
+        ("customer", {}, {"page_size": 0}, RequestRefused, "page_size must be 1 or more"),
+        ("customer", {}, {"pages": 1}, RequestRefused, "no option 'pages'"),
+        ("features_set", {}, {}, RequestRefused, "has no list of its own"),
+    ],
+)
+async def test_a_list_by_name_refuses_what_it_does_not_know(
+    site: Live, name: str, filters: dict[str, Any], options: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        site.visma.list_by_name(name, filters, **options)
+    assert site.sim.requests.total == 0
+
+
+# -- the escape hatch
+
+
+async def test_a_request_by_hand(site: Live) -> None:
+    number = site.sim.truth("customer").keys[0]
+    found = await site.visma.request("get", f"/v1/customer/{number}", headers={"X-Trace": "a"})
+    assert found["number"] == number
+    entry = site.sim.requests[-1]
+    assert (entry.method, entry.headers["X-Trace"]) == ("GET", "a")
+    rows = await site.visma.request("GET", "/v1/customer", query={"pageNumber": "1", "pageSize": "2"})
+    assert len(rows) == 2
+    with pytest.raises(NotFound):
+        await site.visma.request("GET", "/v1/customer/none-such")
+
+
+async def test_decimals_by_hand_are_exact_both_ways(site: Live) -> None:
+    body = {"name": {"value": "A"}, "creditLimit": {"value": Decimal("99999999999999999.99")}}
+    operation = site.visma.request("PUT", "/v1/customer/10000", json=body)
+    assert operation.preview().body == '{"name":{"value":"A"},"creditLimit":{"value":99999999999999999.99}}'
+    operation = site.visma.request("GET", "/v1/customer")
+    decoded = operation.decode(Answer(b'{"a":1234567890123.4567,"b":10,"c":1e2,"d":0.10}'))  # type: ignore[arg-type]
+    assert {name: str(value) for name, value in decoded.items()} == {
+        "a": "1234567890123.4567",
+        "b": "10",
+        "c": "1E+2",
+        "d": "0.10",
+    }
+    assert isinstance(decoded["b"], int)
+
+
+class Answer:
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+
+
+@pytest.mark.parametrize("body", [b"", b"  \r\n"])
+def test_no_body_is_none(body: bytes) -> None:
+    operation = VismaNet(StaticToken("t0ken")).request("GET", "/v1/customer")
+    assert operation.decode(Answer(body)) is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("body", [b"<html>", b'{"a":', b"{}{}"])
+def test_a_body_that_is_no_json_is_told(body: bytes) -> None:
+    operation = VismaNet(StaticToken("t0ken")).request("GET", "/v1/customer")
+    with pytest.raises(UnexpectedResponse, match="not JSON"):
+        operation.decode(Answer(body))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "v1/customer",
+        "",
+        "//evil.example/v1",
+        "https://evil.example/v1/customer",
+        "/v1/../admin",
+        "/v1/%2e%2e/admin",
+        "/v1/./customer",
+        "/v1\\customer",
+        "/v1/customer?status=Active",
+        "/v1/customer#top",
+        "/v1/custom er",
+        "/v1/customer\r\nX-A: b",
+        "/v1/customer\x00",
+    ],
+)
+def test_paths_that_lead_elsewhere_are_refused(path: str) -> None:
+    with pytest.raises(RequestRefused, match="nothing was sent"):
+        VismaNet(StaticToken("t0ken")).request("GET", path)
+
+
+def test_methods_and_headers_that_cannot_be_are_refused() -> None:
+    visma = VismaNet(StaticToken("t0ken"))
+    with pytest.raises(RequestRefused, match="'TRACE' is not a method"):
+        visma.request("TRACE", "/v1/customer")
+    for name in ("Authorization", "If-Match", "erp-api-background"):
+        with pytest.raises(RequestRefused, match=name):
+            visma.request("GET", "/v1/customer", headers={name: "x"})
+
+
+# -- rooms that open on demand
+
+
+async def test_jobs_are_made_once_and_closed_with_the_client(site: Live, tmp_path: Path) -> None:
+    credentials = ClientCredentials(site.sim.client_id, site.sim.client_secret, tenant_id=site.sim.tenant_id)
+    before = asyncio.all_tasks()
+    visma = VismaNet(
+        credentials,
+        base_url=site.sim.base_url,
+        token_url=site.sim.token_url,
+        job_store=tmp_path / "jobs.sqlite3",
+        clock=VirtualClock(),
+    )
+    other = visma.company(OTHER)
+    for client in (visma, other):
+        assert client.jobs is client.jobs
+        assert client.jobs.company == client.tenant_id
+        await client.jobs.list()
+    assert visma.jobs is not other.jobs
+    await visma.aclose()
+    await visma.aclose()
+    assert not asyncio.all_tasks() - before
+    with pytest.raises(RequestRefused, match="closed"):
+        await visma.customer.list()
+
+
+async def test_a_store_that_was_given_stays_open(tmp_path: Path) -> None:
+    from vismanet_async.jobs.sql_store import SqlStore
+
+    store = SqlStore(tmp_path / "jobs.sqlite3")
+    await store.open()
+    async with VismaNet(StaticToken("t0ken", tenant_id="company"), job_store=store) as visma:
+        assert await visma.jobs.list() == []
+        sibling_free = visma.jobs
+        assert sibling_free.company == "company"
+    assert await store.select(company="company") == []
+    await store.aclose()
+
+
+def test_jobs_need_a_known_company() -> None:
+    with pytest.raises(SettingsError, match="tenant_id"):
+        _ = VismaNet(StaticToken("t0ken")).jobs
+
+
+async def test_an_export_is_a_value(site: Live, tmp_path: Path) -> None:
+    export = site.visma.export("customer", to=tmp_path / "out")
+    assert site.sim.requests.total == 0
+    assert not (tmp_path / "out").exists()
+    await export
+    assert (tmp_path / "out" / "manifest.json").exists()
+    with pytest.raises(UnknownName):
+        site.visma.export("custmer", to=tmp_path / "out")
+
+
+async def test_closing_twice_and_without_use() -> None:
+    visma = VismaNet(StaticToken("t0ken"))
+    await visma.aclose()
+    await visma.aclose()
+    with pytest.raises(RequestRefused, match="the client is closed"):
+        await visma.customer.list().first()
+
+
+async def test_leaving_the_block_closes_every_connection(site: Live) -> None:
+    async with VismaNet(StaticToken(site.sim.issue_token()), base_url=site.sim.base_url, clock=VirtualClock()) as visma:
+        assert keys(await visma.customer.list())
+        session = visma._pool._session
+    assert session is not None
+    assert session.closed
