@@ -154,7 +154,7 @@ def test_unpaged_rows_of_other_kinds_are_refused(body: bytes) -> None:
         KeyReader(RowKeys(())).read(UNPAGED.read(body).rows)
 
 
-@pytest.mark.parametrize("style", [one for one in STYLES.values() if one.pages], ids=str)
+@pytest.mark.parametrize("style", [one for one in STYLES.values() if one.pages], ids=lambda style: style.name)
 def test_pages_of_plain_text_are_refused(style: PageStyle) -> None:
     with pytest.raises(PageFormatError):
         style.read(b'["ACCOUNT"]')
