@@ -154,7 +154,7 @@ class VismaNet(Resources):
             pool=self._pool,
             **attrs.asdict(self._options, recurse=False),
         )
-        sibling._following = self._following  # noqa: SLF001 - of its own class
+        sibling._following = self._following
         return sibling
 
     async def __aenter__(self) -> Self:
