@@ -226,7 +226,7 @@ async def test_a_list_by_name_with_filters_and_options(site: Live) -> None:
         ("features_set", {}, {}, RequestRefused, "has no list of its own"),
     ],
 )
-async def test_a_list_by_name_refuses_what_it_does_not_know(
+async def test_a_list_by_name_refuses_what_it_does_not_know(  # noqa: PLR0917 - pytest calls it by keyword
     site: Live, name: str, filters: dict[str, Any], options: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):

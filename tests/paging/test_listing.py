@@ -144,8 +144,8 @@ async def test_a_limit_survives_pages_that_the_server_makes_smaller() -> None:
 
 
 async def test_the_report_and_the_progress(site: Live) -> None:
+    assert customers(site).completeness is None
     listing = customers(site)
-    assert listing.completeness is None
     assert listing.progress == Progress(rows=0, total=None, requests=0, in_flight=0)
     await listing
     assert listing.completeness is not None
