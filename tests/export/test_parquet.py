@@ -333,8 +333,8 @@ def fields(**options: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any
     return st.fixed_dictionaries({}, optional={name: st.none() | one for name, one in options.items()})
 
 
-def _fits(number: int | Decimal) -> bool:
-    return abs(number) < 10**20
+def _fits(number: Any) -> bool:
+    return bool(abs(number) < 10**20)
 
 
 KNOWN = fields(
