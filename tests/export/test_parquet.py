@@ -322,7 +322,7 @@ def test_polars_and_duckdb_read_nested_records(tmp_path: Path) -> None:
 MOMENTS = st.datetimes().map(dt.datetime.isoformat) | st.sampled_from(
     ["", "2023-12-31", "2023-12-31T10:20:30.1234567Z"]
 )
-NUMBERS = st.integers(-(10**20), 10**20) | st.decimals(-(10**6), 10**6, places=4)
+NUMBERS = st.integers(1 - 10**20, 10**20 - 1) | st.decimals(-(10**6), 10**6, places=4)
 ANY: st.SearchStrategy[Any] = (
     st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=3) | st.just([]) | st.just({})
 )
@@ -333,10 +333,6 @@ def fields(**options: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any
     return st.fixed_dictionaries({}, optional={name: st.none() | one for name, one in options.items()})
 
 
-def _fits(number: Any) -> bool:
-    return bool(abs(number) < 10**20)
-
-
 KNOWN = fields(
     id=TEXTS,
     amount=st.decimals(-(10**6), 10**6, places=4),
@@ -344,7 +340,7 @@ KNOWN = fields(
     active=st.booleans(),
     at=st.datetimes().map(dt.datetime.isoformat),
     customer=fields(name=TEXTS, since=st.just("2023-12-31")),
-    lines=st.lists(fields(price=NUMBERS.filter(_fits)), max_size=2),
+    lines=st.lists(fields(price=NUMBERS), max_size=2),
     tags=st.lists(TEXTS, max_size=2),
 )
 ODD = fields(
@@ -358,7 +354,7 @@ ENCODER = msgspec.json.Encoder(decimal_format="number")
 def test_rows_read_as_sent_equal_fitted_rows(rows: list[dict[str, Any]]) -> None:
     raws = RAW.decode(ENCODER.encode(rows))
     reader = _Reader(COLUMNS, operation_id="Made_GetUp")
-    as_sent = reader._read_as_sent(None, raws)
+    as_sent = reader._read_as_sent([FakePage(raws)])
     assert as_sent is not None
     fitted = RowFitter(COLUMNS, operation_id="Made_GetUp").lines(raws, first_row=0)
     assert as_sent.equals(reader._read(fitted, len(rows)))
@@ -371,7 +367,7 @@ def test_rows_read_as_sent_equal_fitted_rows(rows: list[dict[str, Any]]) -> None
 @settings(deadline=None)
 @given(rows=st.lists(ODD, min_size=1, max_size=4))
 def test_nothing_of_an_odd_row_is_lost(rows: list[dict[str, Any]]) -> None:
-    table = _Reader(COLUMNS, operation_id="Made_GetUp").table(None, RAW.decode(ENCODER.encode(rows)), 0)
+    table = _Reader(COLUMNS, operation_id="Made_GetUp").table([FakePage(RAW.decode(ENCODER.encode(rows)))], 0)
     for row, there in zip(rows, table.to_pylist(), strict=True):
         left = msgspec.json.decode(there["_extra"] or "{}")
         for name in ("id", "new", "at", "customer"):

@@ -1,0 +1,9 @@
+"""Settings for all tests."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+
+# how long one example takes says more about the machine than about the code; each test has its own time limit
+settings.register_profile("vismanet", deadline=None)
+settings.load_profile("vismanet")
