@@ -116,7 +116,7 @@ class Listing(Generic[T]):
     Rows come in page order unless `ordered=False`. Each row comes once; a row that somebody changed while the list
     was read may come a second time, later, in its newer version (`all()` keeps only that one).
 
-    Memory: about twice the requests in flight, in pages, and never more than `max_bytes`.
+    Memory: about one and a half times the requests in flight, in pages, and never more than `max_bytes`.
 
     Raises (while reading):
         IncompleteListing: the list could not be shown complete; everything that was read has been delivered before.
@@ -477,9 +477,9 @@ class _Fetcher:
         waiting = self._in_flight + len(self._landed) + len(self._ready)
         if waiting == 0:
             return True
-        # as many bodies may wait as are in flight: a burst is taken in while the next is asked for
+        # half as many bodies again may wait as are in flight: enough to keep the line busy, and a bound for memory
         held = self._held_bytes + (self._in_flight + 1) * self._largest_bytes
-        return waiting < 2 * wanted + 1 and held <= self._max_bytes
+        return waiting < wanted + max(2, wanted // 2) and held <= self._max_bytes
 
     def _enough(self) -> bool:
         """Whether what is under way and waiting will reach the limit, if its pages come full."""
