@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import time
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -201,13 +202,14 @@ async def test_an_unwritable_target_is_found_before_reading(tmp_path: Path) -> N
 
 
 async def test_a_slow_sink_holds_the_reading_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No page is taken from the listing before the one before it is written."""
+    """Few pages are taken from the listing before those before them are written."""
     written = 0
     ahead = []
     real = JsonlSink.write
 
     def count(self: JsonlSink, one: Any) -> None:
         nonlocal written
+        time.sleep(0.001)  # a disk
         real(self, one)
         written += 1
 
@@ -218,7 +220,7 @@ async def test_a_slow_sink_holds_the_reading_up(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(JsonlSink, "write", count)
     await export(FakeSource({"customer": listing(200, before=look)}), tmp_path)
     assert written == 200
-    assert max(ahead) == 0
+    assert max(ahead) <= 4
 
 
 async def test_an_interrupted_publishing_is_finished_before_a_new_run(tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import deque
 from functools import partial
 from importlib import metadata
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
 
 import anyio
 import attrs
@@ -45,6 +46,8 @@ T = TypeVar("T")
 _RESOURCES_AT_ONCE: Final = 4
 """Each keeps a window of pages in memory; more of them would not make the server faster."""
 _EVENTS_WAITING: Final = 16
+_PAGES_WAITING: Final = 1
+"""For the writer, on top of those that it is writing: enough that it need not wait for the event loop's turn."""
 
 
 class Source(Protocol):
@@ -266,11 +269,29 @@ class Export:
         return _entry(report, parts, plan=self.plan, name=name, times=(checkpoint.begun_at, self._clock.utc_now()))
 
     async def _fill(self, name: str, writer: _Writer, recorder: Recorder) -> None:
-        async with self._listings[name].raw_pages(ordered=True) as pages:
-            async for page in pages:
-                await self._in_thread(writer.write, page, *recorder.settle(page))
-                del page  # not held while the next one is waited for: pages are what memory goes to
-                await self._emit(PageWritten(resource=name, progress=self._progress_of(name)))
+        """Take pages from the listing while a worker thread writes those before them, all that are there at once."""
+        send, receive = anyio.create_memory_object_stream[_Settled](_PAGES_WAITING)
+
+        async def write() -> None:
+            async with receive:
+                async for settled in receive:
+                    batch = deque([settled])
+                    with contextlib.suppress(anyio.WouldBlock, anyio.EndOfStream):
+                        while True:
+                            batch.append(receive.receive_nowait())
+                    del settled  # not held while the next one is waited for: pages are what memory goes to
+                    written = len(batch)
+                    await self._in_thread(writer.write, batch)
+                    for _ in range(written):
+                        await self._emit(PageWritten(resource=name, progress=self._progress_of(name)))
+
+        async with anyio.create_task_group() as tasks, send:
+            tasks.start_soon(write, name=f"write {name}")
+            async with self._listings[name].raw_pages(ordered=True) as pages:
+                async for page in pages:
+                    with contextlib.suppress(anyio.BrokenResourceError):  # the writer failed: its error is on its way
+                        await send.send((page, *recorder.settle(page)))
+                    del page
         self._ended[name] = self._clock.monotonic()
 
     def _progress_of(self, name: str) -> Progress:
@@ -293,6 +314,10 @@ class Export:
         return await to_thread.run_sync(work, *args, limiter=self._threads)
 
 
+_Settled: TypeAlias = "tuple[Delivery, Question | None, list[tuple[Question, bytes]]]"
+"""A page, the question that its rows answer in full, and the answers to keep as they are."""
+
+
 @attrs.define
 class _Writer:
     """What happens to one resource's pages in the worker thread, one after the other."""
@@ -303,14 +328,19 @@ class _Writer:
     """Numbers of the written rows that later ones have replaced."""
     _starts: dict[int, int] = attrs.field(factory=dict)
 
-    def write(self, page: Delivery, answers: Question | None, kept: list[tuple[Question, bytes]]) -> None:
-        self._starts[page.number] = self.sink.rows
-        self.dropped.update(self._starts[old.delivery] + old.row for old in page.supersedes)
-        written = self.sink.write(page)
-        if written is not None and answers is not None:
-            self.journal.note(answers, written)
-        for question, body in kept:
-            self.journal.keep(question, body)
+    def write(self, pages: deque[_Settled]) -> None:
+        """Write pages, letting go of them one by one, and note what was written."""
+        noted = []
+        while pages:
+            page, answers, kept = pages.popleft()
+            self._starts[page.number] = self.sink.rows
+            self.dropped.update(self._starts[old.delivery] + old.row for old in page.supersedes)
+            written = self.sink.write(page)
+            if written is not None and answers is not None:
+                noted.append((answers, written))
+            for question, body in kept:
+                self.journal.keep(question, body)
+        self.journal.note(noted)
 
 
 def _entry(

@@ -17,7 +17,7 @@ from collections import OrderedDict
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from itertools import accumulate, count, islice, pairwise, repeat
-from operator import lt, sub
+from operator import contains, lt, sub
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["KeyIndex", "KeyReader", "PageKeys", "Repeat", "RowKeys", "stamp_of", "stamp_text"]
 
 _DIGEST_BYTES: Final = 16
+_PIECE_BYTES: Final = 1024  # more of a row is not cut out to be searched
 _TIME_BYTES: Final = 36  # the longest that a time with fraction and offset can be, and its quote
 _NO_STAMP: Final = 0
 _SECOND: Final = 1_000_000  # stamps are microseconds
@@ -133,7 +134,7 @@ class KeyReader:
         self._whole = msgspec.json.Decoder(dict[str, msgspec.Raw])
         self._modified = keys.modified
         self._head: re.Pattern[bytes] | None = None
-        self._skip = 0  # how far into a row its last-modified member is at least
+        self._around = (0, 0)  # between which places of a row its last-modified member was last; zeros: not known
 
     def read(self, rows: Sequence[RawRow], *, versions: bool = True) -> PageKeys:
         """Read the keys of a page.
@@ -168,38 +169,44 @@ class KeyReader:
         """Read the names off the rows' beginnings; None where one of them does not begin as learnt."""
         if self._head is None:
             return None
-        match, body = self._head.match, rows.body
-        heads = [match(body, start) for start in rows.starts]
-        if not all(heads):
-            return None
-        if len(self._paths) == 1:
-            names = [head[1] for head in heads if head]
-        else:
-            names = [b"\0".join(head.groups()) for head in heads if head]
+        names = _columns(rows, self._head) if len(self._paths) == 1 else None
+        if names is None:
+            heads = [head for start in rows.starts if (head := self._head.match(rows.body, start))]
+            if len(heads) != len(rows):
+                return None
+            names = [b"\0".join(head.groups()) for head in heads]
         return PageKeys(names, self._newest(rows), texts=lambda: self._modified_of(rows))
 
     def _newest(self, rows: Rows) -> str | None:
-        """Give the latest time on a page, from each row's text alone.
-
-        Rows show it at about the same place, so the search begins a little before where it was last; a row that has
-        it earlier is searched from its beginning.
-        """
+        """Give the latest time on a page, from each row's text alone."""
         if self._modified is None:
             return None
         mark = f'"{self._modified}":"'.encode()
-        body, starts, find, skip = rows.body, rows.starts, rows.body.find, self._skip
-        found = [find(mark, start + skip) for start in starts]
-        ends = [*starts[1:], rows.end]
-        if min(found) < 0 or not all(map(lt, found, ends)):
-            found = [find(mark, start, end) for start, end in zip(starts, ends, strict=True)]
-            found = [at for at in found if at >= 0]
-            if not found:
-                return None
-        self._skip = 3 * min(map(sub, found, starts)) // 4 if len(found) == len(starts) else 0
-        length = len(mark)
+        times = self._times_around(rows, mark) or self._times_anywhere(rows, mark)
         # a quote sorts before all that a time is made of, so what follows it does not matter
-        latest = max([body[at + length : at + length + _TIME_BYTES] for at in found])
-        return latest.partition(b'"')[0].decode("ascii", "replace") or None
+        return max(times).partition(b'"')[0].decode("ascii", "replace") or None if times else None
+
+    def _times_around(self, rows: Rows, mark: bytes) -> list[bytes] | None:
+        """Cut a piece out of each row, where the rows before had their times, and search all pieces at once."""
+        low, high = self._around
+        if not high:
+            return None
+        body = rows.body
+        text = b"\n".join([*[body[start + low : start + high] for start in rows.starts], b""])
+        parts = text.split(mark)
+        times = [part[:_TIME_BYTES] for part in parts[1:]]
+        # one mark in each piece, and its time whole: so many marks and line ends, and they take turns
+        one_each = len(times) == len(rows) == text.count(b"\n") and all(map(contains, parts[1:], repeat(b"\n")))
+        return times if one_each and b"\n" not in b"".join(times) else None
+
+    def _times_anywhere(self, rows: Rows, mark: bytes) -> list[bytes]:
+        body, starts, find = rows.body, rows.starts, rows.body.find
+        found = [find(mark, start, end) for start, end in zip(starts, [*starts[1:], rows.end], strict=True)]
+        length = len(mark)
+        places = [at - start for at, start in zip(found, starts, strict=True)]
+        low, high = max(0, min(places) - _TIME_BYTES), max(places) + length + 2 * _TIME_BYTES
+        self._around = (low, high) if min(found) >= 0 and high - low <= _PIECE_BYTES else (0, 0)
+        return [body[at + length : at + length + _TIME_BYTES] for at in found if at >= 0]
 
     def _modified_of(self, rows: Sequence[RawRow]) -> list[str]:
         decode = self._rows.decode
@@ -239,7 +246,27 @@ class KeyReader:
 
 
 _SCALAR: Final = rb'(?:"[^"\\]*"|-?[0-9.eE+-]+|true|false|null)'
+_DIGIT_IN_NAME: Final = re.compile(rb'[0-9][^"]*":')
+_DIGITS_ALIKE: Final = bytes.maketrans(b"123456789", b"0" * 9)
 _CAUGHT: Final = rb'("[^"\\]*"|-?[0-9.eE+-]+|true|false|null)'
+
+
+def _columns(rows: Rows, head: re.Pattern[bytes]) -> list[bytes] | None:
+    """Cut the names of a page out at once, where its rows begin alike but for their digits; else None.
+
+    What `head` catches in the first row stands at the same place in all of them then.
+    """
+    body, starts = rows.body, rows.starts
+    first = head.match(body, starts[0])
+    if first is None or _DIGIT_IN_NAME.search(first[0]):
+        return None
+    begin, end = first.start(1) - starts[0], first.end(1) - starts[0]
+    width = end + 1
+    text = b"".join([body[start : start + width] for start in starts])
+    if text.translate(_DIGITS_ALIKE) != text[:width].translate(_DIGITS_ALIKE) * len(starts):
+        return None
+    length = end - begin
+    return [text[at : at + length] for at in range(begin, len(text), width)]
 
 
 def _struct(tree: Mapping[str, Any], modified: str | None) -> Any:
@@ -513,13 +540,16 @@ def _quick_numbers(names: list[bytes]) -> _Numbers | None:
     if shape is None:
         return None
     before, digits, after = shape.groups()
-    start, stop = len(before), len(before) + len(digits)
-    middles = [name[start:stop] for name in names]
+    # names of one width, cut where one ends and the next begins: equal pieces of digits are the numbers
+    text = b"".join(names)
+    middles = text[len(before) : len(text) - len(after)].split(after + before) if before or after else names
     same = (
-        set(map(len, names)) == {len(names[0])}
+        len(middles) == len(names)
+        and set(map(len, names)) == {len(names[0])}
+        and set(map(len, middles)) == {len(digits)}
         and b"".join(middles).isdigit()
-        and all(map(bytes.startswith, names, repeat(before)))
-        and all(map(bytes.endswith, names, repeat(after)))
+        and text.startswith(before)
+        and text.endswith(after)
     )
     if not same:
         return None

@@ -6,6 +6,7 @@ The rules (which page next, what may be claimed) are in `walk` and `completeness
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, get_args
@@ -42,6 +43,11 @@ _REASK_PAUSE_SECONDS: Final = 15.0
 """Before a page is asked for again after the transport has used its tries: the service counts them (facts 3.4)."""
 _LULL_SECONDS: Final = 0.003
 """Without a page landing: then those that arrived together are here."""
+_FAR_AWAY_SECONDS: Final = 0.05
+"""Where every answer takes so long, pages that land together are followed at once by as many requests: they will
+be read and gone when the next ones land. Of a server that is nearer, pages would only pile up."""
+_SPARE: Final = 2
+"""Bodies that may wait beside those in flight."""
 _MAX_BYTES: Final = 256 * 1024 * 1024
 """Bodies in flight and waiting together, whatever their number."""
 
@@ -116,7 +122,7 @@ class Listing(Generic[T]):
     Rows come in page order unless `ordered=False`. Each row comes once; a row that somebody changed while the list
     was read may come a second time, later, in its newer version (`all()` keeps only that one).
 
-    Memory: about one and a half times the requests in flight, in pages, and never more than `max_bytes`.
+    Memory: at most twice as many pages as requests may be in flight, and never more than `max_bytes`.
 
     Raises (while reading):
         IncompleteListing: the list could not be shown complete; everything that was read has been delivered before.
@@ -404,6 +410,7 @@ class _Fetcher:
         self._largest_bytes = 0
         self._in_flight = 0
         self._requests = 0
+        self._fastest_seconds = math.inf
         self._changed = anyio.Event()
         self._arrived = anyio.Event()
         self._landing = anyio.Event()
@@ -477,9 +484,11 @@ class _Fetcher:
         waiting = self._in_flight + len(self._landed) + len(self._ready)
         if waiting == 0:
             return True
-        # half as many bodies again may wait as are in flight: enough to keep the line busy, and a bound for memory
         held = self._held_bytes + (self._in_flight + 1) * self._largest_bytes
-        return waiting < wanted + max(2, wanted // 2) and held <= self._max_bytes
+        return (
+            waiting < wanted + (wanted if self._fastest_seconds > _FAR_AWAY_SECONDS else _SPARE)
+            and held <= self._max_bytes
+        )
 
     def _enough(self) -> bool:
         """Whether what is under way and waiting will reach the limit, if its pages come full."""
@@ -490,6 +499,7 @@ class _Fetcher:
 
     async def _fetch(self, request: PageRequest) -> None:
         """Get one page. Its place is free before it is read, so that the next request leaves first."""
+        begun = anyio.current_time()
         try:
             response = await self._sender.send(self._request(request.query))
         except (ServerError, ResponseLost, UnexpectedResponse) as error:
@@ -500,6 +510,7 @@ class _Fetcher:
                 raise
         else:
             self._in_flight -= 1
+            self._fastest_seconds = min(self._fastest_seconds, anyio.current_time() - begun)
             self._largest_bytes = max(self._largest_bytes, len(response.body))
             self._held_bytes += len(response.body)
             self._landed.append((request, response.body))

@@ -27,6 +27,8 @@ RawRow = bytes | msgspec.Raw
 _SHORTEST: Final = 12
 """A seam of fewer bytes would be found too often and too slowly."""
 _LONGEST: Final = 96
+_AHEAD_BYTES: Final = 8192
+"""How far a seam is looked for at first: over long texts `bytes.find` prepares itself anew at each call."""
 _ANYTHING: Final = msgspec.json.Decoder(msgspec.Raw)
 
 
@@ -65,8 +67,8 @@ class Seam:
         self._bytes = b""
         self._lead = 0
         """How much of the seam belongs to the row before, comma included."""
-        self._skip = 0
-        """How far the next seam is at least."""
+        self._near = 0
+        """How far behind a row's beginning the next seam is at least; where it is nearer, the page is parsed."""
 
     def learn(self, rows: Sequence[RawRow]) -> None:
         """Take the seam from a page's rows; what cannot be learnt leaves later pages to be parsed."""
@@ -86,19 +88,20 @@ class Seam:
         if not head.startswith(b'{"') or len(seam) < _SHORTEST or not all(text.startswith(head) for text in texts):
             return
         self._bytes, self._lead = seam, len(tail) + 1
-        self._skip = max(0, min(map(len, texts)) * 3 // 4 - len(seam))
+        nearest = max(0, min(map(len, texts)) * 63 // 64 - len(tail))
+        self._near = min(self._near, nearest) if self._near else nearest
 
     def split(self, body: bytes, *, expected: int) -> Rows | None:
         """Find the rows of a page that must have `expected` of them; None where it has to be parsed."""
         seam = self._bytes
         if not seam or expected < 2 or body[:1] != b"[" or body[-1:] != b"]":  # noqa: PLR2004 - as above
             return None
-        find, lead, skip = body.find, self._lead, self._skip
+        find, lead, near = body.find, self._lead, self._near
         starts = [1]
-        at = find(seam, skip)
-        while at >= 0:
+        searched = 1 + near
+        while (at := find(seam, searched, searched + _AHEAD_BYTES)) >= 0 or (at := find(seam, searched)) >= 0:
             starts.append(at + lead)
-            at = find(seam, at + lead + skip)
+            searched = at + lead + near
         if len(starts) != expected:
             return None
         rows = Rows(body, starts, len(body) - 1)

@@ -80,23 +80,29 @@ def json_lines(body: bytes | None, rows: Sequence[RawRow], *, buffer: bytearray)
     """
     if isinstance(rows, Rows) and rows.body is body and not _has_line_break(rows.body, rows.end):
         # found by their seams, so the page is compact: an opening bracket, and a comma between every two rows
-        page = bytearray(rows.body)
+        view = _copied(rows.body, rows.end + 1, buffer)
         for start in rows.starts:
-            page[start - 1] = _NEWLINE
-        page[rows.end] = _NEWLINE
-        return memoryview(page)[1 : rows.end + 1]
+            buffer[start - 1] = _NEWLINE
+        buffer[rows.end] = _NEWLINE
+        return view[1:]
     end = 0 if body is None else _content_end(body)
     lengths = [length + 1 for length in row_lengths(rows)]
     # Two brackets, a comma between every two rows, and not a byte more: no whitespace, nothing left out.
     if body is None or sum(lengths) + 1 != end or body[:1] != b"[" or _has_line_break(body, end):
         return _joined(rows)
-    if len(buffer) < end:
-        buffer.extend(bytes(end - len(buffer)))
-    view = memoryview(buffer)
-    view[:end] = memoryview(body)[:end]
+    view = _copied(body, end, buffer)
     for comma in accumulate(lengths):
         buffer[comma] = _NEWLINE
-    return view[1:end]
+    return view[1:]
+
+
+def _copied(body: bytes, end: int, buffer: bytearray) -> memoryview:
+    """Copy the body up to there into the buffer, which grows as needed."""
+    if len(buffer) < end:
+        buffer.extend(bytes(end - len(buffer)))
+    view = memoryview(buffer)[:end]
+    view[:] = memoryview(body)[:end]
+    return view
 
 
 def _content_end(body: bytes) -> int:

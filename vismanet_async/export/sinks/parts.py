@@ -32,6 +32,10 @@ DEFAULT_PART_BYTES = 128 * 1024 * 1024
 """The first page that brings a part here closes it: few files, yet each small enough to sync meanwhile."""
 
 
+_SYNC_BYTES = 16 * 1024 * 1024
+"""Written since the last sync, this much is synced: the end of a part, and so of a run, has little left to wait for."""
+
+
 class Compressor(Protocol):
     """What zlib's and zstandard's compression objects have in common."""
 
@@ -53,6 +57,7 @@ class OpenPart:
         self._file: BinaryIO = self._temporary.open("wb", buffering=0)
         self._digest = hashlib.sha256()
         self._compressor = compressor
+        self._synced = 0
         self.bytes = 0
         """Of the file so far; a compressor holds some back."""
         self.rows = 0
@@ -96,6 +101,9 @@ class OpenPart:
         self.bytes += len(view)
         while view:
             view = view[self._file.write(view) :]
+        if self.bytes - self._synced >= _SYNC_BYTES:
+            os.fsync(self._file.fileno())
+            self._synced = self.bytes
 
 
 P = TypeVar("P", bound=OpenPart)
