@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from vismanet_async.paging.keys import KeyIndex, KeyReader, PageKeys, RowKeys, stamp_of, stamp_text
+from vismanet_async.paging.rows import Rows
 from vismanet_async.paging.styles import PageFormatError
 
 if TYPE_CHECKING:
@@ -88,6 +89,57 @@ def test_identity(identity: tuple[str, ...], same: str, other: str) -> None:
     assert keys.names[0] == keys.names[1] != keys.names[2]
     assert len(keys) == keys.unstamped == 3
     assert keys.newest is None
+
+
+def row_text(name: str, before: str, time: str | None, after: str, *, key: str, breaks: bool) -> bytes:
+    modified = "" if time is None else f'"lastModifiedDateTime":"{time}",'
+    text = f'{{"{key}":{name},"text":"{before}",{modified}"rest":"{after}"}}'
+    return (text.replace(",", ",\n") if breaks else text).encode()
+
+
+ROW = st.builds(
+    row_text,
+    st.one_of(
+        st.integers(0, 2000).map(str), st.integers(0, 2000).map('"{:04}"'.format), st.sampled_from(['"A1"', '"1A"'])
+    ),
+    st.one_of(st.just("x"), st.integers(0, 1500).map("y".__mul__)),
+    st.sampled_from([None, "2024-05-0", "2025-01-01T10:00:00.123", "2025-01-01T10:00:00", "2023-01-01T10:00:00+02:00"]),
+    st.sampled_from(["", "lastModifiedDateTime", "z" * 200]),
+    key=st.sampled_from(["number"] * 8 + ["num1er"]),
+    breaks=st.booleans(),
+)
+
+
+def as_rows(rows: list[bytes]) -> Rows:
+    body = b"[" + b",".join(rows) + b"]"
+    starts = [1 + sum(map(len, rows[:index])) + index for index in range(len(rows))]
+    return Rows(body, starts, len(body) - 1)
+
+
+@settings(deadline=None, max_examples=200)
+@given(pages=st.lists(st.lists(ROW, min_size=1, max_size=6), min_size=2, max_size=4), likeness=st.integers(1, 6))
+def test_the_quick_ways_read_what_the_parser_reads(pages: list[list[bytes]], likeness: int) -> None:
+    keys = RowKeys(("number",))
+    learning = KeyReader(keys)
+    pages = [pages[0], *([pages[0][0]] * likeness + page for page in pages), *pages]
+    for page in pages:
+        try:
+            expected = KeyReader(keys).read(page)
+        except PageFormatError:
+            with pytest.raises(PageFormatError):
+                learning.read(as_rows(page))
+            continue
+        found = learning.read(as_rows(page))
+        assert found.names == expected.names
+        assert (found.newest, found.stamps) == (expected.newest, expected.stamps)
+
+
+def test_digits_in_a_member_name_are_no_number() -> None:
+    learning = KeyReader(RowKeys(("number1",)))
+    rows = [b'{"number1":%d,"number2":7}' % number for number in (10, 11)]
+    learning.read(as_rows(rows))
+    with pytest.raises(PageFormatError, match="number1"):
+        learning.read(as_rows([rows[0], b'{"number2":12,"number2":7}']))
 
 
 @pytest.mark.parametrize("row", ['{"x":1}', '{"type":"A"}', "[]", "7"])
