@@ -232,6 +232,36 @@ async def test_hints_mark_jobs_without_a_lease_and_survive_saves(store: JobStore
     assert await store.hints(company="c", since=SOON + timedelta(seconds=1)) == []
 
 
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+async def test_a_hint_waits_for_the_answer_that_is_being_written_down(store: JobStore, database: str) -> None:
+    await written(store, "a", sending_at=NOW)
+    engine = create_async_engine(database)
+    found: list[str] = []
+
+    async def hint() -> None:
+        found.extend(await store.hint(own_id="a", job_ids=["J1"], at=SOON))
+
+    async with anyio.create_task_group() as tasks, engine.connect() as saving, engine.connect() as watching:
+        await saving.exec_driver_sql("UPDATE vismanet_jobs SET job_id = 'J1' WHERE id = 'a'")
+        tasks.start_soon(hint)
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+        while not (await watching.exec_driver_sql(waiting)).scalar_one():
+            await watching.rollback()  # or it would show the same moment again
+        await saving.commit()
+    await engine.dispose()
+    assert found == ["a"]
+    assert (await store.get("a") or record()).hinted_at == SOON
+
+
+@each_backend
+async def test_the_company_is_no_candidate(store: JobStore) -> None:
+    await written(store, "a", company="C0FFEE00-1111", state=State.UNCERTAIN, sending_at=NOW)
+    await store.hint(own_id="a", job_ids=["c0ffee00-1111", "J1"], at=SOON)
+    assert (await store.get("a") or record()).candidates == ("J1",)
+
+
 @each_backend
 async def test_our_own_id_says_nothing_once_the_server_id_is_known(store: JobStore) -> None:
     await written(store, "a", job_id="J1", state=State.SUBMITTED, sending_at=NOW)

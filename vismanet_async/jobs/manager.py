@@ -89,6 +89,8 @@ _NOT_KEPT: Final = frozenset({"set-cookie", "authorization"})
 _LEASE_SECONDS: Final = 30.0
 _WATCH_SECONDS: Final = 2.0
 """How often the store is looked at for what other processes wrote."""
+_HINTS_OVERLAP: Final = timedelta(seconds=60)
+"""How much later than its time a hint may become visible: clocks differ, and a store may be slow to commit."""
 _POLLS_AT_ONCE: Final = 8
 _log = logging.getLogger("vismanet_async.jobs")
 
@@ -608,8 +610,8 @@ class JobManager:
                 if not (self._watched or self._serving):
                     continue
                 since, looked_at = looked_at, self._clock.utc_now()
-                found = await self._store.hints(company=self.company, since=since - timedelta(seconds=5))
-                await self._hinted([own_id for own_id, _ in found])
+                found = await self._store.hints(company=self.company, since=since - _HINTS_OVERLAP)
+                await self._hinted([own_id for own_id, at in found if not self._knows_of(own_id, at)])
             except StoreNotUsable as error:
                 _log.warning("the job store is out of reach, trying again: %s", error)
 
@@ -629,14 +631,19 @@ class JobManager:
         self._astray = astray - unclaimed
         self._schedule.workers = max(1, await self._store.workers(company=self.company, now=now))
 
+    def _knows_of(self, own_id: str, hinted_at: datetime) -> bool:
+        leased = self._leases.get(own_id)
+        return leased is not None and leased.record.hinted_at == hinted_at
+
     async def _hinted(self, own_ids: Sequence[str]) -> None:
         mine = [own_id for own_id in own_ids if self._serving or own_id in self._watched]
         strangers = [own_id for own_id in mine if own_id not in self._leases]
         if strangers:
             await self._adopt(strangers)
         for own_id in mine:
+            record = await self._store.get(own_id) if own_id in self._leases else None
+            # looked up after the store has answered: a submission or a poll may have been written down meanwhile
             leased = self._leases.get(own_id)
-            record = None if leased is None else await self._store.get(own_id)
             if leased is None or record is None or not record.hint_pending:
                 continue
             held = leased.record
@@ -867,7 +874,8 @@ class JobManager:
             asked=[self._monotonic(when) for when in asked],
             unanswered_since=self._monotonic(record.asked_at) if record.unanswered and record.asked_at else None,
         )
-        if record.hint_pending or record.content_due:
+        # a candidate came with a webhook, whoever asked for another one since
+        if record.hint_pending or record.content_due or record.candidates:
             self._schedule.hint(record.id, now)
         self._wake.set()
 

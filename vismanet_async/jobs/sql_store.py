@@ -261,15 +261,21 @@ class SqlStore:
         columns = _jobs.c
         concerned: dict[str, None] = {}
         async with self._transaction() as connection:
+            if own_id is not None:
+                # the answer to its submission may be being written down just now: wait for that, and see the id
+                await connection.execute(sa.select(columns.id).where(columns.id == own_id).with_for_update())
             marked = sa.update(_jobs).where(columns.job_id.in_(job_ids)).values(hinted_at=at.timestamp())
             rows = (await connection.execute(marked.returning(columns.id, columns.job_id))).all()
             concerned.update(dict.fromkeys(row.id for row in rows))
             strangers = [job_id for job_id in job_ids if job_id not in {row.job_id for row in rows}]
             if own_id is not None and own_id not in concerned:
-                mine = sa.select(columns.candidates).where(columns.id == own_id, columns.job_id.is_(None))
-                before = (await connection.execute(mine.with_for_update())).scalar_one_or_none()
-                if before is not None:
-                    candidates = list(dict.fromkeys([*json.loads(before), *strangers]))
+                mine = (columns.id == own_id) & columns.job_id.is_(None)
+                row = await connection.execute(sa.select(columns.candidates, columns.company).where(mine))
+                lost = row.one_or_none()
+                if lost is not None:
+                    # webhooks name the company too, and asking for it as a job would fail each time
+                    new = [job_id for job_id in strangers if job_id != lost.company.casefold()]
+                    candidates = list(dict.fromkeys([*json.loads(lost.candidates), *new]))
                     await connection.execute(
                         sa.update(_jobs)
                         .where(columns.id == own_id)
