@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -85,10 +86,16 @@ async def mortal(task: Task) -> AsyncIterator[Bench]:
     store = SqlStore(task.database)
     clock = FastClock(task.speed, base=task.base)
     mortal_store: Any = Mortal(store, WRITES, steps)
+    border: Any = partial(Mortal, names=REQUESTS, steps=steps)
     async with opened(
-        task.url, mortal_store, clock=clock, token=task.token, lease_seconds=task.lease_seconds, company=task.company
+        task.url,
+        mortal_store,
+        clock=clock,
+        token=task.token,
+        lease_seconds=task.lease_seconds,
+        company=task.company,
+        border=border,
     ) as bench:
-        bench.manager._submitter = Mortal(bench.manager._submitter, REQUESTS, steps)
         yield bench
     steps.reach("the end")
     await store.aclose()

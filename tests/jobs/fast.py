@@ -16,9 +16,10 @@ from vismanet_async.jobs.submitter import SenderSubmitter
 from vismanet_async.transport.auth import StaticToken
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from vismanet_async.jobs.store import JobStore
+    from vismanet_async.jobs.submitter import Submitter
 
 
 class FastClock:
@@ -87,12 +88,13 @@ async def opened(
     token: str = "t0ken",
     company: str = "c",
     lease_seconds: float = 600.0,
+    border: Callable[[Submitter], Submitter] = lambda submitter: submitter,
     **options: Any,
 ) -> AsyncIterator[Bench]:
     async with VismaNet(StaticToken(token), base_url=url, clock=clock) as visma:
         submitter = SenderSubmitter(visma.sender, quota=visma.quota)
         manager = JobManager(
-            submitter,
+            border(submitter),
             company=company,
             store=store,
             clock=clock,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import attrs
@@ -312,16 +312,16 @@ async def test_a_hint_that_becomes_visible_late_is_not_overlooked(
     assert (await job.status()).polls == 1
 
 
-async def test_a_hint_that_comes_while_the_answer_is_written_down(bench: Bench, store: JobStore) -> None:
+async def test_a_hint_that_comes_while_the_answer_is_written_down(url: str, store: JobStore, clock: FastClock) -> None:
     """What the store said before the answer must not overwrite what is known after it."""
-    inner, saved, asked = bench.manager._store, anyio.Event(), anyio.Event()
+    saved, asked = anyio.Event(), anyio.Event()
 
     class Slow:
         def __getattr__(self, name: str) -> Any:
-            return getattr(inner, name)
+            return getattr(store, name)
 
         async def get(self, own_id: str) -> Any:
-            found = await inner.get(own_id)
+            found = await store.get(own_id)
             if not asked.is_set():
                 asked.set()
                 await saved.wait()
@@ -329,20 +329,21 @@ async def test_a_hint_that_comes_while_the_answer_is_written_down(bench: Bench, 
 
         async def save(self, leased: Leased, record: Record, **options: Any) -> Leased:
             if record.state is not State.SUBMITTED or saved.is_set():
-                return await inner.save(leased, record, **options)
-            await inner.hint(own_id=record.id, job_ids=[record.job_id or ""], at=bench.now)
+                return await store.save(leased, record, **options)
+            await store.hint(own_id=record.id, job_ids=[record.job_id or ""], at=clock.utc_now())
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(bench.manager._hinted, [record.id])
+                tasks.start_soon(slow.manager._held.take_in_hint, record.id)
                 await asked.wait()
-                written = await inner.save(leased, record, **options)
+                written = await store.save(leased, record, **options)
                 saved.set()
             return written
 
-    bench.manager._store = Slow()
-    job = await bench.manager.submit(bench.release("/v1/ok/1/action/release"), notify="subscription")
-    record = await job.wait(timeout_seconds=300)
-    assert record.state is State.SUCCEEDED
-    assert bench.manager._leases == {}
+    async with opened(url, cast("JobStore", Slow()), clock=clock) as slow:
+        job = await slow.manager.submit(slow.release("/v1/ok/1/action/release"), notify="subscription")
+        leased = slow.manager._held.get(job.id)
+        assert leased is not None
+        assert leased.record.state is State.SUBMITTED
+        await job.wait(timeout_seconds=300)
 
 
 async def test_polls_that_fail_are_made_again(bench: Bench, queue: Queue) -> None:
