@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,7 +24,7 @@ from vismanet_async.jobs.sql_store import SqlStore, default_path
 from vismanet_async.jobs.store import Leased, LeaseLost, StoreNotUsable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from vismanet_async.jobs.store import JobStore
 
@@ -435,3 +437,37 @@ async def test_what_cannot_be_used_says_so(tmp_path: Path) -> None:
 def test_passwords_stay_out_of_sight() -> None:
     assert "geheim" not in repr(SqlStore("postgresql://me:geheim@db/jobs"))
     assert default_path().name == "jobs.sqlite3"
+
+
+@each_backend
+async def test_a_cancelled_call_is_finished_first(store: JobStore, caplog: pytest.LogCaptureFixture) -> None:
+    """By `Task.cancel()`, against which no scope shields: Ctrl-C, `asyncio.timeout`, other frameworks."""
+    for turns in range(10):
+        own_id = f"a{turns}"
+        await cancelled_after(turns, written(store, own_id))
+        assert await store.get(own_id) == (record(own_id) if turns else None), "begun, hence finished"
+    await store.aclose()
+    assert caplog.records == []
+
+
+@shared_backend
+async def test_closing_is_finished_although_cancelled(
+    store: JobStore, new_store: Callable[[], JobStore], caplog: pytest.LogCaptureFixture
+) -> None:
+    for turns in range(6):
+        await written(store, f"a{turns}")
+        await cancelled_after(turns, store.aclose())
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await store.aclose()
+    assert len(await new_store().select(company="c")) == 6
+    assert caplog.records == []
+
+
+async def cancelled_after(turns: int, call: Coroutine[Any, Any, Any]) -> None:
+    task = asyncio.create_task(call)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

@@ -20,6 +20,7 @@ from vismanet_async.errors import SettingsError
 from vismanet_async.jobs.migrations import LATEST, STEPS, WORDS
 from vismanet_async.jobs.model import OPEN, OperationNote, Record, Result, State
 from vismanet_async.jobs.store import Leased, LeaseLost, StoreNotUsable
+from vismanet_async.jobs.to_the_end import to_the_end
 
 try:
     import sqlalchemy as sa
@@ -154,6 +155,7 @@ class SqlStore:
     def _sqlite(self) -> bool:
         return self._url.get_backend_name() == "sqlite"
 
+    @to_the_end
     async def open(self) -> None:
         """Create what is missing and bring an older schema up to date."""
         async with self._opening:
@@ -165,6 +167,7 @@ class SqlStore:
                 await connection.run_sync(_migrate)
             self._opened = True
 
+    @to_the_end
     async def aclose(self) -> None:
         """Give back the connections."""
         await self._engine.dispose()
@@ -172,6 +175,7 @@ class SqlStore:
 
     # -- leases ----------------------------------------------------------------------------------------------------
 
+    @to_the_end
     async def write_intent(self, record: Record, *, owner: str, until: datetime) -> Leased:
         """Write a new job down and lease it."""
         values = {**_to_row(record), "owner": owner, "lease_until": until.timestamp(), "fence": 1}
@@ -183,6 +187,7 @@ class SqlStore:
             await connection.execute(sa.insert(_jobs).values(**values))
         return Leased(record=record, owner=owner, fence=1)
 
+    @to_the_end
     async def save(self, leased: Leased, record: Record, *, result: Result | None = None) -> Leased:
         """Replace the record, and its result with it."""
         values = {name: value for name, value in _to_row(record).items() if name not in _OTHERS}
@@ -192,6 +197,7 @@ class SqlStore:
                 await connection.execute(self._upsert(_results, _result_row(record.id, result), key="id"))
         return Leased(record=record, owner=leased.owner, fence=leased.fence)
 
+    @to_the_end
     async def claim(
         self,
         *,
@@ -227,6 +233,7 @@ class SqlStore:
         ordered = sorted(rows, key=lambda row: cast("int", row["sequence"]))
         return [Leased(record=_to_record(row), owner=owner, fence=row["fence"]) for row in ordered]
 
+    @to_the_end
     async def renew(self, *, owner: str, now: datetime, until: datetime) -> frozenset[str]:
         """Prolong all leases of an owner that have not run out."""
         statement = (
@@ -238,6 +245,7 @@ class SqlStore:
         async with self._transaction() as connection:
             return frozenset((await connection.execute(statement)).scalars())
 
+    @to_the_end
     async def release(self, *, owner: str, ids: Collection[str] | None = None) -> None:
         """Give up leases."""
         statement = sa.update(_jobs).where(_jobs.c.owner == owner).values(owner=None, lease_until=None)
@@ -246,6 +254,7 @@ class SqlStore:
         async with self._transaction() as connection:
             await connection.execute(statement)
 
+    @to_the_end
     async def workers(self, *, company: str, now: datetime) -> int:
         """Count the owners with a live lease."""
         statement = sa.select(sa.func.count(_jobs.c.owner.distinct())).where(
@@ -256,6 +265,7 @@ class SqlStore:
 
     # -- hints -----------------------------------------------------------------------------------------------------
 
+    @to_the_end
     async def hint(self, *, own_id: str | None, job_ids: Collection[str], at: datetime) -> Sequence[str]:
         """Note that a webhook spoke of jobs."""
         columns = _jobs.c
@@ -284,6 +294,7 @@ class SqlStore:
                     concerned[own_id] = None
         return list(concerned)
 
+    @to_the_end
     async def hints(self, *, company: str, since: datetime) -> Sequence[tuple[str, datetime]]:
         """Give the jobs that were hinted at since then."""
         statement = sa.select(_jobs.c.id, _jobs.c.hinted_at).where(
@@ -293,6 +304,7 @@ class SqlStore:
             rows = (await connection.execute(statement)).all()
         return [(row.id, _moment(row.hinted_at)) for row in rows]
 
+    @to_the_end
     async def drop_candidates(self, leased: Leased, tried: Collection[str]) -> tuple[str, ...]:
         """Take away candidates that turned out to be something else."""
         async with self._transaction() as connection:
@@ -304,14 +316,17 @@ class SqlStore:
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
+    @to_the_end
     async def get(self, own_id: str) -> Record | None:
         """Give a record by our own id."""
         return await self._one(_jobs.c.id == own_id)
 
+    @to_the_end
     async def find(self, *, company: str, job_id: str) -> Record | None:
         """Give a record by the server's id."""
         return await self._one((_jobs.c.company == company) & (_jobs.c.job_id == job_id))
 
+    @to_the_end
     async def select(
         self,
         *,
@@ -333,6 +348,7 @@ class SqlStore:
             rows = (await connection.execute(statement.order_by(_jobs.c.sequence.desc()).limit(limit))).mappings()
             return [_to_record(row) for row in rows]
 
+    @to_the_end
     async def ahead(self, own_id: str) -> Record | None:
         """Give the oldest unsettled job on the same document that was written before this one."""
         this = sa.select(_jobs.c.sequence, _jobs.c.company, _jobs.c.document).where(_jobs.c.id == own_id).subquery()
@@ -351,6 +367,7 @@ class SqlStore:
             row = (await connection.execute(statement)).mappings().one_or_none()
         return None if row is None else _to_record(row)
 
+    @to_the_end
     async def result(self, own_id: str) -> Result | None:
         """Give what the server said."""
         async with self._transaction() as connection:
@@ -365,6 +382,7 @@ class SqlStore:
             read_at=_moment(row.read_at),
         )
 
+    @to_the_end
     async def run_times(self, *, company: str, limit: int = 200) -> dict[str, list[float]]:
         """Give run times in seconds of the last jobs, by operation id."""
         newest = sa.func.row_number().over(partition_by=_jobs.c.operation_id, order_by=_jobs.c.sequence.desc())
@@ -381,23 +399,27 @@ class SqlStore:
 
     # -- forgetting ------------------------------------------------------------------------------------------------
 
+    @to_the_end
     async def forget(self, own_id: str) -> bool:
         """Delete a job and its result."""
         async with self._transaction() as connection:
             return bool((await connection.execute(sa.delete(_jobs).where(_jobs.c.id == own_id))).rowcount)
 
+    @to_the_end
     async def prune(self, *, company: str, settled_before: datetime) -> int:
         """Delete jobs settled before then."""
         statement = sa.delete(_jobs).where(_jobs.c.company == company, _jobs.c.settled_at < settled_before.timestamp())
         async with self._transaction() as connection:
             return int((await connection.execute(statement)).rowcount)
 
+    @to_the_end
     async def seen(self, digest: bytes, *, at: datetime) -> bool:  # noqa: ARG002 - the contract; age is kept on writing
         """Tell whether a webhook body was dealt with before."""
         statement = sa.select(sa.exists().where(_webhooks.c.digest == digest))
         async with self._transaction() as connection:
             return bool((await connection.execute(statement)).scalar_one())
 
+    @to_the_end
     async def remember(self, digest: bytes, *, at: datetime) -> None:
         """Note that a webhook body has been dealt with."""
         oldest = (at - _KEEP_WEBHOOKS).timestamp()
@@ -413,10 +435,8 @@ class SqlStore:
         if not (self._opened or opening):
             await self.open()
         try:
-            # cancellation waits for the commit: a transaction cut off half-way costs the connection
-            with anyio.CancelScope(shield=True):
-                async with self._engine.begin() as connection:
-                    yield connection
+            async with self._engine.begin() as connection:
+                yield connection
         except (DBAPIError, OSError) as error:
             if isinstance(error, StoreNotUsable):
                 raise
