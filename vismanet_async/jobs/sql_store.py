@@ -46,15 +46,17 @@ _MIGRATING: Final = 7_105_612_019
 """The key of the advisory lock under which one process at a time migrates a PostgreSQL database."""
 
 _T = sa.Text()
-_REAL: sa.Double[float] = sa.Double()
+_REAL: sa.Double[float] = sa.Double().with_variant(sa.REAL(), "sqlite")
 _INT = sa.Integer()
 _BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _METADATA: Final = sa.MetaData()
+"""The schema as this code speaks it. It is made by the migrations; a test holds the two against each other."""
 _jobs = sa.Table(
     "vismanet_jobs",
     _METADATA,
-    sa.Column("sequence", _BIG, primary_key=True),
-    *(sa.Column(name, _T, nullable=False) for name in ("id", "company", "operation_id", "method", "path", "query")),
+    sa.Column("sequence", _BIG, sa.Identity(always=True), primary_key=True),
+    sa.Column("id", _T, nullable=False, unique=True),
+    *(sa.Column(name, _T, nullable=False) for name in ("company", "operation_id", "method", "path", "query")),
     *(sa.Column(name, _T) for name in ("if_match", "body_sha256", "document", "reference")),
     sa.Column("notify", _T, nullable=False),
     sa.Column("created_at", _REAL, nullable=False),
@@ -81,11 +83,17 @@ _jobs = sa.Table(
     sa.Column("owner", _T),
     sa.Column("lease_until", _REAL),
     sa.Column("fence", _INT, nullable=False),
+    sa.Index("vismanet_jobs_job_id", "company", "job_id", unique=True),
+    sa.Index("vismanet_jobs_state", "company", "state"),
+    sa.Index("vismanet_jobs_document", "company", "document"),
+    sa.Index("vismanet_jobs_hinted_at", "company", "hinted_at"),
+    sa.Index("vismanet_jobs_owner", "owner"),
+    sqlite_autoincrement=True,  # a number is never given out again, so that order is kept through deletions
 )
 _results = sa.Table(
     "vismanet_job_results",
     _METADATA,
-    sa.Column("id", _T, primary_key=True),
+    sa.Column("id", _T, sa.ForeignKey(_jobs.c.id, ondelete="CASCADE"), primary_key=True),
     sa.Column("status_code", _INT, nullable=False),
     sa.Column("state_document", sa.LargeBinary),
     sa.Column("content", sa.LargeBinary),
@@ -97,6 +105,7 @@ _webhooks = sa.Table(
     _METADATA,
     sa.Column("digest", sa.LargeBinary, primary_key=True),
     sa.Column("dealt_with_at", _REAL, nullable=False),
+    sa.Index("vismanet_webhooks_at", "dealt_with_at"),
 )
 
 _OPERATION: Final = ("id", "method", "path", "query", "if_match", "body_sha256")
@@ -511,7 +520,7 @@ def _make_private(path: Path) -> None:
         raise StoreNotUsable(f"the job store {path} cannot be made: {error.strerror}.") from error
 
 
-def _migrate(connection: sa.Connection) -> None:
+def _migrate(connection: sa.Connection, *, latest: int = LATEST) -> None:
     dialect = connection.dialect.name
     if dialect == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATING)))
@@ -522,7 +531,7 @@ def _migrate(connection: sa.Connection) -> None:
             f"the job store has schema {version}, made by a newer version of vismanet-async; this one knows {LATEST}. "
             "Nothing was changed: upgrade, or use another store."
         )
-    for number, statements in enumerate(STEPS[version:], start=version + 1):
+    for number, statements in enumerate(STEPS[version:latest], start=version + 1):
         for statement in statements:
             connection.exec_driver_sql(statement.format(**WORDS[dialect]))
         connection.exec_driver_sql(f"INSERT INTO vismanet_schema (version) VALUES ({number:d})")  # noqa: S608 - a number
