@@ -398,9 +398,9 @@ def schema(connection: sa.Connection) -> dict[str, Any]:
             "checks": sorted(inspector.get_check_constraints(table), key=str),
         }
     if connection.dialect.name == "sqlite":
-        for table in found:  # the inspector overlooks what a column's own REFERENCES says
+        for table, known in found.items():  # the inspector overlooks what a column's own REFERENCES says
             keys = connection.exec_driver_sql(f"PRAGMA foreign_key_list({table})").mappings().all()
-            found[table]["foreign keys"] = [dict(key) for key in keys]
+            known["foreign keys"] = [dict(key) for key in keys]
         made = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'table'").all()
         found["numbers are never given out again"] = {name for name, sql in made if "AUTOINCREMENT" in sql}
     assert {"vismanet_jobs", "vismanet_job_results", "vismanet_webhooks"} <= found.keys()
