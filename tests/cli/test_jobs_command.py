@@ -11,6 +11,7 @@ import attrs
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from tests.jobs.postgres import new_database, postgres
 from vismanet_async.api.decoders import decoder_of
 from vismanet_async.api.results import Created, Updated
 from vismanet_async.cli import main
@@ -30,7 +31,7 @@ class Queue:
     """`vismanet jobs`, each call with the same file store, and the simulator's queue behind it."""
 
     shell: Shell
-    store: Path
+    store: Path | str
 
     def __call__(self, *argv: str, **env: str | None) -> subprocess.CompletedProcess[str]:
         return self.shell.inside("jobs", *argv, env={"VISMANET_JOB_STORE": str(self.store), **env})
@@ -93,6 +94,21 @@ def test_a_job_lives_over_several_commands(jobs: Queue, tmp_path: Path) -> None:
     assert jobs.json("prune", "--older-than", "1d") == {"pruned": 0}
     assert "1 job deleted" in jobs("prune", "--older-than", "0s").stdout
     refused(jobs("show", own_id), 2, f"no job {own_id}")
+
+
+def test_a_job_lives_in_postgresql(jobs: Queue) -> None:
+    with postgres() as server, jobs.shell.portal.wrap_async_context_manager(new_database(server)) as url:
+        shared = attrs.evolve(jobs, store=url)
+        own_id = shared.submit("customer.get", jobs.number, "--reference", "nightly")
+        with shared.start("list", "--reference", "nightly", "--json") as listing:
+            out, err = listing.communicate(timeout=30)
+        assert (listing.returncode, err) == (0, "")
+        (listed,) = json.loads(out)
+        assert (listed["id"], listed["state"]) == (own_id, "submitted")
+        assert shared("wait", own_id).stdout.startswith(f"{own_id}  succeeded  200")
+        assert json.loads(shared("result", own_id).stdout)["number"] == jobs.number
+        assert shared.json("prune", "--older-than", "0s") == {"pruned": 1}
+        assert shared.json("list") == []
 
 
 def test_submit_and_wait_prints_the_result_itself(jobs: Queue) -> None:

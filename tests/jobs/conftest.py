@@ -1,13 +1,10 @@
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING
 
 import pytest
-import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import create_async_engine
 
-from tests.jobs.postgres import postgres
+from tests.jobs.postgres import new_database, postgres
 from vismanet_async.jobs.sql_store import SqlStore
 
 if TYPE_CHECKING:
@@ -32,17 +29,8 @@ async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
     if backend != "postgresql":
         yield ":memory:" if backend == "memory" else str(tmp_path / "state" / "jobs.sqlite3")
         return
-    server: str = request.getfixturevalue("postgres_server")
-    name = f"test_{uuid.uuid4().hex}"
-    engine = create_async_engine(
-        server.replace("{database}", "postgres"), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool
-    )
-    async with engine.connect() as connection:
-        await connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    yield server.replace("{database}", name)
-    async with engine.connect() as connection:
-        await connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
-    await engine.dispose()
+    async with new_database(request.getfixturevalue("postgres_server")) as url:
+        yield url
 
 
 @pytest.fixture

@@ -1,10 +1,12 @@
-"""What runs in processes that get killed. Every durable step and every request is a place to die at, twice."""
+"""What runs in processes that get killed. Every durable step and every request is a place to die at."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -12,7 +14,7 @@ import attrs
 
 from tests.jobs.fast import Bench, FastClock, opened
 from vismanet_async.errors import VismaNetError
-from vismanet_async.jobs.model import OPEN
+from vismanet_async.jobs.model import OPEN, State
 from vismanet_async.jobs.sql_store import SqlStore
 
 if TYPE_CHECKING:
@@ -28,30 +30,35 @@ class Task:
     """What a process is to do, and at which step it dies (0: never)."""
 
     url: str
+    token: str
     database: str
     base: float
     speed: float
     lease_seconds: float
     company: str = "c"
-    path: str = ""
-    """Submit this, and wait for it; else work until nothing is open."""
+    invoice: str = ""
+    """Release this and wait for it; else work until nothing is left to do."""
+    if_match: str = ""
     dies_at: int = 0
-    count_to: str = ""
-    """Write the number of steps into this file at the end."""
+    notes: str = ""
+    """Write the names of the steps into this file at the end."""
 
 
 class Steps:
-    def __init__(self, dies_at: int) -> None:
-        self.dies_at, self.count = dies_at, 0
+    """The places to die at: before each step, and after the last. After one is before the next."""
 
-    def reach(self) -> None:
-        self.count += 1
-        if self.count == self.dies_at:
+    def __init__(self, dies_at: int) -> None:
+        self._dies_at = dies_at
+        self.names: list[str] = []
+
+    def reach(self, name: str) -> None:
+        self.names.append(name)
+        if len(self.names) == self._dies_at:
             os._exit(KILLED)
 
 
 class Mortal:
-    """Passes everything on, and dies before or after the step that was chosen."""
+    """Passes everything on, and dies before the step that was chosen."""
 
     def __init__(self, inner: Any, names: frozenset[str], steps: Steps) -> None:
         self._inner, self._names, self._steps = inner, names, steps
@@ -62,9 +69,12 @@ class Mortal:
             return found
 
         async def step(*args: Any, **options: Any) -> Any:
-            self._steps.reach()
+            if name != "claim":
+                self._steps.reach(name)
+                return await found(*args, **options)
             given = await found(*args, **options)
-            self._steps.reach()
+            if given:  # a worker looks for work all the time: only what it found changes anything
+                self._steps.reach("claimed")
             return given
 
         return step
@@ -76,33 +86,42 @@ async def mortal(task: Task) -> AsyncIterator[Bench]:
     store = SqlStore(task.database)
     clock = FastClock(task.speed, base=task.base)
     mortal_store: Any = Mortal(store, WRITES, steps)
+    border: Any = partial(Mortal, names=REQUESTS, steps=steps)
     async with opened(
-        task.url, mortal_store, clock=clock, lease_seconds=task.lease_seconds, company=task.company
+        task.url,
+        mortal_store,
+        clock=clock,
+        token=task.token,
+        lease_seconds=task.lease_seconds,
+        company=task.company,
+        border=border,
     ) as bench:
-        bench.manager._submitter = Mortal(bench.manager._submitter, REQUESTS, steps)
         yield bench
+    steps.reach("the end")
     await store.aclose()
-    if task.count_to:
-        await anyio.Path(task.count_to).write_text(str(steps.count))
+    if task.notes:
+        await anyio.Path(task.notes).write_text(json.dumps(steps.names))
 
 
 def work(task: Task) -> None:
-    asyncio.run(_work(task))
+    asyncio.run(_submit(task) if task.invoice else _follow(task))
 
 
-async def _work(task: Task) -> None:
+async def _submit(task: Task) -> None:
     async with mortal(task) as bench:
-        if task.path:
-            try:
-                job = await bench.manager.submit(bench.release(task.path), notify="subscription")
-                # the webhook never comes: the process asks on its own
-                await bench.manager.hint(own_id=None, job_ids=(str((await job.status()).job_id),), at=bench.now)
-                await job
-            except VismaNetError:
-                return
-            return
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(bench.manager.run)
-            while await bench.manager.list(states=OPEN, limit=1):
-                await bench.visma.clock.sleep(2)
-            tasks.cancel_scope.cancel()
+        release = bench.visma.customer_invoice.release(task.invoice, if_match=task.if_match or None)
+        with suppress(VismaNetError):  # what became of it is read from the store
+            await (await bench.manager.submit(release, notify="subscription"))
+
+
+async def _follow(task: Task) -> None:
+    async with mortal(task) as bench, anyio.create_task_group() as tasks:
+        tasks.start_soon(bench.manager.run)
+        while await _unfinished(bench):
+            await bench.visma.clock.sleep(2)
+        tasks.cancel_scope.cancel()
+
+
+async def _unfinished(bench: Bench) -> bool:
+    records = await bench.manager.list(states={*OPEN, State.UNCERTAIN})
+    return any(record.state is not State.UNCERTAIN or record.candidates or record.hint_pending for record in records)

@@ -16,9 +16,10 @@ from vismanet_async.jobs.submitter import SenderSubmitter
 from vismanet_async.transport.auth import StaticToken
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from vismanet_async.jobs.store import JobStore
+    from vismanet_async.jobs.submitter import Submitter
 
 
 class FastClock:
@@ -42,6 +43,26 @@ class FastClock:
 
 
 @attrs.frozen
+class ServerClock:
+    """The same time in the form in which the simulator asks for it."""
+
+    clock: FastClock
+
+    def now(self) -> float:
+        return self.clock.base + self.clock.monotonic()
+
+    def advance(self, seconds: float) -> None:
+        raise NotImplementedError("processes agree on this time: it cannot jump in one of them")
+
+    async def sleep(self, seconds: float) -> None:
+        await self.clock.sleep(seconds)
+
+    async def wait_until(self, when: float) -> None:
+        while (left := when - self.now()) > 0:
+            await self.clock.sleep(left)
+
+
+@attrs.frozen
 class Bench:
     manager: JobManager
     visma: VismaNet
@@ -60,12 +81,20 @@ class Bench:
 
 @asynccontextmanager
 async def opened(
-    url: str, store: JobStore, *, clock: FastClock, company: str = "c", lease_seconds: float = 600.0, **options: Any
+    url: str,
+    store: JobStore,
+    *,
+    clock: FastClock,
+    token: str = "t0ken",
+    company: str = "c",
+    lease_seconds: float = 600.0,
+    border: Callable[[Submitter], Submitter] = lambda submitter: submitter,
+    **options: Any,
 ) -> AsyncIterator[Bench]:
-    async with VismaNet(StaticToken("t0ken"), base_url=url, clock=clock) as visma:
+    async with VismaNet(StaticToken(token), base_url=url, clock=clock) as visma:
         submitter = SenderSubmitter(visma.sender, quota=visma.quota)
         manager = JobManager(
-            submitter,
+            border(submitter),
             company=company,
             store=store,
             clock=clock,

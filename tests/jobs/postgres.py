@@ -8,12 +8,16 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from contextlib import contextmanager
+import uuid
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import create_async_engine
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
 _WITHOUT_ROOT = "nobody"
 _SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=60", "shared_buffers=16MB")
@@ -67,6 +71,23 @@ def postgres() -> Iterator[str]:
                 server.kill()
                 server.wait()
             log.close()
+
+
+@asynccontextmanager
+async def new_database(server: str) -> AsyncIterator[str]:
+    """Give the URL of an empty database of its own on a server that `postgres` gave."""
+    name = f"test_{uuid.uuid4().hex}"
+    engine = create_async_engine(
+        server.replace("{database}", "postgres"), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool
+    )
+    async with engine.connect() as connection:
+        await connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    try:
+        yield server.replace("{database}", name)
+    finally:
+        async with engine.connect() as connection:
+            await connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+        await engine.dispose()
 
 
 def _package() -> Path:

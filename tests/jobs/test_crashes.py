@@ -1,175 +1,278 @@
-"""Processes killed at every durable step, and workers killed at any moment: nothing twice, nothing lost."""
+"""Processes killed at every durable step, and workers killed at any moment: nothing twice, nothing lost.
+
+All of it is real but the time, which goes faster: processes, databases, HTTP to the simulator, its queue and ledger,
+and its signed webhooks. The simulator keeps the rules on repeated requests, so that one poll too many is a 429.
+"""
 
 from __future__ import annotations
 
-import multiprocessing
+import json
 import random
-import time
-from functools import partial
+import uuid
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import attrs
 import pytest
+from aiohttp import web
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from tests.jobs.crashing import KILLED, Task, work
-from tests.jobs.fast import FastClock, opened
-from tests.jobs.queue import Queue, serve
+from tests.jobs.crashing import KILLED, Task
+from tests.jobs.fast import FastClock, ServerClock, opened
+from tests.jobs.nursery import Nursery
 from vismanet_async.jobs.model import OPEN, Record, State
 from vismanet_async.jobs.sql_store import SqlStore
+from vismanet_async.jobs.webhook import WebhookReceiver
+from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:
-    from multiprocessing.process import BaseProcess
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+    from datetime import datetime
     from pathlib import Path
 
-pytestmark = pytest.mark.timeout(170)
+pytestmark = pytest.mark.timeout(100)
 
-_processes = multiprocessing.get_context("spawn")
-
-
-def start(task: Task) -> BaseProcess:
-    process = _processes.Process(target=work, args=(task,), daemon=True)
-    process.start()
-    return process
+AT_ONCE = 6
+DOCUMENTS = 60
 
 
-async def finish(process: BaseProcess) -> int:
-    await anyio.to_thread.run_sync(partial(process.join, 100))
-    assert process.exitcode is not None, "a process hangs"
-    return process.exitcode
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    with Nursery() as made:
+        yield made
 
 
-async def all_records(database: str, company: str) -> list[Record]:
+@attrs.frozen
+class Scene:
+    """A company, whoever listens for its webhooks, and the processes that work for it."""
+
+    simulator: Simulator
+    clock: FastClock
+    store: SqlStore
+    nursery: Nursery
+    plan: Task
+    invoices: Iterator[str]
+
+    def new_invoice(self) -> str:
+        """One that is ready to be released, once."""
+        number = next(self.invoices)
+        self.simulator.touch("customer_invoice", number, status="Balanced", hold=False)
+        return number
+
+    async def run(self, **changes: Any) -> int:
+        """A process from its start to its end."""
+        return await self.nursery.start(attrs.evolve(self.plan, **changes)).finish()
+
+    async def steps(self, notes: Path, **changes: Any) -> list[str]:
+        """The steps of a process that nobody kills."""
+        assert await self.run(notes=str(notes), **changes) == 0
+        found: list[str] = json.loads(await anyio.Path(notes).read_text())
+        return found
+
+    async def webhooks_are_in(self, invoice: str) -> None:
+        """Wait until the server has told of all that it was given for this document."""
+        given = {job.id for job in self.simulator.background if f"/{invoice}/" in job.path}
+        told: set[str] = set()
+        with anyio.fail_after(20):
+            while told != given:
+                await anyio.sleep(0.01)
+                told = {
+                    str(each.notice.data["id"])
+                    for each in self.simulator.webhooks.deliveries
+                    if each.delivered and each.notice.data["id"] in given
+                }
+
+
+@attrs.frozen
+class Listener:
+    """A process that receives webhooks and follows nothing itself."""
+
+    store: SqlStore
+
+    async def hint(self, *, own_id: str | None, job_ids: tuple[str, ...], at: datetime) -> None:
+        await self.store.hint(own_id=own_id, job_ids=job_ids, at=at)
+
+
+@asynccontextmanager
+async def scene(database: str, nursery: Nursery, *, speed: float, lease_seconds: float) -> AsyncIterator[Scene]:
+    clock = FastClock(speed)
     store = SqlStore(database)
+    await store.open()
+    rules = {"same_request_rule": True, "client_error_rule": True}
+    simulator = Simulator(rows={"customer_invoice": DOCUMENTS}, clock=ServerClock(clock), behaviours=rules)
+    simulator.background.delay_seconds = simulator.background.run_seconds = 0.0
+    token = simulator.issue_token(lifetime_seconds=1e9)
+    hooks = simulator.webhooks
+    receiver = WebhookReceiver(
+        Listener(store), key=hooks.key, signature_header=hooks.signature_header, seen=store, clock=clock
+    )
+    runner = web.ServerRunner(web.Server(receiver.handle, access_log=None))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    hooks.url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
     try:
-        return list(await store.select(company=company))
+        async with simulator:
+            plan = Task(
+                url=simulator.base_url,
+                token=token,
+                database=database,
+                base=clock.base,
+                speed=speed,
+                lease_seconds=lease_seconds,
+            )
+            yield Scene(simulator, clock, store, nursery, plan, iter(simulator.truth("customer_invoice").keys))
     finally:
+        await runner.cleanup()
         await store.aclose()
+    assert simulator.requests.by_status[429] == 0, "something was asked too often"
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
-async def test_killed_at_every_step(database: str, tmp_path: Path) -> None:
-    clock = FastClock(50)
-    queue = Queue(run_seconds=0, pending_polls=1, now=clock.monotonic, utc_now=clock.utc_now)
+async def test_killed_at_every_step_of_submitting_and_polling(database: str, nursery: Nursery, tmp_path: Path) -> None:
+    """Each step has an invoice and a company of its own, so that all are tried at once on one database."""
+    async with scene(database, nursery, speed=25, lease_seconds=50) as on:
+        on.simulator.background.script(pending_polls=1, times=0)
+        steps = await on.steps(tmp_path / "steps", invoice=on.new_invoice())
+        assert [name for name in steps if name != "release"] == [
+            *("write_intent", "save", "submit", "save"),
+            *("save", "state", "save") * 2,
+            *("save", "content", "save"),
+            "the end",
+        ]
+        ends = await each(steps, lambda step: die_and_be_replaced(on, step))
+    assert {"not written", "never sent", "succeeded", "failed", "uncertain"} == set(ends)
+
+
+async def die_and_be_replaced(on: Scene, step: int) -> str:
+    invoice, stale = on.new_invoice(), step % 2 == 1
+    task: dict[str, Any] = {"company": f"c{step}"}
+    code = await on.run(**task, invoice=invoice, if_match="AAAAAAAAAAA=" if stale else "", dies_at=step)
+    assert code == KILLED, "the process ended before it could be killed"
+    await on.webhooks_are_in(invoice)
+    assert await on.run(**task) == 0
+    return await verdict(on, invoice, task["company"], expected=412 if stale else 200)
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
+async def test_killed_at_every_step_of_taking_over_a_lost_submission(
+    database: str, nursery: Nursery, tmp_path: Path
+) -> None:
+    """The answer to the submission gets lost, and whoever learns of the job by its webhook is killed in turn."""
+    async with scene(database, nursery, speed=25, lease_seconds=50) as on:
+        on.simulator.background.script(pending_polls=1, lose_answer=True, times=0)
+        on.simulator.webhooks.payload = lambda notice, _: {"event": str(uuid.uuid4()), "job": notice.data["id"]}
+        invoice = on.new_invoice()
+        assert await on.run(invoice=invoice) == 0
+        await on.webhooks_are_in(invoice)
+        steps = await on.steps(tmp_path / "steps")
+        assert [name for name in steps if name != "release"] == [
+            "claimed",
+            *("save", "state", "save", "drop_candidates"),  # the first id in the webhook is not that of a job
+            *("save", "state", "save") * 2,
+            *("save", "content", "save"),
+            "the end",
+        ]
+        ends = await each(steps, lambda step: lose_and_be_found(on, step))
+    assert set(ends) == {"succeeded"}
+
+
+async def lose_and_be_found(on: Scene, step: int) -> str:
+    invoice, company = on.new_invoice(), f"c{step}"
+    assert await on.run(company=company, invoice=invoice) == 0
+    await on.webhooks_are_in(invoice)
+    assert await on.run(company=company, dies_at=step) == KILLED
+    assert await on.run(company=company) == 0
+    return await verdict(on, invoice, company, expected=200)
+
+
+async def each(steps: Sequence[str], die: Callable[[int], Awaitable[str]]) -> list[str]:
+    """Try every step; none is left out."""
     ends: list[str] = []
-    at_once = anyio.CapacityLimiter(4)
+    at_once = anyio.CapacityLimiter(AT_ONCE)
 
-    async def one(step: int, url: str, word: str) -> None:
-        """Each step has a company of its own, so that all can be tried at once on one database."""
+    async def one(step: int) -> None:
         async with at_once:
-            path = f"/v1/{word}/{step}/action/release"
-            task = attrs.evolve(plan, url=url, path=path, dies_at=step, company=f"c{step}", count_to="")
-            # the last steps (looking again whether it has ended) are not always as many
-            code = await finish(start(task))
-            assert code == KILLED or (code == 0 and step > steps - 4)
-            await tell_of_the_end(database, clock, queue, path)
-            assert await finish(start(attrs.evolve(task, path="", dies_at=0))) == 0
-            mine = await all_records(database, task.company)
-            executed = queue.ledger.count(path)
-            assert executed <= 1, f"executed twice when killed at step {step}"
-            assert mine or not executed, f"lost when killed at step {step}"
-            record = mine[0] if mine else None
-            if record is not None and record.state is State.UNCERTAIN:
-                record = await webhook_comes(database, url, clock, queue, record)
-            check(record, executed, word, step)
-            ends.append(record.state.value if record else "not written")
+            try:
+                ends.append(await die(step))
+            except (AssertionError, TimeoutError) as error:
+                error.add_note(f"killed before step {step}: {steps[step - 1]}")
+                raise
 
-    async with serve(queue) as url:
-        count = tmp_path / "steps"
-        plan = Task(
-            url=url,
-            database=database,
-            base=clock.base,
-            speed=clock.speed,
-            lease_seconds=100,
-            path="/v1/ok/0/action/release",
-            count_to=str(count),
-        )
-        assert await finish(start(plan)) == 0
-        steps = int(count.read_text())
-        async with anyio.create_task_group() as tasks:
-            for step in range(1, steps + 1):
-                tasks.start_soon(one, step, url, "stale" if step % 2 else "ok")
-    assert len(ends) == steps > 20
-    assert {"not written", "succeeded", "failed"} <= set(ends)
+    async with anyio.create_task_group() as tasks:
+        for step in range(1, len(steps) + 1):
+            tasks.start_soon(one, step)
+    assert len(ends) == len(steps)
+    return ends
 
 
-async def tell_of_the_end(database: str, clock: FastClock, queue: Queue, path: str) -> None:
-    """The webhook that names the server's id alone; whoever receives it writes it down."""
-    store = SqlStore(database)
-    await store.hint(
-        own_id=None,
-        job_ids=[job.id for job in queue.jobs.values() if job.path == path],
-        at=clock.utc_now(),
-    )
-    await store.aclose()
-
-
-def check(record: Record | None, executed: int, word: str, step: int) -> None:
-    if record is None:
-        assert executed == 0
-        return
-    expected = State.SUCCEEDED if word == "ok" else State.FAILED
-    if executed:
-        assert (record.state, record.status_code) == (expected, 200 if word == "ok" else 412), (step, record)
-    else:
-        assert record.state in {State.FAILED, State.UNCERTAIN}, step
+async def verdict(on: Scene, invoice: str, company: str, *, expected: int) -> str:
+    """What became of a job, after comparing what is written down with what the server did."""
+    queued = [job for job in on.simulator.background if f"/{invoice}/" in job.path]
+    executions = on.simulator.ledger.matching(path=f"/{invoice}/")
+    assert len(queued) <= 1, "submitted twice"
+    assert len(executions) == len(queued), "executed as often as submitted"
+    records = await on.store.select(company=company)
+    if not records:
+        assert not queued, "lost: the server has it, and it is not written down"
+        return "not written"
+    [record] = records
+    if not queued:
+        assert record.state in {State.FAILED, State.UNCERTAIN}
         assert record.status_code is None
+        assert (record.state is State.FAILED) == (record.sending_at is None), "unsent is failed, perhaps sent is not"
+        return "never sent" if record.state is State.FAILED else "uncertain"
+    assert executions[0].status == expected
+    check_end(record, expected)
+    assert record.job_id == queued[0].id
+    kept = await on.store.result(record.id)
+    assert kept is not None
+    assert queued[0].response is not None
+    assert kept.content == queued[0].response.body, "the result is kept as the server gave it"
+    return record.state.value
 
 
-async def webhook_comes(database: str, url: str, clock: FastClock, queue: Queue, record: Record) -> Record:
-    """The server tells of the job's end, with our own id in the headers; a new process takes it up."""
-    ids = tuple(job.id for job in queue.jobs.values() if job.path == record.operation.path)
-    if not ids:
-        return record
-    store = SqlStore(database)
-    async with opened(url, store, clock=clock, company=record.company) as bench:
-        job = await bench.manager.get(record.id)
-        await bench.manager.hint(own_id=record.id, job_ids=ids, at=clock.utc_now())
-        settled = await job.wait(timeout_seconds=3000)
-    await store.aclose()
-    return settled
+def check_end(record: Record, expected: int) -> None:
+    state = State.SUCCEEDED if expected == 200 else State.FAILED
+    assert (record.state, record.status_code, record.settled_by) == (state, expected, "server")
 
 
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
-async def test_three_workers_one_killed_again_and_again(database: str) -> None:
-    clock = FastClock(20)
-    queue = Queue(run_seconds=120, now=clock.monotonic, utc_now=clock.utc_now)
+async def test_three_workers_one_killed_again_and_again(database: str, nursery: Nursery) -> None:
     randomness = random.Random(5)
-    store = SqlStore(database)
-    await store.open()
-    await note_every_end(database)
-    async with serve(queue) as url:
-        async with opened(url, store, clock=clock) as bench:
-            operations = [bench.release(f"/v1/{word}/{n}/action/release") for n in range(10) for word in ("ok", "bad")]
-            await bench.manager.submit_many(operations)
-        task = Task(url=url, database=database, base=clock.base, speed=clock.speed, lease_seconds=60)
-        workers = [start(task) for _ in range(3)]
+    async with scene(database, nursery, speed=20, lease_seconds=60) as on:
+        on.simulator.background.run_seconds = 120.0
+        await note_every_end(database)
+        invoices = [on.new_invoice() for _ in range(20)]
+        for invoice in invoices[::2]:
+            on.simulator.touch("customer_invoice", invoice, status="Hold", hold=True)
+        await submit_all(on, invoices)
+        workers = [on.nursery.start(on.plan) for _ in range(3)]
         kills = 0
-        while await store.select(company="c", states=OPEN, limit=1):
-            await clock.sleep(20)
+        while await on.store.select(company="c", states=OPEN, limit=1):
+            await on.clock.sleep(20)
             if kills < 5:
                 victim = randomness.randrange(3)
-                workers[victim].kill()
-                await finish(workers[victim])
-                workers[victim] = start(task)
+                await workers[victim].kill()
+                workers[victim] = on.nursery.start(on.plan)
                 kills += 1
         for worker in workers:
-            assert await finish(worker) == 0
-    assert kills >= 3
-    assert sorted(queue.ledger) == sorted(set(queue.ledger))
-    records = await store.select(company="c")
-    assert len(records) == 20
-    for record in records:
-        assert record.status_code == (200 if "/ok/" in record.operation.path else 400)
-    noted = await ends_noted(database)
-    assert sorted(noted) == sorted(record.id for record in records), "each settled once"
-    minute = 60.0
-    for path, times in queue.asked.items():
-        most = max(sum(1 for other in times if when <= other < when + minute) for when in times)
-        assert most <= 5, f"{path} was asked {most} times within a minute"
-    await store.aclose()
+            assert await worker.finish() == 0
+        assert kills >= 3
+        executed = [execution.path for execution in on.simulator.ledger]
+        assert len(executed) == len(set(executed)) == 20
+        records = await on.store.select(company="c")
+        assert len(records) == 20
+        for record in records:
+            number = record.operation.path.split("/")[3]
+            check_end(record, 400 if number in invoices[::2] else 200)
+        noted = await ends_noted(database)
+        assert sorted(noted) == sorted(record.id for record in records), "each settled once"
+
+
+async def submit_all(on: Scene, invoices: Sequence[str]) -> None:
+    async with opened(on.plan.url, on.store, clock=on.clock, token=on.plan.token) as bench:
+        await bench.manager.submit_many([bench.visma.customer_invoice.release(invoice) for invoice in invoices])
 
 
 async def note_every_end(database: str) -> None:
@@ -201,8 +304,3 @@ async def ends_noted(database: str) -> list[Any]:
         found = (await connection.exec_driver_sql("SELECT id FROM ends")).scalars().all()
     await engine.dispose()
     return list(found)
-
-
-def test_processes_agree_on_the_time() -> None:
-    base = time.time()
-    assert FastClock(base=base).utc_now() <= FastClock(base=base).utc_now()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import attrs
@@ -22,8 +22,8 @@ from vismanet_async.errors import (
     RequestRefused,
     ServerError,
 )
-from vismanet_async.jobs.model import State
-from vismanet_async.jobs.store import JobUnknown
+from vismanet_async.jobs.model import Record, State
+from vismanet_async.jobs.store import JobUnknown, Leased
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -297,6 +297,53 @@ async def test_with_a_webhook_one_poll_is_enough(bench: Bench, queue: Queue, clo
     await bench.manager.hint(own_id=None, job_ids=(record.job_id,), at=clock.utc_now())
     await job
     assert sorted(len(times) for times in queue.asked.values()) == [1, 1], "its state once, its content once"
+
+
+async def test_a_hint_that_becomes_visible_late_is_not_overlooked(
+    bench: Bench, store: JobStore, clock: FastClock
+) -> None:
+    job = await bench.manager.submit(bench.release("/v1/ok/1/action/release"), notify="subscription")
+    await clock.sleep(40)
+    record = await job.status()
+    assert record.job_id is not None
+    # by the clock of the process that received it; it took its time to commit
+    assert await store.hint(own_id=None, job_ids=[record.job_id], at=clock.utc_now() - timedelta(seconds=30))
+    await job.wait(timeout_seconds=300)
+    assert (await job.status()).polls == 1
+
+
+async def test_a_hint_that_comes_while_the_answer_is_written_down(url: str, store: JobStore, clock: FastClock) -> None:
+    """What the store said before the answer must not overwrite what is known after it."""
+    saved, asked = anyio.Event(), anyio.Event()
+
+    class Slow:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(store, name)
+
+        async def get(self, own_id: str) -> Any:
+            found = await store.get(own_id)
+            if not asked.is_set():
+                asked.set()
+                await saved.wait()
+            return found
+
+        async def save(self, leased: Leased, record: Record, **options: Any) -> Leased:
+            if record.state is not State.SUBMITTED or saved.is_set():
+                return await store.save(leased, record, **options)
+            await store.hint(own_id=record.id, job_ids=[record.job_id or ""], at=clock.utc_now())
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(slow.manager._held.take_in_hint, record.id)
+                await asked.wait()
+                written = await store.save(leased, record, **options)
+                saved.set()
+            return written
+
+    async with opened(url, cast("JobStore", Slow()), clock=clock) as slow:
+        job = await slow.manager.submit(slow.release("/v1/ok/1/action/release"), notify="subscription")
+        leased = slow.manager._held.get(job.id)
+        assert leased is not None
+        assert leased.record.state is State.SUBMITTED
+        await job.wait(timeout_seconds=300)
 
 
 async def test_polls_that_fail_are_made_again(bench: Bench, queue: Queue) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import stat
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +25,7 @@ from vismanet_async.jobs.sql_store import SqlStore, default_path
 from vismanet_async.jobs.store import Leased, LeaseLost, StoreNotUsable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from vismanet_async.jobs.store import JobStore
 
@@ -232,6 +235,36 @@ async def test_hints_mark_jobs_without_a_lease_and_survive_saves(store: JobStore
     assert await store.hints(company="c", since=SOON + timedelta(seconds=1)) == []
 
 
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+async def test_a_hint_waits_for_the_answer_that_is_being_written_down(store: JobStore, database: str) -> None:
+    await written(store, "a", sending_at=NOW)
+    engine = create_async_engine(database)
+    found: list[str] = []
+
+    async def hint() -> None:
+        found.extend(await store.hint(own_id="a", job_ids=["J1"], at=SOON))
+
+    async with anyio.create_task_group() as tasks, engine.connect() as saving, engine.connect() as watching:
+        await saving.exec_driver_sql("UPDATE vismanet_jobs SET job_id = 'J1' WHERE id = 'a'")
+        tasks.start_soon(hint)
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+        while not (await watching.exec_driver_sql(waiting)).scalar_one():
+            await watching.rollback()  # or it would show the same moment again
+        await saving.commit()
+    await engine.dispose()
+    assert found == ["a"]
+    assert (await store.get("a") or record()).hinted_at == SOON
+
+
+@each_backend
+async def test_the_company_is_no_candidate(store: JobStore) -> None:
+    await written(store, "a", company="C0FFEE00-1111", state=State.UNCERTAIN, sending_at=NOW)
+    await store.hint(own_id="a", job_ids=["c0ffee00-1111", "J1"], at=SOON)
+    assert (await store.get("a") or record()).candidates == ("J1",)
+
+
 @each_backend
 async def test_our_own_id_says_nothing_once_the_server_id_is_known(store: JobStore) -> None:
     await written(store, "a", job_id="J1", state=State.SUBMITTED, sending_at=NOW)
@@ -326,35 +359,52 @@ async def test_opening_at_once_migrates_once(new_store: Callable[[], JobStore]) 
 
 
 @shared_backend
-async def test_migrated_schema_is_the_one_the_code_speaks(store: JobStore, database: str) -> None:
-    url = database if "://" in database else f"sqlite+aiosqlite:///{database}"
+@pytest.mark.parametrize("version", range(LATEST + 1))
+async def test_migrated_schema_is_the_one_the_code_speaks(database: str, version: int) -> None:
+    """From every version that was ever released; types, nullability, keys, indexes and constraints."""
+    url = database
+    if "://" not in database:
+        Path(database).parent.mkdir()
+        url = f"sqlite+aiosqlite:///{database}"
     engine = create_async_engine(url)
-
-    def reflect(connection: sa.Connection) -> dict[str, dict[str, tuple[str, bool]]]:
-        metadata = sa.MetaData()
-        metadata.reflect(connection)
-        return {
-            table.name: {column.name: (_kind(column), bool(column.nullable)) for column in table.columns}
-            for table in metadata.tables.values()
-        }
-
-    async with engine.connect() as connection:
-        found = await connection.run_sync(reflect)
-        version = (await connection.exec_driver_sql("SELECT version FROM vismanet_schema")).scalars().all()
+    async with engine.begin() as connection:
+        await connection.run_sync(partial(sql_store._migrate, latest=version))
+    store = SqlStore(database)
+    await store.open()
+    await store.aclose()
+    async with engine.begin() as connection:
+        migrated = await connection.run_sync(schema)
+        versions = (await connection.exec_driver_sql("SELECT version FROM vismanet_schema")).scalars().all()
+        await connection.run_sync(sql_store._METADATA.drop_all)
+        await connection.run_sync(sql_store._METADATA.create_all)
+        assert migrated == await connection.run_sync(schema)
     await engine.dispose()
-    spoken = {
-        table.name: {column.name: (_kind(column), bool(column.nullable)) for column in table.columns}
-        for table in sql_store._METADATA.tables.values()
-    }
-    assert {name: found[name] for name in spoken} == spoken
-    assert list(version) == list(range(1, LATEST + 1))
+    assert list(versions) == list(range(1, LATEST + 1))
 
 
-def _kind(column: sa.Column[Any]) -> str:
-    for kind in (sa.Float, sa.Integer, sa.LargeBinary, sa.String):
-        if isinstance(column.type, kind):
-            return kind.__name__
-    raise AssertionError(column.type)
+def schema(connection: sa.Connection) -> dict[str, Any]:
+    """All that a database knows of its tables, but for the one that holds the version."""
+    inspector = sa.inspect(connection)
+    found: dict[str, Any] = {}
+    for table in inspector.get_table_names():
+        if table == "vismanet_schema":
+            continue
+        found[table] = {
+            "columns": [{**column, "type": str(column["type"])} for column in inspector.get_columns(table)],
+            "key": inspector.get_pk_constraint(table),
+            "foreign keys": inspector.get_foreign_keys(table),
+            "indexes": sorted(inspector.get_indexes(table), key=str),
+            "unique": sorted(inspector.get_unique_constraints(table), key=str),
+            "checks": sorted(inspector.get_check_constraints(table), key=str),
+        }
+    if connection.dialect.name == "sqlite":
+        for table, known in found.items():  # the inspector overlooks what a column's own REFERENCES says
+            keys = connection.exec_driver_sql(f"PRAGMA foreign_key_list({table})").mappings().all()
+            known["foreign keys"] = [dict(key) for key in keys]
+        made = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'table'").all()
+        found["numbers are never given out again"] = {name for name, sql in made if "AUTOINCREMENT" in sql}
+    assert {"vismanet_jobs", "vismanet_job_results", "vismanet_webhooks"} <= found.keys()
+    return found
 
 
 @shared_backend
@@ -405,3 +455,37 @@ async def test_what_cannot_be_used_says_so(tmp_path: Path) -> None:
 def test_passwords_stay_out_of_sight() -> None:
     assert "geheim" not in repr(SqlStore("postgresql://me:geheim@db/jobs"))
     assert default_path().name == "jobs.sqlite3"
+
+
+@each_backend
+async def test_a_cancelled_call_is_finished_first(store: JobStore, caplog: pytest.LogCaptureFixture) -> None:
+    """By `Task.cancel()`, against which no scope shields: Ctrl-C, `asyncio.timeout`, other frameworks."""
+    for turns in range(10):
+        own_id = f"a{turns}"
+        await cancelled_after(turns, written(store, own_id))
+        assert await store.get(own_id) == (record(own_id) if turns else None), "begun, hence finished"
+    await store.aclose()
+    assert caplog.records == []
+
+
+@shared_backend
+async def test_closing_is_finished_although_cancelled(
+    store: JobStore, new_store: Callable[[], JobStore], caplog: pytest.LogCaptureFixture
+) -> None:
+    for turns in range(6):
+        await written(store, f"a{turns}")
+        await cancelled_after(turns, store.aclose())
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await store.aclose()
+    assert len(await new_store().select(company="c")) == 6
+    assert caplog.records == []
+
+
+async def cancelled_after(turns: int, call: Coroutine[Any, Any, Any]) -> None:
+    task = asyncio.create_task(call)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

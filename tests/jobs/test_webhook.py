@@ -205,6 +205,12 @@ def test_ids_are_bounded_and_each_given_once() -> None:
     assert ids_in(f"{JOB} {JOB.upper()} x{JOB}".encode()) == (JOB,)
 
 
+@pytest.mark.parametrize("location", ["https://x.example/v1/background/{}/content", "\\/v1\\/background\\/{}"])
+def test_ids_in_a_location_of_the_queue_come_first(location: str) -> None:
+    other = "11111111-2222-4333-8444-555555555555"
+    assert ids_in(f"{other} {location.format(JOB)} {other}".encode()) == (JOB, other)
+
+
 @given(st.binary(), st.text(), st.binary(min_size=1))
 def test_any_bytes_are_read(body: bytes, signature: str, key: bytes) -> None:
     ids_in(body)

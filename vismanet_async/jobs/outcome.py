@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,12 +25,14 @@ from vismanet_async.transport.message import Response
 from vismanet_async.transport.problem import KEPT_HEADERS, read_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from vismanet_async.jobs.model import Record, Result
 
-__all__ = ["error_of", "plain_json", "value_of"]
+__all__ = ["error_of", "kept_document", "kept_headers", "plain_json", "value_of"]
 
+_NOT_KEPT: Final = frozenset({"set-cookie", "authorization"})
+"""Response headers that have no place in a store."""
 _KEPT_BODY_BYTES: Final = 4096
 _DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
 _ERRORS_FROM: Final = 300
@@ -83,6 +86,22 @@ def plain_json(response: Response) -> Any:
         return _DECODER.decode(response.body)
     except msgspec.DecodeError as error:
         raise UnexpectedResponse(f"the job's content is not JSON: {error}.") from None
+
+
+def kept_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Give the headers of an answer that may be stored."""
+    return tuple((name, value) for name, value in headers if name.lower() not in _NOT_KEPT)
+
+
+def kept_document(body: bytes) -> bytes:
+    """Give a state document as it came, but for those headers of the executed request that are not stored."""
+    if not any(name.encode() in body.lower() for name in _NOT_KEPT):
+        return body
+    document = json.loads(body, parse_float=str)
+    headers = document.get("responseHeaders")
+    if isinstance(headers, dict):
+        document["responseHeaders"] = {name: each for name, each in headers.items() if name.lower() not in _NOT_KEPT}
+    return json.dumps(document).encode()
 
 
 def _api_error(record: Record, result: Result | None) -> VismaNetError:

@@ -20,6 +20,7 @@ from vismanet_async.errors import SettingsError
 from vismanet_async.jobs.migrations import LATEST, STEPS, WORDS
 from vismanet_async.jobs.model import OPEN, OperationNote, Record, Result, State
 from vismanet_async.jobs.store import Leased, LeaseLost, StoreNotUsable
+from vismanet_async.jobs.to_the_end import to_the_end
 
 try:
     import sqlalchemy as sa
@@ -45,15 +46,17 @@ _MIGRATING: Final = 7_105_612_019
 """The key of the advisory lock under which one process at a time migrates a PostgreSQL database."""
 
 _T = sa.Text()
-_REAL: sa.Double[float] = sa.Double()
+_REAL: sa.Double[float] = sa.Double().with_variant(sa.REAL(), "sqlite")
 _INT = sa.Integer()
 _BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _METADATA: Final = sa.MetaData()
+"""The schema as this code speaks it. It is made by the migrations; a test holds the two against each other."""
 _jobs = sa.Table(
     "vismanet_jobs",
     _METADATA,
-    sa.Column("sequence", _BIG, primary_key=True),
-    *(sa.Column(name, _T, nullable=False) for name in ("id", "company", "operation_id", "method", "path", "query")),
+    sa.Column("sequence", _BIG, sa.Identity(always=True), primary_key=True),
+    sa.Column("id", _T, nullable=False, unique=True),
+    *(sa.Column(name, _T, nullable=False) for name in ("company", "operation_id", "method", "path", "query")),
     *(sa.Column(name, _T) for name in ("if_match", "body_sha256", "document", "reference")),
     sa.Column("notify", _T, nullable=False),
     sa.Column("created_at", _REAL, nullable=False),
@@ -80,11 +83,17 @@ _jobs = sa.Table(
     sa.Column("owner", _T),
     sa.Column("lease_until", _REAL),
     sa.Column("fence", _INT, nullable=False),
+    sa.Index("vismanet_jobs_job_id", "company", "job_id", unique=True),
+    sa.Index("vismanet_jobs_state", "company", "state"),
+    sa.Index("vismanet_jobs_document", "company", "document"),
+    sa.Index("vismanet_jobs_hinted_at", "company", "hinted_at"),
+    sa.Index("vismanet_jobs_owner", "owner"),
+    sqlite_autoincrement=True,  # a number is never given out again, so that order is kept through deletions
 )
 _results = sa.Table(
     "vismanet_job_results",
     _METADATA,
-    sa.Column("id", _T, primary_key=True),
+    sa.Column("id", _T, sa.ForeignKey(_jobs.c.id, ondelete="CASCADE"), primary_key=True),
     sa.Column("status_code", _INT, nullable=False),
     sa.Column("state_document", sa.LargeBinary),
     sa.Column("content", sa.LargeBinary),
@@ -96,6 +105,7 @@ _webhooks = sa.Table(
     _METADATA,
     sa.Column("digest", sa.LargeBinary, primary_key=True),
     sa.Column("dealt_with_at", _REAL, nullable=False),
+    sa.Index("vismanet_webhooks_at", "dealt_with_at"),
 )
 
 _OPERATION: Final = ("id", "method", "path", "query", "if_match", "body_sha256")
@@ -154,6 +164,7 @@ class SqlStore:
     def _sqlite(self) -> bool:
         return self._url.get_backend_name() == "sqlite"
 
+    @to_the_end
     async def open(self) -> None:
         """Create what is missing and bring an older schema up to date."""
         async with self._opening:
@@ -165,6 +176,7 @@ class SqlStore:
                 await connection.run_sync(_migrate)
             self._opened = True
 
+    @to_the_end
     async def aclose(self) -> None:
         """Give back the connections."""
         await self._engine.dispose()
@@ -172,6 +184,7 @@ class SqlStore:
 
     # -- leases ----------------------------------------------------------------------------------------------------
 
+    @to_the_end
     async def write_intent(self, record: Record, *, owner: str, until: datetime) -> Leased:
         """Write a new job down and lease it."""
         values = {**_to_row(record), "owner": owner, "lease_until": until.timestamp(), "fence": 1}
@@ -183,6 +196,7 @@ class SqlStore:
             await connection.execute(sa.insert(_jobs).values(**values))
         return Leased(record=record, owner=owner, fence=1)
 
+    @to_the_end
     async def save(self, leased: Leased, record: Record, *, result: Result | None = None) -> Leased:
         """Replace the record, and its result with it."""
         values = {name: value for name, value in _to_row(record).items() if name not in _OTHERS}
@@ -192,6 +206,7 @@ class SqlStore:
                 await connection.execute(self._upsert(_results, _result_row(record.id, result), key="id"))
         return Leased(record=record, owner=leased.owner, fence=leased.fence)
 
+    @to_the_end
     async def claim(
         self,
         *,
@@ -227,6 +242,7 @@ class SqlStore:
         ordered = sorted(rows, key=lambda row: cast("int", row["sequence"]))
         return [Leased(record=_to_record(row), owner=owner, fence=row["fence"]) for row in ordered]
 
+    @to_the_end
     async def renew(self, *, owner: str, now: datetime, until: datetime) -> frozenset[str]:
         """Prolong all leases of an owner that have not run out."""
         statement = (
@@ -238,6 +254,7 @@ class SqlStore:
         async with self._transaction() as connection:
             return frozenset((await connection.execute(statement)).scalars())
 
+    @to_the_end
     async def release(self, *, owner: str, ids: Collection[str] | None = None) -> None:
         """Give up leases."""
         statement = sa.update(_jobs).where(_jobs.c.owner == owner).values(owner=None, lease_until=None)
@@ -246,6 +263,7 @@ class SqlStore:
         async with self._transaction() as connection:
             await connection.execute(statement)
 
+    @to_the_end
     async def workers(self, *, company: str, now: datetime) -> int:
         """Count the owners with a live lease."""
         statement = sa.select(sa.func.count(_jobs.c.owner.distinct())).where(
@@ -256,20 +274,27 @@ class SqlStore:
 
     # -- hints -----------------------------------------------------------------------------------------------------
 
+    @to_the_end
     async def hint(self, *, own_id: str | None, job_ids: Collection[str], at: datetime) -> Sequence[str]:
         """Note that a webhook spoke of jobs."""
         columns = _jobs.c
         concerned: dict[str, None] = {}
         async with self._transaction() as connection:
+            if own_id is not None:
+                # the answer to its submission may be being written down just now: wait for that, and see the id
+                await connection.execute(sa.select(columns.id).where(columns.id == own_id).with_for_update())
             marked = sa.update(_jobs).where(columns.job_id.in_(job_ids)).values(hinted_at=at.timestamp())
             rows = (await connection.execute(marked.returning(columns.id, columns.job_id))).all()
             concerned.update(dict.fromkeys(row.id for row in rows))
             strangers = [job_id for job_id in job_ids if job_id not in {row.job_id for row in rows}]
             if own_id is not None and own_id not in concerned:
-                mine = sa.select(columns.candidates).where(columns.id == own_id, columns.job_id.is_(None))
-                before = (await connection.execute(mine.with_for_update())).scalar_one_or_none()
-                if before is not None:
-                    candidates = list(dict.fromkeys([*json.loads(before), *strangers]))
+                mine = (columns.id == own_id) & columns.job_id.is_(None)
+                row = await connection.execute(sa.select(columns.candidates, columns.company).where(mine))
+                lost = row.one_or_none()
+                if lost is not None:
+                    # webhooks name the company too, and asking for it as a job would fail each time
+                    new = [job_id for job_id in strangers if job_id != lost.company.casefold()]
+                    candidates = list(dict.fromkeys([*json.loads(lost.candidates), *new]))
                     await connection.execute(
                         sa.update(_jobs)
                         .where(columns.id == own_id)
@@ -278,6 +303,7 @@ class SqlStore:
                     concerned[own_id] = None
         return list(concerned)
 
+    @to_the_end
     async def hints(self, *, company: str, since: datetime) -> Sequence[tuple[str, datetime]]:
         """Give the jobs that were hinted at since then."""
         statement = sa.select(_jobs.c.id, _jobs.c.hinted_at).where(
@@ -287,6 +313,7 @@ class SqlStore:
             rows = (await connection.execute(statement)).all()
         return [(row.id, _moment(row.hinted_at)) for row in rows]
 
+    @to_the_end
     async def drop_candidates(self, leased: Leased, tried: Collection[str]) -> tuple[str, ...]:
         """Take away candidates that turned out to be something else."""
         async with self._transaction() as connection:
@@ -298,14 +325,17 @@ class SqlStore:
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
+    @to_the_end
     async def get(self, own_id: str) -> Record | None:
         """Give a record by our own id."""
         return await self._one(_jobs.c.id == own_id)
 
+    @to_the_end
     async def find(self, *, company: str, job_id: str) -> Record | None:
         """Give a record by the server's id."""
         return await self._one((_jobs.c.company == company) & (_jobs.c.job_id == job_id))
 
+    @to_the_end
     async def select(
         self,
         *,
@@ -327,6 +357,7 @@ class SqlStore:
             rows = (await connection.execute(statement.order_by(_jobs.c.sequence.desc()).limit(limit))).mappings()
             return [_to_record(row) for row in rows]
 
+    @to_the_end
     async def ahead(self, own_id: str) -> Record | None:
         """Give the oldest unsettled job on the same document that was written before this one."""
         this = sa.select(_jobs.c.sequence, _jobs.c.company, _jobs.c.document).where(_jobs.c.id == own_id).subquery()
@@ -345,6 +376,7 @@ class SqlStore:
             row = (await connection.execute(statement)).mappings().one_or_none()
         return None if row is None else _to_record(row)
 
+    @to_the_end
     async def result(self, own_id: str) -> Result | None:
         """Give what the server said."""
         async with self._transaction() as connection:
@@ -359,6 +391,7 @@ class SqlStore:
             read_at=_moment(row.read_at),
         )
 
+    @to_the_end
     async def run_times(self, *, company: str, limit: int = 200) -> dict[str, list[float]]:
         """Give run times in seconds of the last jobs, by operation id."""
         newest = sa.func.row_number().over(partition_by=_jobs.c.operation_id, order_by=_jobs.c.sequence.desc())
@@ -375,23 +408,27 @@ class SqlStore:
 
     # -- forgetting ------------------------------------------------------------------------------------------------
 
+    @to_the_end
     async def forget(self, own_id: str) -> bool:
         """Delete a job and its result."""
         async with self._transaction() as connection:
             return bool((await connection.execute(sa.delete(_jobs).where(_jobs.c.id == own_id))).rowcount)
 
+    @to_the_end
     async def prune(self, *, company: str, settled_before: datetime) -> int:
         """Delete jobs settled before then."""
         statement = sa.delete(_jobs).where(_jobs.c.company == company, _jobs.c.settled_at < settled_before.timestamp())
         async with self._transaction() as connection:
             return int((await connection.execute(statement)).rowcount)
 
+    @to_the_end
     async def seen(self, digest: bytes, *, at: datetime) -> bool:  # noqa: ARG002 - the contract; age is kept on writing
         """Tell whether a webhook body was dealt with before."""
         statement = sa.select(sa.exists().where(_webhooks.c.digest == digest))
         async with self._transaction() as connection:
             return bool((await connection.execute(statement)).scalar_one())
 
+    @to_the_end
     async def remember(self, digest: bytes, *, at: datetime) -> None:
         """Note that a webhook body has been dealt with."""
         oldest = (at - _KEEP_WEBHOOKS).timestamp()
@@ -407,10 +444,8 @@ class SqlStore:
         if not (self._opened or opening):
             await self.open()
         try:
-            # cancellation waits for the commit: a transaction cut off half-way costs the connection
-            with anyio.CancelScope(shield=True):
-                async with self._engine.begin() as connection:
-                    yield connection
+            async with self._engine.begin() as connection:
+                yield connection
         except (DBAPIError, OSError) as error:
             if isinstance(error, StoreNotUsable):
                 raise
@@ -485,7 +520,7 @@ def _make_private(path: Path) -> None:
         raise StoreNotUsable(f"the job store {path} cannot be made: {error.strerror}.") from error
 
 
-def _migrate(connection: sa.Connection) -> None:
+def _migrate(connection: sa.Connection, *, latest: int = LATEST) -> None:
     dialect = connection.dialect.name
     if dialect == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATING)))
@@ -496,7 +531,7 @@ def _migrate(connection: sa.Connection) -> None:
             f"the job store has schema {version}, made by a newer version of vismanet-async; this one knows {LATEST}. "
             "Nothing was changed: upgrade, or use another store."
         )
-    for number, statements in enumerate(STEPS[version:], start=version + 1):
+    for number, statements in enumerate(STEPS[version:latest], start=version + 1):
         for statement in statements:
             connection.exec_driver_sql(statement.format(**WORDS[dialect]))
         connection.exec_driver_sql(f"INSERT INTO vismanet_schema (version) VALUES ({number:d})")  # noqa: S608 - a number

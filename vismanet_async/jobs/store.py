@@ -110,8 +110,8 @@ class JobStore(Protocol):
         """Note that a webhook spoke of jobs; gives the ids of those that it concerns.
 
         A job whose server id is among `job_ids` is marked. The job with our own id gets those of `job_ids` that no
-        other job has as candidates, if its server id is not known. Ids that fit nothing are passed over. No lease is
-        needed.
+        other job has as candidates, if its server id is not known; the company's own id is none. Ids that fit nothing
+        are passed over. No lease is needed.
         """
         ...
 

@@ -15,6 +15,7 @@ import hmac
 import re
 from collections import OrderedDict
 from ipaddress import ip_address, ip_network
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from aiohttp import web
@@ -35,7 +36,9 @@ DISPATCHERS: Final = ("18.202.121.26", "34.242.104.102", "54.220.26.45")
 """Where Visma's dispatcher sends from (docs/facts.md 8); for `sources`."""
 
 _UUID: Final = re.compile(rb"(?<![0-9a-zA-Z])[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}(?![0-9a-zA-Z])", re.IGNORECASE)
+_LOCATED: Final = re.compile(rb"/background\\?/(" + _UUID.pattern + rb")", re.IGNORECASE)
 _MOST_IDS: Final = 32
+_MOST_LOOKED_AT: Final = 1000
 _OWN_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
@@ -102,20 +105,18 @@ def signature_fits(signature: str, *, body: bytes, key: bytes) -> bool:
 
 
 def ids_in(body: bytes) -> tuple[str, ...]:
-    """Give every UUID in a body, once, in order, in lower case; at most 32.
+    """Give every UUID in a body, once, in lower case; at most 32, those in a location of the queue first.
 
     The payload's shape is not public (docs/facts.md 8), so ids are looked for wherever they stand: as a value of
-    their own or at the end of a location. The location itself is never used.
+    their own or in a location. The location itself is never used.
 
     >>> ids_in(b'{"stateLocation": "https://example.org/v1/background/73AC0029-1e4f-4adc-a7eb-318cd25ba4bf"}')
     ('73ac0029-1e4f-4adc-a7eb-318cd25ba4bf',)
     """
-    found: dict[str, None] = {}
-    for match in _UUID.finditer(body):
-        found[match.group().decode().lower()] = None
-        if len(found) == _MOST_IDS:
-            break
-    return tuple(found)
+    located = (match[1] for match in _LOCATED.finditer(body))
+    anywhere = (match[0] for match in _UUID.finditer(body))
+    found = dict.fromkeys(each.decode().lower() for each in islice(chain(located, anywhere), _MOST_LOOKED_AT))
+    return tuple(found)[:_MOST_IDS]
 
 
 class WebhookReceiver:

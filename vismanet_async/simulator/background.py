@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from random import Random
 from typing import TYPE_CHECKING, Any, Literal
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from vismanet_async.simulator.clock import Clock, zone
 from vismanet_async.simulator.messages import Reply, gateway_error, json_reply, refuse
@@ -62,6 +62,7 @@ class Job:
     response: Reply | None = field(default=None, repr=False)
     executed: bool = False
     polls: int = 0
+    pending_polls: int = 0
 
     @property
     def done(self) -> bool:
@@ -91,6 +92,8 @@ class JobScript:
     """Do it at once and answer as without the header."""
     state_host: str | None = None
     """Scheme and host in stateLocation and contentLocation."""
+    pending_polls: int = 0
+    """So many reads of its state still show it running, whatever has happened: a number of polls to rely on."""
     times: int = 1
     """How many jobs it is good for; 0: all."""
     used: int = 0
@@ -191,7 +194,7 @@ class BackgroundQueue:
             id=self._company.new_uuid(), tenant_id=self._company.tenant_id, operation=call.operation.id,
             method=call.request.method,
             path=call.request.path, body=call.request.body, received_at=now, starts_at=starts, ends_at=ends,
-            origin=origin,
+            origin=origin, pending_polls=0 if script is None else script.pending_polls,
             notify=notify, values=values, status=self._company.behaviours.queued_status or None,
         )  # fmt: skip
 
@@ -254,6 +257,8 @@ class BackgroundQueue:
         return text.replace("+00:00", "Z") if form == "z" else text
 
     def _state(self, job: Job) -> dict[str, Any]:
+        if job.done and job.polls <= job.pending_polls:
+            job = evolve(job, status="Started", status_code=0, finished_at=None, response=None, error_message=None)
         reply = job.response
         kept = (
             {name: value for name, value in reply.headers.items() if name in {"ETag", "Location"}}

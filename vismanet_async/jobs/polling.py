@@ -1,0 +1,291 @@
+"""`Poller`: asks the server for held jobs, when the schedule says so, and writes down what comes of it.
+
+Each poll is written down before it leaves, so that a restart cannot forget it, and its answer before the next one.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, Literal
+from urllib.parse import unquote, urlsplit
+
+import anyio
+import attrs
+
+from vismanet_async.errors import RateLimited, TokenRefused, TransportError, UnexpectedResponse, VismaNetError
+from vismanet_async.jobs.model import (
+    ContentRead,
+    DeadlinePassed,
+    Found,
+    Polled,
+    Record,
+    Result,
+    State,
+    StateDocument,
+    TransitionError,
+    Unreadable,
+    Vanished,
+    advance,
+)
+from vismanet_async.jobs.outcome import kept_document, kept_headers
+from vismanet_async.jobs.store import LeaseLost, StoreNotUsable
+from vismanet_async.transport.problem import read_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from vismanet_async.jobs.held import HeldJobs
+    from vismanet_async.jobs.model import Event
+    from vismanet_async.jobs.store import Leased
+    from vismanet_async.jobs.submitter import Answer, Submitter
+
+__all__ = ["Poller"]
+
+_AT_ONCE: Final = 8
+_KEPT_STAMPS: Final = 8
+_OK: Final = 200
+_FORBIDDEN: Final = 403
+_GONE: Final = frozenset({404, 410})
+_CLIENT_ERRORS: Final = range(400, 500)
+_CLOCKS_DIFFER_BY: Final = timedelta(minutes=10)
+_log = logging.getLogger("vismanet_async.jobs")
+
+
+@attrs.frozen
+class _Reply:
+    """What came of one request: an answer, or a failure of the transport."""
+
+    answer: Answer | None
+    failure: VismaNetError | None = None
+
+    @property
+    def status(self) -> int | None:
+        return None if self.answer is None else self.answer.status
+
+    @property
+    def times(self) -> int:
+        """How often the request went out."""
+        return 1 if self.answer is None else self.answer.asked
+
+    @property
+    def refused(self) -> bool:
+        return self.status is not None and self.status in _CLIENT_ERRORS
+
+
+class Poller:
+    """One schedule's hands: a few requests at once, each about another job."""
+
+    def __init__(self, held: HeldJobs, submitter: Submitter, *, random: Callable[[], float]) -> None:
+        self._held = held
+        self._submitter = submitter
+        self._random = random
+
+    async def run(self) -> None:
+        """Ask for what is due as long as the task is not cancelled."""
+        held, polling = self._held, anyio.CapacityLimiter(_AT_ONCE)
+
+        async def ask(own_id: str, borrower: object) -> None:
+            try:
+                await self._ask(own_id)
+            finally:
+                polling.release_on_behalf_of(borrower)
+                held.stir()
+
+        async with anyio.create_task_group() as polls:
+            while True:
+                held.settle_down()
+                now = held.clock.monotonic()
+                self._observe_quota(now)
+                if polling.available_tokens and (own_id := held.schedule.take(now)) is not None:
+                    borrower = object()  # not the id: a job may come back while a poll under a lost lease still runs
+                    polling.acquire_on_behalf_of_nowait(borrower)
+                    polls.start_soon(ask, own_id, borrower)
+                    continue
+                wakeup = held.schedule.wakeup(now) if polling.available_tokens else float("inf")
+                await held.wait_for_stir(None if wakeup == float("inf") else wakeup - now)
+
+    def _observe_quota(self, now: float) -> None:
+        quota = self._submitter.quota
+        if quota is None:
+            return
+        self._held.schedule.pause(quota.paused_until)
+        if quota.remaining is not None and quota.resets_at is not None and quota.resets_at > now:
+            self._held.schedule.observe_quota(now=now, remaining=quota.remaining, resets_at=quota.resets_at)
+
+    async def _ask(self, own_id: str) -> None:
+        """Ask for what is due of a job, and write down what came of it; the schedule knows when it is next."""
+        leased = self._held.get(own_id)
+        if leased is None:
+            self._held.schedule.remove(own_id)
+            return
+        try:
+            if leased.record.job_id is None:
+                await self._check_candidate(leased)
+                return
+            if not leased.record.content_due:
+                leased = await self._ask_state(leased)
+            if leased.record.content_due and not leased.record.settled:
+                await self._ask_content(leased)
+        except LeaseLost:
+            self._held.drop_lost(leased)
+        except StoreNotUsable as error:
+            _log.warning("the job store is out of reach, job %s is asked for again later: %s", own_id, error)
+            self._held.schedule.fault(own_id, self._held.clock.monotonic(), randomness=self._random())
+
+    # -- its state -------------------------------------------------------------------------------------------------
+
+    async def _ask_state(self, leased: Leased) -> Leased:
+        leased = await self._stamp(leased)
+        reply = await self._reply(self._submitter.state(leased.record.job_id or ""))
+        event, body = self._read_state(reply)
+        record = self._unstamped(leased.record, "state_asked", reply.times)
+        leased, read = await self._take_in(leased, record, event, body, times=reply.times)
+        if not read and leased.record.id in self._held:
+            self._later(leased.record.id, reply)
+        return leased
+
+    def _read_state(self, reply: _Reply) -> tuple[Event, bytes]:
+        at, answer = self._held.clock.utc_now(), reply.answer
+        if answer is None:
+            return Unreadable(at=at, reason=f"its state could not be read: {reply.failure}"), b""
+        if answer.status in _GONE:
+            return Vanished(at=at, status_code=answer.status), b""
+        if answer.status != _OK:
+            problem = read_problem(answer.headers, answer.body)
+            return Unreadable(at=at, reason=f"its state was answered with {answer.status} {problem.detail}"), b""
+        try:
+            return Polled(at=at, document=StateDocument.read(answer.body)), answer.body
+        except (ValueError, RecursionError):
+            return Unreadable(at=at, reason="its state was answered with something else than a state document"), b""
+
+    async def _take_in(
+        self, leased: Leased, record: Record, event: Event, body: bytes, *, times: int
+    ) -> tuple[Leased, bool]:
+        """Write down what a poll brought, and plan the next unless the job's state could not be read."""
+        try:
+            after = advance(record, event)
+        except TransitionError as error:
+            event = Unreadable(at=event.at, reason=str(error))
+            after = advance(record, event)
+        if self._deadline_passed(after):
+            after = advance(after, DeadlinePassed(at=event.at))
+        done = isinstance(event, Polled) and event.document.done and (after.content_due or after.settled)
+        result = self._result_of(event.document, body) if done and isinstance(event, Polled) else None
+        leased = await self._held.save(leased, after, result=result)
+        if after.settled or after.state is State.UNCERTAIN:
+            await self._held.finish(leased)
+        elif after.content_due:
+            self._held.switch_to_content(after)
+        elif isinstance(event, Polled):
+            self._held.schedule.pending(record.id, self._held.clock.monotonic(), times=times)
+        return leased, isinstance(event, Polled)
+
+    def _deadline_passed(self, record: Record) -> bool:
+        return record.deadline_at is not None and self._held.clock.utc_now() >= record.deadline_at
+
+    def _result_of(self, document: StateDocument, body: bytes) -> Result:
+        return Result(
+            status_code=document.status_code,
+            state_document=kept_document(body),
+            headers=kept_headers(document.response_headers),
+            read_at=self._held.clock.utc_now(),
+        )
+
+    # -- its content -----------------------------------------------------------------------------------------------
+
+    async def _ask_content(self, leased: Leased) -> None:
+        leased = await self._stamp(leased)
+        reply = await self._reply(self._submitter.content(leased.record.job_id or ""))
+        record = self._unstamped(leased.record, "content_asked", reply.times)
+        at = self._held.clock.utc_now()
+        kept = await self._held.store.result(record.id)
+        result: Result | None = None
+        if reply.answer is not None and (reply.status == _OK or reply.status in _GONE):
+            missing = reply.status in _GONE
+            after = advance(record, ContentRead(at=at, missing=missing))
+            if kept is not None and not missing:
+                result = attrs.evolve(kept, content=reply.answer.body, read_at=at)
+        else:
+            after = advance(record, Unreadable(at=at, reason="its content could not be read"))
+        leased = await self._held.save(leased, after, result=result)
+        if after.settled:
+            await self._held.finish(leased)
+        else:
+            self._later(record.id, reply)
+
+    # -- whether an id is its own ----------------------------------------------------------------------------------
+
+    async def _check_candidate(self, leased: Leased) -> None:
+        """See whether an id out of a webhook is this job's: headers are not signed, so the server is asked."""
+        if not leased.record.candidates:
+            await self._held.finish(leased)
+            return
+        job_id = leased.record.candidates[0]
+        leased = await self._stamp(leased)
+        reply = await self._reply(self._submitter.state(job_id))
+        event, body = self._read_state(reply)
+        record = self._unstamped(leased.record, "state_asked", reply.times)
+        if isinstance(event, Polled) and _is_of(record, event.document, job_id):
+            if await self._held.store.find(company=self._held.company, job_id=job_id) is None:
+                found = advance(record, Found(at=event.at, job_id=job_id))
+                leased, _ = await self._take_in(leased, found, event, body, times=reply.times)
+                if leased.record.content_due:
+                    await self._ask_content(leased)
+                return
+        elif not isinstance(event, Polled | Vanished) and reply.status != _FORBIDDEN:
+            await self._held.save(leased, record)
+            self._later(record.id, reply)
+            return
+        await self._try_the_next(await self._held.save(leased, record), job_id)
+
+    async def _try_the_next(self, leased: Leased, tried: str) -> None:
+        now = self._held.clock.monotonic()
+        if await self._held.drop_candidate(leased, tried):
+            own_id, schedule = leased.record.id, self._held.schedule
+            schedule.switch(own_id, now=now, asked=())
+            schedule.pending(own_id, now)
+            schedule.hint(own_id, now)
+        else:
+            await self._held.finish(leased)
+
+    # -- one request -----------------------------------------------------------------------------------------------
+
+    async def _stamp(self, leased: Leased) -> Leased:
+        """Write down that a request is about to leave, so that a restart cannot forget it."""
+        record, now = leased.record, self._held.clock.utc_now()
+        if record.unanswered:
+            record = self._unstamped(record, "content_asked" if record.content_due else "state_asked", 1)
+        polls = record.polls + (not record.content_due)
+        return await self._held.save(leased, attrs.evolve(record, asked_at=now, unanswered=True, polls=polls))
+
+    def _unstamped(self, record: Record, name: Literal["state_asked", "content_asked"], times: int) -> Record:
+        asked = (*getattr(record, name), *[self._held.clock.utc_now()] * times)[-_KEPT_STAMPS:]
+        if name == "state_asked":
+            return attrs.evolve(record, unanswered=False, state_asked=asked)
+        return attrs.evolve(record, unanswered=False, content_asked=asked)
+
+    async def _reply(self, asking: Awaitable[Answer]) -> _Reply:
+        try:
+            return _Reply(await asking)
+        except (TransportError, RateLimited, TokenRefused, UnexpectedResponse) as error:
+            return _Reply(None, error)
+
+    def _later(self, own_id: str, reply: _Reply) -> None:
+        """Plan another attempt for what could not be read."""
+        now = self._held.clock.monotonic()
+        if isinstance(reply.failure, RateLimited):
+            self._held.schedule.pause(now + (reply.failure.retry_after_seconds or 0.0))
+        self._held.schedule.fault(own_id, now, randomness=self._random(), refused=reply.refused, times=reply.times)
+
+
+def _is_of(record: Record, document: StateDocument, job_id: str) -> bool:
+    """Tell whether a state document is that of this job: the same id, the same path, not older than its request."""
+    if document.job_id is not None and document.job_id.casefold() != job_id.casefold():
+        return False
+    if document.original_uri is not None:
+        path = unquote(urlsplit(document.original_uri).path).casefold()
+        if not path.endswith(unquote(record.operation.path).casefold()):
+            return False
+    began = record.sending_at or record.created_at
+    return document.received_at is None or document.received_at >= began - _CLOCKS_DIFFER_BY
