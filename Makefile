@@ -51,6 +51,10 @@ soak-paging: $(STAMP)/dev ## prove paging over a million random schedules (SCHED
 	VISMANET_SCHEDULES="$${SCHEDULES:-1000000}" VISMANET_FIRST_SEED="$$seed" \
 		$(BIN)/python -m pytest -n 2 --dist worksteal tests/paging/test_schedules.py $(PYTEST_ARGS)
 
+openapi: $(STAMP)/dev ## hold the simulator to its own OpenAPI document, every operation (EXAMPLES=..., SEED=...)
+	@VISMANET_OPENAPI_EXAMPLES="$${EXAMPLES:-20}" VISMANET_OPENAPI_SEED="$${SEED:-1}" \
+		$(BIN)/python -m pytest -n 2 --dist worksteal tests/simulator/test_openapi.py $(PYTEST_ARGS)
+
 check: $(STAMP)/dev ## lint, format, types and layering
 	@echo "==> ruff" && $(BIN)/ruff check .
 	@echo "==> ruff format" && $(BIN)/ruff format --check .
