@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 STAMP := .stamps
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak check format bench generate clean
+.PHONY: help setup demo test soak soak-paging fuzz openapi check format bench generate clean
 
 help: ## list the commands
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 $(STAMP)/venv:
 	@echo "==> making $(VENV) with $$($(PYTHON) --version)"
@@ -42,11 +42,18 @@ test: $(STAMP)/dev ## run the whole test suite
 	@echo "==> running the tests"
 	@$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
 
-soak: $(STAMP)/dev ## prove paging over a million random schedules (SCHEDULES=..., FIRST_SEED=...)
+soak: $(STAMP)/dev ## run everything at once on random faults, and check every promise (SOAK_SECONDS=..., SOAK_SEED=...)
+	@SOAK_SECONDS="$(SOAK_SECONDS)" SOAK_SEED="$(SOAK_SEED)" SOAK_RECORD="$(SOAK_RECORD)" $(BIN)/python -m tests.soak
+
+soak-paging: $(STAMP)/dev ## prove paging over a million random schedules (SCHEDULES=..., FIRST_SEED=...)
 	@seed="$${FIRST_SEED:-$$($(BIN)/python -c 'import secrets; print(secrets.randbelow(10**12))')}"; \
-	echo "==> walking $${SCHEDULES:-1000000} schedules; the same again: make soak FIRST_SEED=$$seed"; \
+	echo "==> walking $${SCHEDULES:-1000000} schedules; the same again: make soak-paging FIRST_SEED=$$seed"; \
 	VISMANET_SCHEDULES="$${SCHEDULES:-1000000}" VISMANET_FIRST_SEED="$$seed" \
 		$(BIN)/python -m pytest -n 2 --dist worksteal tests/paging/test_schedules.py $(PYTEST_ARGS)
+
+openapi: $(STAMP)/dev ## hold the simulator to its own OpenAPI document, every operation (EXAMPLES=..., SEED=...)
+	@VISMANET_OPENAPI_EXAMPLES="$${EXAMPLES:-20}" VISMANET_OPENAPI_SEED="$${SEED:-1}" \
+		$(BIN)/python -m pytest -n 2 --dist worksteal tests/simulator/test_openapi.py $(PYTEST_ARGS)
 
 check: $(STAMP)/dev ## lint, format, types and layering
 	@echo "==> ruff" && $(BIN)/ruff check .

@@ -12,6 +12,7 @@ from hypothesis import given, settings, strategies as st
 from vismanet_async.simulator import RealClock, Simulator, VirtualClock, nordic
 from vismanet_async.simulator.byte_cache import ByteCache
 from vismanet_async.simulator.clock import naive_text, naive_text_of_ms, parse_naive_ms, zone
+from vismanet_async.simulator.filters import Condition
 from vismanet_async.simulator.json_text import decode, encode
 from vismanet_async.simulator.sequence import RowOrder
 from vismanet_async.simulator.tables import SPECS, canonical_name
@@ -48,6 +49,31 @@ def test_the_order_of_rows_behaves_like_a_list(count: int, steps: list[tuple[str
             assert (row, row + 1) in order.runs
         assert list(order) == model
         assert len(order) == len(model)
+
+
+_STEPS = st.sampled_from(["add", "add at the start", "remove", "touch", "touch to the end", "save and load"])
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 12), st.lists(st.tuples(_STEPS, st.integers(0, 60)), max_size=12))
+def test_filters_find_what_looking_at_every_row_finds(count: int, steps: list[tuple[str, int]]) -> None:
+    table = Simulator(rows={"customer": count}).company().world.table("customer")
+    condition = (Condition("lastModifiedDateTime", ">=", parse_naive_ms("2020-01-01T00:00:00")),)
+    random = Random(1)
+    for step, number in steps:
+        rows = list(table.order)
+        if step.startswith("add"):
+            table.insert(table.generate(random), index=0 if "start" in step else None)
+        elif step == "save and load":
+            table.restore(table.export())
+        elif rows and step == "remove":
+            table.remove(rows[number % len(rows)])
+        elif rows:
+            row = rows[number % len(rows)]
+            data = table.row(row)
+            table.stamp(data)
+            table.replace(row, data, to_end="end" in step)
+        assert list(table.select(condition)) == list(table.order)  # every row was changed after that day
 
 
 @given(st.integers(0, 250_000))

@@ -86,36 +86,6 @@ async def test_serve_stops_when_told() -> None:
             pass
 
 
-def test_the_pytest_plugin_gives_each_test_a_company(tmp_path: Path) -> None:
-    (tmp_path / "test_user.py").write_text("""
-import aiohttp
-import pytest
-
-async def count(sim):
-    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {sim.issue_token()}"}) as session:
-        async with session.get(f"{sim.base_url}/v1/customer") as answer:
-            return len(await answer.json())
-
-async def test_default(visma_simulator):
-    assert await count(visma_simulator) == 50
-    visma_simulator.remove("customer", count=2)
-
-async def test_fresh(visma_simulator):
-    assert await count(visma_simulator) == 50
-
-@pytest.mark.visma_simulator(rows={"customer": 3}, quota=9)
-async def test_marked(visma_simulator):
-    assert await count(visma_simulator) == 3
-""")
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "vismanet_async.simulator.pytest_plugin", "-q",
-         "-p", "no:cacheprovider",
-         "--strict-markers", "-o", "asyncio_mode=auto", f"--basetemp={tmp_path / 'tmp'}", "test_user.py"],
-        cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False, timeout=50,
-    )  # fmt: skip
-    assert "3 passed" in done.stdout, done.stdout + done.stderr
-
-
 def test_the_simulator_knows_nothing_of_the_sdk() -> None:
     code = (
         "import sys, vismanet_async.simulator, vismanet_async.simulator.pytest_plugin;"

@@ -31,7 +31,7 @@ def path_values(operation: Operation, client: Client) -> list[str]:
     if operation.collection == "uiextension":
         return ["owner", client.sim.add("uiextension", 1)[0], "AR303000", "1"][: len(operation.path_params)]
     if name is None:
-        return ["b8f8e7ce-1111-4222-8333-944455556666" for _ in operation.path_params]
+        return ["1" if kind == "integer" else "b8f8e7ce-1111-4222-8333-944455556666" for kind in operation.path_types]
     table = client.sim.company().world.table(name)
     row = next(iter(table.order))
     names = [parameter.lower() for parameter in operation.path_params]

@@ -1,20 +1,25 @@
 """A Visma Net company on this machine: stateful, the same for the same seed, over real HTTP.
 
-It shares nothing with the SDK but the catalog of facts, so that a mistake in one cannot hide in the other.
+It shares nothing with the SDK but the catalog of facts, so that a mistake in one cannot hide in the other. Names are
+loaded on first use: the pytest plugin below this package is imported by every pytest run of who installs it.
 """
 
 from __future__ import annotations
 
-from vismanet_async.simulator.background import BackgroundQueue, Duration, Job, JobScript
-from vismanet_async.simulator.behaviours import Behaviour, Behaviours, list_behaviours, parse_behaviour
-from vismanet_async.simulator.clock import Clock, RealClock, VirtualClock
-from vismanet_async.simulator.company import Churn, Company, Truth
-from vismanet_async.simulator.faults import Fault, FaultScript
-from vismanet_async.simulator.ledger import Execution, Ledger
-from vismanet_async.simulator.log import LoggedRequest, RequestLog
-from vismanet_async.simulator.serve import serve
-from vismanet_async.simulator.simulator import Simulator
-from vismanet_async.simulator.webhooks import Delivery, Notice, WebhookSender, signature
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vismanet_async.simulator.background import BackgroundQueue, Duration, Job, JobScript
+    from vismanet_async.simulator.behaviours import Behaviour, Behaviours, list_behaviours, parse_behaviour
+    from vismanet_async.simulator.clock import Clock, RealClock, VirtualClock
+    from vismanet_async.simulator.company import Churn, Company, Truth
+    from vismanet_async.simulator.faults import Fault, FaultScript
+    from vismanet_async.simulator.ledger import Execution, Ledger
+    from vismanet_async.simulator.log import LoggedRequest, RequestLog
+    from vismanet_async.simulator.program import serve
+    from vismanet_async.simulator.simulator import Simulator
+    from vismanet_async.simulator.webhooks import Delivery, Notice, WebhookSender, signature
 
 __all__ = [
     "BackgroundQueue",
@@ -44,3 +49,30 @@ __all__ = [
     "serve",
     "signature",
 ]
+
+_HOMES = {
+    "background": ("BackgroundQueue", "Duration", "Job", "JobScript"),
+    "behaviours": ("Behaviour", "Behaviours", "list_behaviours", "parse_behaviour"),
+    "clock": ("Clock", "RealClock", "VirtualClock"),
+    "company": ("Churn", "Company", "Truth"),
+    "faults": ("Fault", "FaultScript"),
+    "ledger": ("Execution", "Ledger"),
+    "log": ("LoggedRequest", "RequestLog"),
+    "program": ("serve",),
+    "simulator": ("Simulator",),
+    "webhooks": ("Delivery", "Notice", "WebhookSender", "signature"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value  # found without this function from now on
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -7,7 +7,7 @@ import asyncio
 import sys
 
 from vismanet_async.simulator.behaviours import list_behaviours, parse_behaviour
-from vismanet_async.simulator.serve import serve
+from vismanet_async.simulator.program import serve
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -24,6 +24,8 @@ class Operation:
     method: str
     path: str
     path_params: tuple[str, ...]
+    path_types: tuple[str, ...]
+    """`string`, `integer` or `uuid`, for each of them."""
     query: dict[str, dict[str, Any]] = field(repr=False)
     if_match: bool
     if_match_background: str | None
@@ -72,6 +74,7 @@ def _operation(raw: dict[str, Any]) -> Operation:
         method=raw["method"],
         path=raw["path"],
         path_params=tuple(parameter[0] for parameter in raw["path_params"]),
+        path_types=tuple(parameter[-1] for parameter in raw["path_params"]),
         query={parameter["name"]: parameter for parameter in raw["query"]},
         if_match=raw["if_match"],
         if_match_background=raw.get("if_match_background"),

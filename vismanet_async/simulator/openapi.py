@@ -40,7 +40,7 @@ def document(catalog: Catalog, base_url: str, token_url: str) -> dict[str, Any]:
         "security": [{"oauth": []}],
         "paths": paths,
         "components": {
-            "schemas": {name: _schema(fields) for name, fields in catalog.schemas.items()},
+            "schemas": {name: _schema(fields, catalog) for name, fields in catalog.schemas.items()},
             "securitySchemes": {"oauth": {"type": "oauth2",
             "flows": {"clientCredentials": {"tokenUrl": token_url, "scopes": {
                 f"vismanet_erp_service_api:{right}": right for right in ("read", "create", "update", "delete")
@@ -49,36 +49,45 @@ def document(catalog: Catalog, base_url: str, token_url: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _schema(fields: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    return {"type": "object", "properties": {name: _property(facts) for name, facts in fields.items()}}
+def _schema(fields: dict[str, dict[str, Any]], catalog: Catalog) -> dict[str, Any]:
+    return {"type": "object", "properties": {name: _property(facts, catalog) for name, facts in fields.items()}}
 
 
-def _property(facts: dict[str, Any]) -> dict[str, Any]:
-    inner = _plain(facts)
+def _property(facts: dict[str, Any], catalog: Catalog) -> dict[str, Any]:
+    inner = _plain(facts, catalog)
     if facts.get("wrapped"):
         return {"type": "object", "nullable": True, "properties": {"value": inner}}
     return inner
 
 
-def _plain(facts: dict[str, Any]) -> dict[str, Any]:
+def _plain(facts: dict[str, Any], catalog: Catalog) -> dict[str, Any]:
     if facts.get("ref"):
         return {"allOf": [{"$ref": f"#/components/schemas/{facts['ref']}"}], "nullable": True}
     kind = _JSON_TYPES[facts["type"]]
     if kind == "array":
         items = {"$ref": f"#/components/schemas/{facts['items']}"} if facts.get("items") else {}
         return {"type": "array", "nullable": True, "items": items}
+    if facts.get("enum"):
+        return {"type": "string", "nullable": True, "enum": [*catalog.enums[facts["enum"]], None]}
     # formats are left out: the service's date-times carry no zone, so they are not RFC 3339
     return {"type": kind, "nullable": True}
 
 
+def _path_schema(kind: str) -> dict[str, Any]:
+    return {"type": "string", "format": "uuid"} if kind == "uuid" else {"type": kind}
+
+
 def _operation(operation: Operation, catalog: Catalog) -> dict[str, Any]:
     parameters: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in operation.path_params
+        {"name": name, "in": "path", "required": True, "schema": _path_schema(kind)}
+        for name, kind in zip(operation.path_params, operation.path_types, strict=True)
     ]
     for name, facts in operation.query.items():
         schema: dict[str, Any] = {"type": _JSON_TYPES[facts["type"]]}
         if schema["type"] == "array":
             schema["items"] = {"type": "string"}
+        if facts.get("enum"):
+            schema["enum"] = catalog.enums[facts["enum"]]
         parameters.append({"name": name, "in": "query", "required": bool(facts.get("required")), "schema": schema})
     if operation.if_match:
         parameters.append({"name": "If-Match", "in": "header", "schema": {"type": "string"}})
@@ -92,10 +101,15 @@ def _operation(operation: Operation, catalog: Catalog) -> dict[str, Any]:
     }
     if operation.request_kind == "json" and operation.request_dto in catalog.schemas:
         reference = {"$ref": f"#/components/schemas/{operation.request_dto}"}
-        made["requestBody"] = {"content": {"application/json": {"schema": reference}}}
+        needed = not operation.action  # most actions take an empty body as well as an empty object
+        made["requestBody"] = {"required": needed, "content": {"application/json": {"schema": reference}}}
     elif operation.request_kind == "multipart":
-        form = {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}}
-        made["requestBody"] = {"content": {"multipart/form-data": {"schema": form}}}
+        form = {
+            "type": "object",
+            "properties": {"file": {"type": "string", "format": "binary"}},
+            "required": ["file"],
+        }
+        made["requestBody"] = {"required": True, "content": {"multipart/form-data": {"schema": form}}}
     return made
 
 

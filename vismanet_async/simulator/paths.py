@@ -54,7 +54,7 @@ def find_row(call: Call, table: Table) -> int | None:
         return None
     by_internal = "internal" in names[0] and not spec.key[-1].lower().startswith("internal")
     if by_internal or call.operation.collection.endswith("/internal"):
-        return table.find_internal(int(values[0])) if values[0].isdigit() else None
+        return table.find_internal(int(values[0])) if values[0].isdecimal() else None
     typed = "type" in names[0] or names[0] == "module"
     if len(spec.key) == 1:
         return table.find((values[1] if typed and len(values) > 1 else values[0],))

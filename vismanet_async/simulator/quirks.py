@@ -20,15 +20,15 @@ _ODD_PLACE = 3  # of ten records in a row, this one has the unknown status
 _ZONES = {"offset": "+01:00", "z": "Z"}
 
 
-def dress(reply: Reply, behaviours: Behaviours) -> Reply:
-    """Give a reply the forms that are switched on."""
+def dress(reply: Reply, behaviours: Behaviours, *, holds_records: bool = True) -> Reply:
+    """Give a reply the forms that are switched on; state documents of the background queue are no records."""
     if "ETag" in reply.headers:
         bare = reply.headers["ETag"].strip('"')
         reply.headers["ETag"] = {"quoted": f'"{bare}"', "bare": bare, "weak": f'W/"{bare}"'}[behaviours.etag_style]
     is_json = (reply.content_type or "").startswith("application/json")
     if reply.status >= _FIRST_ERROR and is_json and behaviours.error_shape != "erp":
         return _error(reply, behaviours.error_shape)
-    if reply.status == _OK and is_json and _changes_rows(behaviours):
+    if reply.status == _OK and is_json and holds_records and _changes_rows(behaviours):
         reply.body, reply.cache_key = (
             encode(_records(decode(reply.body), behaviours)) if reply.body else b"",
             None,

@@ -20,6 +20,7 @@ __all__ = ["Match", "Router"]
 _B64 = re.compile(r"b64\((.*)\)", re.IGNORECASE | re.DOTALL)
 _LEGACY = re.compile(r"^(/api/controller)?(/api)?(?=/v\d+/)", re.IGNORECASE)
 _REFUSED = re.compile(r"%(2f|3f|23|25)", re.IGNORECASE)
+_INTEGER = re.compile(r"-?[0-9]+")
 
 
 @frozen
@@ -68,8 +69,11 @@ class Router:
         segments = [unquote(segment) for segment in stripped.strip("/").split("/")]
         found = list(self._walk(self._root, segments, ()))
         for node, values in found:
-            if method in node.operations:
-                return Match(node.operations[method], values, legacy=bool(prefix and prefix.group(1)))
+            operation = node.operations.get(method)
+            if operation is not None:
+                if not all(map(_fits, operation.path_types, values)):
+                    return 404  # as a route with a constraint
+                return Match(operation, values, legacy=bool(prefix and prefix.group(1)))
         return 405 if found else 404
 
     def _walk(
@@ -85,6 +89,10 @@ class Router:
             yield from self._walk(literal, rest, values)
         if node.parameter is not None and head:
             yield from self._walk(node.parameter, rest, (*values, _plain(head)))
+
+
+def _fits(kind: str, value: str) -> bool:
+    return kind != "integer" or _INTEGER.fullmatch(value) is not None
 
 
 def _plain(segment: str) -> str:

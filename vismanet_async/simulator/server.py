@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import zlib
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
@@ -107,16 +108,17 @@ async def send_broken(
     headers = {name: value for name, value in response.headers.items() if name.lower() != "content-length"}
     sent = web.StreamResponse(status=response.status, headers=headers)
     sent.content_length = len(body)
-    await sent.prepare(incoming)
-    if fault.kind == "slow_body":
-        piece = max(1, len(body) // _PIECES + 1)
-        for start in range(0, len(body), piece):
-            await clock.sleep(fault.seconds / _PIECES)
-            await sent.write(body[start : start + piece])
-        await sent.write_eof()
-        return sent
-    if fault.kind == "cut_body" and kept:
-        await sent.write(kept)
+    with contextlib.suppress(ConnectionResetError):  # the client had enough of waiting
+        await sent.prepare(incoming)
+        if fault.kind == "slow_body":
+            piece = max(1, len(body) // _PIECES + 1)
+            for start in range(0, len(body), piece):
+                await clock.sleep(fault.seconds / _PIECES)
+                await sent.write(body[start : start + piece])
+            await sent.write_eof()
+            return sent
+        if fault.kind == "cut_body" and kept:
+            await sent.write(kept)
     return abort_after(sent, incoming)
 
 

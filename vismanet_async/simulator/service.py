@@ -111,7 +111,8 @@ class Service:
         if not grant.may("erp", _RIGHTS.get(request.method, "read")):
             return self._finish(caller, refuse(403, "Insufficient scope."))
         refusal = caller.admitted()
-        return self._finish(caller, refusal if refusal is not None else self._operate(request, match, company))
+        reply = refusal if refusal is not None else self._operate(request, match, company)
+        return self._finish(caller, reply, holds_records=match.operation.collection != "background")
 
     def operation_of(self, request: Request) -> str | None:
         """Return the catalog id of what a request means, without doing anything."""
@@ -148,14 +149,14 @@ class Service:
         reply.headers["WWW-Authenticate"] = "Bearer"
         return reply
 
-    def _finish(self, caller: _Caller, reply: Reply) -> Reply:
+    def _finish(self, caller: _Caller, reply: Reply, *, holds_records: bool = True) -> Reply:
         """Put on what every answer carries, and remember failures."""
         company = caller.company
         reply.headers.update(company.limits.headers(caller.grant.client_id, caller.policy))
         reply.headers.setdefault("Ipp-Request-Id", company.visma_id())
         if reply.status in _CLIENT_ERRORS:
             company.limits.note_failure(_fingerprint(caller.request))
-        return dress(reply, self.behaviours)
+        return dress(reply, self.behaviours, holds_records=holds_records)
 
     def _operate(self, request: Request, match: Match, company: Company) -> Reply:
         company.run_due()

@@ -65,6 +65,7 @@ _KEY_NAMES = re.compile(r"(?i)^(id|number|nbr|code|cd|refNbr|.*(number|ID|Cd|Nbr
 _NAME_NAMES = frozenset({"name", "description", "displayName", "employeeName"})
 _USUAL_STATUSES = ("Open", "Closed", "Balanced", "Released", "Active", "Hold", "Completed", "Posted")
 _USUAL_SHARE = 0.95
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
 
 
 def slot(name: str) -> str:
@@ -119,14 +120,21 @@ class Shaper:
         add_up(row)
         return row
 
-    def single(self, dto: str, key: str, overrides: Mapping[str, object] | None = None) -> dict[str, Any]:
-        """Return a record of a shape that no table holds (a balance, a note), the same for the same key."""
+    def single(self, dto: str, key: str, overrides: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Return a record of a shape that no table holds (a balance, a note), the same for the same key.
+
+        `overrides` are values of the path by name; they show where the shape has such a field.
+        """
         random = seeded(self._seed, dto, key)
         spec = TableSpec(name=dto, dto=dto, key=("id",))
         row = self._object(dto, _Context(random, nordic.COUNTRIES[0], spec, shows_other=False), 1)
         add_up(row)
         shape = self._catalog.schemas[dto]
-        row.update({name: value for name, value in (overrides or {}).items() if name in shape})
+        for name, text in (overrides or {}).items():
+            if shape.get(name, {}).get("type") == "string":
+                row[name] = text
+            elif name in shape and _WHOLE.fullmatch(text):
+                row[name] = int(text)
         return row
 
     # -- the fields of the row itself ---------------------------------------------------------------------

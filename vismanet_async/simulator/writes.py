@@ -189,7 +189,7 @@ def _set_key(call: Call, table: Table, row: dict[str, Any], plain: dict[str, Any
 def _number(table: Table, field: str, text: str) -> str | int:
     if table.fields[field]["type"] != "integer":
         return text
-    if not text.isdigit():
+    if not text.isdecimal():
         raise BodyError(f"Could not convert '{text}' to integer for {field}.")
     return int(text)
 
@@ -333,7 +333,7 @@ def _ui_extension_delete(call: Call) -> Reply:
 def _project_task(call: Call) -> Reply:
     """POST projecttask/{internalId}: the id is the project's."""
     projects = call.company.world.table("project")
-    project = projects.find_internal(int(call.values[0])) if call.values[0].isdigit() else None
+    project = projects.find_internal(int(call.values[0])) if call.values[0].isdecimal() else None
     if project is None:
         return not_found(call)
     return _create(call, call.company.world.table("projecttask"))

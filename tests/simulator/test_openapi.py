@@ -1,0 +1,97 @@
+"""The simulator against its own OpenAPI document: what schemathesis makes up is answered as the document says.
+
+Each run looks at a twentieth of the operations, another one every day; `make openapi` looks at all of them.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from anyio.from_thread import start_blocking_portal
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.errors import Unsatisfiable
+
+from vismanet_async.simulator import Simulator
+from vismanet_async.simulator.catalog import load
+from vismanet_async.simulator.openapi import document
+from vismanet_async.simulator.tables import SPECS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_SHARES: Final = 20
+_EXAMPLES: Final = int(os.environ.get("VISMANET_OPENAPI_EXAMPLES", "0"))
+"""Of each kind and operation; 0: three, and only the share of the day."""
+_SEED: Final = int(os.environ.get("VISMANET_OPENAPI_SEED", "1"))
+_ROWS: Final = dict.fromkeys(SPECS, 12)
+
+
+def shares() -> list[int]:
+    return list(range(_SHARES)) if _EXAMPLES else [datetime.now(UTC).date().toordinal() % _SHARES]
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[tuple[Simulator, Any]]:
+    """The simulator in a thread of its own, and its document as schemathesis reads it."""
+    import schemathesis  # takes a second, which only this module should pay
+
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(Simulator(rows=_ROWS, quota=10**9)) as simulator,
+    ):
+        yield simulator, schemathesis.openapi.from_url(f"{simulator.base_url}/openapi.json")
+
+
+@pytest.mark.timeout(max(120, 60 * _EXAMPLES))
+@pytest.mark.parametrize("share", shares())
+@pytest.mark.parametrize("mode", ["positive", "negative"])
+def test_made_up_requests_are_answered_as_documented(
+    running: tuple[Simulator, Any], share: int, mode: str, record_property: Callable[[str, object], None]
+) -> None:
+    from schemathesis import GenerationMode
+    from schemathesis.specs.openapi import checks
+
+    simulator, schema = running
+    token = simulator.issue_token(lifetime_seconds=1e9)
+    # the service is laxer than any schema (it converts and ignores) and stricter too (rules, references): both with a
+    # documented 400, so neither of these is a disagreement
+    leave_out = [checks.positive_data_acceptance, checks.negative_data_rejection]
+    sent = 0
+    chosen = [result.ok() for result in schema.get_all_operations()][share::_SHARES]
+    if mode == "negative" and not _EXAMPLES:
+        chosen = chosen[::5]  # schemathesis takes seconds to make up something wrong
+
+    for operation in chosen:
+
+        @seed(_SEED)
+        @settings(
+            max_examples=_EXAMPLES or 3,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=operation.as_strategy(generation_mode=GenerationMode(mode)))
+        def check(case: Any) -> None:
+            nonlocal sent
+            sent += 1
+            case.call_and_validate(
+                base_url=simulator.base_url, headers={"Authorization": f"Bearer {token}"}, excluded_checks=leave_out
+            )
+
+        try:
+            check()
+        except Unsatisfiable:
+            assert mode == "negative"  # there is nothing that could be wrong in a request without parameters
+    record_property("requests", sent)
+    assert sent >= len(chosen)
+
+
+def test_every_operation_of_the_catalog_is_in_the_document() -> None:
+    catalog = load()
+    paths = document(catalog, "http://127.0.0.1", "http://127.0.0.1/token")["paths"]
+    told = {one["operationId"]: (method.upper(), path) for path, ways in paths.items() for method, one in ways.items()}
+    assert told == {one.id: (one.method, one.path) for one in catalog.operations.values()}
+    assert len(told) == 509
