@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from datetime import timedelta
 from pathlib import Path  # noqa: TC003 - cyclopts reads the annotations
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -60,15 +61,19 @@ app.command(jobs_app)
 @app.command
 def export(
     *resources: str,
-    to: Path,
+    to: Path | None = None,
     format: Literal["jsonl", "jsonl.gz", "jsonl.zst", "csv", "parquet"] = "jsonl",  # noqa: A002 - what the option is called
     where: _Several = None,
     since: str | None = None,
+    incremental: bool = False,
+    overlap_hours: float = 24.0,
     page_size: int | None = None,
     concurrency: int | Literal["auto"] = "auto",
     completeness: Literal["prove", "count", "none"] = "prove",
     allow_uncertain: bool = False,
     restart: bool = False,
+    status: Path | None = None,
+    verify: bool = False,
     profile: str | None = None,
     json: bool = False,
 ) -> int:
@@ -91,6 +96,10 @@ def export(
         resource alone.
     since
         Only what was modified at or after this moment, such as 2025-05-25 or 2025-05-25T13:30:00.
+    incremental
+        Add what was changed since the last run to what that published; the first run reads everything.
+    overlap_hours
+        How far an incremental run goes back from the last change that it knows; what comes twice is left out.
     page_size
         Rows asked for at a time; without it as many as the server gives.
     concurrency
@@ -101,26 +110,36 @@ def export(
         Publish also what could not be shown complete; the manifest says so.
     restart
         Begin anew where an earlier run of the same export was stopped; without it that run is gone on with.
+    status
+        Show what an export has published at this path, its runs, and whether a stopped one can be gone on with.
+    verify
+        With --status: read every file and compare it with the manifest.
     profile
         Which profile of the profile file to sign in with.
     json
         Print the manifest as JSON.
     """
+    if status is not None:
+        from vismanet_async.cli.export_status import run_status  # noqa: PLC0415
+
+        return run_status(status, verify=verify, as_json=json)
     from vismanet_async.cli.export import run_export  # noqa: PLC0415
 
     return run_export(
         resources,
         to=to,
-        output_format=format,
         where=where or [],
         since=since,
-        page_size=page_size,
         concurrency=concurrency,
+        profile=profile,
+        as_json=json,
+        format=format,
+        incremental=incremental,
+        overlap=timedelta(hours=overlap_hours),
+        page_size=page_size,
         completeness=completeness,
         allow_uncertain=allow_uncertain,
         resume=not restart,
-        profile=profile,
-        as_json=json,
     )
 
 

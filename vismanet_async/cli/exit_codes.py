@@ -32,7 +32,7 @@ from vismanet_async.errors import (
 )
 from vismanet_async.jobs.store import JobUnknown, StoreNotUsable
 
-__all__ = ["DONE", "INCOMPLETE", "INTERRUPTED", "WRONG_USE", "exit_code"]
+__all__ = ["DONE", "INCOMPLETE", "INTERRUPTED", "NOT_WRITTEN", "WRONG_USE", "exit_code"]
 
 DONE: Final = 0
 WRONG_USE: Final = 2

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vismanet_async.export.manifest import Manifest
-    from vismanet_async.export.plan import Completeness, Format
 
 __all__ = ["filters_by_resource", "run_export"]
 
@@ -32,28 +31,29 @@ _MODIFIED: Final = "last_modified_date_time"
 def run_export(
     resources: Sequence[str],
     *,
-    to: Path,
-    output_format: Format,
+    to: Path | None,
     where: Sequence[str],
     since: str | None,
-    page_size: int | None,
     concurrency: int | str,
-    completeness: Completeness,
-    allow_uncertain: bool,
-    resume: bool,
     profile: str | None,
     as_json: bool,
+    **options: Any,
 ) -> int:
-    """Do it; prints the manifest or a summary to stdout, progress to stderr."""
-    plan = ExportPlan(
-        resources=filters_by_resource(resources, where, since=since),
-        to=to,
-        format=output_format,
-        completeness=completeness,
-        allow_uncertain=allow_uncertain,
-        resume=resume,
-        page_size=page_size,
-    )
+    """Do it; prints the manifest or a summary to stdout, progress to stderr.
+
+    Args:
+        resources: the words of the command line, as are all that follow.
+        to: None is refused.
+        where: filters.
+        since: one more filter.
+        concurrency: requests in flight at most.
+        profile: to sign in with.
+        as_json: what to print.
+        options: those of `ExportPlan`.
+    """
+    if to is None:
+        raise RequestRefused("say where to write to: --to PATH. Nothing was sent.")
+    plan = ExportPlan(resources=filters_by_resource(resources, where, since=since), to=to, **options)
     settings = Settings.load(profile=profile)
     manifest = anyio.run(_export, plan, settings, concurrency)
     if as_json:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -15,6 +16,7 @@ import msgspec
 from vismanet_async.api.registry import find_resource
 from vismanet_async.conditions import Condition
 from vismanet_async.errors import RequestRefused, TargetNotWritable
+from vismanet_async.export.incremental import DEFAULT_OVERLAP, modified_filter
 from vismanet_async.export.sinks.csv import CsvOptions
 from vismanet_async.export.sinks.formats import Format, require_format
 from vismanet_async.export.sinks.parts import DEFAULT_PART_BYTES
@@ -85,6 +87,11 @@ class ExportPlan:
     part_bytes: int = DEFAULT_PART_BYTES
     """Of a file; a part is closed by the page (in Parquet: the row group) that brings it here."""
     csv: CsvOptions = attrs.field(factory=CsvOptions)
+    incremental: bool = False
+    """Read what was changed since the last run, and publish it beside what is there
+    (`vismanet_async.export.incremental`); the first run reads everything."""
+    overlap: timedelta = DEFAULT_OVERLAP
+    """How far an incremental run goes back from the last watermark."""
     resume: bool = True
     """Go on where an earlier run of the same plan was stopped in the last 24 hours; False starts afresh."""
 
@@ -107,20 +114,35 @@ class ExportPlan:
             raise RequestRefused(
                 f"part_bytes must be at least {_SMALLEST_PART_BYTES}, not {self.part_bytes}; nothing was sent."
             )
+        if self.incremental:
+            self._require_incremental()
+
+    def _require_incremental(self) -> None:
+        if self.completeness == "none":
+            raise RequestRefused(
+                "an incremental export needs to know when rows were changed, and completeness none does not look; "
+                "nothing was sent. Use prove or count."
+            )
+        if self.overlap < timedelta(0):
+            raise RequestRefused(f"the overlap cannot be negative ({self.overlap}); nothing was sent.")
+        for name, filters in self.resources.items():
+            modified_filter(name, filters)
+
+    def filter_texts(self, name: str) -> dict[str, str]:
+        """Say a resource's filters in words, as the manifest does."""
+        return {key: filter_text(value) for key, value in self.resources[name].items()}
 
     def fingerprint(self, *, company: str | None, base_url: str | None = None) -> str:
         """Give a short text that is the same for the same export of the same company, wherever it is written."""
         parts = [
             company,
             base_url,
-            sorted(
-                (name, sorted((key, filter_text(value)) for key, value in filters.items()))
-                for name, filters in self.resources.items()
-            ),
+            sorted((name, sorted(self.filter_texts(name).items())) for name in self.resources),
             self.format,
             self.completeness,
             self.page_size,
             self.part_bytes,
             attrs.astuple(self.csv),
+            self.overlap.total_seconds() if self.incremental else None,
         ]
         return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]

@@ -18,11 +18,20 @@ import attrs
 from anyio import to_thread
 
 from vismanet_async.clock import Clock, SystemClock
-from vismanet_async.errors import IncompleteListing, VismaNetError
+from vismanet_async.conditions import on_or_after
+from vismanet_async.errors import IncompleteListing, RequestRefused, VismaNetError
 from vismanet_async.export.checkpoint import BegunAt, Checkpoint, Journal, Question, Recorder
 from vismanet_async.export.files import writing
+from vismanet_async.export.incremental import (
+    Changes,
+    Start,
+    added_to,
+    first_run,
+    latest_stamp,
+    modified_filter,
+    start_of,
+)
 from vismanet_async.export.manifest import Manifest, Part, ResourceEntry
-from vismanet_async.export.plan import ExportPlan, filter_text
 from vismanet_async.export.sinks.formats import open_sink
 from vismanet_async.export.target import Target
 
@@ -33,6 +42,7 @@ if TYPE_CHECKING:
 
     from anyio.streams.memory import MemoryObjectSendStream
 
+    from vismanet_async.export.plan import ExportPlan
     from vismanet_async.export.sinks import Sink
     from vismanet_async.paging.completeness import Completeness
     from vismanet_async.paging.listing import Listing
@@ -136,6 +146,7 @@ class Export:
         self._base_url = base_url
         self._clock = clock or SystemClock()
         self._listings: dict[str, Listing[Any]] = {}
+        self._starts: dict[str, Start] = {}
         self._began: dict[str, float] = {}
         self._ended: dict[str, float] = {}
         self._at_once = anyio.Semaphore(_RESOURCES_AT_ONCE)
@@ -153,16 +164,17 @@ class Export:
     async def run(self) -> Manifest:
         """Run it; the same as awaiting the export."""
         plan = self.plan
-        self._listings = {
-            name: self._source.list_by_name(name, filters).with_options(
-                page_size=plan.page_size, allow_uncertain=plan.allow_uncertain, completeness=plan.completeness
-            )
-            for name, filters in plan.resources.items()
-        }
+        self._listings = {name: self._listing(name, filters) for name, filters in plan.resources.items()}
         target = await self._in_thread(Target.open, plan.to, tuple(plan.resources))
         resumable = False
         try:
             await self._in_thread(target.recover)
+            self._starts = await self._in_thread(self._find_starts, target)
+            self._listings |= {
+                name: self._listing(name, self._filters_from(name, start.since))
+                for name, start in self._starts.items()
+                if start.since is not None
+            }
             checkpoint = await self._in_thread(self._open_checkpoint, target.work)
             try:
                 with one_error():
@@ -198,6 +210,42 @@ class Export:
                 task.exception()  # raised above already, or nobody is left to be told
             receive.close()
             self._events = None
+
+    def _listing(self, name: str, filters: Mapping[str, Any]) -> Listing[Any]:
+        plan = self.plan
+        return self._source.list_by_name(name, filters).with_options(
+            page_size=plan.page_size, allow_uncertain=plan.allow_uncertain, completeness=plan.completeness
+        )
+
+    def _filters_from(self, name: str, since: str) -> dict[str, Any]:
+        filters = self.plan.resources[name]
+        return {**filters, modified_filter(name, filters)[0]: on_or_after(since)}
+
+    def _find_starts(self, target: Target) -> dict[str, Start]:
+        """Find what this run adds to; blocks."""
+        plan = self.plan
+        manifest = target.published() if plan.incremental else None
+        if manifest is None:
+            return dict.fromkeys(plan.resources, Start())
+        for what, here, asked in (
+            ("company", manifest.company, self._company),
+            ("server", manifest.base_url, self._base_url),
+        ):
+            if here is not None and asked is not None and here != asked:
+                raise RequestRefused(
+                    f"{plan.to} holds an export of {what} {here}, and this one is of {asked}; nothing was sent. Give "
+                    "each company a directory of its own."
+                )
+        starts = {}
+        for name in plan.resources:
+            like = {"format": plan.format, "filters": plan.filter_texts(name)}
+            before = manifest.resources.get(name)
+            start = starts[name] = start_of(before, name, like, overlap=plan.overlap, now=self._clock.utc_now())
+            if start.before is not None:
+                target.require(start.before)
+                overlap = start.before.overlap
+                starts[name] = attrs.evolve(start, known=b"" if overlap is None else target.read(overlap))
+        return starts
 
     async def _run_and_close(self, events: MemoryObjectSendStream[Event]) -> None:
         async with events:
@@ -249,10 +297,11 @@ class Export:
             checkpoint.staging / name,
             operation_id=listing.operation_id,
             part_bytes=self.plan.part_bytes,
+            first_part=self._starts[name].first_part,
             resumable=self.plan.resume,
             csv=self.plan.csv,
         )
-        writer = _Writer(sink, journal)
+        writer = _Writer(sink, journal, self._changes(name))
         try:
             await self._fill(name, writer, recorder)
             report = listing.completeness
@@ -263,7 +312,34 @@ class Export:
             with anyio.CancelScope(shield=True):
                 await self._in_thread(recorder.flush)
             sink.close()
-        return _entry(report, parts, plan=self.plan, name=name, times=(checkpoint.begun_at, self._clock.utc_now()))
+        entry = _entry(report, parts, plan=self.plan, name=name, times=(checkpoint.begun_at, self._clock.utc_now()))
+        if writer.changes is None:
+            return first_run(entry)
+        return await self._in_thread(self._after, self._starts[name], entry, writer.changes, checkpoint.staging / name)
+
+    def _changes(self, name: str) -> Changes | None:
+        plan = self.plan
+        if not plan.incremental:
+            return None
+        return Changes(
+            modified_filter(name, plan.resources[name])[1],
+            known=self._starts[name].known,
+            overlap=plan.overlap,
+            latest=latest_stamp(self._clock.utc_now()),
+        )
+
+    def _after(self, start: Start, entry: ResourceEntry, changes: Changes, staging: Path) -> ResourceEntry:
+        """Give a resource's entry after an incremental run; blocks."""
+        assert entry.started_at is not None
+        assert entry.finished_at is not None
+        with writing(staging):
+            overlap = changes.write(staging / f"overlap-{start.runs:05}.bin", took=entry.finished_at - entry.started_at)
+        entry = attrs.evolve(
+            entry, watermark=changes.watermark, overlap=overlap, reason=f"{entry.reason}{changes.remark}"
+        )
+        if start.before is None or start.since is None:
+            return first_run(entry)
+        return added_to(start.before, entry, since=start.since, repeated=changes.repeated)
 
     async def _fill(self, name: str, writer: _Writer, recorder: Recorder) -> None:
         async with self._listings[name].raw_pages(ordered=True) as pages:
@@ -299,13 +375,17 @@ class _Writer:
 
     sink: Sink
     journal: Journal
+    changes: Changes | None = None
+    """Of an incremental run."""
     dropped: set[int] = attrs.field(factory=set)
-    """Numbers of the written rows that later ones have replaced."""
+    """Numbers of the written rows that later ones have replaced, or that an earlier run has published."""
     _starts: dict[int, int] = attrs.field(factory=dict)
 
     def write(self, page: Delivery, answers: Question | None, kept: list[tuple[Question, bytes]]) -> None:
         self._starts[page.number] = self.sink.rows
         self.dropped.update(self._starts[old.delivery] + old.row for old in page.supersedes)
+        if self.changes is not None:
+            self.dropped.update(self.sink.rows + place for place in self.changes.repeats(page.rows))
         written = self.sink.write(page)
         if written is not None and answers is not None:
             self.journal.note(answers, written)
@@ -326,7 +406,7 @@ def _entry(
         requests=report.requests,
         parts=parts,
         format=plan.format,
-        filters={key: filter_text(value) for key, value in plan.resources[name].items()},
+        filters=plan.filter_texts(name),
         window=report.window,
         watermark=report.watermark,
         started_at=times[0],
