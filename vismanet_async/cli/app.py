@@ -45,7 +45,7 @@ app = App(
         "Signs in with VISMANET_CLIENT_ID, VISMANET_CLIENT_SECRET and VISMANET_TENANT_ID, or with VISMANET_TOKEN, or "
         "with a profile. Exit codes: 0 done, 2 wrong use, 3 not signed in or not allowed, 4 could not be shown "
         "complete, 5 the API failed, 6 could not be written, 7 it may have happened or goes on (look before sending it "
-        "again), 130 interrupted."
+        "again), 8 some of many companies failed, 130 interrupted."
     ),
     version=_version,
     help_format="plaintext",
@@ -67,6 +67,10 @@ def export(
     since: str | None = None,
     incremental: bool = False,
     overlap_hours: float = 24.0,
+    company: _Several = None,
+    companies: Path | None = None,
+    at_once: int = 8,
+    connections: int = 32,
     page_size: int | None = None,
     concurrency: int | Literal["auto"] = "auto",
     completeness: Literal["prove", "count", "none"] = "prove",
@@ -100,10 +104,19 @@ def export(
         Add what was changed since the last run to what that published; the first run reads everything.
     overlap_hours
         How far an incremental run goes back from the last change that it knows; what comes twice is left out.
+    company
+        Export this company instead of the one signed in to, TENANT or NAME=TENANT, to a folder of its own below TO; may
+        be given several times. One that fails does not stop the others.
+    companies
+        A TOML or CSV file of companies: name and tenant_id of each.
+    at_once
+        Of many companies: how many are read side by side.
+    connections
+        Of many companies: requests in flight at most, of all together.
     page_size
         Rows asked for at a time; without it as many as the server gives.
     concurrency
-        Requests in flight at most; auto finds out.
+        Requests in flight at most; auto finds out. Many companies share --connections instead.
     completeness
         What to show about each list: prove that nothing was lost, count the rows against the server's total, or none.
     allow_uncertain
@@ -130,6 +143,10 @@ def export(
         to=to,
         where=where or [],
         since=since,
+        company=company or [],
+        companies=companies,
+        at_once=at_once,
+        connections=connections,
         concurrency=concurrency,
         profile=profile,
         as_json=json,

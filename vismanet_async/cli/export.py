@@ -13,6 +13,7 @@ from vismanet_async.cli.progress import progress_shown, summary
 from vismanet_async.cli.where import read_where, refuse_bare_conditions
 from vismanet_async.conditions import on_or_after
 from vismanet_async.errors import RequestRefused
+from vismanet_async.export.companies import companies_of, read_companies
 from vismanet_async.export.plan import ExportPlan
 from vismanet_async.export.run import Export
 from vismanet_async.settings import Settings
@@ -34,6 +35,10 @@ def run_export(
     to: Path | None,
     where: Sequence[str],
     since: str | None,
+    company: Sequence[str],
+    companies: Path | None,
+    at_once: int,
+    connections: int,
     concurrency: int | str,
     profile: str | None,
     as_json: bool,
@@ -46,6 +51,10 @@ def run_export(
         to: None is refused.
         where: filters.
         since: one more filter.
+        company: companies in words.
+        companies: a file of companies.
+        at_once: of many companies.
+        connections: of many companies.
         concurrency: requests in flight at most.
         profile: to sign in with.
         as_json: what to print.
@@ -53,8 +62,17 @@ def run_export(
     """
     if to is None:
         raise RequestRefused("say where to write to: --to PATH. Nothing was sent.")
-    plan = ExportPlan(resources=filters_by_resource(resources, where, since=since), to=to, **options)
+    chosen = filters_by_resource(resources, where, since=since)
     settings = Settings.load(profile=profile)
+    if company or companies is not None:
+        from vismanet_async.cli.export_many import run_many  # noqa: PLC0415 - for those who export many
+
+        many = [*companies_of(company)] if company else []
+        many += [] if companies is None else read_companies(companies)
+        return run_many(
+            many, chosen, to=to, settings=settings, as_json=as_json, at_once=at_once, connections=connections, **options
+        )
+    plan = ExportPlan(resources=chosen, to=to, **options)
     manifest = anyio.run(_export, plan, settings, concurrency)
     if as_json:
         sys.stdout.write(manifest.to_json().decode())

@@ -21,7 +21,7 @@ from vismanet_async.export.sinks.csv import CsvOptions
 from vismanet_async.export.sinks.formats import Format, require_format
 from vismanet_async.export.sinks.parts import DEFAULT_PART_BYTES
 
-__all__ = ["Completeness", "ExportPlan", "Format", "filter_text"]
+__all__ = ["Completeness", "ExportPlan", "Format", "below", "filter_text"]
 
 Completeness = Literal["prove", "count", "none"]
 """What to show about each list: that nothing was lost, that the counts agree, or nothing at all."""
@@ -54,6 +54,12 @@ def _directory(given: str | os.PathLike[str]) -> Path:
     if not text:
         raise TargetNotWritable("the target directory has no name; nothing was sent. Give a path.")
     return Path(os.path.abspath(Path(text).expanduser()))  # noqa: PTH100 - resolve() would follow links
+
+
+def below(to: str | os.PathLike[str], name: str) -> str:
+    """Give the folder `name` of a target; a URL keeps its form."""
+    text = os.fspath(to)
+    return f"{text.rstrip('/')}/{name}" if _URL.match(text) else os.path.join(text, name)  # noqa: PTH118 - may be a text
 
 
 def filter_text(value: Any) -> str:

@@ -7,8 +7,8 @@ asked for.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+from contextlib import aclosing
 from functools import partial
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
@@ -33,6 +33,7 @@ from vismanet_async.export.incremental import (
 )
 from vismanet_async.export.manifest import Manifest, Part, ResourceEntry
 from vismanet_async.export.sinks.formats import open_sink
+from vismanet_async.export.streaming import events_of
 from vismanet_async.export.target import Target
 
 if TYPE_CHECKING:
@@ -54,7 +55,6 @@ T = TypeVar("T")
 
 _RESOURCES_AT_ONCE: Final = 4
 """Each keeps a window of pages in memory; more of them would not make the server faster."""
-_EVENTS_WAITING: Final = 16
 
 
 class Source(Protocol):
@@ -194,21 +194,15 @@ class Export:
 
     async def __aiter__(self) -> AsyncGenerator[Event, None]:
         """Run it and yield what happens; `Published` is the last event."""
-        send, receive = anyio.create_memory_object_stream[Event](_EVENTS_WAITING)
-        self._events = send
-        # a task of its own, because an iterator must not hold a task group open between two events
-        task = asyncio.get_running_loop().create_task(self._run_and_close(send))
-        try:
-            async for event in receive:
+        async with aclosing(events_of(self._run_telling)) as events:
+            async for event in events:
                 yield event
-            await task
+
+    async def _run_telling(self, events: MemoryObjectSendStream[Event]) -> None:
+        self._events = events
+        try:
+            await self.run()
         finally:
-            task.cancel()
-            with anyio.CancelScope(shield=True):
-                await asyncio.wait([task])
-            if not task.cancelled():
-                task.exception()  # raised above already, or nobody is left to be told
-            receive.close()
             self._events = None
 
     def _listing(self, name: str, filters: Mapping[str, Any]) -> Listing[Any]:
@@ -246,10 +240,6 @@ class Export:
                 overlap = start.before.overlap
                 starts[name] = attrs.evolve(start, known=b"" if overlap is None else target.read(overlap))
         return starts
-
-    async def _run_and_close(self, events: MemoryObjectSendStream[Event]) -> None:
-        async with events:
-            await self.run()
 
     def _open_checkpoint(self, work: Path) -> Checkpoint:
         # without a known company nobody can tell whether an earlier run was of the same one
