@@ -110,7 +110,7 @@ async def test_its_events_tell_of_each_company(simulator: Simulator, tmp_path: P
             elif isinstance(event, CompanyDone):
                 running.remove(event.outcome.company.name)
                 done.append(event.outcome)
-            elif isinstance(event, CompanyEvent) and isinstance(event.event, PageWritten):
+            elif isinstance(event.event, PageWritten):
                 assert event.company.name in running
             most = max(most, len(running))
     assert sorted(one.company.name for one in done) == TENANTS

@@ -61,7 +61,8 @@ app.command(jobs_app)
 @app.command
 def export(
     *resources: str,
-    to: Path | None = None,
+    to: str | None = None,
+    spool: Path | None = None,
     format: Literal["jsonl", "jsonl.gz", "jsonl.zst", "csv", "parquet"] = "jsonl",  # noqa: A002 - what the option is called
     where: _Several = None,
     since: str | None = None,
@@ -76,7 +77,7 @@ def export(
     completeness: Literal["prove", "count", "none"] = "prove",
     allow_uncertain: bool = False,
     restart: bool = False,
-    status: Path | None = None,
+    status: str | None = None,
     verify: bool = False,
     profile: str | None = None,
     json: bool = False,
@@ -92,7 +93,10 @@ def export(
     resources
         What to export, such as customer customer_invoice; `vismanet resources` lists the names.
     to
-        The directory to write to; made when absent.
+        The directory to write to, made when absent; or a URL: s3://bucket/folder, abfs://..., gs://... (extras s3,
+        azure, gcs; credentials as the store's own tools find them).
+    spool
+        For a URL: the local directory where files are put together first, and where a stopped run is gone on from.
     format
         The files' format. parquet and jsonl.zst need an extra each, vismanet-async[parquet] and [zstd].
     where
@@ -124,7 +128,7 @@ def export(
     restart
         Begin anew where an earlier run of the same export was stopped; without it that run is gone on with.
     status
-        Show what an export has published at this path, its runs, and whether a stopped one can be gone on with.
+        Show what an export has published at this path or URL, its runs, and whether a stopped one can be gone on with.
     verify
         With --status: read every file and compare it with the manifest.
     profile
@@ -135,7 +139,7 @@ def export(
     if status is not None:
         from vismanet_async.cli.export_status import run_status  # noqa: PLC0415
 
-        return run_status(status, verify=verify, as_json=json)
+        return run_status(status, spool=spool, verify=verify, as_json=json)
     from vismanet_async.cli.export import run_export  # noqa: PLC0415
 
     return run_export(
@@ -147,6 +151,7 @@ def export(
         companies=companies,
         at_once=at_once,
         connections=connections,
+        spool=spool,
         concurrency=concurrency,
         profile=profile,
         as_json=json,

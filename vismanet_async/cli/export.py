@@ -32,7 +32,7 @@ _MODIFIED: Final = "last_modified_date_time"
 def run_export(
     resources: Sequence[str],
     *,
-    to: Path | None,
+    to: str | None,
     where: Sequence[str],
     since: str | None,
     company: Sequence[str],
@@ -61,7 +61,7 @@ def run_export(
         options: those of `ExportPlan`.
     """
     if to is None:
-        raise RequestRefused("say where to write to: --to PATH. Nothing was sent.")
+        raise RequestRefused("say where to write to: --to PATH or --to URL. Nothing was sent.")
     chosen = filters_by_resource(resources, where, since=since)
     settings = Settings.load(profile=profile)
     if company or companies is not None:

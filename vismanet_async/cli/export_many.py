@@ -15,7 +15,6 @@ from vismanet_async.export.companies import companies_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from vismanet_async.export.companies import Company
     from vismanet_async.export.many import CompanyOutcome, ManyOutcome
@@ -28,7 +27,7 @@ def run_many(
     companies: Sequence[Company],
     resources: Mapping[str, Mapping[str, Any]],
     *,
-    to: Path,
+    to: str,
     settings: Settings,
     as_json: bool,
     **options: Any,
@@ -54,7 +53,7 @@ def _signing_in(settings: Settings, companies: Sequence[Company]) -> Settings:
 async def _export(
     companies: Sequence[Company],
     resources: Mapping[str, Mapping[str, Any]],
-    to: Path,
+    to: str,
     settings: Settings,
     options: Mapping[str, Any],
 ) -> ManyOutcome:
@@ -66,7 +65,7 @@ async def _export(
             return await many
 
 
-def _table(outcome: ManyOutcome, to: Path, resources: Sequence[str]) -> list[str]:
+def _table(outcome: ManyOutcome, to: str, resources: Sequence[str]) -> list[str]:
     wide = max(len(one.company.name) for one in outcome.outcomes)
     lines = [_line(one, wide, resources) for one in outcome.outcomes]
     published, all_of_them = len(outcome.manifests), len(outcome.outcomes)

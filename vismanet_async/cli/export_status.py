@@ -11,6 +11,7 @@ import msgspec
 
 from vismanet_async.cli.exit_codes import DONE, NOT_WRITTEN
 from vismanet_async.errors import ExportError
+from vismanet_async.export.places import RemotePath, place_of
 from vismanet_async.export.status import Status, status_of
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vismanet_async.export.manifest import Manifest, ResourceEntry
+    from vismanet_async.export.places import Place
 
 __all__ = ["run_status"]
 
@@ -31,22 +33,27 @@ _STATES: Final = {
 }
 
 
-def run_status(directory: Path, *, verify: bool, as_json: bool) -> int:
+def run_status(target: str, *, spool: Path | None, verify: bool, as_json: bool) -> int:
     """Print it; the exit code says whether the files are as the manifest states, where they were read.
 
     Raises:
         ExportError: there is no such directory, or its manifest cannot be read.
     """
-    if not directory.is_dir():
-        raise ExportError(f"there is no directory {directory}.")
-    companies = sorted(path.parent for path in directory.glob("*/manifest.json"))
-    here = status_of(directory, now=datetime.now(UTC), verify=verify)
+    place = place_of(target)
+    companies: list[Path] = []
+    if isinstance(place, RemotePath):
+        place.require()
+    elif place.is_dir():
+        companies = sorted(path.parent for path in place.glob("*/manifest.json"))
+    else:
+        raise ExportError(f"there is no directory {place}.")
+    here = status_of(place, now=datetime.now(UTC), verify=verify, spool=spool)
     if here.state == "nothing" and companies:
         return _several(companies, verify=verify, as_json=as_json)
     if as_json:
         sys.stdout.write(_json(_plain(here)))
     else:
-        print("\n".join(_lines(directory, here)))
+        print("\n".join(_lines(place, here)))
     return NOT_WRITTEN if here.faults else DONE
 
 
@@ -68,7 +75,7 @@ def _json(value: Any) -> str:
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n"
 
 
-def _lines(directory: Path, status: Status) -> Iterator[str]:
+def _lines(directory: Place, status: Status) -> Iterator[str]:
     yield f"{directory}: {_STATES[status.state]}"
     if status.unfinished is not None:
         kept = ", ".join(f"{name} {count:,}" for name, count in sorted(status.unfinished.answers.items()))

@@ -28,16 +28,18 @@ import msgspec
 from vismanet_async.api.registry import method_facts
 from vismanet_async.errors import ExportError, RequestRefused
 from vismanet_async.export.files import write_atomically
-from vismanet_async.export.manifest import Part, ResourceEntry, Run, Verdict
+from vismanet_async.export.manifest import Part, ResourceEntry, Run, Verdict, part_fault
+from vismanet_async.export.places import size_of
 from vismanet_async.paging.keys import stamp_of, stamp_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from vismanet_async.export.places import Place
     from vismanet_async.paging.rows import RawRow
 
-__all__ = ["DEFAULT_OVERLAP", "Changes", "Start", "added_to", "first_run", "modified_filter", "start_of"]
+__all__ = ["DEFAULT_OVERLAP", "Changes", "Start", "added_to", "first_run", "known_rows", "modified_filter", "start_of"]
 
 DEFAULT_OVERLAP: Final = timedelta(days=1)
 """Covers late commits, clocks set back and other zones (docs/facts.md 5.10); what comes twice is left out again."""
@@ -143,6 +145,31 @@ def _since(before: ResourceEntry, *, overlap: timedelta) -> str:
     last = before.runs[-1] if before.runs else before
     took = last.finished_at - last.started_at if last.started_at and last.finished_at else _LONGEST_RUN
     return stamp_text(max(0, stamp_of(before.watermark) - (took + overlap) // _MICROSECOND))
+
+
+def known_rows(place: Place, before: ResourceEntry) -> bytes:
+    """Make sure that what a run is to add to is there, each part with its size; give its digests. Blocks.
+
+    Raises:
+        ExportError: something is missing or was changed.
+    """
+    for part in before.parts:
+        size = size_of(place / part.file)
+        if size != part.bytes:
+            raise _not_as_stated(place, part, "is missing" if size is None else f"has {size} bytes")
+    if before.overlap is None:
+        return b""
+    fault = part_fault(place, before.overlap)
+    if fault:
+        raise _not_as_stated(place, before.overlap, fault)
+    return (place / before.overlap.file).read_bytes()
+
+
+def _not_as_stated(place: Place, part: Part, fault: str) -> ExportError:
+    return ExportError(
+        f"{place / part.file} {fault}, which its manifest does not say; nothing was sent. Export the whole list again, "
+        "without incremental."
+    )
 
 
 class Changes:

@@ -7,15 +7,31 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime  # noqa: TC003 - msgspec reads the annotations when it decodes
-from pathlib import Path, PurePosixPath
-from typing import Literal
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Literal
 
 import attrs
 import msgspec
 
 from vismanet_async.errors import ExportError
+from vismanet_async.export.places import place_of
 
-__all__ = ["MANIFEST_NAME", "Manifest", "Part", "ResourceEntry", "Run", "Verdict", "faults_of", "validate"]
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from vismanet_async.export.places import Place, RemotePath
+
+__all__ = [
+    "MANIFEST_NAME",
+    "Manifest",
+    "Part",
+    "ResourceEntry",
+    "Run",
+    "Verdict",
+    "faults_of",
+    "part_fault",
+    "validate",
+]
 
 MANIFEST_NAME = "manifest.json"
 SCHEMA_VERSION = 1
@@ -157,13 +173,13 @@ class Manifest:
             raise ExportError(f"{where} is not the manifest of an export: {error}.") from error
 
     @classmethod
-    def read(cls, directory: Path | str) -> Manifest:
-        """Read the manifest that stands in a directory.
+    def read(cls, directory: Path | RemotePath | str) -> Manifest:
+        """Read the manifest that stands in a directory, or at a URL.
 
         Raises:
             ExportError: when there is none, or it cannot be read.
         """
-        path = Path(directory) / MANIFEST_NAME
+        path = place_of(directory) / MANIFEST_NAME
         try:
             content = path.read_bytes()
         except FileNotFoundError as error:
@@ -177,7 +193,7 @@ class _Version(msgspec.Struct):
     schema_version: int
 
 
-def validate(directory: Path | str) -> Manifest:
+def validate(directory: Path | RemotePath | str) -> Manifest:
     """Read an export's manifest and check every part that it names against it.
 
     Reads each part once, a megabyte at a time. Sends nothing.
@@ -188,7 +204,7 @@ def validate(directory: Path | str) -> Manifest:
     Raises:
         ExportError: naming each part that is missing or different, or a manifest that cannot be read.
     """
-    root = Path(directory)
+    root = place_of(directory)
     manifest = Manifest.read(root)
     faults = faults_of(root, manifest)
     if faults:
@@ -196,19 +212,19 @@ def validate(directory: Path | str) -> Manifest:
     return manifest
 
 
-def faults_of(root: Path, manifest: Manifest) -> list[str]:
+def faults_of(root: Place, manifest: Manifest) -> list[str]:
     """Say in words where a directory differs from a manifest; reads every part."""
     return [fault for name, entry in manifest.resources.items() for fault in _faults(root, name, entry)]
 
 
-def _faults(root: Path, name: str, entry: ResourceEntry) -> list[str]:
+def _faults(root: Place, name: str, entry: ResourceEntry) -> list[str]:
     stated = sum(part.rows for part in entry.parts)
     faults = [] if stated == entry.rows else [f"{name}: {entry.rows} rows, but its parts have {stated}"]
     faults += [f"{part.file} {fault}" for part in entry.files if (fault := part_fault(root, part))]
     return faults
 
 
-def part_fault(root: Path, part: Part) -> str | None:
+def part_fault(root: Place, part: Part) -> str | None:
     """Say what is wrong with a part's file, or None when it is as stated."""
     if PurePosixPath(part.file).is_absolute() or ".." in PurePosixPath(part.file).parts:
         return "is not below the manifest's directory"

@@ -15,7 +15,8 @@ import attrs
 from vismanet_async.clock import Clock, SystemClock
 from vismanet_async.errors import RequestRefused, VismaNetError
 from vismanet_async.export.companies import Company, companies_of
-from vismanet_async.export.plan import ExportPlan, below
+from vismanet_async.export.places import below
+from vismanet_async.export.plan import ExportPlan
 from vismanet_async.export.run import Export, Published, Source, one_error
 from vismanet_async.export.streaming import events_of
 

@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import attrs
 import msgspec
 
 from vismanet_async.api.registry import find_resource
 from vismanet_async.conditions import Condition
-from vismanet_async.errors import RequestRefused, TargetNotWritable
+from vismanet_async.errors import RequestRefused
 from vismanet_async.export.incremental import DEFAULT_OVERLAP, modified_filter
+from vismanet_async.export.places import Place, RemotePath, place_of
 from vismanet_async.export.sinks.csv import CsvOptions
 from vismanet_async.export.sinks.formats import Format, require_format
 from vismanet_async.export.sinks.parts import DEFAULT_PART_BYTES
 
-__all__ = ["Completeness", "ExportPlan", "Format", "below", "filter_text"]
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Completeness", "ExportPlan", "Format", "filter_text"]
 
 Completeness = Literal["prove", "count", "none"]
 """What to show about each list: that nothing was lost, that the counts agree, or nothing at all."""
 
 _SMALLEST_PART_BYTES: Final = 1024
-_URL: Final = re.compile(
-    r"[A-Za-z][A-Za-z0-9+.-]+:/"
-)  # two letters at least: C:/ is a drive. A Path has one slash left
 
 
 def _resources(given: str | Sequence[str] | Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -45,23 +43,6 @@ def _resources(given: str | Sequence[str] | Mapping[str, Mapping[str, Any]]) -> 
     return chosen
 
 
-def _directory(given: str | os.PathLike[str]) -> Path:
-    text = os.fspath(given)
-    if _URL.match(text):
-        raise TargetNotWritable(
-            f"{text}: exports are written to local directories; nothing was sent. Give a path, and copy it from there."
-        )
-    if not text:
-        raise TargetNotWritable("the target directory has no name; nothing was sent. Give a path.")
-    return Path(os.path.abspath(Path(text).expanduser()))  # noqa: PTH100 - resolve() would follow links
-
-
-def below(to: str | os.PathLike[str], name: str) -> str:
-    """Give the folder `name` of a target; a URL keeps its form."""
-    text = os.fspath(to)
-    return f"{text.rstrip('/')}/{name}" if _URL.match(text) else os.path.join(text, name)  # noqa: PTH118 - may be a text
-
-
 def filter_text(value: Any) -> str:
     """Say a filter's value in words: `Open`, `>= 2025-05-25`."""
     return f"{value.operator} {value.value}" if isinstance(value, Condition) else str(value)
@@ -74,7 +55,7 @@ class ExportPlan:
     Raises:
         UnknownName: for a resource that there is not.
         RequestRefused: for no resource, one named twice, or a number that cannot be used.
-        TargetNotWritable: for a target that is not a local path.
+        TargetNotWritable: for a target that is no place.
 
     >>> plan = ExportPlan(resources=["customer"], to="out")
     >>> plan.resources, plan.completeness
@@ -83,7 +64,13 @@ class ExportPlan:
 
     resources: dict[str, dict[str, Any]] = attrs.field(converter=_resources)
     """Resource names, each with its own filters; any common spelling of a name will do."""
-    to: Path = attrs.field(converter=_directory)
+    to: Place = attrs.field(converter=place_of)
+    """A local directory, or a URL (`vismanet_async.export.places`)."""
+    storage_options: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    """What fsspec's filesystem takes, for a URL; may hold secrets."""
+    spool: Path | None = None
+    """For a URL: the local directory where the files are put together and checkpoints lie; by default one in the user's
+    cache. What a stopped run read is found again with the same one."""
     format: Format = "jsonl"
     completeness: Completeness = "prove"
     allow_uncertain: bool = False
@@ -122,6 +109,14 @@ class ExportPlan:
             )
         if self.incremental:
             self._require_incremental()
+        if isinstance(self.place, RemotePath):
+            self.place.require()
+
+    @property
+    def place(self) -> Place:
+        """The target with what opens it."""
+        to = self.to
+        return attrs.evolve(to, options=self.storage_options) if isinstance(to, RemotePath) else to
 
     def _require_incremental(self) -> None:
         if self.completeness == "none":

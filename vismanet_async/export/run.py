@@ -27,11 +27,14 @@ from vismanet_async.export.incremental import (
     Start,
     added_to,
     first_run,
+    known_rows,
     latest_stamp,
     modified_filter,
     start_of,
 )
 from vismanet_async.export.manifest import Manifest, Part, ResourceEntry
+from vismanet_async.export.places import RemotePath
+from vismanet_async.export.remote import RemoteTarget
 from vismanet_async.export.sinks.formats import open_sink
 from vismanet_async.export.streaming import events_of
 from vismanet_async.export.target import Target
@@ -165,7 +168,7 @@ class Export:
         """Run it; the same as awaiting the export."""
         plan = self.plan
         self._listings = {name: self._listing(name, filters) for name, filters in plan.resources.items()}
-        target = await self._in_thread(Target.open, plan.to, tuple(plan.resources))
+        target = await self._in_thread(self._open_target)
         resumable = False
         try:
             await self._in_thread(target.recover)
@@ -215,7 +218,7 @@ class Export:
         filters = self.plan.resources[name]
         return {**filters, modified_filter(name, filters)[0]: on_or_after(since)}
 
-    def _find_starts(self, target: Target) -> dict[str, Start]:
+    def _find_starts(self, target: Target | RemoteTarget) -> dict[str, Start]:
         """Find what this run adds to; blocks."""
         plan = self.plan
         manifest = target.published() if plan.incremental else None
@@ -236,10 +239,14 @@ class Export:
             before = manifest.resources.get(name)
             start = starts[name] = start_of(before, name, like, overlap=plan.overlap, now=self._clock.utc_now())
             if start.before is not None:
-                target.require(start.before)
-                overlap = start.before.overlap
-                starts[name] = attrs.evolve(start, known=b"" if overlap is None else target.read(overlap))
+                starts[name] = attrs.evolve(start, known=known_rows(plan.place, start.before))
         return starts
+
+    def _open_target(self) -> Target | RemoteTarget:
+        place, resources = self.plan.place, tuple(self.plan.resources)
+        if isinstance(place, RemotePath):
+            return RemoteTarget.open(place, resources, spool=self.plan.spool)
+        return Target.open(place, resources)
 
     def _open_checkpoint(self, work: Path) -> Checkpoint:
         # without a known company nobody can tell whether an earlier run was of the same one
@@ -251,7 +258,7 @@ class Export:
                 now=self._clock.utc_now(),
             )
 
-    async def _read_and_publish(self, target: Target, checkpoint: Checkpoint) -> Manifest:
+    async def _read_and_publish(self, target: Target | RemoteTarget, checkpoint: Checkpoint) -> Manifest:
         entries: dict[str, ResourceEntry] = {}
 
         async def read(name: str) -> None:
@@ -272,8 +279,7 @@ class Export:
             company=self._company,
             base_url=self._base_url,
         )
-        await self._in_thread(target.publish, manifest, checkpoint.staging)
-        return manifest
+        return await self._in_thread(target.publish, manifest, checkpoint.staging)
 
     async def _read(self, name: str, checkpoint: Checkpoint) -> ResourceEntry:
         self._began[name] = self._clock.monotonic()

@@ -31,13 +31,13 @@ import attrs
 from vismanet_async.errors import ExportError, TargetBusy, TargetNotWritable
 from vismanet_async.export.files import remove_if_empty, sync_directory, write_atomically, writing
 from vismanet_async.export.lock import FileLock
-from vismanet_async.export.manifest import MANIFEST_NAME, Manifest, part_fault
+from vismanet_async.export.manifest import MANIFEST_NAME, Manifest
 from vismanet_async.export.sinks import FINAL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vismanet_async.export.manifest import Part, ResourceEntry
+    from vismanet_async.export.manifest import ResourceEntry
 
 __all__ = ["LOCK_NAME", "WORK_NAME", "Target"]
 
@@ -90,34 +90,6 @@ class Target:
         """Give the manifest that stands published here, if any."""
         return Manifest.read(self.root) if (self.root / MANIFEST_NAME).exists() else None
 
-    def require(self, entry: ResourceEntry) -> None:
-        """Make sure that what a run is to add to is there: each part with its size, without reading it.
-
-        Raises:
-            ExportError: something is missing or was changed.
-        """
-        for part in entry.parts:
-            path = self.root / part.file
-            size = path.stat().st_size if path.is_file() else None
-            if size != part.bytes:
-                raise ExportError(
-                    f"{path} is not as its manifest states ({'missing' if size is None else f'{size} bytes'}); nothing "
-                    "was sent. Export the whole list again, without incremental."
-                )
-
-    def read(self, part: Part) -> bytes:
-        """Read one published file.
-
-        Raises:
-            ExportError: it is not as its manifest states.
-        """
-        fault = part_fault(self.root, part)
-        if fault:
-            raise ExportError(
-                f"{self.root / part.file} {fault}; nothing was sent. Export the whole list again, without incremental."
-            )
-        return (self.root / part.file).read_bytes()
-
     def recover(self) -> Manifest | None:
         """Finish the publishing that an earlier run began and did not end; None when there is none."""
         staged = next(self.work.glob(f"*/{MANIFEST_NAME}"), None)
@@ -129,20 +101,26 @@ class Target:
             shutil.rmtree(self.work)
         return manifest
 
-    def publish(self, manifest: Manifest, staging: Path) -> None:
-        """Put the parts in `staging` in place and the manifest last.
+    def publish(self, manifest: Manifest, staging: Path) -> Manifest:
+        """Put the parts in `staging` in place and the manifest last; give it.
 
         Killed before the staged manifest stands, what was published before is untouched. Killed after, the
         next `recover` finishes it; until then no manifest stands, so nothing half-published looks whole. Where all
         that stood published stays as it is, the old manifest stands until the new one takes its place.
         """
         with writing(self.root):
-            for final in staging.glob(f"*/{FINAL}/*"):
-                final.replace(final.parent.parent / final.name)
-            for directory in staging.iterdir():
-                sync_directory(directory)
+            self.complete(staging)
             write_atomically(staging / MANIFEST_NAME, manifest.to_json())
             self._move(manifest, staging)
+        return manifest
+
+    @staticmethod
+    def complete(staging: Path) -> None:
+        """Let the parts that were written anew take their places in staging."""
+        for final in staging.glob(f"*/{FINAL}/*"):
+            final.replace(final.parent.parent / final.name)
+        for directory in staging.iterdir():
+            sync_directory(directory)
 
     def close(self, *, keep_work: bool = False) -> None:
         """Give the target up; without `keep_work` nothing but what is published stays behind."""
