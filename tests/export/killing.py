@@ -13,7 +13,7 @@ import attrs
 
 from vismanet_async.api.registry import registry
 from vismanet_async.client import VismaNet
-from vismanet_async.export import checkpoint
+from vismanet_async.export import checkpoint, files
 from vismanet_async.export.plan import ExportPlan
 from vismanet_async.export.run import Export
 from vismanet_async.export.schema import columns_of
@@ -83,17 +83,17 @@ class Steps:
 
         real_sync = os.fsync
 
-        def sync(descriptor: int) -> None:
+        def sync(fd: Any) -> None:
             if self.reach():
                 self.die()
-            real_sync(descriptor)
+            real_sync(fd)
             if self.reach():
                 self.die()
 
         sys.addaudithook(changed)
         os.fsync = sync
-        checkpoint.write_all = half(checkpoint.write_all, 1)  # the journal
-        OpenPart._put = half(OpenPart._put, 1)  # type: ignore[method-assign]  # in this process alone
+        checkpoint.write_all = half(files.write_all, 1)  # type: ignore[attr-defined]  # the journal, in this process alone
+        OpenPart._put = half(OpenPart._put, 1)  # type: ignore[method-assign]  # as above
 
 
 def work(task: Task, begun: Event) -> None:

@@ -77,6 +77,14 @@ def export(
     completeness: Literal["prove", "count", "none"] = "prove",
     allow_uncertain: bool = False,
     restart: bool = False,
+    part_bytes: int = 134_217_728,
+    csv_delimiter: str = ",",
+    csv_decimal_comma: bool = False,
+    csv_no_header: bool = False,
+    csv_bom: bool = False,
+    csv_keep_formulas: bool = False,
+    parquet_compression: Literal["zstd", "snappy", "gzip", "lz4", "none"] = "zstd",
+    parquet_row_group_bytes: int = 33_554_432,
     status: str | None = None,
     verify: bool = False,
     profile: str | None = None,
@@ -127,6 +135,22 @@ def export(
         Publish also what could not be shown complete; the manifest says so.
     restart
         Begin anew where an earlier run of the same export was stopped; without it that run is gone on with.
+    part_bytes
+        Of a file; what brings it there closes it.
+    csv_delimiter
+        Between the fields of CSV: one character, or tab. Spreadsheets set to a Nordic language expect ;
+    csv_decimal_comma
+        Write 1234,50 in CSV, as such spreadsheets read numbers.
+    csv_no_header
+        Begin CSV files without the names of the columns.
+    csv_bom
+        Begin CSV files with a byte order mark, which old versions of Excel need.
+    csv_keep_formulas
+        Write texts that a spreadsheet would run as a formula as they are, for readers that are no spreadsheet.
+    parquet_compression
+        Of Parquet files.
+    parquet_row_group_bytes
+        Of JSON in a row group of Parquet; more takes more memory.
     status
         Show what an export has published at this path or URL, its runs, and whether a stopped one can be gone on with.
     verify
@@ -162,6 +186,15 @@ def export(
         completeness=completeness,
         allow_uncertain=allow_uncertain,
         resume=not restart,
+        part_bytes=part_bytes,
+        csv={
+            "delimiter": "\t" if csv_delimiter == "tab" else csv_delimiter,
+            "decimal_comma": csv_decimal_comma,
+            "header": not csv_no_header,
+            "byte_order_mark": csv_bom,
+            "neutralise_formulas": not csv_keep_formulas,
+        },
+        parquet={"compression": parquet_compression, "row_group_bytes": parquet_row_group_bytes},
     )
 
 

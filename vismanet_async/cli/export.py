@@ -16,10 +16,12 @@ from vismanet_async.errors import RequestRefused
 from vismanet_async.export.companies import companies_of, read_companies
 from vismanet_async.export.plan import ExportPlan
 from vismanet_async.export.run import Export
+from vismanet_async.export.sinks.csv import CsvOptions
+from vismanet_async.export.sinks.parquet import ParquetOptions
 from vismanet_async.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from vismanet_async.export.manifest import Manifest
@@ -42,6 +44,8 @@ def run_export(
     concurrency: int | str,
     profile: str | None,
     as_json: bool,
+    csv: Mapping[str, Any],
+    parquet: Mapping[str, Any],
     **options: Any,
 ) -> int:
     """Do it; prints the manifest or a summary to stdout, progress to stderr.
@@ -58,8 +62,11 @@ def run_export(
         concurrency: requests in flight at most.
         profile: to sign in with.
         as_json: what to print.
-        options: those of `ExportPlan`.
+        csv: fields of `CsvOptions`.
+        parquet: fields of `ParquetOptions`.
+        options: the other ones of `ExportPlan`.
     """
+    options |= {"csv": CsvOptions(**csv), "parquet": ParquetOptions(**parquet)}
     if to is None:
         raise RequestRefused("say where to write to: --to PATH or --to URL. Nothing was sent.")
     chosen = filters_by_resource(resources, where, since=since)

@@ -100,6 +100,8 @@ class ResourceEntry:
     parts: tuple[Part, ...]
     """Oldest first."""
     format: str = "jsonl"
+    format_options: dict[str, str] = attrs.field(factory=dict)
+    """How it was written where that is not as by default, such as `delimiter`."""
     filters: dict[str, str] = attrs.field(factory=dict)
     """The query parameters that chose the rows."""
     window: str | None = None

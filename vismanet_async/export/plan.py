@@ -17,6 +17,7 @@ from vismanet_async.export.incremental import DEFAULT_OVERLAP, modified_filter
 from vismanet_async.export.places import Place, RemotePath, place_of
 from vismanet_async.export.sinks.csv import CsvOptions
 from vismanet_async.export.sinks.formats import Format, require_format
+from vismanet_async.export.sinks.parquet import ParquetOptions
 from vismanet_async.export.sinks.parts import DEFAULT_PART_BYTES
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class ExportPlan:
     part_bytes: int = DEFAULT_PART_BYTES
     """Of a file; a part is closed by the page (in Parquet: the row group) that brings it here."""
     csv: CsvOptions = attrs.field(factory=CsvOptions)
+    parquet: ParquetOptions = attrs.field(factory=ParquetOptions)
     incremental: bool = False
     """Read what was changed since the last run, and publish it beside what is there
     (`vismanet_async.export.incremental`); the first run reads everything."""
@@ -133,6 +135,11 @@ class ExportPlan:
         """Say a resource's filters in words, as the manifest does."""
         return {key: filter_text(value) for key, value in self.resources[name].items()}
 
+    @property
+    def format_options(self) -> dict[str, str]:
+        """What a reader of the files has to know beside the format, in words."""
+        return self.csv.changed if self.format == "csv" else {}
+
     def fingerprint(self, *, company: str | None, base_url: str | None = None) -> str:
         """Give a short text that is the same for the same export of the same company, wherever it is written."""
         parts = [
@@ -144,6 +151,7 @@ class ExportPlan:
             self.page_size,
             self.part_bytes,
             attrs.astuple(self.csv),
+            attrs.astuple(self.parquet),
             self.overlap.total_seconds() if self.incremental else None,
         ]
         return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]

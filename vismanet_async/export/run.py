@@ -235,7 +235,11 @@ class Export:
                 )
         starts = {}
         for name in plan.resources:
-            like = {"format": plan.format, "filters": plan.filter_texts(name)}
+            like = {
+                "format": plan.format,
+                "format_options": plan.format_options,
+                "filters": plan.filter_texts(name),
+            }
             before = manifest.resources.get(name)
             start = starts[name] = start_of(before, name, like, overlap=plan.overlap, now=self._clock.utc_now())
             if start.before is not None:
@@ -296,6 +300,7 @@ class Export:
             first_part=self._starts[name].first_part,
             resumable=self.plan.resume,
             csv=self.plan.csv,
+            parquet=self.plan.parquet,
         )
         writer = _Writer(sink, journal, self._changes(name))
         try:
@@ -402,6 +407,7 @@ def _entry(
         requests=report.requests,
         parts=parts,
         format=plan.format,
+        format_options=plan.format_options,
         filters=plan.filter_texts(name),
         window=report.window,
         watermark=report.watermark,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from vismanet_async.export.sinks import Sink
     from vismanet_async.export.sinks.csv import CsvOptions
+    from vismanet_async.export.sinks.parquet import ParquetOptions
     from vismanet_async.export.sinks.parts import PartSink
 
 __all__ = ["Format", "open_sink", "require_format"]
@@ -49,6 +50,7 @@ def open_sink(
     first_part: int = 0,
     resumable: bool = False,
     csv: CsvOptions | None = None,
+    parquet: ParquetOptions | None = None,
 ) -> Sink:
     """Give the sink that writes one resource; opens nothing yet.
 
@@ -60,11 +62,12 @@ def open_sink(
         first_part: the number of the first part; those before it belong to earlier runs.
         resumable: keep the rows where a later run can read them again, as jsonl does anyway.
         csv: how CSV is written.
+        parquet: how Parquet is written.
 
     Raises:
         RequestRefused: the catalog does not say what the rows are, or an extra is not installed.
     """
-    sink = _sink(format, directory, operation_id=operation_id, part_bytes=part_bytes, csv=csv)
+    sink = _sink(format, directory, operation_id=operation_id, part_bytes=part_bytes, csv=csv, parquet=parquet)
     sink.first_part = first_part
     return SpooledSink(sink, directory) if resumable and format != "jsonl" else sink
 
@@ -76,6 +79,7 @@ def _sink(
     operation_id: str,
     part_bytes: int,
     csv: CsvOptions | None,
+    parquet: ParquetOptions | None,
 ) -> PartSink[Any]:
     if format == "jsonl":
         return JsonlSink(directory, part_bytes=part_bytes)
@@ -85,5 +89,7 @@ def _sink(
         return ZstdJsonlSink(directory, part_bytes=part_bytes)
     columns = columns_of(operation_id)
     if format == "parquet":
-        return ParquetSink(directory, columns=columns, operation_id=operation_id, part_bytes=part_bytes)
+        return ParquetSink(
+            directory, columns=columns, operation_id=operation_id, part_bytes=part_bytes, options=parquet
+        )
     return CsvSink(directory, columns=columns, operation_id=operation_id, part_bytes=part_bytes, options=csv)
