@@ -19,10 +19,8 @@ them. Once the staged manifest stands, only renames are left to do, and whoever 
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import shutil
-import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,6 +41,8 @@ __all__ = ["LOCK_NAME", "WORK_NAME", "Target"]
 
 WORK_NAME = ".export"
 LOCK_NAME = ".export.lock"
+_PROBE = ".export-probe"
+"""One name, which the lock keeps for one run: what a killed run leaves of it, the next one takes away."""
 _OURS = re.compile(r"(part|overlap)-\d{5,}\.[a-z]+(\.[a-z]+)?")
 
 
@@ -209,7 +209,7 @@ def _make(path: Path, made: list[Path]) -> None:
 
 
 def _prove_writable(directory: Path) -> None:
-    probe = directory / f".export-probe-{socket.gethostname()}-{os.getpid()}"
+    probe = directory / _PROBE
     with contextlib.ExitStack() as stack:
         stack.callback(probe.unlink, missing_ok=True)
         probe.touch()
