@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import attrs
+import duckdb
 import msgspec
 import pyarrow.parquet
 import pytest
@@ -22,6 +23,7 @@ from vismanet_async.export.manifest import MANIFEST_NAME, Manifest, Part, Resour
 from vismanet_async.export.plan import ExportPlan
 from vismanet_async.export.run import Export, PageWritten
 from vismanet_async.export.status import status_of
+from vismanet_async.paging.keys import stamp_of
 from vismanet_async.simulator import Simulator
 from vismanet_async.transport.auth import StaticToken
 
@@ -134,6 +136,20 @@ async def test_night_after_night_nothing_is_lost(
         versions = [(row["number"], row["lastModifiedDateTime"]) for row in rows]
         assert len(set(versions)) == len(versions), "a version was published twice"
         assert len(manifest.resources[name].runs) == 5
+
+
+async def test_a_query_finds_the_last_versions(simulator: Simulator, tmp_path: Path) -> None:
+    """The one of docs/exports.md."""
+    for _ in range(4):
+        simulator.touch("customer", count=40)
+        simulator.add("customer")
+        await export(simulator, tmp_path, resources=["customer"])
+    query = f"""
+        SELECT number, lastModifiedDateTime::VARCHAR FROM read_json('{tmp_path}/customer/*.jsonl', filename = true)
+        QUALIFY row_number() OVER (PARTITION BY number ORDER BY filename DESC) = 1
+    """
+    found = {number: stamp_of(stamp) for number, stamp in duckdb.sql(query).fetchall()}
+    assert found == {row["number"]: stamp_of(row["lastModifiedDateTime"]) for row in simulator.truth("customer").rows()}
 
 
 async def test_two_changes_in_one_instant_are_two(simulator: Simulator, tmp_path: Path) -> None:
