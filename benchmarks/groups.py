@@ -186,6 +186,24 @@ GROUPS: tuple[Group, ...] = (
         ),
     ),
     Group(
+        name="memory-invoices",
+        title="Memory while exports of invoices grow",
+        about="Peak memory (VmHWM of a fresh process) of exports of customer invoices of 3.9 KB, checkpoints included.",
+        cases=tuple(
+            Case(f"{client}, {rows:,} invoices", client, Job(resource="customerinvoice", rows=rows))
+            for client, sizes in (("sdk-jsonl", (10_000, 1_000_000)), ("sdk-parquet", (100_000, 1_000_000)))
+            for rows in sizes
+        ),
+        rounds=1,
+        figures=("grown_mb",),
+        targets=(
+            Target(text="JSONL export, 1,000,000 invoices against 10,000", case="sdk-jsonl, 1,000,000 invoices",
+                   figure="peak_mb", other="sdk-jsonl, 10,000 invoices", at_most=1.10),
+            Target(text="Parquet export, 1,000,000 invoices against 100,000", case="sdk-parquet, 1,000,000 invoices",
+                   figure="peak_mb", other="sdk-parquet, 100,000 invoices", at_most=1.15),
+        ),
+    ),
+    Group(
         name="slow-consumer",
         title="A slow consumer",
         about="A reader that takes 50 ms over each page of a server without latency: what waits must not pile up.",

@@ -25,9 +25,11 @@ from vismanet_async.transport.send import Target, Transport
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from types import TracebackType
 
+    from vismanet_async.export.companies import Company
+    from vismanet_async.export.many import ExportMany
     from vismanet_async.export.run import Export
     from vismanet_async.jobs.manager import JobManager
     from vismanet_async.jobs.store import JobStore
@@ -139,20 +141,29 @@ class VismaNet(Resources):
         """Build a client from `VISMANET_*` variables and the profile file (see `vismanet_async.settings`)."""
         return cls.from_settings(Settings.load(profile=profile), **options)
 
-    def company(self, tenant_id: str) -> VismaNet:
+    def company(
+        self, tenant_id: str, *, credentials: ClientCredentials | None = None, concurrency: int | str | None = None
+    ) -> VismaNet:
         """Give a client for another company: same connections, own token, quota and slots.
 
         It need not be closed: the connections belong to this client, and end with it, as does following its jobs.
 
+        Args:
+            tenant_id: the Company tenant id.
+            credentials: of another application; None: those of this client.
+            concurrency: requests in flight at most; None: as this client.
+
         Raises:
             SettingsError: the credentials are not client credentials, so they are bound to one company.
         """
-        if not isinstance(self._credentials, ClientCredentials):
+        signing_in = credentials or self._credentials
+        if not isinstance(signing_in, ClientCredentials):
             raise SettingsError("only ClientCredentials can sign in to another company; this token is bound to one.")
+        options = attrs.asdict(self._options, recurse=False)
         sibling = VismaNet(
-            self._credentials.for_company(tenant_id),
+            signing_in.for_company(tenant_id),
             pool=self._pool,
-            **attrs.asdict(self._options, recurse=False),
+            **{**options, "concurrency": options["concurrency"] if concurrency is None else concurrency},
         )
         sibling._following = self._following
         return sibling
@@ -209,6 +220,11 @@ class VismaNet(Resources):
     def time_zone(self) -> Any:
         """The company's declared zone, or None."""
         return self._options.time_zone
+
+    @property
+    def base_url(self) -> str:
+        """What stands before `/v1/...`."""
+        return self._options.base_url
 
     @property
     def tenant_id(self) -> str | None:
@@ -278,6 +294,30 @@ class VismaNet(Resources):
 
         plan = ExportPlan(resources=resources, to=to, **options)
         return Export(self, plan, company=self.tenant_id, base_url=self._options.base_url)
+
+    def export_many(
+        self,
+        companies: Iterable[str | Company] | Mapping[str, str],
+        resources: str | Sequence[str] | Mapping[str, Mapping[str, Any]],
+        *,
+        to: str | os.PathLike[str],
+        **options: Any,
+    ) -> ExportMany:
+        """Build an export of the same lists of many companies, each to a folder of its own below `to`.
+
+        Args:
+            companies: tenant ids, names with their tenant ids, or what `read_companies` gives.
+            resources: as `export` takes them.
+            to: the directory above the companies' folders.
+            options: those of `vismanet_async.export.many.ExportMany` and of `ExportPlan`.
+
+        Raises:
+            RequestRefused: it cannot be carried out; nothing was sent or written.
+            SettingsError: a company cannot be signed in to with what is given.
+        """
+        from vismanet_async.export.many import ExportMany  # noqa: PLC0415 - loaded by those who export
+
+        return ExportMany(self, companies, resources, to=to, **options)
 
     def list_by_name(self, name: str, filters: Mapping[str, Any] | None = None, **options: Any) -> Listing[Any]:
         """Give the list of a resource by its name, for programs that learn it at run time.

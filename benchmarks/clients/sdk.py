@@ -52,6 +52,17 @@ async def to_jsonl(task: Task) -> Outcome:
     return Outcome(rows=task.job.rows, jsonl=files)  # the check counts the lines
 
 
+async def to_parquet(task: Task) -> Outcome:
+    """Export the list to Parquet, asking only for counts, as above."""
+    name = _SPELLING[task.job.resource]
+    plan = ExportPlan(
+        resources=[name], to=task.out, format="parquet", completeness="count", page_size=task.job.page_rows
+    )
+    async with _client(task) as visma:
+        manifest = await Export(visma, plan)
+    return Outcome(rows=manifest.rows)
+
+
 async def typed_stream(task: Task) -> Outcome:
     """Iterate over typed records as they come."""
     rows = 0

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import pyarrow.parquet
 import pytest
 
 from vismanet_async.export.manifest import validate
@@ -241,3 +242,35 @@ def test_two_runs_on_one_target(shell: Shell, tmp_path: Path) -> None:
         process.communicate(timeout=30)
     assert process.returncode == 130
     assert not out.exists()
+
+
+def test_options_of_the_formats_reach_the_files(shell: Shell, tmp_path: Path) -> None:
+    out = tmp_path / "csv"
+    csv = ("--csv-delimiter", ";", "--csv-decimal-comma", "--csv-no-header", "--csv-bom", "--csv-keep-formulas")
+    done = shell.inside(
+        "export", "supplier", "--to", str(out), "--format", "csv", *csv, "--part-bytes", "2000", "--page-size", "50",
+        "--json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    entry = json.loads(done.stdout)["resources"]["supplier"]
+    assert len(entry["parts"]) == 3
+    assert entry["format_options"] == {
+        "neutralise_formulas": "False",
+        "byte_order_mark": "True",
+        "delimiter": ";",
+        "decimal_comma": "True",
+        "header": "False",
+    }
+    first = (out / entry["parts"][0]["file"]).read_text("utf-8").splitlines()[0]
+    assert first.startswith("\ufeff")
+    assert first.count(";") > 20
+    done = shell.inside(
+        "export", "supplier", "--to", str(tmp_path / "parquet"), "--format", "parquet",
+        "--parquet-compression", "snappy", "--parquet-row-group-bytes", "50000", "--page-size", "20",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    with pyarrow.parquet.ParquetFile(tmp_path / "parquet" / "supplier" / "part-00000.parquet") as file:
+        assert file.num_row_groups > 1
+        assert file.metadata.row_group(0).column(0).compression == "SNAPPY"
+    done = shell.inside("export", "supplier", "--to", str(tmp_path / "x"), "--csv-delimiter", "ab")
+    said(done, 2, "delimiter")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from tests.export.pages import page, put_in_place
-from vismanet_async.errors import ExportError
+from vismanet_async.errors import ExportError, RequestRefused
 from vismanet_async.export.manifest import part_fault
 from vismanet_async.export.schema import Column, columns_of, leaves
 from vismanet_async.export.sinks.csv import CsvOptions, CsvSink
@@ -42,7 +42,7 @@ def export(
     columns: Sequence[Column] = COLUMNS,
     part_bytes: int = 1 << 20,
     dropped: Sequence[int] = (),
-    **options: bool,
+    **options: Any,
 ) -> tuple[Part, ...]:
     sink = CsvSink(
         directory,
@@ -198,3 +198,31 @@ def test_duckdb_and_polars_read_it(tmp_path: Path) -> None:
             ("000050", "1234567890123.4567", 'Blå, "AS"\n'),
             ("000051", "-12.10", None),
         ]
+
+
+def test_as_a_nordic_spreadsheet_expects_it(tmp_path: Path) -> None:
+    body = b'[{"number":"1.5","amount":1234.50,"address":{"city":"Oslo; N"},"lines":[{"price":1.5}]},{"amount":-2E-3}]'
+    assert text(tmp_path, body, delimiter=";", decimal_comma=True) == (
+        HEADER.replace(",", ";") + '1.5;1234,50;;"Oslo; N";;"[{""price"":1.5}]";\r\n;-2E-3;;;;;\r\n'
+    )
+
+
+@pytest.mark.parametrize(
+    "options", [{"header": False}, {"header": False, "byte_order_mark": True}, {"delimiter": "\t"}]
+)
+def test_rows_are_taken_out_whatever_the_dialect(tmp_path: Path, options: dict[str, Any]) -> None:
+    bodies = [b'[{"number":"1","amount":1},{"number":"2\\n2","amount":2}]', b'[{"number":"3","amount":3}]']
+    whole = text(tmp_path / "whole", b'[{"number":"2\\n2","amount":2},{"number":"3","amount":3}]', **options)
+    assert text(tmp_path / "out", *bodies, dropped=[0], **options) == whole
+    assert whole.startswith("\ufeff") is options.get("byte_order_mark", False)
+
+
+@pytest.mark.parametrize("delimiter", ["", ";;", '"', "\n", "a", "7"])
+def test_a_delimiter_that_cannot_be_is_refused(delimiter: str) -> None:
+    with pytest.raises(RequestRefused, match="delimiter"):
+        CsvOptions(delimiter=delimiter)
+
+
+def test_the_manifest_says_what_a_reader_must_know() -> None:
+    assert CsvOptions().changed == {}
+    assert CsvOptions(delimiter=";", header=False).changed == {"delimiter": ";", "header": "False"}

@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from tests.export.pages import FakePage, page, put_in_place
-from vismanet_async.errors import ExportError, TargetNotWritable
+from vismanet_async.errors import ExportError, RequestRefused, TargetNotWritable
 from vismanet_async.export.fit import RowFitter
 from vismanet_async.export.manifest import part_fault
 from vismanet_async.export.schema import Column, arrow_schema, columns_of
-from vismanet_async.export.sinks.parquet import ParquetSink, _Reader
+from vismanet_async.export.sinks.parquet import ParquetOptions, ParquetSink, _Reader
 from vismanet_async.export.sinks.parts import OpenPart
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def export(
         columns=columns,
         operation_id="Made_GetUp",
         part_bytes=part_bytes,
-        row_group_bytes=row_group_bytes,
+        options=ParquetOptions(row_group_bytes=row_group_bytes),
     )
     try:
         for body in bodies:
@@ -272,7 +272,11 @@ def test_dropped_rows_are_taken_out_of_their_parts(tmp_path: Path, dropped: list
 
 def test_closing_early_leaves_whole_parts_and_no_thread(tmp_path: Path) -> None:
     sink = ParquetSink(
-        tmp_path / "made_up", columns=COLUMNS, operation_id="Made_GetUp", part_bytes=1500, row_group_bytes=2000
+        tmp_path / "made_up",
+        columns=COLUMNS,
+        operation_id="Made_GetUp",
+        part_bytes=1500,
+        options=ParquetOptions(row_group_bytes=2000),
     )
     for body in bodies(9):
         sink.write(page(body))
@@ -389,3 +393,27 @@ def test_pages_without_body_are_written_too(tmp_path: Path) -> None:
     (part,) = sink.finish()
     assert pq.read_table(tmp_path / part.file)["id"].to_pylist() == ["1", "2"]
     assert pa.types.is_string(pq.read_schema(tmp_path / part.file).field("_extra").type)
+
+
+@pytest.mark.parametrize("compression", ["zstd", "snappy", "gzip", "lz4", "none"])
+def test_every_compression_reads_back(tmp_path: Path, compression: Any) -> None:
+    sink = ParquetSink(
+        tmp_path / "made_up",
+        columns=COLUMNS,
+        operation_id="Made_GetUp",
+        options=ParquetOptions(compression=compression),
+    )
+    for body in bodies(3):
+        sink.write(page(body))
+    (part,) = sink.finish()
+    sink.close()
+    with pq.ParquetFile(tmp_path / part.file) as file:
+        told = file.metadata.row_group(0).column(0).compression
+        assert told == {"none": "UNCOMPRESSED"}.get(compression, compression.upper())
+        assert file.read().num_rows == part.rows
+
+
+@pytest.mark.parametrize("wrong", [{"compression": "zip"}, {"row_group_bytes": 0}])
+def test_options_that_cannot_be_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(RequestRefused, match="nothing was sent"):
+        ParquetOptions(**wrong)

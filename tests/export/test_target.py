@@ -176,3 +176,11 @@ def test_killed_at_any_step_of_publishing_it_is_finished_by_the_next(
         assert files(root / "customer") == [Path(part.file).name for part in entry.parts]
     assert steps > 5
     assert outcomes == {True, False}
+
+
+def test_the_probe_of_a_killed_run_is_taken_away(tmp_path: Path) -> None:
+    (tmp_path / "customer").mkdir()
+    for directory in (tmp_path, tmp_path / "customer"):
+        (directory / ".export-probe").touch()
+    export(tmp_path, {"customer": 20})
+    assert files(tmp_path) == ["customer/part-00000.jsonl", MANIFEST_NAME]

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from datetime import timedelta
 from pathlib import Path  # noqa: TC003 - cyclopts reads the annotations
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -44,7 +45,7 @@ app = App(
         "Signs in with VISMANET_CLIENT_ID, VISMANET_CLIENT_SECRET and VISMANET_TENANT_ID, or with VISMANET_TOKEN, or "
         "with a profile. Exit codes: 0 done, 2 wrong use, 3 not signed in or not allowed, 4 could not be shown "
         "complete, 5 the API failed, 6 could not be written, 7 it may have happened or goes on (look before sending it "
-        "again), 130 interrupted."
+        "again), 8 some of many companies failed, 130 interrupted."
     ),
     version=_version,
     help_format="plaintext",
@@ -60,15 +61,32 @@ app.command(jobs_app)
 @app.command
 def export(
     *resources: str,
-    to: Path,
+    to: str | None = None,
+    spool: Path | None = None,
     format: Literal["jsonl", "jsonl.gz", "jsonl.zst", "csv", "parquet"] = "jsonl",  # noqa: A002 - what the option is called
     where: _Several = None,
     since: str | None = None,
+    incremental: bool = False,
+    overlap_hours: float = 24.0,
+    company: _Several = None,
+    companies: Path | None = None,
+    at_once: int = 8,
+    connections: int = 32,
     page_size: int | None = None,
     concurrency: int | Literal["auto"] = "auto",
     completeness: Literal["prove", "count", "none"] = "prove",
     allow_uncertain: bool = False,
     restart: bool = False,
+    part_bytes: int = 134_217_728,
+    csv_delimiter: str = ",",
+    csv_decimal_comma: bool = False,
+    csv_no_header: bool = False,
+    csv_bom: bool = False,
+    csv_keep_formulas: bool = False,
+    parquet_compression: Literal["zstd", "snappy", "gzip", "lz4", "none"] = "zstd",
+    parquet_row_group_bytes: int = 33_554_432,
+    status: str | None = None,
+    verify: bool = False,
     profile: str | None = None,
     json: bool = False,
 ) -> int:
@@ -83,7 +101,10 @@ def export(
     resources
         What to export, such as customer customer_invoice; `vismanet resources` lists the names.
     to
-        The directory to write to; made when absent.
+        The directory to write to, made when absent; or a URL: s3://bucket/folder, abfs://..., gs://... (extras s3,
+        azure, gcs; credentials as the store's own tools find them).
+    spool
+        For a URL: the local directory where files are put together first, and where a stopped run is gone on from.
     format
         The files' format. parquet and jsonl.zst need an extra each, vismanet-async[parquet] and [zstd].
     where
@@ -91,36 +112,89 @@ def export(
         resource alone.
     since
         Only what was modified at or after this moment, such as 2025-05-25 or 2025-05-25T13:30:00.
+    incremental
+        Add what was changed since the last run to what that published; the first run reads everything.
+    overlap_hours
+        How far an incremental run goes back from the last change that it knows; what comes twice is left out.
+    company
+        Export this company instead of the one signed in to, TENANT or NAME=TENANT, to a folder of its own below TO; may
+        be given several times. One that fails does not stop the others.
+    companies
+        A TOML or CSV file of companies: name and tenant_id of each.
+    at_once
+        Of many companies: how many are read side by side.
+    connections
+        Of many companies: requests in flight at most, of all together.
     page_size
         Rows asked for at a time; without it as many as the server gives.
     concurrency
-        Requests in flight at most; auto finds out.
+        Requests in flight at most; auto finds out. Many companies share --connections instead.
     completeness
         What to show about each list: prove that nothing was lost, count the rows against the server's total, or none.
     allow_uncertain
         Publish also what could not be shown complete; the manifest says so.
     restart
         Begin anew where an earlier run of the same export was stopped; without it that run is gone on with.
+    part_bytes
+        Of a file; what brings it there closes it.
+    csv_delimiter
+        Between the fields of CSV: one character, or tab. Spreadsheets set to a Nordic language expect ;
+    csv_decimal_comma
+        Write 1234,50 in CSV, as such spreadsheets read numbers.
+    csv_no_header
+        Begin CSV files without the names of the columns.
+    csv_bom
+        Begin CSV files with a byte order mark, which old versions of Excel need.
+    csv_keep_formulas
+        Write texts that a spreadsheet would run as a formula as they are, for readers that are no spreadsheet.
+    parquet_compression
+        Of Parquet files.
+    parquet_row_group_bytes
+        Of JSON in a row group of Parquet; more takes more memory.
+    status
+        Show what an export has published at this path or URL, its runs, and whether a stopped one can be gone on with.
+    verify
+        With --status: read every file and compare it with the manifest.
     profile
         Which profile of the profile file to sign in with.
     json
         Print the manifest as JSON.
     """
+    if status is not None:
+        from vismanet_async.cli.export_status import run_status  # noqa: PLC0415
+
+        return run_status(status, spool=spool, verify=verify, as_json=json)
     from vismanet_async.cli.export import run_export  # noqa: PLC0415
 
     return run_export(
         resources,
         to=to,
-        output_format=format,
         where=where or [],
         since=since,
-        page_size=page_size,
+        company=company or [],
+        companies=companies,
+        at_once=at_once,
+        connections=connections,
+        spool=spool,
         concurrency=concurrency,
+        profile=profile,
+        as_json=json,
+        format=format,
+        incremental=incremental,
+        overlap=timedelta(hours=overlap_hours),
+        page_size=page_size,
         completeness=completeness,
         allow_uncertain=allow_uncertain,
         resume=not restart,
-        profile=profile,
-        as_json=json,
+        part_bytes=part_bytes,
+        csv={
+            "delimiter": "\t" if csv_delimiter == "tab" else csv_delimiter,
+            "decimal_comma": csv_decimal_comma,
+            "header": not csv_no_header,
+            "byte_order_mark": csv_bom,
+            "neutralise_formulas": not csv_keep_formulas,
+        },
+        parquet={"compression": parquet_compression, "row_group_bytes": parquet_row_group_bytes},
     )
 
 

@@ -52,7 +52,7 @@ def run_demo(*, to: Path | None, seed: int) -> int:
         manifest = anyio.run(_export, plan, company.simulator)
         after = portal.call(company.keys)
         print(f"{summary(manifest, plan)}\nother users made {company.changes:,} changes meanwhile\n")
-        right = _check(plan, company, after)
+        right = _check(plan, target, company, after)
         print(f"\nThe files are in {target}." if to else "\nThe files are removed now; --to DIRECTORY keeps them.")
         print("`vismanet simulate` starts such a company for your own experiments.")
         return DONE if right else INCOMPLETE
@@ -110,13 +110,13 @@ async def _changing_company(seed: int) -> AsyncIterator[_Company]:
         tasks.cancel_scope.cancel()
 
 
-def _check(plan: ExportPlan, company: _Company, after: dict[str, set[str]]) -> bool:
+def _check(plan: ExportPlan, target: Path, company: _Company, after: dict[str, set[str]]) -> bool:
     """Compare the files with their manifest and with what the simulator knows; prints a line a resource."""
-    manifest = validate(plan.to)
+    manifest = validate(target)
     print("every file has the size, rows and sha256 that the manifest states; against the simulator's own truth:")
     right = True
     for name in plan.resources:
-        rows = list(_exported(plan.to, manifest, name, company.simulator.truth(name).identity))
+        rows = list(_exported(target, manifest, name, company.simulator.truth(name).identity))
         keys = set(rows)
         throughout = company.before[name] & after[name]
         lost, unknown, twice = throughout - keys, keys - company.ever[name], len(rows) - len(keys)

@@ -9,6 +9,7 @@
 6    the output, or the store of jobs, could not be written
 7    it may have happened, or goes on: the answer to a write is lost, or a job's
      end is not known (yet). Look before you send it again
+8    of many companies some failed; the others are published
 130  interrupted
 ==== ===========================================================================
 """
@@ -32,7 +33,7 @@ from vismanet_async.errors import (
 )
 from vismanet_async.jobs.store import JobUnknown, StoreNotUsable
 
-__all__ = ["DONE", "INCOMPLETE", "INTERRUPTED", "WRONG_USE", "exit_code"]
+__all__ = ["DONE", "INCOMPLETE", "INTERRUPTED", "NOT_WRITTEN", "SOME_FAILED", "WRONG_USE", "exit_code"]
 
 DONE: Final = 0
 WRONG_USE: Final = 2
@@ -41,6 +42,7 @@ INCOMPLETE: Final = 4
 API_FAILED: Final = 5
 NOT_WRITTEN: Final = 6
 NOT_KNOWN: Final = 7
+SOME_FAILED: Final = 8
 INTERRUPTED: Final = 130
 
 _TABLE: Final[tuple[tuple[type[VismaNetError], int], ...]] = (

@@ -13,16 +13,18 @@ from vismanet_async.cli.progress import progress_shown, summary
 from vismanet_async.cli.where import read_where, refuse_bare_conditions
 from vismanet_async.conditions import on_or_after
 from vismanet_async.errors import RequestRefused
+from vismanet_async.export.companies import companies_of, read_companies
 from vismanet_async.export.plan import ExportPlan
 from vismanet_async.export.run import Export
+from vismanet_async.export.sinks.csv import CsvOptions
+from vismanet_async.export.sinks.parquet import ParquetOptions
 from vismanet_async.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from vismanet_async.export.manifest import Manifest
-    from vismanet_async.export.plan import Completeness, Format
 
 __all__ = ["filters_by_resource", "run_export"]
 
@@ -32,29 +34,52 @@ _MODIFIED: Final = "last_modified_date_time"
 def run_export(
     resources: Sequence[str],
     *,
-    to: Path,
-    output_format: Format,
+    to: str | None,
     where: Sequence[str],
     since: str | None,
-    page_size: int | None,
+    company: Sequence[str],
+    companies: Path | None,
+    at_once: int,
+    connections: int,
     concurrency: int | str,
-    completeness: Completeness,
-    allow_uncertain: bool,
-    resume: bool,
     profile: str | None,
     as_json: bool,
+    csv: Mapping[str, Any],
+    parquet: Mapping[str, Any],
+    **options: Any,
 ) -> int:
-    """Do it; prints the manifest or a summary to stdout, progress to stderr."""
-    plan = ExportPlan(
-        resources=filters_by_resource(resources, where, since=since),
-        to=to,
-        format=output_format,
-        completeness=completeness,
-        allow_uncertain=allow_uncertain,
-        resume=resume,
-        page_size=page_size,
-    )
+    """Do it; prints the manifest or a summary to stdout, progress to stderr.
+
+    Args:
+        resources: the words of the command line, as are all that follow.
+        to: None is refused.
+        where: filters.
+        since: one more filter.
+        company: companies in words.
+        companies: a file of companies.
+        at_once: of many companies.
+        connections: of many companies.
+        concurrency: requests in flight at most.
+        profile: to sign in with.
+        as_json: what to print.
+        csv: fields of `CsvOptions`.
+        parquet: fields of `ParquetOptions`.
+        options: the other ones of `ExportPlan`.
+    """
+    options |= {"csv": CsvOptions(**csv), "parquet": ParquetOptions(**parquet)}
+    if to is None:
+        raise RequestRefused("say where to write to: --to PATH or --to URL. Nothing was sent.")
+    chosen = filters_by_resource(resources, where, since=since)
     settings = Settings.load(profile=profile)
+    if company or companies is not None:
+        from vismanet_async.cli.export_many import run_many  # noqa: PLC0415 - for those who export many
+
+        many = [*companies_of(company)] if company else []
+        many += [] if companies is None else read_companies(companies)
+        return run_many(
+            many, chosen, to=to, settings=settings, as_json=as_json, at_once=at_once, connections=connections, **options
+        )
+    plan = ExportPlan(resources=chosen, to=to, **options)
     manifest = anyio.run(_export, plan, settings, concurrency)
     if as_json:
         sys.stdout.write(manifest.to_json().decode())

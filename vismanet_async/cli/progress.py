@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vismanet_async.export.run import Export, Progress
     from vismanet_async.transport.quota import Quota
 
-__all__ = ["progress_shown", "summary"]
+__all__ = ["progress_shown", "shown_every", "summary"]
 
 _BAR_SECONDS: Final = 0.125
 _LINE_SECONDS: Final = 5.0
@@ -27,10 +27,17 @@ _MEGABYTE: Final = 1_000_000
 @contextlib.asynccontextmanager
 async def progress_shown(export: Export, quota: Quota, out: TextIO) -> AsyncIterator[None]:
     """Show how far the export has come until the block is left."""
-    shown, every_seconds = (_bars, _BAR_SECONDS) if out.isatty() else (_lines, _LINE_SECONDS)
-    with shown(export, quota, out) as show, one_error():
+    with (_bars if out.isatty() else _lines)(export, quota, out) as show:
+        async with shown_every(show, terminal=out.isatty()):
+            yield
+
+
+@contextlib.asynccontextmanager
+async def shown_every(show: Callable[[], None], *, terminal: bool) -> AsyncIterator[None]:
+    """Call `show` again and again, and once at the end: often on a terminal, seldom where it prints lines."""
+    with one_error():
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_repeat, show, every_seconds)
+            tasks.start_soon(_repeat, show, _BAR_SECONDS if terminal else _LINE_SECONDS)
             try:
                 yield
             finally:

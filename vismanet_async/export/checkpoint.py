@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from vismanet_async.paging.walk import Delivery
     from vismanet_async.transport.message import Request, Sender, StreamedResponse
 
-__all__ = ["Answers", "BegunAt", "Checkpoint", "Journal", "Question", "Recorder"]
+__all__ = ["Answers", "BegunAt", "Checkpoint", "Journal", "Question", "Recorder", "Unfinished", "look"]
 
 _PLAN: Final = "plan.json"
 _JOURNAL: Final = "pages.jsonl"
@@ -193,6 +193,32 @@ class Checkpoint:
         """Close the journals."""
         for journal in self._journals:
             journal.close()
+
+
+@attrs.frozen(kw_only=True)
+class Unfinished:
+    """What a run that has not ended has left."""
+
+    begun_at: datetime
+    until: datetime
+    """From then on it is too old to be gone on with."""
+    answers: dict[str, int]
+    """Answers of the server that are kept, by resource."""
+
+
+def look(work: Path, *, now: datetime) -> Unfinished | None:
+    """Say what a later run of the same plan would find in `work`, without checking it; None for nothing. Blocks."""
+    plan = _read_plan(work)
+    if plan is None or now - plan.begun_at >= _LONGEST_PAUSE:
+        return None
+    runs = [
+        {journal.parent.name: journal.read_bytes().count(b"\n") for journal in run.glob(f"*/{_JOURNAL}")}
+        for run in work.glob("[0-9]*")
+    ]
+    answers = max(runs, key=lambda run: sum(run.values()), default={})
+    if not any(answers.values()):
+        return None
+    return Unfinished(begun_at=plan.begun_at, until=plan.begun_at + _LONGEST_PAUSE, answers=answers)
 
 
 def _read_plan(work: Path) -> _Plan | None:

@@ -1,4 +1,4 @@
-"""Packages that only some formats need: imported when such an export is made, and asked for in clear words."""
+"""Packages that only some exports need: imported when such an export is made, and asked for in clear words."""
 
 from __future__ import annotations
 
@@ -20,6 +20,6 @@ def extra(module: str, name: str) -> Any:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         raise RequestRefused(
-            f"{module.partition('.')[0]} is not installed, which this format needs; nothing was sent. "
+            f"{module.partition('.')[0]} is not installed, which this needs; nothing was sent. "
             f"Install it with: python -m pip install 'vismanet-async[{name}]'"
         ) from error

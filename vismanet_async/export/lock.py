@@ -60,6 +60,18 @@ class FileLock:
                 if descriptor >= 0:
                     os.close(descriptor)
 
+    def is_held(self) -> bool:
+        """Whether somebody holds it. Asks by taking it for an instant, in which others are refused."""
+        if self._descriptor is not None:
+            return True
+        if not self.path.exists():
+            return False
+        descriptor = os.open(self.path, os.O_RDWR)
+        try:
+            return not _try_lock(descriptor)
+        finally:
+            os.close(descriptor)
+
     def release(self) -> None:
         """Give the lock up and remove its file; does nothing when it is not held."""
         descriptor, self._descriptor = self._descriptor, None

@@ -7,15 +7,31 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime  # noqa: TC003 - msgspec reads the annotations when it decodes
-from pathlib import Path, PurePosixPath
-from typing import Literal
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Literal
 
 import attrs
 import msgspec
 
 from vismanet_async.errors import ExportError
+from vismanet_async.export.places import place_of
 
-__all__ = ["MANIFEST_NAME", "Manifest", "Part", "ResourceEntry", "Verdict", "validate"]
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from vismanet_async.export.places import Place, RemotePath
+
+__all__ = [
+    "MANIFEST_NAME",
+    "Manifest",
+    "Part",
+    "ResourceEntry",
+    "Run",
+    "Verdict",
+    "faults_of",
+    "part_fault",
+    "validate",
+]
 
 MANIFEST_NAME = "manifest.json"
 SCHEMA_VERSION = 1
@@ -38,13 +54,41 @@ class Part:
 
 
 @attrs.frozen(kw_only=True)
+class Run:
+    """What one run added to a resource: the whole list, or what was changed since an earlier run."""
+
+    since: str | None
+    """The filter's value: rows changed then or later were read. None: the whole list was."""
+    rows: int
+    """Rows in its parts."""
+    repeated: int = 0
+    """Rows read again in the overlap, unchanged, and left out."""
+    verdict: Verdict
+    reason: str
+    total_first: int | None
+    total_last: int | None
+    requests: int
+    parts: tuple[str, ...]
+    """The files that it added."""
+    window: str | None = None
+    watermark: str | None = None
+    """The greatest lastModified value that this run and those before it saw."""
+    started_at: datetime
+    finished_at: datetime
+
+
+@attrs.frozen(kw_only=True)
 class ResourceEntry:
-    """What was published of one resource."""
+    """What was published of one resource: a whole list, and after it what incremental runs added.
+
+    Where runs added something, a record may be there in several versions; the one of the latest run counts. The
+    figures are then those of all runs together, the verdict is the weakest, and totals and window are the last run's.
+    """
 
     rows: int
     """Rows in the parts together."""
     unique: int | None
-    """Different records seen, by the resource's key; None where it has no known key."""
+    """Different records seen, by the resource's key; None where it has no known key, or after incremental runs."""
     verdict: Verdict
     reason: str
     """Why the verdict is what it is, in words."""
@@ -54,7 +98,10 @@ class ResourceEntry:
     requests: int
     """Requests sent for this resource, repeats included."""
     parts: tuple[Part, ...]
+    """Oldest first."""
     format: str = "jsonl"
+    format_options: dict[str, str] = attrs.field(factory=dict)
+    """How it was written where that is not as by default, such as `delimiter`."""
     filters: dict[str, str] = attrs.field(factory=dict)
     """The query parameters that chose the rows."""
     window: str | None = None
@@ -62,8 +109,18 @@ class ResourceEntry:
     watermark: str | None = None
     """The greatest lastModified value seen, the server's own text; where the next incremental run starts."""
     started_at: datetime | None = None
-    """Of the run that wrote these parts, UTC."""
+    """Of the run that read the whole list, UTC."""
     finished_at: datetime | None = None
+    """Of the last run."""
+    runs: tuple[Run, ...] = ()
+    """The whole list first, then what was added; empty in what older versions of this package wrote."""
+    overlap: Part | None = None
+    """Which rows the next incremental run need not publish again (`vismanet_async.export.incremental`)."""
+
+    @property
+    def files(self) -> tuple[Part, ...]:
+        """Everything that must lie beside the manifest for this resource."""
+        return self.parts if self.overlap is None else (*self.parts, self.overlap)
 
 
 @attrs.frozen(kw_only=True)
@@ -118,13 +175,13 @@ class Manifest:
             raise ExportError(f"{where} is not the manifest of an export: {error}.") from error
 
     @classmethod
-    def read(cls, directory: Path | str) -> Manifest:
-        """Read the manifest that stands in a directory.
+    def read(cls, directory: Path | RemotePath | str) -> Manifest:
+        """Read the manifest that stands in a directory, or at a URL.
 
         Raises:
             ExportError: when there is none, or it cannot be read.
         """
-        path = Path(directory) / MANIFEST_NAME
+        path = place_of(directory) / MANIFEST_NAME
         try:
             content = path.read_bytes()
         except FileNotFoundError as error:
@@ -138,7 +195,7 @@ class _Version(msgspec.Struct):
     schema_version: int
 
 
-def validate(directory: Path | str) -> Manifest:
+def validate(directory: Path | RemotePath | str) -> Manifest:
     """Read an export's manifest and check every part that it names against it.
 
     Reads each part once, a megabyte at a time. Sends nothing.
@@ -149,22 +206,27 @@ def validate(directory: Path | str) -> Manifest:
     Raises:
         ExportError: naming each part that is missing or different, or a manifest that cannot be read.
     """
-    root = Path(directory)
+    root = place_of(directory)
     manifest = Manifest.read(root)
-    faults = [fault for name, entry in manifest.resources.items() for fault in _faults(root, name, entry)]
+    faults = faults_of(root, manifest)
     if faults:
         raise ExportError(f"{root} does not hold what its manifest states: {'; '.join(faults)}. Export it again.")
     return manifest
 
 
-def _faults(root: Path, name: str, entry: ResourceEntry) -> list[str]:
+def faults_of(root: Place, manifest: Manifest) -> list[str]:
+    """Say in words where a directory differs from a manifest; reads every part."""
+    return [fault for name, entry in manifest.resources.items() for fault in _faults(root, name, entry)]
+
+
+def _faults(root: Place, name: str, entry: ResourceEntry) -> list[str]:
     stated = sum(part.rows for part in entry.parts)
     faults = [] if stated == entry.rows else [f"{name}: {entry.rows} rows, but its parts have {stated}"]
-    faults += [f"{part.file} {fault}" for part in entry.parts if (fault := part_fault(root, part))]
+    faults += [f"{part.file} {fault}" for part in entry.files if (fault := part_fault(root, part))]
     return faults
 
 
-def part_fault(root: Path, part: Part) -> str | None:
+def part_fault(root: Place, part: Part) -> str | None:
     """Say what is wrong with a part's file, or None when it is as stated."""
     if PurePosixPath(part.file).is_absolute() or ".." in PurePosixPath(part.file).parts:
         return "is not below the manifest's directory"

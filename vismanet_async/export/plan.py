@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import attrs
 import msgspec
 
 from vismanet_async.api.registry import find_resource
 from vismanet_async.conditions import Condition
-from vismanet_async.errors import RequestRefused, TargetNotWritable
+from vismanet_async.errors import RequestRefused
+from vismanet_async.export.incremental import DEFAULT_OVERLAP, modified_filter
+from vismanet_async.export.places import Place, RemotePath, place_of
 from vismanet_async.export.sinks.csv import CsvOptions
 from vismanet_async.export.sinks.formats import Format, require_format
+from vismanet_async.export.sinks.parquet import ParquetOptions
 from vismanet_async.export.sinks.parts import DEFAULT_PART_BYTES
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["Completeness", "ExportPlan", "Format", "filter_text"]
 
@@ -25,9 +29,6 @@ Completeness = Literal["prove", "count", "none"]
 """What to show about each list: that nothing was lost, that the counts agree, or nothing at all."""
 
 _SMALLEST_PART_BYTES: Final = 1024
-_URL: Final = re.compile(
-    r"[A-Za-z][A-Za-z0-9+.-]+:/"
-)  # two letters at least: C:/ is a drive. A Path has one slash left
 
 
 def _resources(given: str | Sequence[str] | Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -43,17 +44,6 @@ def _resources(given: str | Sequence[str] | Mapping[str, Mapping[str, Any]]) -> 
     return chosen
 
 
-def _directory(given: str | os.PathLike[str]) -> Path:
-    text = os.fspath(given)
-    if _URL.match(text):
-        raise TargetNotWritable(
-            f"{text}: exports are written to local directories; nothing was sent. Give a path, and copy it from there."
-        )
-    if not text:
-        raise TargetNotWritable("the target directory has no name; nothing was sent. Give a path.")
-    return Path(os.path.abspath(Path(text).expanduser()))  # noqa: PTH100 - resolve() would follow links
-
-
 def filter_text(value: Any) -> str:
     """Say a filter's value in words: `Open`, `>= 2025-05-25`."""
     return f"{value.operator} {value.value}" if isinstance(value, Condition) else str(value)
@@ -66,7 +56,7 @@ class ExportPlan:
     Raises:
         UnknownName: for a resource that there is not.
         RequestRefused: for no resource, one named twice, or a number that cannot be used.
-        TargetNotWritable: for a target that is not a local path.
+        TargetNotWritable: for a target that is no place.
 
     >>> plan = ExportPlan(resources=["customer"], to="out")
     >>> plan.resources, plan.completeness
@@ -75,7 +65,13 @@ class ExportPlan:
 
     resources: dict[str, dict[str, Any]] = attrs.field(converter=_resources)
     """Resource names, each with its own filters; any common spelling of a name will do."""
-    to: Path = attrs.field(converter=_directory)
+    to: Place = attrs.field(converter=place_of)
+    """A local directory, or a URL (`vismanet_async.export.places`)."""
+    storage_options: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    """What fsspec's filesystem takes, for a URL; may hold secrets."""
+    spool: Path | None = None
+    """For a URL: the local directory where the files are put together and checkpoints lie; by default one in the user's
+    cache. What a stopped run read is found again with the same one."""
     format: Format = "jsonl"
     completeness: Completeness = "prove"
     allow_uncertain: bool = False
@@ -85,6 +81,12 @@ class ExportPlan:
     part_bytes: int = DEFAULT_PART_BYTES
     """Of a file; a part is closed by the page (in Parquet: the row group) that brings it here."""
     csv: CsvOptions = attrs.field(factory=CsvOptions)
+    parquet: ParquetOptions = attrs.field(factory=ParquetOptions)
+    incremental: bool = False
+    """Read what was changed since the last run, and publish it beside what is there
+    (`vismanet_async.export.incremental`); the first run reads everything."""
+    overlap: timedelta = DEFAULT_OVERLAP
+    """How far an incremental run goes back from the last watermark."""
     resume: bool = True
     """Go on where an earlier run of the same plan was stopped in the last 24 hours; False starts afresh."""
 
@@ -107,20 +109,49 @@ class ExportPlan:
             raise RequestRefused(
                 f"part_bytes must be at least {_SMALLEST_PART_BYTES}, not {self.part_bytes}; nothing was sent."
             )
+        if self.incremental:
+            self._require_incremental()
+        if isinstance(self.place, RemotePath):
+            self.place.require()
+
+    @property
+    def place(self) -> Place:
+        """The target with what opens it."""
+        to = self.to
+        return attrs.evolve(to, options=self.storage_options) if isinstance(to, RemotePath) else to
+
+    def _require_incremental(self) -> None:
+        if self.completeness == "none":
+            raise RequestRefused(
+                "an incremental export needs to know when rows were changed, and completeness none does not look; "
+                "nothing was sent. Use prove or count."
+            )
+        if self.overlap < timedelta(0):
+            raise RequestRefused(f"the overlap cannot be negative ({self.overlap}); nothing was sent.")
+        for name, filters in self.resources.items():
+            modified_filter(name, filters)
+
+    def filter_texts(self, name: str) -> dict[str, str]:
+        """Say a resource's filters in words, as the manifest does."""
+        return {key: filter_text(value) for key, value in self.resources[name].items()}
+
+    @property
+    def format_options(self) -> dict[str, str]:
+        """What a reader of the files has to know beside the format, in words."""
+        return self.csv.changed if self.format == "csv" else {}
 
     def fingerprint(self, *, company: str | None, base_url: str | None = None) -> str:
         """Give a short text that is the same for the same export of the same company, wherever it is written."""
         parts = [
             company,
             base_url,
-            sorted(
-                (name, sorted((key, filter_text(value)) for key, value in filters.items()))
-                for name, filters in self.resources.items()
-            ),
+            sorted((name, sorted(self.filter_texts(name).items())) for name in self.resources),
             self.format,
             self.completeness,
             self.page_size,
             self.part_bytes,
             attrs.astuple(self.csv),
+            attrs.astuple(self.parquet),
+            self.overlap.total_seconds() if self.incremental else None,
         ]
         return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]

@@ -7,9 +7,9 @@ asked for.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections import deque
+from contextlib import aclosing
 from functools import partial
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
@@ -19,12 +19,25 @@ import attrs
 from anyio import to_thread
 
 from vismanet_async.clock import Clock, SystemClock
-from vismanet_async.errors import IncompleteListing, VismaNetError
+from vismanet_async.conditions import on_or_after
+from vismanet_async.errors import IncompleteListing, RequestRefused, VismaNetError
 from vismanet_async.export.checkpoint import BegunAt, Checkpoint, Journal, Question, Recorder
 from vismanet_async.export.files import writing
+from vismanet_async.export.incremental import (
+    Changes,
+    Start,
+    added_to,
+    first_run,
+    known_rows,
+    latest_stamp,
+    modified_filter,
+    start_of,
+)
 from vismanet_async.export.manifest import Manifest, Part, ResourceEntry
-from vismanet_async.export.plan import ExportPlan, filter_text
+from vismanet_async.export.places import RemotePath
+from vismanet_async.export.remote import RemoteTarget
 from vismanet_async.export.sinks.formats import open_sink
+from vismanet_async.export.streaming import events_of
 from vismanet_async.export.target import Target
 
 if TYPE_CHECKING:
@@ -34,6 +47,7 @@ if TYPE_CHECKING:
 
     from anyio.streams.memory import MemoryObjectSendStream
 
+    from vismanet_async.export.plan import ExportPlan
     from vismanet_async.export.sinks import Sink
     from vismanet_async.paging.completeness import Completeness
     from vismanet_async.paging.listing import Listing
@@ -45,7 +59,6 @@ T = TypeVar("T")
 
 _RESOURCES_AT_ONCE: Final = 4
 """Each keeps a window of pages in memory; more of them would not make the server faster."""
-_EVENTS_WAITING: Final = 16
 _PAGES_WAITING: Final = 1
 """For the writer, on top of those that it is writing: enough that it need not wait for the event loop's turn."""
 
@@ -139,6 +152,7 @@ class Export:
         self._base_url = base_url
         self._clock = clock or SystemClock()
         self._listings: dict[str, Listing[Any]] = {}
+        self._starts: dict[str, Start] = {}
         self._began: dict[str, float] = {}
         self._ended: dict[str, float] = {}
         self._at_once = anyio.Semaphore(_RESOURCES_AT_ONCE)
@@ -156,16 +170,17 @@ class Export:
     async def run(self) -> Manifest:
         """Run it; the same as awaiting the export."""
         plan = self.plan
-        self._listings = {
-            name: self._source.list_by_name(name, filters).with_options(
-                page_size=plan.page_size, allow_uncertain=plan.allow_uncertain, completeness=plan.completeness
-            )
-            for name, filters in plan.resources.items()
-        }
-        target = await self._in_thread(Target.open, plan.to, tuple(plan.resources))
+        self._listings = {name: self._listing(name, filters) for name, filters in plan.resources.items()}
+        target = await self._in_thread(self._open_target)
         resumable = False
         try:
             await self._in_thread(target.recover)
+            self._starts = await self._in_thread(self._find_starts, target)
+            self._listings |= {
+                name: self._listing(name, self._filters_from(name, start.since))
+                for name, start in self._starts.items()
+                if start.since is not None
+            }
             checkpoint = await self._in_thread(self._open_checkpoint, target.work)
             try:
                 with one_error():
@@ -185,26 +200,60 @@ class Export:
 
     async def __aiter__(self) -> AsyncGenerator[Event, None]:
         """Run it and yield what happens; `Published` is the last event."""
-        send, receive = anyio.create_memory_object_stream[Event](_EVENTS_WAITING)
-        self._events = send
-        # a task of its own, because an iterator must not hold a task group open between two events
-        task = asyncio.get_running_loop().create_task(self._run_and_close(send))
-        try:
-            async for event in receive:
+        async with aclosing(events_of(self._run_telling)) as events:
+            async for event in events:
                 yield event
-            await task
+
+    async def _run_telling(self, events: MemoryObjectSendStream[Event]) -> None:
+        self._events = events
+        try:
+            await self.run()
         finally:
-            task.cancel()
-            with anyio.CancelScope(shield=True):
-                await asyncio.wait([task])
-            if not task.cancelled():
-                task.exception()  # raised above already, or nobody is left to be told
-            receive.close()
             self._events = None
 
-    async def _run_and_close(self, events: MemoryObjectSendStream[Event]) -> None:
-        async with events:
-            await self.run()
+    def _listing(self, name: str, filters: Mapping[str, Any]) -> Listing[Any]:
+        plan = self.plan
+        return self._source.list_by_name(name, filters).with_options(
+            page_size=plan.page_size, allow_uncertain=plan.allow_uncertain, completeness=plan.completeness
+        )
+
+    def _filters_from(self, name: str, since: str) -> dict[str, Any]:
+        filters = self.plan.resources[name]
+        return {**filters, modified_filter(name, filters)[0]: on_or_after(since)}
+
+    def _find_starts(self, target: Target | RemoteTarget) -> dict[str, Start]:
+        """Find what this run adds to; blocks."""
+        plan = self.plan
+        manifest = target.published() if plan.incremental else None
+        if manifest is None:
+            return dict.fromkeys(plan.resources, Start())
+        for what, here, asked in (
+            ("company", manifest.company, self._company),
+            ("server", manifest.base_url, self._base_url),
+        ):
+            if here is not None and asked is not None and here != asked:
+                raise RequestRefused(
+                    f"{plan.to} holds an export of {what} {here}, and this one is of {asked}; nothing was sent. Give "
+                    "each company a directory of its own."
+                )
+        starts = {}
+        for name in plan.resources:
+            like = {
+                "format": plan.format,
+                "format_options": plan.format_options,
+                "filters": plan.filter_texts(name),
+            }
+            before = manifest.resources.get(name)
+            start = starts[name] = start_of(before, name, like, overlap=plan.overlap, now=self._clock.utc_now())
+            if start.before is not None:
+                starts[name] = attrs.evolve(start, known=known_rows(plan.place, start.before))
+        return starts
+
+    def _open_target(self) -> Target | RemoteTarget:
+        place, resources = self.plan.place, tuple(self.plan.resources)
+        if isinstance(place, RemotePath):
+            return RemoteTarget.open(place, resources, spool=self.plan.spool)
+        return Target.open(place, resources)
 
     def _open_checkpoint(self, work: Path) -> Checkpoint:
         # without a known company nobody can tell whether an earlier run was of the same one
@@ -216,7 +265,7 @@ class Export:
                 now=self._clock.utc_now(),
             )
 
-    async def _read_and_publish(self, target: Target, checkpoint: Checkpoint) -> Manifest:
+    async def _read_and_publish(self, target: Target | RemoteTarget, checkpoint: Checkpoint) -> Manifest:
         entries: dict[str, ResourceEntry] = {}
 
         async def read(name: str) -> None:
@@ -237,8 +286,7 @@ class Export:
             company=self._company,
             base_url=self._base_url,
         )
-        await self._in_thread(target.publish, manifest, checkpoint.staging)
-        return manifest
+        return await self._in_thread(target.publish, manifest, checkpoint.staging)
 
     async def _read(self, name: str, checkpoint: Checkpoint) -> ResourceEntry:
         self._began[name] = self._clock.monotonic()
@@ -252,10 +300,12 @@ class Export:
             checkpoint.staging / name,
             operation_id=listing.operation_id,
             part_bytes=self.plan.part_bytes,
+            first_part=self._starts[name].first_part,
             resumable=self.plan.resume,
             csv=self.plan.csv,
+            parquet=self.plan.parquet,
         )
-        writer = _Writer(sink, journal)
+        writer = _Writer(sink, journal, self._changes(name))
         try:
             await self._fill(name, writer, recorder)
             report = listing.completeness
@@ -266,7 +316,34 @@ class Export:
             with anyio.CancelScope(shield=True):
                 await self._in_thread(recorder.flush)
             sink.close()
-        return _entry(report, parts, plan=self.plan, name=name, times=(checkpoint.begun_at, self._clock.utc_now()))
+        entry = _entry(report, parts, plan=self.plan, name=name, times=(checkpoint.begun_at, self._clock.utc_now()))
+        if writer.changes is None:
+            return first_run(entry)
+        return await self._in_thread(self._after, self._starts[name], entry, writer.changes, checkpoint.staging / name)
+
+    def _changes(self, name: str) -> Changes | None:
+        plan = self.plan
+        if not plan.incremental:
+            return None
+        return Changes(
+            modified_filter(name, plan.resources[name])[1],
+            known=self._starts[name].known,
+            overlap=plan.overlap,
+            latest=latest_stamp(self._clock.utc_now()),
+        )
+
+    def _after(self, start: Start, entry: ResourceEntry, changes: Changes, staging: Path) -> ResourceEntry:
+        """Give a resource's entry after an incremental run; blocks."""
+        assert entry.started_at is not None
+        assert entry.finished_at is not None
+        with writing(staging):
+            overlap = changes.write(staging / f"overlap-{start.runs:05}.bin", took=entry.finished_at - entry.started_at)
+        entry = attrs.evolve(
+            entry, watermark=changes.watermark, overlap=overlap, reason=f"{entry.reason}{changes.remark}"
+        )
+        if start.before is None or start.since is None:
+            return first_run(entry)
+        return added_to(start.before, entry, since=start.since, repeated=changes.repeated)
 
     async def _fill(self, name: str, writer: _Writer, recorder: Recorder) -> None:
         """Take pages from the listing while a worker thread writes those before them, all that are there at once."""
@@ -324,8 +401,10 @@ class _Writer:
 
     sink: Sink
     journal: Journal
+    changes: Changes | None = None
+    """Of an incremental run."""
     dropped: set[int] = attrs.field(factory=set)
-    """Numbers of the written rows that later ones have replaced."""
+    """Numbers of the written rows that later ones have replaced, or that an earlier run has published."""
     _starts: dict[int, int] = attrs.field(factory=dict)
 
     def write(self, pages: deque[_Settled]) -> None:
@@ -335,6 +414,8 @@ class _Writer:
             page, answers, kept = pages.popleft()
             self._starts[page.number] = self.sink.rows
             self.dropped.update(self._starts[old.delivery] + old.row for old in page.supersedes)
+            if self.changes is not None:
+                self.dropped.update(self.sink.rows + place for place in self.changes.repeats(page.rows))
             written = self.sink.write(page)
             if written is not None and answers is not None:
                 noted.append((answers, written))
@@ -356,7 +437,8 @@ def _entry(
         requests=report.requests,
         parts=parts,
         format=plan.format,
-        filters={key: filter_text(value) for key, value in plan.resources[name].items()},
+        format_options=plan.format_options,
+        filters=plan.filter_texts(name),
         window=report.window,
         watermark=report.watermark,
         started_at=times[0],

@@ -4,6 +4,7 @@
 
     PATH/manifest.json                      published last; where it stands, its parts are whole
     PATH/<resource>/part-00000.jsonl        published parts
+    PATH/<resource>/overlap-00001.bin       what the next incremental run need not publish again
     PATH/.export.lock                       held while a run writes here
     PATH/.export/                           staging: nothing in it is published
         1/<resource>/part-00000.jsonl       a whole part, synced
@@ -18,10 +19,8 @@ them. Once the staged manifest stands, only renames are left to do, and whoever 
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import shutil
-import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,11 +35,15 @@ from vismanet_async.export.sinks import FINAL
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Target"]
+    from vismanet_async.export.manifest import ResourceEntry
 
-_WORK = ".export"
-_LOCK = ".export.lock"
-_PART = re.compile(r"part-\d{5,}\.[a-z]+(\.[a-z]+)?")
+__all__ = ["LOCK_NAME", "WORK_NAME", "Target"]
+
+WORK_NAME = ".export"
+LOCK_NAME = ".export.lock"
+_PROBE = ".export-probe"
+"""One name, which the lock keeps for one run: what a killed run leaves of it, the next one takes away."""
+_OURS = re.compile(r"(part|overlap)-\d{5,}\.[a-z]+(\.[a-z]+)?")
 
 
 @attrs.define
@@ -81,7 +84,7 @@ class Target:
     @property
     def work(self) -> Path:
         """Where everything lies that is not published."""
-        return self.root / _WORK
+        return self.root / WORK_NAME
 
     def published(self) -> Manifest | None:
         """Give the manifest that stands published here, if any."""
@@ -98,19 +101,26 @@ class Target:
             shutil.rmtree(self.work)
         return manifest
 
-    def publish(self, manifest: Manifest, staging: Path) -> None:
-        """Put the parts in `staging` in place and the manifest last.
+    def publish(self, manifest: Manifest, staging: Path) -> Manifest:
+        """Put the parts in `staging` in place and the manifest last; give it.
 
         Killed before the staged manifest stands, what was published before is untouched. Killed after, the
-        next `recover` finishes it; until then no manifest stands, so nothing half-published looks whole.
+        next `recover` finishes it; until then no manifest stands, so nothing half-published looks whole. Where all
+        that stood published stays as it is, the old manifest stands until the new one takes its place.
         """
         with writing(self.root):
-            for final in staging.glob(f"*/{FINAL}/*"):
-                final.replace(final.parent.parent / final.name)
-            for directory in staging.iterdir():
-                sync_directory(directory)
+            self.complete(staging)
             write_atomically(staging / MANIFEST_NAME, manifest.to_json())
             self._move(manifest, staging)
+        return manifest
+
+    @staticmethod
+    def complete(staging: Path) -> None:
+        """Let the parts that were written anew take their places in staging."""
+        for final in staging.glob(f"*/{FINAL}/*"):
+            final.replace(final.parent.parent / final.name)
+        for directory in staging.iterdir():
+            sync_directory(directory)
 
     def close(self, *, keep_work: bool = False) -> None:
         """Give the target up; without `keep_work` nothing but what is published stays behind."""
@@ -139,29 +149,49 @@ class Target:
                 _prove_writable(directory)
 
     def _move(self, manifest: Manifest, staging: Path) -> None:
-        (self.root / MANIFEST_NAME).unlink(missing_ok=True)
-        sync_directory(self.root)
-        staged = {path.parent.name for path in staging.glob("*/part-*")}
+        before = self.published()
+        standing = before if before is not None and _goes_on_from(before, manifest) else None
+        old = {} if standing is None else {name: _names(entry) for name, entry in standing.resources.items()}
+        if standing is None:
+            (self.root / MANIFEST_NAME).unlink(missing_ok=True)
+            sync_directory(self.root)
         for name, entry in manifest.resources.items():
             directory = self.root / name
-            files = {Path(part.file).name for part in entry.parts}
-            if name in staged:
+            if (staging / name).is_dir():
                 directory.mkdir(exist_ok=True)
-                for file in files:
+                for file in _names(entry):
                     source = staging / name / file
                     if source.exists():  # otherwise an interrupted publishing has moved it already
                         source.replace(directory / file)
-            if directory.is_dir():
-                for path in directory.iterdir():
-                    if _PART.fullmatch(path.name) and path.name not in files:
-                        path.unlink()
-                sync_directory(directory)
+            _remove_others(directory, _names(entry) | old.get(name, set()))
         (staging / MANIFEST_NAME).replace(self.root / MANIFEST_NAME)
         sync_directory(self.root)
+        if standing is not None:
+            for name, entry in manifest.resources.items():
+                _remove_others(self.root / name, _names(entry))
+
+
+def _goes_on_from(before: Manifest, manifest: Manifest) -> bool:
+    """Whether all parts that one manifest names are among those of the other, as they are."""
+    parts = {part for entry in manifest.resources.values() for part in entry.parts}
+    return all(part in parts for entry in before.resources.values() for part in entry.parts)
+
+
+def _names(entry: ResourceEntry) -> set[str]:
+    return {Path(part.file).name for part in entry.files}
+
+
+def _remove_others(directory: Path, names: set[str]) -> None:
+    """Remove what earlier exports wrote, but for some."""
+    if directory.is_dir():
+        for path in directory.iterdir():
+            if _OURS.fullmatch(path.name) and path.name not in names:
+                path.unlink()
+        sync_directory(directory)
 
 
 def _locked(root: Path) -> FileLock:
-    lock = FileLock(root / _LOCK)
+    lock = FileLock(root / LOCK_NAME)
     if not lock.acquire():
         raise TargetBusy(
             f"another run is writing to {root}; nothing was sent. Wait until it has ended, or choose another directory."
@@ -179,7 +209,7 @@ def _make(path: Path, made: list[Path]) -> None:
 
 
 def _prove_writable(directory: Path) -> None:
-    probe = directory / f".export-probe-{socket.gethostname()}-{os.getpid()}"
+    probe = directory / _PROBE
     with contextlib.ExitStack() as stack:
         stack.callback(probe.unlink, missing_ok=True)
         probe.touch()

@@ -5,7 +5,7 @@
   not know, and values where it says that there is a record (`vismanet_async.export.schema`).
 - Numbers are the server's text; booleans are `true` and `false`; a missing key, null and an empty text are all empty.
 - The header and the columns come from the catalog, also for an empty list. Each part begins with the header.
-- UTF-8, RFC 4180: commas, CRLF, quotes where needed.
+- UTF-8, RFC 4180: commas, CRLF, quotes where needed. `CsvOptions` changes some of that.
 
 A text that a spreadsheet would run as a formula gets an apostrophe in front unless it is a plain number, because the
 texts are often other people's (`=HYPERLINK(...)` as the name of a customer). See
@@ -23,7 +23,7 @@ import attrs
 import msgspec
 from msgspec import UNSET, Raw
 
-from vismanet_async.errors import ExportError
+from vismanet_async.errors import ExportError, RequestRefused
 from vismanet_async.export.files import writing
 from vismanet_async.export.fit import decode_row, encode_json
 from vismanet_async.export.schema import EXTRA, VALUE, leaves
@@ -47,6 +47,14 @@ _PLAIN_NUMBER: Final = re.compile(r"-?\d+([.,]\d+)?([eE][+-]?\d+)?", re.ASCII)
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
+def _delimiter(_: object, attribute: attrs.Attribute[str], value: str) -> None:
+    if len(value) != 1 or value in '"\r\n' or value.isalnum():
+        raise RequestRefused(
+            f"{attribute.name} must be one character, no quote, letter, digit or line break, not {value!r}; nothing "
+            "was sent."
+        )
+
+
 @attrs.frozen(kw_only=True)
 class CsvOptions:
     """How CSV is written."""
@@ -55,6 +63,21 @@ class CsvOptions:
     """Put an apostrophe before a text that begins with `= + - @`, a tab or a line break. For machines alone: False."""
     byte_order_mark: bool = False
     """Begin each part with one: old versions of Excel need it to see that it is UTF-8."""
+    delimiter: str = attrs.field(default=",", validator=_delimiter)
+    """Between fields. Spreadsheets set to a Nordic language expect `;`."""
+    decimal_comma: bool = False
+    """Write `1234,50` for numbers in columns of their own, as such spreadsheets read them. JSON keeps its point."""
+    header: bool = True
+    """Begin each part with the names of the columns."""
+
+    @property
+    def changed(self) -> dict[str, str]:
+        """What is not as by default, in words; what a reader of the files has to know."""
+        return {
+            field.name: str(value)
+            for field in attrs.fields(CsvOptions)
+            if (value := getattr(self, field.name)) != field.default
+        }
 
 
 class CsvSink(PartSink[OpenPart]):
@@ -86,14 +109,18 @@ class CsvSink(PartSink[OpenPart]):
         self._options = options or CsvOptions()
         self._operation_id = operation_id
         self._paths = [".".join(path) for path in leaves(tuple(columns))]
-        self._cells = _record(columns, neutral=_neutral if self._options.neutralise_formulas else str)
+        self._cells = _record(
+            columns,
+            neutral=_neutral if self._options.neutralise_formulas else str,
+            number=_with_comma if self._options.decimal_comma else str,
+        )
         self._plain_values = [column.name for column in columns] == [VALUE]
 
     def write(self, page: Page, /) -> None:
         """Write a page's rows, and complete the part when it is large enough; rows cannot be read back from here."""
         if not page.rows:
             return
-        content = _text([self._row(row, self._rows + index) for index, row in enumerate(page.rows)])
+        content = self._text([self._row(row, self._rows + index) for index, row in enumerate(page.rows)])
         with writing(self._directory):
             self._part().write(content, rows=len(page.rows))
             self._rows += len(page.rows)
@@ -116,30 +143,41 @@ class CsvSink(PartSink[OpenPart]):
         part = OpenPart(path)
         if self._options.byte_order_mark:
             part.write(_BYTE_ORDER_MARK, rows=0)
-        part.write(_text([[*self._paths, EXTRA]]), rows=0)
+        if self._options.header:
+            part.write(self._text([[*self._paths, EXTRA]]), rows=0)
         return part
 
     def _copy(self, path: Path, part: OpenPart, *, without: set[int]) -> None:
         with path.open("rb") as file:
+            if self._options.byte_order_mark:
+                file.seek(len(_BYTE_ORDER_MARK))
             records = _records(file)
-            next(records)  # the new part has its header already
+            if self._options.header:
+                next(records)  # the new part has its header already
             for number, record in enumerate(records):
                 if number not in without:
                     part.write(record, rows=1)
 
+    def _text(self, rows: Sequence[Sequence[str]]) -> bytes:
+        text = io.StringIO(newline="")
+        csv.writer(text, delimiter=self._options.delimiter).writerows(rows)  # its default dialect is RFC 4180
+        return text.getvalue().encode()
 
-def _record(columns: Sequence[Column], *, neutral: Callable[[str], str]) -> Cells:
+
+def _record(columns: Sequence[Column], *, neutral: Callable[[str], str], number: Callable[[str], str]) -> Cells:
     known = frozenset(column.name for column in columns)
     width = sum(1 for _ in leaves(tuple(columns)))
 
     def scalar(value: Any, cells: list[str]) -> Any:
-        cells.append(neutral(value) if type(value) is str else _cell(value))
+        cells.append(neutral(value) if type(value) is str else _cell(value, number))
         return UNSET
 
     inner = [
         (
             column.name,
-            _record(column.fields, neutral=neutral) if column.kind == "record" and not column.repeated else scalar,
+            _record(column.fields, neutral=neutral, number=number)
+            if column.kind == "record" and not column.repeated
+            else scalar,
         )
         for column in columns
     ]
@@ -158,11 +196,11 @@ def _record(columns: Sequence[Column], *, neutral: Callable[[str], str]) -> Cell
     return write
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, number: Callable[[str], str]) -> str:
     if value is None:
         return ""
     if type(value) is Raw:
-        return bytes(value).decode()
+        return number(bytes(value).decode())
     return encode_json(value).decode()
 
 
@@ -172,10 +210,8 @@ def _neutral(text: str) -> str:
     return text
 
 
-def _text(rows: Sequence[Sequence[str]]) -> bytes:
-    text = io.StringIO(newline="")
-    csv.writer(text).writerows(rows)  # its default dialect is RFC 4180
-    return text.getvalue().encode()
+def _with_comma(number: str) -> str:
+    return number.replace(".", ",")
 
 
 def _records(file: BinaryIO) -> Iterator[bytes]:

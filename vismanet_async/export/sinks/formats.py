@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from vismanet_async.export.extras import extra
 from vismanet_async.export.schema import columns_of
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from vismanet_async.export.sinks import Sink
     from vismanet_async.export.sinks.csv import CsvOptions
+    from vismanet_async.export.sinks.parquet import ParquetOptions
+    from vismanet_async.export.sinks.parts import PartSink
 
 __all__ = ["Format", "open_sink", "require_format"]
 
@@ -45,8 +47,10 @@ def open_sink(
     *,
     operation_id: str,
     part_bytes: int,
+    first_part: int = 0,
     resumable: bool = False,
     csv: CsvOptions | None = None,
+    parquet: ParquetOptions | None = None,
 ) -> Sink:
     """Give the sink that writes one resource; opens nothing yet.
 
@@ -55,16 +59,17 @@ def open_sink(
         directory: where the parts go.
         operation_id: the catalog's id of the list operation, which says what the columns are.
         part_bytes: a part is closed by what brings it here; of the file, so compressed bytes where it is compressed.
+        first_part: the number of the first part; those before it belong to earlier runs.
         resumable: keep the rows where a later run can read them again, as jsonl does anyway.
         csv: how CSV is written.
+        parquet: how Parquet is written.
 
     Raises:
         RequestRefused: the catalog does not say what the rows are, or an extra is not installed.
     """
-    if format == "jsonl":
-        return JsonlSink(directory, part_bytes=part_bytes)
-    sink = _sink(format, directory, operation_id=operation_id, part_bytes=part_bytes, csv=csv)
-    return SpooledSink(sink, directory) if resumable else sink
+    sink = _sink(format, directory, operation_id=operation_id, part_bytes=part_bytes, csv=csv, parquet=parquet)
+    sink.first_part = first_part
+    return SpooledSink(sink, directory) if resumable and format != "jsonl" else sink
 
 
 def _sink(
@@ -74,12 +79,17 @@ def _sink(
     operation_id: str,
     part_bytes: int,
     csv: CsvOptions | None,
-) -> Sink:
+    parquet: ParquetOptions | None,
+) -> PartSink[Any]:
+    if format == "jsonl":
+        return JsonlSink(directory, part_bytes=part_bytes)
     if format == "jsonl.gz":
         return GzipJsonlSink(directory, part_bytes=part_bytes)
     if format == "jsonl.zst":
         return ZstdJsonlSink(directory, part_bytes=part_bytes)
     columns = columns_of(operation_id)
     if format == "parquet":
-        return ParquetSink(directory, columns=columns, operation_id=operation_id, part_bytes=part_bytes)
+        return ParquetSink(
+            directory, columns=columns, operation_id=operation_id, part_bytes=part_bytes, options=parquet
+        )
     return CsvSink(directory, columns=columns, operation_id=operation_id, part_bytes=part_bytes, options=csv)

@@ -9,9 +9,11 @@ from __future__ import annotations
 import io
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, get_args
 
-from vismanet_async.errors import ExportError
+import attrs
+
+from vismanet_async.errors import ExportError, RequestRefused
 from vismanet_async.export.extras import extra
 from vismanet_async.export.files import writing
 from vismanet_async.export.fit import RowFitter
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from vismanet_async.export.schema import Column
     from vismanet_async.export.sinks import Page
 
-__all__ = ["DEFAULT_ROW_GROUP_BYTES", "ParquetSink"]
+__all__ = ["DEFAULT_ROW_GROUP_BYTES", "Compression", "ParquetOptions", "ParquetSink"]
 
 DEFAULT_ROW_GROUP_BYTES: Final = 32 * 1024 * 1024
 """Of JSON. The first page that brings a row group here closes it: some ten thousand rows."""
@@ -41,12 +43,40 @@ _THREADS: Final = 3
 _BATCHES_AHEAD: Final = 2
 """Batches handed over and not parsed yet; then `write` waits."""
 _WRITER_OPTIONS: Final = {
-    "compression": "zstd",
-    "compression_level": 1,
     "version": "2.6",
     # the Arrow schema as a blob adds nothing to the types in the file, and differs between versions of Arrow
     "store_schema": False,
 }
+
+
+Compression = Literal["zstd", "snappy", "gzip", "lz4", "none"]
+
+
+@attrs.frozen(kw_only=True)
+class ParquetOptions:
+    """How Parquet is written.
+
+    Raises:
+        RequestRefused: for a compression that there is not, or row groups without a size.
+    """
+
+    compression: Compression = "zstd"
+    row_group_bytes: int = DEFAULT_ROW_GROUP_BYTES
+    """Of JSON; more makes readers faster that want few columns, and takes memory: two row groups of Arrow data."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.compression not in get_args(Compression):
+            raise RequestRefused(
+                f"compression is one of {', '.join(get_args(Compression))}, not {self.compression!r}; nothing was sent."
+            )
+        if self.row_group_bytes < 1:
+            raise RequestRefused(f"row_group_bytes must be at least 1, not {self.row_group_bytes}; nothing was sent.")
+
+    @property
+    def writer_options(self) -> dict[str, Any]:
+        """What `pyarrow.parquet.ParquetWriter` takes."""
+        level = {"compression_level": 1} if self.compression == "zstd" else {}
+        return {**_WRITER_OPTIONS, "compression": self.compression, **level}
 
 
 class ParquetSink(PartSink["_ParquetPart"]):
@@ -60,7 +90,7 @@ class ParquetSink(PartSink["_ParquetPart"]):
         columns: of the rows (`vismanet_async.export.schema.columns_of`).
         operation_id: for errors.
         part_bytes: a part is closed by the row group that brings it here.
-        row_group_bytes: of JSON.
+        options: how it is written.
 
     Raises:
         RequestRefused: pyarrow is not installed.
@@ -76,10 +106,11 @@ class ParquetSink(PartSink["_ParquetPart"]):
         columns: Sequence[Column],
         operation_id: str,
         part_bytes: int = DEFAULT_PART_BYTES,
-        row_group_bytes: int = DEFAULT_ROW_GROUP_BYTES,
+        options: ParquetOptions | None = None,
     ) -> None:
         super().__init__(directory, part_bytes=part_bytes)
-        self._row_group_bytes = row_group_bytes
+        self._options = options or ParquetOptions()
+        self._row_group_bytes = self._options.row_group_bytes
         self._reader = _Reader(tuple(columns), operation_id=operation_id)
         self._parquet = extra("pyarrow.parquet", "parquet")
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="parquet")
@@ -141,7 +172,7 @@ class ParquetSink(PartSink["_ParquetPart"]):
         self._complete(from_bytes=self._part_bytes)
 
     def _begin(self, path: Path) -> _ParquetPart:
-        return _ParquetPart(path, schema=self._reader.schema)
+        return _ParquetPart(path, schema=self._reader.schema, options=self._options)
 
     def _copy(self, path: Path, part: _ParquetPart, *, without: set[int]) -> None:
         pyarrow = extra("pyarrow", "parquet")
@@ -211,12 +242,13 @@ class _Reader:
 
 
 class _ParquetPart(OpenPart):
-    def __init__(self, path: Path, *, schema: Any) -> None:
+    def __init__(self, path: Path, *, schema: Any, options: ParquetOptions) -> None:
         super().__init__(path)
         self._pyarrow = extra("pyarrow", "parquet")
         self._handle = _Handle(self._put)
         try:
-            self._writer = extra("pyarrow.parquet", "parquet").ParquetWriter(self._handle, schema, **_WRITER_OPTIONS)
+            parquet = extra("pyarrow.parquet", "parquet")
+            self._writer = parquet.ParquetWriter(self._handle, schema, **options.writer_options)
         except BaseException:
             super().close()
             raise

@@ -114,6 +114,8 @@ class PartSink(ABC, Generic[P]):
 
     stem: ClassVar[str] = "part"
     extension: ClassVar[str]
+    first_part: int = 0
+    """The number of the first part; to be set before the first page."""
 
     def __init__(self, directory: Path, *, part_bytes: int = DEFAULT_PART_BYTES) -> None:
         self._directory = directory
@@ -164,7 +166,8 @@ class PartSink(ABC, Generic[P]):
         """Give the open part; opens the next one when there is none."""
         if self._open is None:
             self._directory.mkdir(parents=True, exist_ok=True)
-            self._open = self._begin(self._directory / f"{self.stem}-{len(self._parts):05}.{self.extension}")
+            number = self.first_part + len(self._parts)
+            self._open = self._begin(self._directory / f"{self.stem}-{number:05}.{self.extension}")
         return self._open
 
     def _complete(self, *, from_bytes: int = 0) -> None:

@@ -1,0 +1,357 @@
+"""Incremental exports, with the real client on the simulator."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import attrs
+import duckdb
+import msgspec
+import pyarrow.parquet
+import pytest
+
+from vismanet_async.client import VismaNet
+from vismanet_async.errors import ExportError, RequestRefused
+from vismanet_async.export.incremental import Changes, Start, start_of
+from vismanet_async.export.manifest import MANIFEST_NAME, Manifest, Part, ResourceEntry, validate
+from vismanet_async.export.plan import ExportPlan
+from vismanet_async.export.run import Export, PageWritten
+from vismanet_async.export.status import status_of
+from vismanet_async.paging.keys import stamp_of
+from vismanet_async.simulator import Simulator
+from vismanet_async.transport.auth import StaticToken
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+ROWS = {"customer": 350, "supplier": 120}
+NOW = datetime(2026, 11, 22, 13, 30, tzinfo=UTC)
+
+
+@pytest.fixture
+async def simulator() -> AsyncIterator[Simulator]:
+    async with Simulator(seed=9, rows=ROWS) as running:
+        yield running
+
+
+async def export(simulator: Simulator, to: Path, *, stop_after: int | None = None, **plan: Any) -> Manifest:
+    options = {"resources": list(ROWS), "page_size": 100, "incremental": True, **plan}
+    async with VismaNet(StaticToken(simulator.issue_token()), base_url=simulator.base_url, concurrency=2) as visma:
+        run = Export(visma, ExportPlan(to=to, **options), company=simulator.tenant_id, base_url=simulator.base_url)
+        if stop_after is None:
+            return await run
+        pages = 0
+        with anyio.CancelScope() as scope:
+            async for event in run:
+                pages += isinstance(event, PageWritten)
+                if pages == stop_after:
+                    scope.cancel()
+        return Manifest.read(to)
+
+
+def lines(root: Path, manifest: Manifest, name: str, *, run: int | None = None) -> list[dict[str, Any]]:
+    entry = manifest.resources[name]
+    files = [part.file for part in entry.parts] if run is None else entry.runs[run].parts
+    return [msgspec.json.decode(line) for file in files for line in (root / file).read_bytes().splitlines()]
+
+
+def newest(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What a reader makes of the parts: the last version of each record counts."""
+    return {row["number"]: row for row in rows}
+
+
+def same(rows: dict[str, dict[str, Any]], simulator: Simulator, name: str) -> bool:
+    truth = {row["number"]: row for row in simulator.truth(name).rows()}
+    return all(rows[key]["lastModifiedDateTime"] == truth[key]["lastModifiedDateTime"] for key in truth)
+
+
+async def test_a_run_adds_what_was_changed_and_nothing_else(simulator: Simulator, tmp_path: Path) -> None:
+    first = await export(simulator, tmp_path)
+    assert [run.since for run in first.resources["customer"].runs] == [None]
+    before = {path.name: path.read_bytes() for path in (tmp_path / "customer").glob("part-*")}
+
+    changed = {*simulator.touch("customer", count=7), *simulator.add("customer", 3)}
+    second = await export(simulator, tmp_path)
+    entry = second.resources["customer"]
+    assert validate(tmp_path) == second
+    assert {row["number"] for row in lines(tmp_path, second, "customer", run=1)} == changed
+    assert entry.rows == 350 + len(changed)
+    assert entry.runs[0] == first.resources["customer"].runs[0]
+    assert entry.runs[1].since is not None
+    assert entry.verdict == "proven"
+    assert same(newest(lines(tmp_path, second, "customer")), simulator, "customer")
+    # parts that were published stay as they are
+    assert all((tmp_path / "customer" / name).read_bytes() == content for name, content in before.items())
+    # of suppliers nothing was changed: no file, but the run is on record
+    assert second.resources["supplier"].parts == first.resources["supplier"].parts
+    assert second.resources["supplier"].runs[1].rows == 0
+
+    third = await export(simulator, tmp_path)
+    assert third.resources["customer"].runs[2].rows == 0
+    # the changed rows were read again, and so is whatever else the overlap holds
+    assert third.resources["customer"].runs[2].repeated >= len(changed)
+    assert third.resources["customer"].parts == entry.parts
+    assert validate(tmp_path) == third
+    assert not (tmp_path / ".export").exists()
+
+
+async def test_the_server_is_asked_only_for_what_may_be_new(simulator: Simulator, tmp_path: Path) -> None:
+    await export(simulator, tmp_path, resources=["customer"])
+    asked = simulator.requests.total
+    manifest = await export(simulator, tmp_path, resources=["customer"])
+    since = manifest.resources["customer"].runs[1].since
+    watermark = manifest.resources["customer"].runs[0].watermark
+    assert since is not None
+    assert watermark is not None
+    gap = datetime.fromisoformat(watermark) - datetime.fromisoformat(since)
+    assert timedelta(days=1) <= gap < timedelta(days=1, minutes=5)  # the overlap, and the time that the run took
+    for request in list(simulator.requests.matching(operation="Customer_GetAll"))[asked:]:
+        assert request.query["lastModifiedDateTime"] >= since
+        assert request.query["lastModifiedDateTimeCondition"] in {">=", "<"}
+
+
+@pytest.mark.parametrize("completeness", ["prove", "count"])
+@pytest.mark.parametrize("seed", range(3))
+async def test_night_after_night_nothing_is_lost(
+    simulator: Simulator, tmp_path: Path, seed: int, completeness: str
+) -> None:
+    chance = Random(seed)
+    manifest = await export(simulator, tmp_path, completeness=completeness)
+    for _ in range(4):
+        for name in ROWS:
+            simulator.add(name, chance.randint(0, 4), where=chance.choice(["start", "random", "end"]))
+            simulator.touch(name, count=chance.randint(0, 130))
+        manifest = await export(simulator, tmp_path, completeness=completeness)
+    validate(tmp_path)
+    for name in ROWS:
+        rows = lines(tmp_path, manifest, name)
+        assert same(newest(rows), simulator, name)
+        versions = [(row["number"], row["lastModifiedDateTime"]) for row in rows]
+        assert len(set(versions)) == len(versions), "a version was published twice"
+        assert len(manifest.resources[name].runs) == 5
+
+
+async def test_a_query_finds_the_last_versions(simulator: Simulator, tmp_path: Path) -> None:
+    """The one of docs/exports.md."""
+    for _ in range(4):
+        simulator.touch("customer", count=40)
+        simulator.add("customer")
+        await export(simulator, tmp_path, resources=["customer"])
+    query = f"""
+        SELECT number, lastModifiedDateTime::VARCHAR FROM read_json('{tmp_path}/customer/*.jsonl', filename = true)
+        QUALIFY row_number() OVER (PARTITION BY number ORDER BY filename DESC) = 1
+    """
+    found = {number: stamp_of(stamp) for number, stamp in duckdb.sql(query).fetchall()}
+    assert found == {row["number"]: stamp_of(row["lastModifiedDateTime"]) for row in simulator.truth("customer").rows()}
+
+
+async def test_two_changes_in_one_instant_are_two(simulator: Simulator, tmp_path: Path) -> None:
+    """A key and its time do not tell that a row is the same."""
+    number = simulator.truth("customer").keys[0]
+    simulator.touch("customer", number, name="First AS")
+    await export(simulator, tmp_path, resources=["customer"])
+    stamped = next(row for row in simulator.truth("customer").rows() if row["number"] == number)
+    simulator.touch("customer", number, name="Second AS", lastModifiedDateTime=stamped["lastModifiedDateTime"])
+    manifest = await export(simulator, tmp_path, resources=["customer"])
+    assert [row["name"] for row in lines(tmp_path, manifest, "customer", run=1)] == ["Second AS"]
+
+
+async def test_a_plain_export_can_be_gone_on_from(simulator: Simulator, tmp_path: Path) -> None:
+    await export(simulator, tmp_path, incremental=False)
+    changed = set(simulator.touch("supplier", count=4))
+    manifest = await export(simulator, tmp_path)
+    # what the overlap holds is not known to be published, so it comes once more
+    assert changed <= {row["number"] for row in lines(tmp_path, manifest, "supplier", run=1)}
+    again = await export(simulator, tmp_path)
+    assert again.resources["supplier"].runs[2].rows == 0
+
+
+async def test_a_whole_export_begins_the_history_anew(simulator: Simulator, tmp_path: Path) -> None:
+    await export(simulator, tmp_path)
+    simulator.touch("customer", count=5)
+    await export(simulator, tmp_path)
+    manifest = await export(simulator, tmp_path, incremental=False)
+    assert len(manifest.resources["customer"].runs) == 1
+    assert manifest.resources["customer"].rows == 350
+    names = sorted(path.name for path in (tmp_path / "customer").iterdir())
+    assert names == [part.file.partition("/")[2] for part in manifest.resources["customer"].parts]
+
+
+@pytest.mark.parametrize("fmt", ["jsonl.gz", "csv", "parquet"])
+async def test_every_format_takes_what_repeats_out(simulator: Simulator, tmp_path: Path, fmt: str) -> None:
+    simulator.touch("customer", count=20)
+    await export(simulator, tmp_path, resources=["customer"], format=fmt)
+    changed = sorted(simulator.touch("customer", count=6))
+    manifest = await export(simulator, tmp_path, resources=["customer"], format=fmt)
+    run = manifest.resources["customer"].runs[1]
+    assert (run.rows, run.repeated >= 20 - 6) == (6, True)
+    (file,) = [tmp_path / name for name in run.parts]
+    if fmt == "parquet":
+        found = pyarrow.parquet.read_table(file)["number"].to_pylist()
+    elif fmt == "csv":
+        found = [row["number"] for row in csv.DictReader(file.read_text("utf-8").splitlines())]
+    else:
+        found = [json.loads(line)["number"] for line in gzip.decompress(file.read_bytes()).splitlines()]
+    assert sorted(found) == changed
+    validate(tmp_path)
+
+
+async def test_stopped_it_goes_on(simulator: Simulator, tmp_path: Path) -> None:
+    await export(simulator, tmp_path / "out")
+    await export(simulator, tmp_path / "whole")
+    simulator.touch("customer", count=250)
+    await export(simulator, tmp_path / "whole")
+    stopped = await export(simulator, tmp_path / "out", stop_after=2)
+    assert len(stopped.resources["customer"].runs) == 1  # what stood published still stands
+    status = status_of(tmp_path / "out", now=datetime.now(UTC))
+    assert status.state == "resumable"
+    assert status.unfinished is not None
+    assert status.unfinished.answers["customer"] >= 1
+    manifest = await export(simulator, tmp_path / "out")
+    assert validate(tmp_path / "out") == manifest
+    assert sorted(newest(lines(tmp_path / "out", manifest, "customer", run=1))) == sorted(
+        newest(lines(tmp_path / "whole", Manifest.read(tmp_path / "whole"), "customer", run=1))
+    )
+    assert status_of(tmp_path / "out", now=datetime.now(UTC)).state == "published"
+
+
+async def test_killed_while_publishing_the_old_manifest_stands(
+    simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await export(simulator, tmp_path)
+    changed = set(simulator.touch("customer", count=5))
+    before = Manifest.read(tmp_path)
+    with monkeypatch.context() as patch:
+
+        def killed(*_: object, **__: object) -> None:
+            raise KeyboardInterrupt
+
+        patch.setattr("vismanet_async.export.target._remove_others", killed)
+        patch.setattr("vismanet_async.export.target.Target.close", lambda self, **_: self._lock.release())
+        with pytest.raises(KeyboardInterrupt):
+            await export(simulator, tmp_path)
+    assert validate(tmp_path) == before
+    assert status_of(tmp_path, now=NOW).state == "publishing"
+    after = await export(simulator, tmp_path)
+    assert {row["number"] for row in lines(tmp_path, after, "customer", run=1)} == changed
+    assert after.resources["customer"].runs[2].rows == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"resources": ["country"]}, "no condition on when its rows were changed"),
+        ({"resources": ["general_ledger_balance"]}, "no condition"),
+        ({"completeness": "none"}, "completeness none"),
+        ({"resources": {"customer": {"lastModifiedDateTime": "x"}}}, "sets last_modified_date_time itself"),
+        ({"overlap": timedelta(hours=-1)}, "negative"),
+    ],
+)
+def test_what_cannot_be_incremental_is_refused_with_the_reason(
+    tmp_path: Path, wrong: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(RequestRefused, match=said):
+        ExportPlan(**{"resources": ["customer"], "to": tmp_path, "incremental": True, **wrong})
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"format": "csv"}, "format jsonl"), ({"resources": {"customer": {"status": "Active"}}}, "filters none")],
+)
+async def test_what_would_not_belong_together_is_refused(
+    simulator: Simulator, tmp_path: Path, change: dict[str, Any], said: str
+) -> None:
+    await export(simulator, tmp_path)
+    asked = simulator.requests.total
+    with pytest.raises(RequestRefused, match=said):
+        await export(simulator, tmp_path, **change)
+    assert simulator.requests.total == asked
+    validate(tmp_path)
+
+
+async def test_another_company_is_refused(simulator: Simulator, tmp_path: Path) -> None:
+    manifest = await export(simulator, tmp_path)
+    (tmp_path / MANIFEST_NAME).write_bytes(attrs.evolve(manifest, company="another").to_json())
+    with pytest.raises(RequestRefused, match="directory of its own"):
+        await export(simulator, tmp_path)
+
+
+@pytest.mark.parametrize("harm", ["part gone", "overlap changed"])
+async def test_what_was_harmed_is_not_added_to(simulator: Simulator, tmp_path: Path, harm: str) -> None:
+    await export(simulator, tmp_path)
+    if harm == "part gone":
+        (tmp_path / "customer" / "part-00000.jsonl").unlink()
+    else:
+        (tmp_path / "customer" / "overlap-00000.bin").write_bytes(b"")
+    with pytest.raises(ExportError, match="Export the whole list again"):
+        await export(simulator, tmp_path)
+
+
+def entry(**more: Any) -> ResourceEntry:
+    facts: dict[str, Any] = {
+        "rows": 1, "unique": 1, "verdict": "counted", "reason": "", "total_first": 1, "total_last": 1, "requests": 1,
+        "parts": (Part(file="customer/part-00041.jsonl.gz", rows=1, bytes=1, sha256=""),),
+        "started_at": NOW - timedelta(hours=2), "finished_at": NOW, **more,
+    }  # fmt: skip
+    return ResourceEntry(**facts)
+
+
+def test_the_time_that_a_run_took_counts_as_overlap() -> None:
+    start = start_of(entry(watermark="2026-11-22T12:00:00.5"), "customer", {}, overlap=timedelta(hours=1), now=NOW)
+    assert start.since == "2026-11-22T09:00:00"
+    assert start.first_part == 42
+
+
+def test_a_watermark_in_the_future_is_not_trusted() -> None:
+    with pytest.raises(ExportError, match="2099"):
+        start_of(entry(watermark="2099-01-01T00:00:00"), "customer", {}, overlap=timedelta(hours=1), now=NOW)
+    # the server's zone may be ahead of ours
+    assert start_of(entry(watermark="2026-11-23T03:30:00"), "customer", {}, overlap=timedelta(0), now=NOW).since
+
+
+def test_an_empty_list_begins_again_from_the_beginning() -> None:
+    assert start_of(entry(watermark=None), "customer", {}, overlap=timedelta(0), now=NOW) == Start()
+
+
+def row(number: int, at: str | None, total: int = 1) -> msgspec.Raw:
+    facts = {"number": str(number), "lastModifiedDateTime": at, "metadata": {"totalCount": total, "note": "}{"}}
+    return msgspec.Raw(msgspec.json.encode(facts))
+
+
+def changes(known: bytes = b"", latest: int = 1 << 62, overlap: timedelta = timedelta(hours=1)) -> Changes:
+    return Changes("lastModifiedDateTime", known=known, overlap=overlap, latest=latest)
+
+
+def test_rows_are_the_same_whatever_the_total_is(tmp_path: Path) -> None:
+    first = changes()
+    assert first.repeats([row(1, "2026-01-01T10:00:00", 1), row(2, "2026-01-01T08:00:00", 1)]) == []
+    part = first.write(tmp_path / "overlap-00001.bin", took=timedelta(minutes=5))
+    assert (part.rows, part.bytes) == (1, 16)  # the other one will not be read again
+    second = changes((tmp_path / "overlap-00001.bin").read_bytes())
+    assert second.repeats([row(1, "2026-01-01T10:00:00", 2), row(3, "2026-01-01T10:00:00", 2)]) == [0]
+    assert second.repeated == 1
+
+
+def test_impossible_times_do_not_move_the_watermark() -> None:
+    seen = changes(latest=63_900_000_000 * 1_000_000)
+    seen.repeats([row(1, "2099-01-01T00:00:00"), row(2, "2020-01-01T10:00:00.1234567"), row(3, None)])
+    assert seen.watermark == "2020-01-01T10:00:00.1234567"
+    assert "1 rows do not tell" in seen.remark
+
+
+def test_what_is_remembered_has_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vismanet_async.export.incremental._MOST_DIGESTS", 10)
+    seen = changes()
+    for number in range(60):
+        seen.repeats([row(number, f"2026-01-01T10:00:{number:02}")])
+    assert 5 <= seen.write(tmp_path / "some.bin", took=timedelta(0)).rows <= 10
+    for number in range(60, 90):
+        seen.repeats([row(number, "2026-01-02T10:00:00")])
+    assert seen.write(tmp_path / "none.bin", took=timedelta(0)).rows <= 10

@@ -1,0 +1,105 @@
+"""`vismanet export --company ... / --companies FILE`: a folder each, a table at the end."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import attrs
+import msgspec
+
+from vismanet_async.cli.exit_codes import DONE, SOME_FAILED
+from vismanet_async.cli.progress_many import many_shown
+from vismanet_async.export.companies import companies_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from vismanet_async.export.companies import Company
+    from vismanet_async.export.many import CompanyOutcome, ManyOutcome
+    from vismanet_async.settings import Settings
+
+__all__ = ["run_many"]
+
+
+def run_many(
+    companies: Sequence[Company],
+    resources: Mapping[str, Mapping[str, Any]],
+    *,
+    to: str,
+    settings: Settings,
+    as_json: bool,
+    **options: Any,
+) -> int:
+    """Do it; prints a table or the manifests to stdout, progress to stderr."""
+    chosen = companies_of(companies)  # those in words and those of a file together
+    outcome = anyio.run(_export, chosen, resources, to, _signing_in(settings, chosen), options)
+    if as_json:
+        sys.stdout.write(_json(outcome))
+    else:
+        print("\n".join(_table(outcome, to, list(resources))))
+    return SOME_FAILED if outcome.failed else DONE
+
+
+def _signing_in(settings: Settings, companies: Sequence[Company]) -> Settings:
+    """Let the shared client stand for one of the companies where the settings name none."""
+    own = companies[0].credentials()
+    if own is not None and not settings.client_id:
+        settings = attrs.evolve(settings, token=None, client_id=own.client_id, client_secret=own.client_secret)
+    return attrs.evolve(settings, tenant_id=settings.tenant_id or companies[0].tenant_id)
+
+
+async def _export(
+    companies: Sequence[Company],
+    resources: Mapping[str, Mapping[str, Any]],
+    to: str,
+    settings: Settings,
+    options: Mapping[str, Any],
+) -> ManyOutcome:
+    from vismanet_async.client import VismaNet  # noqa: PLC0415 - aiohttp takes its time; wrong use is told without it
+
+    async with VismaNet.from_settings(settings) as visma:
+        many = visma.export_many(companies, resources, to=to, **options)
+        async with many_shown(many, sys.stderr):
+            return await many
+
+
+def _table(outcome: ManyOutcome, to: str, resources: Sequence[str]) -> list[str]:
+    wide = max(len(one.company.name) for one in outcome.outcomes)
+    lines = [_line(one, wide, resources) for one in outcome.outcomes]
+    published, all_of_them = len(outcome.manifests), len(outcome.outcomes)
+    rows = sum(_rows(one, resources) for one in outcome.outcomes)
+    lines.append(f"{published:,} of {all_of_them:,} companies published below {to}, {rows:,} rows")
+    if outcome.failed:
+        lines.append("Start it again to go on where the failed ones were stopped.")
+    return lines
+
+
+def _line(one: CompanyOutcome, wide: int, resources: Sequence[str]) -> str:
+    head = f"{one.company.name:{wide}}  "
+    if one.manifest is None:
+        return f"{head}FAILED  {' '.join(str(one.error).split())}"
+    entries = [one.manifest.resources[name] for name in resources]
+    verdicts = ", ".join(sorted({entry.verdict for entry in entries}))
+    requests = sum(entry.runs[-1].requests for entry in entries)
+    return f"{head}{_rows(one, resources):>11,} rows  {verdicts:9}  {requests:>6,} requests  {one.seconds:>8,.1f} s"
+
+
+def _rows(one: CompanyOutcome, resources: Sequence[str]) -> int:
+    """Count what this run added."""
+    manifest = one.manifest
+    return 0 if manifest is None else sum(manifest.resources[name].runs[-1].rows for name in resources)
+
+
+def _json(outcome: ManyOutcome) -> str:
+    companies = {
+        one.company.name: {
+            "tenant_id": one.company.tenant_id,
+            "manifest": None if one.manifest is None else attrs.asdict(one.manifest),
+            "error": None if one.error is None else {"type": type(one.error).__name__, "text": str(one.error)},
+            "seconds": round(one.seconds, 3),
+        }
+        for one in outcome.outcomes
+    }
+    return msgspec.json.format(msgspec.json.encode({"companies": companies}), indent=2).decode() + "\n"
