@@ -70,6 +70,7 @@ def export(
     allow_uncertain: bool = False,
     restart: bool = False,
     profile: str | None = None,
+    report: Path | None = None,
     json: bool = False,
 ) -> int:
     """Write lists to files, whole or not at all.
@@ -103,6 +104,8 @@ def export(
         Begin anew where an earlier run of the same export was stopped; without it that run is gone on with.
     profile
         Which profile of the profile file to sign in with.
+    report
+        Write an HTML page about the run to this file: verdicts, times, requests, quota, repairs, files.
     json
         Print the manifest as JSON.
     """
@@ -120,6 +123,7 @@ def export(
         allow_uncertain=allow_uncertain,
         resume=not restart,
         profile=profile,
+        report=report,
         as_json=json,
     )
 

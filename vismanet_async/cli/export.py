@@ -42,6 +42,7 @@ def run_export(
     allow_uncertain: bool,
     resume: bool,
     profile: str | None,
+    report: Path | None,
     as_json: bool,
 ) -> int:
     """Do it; prints the manifest or a summary to stdout, progress to stderr."""
@@ -55,7 +56,7 @@ def run_export(
         page_size=page_size,
     )
     settings = Settings.load(profile=profile)
-    manifest = anyio.run(_export, plan, settings, concurrency)
+    manifest = anyio.run(_export, plan, settings, concurrency, report)
     if as_json:
         sys.stdout.write(manifest.to_json().decode())
     else:
@@ -63,13 +64,17 @@ def run_export(
     return DONE
 
 
-async def _export(plan: ExportPlan, settings: Settings, concurrency: int | str) -> Manifest:
+async def _export(plan: ExportPlan, settings: Settings, concurrency: int | str, report: Path | None) -> Manifest:
     from vismanet_async.client import VismaNet  # noqa: PLC0415 - aiohttp takes its time; wrong use is told without it
 
     async with VismaNet.from_settings(settings, concurrency=concurrency) as visma:
         export = Export(visma, plan, company=settings.tenant_id, base_url=settings.base_url)
         async with progress_shown(export, visma.quota, sys.stderr):
-            return await export
+            if report is None:
+                return await export
+            from vismanet_async.export.report import run_reported  # noqa: PLC0415 - for those who want one
+
+            return await run_reported(export, report, title=f"Export of {', '.join(plan.resources)}")
 
 
 def filters_by_resource(

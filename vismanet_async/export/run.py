@@ -25,6 +25,7 @@ from vismanet_async.export.manifest import Manifest, Part, ResourceEntry
 from vismanet_async.export.plan import ExportPlan, filter_text
 from vismanet_async.export.sinks.formats import open_sink
 from vismanet_async.export.target import Target
+from vismanet_async.export.watch import RequestEnded, Watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
@@ -37,8 +38,19 @@ if TYPE_CHECKING:
     from vismanet_async.paging.completeness import Completeness
     from vismanet_async.paging.listing import Listing
     from vismanet_async.paging.walk import Delivery
+    from vismanet_async.transport.message import Sender
 
-__all__ = ["Event", "Export", "PageWritten", "Published", "ResourceDone", "one_error", "tool_version"]
+__all__ = [
+    "Event",
+    "Export",
+    "PageWritten",
+    "Published",
+    "RequestEnded",
+    "ResourceDone",
+    "ResourceIncomplete",
+    "one_error",
+    "tool_version",
+]
 
 T = TypeVar("T")
 
@@ -75,6 +87,8 @@ class PageWritten:
 
     resource: str
     progress: Progress
+    at_seconds: float
+    """Since the export began."""
 
 
 @attrs.frozen(kw_only=True)
@@ -83,6 +97,20 @@ class ResourceDone:
 
     resource: str
     entry: ResourceEntry
+    completeness: Completeness
+    """What the walk did, and what it may claim."""
+    at_seconds: float
+    """Since the export began."""
+
+
+@attrs.frozen(kw_only=True)
+class ResourceIncomplete:
+    """A list could not be shown complete, and the plan does not allow that: the export is about to fail."""
+
+    resource: str
+    completeness: Completeness
+    at_seconds: float
+    """Since the export began."""
 
 
 @attrs.frozen(kw_only=True)
@@ -92,7 +120,7 @@ class Published:
     manifest: Manifest
 
 
-Event = PageWritten | ResourceDone | Published
+Event = RequestEnded | PageWritten | ResourceDone | ResourceIncomplete | Published
 
 
 class Export:
@@ -136,6 +164,7 @@ class Export:
         self._base_url = base_url
         self._clock = clock or SystemClock()
         self._listings: dict[str, Listing[Any]] = {}
+        self._started = 0.0
         self._began: dict[str, float] = {}
         self._ended: dict[str, float] = {}
         self._at_once = anyio.Semaphore(_RESOURCES_AT_ONCE)
@@ -153,6 +182,7 @@ class Export:
     async def run(self) -> Manifest:
         """Run it; the same as awaiting the export."""
         plan = self.plan
+        self._started = self._clock.monotonic()
         self._listings = {
             name: self._source.list_by_name(name, filters).with_options(
                 page_size=plan.page_size, allow_uncertain=plan.allow_uncertain, completeness=plan.completeness
@@ -218,8 +248,10 @@ class Export:
 
         async def read(name: str) -> None:
             async with self._at_once:
-                entries[name] = await self._read(name, checkpoint)
-            await self._emit(ResourceDone(resource=name, entry=entries[name]))
+                entries[name], report = await self._read(name, checkpoint)
+            await self._emit(
+                ResourceDone(resource=name, entry=entries[name], completeness=report, at_seconds=self._seconds())
+            )
 
         async with anyio.create_task_group() as tasks:
             for name in self._listings:
@@ -237,12 +269,12 @@ class Export:
         await self._in_thread(target.publish, manifest, checkpoint.staging)
         return manifest
 
-    async def _read(self, name: str, checkpoint: Checkpoint) -> ResourceEntry:
+    async def _read(self, name: str, checkpoint: Checkpoint) -> tuple[ResourceEntry, Completeness]:
         self._began[name] = self._clock.monotonic()
         journal = await self._in_thread(checkpoint.journal, name)
         recorder = Recorder(checkpoint.answers.get(name, {}), journal, threads=self._threads)
         listing = self._listings[name] = self._listings[name].through(
-            recorder.around, clock=BegunAt(self._clock, checkpoint.begun_at)
+            lambda sender: recorder.around(self._watched(name, sender)), clock=BegunAt(self._clock, checkpoint.begun_at)
         )
         sink = open_sink(
             self.plan.format,
@@ -254,7 +286,12 @@ class Export:
         )
         writer = _Writer(sink, journal)
         try:
-            await self._fill(name, writer, recorder)
+            try:
+                await self._fill(name, writer, recorder)
+            except IncompleteListing as error:
+                incomplete = error.completeness
+                await self._emit(ResourceIncomplete(resource=name, completeness=incomplete, at_seconds=self._seconds()))
+                raise
             report = listing.completeness
             if report is None:
                 raise RuntimeError(f"the listing of {name} ended without a report")
@@ -263,14 +300,17 @@ class Export:
             with anyio.CancelScope(shield=True):
                 await self._in_thread(recorder.flush)
             sink.close()
-        return _entry(report, parts, plan=self.plan, name=name, times=(checkpoint.begun_at, self._clock.utc_now()))
+        times = (checkpoint.begun_at, self._clock.utc_now())
+        return _entry(report, parts, plan=self.plan, name=name, times=times), report
 
     async def _fill(self, name: str, writer: _Writer, recorder: Recorder) -> None:
         async with self._listings[name].raw_pages(ordered=True) as pages:
             async for page in pages:
                 await self._in_thread(writer.write, page, *recorder.settle(page))
                 del page  # not held while the next one is waited for: pages are what memory goes to
-                await self._emit(PageWritten(resource=name, progress=self._progress_of(name)))
+                await self._emit(
+                    PageWritten(resource=name, progress=self._progress_of(name), at_seconds=self._seconds())
+                )
         self._ended[name] = self._clock.monotonic()
 
     def _progress_of(self, name: str) -> Progress:
@@ -284,6 +324,13 @@ class Export:
             in_flight=at.in_flight,
             rows_per_second=at.rows / seconds if seconds else 0.0,
         )
+
+    def _watched(self, name: str, sender: Sender) -> Sender:
+        # without a reader of events nobody is told, and nothing is measured
+        return sender if self._events is None else Watch(sender, name, seconds=self._seconds, tell=self._emit)
+
+    def _seconds(self) -> float:
+        return self._clock.monotonic() - self._started
 
     async def _emit(self, event: Event) -> None:
         if self._events is not None:
