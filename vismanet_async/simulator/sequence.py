@@ -14,10 +14,12 @@ class RowOrder:
     """An ordered set of row numbers, kept as runs `[start, stop)`.
 
     Rows `0..count` come first, in order. Removing one splits a run; a row put somewhere splits the run there.
+    No run joins rows below `count` with others: one look at its start tells untouched rows from the rest.
     """
 
     def __init__(self, count: int) -> None:
         self.runs: list[tuple[int, int]] = [(0, count)] if count else []
+        self._count = count
         self._length = count
 
     def __len__(self) -> int:
@@ -35,7 +37,7 @@ class RowOrder:
 
     def append(self, row: int) -> None:
         """Put a row at the end."""
-        if self.runs and self.runs[-1][1] == row:
+        if self.runs and self.runs[-1][1] == row > self._count:
             self.runs[-1] = (self.runs[-1][0], row + 1)
         else:
             self.runs.append((row, row + 1))
