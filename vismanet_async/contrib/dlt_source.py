@@ -18,6 +18,7 @@ list to the table `visma_loads`: what was read, and what may be claimed about it
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import timedelta
 from decimal import Decimal
@@ -44,7 +45,7 @@ from vismanet_async.export.schema import DECIMAL_DIGITS, DECIMAL_SCALE, EXTRA, c
 from vismanet_async.paging.keys import stamp_of, stamp_text
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
     from anyio.from_thread import BlockingPortal
     from dlt.extract import DltResource, DltSource
@@ -59,8 +60,8 @@ __all__ = ["LOADS", "visma_source"]
 
 LOADS: Final = "visma_loads"
 """The table of what each load read."""
-_OVERLAP: Final = timedelta(hours=2)
-"""Stamps are local times: an hour comes twice at the end of summer time, and writes may be committed late."""
+_OVERLAP: Final = timedelta(days=1)
+"""Covers late commits, clocks set back and the end of summer time; rows that come again replace themselves."""
 _MODIFIED: Final = "last_modified_date_time"
 _TYPES: Final[dict[str, dict[str, Any]]] = {
     "text": {"data_type": "text"},
@@ -109,7 +110,7 @@ def visma_source(
             next load starts where this one did.
         page_size: rows asked for at a time; None: as many as the endpoint gives.
         full: read everything once more and replace the tables; finds what was deleted.
-        overlap: how far before the watermark a delta begins; rows that come again replace themselves.
+        overlap: how far before the watermark a delta begins, besides the time that the load before it took.
 
     State: the server's own greatest time of change, by resource, committed by dlt together with the rows: a load that
     fails leaves it where it was. Deletions: the API does not tell them. `visma_loads.rows_at_server` is how many rows
@@ -203,6 +204,7 @@ class _Read:
     def items(self) -> Iterator[Any]:
         """Give dlt the table, its rows page by page, and at the end the note about them."""
         with self.connection as (portal, visma):
+            began = visma.clock.monotonic()
             state = _state(visma)
             listing, since = self._listing(visma, state)
             columns = columns_of(listing.operation_id)
@@ -214,7 +216,13 @@ class _Read:
                 raise RuntimeError(f"the listing of {self.name} ended without a report")
             at_server = portal.call(self._base(visma).count) if since else report.unique
             if self.incremental and report.verdict != "uncertain" and report.watermark:
-                state[self.name] = {"watermark": report.watermark, "filters": self._filter_texts()}
+                # what was changed behind the reader may be older than the watermark
+                seconds = visma.clock.monotonic() - began
+                state[self.name] = {
+                    "watermark": report.watermark,
+                    "read_seconds": seconds,
+                    "filters": self._filter_texts(),
+                }
             yield self._note(report, since=since, at_server=at_server, company=visma.tenant_id)
 
     def _base(self, visma: VismaNet) -> Listing[Any]:
@@ -224,8 +232,8 @@ class _Read:
         before = state.get(self.name)
         if self.full or not self.incremental or before is None or before["filters"] != self._filter_texts():
             return self._base(visma), None
-        micros = stamp_of(before["watermark"]) - self.overlap // timedelta(microseconds=1)
-        since = stamp_text(micros)
+        back = self.overlap + timedelta(seconds=before["read_seconds"])
+        since = stamp_text(stamp_of(before["watermark"]) - back // timedelta(microseconds=1))
         return visma.list_by_name(self.name, {**self.filters, _MODIFIED: on_or_after(since)}, **self.options), since
 
     def _filter_texts(self) -> dict[str, str]:
@@ -254,7 +262,7 @@ class _Read:
             write_disposition="merge" if self.incremental and not self.full else "replace",
             primary_key=self.identity,
             columns=flat,
-            nested_hints={**nested},
+            nested_hints=dict[str | Sequence[str], Any](nested.items()),
         )
         return dlt.mark.with_hints(dlt.mark.materialize_table_schema(), hints, create_table_variant=True)
 
