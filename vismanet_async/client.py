@@ -211,6 +211,11 @@ class VismaNet(Resources):
         return self._options.time_zone
 
     @property
+    def base_url(self) -> str:
+        """What stands before `/v1/...`."""
+        return self._options.base_url
+
+    @property
     def tenant_id(self) -> str | None:
         """The company that this client is bound to; None for a ready token or a user's sign-in that does not tell."""
         return getattr(self._credentials, "tenant_id", None)

@@ -71,6 +71,7 @@ def export(
     restart: bool = False,
     profile: str | None = None,
     report: Path | None = None,
+    dask: str | None = None,
     json: bool = False,
 ) -> int:
     """Write lists to files, whole or not at all.
@@ -106,6 +107,9 @@ def export(
         Which profile of the profile file to sign in with.
     report
         Write an HTML page about the run to this file: verdicts, times, requests, quota, repairs, files.
+    dask
+        Spread it over a Dask cluster: the scheduler's address, such as tcp://10.0.0.1:8786. Its workers see TO under
+        the same path, and sign in with their own environment.
     json
         Print the manifest as JSON.
     """
@@ -124,6 +128,7 @@ def export(
         resume=not restart,
         profile=profile,
         report=report,
+        dask=dask,
         as_json=json,
     )
 
