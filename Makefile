@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := .stamps
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak soak-paging fuzz openapi check format bench generate clean
+.PHONY: help setup browser demo test soak soak-paging fuzz openapi check format bench generate clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -25,7 +25,20 @@ $(STAMP)/dev: pyproject.toml | $(STAMP)/venv
 	@echo "==> installing vismanet-async with its test and check tools into $(VENV)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
+	@$(MAKE) --no-print-directory browser
 	@touch $@ $(STAMP)/run
+
+# tests look at the report in a real browser; without one they say so and are skipped
+browser:
+	@for name in chromium chromium-browser google-chrome google-chrome-stable chrome; do \
+		command -v $$name >/dev/null && exit 0; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "==> installing chromium for the tests that look at pages"; \
+		{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium; } \
+			>/dev/null 2>&1 || echo "    it could not be installed: those tests will be skipped"; \
+	else \
+		echo "==> no chromium here: tests of pages are skipped without it ($(BIN)/python -m playwright install chromium)"; \
+	fi
 
 $(STAMP)/bench: pyproject.toml | $(STAMP)/dev
 	@echo "==> installing the benchmark peers into $(VENV)"

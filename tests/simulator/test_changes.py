@@ -42,6 +42,12 @@ async def test_rows_can_be_added_anywhere(start: Start) -> None:
         assert (await client.get(f"/v1/customer/{first}")).json()["number"] == first
 
 
+async def test_rows_added_at_the_end_are_found_by_filters_too(start: Start) -> None:
+    async with start(rows={"customer": 30}) as client:
+        added = client.sim.add("customer", 3, name="Nytt AS")  # right behind the rows that were there
+        assert [row["number"] for row in (await client.get("/v1/customer", name="Nytt AS")).json()] == added
+
+
 async def test_a_touch_moves_time_and_version_and_place_where_lists_follow_changes(start: Start) -> None:
     async with start(rows={"customer": 30}, clock=VirtualClock(), behaviours={"list_order": "last_modified"}) as client:
         before = (await client.get("/v1/customer/10003")).json()

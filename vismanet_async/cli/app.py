@@ -88,6 +88,8 @@ def export(
     status: str | None = None,
     verify: bool = False,
     profile: str | None = None,
+    report: Path | None = None,
+    dask: str | None = None,
     json: bool = False,
 ) -> int:
     """Write lists to files, whole or not at all.
@@ -157,6 +159,11 @@ def export(
         With --status: read every file and compare it with the manifest.
     profile
         Which profile of the profile file to sign in with.
+    report
+        Write an HTML page about the run to this file: verdicts, times, requests, quota, repairs, files.
+    dask
+        Spread it over a Dask cluster: the scheduler's address, such as tcp://10.0.0.1:8786. Its workers see TO under
+        the same path, and sign in with their own environment.
     json
         Print the manifest as JSON.
     """
@@ -195,6 +202,8 @@ def export(
             "neutralise_formulas": not csv_keep_formulas,
         },
         parquet={"compression": parquet_compression, "row_group_bytes": parquet_row_group_bytes},
+        report=report,
+        dask=dask,
     )
 
 

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
+import attrs
 
 from vismanet_async.api.registry import list_arguments
 from vismanet_async.cli.exit_codes import DONE
@@ -43,6 +44,8 @@ def run_export(
     connections: int,
     concurrency: int | str,
     profile: str | None,
+    report: Path | None,
+    dask: str | None,
     as_json: bool,
     csv: Mapping[str, Any],
     parquet: Mapping[str, Any],
@@ -62,6 +65,8 @@ def run_export(
         concurrency: requests in flight at most.
         profile: to sign in with.
         as_json: what to print.
+        report: the HTML page to write.
+        dask: the scheduler's address.
         csv: fields of `CsvOptions`.
         parquet: fields of `ParquetOptions`.
         options: the other ones of `ExportPlan`.
@@ -71,7 +76,11 @@ def run_export(
         raise RequestRefused("say where to write to: --to PATH or --to URL. Nothing was sent.")
     chosen = filters_by_resource(resources, where, since=since)
     settings = Settings.load(profile=profile)
+    if dask is not None and (report is not None or company or companies is not None):
+        raise RequestRefused("--dask goes with neither --report nor several companies yet. Nothing was sent.")
     if company or companies is not None:
+        if report is not None:
+            raise RequestRefused("--report tells of one company: leave it out, or export one. Nothing was sent.")
         from vismanet_async.cli.export_many import run_many  # noqa: PLC0415 - for those who export many
 
         many = [*companies_of(company)] if company else []
@@ -80,7 +89,10 @@ def run_export(
             many, chosen, to=to, settings=settings, as_json=as_json, at_once=at_once, connections=connections, **options
         )
     plan = ExportPlan(resources=chosen, to=to, **options)
-    manifest = anyio.run(_export, plan, settings, concurrency)
+    if dask is None:
+        manifest = anyio.run(_export, plan, settings, concurrency, report)
+    else:
+        manifest = anyio.run(_export_on_dask, plan, dask, profile, concurrency)
     if as_json:
         sys.stdout.write(manifest.to_json().decode())
     else:
@@ -88,13 +100,34 @@ def run_export(
     return DONE
 
 
-async def _export(plan: ExportPlan, settings: Settings, concurrency: int | str) -> Manifest:
+async def _export_on_dask(plan: ExportPlan, address: str, profile: str | None, concurrency: int | str) -> Manifest:
+    try:  # Dask takes its time to load, and is an extra
+        from vismanet_async.contrib.dask_export import Access, Share, ShareDone, export_on_dask  # noqa: PLC0415
+    except ModuleNotFoundError as missing:
+        raise RequestRefused(f"{missing} Nothing was sent.") from missing
+
+    def told(share: Share, done: ShareDone) -> None:
+        print(f"{share}: {done.rows:,} rows, {done.completeness.verdict}", file=sys.stderr, flush=True)
+
+    options = {field.name: getattr(plan, field.name) for field in attrs.fields(ExportPlan)}
+    access = Access(profile=profile)
+    if concurrency != "auto":  # which finds out what one process may have; here are several
+        access = attrs.evolve(access, concurrency=concurrency)
+    manifests = await export_on_dask(**options, cluster=address, access=access, told=told)
+    return manifests[None]
+
+
+async def _export(plan: ExportPlan, settings: Settings, concurrency: int | str, report: Path | None) -> Manifest:
     from vismanet_async.client import VismaNet  # noqa: PLC0415 - aiohttp takes its time; wrong use is told without it
 
     async with VismaNet.from_settings(settings, concurrency=concurrency) as visma:
         export = Export(visma, plan, company=settings.tenant_id, base_url=settings.base_url)
         async with progress_shown(export, visma.quota, sys.stderr):
-            return await export
+            if report is None:
+                return await export
+            from vismanet_async.export.report import run_reported  # noqa: PLC0415 - for those who want one
+
+            return await run_reported(export, report, title=f"Export of {', '.join(plan.resources)}")
 
 
 def filters_by_resource(

@@ -39,6 +39,7 @@ from vismanet_async.export.remote import RemoteTarget
 from vismanet_async.export.sinks.formats import open_sink
 from vismanet_async.export.streaming import events_of
 from vismanet_async.export.target import Target
+from vismanet_async.export.watch import RequestEnded, Watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
@@ -52,8 +53,19 @@ if TYPE_CHECKING:
     from vismanet_async.paging.completeness import Completeness
     from vismanet_async.paging.listing import Listing
     from vismanet_async.paging.walk import Delivery
+    from vismanet_async.transport.message import Sender
 
-__all__ = ["Event", "Export", "PageWritten", "Published", "ResourceDone", "one_error", "tool_version"]
+__all__ = [
+    "Event",
+    "Export",
+    "PageWritten",
+    "Published",
+    "RequestEnded",
+    "ResourceDone",
+    "ResourceIncomplete",
+    "one_error",
+    "tool_version",
+]
 
 T = TypeVar("T")
 
@@ -91,6 +103,8 @@ class PageWritten:
 
     resource: str
     progress: Progress
+    at_seconds: float
+    """Since the export began."""
 
 
 @attrs.frozen(kw_only=True)
@@ -99,6 +113,20 @@ class ResourceDone:
 
     resource: str
     entry: ResourceEntry
+    completeness: Completeness
+    """What the walk did, and what it may claim."""
+    at_seconds: float
+    """Since the export began."""
+
+
+@attrs.frozen(kw_only=True)
+class ResourceIncomplete:
+    """A list could not be shown complete, and the plan does not allow that: the export is about to fail."""
+
+    resource: str
+    completeness: Completeness
+    at_seconds: float
+    """Since the export began."""
 
 
 @attrs.frozen(kw_only=True)
@@ -108,7 +136,7 @@ class Published:
     manifest: Manifest
 
 
-Event = PageWritten | ResourceDone | Published
+Event = RequestEnded | PageWritten | ResourceDone | ResourceIncomplete | Published
 
 
 class Export:
@@ -153,6 +181,7 @@ class Export:
         self._clock = clock or SystemClock()
         self._listings: dict[str, Listing[Any]] = {}
         self._starts: dict[str, Start] = {}
+        self._started = 0.0
         self._began: dict[str, float] = {}
         self._ended: dict[str, float] = {}
         self._at_once = anyio.Semaphore(_RESOURCES_AT_ONCE)
@@ -170,6 +199,7 @@ class Export:
     async def run(self) -> Manifest:
         """Run it; the same as awaiting the export."""
         plan = self.plan
+        self._started = self._clock.monotonic()
         self._listings = {name: self._listing(name, filters) for name, filters in plan.resources.items()}
         target = await self._in_thread(self._open_target)
         resumable = False
@@ -270,8 +300,10 @@ class Export:
 
         async def read(name: str) -> None:
             async with self._at_once:
-                entries[name] = await self._read(name, checkpoint)
-            await self._emit(ResourceDone(resource=name, entry=entries[name]))
+                entries[name], report = await self._read(name, checkpoint)
+            await self._emit(
+                ResourceDone(resource=name, entry=entries[name], completeness=report, at_seconds=self._seconds())
+            )
 
         async with anyio.create_task_group() as tasks:
             for name in self._listings:
@@ -288,12 +320,12 @@ class Export:
         )
         return await self._in_thread(target.publish, manifest, checkpoint.staging)
 
-    async def _read(self, name: str, checkpoint: Checkpoint) -> ResourceEntry:
+    async def _read(self, name: str, checkpoint: Checkpoint) -> tuple[ResourceEntry, Completeness]:
         self._began[name] = self._clock.monotonic()
         journal = await self._in_thread(checkpoint.journal, name)
         recorder = Recorder(checkpoint.answers.get(name, {}), journal, threads=self._threads)
         listing = self._listings[name] = self._listings[name].through(
-            recorder.around, clock=BegunAt(self._clock, checkpoint.begun_at)
+            lambda sender: recorder.around(self._watched(name, sender)), clock=BegunAt(self._clock, checkpoint.begun_at)
         )
         sink = open_sink(
             self.plan.format,
@@ -307,7 +339,12 @@ class Export:
         )
         writer = _Writer(sink, journal, self._changes(name))
         try:
-            await self._fill(name, writer, recorder)
+            try:
+                await self._fill(name, writer, recorder)
+            except IncompleteListing as error:
+                incomplete = error.completeness
+                await self._emit(ResourceIncomplete(resource=name, completeness=incomplete, at_seconds=self._seconds()))
+                raise
             report = listing.completeness
             if report is None:
                 raise RuntimeError(f"the listing of {name} ended without a report")
@@ -316,10 +353,12 @@ class Export:
             with anyio.CancelScope(shield=True):
                 await self._in_thread(recorder.flush)
             sink.close()
-        entry = _entry(report, parts, plan=self.plan, name=name, times=(checkpoint.begun_at, self._clock.utc_now()))
+        times = (checkpoint.begun_at, self._clock.utc_now())
+        entry = _entry(report, parts, plan=self.plan, name=name, times=times)
         if writer.changes is None:
-            return first_run(entry)
-        return await self._in_thread(self._after, self._starts[name], entry, writer.changes, checkpoint.staging / name)
+            return first_run(entry), report
+        staging = checkpoint.staging / name
+        return await self._in_thread(self._after, self._starts[name], entry, writer.changes, staging), report
 
     def _changes(self, name: str) -> Changes | None:
         plan = self.plan
@@ -360,7 +399,8 @@ class Export:
                     written = len(batch)
                     await self._in_thread(writer.write, batch)
                     for _ in range(written):
-                        await self._emit(PageWritten(resource=name, progress=self._progress_of(name)))
+                        progress = self._progress_of(name)
+                        await self._emit(PageWritten(resource=name, progress=progress, at_seconds=self._seconds()))
 
         async with anyio.create_task_group() as tasks, send:
             tasks.start_soon(write, name=f"write {name}")
@@ -382,6 +422,13 @@ class Export:
             in_flight=at.in_flight,
             rows_per_second=at.rows / seconds if seconds else 0.0,
         )
+
+    def _watched(self, name: str, sender: Sender) -> Sender:
+        # without a reader of events nobody is told, and nothing is measured
+        return sender if self._events is None else Watch(sender, name, seconds=self._seconds, tell=self._emit)
+
+    def _seconds(self) -> float:
+        return self._clock.monotonic() - self._started
 
     async def _emit(self, event: Event) -> None:
         if self._events is not None:

@@ -151,6 +151,11 @@ class PartSink(ABC, Generic[P]):
         if part is not None:
             part.close()
 
+    def adopt(self, parts: Sequence[Part]) -> None:
+        """Take up whole parts that lie here already, so that `finish` can take rows out of them; before any page."""
+        self._parts = list(parts)
+        self._rows = sum(part.rows for part in parts)
+
     @abstractmethod
     def _begin(self, path: Path) -> P:
         """Open a part."""

@@ -1,0 +1,260 @@
+"""Exports on a local Dask cluster of two processes, one of which is killed."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import attrs
+import msgspec
+import pytest
+from anyio.from_thread import start_blocking_portal
+from distributed import Client, LocalCluster
+
+from vismanet_async.conditions import before
+from vismanet_async.contrib.dask_export import Access, Share, ShareDone, export_on_dask
+from vismanet_async.contrib.shares import read_share, without_newer
+from vismanet_async.errors import IncompleteListing, NotAllowed, RequestRefused, SettingsError
+from vismanet_async.export.manifest import Manifest, validate
+from vismanet_async.export.plan import ExportPlan
+from vismanet_async.settings import Settings
+from vismanet_async.simulator import Simulator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from anyio.from_thread import BlockingPortal
+
+PAGE_SIZE = 50
+OTHER = "22222222-2222-4333-8444-555555555555"
+
+
+@attrs.frozen
+class Company:
+    """A simulator in a thread of its own."""
+
+    simulator: Simulator
+    portal: BlockingPortal
+
+    @property
+    def access(self) -> Access:
+        one = self.simulator
+        return Access(
+            settings=Settings(
+                client_id=one.client_id,
+                client_secret=one.client_secret,
+                tenant_id=one.tenant_id,
+                base_url=one.base_url,
+                token_url=one.token_url,
+            )
+        )
+
+    def pages_asked(self) -> int:
+        """Requests that read, and do not only count."""
+        return sum(one.query.get("pageSize") == str(PAGE_SIZE) for one in self.simulator.requests)
+
+    def others(self, change: str, resource: str, **options: Any) -> Any:
+        return self.portal.call(lambda: getattr(self.simulator, change)(resource, **options))
+
+    def truth(self, resource: str, tenant: str | None = None) -> list[str]:
+        return sorted(self.simulator.company(tenant).truth(resource).keys)
+
+
+@pytest.fixture
+def company() -> Iterator[Company]:
+    rows = {"customer": 1_200, "customer_invoice": 600, "supplier": 60}
+    simulator = Simulator(rows=rows, companies=[OTHER])
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(simulator):
+        yield Company(simulator, portal)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[LocalCluster]:
+    with LocalCluster(
+        n_workers=2,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address="127.0.0.1:0",
+        host="127.0.0.1",
+    ) as local:
+        yield local
+
+
+def files(root: Path) -> list[str]:
+    return sorted(path.name for path in root.iterdir())
+
+
+def exported(root: Path, name: str, identity: tuple[str, ...]) -> list[str]:
+    parts = Manifest.read(root).resources[name].parts
+    rows = [msgspec.json.decode(line) for part in parts for line in (root / part.file).read_bytes().splitlines()]
+    return sorted("/".join(row[field] for field in identity) for row in rows)
+
+
+@pytest.mark.timeout(120)
+async def test_a_killed_worker_loses_nothing(company: Company, cluster: LocalCluster, tmp_path: Path) -> None:
+    company.simulator.latency = 0.02
+    before_it = {name: set(company.truth(name)) for name in ("customer", "customer_invoice", "supplier")}
+    told: list[Share] = []
+    killed: list[int] = []
+
+    async def kill_one() -> None:
+        while company.pages_asked() < 6:  # noqa: ASYNC110 - another thread counts them
+            await anyio.sleep(0.02)
+        worker = cluster.workers[0]
+        killed.append(worker.process.pid)
+        os.kill(worker.process.pid, signal.SIGKILL)
+
+    async with (
+        Client(cluster.scheduler_address, asynchronous=True, set_as_default=False) as client,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(kill_one)
+        company.portal.start_task_soon(change_now_and_then, company.simulator)
+        manifests = await export_on_dask(
+            ["customer", "customer_invoice", "supplier"],
+            to=tmp_path,
+            cluster=client,
+            access=company.access,
+            range_rows=100,
+            page_size=PAGE_SIZE,
+            told=lambda share, _: told.append(share),
+        )
+        assert killed
+    manifest = manifests[None]
+    assert validate(tmp_path) == manifest
+    for name, entry in manifest.resources.items():
+        found = exported(tmp_path, name, company.simulator.truth(name).identity)
+        assert len(set(found)) == len(found) == entry.rows  # each once
+        assert (before_it[name] & set(company.truth(name))) <= set(found)  # none that stayed is lost
+        assert (entry.verdict, entry.reason) == ("proven", entry.reason)
+    assert "date ranges" in manifest.resources["customer_invoice"].reason
+    assert sum(share.resource == "customer_invoice" for share in told) >= 3
+    assert files(tmp_path) == sorted([*before_it, "manifest.json"])  # nothing else stays
+
+
+async def change_now_and_then(simulator: Simulator) -> None:
+    """Be the other users for a while."""
+    for number in range(20):
+        await anyio.sleep(0.05)
+        name = ("customer", "customer_invoice")[number % 2]
+        simulator.touch(name, count=2)
+        simulator.remove(name)
+        simulator.add(name, where="random")
+
+
+@pytest.mark.timeout(120)
+async def test_companies_failures_and_going_on(company: Company, cluster: LocalCluster, tmp_path: Path) -> None:
+    simulator = company.simulator
+    read: list[str] = []
+
+    async def export(to: str, resources: Any, **options: Any) -> dict[str | None, Manifest]:
+        async with Client(cluster.scheduler_address, asynchronous=True, set_as_default=False) as client:
+            return await export_on_dask(
+                resources,
+                to=tmp_path / to,
+                cluster=client,
+                access=company.access,
+                told=lambda share, _: read.append(str(share)),
+                **options,
+            )
+
+    # two companies, a folder each
+    both = await export("both", ["supplier", "branch"], companies={"fjord": simulator.tenant_id, "berg": OTHER})
+    for name, tenant in (("fjord", simulator.tenant_id), ("berg", OTHER)):
+        assert validate(tmp_path / "both" / name) == both[name]
+        assert both[name].company == tenant
+        found = exported(tmp_path / "both" / name, "supplier", ("number",))
+        assert found == company.truth("supplier", tenant)
+
+    # a refused list: nothing is published, what was whole stays, and the next run asks for the rest alone
+    company.portal.call(lambda: simulator.faults.add("status", status=403, path="/v1/supplier"))
+    read.clear()
+    with pytest.raises(NotAllowed):
+        await export("again", ["branch", "supplier"], range_rows=10**6)
+    assert not (tmp_path / "again" / "manifest.json").exists()
+    company.portal.call(simulator.faults.clear)
+    whole = list(read)
+    asked = len(simulator.requests.matching(operation="Branch_GetAllBranches"))
+    await export("again", ["branch", "supplier"], range_rows=10**6)
+    assert validate(tmp_path / "again").rows == len(company.truth("supplier")) + len(company.truth("branch"))
+    if "branch" in whole:
+        assert len(simulator.requests.matching(operation="Branch_GetAllBranches")) == asked
+
+    # the same rows in Parquet, in ranges
+    await export("parquet", ["customer"], format="parquet", range_rows=100, page_size=100)
+    assert validate(tmp_path / "parquet").resources["customer"].rows == len(company.truth("customer"))
+
+    company.portal.call(lambda: simulator.behaviours.set(list_order="unstable"))
+    with pytest.raises(IncompleteListing) as raised:
+        await export("unstable", ["customer"], page_size=50, range_rows=10**6)
+    assert raised.value.completeness.verdict == "uncertain"
+
+
+def test_the_first_whole_attempt_counts(company: Company, tmp_path: Path) -> None:
+    """A worker that was only believed dead finishes after the one that took its place."""
+    plan = ExportPlan(resources=["supplier"], to=tmp_path)
+    share = Share(directory=tmp_path / "share", company=None, resource="supplier", plan=plan)
+    first = read_share(share, company.access)
+    asked = company.simulator.requests.total
+    assert read_share(share, company.access) == first
+    assert company.simulator.requests.total == asked  # it is there: nothing is read
+    # the other attempt began before: it does not look again before its end
+    late = attrs.evolve(share, directory=tmp_path / "late")
+    read_share(late, company.access)
+    content = (tmp_path / "late" / "share.json").read_bytes()
+
+    class Late(Share):
+        looked = False
+
+        def done(self) -> ShareDone | None:
+            looked, Late.looked = Late.looked, True
+            return super().done() if looked else None
+
+    assert read_share(Late(**attrs.asdict(late, recurse=False)), company.access).rows == first.rows
+    assert (tmp_path / "late" / "share.json").read_bytes() == content
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["late", "share"]
+
+
+def test_rows_with_newer_versions_elsewhere_are_taken_out(company: Company, tmp_path: Path) -> None:
+    plan = ExportPlan(resources=["supplier"], to=tmp_path)
+    window = Share(
+        directory=tmp_path / "window",
+        company=None,
+        resource="supplier",
+        plan=plan,
+        range={"last_modified_date_time": before("2026-01-01")},
+        divided=True,
+    )
+    read_share(window, company.access)
+    touched = company.others("touch", "supplier", count=3)
+    rest = attrs.evolve(window, directory=tmp_path / "rest", range={})
+    few = attrs.evolve(
+        rest, plan=attrs.evolve(plan, resources={"supplier": {"last_modified_date_time": ">=2026-01-01"}})
+    )
+    assert read_share(few, company.access).rows == 3
+    final = without_newer(window, few.directory)
+    assert final.rows == 57
+    assert without_newer(window, few.directory) == final
+    lines = (tmp_path / "window-final" / final.parts[0].file).read_bytes().splitlines()
+    assert not {msgspec.json.decode(line)["number"] for line in lines} & set(touched)
+
+
+def test_no_secret_is_shown(company: Company) -> None:
+    access = company.access
+    assert company.simulator.client_secret not in f"{access!r} {access}"
+    assert pickle.loads(pickle.dumps(access)) == access
+    assert company.simulator.client_secret.encode() not in pickle.dumps(Access(profile="nightly"))
+
+
+async def test_what_cannot_work_is_refused_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vismanet_async.contrib.dask_export._CONNECT_SECONDS", 0.5)
+    with pytest.raises(SettingsError, match="no Dask scheduler"):
+        await export_on_dask(["customer"], to=tmp_path / "out", cluster="tcp://127.0.0.1:9")
+    for companies in ([], ["../x"], {"a/b": "t"}):
+        with pytest.raises(RequestRefused, match="company"):
+            await export_on_dask(["customer"], to=tmp_path / "out", cluster="tcp://127.0.0.1:9", companies=companies)
+    assert not (tmp_path / "out").exists()

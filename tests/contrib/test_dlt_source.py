@@ -1,0 +1,210 @@
+"""The dlt source, into DuckDB, from a simulated company that changes between the loads."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import dlt
+import duckdb
+import pytest
+from anyio.from_thread import start_blocking_portal
+from dlt.pipeline.exceptions import PipelineStepFailed
+
+from vismanet_async import ClientCredentials, VismaNet
+from vismanet_async.contrib.dlt_source import _hints, _hoisted, visma_source
+from vismanet_async.errors import IncompleteListing, RequestRefused, UnknownName
+from vismanet_async.export.schema import Column
+from vismanet_async.simulator import Simulator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from anyio.from_thread import BlockingPortal
+
+OTHER = "22222222-2222-4333-8444-555555555555"
+
+
+@attrs.frozen
+class Warehouse:
+    """A simulated company, and a DuckDB file that it is loaded into."""
+
+    simulator: Simulator
+    portal: BlockingPortal
+    directory: Path
+
+    def load(self, resources: Any, *, tenant: str | None = None, dataset: str = "erp", **options: Any) -> None:
+        simulator = self.simulator
+
+        def connect() -> VismaNet:
+            credentials = ClientCredentials(
+                simulator.client_id, simulator.client_secret, tenant_id=tenant or simulator.tenant_id
+            )
+            return VismaNet(credentials, base_url=simulator.base_url, token_url=simulator.token_url)
+
+        pipeline = dlt.pipeline(
+            "test",
+            pipelines_dir=str(self.directory / "pipelines"),
+            destination=dlt.destinations.duckdb(str(self.directory / "warehouse.duckdb")),
+            dataset_name=dataset,
+        )
+        pipeline.run(visma_source(resources, connect=connect, **options)).raise_on_failed_jobs()
+
+    def ask(self, sql: str) -> list[tuple[Any, ...]]:
+        with duckdb.connect(str(self.directory / "warehouse.duckdb")) as database:
+            return database.execute(f"set schema = 'erp'; {sql}").fetchall()
+
+    def keys(self, table: str = "customer", column: str = "number") -> list[str]:
+        return [key for (key,) in self.ask(f"select {column} from {table} order by 1")]
+
+    def truth(self, resource: str = "customer") -> list[str]:
+        return sorted(self.simulator.truth(resource).keys)
+
+    def notes(self, resource: str) -> list[dict[str, Any]]:
+        names = ["mode", "verdict", "rows", "rows_at_server", "since"]
+        found = self.ask(
+            f"select {', '.join(names)} from visma_loads where resource = '{resource}' order by _dlt_load_id"
+        )
+        return [dict(zip(names, row, strict=True)) for row in found]
+
+    def others(self, change: str, resource: str, **options: Any) -> list[str]:
+        changed: list[str] = self.portal.call(lambda: getattr(self.simulator, change)(resource, **options))
+        return changed
+
+    def asked(self) -> int:
+        return len([one for one in self.simulator.requests if one.path.startswith("/v1/")])
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
+    monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
+    simulator = Simulator(rows={"customer": 150, "customer_invoice": 60, "supplier": 20}, companies=[OTHER])
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(simulator):
+        yield Warehouse(simulator, portal, tmp_path)
+
+
+def test_the_second_load_brings_only_what_changed(warehouse: Warehouse) -> None:
+    warehouse.load(["customer", "supplier"])
+    assert warehouse.keys() == warehouse.truth()
+    touched = warehouse.others("touch", "customer", count=4, name="Nytt navn")
+    added = warehouse.others("add", "customer", count=3)
+    warehouse.load(["customer", "supplier"])
+    assert warehouse.keys() == warehouse.truth()  # each once
+    assert {key for (key,) in warehouse.ask("select number from customer where name = 'Nytt navn'")} >= set(touched)
+    first, second = warehouse.notes("customer")
+    assert (first["mode"], first["verdict"], first["rows"], first["since"]) == ("full", "proven", 150, None)
+    assert (second["mode"], second["verdict"]) == ("delta", "proven")
+    assert len({*touched, *added}) <= second["rows"] < 30  # and the few in the overlap
+    assert second["since"] is not None
+    # nothing that was not read again was written again
+    stayed = warehouse.ask("select count(*) from customer group by _dlt_load_id order by _dlt_load_id")
+    assert stayed == [(153 - second["rows"],), (second["rows"],)]
+
+
+def test_deletions_are_noted_and_a_full_load_takes_them_over(warehouse: Warehouse) -> None:
+    warehouse.load("supplier")
+    warehouse.others("remove", "supplier", count=2)
+    warehouse.load("supplier")
+    assert warehouse.notes("supplier")[-1]["rows_at_server"] == 18
+    assert len(warehouse.keys("supplier")) == 20
+    warehouse.load("supplier", full=True)
+    assert warehouse.keys("supplier") == warehouse.truth("supplier")
+    warehouse.others("touch", "supplier")
+    warehouse.load("supplier")
+    assert warehouse.keys("supplier") == warehouse.truth("supplier")
+    assert [note["mode"] for note in warehouse.notes("supplier")] == ["full", "delta", "full", "delta"]
+
+
+def test_values_are_the_servers_to_the_last_digit(warehouse: Warehouse) -> None:
+    warehouse.others("touch", "customer_invoice", count=1, amount=Decimal("12345678901234.5678"))
+    warehouse.load("customer_invoice")
+    rows = {row["referenceNumber"]: row for row in warehouse.simulator.truth("customer_invoice").rows()}
+    found = warehouse.ask(
+        "select reference_number, amount, exchange_rate, strftime(last_modified_date_time, '%Y-%m-%dT%H:%M:%S.%g') "
+        "from customer_invoice"
+    )
+    assert len(found) == len(rows) == 60
+    assert Decimal("12345678901234.5678") in {amount for _, amount, *_ in found}
+    for number, amount, rate, modified in found:
+        row = rows[number]
+        assert (amount, rate) == (row.get("amount"), row.get("exchangeRate"))
+        assert row["lastModifiedDateTime"].ljust(23, "0")[:23] == modified
+    lines = sum(len(row.get("invoiceLines") or ()) for row in rows.values())
+    assert warehouse.ask("select count(*) from customer_invoice__invoice_lines") == [(lines,)]
+    assert warehouse.ask("select distinct typeof(amount), typeof(document_date) from customer_invoice") == [
+        ("DECIMAL(38,18)", "TIMESTAMP")
+    ]
+
+
+def test_a_list_with_filters_is_replaced(warehouse: Warehouse) -> None:
+    filters = {"customer": {"status": "Active"}}
+    warehouse.load(filters)
+    active = warehouse.keys()
+    assert 0 < len(active) < 150
+    warehouse.others("touch", "customer", key=active[0], status="Inactive")
+    warehouse.load(filters)
+    assert warehouse.keys() == active[1:]
+    assert [note["mode"] for note in warehouse.notes("customer")] == ["full", "full"]
+
+
+def test_a_list_that_cannot_be_shown_complete_loads_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
+    simulator = Simulator(rows={"customer": 90}, behaviours={"list_order": "unstable"})
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(simulator):
+        warehouse = Warehouse(simulator, portal, tmp_path)
+        with pytest.raises(PipelineStepFailed) as raised:
+            warehouse.load("customer", page_size=10)
+        assert IncompleteListing in [type(cause) for cause in causes(raised.value)]
+        for _ in range(2):  # no watermark is kept: all of it is read again
+            warehouse.load("customer", allow_uncertain=True, page_size=10)
+        assert [(note["verdict"], note["mode"]) for note in warehouse.notes("customer")] == 2 * [("uncertain", "full")]
+        assert len(set(warehouse.keys())) == len(warehouse.keys())
+
+
+def test_a_failed_load_leaves_the_watermark_where_it_was(warehouse: Warehouse) -> None:
+    warehouse.load(["customer", "supplier"])
+    warehouse.others("touch", "customer", count=2, name="Nytt navn")
+    warehouse.portal.call(lambda: warehouse.simulator.faults.add("status", status=403, path="/v1/supplier"))
+    with pytest.raises(PipelineStepFailed):
+        warehouse.load(["customer", "supplier"])
+    assert len(warehouse.notes("customer")) == 1
+    warehouse.portal.call(warehouse.simulator.faults.clear)
+    warehouse.load(["customer", "supplier"])
+    assert len(warehouse.ask("select 1 from customer where name = 'Nytt navn'")) == 2
+
+
+def test_one_company_to_a_pipeline(warehouse: Warehouse) -> None:
+    warehouse.load("supplier")
+    asked = warehouse.asked()
+    with pytest.raises(PipelineStepFailed, match="a pipeline and a dataset of its own"):
+        warehouse.load("supplier", tenant=OTHER)
+    assert warehouse.asked() == asked
+
+
+@pytest.mark.parametrize(
+    ("resources", "error"),
+    [("custmer", UnknownName), ({"customer": {"statu": "x"}}, UnknownName), ([], RequestRefused)],
+)
+def test_wrong_names_are_refused_before_anything_is_sent(resources: Any, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        visma_source(resources)
+
+
+def test_lists_in_records_become_child_tables_with_types() -> None:
+    inner = Column("lines", "record", repeated=True, fields=(Column("rate", "decimal"),))
+    columns = (Column("head", "record", fields=(inner, Column("note", "text"))),)
+    flat, nested = _hints(columns)
+    assert list(flat) == ["head__note"]
+    assert nested["head_lines",]["columns"]["rate"]["scale"] == 18
+    assert _hoisted({"head": {"lines": [{"rate": 1}], "note": "x"}}, columns) == {
+        "head": {"note": "x"},
+        "head_lines": [{"rate": 1}],
+    }

@@ -1,0 +1,190 @@
+"""What the report says, without a browser."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, strategies as st
+
+from vismanet_async import ClientCredentials, VismaNet
+from vismanet_async.cli import main
+from vismanet_async.errors import Attempt, IncompleteListing, NotAllowed, TargetNotWritable
+from vismanet_async.export.plan import ExportPlan
+from vismanet_async.export.report import Report, run_reported
+from vismanet_async.export.report_charts import Series, in_flight, latency_bars, line_chart, merged, thinned, ticks
+from vismanet_async.export.run import Export, RequestEnded
+from vismanet_async.simulator import Simulator
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SECRET = "the-secret-of-this-test"
+TIMES = st.floats(0, 1e6, allow_nan=False)
+
+
+def client(simulator: Simulator, **options: Any) -> VismaNet:
+    credentials = ClientCredentials(simulator.client_id, SECRET, tenant_id=simulator.tenant_id)
+    return VismaNet(credentials, base_url=simulator.base_url, token_url=simulator.token_url, **options)
+
+
+def company(**options: Any) -> Simulator:
+    return Simulator(client_secret=SECRET, rows={"customer": 400, "supplier": 30}, **options)
+
+
+def words(html: str) -> str:
+    body = html.partition("<main>")[2]
+    return " ".join(re.sub(r"<[^>]*>", " ", body.replace("<wbr>", "")).split())
+
+
+async def test_it_tells_what_happened(tmp_path: Path) -> None:
+    async with company(quota=500) as simulator, client(simulator, concurrency=3) as visma:
+        simulator.churn("customer", every_requests=4, remove=1)
+        simulator.faults.add("status", status=503, path="/v1/supplier", times=1)
+        report = Report(title="Nightly")
+        export = visma.export(["customer", "supplier"], to=tmp_path, page_size=20)
+        answered = 0
+        async for event in export:
+            report.add(event)
+            answered += isinstance(event, RequestEnded)
+        requests = [one for one in simulator.requests if one.path in {"/v1/customer", "/v1/supplier"}]
+    (_, manifest), *_ = report.manifests
+    assert answered == sum(entry.requests for entry in manifest.resources.values())
+    assert len(report.flights) == len(requests)  # each try of each request, the refused one too
+    assert [one.name for one in report.lists.values()] == ["customer", "supplier"]
+    assert 1 < max(count for _, count in in_flight(report.flights)) <= 3
+    assert report.quota_limit == 500
+    assert min(left for _, left in report.quota[None]) == 500 - sum(one.status != 503 for one in requests)
+    text = words(report.html())
+    for entry in manifest.resources.values():
+        assert entry.reason in text
+        for part in entry.parts:
+            assert f"{part.file} {part.rows:,}" in text
+            assert part.sha256 in text
+    customer = report.lists[None, "customer"].completeness
+    assert customer is not None
+    assert customer.shifts > 0
+    assert f"customer {customer.shifts:,} {customer.repairs:,}" in text
+    assert "503: 1" in text
+    assert "All 2 lists proven complete" in text
+    assert manifest.tool in text
+
+
+async def test_no_secret_gets_there(tmp_path: Path) -> None:
+    async with company() as simulator, client(simulator) as visma:
+        await run_reported(visma.export(["supplier"], to=tmp_path / "out"), tmp_path / "report.html")
+        tokens = {
+            one.headers["Authorization"].removeprefix("Bearer ")
+            for one in simulator.requests
+            if one.path != "/connect/token"
+        }
+    html = (tmp_path / "report.html").read_text("utf-8")
+    assert tokens
+    for secret in (SECRET, *tokens):
+        assert secret not in html
+
+
+async def test_a_failed_export_has_a_report_too(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    async with company() as simulator, client(simulator) as visma:
+        simulator.faults.add("status", status=403, path="/v1/supplier")
+        with pytest.raises(NotAllowed) as raised:
+            await run_reported(visma.export(["customer", "supplier"], to=tmp_path / "out"), path)
+    text = words(path.read_text("utf-8"))
+    assert " ".join(str(raised.value).split()) in text
+    assert "Not finished" in text
+    assert "proven complete" not in text
+
+
+async def test_an_incomplete_list_says_why(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    async with company(behaviours={"list_order": "unstable"}) as simulator, client(simulator) as visma:
+        with pytest.raises(IncompleteListing) as raised:
+            await run_reported(visma.export(["customer"], to=tmp_path / "out", page_size=50), path)
+    text = words(path.read_text("utf-8"))
+    assert "! Uncertain" in text
+    assert raised.value.completeness.reason in text
+
+
+async def test_a_place_that_cannot_be_written_is_found_before_anything_is_sent(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    async with company() as simulator, client(simulator) as visma:
+        with pytest.raises(TargetNotWritable):
+            await run_reported(visma.export(["customer"], to=tmp_path / "out"), tmp_path / "file" / "report.html")
+        assert simulator.requests.total == 0
+
+
+async def test_who_does_not_look_at_events_pays_for_no_watching(tmp_path: Path) -> None:
+    async with company() as simulator, client(simulator) as visma:
+        export = Export(visma, ExportPlan(resources=["supplier"], to=tmp_path))
+        assert export._watched("supplier", visma.sender) is visma.sender
+        await export
+
+
+def test_the_command_line_writes_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", "--help"]) == 0
+    assert "--report" in capsys.readouterr().out
+
+
+def test_text_from_data_is_escaped() -> None:
+    evil = "<script>alert(1)</script>\" onload='x"
+    report = Report(title=evil)
+    attempt = Attempt(number=1, started_after_seconds=0, duration_seconds=1, outcome=evil, waited_for=("quota 1 s",))
+    for name in (evil, "other"):
+        ended = RequestEnded(
+            resource=name, began_seconds=0, ended_seconds=1, attempts=(attempt, attempt), quota_remaining=3, error=evil
+        )
+        report.add(ended, company=evil)
+        report.add(ended, company="other")
+    report.failed(NotAllowed("Customer_GetAll", status=403, detail=evil), company=evil)
+    html = report.html()
+    assert "<script" not in html
+    assert "' onload" not in html
+    assert '" onload' not in html
+    assert "&lt;script&gt;" in html
+
+
+def test_a_report_about_nothing_can_be_drawn() -> None:
+    assert "has not come to its end" in words(Report().html())
+
+
+@given(st.lists(st.tuples(TIMES, TIMES).map(lambda pair: (min(pair), max(pair)))))
+def test_in_flight_counts_what_is_open(flights: list[tuple[float, float]]) -> None:
+    points = in_flight(flights)
+    for moment, count in points:
+        assert count == sum(begin <= moment < end for begin, end in flights)
+    covered = merged(flights)
+    assert all(a[1] < b[0] for a, b in pairwise(covered))
+    for begin, end in flights:
+        assert any(a <= begin and end <= b for a, b in covered)
+
+
+@given(st.lists(st.tuples(TIMES, st.integers(0, 10**9)), min_size=1).map(sorted))
+def test_thinning_keeps_ends_and_extremes(points: list[tuple[float, int]]) -> None:
+    until = points[-1][0] or 1.0
+    kept = thinned(points, until=until)
+    assert len(kept) <= 4 * 241
+    assert (kept[0], kept[-1]) == (points[0], points[-1])
+    assert max(y for _, y in kept) == max(y for _, y in points)
+    assert min(y for _, y in kept) == min(y for _, y in points)
+    assert [x for x, _ in kept] == sorted(x for x, _ in kept)
+
+
+@given(st.floats(1e-3, 1e12), st.integers(3, 6))
+def test_ticks_are_few_and_reach_the_top(top: float, most: int) -> None:
+    marks = ticks(top, most=most)
+    assert marks[0] == 0
+    assert marks[-1] >= top * (1 - 1e-6)
+    assert 2 <= len(marks) <= most + 1
+
+
+@given(st.lists(st.floats(0, 1000), min_size=1))
+def test_each_time_is_counted_once(seconds: list[float]) -> None:
+    assert sum(count for _, count in latency_bars(seconds)) == len(seconds)
+
+
+def test_a_long_run_makes_a_small_chart() -> None:
+    points = [(number / 10, number) for number in range(200_000)]
+    assert len(line_chart("Pages", [Series("a", points)], until=20_000, unit="pages")) < 60_000

@@ -1,0 +1,191 @@
+"""`Report`: what happened in an export, gathered from its events, as one page to read and to keep.
+
+The page needs nothing but itself: no network, no script. Its looks are in `report_page` and `report.css`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Self
+
+import anyio
+import attrs
+from anyio import to_thread
+
+from vismanet_async.errors import VismaNetError
+from vismanet_async.export.files import write_atomically, writing
+from vismanet_async.export.report_page import page
+from vismanet_async.export.run import PageWritten, Published, RequestEnded, ResourceDone, ResourceIncomplete
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from vismanet_async.errors import Attempt
+    from vismanet_async.export.manifest import Manifest
+    from vismanet_async.export.run import Event, Export
+    from vismanet_async.paging.completeness import Completeness
+
+__all__ = ["ListRecord", "Report", "run_reported"]
+
+Span = tuple[float, float]
+"""Begin and end, in seconds since the export began."""
+
+
+@attrs.define
+class ListRecord:
+    """What is known about one list of one company."""
+
+    name: str
+    company: str | None = None
+    rows: int = 0
+    pages: list[tuple[float, int]] = attrs.field(factory=list)
+    """When each page was written, and which one it was, from 1."""
+    completeness: Completeness | None = None
+    """None: it did not come to its end."""
+    requests: int = 0
+    outcomes: Counter[str] = attrs.field(factory=Counter)
+    """How tries ended that were repeated or given up: `429`, `read timeout`."""
+    waited_seconds: dict[str, float] = attrs.field(factory=dict)
+    """What requests waited for, summed over all of them: `quota`, `slot`, `backoff`, `token`."""
+
+
+class Report:
+    """Gathers an export's events and draws them as one HTML page.
+
+    Shape: `html()` is one document of a few dozen KiB, charts thinned to what can be seen. Memory: some 100 bytes a
+    request. Secrets never get here: events hold none. All text that comes from data is escaped, and the page forbids
+    itself scripts and the network.
+
+    Feed it everything that `async for event in export` yields; `add` may be called for several companies in turn. It
+    can be drawn at any time, also of an export that failed (`failed`). Not for several threads at once.
+
+    Example:
+        report = Report()
+        async for event in visma.export(["customer"], to="out"):
+            report.add(event)
+        report.write(Path("report.html"))
+    """
+
+    def __init__(self, *, title: str = "Export") -> None:
+        self.title = title
+        self.lists: dict[tuple[str | None, str], ListRecord] = {}
+        self.manifests: list[tuple[str | None, Manifest]] = []
+        """What was published, with the company that the events were given for."""
+        self.flights: list[Span] = []
+        """Of each try of each request."""
+        self.pauses: list[Span] = []
+        """When requests were held back by the quota."""
+        self.latencies_seconds: list[float] = []
+        """Of each try."""
+        self.quota: dict[str | None, list[tuple[float, int]]] = {}
+        """Requests left, by company, as the server told."""
+        self.quota_limit: int | None = None
+        self.bytes_received = 0
+        self.seconds = 0.0
+        """When the latest event happened, since the export began."""
+        self.errors: list[str] = []
+        """What ended exports, in words."""
+
+    def add(self, event: Event, *, company: str | None = None) -> Self:
+        """Take in one event.
+
+        Args:
+            event: of an `Export`.
+            company: whose it is, where several are exported.
+        """
+        match event:
+            case RequestEnded():
+                self._request(event, company)
+            case PageWritten():
+                record = self._list(company, event.resource)
+                record.rows = event.progress.rows
+                record.pages.append((event.at_seconds, len(record.pages) + 1))
+                self._reached(event.at_seconds)
+            case ResourceDone() | ResourceIncomplete():
+                self._list(company, event.resource).completeness = event.completeness
+                self._reached(event.at_seconds)
+            case Published():
+                self._published(event.manifest, company)
+        return self
+
+    def failed(self, error: VismaNetError, *, company: str | None = None) -> Self:
+        """Take in that the export ended with this error."""
+        self.errors.append(str(error) if company is None else f"{company}: {error}")
+        return self
+
+    def html(self) -> str:
+        """Draw the page."""
+        return page(self)
+
+    def write(self, path: Path) -> None:
+        """Draw the page into a file, whole or not at all. Blocks.
+
+        Raises:
+            TargetNotWritable: it cannot be written.
+        """
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, self.html().encode())
+
+    def _published(self, manifest: Manifest, company: str | None) -> None:
+        self.manifests.append((company, manifest))
+        for name in manifest.resources:  # in the order they were asked for, no longer in that of their first pages
+            if (record := self.lists.pop((company, name), None)) is not None:
+                self.lists[company, name] = record
+
+    def _list(self, company: str | None, name: str) -> ListRecord:
+        return self.lists.setdefault((company, name), ListRecord(name, company))
+
+    def _reached(self, seconds: float) -> None:
+        self.seconds = max(self.seconds, seconds)
+
+    def _request(self, event: RequestEnded, company: str | None) -> None:
+        record = self._list(company, event.resource)
+        record.requests += 1
+        self.bytes_received += event.bytes
+        self._reached(event.ended_seconds)
+        given_up = event.attempts[-1:] if event.error else ()
+        for attempt in (*event.attempts[:-1], *given_up):
+            record.outcomes[attempt.outcome] += 1
+        for attempt in event.attempts:
+            began = event.began_seconds + attempt.started_after_seconds
+            self.flights.append((began, began + attempt.duration_seconds))
+            self.latencies_seconds.append(attempt.duration_seconds)
+            for what, seconds in _waits(attempt):
+                record.waited_seconds[what] = record.waited_seconds.get(what, 0.0) + seconds
+                if what == "quota":
+                    self.pauses.append((began - seconds, began))
+        if event.quota_remaining is not None:
+            self.quota.setdefault(company, []).append((event.ended_seconds, event.quota_remaining))
+        if event.quota_limit is not None:
+            self.quota_limit = event.quota_limit
+
+
+async def run_reported(export: Export, path: Path, *, title: str = "Export") -> Manifest:
+    """Run an export and leave its report at `path`, also when it fails or is cancelled.
+
+    Raises:
+        TargetNotWritable: the report cannot be written; found before anything is sent.
+        VismaNetError: what the export raises.
+    """
+    report = Report(title=title)
+    await to_thread.run_sync(report.write, path)
+    try:
+        async with aclosing(aiter(export)) as events:
+            async for event in events:
+                report.add(event)
+    except VismaNetError as error:
+        report.failed(error)
+        raise
+    finally:
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(report.write, path)
+    return report.manifests[-1][1]
+
+
+def _waits(attempt: Attempt) -> Iterator[tuple[str, float]]:
+    for text in attempt.waited_for:
+        what, seconds, _unit = text.rsplit(" ", 2)
+        yield what, float(seconds)
