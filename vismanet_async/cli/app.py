@@ -16,6 +16,7 @@ from cyclopts.validators import Number
 from vismanet_async.cli.exit_codes import DONE, INTERRUPTED, WRONG_USE, exit_code
 from vismanet_async.cli.jobs_app import jobs_app
 from vismanet_async.errors import VismaNetError
+from vismanet_async.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,12 +32,6 @@ _Store = Annotated[str | None, Parameter(env_var="VISMANET_JOB_STORE")]
 """Where jobs are kept; the default file if not given."""
 
 
-def _version() -> str:
-    from vismanet_async.export.run import tool_version  # noqa: PLC0415
-
-    return tool_version()
-
-
 app = App(
     name="vismanet",
     help="Complete lists, safe and fast, out of Visma Net ERP.",
@@ -46,7 +41,7 @@ app = App(
         "complete, 5 the API failed, 6 could not be written, 7 it may have happened or goes on (look before sending it "
         "again), 130 interrupted."
     ),
-    version=_version,
+    version=__version__,
     help_format="plaintext",
     default_parameter=Parameter(negative=()),
     exit_on_error=False,
