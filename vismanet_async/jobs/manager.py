@@ -8,6 +8,7 @@ on from there, and nothing is sent twice.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import json
 import logging
 import uuid
@@ -66,6 +67,7 @@ from vismanet_async.jobs.outcome import error_of, plain_json
 from vismanet_async.jobs.schedule import Schedule
 from vismanet_async.jobs.store import JobUnknown, Leased, LeaseLost, StoreNotUsable
 from vismanet_async.jobs.submitter import Answer, Submitter, job_id_in
+from vismanet_async.observer import JobFacts, Observer
 from vismanet_async.transport.problem import read_problem
 
 if TYPE_CHECKING:
@@ -112,6 +114,7 @@ class JobManager:
         rules: Rules | None = None,
         lease_seconds: float = _LEASE_SECONDS,
         decoder_of: Callable[[str], Callable[[Response], Any] | None] | None = None,
+        observer: Observer | None = None,
     ) -> None:
         """Wire a manager; nothing is opened or sent yet.
 
@@ -125,6 +128,7 @@ class JobManager:
             lease_seconds: how long a job of a process that died stays its own.
             decoder_of: finds an operation's decoder by catalog id, for handles made from an id alone; without one
                 their result is plain JSON.
+            observer: is told of each state that a job comes into here.
         """
         self.company = company
         self._submitter = submitter
@@ -133,6 +137,7 @@ class JobManager:
         self._random = random
         self._lease_seconds = lease_seconds
         self._decoder_of = decoder_of
+        self._observer = observer or Observer()
         self._owner = uuid.uuid4().hex
         self._schedule = Schedule(rules=rules)
         self._leases: dict[str, Leased] = {}
@@ -317,6 +322,7 @@ class JobManager:
                 leased = await self._store.write_intent(record, owner=self._owner, until=self._lease_end())
                 self._leases[own_id] = leased
             self._watched.add(own_id)
+            self._tell(None, record)
             if document is None:
                 return await self._send(leased, operation, header)
         leased = await self._wait_for_turn(leased)
@@ -508,7 +514,9 @@ class JobManager:
                 try:
                     await self._adopt(None)
                 except StoreNotUsable as error:
-                    _log.warning("the job store is out of reach, trying again: %s", error)
+                    _log.warning(
+                        "the job store is out of reach, trying again: %s", error, extra={"company": self.company}
+                    )
                 await self._clock.sleep(_WATCH_SECONDS)
         finally:
             self._serving -= 1
@@ -611,7 +619,7 @@ class JobManager:
                 found = await self._store.hints(company=self.company, since=since - timedelta(seconds=5))
                 await self._hinted([own_id for own_id, _ in found])
             except StoreNotUsable as error:
-                _log.warning("the job store is out of reach, trying again: %s", error)
+                _log.warning("the job store is out of reach, trying again: %s", error, extra={"company": self.company})
 
     async def _renew(self) -> None:
         now = self._clock.utc_now()
@@ -658,20 +666,29 @@ class JobManager:
             self._schedule.remove(own_id)
             return
         try:
-            if leased.record.job_id is None:
-                await self._check_candidates(leased)
-                return
-            if not leased.record.content_due:
-                leased = await self._ask_state(leased)
-            if leased.record.content_due and not leased.record.settled:
-                await self._ask_content(leased)
+            with self._observer.following(own_id):
+                await self._ask_what_is_due(leased)
         except LeaseLost:
             held = self._leases.get(own_id)
             if held is not None and held.fence == leased.fence:
                 self._drop(own_id)
         except StoreNotUsable as error:
-            _log.warning("the job store is out of reach, job %s is asked for again later: %s", own_id, error)
+            _log.warning(
+                "the job store is out of reach, job %s is asked for again later: %s",
+                own_id,
+                error,
+                extra={"company": self.company, "job": own_id, "operation": leased.record.operation.id},
+            )
             self._schedule.fault(own_id, self._clock.monotonic(), randomness=self._random())
+
+    async def _ask_what_is_due(self, leased: Leased) -> None:
+        if leased.record.job_id is None:
+            await self._check_candidates(leased)
+            return
+        if not leased.record.content_due:
+            leased = await self._ask_state(leased)
+        if leased.record.content_due and not leased.record.settled:
+            await self._ask_content(leased)
 
     async def _ask_state(self, leased: Leased) -> Leased:
         own_id, job_id = leased.record.id, leased.record.job_id or ""
@@ -876,12 +893,45 @@ class JobManager:
 
     async def _save(self, leased: Leased, record: Record, *, result: Result | None = None) -> Leased:
         saved = await self._store.save(leased, record, result=result)
+        if record.state is not leased.record.state:
+            self._tell(leased.record, record)
         held = self._leases.get(record.id)
         if held is not None:
             # a webhook may have come in while a request was under way
             fresh = attrs.evolve(record, hinted_at=held.record.hinted_at, candidates=held.record.candidates)
             saved = self._leases[record.id] = attrs.evolve(saved, record=fresh)
         return saved
+
+    def _tell(self, before: Record | None, record: Record) -> None:
+        """Log that a job has come into a state, and tell the observer."""
+        _log.info(
+            "job %s %s: %s",
+            record.id,
+            record.operation.id,
+            record.state.value,
+            extra={
+                "operation": record.operation.id,
+                "company": record.company,
+                "job": record.id,
+                "state": record.state.value,
+                "attempt": record.polls,
+            },
+        )
+        self._observer.job(
+            JobFacts(
+                id=record.id,
+                company=record.company,
+                operation=None if record.operation.by_hand else record.operation.id,
+                state=record.state.value,
+                before=None if before is None else before.state.value,
+                settled=record.settled,
+                created_at=record.created_at,
+                sending_at=record.sending_at,
+                at=self._clock.utc_now(),
+                status_code=record.status_code,
+                polls=record.polls,
+            )
+        )
 
     async def _finish(self, leased: Leased) -> None:
         """Let go of a job that needs no more work, and tell those who wait for it."""
@@ -950,8 +1000,9 @@ class JobManager:
             raise RuntimeError("the job manager is closed; jobs go on in the next one with the same store.")
         if self._task is None:
             # a task of its own holds the task group: a manager is often opened and closed by different tasks
-            # (fixtures, frameworks), which a group entered here would not survive
-            self._task = asyncio.create_task(self._follow_jobs(), name=repr(self))
+            # (fixtures, frameworks), which a group entered here would not survive. In a context of its own: it works
+            # for all who submit, not for the request that happened to be the first
+            self._task = asyncio.create_task(self._follow_jobs(), name=repr(self), context=contextvars.Context())
         if self._task.done():
             raise RuntimeError(
                 "the job manager has stopped because of an error; its jobs are safe in the store."
