@@ -37,7 +37,8 @@ app = App(
     help="Complete lists, safe and fast, out of Visma Net ERP.",
     help_epilogue=(
         "Signs in with VISMANET_CLIENT_ID, VISMANET_CLIENT_SECRET and VISMANET_TENANT_ID, or with VISMANET_TOKEN, or "
-        "with a profile. Exit codes: 0 done, 2 wrong use, 3 not signed in or not allowed, 4 could not be shown "
+        "with a profile; `vismanet doctor` tells what is amiss. "
+        "Exit codes: 0 done, 2 wrong use, 3 not signed in or not allowed, 4 could not be shown "
         "complete, 5 the API failed, 6 could not be written, 7 it may have happened or goes on (look before sending it "
         "again), 130 interrupted."
     ),
@@ -204,6 +205,25 @@ def resources(name: str | None = None, /, *, json: bool = False) -> int:
     from vismanet_async.cli.resources import run_resources  # noqa: PLC0415
 
     return run_resources(name, as_json=json)
+
+
+@app.command
+def doctor(*, profile: str | None = None, json: bool = False) -> int:
+    """Look at settings, network, token, scopes, company, quota, clock and time zone, and say what to do.
+
+    Asks for a token and reads one short list; changes nothing. Shows no secret. Ends with 0 where all is well, 1 where
+    something is worth a look, else with the exit code of the first thing that stops you.
+
+    Parameters
+    ----------
+    profile
+        Which profile of the profile file to sign in with.
+    json
+        Print the findings as JSON.
+    """
+    from vismanet_async.cli.doctor import run_doctor  # noqa: PLC0415
+
+    return run_doctor(profile=profile, as_json=json)
 
 
 @app.command
