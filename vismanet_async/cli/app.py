@@ -294,6 +294,22 @@ def simulate(
     )
 
 
+@app.command(name="--install-completion")
+def install_completion(*, shell: Literal["bash", "zsh", "fish"] | None = None, output: Path | None = None) -> int:
+    """Teach the shell to complete commands, options and choices on Tab.
+
+    Parameters
+    ----------
+    shell
+        Which shell; without it the one that runs this.
+    output
+        Only write the script there, and leave the shell's own files alone.
+    """
+    from vismanet_async.cli.completion import run_install_completion  # noqa: PLC0415
+
+    return run_install_completion(app, shell=shell, output=output)
+
+
 def run(argv: Sequence[str] | None = None) -> int:
     """Run one command line; errors become one line on stderr and an exit code."""
     with _terminate_like_interrupt():
