@@ -27,11 +27,13 @@ if TYPE_CHECKING:
         TransportError,
         VismaNetError,
     )
+    from vismanet_async.observer import Observer
     from vismanet_async.operation import Operation
     from vismanet_async.paging.listing import Listing
     from vismanet_async.settings import Settings
     from vismanet_async.transport.auth import AuthorizationCode, ClientCredentials, StaticToken
     from vismanet_async.transport.pool import SessionPool
+    from vismanet_async.version import __version__
 
 __all__ = [
     "UNSET",
@@ -43,6 +45,7 @@ __all__ = [
     "IncompleteListing",
     "Listing",
     "NotFound",
+    "Observer",
     "Operation",
     "OutcomeUnknown",
     "PreconditionFailed",
@@ -56,6 +59,7 @@ __all__ = [
     "Updated",
     "VismaNet",
     "VismaNetError",
+    "__version__",
     "after",
     "before",
     "on_or_after",
@@ -79,11 +83,13 @@ _HOMES = {
         "TransportError",
         "VismaNetError",
     ),
+    "observer": ("Observer",),
     "operation": ("Operation",),
     "paging.listing": ("Listing",),
     "settings": ("Settings",),
     "transport.auth": ("AuthorizationCode", "ClientCredentials", "StaticToken"),
     "transport.pool": ("SessionPool",),
+    "version": ("__version__",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

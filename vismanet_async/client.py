@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from vismanet_async.export.run import Export
     from vismanet_async.jobs.manager import JobManager
     from vismanet_async.jobs.store import JobStore
+    from vismanet_async.observer import Observer
     from vismanet_async.paging.listing import Listing
     from vismanet_async.paging.source import ListSource
     from vismanet_async.transport.message import Response, Service
@@ -59,6 +60,7 @@ class _Options:
     headers: Mapping[str, str]
     clock: Clock
     job_store: JobStore | str | Path | None
+    observer: Observer | None
 
 
 class VismaNet(Resources):
@@ -79,6 +81,7 @@ class VismaNet(Resources):
         timeout_seconds: for one call in all: queueing, token, attempts, reading; `with_options` changes it for one.
         headers: sent with each request, such as `ipp-company-id` where a gateway still wants it (docs/facts.md 2.9).
         pool: connections to share with other clients; its owner closes it.
+        observer: is told of calls, jobs and exports, such as `vismanet_async.contrib.opentelemetry.Telemetry()`.
         clock: for tests.
 
     Raises:
@@ -98,6 +101,7 @@ class VismaNet(Resources):
         headers: Mapping[str, str] | None = None,
         job_store: JobStore | str | Path | None = None,
         pool: SessionPool | None = None,
+        observer: Observer | None = None,
         clock: Clock | None = None,
     ) -> None:
         if not timeout_seconds > 0:
@@ -112,6 +116,7 @@ class VismaNet(Resources):
             headers=dict(headers or {}),
             clock=clock or SystemClock(),
             job_store=job_store,
+            observer=observer,
         )
         self._credentials = credentials
         self._pool = pool or SessionPool()
@@ -253,6 +258,7 @@ class VismaNet(Resources):
                 clock=self._options.clock,
                 random=random.random,
                 decoder_of=decoder_of,
+                observer=self._options.observer,
             )
             self._following.append(self)
         return self._jobs
@@ -293,7 +299,9 @@ class VismaNet(Resources):
         from vismanet_async.export.run import Export  # noqa: PLC0415
 
         plan = ExportPlan(resources=resources, to=to, **options)
-        return Export(self, plan, company=self.tenant_id, base_url=self._options.base_url)
+        return Export(
+            self, plan, company=self.tenant_id, base_url=self._options.base_url, observer=self._options.observer
+        )
 
     def export_many(
         self,
@@ -368,7 +376,9 @@ class VismaNet(Resources):
         if verb not in _METHODS:
             raise RequestRefused(f"{method!r} is not a method of this API; nothing was sent.")
         operation: Operation[Any] = Operation(
-            spec=OperationSpec(id=f"{verb} {path}", method=verb, path=path, service=service, if_match=True),
+            spec=OperationSpec(
+                id=f"{verb} {path}", by_hand=True, method=verb, path=path, service=service, if_match=True
+            ),
             path=plain_path(path),
             query=tuple((query or {}).items()),
             body=None if json is None else _ENCODER.encode(json),
@@ -403,6 +413,8 @@ class VismaNet(Resources):
             random=random.random,
             deadline_seconds=options.timeout_seconds,
             headers=options.headers,
+            company=self.tenant_id,
+            observer=options.observer,
         )
 
 

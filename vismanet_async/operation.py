@@ -33,6 +33,8 @@ class OperationSpec:
     method: str
     path: str
     """The template, such as `/v1/customer/{customerCd}`."""
+    by_hand: bool = False
+    """Not from the catalog: `id` and `path` may hold ids of records."""
     service: Service = "erp"
     if_match: bool = False
     """The server honours If-Match (docs/facts.md 6)."""
@@ -40,6 +42,11 @@ class OperationSpec:
     """The server honours If-Match only together with the background header."""
     background: bool = True
     """The server takes `erp-api-background`."""
+
+    @property
+    def template(self) -> str | None:
+        """The path, unless it may hold ids of records."""
+        return None if self.by_hand else self.path
 
 
 @attrs.frozen(kw_only=True)
@@ -104,6 +111,7 @@ class Operation(Generic[T]):
             raise RequestRefused(f"{self.spec.id} honours if_match {way}. Nothing was sent.")
         return Request(
             operation=self.spec.id,
+            template=self.spec.template,
             method=self.spec.method,
             path=self.path,
             query=self.query,

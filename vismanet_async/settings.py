@@ -42,7 +42,7 @@ from vismanet_async.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ERP_URL", "SALES_ORDER_URL", "TOKEN_URL", "Settings"]
+__all__ = ["ERP_URL", "SALES_ORDER_URL", "TOKEN_URL", "Settings", "profile_file"]
 
 ERP_URL: Final = "https://api.finance.visma.net"
 SALES_ORDER_URL: Final = "https://salesorder.visma.net"
@@ -107,7 +107,7 @@ class Settings:
 def _profile(environ: Mapping[str, str], name: str | None, known: list[str]) -> Mapping[str, str]:
     asked = name or environ.get(_PREFIX + "PROFILE") or None
     explicit = environ.get(_PREFIX + "PROFILE_FILE")
-    path = Path(explicit) if explicit else _default_file()
+    path = profile_file(environ)
     try:
         with path.open("rb") as file:
             _refuse_if_open(path, os.fstat(file.fileno()).st_mode)
@@ -138,7 +138,10 @@ def _profile(environ: Mapping[str, str], name: str | None, known: list[str]) -> 
     return table
 
 
-def _default_file() -> Path:
+def profile_file(environ: Mapping[str, str]) -> Path:
+    """Tell where the profile file is looked for, be it there or not."""
+    if explicit := environ.get(_PREFIX + "PROFILE_FILE"):
+        return Path(explicit)
     # platformdirs is only needed here, and costs import time
     import platformdirs  # noqa: PLC0415
 

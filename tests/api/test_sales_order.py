@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -13,12 +14,43 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.api.support import Client, reply
+from vismanet_async.api.registry import registry
 from vismanet_async.api.results import Created, Updated
+from vismanet_async.api.sales_order import SalesOrderService
 from vismanet_async.api.sales_order_models import NewOrder, NewOrderCustomer, NewOrderLine, OrderLinePatch, OrderPatch
 from vismanet_async.errors import RequestRefused, UnknownName
 
 if TYPE_CHECKING:
     from vismanet_async.transport.message import Request
+
+
+def test_the_registry_says_what_the_methods_take_and_send() -> None:
+    """The command line goes by the registry; each of its methods is called here with what the registry tells."""
+    told = registry()["resources"]["sales_order_service"]
+    public = {name for name, one in vars(SalesOrderService).items() if inspect.isfunction(one) and name[0] != "_"}
+    assert {*told["methods"]} == public - {"modify"}
+    service, words = Client().sales_order_service, {"str": "7", "int": 7, "list[int]": [7, 8]}
+    for name, facts in told["methods"].items():
+        names = [one["name"] for one in facts.get("parameters", ())]
+        offered = inspect.signature(getattr(SalesOrderService, name)).parameters
+        assert [one for one in offered if one not in {"self", "body", "lines", "if_match", "page_size"}] == [
+            *(one for one, _ in facts.get("ids", ())),
+            *names,
+        ]
+        needed = offered["if_match"].default is inspect.Parameter.empty if "if_match" in offered else None
+        assert facts.get("if_match") == {True: "needed", False: "always", None: None}[needed]
+        content = [{"lineId": 7}] if name == "update_lines" else [{}] if "list[" in facts.get("body", "") else {}
+        built: Any = getattr(service, name)(
+            *(words[kind] for _, kind in facts.get("ids", ())),
+            *([content] if "body" in facts else []),
+            **({"if_match": "AAAA"} if "if_match" in offered else {}),
+        )
+        assert (built.spec.id, built.spec.method, built.spec.path) == (facts["id"], facts["method"], facts["path"])
+        assert built.spec.background is facts["background"] is False
+        if facts["call"] == "list":
+            assert (built.style, built.max_page_size) == (facts["style"], facts["max_page_size"])
+            assert list(built.identity) == facts.get("identity", [])
+            assert built.model().__name__ == facts["result"]
 
 
 def body_of(request: Request) -> Any:

@@ -25,6 +25,7 @@ METHODS = {
     facts["id"]: (resource, name, facts)
     for resource, known in registry()["resources"].items()
     for name, facts in known["methods"].items()
+    if resource != "sales_order_service"  # not part of the catalog: tests/api/test_sales_order.py
 }
 LEFT_OUT = {"pageNumber", "pageSize", "numberToRead", "skipRecords", "greaterThanValue"}
 ETAG = "AAAAAE0YIiI="

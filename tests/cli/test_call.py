@@ -134,6 +134,24 @@ def test_a_job_in_between_gives_the_same_result(shell: Shell, tmp_path: Path) ->
     assert shell.simulator.requests[-1].headers["erp-api-background"] == "none"
 
 
+def test_the_sales_order_service_is_reached_too(shell: Shell, tmp_path: Path) -> None:
+    orders = answered(shell.inside("call", "sales_order_service.list", "--order-type", "SO", "--limit", "3"))
+    ids = ("SO", orders[0]["orderId"])
+    order = answered(shell.inside("call", "sales_order_service.get", *ids, "--expand", "Billing,Shipping"))
+    assert order["orderId"] == ids[1]
+    assert shell.simulator.requests[-1].path.endswith(f"/api/v3/SalesOrders/SO/{ids[1]}")
+    change = wrote(tmp_path / "change.json", '{"description": "by hand"}')
+    etag = shell.inside("call", "sales_order_service.update", *ids, "--json", change)
+    assert (etag.returncode, etag.stdout) == (2, "")
+    assert "needs --if-match" in etag.stderr
+    rows = answered(shell.inside("call", "salesOrderService.list_lines", *ids))
+    stale = ("--if-match", "stale")
+    gone = shell.inside("call", "sales_order_service.delete_lines", *ids, f"{rows[0]['lineId']}", *stale)
+    assert gone.returncode == 5
+    assert dict(shell.simulator.requests[-1].query) == {"ids": str(rows[0]["lineId"])}
+    assert "412" in gone.stderr
+
+
 # --- previews ------------------------------------------------------------------------------------------------------
 
 
@@ -197,6 +215,8 @@ def test_a_preview_of_a_guarded_action(capsys: pytest.CaptureFixture[str]) -> No
         (["customer_invoice.print", "1"], "--to PATH"),
         (["customer_invoice.add_attachment", "1"], "needs --file"),
         (["supplier_invoice.release", "1", "--if-match", "x"], "add --background"),
+        (["sales_order_service.update", "SO", "1", "--json", "x"], "needs --if-match"),
+        (["sales_order_service.delete_lines", "SO", "1", "2,x", "--if-match", "x"], "whole numbers with commas"),
         (["budget.list"], "needs branch, ledger, financial_year"),
         (["customer.get", "1"], "VISMANET_CLIENT_ID"),
     ],
@@ -213,6 +233,17 @@ def test_wrong_use_is_refused_before_anything_is_sent(
     assert err.startswith("vismanet: ")
     assert err.count("\n") == 1
     assert said in err
+
+
+def test_several_lines_are_an_array(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    body = wrote(tmp_path / "line.json", '{"quantity": 1}')
+    argv = ["call", "sales_order_service.add_lines", "SO", "1", "--if-match", "x", "--json", body, "--preview"]
+    assert main(argv) == 2
+    assert "takes a JSON array" in capsys.readouterr().err
+    wrote(tmp_path / "line.json", '["no object"]')
+    assert main(argv) == 2
+    assert main([*argv[:1], "sales_order_service.update_lines", *argv[2:]]) == 2
+    assert "lines[0]" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from vismanet_async.cli.export import filters_by_resource
 from vismanet_async.conditions import after, before, on_or_after, on_or_before
 from vismanet_async.errors import RequestRefused, VismaNetError
 from vismanet_async.jobs.store import JobUnknown, StoreNotUsable
+from vismanet_async.version import __version__
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -140,7 +141,7 @@ def test_help_and_version_cost_no_client(capsys: pytest.CaptureFixture[str]) -> 
     assert main(["--help"]) == 0
     assert "export" in capsys.readouterr().out
     assert main(["--version"]) == 0
-    assert capsys.readouterr().out.strip()
+    assert capsys.readouterr().out.strip() == __version__
     code = (
         "import sys; from vismanet_async.cli import main; main(['--help']); "
         "sys.exit(' '.join({'aiohttp', 'cattrs', 'rich.progress', 'vismanet_async.client'} & set(sys.modules)) or 0)"

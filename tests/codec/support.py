@@ -93,6 +93,8 @@ def _one(random: Random, field: Field, odd: float, wrong: float, depth: int) -> 
     if field.model is not None:
         inner = json_text(random, field.model, odd=odd, wrong=wrong, depth=depth - 1) if depth else "{}"
         wrap = random.random() < odd and not any(one.json == "value" for one in fields_of(field.model))
+        if wrap and random.random() < 0.3:
+            inner = "null"
         return f'{{"value": {inner}}}' if wrap else inner
     return random.choice(TOLERATED[field.kind] if random.random() < odd else VALUES[field.kind])
 

@@ -46,6 +46,15 @@ class Whole(Record):
     time_stamp: Maybe[str] = UNSET
 
 
+@read_model
+class Wrapped(Record):
+    """A record with an object that has no field called `value`, and one that has."""
+
+    whole: Maybe[Whole] = UNSET
+    part: Maybe[Part] = UNSET
+    text: Maybe[str] = UNSET
+
+
 @pytest.mark.parametrize("text", ["1234567890123.4567", "99999999999999999.99", "12.10", "-0.00", "1e400", "0.1"])
 def test_amounts_are_exact(text: str) -> None:
     record = decode_one(f'{{"amount": {text}}}'.encode(), Whole)
@@ -300,6 +309,16 @@ def test_wrapped_values_are_taken_out_where_bare_ones_were_promised() -> None:
     assert invoice.customer
     assert invoice.customer.number == "10000"
     assert invoice.extra == {}
+
+
+@pytest.mark.parametrize("note", [b"", b', "text": "x"'])
+def test_a_wrapped_null_is_null_for_objects_too(note: bytes) -> None:
+    """`{"value": null}` stands for null (docs/facts.md 10.3), not for an object without fields."""
+    record = decode_one(b'{"part": {"value": null}, "whole": {"value": null}%s}' % note, Wrapped)
+    assert record.whole is None
+    assert record.part == Part(value=None)  # here `value` is a field's own name
+    with pytest.raises(UnexpectedResponse, match="expected an object, got null"):
+        decode_one(b'{"value": null}', Wrapped)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from importlib.metadata import PackageNotFoundError
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -14,19 +13,14 @@ from yarl import URL
 from vismanet_async.errors import NotSent
 from vismanet_async.transport import pool as pool_module
 from vismanet_async.transport.pool import Envelope, SessionPool, default_user_agent
+from vismanet_async.version import __version__
 
 if TYPE_CHECKING:
     from tests.transport.wire import Wire
 
 
-def test_the_user_agent_names_the_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(_name: str) -> str:
-        raise PackageNotFoundError
-
-    monkeypatch.setattr(pool_module, "version", lambda _name: "1.2.3")
-    assert default_user_agent() == "vismanet-async/1.2.3"
-    monkeypatch.setattr(pool_module, "version", missing)
-    assert default_user_agent() == "vismanet-async"
+def test_the_user_agent_names_the_sdk() -> None:
+    assert default_user_agent() == f"vismanet-async/{__version__}"
 
 
 async def test_a_certificate_that_is_not_trusted_is_told_as_such() -> None:

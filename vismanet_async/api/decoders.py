@@ -19,13 +19,15 @@ __all__ = ["decoder_of"]
 
 
 def decoder_of(operation_id: str) -> Callable[[Response], Any] | None:
-    """Give what the method of that operation decodes its answer with; None for lists and ids not in the catalog.
+    """Give what the method of that operation decodes its answer with.
+
+    None for lists, for ids not in the catalog, and for what cannot run in the background.
 
     Errors: those of the method, such as `ActionFailed` where a success says that the action failed.
     """
     for resource in registry()["resources"].values():
         for facts in resource["methods"].values():
-            if facts["id"] == operation_id:
+            if facts["id"] == operation_id and facts["background"]:
                 return _decoder(facts)
     return None
 

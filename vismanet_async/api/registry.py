@@ -74,8 +74,8 @@ def method_facts(resource: str, method: str) -> dict[str, Any]:
     return facts
 
 
-def method_ids(resource: str, method: str, ids: Sequence[str]) -> list[str | int]:
-    """Check the ids for a method's path and give them as it takes them.
+def method_ids(resource: str, method: str, ids: Sequence[str]) -> list[Any]:
+    """Check the ids for a method's path and give them as it takes them; several in one are parted by commas.
 
     Raises:
         RequestRefused: too few, too many, or one that is not a whole number where the path wants that.
@@ -181,11 +181,13 @@ _READERS: dict[str, Any] = {
     "integer": int,
     "number": Decimal,
     "repeated": lambda text: text.split(","),
+    "list[int]": lambda text: [int(part) for part in text.split(",")],
     "attributes": msgspec.json.decode,
 }
 _WORDS = {
     "flag": "true or false",
     "integer": "a whole number",
+    "list[int]": "whole numbers with commas",
     "number": "a number",
     "attributes": 'JSON such as {"COLOUR": "RED"}',
 }

@@ -227,7 +227,9 @@ class SalesOrderService(Resource):
         `PATCH /api/v3/SalesOrders/{type}/{orderId}/lines`
         """
         for index, line in enumerate(lines):
-            named = line.get("line_id") or line.get("lineId") if hasattr(line, "get") else line.line_id
+            named = (
+                line.get("line_id") or line.get("lineId") if hasattr(line, "get") else getattr(line, "line_id", None)
+            )
             if not named:
                 raise RequestRefused(f"lines[{index}] does not say which line: give line_id; nothing was sent.")
         return self._change(_UPDATE_LINES, (order_type, order_id), {"lines": lines}, "OrderLinePatches", if_match)

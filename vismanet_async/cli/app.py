@@ -17,6 +17,7 @@ from cyclopts.validators import Number
 from vismanet_async.cli.exit_codes import DONE, INTERRUPTED, WRONG_USE, exit_code
 from vismanet_async.cli.jobs_app import jobs_app
 from vismanet_async.errors import VismaNetError
+from vismanet_async.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,22 +33,17 @@ _Store = Annotated[str | None, Parameter(env_var="VISMANET_JOB_STORE")]
 """Where jobs are kept; the default file if not given."""
 
 
-def _version() -> str:
-    from vismanet_async.export.run import tool_version  # noqa: PLC0415
-
-    return tool_version()
-
-
 app = App(
     name="vismanet",
     help="Complete lists, safe and fast, out of Visma Net ERP.",
     help_epilogue=(
         "Signs in with VISMANET_CLIENT_ID, VISMANET_CLIENT_SECRET and VISMANET_TENANT_ID, or with VISMANET_TOKEN, or "
-        "with a profile. Exit codes: 0 done, 2 wrong use, 3 not signed in or not allowed, 4 could not be shown "
+        "with a profile; `vismanet doctor` tells what is amiss. "
+        "Exit codes: 0 done, 2 wrong use, 3 not signed in or not allowed, 4 could not be shown "
         "complete, 5 the API failed, 6 could not be written, 7 it may have happened or goes on (look before sending it "
         "again), 8 some of many companies failed, 130 interrupted."
     ),
-    version=_version,
+    version=__version__,
     help_format="plaintext",
     default_parameter=Parameter(negative=()),
     exit_on_error=False,
@@ -295,6 +291,25 @@ def resources(name: str | None = None, /, *, json: bool = False) -> int:
 
 
 @app.command
+def doctor(*, profile: str | None = None, json: bool = False) -> int:
+    """Look at settings, network, token, scopes, company, quota, clock and time zone, and say what to do.
+
+    Asks for a token and reads one short list; changes nothing. Shows no secret. Ends with 0 where all is well, 1 where
+    something is worth a look, else with the exit code of the first thing that stops you.
+
+    Parameters
+    ----------
+    profile
+        Which profile of the profile file to sign in with.
+    json
+        Print the findings as JSON.
+    """
+    from vismanet_async.cli.doctor import run_doctor  # noqa: PLC0415
+
+    return run_doctor(profile=profile, as_json=json)
+
+
+@app.command
 def demo(*, to: Path | None = None, seed: int = 7) -> int:
     """Export 53,000 records from a simulated company while others change them, and check that none was lost.
 
@@ -360,6 +375,22 @@ def simulate(
         behaviours=behaviour or [],
         as_json=json,
     )
+
+
+@app.command(name="--install-completion")
+def install_completion(*, shell: Literal["bash", "zsh", "fish"] | None = None, output: Path | None = None) -> int:
+    """Teach the shell to complete commands, options and choices on Tab.
+
+    Parameters
+    ----------
+    shell
+        Which shell; without it the one that runs this.
+    output
+        Only write the script there, and leave the shell's own files alone.
+    """
+    from vismanet_async.cli.completion import run_install_completion  # noqa: PLC0415
+
+    return run_install_completion(app, shell=shell, output=output)
 
 
 def run(argv: Sequence[str] | None = None) -> int:

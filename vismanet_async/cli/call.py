@@ -96,7 +96,10 @@ def read_call(
     refuse_bare_conditions(resource, method, keywords)
     _check_options(name, facts, body=body, file=file, if_match=if_match, background=background)
     if body is not None:
-        positional.append(read_json(body))
+        content = read_json(body)
+        if facts["body"].startswith("list[") and not isinstance(content, list):
+            raise RequestRefused(f"--json {body}: {name} takes a JSON array of them; nothing was sent.")
+        positional.append(content)
     if file is not None:
         from vismanet_async.api.files import Upload  # noqa: PLC0415 - few calls have files
 
@@ -137,9 +140,11 @@ def _check_options(
         raise RequestRefused(f"{name} {need}; nothing was sent. `vismanet resources {name}` shows its fields.")
     if (facts["call"] == "upload") != (file is not None):
         raise RequestRefused(f"{name} {'needs' if file is None else 'takes no'} --file; nothing was sent.")
-    if if_match is None:
-        return
     honoured = facts.get("if_match")
+    if if_match is None:
+        if honoured == "needed":
+            raise RequestRefused(f"{name} needs --if-match, the ETag of what it changes; nothing was sent.")
+        return
     if honoured is None:
         raise RequestRefused(f"{name}: the server does not honour If-Match here and would ignore it; nothing was sent.")
     if honoured == "background" and not background:

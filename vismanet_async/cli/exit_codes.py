@@ -2,6 +2,7 @@
 
 ==== ===========================================================================
 0    done
+1    `vismanet doctor` found something to look at, and nothing that stops you
 2    wrong use: an unknown name, a setting that is missing or cannot be used
 3    not signed in, or not allowed
 4    a list could not be shown complete; nothing was published
@@ -33,9 +34,21 @@ from vismanet_async.errors import (
 )
 from vismanet_async.jobs.store import JobUnknown, StoreNotUsable
 
-__all__ = ["DONE", "INCOMPLETE", "INTERRUPTED", "NOT_WRITTEN", "SOME_FAILED", "WRONG_USE", "exit_code"]
+__all__ = [
+    "API_FAILED",
+    "DONE",
+    "INCOMPLETE",
+    "INTERRUPTED",
+    "NOT_SIGNED_IN",
+    "NOT_WRITTEN",
+    "SOME_FAILED",
+    "WORTH_A_LOOK",
+    "WRONG_USE",
+    "exit_code",
+]
 
 DONE: Final = 0
+WORTH_A_LOOK: Final = 1
 WRONG_USE: Final = 2
 NOT_SIGNED_IN: Final = 3
 INCOMPLETE: Final = 4

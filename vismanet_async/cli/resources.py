@@ -25,7 +25,7 @@ _KINDS: Final = {
     "repeated": "texts, with commas",
     "attributes": 'JSON such as {"COLOUR": "RED"}',
 }
-_IF_MATCH: Final = {"always": "yes", "background": "in the background only", None: "no"}
+_IF_MATCH: Final = {"always": "yes", "needed": "yes, always needed", "background": "in the background only", None: "no"}
 _RESULTS: Final = {
     "create": "id and ETag of what was made",
     "upload": "id and ETag of what was made",
@@ -111,8 +111,8 @@ def _parameter(one: dict[str, Any]) -> dict[str, Any]:
 def _models(operations: Sequence[tuple[str, str]], *, nested: bool) -> dict[str, list[dict[str, Any]]]:
     """Give the fields of the models of bodies and results by name; with those of the models inside them if `nested`."""
     known = registry()["models"]
-    used = [str(method_facts(*each).get(part)) for each in operations for part in ("body", "result")]
-    due = [name for name in used if name in known]
+    used = [method_facts(*each).get(part) for each in operations for part in ("body", "result")]
+    due = [name for name in map(_bare_type, used) if name in known]
     found: dict[str, list[dict[str, Any]]] = {}
     while due:
         name = due.pop(0)
@@ -131,7 +131,11 @@ def _field(name: str, api_name: str, kind: str, wrapped: str = "") -> dict[str, 
 
 
 def _inner(field: dict[str, Any]) -> str:
-    return str(field["type"]).removeprefix("list[").removesuffix("]")
+    return _bare_type(field["type"])
+
+
+def _bare_type(kind: object) -> str:
+    return str(kind).removeprefix("list[").removesuffix("]")
 
 
 # --- to read -------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -36,6 +36,9 @@ _SCALARS: dict[str, Any] = {
     "datetime": datetime,
     "dict": dict[str, str | None],
 }
+
+_NOTHING: Any = Annotated[int, msgspec.Meta(gt=0, lt=0)]
+"""A type that no JSON value has, null included: `{"value": null}` is no object, and left to the reference."""
 
 _decoders: dict[type, msgspec.json.Decoder[Any]] = {}
 # Two threads building at once would see each other's half-changed classes.
@@ -84,8 +87,8 @@ def _build(cls: type) -> msgspec.json.Decoder[Any]:
     before = {each: each.__annotations__ for each in classes}
     try:
         for each in classes:
-            # what attrs does not show as a field can only be null
-            hidden = dict.fromkeys(each.__struct_fields__)
+            # what attrs does not show as a field
+            hidden = dict.fromkeys(each.__struct_fields__) | {"_value": _NOTHING}
             each.__annotations__ = hidden | {field.name: _type(field) for field in fields_of(each)}
         return msgspec.json.Decoder(cls)
     finally:

@@ -252,7 +252,7 @@ def read_model(cls: C) -> C:
     if issubclass(cls, Record):
         json_names |= {"_raw": "_raw", "_answer": "_answer"}
     if "value" not in json_names.values():
-        # `{"value": {...}}` would pass as an object with one unknown key; it can only be null, so msgspec refuses it
+        # `{"value": ...}` would pass as an object with one unknown key; msgspec refuses whatever stands there
         json_names |= {"_value": "value"}
     made = msgspec.defstruct(
         cls.__name__,

@@ -4,7 +4,7 @@ It is what the fast path is tested against, and where a record goes that the fas
 the catalog promises (docs/facts.md 10 and 12):
 
 * `""` for a null of anything but text,
-* `{"value": x}` where `x` was promised,
+* `{"value": x}` where `x` was promised, null included,
 * a date without a time, and fractions of any length (rounded to microseconds, but never into the next second),
 * numbers and booleans as text, text as numbers.
 
@@ -138,12 +138,14 @@ def _object_hook(cls: type[Model], converter: Converter) -> Callable[[Any, Any],
 
 
 def _hook(field: Field, converter: Converter) -> Callable[[Any, Any], Any]:
+    own_names = {inner.json for inner in fields_of(field.model)} if field.model is not None else set()
+    may_be_wrapped = field.many or (field.kind != "dict" and "value" not in own_names)
+
     def one(value: Any) -> Any:
         return converter.structure(value, field.model) if field.model is not None else _SCALARS[field.kind](value)
 
     def structure_field(value: Any, _: Any) -> Any:
-        is_bare = field.many or (field.model is None and field.kind != "dict")
-        if is_bare and isinstance(value, dict) and value.keys() == {"value"}:
+        if may_be_wrapped and isinstance(value, dict) and value.keys() == {"value"}:
             value = value["value"]
         if value is None or (not value and isinstance(value, str) and (field.many or field.kind != "str")):
             return None

@@ -40,9 +40,10 @@ from vismanet_async.export.files import write_atomically, writing
 from vismanet_async.export.manifest import Manifest, Part, ResourceEntry
 from vismanet_async.export.places import RemotePath
 from vismanet_async.export.plan import ExportPlan
-from vismanet_async.export.run import one_error, tool_version
+from vismanet_async.export.run import one_error
 from vismanet_async.export.target import Target
 from vismanet_async.paging.keys import stamp_of
+from vismanet_async.version import __version__
 
 try:
     import distributed
@@ -296,7 +297,7 @@ class _Run:
         any_share = next(iter(lists.values())).shares[0]
         manifest = Manifest(
             resources={**(before.resources if before else {}), **entries},
-            tool=f"vismanet-async {tool_version()}",
+            tool=f"vismanet-async {__version__}",
             started_at=self._begun_at,
             finished_at=now,
             company=any_share.company,

@@ -8,10 +8,10 @@ asked for.
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections import deque
 from contextlib import aclosing
 from functools import partial
-from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
 
 import anyio
@@ -40,6 +40,8 @@ from vismanet_async.export.sinks.formats import open_sink
 from vismanet_async.export.streaming import events_of
 from vismanet_async.export.target import Target
 from vismanet_async.export.watch import RequestEnded, Watch
+from vismanet_async.observer import ExportFacts, Observer
+from vismanet_async.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
@@ -64,10 +66,10 @@ __all__ = [
     "ResourceDone",
     "ResourceIncomplete",
     "one_error",
-    "tool_version",
 ]
 
 T = TypeVar("T")
+_log = logging.getLogger("vismanet_async.export")
 
 _RESOURCES_AT_ONCE: Final = 4
 """Each keeps a window of pages in memory; more of them would not make the server faster."""
@@ -155,6 +157,7 @@ class Export:
         plan: what to do.
         company: its tenant id, for the manifest; without it a stopped run cannot be gone on with.
         base_url: where the rows come from, for the manifest.
+        observer: is told of the run and of each resource.
         clock: for tests.
 
     Memory: a few pages for each resource being read, at most four of them at a time. Run one export once at a time;
@@ -172,12 +175,14 @@ class Export:
         *,
         company: str | None = None,
         base_url: str | None = None,
+        observer: Observer | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.plan = plan
         self._source = source
         self._company = company
         self._base_url = base_url
+        self._observer = observer or Observer()
         self._clock = clock or SystemClock()
         self._listings: dict[str, Listing[Any]] = {}
         self._starts: dict[str, Start] = {}
@@ -198,6 +203,11 @@ class Export:
 
     async def run(self) -> Manifest:
         """Run it; the same as awaiting the export."""
+        facts = ExportFacts(resources=tuple(self.plan.resources), format=self.plan.format, company=self._company)
+        with self._observer.export(facts):
+            return await self._run()
+
+    async def _run(self) -> Manifest:
         plan = self.plan
         self._started = self._clock.monotonic()
         self._listings = {name: self._listing(name, filters) for name, filters in plan.resources.items()}
@@ -300,9 +310,14 @@ class Export:
 
         async def read(name: str) -> None:
             async with self._at_once:
-                entries[name], report = await self._read(name, checkpoint)
+                with self._observer.resource(name) as watch:
+                    entry, report = await self._read(name, checkpoint)
+                    watch.done(rows=entry.rows, requests=entry.requests, verdict=entry.verdict)
+            entries[name] = entry
+            named = {"operation": self._listings[name].operation_id, "company": self._company, "verdict": entry.verdict}
+            _log.info("%s: %d rows read, %s", name, entry.rows, entry.verdict, extra={**named, "rows": entry.rows})
             await self._emit(
-                ResourceDone(resource=name, entry=entries[name], completeness=report, at_seconds=self._seconds())
+                ResourceDone(resource=name, entry=entry, completeness=report, at_seconds=self._seconds())
             )
 
         async with anyio.create_task_group() as tasks:
@@ -312,7 +327,7 @@ class Export:
         before = await self._in_thread(target.published)
         manifest = Manifest(
             resources={**(before.resources if before else {}), **{name: entries[name] for name in self._listings}},
-            tool=f"vismanet-async {tool_version()}",
+            tool=f"vismanet-async {__version__}",
             started_at=checkpoint.begun_at,
             finished_at=self._clock.utc_now(),
             company=self._company,
@@ -513,11 +528,3 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
             yield from _leaves(inner)
     else:
         yield error
-
-
-def tool_version() -> str:
-    """Name the version that writes; the source tree has none."""
-    try:
-        return metadata.version("vismanet-async")
-    except metadata.PackageNotFoundError:
-        return "from source"

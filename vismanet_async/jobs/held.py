@@ -6,6 +6,7 @@ was written last, with the hints that others wrote meanwhile.
 
 from __future__ import annotations
 
+import logging
 import uuid
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -16,6 +17,7 @@ import attrs
 from vismanet_async.jobs.model import Recovered, State, advance
 from vismanet_async.jobs.schedule import Schedule
 from vismanet_async.jobs.store import JobUnknown, LeaseLost
+from vismanet_async.observer import JobFacts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -25,8 +27,11 @@ if TYPE_CHECKING:
     from vismanet_async.jobs.model import Event, Record, Result
     from vismanet_async.jobs.schedule import Rules
     from vismanet_async.jobs.store import JobStore, Leased
+    from vismanet_async.observer import Observer
 
 __all__ = ["WATCH_SECONDS", "HeldJobs", "can_follow"]
+
+_log = logging.getLogger("vismanet_async.jobs")
 
 WATCH_SECONDS: Final = 2.0
 """How often the store is looked at for what other processes wrote."""
@@ -41,9 +46,17 @@ class HeldJobs:
     """Leases of one company's jobs, and what is planned for them."""
 
     def __init__(
-        self, *, company: str, store: JobStore, clock: Clock, rules: Rules | None, lease_seconds: float
+        self,
+        *,
+        company: str,
+        store: JobStore,
+        clock: Clock,
+        rules: Rules | None,
+        lease_seconds: float,
+        observer: Observer,
     ) -> None:
         self.company = company
+        self.observer = observer
         self.store = store
         self.clock = clock
         self.schedule = Schedule(rules=rules)
@@ -83,6 +96,7 @@ class HeldJobs:
         with anyio.CancelScope(shield=True):
             self._leases[record.id] = await self.store.write_intent(record, owner=self._owner, until=self._lease_end())
         self.watched.add(record.id)
+        self._tell(None, record)
         return self._leases[record.id]
 
     async def claim(self, own_ids: Collection[str] | None) -> Sequence[Leased]:
@@ -201,6 +215,8 @@ class HeldJobs:
     async def save(self, leased: Leased, record: Record, *, result: Result | None = None) -> Leased:
         """Write a job down as it is now, keeping what webhooks have told meanwhile; raises as `apply`."""
         saved = await self.store.save(leased, record, result=result)
+        if record.state is not leased.record.state:
+            self._tell(leased.record, record)
         held = self._leases.get(record.id)
         if held is not None:
             fresh = attrs.evolve(record, hinted_at=held.record.hinted_at, candidates=held.record.candidates)
@@ -229,6 +245,27 @@ class HeldJobs:
         self._leases[own_id] = attrs.evolve(leased, record=fresh)
         self.schedule.hint(own_id, self.clock.monotonic())
         self.stir()
+
+    def _tell(self, before: Record | None, record: Record) -> None:
+        """Log that a job has come into a state, and tell the observer."""
+        operation, state = record.operation, record.state.value
+        named = {"operation": operation.id, "company": record.company, "job": record.id, "state": state}
+        _log.info("job %s %s: %s", record.id, operation.id, state, extra={**named, "attempt": record.polls})
+        self.observer.job(
+            JobFacts(
+                id=record.id,
+                company=record.company,
+                operation=None if operation.by_hand else operation.id,
+                state=state,
+                before=None if before is None else before.state.value,
+                settled=record.settled,
+                created_at=record.created_at,
+                sending_at=record.sending_at,
+                at=self.clock.utc_now(),
+                status_code=record.status_code,
+                polls=record.polls,
+            )
+        )
 
     # -- waiting ---------------------------------------------------------------------------------------------------
 

@@ -49,7 +49,7 @@ class Keeper:
                 found = await held.store.hints(company=held.company, since=since - _HINTS_OVERLAP)
                 await self.take_in([own_id for own_id, at in found if not self._knows(own_id, at)])
             except StoreNotUsable as error:
-                _log.warning("the job store is out of reach, trying again: %s", error)
+                _log.warning("the job store is out of reach, trying again: %s", error, extra={"company": held.company})
 
     async def take_in(self, own_ids: Sequence[str]) -> None:
         """Ask at once for those jobs that webhooks spoke of and that concern this process."""

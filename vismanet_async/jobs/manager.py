@@ -8,6 +8,7 @@ on from there, and nothing is sent twice. The work is done by `Submission`, `Pol
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 from contextlib import suppress
 from datetime import timedelta
@@ -25,6 +26,7 @@ from vismanet_async.jobs.outcome import plain_json
 from vismanet_async.jobs.polling import Poller
 from vismanet_async.jobs.store import JobUnknown, LeaseLost, StoreNotUsable
 from vismanet_async.jobs.submission import Submission
+from vismanet_async.observer import Observer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -66,6 +68,7 @@ class JobManager:
         rules: Rules | None = None,
         lease_seconds: float = _LEASE_SECONDS,
         decoder_of: Callable[[str], Callable[[Response], Any] | None] | None = None,
+        observer: Observer | None = None,
     ) -> None:
         """Wire a manager; nothing is opened or sent yet.
 
@@ -79,13 +82,21 @@ class JobManager:
             lease_seconds: how long a job of a process that died stays its own.
             decoder_of: finds an operation's decoder by catalog id, for handles made from an id alone; without one
                 their result is plain JSON.
+            observer: is told of each state that a job comes into here.
         """
         self.company = company
         self._submitter = submitter
         self._store = store
         self._clock = clock or SystemClock()
         self._decoder_of = decoder_of
-        self._held = HeldJobs(company=company, store=store, clock=self._clock, rules=rules, lease_seconds=lease_seconds)
+        self._held = HeldJobs(
+            company=company,
+            store=store,
+            clock=self._clock,
+            rules=rules,
+            lease_seconds=lease_seconds,
+            observer=observer or Observer(),
+        )
         self._poller = Poller(self._held, submitter, random=random)
         self._keeper = Keeper(self._held)
         self._closed = False
@@ -308,7 +319,9 @@ class JobManager:
                 try:
                     await self._held.adopt(None)
                 except StoreNotUsable as error:
-                    _log.warning("the job store is out of reach, trying again: %s", error)
+                    _log.warning(
+                        "the job store is out of reach, trying again: %s", error, extra={"company": self.company}
+                    )
                 await self._clock.sleep(WATCH_SECONDS)
         finally:
             self._keeper.serving -= 1
@@ -381,7 +394,7 @@ class JobManager:
         if self._task is None:
             # a task of its own holds the task group: a manager is often opened and closed by different tasks
             # (fixtures, frameworks), which a group entered here would not survive
-            self._task = asyncio.create_task(self._follow_jobs(), name=repr(self))
+            self._task = asyncio.create_task(self._follow_jobs(), name=repr(self), context=contextvars.Context())
         if self._task.done():
             raise RuntimeError(
                 "the job manager has stopped because of an error; its jobs are safe in the store."

@@ -120,6 +120,11 @@ class OperationNote:
     body_sha256: str | None = None
     """Hex digest of the body; None when there was none."""
 
+    @property
+    def by_hand(self) -> bool:
+        """Whether it is a call by method and path, which has no id but these."""
+        return self.id == f"{self.method} {self.path}"
+
     @classmethod
     def of(
         cls,

@@ -120,18 +120,27 @@ class Poller:
             self._held.schedule.remove(own_id)
             return
         try:
-            if leased.record.job_id is None:
-                await self._check_candidate(leased)
-                return
-            if not leased.record.content_due:
-                leased = await self._ask_state(leased)
-            if leased.record.content_due and not leased.record.settled:
-                await self._ask_content(leased)
+            with self._held.observer.following(own_id):
+                await self._ask_what_is_due(leased)
         except LeaseLost:
             self._held.drop_lost(leased)
         except StoreNotUsable as error:
-            _log.warning("the job store is out of reach, job %s is asked for again later: %s", own_id, error)
+            _log.warning(
+                "the job store is out of reach, job %s is asked for again later: %s",
+                own_id,
+                error,
+                extra={"company": self._held.company, "job": own_id, "operation": leased.record.operation.id},
+            )
             self._held.schedule.fault(own_id, self._held.clock.monotonic(), randomness=self._random())
+
+    async def _ask_what_is_due(self, leased: Leased) -> None:
+        if leased.record.job_id is None:
+            await self._check_candidate(leased)
+            return
+        if not leased.record.content_due:
+            leased = await self._ask_state(leased)
+        if leased.record.content_due and not leased.record.settled:
+            await self._ask_content(leased)
 
     # -- its state -------------------------------------------------------------------------------------------------
 

@@ -81,18 +81,25 @@ class SenderSubmitter:
 
     async def state(self, job_id: str) -> Answer:
         """Read a job's state."""
-        return await self._read("Background_GetBackgroundApiOperationByrequestId", f"/v1/background/{job_id}")
+        return await self._read("Background_GetBackgroundApiOperationByrequestId", "/v1/background/{requestId}", job_id)
 
     async def content(self, job_id: str) -> Answer:
         """Read a job's content."""
         return await self._read(
-            "Background_GetBackgroundApiOperationContentByrequestId", f"/v1/background/{job_id}/content"
+            "Background_GetBackgroundApiOperationContentByrequestId", "/v1/background/{requestId}/content", job_id
         )
 
-    async def _read(self, operation: str, path: str) -> Answer:
+    async def _read(self, operation: str, template: str, job_id: str) -> Answer:
         # marked as background so that the pipeline does not repeat it: the schedule alone counts and spaces polls
         return await self._send(
-            Request(operation=operation, method="GET", path=path, deadline_seconds=_POLL_SECONDS, background=True)
+            Request(
+                operation=operation,
+                template=template,
+                method="GET",
+                path=template.replace("{requestId}", job_id),
+                deadline_seconds=_POLL_SECONDS,
+                background=True,
+            )
         )
 
     async def _send(self, request: Request) -> Answer:

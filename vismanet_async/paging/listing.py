@@ -352,6 +352,7 @@ class Listing(Generic[T]):
         kept = tuple(pair for pair in source.query if pair[0] not in query)
         return Request(
             operation=source.spec.id,
+            template=source.spec.template,
             method=source.spec.method,
             path=source.path,
             query=kept + tuple(query.items()),

@@ -46,6 +46,7 @@ __all__ = [
     "TokenProvider",
     "TokenSession",
     "TokenState",
+    "read_grant",
 ]
 
 ERP_SCOPES: Final = tuple(f"vismanet_erp_service_api:{verb}" for verb in ("create", "delete", "read", "update"))
@@ -105,6 +106,8 @@ class Grant:
     access_token: str = attrs.field(default="", repr=False)
     refresh_token: str = attrs.field(default="", repr=False)
     lifetime_seconds: float = _DEFAULT_LIFETIME_SECONDS
+    scope: str = ""
+    """What was granted, parted by blanks; empty where the answer does not say."""
     error: str = ""
     """The OAuth error code, if it is one."""
 
@@ -474,23 +477,34 @@ class TokenProvider:
         raise ResponseLost(f"no answer within {_ANSWER_SECONDS:.0f} s")
 
     async def _take(self, answer: TokenAnswer, asked_at: float) -> None:
-        grant = _read_grant(answer)
-        if grant is None:
-            raise UnexpectedResponse(
-                f"{self._url.host} answered the token request with {answer.status} but not with JSON: check the token "
-                "URL. Nothing else was sent."
-            )
-        if answer.status >= 400 or not grant.access_token:  # noqa: PLR2004 - statuses are clearest as numbers
-            raise _refusal(answer.status, grant, host=self._url.host or "")
-        if not _VISIBLE.fullmatch(grant.access_token):
-            raise UnexpectedResponse(f"{self._url.host} answered with a token that cannot stand in a header.")
+        grant = read_grant(answer, host=self._url.host or "")
         await self._credentials.received(grant)
         state = self._session.state
         state.token = Token(grant.access_token, asked_at, asked_at + grant.lifetime_seconds)
         state.retry_early_at = -math.inf
 
 
-def _read_grant(answer: TokenAnswer) -> Grant | None:
+def read_grant(answer: TokenAnswer, *, host: str) -> Grant:
+    """Read what the token endpoint answered.
+
+    Raises:
+        TokenRefused: it said no.
+        UnexpectedResponse: it answered with something that is not a token.
+    """
+    grant = _fields_of(answer)
+    if grant is None:
+        raise UnexpectedResponse(
+            f"{host} answered the token request with {answer.status} but not with JSON: check the token URL. "
+            "Nothing else was sent."
+        )
+    if answer.status >= 400 or not grant.access_token:  # noqa: PLR2004 - statuses are clearest as numbers
+        raise _refusal(answer.status, grant, host=host)
+    if not _VISIBLE.fullmatch(grant.access_token):
+        raise UnexpectedResponse(f"{host} answered with a token that cannot stand in a header.")
+    return grant
+
+
+def _fields_of(answer: TokenAnswer) -> Grant | None:
     """Read an answer; None for a success status without a JSON object. Keeps every secret out of exceptions."""
     try:
         fields = msgspec.json.decode(answer.body)
@@ -503,6 +517,7 @@ def _read_grant(answer: TokenAnswer) -> Grant | None:
         access_token=_text(fields, "access_token"),
         refresh_token=_text(fields, "refresh_token"),
         lifetime_seconds=_lifetime(fields.get("expires_in")),
+        scope=_text(fields, "scope"),
         error=error if _OAUTH_CODE.fullmatch(error) else "",
     )
 

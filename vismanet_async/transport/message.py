@@ -57,6 +57,8 @@ class Request:
 
     operation: str
     """The catalog id, or method and path; for messages and logs."""
+    template: str | None = None
+    """The path with its ids left open; None where only the path itself is known. For whoever watches."""
     method: str = attrs.field(converter=_method)
     path: str
     """Below the service's base URL, beginning with a slash, percent-encoded already."""

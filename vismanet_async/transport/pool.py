@@ -6,7 +6,6 @@ import asyncio
 import io
 import zlib
 from contextvars import ContextVar
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
@@ -24,6 +23,7 @@ from vismanet_async.errors import (
     UnexpectedResponse,
 )
 from vismanet_async.transport.auth import TokenAnswer
+from vismanet_async.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -58,10 +58,7 @@ _FAULTS: Final = (aiohttp.ClientError, OSError, TimeoutError)
 
 def default_user_agent() -> str:
     """Name the SDK and its version, as Visma asks integrations to name themselves (docs/facts.md 2.11)."""
-    try:
-        return f"vismanet-async/{version('vismanet-async')}"
-    except PackageNotFoundError:
-        return "vismanet-async"
+    return f"vismanet-async/{__version__}"
 
 
 @attrs.frozen(kw_only=True)

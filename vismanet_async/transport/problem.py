@@ -16,6 +16,7 @@ __all__ = ["KEPT_HEADERS", "Problem", "read_problem"]
 
 KEPT_HEADERS: Final = (
     "Content-Type",
+    "Date",
     "ETag",
     "Ipp-Request-Id",
     "Request-Context",

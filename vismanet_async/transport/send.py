@@ -27,6 +27,7 @@ from vismanet_async.errors import (
     VismaNetError,
     api_error_type,
 )
+from vismanet_async.observer import CallFacts
 from vismanet_async.transport.hosts import request_url
 from vismanet_async.transport.message import Request, Response, Service
 from vismanet_async.transport.pool import Envelope, Exchange, SessionPool
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from yarl import URL
 
     from vismanet_async.clock import Clock
+    from vismanet_async.observer import CallWatch, Observer
     from vismanet_async.transport.auth import Token, TokenProvider
     from vismanet_async.transport.concurrency import Slots
 
@@ -86,6 +88,7 @@ class _Call:
     lane: _Lane
     started_at: float
     deadline_at: float
+    watch: CallWatch | None = None
     attempts: list[Attempt] = attrs.field(factory=list)
     waited: list[str] = attrs.field(factory=list)
     faults: dict[Fault, int] = attrs.field(factory=dict)
@@ -101,6 +104,10 @@ class _Call:
     def waited_for(self, what: str, seconds: float) -> None:
         if seconds >= 0.001:  # noqa: PLR2004 - below a millisecond nothing was held back
             self.waited.append(f"{what} {seconds:.3g} s")
+
+    def ended(self, error: BaseException | None) -> None:
+        if self.watch is not None:
+            self.watch.ended(error)
 
     def fail(self, error: VismaNetError) -> VismaNetError:
         """Give the error as it leaves: with the attempt log, and for a write with what may have happened."""
@@ -141,6 +148,8 @@ class Transport:
         random: Callable[[], float],
         deadline_seconds: float,
         headers: Mapping[str, str] | None = None,
+        company: str | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self.slots = slots
         """The places of the ERP service; another service has its own of the same kind."""
@@ -158,6 +167,8 @@ class Transport:
         self._deadline_seconds = deadline_seconds
         self._headers = CIMultiDict({"Accept": "application/json", "Accept-Encoding": "gzip, deflate"})
         self._headers.update(headers or {})
+        self._company = company
+        self._observer = observer
 
     async def send(self, request: Request, /) -> Response:
         """Send a request and read its answer whole.
@@ -169,18 +180,22 @@ class Transport:
             VismaNetError: every way it can fail; the error's type says what may have happened at the server.
         """
         call = self._begin(request)
-        while True:
-            attempt = await self._take_off(call)
-            try:
-                error = await self._fly(call, attempt, whole=True)
-            finally:
-                self._land(call, attempt)
-            if error is None:
-                raw = attempt.raw
-                return Response(
-                    status=raw.status, headers=raw.headers, body=attempt.body, attempts=tuple(call.attempts)
-                )
-            await self._again(call, attempt, error)
+        try:
+            while True:
+                attempt = await self._take_off(call)
+                try:
+                    error = await self._fly(call, attempt, whole=True)
+                finally:
+                    self._land(call, attempt)
+                if error is None:
+                    break
+                await self._again(call, attempt, error)
+        except BaseException as error:
+            call.ended(error)
+            raise
+        call.ended(None)
+        raw = attempt.raw
+        return Response(status=raw.status, headers=raw.headers, body=attempt.body, attempts=tuple(call.attempts))
 
     @asynccontextmanager
     async def stream(self, request: Request, /) -> AsyncIterator[Streamed]:
@@ -191,21 +206,41 @@ class Transport:
         `chunks()` waits for the server, and never cuts the caller's own work short.
         """
         call = self._begin(request)
-        while True:
-            attempt = await self._take_off(call, encoding="identity")
-            try:
-                error = await self._fly(call, attempt, whole=False)
-                if error is None:
-                    yield Streamed(self._clock, call, attempt)
-                    return
-            finally:
-                self._land(call, attempt)
-            await self._again(call, attempt, error)
+        try:
+            while True:
+                attempt = await self._take_off(call, encoding="identity")
+                try:
+                    error = await self._fly(call, attempt, whole=False)
+                    if error is None:
+                        yield Streamed(self._clock, call, attempt)
+                        break
+                finally:
+                    self._land(call, attempt)
+                await self._again(call, attempt, error)
+        except BaseException as error:
+            call.ended(error)
+            raise
+        call.ended(None)
 
     def _begin(self, request: Request) -> _Call:
         now = self._clock.monotonic()
         seconds = self._deadline_seconds if request.deadline_seconds is None else request.deadline_seconds
-        return _Call(request, self._lanes[request.service], started_at=now, deadline_at=now + seconds)
+        lane = self._lanes[request.service]
+        watch = None if self._observer is None else self._observer.call(self._facts(request, lane.target.base))
+        return _Call(request, lane, started_at=now, deadline_at=now + seconds, watch=watch)
+
+    def _facts(self, request: Request, base: URL) -> CallFacts:
+        return CallFacts(
+            operation=None if request.template is None else request.operation,
+            method=request.method,
+            template=request.template,
+            scheme=base.scheme,
+            host=base.host or "",
+            port=base.port or 0,
+            service=request.service,
+            company=self._company,
+            background=request.background,
+        )
 
     async def _take_off(self, call: _Call, *, encoding: str | None = None) -> _Attempt:
         """Go through the gates and get a token; what comes back holds a slot and must land.
@@ -251,20 +286,33 @@ class Transport:
         lane = call.lane
         attempt.exchange.__exit__(None, None, None)
         call.sent += attempt.exchange.connected
-        call.attempts.append(
-            Attempt(
-                number=len(call.attempts) + 1,
-                started_after_seconds=attempt.started_at - call.started_at,
-                duration_seconds=now - attempt.started_at,
-                outcome=attempt.outcome,
-                waited_for=tuple(call.waited),
-            )
+        made = Attempt(
+            number=len(call.attempts) + 1,
+            started_after_seconds=attempt.started_at - call.started_at,
+            duration_seconds=now - attempt.started_at,
+            outcome=attempt.outcome,
+            waited_for=tuple(call.waited),
         )
+        call.attempts.append(made)
         call.waited.clear()
-        _log.debug("%s %s", call.request.operation, call.attempts[-1])
+        if call.watch is not None:
+            call.watch.attempted(made, fault=None if attempt.fault is None else attempt.fault.value)
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug("%s %s", call.request.operation, made, extra=self._named(call, made))
         lane.slots.finished(started_at=attempt.started_at, now=now, strained=attempt.fault in _STRAIN)
         lane.slots.confine(lane.quota.room(now))
         lane.slots.release()
+
+    def _named(self, call: _Call, made: Attempt) -> dict[str, Any]:
+        """Give what a log record carries besides its text."""
+        return {
+            "operation": call.request.operation,
+            "company": self._company,
+            "attempt": made.number,
+            "outcome": made.outcome,
+            "duration_seconds": made.duration_seconds,
+            "waited_for": made.waited_for,
+        }
 
     async def _take_slot(self, call: _Call) -> None:
         """Wait for the quota and a slot; a pause that began while waiting for the slot is waited out without it."""
@@ -391,6 +439,9 @@ class Transport:
         if wait is None:
             raise call.fail(error)
         call.waited_for("backoff", wait)
+        if _log.isEnabledFor(logging.INFO):
+            made = call.attempts[-1]
+            _log.info("%s %s, going again", call.request.operation, made, extra=self._named(call, made))
         await self._clock.sleep(wait)
 
     def _next_step(self, call: _Call, attempt: _Attempt, error: VismaNetError) -> float | None:

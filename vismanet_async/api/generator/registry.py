@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from vismanet_async.api.generator import sales_order
+
 if TYPE_CHECKING:
     from vismanet_async.api.generator.plan import Method, Parameter, ResourcePlan
     from vismanet_async.api.generator.shapes import ModelClass, Models
@@ -13,9 +15,17 @@ __all__ = ["render"]
 
 
 def render(plans: list[ResourcePlan], models: Models) -> str:
-    """Give its text: one resource or model a line, for small differences between versions."""
-    resources = {one.module: _resource(one) for one in plans}
+    """Give its text: one resource or model a line, for small differences between versions.
+
+    Raises:
+        ValueError: when a model written by hand has the name of a generated one.
+    """
+    resources = {one.module: _resource(one) for one in plans} | {sales_order.RESOURCE: sales_order.resource()}
     classes = {name: _model(one) for name, one in models.classes.items()}
+    by_hand = sales_order.models()
+    if both := classes.keys() & by_hand.keys():
+        raise ValueError(f"two models are called {', '.join(sorted(both))}")
+    classes |= by_hand
     parts = [f'"resources": {_lines(resources)}', f'"models": {_lines(classes)}', f'"enums": {_lines(models.enums)}']
     return "{\n" + ",\n".join(parts) + "\n}\n"
 

@@ -1,0 +1,83 @@
+"""Shell completion: installed where the shell finds it, and it completes."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+from cyclopts.completion.detect import ShellDetectionError
+
+from vismanet_async.cli import completion, main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BASH = shutil.which("bash")
+
+
+@pytest.fixture(autouse=True)
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.delenv("ZSH", raising=False)
+    monkeypatch.delenv("ZSH_CUSTOM", raising=False)
+    return home
+
+
+def completed(script: Path, *words: str) -> set[str]:
+    """Give what bash would offer for the last word."""
+    assert BASH is not None
+    line = " ".join(f"'{word}'" for word in ("vismanet", *words))
+    code = f'. "{script}"; COMP_WORDS=({line}); COMP_CWORD={len(words)}; _vismanet; printf "%s\\n" "${{COMPREPLY[@]}}"'
+    done = subprocess.run([BASH, "--norc", "-c", code], capture_output=True, text=True, timeout=20, check=True)
+    assert done.stderr == ""
+    return set(done.stdout.split())
+
+
+@pytest.mark.skipif(BASH is None, reason="bash is not there")
+def test_bash_completes_commands_options_and_choices(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--install-completion", "--shell", "bash"]) == 0
+    script = home / ".local/share/bash-completion/completions/vismanet"
+    assert str(script) in capsys.readouterr().out
+    assert str(script) in (home / ".bashrc").read_text()
+    assert {"export", "call", "doctor", "jobs"} <= completed(script, "")
+    assert completed(script, "do") == {"doctor"}
+    assert completed(script, "export", "--fo") == {"--format"}
+    assert completed(script, "export", "--format", "jsonl.") == {"jsonl.gz", "jsonl.zst"}
+    assert {"submit", "wait"} <= completed(script, "jobs", "")
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_other_shells_get_their_script(shell: str, home: Path, tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    assert main(["--install-completion", "--shell", shell, "--output", str(script)]) == 0
+    assert "install-completion" in script.read_text()
+    assert list(home.iterdir()) == []
+
+
+def test_the_running_shell_is_found_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(completion, "detect_shell", lambda: "fish")
+    assert main(["--install-completion", "--output", str(tmp_path / "script")]) == 0
+    assert "complete -c vismanet" in (tmp_path / "script").read_text()
+
+
+def unknown() -> str:
+    raise ShellDetectionError
+
+
+@pytest.mark.parametrize("found", [lambda: "powershell", unknown])
+def test_an_unknown_shell_is_told(
+    found: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(completion, "detect_shell", found)
+    assert main(["--install-completion"]) == 2
+    assert "--shell bash, zsh or fish" in capsys.readouterr().err
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["--install-completion", "--shell", "bash", "--output", str(tmp_path / "file" / "script")]) == 6
+    assert "cannot be written" in capsys.readouterr().err
