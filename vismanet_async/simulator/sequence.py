@@ -13,12 +13,13 @@ __all__ = ["RowOrder"]
 class RowOrder:
     """An ordered set of row numbers, kept as runs `[start, stop)`.
 
-    Rows `0..count` come first, in order. Removing one splits a run; a row put somewhere splits the run there.
+    Rows `0..count` come first, in order. Removing one splits a run; a row put somewhere splits the run there. No run
+    holds both rows below `count` and rows that came later.
     """
 
     def __init__(self, count: int) -> None:
         self.runs: list[tuple[int, int]] = [(0, count)] if count else []
-        self._length = count
+        self._length = self._count = count
 
     def __len__(self) -> int:
         return self._length
@@ -35,7 +36,7 @@ class RowOrder:
 
     def append(self, row: int) -> None:
         """Put a row at the end."""
-        if self.runs and self.runs[-1][1] == row:
+        if self.runs and self.runs[-1][1] == row and self.runs[-1][0] >= self._count:
             self.runs[-1] = (self.runs[-1][0], row + 1)
         else:
             self.runs.append((row, row + 1))
