@@ -166,8 +166,9 @@ class SqlStore:
             self._opened = True
 
     async def aclose(self) -> None:
-        """Give back the connections."""
-        await self._engine.dispose()
+        """Give back the connections; also when the caller is being cancelled."""
+        with anyio.CancelScope(shield=True):
+            await self._engine.dispose()
         self._opened = False
 
     # -- leases ----------------------------------------------------------------------------------------------------
