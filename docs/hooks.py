@@ -18,15 +18,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.pages import Page
 
 _MODE: Final = re.compile(r"^(?P<fence>[ ]*```\w+)[ ]+[\w ]+$", re.MULTILINE)
 """The words after the language say how a block is tested (tests/docs); Markdown takes none."""
 _DRAWING: Final = re.compile(r'<img alt="(?P<alt>[^"]*)" src="[^"]*images/(?P<name>[\w-]+)[.]svg" ?/?>')
+_SHIM: Final = "https://unpkg.com/iframe-worker/shim"
+_OWN_SHIM: Final = "assets/search-from-disk.js"
 _HERE: Final = Path(__file__).parent
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Take the modes off the fences."""
+    """Take the modes off the fences, and say of an output that it is one."""
+    markdown = markdown.replace("```text output\n", '```text title="prints"\n')
     return _MODE.sub(r"\g<fence>", markdown)
 
 
@@ -38,6 +42,16 @@ def on_page_content(html: str, **_: Any) -> str:
 def _inlined(name: str, alt: str) -> str:
     svg = (_HERE / "images" / f"{name}.svg").read_text("utf-8")
     return svg.replace('role="img"', f'role="img" aria-label="{alt}"', 1)
+
+
+def on_post_page(output: str, *, page: Page, **_: Any) -> str:
+    """Take the search's stand-in for workers from here."""
+    return output.replace(_SHIM, "../" * page.url.count("/") + _OWN_SHIM)
+
+
+def on_post_template(output_content: str, **_: Any) -> str:
+    """Do the same for the page that says "not found"."""
+    return output_content.replace(_SHIM, _OWN_SHIM)
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
@@ -134,7 +148,7 @@ def errors() -> str:
         "Every error that the SDK raises on purpose, in `vismanet_async.errors`.",
         f"```text\n{drawn}\n```",
         tree["rest"].strip(),
-        "Exit codes: [which error gives which](exit-codes.md). What is tried again first: [retries](../explanation/retries.md).",
+        "[Which exit code each becomes](exit-codes.md); [what is tried again before](../explanation/retries.md).",
         *(f"::: vismanet_async.errors.{name}" for name in shown),
     ]
     return "\n\n".join(parts) + "\n"
