@@ -28,6 +28,13 @@ _OWN_SHIM: Final = "assets/search-from-disk.js"
 _HERE: Final = Path(__file__).parent
 
 
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Show the benchmarks, where `make bench` has written them."""
+    if (_HERE / "benchmarks.md").exists():
+        config.nav = [*(config.nav or []), {"Benchmarks": "benchmarks.md"}]
+    return config
+
+
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Take the modes off the fences, and say of an output that it is one."""
     markdown = markdown.replace("```text output\n", '```text title="prints"\n')
