@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ _MODE: Final = re.compile(r"^(?P<fence>[ ]*```\w+)[ ]+[\w ]+$", re.MULTILINE)
 """The words after the language say how a block is tested (tests/docs); Markdown takes none."""
 _DRAWING: Final = re.compile(r'<img alt="(?P<alt>[^"]*)" src="[^"]*images/(?P<name>[\w-]+)[.]svg" ?/?>')
 _SHIM: Final = "https://unpkg.com/iframe-worker/shim"
+_ELSEWHERE: Final = re.compile(r'<(?:script|link|img|iframe)\b[^>]*?(?:src|href)="(?P<url>(?:https?:)?//[^"]*)"')
 _OWN_SHIM: Final = "assets/search-from-disk.js"
 _HERE: Final = Path(__file__).parent
 
@@ -48,7 +50,8 @@ def on_page_content(html: str, **_: Any) -> str:
 
 def _inlined(name: str, alt: str) -> str:
     svg = (_HERE / "images" / f"{name}.svg").read_text("utf-8")
-    return svg.replace('role="img"', f'role="img" aria-label="{alt}"', 1)
+    labelled = svg.replace('role="img"', f'role="img" aria-label="{alt}"', 1)
+    return f'<div class="drawn">{labelled}</div>'
 
 
 def on_post_page(output: str, *, page: Page, **_: Any) -> str:
@@ -59,6 +62,19 @@ def on_post_page(output: str, *, page: Page, **_: Any) -> str:
 def on_post_template(output_content: str, **_: Any) -> str:
     """Do the same for the page that says "not found"."""
     return output_content.replace(_SHIM, _OWN_SHIM)
+
+
+def on_post_build(*, config: MkDocsConfig) -> None:
+    """Refuse a site that would load something from elsewhere when it is read.
+
+    Raises:
+        PluginError: it would.
+    """
+    for path in sorted(Path(config.site_dir).rglob("*.html")):
+        if found := _ELSEWHERE.search(path.read_text("utf-8")):
+            raise PluginError(
+                f"{path.name} would load {found['url']}: put it into docs/assets, and load it from there."
+            )
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
