@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := .stamps
 
 .DEFAULT_GOAL := help
-.PHONY: help setup browser demo test soak soak-paging fuzz openapi check format bench generate clean
+.PHONY: help setup browser demo test soak soak-paging fuzz openapi check docs format bench generate clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -45,6 +45,11 @@ $(STAMP)/bench: pyproject.toml | $(STAMP)/dev
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
 	@touch $@
 
+$(STAMP)/docs: pyproject.toml | $(STAMP)/dev
+	@echo "==> installing the tools of the documentation"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group docs
+	@touch $@
+
 setup: $(STAMP)/dev ## make .venv with everything needed to work on the project
 
 demo: $(STAMP)/run ## export from the embedded simulator while it changes, and check the files
@@ -68,12 +73,19 @@ openapi: $(STAMP)/dev ## hold the simulator to its own OpenAPI document, every o
 	@VISMANET_OPENAPI_EXAMPLES="$${EXAMPLES:-20}" VISMANET_OPENAPI_SEED="$${SEED:-1}" \
 		$(BIN)/python -m pytest -n 2 --dist worksteal tests/simulator/test_openapi.py $(PYTEST_ARGS)
 
-check: $(STAMP)/dev ## lint, format, types and layering
+check: $(STAMP)/dev $(STAMP)/docs ## lint, format, types, layering and the documentation
 	@echo "==> ruff" && $(BIN)/ruff check .
 	@echo "==> ruff format" && $(BIN)/ruff format --check .
 	@echo "==> mypy" && $(BIN)/mypy
+	@echo "==> mypy on the documentation's code" && $(BIN)/python -m tests.docs.typed build/docs_code && $(BIN)/mypy build/docs_code
 	@echo "==> import-linter" && $(BIN)/lint-imports --no-cache
 	@echo "==> generated code is up to date" && $(BIN)/python -m vismanet_async.api.generate --check
+	@$(MAKE) --no-print-directory docs
+
+docs: $(STAMP)/docs ## build the documentation into site/ (warnings are errors)
+	@echo "==> building the documentation into site/"
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --config-file .mkdocs.yml
+	@echo "open site/index.html"
 
 format: $(STAMP)/dev ## format the code and apply safe fixes
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

@@ -1,80 +1,83 @@
-"""The documentation says what the code does: its programs run, its tables and the tests that it names are there."""
+"""The documentation says what the code does: its code runs, its tables and the tests that it names are there."""
 
 from __future__ import annotations
 
 import ast
 import json
 import re
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+import tomllib
+from typing import TYPE_CHECKING, get_args
 
 import attrs
 import pytest
-from anyio.from_thread import start_blocking_portal
 
-from vismanet_async.simulator import Simulator, list_behaviours
+from tests.docs import typed
+from tests.docs.blocks import MODES, ROOT, Block, Page, pages
+from tests.docs.running import check_commands, run_page
+from vismanet_async import errors
+from vismanet_async.cli import exit_codes
+from vismanet_async.settings import Settings
+from vismanet_async.simulator import list_behaviours
 from vismanet_async.simulator.faults import FaultKind
+from vismanet_async.transport.retry import TABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
-_BLOCK = re.compile(r"^```python([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PAGES = pages()
+BLOCKS = [block for page in PAGES for block in page.blocks]
 
 
-@attrs.frozen
-class Block:
-    page: Path
-    line: int
-    runnable: bool
-    code: str = attrs.field(repr=False)
-
-    def compiled(self, *, flags: int = 0) -> Any:
-        padded = "\n" * self.line + self.code  # a failure names the line of the page
-        return compile(padded, str(self.page), "exec", flags=flags, dont_inherit=True)
+@pytest.mark.parametrize("page", [page for page in PAGES if page.blocks], ids=lambda page: page.name)
+def test_every_block_has_a_mode_that_its_language_knows(page: Page) -> None:
+    for block in page.blocks:
+        known = MODES.get(block.language, {"shown"})
+        assert block.mode in known, f"{block.name}: say how it is tested, {' or '.join(sorted(known))} (tests/docs)"
 
 
-def blocks() -> list[Block]:
-    return [
-        Block(page, text.count("\n", 0, found.start()) + 1, "run" in found[1].split(), found[2])
-        for page in PAGES
-        for text in [page.read_text("utf-8")]
-        for found in _BLOCK.finditer(text)
-    ]
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if any(one.mode in {"run", "page"} for one in page.blocks)],
+    ids=lambda page: page.name,
+)
+def test_code_runs(page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run_page(page, tmp_path, monkeypatch) > 0
 
 
-def name_of(block: Block) -> str:
-    return f"{block.page.name}:{block.line}"
+@pytest.mark.parametrize("block", [one for one in BLOCKS if one.language == "console"], ids=lambda one: one.name)
+def test_commands_exist(block: Block) -> None:
+    check_commands(block)
 
 
-@pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A company to talk to, in the variables from which `VismaNet.from_env()` reads."""
-    with (
-        start_blocking_portal() as portal,
-        portal.wrap_async_context_manager(Simulator(rows={"customer": 30, "customer_invoice": 50})) as simulator,
-    ):
-        for name, value in simulator.environment().items():
-            monkeypatch.setenv(name, value)
-        yield
+def test_what_is_only_looked_at_is_well_formed() -> None:
+    for block in BLOCKS:
+        if block.language == "json":
+            json.loads(block.code)
+        elif block.language == "toml":
+            tomllib.loads(block.code)
+        elif block.language == "python":
+            block.compiled(flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
 
-@pytest.mark.parametrize("block", [block for block in blocks() if block.runnable], ids=name_of)
-@pytest.mark.usefixtures("environment")
-def test_programs_run(block: Block, capsys: pytest.CaptureFixture[str]) -> None:
-    exec(block.compiled(), {"__name__": "__main__"})
-    assert capsys.readouterr().err == ""
+def test_output_belongs_to_a_block_that_runs() -> None:
+    for page in PAGES:
+        for before, after in zip([None, *page.blocks], page.blocks, strict=False):
+            if (after.language, after.mode) == ("text", "output"):
+                assert before is not None, after.name
+                assert before.language == "python", after.name
+                assert before.mode in {"run", "page"}, after.name
 
 
-@pytest.mark.parametrize("block", blocks(), ids=name_of)
-def test_programs_compile(block: Block) -> None:
-    block.compiled(flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-
-
-def test_there_are_programs() -> None:
-    assert {block.page.name for block in blocks() if block.runnable} >= {"README.md", "simulator.md"}
+def test_python_for_the_type_checker_stands_on_its_own_lines(tmp_path: Path) -> None:
+    typed.main(tmp_path)
+    assert len(list(tmp_path.glob("*.py"))) > 20
+    for page in PAGES:
+        lines = page.text.splitlines()
+        for code in typed.programs(page).values():
+            for number, line in enumerate(code.splitlines()[2:], start=2):
+                assert not line.strip() or line.strip() == lines[number].strip(), f"{page.name}:{number + 1}"
+            compile(code, page.name, "exec", dont_inherit=True)
 
 
 def behaviour_rows() -> list[str]:
@@ -96,8 +99,71 @@ def test_the_kinds_of_faults_are_the_codes() -> None:
     assert re.findall(r"`(\w+)`", kinds[1]) == list(get_args(FaultKind))
 
 
-def test_the_tests_that_hold_the_security_are_there() -> None:
-    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (DOCS / "security.md").read_text("utf-8"))
-    assert len(named) > 20
-    for path, name in named:
-        assert re.search(rf"^(async )?def {name}\(", (ROOT / path).read_text("utf-8"), re.MULTILINE), f"{path}::{name}"
+@pytest.mark.parametrize(("name", "at_least"), [("security.md", 20), ("guarantees.md", 60)])
+def test_the_tests_that_are_named_are_there(name: str, at_least: int) -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (DOCS / name).read_text("utf-8"))
+    assert len(named) >= at_least
+    for path, test in named:
+        assert re.search(rf"^(async )?def {test}\(", (ROOT / path).read_text("utf-8"), re.MULTILINE), f"{path}::{test}"
+
+
+def test_each_guarantee_names_what_holds_it() -> None:
+    rows = [line for line in (DOCS / "guarantees.md").read_text("utf-8").splitlines() if line.startswith("| ")]
+    for row in rows:
+        assert "`tests/" in row or row == "| guarantee | held by |", row
+
+
+def test_the_retry_table_is_the_codes() -> None:
+    text = (DOCS / "explanation/retries.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)`.*? \| ([a-z, ]+) \| (\d) \| (.*) \|$", text, re.MULTILINE)
+    told = [(fault, kinds, int(tries), wait == "backoff") for fault, kinds, tries, wait in rows]
+    assert told == [(rule.fault.name, ", ".join(rule.kinds), rule.tries, rule.backoff) for rule in TABLE]
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/reference/settings.md"])
+def test_every_setting_is_named(name: str) -> None:
+    told = set(re.findall(r"`VISMANET_(\w+)`", (ROOT / name).read_text("utf-8"))) - {"JOB_STORE"}
+    fields = {field.name.upper() for field in attrs.fields(Settings)}
+    assert told == fields | {"PROFILE", "PROFILE_FILE"}
+
+
+def test_the_exit_codes_are_the_codes() -> None:
+    text = (DOCS / "reference/exit-codes.md").read_text("utf-8")
+    told = {int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)}
+    assert told == {value for value in vars(exit_codes).values() if isinstance(value, int)}
+    for names, code in re.findall(r"^\| (`.*) \| (\d+) \|$", text, re.MULTILINE):
+        for name in re.findall(r"`(\w+)`", names):
+            kind = getattr(errors, name)
+            assert exit_codes.exit_code(kind.__new__(kind)) == int(code), name
+
+
+def test_the_architecture_is_that_of_the_tree() -> None:
+    text = (DOCS / "architecture.md").read_text("utf-8")
+    paths = set(re.findall(r"`(vismanet_async/[\w/.]+)`", text))
+    assert len(paths) > 20
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+    layers = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"][0][
+        "layers"
+    ]
+    told = re.findall(r"^\| (`vismanet_async\.[\w.`, ]+) \|", text, re.MULTILINE)
+    assert [re.findall(r"`([\w.]+)`", row) for row in told] == [layer.split(" | ") for layer in layers]
+    drawn = (DOCS / "images/layers.svg").read_text("utf-8")
+    for layer in layers:
+        for module in layer.split(" | "):
+            assert module.split(".")[1] in drawn
+
+
+def test_drawings_have_titles_and_no_colours_of_their_own() -> None:
+    drawings = sorted((DOCS / "images").glob("*.svg"))
+    assert drawings
+    for path in drawings:
+        text = path.read_text("utf-8")
+        assert re.search(r"<title>.{20,}</title>", text), path.name
+        assert 'class="drawing" role="img"' in text, path.name
+        assert re.search(r'(fill|stroke)="#', text) is None, f"{path.name}: colours are named, for light and dark"
+
+
+def test_pages_load_nothing_from_elsewhere() -> None:
+    # links may lead anywhere; what a page shows is its own
+    for page in PAGES:
+        assert re.search(r"!\[[^]]*\]\(\w+:|<(img|script|link|iframe)\b", page.text) is None, page.name

@@ -53,6 +53,15 @@ async def written(store: JobStore, own_id: str = "a", *, owner: str = "me", **fi
     return await store.write_intent(record(own_id, **fields), owner=owner, until=SOON)
 
 
+async def test_closing_is_finished_while_cancelled(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store = SqlStore(tmp_path / "jobs.sqlite")
+    await store.open()
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await store.aclose()
+    assert caplog.records == []  # SQLAlchemy reports connections that were dropped
+
+
 @each_backend
 async def test_every_field_survives(store: JobStore) -> None:
     full = record(

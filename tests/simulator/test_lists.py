@@ -100,6 +100,14 @@ async def test_equality_filters_agree_with_the_rows(client: Client) -> None:
         assert [row["referenceNumber"] for row in found] == expected
 
 
+async def test_filters_find_what_was_added(client: Client) -> None:
+    added = client.sim.add("customer_invoice", externalReference="order-1") + client.sim.add(
+        "customer_invoice", externalReference="order-1"
+    )
+    found = await read_all(client, "/v1/customerinvoice", 500, externalReference="order-1")
+    assert [row["referenceNumber"] for row in found] == added
+
+
 async def test_collections_come_only_when_asked_for(client: Client) -> None:
     plain = (await client.get("/v1/customerinvoice", pageSize=5)).json()
     asked = (

@@ -33,19 +33,24 @@ _Store = Annotated[str | None, Parameter(env_var="VISMANET_JOB_STORE")]
 """Where jobs are kept; the default file if not given."""
 
 
+def _worth_showing(default: Any) -> Any:
+    """Leave out of `--help` that a flag is off and a text is empty."""
+    return default or None
+
+
 app = App(
     name="vismanet",
     help="Complete lists, safe and fast, out of Visma Net ERP.",
     help_epilogue=(
         "Signs in with VISMANET_CLIENT_ID, VISMANET_CLIENT_SECRET and VISMANET_TENANT_ID, or with VISMANET_TOKEN, or "
-        "with a profile; `vismanet doctor` tells what is amiss. "
+        "with a profile; `vismanet doctor` tells what is amiss.\n\n"
         "Exit codes: 0 done, 2 wrong use, 3 not signed in or not allowed, 4 could not be shown "
         "complete, 5 the API failed, 6 could not be written, 7 it may have happened or goes on (look before sending it "
         "again), 8 some of many companies failed, 130 interrupted."
     ),
     version=__version__,
     help_format="plaintext",
-    default_parameter=Parameter(negative=()),
+    default_parameter=Parameter(negative=(), show_default=_worth_showing),
     exit_on_error=False,
     print_error=False,
     suppress_keyboard_interrupt=False,
@@ -90,9 +95,10 @@ def export(
 ) -> int:
     """Write lists to files, whole or not at all.
 
-    The files are TO/RESOURCE/part-NNNNN.FORMAT. In jsonl each record is one line, with the very bytes that the server
-    sent; csv and parquet have columns made from the description of the API, and exact amounts. TO/manifest.json
-    is published last: where it stands, the files are whole.
+    The files are TO/RESOURCE/part-NNNNN.FORMAT. In jsonl each record is one line,
+    with the very bytes that the server sent; csv and parquet have columns made
+    from the description of the API, and exact amounts. TO/manifest.json is
+    published last: where it stands, the files are whole.
 
     Parameters
     ----------
@@ -106,8 +112,7 @@ def export(
     format
         The files' format. parquet and jsonl.zst need an extra each, vismanet-async[parquet] and [zstd].
     where
-        A filter, NAME=VALUE, NAME>=VALUE and so on; may be given several times. RESOURCE.NAME=VALUE is for that
-        resource alone.
+        A filter: NAME=VALUE, NAME>=VALUE, RESOURCE.NAME=VALUE for one resource alone; may be given several times.
     since
         Only what was modified at or after this moment, such as 2025-05-25 or 2025-05-25T13:30:00.
     incremental
@@ -132,7 +137,7 @@ def export(
     allow_uncertain
         Publish also what could not be shown complete; the manifest says so.
     restart
-        Begin anew where an earlier run of the same export was stopped; without it that run is gone on with.
+        Begin anew, although an earlier run of the same export was stopped and could be continued.
     part_bytes
         Of a file; what brings it there closes it.
     csv_delimiter
@@ -223,8 +228,10 @@ def call(
 ) -> int:
     """Call one method and print its result as JSON, records with the very bytes that the server sent.
 
-    vismanet call customer.get 10000; vismanet call customer.list --where status=Active --limit 10;
-    vismanet call supplier.create --json supplier.json --preview
+    For example:
+      vismanet call customer.get 10000
+      vismanet call customer.list --where status=Active --limit 10
+      vismanet call supplier.create --json supplier.json --preview
 
     Parameters
     ----------

@@ -178,8 +178,9 @@ class SqlStore:
 
     @to_the_end
     async def aclose(self) -> None:
-        """Give back the connections."""
-        await self._engine.dispose()
+        """Give back the connections; also when the caller is being cancelled."""
+        with anyio.CancelScope(shield=True):
+            await self._engine.dispose()
         self._opened = False
 
     # -- leases ----------------------------------------------------------------------------------------------------

@@ -185,11 +185,12 @@ class Exchange:
     def fault(self, words: str) -> TransportError:
         """Give the error for a break-off at this point."""
         self.words = words
-        text = f"{self._envelope.url.host}: {words}"
+        envelope = self._envelope
+        text = f"{envelope.method} {envelope.url.path} at {envelope.url.host}: {words}"
         if not self.connected:
             return NotSent(f"{text}. The request never left.")
-        if self._envelope.repeatable:
-            return ResponseLost(f"{text}. The answer got lost.")
+        if envelope.repeatable:
+            return ResponseLost(f"{text}. The answer got lost; sending it again is safe.")
         return OutcomeUnknown(
             f"{text}. The request may have been executed; it was not sent again. Look the record up first."
         )

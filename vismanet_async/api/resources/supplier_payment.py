@@ -41,7 +41,7 @@ _LIST = ListCall(
     spec=OperationSpec(id="SupplierPayment_GetAllPayments", method="GET", path="/v1/supplierPayment"),
     model=_SupplierPayment,
     style="page_number",
-    identity=("documentType", "refNbr"),
+    identity=("type", "refNbr"),
     frozen_filter=FrozenFilter(parameter="lastModifiedDateTime", row_field="lastModifiedDateTime"),
 )
 _CREATE = OperationSpec(id="SupplierPayment_CreateSupplierPayment", method="POST", path="/v1/supplierPayment")

@@ -1,0 +1,1 @@
+"""The documentation's code: found, run and type-checked."""
