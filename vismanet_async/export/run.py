@@ -316,9 +316,7 @@ class Export:
             entries[name] = entry
             named = {"operation": self._listings[name].operation_id, "company": self._company, "verdict": entry.verdict}
             _log.info("%s: %d rows read, %s", name, entry.rows, entry.verdict, extra={**named, "rows": entry.rows})
-            await self._emit(
-                ResourceDone(resource=name, entry=entry, completeness=report, at_seconds=self._seconds())
-            )
+            await self._emit(ResourceDone(resource=name, entry=entry, completeness=report, at_seconds=self._seconds()))
 
         async with anyio.create_task_group() as tasks:
             for name in self._listings:
