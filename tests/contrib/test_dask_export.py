@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
     from anyio.from_thread import BlockingPortal
 
+# Dask tells type checkers nothing about these
+_client: Any = Client
+_cluster: Any = LocalCluster
+
 PAGE_SIZE = 50
 OTHER = "22222222-2222-4333-8444-555555555555"
 
@@ -74,7 +78,7 @@ def company() -> Iterator[Company]:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[LocalCluster]:
-    with LocalCluster(
+    with _cluster(
         n_workers=2,
         threads_per_worker=1,
         processes=True,
@@ -109,7 +113,7 @@ async def test_a_killed_worker_loses_nothing(company: Company, cluster: LocalClu
         os.kill(worker.process.pid, signal.SIGKILL)
 
     async with (
-        Client(cluster.scheduler_address, asynchronous=True, set_as_default=False) as client,
+        _client(cluster.scheduler_address, asynchronous=True, set_as_default=False) as client,
         anyio.create_task_group() as tasks,
     ):
         tasks.start_soon(kill_one)
@@ -152,7 +156,7 @@ async def test_companies_failures_and_going_on(company: Company, cluster: LocalC
     read: list[str] = []
 
     async def export(to: str, resources: Any, **options: Any) -> dict[str | None, Manifest]:
-        async with Client(cluster.scheduler_address, asynchronous=True, set_as_default=False) as client:
+        async with _client(cluster.scheduler_address, asynchronous=True, set_as_default=False) as client:
             return await export_on_dask(
                 resources,
                 to=tmp_path / to,

@@ -148,7 +148,8 @@ async def test_a_query_finds_the_last_versions(simulator: Simulator, tmp_path: P
         SELECT number, lastModifiedDateTime::VARCHAR FROM read_json('{tmp_path}/customer/*.jsonl', filename = true)
         QUALIFY row_number() OVER (PARTITION BY number ORDER BY filename DESC) = 1
     """
-    found = {number: stamp_of(stamp) for number, stamp in duckdb.sql(query).fetchall()}
+    rows: Any = duckdb.sql(query)
+    found = {number: stamp_of(stamp) for number, stamp in rows.fetchall()}
     assert found == {row["number"]: stamp_of(row["lastModifiedDateTime"]) for row in simulator.truth("customer").rows()}
 
 
