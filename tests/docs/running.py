@@ -213,6 +213,8 @@ def _setting(word: str, where: str) -> None:
 
 
 def _python(words: list[str], where: str) -> None:
+    if words[1:3] == ["-m", "pip"]:
+        _pip(words, where)
     if words[1:2] == ["-m"] and words[2].startswith("vismanet_async"):
         module = ROOT / words[2].replace(".", "/")
         assert module.with_suffix(".py").is_file() or (module / "__main__.py").is_file(), where
