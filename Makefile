@@ -77,7 +77,7 @@ check: $(STAMP)/dev $(STAMP)/docs ## lint, format, types, layering and the docum
 	@echo "==> ruff" && $(BIN)/ruff check .
 	@echo "==> ruff format" && $(BIN)/ruff format --check .
 	@echo "==> mypy" && $(BIN)/mypy
-	@echo "==> mypy on the documentation's code" && $(BIN)/python -m tests.docs.typed build/docs_code && $(BIN)/mypy build/docs_code
+	@echo "==> mypy on the documentation's code" && $(BIN)/python -m tests.docs.typed build/docs_code && $(BIN)/mypy build/docs_code docs/hooks.py
 	@echo "==> import-linter" && $(BIN)/lint-imports --no-cache
 	@echo "==> generated code is up to date" && $(BIN)/python -m vismanet_async.api.generate --check
 	@$(MAKE) --no-print-directory docs

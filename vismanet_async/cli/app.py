@@ -301,8 +301,9 @@ def resources(name: str | None = None, /, *, json: bool = False) -> int:
 def doctor(*, profile: str | None = None, json: bool = False) -> int:
     """Look at settings, network, token, scopes, company, quota, clock and time zone, and say what to do.
 
-    Asks for a token and reads one short list; changes nothing. Shows no secret. Ends with 0 where all is well, 1 where
-    something is worth a look, else with the exit code of the first thing that stops you.
+    Asks for a token and reads one short list; changes nothing. Shows no secret.
+    Ends with 0 where all is well, 1 where something is worth a look, else with
+    the exit code of the first thing that stops you.
 
     Parameters
     ----------
