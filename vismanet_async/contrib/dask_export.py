@@ -68,9 +68,7 @@ _LONGEST_PAUSE: Final = timedelta(hours=24)
 _CONNECT_SECONDS: Final = 15
 _VERDICTS: Final = ("proven", "counted", "uncertain")
 """Weakest last."""
-# Dask tells type checkers nothing about these
-_connect: Any = distributed.Client
-_release: Any = distributed.Future.release
+_connect: Any = distributed.Client  # Dask tells type checkers nothing about it
 _FOLDER: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
@@ -186,7 +184,7 @@ class _Handing:
     async def _ask(self, work: Callable[..., T], share: Share, *args: Any, **options: Any) -> T:
         # the same share always has the same key: Dask knows it as one piece of work, wherever it runs
         place = hashlib.sha256(os.fsencode(share.directory)).hexdigest()[:16]
-        future = self.client.submit(work, share, *args, key=f"vismanet-{work.__name__}-{place}", **options)
+        future: Any = self.client.submit(work, share, *args, key=f"vismanet-{work.__name__}-{place}", **options)
         try:
             result: T = await future
         except distributed.KilledWorker as error:
@@ -195,7 +193,7 @@ class _Handing:
                 "then start the export again: it goes on where it was."
             ) from error
         finally:
-            _release(future)
+            future.release()
         return result
 
 

@@ -38,7 +38,8 @@ _EARLIEST: Final = date(1990, 1, 1)
 """What is older falls into the first half, as what is later than today falls into the second."""
 _EVEN: Final = 0.15
 """A half may have this much more or less than half of the rows."""
-_TRIES: Final = 2
+_TRIES: Final = 5
+"""Of a count that others may have disturbed; the same difference twice was no disturbance."""
 
 
 @attrs.frozen
@@ -102,30 +103,39 @@ class _Asked:
 
 async def _stamped(count: Count, window: Filters, rest: Filters) -> int | None:
     """Count the window, if every row of the list is either in it or in the rest."""
+    gap = 0
     for _ in range(_TRIES):
         rest_before = await count(rest)
         whole, inside = await count({}), await count(window)
-        if whole == inside + rest_before and await count(rest) == rest_before:
+        last_gap, gap = gap, whole - inside - rest_before
+        if not gap and await count(rest) == rest_before:
             return inside
+        if gap and gap == last_gap:
+            break
     return None
 
 
 async def _halves(count: Count, filters: Filters, name: str, today: date) -> list[tuple[int, dict[str, Any]]] | None:
     """Divide by one date, if the two halves are even and no row is in neither."""
+    cut = await _median(count, filters, name, today)
+    if cut is None:
+        return None
+    halves = [{**filters, name: half(cut)} for half in (before, on_or_after)]
+    gap = 0
     for _ in range(_TRIES):
-        whole = await count(filters)  # first of all: see the module
-        cut = await _median(count, filters, name, whole, today)
-        if cut is None:
-            return None
-        halves = [{**filters, name: half(cut)} for half in (before, on_or_after)]
+        whole = await count(filters)  # before its halves: see the module
         rows = [await count(half) for half in halves]
-        if sum(rows) == whole:
+        last_gap, gap = gap, whole - sum(rows)
+        if not gap:
             return list(zip(rows, halves, strict=True))
+        if gap == last_gap:
+            break
     return None
 
 
-async def _median(count: Count, filters: Filters, name: str, whole: int, today: date) -> str | None:
+async def _median(count: Count, filters: Filters, name: str, today: date) -> str | None:
     low, high = _EARLIEST, today
+    whole = await count(filters)
     while high - low > timedelta(days=1):
         middle = low + (high - low) // 2
         share = await count({**filters, name: before(middle.isoformat())}) / max(whole, 1)

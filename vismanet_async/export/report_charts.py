@@ -52,10 +52,10 @@ def line_chart(
     """Draw values over seconds.
 
     Args:
-        title: of the chart.
+        title: of the chart, for those who do not see it.
         series: the lines; each gets a colour, and a dash of its own where colours repeat.
         until: the right end in seconds.
-        unit: what is counted, for those who do not see the chart.
+        unit: what is counted, for them too.
         step: keep a value until the next one, instead of a slope between them.
         area: fill what is below the line.
         bands: spans of time to shade.
@@ -63,7 +63,7 @@ def line_chart(
     """
     highest = max([top, 1.0, *(y for one in series for _, y in one.points)])
     rows = ticks(highest)
-    columns = ticks(until, most=4) if until > 0 else [0.0]
+    columns = ticks(until, most=_MOST_TICKS + 1) if until > 0 else [0.0]
     across, upward = until or 1.0, rows[-1]
 
     def x(value: float) -> str:
@@ -93,12 +93,11 @@ def line_chart(
         for number, one in enumerate(series)
     )
     return Markup(
-        '<figure class="chart"><figcaption>{title}{legend}</figcaption><div class="plot"><div class="y">{y}</div>'
+        '<figure class="chart">{legend}<div class="plot"><div class="y">{y}</div>'
         '<svg viewBox="0 0 {w} {h}" preserveAspectRatio="none" role="img" aria-label="{label}">{shapes}</svg>'
         '<div class="x">{x}</div></div></figure>'
     ).format(
-        title=title,
-        legend=Markup("<ul>{}</ul>").format(legend) if len(series) > 1 else "",
+        legend=Markup("<figcaption><ul>{}</ul></figcaption>").format(legend) if len(series) > 1 else "",
         y=Markup("").join(
             Markup('<span style="bottom:{:.1f}%">{}</span>').format(row / upward * 100, _short(row)) for row in rows
         ),
@@ -198,7 +197,7 @@ def ticks(top: float, *, most: int = _MOST_TICKS) -> list[float]:
 def _path(points: Sequence[Point], x: Callable[[float], str], y: Callable[[float], str], *, step: bool) -> str:
     first, *rest = points
     moves = [f"H{x(a)}V{y(b)}" if step else f"L{x(a)} {y(b)}" for a, b in rest]
-    return f"M{x(first[0])} {y(first[1])}{''.join(moves)}"
+    return f"M{x(first[0])} {y(first[1])}{''.join(moves) or 'h0'}"  # a point alone is a dot
 
 
 def _height(numbered: tuple[int, Point]) -> float:

@@ -159,13 +159,15 @@ def _verdicts(report: Report) -> Markup:
 
 def _pages_chart(report: Report) -> Markup:
     series = [Series(_label(report, one.company, one.name), one.pages) for one in report.lists.values()]
-    return line_chart("Pages", series, until=report.seconds, unit="pages")
+    return line_chart("Pages over time", series, until=report.seconds, unit="pages")
 
 
 def _flight_chart(report: Report) -> Markup:
     pauses = merged(report.pauses)
     series = [Series("in flight", in_flight(report.flights))]
-    chart = line_chart("Requests", series, until=report.seconds, unit="requests", step=True, area=True, bands=pauses)
+    chart = line_chart(
+        "Requests in flight", series, until=report.seconds, unit="requests", step=True, area=True, bands=pauses
+    )
     note = Markup('<p class="soft">Shaded: everybody waits for the quota.</p>') if pauses else Markup("")
     return chart + note
 
@@ -175,7 +177,7 @@ def _quota_chart(report: Report) -> Markup:
         return Markup('<p class="soft">The server told nothing about a quota.</p>')
     series = [Series(company or "requests left", sorted(points)) for company, points in report.quota.items()]
     top = float(report.quota_limit or 0)
-    chart = line_chart("Requests left", series, until=report.seconds, unit="requests", step=True, area=True, top=top)
+    chart = line_chart("Quota left", series, until=report.seconds, unit="requests", step=True, area=True, top=top)
     if report.quota_limit is None:
         return chart
     return chart + Markup('<p class="soft">Of {:,} in a window.</p>').format(report.quota_limit)

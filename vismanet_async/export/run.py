@@ -353,7 +353,8 @@ class Export:
         writer = _Writer(sink, journal, self._changes(name))
         try:
             try:
-                await self._fill(name, writer, recorder)
+                with one_error():  # it reads and writes side by side
+                    await self._fill(name, writer, recorder)
             except IncompleteListing as error:
                 incomplete = error.completeness
                 await self._emit(ResourceIncomplete(resource=name, completeness=incomplete, at_seconds=self._seconds()))
