@@ -10,7 +10,8 @@ Three limits meet here (docs/facts.md 3):
 Within them the delay between a job's end and its detection is kept small: the first polls are dense, because the
 first gaps of a window are free, then equal gaps follow, which no schedule beats while nothing is known of a job.
 Where run times of the same operation are known, asking begins when the first of them can have ended, and scarce
-polls go where an end is likelier: gaps in proportion to 1/sqrt(hazard) give the least delay for a given number.
+polls go where an end is likelier. They are kept for the jobs still to come, too: where a hundred will be open soon, the
+first ten may not use up what all could share.
 """
 
 from __future__ import annotations
@@ -22,10 +23,15 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from vismanet_async.jobs.run_times import Arrivals, RunTimes
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Rules", "RunTimes", "Schedule", "earliest"]
+__all__ = ["Rules", "Schedule", "earliest"]
+
+_FORECAST_SECONDS: Final = 5.0
+"""How long a forecast is good for."""
 
 
 @attrs.frozen(kw_only=True)
@@ -71,84 +77,6 @@ def earliest(asked: Iterable[float], *, rules: Rules) -> float:
     return recent[0] + rules.window_seconds if len(recent) == rules.same_request else -math.inf
 
 
-_PRIOR_SECONDS: Final = 120.0
-"""What is believed of an unknown operation: one end in two minutes. Weighs as much as one job seen."""
-_LEARNED_FROM: Final = 10
-_FADES_AT: Final = 400
-_QUIET_SHARE: Final = 0.05
-_STEP: Final = 1.25
-_BINS: Final = 52
-"""Ages from 1 second to a day, each bin a quarter longer than the one before."""
-
-
-class RunTimes:
-    """How long jobs of one operation run: ends and seconds at risk for each age.
-
-    Jobs still running count as well (seconds at risk without an end); judging by the finished ones alone would take
-    every operation for a quick one, because quick jobs finish first. Old experience fades.
-    """
-
-    def __init__(self, seconds: Iterable[float] = ()) -> None:
-        self._ends = [0.0] * _BINS
-        self._at_risk = [0.0] * _BINS
-        for value in seconds:
-            self.ran(0.0, value)
-            self.ended(value)
-
-    def ran(self, since: float, until: float) -> None:
-        """Take in that a job was running at these ages."""
-        for index in range(_bin(since), _bin(until) + 1):
-            low, high = _edges(index)
-            self._at_risk[index] += max(0.0, min(until, high) - max(since, low))
-
-    def ended(self, age: float) -> None:
-        """Take in that a job ended at this age."""
-        self._ends[_bin(age)] += 1
-        if sum(self._ends) > _FADES_AT:
-            self._ends = [value / 2 for value in self._ends]
-            self._at_risk = [value / 2 for value in self._at_risk]
-
-    def hazard(self, age: float) -> float:
-        """Estimate the chance per second that a job of this age ends now."""
-        index = _bin(age)
-        return (self._ends[index] + 1.0) / (self._at_risk[index] + _PRIOR_SECONDS)
-
-    def stretch(self, age: float, effort: float) -> float:
-        """Give how long to wait at this age for an effort: the integral of the hazard's square root over the wait."""
-        at = age
-        for index in range(_bin(age), _BINS):
-            _, high = _edges(index)
-            weight = math.sqrt((self._ends[index] + 1.0) / (self._at_risk[index] + _PRIOR_SECONDS))
-            if (high - at) * weight >= effort:
-                return at + effort / weight - age
-            effort -= (high - at) * weight
-            at = high
-        return math.inf
-
-    def quiet_seconds(self, otherwise: float) -> float:
-        """Tell how long asking is pointless: until 5 % have ended, or `otherwise` where that is longer or unknown."""
-        if sum(self._ends) < _LEARNED_FROM:
-            return otherwise
-        ended = 0.0
-        for index in range(_BINS):
-            low, high = _edges(index)
-            if not self._ends[index] or not self._at_risk[index]:
-                continue
-            share = self._ends[index] / self._at_risk[index] * (high - low)
-            if ended + share >= _QUIET_SHARE:
-                return max(otherwise, low + (high - low) * (_QUIET_SHARE - ended) / share)
-            ended += share
-        return otherwise
-
-
-def _bin(age: float) -> int:
-    return min(_BINS - 1, int(math.log(age, _STEP)) + 1) if age > 1 else 0
-
-
-def _edges(index: int) -> tuple[float, float]:
-    return (_STEP ** (index - 1) if index else 0.0, _STEP**index if index < _BINS - 1 else math.inf)
-
-
 @attrs.define(kw_only=True)
 class _Followed:
     key: str
@@ -187,6 +115,9 @@ class Schedule:
         """How many processes share the quota; each takes its part."""
         self._jobs: dict[str, _Followed] = {}
         self._run_times: dict[str, RunTimes] = {}
+        self._arrivals: dict[str, Arrivals] = {}
+        self._forecast = 0.0
+        self._forecast_until = -math.inf
         self._queue: list[tuple[float, int, str]] = []
         self._urgent: list[tuple[float, int, str]] = []
         self._weights = 0.0
@@ -253,6 +184,8 @@ class Schedule:
             last_at=last_at,
         )
         self._jobs[key] = followed
+        if not webhook:
+            self._arrivals.setdefault(operation, Arrivals()).add(began_at)
         self._plan(followed, now)
 
     def remove(self, key: str, *, ran_seconds: float | None = None) -> None:
@@ -420,8 +353,8 @@ class Schedule:
         # gaps count from the last poll, not from now: restarts in quick succession must not put it off for ever
         last = max(followed.anchor, followed.last_at)
         age = max(0.0, last - followed.began_at)
-        self._weigh(followed, math.sqrt(run_times.hazard(age)))
-        effort = self._weights / self._rate(now)
+        self._weigh(followed, run_times.weight(age))
+        effort = max(self._weights, self._expected(now)) / self._rate(now)
         scarce = min(run_times.stretch(age, effort), 2.5 * len(self._jobs) / self._rate(now))
         self._weigh(followed, effort / scarce)
         if at <= last:
@@ -443,6 +376,14 @@ class Schedule:
         followed.weight = weight
         if not self._jobs:
             self._weights = 0.0
+
+    def _expected(self, now: float) -> float:
+        """The weight of the jobs that will be open if as many go on to come as have come lately."""
+        if now >= self._forecast_until:
+            flows = ((self._known(name), each.per_second(now)) for name, each in self._arrivals.items())
+            self._forecast = sum(flow * run_times.life() for run_times, flow in flows if flow)
+            self._forecast_until = now + _FORECAST_SECONDS
+        return self._forecast
 
     def _rate(self, now: float) -> float:
         """Polls per second that the quota allows from here to the window's end."""

@@ -1,0 +1,136 @@
+"""What is known of how long jobs of an operation run, and how many come. Pure: ages and times come in as arguments."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Arrivals", "RunTimes"]
+
+_PRIOR_SECONDS: Final = 120.0
+"""What is believed of an unknown operation: one end in two minutes. Weighs as much as one job seen."""
+_LEARNED_FROM: Final = 10
+_FADES_AT: Final = 400
+_QUIET_SHARE: Final = 0.05
+_POWER: Final = 0.65
+"""Gaps in proportion to hazard ** -0.5 are best for many polls a job, steeper ones for few (tried for 2 to 4 polls)."""
+_STEP: Final = 1.25
+_BINS: Final = 52
+"""Ages from 1 second to a day, each bin a quarter longer than the one before."""
+
+
+class RunTimes:
+    """How long jobs of one operation run: ends and seconds at risk for each age.
+
+    Jobs still running count as well (seconds at risk without an end); judging by the finished ones alone would take
+    every operation for a quick one, because quick jobs finish first. Old experience fades.
+    """
+
+    def __init__(self, seconds: Iterable[float] = ()) -> None:
+        self._ends = [0.0] * _BINS
+        self._at_risk = [0.0] * _BINS
+        for value in seconds:
+            self.ran(0.0, value)
+            self.ended(value)
+
+    def ran(self, since: float, until: float) -> None:
+        """Take in that a job was running at these ages."""
+        for index in range(_bin(since), _bin(until) + 1):
+            low, high = _edges(index)
+            self._at_risk[index] += max(0.0, min(until, high) - max(since, low))
+
+    def ended(self, age: float) -> None:
+        """Take in that a job ended at this age."""
+        self._ends[_bin(age)] += 1
+        if sum(self._ends) > _FADES_AT:
+            self._ends = [value / 2 for value in self._ends]
+            self._at_risk = [value / 2 for value in self._at_risk]
+
+    def hazard(self, age: float) -> float:
+        """Estimate the chance per second that a job of this age ends now."""
+        return self._hazard(_bin(age))
+
+    def _hazard(self, index: int) -> float:
+        return (self._ends[index] + 1.0) / (self._at_risk[index] + _PRIOR_SECONDS)
+
+    def weight(self, age: float) -> float:
+        """Tell which part of the polls a job of this age should have, compared with others."""
+        return math.pow(self.hazard(age), _POWER)
+
+    def life(self) -> float:
+        """Estimate the weight that a job has in all, from its beginning to its end: an integral over its age."""
+        alive, total = 1.0, 0.0
+        for index in range(_BINS):
+            low, high = _edges(index)
+            hazard = self._hazard(index)
+            survive = math.exp(-hazard * (high - low))
+            total += alive * (1 - survive) / hazard * math.pow(hazard, _POWER)
+            alive *= survive
+        return total
+
+    def stretch(self, age: float, effort: float) -> float:
+        """Give how long to wait at this age for an effort: the integral of the weight over the wait."""
+        at = age
+        for index in range(_bin(age), _BINS):
+            _, high = _edges(index)
+            weight = math.pow(self._hazard(index), _POWER)
+            if (high - at) * weight >= effort:
+                return at + effort / weight - age
+            effort -= (high - at) * weight
+            at = high
+        return math.inf
+
+    def quiet_seconds(self, otherwise: float) -> float:
+        """Tell how long asking is pointless: until 5 % have ended, or `otherwise` where that is longer or unknown."""
+        if sum(self._ends) < _LEARNED_FROM:
+            return otherwise
+        ended = 0.0
+        for index in range(_BINS):
+            low, high = _edges(index)
+            if not self._ends[index] or not self._at_risk[index]:
+                continue
+            share = self._ends[index] / self._at_risk[index] * (high - low)
+            if ended + share >= _QUIET_SHARE:
+                return max(otherwise, low + (high - low) * (_QUIET_SHARE - ended) / share)
+            ended += share
+        return otherwise
+
+
+def _bin(age: float) -> int:
+    return min(_BINS - 1, int(math.log(age, _STEP)) + 1) if age > 1 else 0
+
+
+def _edges(index: int) -> tuple[float, float]:
+    return (_STEP ** (index - 1) if index else 0.0, _STEP**index if index < _BINS - 1 else math.inf)
+
+
+_SLICE_SECONDS: Final = 15.0
+_SLICES: Final = 60
+
+
+class Arrivals:
+    """How many jobs a second begin, by the last quarter of an hour without its busiest quarter of a minute.
+
+    Many that come at once do not foretell as many more.
+    """
+
+    def __init__(self) -> None:
+        self._slices: Counter[int] = Counter()
+
+    def add(self, when: float) -> None:
+        """Take in that a job began."""
+        self._slices[int(when // _SLICE_SECONDS)] += 1
+
+    def per_second(self, now: float) -> float:
+        """Estimate how many begin."""
+        oldest = int(now // _SLICE_SECONDS) - _SLICES
+        for index in [index for index in self._slices if index <= oldest]:
+            del self._slices[index]
+        if not self._slices:
+            return 0.0
+        span = now - (min(self._slices) + 1) * _SLICE_SECONDS
+        return (self._slices.total() - max(self._slices.values())) / max(span, _SLICE_SECONDS)
