@@ -5,10 +5,11 @@ BIN := $(VENV)/bin
 STAMP := .stamps
 
 .DEFAULT_GOAL := help
-.PHONY: help setup browser demo test soak soak-paging fuzz openapi check docs format bench generate clean
+.PHONY: help setup browser demo test soak soak-paging fuzz openapi check docs format bench generate \
+	changelog dist release-check api-check clean
 
 help: ## list the commands
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 $(STAMP)/venv:
 	@echo "==> making $(VENV) with $$($(PYTHON) --version)"
@@ -50,6 +51,11 @@ $(STAMP)/docs: pyproject.toml | $(STAMP)/dev
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group docs
 	@touch $@
 
+$(STAMP)/release: pyproject.toml | $(STAMP)/dev
+	@echo "==> installing the release tools into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group release
+	@touch $@
+
 setup: $(STAMP)/dev ## make .venv with everything needed to work on the project
 
 demo: $(STAMP)/run ## export from the embedded simulator while it changes, and check the files
@@ -76,10 +82,11 @@ openapi: $(STAMP)/dev ## hold the simulator to its own OpenAPI document, every o
 check: $(STAMP)/dev $(STAMP)/docs ## lint, format, types, layering and the documentation
 	@echo "==> ruff" && $(BIN)/ruff check .
 	@echo "==> ruff format" && $(BIN)/ruff format --check .
-	@echo "==> mypy" && $(BIN)/mypy
+	@echo "==> mypy" && $(BIN)/mypy && $(BIN)/mypy .ci/release.py
 	@echo "==> mypy on the documentation's code" && $(BIN)/python -m tests.docs.typed build/docs_code && $(BIN)/mypy build/docs_code docs/hooks.py
 	@echo "==> import-linter" && $(BIN)/lint-imports --no-cache
 	@echo "==> generated code is up to date" && $(BIN)/python -m vismanet_async.api.generate --check
+	@echo "==> change fragments" && $(BIN)/python .ci/release.py changes
 	@$(MAKE) --no-print-directory docs
 
 docs: $(STAMP)/docs ## build the documentation into site/ (warnings are errors)
@@ -95,6 +102,18 @@ generate: $(STAMP)/dev ## write api/resources and api/models from the catalog ag
 
 bench: $(STAMP)/bench ## measure against peers (ratios, medians, one run)
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+changelog: $(STAMP)/release ## write .changes into CHANGELOG.md (VERSION=...)
+	@$(BIN)/towncrier build --yes --version "$(VERSION)"
+
+dist: $(STAMP)/release ## build the source archive, the wheel from it, and look into both
+	@$(BIN)/python .ci/release.py dist
+
+release-check: dist ## try the wheel with lowest and highest dependencies on every Python (CHECK_ARGS=...)
+	@$(BIN)/python .ci/release.py check $(CHECK_ARGS)
+
+api-check: $(STAMP)/dev ## type-check the last release's tests against this package (REF=...)
+	@$(BIN)/python .ci/release.py api-check $(if $(REF),--ref $(REF))
 
 clean: ## remove .venv and all that was built
 	@rm -rf $(VENV) $(STAMP) dist build site .pytest_cache .mypy_cache .ruff_cache .hypothesis

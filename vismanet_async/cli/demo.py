@@ -47,7 +47,7 @@ def run_demo(*, to: Path | None, seed: int) -> int:
             flush=True,
         )
         # a thread and an event loop of its own: the client reaches it over HTTP, as it does the real one
-        portal = stack.enter_context(start_blocking_portal(name="simulator"))
+        portal = stack.enter_context(start_blocking_portal())
         company = stack.enter_context(portal.wrap_async_context_manager(_changing_company(seed)))
         manifest = anyio.run(_export, plan, company.simulator)
         after = portal.call(company.keys)
