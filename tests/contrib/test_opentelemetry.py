@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -341,6 +342,25 @@ async def test_an_observer_may_leave_everything_as_it_is(simulator: Simulator, t
             await visma.export("supplier", to=tmp_path / "out")
             await (await visma.jobs.submit(visma.customer.get(keys(simulator, "customer")[0])))
     ResourceWatch().done(rows=1, requests=1, verdict="proven")
+
+
+async def test_following_jobs_belongs_to_nobody(simulator: Simulator, tmp_path: Path) -> None:
+    """What the first submitter has in its context (a user, a request, a transaction) must not stick to all jobs."""
+    whose: ContextVar[str] = ContextVar("whose", default="nobody")
+
+    class Watching(Observer):
+        def __init__(self) -> None:
+            self.seen: dict[str, str] = {}
+
+        def job(self, job: JobFacts) -> None:
+            self.seen[job.state] = whose.get()
+
+    watching = Watching()
+    async with client(simulator, watching, store=tmp_path / "jobs.db") as visma:
+        whose.set("the first submitter")
+        await (await visma.jobs.submit(visma.customer.get(keys(simulator, "customer")[0])))
+    assert watching.seen["submitted"] == "the first submitter"
+    assert watching.seen["succeeded"] == "nobody"
 
 
 async def test_siblings_are_watched_as_well(exported: Exported) -> None:
