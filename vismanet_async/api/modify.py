@@ -145,7 +145,6 @@ class _Round:
         unknown.attempts = error.attempts
         raise unknown from error
 
-
     def _unsettled(self, error: VismaNetError) -> OutcomeUnknown:
         """Say of an error that came after a write without an answer what it leaves open."""
         lost = self._unsure[-1][2]
