@@ -56,6 +56,11 @@ $(STAMP)/release: pyproject.toml | $(STAMP)/dev
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group release
 	@touch $@
 
+$(STAMP)/fuzz: pyproject.toml | $(STAMP)/dev
+	@echo "==> installing the fuzzer into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz
+	@touch $@
+
 setup: $(STAMP)/dev ## make .venv with everything needed to work on the project
 
 demo: $(STAMP)/run ## export from the embedded simulator while it changes, and check the files
@@ -78,6 +83,9 @@ soak-paging: $(STAMP)/dev ## prove paging over a million random schedules (SCHED
 openapi: $(STAMP)/dev ## hold the simulator to its own OpenAPI document, every operation (EXAMPLES=..., SEED=...)
 	@VISMANET_OPENAPI_EXAMPLES="$${EXAMPLES:-20}" VISMANET_OPENAPI_SEED="$${SEED:-1}" \
 		$(BIN)/python -m pytest -n 2 --dist worksteal tests/simulator/test_openapi.py $(PYTEST_ARGS)
+
+fuzz: $(STAMP)/fuzz ## fuzz all that reads foreign bytes, guided by coverage (FUZZ_SECONDS=..., READER=...)
+	@FUZZ_SECONDS="$(FUZZ_SECONDS)" READER="$(READER)" $(BIN)/python -m tests.fuzz.atheris_readers
 
 check: $(STAMP)/dev $(STAMP)/docs ## lint, format, types, layering and the documentation
 	@echo "==> ruff" && $(BIN)/ruff check .

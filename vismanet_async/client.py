@@ -433,7 +433,7 @@ def _plain(response: Response) -> Any:
         return None
     try:
         return _DECODER.decode(response.body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnexpectedResponse(f"the answer is not JSON: {error}. It may have been cut off.") from None
 
 

@@ -47,6 +47,7 @@ __all__ = ["ERP_URL", "SALES_ORDER_URL", "TOKEN_URL", "Settings", "profile_file"
 ERP_URL: Final = "https://api.finance.visma.net"
 SALES_ORDER_URL: Final = "https://salesorder.visma.net"
 TOKEN_URL: Final = "https://connect.visma.com/connect/token"  # noqa: S105 - an address, no secret
+_MOST_BYTES = 64 * 1024
 _PREFIX: Final = "VISMANET_"
 _DEFAULT_PROFILE: Final = "default"
 _CLIENT: Final = frozenset({"client_id", "client_secret"})
@@ -111,7 +112,12 @@ def _profile(environ: Mapping[str, str], name: str | None, known: list[str]) -> 
     try:
         with path.open("rb") as file:
             _refuse_if_open(path, os.fstat(file.fileno()).st_mode)
-            text = file.read().decode("utf-8")
+            content = file.read(_MOST_BYTES + 1)
+            if len(content) > _MOST_BYTES:
+                raise SettingsError(
+                    f"the profile file {path} is larger than {_MOST_BYTES} bytes: it is something else."
+                )
+            text = content.decode("utf-8")
     except FileNotFoundError:
         if asked or explicit:
             raise SettingsError(f"there is no profile file {path}.") from None
@@ -120,7 +126,7 @@ def _profile(environ: Mapping[str, str], name: str | None, known: list[str]) -> 
         raise SettingsError(f"the profile file {path} cannot be read: {error}.") from None
     try:
         profiles = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise SettingsError(f"the profile file {path} is not TOML: {error}.") from None
     table = profiles.get(asked or _DEFAULT_PROFILE)
     if table is None and not asked:

@@ -26,6 +26,7 @@ from vismanet_async.errors import (
     NotSent,
     OutcomeUnknown,
     PreconditionFailed,
+    RateLimited,
     RequestRefused,
 )
 
@@ -191,6 +192,31 @@ async def test_it_says_so_when_nobody_can_tell() -> None:
     meddler.cuts = ["after"]
     with pytest.raises(OutcomeUnknown, match="cannot be told"):
         await client_of(meddler).customer.modify("1", plus_one)
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        RateLimited("Customer_GetBycustomerCd", status=429, detail="later"),
+        NotSent("no route"),
+        DeadlineExceeded("too late"),
+        RequestRefused("no"),
+    ],
+)
+async def test_a_lost_answer_is_not_forgotten_when_the_record_cannot_be_looked_up(later: Exception) -> None:
+    server = Server()
+    server.cuts = ["after"]
+    real = server.send
+
+    async def send(request: Request, /) -> Response:
+        if server.writes:
+            raise later
+        return await real(request)
+
+    server.send = send  # type: ignore[method-assign] # fails from the write on
+    with pytest.raises(OutcomeUnknown, match="Looking the record up failed"):
+        await client_of(server).customer.modify("1", plus_one)
+    assert (int(server.limit), server.writes) == (1, 1)
 
 
 async def test_lost_answers_use_up_attempts() -> None:

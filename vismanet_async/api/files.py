@@ -44,6 +44,8 @@ _MAGIC: Final = (
 )
 _RESERVED_NAMES: Final = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 _NAME_CHARS: Final = 200
+_DISPOSITION_CHARS: Final = 8 * 1024
+"""More than any server sends; the standard library's parser takes time that grows with the square of it."""
 
 
 # --- up ------------------------------------------------------------------------------------------------------------
@@ -310,9 +312,10 @@ def safe_name(name: str) -> str:
 
 
 def _named(disposition: str | None) -> str | None:
-    if not disposition:
+    if not disposition or len(disposition) > _DISPOSITION_CHARS:
         return None
     message = Message()
-    message["Content-Disposition"] = disposition
+    # bytes that are no UTF-8 come as half characters, which the parser stumbles over
+    message["Content-Disposition"] = disposition.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     found: Any = message.get_filename()
     return safe_name(unquote(found)) if found else None

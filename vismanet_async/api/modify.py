@@ -23,6 +23,7 @@ from vismanet_async.errors import (
     RequestRefused,
     ResponseLost,
     TransportError,
+    VismaNetError,
 )
 
 if TYPE_CHECKING:
@@ -83,6 +84,14 @@ class _Round:
         """Writes without an answer: the version they were for, what they sent, and how they were lost."""
 
     async def run(self) -> Updated:
+        try:
+            return await self._rounds()
+        except VismaNetError as error:
+            if not self._unsure or isinstance(error, OutcomeUnknown):
+                raise
+            raise self._unsettled(error) from error
+
+    async def _rounds(self) -> Updated:
         current: Record = await self._first()
         while True:
             version = etag_of(current)
@@ -135,6 +144,13 @@ class _Round:
         )
         unknown.attempts = error.attempts
         raise unknown from error
+
+    def _unsettled(self, error: VismaNetError) -> OutcomeUnknown:
+        """Say of an error that came after a write without an answer what it leaves open."""
+        lost = self._unsure[-1][2]
+        unknown = OutcomeUnknown(f"{lost} Looking the record up failed: {error}")
+        unknown.attempts = (*lost.attempts, *error.attempts)
+        return unknown
 
 
 def _sent(operation: Operation[Updated]) -> bytes:

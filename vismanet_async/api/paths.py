@@ -62,7 +62,11 @@ def ids_in(location: str, template: str) -> tuple[str, ...]:
     >>> ids_in("https://api.finance.visma.net/v1/kitassembly/P/b64(Oi8_)", "/v1/kitassembly")
     ('P', ':/?')
     """
-    parts = [unquote(part) for part in urlsplit(location).path.split("/") if part]
+    try:
+        path = urlsplit(location).path
+    except ValueError:  # brackets that hold no address; the record was made all the same
+        return ()
+    parts = [unquote(part) for part in path.split("/") if part]
     fixed = [part.lower() for part in template.split("/")[2:]]  # without the version
     for start in range(len(parts) - len(fixed)):
         if all(one.startswith("{") or one == parts[start + i].lower() for i, one in enumerate(fixed)):

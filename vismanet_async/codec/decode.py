@@ -74,7 +74,7 @@ def decode_one(body: bytes, cls: type[T], *, etag: str | None = None, attempts: 
 def _only(text: bytes, cls: type) -> bytes:
     try:
         parts = msgspec.json.decode(text, type=list[msgspec.Raw])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise UnexpectedResponse(f"the answer is not JSON: {error}. It may have been cut off.") from error
     if len(parts) != 1:
         raise UnexpectedResponse(f"the answer to a read of one {cls.__name__} is a list of {len(parts)}.")
@@ -98,7 +98,7 @@ def _one(text: bytes, cls: type[T]) -> T:
     else:
         try:
             record = decoder(cls).decode(text)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             record = _by_reference(text, cls)
     if isinstance(record, Record):
         keep_raw(record, text)

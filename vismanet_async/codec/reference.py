@@ -41,6 +41,7 @@ _MOMENT = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?)?(?:([Zz])|([+-])(\d\d):?(\d\d))?", re.ASCII
 )
 _MICROSECOND_DIGITS = 6
+_MOST_DIGITS = 40  # 1e999999999 is short to send, and fills the memory as an int
 _LAST_MICROSECOND = 999_999
 
 
@@ -172,7 +173,7 @@ def _integer(value: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     number = _decimal(value)
-    if not number.is_finite() or number != number.to_integral_value():
+    if not number.is_finite() or number.adjusted() > _MOST_DIGITS or number != number.to_integral_value():
         raise _refused("a whole number", value)
     return int(number)
 

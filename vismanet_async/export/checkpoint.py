@@ -24,6 +24,7 @@ states.
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import threading
 from collections import Counter
@@ -60,6 +61,8 @@ _MOST_WAITING: Final = 32
 _LONGEST_PAUSE: Final = timedelta(hours=24)
 """An older checkpoint is thrown away: rows that nobody changed would be right, but nobody expects yesterday's."""
 _CHUNK_BYTES: Final = 1 << 20
+_RUN: Final = re.compile(r"[0-9]{1,9}")
+_FILE: Final = re.compile(r"\w[\w.-]*", re.ASCII)
 
 
 class Question(msgspec.Struct, frozen=True, array_like=True):
@@ -223,16 +226,17 @@ def look(work: Path, *, now: datetime) -> Unfinished | None:
 
 def _read_plan(work: Path) -> _Plan | None:
     try:
-        return msgspec.json.decode((work / _PLAN).read_bytes(), type=_Plan)
-    except (FileNotFoundError, msgspec.MsgspecError):
+        plan = msgspec.json.decode((work / _PLAN).read_bytes(), type=_Plan)
+    except (FileNotFoundError, msgspec.MsgspecError, RecursionError):
         return None
+    return plan if plan.begun_at.tzinfo is not None else None
 
 
 def _best_run(work: Path) -> tuple[dict[str, Answers], int]:
     """Give the answers of the run that knows most, with its number, and throw the other ones away."""
     answers: dict[str, Answers] = {}
     number, most = 0, 0
-    for run in sorted(work.glob("[0-9]*"), key=lambda path: int(path.name)):
+    for run in sorted((path for path in work.iterdir() if _RUN.fullmatch(path.name)), key=lambda path: int(path.name)):
         found = {journal.parent.name: _load_journal(journal) for journal in run.glob(f"*/{_JOURNAL}")}
         known = sum(map(len, found.values()))
         if known > most:
@@ -248,8 +252,10 @@ def _load_journal(journal: Path) -> Answers:
     for line in journal.read_bytes().split(b"\n")[:-1]:
         try:
             entry = msgspec.json.decode(line, type=_Entry)
-        except msgspec.MsgspecError:  # torn by a power cut: what follows cannot be placed
+        except (msgspec.MsgspecError, RecursionError):  # torn by a power cut: what follows cannot be placed
             break
+        if not _FILE.fullmatch(entry.file) or not 0 <= entry.start <= entry.end:
+            break  # nothing that a run wrote; a name with a slash would lead elsewhere
         by_file.setdefault(entry.file, []).append(entry)
     answers: Answers = {}
     for name, entries in by_file.items():

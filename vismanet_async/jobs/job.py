@@ -111,7 +111,7 @@ def id_in_token(token: str, *, company: str) -> str:
     try:
         found = json.loads(token)
         own_id, theirs = found["id"], found["company"]
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise SettingsError("this is not a job token; pass on what job.token gave.") from error
     if theirs != company:
         raise SettingsError(f"the job belongs to company {theirs}, this client to {company}.")

@@ -84,7 +84,7 @@ def plain_json(response: Response) -> Any:
         return None
     try:
         return _DECODER.decode(response.body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnexpectedResponse(f"the job's content is not JSON: {error}.") from None
 
 

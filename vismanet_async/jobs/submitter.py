@@ -124,7 +124,7 @@ def job_id_in(answer: Answer) -> str | None:
     """
     try:
         document = _DECODER.decode(answer.body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         document = {}
     named = {name.lower(): value for name, value in document.items()}
     locations = (named.get("statelocation"), answer.headers.get("Location"))

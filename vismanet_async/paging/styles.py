@@ -112,7 +112,7 @@ class PageStyle:
             return PageAnswer(rows=[], total=None, max_page_size=None, more=None, body=data)
         try:
             return self._split(data)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             raise PageFormatError(_what_was_seen(self.name, data, error)) from error
 
 
@@ -234,7 +234,7 @@ def _size(value: int | None) -> int | None:
     return value if value is not None and value > 0 else None
 
 
-def _what_was_seen(style: str, body: bytes, error: msgspec.MsgspecError) -> str:
+def _what_was_seen(style: str, body: bytes, error: Exception) -> str:
     start = re.sub(r"\s+", " ", body[:_SHOWN_CHARACTERS].decode("utf-8", "replace")).strip()
     if start[:1] == "<":
         return f"expected a page ({style}), got HTML or XML of {len(body)} bytes: {start[:40]!r}"

@@ -530,7 +530,7 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
 def _lifetime(value: Any) -> float:
     try:
         seconds = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return _DEFAULT_LIFETIME_SECONDS
     return seconds if 0 < seconds < math.inf else _DEFAULT_LIFETIME_SECONDS
 

@@ -40,7 +40,7 @@ def retry_after_seconds(headers: Mapping[str, str], *, utc_now: datetime) -> flo
         return _from_now(number, utc_now)
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)  # "-0000" is UTC of unknown origin
