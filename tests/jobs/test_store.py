@@ -179,6 +179,14 @@ async def test_who_lost_the_lease_cannot_write(store: JobStore) -> None:
 
 
 @each_backend
+async def test_who_gave_its_lease_up_cannot_write(store: JobStore) -> None:
+    leased = await written(store)
+    await store.release(owner="me")
+    with pytest.raises(LeaseLost):
+        await store.save(leased, record(state=State.SUCCEEDED))
+
+
+@each_backend
 async def test_renewing_prolongs_only_what_is_still_held(store: JobStore) -> None:
     await written(store, "a", owner="me")
     await store.write_intent(record("b"), owner="me", until=NOW - timedelta(seconds=1))
@@ -264,7 +272,8 @@ async def test_a_hint_waits_for_the_answer_that_is_being_written_down(store: Job
         await saving.commit()
     await engine.dispose()
     assert found == ["a"]
-    assert (await store.get("a") or record()).hinted_at == SOON
+    hinted = await store.get("a") or record()
+    assert (hinted.hinted_at, hinted.candidates) == (SOON, ()), "marked by its id, which is no candidate then"
 
 
 @each_backend
