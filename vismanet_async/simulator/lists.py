@@ -34,7 +34,7 @@ _UNIONS: dict[str, tuple[str, ...]] = {
         "customeroverduecharge",
         "customercreditwriteoff",
     ),
-    "supplierdocument": ("supplierinvoice", "supplierpayment"),
+    "supplierdocument": ("supplierinvoice",),  # its types are those of invoices; payments have a list of their own
 }
 # lists below a row, by the last segment of their path: the table, and the field that points back
 _BELOW: dict[str, tuple[str, str]] = {
