@@ -6,6 +6,7 @@ import os
 import pickle
 import signal
 from functools import partial
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -17,9 +18,9 @@ from anyio.from_thread import start_blocking_portal
 from distributed import Client, LocalCluster
 
 from vismanet_async.conditions import before
-from vismanet_async.contrib.dask_export import Access, Share, ShareDone, export_on_dask
-from vismanet_async.contrib.shares import read_share, without_newer
-from vismanet_async.errors import IncompleteListing, NotAllowed, RequestRefused, SettingsError
+from vismanet_async.contrib.dask_export import Access, Share, ShareDone, export_many_on_dask, export_on_dask
+from vismanet_async.contrib.shares import Failure, outcome, read_share, without_newer
+from vismanet_async.errors import IncompleteListing, NotAllowed, RequestRefused, SettingsError, TokenRefused
 from vismanet_async.export.manifest import Manifest, validate
 from vismanet_async.export.plan import ExportPlan
 from vismanet_async.settings import Settings
@@ -120,7 +121,7 @@ async def test_a_killed_worker_loses_nothing(company: Company, cluster: LocalClu
     ):
         tasks.start_soon(kill_one)
         company.portal.start_task_soon(change_now_and_then, company.simulator)
-        manifests = await export_on_dask(
+        manifest = await export_on_dask(
             ["customer", "customer_invoice", "supplier"],
             to=tmp_path,
             cluster=client,
@@ -130,7 +131,6 @@ async def test_a_killed_worker_loses_nothing(company: Company, cluster: LocalClu
             told=lambda share, _: told.append(share),
         )
         assert killed
-    manifest = manifests[None]
     assert validate(tmp_path) == manifest
     for name, entry in manifest.resources.items():
         found = exported(tmp_path, name, company.simulator.truth(name).identity)
@@ -203,7 +203,7 @@ async def test_rows_that_move_between_ranges_are_there_once(
         company.others("touch", "customer", key=below[5], name="Nytt navn")
         moved.extend([below[3], beyond[3], below[5]])
 
-    manifests = await export_on_dask(
+    manifest = await export_on_dask(
         ["customer"],
         to=tmp_path,
         cluster=OneByOne(),  # type: ignore[arg-type]  # as much of a client as is asked for
@@ -213,7 +213,7 @@ async def test_rows_that_move_between_ranges_are_there_once(
         told=told,
         format=output_format,
     )
-    entry = manifests[None].resources["customer"]
+    entry = manifest.resources["customer"]
     assert validate(tmp_path).rows == entry.rows == 1_200
     assert (entry.verdict, entry.unique) == ("proven", 1_200)
     assert len(moved) == 3
@@ -228,9 +228,12 @@ async def test_companies_failures_and_going_on(company: Company, cluster: LocalC
     simulator = company.simulator
     read: list[str] = []
 
-    async def export(to: str, resources: Any, **options: Any) -> dict[str | None, Manifest]:
+    async def export(to: str, resources: Any, **options: Any) -> Any:
         async with _client(cluster.scheduler_address, asynchronous=True, set_as_default=False) as client:
-            return await export_on_dask(
+            export_them = (
+                partial(export_many_on_dask, options.pop("companies")) if "companies" in options else export_on_dask
+            )
+            return await export_them(
                 resources,
                 to=tmp_path / to,
                 cluster=client,
@@ -239,11 +242,13 @@ async def test_companies_failures_and_going_on(company: Company, cluster: LocalC
                 **options,
             )
 
-    # two companies, a folder each
-    both = await export("both", ["supplier", "branch"], companies={"fjord": simulator.tenant_id, "berg": OTHER})
-    for name, tenant in (("fjord", simulator.tenant_id), ("berg", OTHER)):
-        assert validate(tmp_path / "both" / name) == both[name]
-        assert both[name].company == tenant
+    # three companies, a folder each, of which one cannot be signed in to
+    tenants = {"fjord": simulator.tenant_id, "berg": OTHER}
+    some = await export("both", ["supplier", "branch"], companies={**tenants, "nobody": "no-such-tenant"})
+    assert [type(one.error) for one in some.outcomes] == [NoneType, NoneType, TokenRefused]
+    for name, tenant in tenants.items():
+        assert validate(tmp_path / "both" / name) == some.manifests[name]
+        assert some.manifests[name].company == tenant
         found = exported(tmp_path / "both" / name, "supplier", ("number",))
         assert found == company.truth("supplier", tenant)
 
@@ -320,6 +325,19 @@ def test_rows_with_newer_versions_elsewhere_are_taken_out(company: Company, tmp_
     assert not {msgspec.json.decode(line)["number"] for line in lines} & set(touched)
 
 
+def test_errors_travel_as_they_are() -> None:
+    error = NotAllowed("Supplier_GetAll", status=403, detail="no scope")
+    error.__context__ = error  # as an error may look that several tasks raised
+    failed = outcome(_raise, error)
+    assert isinstance(failed, Failure)
+    there = pickle.loads(pickle.dumps(failed)).error()
+    assert (type(there), str(there), there.status) == (NotAllowed, str(error), 403)
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
 def test_no_secret_is_shown(company: Company) -> None:
     access = company.access
     assert company.simulator.client_secret not in f"{access!r} {access}"
@@ -331,7 +349,11 @@ async def test_what_cannot_work_is_refused_first(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("vismanet_async.contrib.dask_export._CONNECT_SECONDS", 0.5)
     with pytest.raises(SettingsError, match="no Dask scheduler"):
         await export_on_dask(["customer"], to=tmp_path / "out", cluster="tcp://127.0.0.1:9")
-    for companies in ([], ["../x"], {"a/b": "t"}):
+    for companies in ([], ["../x=1"], {"a/b": "t"}):
         with pytest.raises(RequestRefused, match="company"):
-            await export_on_dask(["customer"], to=tmp_path / "out", cluster="tcp://127.0.0.1:9", companies=companies)
+            await export_many_on_dask(companies, ["customer"], to=tmp_path / "out", cluster="tcp://127.0.0.1:9")
+    options: dict[str, Any] = {"to": tmp_path / "out", "cluster": "tcp://127.0.0.1:9"}
+    for wrong in ({"incremental": True}, {"to": "memory://out"}):
+        with pytest.raises(RequestRefused, match="neither incremental"):
+            await export_on_dask(["customer"], **(options | wrong))
     assert not (tmp_path / "out").exists()

@@ -56,10 +56,10 @@ class Warehouse:
         with duckdb.connect(str(self.directory / "warehouse.duckdb")) as database:
             return database.execute(f"set schema = 'erp'; {sql}").fetchall()
 
-    def keys(self, table: str = "customer", column: str = "number") -> list[str]:
+    def keys(self, table: str = "subaccount", column: str = "subaccount_number") -> list[str]:
         return [key for (key,) in self.ask(f"select {column} from {table} order by 1")]
 
-    def truth(self, resource: str = "customer") -> list[str]:
+    def truth(self, resource: str = "subaccount") -> list[str]:
         return sorted(self.simulator.truth(resource).keys)
 
     def notes(self, resource: str) -> list[dict[str, Any]]:
@@ -86,41 +86,44 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
 @pytest.fixture
 def warehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
     monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
-    simulator = Simulator(rows={"customer": 150, "customer_invoice": 60, "supplier": 20}, companies=[OTHER])
+    simulator = Simulator(rows={"subaccount": 150, "customer_invoice": 60, "carrier": 20}, companies=[OTHER])
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(simulator):
         yield Warehouse(simulator, portal, tmp_path)
 
 
 def test_the_second_load_brings_only_what_changed(warehouse: Warehouse) -> None:
-    warehouse.load(["customer", "supplier"])
+    warehouse.load(["subaccount", "carrier"])
     assert warehouse.keys() == warehouse.truth()
-    touched = warehouse.others("touch", "customer", count=4, name="Nytt navn")
-    added = warehouse.others("add", "customer", count=3)
-    warehouse.load(["customer", "supplier"])
+    touched = warehouse.others("touch", "subaccount", count=4, description="Nytt navn")
+    added = warehouse.others("add", "subaccount", count=3)
+    warehouse.load(["subaccount", "carrier"])
     assert warehouse.keys() == warehouse.truth()  # each once
-    assert {key for (key,) in warehouse.ask("select number from customer where name = 'Nytt navn'")} >= set(touched)
-    first, second = warehouse.notes("customer")
+    assert {
+        key for (key,) in warehouse.ask("select subaccount_number from subaccount where description = 'Nytt navn'")
+    } >= set(touched)
+    first, second = warehouse.notes("subaccount")
     assert (first["mode"], first["verdict"], first["rows"], first["since"]) == ("full", "proven", 150, None)
     assert (second["mode"], second["verdict"]) == ("delta", "proven")
     assert len({*touched, *added}) <= second["rows"] < 30  # and the few in the overlap
     assert second["since"] is not None
     # nothing that was not read again was written again
-    stayed = warehouse.ask("select count(*) from customer group by _dlt_load_id order by _dlt_load_id")
+    stayed = warehouse.ask("select count(*) from subaccount group by _dlt_load_id order by _dlt_load_id")
     assert stayed == [(153 - second["rows"],), (second["rows"],)]
 
 
 def test_deletions_are_noted_and_a_full_load_takes_them_over(warehouse: Warehouse) -> None:
-    warehouse.load("supplier")
-    warehouse.others("remove", "supplier", count=2)
-    warehouse.load("supplier")
-    assert warehouse.notes("supplier")[-1]["rows_at_server"] == 18
-    assert len(warehouse.keys("supplier")) == 20
-    warehouse.load("supplier", full=True)
-    assert warehouse.keys("supplier") == warehouse.truth("supplier")
-    warehouse.others("touch", "supplier")
-    warehouse.load("supplier")
-    assert warehouse.keys("supplier") == warehouse.truth("supplier")
-    assert [note["mode"] for note in warehouse.notes("supplier")] == ["full", "delta", "full", "delta"]
+    warehouse.load("carrier")
+    at_first = len(warehouse.truth("carrier"))
+    warehouse.others("remove", "carrier", count=2)
+    warehouse.load("carrier")
+    assert warehouse.notes("carrier")[-1]["rows_at_server"] == at_first - 2
+    assert len(warehouse.keys("carrier", "carrier_id")) == at_first
+    warehouse.load("carrier", full=True)
+    assert warehouse.keys("carrier", "carrier_id") == warehouse.truth("carrier")
+    warehouse.others("touch", "carrier")
+    warehouse.load("carrier")
+    assert warehouse.keys("carrier", "carrier_id") == warehouse.truth("carrier")
+    assert [note["mode"] for note in warehouse.notes("carrier")] == ["full", "delta", "full", "delta"]
 
 
 def test_values_are_the_servers_to_the_last_digit(warehouse: Warehouse) -> None:
@@ -145,53 +148,56 @@ def test_values_are_the_servers_to_the_last_digit(warehouse: Warehouse) -> None:
 
 
 def test_a_list_with_filters_is_replaced(warehouse: Warehouse) -> None:
-    filters = {"customer": {"status": "Active"}}
+    filters = {"subaccount": {"active": True}}
+    warehouse.others("touch", "subaccount", count=5, active=False)
     warehouse.load(filters)
     active = warehouse.keys()
     assert 0 < len(active) < 150
-    warehouse.others("touch", "customer", key=active[0], status="Inactive")
+    warehouse.others("touch", "subaccount", key=active[0], active=False)
     warehouse.load(filters)
     assert warehouse.keys() == active[1:]
-    assert [note["mode"] for note in warehouse.notes("customer")] == ["full", "full"]
+    assert [note["mode"] for note in warehouse.notes("subaccount")] == ["full", "full"]
 
 
 def test_a_list_that_cannot_be_shown_complete_loads_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
-    simulator = Simulator(rows={"customer": 90}, behaviours={"list_order": "unstable"})
+    simulator = Simulator(rows={"subaccount": 90}, behaviours={"list_order": "unstable"})
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(simulator):
         warehouse = Warehouse(simulator, portal, tmp_path)
         with pytest.raises(PipelineStepFailed) as raised:
-            warehouse.load("customer", page_size=10)
+            warehouse.load("subaccount", page_size=10)
         assert IncompleteListing in [type(cause) for cause in causes(raised.value)]
         for _ in range(2):  # no watermark is kept: all of it is read again
-            warehouse.load("customer", allow_uncertain=True, page_size=10)
-        assert [(note["verdict"], note["mode"]) for note in warehouse.notes("customer")] == 2 * [("uncertain", "full")]
+            warehouse.load("subaccount", allow_uncertain=True, page_size=10)
+        assert [(note["verdict"], note["mode"]) for note in warehouse.notes("subaccount")] == 2 * [
+            ("uncertain", "full")
+        ]
         assert len(set(warehouse.keys())) == len(warehouse.keys())
 
 
 def test_a_failed_load_leaves_the_watermark_where_it_was(warehouse: Warehouse) -> None:
-    warehouse.load(["customer", "supplier"])
-    warehouse.others("touch", "customer", count=2, name="Nytt navn")
-    warehouse.portal.call(lambda: warehouse.simulator.faults.add("status", status=403, path="/v1/supplier"))
+    warehouse.load(["subaccount", "carrier"])
+    warehouse.others("touch", "subaccount", count=2, description="Nytt navn")
+    warehouse.portal.call(lambda: warehouse.simulator.faults.add("status", status=403, path="/v1/carrier"))
     with pytest.raises(PipelineStepFailed):
-        warehouse.load(["customer", "supplier"])
-    assert len(warehouse.notes("customer")) == 1
+        warehouse.load(["subaccount", "carrier"])
+    assert len(warehouse.notes("subaccount")) == 1
     warehouse.portal.call(warehouse.simulator.faults.clear)
-    warehouse.load(["customer", "supplier"])
-    assert len(warehouse.ask("select 1 from customer where name = 'Nytt navn'")) == 2
+    warehouse.load(["subaccount", "carrier"])
+    assert len(warehouse.ask("select 1 from subaccount where description = 'Nytt navn'")) == 2
 
 
 def test_one_company_to_a_pipeline(warehouse: Warehouse) -> None:
-    warehouse.load("supplier")
+    warehouse.load("carrier")
     asked = warehouse.asked()
     with pytest.raises(PipelineStepFailed, match="a pipeline and a dataset of its own"):
-        warehouse.load("supplier", tenant=OTHER)
+        warehouse.load("carrier", tenant=OTHER)
     assert warehouse.asked() == asked
 
 
 @pytest.mark.parametrize(
     ("resources", "error"),
-    [("custmer", UnknownName), ({"customer": {"statu": "x"}}, UnknownName), ([], RequestRefused)],
+    [("custmer", UnknownName), ({"subaccount": {"statu": "x"}}, UnknownName), ([], RequestRefused)],
 )
 def test_wrong_names_are_refused_before_anything_is_sent(resources: Any, error: type[Exception]) -> None:
     with pytest.raises(error):

@@ -13,9 +13,9 @@ from vismanet_async import ClientCredentials, VismaNet
 from vismanet_async.cli import main
 from vismanet_async.errors import Attempt, IncompleteListing, NotAllowed, TargetNotWritable
 from vismanet_async.export.plan import ExportPlan
-from vismanet_async.export.report import Report, run_reported
+from vismanet_async.export.report import Report, run_many_reported, run_reported
 from vismanet_async.export.report_charts import Series, in_flight, latency_bars, line_chart, merged, thinned, ticks
-from vismanet_async.export.run import Export, RequestEnded
+from vismanet_async.export.run import Export, PageWritten, Progress, RequestEnded
 from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:
@@ -114,6 +114,45 @@ async def test_a_place_that_cannot_be_written_is_found_before_anything_is_sent(t
         with pytest.raises(TargetNotWritable):
             await run_reported(visma.export(["customer"], to=tmp_path / "out"), tmp_path / "file" / "report.html")
         assert simulator.requests.total == 0
+
+
+async def test_many_companies_are_one_report(tmp_path: Path) -> None:
+    tenants = [f"{number:08}-0000-4000-8000-000000000000" for number in range(5)]
+    path = tmp_path / "report.html"
+    async with company(tenant_id=tenants[0], companies=tenants[1:4]) as simulator, client(simulator) as visma:
+        many = visma.export_many(
+            {f"company-{tenant[:8]}": tenant for tenant in tenants},
+            ["supplier", "branch"],
+            to=tmp_path / "out",
+            at_once=2,
+        )
+        outcome = await run_many_reported(many, path, title="Many")
+    assert [one.company.name for one in outcome.failed] == ["company-00000004"]
+    text = words(path.read_text("utf-8"))
+    for name, manifest in outcome.manifests.items():
+        assert f"supplier {name} ✓ Proven" in text
+        assert manifest.resources["supplier"].parts[0].sha256 in text
+    assert "company-00000004: " in text
+    assert "4 companies were published all the same" in text
+
+
+def test_more_lists_than_lines_are_put_together() -> None:
+    report = Report()
+    progress = Progress(rows=1, total=1, requests=1, in_flight=0, rows_per_second=1)
+    for number in range(40):
+        report.add(
+            PageWritten(resource="customer", progress=progress, at_seconds=float(number)), company=f"company {number}"
+        )
+        report.add(
+            RequestEnded(
+                resource="customer", began_seconds=0, ended_seconds=1, attempts=(), quota_remaining=100 + number
+            ),
+            company=f"company {number}",
+        )
+    html = report.html()
+    assert "all 40 lists together" in html
+    assert "The 12 companies with the least left." in html
+    assert html.count('class="line') < 20
 
 
 async def test_who_does_not_look_at_events_pays_for_no_watching(tmp_path: Path) -> None:

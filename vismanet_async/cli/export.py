@@ -6,7 +6,6 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
-import attrs
 
 from vismanet_async.api.registry import list_arguments
 from vismanet_async.cli.exit_codes import DONE
@@ -76,45 +75,40 @@ def run_export(
         raise RequestRefused("say where to write to: --to PATH or --to URL. Nothing was sent.")
     chosen = filters_by_resource(resources, where, since=since)
     settings = Settings.load(profile=profile)
-    if dask is not None and (report is not None or company or companies is not None):
-        raise RequestRefused("--dask goes with neither --report nor several companies yet. Nothing was sent.")
+    if dask is not None and report is not None:
+        raise RequestRefused("--report is about the requests of one process, and --dask has several. Nothing was sent.")
     if company or companies is not None:
-        if report is not None:
-            raise RequestRefused("--report tells of one company: leave it out, or export one. Nothing was sent.")
-        from vismanet_async.cli.export_many import run_many  # noqa: PLC0415 - for those who export many
+        from vismanet_async.cli.export_many import run_many, run_many_on_dask  # noqa: PLC0415 - for those who export many
 
         many = [*companies_of(company)] if company else []
         many += [] if companies is None else read_companies(companies)
+        if dask is not None:
+            return run_many_on_dask(
+                many, chosen, to=to, address=dask, access=(profile, concurrency), as_json=as_json, **options
+            )
         return run_many(
-            many, chosen, to=to, settings=settings, as_json=as_json, at_once=at_once, connections=connections, **options
+            many,
+            chosen,
+            to=to,
+            settings=settings,
+            report=report,
+            as_json=as_json,
+            at_once=at_once,
+            connections=connections,
+            **options,
         )
     plan = ExportPlan(resources=chosen, to=to, **options)
     if dask is None:
         manifest = anyio.run(_export, plan, settings, concurrency, report)
     else:
-        manifest = anyio.run(_export_on_dask, plan, dask, profile, concurrency)
+        from vismanet_async.cli.export_dask import access_of, one_on_dask  # noqa: PLC0415 - Dask is an extra
+
+        manifest = anyio.run(one_on_dask, plan, dask, access_of(profile, concurrency))
     if as_json:
         sys.stdout.write(manifest.to_json().decode())
     else:
         print(summary(manifest, plan))
     return DONE
-
-
-async def _export_on_dask(plan: ExportPlan, address: str, profile: str | None, concurrency: int | str) -> Manifest:
-    try:  # Dask takes its time to load, and is an extra
-        from vismanet_async.contrib.dask_export import Access, Share, ShareDone, export_on_dask  # noqa: PLC0415
-    except ModuleNotFoundError as missing:
-        raise RequestRefused(f"{missing} Nothing was sent.") from missing
-
-    def told(share: Share, done: ShareDone) -> None:
-        print(f"{share}: {done.rows:,} rows, {done.completeness.verdict}", file=sys.stderr, flush=True)
-
-    options = {field.name: getattr(plan, field.name) for field in attrs.fields(ExportPlan)}
-    access = Access(profile=profile)
-    if concurrency != "auto":  # which finds out what one process may have; here are several
-        access = attrs.evolve(access, concurrency=concurrency)
-    manifests = await export_on_dask(**options, cluster=address, access=access, told=told)
-    return manifests[None]
 
 
 async def _export(plan: ExportPlan, settings: Settings, concurrency: int | str, report: Path | None) -> Manifest:

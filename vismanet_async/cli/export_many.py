@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -15,12 +16,13 @@ from vismanet_async.export.companies import companies_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from vismanet_async.export.companies import Company
     from vismanet_async.export.many import CompanyOutcome, ManyOutcome
     from vismanet_async.settings import Settings
 
-__all__ = ["run_many"]
+__all__ = ["run_many", "run_many_on_dask"]
 
 
 def run_many(
@@ -29,12 +31,36 @@ def run_many(
     *,
     to: str,
     settings: Settings,
+    report: Path | None,
     as_json: bool,
     **options: Any,
 ) -> int:
     """Do it; prints a table or the manifests to stdout, progress to stderr."""
     chosen = companies_of(companies)  # those in words and those of a file together
-    outcome = anyio.run(_export, chosen, resources, to, _signing_in(settings, chosen), options)
+    outcome = anyio.run(_export, chosen, resources, _signing_in(settings, chosen), report, {"to": to, **options})
+    return _tell(outcome, resources, to=to, as_json=as_json)
+
+
+def run_many_on_dask(
+    companies: Sequence[Company],
+    resources: Mapping[str, Mapping[str, Any]],
+    *,
+    to: str,
+    address: str,
+    access: tuple[str | None, int | str],
+    as_json: bool,
+    **options: Any,
+) -> int:
+    """Do it on a cluster, whose workers sign in; prints the same."""
+    from vismanet_async.cli.export_dask import access_of, many_on_dask  # noqa: PLC0415 - Dask is an extra
+
+    work = partial(
+        many_on_dask, companies_of(companies), resources, address, access_of(*access), to=to, options=options
+    )
+    return _tell(anyio.run(work), resources, to=to, as_json=as_json)
+
+
+def _tell(outcome: ManyOutcome, resources: Mapping[str, Any], *, to: str, as_json: bool) -> int:
     if as_json:
         sys.stdout.write(_json(outcome))
     else:
@@ -53,16 +79,20 @@ def _signing_in(settings: Settings, companies: Sequence[Company]) -> Settings:
 async def _export(
     companies: Sequence[Company],
     resources: Mapping[str, Mapping[str, Any]],
-    to: str,
     settings: Settings,
+    report: Path | None,
     options: Mapping[str, Any],
 ) -> ManyOutcome:
     from vismanet_async.client import VismaNet  # noqa: PLC0415 - aiohttp takes its time; wrong use is told without it
 
     async with VismaNet.from_settings(settings) as visma:
-        many = visma.export_many(companies, resources, to=to, **options)
+        many = visma.export_many(companies, resources, **options)
         async with many_shown(many, sys.stderr):
-            return await many
+            if report is None:
+                return await many
+            from vismanet_async.export.report import run_many_reported  # noqa: PLC0415 - for those who want one
+
+            return await run_many_reported(many, report, title=f"Export of {len(companies):,} companies")
 
 
 def _table(outcome: ManyOutcome, to: str, resources: Sequence[str]) -> list[str]:

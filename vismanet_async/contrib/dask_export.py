@@ -19,10 +19,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import re
 import shutil
+import uuid
 from collections import Counter
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -32,13 +31,27 @@ import attrs
 import msgspec
 from anyio import to_thread
 
+from vismanet_async.clock import SystemClock
 from vismanet_async.conditions import Condition
 from vismanet_async.contrib.ranges import Division
-from vismanet_async.contrib.shares import Access, Share, ShareDone, divide_share, place, read_share, without_newer
-from vismanet_async.errors import ExportError, RequestRefused, SettingsError
+from vismanet_async.contrib.shares import (
+    Access,
+    Failure,
+    Share,
+    ShareDone,
+    divide_share,
+    outcome,
+    place,
+    read_share,
+    without_newer,
+)
+from vismanet_async.errors import ExportError, RequestRefused, SettingsError, VismaNetError
+from vismanet_async.export.companies import companies_of
 from vismanet_async.export.files import write_atomically, writing
+from vismanet_async.export.incremental import first_run
 from vismanet_async.export.manifest import Manifest, Part, ResourceEntry
-from vismanet_async.export.places import RemotePath
+from vismanet_async.export.many import CompanyOutcome, ManyOutcome
+from vismanet_async.export.places import below
 from vismanet_async.export.plan import ExportPlan
 from vismanet_async.export.run import one_error
 from vismanet_async.export.target import Target
@@ -53,11 +66,14 @@ except ModuleNotFoundError as missing:
     ) from missing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 
+    from vismanet_async.export.companies import Company
     from vismanet_async.paging.completeness import Completeness
 
-__all__ = ["Access", "Share", "ShareDone", "export_on_dask"]
+    Told = Callable[[Share, ShareDone], object]
+
+__all__ = ["Access", "Share", "ShareDone", "export_many_on_dask", "export_on_dask"]
 
 T = TypeVar("T")
 
@@ -69,7 +85,6 @@ _CONNECT_SECONDS: Final = 15
 _VERDICTS: Final = ("proven", "counted", "uncertain")
 """Weakest last."""
 _connect: Any = distributed.Client  # Dask tells type checkers nothing about it
-_FOLDER: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 async def export_on_dask(
@@ -77,72 +92,97 @@ async def export_on_dask(
     *,
     to: str | os.PathLike[str],
     cluster: str | distributed.Client,
-    companies: Sequence[str] | Mapping[str, str] | None = None,
     access: Access | None = None,
     range_rows: int = _RANGE_ROWS,
     most_ranges: int = _MOST_RANGES,
-    told: Callable[[Share, ShareDone], object] | None = None,
+    told: Told | None = None,
     **options: Any,
-) -> dict[str | None, Manifest]:
-    """Export lists on a Dask cluster.
+) -> Manifest:
+    """Export lists of the company that the workers' settings name, on a Dask cluster.
 
     Args:
         resources: names, or names with their filters, as for `VismaNet.export`.
         to: a directory that the coordinator and all workers see under this path.
         cluster: the scheduler's address, or an asynchronous `distributed.Client`.
-        companies: tenant ids, or folder names with their tenant ids; each is written to its folder below `to`. None:
-            the one company that the workers' settings name, written to `to` itself.
         access: how workers sign in.
         range_rows: a list is divided where its ranges have at least so many rows each.
         most_ranges: of one list; 1 divides none.
         told: called for each share that is whole.
         options: those of `ExportPlan`.
 
-    Returns:
-        the manifests by the companies' folders; by None where no companies were given.
-
     Politeness: requests in flight are the cluster's worker threads times `access.concurrency`. Workers learn of an
     exhausted quota each by itself, and pause then.
 
     Errors: those of an export, `SettingsError` when no scheduler answers. The first one ends the export and takes back
-    what was handed out. A company is published when all of its lists are whole; whole shares of the others stay, and
-    the same export goes on with them within a day.
+    what was handed out. Nothing is published before all lists are whole; whole shares stay, and the same export goes
+    on with them within a day.
     """
-    targets = _targets(companies, Path(os.fspath(to)))
-    plans = {name: ExportPlan(resources=resources, to=path, **options) for name, (_, path) in targets.items()}
-    for plan in plans.values():
-        if plan.incremental or isinstance(plan.place, RemotePath):
-            raise RequestRefused(
-                "an export on Dask writes whole lists to a directory that all workers see: it is neither incremental "
-                "nor to an object store yet. Nothing was sent."
-            )
-    manifests: dict[str | None, Manifest] = {}
+    plan = _plan(resources, to, options)
     async with _connected(cluster) as client:
-
-        async def export(name: str | None, company: str | None) -> None:
-            handing = _Handing(client, access or Access(), told)
-            run = _Run(plans[name], company, handing, range_rows=range_rows, most_ranges=most_ranges)
-            manifests[name] = await run.run()
-
-        with one_error():
-            async with anyio.create_task_group() as tasks:
-                for name, (company, _) in targets.items():
-                    tasks.start_soon(export, name, company)
-    return {name: manifests[name] for name in targets}
+        handing = _Handing(client, access or Access(), told)
+        return await _Run(plan, None, handing, range_rows=range_rows, most_ranges=most_ranges).run()
 
 
-def _targets(
-    companies: Sequence[str] | Mapping[str, str] | None, to: Path
-) -> dict[str | None, tuple[str | None, Path]]:
-    if companies is None:
-        return {None: (None, to)}
-    named = companies if isinstance(companies, Mapping) else {tenant: tenant for tenant in companies}
-    if not named:
-        raise RequestRefused("there is no company to export; nothing was sent. Name at least one.")
-    for name in named:
-        if not _FOLDER.fullmatch(name):
-            raise RequestRefused(f"{name!r} cannot be the name of a company's folder; nothing was sent.")
-    return {name: (tenant, to / name) for name, tenant in named.items()}
+async def export_many_on_dask(
+    companies: Iterable[str | Company] | Mapping[str, str],
+    resources: str | Sequence[str] | Mapping[str, Mapping[str, Any]],
+    *,
+    to: str | os.PathLike[str],
+    cluster: str | distributed.Client,
+    access: Access | None = None,
+    range_rows: int = _RANGE_ROWS,
+    most_ranges: int = _MOST_RANGES,
+    told: Told | None = None,
+    **options: Any,
+) -> ManyOutcome:
+    """Export the same lists of many companies on a Dask cluster, each to a folder of its own below `to`.
+
+    Args:
+        companies: tenant ids, names with their tenant ids, or what `read_companies` gives. Variables that a company
+            names for its own sign-in are those of the workers.
+        resources: as for `export_on_dask`, like all that follow.
+        to: the directory above the companies' folders.
+        cluster: the scheduler.
+        access: how workers sign in.
+        range_rows: from which a list is divided.
+        most_ranges: of one list.
+        told: called for each share that is whole.
+        options: those of `ExportPlan`.
+
+    Returns:
+        how each company ended; one that failed does not stop the others.
+    """
+    chosen = companies_of(companies)
+    plans = [_plan(resources, below(to, company.name), options) for company in chosen]
+    outcomes: dict[str, CompanyOutcome] = {}
+    clock = SystemClock()
+    async with _connected(cluster) as client:
+        handing = _Handing(client, access or Access(), told)
+
+        async def export(company: Company, plan: ExportPlan) -> None:
+            began = clock.monotonic()
+            manifest, error = None, None
+            try:
+                manifest = await _Run(plan, company, handing, range_rows=range_rows, most_ranges=most_ranges).run()
+            except VismaNetError as failure:
+                error = failure
+            seconds = clock.monotonic() - began
+            outcomes[company.name] = CompanyOutcome(company=company, manifest=manifest, error=error, seconds=seconds)
+
+        async with anyio.create_task_group() as tasks:
+            for company, plan in zip(chosen, plans, strict=True):
+                tasks.start_soon(export, company, plan)
+    return ManyOutcome(outcomes=tuple(outcomes[company.name] for company in chosen))
+
+
+def _plan(resources: Any, to: str | os.PathLike[str], options: Mapping[str, Any]) -> ExportPlan:
+    plan = ExportPlan(resources=resources, to=to, **options)
+    if plan.incremental or not isinstance(plan.to, Path):
+        raise RequestRefused(
+            "an export on Dask writes whole lists to a directory that all workers see: it is neither incremental nor "
+            "to an object store yet. Nothing was sent."
+        )
+    return plan
 
 
 @contextlib.asynccontextmanager
@@ -167,7 +207,8 @@ class _Handing:
 
     client: distributed.Client
     access: Access
-    told: Callable[[Share, ShareDone], object] | None
+    told: Told | None
+    _run: str = attrs.field(factory=lambda: uuid.uuid4().hex[:8], init=False)
 
     async def read(self, share: Share) -> ShareDone:
         done = await self._ask(read_share, share, self.access)
@@ -182,11 +223,12 @@ class _Handing:
         return await self._ask(without_newer, share, Path(newer.directory))
 
     async def _ask(self, work: Callable[..., T], share: Share, *args: Any, **options: Any) -> T:
-        # the same share always has the same key: Dask knows it as one piece of work, wherever it runs
-        place = hashlib.sha256(os.fsencode(share.directory)).hexdigest()[:16]
-        future: Any = self.client.submit(work, share, *args, key=f"vismanet-{work.__name__}-{place}", **options)
+        where = hashlib.sha256(os.fsencode(share.directory)).hexdigest()[:16]
+        # Dask knows it by its key as one piece of work, wherever it runs; another run must not get this one's result
+        key = f"vismanet-{work.__name__}-{where}-{self._run}"
+        future: Any = self.client.submit(outcome, work, share, *args, key=key, **options)
         try:
-            result: T = await future
+            result: T | Failure = await future
         except distributed.KilledWorker as error:
             raise ExportError(
                 f"{share}: every worker that read it died. Nothing was published. Look at their logs and memory, "
@@ -194,6 +236,8 @@ class _Handing:
             ) from error
         finally:
             future.release()
+        if isinstance(result, Failure):
+            raise result.error()
         return result
 
 
@@ -202,7 +246,7 @@ class _Run:
     """One company's export."""
 
     plan: ExportPlan
-    company: str | None
+    company: Company | None
     handing: _Handing
     range_rows: int = attrs.field(kw_only=True)
     most_ranges: int = attrs.field(kw_only=True)
@@ -210,8 +254,7 @@ class _Run:
     _begun_at: datetime = attrs.field(init=False)
 
     async def run(self) -> Manifest:
-        assert isinstance(self.plan.to, Path)
-        target = await to_thread.run_sync(Target.open, self.plan.to, tuple(self.plan.resources))
+        target = await to_thread.run_sync(Target.open, Path(str(self.plan.to)), tuple(self.plan.resources))
         published = False
         try:
             await to_thread.run_sync(target.recover)
@@ -236,7 +279,8 @@ class _Run:
         """Take up what an earlier run of the same plan left, or begin afresh. Blocks."""
         self._work = work / "dask"
         path = self._work / "plan.json"
-        fingerprint, now = self.plan.fingerprint(company=self.company), datetime.now(UTC)
+        tenant_id = None if self.company is None else self.company.tenant_id
+        fingerprint, now = self.plan.fingerprint(company=tenant_id), datetime.now(UTC)
         with contextlib.suppress(FileNotFoundError, msgspec.MsgspecError):
             known, begun = msgspec.json.decode(path.read_bytes(), type=tuple[str, datetime])
             if self.plan.resume and known == fingerprint and now - begun < _LONGEST_PAUSE:
@@ -330,7 +374,7 @@ class _List:
                 f"read in {len(division.ranges)} date ranges, counted to hold every row that was unchanged since the "
                 f"window, and afterwards what was changed since ({told}); {weakest.reason}"
             )
-        return ResourceEntry(
+        entry = ResourceEntry(
             rows=rows,
             unique=unique,
             verdict=weakest.verdict,
@@ -347,6 +391,7 @@ class _List:
             started_at=times[0],
             finished_at=times[1],
         )
+        return first_run(entry)
 
 
 @attrs.frozen

@@ -19,7 +19,7 @@ import os
 import shutil
 import uuid
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import anyio
 import attrs
@@ -29,7 +29,7 @@ from anyio import to_thread
 from vismanet_async.api.registry import method_facts
 from vismanet_async.client import VismaNet
 from vismanet_async.contrib.ranges import Division, divide
-from vismanet_async.errors import ExportError
+from vismanet_async.errors import ExportError, VismaNetError
 from vismanet_async.export.files import sync_directory, write_atomically, writing
 from vismanet_async.export.manifest import Part  # noqa: TC001 - msgspec reads the annotations when it decodes
 from vismanet_async.export.plan import filter_text
@@ -44,12 +44,25 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vismanet_async.conditions import Condition
+    from vismanet_async.export.companies import Company
     from vismanet_async.export.plan import ExportPlan
     from vismanet_async.export.sinks.parts import PartSink
     from vismanet_async.paging.listing import Listing
     from vismanet_async.paging.walk import Delivery
 
-__all__ = ["Access", "Share", "ShareDone", "divide_share", "place", "read_share", "without_newer"]
+__all__ = [
+    "Access",
+    "Failure",
+    "Share",
+    "ShareDone",
+    "divide_share",
+    "outcome",
+    "place",
+    "read_share",
+    "without_newer",
+]
+
+T = TypeVar("T")
 
 _CONCURRENCY: Final = 4
 _DIGEST_BYTES: Final = 16
@@ -68,11 +81,13 @@ class Access:
     concurrency: int | str = _CONCURRENCY
     """Requests in flight of one worker thread: many of them share one company's quota."""
 
-    def client(self, company: str | None) -> VismaNet:
+    def client(self, company: Company | None) -> VismaNet:
         """Give a client for a company; None: the one that the settings name."""
         settings = self.settings or Settings.load(profile=self.profile)
         if company is not None:
-            settings = attrs.evolve(settings, tenant_id=company)
+            settings = attrs.evolve(settings, tenant_id=company.tenant_id)
+            if (own := company.credentials()) is not None:
+                settings = attrs.evolve(settings, token=None, client_id=own.client_id, client_secret=own.client_secret)
         return VismaNet.from_settings(settings, concurrency=self.concurrency)
 
 
@@ -82,7 +97,7 @@ class Share:
 
     directory: Path
     """Where it stands when it is whole."""
-    company: str | None
+    company: Company | None
     resource: str
     plan: ExportPlan = attrs.field(repr=False)
     range: Mapping[str, Condition[Any]] = attrs.field(factory=dict)
@@ -92,7 +107,7 @@ class Share:
 
     def __str__(self) -> str:
         where = " and ".join(f"{name} {filter_text(value)}" for name, value in self.range.items())
-        return f"{self.resource}{where and f' where {where}'}{f' of {self.company}' if self.company else ''}"
+        return f"{self.resource}{where and f' where {where}'}{f' of {self.company.name}' if self.company else ''}"
 
     @property
     def filters(self) -> dict[str, Any]:
@@ -135,6 +150,36 @@ class ShareDone:
 
 
 _DONE_DECODER: Final = msgspec.json.Decoder(ShareDone)
+
+
+@attrs.frozen
+class Failure:
+    """An error of ours as a plain value.
+
+    Dask would send the exception with its traceback and all that led to it, which it cannot always pickle: what
+    arrives then is a bare `Exception`.
+    """
+
+    kept: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, error: VismaNetError) -> Failure:
+        """Keep an error."""
+        return cls(error.__reduce__())
+
+    def error(self) -> VismaNetError:
+        """Give it again."""
+        rebuild, arguments = self.kept
+        error: VismaNetError = rebuild(*arguments)
+        return error
+
+
+def outcome(work: Callable[..., T], *args: Any, **options: Any) -> T | Failure:
+    """Do some work; an error of ours is a result too. What a worker runs."""
+    try:
+        return work(*args, **options)
+    except VismaNetError as error:
+        return Failure.of(error)
 
 
 def divide_share(share: Share, access: Access, *, least_rows: int, most: int) -> Division | None:

@@ -6,28 +6,32 @@ The page needs nothing but itself: no network, no script. Its looks are in `repo
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Self
 
 import anyio
 import attrs
 from anyio import to_thread
 
+from vismanet_async.clock import SystemClock
 from vismanet_async.errors import VismaNetError
 from vismanet_async.export.files import write_atomically, writing
+from vismanet_async.export.many import CompanyDone, CompanyEvent, CompanyStarted, ManyOutcome
 from vismanet_async.export.report_page import page
 from vismanet_async.export.run import PageWritten, Published, RequestEnded, ResourceDone, ResourceIncomplete
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
+    from vismanet_async.clock import Clock
     from vismanet_async.errors import Attempt
     from vismanet_async.export.manifest import Manifest
+    from vismanet_async.export.many import CompanyOutcome, ExportMany, ManyEvent
     from vismanet_async.export.run import Event, Export
     from vismanet_async.paging.completeness import Completeness
 
-__all__ = ["ListRecord", "Report", "run_reported"]
+__all__ = ["ListRecord", "Report", "run_many_reported", "run_reported"]
 
 Span = tuple[float, float]
 """Begin and end, in seconds since the export began."""
@@ -68,8 +72,12 @@ class Report:
         report.write(Path("report.html"))
     """
 
-    def __init__(self, *, title: str = "Export") -> None:
+    def __init__(self, *, title: str = "Export", clock: Clock | None = None) -> None:
         self.title = title
+        self._clock = clock or SystemClock()
+        self._started = self._clock.monotonic()
+        self._delays: dict[str, float] = {}
+        """How long after the report's own beginning each of many companies had its turn."""
         self.lists: dict[tuple[str | None, str], ListRecord] = {}
         self.manifests: list[tuple[str | None, Manifest]] = []
         """What was published, with the company that the events were given for."""
@@ -88,14 +96,21 @@ class Report:
         self.errors: list[str] = []
         """What ended exports, in words."""
 
-    def add(self, event: Event, *, company: str | None = None) -> Self:
+    def add(self, event: Event | ManyEvent, *, company: str | None = None) -> Self:
         """Take in one event.
 
         Args:
-            event: of an `Export`.
-            company: whose it is, where several are exported.
+            event: of an `Export` or an `ExportMany`.
+            company: whose it is, where several exports are put together by hand.
         """
         match event:
+            case CompanyStarted():
+                self._delays[event.company.name] = self._clock.monotonic() - self._started
+            case CompanyEvent():
+                self.add(_later(event.event, self._delays[event.company.name]), company=event.company.name)
+            case CompanyDone():
+                if event.outcome.error is not None:
+                    self.failed(event.outcome.error, company=event.outcome.company.name)
             case RequestEnded():
                 self._request(event, company)
             case PageWritten():
@@ -170,19 +185,52 @@ async def run_reported(export: Export, path: Path, *, title: str = "Export") -> 
         TargetNotWritable: the report cannot be written; found before anything is sent.
         VismaNetError: what the export raises.
     """
-    report = Report(title=title)
+    async with _written(Report(title=title), path) as report, aclosing(aiter(export)) as events:
+        async for event in events:
+            report.add(event)
+    return report.manifests[-1][1]
+
+
+async def run_many_reported(many: ExportMany, path: Path, *, title: str = "Export") -> ManyOutcome:
+    """Run an export of many companies and leave one report of all of them at `path`, whatever becomes of it.
+
+    Raises:
+        TargetNotWritable: the report cannot be written; found before anything is sent.
+    """
+    outcomes: dict[str, CompanyOutcome] = {}
+    async with _written(Report(title=title), path) as report, aclosing(aiter(many)) as events:
+        async for event in events:
+            report.add(event)
+            if isinstance(event, CompanyDone):
+                outcomes[event.outcome.company.name] = event.outcome
+    return ManyOutcome(outcomes=tuple(outcomes[company.name] for company in many.companies))
+
+
+@asynccontextmanager
+async def _written(report: Report, path: Path) -> AsyncIterator[Report]:
+    """Write a report now, so that a path that cannot be written is found, and again at the end."""
     await to_thread.run_sync(report.write, path)
     try:
-        async with aclosing(aiter(export)) as events:
-            async for event in events:
-                report.add(event)
+        yield report
     except VismaNetError as error:
         report.failed(error)
         raise
     finally:
         with anyio.CancelScope(shield=True):
             await to_thread.run_sync(report.write, path)
-    return report.manifests[-1][1]
+
+
+def _later(event: Event, seconds: float) -> Event:
+    """Give an event with its times counted from an earlier moment."""
+    match event:
+        case RequestEnded():
+            return attrs.evolve(
+                event, began_seconds=event.began_seconds + seconds, ended_seconds=event.ended_seconds + seconds
+            )
+        case Published():
+            return event
+        case _:
+            return attrs.evolve(event, at_seconds=event.at_seconds + seconds)
 
 
 def _waits(attempt: Attempt) -> Iterator[tuple[str, float]]:

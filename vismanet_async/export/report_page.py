@@ -52,6 +52,8 @@ _WAITS: Final = {
     "backoff": "the next try",
     "token": "a token",
 }
+_MOST_LINES: Final = 12
+"""In a chart; nobody can tell more of them apart."""
 _UNITS: Final = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -103,6 +105,8 @@ def _header(report: Report) -> Markup:
         "uncertain": ["At least one list could not be shown complete. It was published because that was allowed."],
         "failed": report.errors or ["The export has not come to its end. Nothing of it was published."],
     }[weakest]
+    if report.errors and report.manifests:
+        words = [*words, f"{len(report.manifests):,} companies were published all the same: those with files below."]
     return Markup(
         "<header><h1>{title}</h1><p>{when}</p>{banners}</header>"
     ).format(
@@ -158,7 +162,11 @@ def _verdicts(report: Report) -> Markup:
 
 
 def _pages_chart(report: Report) -> Markup:
-    series = [Series(_label(report, one.company, one.name), one.pages) for one in report.lists.values()]
+    lists = report.lists.values()
+    series = [Series(_label(report, one.company, one.name), one.pages) for one in lists]
+    if len(series) > _MOST_LINES:
+        moments = sorted(moment for one in lists for moment, _ in one.pages)
+        series = [Series(f"all {len(lists):,} lists together", [(at, count) for count, at in enumerate(moments, 1)])]
     return line_chart("Pages over time", series, until=report.seconds, unit="pages")
 
 
@@ -175,12 +183,14 @@ def _flight_chart(report: Report) -> Markup:
 def _quota_chart(report: Report) -> Markup:
     if not report.quota:
         return Markup('<p class="soft">The server told nothing about a quota.</p>')
-    series = [Series(company or "requests left", sorted(points)) for company, points in report.quota.items()]
+    least = sorted(report.quota.items(), key=lambda item: min(left for _, left in item[1]))[:_MOST_LINES]
+    series = [Series(company or "requests left", sorted(points)) for company, points in least]
     top = float(report.quota_limit or 0)
     chart = line_chart("Quota left", series, until=report.seconds, unit="requests", step=True, area=True, top=top)
-    if report.quota_limit is None:
-        return chart
-    return chart + Markup('<p class="soft">Of {:,} in a window.</p>').format(report.quota_limit)
+    notes = [f"Of {report.quota_limit:,} in a window."] if report.quota_limit is not None else []
+    if len(report.quota) > _MOST_LINES:
+        notes.append(f"The {_MOST_LINES} companies with the least left.")
+    return chart + Markup('<p class="soft">{}</p>').format(" ".join(notes))
 
 
 def _latency_words(seconds: Sequence[float]) -> str:
