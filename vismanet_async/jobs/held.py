@@ -78,6 +78,11 @@ class HeldJobs:
         """Give a job as it was written last; None when it is not held here."""
         return self._leases.get(own_id)
 
+    def holds(self, leased: Leased) -> bool:
+        """Tell whether this very lease is held, and not a later one of the same job."""
+        held = self._leases.get(leased.record.id)
+        return held is not None and held.fence == leased.fence
+
     async def record(self, own_id: str) -> Record:
         """Give any job as it is written down.
 
@@ -101,13 +106,18 @@ class HeldJobs:
 
     async def claim(self, own_ids: Collection[str] | None) -> Sequence[Leased]:
         """Lease jobs that nobody holds; None for all of this company. They are not followed by that."""
-        return await self.store.claim(
+        claimed = await self.store.claim(
             company=self.company,
             owner=self._owner,
             now=self.clock.utc_now(),
             until=self._lease_end(),
             ids=None if own_ids is None else set(own_ids),
         )
+        for leased in claimed:
+            # held under a lease that ran out unnoticed: a poll that is still under way has no say any more
+            if leased.record.id in self._leases:
+                self.drop(leased.record.id)
+        return claimed
 
     async def adopt(self, own_ids: Collection[str] | None) -> Sequence[Leased]:
         """Claim jobs and go on with them. An intent among them is what a process left that died."""
@@ -178,8 +188,7 @@ class HeldJobs:
 
     def drop_lost(self, leased: Leased) -> None:
         """Stop working under a lease that was lost; one that was claimed anew meanwhile stays."""
-        held = self._leases.get(leased.record.id)
-        if held is not None and held.fence == leased.fence:
+        if self.holds(leased):
             self.drop(leased.record.id)
 
     async def release(self, own_ids: Collection[str] | None = None) -> None:

@@ -131,7 +131,8 @@ class Poller:
                 error,
                 extra={"company": self._held.company, "job": own_id, "operation": leased.record.operation.id},
             )
-            self._held.schedule.fault(own_id, self._held.clock.monotonic(), randomness=self._random())
+            if self._held.holds(leased):
+                self._held.schedule.fault(own_id, self._held.clock.monotonic(), randomness=self._random())
 
     async def _ask_what_is_due(self, leased: Leased) -> None:
         if leased.record.job_id is None:
