@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from contextlib import AsyncExitStack
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import unquote
@@ -433,7 +433,7 @@ def _plain(response: Response) -> Any:
         return None
     try:
         return _DECODER.decode(response.body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidOperation) as error:
         raise UnexpectedResponse(f"the answer is not JSON: {error}. It may have been cut off.") from None
 
 

@@ -40,7 +40,7 @@ def decode_rows(raws: Sequence[bytes | msgspec.Raw], cls: type[T]) -> list[T]:
             if any(map(reads_otherwise, texts)):
                 return _one_by_one(texts, cls)
             rows = list(map(decode, texts))
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return _one_by_one(texts, cls)
         if issubclass(cls, Record):
             for row, text in zip(rows, texts, strict=True):
@@ -74,7 +74,7 @@ def decode_one(body: bytes, cls: type[T], *, etag: str | None = None, attempts: 
 def _only(text: bytes, cls: type) -> bytes:
     try:
         parts = msgspec.json.decode(text, type=list[msgspec.Raw])
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnexpectedResponse(f"the answer is not JSON: {error}. It may have been cut off.") from error
     if len(parts) != 1:
         raise UnexpectedResponse(f"the answer to a read of one {cls.__name__} is a list of {len(parts)}.")
