@@ -20,6 +20,7 @@ from vismanet_async.settings import ERP_URL, SALES_ORDER_URL, TOKEN_URL, Setting
 from vismanet_async.transport.auth import ClientCredentials, Credentials, StaticToken, TokenProvider
 from vismanet_async.transport.concurrency import Slots, read_concurrency
 from vismanet_async.transport.hosts import base_url
+from vismanet_async.transport.message import UTF8_BOM
 from vismanet_async.transport.pool import SessionPool
 from vismanet_async.transport.send import Target, Transport
 
@@ -432,7 +433,7 @@ def _plain(response: Response) -> Any:
     if not response.body.strip():
         return None
     try:
-        return _DECODER.decode(response.body)
+        return _DECODER.decode(response.body.removeprefix(UTF8_BOM))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidOperation) as error:
         raise UnexpectedResponse(f"the answer is not JSON: {error}. It may have been cut off.") from None
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["decode_one", "decode_rows"]
 
+_UTF8_BOM = b"\xef\xbb\xbf"
 T = TypeVar("T")
 
 
@@ -62,7 +63,7 @@ def decode_one(body: bytes, cls: type[T], *, etag: str | None = None, attempts: 
     Raises:
         UnexpectedResponse: when there is no such record in the body; names the field that does not fit.
     """
-    text = body.strip()
+    text = body.removeprefix(_UTF8_BOM).strip()
     if text[:1] == b"[":
         text = _only(text, cls)
     record = _one(text, cls)
