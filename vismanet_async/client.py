@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["VismaNet"]
 
 _DEADLINE_SECONDS: Final = 300.0
+_BREAKS = frozenset("\r\n\0")
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 _DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
@@ -107,6 +108,9 @@ class VismaNet(Resources):
     ) -> None:
         if not timeout_seconds > 0:
             raise SettingsError(f"timeout_seconds must be greater than 0, not {timeout_seconds}.")
+        for name, value in (headers or {}).items():
+            if _BREAKS & {*name, *value}:
+                raise SettingsError(f"the header {name!r} holds a line break.")
         self._options = _Options(
             base_url=base_url,
             sales_order_url=sales_order_url,
