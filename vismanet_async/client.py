@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from contextlib import AsyncExitStack
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import unquote
@@ -20,6 +20,7 @@ from vismanet_async.settings import ERP_URL, SALES_ORDER_URL, TOKEN_URL, Setting
 from vismanet_async.transport.auth import ClientCredentials, Credentials, StaticToken, TokenProvider
 from vismanet_async.transport.concurrency import Slots, read_concurrency
 from vismanet_async.transport.hosts import base_url
+from vismanet_async.transport.message import UTF8_BOM
 from vismanet_async.transport.pool import SessionPool
 from vismanet_async.transport.send import Target, Transport
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["VismaNet"]
 
 _DEADLINE_SECONDS: Final = 300.0
+_BREAKS = frozenset("\r\n\0")
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 _DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
@@ -106,6 +108,9 @@ class VismaNet(Resources):
     ) -> None:
         if not timeout_seconds > 0:
             raise SettingsError(f"timeout_seconds must be greater than 0, not {timeout_seconds}.")
+        for name, value in (headers or {}).items():
+            if _BREAKS & {*name, *value}:
+                raise SettingsError(f"the header {name!r} holds a line break.")
         self._options = _Options(
             base_url=base_url,
             sales_order_url=sales_order_url,
@@ -432,8 +437,8 @@ def _plain(response: Response) -> Any:
     if not response.body.strip():
         return None
     try:
-        return _DECODER.decode(response.body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return _DECODER.decode(response.body.removeprefix(UTF8_BOM))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidOperation) as error:
         raise UnexpectedResponse(f"the answer is not JSON: {error}. It may have been cut off.") from None
 
 

@@ -19,7 +19,7 @@ HOSTILE: Final[tuple[bytes, ...]] = (
     b"[" * _DEEP, b'{"a":' * _DEEP, b"[" * _DEEP + b"]" * _DEEP, b'[{"a":' * 50_000 + b"1" + b"}]" * 50_000,
     b"1" * 5_000, b'{"internalId":' + b"9" * 5_000 + b"}", b'{"creditLimit":1e999999999}', b'{"internalId":1e999999999}',
     b'{"creditLimit":-0.0}', b'{"creditLimit":1E400}', b'{"creditLimit":NaN}', b'{"creditLimit":Infinity}',
-    b'{"internalId":1.5}', b'{"expires_in":1e400,"access_token":"x"}', b'{"expires_in":' + b"9" * 400 + b',"access_token":"x"}',
+    b'{"internalId":1.5}', b'{"creditLimit":1e-' + b"9" * 99 + b"}", b"1e" + b"9" * 99, b"1e-" + b"9" * 99, b'{"expires_in":1e400,"access_token":"x"}', b'{"expires_in":' + b"9" * 400 + b',"access_token":"x"}',
     b'{"name":"\\ud800"}', b'{"name":"\\u0000"}', b'{"name":"\xff"}', b'{"name":"a","name":"b"}', b'{"NAME":1}',
     b'{"metadata":{"totalCount":-1,"maxPageSize":0}}', b'[{"metadata":{"totalCount":1e30}}]',
     b'{"pageNumber":1,"records":null,"totalCount":"x"}', b'{"value":[],"totalCount":null,"nextPage":7}',

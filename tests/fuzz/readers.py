@@ -144,10 +144,9 @@ def _problem(data: bytes) -> None:
 
 
 def _token(data: bytes) -> None:
-    grant = auth._read_grant(TokenAnswer(200, data))
-    assert grant is None or 0 < grant.lifetime_seconds < float("inf")
-    if grant is not None:
-        auth._refusal(400, grant, host="example.org")
+    for status in (200, 400):
+        grant = auth.read_grant(TokenAnswer(status, data), host="example.org")
+        assert 0 < grant.lifetime_seconds < float("inf")
 
 
 def _job_id(data: bytes) -> None:

@@ -251,3 +251,30 @@ async def test_webhooks_can_come_late_and_out_of_order(client: Client, receiver:
     await receiver.wait_for(2)
     assert jobs[1].encode() in receiver.got[0][1]
     assert jobs[0].encode() in receiver.got[1][1]
+
+
+@pytest.mark.parametrize(("when", "status"), [("background_only", 200), ("always", 412)])
+async def test_actions_check_the_version_in_the_background_or_always(client: Client, when: str, status: int) -> None:
+    client.sim.behaviours.set(action_if_match=when)
+    client.sim.touch("customer_invoice", "100002", status="Balanced", hold=False)
+    path, stale = "/v1/customerinvoice/100002/action/release", {"If-Match": '"AAAA="'}
+    assert (await client.send("POST", path, json={}, headers=stale)).status == status
+
+
+async def test_a_url_as_header_is_history_unless_switched_on(client: Client) -> None:
+    assert (await release(client, "https://example.org/hook")).status == 400
+    client.sim.behaviours.background_url_values = True
+    accepted = await release(client, "https://example.org/hook")
+    assert accepted.status == 202
+    assert (await state(client, accepted.json()["id"]))["webhookAddress"] == "https://example.org/hook"
+
+
+@pytest.mark.parametrize("status", [404, 410])
+async def test_a_state_that_is_gone(client: Client, status: int) -> None:
+    client.sim.behaviours.set(background_expired_status=status)
+    job_id = (await release(client)).json()["id"]
+    client.sim.clock.advance(25 * 3600)
+    client.sim.run_due()
+    client.sim.clock.advance(25 * 3600)
+    client.token = client.sim.issue_token()
+    assert (await client.get(f"/v1/background/{job_id}")).status == status

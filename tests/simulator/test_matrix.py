@@ -18,12 +18,12 @@ from vismanet_async.api.files import File, Upload
 from vismanet_async.api.results import Created, Done, Updated
 from vismanet_async.client import VismaNet
 from vismanet_async.codec.model import Record
-from vismanet_async.errors import VismaNetError
+from vismanet_async.errors import ActionFailed, NotFound, VismaNetError
 from vismanet_async.paging.listing import Listing
 from vismanet_async.simulator import Simulator, VirtualClock
 from vismanet_async.simulator.catalog import Operation, load
 from vismanet_async.simulator.tables import SPECS
-from vismanet_async.transport.auth import StaticToken
+from vismanet_async.transport.auth import ClientCredentials, StaticToken
 
 SHARES = 4
 ANSWERS = (Record, Created, Updated, Done, File, str, type(None))
@@ -56,6 +56,23 @@ async def test_every_method_works_against_the_simulator(share: int) -> None:
                     if seen.status >= 300 or not isinstance(result, ANSWERS):
                         broken[key] = f"{seen.status} {result!r}"
     assert not broken
+
+
+async def test_a_byte_order_mark_before_every_json_changes_nothing() -> None:
+    """The token's answer has one, too; and `Failed` behind one is still a failure."""
+    habits = {"utf8_bom": True, "action_failures": "failed_with_200"}
+    async with Simulator(rows=dict.fromkeys(SPECS, 24), behaviours=habits) as sim:
+        credentials = ClientCredentials(sim.client_id, sim.client_secret, tenant_id=sim.tenant_id)
+        async with VismaNet(credentials, base_url=sim.base_url, token_url=sim.token_url) as visma:
+            numbers = sim.truth("customer_invoice").keys
+            assert (await visma.customer.get("10000")).number == "10000"
+            assert len(await visma.customer_invoice.list()) == len(numbers)
+            assert (await visma.request("GET", "/v1/customer/10000"))["number"] == "10000"
+            sim.touch("customer_invoice", numbers[0], status="Closed")
+            with pytest.raises(ActionFailed, match="already released"):
+                await visma.customer_invoice.release(numbers[0])
+            with pytest.raises(NotFound, match="cannot be found"):
+                await visma.customer.get("none")
 
 
 async def done(here: Here, operation: Operation) -> Any:

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from vismanet_async.simulator import VirtualClock
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -153,3 +155,41 @@ async def test_a_part_of_a_name_is_enough_or_not(client: Client) -> None:
     client.sim.behaviours.text_filters = "exact"
     assert (await client.get("/v1/customer", name=part)).json() == []
     assert names[4] in [row["name"] for row in (await client.get("/v1/customer", name=names[4])).json()]
+
+
+async def test_sales_orders_may_not_tell_their_number(client: Client) -> None:
+    path = "/salesorder/api/v3/SalesOrders"
+    assert (await client.get(path)).json()["totalCount"] == 3
+    client.sim.behaviours.sales_order_total_unknown = True
+    assert (await client.get(path)).json()["totalCount"] is None
+
+
+async def test_encoded_reserved_characters_pass_where_the_gateway_lets_them(client: Client) -> None:
+    made = await client.send("PUT", "/v1/customer/10000", json={"number": {"value": "10000"}})
+    assert made.status == 204
+    refused = await client.get("/v1/customer/100%2F00")
+    client.sim.behaviours.encoded_reserved_in_path = "accepted"
+    passed = await client.get("/v1/customer/100%2F00")
+    # the gateway knows no such route; the ERP knows no such customer
+    assert (refused.status, "statusCode" in refused.json()) == (404, True)
+    assert (passed.status, "'100/00' cannot be found" in passed.json()["message"]) == (404, True)
+
+
+async def test_own_numbers_count_with_the_override_or_always(client: Client) -> None:
+    body = {"name": {"value": "Ny AS"}, "number": {"value": "EGET"}}
+    by_series = await client.send("POST", "/v1/customer", json=body)
+    assert not by_series.headers["Location"].endswith("EGET")
+    client.sim.behaviours.manual_numbers = "accepted"
+    own = await client.send("POST", "/v1/customer", json=body)
+    assert own.headers["Location"].endswith("/EGET")
+
+
+async def test_the_gateway_gives_up_and_the_work_goes_on(start: Start) -> None:
+    async with start(rows={"customer": 3}, clock=VirtualClock(), latency=20.0) as client:
+        client.sim.behaviours.gateway_timeout_seconds = 10.0
+        before = client.sim.clock.now()
+        answer = await client.send("POST", "/v1/customer", json={"name": {"value": "Ny AS"}})
+        assert (answer.status, client.sim.clock.now() - before) == (504, 10.0)
+        assert len(client.sim.truth("customer")) == 4
+        client.sim.behaviours.gateway_timeout_seconds = 0.0
+        assert (await client.get("/v1/customer")).status == 200

@@ -116,3 +116,17 @@ async def test_revoked_tokens_are_worthless(client: Client) -> None:
     assert client.sim.tokens.revoke() >= 1
     answer = await client.get("/v1/branch")
     assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
+
+
+async def test_refresh_tokens_may_stay_the_same(client: Client) -> None:
+    sim = client.sim
+    sim.behaviours.refresh_tokens_rotate = False
+    code = sim.tokens.authorization_code(
+        sim.client_id, redirect_uri="http://localhost/cb", scope="offline_access vismanet_erp_interactive_api:read"
+    )
+    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": "http://localhost/cb", "tenant_id": ""}
+    _, token = await ask(client, **form)
+    refresh = {"grant_type": "refresh_token", "refresh_token": token["refresh_token"], "tenant_id": ""}
+    for _ in range(2):
+        status, fresh = await ask(client, **refresh)
+        assert (status, fresh.get("refresh_token", token["refresh_token"])) == (200, token["refresh_token"])

@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 __all__ = ["Record", "soak"]
 
 _SPEED: Final = 50.0
-_ROUND_SECONDS: Final = 90.0
+_ROUND_SECONDS: Final = 240.0
 """No round takes longer, unless something hangs."""
-_WARM_UP_ROUNDS: Final = 4
+_WARM_UP_ROUNDS: Final = 8
 _GROWTH_SHARE: Final = 0.05
 _GROWTH_KIB: Final = 24 * 1024
 

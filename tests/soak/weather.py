@@ -40,6 +40,7 @@ _HABITS: Final[dict[str, tuple[Any, ...]]] = {
     "background_times": ("offset", "z"),
     "state_host": ("as_called", "api_host", "integration_host", "foreign"),
     "compress": (True, False),
+    "utf8_bom": (False, True),
     "page_size_limit": (0, 9, 17),
     "token_lifetime_seconds": (3600.0, 90.0),
 }

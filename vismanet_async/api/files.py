@@ -77,7 +77,7 @@ class Upload:
         if isinstance(content, Path) and not content.is_file():
             raise RequestRefused(f"{content} is not a file; nothing was sent.")
         name = self.file_name
-        if not Path(name).suffix or name != safe_name(name) or {*'\r\n"'} & {*name, *self.content_type}:
+        if not Path(name).suffix or name != safe_name(name) or {*'\r\n\0"'} & {*name, *self.content_type}:
             raise RequestRefused(
                 f"{name!r} is not a file name with an extension, which the API wants; nothing was sent."
             )

@@ -9,6 +9,7 @@ import attrs
 from vismanet_async.api.paths import ids_in
 from vismanet_async.codec.decode import decode_one
 from vismanet_async.errors import ActionFailed
+from vismanet_async.transport.message import UTF8_BOM
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,7 +114,7 @@ def done(response: Response, model: Callable[[], type[Any]], template: str, name
         ActionFailed: it is an action result all the same, and says `Failed`.
     """
     made = created(response, template)
-    is_object = response.body.lstrip()[:1] == b"{"
+    is_object = response.body.removeprefix(UTF8_BOM).lstrip()[:1] == b"{"
     return Done(
         id=made.id,
         etag=made.etag,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -170,7 +170,7 @@ def read_json(source: str) -> Any:
         )
     except OSError as error:
         raise RequestRefused(f"--json {place}: {error.strerror or error}; nothing was sent.") from None
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, InvalidOperation) as error:
         raise RequestRefused(f"--json {place} is not JSON: {error}; nothing was sent.") from None
 
 

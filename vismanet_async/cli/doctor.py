@@ -183,7 +183,7 @@ class _Visit:
 def _modified(body: bytes) -> list[str]:
     try:
         rows = _ROWS.decode(body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return []  # an empty list may come as nothing at all (docs/facts.md 4.4)
     return [str(row.get("lastModifiedDateTime")) for row in rows]
 

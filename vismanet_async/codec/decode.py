@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["decode_one", "decode_rows"]
 
+_UTF8_BOM = b"\xef\xbb\xbf"
 T = TypeVar("T")
 
 
@@ -40,7 +41,7 @@ def decode_rows(raws: Sequence[bytes | msgspec.Raw], cls: type[T]) -> list[T]:
             if any(map(reads_otherwise, texts)):
                 return _one_by_one(texts, cls)
             rows = list(map(decode, texts))
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return _one_by_one(texts, cls)
         if issubclass(cls, Record):
             for row, text in zip(rows, texts, strict=True):
@@ -62,7 +63,7 @@ def decode_one(body: bytes, cls: type[T], *, etag: str | None = None, attempts: 
     Raises:
         UnexpectedResponse: when there is no such record in the body; names the field that does not fit.
     """
-    text = body.strip()
+    text = body.removeprefix(_UTF8_BOM).strip()
     if text[:1] == b"[":
         text = _only(text, cls)
     record = _one(text, cls)
@@ -74,7 +75,7 @@ def decode_one(body: bytes, cls: type[T], *, etag: str | None = None, attempts: 
 def _only(text: bytes, cls: type) -> bytes:
     try:
         parts = msgspec.json.decode(text, type=list[msgspec.Raw])
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnexpectedResponse(f"the answer is not JSON: {error}. It may have been cut off.") from error
     if len(parts) != 1:
         raise UnexpectedResponse(f"the answer to a read of one {cls.__name__} is a list of {len(parts)}.")

@@ -53,7 +53,7 @@ def load(body: bytes) -> Any:
     """
     try:
         return json.loads(body, parse_float=Decimal, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, InvalidOperation) as error:  # the last: an exponent beyond all bounds
         raise UnexpectedResponse(f"the answer is not JSON: {_shorten(str(error))}. {_hint(body)}") from error
 
 

@@ -227,7 +227,7 @@ def look(work: Path, *, now: datetime) -> Unfinished | None:
 def _read_plan(work: Path) -> _Plan | None:
     try:
         plan = msgspec.json.decode((work / _PLAN).read_bytes(), type=_Plan)
-    except (FileNotFoundError, msgspec.MsgspecError, RecursionError):
+    except (FileNotFoundError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     return plan if plan.begun_at.tzinfo is not None else None
 
@@ -252,8 +252,8 @@ def _load_journal(journal: Path) -> Answers:
     for line in journal.read_bytes().split(b"\n")[:-1]:
         try:
             entry = msgspec.json.decode(line, type=_Entry)
-        except (msgspec.MsgspecError, RecursionError):  # torn by a power cut: what follows cannot be placed
-            break
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            break  # torn by a power cut: what follows cannot be placed
         if not _FILE.fullmatch(entry.file) or not 0 <= entry.start <= entry.end:
             break  # nothing that a run wrote; a name with a slash would lead elsewhere
         by_file.setdefault(entry.file, []).append(entry)

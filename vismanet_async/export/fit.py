@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -97,7 +97,7 @@ class RowFitter:
                 f"which {error.column} cannot hold to the last digit. Nothing was published. Export it as jsonl or "
                 "csv, which keep the server's text."
             ) from error
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidOperation) as error:
             raise ExportError(
                 f"{self._operation_id}: row {number:,} (0 is the first) cannot be read: {error}. Nothing was "
                 "published. Export it as jsonl, which does not read the rows."

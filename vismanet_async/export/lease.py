@@ -88,7 +88,7 @@ class Lease:
         """Say who holds it by what the object says, be it over or not; None for nobody."""
         try:
             return msgspec.json.decode(self.place.read_bytes(), type=Holder)
-        except (FileNotFoundError, msgspec.MsgspecError):
+        except (FileNotFoundError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
 
     def require(self) -> None:

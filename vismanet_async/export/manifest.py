@@ -171,7 +171,7 @@ class Manifest:
                     "upgrade it to read this export."
                 )
             return msgspec.json.decode(content, type=cls)
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise ExportError(f"{where} is not the manifest of an export: {error}.") from error
 
     @classmethod

@@ -156,7 +156,7 @@ class KeyReader:
         try:
             heads = [decode(row) for row in rows]
             names = self._names(rows, heads)
-        except (msgspec.MsgspecError, AttributeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, AttributeError) as error:
             wanted = ", ".join(".".join(path) for path in self._paths)
             raise PageFormatError(f"a row without its identity ({wanted[:60]}): {str(error)[:100]}") from error
         texts = [head.modified or "" for head in heads]

@@ -107,7 +107,7 @@ class Seam:
         rows = Rows(body, starts, len(body) - 1)
         try:
             _ANYTHING.decode(rows[-1])
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
         return rows
 

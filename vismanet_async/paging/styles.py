@@ -112,7 +112,7 @@ class PageStyle:
             return PageAnswer(rows=[], total=None, max_page_size=None, more=None, body=data)
         try:
             return self._split(data)
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise PageFormatError(_what_was_seen(self.name, data, error)) from error
 
 
@@ -148,7 +148,10 @@ class PageReader:
         rows = self._seam.split(body, expected=min(page_size, self._most_rows))
         if rows is None:
             return None
-        metadata = _HEAD.decode(rows[0]).metadata or _Metadata()
+        try:
+            metadata = _HEAD.decode(rows[0]).metadata or _Metadata()
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
         total = _count(metadata.totalCount)
         if total is None or metadata.maxPageSize != self._most_rows:
             return None

@@ -76,7 +76,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
         raise BodyError("A non-empty request body is required.")
     try:
         parsed = decode(body)
-    except ValueError as error:
+    except (ValueError, RecursionError, InvalidOperation) as error:
         raise BodyError(f"The request body is not valid JSON: {error}") from error
     if not isinstance(parsed, dict):
         raise BodyError("The request body must be a JSON object.")

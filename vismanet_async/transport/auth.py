@@ -24,6 +24,7 @@ from vismanet_async.errors import (
     UnexpectedResponse,
     VismaNetError,
 )
+from vismanet_async.transport.message import UTF8_BOM
 from vismanet_async.transport.retry import Fault, backoff_seconds, fault_of
 
 if TYPE_CHECKING:
@@ -507,7 +508,7 @@ def read_grant(answer: TokenAnswer, *, host: str) -> Grant:
 def _fields_of(answer: TokenAnswer) -> Grant | None:
     """Read an answer; None for a success status without a JSON object. Keeps every secret out of exceptions."""
     try:
-        fields = msgspec.json.decode(answer.body)
+        fields = msgspec.json.decode(answer.body.removeprefix(UTF8_BOM))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         fields = None
     if not isinstance(fields, dict):

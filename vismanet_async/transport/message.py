@@ -15,13 +15,16 @@ if TYPE_CHECKING:
 
     from vismanet_async.errors import Attempt
 
-__all__ = ["Body", "Kind", "Request", "Response", "Sender", "Service", "StreamedResponse", "no_headers"]
+__all__ = ["UTF8_BOM", "Body", "Kind", "Request", "Response", "Sender", "Service", "StreamedResponse", "no_headers"]
 
 Service = Literal["erp", "sales_order"]
 """Which of Visma's services: each has its own base URL, scopes, token and quota."""
 
 Kind = Literal["read", "guarded", "write"]
 """What sending a request twice does: nothing (`read`), no more than once (`guarded` by If-Match), or harm (`write`)."""
+
+UTF8_BOM = b"\xef\xbb\xbf"
+"""A mark that some .NET answers put before JSON, where it does not belong."""
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 _BREAKS = frozenset("\r\n\0")

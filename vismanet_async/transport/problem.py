@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import msgspec
 
+from vismanet_async.transport.message import UTF8_BOM
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -59,7 +61,7 @@ def read_problem(headers: Mapping[str, str], body: bytes) -> Problem:
     'No license for this company. (12027)'
     """
     reference = _plain(headers.get("Ipp-Request-Id") or headers.get("Request-Context") or "")[:_REFERENCE_CHARS] or None
-    body = body.removeprefix(b"\xef\xbb\xbf")
+    body = body.removeprefix(UTF8_BOM)
     text = _from_json(body)
     if text is None:
         raw = body[: 8 * _DETAIL_CHARS].decode("utf-8", "replace")

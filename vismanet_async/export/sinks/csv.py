@@ -129,7 +129,7 @@ class CsvSink(PartSink[OpenPart]):
     def _row(self, raw: RawRow, number: int) -> list[str]:
         try:
             row = decode_row(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ExportError(
                 f"{self._operation_id}: row {number:,} (0 is the first) cannot be read: {error}. Nothing was "
                 "published. Export it as jsonl, which does not read the rows."
