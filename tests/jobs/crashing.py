@@ -38,6 +38,8 @@ class Task:
     base: float
     speed: float
     lease_seconds: float
+    ahead_seconds: float = 0.0
+    """How much later than now it runs, by its own clock."""
     company: str = "c"
     invoice: str = ""
     """Release this and wait for it; else work until nothing is left to do."""
@@ -87,7 +89,7 @@ class Mortal:
 async def mortal(task: Task) -> AsyncIterator[Bench]:
     steps = Steps(task.dies_at)
     store = SqlStore(task.database)
-    clock = FastClock(task.speed, base=task.base)
+    clock = FastClock(task.speed, base=task.base, ahead_seconds=task.ahead_seconds)
     mortal_store: Any = Mortal(store, WRITES, steps)
     border: Any = partial(Mortal, names=REQUESTS, steps=steps)
     async with opened(

@@ -25,15 +25,16 @@ if TYPE_CHECKING:
 class FastClock:
     """A clock on which a real second is `speed` seconds; processes with the same base agree on the time."""
 
-    def __init__(self, speed: float = 100.0, *, base: float | None = None) -> None:
+    def __init__(self, speed: float = 100.0, *, base: float | None = None, ahead_seconds: float = 0.0) -> None:
         self.speed = speed
         self.base = time.time() if base is None else base
+        self.ahead_seconds = ahead_seconds
 
     def monotonic(self) -> float:
         return (time.time() - self.base) * self.speed
 
     def utc_now(self) -> datetime:
-        return datetime.fromtimestamp(self.base, UTC) + timedelta(seconds=self.monotonic())
+        return datetime.fromtimestamp(self.base, UTC) + timedelta(seconds=self.monotonic() + self.ahead_seconds)
 
     async def sleep(self, seconds: float) -> None:
         await anyio.sleep(max(0.0, seconds) / self.speed)

@@ -10,7 +10,7 @@ import anyio
 import attrs
 import pytest
 
-from tests.jobs.fast import Bench, FastClock, opened
+from tests.jobs.fast import Bench, FastClock, ServerClock, opened
 from tests.jobs.queue import Queue, serve
 from vismanet_async.errors import (
     BadRequest,
@@ -24,6 +24,7 @@ from vismanet_async.errors import (
 )
 from vismanet_async.jobs.model import Record, State
 from vismanet_async.jobs.store import JobUnknown, Leased
+from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -207,6 +208,21 @@ class opened_elsewhere:  # noqa: N801 - reads as a function
 
     async def __aexit__(self, *error: object) -> None:
         return
+
+
+async def test_nothing_leaves_for_a_host_that_an_answer_names(store: JobStore, clock: FastClock) -> None:
+    """`stateLocation` and `contentLocation` lead to a listener that is not the service, and waits for a token."""
+    behaviours = {"state_host": "foreign"}
+    async with Simulator(rows={"customer": 3}, clock=ServerClock(clock), behaviours=behaviours) as simulator:
+        token = simulator.issue_token(lifetime_seconds=1e9)
+        async with opened(simulator.base_url, store, clock=clock, token=token) as made:
+            number = simulator.truth("customer").keys[0]
+            job = await made.manager.submit(made.visma.customer.get(number))
+            assert (await job).number == number
+            raw = await job.raw()
+            assert raw is not None
+            assert simulator.foreign_url.encode() in (raw.state_document or b"")
+        assert simulator.foreign_requests.total == 0
 
 
 async def test_settled_by_hand(bench: Bench, queue: Queue) -> None:
