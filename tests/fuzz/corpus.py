@@ -11,12 +11,12 @@ from vismanet_async.simulator.json_text import encode
 
 __all__ = ["HOSTILE", "corpus"]
 
-_DEEP: Final = 100_000
+_DEEP: Final = 20_000
 
 HOSTILE: Final[tuple[bytes, ...]] = (
     b"", b" ", b"null", b'""', b"[]", b"{}", b"0", b"true", b'"x"', b"[null]", b"[[]]", b"[1]", b"[{}]", b'{"a":',
     b"\xef\xbb\xbf[]", b"\xef\xbb\xbf{}", b"\xff\xfe[\x00]\x00", b"<html><body>502 Bad Gateway</body></html>",
-    b"[" * _DEEP, b'{"a":' * _DEEP, b"[" * _DEEP + b"]" * _DEEP, b'[{"a":' * 50_000 + b"1" + b"}]" * 50_000,
+    b"[" * _DEEP, b'{"a":' * _DEEP, b"[" * _DEEP + b"]" * _DEEP, b'[{"a":' * 10_000 + b"1" + b"}]" * 10_000,
     b"1" * 5_000, b'{"internalId":' + b"9" * 5_000 + b"}", b'{"creditLimit":1e999999999}', b'{"internalId":1e999999999}',
     b'{"creditLimit":-0.0}', b'{"creditLimit":1E400}', b'{"creditLimit":NaN}', b'{"creditLimit":Infinity}',
     b'{"internalId":1.5}', b'{"creditLimit":1e-' + b"9" * 99 + b"}", b"1e" + b"9" * 99, b"1e-" + b"9" * 99, b'{"expires_in":1e400,"access_token":"x"}', b'{"expires_in":' + b"9" * 400 + b',"access_token":"x"}',
