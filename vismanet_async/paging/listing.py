@@ -43,8 +43,8 @@ _REASK_PAUSE_SECONDS: Final = 15.0
 """Before a page is asked for again after the transport has used its tries: the service counts them (facts 3.4)."""
 _LULL_SECONDS: Final = 0.003
 """Without a page landing: then those that arrived together are here."""
-_FAR_AWAY_SECONDS: Final = 0.05
-"""Where every answer takes so long, pages that land together are followed at once by as many requests: they will
+_FAR_AWAY_SECONDS: Final = 0.08
+"""Where every answer but the first takes so long, pages that land together are followed at once by as many requests: they will
 be read and gone when the next ones land. Of a server that is nearer, pages would only pile up."""
 _SPARE: Final = 2
 """Bodies that may wait beside those in flight."""
@@ -411,6 +411,7 @@ class _Fetcher:
         self._largest_bytes = 0
         self._in_flight = 0
         self._requests = 0
+        self._answers = 0
         self._fastest_seconds = math.inf
         self._changed = anyio.Event()
         self._arrived = anyio.Event()
@@ -511,7 +512,9 @@ class _Fetcher:
                 raise
         else:
             self._in_flight -= 1
-            self._fastest_seconds = min(self._fastest_seconds, anyio.current_time() - begun)
+            if self._answers:  # the first one takes the making of the connection, and of much else
+                self._fastest_seconds = min(self._fastest_seconds, anyio.current_time() - begun)
+            self._answers += 1
             self._largest_bytes = max(self._largest_bytes, len(response.body))
             self._held_bytes += len(response.body)
             self._landed.append((request, response.body))
