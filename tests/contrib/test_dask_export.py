@@ -108,9 +108,14 @@ async def test_a_killed_worker_loses_nothing(company: Company, cluster: LocalClu
     told: list[Share] = []
     killed: list[int] = []
 
-    async def kill_one() -> None:
-        while company.pages_asked() < 6:  # noqa: ASYNC110 - another thread counts them
+    async def asked(pages: int) -> None:
+        while company.pages_asked() < pages:  # noqa: ASYNC110 - another thread counts them
             await anyio.sleep(0.02)
+
+    async def kill_one() -> None:
+        await asked(1)  # so one list at least has been divided
+        company.portal.start_task_soon(change_now_and_then, company.simulator)
+        await asked(6)
         worker = cluster.workers[0]
         killed.append(worker.process.pid)
         os.kill(worker.process.pid, signal.SIGKILL)
@@ -120,7 +125,6 @@ async def test_a_killed_worker_loses_nothing(company: Company, cluster: LocalClu
         anyio.create_task_group() as tasks,
     ):
         tasks.start_soon(kill_one)
-        company.portal.start_task_soon(change_now_and_then, company.simulator)
         manifest = await export_on_dask(
             ["customer", "customer_invoice", "supplier"],
             to=tmp_path,
@@ -137,7 +141,7 @@ async def test_a_killed_worker_loses_nothing(company: Company, cluster: LocalClu
         assert len(set(found)) == len(found) == entry.rows  # each once
         assert (before_it[name] & set(company.truth(name))) <= set(found)  # none that stayed is lost
         assert (entry.verdict, entry.reason) == ("proven", entry.reason)
-    # which lists could be divided while others wrote, is a matter of luck
+    # which of the other lists could be divided while others wrote, is a matter of luck
     divided = [name for name, entry in manifest.resources.items() if "date ranges" in entry.reason]
     assert divided
     for name in divided:
