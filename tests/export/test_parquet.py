@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime as dt
 import errno
+import gc
 import threading
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -417,3 +418,17 @@ def test_every_compression_reads_back(tmp_path: Path, compression: Any) -> None:
 def test_options_that_cannot_be_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(RequestRefused, match="nothing was sent"):
         ParquetOptions(**wrong)
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_no_part_outlives_its_sink(tmp_path: Path, finished: bool) -> None:
+    """Arrow holds the file object where the garbage collector cannot see it, and with it what that holds."""
+    sink = ParquetSink(tmp_path / "made_up", columns=COLUMNS, operation_id="Made_GetUp", part_bytes=1)
+    for number in range(3):
+        sink.write(page(b'[{"id":"%d"}]' % number))
+    if finished:
+        sink.finish()
+    sink.close()
+    del sink
+    gc.collect()
+    assert not [one for one in gc.get_objects() if type(one).__name__ == "_ParquetPart"]

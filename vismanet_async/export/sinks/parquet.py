@@ -262,29 +262,32 @@ class _ParquetPart(OpenPart):
 
     def complete(self) -> Part:
         self._writer.close()
+        self._handle.put = None
         return super().complete()
 
     def close(self) -> None:
-        self._handle.closed_early = True
+        self._handle.put = None
         self._writer.close()  # an open writer would go on writing when it is collected
         super().close()
 
 
 class _Handle(io.RawIOBase):
-    """The file object that Arrow writes to; one that is closed early takes everything and keeps nothing."""
+    """The file object that Arrow writes to. Without `put` it takes everything and keeps nothing.
+
+    Arrow holds it where the garbage collector cannot see: a part that is not taken out of it is never freed.
+    """
 
     def __init__(self, put: Callable[[memoryview], None]) -> None:
         super().__init__()
-        self._put = put
-        self.closed_early = False
+        self.put: Callable[[memoryview], None] | None = put
 
     def writable(self) -> bool:
         return True
 
     def write(self, content: Any, /) -> int:
         view = memoryview(content)
-        if not self.closed_early:
-            self._put(view)
+        if self.put is not None:
+            self.put(view)
         return len(view)
 
 
