@@ -44,8 +44,8 @@ _REASK_PAUSE_SECONDS: Final = 15.0
 _LULL_SECONDS: Final = 0.003
 """Without a page landing: then those that arrived together are here."""
 _FAR_AWAY_SECONDS: Final = 0.08
-"""Where every answer but the first takes so long, pages that land together are followed at once by as many requests: they will
-be read and gone when the next ones land. Of a server that is nearer, pages would only pile up."""
+"""Where every answer but the first takes so long, pages that land together are followed at once by as many requests:
+they will be read and gone when the next ones land. Of a server that is nearer, pages would only pile up."""
 _SPARE: Final = 2
 """Bodies that may wait beside those in flight."""
 _MAX_BYTES: Final = 256 * 1024 * 1024
