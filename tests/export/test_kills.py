@@ -1,7 +1,7 @@
 """Exports killed at any moment and started again: the rows are the truth, the bytes those of an undisturbed run.
 
 Half of the kills come at a seeded change on the disk, in the middle of a write or before or after a sync, the other
-half at a seeded time. VISMANET_KILLS says how many there are, 20 if not given.
+half at a seeded time. VISMANET_KILLS says how many there are, 10 if not given.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
     from pathlib import Path
 
-KILLS = int(os.environ.get("VISMANET_KILLS", "20"))
+KILLS = int(os.environ.get("VISMANET_KILLS", "10"))
 FORMATS = ("jsonl", "jsonl.gz", "jsonl.zst", "csv", "parquet")
 ROWS = {"customer": 420, "supplier": 160}
 SIGKILLED = -9

@@ -116,7 +116,7 @@ def as_rows(rows: list[bytes]) -> Rows:
     return Rows(body, starts, len(body) - 1)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(pages=st.lists(st.lists(ROW, min_size=1, max_size=6), min_size=2, max_size=4), likeness=st.integers(1, 6))
 def test_the_quick_ways_read_what_the_parser_reads(pages: list[list[bytes]], likeness: int) -> None:
     keys = RowKeys(("number",))
