@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import base64
+import codecs
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.api.support import Client, reply
-from vismanet_async.api.files import Download, File, Upload, safe_name
+from vismanet_async.api.files import Download, File, Upload, _Base64Watch, safe_name
 from vismanet_async.errors import RequestRefused, ResponseLost, TargetNotWritable
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ FORMS = [
     (BASE64, NAMED),
     (b'"' + BASE64 + b'"', {"Content_Type": "application/json"}),
     (BASE64, {"Content_Type": "application/json"}),
+    (codecs.BOM_UTF8 + b'"' + BASE64 + b'"', {"Content_Type": "application/json"}),
     (BASE64[:60] + b"\r\n" + BASE64[60:], NAMED),
     (BASE64, {}),
 ]
@@ -112,6 +114,15 @@ async def test_bytes_and_base64_give_the_same_file(body: bytes, headers: Any, tm
     assert place.name == ("invoice.pdf" if headers is NAMED else "attachment")
     assert names_in(tmp_path) == [place.name]
     assert client.recorder.requests[0].headers["Accept"] == "*/*"
+
+
+@pytest.mark.parametrize("piece_bytes", [1, 2, 3, 1000])
+def test_a_byte_order_mark_may_come_in_pieces(piece_bytes: int) -> None:
+    body = codecs.BOM_UTF8 + b'"' + BASE64 + b'"'
+    watch = _Base64Watch("application/json", None)
+    for start in range(0, len(body), piece_bytes):
+        watch.look(body[start : start + piece_bytes])
+    assert watch.decode(body) == PDF
 
 
 @pytest.mark.parametrize("content", [b"abcd", b"just text", b"QUJD", b"", b"1234"])

@@ -179,3 +179,13 @@ async def test_requests_overlap(client: Client) -> None:
     await asyncio.gather(*(client.get("/v1/branch") for _ in range(6)))
     assert client.sim.requests.most_in_flight == 6
     assert client.sim.requests.in_flight == 0
+
+
+async def test_an_answer_that_is_waited_for_ends_with_the_simulator() -> None:
+    async with Simulator(rows={"customer": 1}, latency=3600.0) as sim, aiohttp.ClientSession() as session:
+        headers = {"Authorization": f"Bearer {sim.issue_token()}"}
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await session.get(f"{sim.base_url}/v1/customer", headers=headers)
+    left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    assert not left

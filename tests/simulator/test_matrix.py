@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
@@ -24,6 +24,9 @@ from vismanet_async.simulator import Simulator, VirtualClock
 from vismanet_async.simulator.catalog import Operation, load
 from vismanet_async.simulator.tables import SPECS
 from vismanet_async.transport.auth import ClientCredentials, StaticToken
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SHARES = 4
 ANSWERS = (Record, Created, Updated, Done, File, str, type(None))
@@ -58,7 +61,7 @@ async def test_every_method_works_against_the_simulator(share: int) -> None:
     assert not broken
 
 
-async def test_a_byte_order_mark_before_every_json_changes_nothing() -> None:
+async def test_a_byte_order_mark_before_every_json_changes_nothing(tmp_path: Path) -> None:
     """The token's answer has one, too; and `Failed` behind one is still a failure."""
     habits = {"utf8_bom": True, "action_failures": "failed_with_200"}
     async with Simulator(rows=dict.fromkeys(SPECS, 24), behaviours=habits) as sim:
@@ -73,6 +76,11 @@ async def test_a_byte_order_mark_before_every_json_changes_nothing() -> None:
                 await visma.customer_invoice.release(numbers[0])
             with pytest.raises(NotFound, match="cannot be found"):
                 await visma.customer.get("none")
+            sim.behaviours.attachment_download = "json"
+            content = bytes(range(256)) * 400
+            made = await visma.customer_invoice.add_attachment(numbers[0], Upload(content, "x.bin"))
+            assert (await visma.attachment.download(str(made.id))).content == content
+            assert (await visma.attachment.download(str(made.id)).save(tmp_path)).read_bytes() == content
 
 
 async def done(here: Here, operation: Operation) -> Any:

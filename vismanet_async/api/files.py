@@ -17,6 +17,7 @@ import attrs
 
 from vismanet_async.errors import RequestRefused, TargetNotWritable, VismaNetError
 from vismanet_async.operation import Operation
+from vismanet_async.transport.message import UTF8_BOM
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -228,15 +229,19 @@ class _Base64Watch:
 
     def look(self, chunk: bytes) -> None:
         """Take in the next piece."""
+        text = chunk
+        if self._json and len(self._head) < len(UTF8_BOM):  # it may come in pieces, too
+            text = self._head + chunk
+            text = text.removeprefix(UTF8_BOM[: len(text)])
         if len(self._head) < _CHUNK_BYTES:
             self._head += chunk[:_CHUNK_BYTES]
         if self._possible:
-            self._possible = _BASE64.fullmatch(chunk.strip(b'"')) is not None
+            self._possible = _BASE64.fullmatch(text.strip(b'"')) is not None
 
     @property
     def is_encoded(self) -> bool:
         """Whether it is base64."""
-        text = self._head.strip()
+        text = self._head.removeprefix(UTF8_BOM).strip()
         quoted = text[:1] == b'"'
         if not self._possible or not text:
             return False
@@ -249,7 +254,7 @@ class _Base64Watch:
         """Give the file."""
         if not self.is_encoded:
             return content
-        decoded = _try_base64(content.strip().strip(b'"'))
+        decoded = _try_base64(content.removeprefix(UTF8_BOM).strip().strip(b'"'))
         return content if decoded is None else decoded
 
 
@@ -283,6 +288,8 @@ def _decode_file(part: Path) -> None:
     try:
         with part.open("rb") as source, decoded.open("xb") as target:
             rest = b""
+            if source.read(len(UTF8_BOM)) != UTF8_BOM:
+                source.seek(0)
             while chunk := source.read(_CHUNK_BYTES):
                 text = rest + b"".join(chunk.replace(b'"', b"").split())
                 whole = len(text) - len(text) % 4

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qsl
 
 from aiohttp import web
@@ -35,6 +35,7 @@ class HttpServer:
     host: str = "127.0.0.1"
     port: int = 0
     _runner: web.ServerRunner | None = field(default=None, init=False)
+    _answering: set[asyncio.Task[Any]] = field(factory=set, init=False)
 
     async def start(self) -> None:
         """Open the port; a port of 0 becomes the one that was free.
@@ -42,7 +43,7 @@ class HttpServer:
         Raises:
             OSError: The port is taken.
         """
-        self._runner = web.ServerRunner(web.Server(self.handler, access_log=None), shutdown_timeout=0.1)
+        self._runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self.host, self.port)
         await site.start()
@@ -53,6 +54,19 @@ class HttpServer:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+        # an answer that is still being waited for, after its client has hung up
+        waiting = list(self._answering)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+    async def _handle(self, incoming: web.BaseRequest) -> web.StreamResponse:
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
+        self._answering.add(task)
+        try:
+            return await self.handler(incoming)
+        finally:
+            self._answering.discard(task)
 
     @property
     def url(self) -> str:
