@@ -47,7 +47,7 @@ CLIENTS: dict[str, Client] = {
     # the SDK
     "sdk-jsonl": Client(label="vismanet_async export to JSONL", entry=f"{_HERE}.sdk:to_jsonl"),
     "sdk-typed": Client(label="vismanet_async typed stream", entry=f"{_HERE}.sdk:typed_stream"),
-    "sdk-parquet": Client(label="vismanet_async export to Parquet", entry=f"{_HERE}.sdk:to_parquet"),
+    "sdk-parquet": Client(label="vismanet_async export to Parquet", entry=f"{_HERE}.sdk_parquet:to_parquet"),
     # what people write, and what they install
     "seed": Client(label="requests in a loop", entry=f"{_HERE}.requests_loop:to_jsonl", packages=("requests",)),
     "httpx-gather": Client(

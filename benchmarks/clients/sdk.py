@@ -18,17 +18,17 @@ from vismanet_async.transport.auth import StaticToken
 if TYPE_CHECKING:
     from benchmarks.job import Task
 
-_SPELLING = {"customer": "customer", "customerinvoice": "customer_invoice"}
+SPELLING = {"customer": "customer", "customerinvoice": "customer_invoice"}
 
 
-def _client(task: Task) -> VismaNet:
+def client(task: Task) -> VismaNet:
     return VismaNet(StaticToken("benchmark"), base_url=task.base_url, concurrency=task.job.connections)
 
 
 async def _load() -> None:
     """Load what the SDK loads on first use, since imports stand outside the clock for every client."""
     async with VismaNet(StaticToken("none"), base_url="http://127.0.0.1:1") as visma:
-        for name in _SPELLING.values():
+        for name in SPELLING.values():
             repr(visma.list_by_name(name))
     decode_rows([b"{}"], Customer)  # builds the decoder, as the peers do when they are imported
 
@@ -38,9 +38,9 @@ asyncio.run(_load())
 
 async def to_jsonl(task: Task) -> Outcome:
     """Export the list, asking only for counts: the proof's requests are not what is compared here."""
-    name = _SPELLING[task.job.resource]
+    name = SPELLING[task.job.resource]
     plan = ExportPlan(resources=[name], to=task.out, completeness="count", page_size=task.job.page_rows)
-    async with _client(task) as visma:
+    async with client(task) as visma:
         export = Export(visma, plan)
         if task.job.consumer_seconds:
             async for event in export:
@@ -52,22 +52,11 @@ async def to_jsonl(task: Task) -> Outcome:
     return Outcome(rows=task.job.rows, jsonl=files)  # the check counts the lines
 
 
-async def to_parquet(task: Task) -> Outcome:
-    """Export the list to Parquet, asking only for counts, as above."""
-    name = _SPELLING[task.job.resource]
-    plan = ExportPlan(
-        resources=[name], to=task.out, format="parquet", completeness="count", page_size=task.job.page_rows
-    )
-    async with _client(task) as visma:
-        manifest = await Export(visma, plan)
-    return Outcome(rows=manifest.rows)
-
-
 async def typed_stream(task: Task) -> Outcome:
     """Iterate over typed records as they come."""
     rows = 0
-    async with _client(task) as visma:
-        listing = visma.list_by_name(_SPELLING[task.job.resource])
+    async with client(task) as visma:
+        listing = visma.list_by_name(SPELLING[task.job.resource])
         async for _record in listing.with_options(ordered=False, page_size=task.job.page_rows):
             rows += 1
     return Outcome(rows=rows)

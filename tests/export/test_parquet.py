@@ -355,14 +355,17 @@ ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
 @settings(deadline=None)
-@given(rows=st.lists(KNOWN, min_size=1, max_size=4))
-def test_rows_read_as_sent_equal_fitted_rows(rows: list[dict[str, Any]]) -> None:
+@given(before=st.lists(KNOWN | ODD, max_size=2), rows=st.lists(KNOWN, min_size=1, max_size=4))
+def test_rows_read_as_sent_equal_fitted_rows(before: list[dict[str, Any]], rows: list[dict[str, Any]]) -> None:
+    """Whatever columns the rows before them had."""
     raws = RAW.decode(ENCODER.encode(rows))
     reader = _Reader(COLUMNS, operation_id="Made_GetUp")
+    if before:
+        reader.table([FakePage(RAW.decode(ENCODER.encode(before)))], 0)
     as_sent = reader._read_as_sent([FakePage(raws)])
     assert as_sent is not None
     fitted = RowFitter(COLUMNS, operation_id="Made_GetUp").lines(raws, first_row=0)
-    assert as_sent.equals(reader._read(fitted, len(rows)))
+    assert as_sent.equals(reader._read(fitted, len(rows), arrow_schema(COLUMNS, moments_as_text=True)))
     for row, there in zip(rows, as_sent.to_pylist(), strict=True):
         assert there["amount"] == row.get("amount")
         assert there["count"] == row.get("count")
@@ -385,6 +388,26 @@ def test_nothing_of_an_odd_row_is_lost(rows: list[dict[str, Any]]) -> None:
                 assert value in ("", left.get("at")) or there["at"] == dt.datetime.fromisoformat(value)
             else:
                 assert value in (there.get(name), left.get(name))
+
+
+def test_columns_that_come_late_are_read_and_change_no_byte(tmp_path: Path) -> None:
+    early: list[dict[str, Any]] = [{"id": "1", "customer": None}] * 100
+    late = [{"id": "2", "customer": {"name": "A"}, "amount": 1}, {"lines": [{"price": 2}]}]
+    rows = [*early, *late]
+    expected = [("1", None, None)] * 100 + [("2", "A", 1), (None, None, None)]
+    parts = set()
+    for order in (rows, rows[::-1]):
+        sink = ParquetSink(tmp_path / "made_up", columns=COLUMNS, operation_id="Made_GetUp")
+        reader = sink._reader
+        reader.table([FakePage(RAW.decode(ENCODER.encode(order)))], 0)  # what it learns first differs
+        for start in range(0, len(rows), 60):
+            sink.write(FakePage(RAW.decode(ENCODER.encode(rows[start : start + 60]))))
+        (part,) = sink.finish()
+        there = pq.read_table(tmp_path / part.file).to_pylist()
+        assert [(row["id"], (row["customer"] or {}).get("name"), row["amount"]) for row in there] == expected
+        assert there[-1]["lines"][0]["price"] == 2
+        parts.add(part.sha256)
+    assert len(parts) == 1
 
 
 def test_pages_without_body_are_written_too(tmp_path: Path) -> None:

@@ -98,10 +98,11 @@ def json_lines(body: bytes | None, rows: Sequence[RawRow], *, buffer: bytearray)
 
 def _copied(body: bytes, end: int, buffer: bytearray) -> memoryview:
     """Copy the body up to there into the buffer, which grows as needed."""
-    if len(buffer) < end:
-        buffer.extend(bytes(end - len(buffer)))
+    text = memoryview(body)[:end]
+    known = min(len(buffer), end)
+    buffer += text[known:]
     view = memoryview(buffer)[:end]
-    view[:] = memoryview(body)[:end]
+    view[:known] = text[:known]
     return view
 
 
