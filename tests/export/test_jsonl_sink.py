@@ -13,7 +13,7 @@ from tests.export.pages import FakePage, customers, page
 from vismanet_async.errors import TargetNotWritable
 from vismanet_async.export.manifest import part_fault
 from vismanet_async.export.sinks import jsonl
-from vismanet_async.export.sinks.jsonl import JsonlSink
+from vismanet_async.export.sinks.jsonl import JsonlSink, json_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -42,11 +42,10 @@ def test_lines_are_the_servers_own_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("after", [b"", b"\n", b" \r\n\t"])
-def test_a_compact_page_goes_through_in_place(tmp_path: Path, after: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_compact_page_goes_through_in_place(after: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jsonl, "_one_line", None)  # nothing may be joined or encoded again
     body = customers(0, 50)
-    sink = JsonlSink(tmp_path)
-    lines = sink._lines(body + after, RAW.decode(body))
+    lines = json_lines(FakePage(RAW.decode(body), body + after), buffer=bytearray())
     assert isinstance(lines, memoryview)
     assert bytes(lines) == b"".join(bytes(row) + b"\n" for row in RAW.decode(body))
 

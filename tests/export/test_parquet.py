@@ -20,7 +20,7 @@ from vismanet_async.errors import ExportError, RequestRefused, TargetNotWritable
 from vismanet_async.export.fit import RowFitter
 from vismanet_async.export.manifest import part_fault
 from vismanet_async.export.schema import Column, arrow_schema, columns_of
-from vismanet_async.export.sinks.parquet import ParquetOptions, ParquetSink, _Reader
+from vismanet_async.export.sinks.parquet import ParquetOptions, ParquetSink, _Batch, _Reader
 from vismanet_async.export.sinks.parts import OpenPart
 
 if TYPE_CHECKING:
@@ -354,6 +354,10 @@ ODD = fields(
 ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
+def batch(rows: Sequence[Any]) -> _Batch:
+    return _Batch(0, bytearray(ENCODER.encode_lines(rows)), len(rows))
+
+
 @settings(deadline=None)
 @given(before=st.lists(KNOWN | ODD, max_size=2), rows=st.lists(KNOWN, min_size=1, max_size=4))
 def test_rows_read_as_sent_equal_fitted_rows(before: list[dict[str, Any]], rows: list[dict[str, Any]]) -> None:
@@ -361,8 +365,8 @@ def test_rows_read_as_sent_equal_fitted_rows(before: list[dict[str, Any]], rows:
     raws = RAW.decode(ENCODER.encode(rows))
     reader = _Reader(COLUMNS, operation_id="Made_GetUp")
     if before:
-        reader.table([FakePage(RAW.decode(ENCODER.encode(before)))], 0)
-    as_sent = reader._read_as_sent([FakePage(raws)])
+        reader.table(batch(before))
+    as_sent = reader._read_as_sent(batch(rows))
     assert as_sent is not None
     fitted = RowFitter(COLUMNS, operation_id="Made_GetUp").lines(raws, first_row=0)
     assert as_sent.equals(reader._read(fitted, len(rows), arrow_schema(COLUMNS, moments_as_text=True)))
@@ -375,7 +379,7 @@ def test_rows_read_as_sent_equal_fitted_rows(before: list[dict[str, Any]], rows:
 @settings(deadline=None)
 @given(rows=st.lists(ODD, min_size=1, max_size=4))
 def test_nothing_of_an_odd_row_is_lost(rows: list[dict[str, Any]]) -> None:
-    table = _Reader(COLUMNS, operation_id="Made_GetUp").table([FakePage(RAW.decode(ENCODER.encode(rows)))], 0)
+    table = _Reader(COLUMNS, operation_id="Made_GetUp").table(batch(rows))
     for row, there in zip(rows, table.to_pylist(), strict=True):
         left = msgspec.json.decode(there["_extra"] or "{}")
         for name in ("id", "new", "at", "customer"):
@@ -398,8 +402,7 @@ def test_columns_that_come_late_are_read_and_change_no_byte(tmp_path: Path) -> N
     parts = set()
     for order in (rows, rows[::-1]):
         sink = ParquetSink(tmp_path / "made_up", columns=COLUMNS, operation_id="Made_GetUp")
-        reader = sink._reader
-        reader.table([FakePage(RAW.decode(ENCODER.encode(order)))], 0)  # what it learns first differs
+        sink._reader.table(batch(order))  # what it learns first differs
         for start in range(0, len(rows), 60):
             sink.write(FakePage(RAW.decode(ENCODER.encode(rows[start : start + 60]))))
         (part,) = sink.finish()

@@ -16,7 +16,7 @@ from vismanet_async.export.fit import decode_row
 from vismanet_async.export.schema import arrow_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from vismanet_async.export.schema import Column
     from vismanet_async.paging.rows import RawRow
@@ -35,10 +35,11 @@ class PresentColumns:
         self._lock = Lock()
         self._schema: Any = None
 
-    def schema(self, rows: Sequence[RawRow]) -> Any:
-        """Give the schema to read rows with; some of these are looked at if none were yet."""
+    def schema(self, rows: Callable[[], Sequence[RawRow]]) -> Any:
+        """Give the schema to read rows with; asks for them to look at some of them if none were seen yet."""
         if self._schema is None:
-            self.learn(rows[:: max(len(rows) // _SAMPLE_ROWS, 1)])
+            first = rows()
+            self.learn(first[:: max(len(first) // _SAMPLE_ROWS, 1)])
         return self._schema
 
     def learn(self, rows: Iterable[RawRow]) -> bool:

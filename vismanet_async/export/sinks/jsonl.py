@@ -9,6 +9,7 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import TYPE_CHECKING, BinaryIO, ClassVar
 
+import attrs
 import msgspec
 
 from vismanet_async.export.files import writing
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from vismanet_async.export.sinks import Page
     from vismanet_async.paging.rows import RawRow
 
-__all__ = ["DEFAULT_PART_BYTES", "JsonlSink", "json_lines"]
+__all__ = ["DEFAULT_PART_BYTES", "JsonlSink", "LinedPage", "json_lines"]
 
 _NEWLINE = 0x0A
 _WHITESPACE = b" \t\r\n"
@@ -45,7 +46,7 @@ class JsonlSink(PartSink[OpenPart]):
         with writing(self._directory):
             part = self._part()
             start = part.bytes
-            part.write(self._lines(page.body, page.rows), rows=len(page.rows))
+            part.write(json_lines(page, buffer=self._buffer), rows=len(page.rows))
             self._rows += len(page.rows)
             written = Written(part.name, start, part.bytes, part.sha256)
             self._complete(from_bytes=self._part_bytes)
@@ -66,18 +67,27 @@ class JsonlSink(PartSink[OpenPart]):
     def _reading(self, path: Path) -> BinaryIO:
         return path.open("rb")
 
-    def _lines(self, body: bytes | None, rows: Sequence[RawRow]) -> memoryview | bytes:
-        return json_lines(body, rows, buffer=self._buffer)
+
+@attrs.frozen
+class LinedPage:
+    """A page whose rows are lines already: they are made once for sinks that all want them."""
+
+    rows: Sequence[RawRow]
+    body: bytes | None
+    lines: memoryview | bytes
+    """Only until the sinks return."""
 
 
-def json_lines(body: bytes | None, rows: Sequence[RawRow], *, buffer: bytearray) -> memoryview | bytes:
-    """Give each row a line: in place where they are all of a compact page, else joined.
+def json_lines(page: Page, *, buffer: bytearray) -> memoryview | bytes:
+    """Give each row of a page a line: in place where they are all of a compact page, else joined.
 
     Args:
-        body: the page.
-        rows: of the page.
+        page: with at least one row.
         buffer: what the result may be a view of; grows as needed.
     """
+    if isinstance(page, LinedPage):
+        return page.lines
+    body, rows = page.body, page.rows
     if isinstance(rows, Rows) and rows.body is body and not _has_line_break(rows.body, rows.end):
         # found by their seams, so the page is compact: an opening bracket, and a comma between every two rows
         view = _copied(rows.body, rows.end + 1, buffer)

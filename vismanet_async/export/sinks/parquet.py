@@ -43,6 +43,7 @@ _THREADS: Final = 3
 """Two that parse batches and one that writes row groups; a batch is parsed in some 50 ms."""
 _BATCHES_AHEAD: Final = 2
 """Batches handed over and not parsed yet; then `write` waits."""
+_NULL_BYTES: Final = len("null")
 _BUFFER_BYTES: Final = 1024 * 1024
 _WRITER_OPTIONS: Final = {
     "version": "2.6",
@@ -117,8 +118,8 @@ class ParquetSink(PartSink["_ParquetPart"]):
         self._parquet = extra("pyarrow.parquet", "parquet")
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="parquet")
         self._parsing: deque[Future[Any]] = deque()
-        self._batch: list[Page] = []
-        self._batch_bytes = 0
+        self._buffer = bytearray()
+        self._batch = _Batch(0)
         self._group: list[Future[Any]] = []
         self._group_bytes = 0
         self._written: Future[None] | None = None
@@ -128,10 +129,13 @@ class ParquetSink(PartSink["_ParquetPart"]):
         if not page.rows:
             return
         with writing(self._directory):
-            self._batch.append(page)
-            self._batch_bytes += sum(lengths(page.rows))
+            lines = json_lines(page, buffer=self._buffer)
+            self._batch.lines += lines
+            self._batch.rows += len(page.rows)
+            # Arrow's reader crashes on rows that are null
+            self._batch.as_sent &= _NULL_BYTES not in lengths(page.rows)
             self._rows += len(page.rows)
-            if self._batch_bytes >= min(_BATCH_BYTES, self._row_group_bytes):
+            if len(self._batch.lines) >= min(_BATCH_BYTES, self._row_group_bytes):
                 self._close_batch()
             if self._group_bytes >= self._row_group_bytes:
                 self._close_group()
@@ -142,7 +146,7 @@ class ParquetSink(PartSink["_ParquetPart"]):
         super().close()
 
     def _flush(self) -> None:
-        if self._batch:
+        if self._batch.rows:
             self._close_batch()
         if self._group:
             self._close_group()
@@ -152,12 +156,11 @@ class ParquetSink(PartSink["_ParquetPart"]):
     def _close_batch(self) -> None:
         while len(self._parsing) >= _BATCHES_AHEAD:
             self._parsing.popleft().result()
-        first_row = self._rows - sum(len(page.rows) for page in self._batch)
-        table = self._pool.submit(self._reader.table, self._batch, first_row)
+        table = self._pool.submit(self._reader.table, self._batch)
         self._parsing.append(table)
         self._group.append(table)
-        self._group_bytes += self._batch_bytes
-        self._batch, self._batch_bytes = [], 0
+        self._group_bytes += len(self._batch.lines)
+        self._batch = _Batch(self._rows)
 
     def _close_group(self) -> None:
         self._wait_for_writing()
@@ -187,6 +190,22 @@ class ParquetSink(PartSink["_ParquetPart"]):
                 first += table.num_rows
 
 
+@attrs.define
+class _Batch:
+    """Rows to parse at once, a line each."""
+
+    first_row: int
+    """The number of the first of them."""
+    lines: bytearray = attrs.field(factory=bytearray)
+    rows: int = 0
+    as_sent: bool = True
+    """Whether Arrow may look at them before they are made to fit."""
+
+    def each(self) -> list[bytes]:
+        """Cut the rows out."""
+        return bytes(self.lines).split(b"\n")[:-1]
+
+
 class _Reader:
     """Turns rows into Arrow tables; any thread may call it."""
 
@@ -200,37 +219,34 @@ class _Reader:
         self._operation_id = operation_id
         self._needs_fitting = any(_holds_json(column) for column in columns)
 
-    def table(self, pages: Sequence[Page], first_row: int) -> Any:
-        """Parse the rows of pages; the result is exact.
+    def table(self, batch: _Batch) -> Any:
+        """Parse rows; the result is exact.
 
         Raises:
             ExportError: a number does not fit its column.
         """
-        if not self._needs_fitting and (table := self._read_as_sent(pages)) is not None:
+        if batch.as_sent and not self._needs_fitting and (table := self._read_as_sent(batch)) is not None:
             return table
-        rows = [row for page in pages for row in page.rows]
         try:
-            return self._read(self._fitter.lines(rows, first_row=first_row), len(rows), self._whole_schema)
+            fitted = self._fitter.lines(batch.each(), first_row=batch.first_row)
+            return self._read(fitted, batch.rows, self._whole_schema)
         except self._pyarrow.ArrowInvalid as error:
             raise ExportError(
-                f"{self._operation_id}: a row from {first_row:,} to {first_row + len(rows) - 1:,} (0 is the first) "
-                f"cannot be read: {error}. Nothing was published. Export it as jsonl, which does not read the rows."
+                f"{self._operation_id}: a row from {batch.first_row:,} to {batch.first_row + batch.rows - 1:,} (0 is "
+                f"the first) cannot be read: {error}. Nothing was published. Export it as jsonl, which does not read "
+                "the rows."
             ) from error
 
-    def _read_as_sent(self, pages: Sequence[Page]) -> Any | None:
+    def _read_as_sent(self, batch: _Batch) -> Any | None:
         """Parse rows; None when something in them is not as the catalog says."""
-        if any(len("null") in lengths(page.rows) for page in pages):  # Arrow's reader crashes on rows that are null
-            return None
-        lines = b"".join([json_lines(page.body, page.rows, buffer=bytearray()) for page in pages])
-        rows = sum(len(page.rows) for page in pages)
         while True:
             try:
-                return self._read(lines, rows, self._present.schema(pages[0].rows))
+                return self._read(batch.lines, batch.rows, self._present.schema(batch.each))
             except self._pyarrow.ArrowInvalid:
-                if not self._present.learn(row for page in pages for row in page.rows):
+                if not self._present.learn(batch.each()):
                     return None
 
-    def _read(self, lines: bytes, rows: int, schema: Any) -> Any:
+    def _read(self, lines: bytes | bytearray, rows: int, schema: Any) -> Any:
         """Parse lines with the columns of a schema; the others are null."""
         read = self._json.read_json(
             self._pyarrow.BufferReader(lines),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, ClassVar
 
-from vismanet_async.export.sinks.jsonl import JsonlSink
+from vismanet_async.export.sinks.jsonl import JsonlSink, LinedPage, json_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,6 +28,7 @@ class SpooledSink:
     def __init__(self, sink: Sink, directory: Path) -> None:
         self._sink = sink
         self._spool = _Spool(directory, part_bytes=sys.maxsize)
+        self._buffer = bytearray()
 
     @property
     def rows(self) -> int:
@@ -36,8 +37,11 @@ class SpooledSink:
 
     def write(self, page: Page, /) -> Written | None:
         """Write a page's rows."""
-        written = self._spool.write(page)
-        self._sink.write(page)
+        if not page.rows:
+            return None
+        lined = LinedPage(page.rows, page.body, json_lines(page, buffer=self._buffer))
+        written = self._spool.write(lined)
+        self._sink.write(lined)
         return written
 
     def finish(self, *, dropped: Iterable[int] = ()) -> tuple[Part, ...]:
