@@ -37,10 +37,10 @@ __all__ = ["DEFAULT_ROW_GROUP_BYTES", "Compression", "ParquetOptions", "ParquetS
 DEFAULT_ROW_GROUP_BYTES: Final = 32 * 1024 * 1024
 """Of JSON. The first page that brings a row group here closes it: some ten thousand rows."""
 
-_BATCH_BYTES: Final = 4 * 1024 * 1024
-"""Parsed at once: smaller ones cost time for each column, larger ones memory and an idle thread at the end."""
+_BATCH_BYTES: Final = 2 * 1024 * 1024
+"""Parsed at once: smaller ones cost time for each column, larger ones begin later and take more memory."""
 _THREADS: Final = 3
-"""Two that parse batches and one that writes row groups; a batch is parsed in some 50 ms."""
+"""Two that parse batches and one that writes row groups; a batch is parsed in some 30 ms."""
 _BATCHES_AHEAD: Final = 2
 """Batches handed over and not parsed yet; then `write` waits."""
 _NULL_BYTES: Final = len("null")

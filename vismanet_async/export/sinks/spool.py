@@ -40,9 +40,8 @@ class SpooledSink:
         if not page.rows:
             return None
         lined = LinedPage(page.rows, page.body, json_lines(page, buffer=self._buffer))
-        written = self._spool.write(lined)
-        self._sink.write(lined)
-        return written
+        self._sink.write(lined)  # at first: its threads can begin while the spool is written
+        return self._spool.write(lined)
 
     def finish(self, *, dropped: Iterable[int] = ()) -> tuple[Part, ...]:
         """Complete the sink's parts and give them."""
