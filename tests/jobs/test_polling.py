@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from vismanet_async.jobs.model import Record
-    from vismanet_async.jobs.store import JobStore
+    from vismanet_async.jobs.store import JobStore, Leased
 
 PATH = "/v1/x/1/action/release"
 MINE = "73ac0029-1e4f-4adc-a7eb-318cd25ba4bf"
@@ -224,6 +224,41 @@ async def test_a_lease_that_was_lost_and_won_back_while_asking(store: JobStore, 
         script.meanwhile = suspended
         assert (await job.wait(timeout_seconds=20_000)).state is State.SUCCEEDED
     assert script.asked == ["submit", MINE, MINE, f"{MINE}/content"]
+
+
+@pytest.mark.parametrize("won_back", [False, True])
+async def test_a_lease_that_is_lost_just_after_an_answer_was_written_down(
+    store: JobStore, clock: FastClock, monkeypatch: pytest.MonkeyPatch, won_back: bool
+) -> None:
+    """The poller goes on with other jobs, and whoever has the next lease asks for the content."""
+    script = Script()
+    save = store.save
+    fences: list[int] = []
+
+    async def and_lost(leased: Leased, record: Record, **options: Any) -> Leased:
+        saved = await save(leased, record, **options)
+        if record.content_due and not fences:
+            fences.append(saved.fence)
+            held = bench.manager._held
+            held.drop(record.id)
+            await held.release([record.id])
+            if won_back:
+                fences.extend(one.fence for one in await held.adopt(None))
+        return saved
+
+    monkeypatch.setattr(store, "save", and_lost)
+    async with following(script, store, clock) as bench:
+        job = await bench.manager.submit(bench.release(PATH))
+        while not fences:
+            await clock.sleep(1)
+        if not won_back:
+            assert job.id not in bench.manager._held
+            await clock.sleep(100)
+            assert script.asked == ["submit", MINE]
+            await bench.manager._held.adopt(None)
+        assert (await job.wait(timeout_seconds=20_000)).state is State.SUCCEEDED
+        assert len(set(fences)) == 1 + won_back
+    assert script.asked == ["submit", MINE, f"{MINE}/content"]
 
 
 async def test_who_lost_its_lease_while_submitting_leaves_the_id_as_evidence(store: JobStore, clock: FastClock) -> None:

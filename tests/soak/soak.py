@@ -8,6 +8,7 @@ import logging
 import sys
 import tempfile
 import time
+import traceback
 import warnings
 from collections import Counter
 from contextlib import ExitStack, contextmanager
@@ -104,9 +105,13 @@ def _round(seed: int, folder: Path, record: Record) -> None:
     folder.mkdir()
     before = leaks.open_files()
     problems: list[str] = []
-    with _strict(problems):
-        company = asyncio.run(_everything(seed, folder, problems))
-        gc.collect()
+    try:
+        with _strict(problems):
+            company = asyncio.run(_everything(seed, folder, problems))
+            gc.collect()
+    except Exception:  # noqa: BLE001 - whatever comes through to here is what is looked for; the other rounds go on
+        record.wrong.append(f"seed {seed}: {traceback.format_exc()}")
+        return
     after = leaks.open_files()
     if after - before:
         problems.append(f"nothing left: {sorted(after - before)}")

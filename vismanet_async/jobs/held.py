@@ -227,7 +227,7 @@ class HeldJobs:
         if record.state is not leased.record.state:
             self._tell(leased.record, record)
         held = self._leases.get(record.id)
-        if held is not None:
+        if held is not None and held.fence == leased.fence:
             fresh = attrs.evolve(record, hinted_at=held.record.hinted_at, candidates=held.record.candidates)
             saved = self._leases[record.id] = attrs.evolve(saved, record=fresh)
         return saved
@@ -235,8 +235,9 @@ class HeldJobs:
     async def drop_candidate(self, leased: Leased, job_id: str) -> tuple[str, ...]:
         """Take away a candidate that turned out to be something else; gives those that are left."""
         left = await self.store.drop_candidates(leased, [job_id])
-        fresh = attrs.evolve(leased.record, candidates=left)
-        self._leases[fresh.id] = attrs.evolve(leased, record=fresh)
+        if self.holds(leased):
+            fresh = attrs.evolve(leased.record, candidates=left)
+            self._leases[fresh.id] = attrs.evolve(leased, record=fresh)
         return left
 
     async def take_in_hint(self, own_id: str) -> None:

@@ -216,7 +216,9 @@ class Schedule:
 
     def switch(self, key: str, *, now: float, asked: Iterable[float]) -> None:
         """Ask for something else of a job in flight, at once (its content): another request, another window."""
-        followed = self._jobs[key]
+        followed = self._jobs.get(key)
+        if followed is None:  # its lease was lost meanwhile
+            return
         followed.asked = deque([*(min(when, now) for when in asked), now], maxlen=self.rules.same_request)
 
     def know(self, operation: str, seconds: Iterable[float]) -> None:
