@@ -213,6 +213,7 @@ class _Reader:
         self._pyarrow = extra("pyarrow", "parquet")
         self._json = extra("pyarrow.json", "parquet")
         self.schema = arrow_schema(columns)
+        self._row_type = self._pyarrow.struct(list(self.schema))
         self._whole_schema = arrow_schema(columns, moments_as_text=True)
         self._present = PresentColumns(columns)
         self._fitter = RowFitter(columns, operation_id=operation_id)
@@ -255,15 +256,8 @@ class _Reader:
         )
         if read.num_rows != rows:
             raise ExportError(f"{self._operation_id}: {rows} rows were read as {read.num_rows}. Nothing was published.")
-        table = self._pyarrow.table(
-            [
-                read[column.name].cast(column.type)
-                if column.name in read.column_names
-                else self._pyarrow.nulls(rows, column.type)
-                for column in self.schema
-            ],
-            schema=self.schema,
-        )
+        # as one column: each call into Arrow may have to wait for the interpreter lock when it returns
+        table = self._pyarrow.Table.from_struct_array(read.to_struct_array().cast(self._row_type))
         table.validate(full=True)  # the reader lets decimals of 39 digits pass
         return table
 
