@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pyarrow.compute
 import pyarrow.json
 import pyarrow.parquet  # noqa: F401 - the SDK loads Arrow on first use; imports stand outside the clock for every client
 
