@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import sys
 import threading
 from datetime import timedelta
 from pathlib import Path  # noqa: TC003 - cyclopts reads the annotations
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CoercionError, CycloptsError, Parameter
 from cyclopts.validators import Number
 
 from vismanet_async.cli import export_options as options  # noqa: TC001 - cyclopts reads the annotations
@@ -356,7 +357,7 @@ def run(argv: Sequence[str] | None = None) -> int:
         try:
             result: Any = app(sys.argv[1:] if argv is None else argv)
         except CycloptsError as error:
-            return _fail(str(error), WRONG_USE)
+            return _fail(_wrong_use(error), WRONG_USE)
         except VismaNetError as error:
             return _fail(str(error), exit_code(error))
         except KeyboardInterrupt:
@@ -365,6 +366,25 @@ def run(argv: Sequence[str] | None = None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return DONE
     return result if isinstance(result, int) else DONE
+
+
+def _wrong_use(error: CycloptsError) -> str:
+    """Say in plain words what cannot be read, and where it is told what can."""
+    said = str(error)
+    if isinstance(error, CoercionError) and error.token is not None and (words := _words(error.target_type)):
+        said = f"{error.token.keyword}: {error.token.value!r} is not {words}."
+    if re.search(r"(Choose from|Available commands): [^.]*\.$", said):
+        return said
+    return f"{said} `{' '.join(['vismanet', *(error.command_chain or ())])} --help` shows what there is."
+
+
+def _words(kind: Any) -> str | None:
+    """Say what an option takes: `a whole number or auto`."""
+    known = {int: "a whole number", float: "a number"}
+    if kind in known:
+        return known[kind]
+    words = [known.get(each) or " or ".join(map(str, get_args(each))) for each in get_args(kind)]
+    return " or ".join(words) if words and all(words) else None
 
 
 def _fail(message: str, code: int) -> int:

@@ -15,7 +15,7 @@ import msgspec
 from vismanet_async.api.registry import find_method, method_arguments, method_facts, method_ids
 from vismanet_async.cli.exit_codes import DONE, INTERRUPTED
 from vismanet_async.cli.where import read_where, refuse_bare_conditions
-from vismanet_async.errors import RequestRefused
+from vismanet_async.errors import RequestRefused, UnknownName
 from vismanet_async.settings import Settings
 
 if TYPE_CHECKING:
@@ -82,8 +82,9 @@ def read_call(
     limit: int | None = None,
     page_size: int | None = None,
     background: bool = False,
+    command: str = "vismanet call",
 ) -> Call:
-    """Check the words of a call against the registry; sends nothing.
+    """Check the words of a call against the registry; sends nothing. `command` stands in the examples of refusals.
 
     Raises:
         UnknownName: no such resource, method or parameter; with the nearest names.
@@ -91,8 +92,13 @@ def read_call(
     """
     resource, method = find_method(name)
     facts, name = method_facts(resource, method), f"{resource}.{method}"
-    positional: list[Any] = method_ids(resource, method, ids)
-    keywords = method_arguments(resource, method, _values(resource, where, parameters or {}))
+    try:
+        positional: list[Any] = method_ids(resource, method, ids)
+        keywords = method_arguments(resource, method, _values(resource, where, parameters or {}))
+    except UnknownName:
+        raise
+    except RequestRefused as error:
+        raise RequestRefused(f"{error} For example: {command} {name} {_example(facts)}".rstrip()) from None
     refuse_bare_conditions(resource, method, keywords)
     _check_options(name, facts, body=body, file=file, if_match=if_match, background=background)
     if body is not None:
@@ -111,6 +117,21 @@ def read_call(
         raise RequestRefused(f"{name} is no list, so it takes no --{next(iter(options)).replace('_', '-')}.")
     return Call(
         resource=resource, method=method, facts=facts, positional=positional, keywords=keywords, options=options
+    )
+
+
+def _example(facts: Mapping[str, Any]) -> str:
+    """Say what has to follow a method's name."""
+    needed = [one["name"] for one in facts.get("parameters", ()) if one.get("required")]
+    return " ".join(
+        [
+            *(id_name.upper() for id_name, _ in facts.get("ids", ())),
+            *(f"--{name.replace('_', '-')} VALUE" for name in needed),
+            *(["--json FILE"] if "body" in facts else ()),
+            *(["--if-match ETAG"] if facts.get("if_match") == "needed" else ()),
+            *(["--file FILE"] if facts["call"] == "upload" else ()),
+            *(["--to PATH"] if facts["call"] == "download" else ()),
+        ]
     )
 
 

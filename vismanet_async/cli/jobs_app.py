@@ -87,7 +87,16 @@ def submit(
     from vismanet_async.cli import jobs  # noqa: PLC0415
     from vismanet_async.cli.call import read_call  # noqa: PLC0415
 
-    call = read_call(name, ids, where=where or [], parameters=parameters, body=json, if_match=if_match, background=True)
+    call = read_call(
+        name,
+        ids,
+        where=where or [],
+        parameters=parameters,
+        body=json,
+        if_match=if_match,
+        background=True,
+        command="vismanet jobs submit",
+    )
     return jobs.submit(
         _company(profile, store), call, reference=reference, notify=notify, wait=wait, timeout=timeout, to=to
     )

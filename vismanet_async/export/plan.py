@@ -127,7 +127,9 @@ class ExportPlan:
                 "nothing was sent. Use prove or count."
             )
         if self.overlap < timedelta(0):
-            raise RequestRefused(f"the overlap cannot be negative ({self.overlap}); nothing was sent.")
+            raise RequestRefused(
+                f"the overlap cannot be negative ({self.overlap / timedelta(hours=1):g} hours); nothing was sent."
+            )
         for name, filters in self.resources.items():
             modified_filter(name, filters)
 
