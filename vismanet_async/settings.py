@@ -11,6 +11,7 @@ Order: what is passed wins over the environment, which wins over the profile. Va
 `VISMANET_TOKEN_URL`           the identity service's token endpoint
 `VISMANET_SALES_ORDER_URL`     what stands before `/api/v3/...`
 `VISMANET_TIME_ZONE`           the company's zone, such as `Europe/Oslo`, for aware datetimes in filters
+`VISMANET_JOB_STORE`           where background jobs are kept: a path, or a `sqlite` or `postgresql` URL
 `VISMANET_PROFILE`             which table of the profile file to use
 `VISMANET_PROFILE_FILE`        where the profile file is
 =============================  ==================================================================
@@ -74,6 +75,7 @@ class Settings:
     token_url: str = TOKEN_URL
     sales_order_url: str = SALES_ORDER_URL
     time_zone: ZoneInfo | None = attrs.field(default=None, converter=_zone)
+    job_store: str | None = attrs.field(default=None, repr=False)
 
     @classmethod
     def load(

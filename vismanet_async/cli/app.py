@@ -31,9 +31,6 @@ _Several = Annotated[list[str] | None, Parameter(consume_multiple=False)]
 """An option that is repeated for each value."""
 
 
-_Store = Annotated[str | None, Parameter(env_var="VISMANET_JOB_STORE")]
-"""Where jobs are kept; the default file if not given."""
-
 _Parameter = Annotated[str, Parameter(show=False)]
 """A parameter of the called method as an option; the text of --where tells of it."""
 
@@ -172,7 +169,7 @@ def call(
     preview: bool = False,
     background: bool = False,
     profile: str | None = None,
-    store: _Store = None,
+    store: str | None = None,
     **parameters: _Parameter,
 ) -> int:
     """Call one method and print its result as JSON, records with the very bytes that the server sent.
@@ -228,7 +225,7 @@ def call(
         page_size=page_size,
         background=background,
     )
-    return run_call(chosen, to=to, preview=preview, background=background, profile=profile, store=store or None)
+    return run_call(chosen, to=to, preview=preview, background=background, profile=profile, store=store)
 
 
 @app.command(usage="Usage: vismanet resources [RESOURCE | RESOURCE.METHOD] [--json]", help_epilogue="")

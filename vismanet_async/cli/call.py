@@ -222,14 +222,14 @@ def run_call(
 ) -> int:
     """Make the call and print its result; or print what would be sent."""
     check_target(call, to, saves=not preview)
-    settings = Settings.load(profile=profile)
+    settings = Settings.load(profile=profile, job_store=store)
     if notice := call.facts.get("notice"):
         print(f"vismanet: note: {notice}", file=sys.stderr)
     if preview:
         anyio.run(_preview, call, settings, background)
         return DONE
     try:
-        anyio.run(_call, call, settings, to, store, background)
+        anyio.run(_call, call, settings, to, background)
     except KeyboardInterrupt:
         if background:
             said = "A job that was submitted goes on: `vismanet jobs list` shows it. Do not send it again before"
@@ -252,13 +252,13 @@ def check_target(call: Call, to: Path | None, *, saves: bool = True) -> None:
         )
 
 
-async def _call(call: Call, settings: Settings, to: Path | None, store: str | None, background: bool) -> None:  # noqa: FBT001 - anyio.run passes by position
+async def _call(call: Call, settings: Settings, to: Path | None, background: bool) -> None:  # noqa: FBT001 - anyio.run passes by position
     # aiohttp takes its time; wrong use is told without it
     from vismanet_async.api.files import Download  # noqa: PLC0415
     from vismanet_async.cli.output import print_result  # noqa: PLC0415
     from vismanet_async.client import VismaNet  # noqa: PLC0415
 
-    async with VismaNet.from_settings(settings, job_store=store) as visma:
+    async with VismaNet.from_settings(settings) as visma:
         built = call.bind(visma)
         if background:
             job = await visma.jobs.submit(operation_of(call, built))

@@ -15,15 +15,14 @@ __all__ = ["jobs_app"]
 
 _Several = Annotated[list[str] | None, Parameter(consume_multiple=False)]
 _Seconds = Annotated[float | None, Parameter(validator=Number(gt=0))]
-_Store = Annotated[str | None, Parameter(env_var="VISMANET_JOB_STORE")]
 _State = Literal["intent", "submitted", "running", "succeeded", "failed", "expired", "uncertain"]
 
 jobs_app = App(
     name="jobs",
     help="Submit background jobs and follow them; they are written down, and survive crashes.",
     help_epilogue=(
-        "Jobs are kept in --store, else in VISMANET_JOB_STORE, else in a file in your state directory. Either names a "
-        "SQLite file by its path, or a database by its URL: sqlite:///... or postgresql://user@host/database.\n\n"
+        "Jobs are kept in --store, else in VISMANET_JOB_STORE, else in the profile's job_store, else in a file in your "
+        "state directory. Each names a SQLite file by its path, or a database by its URL: sqlite:///... or postgresql://user@host/database.\n\n"
         "`vismanet --help` says what the exit codes mean."
     ),
 )
@@ -32,7 +31,7 @@ jobs_app = App(
 def _company(profile: str | None, store: str | None, *, as_json: bool = False) -> Company:
     from vismanet_async.cli.jobs import Company  # noqa: PLC0415
 
-    return Company(profile=profile, store=store or None, as_json=as_json)
+    return Company(profile=profile, store=store, as_json=as_json)
 
 
 @jobs_app.command(usage="Usage: vismanet jobs submit RESOURCE.METHOD [ID...] [OPTIONS]")
@@ -49,7 +48,7 @@ def submit(
     timeout: _Seconds = None,
     to: Path | None = None,
     profile: str | None = None,
-    store: _Store = None,
+    store: str | None = None,
     **parameters: Annotated[str, Parameter(show=False)],
 ) -> int:
     """Send a call to the background queue and print the job's id; with --wait its result.
@@ -109,7 +108,7 @@ def list_jobs(
     reference: str | None = None,
     limit: Annotated[int, Parameter(validator=Number(gte=1))] = 1000,
     profile: str | None = None,
-    store: _Store = None,
+    store: str | None = None,
     json: bool = False,
 ) -> int:
     """List jobs as they are written down, newest first; asks the store, never the server.
@@ -135,7 +134,7 @@ def list_jobs(
 
 
 @jobs_app.command
-def show(id: str, /, *, profile: str | None = None, store: _Store = None, json: bool = False) -> int:  # noqa: A002 - what it is called
+def show(id: str, /, *, profile: str | None = None, store: str | None = None, json: bool = False) -> int:  # noqa: A002 - what it is called
     """Show all that is known about one job; asks the store, never the server.
 
     Parameters
@@ -161,7 +160,7 @@ def wait(
     *,
     timeout: _Seconds = None,
     profile: str | None = None,
-    store: _Store = None,
+    store: str | None = None,
     json: bool = False,
 ) -> int:
     """Wait for a job's end; the exit code is that of its call.
@@ -185,7 +184,7 @@ def wait(
 
 
 @jobs_app.command
-def watch(*, profile: str | None = None, store: _Store = None, json: bool = False) -> int:
+def watch(*, profile: str | None = None, store: str | None = None, json: bool = False) -> int:
     """Follow the open jobs and show how they go, until none is left.
 
     Parameters
@@ -209,7 +208,7 @@ def result(
     *,
     to: Path | None = None,
     profile: str | None = None,
-    store: _Store = None,
+    store: str | None = None,
     json: Annotated[bool, Parameter(show=False)] = False,  # noqa: ARG001 - results are JSON in any case
 ) -> int:
     """Print the result of a job that has ended as JSON; where its call failed, the error, with its exit code.
@@ -239,7 +238,7 @@ def settle(
     job_id: str | None = None,
     why: Annotated[str, Parameter(name="--note")] = "",
     profile: str | None = None,
-    store: _Store = None,
+    store: str | None = None,
     json: bool = False,
 ) -> int:
     """Say what you found out about an uncertain job: how it ended, or its id at the server.
@@ -267,7 +266,7 @@ def settle(
 
 
 @jobs_app.command(name="run")
-def work(*, profile: str | None = None, store: _Store = None, json: bool = False) -> int:
+def work(*, profile: str | None = None, store: str | None = None, json: bool = False) -> int:
     """Follow all jobs of the company, those to come as well, until interrupted; several may share one PostgreSQL.
 
     Parameters
@@ -295,7 +294,7 @@ def listen(
     source: _Several = None,
     work: bool = False,
     profile: str | None = None,
-    store: _Store = None,
+    store: str | None = None,
     json: bool = False,
 ) -> int:
     """Take in the webhooks of ended jobs until interrupted, so that they need no polling.
@@ -339,7 +338,7 @@ def listen(
 
 
 @jobs_app.command
-def prune(*, older_than: str, profile: str | None = None, store: _Store = None, json: bool = False) -> int:
+def prune(*, older_than: str, profile: str | None = None, store: str | None = None, json: bool = False) -> int:
     """Delete jobs that ended long ago, with their results; open and uncertain ones stay.
 
     Parameters
