@@ -65,7 +65,23 @@ def _zone(value: str | ZoneInfo | None) -> ZoneInfo | None:
 
 @attrs.frozen(kw_only=True)
 class Settings:
-    """What is needed to build a client. Secrets never show in its repr."""
+    """What is needed to build a client. Secrets never show in its repr.
+
+    Args:
+        client_id: of the service application in the Developer Portal.
+        client_secret: of the same.
+        tenant_id: the Company tenant id (not the Customer tenant id).
+        token: a ready bearer token, instead of the three above; `tenant_id` may tell whose it is.
+        base_url: what stands before `/v1/...`; https, or http on loopback.
+        token_url: the identity service's token endpoint.
+        sales_order_url: what stands before `/api/v3/...` of the Sales Order service.
+        time_zone: the company's zone or its name, such as `Europe/Oslo`; for aware datetimes in filters.
+        job_store: where background jobs are kept: a path, or a `sqlite` or `postgresql` URL; None: a file in the user's
+            state directory.
+
+    Raises:
+        SettingsError: the zone is not known.
+    """
 
     client_id: str | None = None
     client_secret: str | None = attrs.field(default=None, repr=False)
