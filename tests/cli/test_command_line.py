@@ -168,20 +168,25 @@ def test_help_and_version_cost_no_client(capsys: pytest.CaptureFixture[str]) -> 
 def test_help_starts_quickly() -> None:
     """Within 1.6 times the import of what draws it, in processor time: other tests run beside this one."""
 
+    def spent() -> float:
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
+
     def seconds(*argv: str) -> float:
-        def spent() -> float:
-            usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-            return usage.ru_utime + usage.ru_stime
+        before = spent()
+        subprocess.run([sys.executable, *argv], capture_output=True, timeout=60, check=True)
+        return spent() - before
 
-        tries = []
-        for _ in range(3):
-            before = spent()
-            subprocess.run([sys.executable, *argv], capture_output=True, timeout=60, check=True)
-            tries.append(spent() - before)
-        return min(tries)
-
-    libraries = seconds("-c", "import cyclopts, cyclopts.validators, rich.console")
-    assert seconds("-m", "vismanet_async", "--help") < 1.6 * libraries + 0.05
+    # in turns, so that a machine that is slow for a while is so for both
+    pairs = [
+        (
+            seconds("-c", "import cyclopts, cyclopts.validators, rich.console"),
+            seconds("-m", "vismanet_async", "--help"),
+        )
+        for _ in range(4)
+    ]
+    libraries, shown = map(min, zip(*pairs, strict=True))
+    assert shown < 1.6 * libraries + 0.05
 
 
 def test_the_module_runs_like_the_command() -> None:
