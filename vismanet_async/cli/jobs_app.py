@@ -54,14 +54,14 @@ def submit(
     """Send a call to the background queue and print the job's id; with --wait its result.
 
     For example:
-      vismanet jobs submit supplier_invoice.release 000357 --reference nightly
+      vismanet jobs submit supplier_invoice.release 300004 --reference nightly
 
     Parameters
     ----------
     name
         RESOURCE.METHOD, such as supplier_invoice.release.
     ids
-        The ids in the method's path, in order, such as 000357.
+        The ids in the method's path, in order, such as 300004.
     where
         A parameter of the method, NAME=VALUE; may be given several times. Each is an option of its own as well.
     json
