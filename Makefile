@@ -6,7 +6,7 @@ STAMP := .stamps
 
 .DEFAULT_GOAL := help
 .PHONY: help setup browser demo test soak soak-paging fuzz openapi check docs format bench generate \
-	changelog dist release-check api-check clean
+	changelog dist release-check lowest-check api-check clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -119,6 +119,9 @@ dist: $(STAMP)/release ## build the source archive, the wheel from it, and look 
 
 release-check: dist ## try the wheel with lowest and highest dependencies on every Python (CHECK_ARGS=...)
 	@$(BIN)/python .ci/release.py check $(CHECK_ARGS)
+
+lowest-check: dist ## run tests, above all of paging, on the lowest dependencies (CHECK_ARGS=...)
+	@$(BIN)/python .ci/release.py lowest $(CHECK_ARGS)
 
 api-check: $(STAMP)/dev ## type-check the last release's tests against this package (REF=...)
 	@$(BIN)/python .ci/release.py api-check $(if $(REF),--ref $(REF))

@@ -1,8 +1,9 @@
-"""What a release goes through: `python .ci/release.py dist | check | api-check | changes`. See `docs/releasing.md`.
+"""What a release goes through: `release.py dist | check | lowest | api-check | changes`. See `docs/releasing.md`.
 
 dist       build the source archive, build the wheel from it, and look into both
 check      install that wheel in empty environments, with the lowest and the highest dependencies, on every Python that
            is there, and try it
+lowest     run some tests, above all of paging and transport, on the lowest versions of what the wheel needs
 api-check  type-check the tests of an earlier release against the package as it is now
 changes    refuse files in .changes that would not reach the changelog
 """
@@ -33,7 +34,14 @@ ROOT = Path(__file__).resolve().parents[1]
 DIST = ROOT / "dist"
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 KINDS = ("breaking", "added", "changed", "fixed", "security")
-RESOLUTIONS = ("lowest-direct", "highest")
+LOWEST, HIGHEST = RESOLUTIONS = ("lowest-direct", "highest")
+
+LOWEST_TESTS = (
+    *(f"tests/paging/test_{name}.py" for name in ("completeness", "listing", "over_http", "styles", "walk")),
+    *(f"tests/transport/test_{name}.py" for name in ("auth", "pool", "quota", "send")),
+    "tests/cli/test_help.py",
+)
+"""What leans on the libraries most; half a minute."""
 
 IN_WHEEL = (
     "vismanet_async/py.typed",
@@ -78,6 +86,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     check.add_argument("--python", action="append", help="only this version, such as 3.11; may be repeated")
     check.add_argument("--resolution", choices=RESOLUTIONS, help="only these dependencies")
     check.add_argument("--tests", default="", help="also run these tests, such as 'tests/codec tests/paging'")
+    lowest = commands.add_parser("lowest")
+    lowest.add_argument("--python", action="append", help="only this version, such as 3.11; may be repeated")
     commands.add_parser("changes")
     api = commands.add_parser("api-check")
     api.add_argument("--ref", help="a git ref instead of the last release's tag")
@@ -87,6 +97,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             make_dist()
         elif given.command == "check":
             check_wheel(given.python, [given.resolution] if given.resolution else RESOLUTIONS, given.tests.split())
+        elif given.command == "lowest":
+            check_lowest(given.python)
         elif given.command == "changes":
             check_changes()
         else:
@@ -205,36 +217,63 @@ def built(pattern: str) -> Path:
 
 
 def check_wheel(versions: Sequence[str] | None, resolutions: Sequence[str], tests: Sequence[str]) -> None:
-    wheel, pythons = built("*.whl"), find_pythons(versions or PYTHONS)
-    if not pythons:
-        raise ReleaseError(f"no Python of {', '.join(versions or PYTHONS)} is there")
-    print(f"Pythons: {', '.join(map(str, pythons.values()))}")
-    for python in pythons.values():
+    wheel = built("*.whl")
+    for python in pythons(versions):
         for resolution in resolutions:
             with tempfile.TemporaryDirectory(prefix="vismanet-release-") as folder:
                 try_out(wheel, python, resolution, Path(folder), tests)
 
 
+def check_lowest(versions: Sequence[str] | None) -> None:
+    """Run a selection of tests on the installed wheel, with the lowest versions of what it needs and no extra."""
+    wheel = built("*.whl")
+    needed = requirements(wheel, extras=False)
+    for python in pythons(versions):
+        with tempfile.TemporaryDirectory(prefix="vismanet-release-") as name:
+            folder = Path(name)
+            print(f"==> {python} with {LOWEST} dependencies", flush=True)
+            venv = environment(python, folder)
+            run(*installing(venv, LOWEST), wheel, *needed)
+            show_versions(venv, needed, LOWEST)
+            run_tests(venv, folder, LOWEST_TESTS, LOWEST, group="test-core")
+
+
+def pythons(versions: Sequence[str] | None) -> list[Path]:
+    found = find_pythons(versions or PYTHONS)
+    if not found:
+        raise ReleaseError(f"no Python of {', '.join(versions or PYTHONS)} is there")
+    print(f"Pythons: {', '.join(map(str, found.values()))}")
+    return list(found.values())
+
+
+def environment(python: Path, folder: Path) -> Path:
+    run("uv", "venv", "--quiet", "--python", python, folder / "venv")
+    return folder / "venv"
+
+
+def installing(venv: Path, resolution: str) -> tuple[str | Path, ...]:
+    # --only-binary: what has no wheel for this Python is no version that people install
+    options = ("--quiet", "--python", venv, "--resolution", resolution, "--only-binary", ":all:")
+    return ("uv", "pip", "install", *options)
+
+
+def show_versions(venv: Path, needed: Iterable[str], resolution: str) -> None:
+    frozen = run("uv", "pip", "freeze", "--python", venv, capture=True).splitlines()
+    installed = dict(line.split("==") for line in frozen if "==" in line)
+    bounds = lower_bounds(needed)
+    print("    " + ", ".join(f"{name} {installed[name]}" for name in sorted(bounds)))
+    at_bound = [name for name, bound in bounds.items() if Version(installed[name]) == Version(bound)]
+    if resolution != HIGHEST and len(at_bound) < len(bounds) / 2:
+        raise ReleaseError(f"of {len(bounds)} dependencies only {len(at_bound)} are at their lowest: nothing is shown")
+
+
 def try_out(wheel: Path, python: Path, resolution: str, folder: Path, tests: Sequence[str]) -> None:
     print(f"==> {python} with {resolution} dependencies", flush=True)
-    venv, home = folder / "venv", folder / "home"
+    venv, home = environment(python, folder), folder / "home"
     home.mkdir()
-    run("uv", "venv", "--quiet", "--python", python, venv)
     inside = {"VIRTUAL_ENV": str(venv), "HOME": str(home), "XDG_CONFIG_HOME": str(home / ".config")}
     binary = venv / "bin"
-    # --only-binary: what has no wheel for this Python is no version that people install
-    install = (
-        "uv",
-        "pip",
-        "install",
-        "--quiet",
-        "--python",
-        venv,
-        "--resolution",
-        resolution,
-        "--only-binary",
-        ":all:",
-    )
+    install = installing(venv, resolution)
     # "direct" is what stands here: the wheel alone would leave all its dependencies to the newest
     run(*install, wheel, *requirements(wheel, extras=False))
     told = run(binary / "vismanet", "--version", cwd=folder, env=inside, capture=True).strip()
@@ -248,18 +287,12 @@ def try_out(wheel: Path, python: Path, resolution: str, folder: Path, tests: Seq
     # the simulator is a pytest plugin too
     run(*install, f"{wheel}[{','.join(extras())}]", *requirements(wheel, extras=True), "pytest>=8.3")
     print("    " + run(binary / "python", "-c", IMPORT_ALL, cwd=folder, env=inside, capture=True).strip())
-    frozen = run("uv", "pip", "freeze", "--python", venv, capture=True).splitlines()
-    installed = dict(line.split("==") for line in frozen if "==" in line)
-    bounds = lower_bounds(requirements(wheel, extras=True))
-    print("    " + ", ".join(f"{name} {installed[name]}" for name in sorted(bounds)))
-    at_bound = [name for name, bound in bounds.items() if Version(installed[name]) == Version(bound)]
-    if resolution != "highest" and len(at_bound) < len(bounds) / 2:
-        raise ReleaseError(f"of {len(bounds)} dependencies only {len(at_bound)} are at their lowest: nothing is shown")
+    show_versions(venv, requirements(wheel, extras=True), resolution)
     if tests:
         run_tests(venv, folder, tests, resolution)
 
 
-def run_tests(venv: Path, folder: Path, tests: Sequence[str], resolution: str) -> None:
+def run_tests(venv: Path, folder: Path, tests: Sequence[str], resolution: str, *, group: str = "test") -> None:
     """Run the source archive's tests against the installed wheel; the tools come as new as they are."""
     with tarfile.open(built("*.tar.gz")) as archive:
         archive.extractall(folder, filter="data")
@@ -270,8 +303,8 @@ def run_tests(venv: Path, folder: Path, tests: Sequence[str], resolution: str) -
     pins = [line for line in frozen_lines if line.partition("==")[0] in ours]
     frozen = folder / "installed.txt"
     frozen.write_text("\n".join(pins), "utf-8")
-    group = f"{tree / 'pyproject.toml'}:test"
-    run("uv", "pip", "install", "--quiet", "--python", venv, "--constraints", frozen, "--group", group)
+    tools = f"{tree / 'pyproject.toml'}:{group}"
+    run("uv", "pip", "install", "--quiet", "--python", venv, "--constraints", frozen, "--group", tools)
     print(f"    {' '.join(tests)} with {resolution} dependencies", flush=True)
     run(venv / "bin" / "python", "-m", "pytest", "-q", "-n", "2", *tests, cwd=tree, env={"PYTHONPATH": str(tree)})
 

@@ -5,6 +5,7 @@ Generated pages are made at each build and are not committed, so that they canno
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import io
 import os
@@ -177,8 +178,35 @@ def errors() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+# --- the modules -----------------------------------------------------------------------------------------------------
+
+_MADE: Final = ("api/models/", "api/resources/")
+
+
+def modules() -> str:
+    """Give every module that is written by hand with the first sentence of its docstring, a section a room."""
+    root = _HERE.parent / "vismanet_async"
+    parts = [
+        "# Modules",
+        "Every module of the package and what it is for, from its first line; `api/models` and `api/resources` apart.",
+        "The picture of the whole: [architecture](../architecture.md).",
+    ]
+    rooms: dict[str, list[str]] = {}
+    for path in sorted(root.rglob("*.py")):
+        name = path.relative_to(root).as_posix()
+        text = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+        if not name.startswith(_MADE) and path.name != "__init__.py":
+            first = " ".join(text.partition("\n\n")[0].split()).replace("|", "\\|")
+            rooms.setdefault(name.rpartition("/")[0], []).append(f"| `{name.rpartition('/')[2]}` | {first} |")
+    for room, rows in sorted(rooms.items()):
+        title = f"vismanet_async/{room}".rstrip("/")
+        parts.append("\n".join([f"## {title}", "", "| module | what it is for |", "|---|---|", *rows]))
+    return "\n\n".join(parts) + "\n"
+
+
 GENERATED: Final[dict[str, Callable[[], str]]] = {
     "reference/cli.md": command_line,
     "reference/errors.md": errors,
+    "reference/modules.md": modules,
     "reference/resources.md": _resources,
 }

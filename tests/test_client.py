@@ -10,6 +10,7 @@ import socket
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import pytest
 
 from tests.paging.live import Live, keys, live
@@ -351,6 +352,18 @@ async def test_a_store_that_was_given_stays_open(tmp_path: Path) -> None:
         assert sibling_free.company == "company"
     assert await store.select(company="company") == []
     await store.aclose()
+
+
+async def test_the_environment_says_where_jobs_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VISMANET_TOKEN", "t0ken")
+    monkeypatch.setenv("VISMANET_TENANT_ID", "company")
+    monkeypatch.setenv("VISMANET_JOB_STORE", str(tmp_path / "named.sqlite"))
+    async with VismaNet.from_env() as visma:
+        assert await visma.jobs.list() == []
+    assert [path.name async for path in anyio.Path(tmp_path).glob("*.sqlite")] == ["named.sqlite"]
+    async with VismaNet.from_env(job_store=tmp_path / "given.sqlite") as visma:
+        assert await visma.jobs.list() == []
+    assert {path.name async for path in anyio.Path(tmp_path).glob("*.sqlite")} == {"named.sqlite", "given.sqlite"}
 
 
 def test_jobs_need_a_known_company() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import json
 import re
 import tomllib
@@ -16,9 +17,11 @@ from tests.docs.blocks import MODES, ROOT, Block, Page, pages
 from tests.docs.running import check_commands, run_page
 from vismanet_async import errors
 from vismanet_async.cli import exit_codes
+from vismanet_async.export.plan import ExportPlan
 from vismanet_async.settings import Settings
 from vismanet_async.simulator import list_behaviours
 from vismanet_async.simulator.faults import FaultKind
+from vismanet_async.transport.auth import AuthorizationCode, ClientCredentials, StaticToken
 from vismanet_async.transport.retry import TABLE
 
 if TYPE_CHECKING:
@@ -122,9 +125,16 @@ def test_the_retry_table_is_the_codes() -> None:
 
 @pytest.mark.parametrize("name", ["README.md", "docs/reference/settings.md"])
 def test_every_setting_is_named(name: str) -> None:
-    told = set(re.findall(r"`VISMANET_(\w+)`", (ROOT / name).read_text("utf-8"))) - {"JOB_STORE"}
+    told = set(re.findall(r"`VISMANET_(\w+)`", (ROOT / name).read_text("utf-8")))
     fields = {field.name.upper() for field in attrs.fields(Settings)}
     assert told == fields | {"PROFILE", "PROFILE_FILE"}
+
+
+@pytest.mark.parametrize("built", [Settings, ClientCredentials, StaticToken, AuthorizationCode, ExportPlan])
+def test_what_users_build_tells_every_argument(built: type[attrs.AttrsInstance]) -> None:
+    arguments = (inspect.getdoc(built) or "").partition("Args:\n")[2].partition("\n\n")[0]
+    told = re.findall(r"^    (\w+): \S", arguments, re.MULTILINE)
+    assert told == [field.alias for field in attrs.fields(built) if field.init]
 
 
 def test_the_exit_codes_are_the_codes() -> None:

@@ -102,3 +102,9 @@ def test_zones_that_are_not(zone: str) -> None:
 def test_unknown_settings() -> None:
     with pytest.raises(SettingsError, match="no setting 'tennant_id'; there are client_id"):
         Settings.load(environ={}, tennant_id="x")
+
+
+def test_the_store_of_jobs_shows_no_password() -> None:
+    settings = Settings.load(environ={"VISMANET_JOB_STORE": "postgresql://jobs:s3cret@db/jobs"})
+    assert settings.job_store == "postgresql://jobs:s3cret@db/jobs"
+    assert "s3cret" not in repr(settings)

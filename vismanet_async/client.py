@@ -79,7 +79,7 @@ class VismaNet(Resources):
         time_zone: the company's zone. Needed only to pass aware datetimes to date conditions (docs/facts.md 5.10).
         concurrency: requests in flight at most, or `"auto"`: from 4 up to 16 while more brings more.
         job_store: where `visma.jobs` keeps background jobs: a path, a `sqlite` or `postgresql` URL, or an opened store;
-            a file under the user's state directory if not given.
+            a file under the user's state directory if not given. `from_env` takes it from `VISMANET_JOB_STORE`.
         timeout_seconds: for one call in all: queueing, token, attempts, reading; `with_options` changes it for one.
         headers: sent with each request, such as `ipp-company-id` where a gateway still wants it (docs/facts.md 2.9).
         pool: connections to share with other clients; its owner closes it.
@@ -142,6 +142,7 @@ class VismaNet(Resources):
                 "sales_order_url": settings.sales_order_url,
                 "token_url": settings.token_url,
                 "time_zone": settings.time_zone,
+                "job_store": settings.job_store,
                 **options,
             },
         )

@@ -43,7 +43,11 @@ _OPERATORS = frozenset({">", "<", ">=", "<="})
 class Condition(Generic[V_co]):
     """A value with its comparison, as one argument.
 
-    Built by `after`, `before`, `on_or_after` and `on_or_before`; `operator` is what the API calls the condition.
+    Built by `after`, `before`, `on_or_after` and `on_or_before`.
+
+    Args:
+        operator: what the API calls the condition: `>`, `<`, `>=` or `<=`.
+        value: a date, a datetime, its text, a Decimal or an int.
     """
 
     operator: Operator

@@ -141,12 +141,16 @@ class UnknownName(RequestRefused):
     The API ignores parameters that it does not know and answers with the wrong rows, so they stop here.
     """
 
-    def __init__(self, kind: str, name: str, *, nearest: Sequence[str] = (), where: str = "") -> None:
+    def __init__(
+        self, kind: str, name: str, *, nearest: Sequence[str] = (), where: str = "", listed_by: str = ""
+    ) -> None:
         self.kind = kind
         self.name = name
         self.nearest = tuple(nearest)
         place = f" {where}" if where else ""
         hint = f" Did you mean {', '.join(self.nearest)}?" if self.nearest else ""
+        if listed_by and not hint:
+            hint = f" `{listed_by}` lists what there is."
         super().__init__(f"there is no {kind} {name!r}{place}; nothing was sent.{hint}")
 
 

@@ -70,6 +70,17 @@ class Operation(Generic[T]):
 
     Errors: those of `vismanet_async.errors`; a write whose answer got lost raises `OutcomeUnknown` and is not
     repeated. Cancelling while a write is under way leaves its outcome unknown.
+
+    The methods of the resources build it. Of its parts these may be looked at:
+
+    Args:
+        spec: what the description of the API says about the call: id, method, what it honours.
+        path: below the base URL, percent-encoded.
+        query: parameters by the API's own names, in order.
+        headers: those beside the SDK's own.
+        body: the JSON text, or a file that is streamed; None: no body.
+        sender: what sends it: that of the client.
+        deadline_seconds: for the call in all; None: the client's `timeout_seconds`.
     """
 
     spec: OperationSpec

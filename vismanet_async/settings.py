@@ -11,6 +11,7 @@ Order: what is passed wins over the environment, which wins over the profile. Va
 `VISMANET_TOKEN_URL`           the identity service's token endpoint
 `VISMANET_SALES_ORDER_URL`     what stands before `/api/v3/...`
 `VISMANET_TIME_ZONE`           the company's zone, such as `Europe/Oslo`, for aware datetimes in filters
+`VISMANET_JOB_STORE`           where background jobs are kept: a path, or a `sqlite` or `postgresql` URL
 `VISMANET_PROFILE`             which table of the profile file to use
 `VISMANET_PROFILE_FILE`        where the profile file is
 =============================  ==================================================================
@@ -64,7 +65,23 @@ def _zone(value: str | ZoneInfo | None) -> ZoneInfo | None:
 
 @attrs.frozen(kw_only=True)
 class Settings:
-    """What is needed to build a client. Secrets never show in its repr."""
+    """What is needed to build a client. Secrets never show in its repr.
+
+    Args:
+        client_id: of the service application in the Developer Portal.
+        client_secret: of the same.
+        tenant_id: the Company tenant id (not the Customer tenant id).
+        token: a ready bearer token, instead of the three above; `tenant_id` may tell whose it is.
+        base_url: what stands before `/v1/...`; https, or http on loopback.
+        token_url: the identity service's token endpoint.
+        sales_order_url: what stands before `/api/v3/...` of the Sales Order service.
+        time_zone: the company's zone or its name, such as `Europe/Oslo`; for aware datetimes in filters.
+        job_store: where background jobs are kept: a path, or a `sqlite` or `postgresql` URL; None: a file in the user's
+            state directory.
+
+    Raises:
+        SettingsError: the zone is not known.
+    """
 
     client_id: str | None = None
     client_secret: str | None = attrs.field(default=None, repr=False)
@@ -74,6 +91,7 @@ class Settings:
     token_url: str = TOKEN_URL
     sales_order_url: str = SALES_ORDER_URL
     time_zone: ZoneInfo | None = attrs.field(default=None, converter=_zone)
+    job_store: str | None = attrs.field(default=None, repr=False)
 
     @classmethod
     def load(

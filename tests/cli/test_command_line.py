@@ -45,7 +45,21 @@ def refused(argv: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, s
         (["export", "--to", "x"], "no resource to export"),
         (["export", "customer", "--to", "x", "--frmat", "csv"], "--format"),
         (["export", "customer", "--to", "x", "--format", "xml"], "jsonl"),
-        (["export", "customer", "--to", "x", "--concurrency", "many"], "auto"),
+        (["jobs", "submit", "customer.get"], "For example: vismanet jobs submit customer.get CUSTOMER_CD"),
+        (["export", "customer", "--to", "x", "--concurrency", "many"], "'many' is not a whole number or auto"),
+        (["export", "customer", "--to", "x", "--page-size", "many"], "--page-size: 'many' is not a whole number"),
+        (["export", "customer", "--to", "x", "--overlap-hours", "day"], "'day' is not a number"),
+        (["export", "customer", "--to", "x", "--overlap-hours", "-2", "--incremental"], "negative (-2 hours)"),
+        (["export", "customer", "--to", "x", "--bogus"], "`vismanet export --help`"),
+        (["export", "customer", "--to", "x", "--companies", "absent.toml"], "absent.toml cannot be read: No such file"),
+        (["export", "--verify"], "--status PATH --verify"),
+        (["export"], "vismanet export customer --to DIRECTORY"),
+        (["simulate", "--rows", "customer"], "--rows 'customer' is not RESOURCE=COUNT"),
+        (["simulate", "--churn", "customer=some"], "'some' is not a number of records"),
+        (["simulate", "--rows", "custmer=1"], "Did you mean customer"),
+        (["simulate", "--rows", "zzzzz=1"], "`vismanet resources` list them"),
+        (["simulate", "--behaviour", "x=1"], "--list-behaviours"),
+        (["jobs", "foo"], "`vismanet jobs --help`"),
         (["export", "customer", "--to", "x", "--completeness", "sure"], "prove"),
         (["export", "customer", "--to", "x", "--page-size", "0"], "at least 1"),
         (["export", "customer", "customer", "--to", "x"], "twice"),
@@ -154,20 +168,25 @@ def test_help_and_version_cost_no_client(capsys: pytest.CaptureFixture[str]) -> 
 def test_help_starts_quickly() -> None:
     """Within 1.6 times the import of what draws it, in processor time: other tests run beside this one."""
 
+    def spent() -> float:
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
+
     def seconds(*argv: str) -> float:
-        def spent() -> float:
-            usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-            return usage.ru_utime + usage.ru_stime
+        before = spent()
+        subprocess.run([sys.executable, *argv], capture_output=True, timeout=60, check=True)
+        return spent() - before
 
-        tries = []
-        for _ in range(3):
-            before = spent()
-            subprocess.run([sys.executable, *argv], capture_output=True, timeout=60, check=True)
-            tries.append(spent() - before)
-        return min(tries)
-
-    libraries = seconds("-c", "import cyclopts, cyclopts.validators, rich.console")
-    assert seconds("-m", "vismanet_async", "--help") < 1.6 * libraries + 0.05
+    # in turns, so that a machine that is slow for a while is so for both
+    pairs = [
+        (
+            seconds("-c", "import cyclopts, cyclopts.validators, rich.console"),
+            seconds("-m", "vismanet_async", "--help"),
+        )
+        for _ in range(4)
+    ]
+    libraries, shown = map(min, zip(*pairs, strict=True))
+    assert shown < 1.6 * libraries + 0.05
 
 
 def test_the_module_runs_like_the_command() -> None:

@@ -40,3 +40,11 @@ def test_a_lost_row_is_noticed(
     monkeypatch.setattr(demo, "_exported", forgetful)
     assert main(["demo"]) == 4
     assert re.search(r"[1-5] of them lost", capsys.readouterr().out)
+
+
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["demo", "--to", str(tmp_path / "file" / "out")]) == 6
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("vismanet: ")
+    assert "cannot be written" in last

@@ -290,6 +290,22 @@ def test_a_store_that_cannot_be_opened(jobs: Queue, tmp_path: Path) -> None:
     assert jobs("list", VISMANET_JOB_STORE=str(tmp_path / "file" / "jobs.db")).returncode == 6
 
 
+def test_a_named_store_wins_over_the_environment_and_that_over_the_profile(jobs: Queue, tmp_path: Path) -> None:
+    profiles = tmp_path / "profiles.toml"
+    profiles.write_text(f"[default]\njob_store = '{tmp_path / 'profile.db'}'\n")
+    profiles.chmod(0o600)
+    store = tmp_path / "named.db"
+    for argv, env in (
+        (["list", "--store", str(store)], str(jobs.store)),
+        (["list"], str(jobs.store)),
+        (["list"], None),
+    ):
+        before = {*tmp_path.iterdir()}
+        assert jobs(*argv, VISMANET_PROFILE_FILE=str(profiles), VISMANET_JOB_STORE=env).returncode == 0
+        made = {path.name for path in {*tmp_path.iterdir()} - before if not path.name.endswith(("-wal", "-shm"))}
+        assert made == {store.name if "--store" in argv else "jobs.sqlite3" if env else "profile.db"}
+
+
 # --- decoders ------------------------------------------------------------------------------------------------------
 
 

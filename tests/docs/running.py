@@ -208,7 +208,7 @@ def _export(words: list[str], where: str) -> None:
 
 def _setting(word: str, where: str) -> None:
     name = word.partition("=")[0].removeprefix("VISMANET_").lower()
-    known = {field.name for field in attrs.fields(Settings)} | {"profile", "profile_file", "job_store", "webhook_key"}
+    known = {field.name for field in attrs.fields(Settings)} | {"profile", "profile_file", "webhook_key"}
     assert name in known, f"{where}: there is no setting VISMANET_{name.upper()}"
 
 

@@ -143,3 +143,7 @@ for one in pkgutil.walk_packages(vismanet_async.__path__, "vismanet_async."):
         cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=50, check=False,
     )  # fmt: skip
     assert done.stderr == ""
+
+
+def test_the_tests_for_the_lowest_dependencies_are_there(release: Any) -> None:
+    assert [name for name in release.LOWEST_TESTS if not (ROOT / name).is_file()] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ from vismanet_async.simulator.tables import SPECS, canonical_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from vismanet_async.clock import Clock
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -166,6 +169,24 @@ async def test_a_virtual_clock_moves_by_itself_when_everybody_sleeps() -> None:
     start = clock.now()
     await asyncio.gather(clock.sleep(3600), clock.sleep(1800), clock.sleep(0))
     assert clock.now() == start + 3600
+
+
+async def test_a_virtual_clock_is_a_clients_clock_too() -> None:
+    virtual = VirtualClock(1_000.0, auto_advance=False)
+    clock: Clock = virtual
+    assert (clock.monotonic(), clock.utc_now()) == (1_000.0, datetime(1970, 1, 1, 0, 16, 40, tzinfo=UTC))
+    virtual.advance(60)
+    assert clock.monotonic() == 1_060
+    virtual.advance(-30)
+    assert clock.monotonic() == 1_060, "it went back"
+    assert clock.utc_now().timestamp() == 1_030
+    with clock.move_on_after(60) as scope:
+        virtual.advance(3600)
+        await asyncio.sleep(0)
+    assert not scope.cancelled_caught, "time that was jumped over is no time that was waited"
+    with clock.move_on_after(-1) as scope:
+        await asyncio.sleep(3600)
+    assert scope.cancelled_caught
 
 
 async def test_a_real_clock_notices_jumps() -> None:

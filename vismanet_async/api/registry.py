@@ -50,7 +50,7 @@ def find_resource(name: str) -> str:
     Raises:
         UnknownName: there is none; with the nearest names.
     """
-    return _find(name, registry()["resources"], kind="resource")
+    return _find(name, registry()["resources"], kind="resource", listed_by="vismanet resources")
 
 
 def find_method(name: str) -> tuple[str, str]:
@@ -62,10 +62,13 @@ def find_method(name: str) -> tuple[str, str]:
     """
     first, _, second = name.partition(".")
     resource = find_resource(first)
-    known = registry()["resources"][resource]["methods"]
+    known, listed_by = registry()["resources"][resource]["methods"], f"vismanet resources {resource}"
     if not second:
-        raise RequestRefused(f"{name} names no method, such as {resource}.{next(iter(known))}; nothing was sent.")
-    return resource, _find(second, known, kind="method", where=f"in {resource}")
+        raise RequestRefused(
+            f"{name} names no method, such as {resource}.{next(iter(known))}; nothing was sent. "
+            f"`{listed_by}` lists them."
+        )
+    return resource, _find(second, known, kind="method", where=f"in {resource}", listed_by=listed_by)
 
 
 def method_facts(resource: str, method: str) -> dict[str, Any]:
@@ -81,9 +84,11 @@ def method_ids(resource: str, method: str, ids: Sequence[str]) -> list[Any]:
         RequestRefused: too few, too many, or one that is not a whole number where the path wants that.
     """
     wanted = method_facts(resource, method).get("ids", [])
-    if len(ids) != len(wanted):
-        names = " ".join(name for name, _ in wanted) or "no id"
-        raise RequestRefused(f"{resource}.{method} takes {names}; {len(ids)} given and nothing was sent.")
+    if missing := [name for name, _ in wanted[len(ids) :]]:
+        raise RequestRefused(f"{resource}.{method} needs the id {', '.join(missing)}; nothing was sent.")
+    if len(ids) > len(wanted):
+        names = f"{', '.join(name for name, _ in wanted)} alone" if wanted else "no id"
+        raise RequestRefused(f"{resource}.{method} takes {names}, so {ids[-1]!r} is too much; nothing was sent.")
     return [
         _value(name, "integer" if kind == "int" else kind, text) for (name, kind), text in zip(wanted, ids, strict=True)
     ]
@@ -109,7 +114,7 @@ def method_arguments(resource: str, method: str, values: Mapping[str, Any]) -> d
     where = f"for {resource}" if method == "list" else f"for {resource}.{method}"
     arguments: dict[str, Any] = {}
     for given, value in values.items():
-        name = _find(given, known, kind=kind, where=where)
+        name = _find(given, known, kind=kind, where=where, listed_by=f"vismanet resources {resource}.{method}")
         if name in arguments:
             raise RequestRefused(f"the {kind} {name} is given twice; nothing was sent.")
         arguments[name] = _value(name, known[name]["kind"], value)
@@ -136,12 +141,12 @@ def list_arguments(resource: str, filters: Mapping[str, Any]) -> dict[str, Any]:
     return method_arguments(resource, "list", filters)
 
 
-def _find(name: str, known: Iterable[str], *, kind: str, where: str = "") -> str:
+def _find(name: str, known: Iterable[str], *, kind: str, listed_by: str, where: str = "") -> str:
     by_letters = {_letters(each): each for each in known}
     found = by_letters.get(_letters(name))
     if found is None:
         nearest = get_close_matches(_letters(name), by_letters, n=3, cutoff=0.6)
-        raise UnknownName(kind, name, nearest=[by_letters[each] for each in nearest], where=where)
+        raise UnknownName(kind, name, nearest=[by_letters[each] for each in nearest], where=where, listed_by=listed_by)
     return found
 
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import sys
 import threading
 from datetime import timedelta
 from pathlib import Path  # noqa: TC003 - cyclopts reads the annotations
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CoercionError, CycloptsError, Parameter
 from cyclopts.validators import Number
 
-from vismanet_async.cli.exit_codes import DONE, INTERRUPTED, WRONG_USE, exit_code
+from vismanet_async.cli import export_options as options  # noqa: TC001 - cyclopts reads the annotations
+from vismanet_async.cli.exit_codes import DONE, INTERRUPTED, MEANINGS, WRONG_USE, exit_code
 from vismanet_async.cli.jobs_app import jobs_app
-from vismanet_async.errors import VismaNetError
+from vismanet_async.errors import RequestRefused, VismaNetError
 from vismanet_async.version import __version__
 
 if TYPE_CHECKING:
@@ -29,8 +31,8 @@ _Several = Annotated[list[str] | None, Parameter(consume_multiple=False)]
 """An option that is repeated for each value."""
 
 
-_Store = Annotated[str | None, Parameter(env_var="VISMANET_JOB_STORE")]
-"""Where jobs are kept; the default file if not given."""
+_Parameter = Annotated[str, Parameter(show=False)]
+"""A parameter of the called method as an option; the text of --where tells of it."""
 
 
 def _worth_showing(default: Any) -> Any:
@@ -38,16 +40,17 @@ def _worth_showing(default: Any) -> Any:
     return default or None
 
 
+_SIGN_IN = (
+    "Signs in with VISMANET_CLIENT_ID, VISMANET_CLIENT_SECRET and VISMANET_TENANT_ID, or with VISMANET_TOKEN, or with "
+    "a profile; `vismanet doctor` tells what is amiss, `vismanet simulate` gives you a company to try it on."
+)
+_SIGNING_IN = f"{_SIGN_IN}\n\n`vismanet --help` says what the exit codes mean."
+_EXIT_CODES = "Exit codes:\n" + "\n".join(f"{code:5}  {meaning}" for code, meaning in MEANINGS.items())
+
 app = App(
     name="vismanet",
     help="Complete lists, safe and fast, out of Visma Net ERP.",
-    help_epilogue=(
-        "Signs in with VISMANET_CLIENT_ID, VISMANET_CLIENT_SECRET and VISMANET_TENANT_ID, or with VISMANET_TOKEN, or "
-        "with a profile; `vismanet doctor` tells what is amiss.\n\n"
-        "Exit codes: 0 done, 2 wrong use, 3 not signed in or not allowed, 4 could not be shown "
-        "complete, 5 the API failed, 6 could not be written, 7 it may have happened or goes on (look before sending it "
-        "again), 8 some of many companies failed, 130 interrupted."
-    ),
+    help_epilogue=f"`vismanet COMMAND --help` shows what a command takes. {_SIGN_IN}\n\n{_EXIT_CODES}",
     version=__version__,
     help_format="plaintext",
     default_parameter=Parameter(negative=(), show_default=_worth_showing),
@@ -59,41 +62,45 @@ app = App(
 app.command(jobs_app)
 
 
-@app.command
+@app.command(usage="Usage: vismanet export RESOURCE... --to TO [OPTIONS]", help_epilogue=_SIGNING_IN)
 def export(
     *resources: str,
-    to: str | None = None,
-    spool: Path | None = None,
-    format: Literal["jsonl", "jsonl.gz", "jsonl.zst", "csv", "parquet"] = "jsonl",  # noqa: A002 - what the option is called
-    where: _Several = None,
-    since: str | None = None,
-    incremental: bool = False,
-    overlap_hours: float = 24.0,
-    company: _Several = None,
-    companies: Path | None = None,
-    at_once: int = 8,
-    connections: int = 32,
-    page_size: int | None = None,
-    concurrency: int | Literal["auto"] = "auto",
-    completeness: Literal["prove", "count", "none"] = "prove",
-    allow_uncertain: bool = False,
-    restart: bool = False,
-    part_bytes: int = 134_217_728,
-    csv_delimiter: str = ",",
-    csv_decimal_comma: bool = False,
-    csv_no_header: bool = False,
-    csv_bom: bool = False,
-    csv_keep_formulas: bool = False,
-    parquet_compression: Literal["zstd", "snappy", "gzip", "lz4", "none"] = "zstd",
-    parquet_row_group_bytes: int = 33_554_432,
-    status: str | None = None,
-    verify: bool = False,
-    profile: str | None = None,
-    report: Path | None = None,
-    dask: str | None = None,
-    json: bool = False,
+    to: options.To = None,
+    spool: options.Spool = None,
+    format: options.FileFormat = "jsonl",  # noqa: A002 - what the option is called
+    part_bytes: options.PartBytes = 134_217_728,
+    restart: options.Restart = False,
+    report: options.Report = None,
+    json: options.Json = False,
+    where: options.Where = None,
+    since: options.Since = None,
+    incremental: options.Incremental = False,
+    overlap_hours: options.OverlapHours = 24.0,
+    completeness: options.Completeness = "prove",
+    allow_uncertain: options.AllowUncertain = False,
+    page_size: options.PageSize = None,
+    concurrency: options.Concurrency = "auto",
+    dask: options.Dask = None,
+    company: options.Companies = None,
+    companies: options.CompaniesFile = None,
+    at_once: options.AtOnce = 8,
+    connections: options.Connections = 32,
+    csv_delimiter: options.CsvDelimiter = ",",
+    csv_decimal_comma: options.CsvDecimalComma = False,
+    csv_no_header: options.CsvNoHeader = False,
+    csv_bom: options.CsvByteOrderMark = False,
+    csv_keep_formulas: options.CsvKeepFormulas = False,
+    parquet_compression: options.ParquetCompression = "zstd",
+    parquet_row_group_bytes: options.ParquetRowGroupBytes = 33_554_432,
+    status: options.Status = None,
+    verify: options.Verify = False,
+    profile: options.Profile = None,
 ) -> int:
     """Write lists to files, whole or not at all.
+
+    For example:
+      vismanet export customer customer_invoice --to out
+      vismanet export customer --to out --format csv --where status=Active
 
     The files are TO/RESOURCE/part-NNNNN.FORMAT. In jsonl each record is one line,
     with the very bytes that the server sent; csv and parquet have columns made
@@ -104,70 +111,9 @@ def export(
     ----------
     resources
         What to export, such as customer customer_invoice; `vismanet resources` lists the names.
-    to
-        The directory to write to, made when absent; or a URL: s3://bucket/folder, abfs://..., gs://... (extras s3,
-        azure, gcs; credentials as the store's own tools find them).
-    spool
-        For a URL: the local directory where files are put together first, and where a stopped run is gone on from.
-    format
-        The files' format. parquet and jsonl.zst need an extra each, vismanet-async[parquet] and [zstd].
-    where
-        A filter: NAME=VALUE, NAME>=VALUE, RESOURCE.NAME=VALUE for one resource alone; may be given several times.
-    since
-        Only what was modified at or after this moment, such as 2025-05-25 or 2025-05-25T13:30:00.
-    incremental
-        Add what was changed since the last run to what that published; the first run reads everything.
-    overlap_hours
-        How far an incremental run goes back from the last change that it knows; what comes twice is left out.
-    company
-        Export this company instead of the one signed in to, TENANT or NAME=TENANT, to a folder of its own below TO; may
-        be given several times. One that fails does not stop the others.
-    companies
-        A TOML or CSV file of companies: name and tenant_id of each.
-    at_once
-        Of many companies: how many are read side by side.
-    connections
-        Of many companies: requests in flight at most, of all together.
-    page_size
-        Rows asked for at a time; without it as many as the server gives.
-    concurrency
-        Requests in flight at most; auto finds out. Many companies share --connections instead.
-    completeness
-        What to show about each list: prove that nothing was lost, count the rows against the server's total, or none.
-    allow_uncertain
-        Publish also what could not be shown complete; the manifest says so.
-    restart
-        Begin anew, although an earlier run of the same export was stopped and could be continued.
-    part_bytes
-        Of a file; what brings it there closes it.
-    csv_delimiter
-        Between the fields of CSV: one character, or tab. Spreadsheets set to a Nordic language expect ;
-    csv_decimal_comma
-        Write 1234,50 in CSV, as such spreadsheets read numbers.
-    csv_no_header
-        Begin CSV files without the names of the columns.
-    csv_bom
-        Begin CSV files with a byte order mark, which old versions of Excel need.
-    csv_keep_formulas
-        Write texts that a spreadsheet would run as a formula as they are, for readers that are no spreadsheet.
-    parquet_compression
-        Of Parquet files.
-    parquet_row_group_bytes
-        Of JSON in a row group of Parquet; more takes more memory.
-    status
-        Show what an export has published at this path or URL, its runs, and whether a stopped one can be gone on with.
-    verify
-        With --status: read every file and compare it with the manifest.
-    profile
-        Which profile of the profile file to sign in with.
-    report
-        Write an HTML page about the run to this file: verdicts, times, requests, quota, repairs, files.
-    dask
-        Spread it over a Dask cluster: the scheduler's address, such as tcp://10.0.0.1:8786. Its workers see TO under
-        the same path, and sign in with their own environment.
-    json
-        Print the manifest as JSON.
     """
+    if verify and status is None:
+        raise RequestRefused("--verify looks at what was exported: say where that is, --status PATH --verify.")
     if status is not None:
         from vismanet_async.cli.export_status import run_status  # noqa: PLC0415
 
@@ -208,7 +154,7 @@ def export(
     )
 
 
-@app.command
+@app.command(usage="Usage: vismanet call RESOURCE.METHOD [ID...] [OPTIONS]", help_epilogue=_SIGNING_IN)
 def call(
     name: str,
     /,
@@ -223,8 +169,8 @@ def call(
     preview: bool = False,
     background: bool = False,
     profile: str | None = None,
-    store: _Store = None,
-    **parameters: str,
+    store: str | None = None,
+    **parameters: _Parameter,
 ) -> int:
     """Call one method and print its result as JSON, records with the very bytes that the server sent.
 
@@ -238,31 +184,32 @@ def call(
     name
         RESOURCE.METHOD, such as customer.get; `vismanet resources customer` lists the methods.
     ids
-        The ids in the method's path, in order.
+        The ids in the method's path, in order, such as 10000.
     where
-        A parameter of the method, NAME=VALUE, NAME>=VALUE and so on; may be given several times.
+        A parameter of the method: NAME=VALUE, or NAME>=VALUE (also <=, >, <) for dates and numbers.
+        May be given several times. Each is an option of its own as well:
+        --status Active, --last-modified-date-time '>=2025-05-25'.
     json
-        The body: a JSON file, or - for stdin.
+        The body of what is sent: a JSON file, or - for stdin.
     file
         The file to attach.
     if_match
-        Only if the record still has this version: its ETag or time stamp.
+        Only if the record still has this version: the ETag or time stamp it was read with.
     to
         Where to save a file that is fetched: a path, or a directory.
     limit
-        Rows of a list at most.
+        Of a list: print no more records than this, and ask for no more.
     page_size
-        Rows of a list asked for at a time.
+        Of a list: records asked for in one request; without it as many as the server gives.
     preview
-        Print what would be sent, and send nothing; needs no sign-in. Of a list, the first request.
+        Print the request that would be sent (of a list, the first), and send nothing. Needs no sign-in.
     background
-        Send it to the background queue and wait for its end. It is written down, and outlives this process.
+        Send it to the background queue, print the job's id on stderr, and wait for its end.
+        A job goes on when this is stopped; `vismanet jobs` finds it again.
     profile
         Which profile of the profile file to sign in with.
     store
-        Where background jobs are written down: a path or URL.
-    parameters
-        A parameter of the method, such as --status Active or --last-modified-date-time '>=2025-05-25'.
+        With --background: where jobs are kept. `vismanet jobs --help` tells more.
     """
     from vismanet_async.cli.call import read_call, run_call  # noqa: PLC0415
 
@@ -278,17 +225,17 @@ def call(
         page_size=page_size,
         background=background,
     )
-    return run_call(chosen, to=to, preview=preview, background=background, profile=profile, store=store or None)
+    return run_call(chosen, to=to, preview=preview, background=background, profile=profile, store=store)
 
 
-@app.command
+@app.command(usage="Usage: vismanet resources [RESOURCE | RESOURCE.METHOD] [--json]", help_epilogue="")
 def resources(name: str | None = None, /, *, json: bool = False) -> int:
     """List what there is, or the operations of one resource: path, parameters, fields, If-Match and background.
 
     Parameters
     ----------
     name
-        A resource, such as customer_invoice, or one operation, such as customer_invoice.update.
+        A resource such as customer_invoice, or an operation such as customer_invoice.update; without it, all resources.
     json
         Print the operations as JSON.
     """
@@ -297,7 +244,7 @@ def resources(name: str | None = None, /, *, json: bool = False) -> int:
     return run_resources(name, as_json=json)
 
 
-@app.command
+@app.command(help_epilogue=_SIGNING_IN)
 def doctor(*, profile: str | None = None, json: bool = False) -> int:
     """Look at settings, network, token, scopes, company, quota, clock and time zone, and say what to do.
 
@@ -317,7 +264,7 @@ def doctor(*, profile: str | None = None, json: bool = False) -> int:
     return run_doctor(profile=profile, as_json=json)
 
 
-@app.command
+@app.command(help_epilogue="")
 def demo(*, to: Path | None = None, seed: int = 7) -> int:
     """Export 53,000 records from a simulated company while others change them, and check that none was lost.
 
@@ -326,14 +273,14 @@ def demo(*, to: Path | None = None, seed: int = 7) -> int:
     to
         Keep the files in this directory.
     seed
-        Decides the simulated data.
+        Another number makes other data.
     """
     from vismanet_async.cli.demo import run_demo  # noqa: PLC0415
 
     return run_demo(to=to, seed=seed)
 
 
-@app.command
+@app.command(help_epilogue="")
 def simulate(
     *,
     port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))] = 0,
@@ -353,21 +300,21 @@ def simulate(
     port
         The port to listen on; 0 takes a free one.
     seed
-        Decides all data.
+        Another number makes other data.
     rows
-        How many rows a resource has, RESOURCE=COUNT; may be given several times.
+        How many records a resource has, RESOURCE=COUNT; may be given several times.
     churn
-        Rows added, removed and changed after every request, RESOURCE=COUNT; may be given several times.
+        Records added, removed and changed after every request, RESOURCE=COUNT; may be given several times.
     latency
-        Seconds before each answer.
+        Seconds to wait before each answer, such as 0.1.
     quota
-        Requests an hour.
+        Requests that a client may send in an hour, before it is answered with 429.
     behaviour
-        A switch, NAME=VALUE; may be given several times.
+        How it behaves where the real one is awkward, NAME=VALUE; may be given several times.
     list_behaviours
-        Show the switches and stop.
+        List what --behaviour takes, and stop.
     json
-        Print the addresses and the sign-in as one JSON line.
+        Print its addresses and the sign-in as one line of JSON, instead of lines for your shell.
     """
     from vismanet_async.cli.simulate import run_simulate, show_behaviours  # noqa: PLC0415
 
@@ -385,16 +332,16 @@ def simulate(
     )
 
 
-@app.command(name="--install-completion")
+@app.command(name="--install-completion", help_epilogue="")
 def install_completion(*, shell: Literal["bash", "zsh", "fish"] | None = None, output: Path | None = None) -> int:
     """Teach the shell to complete commands, options and choices on Tab.
 
     Parameters
     ----------
     shell
-        Which shell; without it the one that runs this.
+        Which shell; without it the one that this was called from.
     output
-        Only write the script there, and leave the shell's own files alone.
+        Write the script to this file only, and leave the shell's own files alone.
     """
     from vismanet_async.cli.completion import run_install_completion  # noqa: PLC0415
 
@@ -407,7 +354,7 @@ def run(argv: Sequence[str] | None = None) -> int:
         try:
             result: Any = app(sys.argv[1:] if argv is None else argv)
         except CycloptsError as error:
-            return _fail(str(error), WRONG_USE)
+            return _fail(_wrong_use(error), WRONG_USE)
         except VismaNetError as error:
             return _fail(str(error), exit_code(error))
         except KeyboardInterrupt:
@@ -416,6 +363,25 @@ def run(argv: Sequence[str] | None = None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return DONE
     return result if isinstance(result, int) else DONE
+
+
+def _wrong_use(error: CycloptsError) -> str:
+    """Say in plain words what cannot be read, and where it is told what can."""
+    said = str(error)
+    if isinstance(error, CoercionError) and error.token is not None and (words := _words(error.target_type)):
+        said = f"{error.token.keyword}: {error.token.value!r} is not {words}."
+    if re.search(r"(Choose from|Available commands): [^.]*\.$", said):
+        return said
+    return f"{said} `{' '.join(['vismanet', *(error.command_chain or ())])} --help` shows what there is."
+
+
+def _words(kind: Any) -> str | None:
+    """Say what an option takes: `a whole number or auto`."""
+    known = {int: "a whole number", float: "a number"}
+    if kind in known:
+        return known[kind]
+    words = [known.get(each) or " or ".join(map(str, get_args(each))) for each in get_args(kind)]
+    return " or ".join(words) if words and all(words) else None
 
 
 def _fail(message: str, code: int) -> int:

@@ -15,7 +15,7 @@ import msgspec
 from vismanet_async.api.registry import find_method, method_arguments, method_facts, method_ids
 from vismanet_async.cli.exit_codes import DONE, INTERRUPTED
 from vismanet_async.cli.where import read_where, refuse_bare_conditions
-from vismanet_async.errors import RequestRefused
+from vismanet_async.errors import RequestRefused, UnknownName
 from vismanet_async.settings import Settings
 
 if TYPE_CHECKING:
@@ -82,8 +82,9 @@ def read_call(
     limit: int | None = None,
     page_size: int | None = None,
     background: bool = False,
+    command: str = "vismanet call",
 ) -> Call:
-    """Check the words of a call against the registry; sends nothing.
+    """Check the words of a call against the registry; sends nothing. `command` stands in the examples of refusals.
 
     Raises:
         UnknownName: no such resource, method or parameter; with the nearest names.
@@ -91,8 +92,13 @@ def read_call(
     """
     resource, method = find_method(name)
     facts, name = method_facts(resource, method), f"{resource}.{method}"
-    positional: list[Any] = method_ids(resource, method, ids)
-    keywords = method_arguments(resource, method, _values(resource, where, parameters or {}))
+    try:
+        positional: list[Any] = method_ids(resource, method, ids)
+        keywords = method_arguments(resource, method, _values(resource, where, parameters or {}))
+    except UnknownName:
+        raise
+    except RequestRefused as error:
+        raise RequestRefused(f"{error} For example: {command} {name} {_example(facts)}".rstrip()) from None
     refuse_bare_conditions(resource, method, keywords)
     _check_options(name, facts, body=body, file=file, if_match=if_match, background=background)
     if body is not None:
@@ -111,6 +117,21 @@ def read_call(
         raise RequestRefused(f"{name} is no list, so it takes no --{next(iter(options)).replace('_', '-')}.")
     return Call(
         resource=resource, method=method, facts=facts, positional=positional, keywords=keywords, options=options
+    )
+
+
+def _example(facts: Mapping[str, Any]) -> str:
+    """Say what has to follow a method's name."""
+    needed = [one["name"] for one in facts.get("parameters", ()) if one.get("required")]
+    return " ".join(
+        [
+            *(id_name.upper() for id_name, _ in facts.get("ids", ())),
+            *(f"--{name.replace('_', '-')} VALUE" for name in needed),
+            *(["--json FILE"] if "body" in facts else ()),
+            *(["--if-match ETAG"] if facts.get("if_match") == "needed" else ()),
+            *(["--file FILE"] if facts["call"] == "upload" else ()),
+            *(["--to PATH"] if facts["call"] == "download" else ()),
+        ]
     )
 
 
@@ -201,14 +222,14 @@ def run_call(
 ) -> int:
     """Make the call and print its result; or print what would be sent."""
     check_target(call, to, saves=not preview)
-    settings = Settings.load(profile=profile)
+    settings = Settings.load(profile=profile, job_store=store)
     if notice := call.facts.get("notice"):
         print(f"vismanet: note: {notice}", file=sys.stderr)
     if preview:
         anyio.run(_preview, call, settings, background)
         return DONE
     try:
-        anyio.run(_call, call, settings, to, store, background)
+        anyio.run(_call, call, settings, to, background)
     except KeyboardInterrupt:
         if background:
             said = "A job that was submitted goes on: `vismanet jobs list` shows it. Do not send it again before"
@@ -231,13 +252,13 @@ def check_target(call: Call, to: Path | None, *, saves: bool = True) -> None:
         )
 
 
-async def _call(call: Call, settings: Settings, to: Path | None, store: str | None, background: bool) -> None:  # noqa: FBT001 - anyio.run passes by position
+async def _call(call: Call, settings: Settings, to: Path | None, background: bool) -> None:  # noqa: FBT001 - anyio.run passes by position
     # aiohttp takes its time; wrong use is told without it
     from vismanet_async.api.files import Download  # noqa: PLC0415
     from vismanet_async.cli.output import print_result  # noqa: PLC0415
     from vismanet_async.client import VismaNet  # noqa: PLC0415
 
-    async with VismaNet.from_settings(settings, job_store=store) as visma:
+    async with VismaNet.from_settings(settings) as visma:
         built = call.bind(visma)
         if background:
             job = await visma.jobs.submit(operation_of(call, built))

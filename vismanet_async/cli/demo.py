@@ -17,7 +17,7 @@ from vismanet_async.cli.progress import progress_shown, summary
 from vismanet_async.client import VismaNet
 from vismanet_async.export.manifest import validate
 from vismanet_async.export.plan import ExportPlan
-from vismanet_async.export.run import Export
+from vismanet_async.export.run import Export, one_error
 from vismanet_async.settings import Settings
 from vismanet_async.simulator import Simulator
 
@@ -35,8 +35,12 @@ _LOOK_SECONDS: Final = 0.002
 
 
 def run_demo(*, to: Path | None, seed: int) -> int:
-    """Export from a simulator that changes meanwhile; prints what it does and what came of it."""
-    with contextlib.ExitStack() as stack:
+    """Export from a simulator that changes meanwhile; prints what it does and what came of it.
+
+    Raises:
+        TargetNotWritable: `to` cannot be written.
+    """
+    with one_error(), contextlib.ExitStack() as stack:
         target = to or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vismanet-demo-"))) / "export"
         plan = ExportPlan(resources=list(_ROWS), to=target)
         print(

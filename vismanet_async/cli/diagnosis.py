@@ -112,7 +112,10 @@ def settings_findings(settings: Settings | SettingsError, *, profile_file: Path 
                 check="settings",
                 level="error",
                 text=f"{names} not set, neither in the environment nor in {profile_file}.",
-                advice="Set them, or VISMANET_TOKEN; README, Settings, shows a profile file.",
+                advice=(
+                    "Set them, or VISMANET_TOKEN; or write client_id, client_secret and tenant_id in that file, below "
+                    "[default]. None yet? `vismanet simulate` gives you a company to try."
+                ),
                 exit_code=WRONG_USE,
             )
         )

@@ -1,19 +1,4 @@
-"""What each way to end means to a shell.
-
-==== ===========================================================================
-0    done
-1    `vismanet doctor` found something to look at, and nothing that stops you
-2    wrong use: an unknown name, a setting that is missing or cannot be used
-3    not signed in, or not allowed
-4    a list could not be shown complete; nothing was published
-5    the API failed or could not be reached
-6    the output, or the store of jobs, could not be written
-7    it may have happened, or goes on: the answer to a write is lost, or a job's
-     end is not known (yet). Look before you send it again
-8    of many companies some failed; the others are published
-130  interrupted
-==== ===========================================================================
-"""
+"""What each way to end means to a shell."""
 
 from __future__ import annotations
 
@@ -39,6 +24,8 @@ __all__ = [
     "DONE",
     "INCOMPLETE",
     "INTERRUPTED",
+    "MEANINGS",
+    "NOT_KNOWN",
     "NOT_SIGNED_IN",
     "NOT_WRITTEN",
     "SOME_FAILED",
@@ -57,6 +44,20 @@ NOT_WRITTEN: Final = 6
 NOT_KNOWN: Final = 7
 SOME_FAILED: Final = 8
 INTERRUPTED: Final = 130
+
+MEANINGS: Final = {
+    DONE: "done",
+    WORTH_A_LOOK: "the doctor found something worth a look",
+    WRONG_USE: "wrong use: an unknown name, a bad value, a missing setting",
+    NOT_SIGNED_IN: "not signed in, or not allowed",
+    INCOMPLETE: "a list could not be shown complete; nothing was published",
+    API_FAILED: "the API failed or could not be reached",
+    NOT_WRITTEN: "the output, or the store of jobs, could not be written",
+    NOT_KNOWN: "it may have happened, or still goes on: look before sending it again",
+    SOME_FAILED: "some of many companies failed; the others are published",
+    INTERRUPTED: "interrupted",
+}
+"""In the words of `--help`."""
 
 _TABLE: Final[tuple[tuple[type[VismaNetError], int], ...]] = (
     (SettingsError, WRONG_USE),

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["filters_by_resource", "run_export"]
 
 _MODIFIED: Final = "last_modified_date_time"
+_NO_TARGET: Final = "say what to export, and where to: vismanet export customer --to DIRECTORY"
 
 
 def run_export(
@@ -72,7 +73,7 @@ def run_export(
     """
     options |= {"csv": CsvOptions(**csv), "parquet": ParquetOptions(**parquet)}
     if to is None:
-        raise RequestRefused("say where to write to: --to PATH or --to URL. Nothing was sent.")
+        raise RequestRefused(f"{_NO_TARGET}; nothing was sent.")
     chosen = filters_by_resource(resources, where, since=since)
     settings = Settings.load(profile=profile)
     if dask is not None and report is not None:

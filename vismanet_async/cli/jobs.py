@@ -66,6 +66,10 @@ class Company:
     store: str | None = None
     as_json: bool = False
 
+    def settings(self) -> Settings:
+        """Gather the settings; the store that was named wins over the environment's and the profile's."""
+        return Settings.load(profile=self.profile, job_store=self.store)
+
     @asynccontextmanager
     async def open(self, *, sends: bool = True) -> AsyncIterator[VismaNet]:
         """Open client and store.
@@ -76,12 +80,12 @@ class Company:
         Raises:
             SettingsError: the company is not known, or the sign-in is missing.
         """
-        settings = Settings.load(profile=self.profile)
+        settings = self.settings()
         if not settings.tenant_id:
             raise SettingsError("jobs are kept by company: VISMANET_TENANT_ID is not set.")
         if not sends:
             settings = attrs.evolve(settings, token="none", client_id=None, client_secret=None)  # noqa: S106 - no secret
-        store = SqlStore(self.store)
+        store = SqlStore(settings.job_store)
         try:
             async with VismaNet.from_settings(settings, job_store=store) as visma:
                 yield visma
@@ -342,7 +346,7 @@ async def _listen(
     work: bool,
 ) -> None:
     async with company.open(sends=work) as visma:
-        store = SqlStore(company.store)
+        store = SqlStore(company.settings().job_store)
         receiver = WebhookReceiver(
             visma.jobs, key=key, signature_header=header, sources=sources or None, seen=store, clock=visma.clock
         )

@@ -15,15 +15,15 @@ __all__ = ["jobs_app"]
 
 _Several = Annotated[list[str] | None, Parameter(consume_multiple=False)]
 _Seconds = Annotated[float | None, Parameter(validator=Number(gt=0))]
-_Store = Annotated[str | None, Parameter(env_var="VISMANET_JOB_STORE")]
 _State = Literal["intent", "submitted", "running", "succeeded", "failed", "expired", "uncertain"]
 
 jobs_app = App(
     name="jobs",
     help="Submit background jobs and follow them; they are written down, and survive crashes.",
     help_epilogue=(
-        "Jobs are kept in --store (or VISMANET_JOB_STORE): the path of a SQLite file, or a URL, sqlite:///... or "
-        "postgresql://...; a file under the user's state directory if not given."
+        "Jobs are kept in --store, else in VISMANET_JOB_STORE, else in the profile's job_store, else in a file in your "
+        "state directory. Each names a SQLite file by its path, or a database by its URL: sqlite:///... or postgresql://user@host/database.\n\n"
+        "`vismanet --help` says what the exit codes mean."
     ),
 )
 
@@ -31,10 +31,10 @@ jobs_app = App(
 def _company(profile: str | None, store: str | None, *, as_json: bool = False) -> Company:
     from vismanet_async.cli.jobs import Company  # noqa: PLC0415
 
-    return Company(profile=profile, store=store or None, as_json=as_json)
+    return Company(profile=profile, store=store, as_json=as_json)
 
 
-@jobs_app.command
+@jobs_app.command(usage="Usage: vismanet jobs submit RESOURCE.METHOD [ID...] [OPTIONS]")
 def submit(
     name: str,
     /,
@@ -48,46 +48,54 @@ def submit(
     timeout: _Seconds = None,
     to: Path | None = None,
     profile: str | None = None,
-    store: _Store = None,
-    **parameters: str,
+    store: str | None = None,
+    **parameters: Annotated[str, Parameter(show=False)],
 ) -> int:
     """Send a call to the background queue and print the job's id; with --wait its result.
 
-    vismanet jobs submit supplier_invoice.release 000357 --reference nightly
+    For example:
+      vismanet jobs submit supplier_invoice.release 300004 --reference nightly
 
     Parameters
     ----------
     name
         RESOURCE.METHOD, such as supplier_invoice.release.
     ids
-        The ids in the method's path, in order.
+        The ids in the method's path, in order, such as 300004.
     where
-        A parameter of the method, NAME=VALUE; may be given several times.
+        A parameter of the method, NAME=VALUE; may be given several times. Each is an option of its own as well.
     json
-        The body: a JSON file, or - for stdin.
+        The body of what is sent: a JSON file, or - for stdin.
     if_match
-        Only if the record still has this version when the job runs.
+        Only if the record still has this version when the job runs: the ETag or time stamp it was read with.
     reference
-        Your own text for it, to find it again; without comma and equals.
+        Your own text, to find the job by; without comma and equals sign.
     notify
-        subscription: the server sends a webhook at the end, to what `vismanet jobs listen` serves.
+        subscription: the server sends a webhook at the end, which `vismanet jobs listen` takes in.
     wait
         Wait for the end and print the result.
     timeout
-        Seconds to wait at most.
+        With --wait: seconds to wait at most; the job goes on, and the exit code is 7.
     to
         Where to save a result that is a file.
     profile
         Which profile of the profile file to sign in with.
     store
-        Where jobs are written down.
-    parameters
-        A parameter of the method.
+        Where jobs are kept, see below.
     """
     from vismanet_async.cli import jobs  # noqa: PLC0415
     from vismanet_async.cli.call import read_call  # noqa: PLC0415
 
-    call = read_call(name, ids, where=where or [], parameters=parameters, body=json, if_match=if_match, background=True)
+    call = read_call(
+        name,
+        ids,
+        where=where or [],
+        parameters=parameters,
+        body=json,
+        if_match=if_match,
+        background=True,
+        command="vismanet jobs submit",
+    )
     return jobs.submit(
         _company(profile, store), call, reference=reference, notify=notify, wait=wait, timeout=timeout, to=to
     )
@@ -100,7 +108,7 @@ def list_jobs(
     reference: str | None = None,
     limit: Annotated[int, Parameter(validator=Number(gte=1))] = 1000,
     profile: str | None = None,
-    store: _Store = None,
+    store: str | None = None,
     json: bool = False,
 ) -> int:
     """List jobs as they are written down, newest first; asks the store, never the server.
@@ -112,11 +120,11 @@ def list_jobs(
     reference
         Only jobs with this reference.
     limit
-        So many at most.
+        How many jobs to list at most.
     profile
         The profile that names the company.
     store
-        Where jobs are written down.
+        Where jobs are kept, see below.
     json
         Print them as JSON.
     """
@@ -126,17 +134,17 @@ def list_jobs(
 
 
 @jobs_app.command
-def show(id: str, /, *, profile: str | None = None, store: _Store = None, json: bool = False) -> int:  # noqa: A002 - what it is called
-    """Show all that is written down about one job.
+def show(id: str, /, *, profile: str | None = None, store: str | None = None, json: bool = False) -> int:  # noqa: A002 - what it is called
+    """Show all that is known about one job; asks the store, never the server.
 
     Parameters
     ----------
     id
-        Our id of the job, or the server's.
+        The job's id as `vismanet jobs submit` printed it, or the server's.
     profile
         The profile that names the company.
     store
-        Where jobs are written down.
+        Where jobs are kept, see below.
     json
         Print it as JSON.
     """
@@ -152,7 +160,7 @@ def wait(
     *,
     timeout: _Seconds = None,
     profile: str | None = None,
-    store: _Store = None,
+    store: str | None = None,
     json: bool = False,
 ) -> int:
     """Wait for a job's end; the exit code is that of its call.
@@ -160,13 +168,13 @@ def wait(
     Parameters
     ----------
     id
-        Our id of the job, or the server's.
+        The job's id as `vismanet jobs submit` printed it, or the server's.
     timeout
         Seconds to wait at most; the job goes on, and the exit code is 7.
     profile
         Which profile of the profile file to sign in with.
     store
-        Where jobs are written down.
+        Where jobs are kept, see below.
     json
         Print the job as JSON.
     """
@@ -176,7 +184,7 @@ def wait(
 
 
 @jobs_app.command
-def watch(*, profile: str | None = None, store: _Store = None, json: bool = False) -> int:
+def watch(*, profile: str | None = None, store: str | None = None, json: bool = False) -> int:
     """Follow the open jobs and show how they go, until none is left.
 
     Parameters
@@ -184,7 +192,7 @@ def watch(*, profile: str | None = None, store: _Store = None, json: bool = Fals
     profile
         Which profile of the profile file to sign in with.
     store
-        Where jobs are written down.
+        Where jobs are kept, see below.
     json
         Print a JSON line for each change.
     """
@@ -200,23 +208,21 @@ def result(
     *,
     to: Path | None = None,
     profile: str | None = None,
-    store: _Store = None,
-    json: bool = False,  # noqa: ARG001 - results are JSON in any case
+    store: str | None = None,
+    json: Annotated[bool, Parameter(show=False)] = False,  # noqa: ARG001 - results are JSON in any case
 ) -> int:
-    """Print the result of a settled job as JSON; an error and its exit code where the call failed.
+    """Print the result of a job that has ended as JSON; where its call failed, the error, with its exit code.
 
     Parameters
     ----------
     id
-        Our id of the job, or the server's.
+        The job's id as `vismanet jobs submit` printed it, or the server's.
     to
         Where to save a result that is a file.
     profile
         The profile that names the company.
     store
-        Where jobs are written down.
-    json
-        Results are JSON in any case.
+        Where jobs are kept, see below.
     """
     from vismanet_async.cli import jobs  # noqa: PLC0415
 
@@ -232,7 +238,7 @@ def settle(
     job_id: str | None = None,
     why: Annotated[str, Parameter(name="--note")] = "",
     profile: str | None = None,
-    store: _Store = None,
+    store: str | None = None,
     json: bool = False,
 ) -> int:
     """Say what you found out about an uncertain job: how it ended, or its id at the server.
@@ -240,17 +246,17 @@ def settle(
     Parameters
     ----------
     id
-        Our id of the job.
+        The job's id as `vismanet jobs submit` printed it.
     outcome
-        How it ended, as you saw it in the ERP.
+        How it ended, as you see in Visma Net.
     job_id
-        Instead of that: the server's id, to follow the job again.
+        If you know it instead: the server's id, by which the job is followed again.
     why
-        The reason; kept with the job.
+        Why you think so; kept with the job.
     profile
         The profile that names the company.
     store
-        Where jobs are written down.
+        Where jobs are kept, see below.
     json
         Print the job as JSON.
     """
@@ -260,15 +266,15 @@ def settle(
 
 
 @jobs_app.command(name="run")
-def work(*, profile: str | None = None, store: _Store = None, json: bool = False) -> int:
-    """Follow all jobs of the company, now and later, until interrupted; several may run on one PostgreSQL.
+def work(*, profile: str | None = None, store: str | None = None, json: bool = False) -> int:
+    """Follow all jobs of the company, those to come as well, until interrupted; several may share one PostgreSQL.
 
     Parameters
     ----------
     profile
         Which profile of the profile file to sign in with.
     store
-        Where jobs are written down.
+        Where jobs are kept, see below.
     json
         Print a JSON line for each change.
     """
@@ -288,7 +294,7 @@ def listen(
     source: _Several = None,
     work: bool = False,
     profile: str | None = None,
-    store: _Store = None,
+    store: str | None = None,
     json: bool = False,
 ) -> int:
     """Take in the webhooks of ended jobs until interrupted, so that they need no polling.
@@ -296,23 +302,24 @@ def listen(
     Parameters
     ----------
     key_env
-        The environment variable that holds the subscription's signing key.
+        The name of the environment variable that holds the subscription's signing key.
     header
-        The name of the header with the signature; Visma does not publish it, look at one delivery.
+        The name of the header that carries the signature. Visma does not publish it: look at one delivery.
     port
-        The port to listen on; 0 takes a free one.
+        The port to listen on; 0 takes a free one, which is printed.
     host
-        The address to listen on; TLS is for a proxy in front of it.
+        The address to listen on. It speaks plain HTTP; put a proxy with TLS in front of it.
     path
-        The path that the subscription names.
+        The path of the subscription's URL.
     source
-        An address or network that may send; may be given several times. Not behind a proxy.
+        An address or network that deliveries may come from; may be given several times.
+        Not for use behind a proxy, whose address is all that is seen.
     work
         Follow the jobs here as well, as `vismanet jobs run` does.
     profile
         The profile that names the company.
     store
-        Where jobs are written down.
+        Where jobs are kept, see below.
     json
         Print the address as JSON.
     """
@@ -331,17 +338,17 @@ def listen(
 
 
 @jobs_app.command
-def prune(*, older_than: str, profile: str | None = None, store: _Store = None, json: bool = False) -> int:
-    """Delete jobs that were settled so long ago, with their results; open and uncertain ones stay.
+def prune(*, older_than: str, profile: str | None = None, store: str | None = None, json: bool = False) -> int:
+    """Delete jobs that ended long ago, with their results; open and uncertain ones stay.
 
     Parameters
     ----------
     older_than
-        Such as 90d, 12h or 2w.
+        How long ago a job must have ended: a number of s, m, h, d or w, such as 12h or 90d.
     profile
         The profile that names the company.
     store
-        Where jobs are written down.
+        Where jobs are kept, see below.
     json
         Print the count as JSON.
     """

@@ -15,7 +15,7 @@ from vismanet_async.errors import SettingsError
 from vismanet_async.simulator import list_behaviours, serve
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from vismanet_async.simulator import Simulator
 
@@ -42,11 +42,11 @@ def run_simulate(
         serve,
         port=port,
         seed=seed,
-        rows={name: _count(name, text) for name, text in map(_pair, rows)},
-        churn={name: _count(name, text) for name, text in map(_pair, churn)},
+        rows=_counts("--rows", rows),
+        churn=_counts("--churn", churn),
         latency=latency,
         quota=quota,
-        behaviours={name: _value(text) for name, text in map(_pair, behaviours)},
+        behaviours={name: _value(text) for name, text in _pairs("--behaviour", behaviours)},
         on_ready=None if as_json else _announce,
     )
     try:
@@ -72,17 +72,21 @@ def _announce(simulator: Simulator) -> None:
     sys.stdout.flush()
 
 
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise SettingsError(f"{text!r} is not NAME=VALUE.")
-    return name, value
+def _pairs(option: str, texts: Sequence[str], shape: str = "NAME=VALUE") -> Iterator[tuple[str, str]]:
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise SettingsError(f"{option} {text!r} is not {shape}.")
+        yield name, value
 
 
-def _count(name: str, text: str) -> int:
-    if not text.isdecimal():
-        raise SettingsError(f"{name}={text} is not a number of rows.")
-    return int(text)
+def _counts(option: str, texts: Sequence[str]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for name, text in _pairs(option, texts, "RESOURCE=COUNT"):
+        if not text.isdecimal():
+            raise SettingsError(f"{option} {name}={text}: {text!r} is not a number of records.")
+        counts[name] = int(text)
+    return counts
 
 
 def _value(text: str) -> Any:

@@ -125,7 +125,8 @@ def read_companies(path: Path) -> tuple[Company, ...]:
     try:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise RequestRefused(f"the file of companies {path} cannot be read: {error}; nothing was sent.") from error
+        why = (error.strerror if isinstance(error, OSError) else None) or error
+        raise RequestRefused(f"the file of companies {path} cannot be read: {why}; nothing was sent.") from error
     tables = _csv_tables(text) if path.suffix.lower() == ".csv" else _toml_tables(path, text)
     return companies_of(_company(path, number, table) for number, table in enumerate(tables, 1))
 

@@ -83,6 +83,13 @@ class ResourceEntry:
 
     Where runs added something, a record may be there in several versions; the one of the latest run counts. The
     figures are then those of all runs together, the verdict is the weakest, and totals and window are the last run's.
+
+    Args:
+        verdict: what was shown about the list: `proven`, `counted` or `uncertain`.
+        total_last: the last total that the server reported; None where it reports none.
+        format: what the parts are: `jsonl`, `csv`, `parquet`, ...
+        format_options: how it was written where that is not as by default, such as `delimiter`.
+        filters: the query parameters that chose the rows.
     """
 
     rows: int
@@ -93,7 +100,7 @@ class ResourceEntry:
     reason: str
     """Why the verdict is what it is, in words."""
     total_first: int | None
-    """The first and the last total that the server reported; None where it reports none."""
+    """The first total that the server reported; None where it reports none."""
     total_last: int | None
     requests: int
     """Requests sent for this resource, repeats included."""
@@ -101,9 +108,7 @@ class ResourceEntry:
     """Oldest first."""
     format: str = "jsonl"
     format_options: dict[str, str] = attrs.field(factory=dict)
-    """How it was written where that is not as by default, such as `delimiter`."""
     filters: dict[str, str] = attrs.field(factory=dict)
-    """The query parameters that chose the rows."""
     window: str | None = None
     """Where the list was frozen to be proven: what changed before it was read first, the rest after."""
     watermark: str | None = None

@@ -174,7 +174,9 @@ def place_of(given: str | os.PathLike[str] | RemotePath, options: Mapping[str, A
     if not is_url(text):
         return _local(text)
     if "://" not in text:
-        raise TargetNotWritable(f"{text} is a URL that was made a Path; nothing was sent. Give URLs as text.")
+        raise TargetNotWritable(
+            f"{text} is a URL with one slash, as from a Path; nothing was sent. Give it as text, with ://."
+        )
     try:
         parts = urlsplit(text)
         secret = parts.password is not None

@@ -53,6 +53,25 @@ def filter_text(value: Any) -> str:
 class ExportPlan:
     """Which lists go where, and how.
 
+    Args:
+        resources: names, or names with their filters; any common spelling of a name will do.
+        to: a local directory, or a URL (`vismanet_async.export.places`).
+        storage_options: what fsspec's filesystem takes, for a URL; may hold secrets, and never shows.
+        spool: for a URL: the local directory where the files are put together and checkpoints lie; None: one in the
+            user's cache. What a stopped run read is found again with the same one.
+        format: what the files are: `jsonl`, `jsonl.gz`, `jsonl.zst`, `csv` or `parquet`.
+        completeness: what to show about each list: `prove` that nothing was lost, `count` the rows against the
+            server's total, or `none`.
+        allow_uncertain: publish a list too that could not be shown complete; its verdict says so.
+        page_size: rows asked for at a time; None: as many as the endpoint gives.
+        part_bytes: size of a file; a part is closed by the page (in Parquet: the row group) that brings it here.
+        csv: how CSV is written; by default as `CsvOptions()`.
+        parquet: how Parquet is written; by default as `ParquetOptions()`.
+        incremental: read what was changed since the last run, and publish it beside what is there
+            (`vismanet_async.export.incremental`); the first run reads everything.
+        overlap: how far an incremental run goes back from the last watermark.
+        resume: go on where an earlier run of the same plan was stopped in the last 24 hours; False starts afresh.
+
     Raises:
         UnknownName: for a resource that there is not.
         RequestRefused: for no resource, one named twice, or a number that cannot be used.
@@ -64,31 +83,19 @@ class ExportPlan:
     """
 
     resources: dict[str, dict[str, Any]] = attrs.field(converter=_resources)
-    """Resource names, each with its own filters; any common spelling of a name will do."""
     to: Place = attrs.field(converter=place_of)
-    """A local directory, or a URL (`vismanet_async.export.places`)."""
     storage_options: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
-    """What fsspec's filesystem takes, for a URL; may hold secrets."""
     spool: Path | None = None
-    """For a URL: the local directory where the files are put together and checkpoints lie; by default one in the user's
-    cache. What a stopped run read is found again with the same one."""
     format: Format = "jsonl"
     completeness: Completeness = "prove"
     allow_uncertain: bool = False
-    """Publish a list too that could not be shown complete; its verdict says so."""
     page_size: int | None = None
-    """Rows asked for at a time; None: as many as the endpoint gives."""
     part_bytes: int = DEFAULT_PART_BYTES
-    """Of a file; a part is closed by the page (in Parquet: the row group) that brings it here."""
     csv: CsvOptions = attrs.field(factory=CsvOptions)
     parquet: ParquetOptions = attrs.field(factory=ParquetOptions)
     incremental: bool = False
-    """Read what was changed since the last run, and publish it beside what is there
-    (`vismanet_async.export.incremental`); the first run reads everything."""
     overlap: timedelta = DEFAULT_OVERLAP
-    """How far an incremental run goes back from the last watermark."""
     resume: bool = True
-    """Go on where an earlier run of the same plan was stopped in the last 24 hours; False starts afresh."""
 
     def __attrs_post_init__(self) -> None:
         if not self.resources:
@@ -127,7 +134,9 @@ class ExportPlan:
                 "nothing was sent. Use prove or count."
             )
         if self.overlap < timedelta(0):
-            raise RequestRefused(f"the overlap cannot be negative ({self.overlap}); nothing was sent.")
+            raise RequestRefused(
+                f"the overlap cannot be negative ({self.overlap / timedelta(hours=1):g} hours); nothing was sent."
+            )
         for name, filters in self.resources.items():
             modified_filter(name, filters)
 

@@ -253,7 +253,10 @@ class JobManager:
         if record is None or record.company != self.company:
             record = await self._store.find(company=self.company, job_id=own_id)
         if record is None:
-            raise JobUnknown(f"no job {own_id} of company {self.company} is written down in this store.")
+            raise JobUnknown(
+                f"no job {own_id} of company {self.company} is written down in this store. "
+                "`vismanet jobs list` shows those that are."
+            )
         return Job(self, record.id, self._decoder(record) if operation is None else operation.decode)
 
     async def from_token(self, token: str) -> Job[Any]:

@@ -217,7 +217,7 @@ class Behaviours:
         known = {attribute.name: attribute for attribute in fields(type(self))}
         for name, value in switches.items():
             if name not in known:
-                raise ValueError(f"no behaviour is called {name!r}; list_behaviours() names them all")
+                raise ValueError(f"no behaviour is called {name!r}; vismanet simulate --list-behaviours names them all")
             _check(self, known[name], value)
         for name, value in switches.items():
             setattr(self, name, value)
@@ -249,7 +249,7 @@ def parse_behaviour(name: str, text: str) -> object:
     """
     hint = _hints().get(name)
     if hint is None:
-        raise ValueError(f"no behaviour is called {name!r}; list_behaviours() names them all")
+        raise ValueError(f"no behaviour is called {name!r}; vismanet simulate --list-behaviours names them all")
     choices = get_args(hint) if get_origin(hint) is Literal else {bool: (True, False)}.get(hint, ())
     for choice in choices:
         if text == (str(choice).lower() if isinstance(choice, bool) else str(choice)):

@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from datetime import datetime, timedelta, timezone, tzinfo
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from zoneinfo import ZoneInfo
+
+import anyio
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
 
 __all__ = ["Clock", "RealClock", "VirtualClock", "naive_text", "naive_text_of_ms", "parse_naive_ms", "zone"]
 
@@ -72,19 +77,42 @@ class RealClock:
 class VirtualClock:
     """Time that moves only when told to, or when everybody waits for it.
 
+    It serves the simulator and a client alike: with `Simulator(clock=clock)` and `VismaNet(..., clock=clock)` both live
+    in the same hour, and what the client waits for (a pause after 429, the next look at a job) takes no time.
+
     With `auto_advance` (the default) a sleeper yields to the event loop for a few turns; if it is then the
     next one due, time jumps to it. Without it only `advance` moves time.
+
+    Args:
+        start: seconds since 1970 (UTC); by default 2026-01-15 08:00 UTC.
+        auto_advance: False where only `advance` may move time.
     """
 
     def __init__(self, start: float = 1_768_464_000.0, *, auto_advance: bool = True) -> None:
-        self._now = start  # 2026-01-15 08:00 UTC
+        self._now = self._latest = start
         self._auto_advance = auto_advance
         self._sleepers: dict[asyncio.Future[None], float] = {}
         self._passive: set[asyncio.Future[None]] = set()
 
     def now(self) -> float:
-        """Return the virtual time."""
+        """Return the virtual time, in seconds since 1970 (UTC)."""
         return self._now
+
+    def monotonic(self) -> float:
+        """Return seconds that only go forward, although `advance` can set the time back."""
+        self._latest = max(self._latest, self._now)
+        return self._latest
+
+    def utc_now(self) -> datetime:
+        """Return the virtual time as an aware datetime."""
+        return datetime.fromtimestamp(self._now, UTC)
+
+    def move_on_after(self, seconds: float) -> AbstractContextManager[anyio.CancelScope, bool]:
+        """Return a scope that ends after so many real seconds.
+
+        Virtual time jumps while an answer is on its way, and would end the waiting for it too early.
+        """
+        return anyio.move_on_after(max(0.0, seconds))
 
     def advance(self, seconds: float) -> None:
         """Move time and wake every sleeper that is due."""

@@ -341,5 +341,6 @@ def canonical_name(name: str, known: Iterable[str]) -> str:
     names = list(known)
     if plain in names:
         return plain
-    near = ", ".join(get_close_matches(plain, names, 3)) or "see Simulator.resources()"
-    raise KeyError(f"the simulator has no resource {name!r}; did you mean: {near}?")
+    near = ", ".join(get_close_matches(plain, names, 3))
+    hint = f"Did you mean {near}?" if near else "Simulator.resources() and `vismanet resources` list them."
+    raise KeyError(f"the simulator has no resource {name!r}. {hint}")

@@ -209,11 +209,15 @@ class ClientCredentials:
 
 @attrs.frozen
 class StaticToken:
-    """A ready bearer token, used as it is and never renewed."""
+    """A ready bearer token, used as it is and never renewed.
+
+    Args:
+        token: the bearer token, without `Bearer`; never shown.
+        tenant_id: the company that the token is for, if known; background jobs are kept under it.
+    """
 
     token: str = attrs.field(converter=_secret, repr=False)
     tenant_id: str | None = attrs.field(default=None, kw_only=True)
-    """The company that the token is for, if known; background jobs are kept under it."""
 
     @property
     def identity(self) -> str:
@@ -256,6 +260,7 @@ class AuthorizationCode:
         refresh_token: a kept refresh token, instead of a code.
         on_refresh_token: called with each new refresh token before it is used; keep it somewhere safe. What it
             raises goes to the call that needed the token; the new refresh token stays in memory.
+        identity: your own name for the user; stands in reprs.
     """
 
     client_id: str = attrs.field(converter=_secret)

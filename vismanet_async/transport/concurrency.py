@@ -46,7 +46,12 @@ def read_concurrency(value: int | str, *, name: str = "concurrency") -> int | No
 
 @attrs.define
 class ConcurrencyRule:
-    """Climbs while throughput climbs, halves on strain. Pure: takes the time as an argument."""
+    """Climbs while throughput climbs, halves on strain. Pure: takes the time as an argument.
+
+    Args:
+        limit: requests in flight at most, now.
+        maximum: what the limit never climbs beyond.
+    """
 
     limit: int = _START
     maximum: int = MAX_AUTO

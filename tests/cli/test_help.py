@@ -1,0 +1,67 @@
+"""The help pages, as a newcomer sees them on a terminal of 80 columns."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from vismanet_async.cli import exit_codes, main
+from vismanet_async.cli.app import app
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+
+
+def commands(node: Any = app, *above: str) -> Iterator[tuple[str, ...]]:
+    yield above
+    for name in node:
+        if name not in {"--help", "-h", "--version"}:
+            yield from commands(node[name], *above, name)
+
+
+def page(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *words: str) -> str:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main([*words, "--help"]) == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", list(commands()), ids=" ".join)
+def test_every_page_fits_and_every_option_says_what_it_is(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = page(capsys, monkeypatch, *words)
+    assert text.startswith(f"Usage: vismanet {' '.join(words)}".rstrip())
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+    assert "KEYWORD" not in text
+    node: Any = app
+    for word in words:
+        node = node[word]
+    if node.default_command is None:
+        return
+    for argument in node.assemble_argument_collection(parse_docstring=True):
+        if argument.show:
+            assert len(argument.parameter.help or "") >= 15, argument.name
+
+
+def test_the_exit_codes_are_all_told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    codes = {value for value in vars(exit_codes).values() if isinstance(value, int)}
+    assert exit_codes.MEANINGS.keys() == codes
+    text = page(capsys, monkeypatch)
+    told = dict(re.findall(r"^ +(\d+)  (.+?)$", text, re.MULTILINE))
+    assert told == {str(code): meaning for code, meaning in exit_codes.MEANINGS.items()}
+    readme = re.search(r"^Exit codes of .*?\.$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    assert readme
+    assert {int(code) for code in re.findall(r"(?<![\w-])(\d+) (?=[a-z])", readme[0])} == codes
+
+
+def test_sizes_say_their_unit(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    text = " ".join(page(capsys, monkeypatch, "export").replace("│", " ").split())
+    assert "in bytes; 134217728 is 128 MiB" in text
+    assert "33554432 is 32 MiB" in text
+    assert "how many hours before" in text

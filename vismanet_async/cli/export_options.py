@@ -1,0 +1,300 @@
+"""The options of `vismanet export`: under which heading of its help page each stands, and what it says there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from cyclopts import Group, Parameter
+
+__all__ = [
+    "AllowUncertain",
+    "AtOnce",
+    "Companies",
+    "CompaniesFile",
+    "Completeness",
+    "Concurrency",
+    "Connections",
+    "CsvByteOrderMark",
+    "CsvDecimalComma",
+    "CsvDelimiter",
+    "CsvKeepFormulas",
+    "CsvNoHeader",
+    "Dask",
+    "FileFormat",
+    "Incremental",
+    "Json",
+    "OverlapHours",
+    "PageSize",
+    "ParquetCompression",
+    "ParquetRowGroupBytes",
+    "PartBytes",
+    "Profile",
+    "Report",
+    "Restart",
+    "Since",
+    "Spool",
+    "Status",
+    "To",
+    "Verify",
+    "Where",
+]
+
+# --- whose records, and which ----------------------------------------------------------------------------------------
+
+_READ: Final = Group("Whose records, and which", sort_key=1)
+
+Profile = Annotated[str | None, Parameter(group=_READ, help="Which profile of the profile file to sign in with.")]
+Where = Annotated[
+    list[str] | None,
+    Parameter(
+        group=_READ,
+        consume_multiple=False,
+        help=(
+            "Only records that match: NAME=VALUE, or NAME>=VALUE (also <=, >, <) for dates and numbers. "
+            "RESOURCE.NAME=VALUE filters that resource alone. May be given several times; `vismanet resources "
+            "RESOURCE` lists the names."
+        ),
+    ),
+]
+Since = Annotated[
+    str | None,
+    Parameter(
+        group=_READ,
+        help="Only records that were modified at or after this moment: 2025-05-25 or 2025-05-25T13:30:00.",
+    ),
+]
+Incremental = Annotated[
+    bool,
+    Parameter(
+        group=_READ,
+        help=(
+            "Read only what was modified since the last run into the same TO, and add it there as new files. The first "
+            "run reads everything."
+        ),
+    ),
+]
+OverlapHours = Annotated[
+    float,
+    Parameter(
+        group=_READ,
+        help=(
+            "With --incremental: how many hours before the last known change to read from again, because the server's "
+            "time zone is not certain; records that come twice are left out."
+        ),
+    ),
+]
+
+# --- where to --------------------------------------------------------------------------------------------------------
+
+_WRITE: Final = Group("Where to write", sort_key=2)
+
+To = Annotated[
+    str | None,
+    Parameter(
+        group=_WRITE,
+        help=(
+            "The directory to write to, made if absent; or the URL of a folder: s3://bucket/folder, abfs://..., "
+            "gs://... A URL needs an extra (s3, azure or gcs); credentials are found as the store's own tools find "
+            "them."
+        ),
+    ),
+]
+Spool = Annotated[
+    Path | None,
+    Parameter(
+        group=_WRITE,
+        help=(
+            "If TO is a URL: the local directory in which files are put together before they are uploaded, and from "
+            "which a stopped run is continued. By default one in your cache directory; name another where that is too "
+            "small, or is lost with the machine."
+        ),
+    ),
+]
+FileFormat = Annotated[
+    Literal["jsonl", "jsonl.gz", "jsonl.zst", "csv", "parquet"],
+    Parameter(
+        group=_WRITE,
+        help="What the files are. parquet and jsonl.zst need an extra each: vismanet-async[parquet] and [zstd].",
+    ),
+]
+PartBytes = Annotated[
+    int,
+    Parameter(
+        group=_WRITE,
+        help=(
+            "Begin a new file when one has reached this size, in bytes; 134217728 is 128 MiB. Smaller for a loader "
+            "that takes files side by side, or none above a certain size."
+        ),
+    ),
+]
+Restart = Annotated[
+    bool,
+    Parameter(
+        group=_WRITE,
+        help="Start afresh. Without it a run of the same export that was stopped in the last 24 hours is continued.",
+    ),
+]
+Report = Annotated[
+    Path | None,
+    Parameter(
+        group=_WRITE,
+        help=(
+            "Also write an HTML page about the run to this file: verdicts, times, requests, quota, repairs and files."
+        ),
+    ),
+]
+Json = Annotated[bool, Parameter(group=_WRITE, help="Print the manifest as JSON instead of a summary.")]
+
+# --- how sure, how fast ----------------------------------------------------------------------------------------------
+
+_SURE: Final = Group("How sure, how fast", sort_key=3)
+
+Completeness = Annotated[
+    Literal["prove", "count", "none"],
+    Parameter(
+        group=_SURE,
+        help=(
+            "What must be shown about each list. prove: nothing that existed throughout the read is missing. count: "
+            "there are as many records as the server's total says. none: nothing."
+        ),
+    ),
+]
+AllowUncertain = Annotated[
+    bool,
+    Parameter(
+        group=_SURE,
+        help=(
+            "Publish a list too that could not be shown complete; the manifest says so. Without it the run ends with "
+            "exit code 4 and publishes nothing."
+        ),
+    ),
+]
+PageSize = Annotated[
+    int | None,
+    Parameter(
+        group=_SURE,
+        help=(
+            "Records asked for in one request; without it as many as the server gives. Fewer where large answers time "
+            "out."
+        ),
+    ),
+]
+Concurrency = Annotated[
+    int | Literal["auto"],
+    Parameter(
+        group=_SURE,
+        help="Requests in flight at most; auto finds out how many. For many companies see --connections.",
+    ),
+]
+Dask = Annotated[
+    str | None,
+    Parameter(
+        group=_SURE,
+        help=(
+            "Spread the work over a Dask cluster: the address of its scheduler, such as tcp://10.0.0.1:8786. Its "
+            "workers see TO under the same path, and sign in with their own environment."
+        ),
+    ),
+]
+
+# --- many companies --------------------------------------------------------------------------------------------------
+
+_MANY: Final = Group("Many companies", sort_key=4)
+
+Companies = Annotated[
+    list[str] | None,
+    Parameter(
+        name="--company",
+        group=_MANY,
+        consume_multiple=False,
+        help=(
+            "Export this company instead of the one signed in to: TENANT or NAME=TENANT, to a folder of its own below "
+            "TO. May be given several times; one that fails does not stop the others."
+        ),
+    ),
+]
+CompaniesFile = Annotated[
+    Path | None,
+    Parameter(
+        name="--companies",
+        group=_MANY,
+        help="The same from a TOML or CSV file with name and tenant_id of each company.",
+    ),
+]
+AtOnce = Annotated[int, Parameter(group=_MANY, help="How many companies are read side by side.")]
+Connections = Annotated[int, Parameter(group=_MANY, help="Requests in flight at most, of all companies together.")]
+
+# --- formats ---------------------------------------------------------------------------------------------------------
+
+_CSV: Final = Group("With --format csv", sort_key=5)
+
+CsvDelimiter = Annotated[
+    str,
+    Parameter(
+        group=_CSV,
+        help=(
+            "What stands between two fields: one character, or the word tab. Spreadsheets set to a Nordic language "
+            "expect a semicolon: --csv-delimiter ';'."
+        ),
+    ),
+]
+CsvDecimalComma = Annotated[
+    bool, Parameter(group=_CSV, help="Write 1234,50 instead of 1234.50, as such spreadsheets read numbers.")
+]
+CsvNoHeader = Annotated[
+    bool, Parameter(group=_CSV, help="Leave out the names of the columns at the beginning of each file.")
+]
+CsvByteOrderMark = Annotated[
+    bool,
+    Parameter(
+        name="--csv-bom",
+        group=_CSV,
+        help="Begin each file with a byte order mark, by which old versions of Excel see that it is UTF-8.",
+    ),
+]
+CsvKeepFormulas = Annotated[
+    bool,
+    Parameter(
+        group=_CSV,
+        help=(
+            "Leave texts as they are that a spreadsheet would run as a formula; without it they get an apostrophe in "
+            "front. For readers that are no spreadsheet."
+        ),
+    ),
+]
+
+_PARQUET: Final = Group("With --format parquet", sort_key=6)
+
+ParquetCompression = Annotated[
+    Literal["zstd", "snappy", "gzip", "lz4", "none"],
+    Parameter(group=_PARQUET, help="How the columns are compressed; change it for a reader that does not know zstd."),
+]
+ParquetRowGroupBytes = Annotated[
+    int,
+    Parameter(
+        group=_PARQUET,
+        help=(
+            "Size of a row group, in bytes of the JSON that goes into it; 33554432 is 32 MiB. Larger ones make readers "
+            "of few columns faster, and take more memory here."
+        ),
+    ),
+]
+
+# --- no export -------------------------------------------------------------------------------------------------------
+
+_LOOK: Final = Group("Instead of exporting", sort_key=7)
+
+Status = Annotated[
+    str | None,
+    Parameter(
+        group=_LOOK,
+        help=(
+            "Show what was published at this path or URL, its runs, and whether a stopped one can be continued. "
+            "Needs no sign-in."
+        ),
+    ),
+]
+Verify = Annotated[
+    bool, Parameter(group=_LOOK, help="With --status: read every file as well and compare it with the manifest.")
+]
