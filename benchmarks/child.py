@@ -96,6 +96,7 @@ def main() -> None:
         "peak_mb": peak_mb,
         "grown_mb": peak_mb - before_mb,
         "rows_per_second": outcome.rows / seconds,
+        "mb_written": sum(path.stat().st_size for path in task.out.rglob("*") if path.is_file()) / 1_000_000,
         **outcome.figures,
     }
     Path(sys.argv[2]).write_text(json.dumps(figures), encoding="utf-8")

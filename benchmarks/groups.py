@@ -14,7 +14,16 @@ import attrs
 from benchmarks.job import Job
 
 Figure = Literal[
-    "seconds", "peak_mb", "grown_mb", "requests", "loop_p99_ms", "loop_max_ms", "import_ms", "import_mb", "cpu_seconds"
+    "seconds",
+    "peak_mb",
+    "grown_mb",
+    "requests",
+    "loop_p99_ms",
+    "loop_max_ms",
+    "import_ms",
+    "import_mb",
+    "cpu_seconds",
+    "mb_written",
 ]
 
 
@@ -268,8 +277,9 @@ GROUPS: tuple[Group, ...] = (
     Group(
         name="parquet",
         title="Parquet with real nested types",
-        about="20,000 customers to zstd Parquet: nested structs, decimals, timestamps.",
-        cases=_at(0, "sdk-parquet", "hand-parquet", slow=("dlt-parquet",), rows=20_000),
+        about="20,000 customers to zstd Parquet: nested structs, decimals, timestamps. A run of a company that the "
+        "client knows can be resumed: it writes the rows to a spool as well.",
+        cases=_at(0, "sdk-parquet", "hand-parquet", "sdk-parquet-resumable", slow=("dlt-parquet",), rows=20_000),
         reference="hand-parquet@0",
         targets=(
             Target(text="export against the best hand-written pipeline", case="sdk-parquet@0", how="speedup",
@@ -277,6 +287,14 @@ GROUPS: tuple[Group, ...] = (
             Target(text="export against dlt", case="sdk-parquet@0", how="speedup", other="dlt-parquet@0",
                    at_least=6, aim=10),
         ),
+    ),
+    Group(
+        name="formats",
+        title="Formats of files",
+        about="20,000 customers, no latency; each format with its own figures.",
+        cases=_at(0, "sdk-jsonl", "sdk-gzip", "sdk-zstd", "sdk-csv", "sdk-parquet", rows=20_000),
+        reference="sdk-jsonl@0",
+        figures=("mb_written",),
     ),
     Group(
         name="gzip",

@@ -40,6 +40,7 @@ _HEADINGS: dict[str, tuple[str, str]] = {
     "loop_max_ms": ("held max ms", "{:.1f}"),
     "import_ms": ("import ms", "{:.0f}"),
     "import_mb": ("import MB", "{:.1f}"),
+    "mb_written": ("MB written", "{:.1f}"),
 }
 _WITH_SPREAD = {"seconds", "peak_mb", "loop_p99_ms", "import_ms"}
 _USUAL = ("seconds", "rows_per_second", "cpu_seconds", "peak_mb", "requests")

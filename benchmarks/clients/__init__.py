@@ -47,7 +47,13 @@ CLIENTS: dict[str, Client] = {
     # the SDK
     "sdk-jsonl": Client(label="vismanet_async export to JSONL", entry=f"{_HERE}.sdk:to_jsonl"),
     "sdk-typed": Client(label="vismanet_async typed stream", entry=f"{_HERE}.sdk:typed_stream"),
-    "sdk-parquet": Client(label="vismanet_async export to Parquet", entry=f"{_HERE}.sdk_parquet:to_parquet"),
+    "sdk-parquet": Client(label="vismanet_async export to Parquet", entry=f"{_HERE}.sdk_formats:to_parquet"),
+    "sdk-parquet-resumable": Client(
+        label="the same, of a known company: can be resumed", entry=f"{_HERE}.sdk_formats:to_parquet_resumable"
+    ),
+    "sdk-gzip": Client(label="vismanet_async export to gzipped JSONL", entry=f"{_HERE}.sdk_formats:to_gzip"),
+    "sdk-zstd": Client(label="vismanet_async export to JSONL in zstd", entry=f"{_HERE}.sdk_formats:to_zstd"),
+    "sdk-csv": Client(label="vismanet_async export to CSV", entry=f"{_HERE}.sdk_formats:to_csv"),
     # what people write, and what they install
     "seed": Client(label="requests in a loop", entry=f"{_HERE}.requests_loop:to_jsonl", packages=("requests",)),
     "httpx-gather": Client(

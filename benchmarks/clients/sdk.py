@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 SPELLING = {"customer": "customer", "customerinvoice": "customer_invoice"}
 
 
-def client(task: Task) -> VismaNet:
-    return VismaNet(StaticToken("benchmark"), base_url=task.base_url, concurrency=task.job.connections)
+def client(task: Task, *, company: str | None = None) -> VismaNet:
+    """Open the client; a run is only kept for a later one where the company is known."""
+    credentials = StaticToken("benchmark", tenant_id=company)
+    return VismaNet(credentials, base_url=task.base_url, concurrency=task.job.connections)
 
 
 async def _load() -> None:

@@ -346,7 +346,7 @@ class Export:
             operation_id=listing.operation_id,
             part_bytes=self.plan.part_bytes,
             first_part=self._starts[name].first_part,
-            resumable=self.plan.resume,
+            resumable=checkpoint.known,
             csv=self.plan.csv,
             parquet=self.plan.parquet,
         )

@@ -37,11 +37,11 @@ __all__ = ["DEFAULT_ROW_GROUP_BYTES", "Compression", "ParquetOptions", "ParquetS
 DEFAULT_ROW_GROUP_BYTES: Final = 32 * 1024 * 1024
 """Of JSON. The first page that brings a row group here closes it: some ten thousand rows."""
 
-_BATCH_BYTES: Final = 2 * 1024 * 1024
+_BATCH_BYTES: Final = 4 * 1024 * 1024
 """Parsed at once: smaller ones cost time for each column, larger ones begin later and take more memory."""
 _THREADS: Final = 3
-"""Two that parse batches and one that writes row groups; a batch is parsed in some 30 ms."""
-_BATCHES_AHEAD: Final = 2
+"""Two that parse batches and one that writes row groups; a batch is parsed in some 60 ms."""
+_BATCHES_AHEAD: Final = 3
 """Batches handed over and not parsed yet; then `write` waits."""
 _NULL_BYTES: Final = len("null")
 _BUFFER_BYTES: Final = 1024 * 1024
@@ -135,7 +135,8 @@ class ParquetSink(PartSink["_ParquetPart"]):
             # Arrow's reader crashes on rows that are null
             self._batch.as_sent &= _NULL_BYTES not in lengths(page.rows)
             self._rows += len(page.rows)
-            if len(self._batch.lines) >= min(_BATCH_BYTES, self._row_group_bytes):
+            is_first = self._batch.first_row == 0  # parsed by itself, since nothing else is to be done yet
+            if is_first or len(self._batch.lines) >= min(_BATCH_BYTES, self._row_group_bytes):
                 self._close_batch()
             if self._group_bytes >= self._row_group_bytes:
                 self._close_group()
