@@ -70,7 +70,7 @@ class _Dto(msgspec.Struct, frozen=True):
 
 
 class _Schemas(msgspec.Struct, frozen=True):
-    schemas: dict[str, _Dto]
+    schemas: dict[str, msgspec.Raw]
 
 
 class _Response(msgspec.Struct, frozen=True):
@@ -149,7 +149,7 @@ def arrow_schema(columns: tuple[Column, ...], *, moments_as_text: bool = False) 
 
 
 def _fields(dto: str, *, within: tuple[str, ...]) -> tuple[Column, ...]:
-    return tuple(_column(name, field, within=within) for name, field in _dtos()[dto].fields.items())
+    return tuple(_column(name, field, within=within) for name, field in _dto(dto).fields.items())
 
 
 def _column(name: str, field: _Field, *, within: tuple[str, ...]) -> Column:
@@ -159,7 +159,7 @@ def _column(name: str, field: _Field, *, within: tuple[str, ...]) -> Column:
         # the catalog names no type for the elements of such arrays, and what they are called says text
         return Column(name, "text" if repeated else _kind(field), repeated)
     # files cannot nest without end: what holds itself is cut there; Parquet knows no record without fields either
-    if inner in within or inner not in _dtos() or not _dtos()[inner].fields:
+    if inner in within or inner not in _dtos() or not _dto(inner).fields:
         return Column(name, "json")
     return Column(name, "record", repeated, _fields(inner, within=(*within, inner)))
 
@@ -181,7 +181,12 @@ def _kind(field: _Field) -> Kind:
 
 
 @cache
-def _dtos() -> dict[str, _Dto]:
+def _dto(name: str) -> _Dto:
+    return msgspec.json.decode(_dtos()[name], type=_Dto)  # a few of many hundreds are needed
+
+
+@cache
+def _dtos() -> dict[str, msgspec.Raw]:
     return msgspec.json.decode(_catalog("schemas.json"), type=_Schemas).schemas
 
 

@@ -136,9 +136,10 @@ class ParquetSink(PartSink["_ParquetPart"]):
             self._batch.as_sent &= _NULL_BYTES not in lengths(page.rows)
             self._rows += len(page.rows)
             is_first = self._batch.first_row == 0  # parsed by itself, since nothing else is to be done yet
-            if is_first or len(self._batch.lines) >= min(_BATCH_BYTES, self._row_group_bytes):
+            is_full = self._group_bytes + len(self._batch.lines) >= self._row_group_bytes
+            if is_first or is_full or len(self._batch.lines) >= _BATCH_BYTES:
                 self._close_batch()
-            if self._group_bytes >= self._row_group_bytes:
+            if is_full:
                 self._close_group()
 
     def close(self) -> None:
