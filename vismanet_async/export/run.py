@@ -73,8 +73,8 @@ _log = logging.getLogger("vismanet_async.export")
 
 _RESOURCES_AT_ONCE: Final = 4
 """Each keeps a window of pages in memory; more of them would not make the server faster."""
-_PAGES_WAITING: Final = 1
-"""For the writer, on top of those that it is writing: enough that it need not wait for the event loop's turn."""
+_PAGES_WAITING: Final = 0
+"""For the writer, on top of those that it is writing: the listing's window has the next ones, and counts them."""
 
 
 class Source(Protocol):
