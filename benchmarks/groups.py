@@ -24,6 +24,9 @@ Figure = Literal[
     "import_mb",
     "cpu_seconds",
     "mb_written",
+    "polls_a_job",
+    "delay_seconds",
+    "delay_of_bound",
 ]
 
 
@@ -50,9 +53,21 @@ class Target:
     figure: Figure = "seconds"
     how: Literal["ratio", "speedup", "difference", "alone"] = "ratio"
     other: str | None = None
+    #: more cases; the one that does best in a round is what that round is compared with
+    others: tuple[str, ...] = ()
     at_least: float | None = None
     at_most: float | None = None
     aim: float | None = None
+
+    @property
+    def peers(self) -> tuple[str, ...]:
+        """The cases that this one is compared with."""
+        return (self.other, *self.others) if self.other else self.others
+
+    @property
+    def names(self) -> set[str]:
+        """All cases that the claim is about."""
+        return {self.case, *self.peers}
 
 
 @attrs.frozen(kw_only=True)
@@ -76,13 +91,21 @@ class Group:
     def with_cases(self, cases: tuple[Case, ...]) -> Group:
         """The same question with some of the cases left, and the claims about them."""
         names = {case.name for case in cases}
-        targets = tuple(t for t in self.targets if t.case in names and (t.other is None or t.other in names))
+        targets = tuple(target for target in self.targets if target.names <= names)
         return attrs.evolve(self, cases=cases, targets=targets)
 
 
 _SLOW_ROUNDS = 2
 _QUICK_ROWS_MAX = 100_000
 _CONNECTIONS = (1, 4, 8, 16, 32)
+
+_SERVERS = {
+    "no latency": Job(),
+    "100 ms": Job(wait_ms=100),
+    "300 ms": Job(wait_ms=300),
+    "30 ms, 2 at once": Job(wait_ms=30, slots=2),
+    "100 ms, 6 at once": Job(wait_ms=100, slots=6),
+}
 
 
 def _at(wait_ms: int, *clients: str, slow: tuple[str, ...] = (), rows: int = 100_000) -> tuple[Case, ...]:
@@ -326,6 +349,59 @@ GROUPS: tuple[Group, ...] = (
             Target(text=f"export against bytes, {connections} in flight", case=f"sdk-jsonl, {connections} in flight",
                    how="speedup", other=f"bytes, {connections} in flight", at_least=0.8)
             for connections in _CONNECTIONS
+        ),
+    ),
+    Group(
+        name="adaptation",
+        title="`auto` against the best fixed number in hindsight",
+        about="100,000 customers, one server after the other: fast, far away, and such as answer only few at once "
+        "(the others wait). `auto` knows nothing of them and begins with 4 in flight.",
+        cases=tuple(
+            Case(f"{connections or 'auto'}, {name}", "sdk-jsonl" if connections else "sdk-auto",
+                 dataclasses.replace(job, connections=connections or 16))
+            for name, job in _SERVERS.items()
+            for connections in (None, 2, 4, 8, 16)
+        ),
+        rounds=3,
+        targets=tuple(
+            Target(text=f"auto against the best of 2, 4, 8 and 16: {name}", case=f"auto, {name}", how="speedup",
+                   others=tuple(f"{connections}, {name}" for connections in (2, 4, 8, 16)), at_least=0.8)
+            for name in _SERVERS
+        ),
+    ),
+    Group(
+        name="overhead",
+        title="One record a request",
+        about="2,000 customers read one by one, no latency: what a call costs beside the network.",
+        cases=(
+            Case("get-bytes", "get-bytes", Job(rows=2000, connections=1)),
+            Case("hand-get", "hand-get", Job(rows=2000, connections=1)),
+            Case("sdk-get", "sdk-get", Job(rows=2000, connections=1)),
+        ),
+        reference="get-bytes",
+    ),
+    Group(
+        name="polls",
+        title="Background jobs: polls and delays",
+        about="1,000 jobs in virtual time, drawn from one seed. The bound is the least mean delay that any schedule "
+        "can have with as many polls, knowing how long such jobs take; the SDK finds that out as it goes.",
+        cases=tuple(
+            Case(client, client, Job(rows=1000))
+            for client in ("sdk-polls-short", "sdk-polls-long", "sdk-polls-quota", "sdk-polls-webhooks", "every-12-s")
+        ),
+        rounds=1,
+        figures=("polls_a_job", "delay_seconds", "delay_of_bound"),
+        targets=(
+            Target(text="polls a job, median 8 s", case="sdk-polls-short", figure="polls_a_job", how="alone",
+                   at_most=2.8),
+            Target(text="seconds until the end is noticed, median 8 s", case="sdk-polls-short", figure="delay_seconds",
+                   how="alone", at_most=5.0),
+            Target(text="seconds until the end is noticed, 2 minutes and more", case="sdk-polls-long",
+                   figure="delay_seconds", how="alone", at_most=7.0),
+            Target(text="mean delay against the bound, under a quota", case="sdk-polls-quota", figure="delay_of_bound",
+                   how="alone", at_most=1.2),
+            Target(text="polls a job with webhooks", case="sdk-polls-webhooks", figure="polls_a_job", how="alone",
+                   at_most=1.0),
         ),
     ),
 )  # fmt: skip

@@ -18,6 +18,8 @@ class Job:
     connections: int = 8
     page_rows: int = 1000
     gzip: bool = False
+    #: the server answers so many at once, and lets the others wait; 0 is no limit
+    slots: int = 0
     #: seconds that the consumer takes over each page
     consumer_seconds: float = 0.0
     #: measure how long the event loop was held, by a ticker beside the client
@@ -31,7 +33,8 @@ class Job:
     @property
     def settings_path(self) -> str:
         """What the page server wants before `/v1/...`."""
-        return f"/rows-{self.rows}/wait-{self.wait_ms}" + ("/gzip" if self.gzip else "")
+        slots = f"/slots-{self.slots}" if self.slots else ""
+        return f"/rows-{self.rows}/wait-{self.wait_ms}{slots}" + ("/gzip" if self.gzip else "")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -176,12 +176,8 @@ def run_group(
         )
         for case in group.cases
     ]
-    judged = [judge(target, measured) for target in group.targets if not _names(target) & failures.keys()]
+    judged = [judge(target, measured) for target in group.targets if not target.names & failures.keys()]
     return GroupResult(name=group.name, cases=cases, targets=judged)
-
-
-def _names(target: Target) -> set[str]:
-    return {target.case} | ({target.other} if target.other else set())
 
 
 def _spreads(rounds: list[dict[str, float]]) -> dict[str, Spread]:
@@ -191,10 +187,11 @@ def _spreads(rounds: list[dict[str, float]]) -> dict[str, Spread]:
 def judge(target: Target, measured: dict[str, list[dict[str, float]]]) -> TargetResult:
     """Compare two cases round by round; the median of the rounds' values decides."""
     own = [figures[target.figure] for figures in measured[target.case]]
-    if target.how == "alone" or target.other is None:
+    if target.how == "alone":
         values = own
     else:
-        pairs = list(zip(own, (figures[target.figure] for figures in measured[target.other]), strict=False))
+        rounds = zip(*[[figures[target.figure] for figures in measured[peer]] for peer in target.peers], strict=False)
+        pairs = list(zip(own, map(min, rounds), strict=False))
         values = [
             {"ratio": mine / theirs, "speedup": theirs / mine, "difference": mine - theirs}[target.how]
             for mine, theirs in pairs

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 _OWN, _PEER, _HAND = "#1f6f8b", "#b8bec4", "#8fb8a8"
 _BAR_FIGURE = {"memory": "peak_mb", "slow-consumer": "peak_mb", "requests": "requests", "event-loop": "loop_p99_ms",
-               "imports": "import_ms"}  # fmt: skip
+               "imports": "import_ms", "polls": "delay_seconds"}  # fmt: skip
 _AXIS = {"seconds": "seconds (less is better)", "peak_mb": "peak memory, MB", "requests": "requests",
-         "loop_p99_ms": "event loop held, 99th percentile, ms", "import_ms": "milliseconds"}  # fmt: skip
+         "loop_p99_ms": "event loop held, 99th percentile, ms", "import_ms": "milliseconds",
+         "delay_seconds": "seconds until the end of a job is noticed, mean"}  # fmt: skip
 _RATIO_FOR_LOG = 8
 
 

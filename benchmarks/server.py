@@ -6,7 +6,8 @@ benchmark and every client gets its settings the same way:
 
     http://127.0.0.1:PORT/rows-100000/wait-100/gzip/v1/customer?pageNumber=1&pageSize=1000
 
-`wait-MS` waits before each answer; with `gzip` the answers are compressed (beforehand) where the client accepts it.
+`wait-MS` waits before each answer, and with `slots-N` no more than N wait at once, as if a worker were busy with each;
+with `gzip` the answers are compressed (beforehand) where the client accepts it. `/v1/customer/10000001` is one record.
 Outside that, `GET /counts` tells what was asked since `GET /reset`, and `GET /prepare/...` readies a list's pages.
 """
 
@@ -18,6 +19,7 @@ import threading
 import time
 import zlib
 from collections import Counter
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
@@ -25,7 +27,15 @@ from urllib.parse import parse_qsl, unquote
 import attrs
 import msgspec
 
-from benchmarks.records import MODIFIED_FIRST, MODIFIED_LAST, PAGE_ROWS_MAX, RESOURCES, PageBuffer, PageTemplate
+from benchmarks.records import (
+    FIRST_KEY,
+    MODIFIED_FIRST,
+    MODIFIED_LAST,
+    PAGE_ROWS_MAX,
+    RESOURCES,
+    PageBuffer,
+    PageTemplate,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,25 +56,30 @@ class _ListUrl:
     total_rows: int
     wait_seconds: float
     gzip: bool
+    slots: int
+    record: int | None
 
     @classmethod
     @cache
     def parse(cls, path: str) -> _ListUrl:
         settings, _, resource = path.lower().partition("/v1/")
+        resource, _, record = resource.partition("/")
         if resource not in RESOURCES:
             raise BadRequestError(f"no list at {path}")
-        rows, wait, gzip = 1000, 0, False
+        rows, wait, gzip, slots = 1000, 0, False, 0
         for setting in settings.strip("/").split("/"):
             name, _, value = setting.partition("-")
             if name == "rows":
                 rows = int(value)
             elif name == "wait":
                 wait = int(value)
+            elif name == "slots":
+                slots = int(value)
             elif name == "gzip":
                 gzip = True
             else:
                 raise BadRequestError(f"unknown setting {setting!r}")
-        return cls(resource, rows, wait / 1000, gzip)
+        return cls(resource, rows, wait / 1000, gzip, slots, int(record) if record else None)
 
 
 def _window_holds_rows(query: Mapping[str, str]) -> bool:
@@ -100,6 +115,7 @@ class PageServer:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.port: int = self._listener.getsockname()[1]
         self._lock = threading.Lock()
+        self._slots: dict[_ListUrl, threading.Semaphore] = {}
         self._reset()
 
     def _reset(self) -> None:
@@ -157,10 +173,11 @@ class PageServer:
                     self._in_flight_max = max(self._in_flight_max, self._in_flight)
                 query = {name.lower(): value for name, value in parse_qsl(query_text)}
                 listing = _ListUrl.parse(path)
-                due = time.monotonic() + listing.wait_seconds
-                body, encoding = self._page(listing, query, headers, buffers)
-                if (wait := due - time.monotonic()) > 0:
-                    time.sleep(wait)
+                with self._slot(listing):
+                    due = time.monotonic() + listing.wait_seconds
+                    body, encoding = self._page(listing, query, headers, buffers)
+                    if (wait := due - time.monotonic()) > 0:
+                        time.sleep(wait)
             else:
                 body = self._service(method, path)
             status = b"200 OK"
@@ -182,6 +199,12 @@ class PageServer:
                 self._body_bytes += len(body)
         return keep
 
+    def _slot(self, listing: _ListUrl) -> AbstractContextManager[Any]:
+        if not listing.slots:
+            return nullcontext()
+        with self._lock:
+            return self._slots.setdefault(listing, threading.Semaphore(listing.slots))
+
     def _page(
         self,
         listing: _ListUrl,
@@ -201,6 +224,8 @@ class PageServer:
         key = (listing.resource, listing.total_rows)
         if key not in buffers:
             buffers[key] = PageBuffer(_template(*key))
+        if listing.record is not None:
+            return buffers[key].page(listing.record - FIRST_KEY + 1, 1)[1:-1], b""
         return buffers[key].page(page_number, page_rows), b""
 
     def _service(self, method: str, path: str) -> bytes:

@@ -54,6 +54,19 @@ CLIENTS: dict[str, Client] = {
     "sdk-gzip": Client(label="vismanet_async export to gzipped JSONL", entry=f"{_HERE}.sdk_formats:to_gzip"),
     "sdk-zstd": Client(label="vismanet_async export to JSONL in zstd", entry=f"{_HERE}.sdk_formats:to_zstd"),
     "sdk-csv": Client(label="vismanet_async export to CSV", entry=f"{_HERE}.sdk_formats:to_csv"),
+    "sdk-auto": Client(label="vismanet_async export, `auto` in flight", entry=f"{_HERE}.sdk:to_jsonl_auto"),
+    # one record a request
+    "get-bytes": Client(label="aiohttp, bytes only", entry=f"{_HERE}.overhead:bytes_only", packages=("aiohttp",)),
+    "hand-get": Client(
+        label="by hand: aiohttp and msgspec", entry=f"{_HERE}.overhead:by_hand", packages=("aiohttp", "msgspec")
+    ),
+    "sdk-get": Client(label="vismanet_async, `customer.get`", entry=f"{_HERE}.overhead:sdk"),
+    # background jobs, in virtual time
+    "sdk-polls-short": Client(label="vismanet_async: median 8 s", entry=f"{_HERE}.polls:short_jobs"),
+    "sdk-polls-long": Client(label="vismanet_async: 2 minutes and more", entry=f"{_HERE}.polls:long_jobs"),
+    "sdk-polls-quota": Client(label="vismanet_async: in an hour, under a quota", entry=f"{_HERE}.polls:under_a_quota"),
+    "sdk-polls-webhooks": Client(label="vismanet_async: the same, with webhooks", entry=f"{_HERE}.polls:with_webhooks"),
+    "every-12-s": Client(label="each of them every 12 seconds", entry=f"{_HERE}.polls:every_twelve_seconds"),
     # what people write, and what they install
     "seed": Client(label="requests in a loop", entry=f"{_HERE}.requests_loop:to_jsonl", packages=("requests",)),
     "httpx-gather": Client(

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 SPELLING = {"customer": "customer", "customerinvoice": "customer_invoice"}
 
 
-def client(task: Task, *, company: str | None = None) -> VismaNet:
+def client(task: Task, *, company: str | None = None, adapts: bool = False) -> VismaNet:
     """Open the client; a run is only kept for a later one where the company is known."""
     credentials = StaticToken("benchmark", tenant_id=company)
-    return VismaNet(credentials, base_url=task.base_url, concurrency=task.job.connections)
+    return VismaNet(credentials, base_url=task.base_url, concurrency="auto" if adapts else task.job.connections)
 
 
 async def _load() -> None:
@@ -38,11 +38,11 @@ async def _load() -> None:
 asyncio.run(_load())
 
 
-async def to_jsonl(task: Task) -> Outcome:
+async def to_jsonl(task: Task, *, adapts: bool = False) -> Outcome:
     """Export the list, asking only for counts: the proof's requests are not what is compared here."""
     name = SPELLING[task.job.resource]
     plan = ExportPlan(resources=[name], to=task.out, completeness="count", page_size=task.job.page_rows)
-    async with client(task) as visma:
+    async with client(task, adapts=adapts) as visma:
         export = Export(visma, plan)
         if task.job.consumer_seconds:
             async for event in export:
@@ -52,6 +52,11 @@ async def to_jsonl(task: Task) -> Outcome:
             await export
     files = sorted((task.out / name).glob("*.jsonl"))
     return Outcome(rows=task.job.rows, jsonl=files)  # the check counts the lines
+
+
+async def to_jsonl_auto(task: Task) -> Outcome:
+    """Do the same, and find out how many requests to have in flight."""
+    return await to_jsonl(task, adapts=True)
 
 
 async def typed_stream(task: Task) -> Outcome:
