@@ -73,8 +73,6 @@ _log = logging.getLogger("vismanet_async.export")
 
 _RESOURCES_AT_ONCE: Final = 4
 """Each keeps a window of pages in memory; more of them would not make the server faster."""
-_PAGES_WAITING: Final = 0
-"""For the writer, on top of those that it is writing: the listing's window has the next ones, and counts them."""
 
 
 class Source(Protocol):
@@ -399,30 +397,14 @@ class Export:
         return added_to(start.before, entry, since=start.since, repeated=changes.repeated)
 
     async def _fill(self, name: str, writer: _Writer, recorder: Recorder) -> None:
-        """Take pages from the listing while a worker thread writes those before them, all that are there at once."""
-        send, receive = anyio.create_memory_object_stream[_Settled](_PAGES_WAITING)
-
-        async def write() -> None:
-            async with receive:
-                async for settled in receive:
-                    batch = deque([settled])
-                    with contextlib.suppress(anyio.WouldBlock, anyio.EndOfStream):
-                        while True:
-                            batch.append(receive.receive_nowait())
-                    del settled  # not held while the next one is waited for: pages are what memory goes to
-                    written = len(batch)
-                    await self._in_thread(writer.write, batch)
-                    for _ in range(written):
-                        progress = self._progress_of(name)
-                        await self._emit(PageWritten(resource=name, progress=progress, at_seconds=self._seconds()))
-
-        async with anyio.create_task_group() as tasks, send:
-            tasks.start_soon(write, name=f"write {name}")
-            async with self._listings[name].raw_pages(ordered=True) as pages:
-                async for page in pages:
-                    with contextlib.suppress(anyio.BrokenResourceError):  # the writer failed: its error is on its way
-                        await send.send((page, *recorder.settle(page)))
-                    del page
+        """Have pages written one by one in a worker thread, while the listing fetches and reads the next ones."""
+        async with self._listings[name].raw_pages(ordered=True) as pages:
+            async for page in pages:
+                settled = deque([(page, *recorder.settle(page))])
+                del page  # the writer lets go of it: pages are what memory goes to
+                await self._in_thread(writer.write, settled)
+                progress = self._progress_of(name)
+                await self._emit(PageWritten(resource=name, progress=progress, at_seconds=self._seconds()))
         self._ended[name] = self._clock.monotonic()
 
     def _progress_of(self, name: str) -> Progress:

@@ -45,9 +45,8 @@ _LULL_SECONDS: Final = 0.003
 """Without a page landing: then those that arrived together are here."""
 _FAR_AWAY_SECONDS: Final = 0.08
 """Where every answer but the first takes so long, pages that land together are followed at once by as many requests:
-they will be read and gone when the next ones land. Of a server that is nearer, pages would only pile up."""
-_SPARE: Final = 2
-"""Bodies that may wait beside those in flight."""
+they will be read and gone when the next ones land. Of a server that is nearer, pages would only pile up: there a page
+that is not read yet counts as one in flight."""
 _MAX_BYTES: Final = 256 * 1024 * 1024
 """Bodies in flight and waiting together, whatever their number."""
 
@@ -301,6 +300,7 @@ class Listing(Generic[T]):
     async def _checked(self, fetcher: _Fetcher, mode: Mode) -> AsyncIterator[Delivery]:
         while (delivery := await fetcher.next()) is not None:
             yield delivery
+            del delivery  # not held while the next one is waited for
         if not fetcher.walk.done:
             return  # the limit was reached
         self._completeness = report = fetcher.walk.report()
@@ -487,10 +487,8 @@ class _Fetcher:
         if waiting == 0:
             return True
         held = self._held_bytes + (self._in_flight + 1) * self._largest_bytes
-        return (
-            waiting < wanted + (wanted if self._fastest_seconds > _FAR_AWAY_SECONDS else _SPARE)
-            and held <= self._max_bytes
-        )
+        is_far = self._fastest_seconds > _FAR_AWAY_SECONDS
+        return waiting < (2 * wanted if is_far else wanted) and held <= self._max_bytes
 
     def _enough(self) -> bool:
         """Whether what is under way and waiting will reach the limit, if its pages come full."""
