@@ -226,7 +226,7 @@ GROUPS: tuple[Group, ...] = (
             for client, sizes in (("sdk-jsonl", (10_000, 1_000_000)), ("sdk-parquet", (100_000, 1_000_000)))
             for rows in sizes
         ),
-        rounds=1,
+        rounds=3,
         figures=("grown_mb",),
         targets=(
             Target(text="JSONL export, 1,000,000 invoices against 10,000", case="sdk-jsonl, 1,000,000 invoices",

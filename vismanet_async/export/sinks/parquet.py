@@ -39,8 +39,8 @@ DEFAULT_ROW_GROUP_BYTES: Final = 32 * 1024 * 1024
 
 _BATCH_BYTES: Final = 4 * 1024 * 1024
 """Parsed at once: smaller ones cost time for each column, larger ones begin later and take more memory."""
-_THREADS: Final = 3
-"""Two that parse batches and one that writes row groups; a batch is parsed in some 60 ms."""
+_THREADS: Final = 2
+"""They parse batches, in some 60 ms each, and write row groups; more of them get in the way of the event loop."""
 _BATCHES_AHEAD: Final = 3
 """Batches handed over and not parsed yet; then `write` waits."""
 _NULL_BYTES: Final = len("null")
