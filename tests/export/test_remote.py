@@ -319,7 +319,7 @@ def test_places() -> None:
     ("to", "said"),
     [
         ("", "no name"),
-        ("s3:/bucket/x", "made a Path"),
+        ("s3:/bucket/x", "as from a Path"),
         ("s3://key:hush@bucket/x", "holds a password"),
         ("s3://bucket/x?versionId=1", "query"),
         ("nothere://x", "nothere"),
