@@ -413,6 +413,17 @@ def test_columns_that_come_late_are_read_and_change_no_byte(tmp_path: Path) -> N
     assert len(parts) == 1
 
 
+def test_two_threads_that_meet_a_new_column_at_once_both_read_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = _Reader(COLUMNS, operation_id="Made_GetUp")
+    reader.table(batch([{"id": "1"}]))
+    stale = reader._present.schema(list)
+    reader._present.learn([b'{"amount":1}'])  # the other one was first
+    monkeypatch.setattr(reader._present, "schema", lambda _: stale)
+    table = reader._read_as_sent(batch([{"amount": 1}]))
+    assert table is not None
+    assert table["amount"].to_pylist() == [1]
+
+
 def test_pages_without_body_are_written_too(tmp_path: Path) -> None:
     sink = ParquetSink(tmp_path / "made_up", columns=COLUMNS, operation_id="Made_GetUp")
     sink.write(FakePage(RAW.decode(b'[ {"id": "1"\r\n} , {"id":"2"} ]')))

@@ -39,7 +39,7 @@ from vismanet_async.export.files import write_all, write_atomically, writing
 from vismanet_async.transport.message import Response, no_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
     from pathlib import Path
 
@@ -102,10 +102,10 @@ class Journal:
         self._lock = threading.Lock()
         self.entries = 0
 
-    def note(self, written: Iterable[tuple[Question, Written]]) -> None:
-        """Note where the rows of answers, all rows of each, were written."""
+    def note(self, question: Question, at: Written) -> None:
+        """Note where the rows of an answer, all of them, were written."""
         with self._lock:
-            self._append(*(_Entry(question, at.file, at.start, at.end, at.sha256) for question, at in written))
+            self._append(_Entry(question, at.file, at.start, at.end, at.sha256))
 
     def keep(self, question: Question, body: bytes) -> None:
         """Keep an answer as it is."""
@@ -121,10 +121,10 @@ class Journal:
         self._lines.close()
         self._bodies.close()
 
-    def _append(self, *entries: _Entry) -> None:
+    def _append(self, entry: _Entry) -> None:
         with writing(self._directory):
-            write_all(self._lines, b"".join([msgspec.json.encode(entry) + b"\n" for entry in entries]))
-        self.entries += len(entries)
+            write_all(self._lines, msgspec.json.encode(entry) + b"\n")
+        self.entries += 1
 
 
 @attrs.frozen

@@ -42,16 +42,16 @@ class PresentColumns:
             self.learn(first[:: max(len(first) // _SAMPLE_ROWS, 1)])
         return self._schema
 
-    def learn(self, rows: Iterable[RawRow]) -> bool:
-        """Look at rows and tell whether they have a column that none had before; rows that cannot be read have none."""
+    def learn(self, rows: Iterable[RawRow]) -> Any:
+        """Look at rows, and give the schema that has their columns too; rows that cannot be read have none."""
         with self._lock:
             for row in rows:
                 try:
                     self._all.note(decode_row(row))
                 except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                     continue
-            before, self._schema = self._schema, arrow_schema(self._all.seen(), moments_as_text=True)
-            return bool(self._schema != before)
+            self._schema = arrow_schema(self._all.seen(), moments_as_text=True)
+            return self._schema
 
 
 class _Fields:

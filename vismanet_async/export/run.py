@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections import deque
 from contextlib import aclosing
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import anyio
 import attrs
@@ -400,9 +399,8 @@ class Export:
         """Have pages written one by one in a worker thread, while the listing fetches and reads the next ones."""
         async with self._listings[name].raw_pages(ordered=True) as pages:
             async for page in pages:
-                settled = deque([(page, *recorder.settle(page))])
-                del page  # the writer lets go of it: pages are what memory goes to
-                await self._in_thread(writer.write, settled)
+                await self._in_thread(writer.write, page, *recorder.settle(page))
+                del page  # not held while the next one is waited for: pages are what memory goes to
                 progress = self._progress_of(name)
                 await self._emit(PageWritten(resource=name, progress=progress, at_seconds=self._seconds()))
         self._ended[name] = self._clock.monotonic()
@@ -434,10 +432,6 @@ class Export:
         return await to_thread.run_sync(work, *args, limiter=self._threads)
 
 
-_Settled: TypeAlias = "tuple[Delivery, Question | None, list[tuple[Question, bytes]]]"
-"""A page, the question that its rows answer in full, and the answers to keep as they are."""
-
-
 @attrs.define
 class _Writer:
     """What happens to one resource's pages in the worker thread, one after the other."""
@@ -450,21 +444,23 @@ class _Writer:
     """Numbers of the written rows that later ones have replaced, or that an earlier run has published."""
     _starts: dict[int, int] = attrs.field(factory=dict)
 
-    def write(self, pages: deque[_Settled]) -> None:
-        """Write pages, letting go of them one by one, and note what was written."""
-        noted = []
-        while pages:
-            page, answers, kept = pages.popleft()
-            self._starts[page.number] = self.sink.rows
-            self.dropped.update(self._starts[old.delivery] + old.row for old in page.supersedes)
-            if self.changes is not None:
-                self.dropped.update(self.sink.rows + place for place in self.changes.repeats(page.rows))
-            written = self.sink.write(page)
-            if written is not None and answers is not None:
-                noted.append((answers, written))
-            for question, body in kept:
-                self.journal.keep(question, body)
-        self.journal.note(noted)
+    def write(self, page: Delivery, answers: Question | None, kept: list[tuple[Question, bytes]]) -> None:
+        """Write a page and note what was written.
+
+        Args:
+            page: the next one.
+            answers: the question that its rows answer in full, if they do.
+            kept: answers to keep as they are.
+        """
+        self._starts[page.number] = self.sink.rows
+        self.dropped.update(self._starts[old.delivery] + old.row for old in page.supersedes)
+        if self.changes is not None:
+            self.dropped.update(self.sink.rows + place for place in self.changes.repeats(page.rows))
+        written = self.sink.write(page)
+        if written is not None and answers is not None:
+            self.journal.note(answers, written)
+        for question, body in kept:
+            self.journal.keep(question, body)
 
 
 def _entry(

@@ -242,11 +242,13 @@ class _Reader:
 
     def _read_as_sent(self, batch: _Batch) -> Any | None:
         """Parse rows; None when something in them is not as the catalog says."""
+        schema = self._present.schema(batch.each)
         while True:
             try:
-                return self._read(batch.lines, batch.rows, self._present.schema(batch.each))
+                return self._read(batch.lines, batch.rows, schema)
             except self._pyarrow.ArrowInvalid:
-                if not self._present.learn(batch.each()):
+                before, schema = schema, self._present.learn(batch.each())
+                if schema == before:
                     return None
 
     def _read(self, lines: bytes | bytearray, rows: int, schema: Any) -> Any:
