@@ -6,7 +6,6 @@ The rules (which page next, what may be claimed) are in `walk` and `completeness
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import deque
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, get_args
@@ -21,6 +20,7 @@ from vismanet_async.paging.completeness import Completeness, safe_boundary
 from vismanet_async.paging.keys import RowKeys
 from vismanet_async.paging.styles import STYLES, PageAnswer, PageFormatError, PageReader, PageStyle, merge_batches
 from vismanet_async.paging.walk import Delivery, ModifiedFilter, PageRequest, Walk
+from vismanet_async.paging.window import Window
 from vismanet_async.transport.message import Request
 
 if TYPE_CHECKING:
@@ -43,10 +43,6 @@ _REASK_PAUSE_SECONDS: Final = 15.0
 """Before a page is asked for again after the transport has used its tries: the service counts them (facts 3.4)."""
 _LULL_SECONDS: Final = 0.003
 """Without a page landing: then those that arrived together are here."""
-_FAR_AWAY_SECONDS: Final = 0.08
-"""Where every answer but the first takes so long, pages that land together are followed at once by as many requests:
-they will be read and gone when the next ones land. Of a server that is nearer, pages would only pile up: there a page
-that is not read yet counts as one in flight."""
 _MAX_BYTES: Final = 256 * 1024 * 1024
 """Bodies in flight and waiting together, whatever their number."""
 
@@ -411,8 +407,8 @@ class _Fetcher:
         self._largest_bytes = 0
         self._in_flight = 0
         self._requests = 0
-        self._answers = 0
-        self._fastest_seconds = math.inf
+        self._window = Window()
+        self._handed_at: float | None = None
         self._changed = anyio.Event()
         self._arrived = anyio.Event()
         self._landing = anyio.Event()
@@ -443,6 +439,9 @@ class _Fetcher:
         """Give the next delivery, None at the end or when enough rows were given; raises what ended the walk."""
         if self._rows_wanted is not None and self._rows_wanted <= 0:
             return None
+        if self._handed_at is not None:
+            self._window.handled(anyio.current_time() - self._handed_at)
+            self._handed_at = None
         while not self._ready:
             task = self._task
             if task is None:
@@ -457,6 +456,7 @@ class _Fetcher:
         if self._rows_wanted is not None:
             self._rows_wanted -= len(delivery.rows)
         self._changed.set()
+        self._handed_at = anyio.current_time()
         return delivery
 
     async def _supervise(self) -> None:
@@ -487,8 +487,7 @@ class _Fetcher:
         if waiting == 0:
             return True
         held = self._held_bytes + (self._in_flight + 1) * self._largest_bytes
-        is_far = self._fastest_seconds > _FAR_AWAY_SECONDS
-        return waiting < (2 * wanted if is_far else wanted) and held <= self._max_bytes
+        return waiting < self._window.pages(in_flight=wanted) and held <= self._max_bytes
 
     def _enough(self) -> bool:
         """Whether what is under way and waiting will reach the limit, if its pages come full."""
@@ -510,9 +509,7 @@ class _Fetcher:
                 raise
         else:
             self._in_flight -= 1
-            if self._answers:  # the first one takes the making of the connection, and of much else
-                self._fastest_seconds = min(self._fastest_seconds, anyio.current_time() - begun)
-            self._answers += 1
+            self._window.answered(anyio.current_time() - begun)
             self._largest_bytes = max(self._largest_bytes, len(response.body))
             self._held_bytes += len(response.body)
             self._landed.append((request, response.body))
@@ -544,6 +541,7 @@ class _Fetcher:
                 return
 
     def _read(self, request: PageRequest, body: bytes) -> None:
+        begun = anyio.current_time()
         try:
             with _page_errors(self._operation):
                 answer = self._reader.read(body, page_size=_page_size(request))
@@ -554,6 +552,7 @@ class _Fetcher:
         else:
             with _page_errors(self._operation):
                 deliveries = self.walk.answered(request, answer)
+            self._window.read(anyio.current_time() - begun)
             self._hand_over(deliveries, len(body))
         self._changed.set()
 

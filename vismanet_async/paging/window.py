@@ -1,0 +1,64 @@
+"""How many pages a walk has under way and waiting: enough that its reader never waits, and no more (no IO, no clock)."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import attrs
+
+__all__ = ["Window"]
+
+_SPARE_TIMES: Final = 2
+"""Answers may take this much longer than the fastest one before the reader has to wait for them."""
+_STOCK_PAGES: Final = 3
+"""One being read, one ready, and one that bridges a stall of either side."""
+_WEIGHT: Final = 1 / 8
+"""Of the newest page in the mean."""
+
+
+@attrs.define
+class Window:
+    """The pages that are handled while an answer is on its way, and a small stock.
+
+    More would only pile up in memory: of a server that is near, or for a reader that is slow. Only the fastest answer
+    counts, because the others waited for this process as well: measured by them, a window would grow by itself.
+
+    >>> window = Window()
+    >>> window.answered(0.300)
+    >>> window.handled(0.010)
+    >>> window.pages(in_flight=8)
+    16
+    >>> window.answered(0.004)
+    >>> window.pages(in_flight=8)
+    4
+    """
+
+    _fastest_seconds: float = math.inf
+    _read_seconds: float | None = None
+    _handled_seconds: float | None = None
+
+    def answered(self, seconds: float) -> None:
+        """Take note of how long an answer took."""
+        self._fastest_seconds = min(self._fastest_seconds, seconds)
+
+    def read(self, seconds: float) -> None:
+        """Take note of how long finding the rows of a page took."""
+        self._read_seconds = _mean(self._read_seconds, seconds)
+
+    def handled(self, seconds: float) -> None:
+        """Take note of how long the reader was busy with a page."""
+        self._handled_seconds = _mean(self._handled_seconds, seconds)
+
+    def pages(self, *, in_flight: int) -> int:
+        """Give how many pages may be in flight or waiting, where so many requests may be; at most twice as many."""
+        # both go on side by side, so the slower one is what the others would pile up before
+        busy = max(self._read_seconds or 0.0, self._handled_seconds or 0.0)
+        most = 2 * in_flight
+        if not busy or self._fastest_seconds * _SPARE_TIMES >= busy * most:
+            return most
+        return min(most, math.ceil(self._fastest_seconds * _SPARE_TIMES / busy) + _STOCK_PAGES)
+
+
+def _mean(before: float | None, newest: float) -> float:
+    return newest if before is None else before + (newest - before) * _WEIGHT
