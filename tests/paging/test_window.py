@@ -11,6 +11,7 @@ SECONDS = st.floats(0.0001, 60)
 
 def window(*, answer: float, handling: float, reading: float = 0.001) -> Window:
     made = Window()
+    made.answered(answer + 60)  # the first
     made.answered(answer)
     made.read(reading)
     made.handled(handling)
@@ -19,6 +20,22 @@ def window(*, answer: float, handling: float, reading: float = 0.001) -> Window:
 
 def test_nothing_is_held_back_before_anything_is_known() -> None:
     assert Window().pages(in_flight=8) == 16
+
+
+def test_the_second_answer_of_a_near_server_is_waited_for_with_few_pages_only() -> None:
+    made = Window()
+    made.answered(0.020)
+    made.read(0.001)
+    assert made.pages(in_flight=8) == 4
+    made.answered(0.015)
+    assert made.pages(in_flight=8) == 16
+
+
+def test_a_server_far_away_gets_a_full_first_wave() -> None:
+    made = Window()
+    made.answered(0.100)
+    made.read(0.010)
+    assert made.pages(in_flight=8) == 16
 
 
 def test_a_server_next_door_needs_a_small_stock_only() -> None:

@@ -13,6 +13,8 @@ _SPARE_TIMES: Final = 2
 """Answers may take this much longer than the fastest one before the reader has to wait for them."""
 _STOCK_PAGES: Final = 3
 """One being read, one ready, and one that bridges a stall of either side."""
+_NEAR_SECONDS: Final = 0.08
+"""A first answer within this time, the making of its connection included, comes from near: the second tells how near."""
 _WEIGHT: Final = 1 / 8
 """Of the newest page in the mean."""
 
@@ -34,12 +36,14 @@ class Window:
     4
     """
 
+    _answers: int = 0
     _fastest_seconds: float = math.inf
     _read_seconds: float | None = None
     _handled_seconds: float | None = None
 
     def answered(self, seconds: float) -> None:
         """Take note of how long an answer took."""
+        self._answers += 1
         self._fastest_seconds = min(self._fastest_seconds, seconds)
 
     def read(self, seconds: float) -> None:
@@ -55,6 +59,8 @@ class Window:
         # both go on side by side, so the slower one is what the others would pile up before
         busy = max(self._read_seconds or 0.0, self._handled_seconds or 0.0)
         most = 2 * in_flight
+        if self._answers == 1 and self._fastest_seconds < _NEAR_SECONDS:
+            return min(most, 1 + _STOCK_PAGES)  # a full first wave of large pages would be the peak of memory
         if not busy or self._fastest_seconds * _SPARE_TIMES >= busy * most:
             return most
         return min(most, math.ceil(self._fastest_seconds * _SPARE_TIMES / busy) + _STOCK_PAGES)
