@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +14,7 @@ from hypothesis import given, strategies as st
 from tests.export.pages import FakePage, customers, page
 from vismanet_async.errors import TargetNotWritable
 from vismanet_async.export.manifest import part_fault
-from vismanet_async.export.sinks import jsonl
+from vismanet_async.export.sinks import jsonl, parts
 from vismanet_async.export.sinks.jsonl import JsonlSink, json_lines
 
 if TYPE_CHECKING:
@@ -26,13 +28,13 @@ def write(
     sink = JsonlSink(directory, part_bytes=part_bytes)
     for one in pages:
         sink.write(one)
-    parts = sink.finish(dropped=dropped)
-    for part in parts:
+    written = sink.finish(dropped=dropped)
+    for part in written:
         final = directory / "final" / Path(part.file).name
         if final.exists():
             final.replace(directory.parent / part.file)
         assert part_fault(directory.parent, part) is None
-    return b"".join((directory.parent / part.file).read_bytes() for part in parts)
+    return b"".join((directory.parent / part.file).read_bytes() for part in written)
 
 
 def test_lines_are_the_servers_own_bytes(tmp_path: Path) -> None:
@@ -183,3 +185,46 @@ def test_any_page_gives_its_records_and_nothing_else(
     lines = write(tmp_path_factory.mktemp("any") / "customer", [page(body)])
     assert lines.count(b"\n") == len(records)
     assert [msgspec.json.decode(line) for line in lines.split(b"\n")[:-1]] == records
+
+
+def test_a_sync_that_fails_on_the_way_is_told_although_the_last_one_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, results = os.fsync, [OSError(errno.EIO, "Input/output error")]
+
+    def sync(descriptor: int) -> None:
+        if results:
+            raise results.pop()
+        real(descriptor)
+
+    monkeypatch.setattr(parts, "_SYNC_BYTES", 1)
+    monkeypatch.setattr("os.fsync", sync)
+    sink = JsonlSink(tmp_path / "customer")
+    sink.write(page(customers(0, 3)))
+    with pytest.raises(TargetNotWritable, match="Input/output error"):
+        sink.finish()
+    assert not list((tmp_path / "customer").glob("*.jsonl"))
+    sink.close()
+
+
+def test_closing_waits_for_the_sync_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    syncing, go_on = threading.Event(), threading.Event()
+    at_the_end: list[bool] = []
+
+    def sync(_: int) -> None:
+        syncing.set()
+        go_on.wait(10)
+        at_the_end.append(sink_file.closed)
+
+    monkeypatch.setattr(parts, "_SYNC_BYTES", 1)
+    monkeypatch.setattr("os.fsync", sync)
+    sink = JsonlSink(tmp_path / "customer")
+    sink.write(page(customers(0, 3)))
+    sink_file = sink._part()._file
+    assert syncing.wait(10)
+    closing = threading.Thread(target=sink.close)
+    closing.start()
+    go_on.set()
+    closing.join(10)
+    assert at_the_end == [False]
+    assert sink_file.closed

@@ -1,4 +1,4 @@
-"""How many pages may be under way: as many as are handled meanwhile, a small stock, and never more than twice the places."""
+"""How many pages may be under way: those handled meanwhile, a small stock, never more than twice the places."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Run an export: resources side by side, pages through bounded queues to the sinks, the manifest last.
 
-Each resource has one task, which takes pages from its listing and has them written in a worker thread, one at a time.
-Meanwhile the listing goes on fetching into its own bounded window: a slow disk fills that, and then no more pages are
-asked for.
+Each resource has one task, which takes pages from its listing and gives them to a worker thread, which writes them one
+after the other. Meanwhile the listing goes on fetching into its own bounded window: a slow disk fills that, and then no
+more pages are asked for.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from vismanet_async.export.sinks.formats import open_sink
 from vismanet_async.export.streaming import events_of
 from vismanet_async.export.target import Target
 from vismanet_async.export.watch import RequestEnded, Watch
+from vismanet_async.export.worker import working
 from vismanet_async.observer import ExportFacts, Observer
 from vismanet_async.version import __version__
 
@@ -72,6 +73,8 @@ _log = logging.getLogger("vismanet_async.export")
 
 _RESOURCES_AT_ONCE: Final = 4
 """Each keeps a window of pages in memory; more of them would not make the server faster."""
+_PAGES_AHEAD: Final = 1
+"""Of the one being written: a page lies ready whenever the writer has finished one."""
 
 
 class Source(Protocol):
@@ -188,6 +191,7 @@ class Export:
         self._ended: dict[str, float] = {}
         self._at_once = anyio.Semaphore(_RESOURCES_AT_ONCE)
         self._threads = anyio.CapacityLimiter(_RESOURCES_AT_ONCE)
+        self._writers = anyio.CapacityLimiter(_RESOURCES_AT_ONCE)
         self._events: MemoryObjectSendStream[Event] | None = None
 
     @property
@@ -397,13 +401,23 @@ class Export:
 
     async def _fill(self, name: str, writer: _Writer, recorder: Recorder) -> None:
         """Have pages written one by one in a worker thread, while the listing fetches and reads the next ones."""
-        async with self._listings[name].raw_pages(ordered=True) as pages:
-            async for page in pages:
-                await self._in_thread(writer.write, page, *recorder.settle(page))
-                del page  # not held while the next one is waited for: pages are what memory goes to
+        told = 0
+
+        async def tell() -> None:
+            nonlocal told
+            while told < worker.done:
+                told += 1
                 progress = self._progress_of(name)
                 await self._emit(PageWritten(resource=name, progress=progress, at_seconds=self._seconds()))
-        self._ended[name] = self._clock.monotonic()
+
+        async with working(writer.write, ahead=_PAGES_AHEAD, threads=self._writers) as worker:
+            async with self._listings[name].raw_pages(ordered=True) as pages:
+                async for page in pages:
+                    await worker.give(page, *recorder.settle(page))
+                    del page  # not held while the next one is waited for: pages are what memory goes to
+                    await tell()
+            self._ended[name] = self._clock.monotonic()
+        await tell()
 
     def _progress_of(self, name: str) -> Progress:
         at = self._listings[name].progress

@@ -1,4 +1,4 @@
-"""How many pages a walk has under way and waiting: enough that its reader never waits, and no more (no IO, no clock)."""
+"""How many pages a walk has under way and waiting: so many that its reader need not wait (no IO, no clock)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SPARE_TIMES: Final = 2
 _STOCK_PAGES: Final = 3
 """One being read, one ready, and one that bridges a stall of either side."""
 _NEAR_SECONDS: Final = 0.08
-"""A first answer within this time, the making of its connection included, comes from near: the second tells how near."""
+"""A first answer within this time, the making of its connection included, is from near: the second tells how near."""
 _WEIGHT: Final = 1 / 8
 """Of the newest page in the mean."""
 

@@ -219,10 +219,18 @@ class Exchange:
 
     async def _next(self, raw: aiohttp.ClientResponse, size: int) -> bytes:
         """Give what has arrived, at most `size` bytes; empty at the end."""
+        content = raw.content
         try:
-            return await (raw.content.readany() if size < 0 else raw.content.read(size))
+            if size >= 0:
+                return await content.read(size)
+            # piece by piece as they came: `readany` would copy them together, and so would whoever wants them whole
+            part, _ = await content.readchunk()
+            while not part and not content.at_eof():
+                part, _ = await content.readchunk()
         except _FAULTS as error:
             fault = self._fault(_words(error), error)
+        else:
+            return part
         raise fault
 
     def _data(self) -> Any:

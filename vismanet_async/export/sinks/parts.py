@@ -10,6 +10,7 @@ import hashlib
 import os
 from abc import ABC, abstractmethod
 from bisect import bisect_right
+from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate, groupby
 from operator import itemgetter
 from pathlib import Path
@@ -23,6 +24,7 @@ from vismanet_async.export.sinks import FINAL, Written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from concurrent.futures import Future
 
     from vismanet_async.export.sinks import Page
 
@@ -33,7 +35,7 @@ DEFAULT_PART_BYTES = 128 * 1024 * 1024
 
 
 _SYNC_BYTES = 16 * 1024 * 1024
-"""Written since the last sync, this much is synced: the end of a part, and so of a run, has little left to wait for."""
+"""Written since the last sync, this much is synced beside the writing: a part's end has little left to wait for."""
 
 
 class Compressor(Protocol):
@@ -57,6 +59,8 @@ class OpenPart:
         self._file: BinaryIO = self._temporary.open("wb", buffering=0)
         self._digest = hashlib.sha256()
         self._compressor = compressor
+        self._syncs = ThreadPoolExecutor(1, thread_name_prefix="sync")
+        self._syncing: Future[None] | None = None
         self._synced = 0
         self.bytes = 0
         """Of the file so far; a compressor holds some back."""
@@ -69,10 +73,12 @@ class OpenPart:
 
     def complete(self) -> Part:
         """Sync it and give it its name."""
-        with self._file:
-            if self._compressor is not None:
-                self._put(self._compressor.flush())
-            os.fsync(self._file.fileno())
+        if self._compressor is not None:
+            self._put(self._compressor.flush())
+        if self._syncing is not None:
+            self._syncing.result()  # what could not be synced is told once, and perhaps only there
+        os.fsync(self._file.fileno())
+        self.close()
         self._temporary.replace(self._path)
         return Part(
             file=f"{self._path.parent.name}/{self._path.name}",
@@ -82,7 +88,8 @@ class OpenPart:
         )
 
     def close(self) -> None:
-        """Close it as it is."""
+        """Close it as it is; waits for a sync under way, which must not meet another file under the same number."""
+        self._syncs.shutdown()
         self._file.close()
 
     @property
@@ -101,8 +108,10 @@ class OpenPart:
         self.bytes += len(view)
         while view:
             view = view[self._file.write(view) :]
-        if self.bytes - self._synced >= _SYNC_BYTES:
-            os.fsync(self._file.fileno())
+        if self.bytes - self._synced >= _SYNC_BYTES and (self._syncing is None or self._syncing.done()):
+            if self._syncing is not None:
+                self._syncing.result()
+            self._syncing = self._syncs.submit(os.fsync, self._file.fileno())
             self._synced = self.bytes
 
 

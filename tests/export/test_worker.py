@@ -1,0 +1,98 @@
+"""The worker thread: in order, bounded, and nothing of it left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import weakref
+
+import anyio
+import pytest
+
+from vismanet_async.export.worker import working
+
+
+async def test_it_works_in_order_and_the_block_waits_for_all() -> None:
+    seen: list[int] = []
+    threads: set[int] = set()
+
+    def work(number: int) -> None:
+        threads.add(threading.get_ident())
+        seen.append(number)
+
+    async with working(work, ahead=1) as worker:
+        for number in range(50):
+            await worker.give(number)
+    assert seen == list(range(50))
+    assert len(threads) == 1
+    assert threading.get_ident() not in threads
+    await anyio.lowlevel.checkpoint()
+    assert worker.done == 50
+
+
+async def test_no_more_is_taken_than_may_wait() -> None:
+    go_on = threading.Semaphore(0)
+
+    def work(_: int) -> None:
+        go_on.acquire()
+
+    async with working(work, ahead=2) as worker:
+        for number in range(3):
+            await worker.give(number)
+        with anyio.move_on_after(0.05) as scope:
+            await worker.give(3)
+        assert scope.cancelled_caught
+        go_on.release()
+        await worker.give(4)
+        assert worker.done == 1
+        go_on.release(3)
+
+
+async def test_what_work_raises_ends_the_block() -> None:
+    seen: list[int] = []
+
+    def work(number: int) -> None:
+        seen.append(number)
+        if number == 1:
+            raise ValueError(number)
+
+    with pytest.RaisesGroup(pytest.RaisesExc(ValueError, match="1")):
+        async with working(work, ahead=1) as worker:
+            for number in range(50):
+                await worker.give(number)
+    assert seen == [0, 1]
+
+
+async def test_what_is_not_begun_is_dropped_when_the_block_fails() -> None:
+    begun = anyio.Event()
+    go_on = threading.Event()
+    seen: list[int] = []
+
+    def work(number: int) -> None:
+        seen.append(number)
+        anyio.from_thread.run_sync(begun.set)
+        go_on.wait()
+
+    with pytest.RaisesGroup(KeyError):
+        async with working(work, ahead=3) as worker:
+            for number in range(3):
+                await worker.give(number)
+            await begun.wait()
+            asyncio.get_running_loop().call_soon(go_on.set)  # not before the block is left
+            raise KeyError
+    assert seen == [0]
+
+
+async def test_what_was_done_is_let_go_of_while_the_next_is_waited_for() -> None:
+    class Page:
+        """Something large."""
+
+    page = Page()
+    alive = weakref.ref(page)
+    async with working(lambda _: None, ahead=0) as worker:
+        await worker.give(page)
+        del page
+        await worker.give(None)  # there was room again, so the first one is done
+        gc.collect()
+        assert alive() is None

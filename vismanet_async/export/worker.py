@@ -1,0 +1,87 @@
+"""A worker thread that does one kind of work in order, while its giver goes on.
+
+Between two pieces of work it asks nobody: a thread that had to wait for the event loop to hand it the next page would
+wait for the page that the loop is reading just then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from anyio import to_thread
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+__all__ = ["Worker", "working"]
+
+
+class Worker:
+    """What is given to the thread; made by `working`."""
+
+    def __init__(self, work: Callable[..., None], *, ahead: int) -> None:
+        self.done = 0
+        """How many pieces of work are finished."""
+        self._work = work
+        self._given: SimpleQueue[tuple[Any, ...] | None] = SimpleQueue()
+        self._room = anyio.Semaphore(1 + ahead)
+        self._loop = asyncio.get_running_loop()
+
+    async def give(self, *args: Any) -> None:
+        """Give it a piece of work: arguments to be called with. Waits while it has enough."""
+        await self._room.acquire()
+        self._given.put(args)
+
+    def end(self) -> None:
+        """Tell it that nothing more comes; what was given is still done."""
+        self._given.put(None)
+
+    def drop(self) -> None:
+        """Take back what it has not begun."""
+        while not self._given.empty():
+            self._given.get_nowait()
+
+    def run(self) -> None:
+        """Work until the end; what is raised ends it early."""
+        while (args := self._given.get()) is not None:
+            self._work(*args)
+            del args  # not held while the next piece is waited for
+            self._loop.call_soon_threadsafe(self._finished)
+
+    def _finished(self) -> None:
+        self.done += 1
+        self._room.release()
+
+
+@asynccontextmanager
+async def working(
+    work: Callable[..., None], *, ahead: int, threads: anyio.CapacityLimiter | None = None
+) -> AsyncIterator[Worker]:
+    """Have `work` called in a thread, with the arguments of each `give`, one call after the other.
+
+    Leaving the block waits until all is done. What `work` raises cancels the block and comes out of it in an exception
+    group; then, and when the block is cancelled or raises, what was given and not begun is dropped.
+
+    Args:
+        work: blocks.
+        ahead: how many pieces may wait while one is being done.
+        threads: where the thread is counted, for as long as the block lasts.
+    """
+    worker = Worker(work, ahead=ahead)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_in_thread, worker, threads)
+        try:
+            yield worker
+        except BaseException:
+            worker.drop()
+            raise
+        finally:
+            worker.end()
+
+
+async def _in_thread(worker: Worker, threads: anyio.CapacityLimiter | None) -> None:
+    await to_thread.run_sync(worker.run, limiter=threads)
