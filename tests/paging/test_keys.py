@@ -11,7 +11,8 @@ import msgspec
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from vismanet_async.paging.keys import KeyIndex, KeyReader, PageKeys, RowKeys, stamp_of, stamp_text
+from vismanet_async.paging.key_index import KeyIndex
+from vismanet_async.paging.keys import KeyReader, PageKeys, RowKeys, stamp_of, stamp_text
 from vismanet_async.paging.rows import Rows
 from vismanet_async.paging.styles import PageFormatError
 
@@ -130,8 +131,62 @@ def test_the_quick_ways_read_what_the_parser_reads(pages: list[list[bytes]], lik
                 learning.read(as_rows(page))
             continue
         found = learning.read(as_rows(page))
-        assert found.names == expected.names
+        assert list(found.names) == expected.names
         assert (found.newest, found.stamps) == (expected.newest, expected.stamps)
+
+
+def document_text(number: int, kind: str | None, lines: int, text: str, time: str | None, *, where: str) -> bytes:
+    """A document whose kind stands behind objects that have kinds and times of their own."""
+    line = f'{{"type":"Line","text":"{text}","lastModifiedDateTime":"2030-01-01"}}'
+    modified = "" if time is None else f'"lastModifiedDateTime":"{time}",'
+    own = "" if kind is None else f'"type":"{kind}",'
+    parts = {"first": [own, modified], "last": [modified, own], "apart": [modified, '"between":{"type":"B"},', own]}
+    return (
+        f'{{"number":"{number:06}","contact":{{"id":1,"type":"Contact"}},"lines":[{",".join([line] * lines)}],'
+        f'{"".join(parts[where])}"after":{{"id":2,"type":"After"}},"end":"{text}"}}'
+    ).encode()
+
+
+DOCUMENT = st.builds(
+    document_text,
+    st.integers(0, 50),
+    st.sampled_from(["Invoice"] * 6 + ["CreditNote", None]),
+    st.integers(0, 3),
+    st.sampled_from(["", "x" * 60, r",\"type\":\"Text\","]),
+    st.sampled_from(["2025-01-01T10:00:00"] * 4 + ["2024-01-01T10:00:00", None]),
+    where=st.sampled_from(["first"] * 6 + ["last", "apart"]),
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(pages=st.lists(st.lists(DOCUMENT, min_size=1, max_size=6), min_size=2, max_size=4))
+def test_a_name_that_stands_behind_objects_is_the_rows_own(pages: list[list[bytes]]) -> None:
+    keys = RowKeys(("type", "number"))
+    learning = KeyReader(keys)
+    for page in pages * 2:
+        try:
+            expected = KeyReader(keys).read(page)
+        except PageFormatError:
+            with pytest.raises(PageFormatError):
+                learning.read(as_rows(page))
+            continue
+        found = learning.read(as_rows(page))
+        assert list(found.names) == expected.names
+        assert (found.newest, found.stamps) == (expected.newest, expected.stamps)
+
+
+def test_documents_that_are_alike_are_not_parsed_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    learning = KeyReader(RowKeys(("type", "number")))
+    pages = [
+        [document_text(number, "Invoice", number % 3, "text", "2025-01-01T10:00:00", where="first") for number in page]
+        for page in (range(5), range(5, 10))
+    ]
+    learning.read(as_rows(pages[0]))
+    monkeypatch.setattr(learning, "_rows", None)
+    keys = learning.read(as_rows(pages[1]))
+    assert list(keys.names) == [b'"Invoice"\0"%06d"' % number for number in range(5, 10)]
+    assert keys.newest == "2025-01-01T10:00:00"
+    assert keys.unstamped == 0
 
 
 def test_digits_in_a_member_name_are_no_number() -> None:

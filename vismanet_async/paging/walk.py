@@ -27,7 +27,8 @@ from typing import TYPE_CHECKING, Final, Literal
 import attrs
 
 from vismanet_async.paging.completeness import Completeness, Mode, Thread, Verdict
-from vismanet_async.paging.keys import KeyIndex, KeyReader, PageKeys, RowKeys, stamp_of, stamp_text
+from vismanet_async.paging.key_index import KeyIndex
+from vismanet_async.paging.keys import KeyReader, PageKeys, RowKeys, stamp_of, stamp_text
 from vismanet_async.paging.styles import PageAnswer, PageStyle, merge_batches
 from vismanet_async.paging.sweep import Span, Sweep
 

@@ -1,0 +1,229 @@
+"""Quick ways to read names and times off rows that are alike (no IO).
+
+One serializer writes all rows of a list: the same members in the same order. So once one row was parsed, the others
+need not be parsed whole:
+
+- *head*: plain members before the first object are matched as they stand, one after another from the very first.
+- *rear*: for members that come behind an object, rows are parsed from the first of those to their end. That works for
+  a row's own member only: from within a nested object there would be a brace too many, and within a text quotes are
+  escaped.
+
+Nothing is guessed: where one row of a page is not as learnt, the page is to be parsed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, overload
+
+import attrs
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vismanet_async.paging.rows import RawRow, Rows
+
+__all__ = ["Column", "Likeness", "Read"]
+
+_SCALAR: Final = rb'(?:"[^"\\]*"|-?[0-9.eE+-]+|true|false|null)'
+_CAUGHT: Final = rb'("[^"\\]*"|-?[0-9.eE+-]+|true|false|null)'
+_DIGIT_IN_NAME: Final = re.compile(rb'[0-9][^"]*":')
+_DIGITS_ALIKE: Final = bytes.maketrans(b"123456789", b"0" * 9)
+_WHOLE: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_TIME: Final = msgspec.json.Decoder(str | None)
+_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+@attrs.frozen
+class Read:
+    """What was read off a page."""
+
+    names: Sequence[bytes]
+    times: Sequence[str]
+    """Empty texts where there is none; nothing at all where rows of this list have none."""
+
+
+class Column(Sequence[bytes]):
+    """Names of a page whose rows begin alike but for their digits; cut out when asked for."""
+
+    __slots__ = ("_begin", "_length", "_text", "_width")
+
+    def __init__(self, text: bytes, *, width: int, begin: int, length: int) -> None:
+        self._text = text
+        self._width = width
+        self._begin = begin
+        self._length = length
+
+    def __len__(self) -> int:
+        return len(self._text) // self._width
+
+    @overload
+    def __getitem__(self, index: int) -> bytes: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[bytes]: ...
+    def __getitem__(self, index: int | slice) -> bytes | list[bytes]:
+        if isinstance(index, slice):
+            return list(self)[index]
+        at = self._begin + range(len(self))[index] * self._width
+        return self._text[at : at + self._length]
+
+    def __iter__(self) -> Iterator[bytes]:
+        text, length = self._text, self._length
+        return iter([text[at : at + length] for at in range(self._begin, len(text), self._width)])
+
+    def integers(self, start: int, stop: int) -> list[int]:
+        """Read what stands between two places of each name, which must be digits in the first, as numbers."""
+        text, length = self._text, stop - start
+        return [int(text[at : at + length]) for at in range(self._begin + start, len(text), self._width)]
+
+
+class Likeness:
+    """What the rows of one list have alike. One a walk.
+
+    Args:
+        identity: the members that name a row, all of its own.
+        modified: the member that tells when it was changed, if there is one.
+    """
+
+    def __init__(self, identity: Sequence[str], modified: str | None) -> None:
+        self._identity = tuple(identity)
+        self._modified = modified
+        self._head: re.Pattern[bytes] | None = None
+        self._caught: list[str] = []  # by the head
+        self._rear: _Rear | None = None
+
+    def learn(self, row: RawRow) -> None:
+        """Take it from a row that was parsed; what cannot be learnt leaves pages to be parsed."""
+        self._head, self._caught, self._rear = None, [], None
+        text = bytes(row)
+        members = _WHOLE.decode(text)
+        wanted = {*self._identity, *([] if self._modified is None else [self._modified])}
+        if not wanted <= members.keys():
+            return
+        pattern: list[bytes] = []
+        caught: list[str] = []
+        for name, value in members.items():
+            if bytes(value)[:1] in {b"{", b"["} or len(caught) == len(wanted):
+                break
+            is_wanted = name in wanted
+            pattern.append(re.escape(b'"' + name.encode() + b'":') + (_CAUGHT if is_wanted else _SCALAR))
+            caught += [name] if is_wanted else []
+        if len(caught) < len(wanted):
+            self._rear = _Rear.learnt(text, [name for name in members if name in wanted and name not in caught])
+            if self._rear is None:
+                return
+        if caught:
+            self._head, self._caught = re.compile(rb"\{" + b",".join(pattern) + rb"(?=[,}])"), caught
+
+    def read(self, rows: Rows) -> Read | None:
+        """Read a page; None where it has to be parsed."""
+        columns: dict[str, Sequence[RawRow]] = {}
+        if self._head is not None:
+            caught = _caught(rows, self._head)
+            if caught is None:
+                return None
+            columns |= zip(self._caught, caught, strict=True)
+        if self._rear is not None:
+            behind = self._rear.read(rows)
+            if behind is None:
+                return None
+            columns |= behind
+        if not columns:
+            return None
+        times = [] if self._modified is None else _times(columns.pop(self._modified))
+        if times is None:
+            return None
+        if len(columns) > 1:
+            names = list(map(b"\0".join, zip(*(columns[name] for name in self._identity), strict=True)))
+            return Read(names, times)
+        (only,) = columns.values()
+        return Read(only if isinstance(only, Column) else list(map(bytes, only)), times)
+
+
+def _times(column: Sequence[RawRow]) -> list[str] | None:
+    """Read times, or nulls; None where something else stands."""
+    try:
+        return [time or "" for time in map(_TIME.decode, column)]
+    except _UNREADABLE:
+        return None
+
+
+def _caught(rows: Rows, head: re.Pattern[bytes]) -> Sequence[Sequence[bytes]] | None:
+    """Give a column for each member that the head catches; None where a row does not begin as learnt."""
+    column = _column(rows, head) if head.groups == 1 else None
+    if column is not None:
+        return [column]
+    heads = [found for start in rows.starts if (found := head.match(rows.body, start))]
+    if len(heads) != len(rows):
+        return None
+    return list(zip(*[found.groups() for found in heads], strict=True))
+
+
+def _column(rows: Rows, head: re.Pattern[bytes]) -> Column | None:
+    """Cut the names of a page out at once, where its rows begin alike but for their digits; else None.
+
+    What `head` catches in the first row stands at the same place in all of them then.
+    """
+    body, starts = rows.body, rows.starts
+    first = head.match(body, starts[0])
+    if first is None or _DIGIT_IN_NAME.search(first[0]):
+        return None
+    begin, end = first.start(1) - starts[0], first.end(1) - starts[0]
+    width = end + 1
+    text = b"".join([body[start : start + width] for start in starts])
+    if text.translate(_DIGITS_ALIKE) != text[:width].translate(_DIGITS_ALIKE) * len(starts):
+        return None
+    return Column(text, width=width, begin=begin, length=end - begin)
+
+
+@attrs.frozen
+class _Rear:
+    """How rows are parsed from a member to their end."""
+
+    mark: bytes
+    """The comma and the name that the rear begins with."""
+    reach_bytes: int
+    """How far before a row's end it is looked for first, so that what nested objects have before it is not found."""
+    members: dict[str, str]
+    """Attributes of a record by the names of the members that it holds."""
+    records_of: msgspec.json.Decoder[list[Any]]
+
+    @classmethod
+    def learnt(cls, row: bytes, names: Sequence[str]) -> _Rear | None:
+        """Learn from a row where the first of these members stands; None where it cannot be found."""
+        members = {name: f"member{number}" for number, name in enumerate(names)}
+        fields = [(member, msgspec.Raw) for member in members.values()]
+        record = msgspec.defstruct("_Record", fields, rename={at: name for name, at in members.items()}, gc=False)
+        decoder = msgspec.json.Decoder(list[record])  # type: ignore[valid-type]  # made here
+        mark = b',"' + names[0].encode() + b'":'
+        at = row.find(mark)
+        while at >= 0:
+            try:
+                decoder.decode(b"[{" + row[at + 1 :] + b"]")
+            except _UNREADABLE:
+                at = row.find(mark, at + 1)
+            else:
+                return cls(mark, (len(row) - at) * 5 // 4, members, decoder)
+        return None
+
+    def read(self, rows: Rows) -> dict[str, Sequence[RawRow]] | None:
+        """Parse the rears of a page at once and give its members' columns; None where one is not as learnt."""
+        body, find, mark, reach = rows.body, rows.body.find, self.mark, self.reach_bytes
+        ends = [start - 1 for start in rows.starts[1:]]
+        ends.append(rows.end)
+        # a rear that began in the row before would be two records
+        places = [find(mark, end - reach, end) for end in ends]
+        if min(places) < 0:
+            places = [at if at >= 0 else find(mark, *span) for at, *span in zip(places, rows.starts, ends, strict=True)]
+            if min(places) < 0:
+                return None
+        rears = b",{".join([body[at + 1 : end] for at, end in zip(places, ends, strict=True)])
+        try:
+            records = self.records_of.decode(b"[{%b]" % rears)
+        except _UNREADABLE:
+            return None
+        if len(records) != len(rows):
+            return None
+        return {name: [getattr(record, at) for record in records] for name, at in self.members.items()}
