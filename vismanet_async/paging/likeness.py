@@ -93,12 +93,16 @@ class Likeness:
         self._head: re.Pattern[bytes] | None = None
         self._caught: list[str] = []  # by the head
         self._rear: _Rear | None = None
+        self._example: bytes | None = None
 
     def learn(self, row: RawRow) -> None:
         """Take it from a row that was parsed; what cannot be learnt leaves pages to be parsed."""
+        # looked at with the next page: the first one is what all other requests wait for
+        self._example = bytes(row)
+
+    def _look_at(self, row: bytes) -> None:
         self._head, self._caught, self._rear = None, [], None
-        text = bytes(row)
-        members = _WHOLE.decode(text)
+        members = _WHOLE.decode(row)
         wanted = {*self._identity, *([] if self._modified is None else [self._modified])}
         if not wanted <= members.keys():
             return
@@ -111,7 +115,7 @@ class Likeness:
             pattern.append(re.escape(b'"' + name.encode() + b'":') + (_CAUGHT if is_wanted else _SCALAR))
             caught += [name] if is_wanted else []
         if len(caught) < len(wanted):
-            self._rear = _Rear.learnt(text, [name for name in members if name in wanted and name not in caught])
+            self._rear = _Rear.learnt(row, [name for name in members if name in wanted and name not in caught])
             if self._rear is None:
                 return
         if caught:
@@ -119,6 +123,9 @@ class Likeness:
 
     def read(self, rows: Rows) -> Read | None:
         """Read a page; None where it has to be parsed."""
+        example, self._example = self._example, None
+        if example is not None:
+            self._look_at(example)
         columns: dict[str, Sequence[RawRow]] = {}
         if self._head is not None:
             caught = _caught(rows, self._head)

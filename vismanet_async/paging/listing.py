@@ -517,7 +517,7 @@ class _Fetcher:
         self._changed.set()
 
     async def _take_in(self) -> None:
-        """Read the pages that have landed, one a turn of the event loop."""
+        """Read the pages that have landed, half of one a turn of the event loop."""
         while not self.walk.done:
             if not self._landed:
                 self._landing = anyio.Event()
@@ -525,7 +525,7 @@ class _Fetcher:
             await self._wait_for_a_lull()
             for _ in range(len(self._landed)):
                 await checkpoint()
-                self._read(*self._landed.popleft())
+                await self._read(*self._landed[0])
 
     async def _wait_for_a_lull(self) -> None:
         """Let pages that arrive together land together: reading one would hold up the requests that follow the others.
@@ -540,19 +540,24 @@ class _Fetcher:
             if len(self._landed) == landed:
                 return
 
-    def _read(self, request: PageRequest, body: bytes) -> None:
+    async def _read(self, request: PageRequest, body: bytes) -> None:
         begun = anyio.current_time()
         try:
             with _page_errors(self._operation):
                 answer = self._reader.read(body, page_size=_page_size(request))
         except UnexpectedResponse as error:
+            self._landed.popleft()
             self._held_bytes -= len(body)
             if not self.walk.failed(request, error):
                 raise
         else:
+            seconds = anyio.current_time() - begun
+            await checkpoint()  # requests may leave between the halves
+            begun = anyio.current_time()
             with _page_errors(self._operation):
                 deliveries = self.walk.answered(request, answer)
-            self._window.read(anyio.current_time() - begun)
+            self._window.read(seconds + anyio.current_time() - begun)
+            self._landed.popleft()
             self._hand_over(deliveries, len(body))
         self._changed.set()
 

@@ -27,6 +27,8 @@ RawRow = bytes | msgspec.Raw
 _SHORTEST: Final = 12
 """A seam of fewer bytes would be found too often and too slowly."""
 _LONGEST: Final = 96
+_EXAMPLES: Final = 64
+"""Rows of a page that are looked at: where others meet in another way, pages are parsed."""
 _AHEAD_BYTES: Final = 8192
 """How far a seam is looked for at first: over long texts `bytes.find` prepares itself anew at each call."""
 _ANYTHING: Final = msgspec.json.Decoder(msgspec.Raw)
@@ -73,9 +75,9 @@ class Seam:
     def learn(self, rows: Sequence[RawRow]) -> None:
         """Take the seam from a page's rows; what cannot be learnt leaves later pages to be parsed."""
         self._bytes = b""
-        texts = [bytes(row) for row in rows]
-        if len(texts) < 2:  # noqa: PLR2004 - it takes two rows to have something between them
+        if len(rows) < 2:  # noqa: PLR2004 - it takes two rows to have something between them
             return
+        texts = [bytes(row) for row in rows[:: len(rows) // _EXAMPLES + 1]]
         name_end = texts[0].find(b'":') + 2
         head = texts[0][:name_end]
         tail = _common_tail(texts)
@@ -88,7 +90,7 @@ class Seam:
         if not head.startswith(b'{"') or len(seam) < _SHORTEST or not all(text.startswith(head) for text in texts):
             return
         self._bytes, self._lead = seam, len(tail) + 1
-        nearest = max(0, min(map(len, texts)) * 63 // 64 - len(tail))
+        nearest = max(0, min(lengths(rows)) * 63 // 64 - len(tail))
         self._near = min(self._near, nearest) if self._near else nearest
 
     def split(self, body: bytes, *, expected: int) -> Rows | None:
