@@ -303,6 +303,7 @@ GROUPS: tuple[Group, ...] = (
         about="20,000 customers to zstd Parquet: nested structs, decimals, timestamps. A run of a company that the "
         "client knows can be resumed: it writes the rows to a spool as well.",
         cases=_at(0, "sdk-parquet", "hand-parquet", "sdk-parquet-resumable", slow=("dlt-parquet",), rows=20_000),
+        rounds=9,
         reference="hand-parquet@0",
         targets=(
             Target(text="export against the best hand-written pipeline", case="sdk-parquet@0", how="speedup",

@@ -117,7 +117,8 @@ class Listing(Generic[T]):
     Rows come in page order unless `ordered=False`. Each row comes once; a row that somebody changed while the list
     was read may come a second time, later, in its newer version (`all()` keeps only that one).
 
-    Memory: at most twice as many pages as requests may be in flight, and never more than `max_bytes`.
+    Memory: the pages that are handled while an answer is on its way, and a small stock (`paging/window.py`): at most
+    twice as many as requests may be in flight, and never more than `max_bytes`.
 
     Raises (while reading):
         IncompleteListing: the list could not be shown complete; everything that was read has been delivered before.
