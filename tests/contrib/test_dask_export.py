@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pickle
 import signal
 from functools import partial
 from types import NoneType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import attrs
@@ -16,18 +17,27 @@ import pytest
 from anyio import to_thread
 from anyio.from_thread import start_blocking_portal
 from distributed import Client, LocalCluster
+from distributed.client import FutureCancelledError
 
 from vismanet_async.conditions import before
+from vismanet_async.contrib import dask_export
 from vismanet_async.contrib.dask_export import Access, Share, ShareDone, export_many_on_dask, export_on_dask
 from vismanet_async.contrib.shares import Failure, outcome, read_share, without_newer
-from vismanet_async.errors import IncompleteListing, NotAllowed, RequestRefused, SettingsError, TokenRefused
+from vismanet_async.errors import (
+    ExportError,
+    IncompleteListing,
+    NotAllowed,
+    RequestRefused,
+    SettingsError,
+    TokenRefused,
+)
 from vismanet_async.export.manifest import Manifest, validate
 from vismanet_async.export.plan import ExportPlan
 from vismanet_async.settings import Settings
 from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
     from anyio.from_thread import BlockingPortal
@@ -278,6 +288,58 @@ async def test_companies_failures_and_going_on(company: Company, cluster: LocalC
     with pytest.raises(IncompleteListing) as raised:
         await export("unstable", ["customer"], page_size=50, range_rows=10**6)
     assert raised.value.completeness.verdict == "uncertain"
+
+
+class SharedClient:
+    """As Dask's client fetches results: all that are asked for at a time with one future of asyncio."""
+
+    def __init__(self) -> None:
+        self.fetching: asyncio.Future[ShareDone] = asyncio.get_running_loop().create_future()
+        self.released = 0
+
+    def submit(self, *_: object, **__: object) -> SharedClient:
+        return self
+
+    def __await__(self) -> Generator[Any, None, ShareDone]:
+        return self.fetching.__await__()
+
+    def release(self) -> None:
+        self.released += 1
+
+
+async def test_one_that_is_no_longer_waited_for_takes_no_other_with_it(tmp_path: Path) -> None:
+    client = SharedClient()
+    handing = dask_export._Handing(cast("Any", client), Access(settings=Settings()), None)
+    plan = ExportPlan(resources=["supplier"], to=tmp_path)
+    share = Share(directory=tmp_path, company=None, resource="supplier", plan=plan)
+    done: list[ShareDone] = []
+    rows = cast("ShareDone", object())
+
+    async def ask(scope: anyio.CancelScope) -> None:
+        with scope:
+            done.append(await handing.read(share))
+
+    given_up = anyio.CancelScope()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ask, given_up)
+        tasks.start_soon(ask, anyio.CancelScope())
+        await anyio.wait_all_tasks_blocked()
+        given_up.cancel()
+        await anyio.wait_all_tasks_blocked()
+        client.fetching.set_result(rows)
+    assert done == [rows]
+    assert client.released == 2
+
+
+async def test_what_the_cluster_gave_up_is_told(tmp_path: Path) -> None:
+    client = SharedClient()
+    client.fetching.set_exception(FutureCancelledError("key", "scheduler-restart"))
+    handing = dask_export._Handing(cast("Any", client), Access(settings=Settings()), None)
+    plan = ExportPlan(resources=["supplier"], to=tmp_path)
+    share = Share(directory=tmp_path, company=None, resource="supplier", plan=plan)
+    with pytest.raises(ExportError, match=r"gave it up .*scheduler-restart.* start it again"):
+        await handing.read(share)
+    assert client.released == 1
 
 
 def test_the_first_whole_attempt_counts(company: Company, tmp_path: Path) -> None:

@@ -16,12 +16,14 @@ use TLS there, or leave them out.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import os
 import shutil
 import uuid
 from collections import Counter
+from concurrent.futures import CancelledError
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -66,7 +68,7 @@ except ModuleNotFoundError as missing:
     ) from missing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 
     from vismanet_async.export.companies import Company
     from vismanet_async.paging.completeness import Completeness
@@ -82,6 +84,8 @@ _RANGE_ROWS: Final = 20_000
 _MOST_RANGES: Final = 8
 _LONGEST_PAUSE: Final = timedelta(hours=24)
 _CONNECT_SECONDS: Final = 15
+_LETTING_GO_SECONDS: Final = 5
+"""What is no longer waited for ends at once, unless Dask is just fetching it."""
 _VERDICTS: Final = ("proven", "counted", "uncertain")
 """Weakest last."""
 _connect: Any = distributed.Client  # Dask tells type checkers nothing about it
@@ -227,18 +231,37 @@ class _Handing:
         # Dask knows it by its key as one piece of work, wherever it runs; another run must not get this one's result
         key = f"vismanet-{work.__name__}-{where}-{self._run}"
         future: Any = self.client.submit(outcome, work, share, *args, key=key, **options)
+        # by itself, since Dask has futures share what fetches them: cancelling one would cancel the others' as well
+        waiting: asyncio.Task[T | Failure] = asyncio.ensure_future(_awaited(future))
         try:
-            result: T | Failure = await future
+            result = await asyncio.shield(waiting)
         except distributed.KilledWorker as error:
             raise ExportError(
                 f"{share}: every worker that read it died. Nothing was published. Look at their logs and memory, "
                 "then start the export again: it goes on where it was."
             ) from error
+        except CancelledError as error:  # Dask's own, not that of asyncio
+            raise ExportError(
+                f"{share}: the cluster gave it up ({error}). Nothing was published; start it again."
+            ) from error
         finally:
             future.release()
+            waiting.add_done_callback(_told)
+            with anyio.move_on_after(_LETTING_GO_SECONDS, shield=True):
+                await asyncio.wait([waiting])
         if isinstance(result, Failure):
             raise result.error()
         return result
+
+
+async def _awaited(future: Awaitable[T]) -> T:
+    return await future
+
+
+def _told(waiting: asyncio.Task[Any]) -> None:
+    """Take an error as told: it was, or nobody is left to be told."""
+    if not waiting.cancelled():
+        waiting.exception()
 
 
 @attrs.define
