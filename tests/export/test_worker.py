@@ -21,7 +21,7 @@ async def test_it_works_in_order_and_the_block_waits_for_all() -> None:
         threads.add(threading.get_ident())
         seen.append(number)
 
-    async with working(work, ahead=1) as worker:
+    async with working(work) as worker:
         for number in range(50):
             await worker.give(number)
     assert seen == list(range(50))
@@ -31,22 +31,21 @@ async def test_it_works_in_order_and_the_block_waits_for_all() -> None:
     assert worker.done == 50
 
 
-async def test_no_more_is_taken_than_may_wait() -> None:
+async def test_it_takes_one_at_a_time() -> None:
     go_on = threading.Semaphore(0)
 
     def work(_: int) -> None:
         go_on.acquire()
 
-    async with working(work, ahead=2) as worker:
-        for number in range(3):
-            await worker.give(number)
+    async with working(work) as worker:
+        await worker.give(0)
         with anyio.move_on_after(0.05) as scope:
-            await worker.give(3)
+            await worker.give(1)
         assert scope.cancelled_caught
         go_on.release()
-        await worker.give(4)
+        await worker.give(2)
         assert worker.done == 1
-        go_on.release(3)
+        go_on.release()
 
 
 async def test_what_work_raises_ends_the_block() -> None:
@@ -58,30 +57,23 @@ async def test_what_work_raises_ends_the_block() -> None:
             raise ValueError(number)
 
     with pytest.RaisesGroup(pytest.RaisesExc(ValueError, match="1")):
-        async with working(work, ahead=1) as worker:
+        async with working(work) as worker:
             for number in range(50):
                 await worker.give(number)
     assert seen == [0, 1]
 
 
 async def test_what_is_not_begun_is_dropped_when_the_block_fails() -> None:
-    begun = anyio.Event()
-    go_on = threading.Event()
+    threads = anyio.CapacityLimiter(1)
+    threads.acquire_on_behalf_of_nowait("somebody else")
     seen: list[int] = []
-
-    def work(number: int) -> None:
-        seen.append(number)
-        anyio.from_thread.run_sync(begun.set)
-        go_on.wait()
-
     with pytest.RaisesGroup(KeyError):
-        async with working(work, ahead=3) as worker:
-            for number in range(3):
-                await worker.give(number)
-            await begun.wait()
-            asyncio.get_running_loop().call_soon(go_on.set)  # not before the block is left
+        async with working(seen.append, threads=threads) as worker:
+            await worker.give(0)
+            # not before the block is left
+            asyncio.get_running_loop().call_soon(threads.release_on_behalf_of, "somebody else")
             raise KeyError
-    assert seen == [0]
+    assert seen == []
 
 
 async def test_what_was_done_is_let_go_of_while_the_next_is_waited_for() -> None:
@@ -90,7 +82,7 @@ async def test_what_was_done_is_let_go_of_while_the_next_is_waited_for() -> None
 
     page = Page()
     alive = weakref.ref(page)
-    async with working(lambda _: None, ahead=0) as worker:
+    async with working(lambda _: None) as worker:
         await worker.give(page)
         del page
         await worker.give(None)  # there was room again, so the first one is done

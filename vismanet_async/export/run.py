@@ -73,8 +73,6 @@ _log = logging.getLogger("vismanet_async.export")
 
 _RESOURCES_AT_ONCE: Final = 4
 """Each keeps a window of pages in memory; more of them would not make the server faster."""
-_PAGES_AHEAD: Final = 1
-"""Of the one being written: a page lies ready whenever the writer has finished one."""
 
 
 class Source(Protocol):
@@ -410,7 +408,7 @@ class Export:
                 progress = self._progress_of(name)
                 await self._emit(PageWritten(resource=name, progress=progress, at_seconds=self._seconds()))
 
-        async with working(writer.write, ahead=_PAGES_AHEAD, threads=self._writers) as worker:
+        async with working(writer.write, threads=self._writers) as worker:
             async with self._listings[name].raw_pages(ordered=True) as pages:
                 async for page in pages:
                     await worker.give(page, *recorder.settle(page))

@@ -1,7 +1,7 @@
 """A worker thread that does one kind of work in order, while its giver goes on.
 
-Between two pieces of work it asks nobody: a thread that had to wait for the event loop to hand it the next page would
-wait for the page that the loop is reading just then.
+It is one thread from the first piece of work to the last, and its giver waits for the next piece while it works on
+this one: handing a page to some thread of a pool, and waiting for its return, takes two turns of a busy event loop.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ __all__ = ["Worker", "working"]
 class Worker:
     """What is given to the thread; made by `working`."""
 
-    def __init__(self, work: Callable[..., None], *, ahead: int) -> None:
+    def __init__(self, work: Callable[..., None]) -> None:
         self.done = 0
         """How many pieces of work are finished."""
         self._work = work
         self._given: SimpleQueue[tuple[Any, ...] | None] = SimpleQueue()
-        self._room = anyio.Semaphore(1 + ahead)
+        self._room = anyio.Semaphore(1)
         self._loop = asyncio.get_running_loop()
 
     async def give(self, *args: Any) -> None:
-        """Give it a piece of work: arguments to be called with. Waits while it has enough."""
+        """Give it a piece of work: arguments to be called with. Waits while it has one."""
         await self._room.acquire()
         self._given.put(args)
 
@@ -58,9 +58,7 @@ class Worker:
 
 
 @asynccontextmanager
-async def working(
-    work: Callable[..., None], *, ahead: int, threads: anyio.CapacityLimiter | None = None
-) -> AsyncIterator[Worker]:
+async def working(work: Callable[..., None], *, threads: anyio.CapacityLimiter | None = None) -> AsyncIterator[Worker]:
     """Have `work` called in a thread, with the arguments of each `give`, one call after the other.
 
     Leaving the block waits until all is done. What `work` raises cancels the block and comes out of it in an exception
@@ -68,10 +66,9 @@ async def working(
 
     Args:
         work: blocks.
-        ahead: how many pieces may wait while one is being done.
         threads: where the thread is counted, for as long as the block lasts.
     """
-    worker = Worker(work, ahead=ahead)
+    worker = Worker(work)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_in_thread, worker, threads)
         try:

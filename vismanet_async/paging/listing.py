@@ -6,6 +6,7 @@ The rules (which page next, what may be claimed) are in `walk` and `completeness
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, get_args
@@ -410,12 +411,14 @@ class _Fetcher:
         self._requests = 0
         self._window = Window()
         self._handed_at: float | None = None
+        self._worked_until = 0.0
         self._changed = anyio.Event()
         self._arrived = anyio.Event()
         self._landing = anyio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
+        self._worked_until = time.thread_time()
         self._task = asyncio.get_running_loop().create_task(self._supervise())
 
     async def aclose(self) -> None:
@@ -542,7 +545,6 @@ class _Fetcher:
                 return
 
     async def _read(self, request: PageRequest, body: bytes) -> None:
-        begun = anyio.current_time()
         try:
             with _page_errors(self._operation):
                 answer = self._reader.read(body, page_size=_page_size(request))
@@ -552,12 +554,11 @@ class _Fetcher:
             if not self.walk.failed(request, error):
                 raise
         else:
-            seconds = anyio.current_time() - begun
             await checkpoint()  # requests may leave between the halves
-            begun = anyio.current_time()
             with _page_errors(self._operation):
                 deliveries = self.walk.answered(request, answer)
-            self._window.read(seconds + anyio.current_time() - begun)
+            before, self._worked_until = self._worked_until, time.thread_time()
+            self._window.worked(self._worked_until - before)
             self._landed.popleft()
             self._hand_over(deliveries, len(body))
         self._changed.set()

@@ -9,10 +9,8 @@ import attrs
 
 __all__ = ["Window"]
 
-_SPARE_TIMES: Final = 2
-"""Answers may take this much longer than the fastest one before the reader has to wait for them."""
-_STOCK_PAGES: Final = 3
-"""One being read, one ready, and one that bridges a stall of either side."""
+_STOCK_PAGES: Final = 2
+"""One being read and one ready."""
 _NEAR_SECONDS: Final = 0.08
 """A first answer within this time, the making of its connection included, is from near: the second tells how near."""
 _WEIGHT: Final = 1 / 8
@@ -33,12 +31,12 @@ class Window:
     16
     >>> window.answered(0.004)
     >>> window.pages(in_flight=8)
-    4
+    3
     """
 
     _answers: int = 0
     _fastest_seconds: float = math.inf
-    _read_seconds: float | None = None
+    _worked_seconds: float | None = None
     _handled_seconds: float | None = None
 
     def answered(self, seconds: float) -> None:
@@ -46,9 +44,9 @@ class Window:
         self._answers += 1
         self._fastest_seconds = min(self._fastest_seconds, seconds)
 
-    def read(self, seconds: float) -> None:
-        """Take note of how long finding the rows of a page took."""
-        self._read_seconds = _mean(self._read_seconds, seconds)
+    def worked(self, seconds: float) -> None:
+        """Take note of how long the event loop was at work, with whatever, since the page before."""
+        self._worked_seconds = _mean(self._worked_seconds, seconds)
 
     def handled(self, seconds: float) -> None:
         """Take note of how long the reader was busy with a page."""
@@ -57,13 +55,13 @@ class Window:
     def pages(self, *, in_flight: int) -> int:
         """Give how many pages may be in flight or waiting, where so many requests may be; at most twice as many."""
         # both go on side by side, so the slower one is what the others would pile up before
-        busy = max(self._read_seconds or 0.0, self._handled_seconds or 0.0)
+        busy = max(self._worked_seconds or 0.0, self._handled_seconds or 0.0)
         most = 2 * in_flight
         if self._answers == 1 and self._fastest_seconds < _NEAR_SECONDS:
             return min(most, 1 + _STOCK_PAGES)  # a full first wave of large pages would be the peak of memory
-        if not busy or self._fastest_seconds * _SPARE_TIMES >= busy * most:
+        if not busy or self._fastest_seconds >= busy * most:
             return most
-        return min(most, math.ceil(self._fastest_seconds * _SPARE_TIMES / busy) + _STOCK_PAGES)
+        return min(most, math.ceil(self._fastest_seconds / busy) + _STOCK_PAGES)
 
 
 def _mean(before: float | None, newest: float) -> float:
