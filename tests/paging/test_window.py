@@ -64,6 +64,13 @@ def test_only_the_fastest_answer_counts() -> None:
     assert made.pages(in_flight=8) == 1 + 2
 
 
+def test_a_server_that_became_slow_gets_more_again() -> None:
+    made = window(answer=0.010, handling=0.010)
+    for _ in range(16):
+        made.answered(3)
+    assert made.pages(in_flight=8) == 16
+
+
 def test_one_stall_of_the_reader_changes_little_and_many_do() -> None:
     made = window(answer=0.050, handling=0.010)
     before = made.pages(in_flight=16)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from typing import Final
 
 import attrs
@@ -15,14 +16,16 @@ _NEAR_SECONDS: Final = 0.08
 """A first answer within this time, the making of its connection included, is from near: the second tells how near."""
 _WEIGHT: Final = 1 / 8
 """Of the newest page in the mean."""
+_RECENT: Final = 16
+"""Answers among which the fastest counts: servers become slower, too."""
 
 
 @attrs.define
 class Window:
     """The pages that are handled while an answer is on its way, and a small stock.
 
-    More would only pile up in memory: of a server that is near, or for a reader that is slow. Only the fastest answer
-    counts, because the others waited for this process as well: measured by them, a window would grow by itself.
+    More would only pile up in memory: of a server that is near, or for a reader that is slow. Only the fastest of the
+    last answers counts, because the others waited for this process as well: by them, a window would grow by itself.
 
     >>> window = Window()
     >>> window.answered(0.300)
@@ -34,15 +37,13 @@ class Window:
     3
     """
 
-    _answers: int = 0
-    _fastest_seconds: float = math.inf
+    _answers: deque[float] = attrs.field(factory=lambda: deque(maxlen=_RECENT))
     _worked_seconds: float | None = None
     _handled_seconds: float | None = None
 
     def answered(self, seconds: float) -> None:
         """Take note of how long an answer took."""
-        self._answers += 1
-        self._fastest_seconds = min(self._fastest_seconds, seconds)
+        self._answers.append(seconds)
 
     def worked(self, seconds: float) -> None:
         """Take note of how long the event loop was at work, with whatever, since the page before."""
@@ -57,11 +58,12 @@ class Window:
         # both go on side by side, so the slower one is what the others would pile up before
         busy = max(self._worked_seconds or 0.0, self._handled_seconds or 0.0)
         most = 2 * in_flight
-        if self._answers == 1 and self._fastest_seconds < _NEAR_SECONDS:
+        fastest = min(self._answers, default=math.inf)
+        if len(self._answers) == 1 and fastest < _NEAR_SECONDS:
             return min(most, 1 + _STOCK_PAGES)  # a full first wave of large pages would be the peak of memory
-        if not busy or self._fastest_seconds >= busy * most:
+        if not busy or fastest >= busy * most:
             return most
-        return min(most, math.ceil(self._fastest_seconds / busy) + _STOCK_PAGES)
+        return min(most, math.ceil(fastest / busy) + _STOCK_PAGES)
 
 
 def _mean(before: float | None, newest: float) -> float:
