@@ -66,7 +66,7 @@ def test_only_the_fastest_answer_counts() -> None:
 
 def test_a_server_that_became_slow_gets_more_again() -> None:
     made = window(answer=0.010, handling=0.010)
-    for _ in range(16):
+    for _ in range(64):
         made.answered(3)
     assert made.pages(in_flight=8) == 16
 

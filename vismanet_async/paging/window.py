@@ -16,7 +16,7 @@ _NEAR_SECONDS: Final = 0.08
 """A first answer within this time, the making of its connection included, is from near: the second tells how near."""
 _WEIGHT: Final = 1 / 8
 """Of the newest page in the mean."""
-_RECENT: Final = 16
+_RECENT: Final = 64
 """Answers among which the fastest counts: servers become slower, too."""
 
 
