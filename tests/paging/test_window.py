@@ -35,7 +35,7 @@ def test_a_server_far_away_gets_a_full_first_wave() -> None:
     made = Window()
     made.answered(0.100)
     made.worked(0.010)
-    assert made.pages(in_flight=8) == 10 + 2
+    assert made.pages(in_flight=8) == 16
 
 
 def test_a_server_next_door_needs_a_small_stock_only() -> None:
@@ -48,6 +48,10 @@ def test_a_slow_reader_needs_a_small_stock_only() -> None:
 
 def test_a_server_far_away_gets_all_that_may_wait() -> None:
     assert window(answer=0.300, handling=0.010).pages(in_flight=8) == 16
+
+
+def test_stalls_of_the_writer_leave_a_server_far_away_its_requests() -> None:
+    assert window(answer=0.100, handling=0.040).pages(in_flight=8) == 10 + 2
 
 
 def test_between_the_two_pages_are_on_their_way_for_the_time_of_an_answer() -> None:

@@ -14,6 +14,8 @@ _STOCK_PAGES: Final = 2
 """One being read and one ready."""
 _NEAR_SECONDS: Final = 0.08
 """A first answer within this time, the making of its connection included, is from near: the second tells how near."""
+_SPARE_TIMES: Final = 4
+"""Answers from further away may take this much longer than the fastest: they vary, and a wait for one is long."""
 _WEIGHT: Final = 1 / 8
 """Of the newest page in the mean."""
 _RECENT: Final = 64
@@ -61,9 +63,10 @@ class Window:
         fastest = min(self._answers, default=math.inf)
         if len(self._answers) == 1 and fastest < _NEAR_SECONDS:
             return min(most, 1 + _STOCK_PAGES)  # a full first wave of large pages would be the peak of memory
-        if not busy or fastest >= busy * most:
+        wait = fastest if fastest < _NEAR_SECONDS else fastest * _SPARE_TIMES
+        if not busy or wait >= busy * most:
             return most
-        return min(most, math.ceil(fastest / busy) + _STOCK_PAGES)
+        return min(most, math.ceil(wait / busy) + _STOCK_PAGES)
 
 
 def _mean(before: float | None, newest: float) -> float:
