@@ -208,23 +208,26 @@ def test_a_sync_that_fails_on_the_way_is_told_although_the_last_one_works(
 
 
 def test_closing_waits_for_the_sync_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    syncing, go_on = threading.Event(), threading.Event()
-    at_the_end: list[bool] = []
+    closing = threading.Event()
+    closed_at_its_end: list[bool] = []
 
     def sync(_: int) -> None:
-        syncing.set()
-        go_on.wait(10)
-        at_the_end.append(sink_file.closed)
+        closing.wait(10)
+        # whoever does not wait for this one closes the file now
+        closer.join(0.2)
+        closed_at_its_end.append(file.closed)
+
+    def close() -> None:
+        closing.set()
+        sink.close()
 
     monkeypatch.setattr(parts, "_SYNC_BYTES", 1)
     monkeypatch.setattr("os.fsync", sync)
     sink = JsonlSink(tmp_path / "customer")
+    closer = threading.Thread(target=close)
     sink.write(page(customers(0, 3)))
-    sink_file = sink._part()._file
-    assert syncing.wait(10)
-    closing = threading.Thread(target=sink.close)
-    closing.start()
-    go_on.set()
-    closing.join(10)
-    assert at_the_end == [False]
-    assert sink_file.closed
+    file = sink._part()._file
+    closer.start()
+    closer.join(10)
+    assert closed_at_its_end == [False]
+    assert file.closed

@@ -10,7 +10,7 @@ import weakref
 import anyio
 import pytest
 
-from vismanet_async.export.worker import working
+from vismanet_async.export.worker import Worker, working
 
 
 async def test_it_works_in_order_and_the_block_waits_for_all() -> None:
@@ -34,17 +34,23 @@ async def test_it_works_in_order_and_the_block_waits_for_all() -> None:
 async def test_it_takes_one_at_a_time() -> None:
     go_on = threading.Semaphore(0)
 
+    taken: list[int] = []
+
     def work(_: int) -> None:
         go_on.acquire()
 
+    async def give_another(worker: Worker) -> None:
+        await worker.give(1)
+        taken.append(worker.done)
+
     async with working(work) as worker:
         await worker.give(0)
-        with anyio.move_on_after(0.05) as scope:
-            await worker.give(1)
-        assert scope.cancelled_caught
-        go_on.release()
-        await worker.give(2)
-        assert worker.done == 1
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(give_another, worker)
+            await anyio.wait_all_tasks_blocked()
+            assert taken == []
+            go_on.release()
+        assert taken == [1]
         go_on.release()
 
 

@@ -117,6 +117,18 @@ def as_rows(rows: list[bytes]) -> Rows:
     return Rows(body, starts, len(body) - 1)
 
 
+def reads_as_the_parser(learning: KeyReader, keys: RowKeys, page: list[bytes]) -> None:
+    try:
+        expected = KeyReader(keys).read(page)
+    except PageFormatError:
+        with pytest.raises(PageFormatError):
+            learning.read(as_rows(page))
+        return
+    found = learning.read(as_rows(page))
+    assert list(found.names) == expected.names
+    assert (found.newest, found.stamps) == (expected.newest, expected.stamps)
+
+
 @settings(deadline=None, max_examples=100)
 @given(pages=st.lists(st.lists(ROW, min_size=1, max_size=6), min_size=2, max_size=4), likeness=st.integers(1, 6))
 def test_the_quick_ways_read_what_the_parser_reads(pages: list[list[bytes]], likeness: int) -> None:
@@ -124,15 +136,7 @@ def test_the_quick_ways_read_what_the_parser_reads(pages: list[list[bytes]], lik
     learning = KeyReader(keys)
     pages = [pages[0], *([pages[0][0]] * likeness + page for page in pages), *pages]
     for page in pages:
-        try:
-            expected = KeyReader(keys).read(page)
-        except PageFormatError:
-            with pytest.raises(PageFormatError):
-                learning.read(as_rows(page))
-            continue
-        found = learning.read(as_rows(page))
-        assert list(found.names) == expected.names
-        assert (found.newest, found.stamps) == (expected.newest, expected.stamps)
+        reads_as_the_parser(learning, keys, page)
 
 
 def document_text(number: int, kind: str | None, lines: int, text: str, time: str | None, *, where: str) -> bytes:
@@ -164,15 +168,7 @@ def test_a_name_that_stands_behind_objects_is_the_rows_own(pages: list[list[byte
     keys = RowKeys(("type", "number"))
     learning = KeyReader(keys)
     for page in pages * 2:
-        try:
-            expected = KeyReader(keys).read(page)
-        except PageFormatError:
-            with pytest.raises(PageFormatError):
-                learning.read(as_rows(page))
-            continue
-        found = learning.read(as_rows(page))
-        assert list(found.names) == expected.names
-        assert (found.newest, found.stamps) == (expected.newest, expected.stamps)
+        reads_as_the_parser(learning, keys, page)
 
 
 def test_documents_that_are_alike_are_not_parsed_whole(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -408,13 +408,15 @@ class Export:
                 progress = self._progress_of(name)
                 await self._emit(PageWritten(resource=name, progress=progress, at_seconds=self._seconds()))
 
-        async with working(writer.write, threads=self._writers) as worker:
-            async with self._listings[name].raw_pages(ordered=True) as pages:
-                async for page in pages:
-                    await worker.give(page, *recorder.settle(page))
-                    del page  # not held while the next one is waited for: pages are what memory goes to
-                    await tell()
-            self._ended[name] = self._clock.monotonic()
+        async with (
+            working(writer.write, threads=self._writers) as worker,
+            self._listings[name].raw_pages(ordered=True) as pages,
+        ):
+            async for page in pages:
+                await worker.give(page, *recorder.settle(page))
+                del page  # not held while the next one is waited for: pages are what memory goes to
+                await tell()
+        self._ended[name] = self._clock.monotonic()
         await tell()
 
     def _progress_of(self, name: str) -> Progress:
