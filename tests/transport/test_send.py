@@ -379,6 +379,28 @@ async def test_compressed_answers(wire: Wire, make: Make, encoding: str, encode:
     assert (await make().send(get())).body == body
 
 
+async def test_the_end_of_a_chunk_is_not_the_end_of_the_answer(
+    wire: Wire, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line break that ends a chunk, arriving after its data was read, is told as an empty piece."""
+    pieces = [bytes([number]) * 300 for number in range(1, 4)]
+    steps: list[bytes | asyncio.Event] = [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"]
+    taken = [asyncio.Event() for _ in pieces]
+    for piece, event in zip(pieces, taken, strict=True):
+        steps += [b"%x\r\n%b" % (len(piece), piece), event, b"\r\n"]
+    read = aiohttp.StreamReader.readchunk
+
+    async def told(self: aiohttp.StreamReader) -> tuple[bytes, bool]:
+        part, ended = await read(self)
+        if part:
+            taken[pieces.index(part)].set()
+        return part, ended
+
+    monkeypatch.setattr(aiohttp.StreamReader, "readchunk", told)
+    wire.reply((*steps, b"0\r\n\r\n"))
+    assert (await make().send(get())).body == b"".join(pieces)
+
+
 @pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip"])
 async def test_an_encoding_that_was_not_asked_for(wire: Wire, make: Make, encoding: str) -> None:
     wire.reply(answer(200, b"xx", Content_Encoding=encoding))
