@@ -191,6 +191,8 @@ class _Rear:
 
     mark: bytes
     """The comma and the name that the rear begins with."""
+    usual_bytes: int
+    """How long the first row's rear was: many rows have theirs as far from the end, and need no search."""
     reach_bytes: int
     """How far before a row's end it is looked for first, so that what nested objects have before it is not found."""
     members: dict[str, str]
@@ -212,16 +214,18 @@ class _Rear:
             except _UNREADABLE:
                 at = row.find(mark, at + 1)
             else:
-                return cls(mark, (len(row) - at) * 5 // 4, members, decoder)
+                length = len(row) - at
+                return cls(mark, length, length * 5 // 4, members, decoder)
         return None
 
     def read(self, rows: Rows) -> dict[str, Sequence[RawRow]] | None:
         """Parse the rears of a page at once and give its members' columns; None where one is not as learnt."""
-        body, find, mark, reach = rows.body, rows.body.find, self.mark, self.reach_bytes
+        body, find, mark, reach, usual = rows.body, rows.body.find, self.mark, self.reach_bytes, self.usual_bytes
+        stands = body.startswith
         ends = [start - 1 for start in rows.starts[1:]]
         ends.append(rows.end)
         # a rear that began in the row before would be two records
-        places = [find(mark, end - reach, end) for end in ends]
+        places = [end - usual if stands(mark, end - usual) else find(mark, end - reach, end) for end in ends]
         if min(places) < 0:
             places = [at if at >= 0 else find(mark, *span) for at, *span in zip(places, rows.starts, ends, strict=True)]
             if min(places) < 0:
