@@ -12,13 +12,15 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
     from pathlib import Path
 
+    from vismanet_async.paging.rows import RawRow
+
 _ROWS = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 @attrs.frozen
 class FakePage:
-    rows: Sequence[msgspec.Raw]
-    body: bytes | None = None
+    rows: Sequence[RawRow]
+    body: bytes | bytearray | None = None
     number: int = 0
     supersedes: Sequence[Any] = ()
 

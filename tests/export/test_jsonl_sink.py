@@ -16,9 +16,13 @@ from vismanet_async.errors import TargetNotWritable
 from vismanet_async.export.manifest import part_fault
 from vismanet_async.export.sinks import jsonl, parts
 from vismanet_async.export.sinks.jsonl import JsonlSink, json_lines
+from vismanet_async.paging.rows import Seam
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from vismanet_async.paging.rows import RawRow
+
 RAW = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -44,18 +48,33 @@ def test_lines_are_the_servers_own_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("after", [b"", b"\n", b" \r\n\t"])
-def test_a_compact_page_goes_through_in_place(after: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_compact_page_goes_through_unjoined(after: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jsonl, "_one_line", None)  # nothing may be joined or encoded again
     body = customers(0, 50)
-    lines = json_lines(FakePage(RAW.decode(body), body + after), buffer=bytearray())
+    lines = json_lines(FakePage(RAW.decode(body), body + after))
     assert isinstance(lines, memoryview)
     assert bytes(lines) == b"".join(bytes(row) + b"\n" for row in RAW.decode(body))
+    assert body == customers(0, 50)
 
 
-def test_the_buffer_of_a_large_page_serves_a_small_one(tmp_path: Path) -> None:
-    pages = [page(customers(0, 90)), page(customers(90, 3)), page(customers(93, 40))]
-    lines = write(tmp_path / "customer", pages)
-    assert lines == b"".join(bytes(row) + b"\n" for one in pages for row in one.rows)
+@pytest.mark.parametrize("found", ["parsed", "by their seams"])
+def test_lines_are_made_in_a_body_that_may_change(found: str) -> None:
+    """The rows stay what they are: only the commas between them become newlines."""
+    body = bytearray(customers(0, 50))
+    rows: Sequence[RawRow] = RAW.decode(body)
+    if found == "by their seams":
+        seam = Seam()
+        seam.learn(rows)
+        split = seam.split(body, expected=50)
+        assert split is not None
+        rows = split
+    lines = json_lines(FakePage(rows, body))
+    assert isinstance(lines, memoryview)
+    assert lines.obj is body
+    truth = RAW.decode(customers(0, 50))
+    assert bytes(lines) == b"".join(bytes(row) + b"\n" for row in truth)
+    assert list(map(bytes, rows)) == list(map(bytes, truth))
+    assert all(type(row) is bytes for row in rows) == (found == "by their seams")
 
 
 def test_records_with_line_breaks_become_one_line_each(tmp_path: Path) -> None:

@@ -379,6 +379,43 @@ async def test_compressed_answers(wire: Wire, make: Make, encoding: str, encode:
     assert (await make().send(get())).body == body
 
 
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        (answer(200, b"[1,2,3]"), bytearray),
+        (answer(200, gzip.compress(b"[1,2,3]"), Content_Encoding="gzip"), bytes),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7\r\n[1,2,3]\r\n0\r\n\r\n", bytes),
+    ],
+    ids=["plain", "gzip", "chunked"],
+)
+async def test_a_body_that_may_change(wire: Wire, make: Make, reply: bytes, kind: type) -> None:
+    wire.reply(reply, reply)
+    transport = make()
+    response = await transport.send(get(mutable_body=True))
+    assert type(response.content) is kind
+    assert response.content == b"[1,2,3]"
+    assert type(response.body) is bytes
+    assert response.body == b"[1,2,3]"
+    assert type((await transport.send(get())).content) is bytes
+
+
+async def test_a_body_that_may_change_is_read_whole_or_not_at_all(
+    wire: Wire, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = b"".join(zlib.crc32(str(n).encode()).to_bytes(4, "big") for n in range(200_000))
+    cut = answer(200, body[:300_000], length=len(body))
+    wire.reply((cut, CLOSE), answer(200, body))
+    response = await make().send(get(mutable_body=True))
+    assert response.content == body
+    assert [attempt.outcome for attempt in response.attempts] == ["the answer broke off", "200"]
+
+    monkeypatch.setattr(pool_module, "_IN_PLACE_UP_TO_BYTES", len(body) - 1)  # a length is only a word
+    wire.reply(answer(200, body))
+    large = await make().send(get(mutable_body=True))
+    assert type(large.content) is bytes
+    assert large.content == body
+
+
 async def test_the_end_of_a_chunk_is_not_the_end_of_the_answer(
     wire: Wire, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

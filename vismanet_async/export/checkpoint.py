@@ -107,7 +107,7 @@ class Journal:
         with self._lock:
             self._append(_Entry(question, at.file, at.start, at.end, at.sha256))
 
-    def keep(self, question: Question, body: bytes) -> None:
+    def keep(self, question: Question, body: bytes | bytearray) -> None:
         """Keep an answer as it is."""
         with self._lock:
             with writing(self._directory):
@@ -294,7 +294,7 @@ class Recorder:
         self._sender: Sender
         self._asked: Counter[str] = Counter()
         self._shapes: set[str] = set()
-        self._waiting: dict[Question, tuple[str, bytes]] = {}
+        self._waiting: dict[Question, tuple[str, bytes | bytearray]] = {}
         """Answers that are not journaled yet, oldest first, each with its page number."""
         self._all_known = True
 
@@ -323,14 +323,14 @@ class Recorder:
         else:
             body = await to_thread.run_sync(known.body, limiter=self._threads)
             response = Response(status=200, headers=no_headers(), body=body)
-        await self._record(question, shape, page, response.body)
+        await self._record(question, shape, page, response.content)
         return response
 
     def stream(self, request: Request) -> AbstractAsyncContextManager[StreamedResponse]:
         """Ask the server; streams are not kept."""
         return self._sender.stream(request)
 
-    async def _record(self, question: Question, shape: str, page: str, body: bytes) -> None:
+    async def _record(self, question: Question, shape: str, page: str, body: bytes | bytearray) -> None:
         if shape in self._shapes:
             self._waiting[question] = (page, body)
             if len(self._waiting) <= _MOST_WAITING:
@@ -341,7 +341,7 @@ class Recorder:
         self._shapes.add(shape)
         await to_thread.run_sync(self._journal.keep, question, body, limiter=self._threads)
 
-    def settle(self, page: Delivery) -> tuple[Question | None, list[tuple[Question, bytes]]]:
+    def settle(self, page: Delivery) -> tuple[Question | None, list[tuple[Question, bytes | bytearray]]]:
         """Take a delivered page's answer off the list of those that wait.
 
         Returns:

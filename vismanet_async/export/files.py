@@ -41,7 +41,7 @@ def writing(path: Path) -> Iterator[None]:
         raise TargetNotWritable(f"{at} cannot be written: {error.strerror or error}. {advice}") from error
 
 
-def write_all(file: BinaryIO, content: bytes | memoryview) -> None:
+def write_all(file: BinaryIO, content: bytes | bytearray | memoryview) -> None:
     """Write everything to an unbuffered file, which may take it in pieces."""
     view = memoryview(content)
     while view:

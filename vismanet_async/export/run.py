@@ -458,7 +458,7 @@ class _Writer:
     """Numbers of the written rows that later ones have replaced, or that an earlier run has published."""
     _starts: dict[int, int] = attrs.field(factory=dict)
 
-    def write(self, page: Delivery, answers: Question | None, kept: list[tuple[Question, bytes]]) -> None:
+    def write(self, page: Delivery, answers: Question | None, kept: list[tuple[Question, bytes | bytearray]]) -> None:
         """Write a page and note what was written.
 
         Args:

@@ -66,7 +66,7 @@ class Watch:
         except VismaNetError as error:
             await self._tell(self._ended(began, tuple(error.attempts), error=type(error).__name__))
             raise
-        await self._tell(self._ended(began, response.attempts, size=len(response.body)))
+        await self._tell(self._ended(began, response.attempts, size=len(response.content)))
         return response
 
     def stream(self, request: Request) -> AbstractAsyncContextManager[StreamedResponse]:

@@ -356,12 +356,13 @@ class Listing(Generic[T]):
             query=kept + tuple(query.items()),
             service=source.spec.service,
             deadline_seconds=self._options.timeout_seconds,
+            mutable_body=True,
         )
 
     async def _ask(self, page_size: int) -> PageAnswer:
         response = await self._sender.send(self._request(self._style.query(page=1, page_size=page_size)))
         with _page_errors(self._source.spec.id):
-            return self._style.read(response.body)
+            return self._style.read(response.content)
 
     async def _decoded(self, delivery: Delivery) -> AsyncIterator[list[T]]:
         for start in range(0, len(delivery.rows), _SLICE_ROWS):
@@ -404,7 +405,7 @@ class _Fetcher:
         self._rows_wanted = rows_wanted
         self._page_size = page_size
         self._ready: deque[tuple[Delivery, int]] = deque()
-        self._landed: deque[tuple[PageRequest, bytes]] = deque()
+        self._landed: deque[tuple[PageRequest, bytes | bytearray]] = deque()
         self._held_bytes = 0
         self._largest_bytes = 0
         self._in_flight = 0
@@ -514,9 +515,9 @@ class _Fetcher:
         else:
             self._in_flight -= 1
             self._window.answered(anyio.current_time() - begun)
-            self._largest_bytes = max(self._largest_bytes, len(response.body))
-            self._held_bytes += len(response.body)
-            self._landed.append((request, response.body))
+            self._largest_bytes = max(self._largest_bytes, len(response.content))
+            self._held_bytes += len(response.content)
+            self._landed.append((request, response.content))
             self._landing.set()
         self._changed.set()
 
@@ -544,7 +545,7 @@ class _Fetcher:
             if len(self._landed) == landed:
                 return
 
-    async def _read(self, request: PageRequest, body: bytes) -> None:
+    async def _read(self, request: PageRequest, body: bytes | bytearray) -> None:
         try:
             with _page_errors(self._operation):
                 answer = self._reader.read(body, page_size=_page_size(request))

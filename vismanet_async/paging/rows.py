@@ -35,12 +35,16 @@ _ANYTHING: Final = msgspec.json.Decoder(msgspec.Raw)
 
 
 class Rows(Sequence[bytes]):
-    """The rows of a page, cut out of its body when asked for. Immutable; holds the body alive."""
+    """The rows of a page, cut out of its body when asked for. Immutable; holds the body alive.
 
-    __slots__ = ("body", "end", "starts")
+    The bytes between the rows may change where the body is a bytearray: a sink makes lines of them.
+    """
 
-    def __init__(self, body: bytes, starts: list[int], end: int) -> None:
+    __slots__ = ("_view", "body", "end", "starts")
+
+    def __init__(self, body: bytes | bytearray, starts: list[int], end: int) -> None:
         self.body = body
+        self._view = memoryview(body)
         self.starts = starts
         """Where each row begins."""
         self.end = end
@@ -59,7 +63,7 @@ class Rows(Sequence[bytes]):
         start = self.starts[index]  # raises IndexError, as a sequence does
         follower = index + 1
         last = follower in {0, len(self.starts)}
-        return self.body[start : self.end if last else self.starts[follower] - 1]
+        return self._view[start : self.end if last else self.starts[follower] - 1].tobytes()
 
 
 class Seam:
@@ -93,7 +97,7 @@ class Seam:
         nearest = max(0, min(lengths(rows)) * 63 // 64 - len(tail))
         self._near = min(self._near, nearest) if self._near else nearest
 
-    def split(self, body: bytes, *, expected: int) -> Rows | None:
+    def split(self, body: bytes | bytearray, *, expected: int) -> Rows | None:
         """Find the rows of a page that must have `expected` of them; None where it has to be parsed."""
         seam = self._bytes
         if not seam or expected < 2 or body[:1] != b"[" or body[-1:] != b"]":  # noqa: PLR2004 - as above

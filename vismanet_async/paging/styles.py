@@ -42,7 +42,7 @@ __all__ = [
 
 _SHOWN_CHARACTERS = 80  # of a body in an error: enough to tell HTML from JSON, too little to be a leak
 _UTF8_BOM = b"\xef\xbb\xbf"
-_EMPTY = frozenset({b"", b"[]", b"null", b'""'})
+_EMPTY = re.compile(rb"""\s*+(?:\[\]|null|"")?+\s*+""")
 
 
 class PageFormatError(ValueError):
@@ -61,7 +61,7 @@ class PageAnswer:
     """The size that the server clamps to; None: not told."""
     more: bool | None
     """Whether the server says that another page follows; None: it does not say."""
-    body: bytes
+    body: bytes | bytearray
     """The whole answer."""
 
 
@@ -77,7 +77,7 @@ class PageStyle:
     """True: sizes and totals count lines inside the rows, and one row can be split over pages."""
     _page_parameter: str | None
     _first_page: int
-    _split: Callable[[bytes], PageAnswer]
+    _split: Callable[[bytes | bytearray], PageAnswer]
 
     def query(self, page: int, page_size: int | None = None) -> dict[str, str]:
         """Give the paging parameters for a page.
@@ -106,9 +106,8 @@ class PageStyle:
         Raises:
             PageFormatError: not JSON (HTML, cut off), or another shape than this style has.
         """
-        data = bytes(body).removeprefix(_UTF8_BOM)
-        inner = data.strip()  # no copy where there is nothing to strip
-        if len(inner) <= len(b"null") and inner in _EMPTY:
+        data = body.removeprefix(_UTF8_BOM) if body.startswith(_UTF8_BOM) else body
+        if _EMPTY.fullmatch(data):
             return PageAnswer(rows=[], total=None, max_page_size=None, more=None, body=data)
         try:
             return self._split(data)
@@ -124,7 +123,7 @@ class PageReader:
         self._seam = Seam()
         self._most_rows: int | None = None
 
-    def read(self, body: bytes, *, page_size: int | None) -> PageAnswer:
+    def read(self, body: bytes | bytearray, *, page_size: int | None) -> PageAnswer:
         """Split a body into rows and read its totals, as `PageStyle.read` does.
 
         Args:
@@ -142,7 +141,7 @@ class PageReader:
             self._seam.learn(answer.rows)
         return answer
 
-    def _quickly(self, body: bytes, page_size: int) -> PageAnswer | None:
+    def _quickly(self, body: bytes | bytearray, page_size: int) -> PageAnswer | None:
         if self._most_rows is None:
             return None
         rows = self._seam.split(body, expected=min(page_size, self._most_rows))
@@ -187,7 +186,7 @@ _ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
 _VALUE: Final = msgspec.json.Decoder(_Value)
 
 
-def _split_array(body: bytes) -> PageAnswer:
+def _split_array(body: bytes | bytearray) -> PageAnswer:
     rows = _ROWS.decode(body)
     if not rows:  # white space between the brackets
         return PageAnswer(rows=rows, total=None, max_page_size=None, more=None, body=body)
@@ -197,14 +196,14 @@ def _split_array(body: bytes) -> PageAnswer:
     )
 
 
-def _split_whole(body: bytes) -> PageAnswer:
+def _split_whole(body: bytes | bytearray) -> PageAnswer:
     rows = _ROWS.decode(body)
     if rows and all(bytes(row)[:1] == b'"' for row in rows):  # plain text carries nothing beside itself
         return PageAnswer(rows=rows, total=None, max_page_size=None, more=None, body=body)
     return _split_array(body)
 
 
-def _split_envelope(body: bytes) -> PageAnswer:
+def _split_envelope(body: bytes | bytearray) -> PageAnswer:
     envelope = _ENVELOPE.decode(body)
     return PageAnswer(
         rows=envelope.records or [],
@@ -215,7 +214,7 @@ def _split_envelope(body: bytes) -> PageAnswer:
     )
 
 
-def _split_value(body: bytes) -> PageAnswer:
+def _split_value(body: bytes | bytearray) -> PageAnswer:
     answer = _VALUE.decode(body)
     # the URL itself is never followed; it only tells that there is more (facts 4.16)
     return PageAnswer(
@@ -237,7 +236,7 @@ def _size(value: int | None) -> int | None:
     return value if value is not None and value > 0 else None
 
 
-def _what_was_seen(style: str, body: bytes, error: Exception) -> str:
+def _what_was_seen(style: str, body: bytes | bytearray, error: Exception) -> str:
     start = re.sub(r"\s+", " ", body[:_SHOWN_CHARACTERS].decode("utf-8", "replace")).strip()
     if start[:1] == "<":
         return f"expected a page ({style}), got HTML or XML of {len(body)} bytes: {start[:40]!r}"

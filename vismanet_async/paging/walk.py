@@ -92,7 +92,7 @@ class Delivery:
     page: int | None
     """The page they came with; None for rows put together from several pages."""
     rows: Sequence[RawRow]
-    body: bytes | None
+    body: bytes | bytearray | None
     """The answer they are all the rows of, in their order; None when some were left out."""
     supersedes: tuple[Replaced, ...] = ()
     """Rows delivered before that are replaced by newer versions among these."""
@@ -862,7 +862,11 @@ class Walk:
         return self._deliver(rows, arrived.answer.body if whole else None, arrived.page, tuple(supersedes))
 
     def _deliver(
-        self, rows: Sequence[RawRow], body: bytes | None, page: int | None, supersedes: tuple[Replaced, ...] = ()
+        self,
+        rows: Sequence[RawRow],
+        body: bytes | bytearray | None,
+        page: int | None,
+        supersedes: tuple[Replaced, ...] = (),
     ) -> list[Delivery]:
         if not rows:
             return []

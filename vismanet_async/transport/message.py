@@ -73,6 +73,8 @@ class Request:
     """For the whole call: queueing, token, attempts, reading. None takes the client's default."""
     background: bool = False
     """Whether it goes to the background queue: then even a GET must not be sent twice."""
+    mutable_body: bool = False
+    """Whether the answer's body may be a `bytearray`: for large ones, which are then put together in place."""
 
     @headers.validator
     def _refuse_line_breaks(self, _attribute: object, headers: Mapping[str, str]) -> None:
@@ -106,8 +108,14 @@ class Response:
 
     status: int
     headers: CIMultiDictProxy[str] = attrs.field(repr=False)
-    body: bytes = attrs.field(repr=False)
+    content: bytes | bytearray = attrs.field(repr=False, alias="body")
+    """The body as it was put together: a bytearray only if the request allows that."""
     attempts: tuple[Attempt, ...] = ()
+
+    @property
+    def body(self) -> bytes:
+        """The body as bytes."""
+        return self.content if isinstance(self.content, bytes) else bytes(self.content)
 
 
 class StreamedResponse(Protocol):

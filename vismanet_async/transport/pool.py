@@ -44,6 +44,10 @@ _INFLATE_IN_THREAD_FROM_BYTES: Final = 64 * 1024
 _WRITE_WHOLE_UP_TO_BYTES: Final = 512 * 1024
 MAX_BODY_BYTES: Final = 512 * 1024 * 1024
 """A larger answer, inflated, is refused: no page of this API comes near it, a decompression bomb does."""
+_IN_PLACE_UP_TO_BYTES: Final = 32 * 1024 * 1024
+"""Memory for an answer up to this size is taken on the server's word, before the answer is there."""
+_PLAIN: Final = frozenset({"", "identity"})
+"""Content encodings that change nothing."""
 _MAX_ERROR_BYTES: Final = 64 * 1024
 """What is read of an error's body."""
 _MAX_TOKEN_ANSWER_BYTES: Final = 1024 * 1024
@@ -128,6 +132,14 @@ class Exchange:
         # raised out here, so that nothing drags aiohttp's frames along: they hold the token
         raise fault
 
+    async def read_mutable(self) -> bytes | bytearray:
+        """Read the whole answer, as `read` does; a bytearray where its size is known, which saves a copy."""
+        raw = self._answer()
+        size = raw.content_length or 0
+        if 0 < size <= _IN_PLACE_UP_TO_BYTES and _encoding(raw) in _PLAIN:
+            return await self._collect_in_place(size)
+        return await self.read()
+
     async def read(self, *, max_bytes: int = MAX_BODY_BYTES) -> bytes:
         """Read the whole answer, inflated; large ones are inflated in a thread so that the loop is not held.
 
@@ -142,8 +154,8 @@ class Exchange:
         body = await self._collect(max_bytes)
         if len(body) > max_bytes:
             raise UnexpectedResponse(too_large)
-        encoding = raw.headers.get("Content-Encoding", "").strip().lower()
-        if encoding in {"", "identity"} or not body:
+        encoding = _encoding(raw)
+        if encoding in _PLAIN or not body:
             return body
         if encoding not in {"gzip", "x-gzip", "deflate"}:
             raise UnexpectedResponse(f"the answer came with the encoding {encoding!r}, which was not asked for.")
@@ -161,7 +173,7 @@ class Exchange:
     async def read_error(self) -> bytes:
         """Read what can be had of an error's body. Never fails: the status counts, whatever comes of the body."""
         raw = self._answer()
-        encoding = raw.headers.get("Content-Encoding", "").strip().lower()
+        encoding = _encoding(raw)
         try:
             body = await self._collect(_MAX_ERROR_BYTES)
             if encoding in {"gzip", "x-gzip", "deflate"} and body:
@@ -178,7 +190,7 @@ class Exchange:
             UnexpectedResponse: it came compressed although that was not asked for.
         """
         raw = self._answer()
-        if raw.headers.get("Content-Encoding", "").strip().lower() not in {"", "identity"}:
+        if _encoding(raw) not in _PLAIN:
             raise UnexpectedResponse("a streamed answer came compressed, which was not asked for.")
         return await self._next(raw, _CHUNK_BYTES)
 
@@ -216,6 +228,19 @@ class Exchange:
             parts.append(part)
             size += len(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def _collect_in_place(self, size: int) -> bytearray:
+        """Read so many bytes: pieces that were kept until the end would take as much memory again, and in bits."""
+        raw = self._answer()
+        body = bytearray(size)
+        end = 0
+        with memoryview(body) as view:
+            while part := await self._next(raw, -1):
+                view[end : end + len(part)] = part
+                end += len(part)
+        if end != size:
+            raise self.fault(f"the answer ended after {end:,} of {size:,} bytes")
+        return body
 
     async def _next(self, raw: aiohttp.ClientResponse, size: int) -> bytes:
         """Give what has arrived, at most `size` bytes; empty at the end."""
@@ -331,6 +356,10 @@ class SessionPool:
         session, self._session = self._session, None
         if session is not None:
             await session.close()
+
+
+def _encoding(raw: aiohttp.ClientResponse) -> str:
+    return raw.headers.get("Content-Encoding", "").strip().lower()
 
 
 def _inflate(body: bytes, encoding: str, max_bytes: int) -> bytes:

@@ -126,7 +126,7 @@ class _Attempt:
     ends_at: float
     outcome: str = "abandoned"
     fault: Fault | None = None
-    body: bytes = attrs.field(default=b"", repr=False)
+    body: bytes | bytearray = attrs.field(default=b"", repr=False)
 
     @property
     def raw(self) -> aiohttp.ClientResponse:
@@ -272,7 +272,7 @@ class Transport:
                 if raw.status not in _SUCCESS:
                     return await self._api_error(call, attempt, raw)
                 if whole:
-                    attempt.body = await exchange.read()
+                    attempt.body = await (exchange.read_mutable() if call.request.mutable_body else exchange.read())
                 return None
         except TransportError as failure:
             return _lost(call, attempt, failure)

@@ -31,8 +31,11 @@ class Page(Protocol):
         ...
 
     @property
-    def body(self) -> bytes | None:
-        """The answer that the rows are a part of, if they are all of its rows in its order."""
+    def body(self) -> bytes | bytearray | None:
+        """The answer that the rows are a part of, if they are all of its rows in its order.
+
+        What stands between the rows of a bytearray may be changed by the sink.
+        """
         ...
 
 

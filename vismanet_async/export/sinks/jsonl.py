@@ -1,7 +1,7 @@
 """JSON lines: one record a line, the very bytes that the server sent.
 
-Nothing is decoded. A compact page needs one copy into a kept buffer, where the commas between its records
-become newlines; other pages are joined from their records. Numbers keep every digit and keys their order.
+Nothing is decoded. In a compact page the commas between its records become newlines, in place; other pages are joined
+from their records. Numbers keep every digit and keys their order.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from vismanet_async.export.sinks.parts import DEFAULT_PART_BYTES, Compressor, Op
 from vismanet_async.paging.rows import Rows, lengths as row_lengths
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from vismanet_async.export.sinks import Page
@@ -35,10 +35,6 @@ class JsonlSink(PartSink[OpenPart]):
 
     extension: ClassVar[str] = "jsonl"
 
-    def __init__(self, directory: Path, *, part_bytes: int = DEFAULT_PART_BYTES) -> None:
-        super().__init__(directory, part_bytes=part_bytes)
-        self._buffer = bytearray()
-
     def write(self, page: Page, /) -> Written | None:
         """Write a page's rows, and complete the part when it is large enough."""
         if not page.rows:
@@ -46,7 +42,7 @@ class JsonlSink(PartSink[OpenPart]):
         with writing(self._directory):
             part = self._part()
             start = part.bytes
-            part.write(json_lines(page, buffer=self._buffer), rows=len(page.rows))
+            part.write(json_lines(page), rows=len(page.rows))
             self._rows += len(page.rows)
             written = Written(part.name, start, part.bytes, part.sha256)
             self._complete(from_bytes=self._part_bytes)
@@ -73,57 +69,48 @@ class LinedPage:
     """A page whose rows are lines already: they are made once for sinks that all want them."""
 
     rows: Sequence[RawRow]
-    body: bytes | None
+    body: bytes | bytearray | None
     lines: memoryview | bytes
     """Only until the sinks return."""
 
 
-def json_lines(page: Page, *, buffer: bytearray) -> memoryview | bytes:
+def json_lines(page: Page) -> memoryview | bytes:
     """Give each row of a page a line: in place where they are all of a compact page, else joined.
 
     Args:
-        page: with at least one row.
-        buffer: what the result may be a view of; grows as needed.
+        page: with at least one row. If its body is a bytearray, commas between the rows become newlines there.
     """
     if isinstance(page, LinedPage):
         return page.lines
     body, rows = page.body, page.rows
     if isinstance(rows, Rows) and rows.body is body and not _has_line_break(rows.body, rows.end):
         # found by their seams, so the page is compact: an opening bracket, and a comma between every two rows
-        view = _copied(rows.body, rows.end + 1, buffer)
-        for start in rows.starts:
-            buffer[start - 1] = _NEWLINE
-        buffer[rows.end] = _NEWLINE
-        return view[1:]
+        return _broken_up(rows.body, [*(start - 1 for start in rows.starts[1:]), rows.end])
     end = 0 if body is None else _content_end(body)
     lengths = [length + 1 for length in row_lengths(rows)]
     # Two brackets, a comma between every two rows, and not a byte more: no whitespace, nothing left out.
     if body is None or sum(lengths) + 1 != end or body[:1] != b"[" or _has_line_break(body, end):
         return _joined(rows)
-    view = _copied(body, end, buffer)
-    for comma in accumulate(lengths):
-        buffer[comma] = _NEWLINE
-    return view[1:]
+    return _broken_up(body, accumulate(lengths))
 
 
-def _copied(body: bytes, end: int, buffer: bytearray) -> memoryview:
-    """Copy the body up to there into the buffer, which grows as needed."""
-    text = memoryview(body)[:end]
-    known = min(len(buffer), end)
-    buffer += text[known:]
-    view = memoryview(buffer)[:end]
-    view[:known] = text[:known]
-    return view
+def _broken_up(body: bytes | bytearray, ends: Iterable[int]) -> memoryview:
+    """Put newlines where rows end, and give all lines: what stands behind the opening bracket."""
+    lines = body if isinstance(body, bytearray) else bytearray(body)
+    end = 0
+    for end in ends:
+        lines[end] = _NEWLINE
+    return memoryview(lines)[1 : end + 1]
 
 
-def _content_end(body: bytes) -> int:
+def _content_end(body: bytes | bytearray) -> int:
     end = len(body)
     while end and body[end - 1] in _WHITESPACE:
         end -= 1
     return end
 
 
-def _has_line_break(text: bytes, end: int) -> bool:
+def _has_line_break(text: bytes | bytearray, end: int) -> bool:
     return text.find(b"\n", 0, end) >= 0 or text.find(b"\r", 0, end) >= 0
 
 

@@ -118,7 +118,6 @@ class ParquetSink(PartSink["_ParquetPart"]):
         self._parquet = extra("pyarrow.parquet", "parquet")
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="parquet")
         self._parsing: deque[Future[Any]] = deque()
-        self._buffer = bytearray()
         self._batch = _Batch(0)
         self._group: list[Future[Any]] = []
         self._group_bytes = 0
@@ -129,7 +128,7 @@ class ParquetSink(PartSink["_ParquetPart"]):
         if not page.rows:
             return
         with writing(self._directory):
-            lines = json_lines(page, buffer=self._buffer)
+            lines = json_lines(page)
             self._batch.lines += lines
             self._batch.rows += len(page.rows)
             # Arrow's reader crashes on rows that are null

@@ -28,7 +28,6 @@ class SpooledSink:
     def __init__(self, sink: Sink, directory: Path) -> None:
         self._sink = sink
         self._spool = _Spool(directory, part_bytes=sys.maxsize)
-        self._buffer = bytearray()
 
     @property
     def rows(self) -> int:
@@ -39,7 +38,7 @@ class SpooledSink:
         """Write a page's rows."""
         if not page.rows:
             return None
-        lined = LinedPage(page.rows, page.body, json_lines(page, buffer=self._buffer))
+        lined = LinedPage(page.rows, page.body, json_lines(page))
         self._sink.write(lined)  # at first: its threads can begin while the spool is written
         return self._spool.write(lined)
 
