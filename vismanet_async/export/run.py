@@ -470,11 +470,11 @@ class _Writer:
         self.dropped.update(self._starts[old.delivery] + old.row for old in page.supersedes)
         if self.changes is not None:
             self.dropped.update(self.sink.rows + place for place in self.changes.repeats(page.rows))
+        for question, body in kept:
+            self.journal.keep(question, body)  # as the server sent it: the sink may make lines of it
         written = self.sink.write(page)
         if written is not None and answers is not None:
             self.journal.note(answers, written)
-        for question, body in kept:
-            self.journal.keep(question, body)
 
 
 def _entry(
