@@ -42,8 +42,6 @@ _SLICE_ROWS: Final = 100
 """Rows decoded in one turn of the event loop: about 3 ms of typed customers."""
 _REASK_PAUSE_SECONDS: Final = 15.0
 """Before a page is asked for again after the transport has used its tries: the service counts them (facts 3.4)."""
-_LULL_SECONDS: Final = 0.003
-"""Without a page landing: then those that arrived together are here."""
 _MAX_BYTES: Final = 256 * 1024 * 1024
 """Bodies in flight and waiting together, whatever their number."""
 
@@ -527,23 +525,8 @@ class _Fetcher:
             if not self._landed:
                 self._landing = anyio.Event()
                 await self._landing.wait()
-            await self._wait_for_a_lull()
-            for _ in range(len(self._landed)):
-                await checkpoint()
-                await self._read(*self._landed[0])
-
-    async def _wait_for_a_lull(self) -> None:
-        """Let pages that arrive together land together: reading one would hold up the requests that follow the others.
-
-        The time is the network's, not the client's clock: what is waited for is data that is on its way.
-        """
-        while self._in_flight and len(self._landed) < self._in_flight:
-            landed = len(self._landed)
-            self._landing = anyio.Event()
-            with anyio.move_on_after(_LULL_SECONDS):
-                await self._landing.wait()
-            if len(self._landed) == landed:
-                return
+            await checkpoint()
+            await self._read(*self._landed[0])
 
     async def _read(self, request: PageRequest, body: bytes | bytearray) -> None:
         try:

@@ -46,6 +46,11 @@ MAX_BODY_BYTES: Final = 512 * 1024 * 1024
 """A larger answer, inflated, is refused: no page of this API comes near it, a decompression bomb does."""
 _IN_PLACE_UP_TO_BYTES: Final = 32 * 1024 * 1024
 """Memory for an answer up to this size is taken on the server's word, before the answer is there."""
+_TURN_FROM_BYTES: Final = 256 * 1024
+"""Bodies from this size on, more than arrives at a time, are read one after the other. Read side by side, all of them
+would end with the last, and so would the waits for the answers that follow."""
+_TURN_SECONDS: Final = 0.008
+"""Bodies that take longer are bound by the network: the others need not wait for them."""
 _PLAIN: Final = frozenset({"", "identity"})
 """Content encodings that change nothing."""
 _MAX_ERROR_BYTES: Final = 64 * 1024
@@ -83,11 +88,12 @@ class Exchange:
     A context manager: leaving it gives the connection back, or closes it if the answer was not read to its end.
     """
 
-    __slots__ = ("_body_error", "_envelope", "_session", "connected", "raw", "words")
+    __slots__ = ("_body_error", "_envelope", "_session", "_turns", "connected", "raw", "words")
 
-    def __init__(self, session: aiohttp.ClientSession, envelope: Envelope) -> None:
+    def __init__(self, session: aiohttp.ClientSession, envelope: Envelope, turns: anyio.Lock) -> None:
         self._session = session
         self._envelope = envelope
+        self._turns = turns
         self._body_error: Exception | None = None
         self.connected = False
         """A connection was in hand, so that some of the request may have left."""
@@ -231,16 +237,22 @@ class Exchange:
 
     async def _collect_in_place(self, size: int) -> bytearray:
         """Read so many bytes: pieces that were kept until the end would take as much memory again, and in bits."""
+        if size < _TURN_FROM_BYTES:
+            whole = _Whole(size)
+        else:
+            async with self._turns:
+                whole = _Whole(size)  # those that wait take no memory
+                with anyio.move_on_after(_TURN_SECONDS):  # the network's time, not the client's clock
+                    await self._fill(whole)
+        await self._fill(whole)
+        if whole.end != size:
+            raise self.fault(f"the answer ended after {whole.end:,} of {size:,} bytes")
+        return whole.body
+
+    async def _fill(self, whole: _Whole) -> None:
         raw = self._answer()
-        body = bytearray(size)
-        end = 0
-        with memoryview(body) as view:
-            while part := await self._next(raw, -1):
-                view[end : end + len(part)] = part
-                end += len(part)
-        if end != size:
-            raise self.fault(f"the answer ended after {end:,} of {size:,} bytes")
-        return body
+        while part := await self._next(raw, -1):
+            whole.add(part)
 
     async def _next(self, raw: aiohttp.ClientResponse, size: int) -> bytes:
         """Give what has arrived, at most `size` bytes; empty at the end."""
@@ -277,6 +289,22 @@ class Exchange:
             raise
 
 
+class _Whole:
+    """A body of known size while it arrives."""
+
+    __slots__ = ("_view", "body", "end")
+
+    def __init__(self, size: int) -> None:
+        self.body = bytearray(size)
+        self.end = 0
+        self._view = memoryview(self.body)
+
+    def add(self, part: bytes) -> None:
+        end = self.end + len(part)
+        self._view[self.end : end] = part
+        self.end = end
+
+
 _under_way: ContextVar[Exchange] = ContextVar("_under_way")
 """The exchange that the running task is sending."""
 
@@ -302,6 +330,7 @@ class SessionPool:
         self._user_agent = user_agent or default_user_agent()
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._turns = anyio.Lock()
         self._closed = False
 
     def exchange(self, envelope: Envelope) -> Exchange:
@@ -310,7 +339,7 @@ class SessionPool:
         Raises:
             RequestRefused: the pool is closed, or belongs to another event loop.
         """
-        return Exchange(self._open(), envelope)
+        return Exchange(self._open(), envelope, self._turns)
 
     def _open(self) -> aiohttp.ClientSession:
         if self._closed:
