@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from tests.support.clock import VirtualClock
 from tests.transport.conftest import SECRET, client_credentials
@@ -414,6 +415,41 @@ async def test_a_body_that_may_change_is_read_whole_or_not_at_all(
     large = await make().send(get(mutable_body=True))
     assert type(large.content) is bytes
     assert large.content == body
+
+
+@pytest.mark.parametrize("slow", [False, True])
+async def test_large_bodies_are_read_one_after_the_other(
+    wire: Wire, make: Make, monkeypatch: pytest.MonkeyPatch, slow: bool
+) -> None:
+    """The second one is all here before the first: it has its turn when that has ended, or takes too long."""
+    monkeypatch.setattr(pool_module, "_TURN_SECONDS", 0.001 if slow else 60)
+    first, second = b"1" * 1_000_000, b"2" * 1_000_000
+    begun, rest = asyncio.Event(), asyncio.Event()
+    read = pool_module.Exchange._next
+
+    async def told(self: Any, raw: Any, size: int) -> bytes:
+        part = await read(self, raw, size)
+        if part.startswith(b"1"):
+            begun.set()
+        return part
+
+    monkeypatch.setattr(pool_module.Exchange, "_next", told)
+    head = answer(200, b"", length=len(first))
+    wire.reply((head, first[:1000], rest, first[1000:]), answer(200, second))
+    transport = make()
+    ended: list[bytes | bytearray] = []
+
+    async def fetch() -> None:
+        ended.append((await transport.send(get(mutable_body=True))).content)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(fetch)
+        await begun.wait()
+        tasks.start_soon(fetch)
+        while not (ended or (not slow and transport._pool._turns.statistics().tasks_waiting)):
+            await checkpoint()
+        rest.set()
+    assert ended == ([second, first] if slow else [first, second])
 
 
 async def test_the_end_of_a_chunk_is_not_the_end_of_the_answer(
