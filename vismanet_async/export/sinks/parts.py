@@ -34,7 +34,7 @@ DEFAULT_PART_BYTES = 128 * 1024 * 1024
 """The first page that brings a part here closes it: few files, yet each small enough to sync meanwhile."""
 
 
-_SYNC_BYTES = 16 * 1024 * 1024
+_SYNC_BYTES = 4 * 1024 * 1024
 """Written since the last sync, this much is synced beside the writing: a part's end has little left to wait for."""
 
 
