@@ -220,3 +220,25 @@ def test_stamps_are_ordered_like_the_moments_they_name(at: object) -> None:
 
 def test_what_is_no_moment_has_no_stamp() -> None:
     assert stamp_of(None) == stamp_of("") == stamp_of("yesterday") == 0
+
+
+@pytest.mark.parametrize("row", ["null", '"x"', "[1]", "12", '{"other":1}'])
+def test_a_first_row_without_an_identity_is_refused(row: str) -> None:
+    with pytest.raises(PageFormatError, match="without its identity"):
+        KeyReader(RowKeys(("number",))).read(as_rows([row.encode(), b'{"number":1}']))
+
+
+_GAPS = st.sampled_from(["", "", "", " ", "\n", "\r\n", "\t "])
+
+
+@given(st.lists(st.sampled_from(['{"a":1}', '{"b":[1, 2]}', "null", '"],"', '{ "c" : "[" }']), max_size=6), st.data())
+def test_rows_of_a_parsed_array_are_what_was_parsed(rows: list[str], data: st.DataObject) -> None:
+    """As places in it only where nothing stands between them but one comma each."""
+    gaps = [data.draw(_GAPS) for _ in range(2 * len(rows) + 1)]
+    inner = ",".join(f"{before}{row}{after}" for before, row, after in zip(gaps[::2], rows, gaps[1::2], strict=False))
+    before, after = data.draw(_GAPS), data.draw(_GAPS)
+    body = f"{before}[{inner}]{after}".encode()
+    parsed = msgspec.json.decode(body, type=list[msgspec.Raw])
+    found = Rows.of(body, parsed)
+    assert list(map(bytes, found)) == [row.encode() for row in rows] == list(map(bytes, parsed))
+    assert isinstance(found, Rows) == (bool(rows) and not before and not any(gaps[: 2 * len(rows)]))

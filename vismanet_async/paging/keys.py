@@ -143,7 +143,7 @@ class KeyReader:
             raise PageFormatError(f"a row without its identity ({wanted[:60]}): {str(error)[:100]}") from error
         times = [head.modified or "" for head in heads]
         if rows and self._likeness:
-            self._likeness.learn(rows[0])
+            self._likeness.learn(bytes(rows[0]))
         return PageKeys(names, _latest(times), versions, times)
 
     def _names(self, rows: Sequence[RawRow], heads: Sequence[Any]) -> list[bytes]:

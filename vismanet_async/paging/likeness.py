@@ -93,16 +93,16 @@ class Likeness:
         self._head: re.Pattern[bytes] | None = None
         self._caught: list[str] = []  # by the head
         self._rear: _Rear | None = None
-        self._example: bytes | None = None
+        self._has_learnt = False
 
-    def learn(self, row: RawRow) -> None:
-        """Take it from a row that was parsed; what cannot be learnt leaves pages to be parsed."""
-        # looked at with the next page: the first one is what all other requests wait for
-        self._example = bytes(row)
-
-    def _look_at(self, row: bytes) -> None:
+    def learn(self, row: bytes) -> None:
+        """Take it from a row; what cannot be learnt leaves pages to be parsed."""
+        self._has_learnt = True
         self._head, self._caught, self._rear = None, [], None
-        members = _WHOLE.decode(row)
+        try:
+            members = _WHOLE.decode(row)
+        except _UNREADABLE:
+            return
         wanted = {*self._identity, *([] if self._modified is None else [self._modified])}
         if not wanted <= members.keys():
             return
@@ -123,9 +123,8 @@ class Likeness:
 
     def read(self, rows: Rows) -> Read | None:
         """Read a page; None where it has to be parsed."""
-        example, self._example = self._example, None
-        if example is not None:
-            self._look_at(example)
+        if not self._has_learnt:
+            self.learn(rows[0])
         columns: dict[str, Sequence[RawRow]] = {}
         if self._head is not None:
             caught = _caught(rows, self._head)

@@ -12,6 +12,7 @@ for that *seam*. What makes a find certain:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final, overload
 
 import msgspec
@@ -49,6 +50,18 @@ class Rows(Sequence[bytes]):
         """Where each row begins."""
         self.end = end
         """Where the last row ends."""
+
+    @classmethod
+    def of(cls, body: bytes | bytearray, parsed: Sequence[msgspec.Raw]) -> Sequence[RawRow]:
+        """Give the elements of a parsed array as places in it, if it is compact; else as they are.
+
+        Compact is: two brackets, a comma between every two rows, and not a byte more.
+        """
+        *starts, follower = accumulate((len(row) + 1 for row in parsed), initial=1)
+        end = follower - 1
+        if not starts or body[:1] != b"[" or body[end : end + 1] != b"]" or body[end + 1 :].strip():
+            return parsed
+        return cls(body, starts, end)
 
     def __len__(self) -> int:
         return len(self.starts)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import msgspec
 
-from vismanet_async.paging.rows import Seam
+from vismanet_async.paging.rows import Rows, Seam
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -192,7 +192,11 @@ def _split_array(body: bytes | bytearray) -> PageAnswer:
         return PageAnswer(rows=rows, total=None, max_page_size=None, more=None, body=body)
     metadata = _HEAD.decode(rows[0]).metadata or _Metadata()
     return PageAnswer(
-        rows=rows, total=_count(metadata.totalCount), max_page_size=_size(metadata.maxPageSize), more=None, body=body
+        rows=Rows.of(body, rows),
+        total=_count(metadata.totalCount),
+        max_page_size=_size(metadata.maxPageSize),
+        more=None,
+        body=body,
     )
 
 

@@ -6,7 +6,6 @@ from their records. Numbers keep every digit and keys their order.
 
 from __future__ import annotations
 
-from itertools import accumulate
 from typing import TYPE_CHECKING, BinaryIO, ClassVar
 
 import attrs
@@ -15,10 +14,10 @@ import msgspec
 from vismanet_async.export.files import writing
 from vismanet_async.export.sinks import Written
 from vismanet_async.export.sinks.parts import DEFAULT_PART_BYTES, Compressor, OpenPart, PartSink
-from vismanet_async.paging.rows import Rows, lengths as row_lengths
+from vismanet_async.paging.rows import Rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from vismanet_async.export.sinks import Page
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_PART_BYTES", "JsonlSink", "LinedPage", "json_lines"]
 
 _NEWLINE = 0x0A
-_WHITESPACE = b" \t\r\n"
 
 
 class JsonlSink(PartSink[OpenPart]):
@@ -83,31 +81,13 @@ def json_lines(page: Page) -> memoryview | bytes:
     if isinstance(page, LinedPage):
         return page.lines
     body, rows = page.body, page.rows
-    if isinstance(rows, Rows) and rows.body is body and not _has_line_break(rows.body, rows.end):
-        # found by their seams, so the page is compact: an opening bracket, and a comma between every two rows
-        return _broken_up(rows.body, [*(start - 1 for start in rows.starts[1:]), rows.end])
-    end = 0 if body is None else _content_end(body)
-    lengths = [length + 1 for length in row_lengths(rows)]
-    # Two brackets, a comma between every two rows, and not a byte more: no whitespace, nothing left out.
-    if body is None or sum(lengths) + 1 != end or body[:1] != b"[" or _has_line_break(body, end):
+    if not isinstance(rows, Rows) or rows.body is not body or _has_line_break(rows.body, rows.end):
         return _joined(rows)
-    return _broken_up(body, accumulate(lengths))
-
-
-def _broken_up(body: bytes | bytearray, ends: Iterable[int]) -> memoryview:
-    """Put newlines where rows end, and give all lines: what stands behind the opening bracket."""
-    lines = body if isinstance(body, bytearray) else bytearray(body)
-    end = 0
-    for end in ends:
-        lines[end] = _NEWLINE
-    return memoryview(lines)[1 : end + 1]
-
-
-def _content_end(body: bytes | bytearray) -> int:
-    end = len(body)
-    while end and body[end - 1] in _WHITESPACE:
-        end -= 1
-    return end
+    lines = rows.body if isinstance(rows.body, bytearray) else bytearray(rows.body)
+    for start in rows.starts:
+        lines[start - 1] = _NEWLINE
+    lines[rows.end] = _NEWLINE
+    return memoryview(lines)[1 : rows.end + 1]
 
 
 def _has_line_break(text: bytes | bytearray, end: int) -> bool:
