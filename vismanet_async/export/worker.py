@@ -1,7 +1,7 @@
 """A worker thread that does one kind of work in order, while its giver goes on.
 
-It is one thread from the first piece of work to the last, and its giver waits for the next piece while it works on
-this one: handing a page to some thread of a pool, and waiting for its return, takes two turns of a busy event loop.
+It is one thread from the first piece of work to the last, and the next piece lies ready while it works on this one:
+handing a page to some thread of a pool, and waiting for its return, takes two turns of a busy event loop.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 from anyio import to_thread
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
 __all__ = ["Worker", "working"]
+
+_PIECES: Final = 2
+"""One being worked on, and one that lies ready."""
 
 
 class Worker:
@@ -28,11 +31,11 @@ class Worker:
         """How many pieces of work are finished."""
         self._work = work
         self._given: SimpleQueue[tuple[Any, ...] | None] = SimpleQueue()
-        self._room = anyio.Semaphore(1)
+        self._room = anyio.Semaphore(_PIECES)
         self._loop = asyncio.get_running_loop()
 
     async def give(self, *args: Any) -> None:
-        """Give it a piece of work: arguments to be called with. Waits while it has one."""
+        """Give it a piece of work: arguments to be called with. Waits while it has two."""
         await self._room.acquire()
         self._given.put(args)
 
