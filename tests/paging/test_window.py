@@ -75,6 +75,30 @@ def test_a_server_that_became_slow_gets_more_again() -> None:
     assert made.pages(in_flight=8) == 16
 
 
+def test_answers_that_wait_for_one_another_do_not_widen_it() -> None:
+    made = window(answer=0.010, handling=0.010)
+    for _ in range(640):
+        made.answered(0.070)
+    assert made.pages(in_flight=8) == 1 + 2
+
+
+def test_after_a_stall_the_fastest_answer_counts_again() -> None:
+    made = window(answer=0.010, handling=0.010)
+    for _ in range(64):
+        made.answered(3)
+    made.answered(0.070)
+    assert made.pages(in_flight=8) == 1 + 2
+
+
+def test_answers_from_disk_say_nothing_of_the_server() -> None:
+    made = Window()
+    made.replayed()
+    assert made.pages(in_flight=8) == 1 + 2
+    made.answered(0.300)
+    made.worked(0.010)
+    assert made.pages(in_flight=8) == 16
+
+
 def test_one_stall_of_the_reader_changes_little_and_many_do() -> None:
     made = window(answer=0.050, handling=0.010)
     before = made.pages(in_flight=16)

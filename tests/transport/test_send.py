@@ -392,7 +392,7 @@ async def test_compressed_answers(wire: Wire, make: Make, encoding: str, encode:
 async def test_a_body_that_may_change(wire: Wire, make: Make, reply: bytes, kind: type) -> None:
     wire.reply(reply, reply)
     transport = make()
-    response = await transport.send(get(mutable_body=True))
+    response = await transport.send(get(buffer=bytearray))
     assert type(response.content) is kind
     assert response.content == b"[1,2,3]"
     assert type(response.body) is bytes
@@ -406,13 +406,13 @@ async def test_a_body_that_may_change_is_read_whole_or_not_at_all(
     body = b"".join(zlib.crc32(str(n).encode()).to_bytes(4, "big") for n in range(200_000))
     cut = answer(200, body[:300_000], length=len(body))
     wire.reply((cut, CLOSE), answer(200, body))
-    response = await make().send(get(mutable_body=True))
+    response = await make().send(get(buffer=bytearray))
     assert response.content == body
     assert [attempt.outcome for attempt in response.attempts] == ["the answer broke off", "200"]
 
     monkeypatch.setattr(pool_module, "_IN_PLACE_UP_TO_BYTES", len(body) - 1)  # a length is only a word
     wire.reply(answer(200, body))
-    large = await make().send(get(mutable_body=True))
+    large = await make().send(get(buffer=bytearray))
     assert type(large.content) is bytes
     assert large.content == body
 
@@ -440,7 +440,7 @@ async def test_large_bodies_are_read_one_after_the_other(
     ended: list[bytes | bytearray] = []
 
     async def fetch() -> None:
-        ended.append((await transport.send(get(mutable_body=True))).content)
+        ended.append((await transport.send(get(buffer=bytearray))).content)
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(fetch)

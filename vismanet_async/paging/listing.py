@@ -17,6 +17,7 @@ from anyio.lowlevel import checkpoint
 
 from vismanet_async.codec.decode import decode_rows
 from vismanet_async.errors import IncompleteListing, RequestRefused, ResponseLost, ServerError, UnexpectedResponse
+from vismanet_async.paging.buffers import PageBuffers
 from vismanet_async.paging.completeness import Completeness, safe_boundary
 from vismanet_async.paging.keys import RowKeys
 from vismanet_async.paging.styles import STYLES, PageAnswer, PageFormatError, PageReader, PageStyle, merge_batches
@@ -343,7 +344,7 @@ class Listing(Generic[T]):
     def _style(self) -> PageStyle:
         return STYLES[self._source.style]
 
-    def _request(self, query: Mapping[str, str]) -> Request:
+    def _request(self, query: Mapping[str, str], buffer: Callable[[int], bytearray] | None = None) -> Request:
         source = self._source
         kept = tuple(pair for pair in source.query if pair[0] not in query)
         return Request(
@@ -354,7 +355,7 @@ class Listing(Generic[T]):
             query=kept + tuple(query.items()),
             service=source.spec.service,
             deadline_seconds=self._options.timeout_seconds,
-            mutable_body=True,
+            buffer=buffer,
         )
 
     async def _ask(self, page_size: int) -> PageAnswer:
@@ -384,7 +385,7 @@ class _Fetcher:
         self,
         *,
         walk: Walk,
-        request: Callable[[Mapping[str, str]], Request],
+        request: Callable[[Mapping[str, str], Callable[[int], bytearray]], Request],
         reader: PageReader,
         operation: str,
         sender: Sender,
@@ -409,6 +410,7 @@ class _Fetcher:
         self._in_flight = 0
         self._requests = 0
         self._window = Window()
+        self._buffers = PageBuffers()
         self._handed_at: float | None = None
         self._worked_until = 0.0
         self._changed = anyio.Event()
@@ -503,7 +505,7 @@ class _Fetcher:
         """Get one page. Its place is free before it is read, so that the next request leaves first."""
         begun = anyio.current_time()
         try:
-            response = await self._sender.send(self._request(request.query))
+            response = await self._sender.send(self._request(request.query, self._buffers.take))
         except (ServerError, ResponseLost, UnexpectedResponse) as error:
             if not isinstance(error, UnexpectedResponse):
                 await self._clock.sleep(_REASK_PAUSE_SECONDS)
@@ -512,7 +514,10 @@ class _Fetcher:
                 raise
         else:
             self._in_flight -= 1
-            self._window.answered(anyio.current_time() - begun)
+            if response.attempts:
+                self._window.answered(anyio.current_time() - begun)
+            else:
+                self._window.replayed()
             self._largest_bytes = max(self._largest_bytes, len(response.content))
             self._held_bytes += len(response.content)
             self._landed.append((request, response.content))

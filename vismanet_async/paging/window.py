@@ -19,15 +19,15 @@ _SPARE_TIMES: Final = 4
 _WEIGHT: Final = 1 / 8
 """Of the newest page in the mean."""
 _RECENT: Final = 64
-"""Answers among which the fastest counts: servers become slower, too."""
+"""Answers that must all be from further away before that is believed: servers become slower, too."""
 
 
 @attrs.define
 class Window:
     """The pages that are handled while an answer is on its way, and a small stock.
 
-    More would only pile up in memory: of a server that is near, or for a reader that is slow. Only the fastest of the
-    last answers counts, because the others waited for this process as well: by them, a window would grow by itself.
+    More would only pile up in memory: of a server that is near, or for a reader that is slow. Only the fastest answer
+    counts, because the others waited for this process and for one another: by them, a window would grow by itself.
 
     >>> window = Window()
     >>> window.answered(0.300)
@@ -40,12 +40,20 @@ class Window:
     """
 
     _answers: deque[float] = attrs.field(factory=lambda: deque(maxlen=_RECENT))
+    _fastest: float = math.inf
+    _from_disk: bool = False
     _worked_seconds: float | None = None
     _handled_seconds: float | None = None
 
     def answered(self, seconds: float) -> None:
-        """Take note of how long an answer took."""
+        """Take note of how long an answer of the server took."""
         self._answers.append(seconds)
+        self._fastest = min(self._fastest, seconds)
+        self._from_disk = False
+
+    def replayed(self) -> None:
+        """Take note of an answer that did not come from the server."""
+        self._from_disk = True
 
     def worked(self, seconds: float) -> None:
         """Take note of how long the event loop was at work, with whatever, since the page before."""
@@ -61,9 +69,10 @@ class Window:
         busy = max(self._worked_seconds or 0.0, self._handled_seconds or 0.0)
         most = 2 * in_flight
         fastest = min(self._answers, default=math.inf)
-        if len(self._answers) == 1 and fastest < _NEAR_SECONDS:
+        is_near = fastest < _NEAR_SECONDS
+        if self._from_disk or (len(self._answers) == 1 and is_near):
             return min(most, 1 + _STOCK_PAGES)  # a full first wave of large pages would be the peak of memory
-        wait = fastest if fastest < _NEAR_SECONDS else fastest * _SPARE_TIMES
+        wait = self._fastest if is_near else fastest * _SPARE_TIMES
         if not busy or wait >= busy * most:
             return most
         return min(most, math.ceil(wait / busy) + _STOCK_PAGES)

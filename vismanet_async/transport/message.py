@@ -10,7 +10,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
     from contextlib import AbstractAsyncContextManager
 
     from vismanet_async.errors import Attempt
@@ -73,8 +73,8 @@ class Request:
     """For the whole call: queueing, token, attempts, reading. None takes the client's default."""
     background: bool = False
     """Whether it goes to the background queue: then even a GET must not be sent twice."""
-    mutable_body: bool = False
-    """Whether the answer's body may be a `bytearray`: for large ones, which are then put together in place."""
+    buffer: Callable[[int], bytearray] | None = attrs.field(default=None, repr=False, eq=False)
+    """Gives memory of a size, in which an answer of that size is put together; None: it is read as bytes."""
 
     @headers.validator
     def _refuse_line_breaks(self, _attribute: object, headers: Mapping[str, str]) -> None:
@@ -109,7 +109,7 @@ class Response:
     status: int
     headers: CIMultiDictProxy[str] = attrs.field(repr=False)
     content: bytes | bytearray = attrs.field(repr=False, alias="body")
-    """The body as it was put together: a bytearray only if the request allows that."""
+    """The body as it was put together: in the request's `buffer`, or bytes."""
     attempts: tuple[Attempt, ...] = ()
 
     @property

@@ -26,7 +26,7 @@ from vismanet_async.transport.auth import TokenAnswer
 from vismanet_async.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from types import TracebackType
     from typing import Self
 
@@ -138,12 +138,12 @@ class Exchange:
         # raised out here, so that nothing drags aiohttp's frames along: they hold the token
         raise fault
 
-    async def read_mutable(self) -> bytes | bytearray:
-        """Read the whole answer, as `read` does; a bytearray where its size is known, which saves a copy."""
+    async def read_into(self, buffer: Callable[[int], bytearray] | None) -> bytes | bytearray:
+        """Read the whole answer as `read` does, but into a buffer where there is one and the size is known."""
         raw = self._answer()
         size = raw.content_length or 0
-        if 0 < size <= _IN_PLACE_UP_TO_BYTES and _encoding(raw) in _PLAIN:
-            return await self._collect_in_place(size)
+        if buffer is not None and 0 < size <= _IN_PLACE_UP_TO_BYTES and _encoding(raw) in _PLAIN:
+            return await self._collect_into(buffer, size)
         return await self.read()
 
     async def read(self, *, max_bytes: int = MAX_BODY_BYTES) -> bytes:
@@ -235,17 +235,17 @@ class Exchange:
             size += len(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    async def _collect_in_place(self, size: int) -> bytearray:
+    async def _collect_into(self, buffer: Callable[[int], bytearray], size: int) -> bytearray:
         """Read so many bytes: pieces that were kept until the end would take as much memory again, and in bits."""
         if size < _TURN_FROM_BYTES:
-            whole = _Whole(size)
+            whole = _Whole(buffer(size))
         else:
             async with self._turns:
-                whole = _Whole(size)  # those that wait take no memory
+                whole = _Whole(buffer(size))  # those that wait take no memory
                 with anyio.move_on_after(_TURN_SECONDS):  # the network's time, not the client's clock
                     await self._fill(whole)
         await self._fill(whole)
-        if whole.end != size:
+        if whole.end != len(whole.body):
             raise self.fault(f"the answer ended after {whole.end:,} of {size:,} bytes")
         return whole.body
 
@@ -294,10 +294,10 @@ class _Whole:
 
     __slots__ = ("_view", "body", "end")
 
-    def __init__(self, size: int) -> None:
-        self.body = bytearray(size)
+    def __init__(self, body: bytearray) -> None:
+        self.body = body
         self.end = 0
-        self._view = memoryview(self.body)
+        self._view = memoryview(body)
 
     def add(self, part: bytes) -> None:
         end = self.end + len(part)

@@ -272,7 +272,7 @@ class Transport:
                 if raw.status not in _SUCCESS:
                     return await self._api_error(call, attempt, raw)
                 if whole:
-                    attempt.body = await (exchange.read_mutable() if call.request.mutable_body else exchange.read())
+                    attempt.body = await exchange.read_into(call.request.buffer)
                 return None
         except TransportError as failure:
             return _lost(call, attempt, failure)
