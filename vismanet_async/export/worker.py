@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Worker", "working"]
 
-_PIECES: Final = 2
-"""One being worked on, and one that lies ready."""
+_READY: Final = 1
+"""Pieces that may lie ready beside the one being worked on."""
 
 
 class Worker:
@@ -31,13 +31,17 @@ class Worker:
         """How many pieces of work are finished."""
         self._work = work
         self._given: SimpleQueue[tuple[Any, ...] | None] = SimpleQueue()
-        self._room = anyio.Semaphore(_PIECES)
+        self._room = anyio.Semaphore(_READY)
         self._loop = asyncio.get_running_loop()
 
     async def give(self, *args: Any) -> None:
-        """Give it a piece of work: arguments to be called with. Waits while it has two."""
-        await self._room.acquire()
+        """Give it a piece of work: arguments to be called with. Returns when it can take another one.
+
+        So whoever makes the pieces has none in hand that nobody could take.
+        """
         self._given.put(args)
+        del args  # whoever waits here does not hold it
+        await self._room.acquire()
 
     def end(self) -> None:
         """Tell it that nothing more comes; what was given is still done."""
