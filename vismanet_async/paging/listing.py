@@ -488,11 +488,11 @@ class _Fetcher:
         wanted = slots.limit if slots is not None else 1
         if self._in_flight >= wanted or self._enough():
             return False
-        waiting = self._in_flight + len(self._landed) + len(self._ready)
-        if waiting == 0:
-            return True
-        held = self._held_bytes + (self._in_flight + 1) * self._largest_bytes
-        return waiting < self._window.pages(in_flight=wanted) and held <= self._max_bytes
+        moving = self._in_flight + len(self._landed) + len(self._ready)
+        if moving == 0:
+            return True  # pages that are held wait for this one
+        held = self._held_bytes + (self.walk.held + self._in_flight + 1) * self._largest_bytes
+        return moving + self.walk.held < self._window.pages(in_flight=wanted) and held <= self._max_bytes
 
     def _enough(self) -> bool:
         """Whether what is under way and waiting will reach the limit, if its pages come full."""

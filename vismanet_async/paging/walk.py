@@ -318,6 +318,11 @@ class Walk:
         return len(self._sent)
 
     @property
+    def held(self) -> int:
+        """How many pages wait for those before them."""
+        return len(self._held)
+
+    @property
     def rows_delivered(self) -> int:
         """How many rows were handed out."""
         return self._rows
