@@ -388,18 +388,22 @@ def scripted(sender: Any, **options: Any) -> Listing[Any]:
 class Pages:
     """A sender with places, that answers at once and counts what it has given out."""
 
-    def __init__(self, rows: int, *, places: int = 4, padding: int = 0) -> None:
+    def __init__(self, rows: int, *, places: int = 4, padding: int = 0, late: int | None = None) -> None:
         self.slots = self
         self.limit = places
         self.sent = 0
         self._rows = rows
         self._padding = "x" * padding
+        self._late = late
+        self.let_go = asyncio.Event()
 
     async def send(self, request: Request, /) -> Response:
         self.sent += 1
         await asyncio.sleep(0)
         query = dict(request.query)
         page, size = int(query["pageNumber"]), int(query["pageSize"])
+        if page == self._late:
+            await self.let_go.wait()
         metadata = {"totalCount": self._rows, "maxPageSize": 1000}
         numbers = range((page - 1) * size, min(page * size, self._rows))
         return reply([{"number": str(number), "name": self._padding, "metadata": metadata} for number in numbers])
@@ -435,6 +439,18 @@ async def test_bodies_are_bounded_by_bytes_too() -> None:
             # until the first has come, nobody knows how large they are
             assert sender.sent <= max(seen + 3, 4)
     assert seen == 50
+
+
+@pytest.mark.parametrize("bound", [{}, {"max_bytes": 25_000}])
+async def test_pages_that_wait_for_a_late_one_are_bounded_too(bound: dict[str, int]) -> None:
+    sender = Pages(300, places=16, padding=1_000, late=3)  # pages of 10 kB
+    async with aclosing(scripted(sender, **bound).pages()) as pages:
+        seen = [(await anext(pages)).number for _ in range(2)]
+        await idle()
+        assert sender.sent <= 2 + 3
+        sender.let_go.set()
+        seen += [page.number async for page in pages]
+    assert seen == list(range(1, 31))
 
 
 async def test_a_bound_smaller_than_one_page_still_reads_the_list() -> None:
