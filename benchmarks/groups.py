@@ -131,6 +131,7 @@ GROUPS: tuple[Group, ...] = (
             "hand-jsonl-raw",
             slow=("seed", "dlt-jsonl", "dlt-jsonl-flat", "singer"),
         ),
+        rounds=9,
         reference="bytes@0",
         targets=(
             Target(text="export against bare aiohttp bytes", case="sdk-jsonl@0", how="speedup", other="bytes@0",
@@ -148,6 +149,7 @@ GROUPS: tuple[Group, ...] = (
         cases=_at(
             100, "bytes", "sdk-jsonl", "hand-jsonl", "hand-jsonl-checked", slow=("seed", "dlt-jsonl", "dlt-jsonl-flat")
         ),
+        rounds=9,
         reference="bytes@100",
         targets=(
             Target(text="export against bare aiohttp bytes", case="sdk-jsonl@100", how="speedup", other="bytes@100",
@@ -209,7 +211,7 @@ GROUPS: tuple[Group, ...] = (
             ),
             *(Case(f"httpx-gather, {rows:,} rows", "httpx-gather", Job(rows=rows), 1) for rows in (10_000, 100_000)),
         ),
-        rounds=2,
+        rounds=5,
         figures=("grown_mb",),
         targets=tuple(
             Target(text=f"{what}, 1,000,000 rows against 10,000", case=f"{client}, 1,000,000 rows", figure="peak_mb",
