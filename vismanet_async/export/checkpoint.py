@@ -296,8 +296,8 @@ class Recorder:
         self._shapes: set[str] = set()
         self._waiting: dict[Question, tuple[str, bytes | bytearray]] = {}
         """Answers that are not journaled yet, oldest first, each with its page number."""
-        self._due: list[tuple[Question, bytes | bytearray]] = []
-        """Answers to keep as they are with the next page."""
+        self._firsts: list[Question] = []
+        """Of those, the first of a kind: it may only tell the total, and then its rows will never be written."""
         self._all_known = True
 
     def around(self, sender: Sender) -> Recorder:
@@ -333,17 +333,14 @@ class Recorder:
         return self._sender.stream(request)
 
     async def _record(self, question: Question, shape: str, page: str, body: bytes | bytearray) -> None:
-        if shape in self._shapes:
-            self._waiting[question] = (page, body)
-            if len(self._waiting) <= _MOST_WAITING:
-                return
+        if shape not in self._shapes:
+            self._shapes.add(shape)
+            self._firsts.append(question)
+        self._waiting[question] = (page, body)
+        if len(self._waiting) > _MOST_WAITING:
             question = next(iter(self._waiting))
             body = bytes(self._waiting.pop(question)[1])  # a copy: meanwhile a sink may make lines of the page
             await to_thread.run_sync(self._journal.keep, question, body, limiter=self._threads)
-        else:
-            # The first answer of a kind may be one that only tells the total: its rows would never be written.
-            self._shapes.add(shape)
-            self._due.append((question, body))
 
     def settle(self, page: Delivery) -> tuple[Question | None, list[tuple[Question, bytes | bytearray]]]:
         """Take a delivered page's answer off the list of those that wait.
@@ -352,20 +349,23 @@ class Recorder:
             the question that the page's rows answer in full, if they do; and the answers to keep as they are, before
             the page is written.
         """
-        due, self._due = self._due, []
+        answers, kept = self._settled(page)
+        firsts, self._firsts = self._firsts, []
+        kept += [(question, self._waiting.pop(question)[1]) for question in firsts if question in self._waiting]
+        return answers, kept
+
+    def _settled(self, page: Delivery) -> tuple[Question | None, list[tuple[Question, bytes | bytearray]]]:
         for question, (number, body) in self._waiting.items():
             if body is page.body:
                 del self._waiting[question]
-                return (question, due) if body.startswith(b"[") else (None, [*due, (question, body)])
+                return (question, []) if body.startswith(b"[") else (None, [(question, body)])
             if page.body is None and number == str(page.page):
                 del self._waiting[question]
-                return None, [*due, (question, body)]
-        return None, due
+                return None, [(question, body)]
+        return None, []
 
     def flush(self) -> None:
         """Keep what still waits. Blocks; for the end of a run."""
-        while self._due:
-            self._journal.keep(*self._due.pop(0))
         while self._waiting:
             question = next(iter(self._waiting))
             self._journal.keep(question, self._waiting.pop(question)[1])

@@ -44,6 +44,10 @@ class PageBuffers:
     def __init__(self) -> None:
         self._buffers: list[bytearray] = []
 
+    def let_go(self) -> None:
+        """Give the memory back, now or when whoever has it is done."""
+        self._buffers.clear()
+
     def take(self, size: int) -> bytearray:
         """Give a buffer of exactly so many bytes; what it holds is to be overwritten."""
         if size < _SMALLEST_BYTES:

@@ -160,7 +160,7 @@ _OVERLAPS: Final = 8
 class _Numbers:
     """The names of a page as numbers of one family each, with or without the ordinals they were given."""
 
-    families: Mapping[_Family, tuple[list[int], Sequence[int]]]
+    families: Mapping[_Family, tuple[Sequence[int], Sequence[int]]]
     """Numbers in rising order, and the page offset of each."""
     ordinals: Sequence[int | None] = ()
 
@@ -290,7 +290,11 @@ def _column_numbers(names: Column) -> _Numbers | None:
     if shape is None or _DIGIT.search(shape[1]):
         return None
     before, digits, after = shape.groups()
-    return _one_family(before, digits, after, names.integers(len(before), len(before) + len(digits)))
+    numbers = names.digits(len(before), len(before) + len(digits))
+    first, last = int(numbers[0]), int(numbers[-1])
+    if last - first == len(numbers) - 1 and all(map(lt, numbers, islice(numbers, 1, None))):
+        return _one_family(before, digits, after, range(first, last + 1))  # so many, rising, and all of one width
+    return _one_family(before, digits, after, list(map(int, numbers)))
 
 
 def _quick_numbers(names: Sequence[bytes]) -> _Numbers | None:
@@ -315,11 +319,12 @@ def _quick_numbers(names: Sequence[bytes]) -> _Numbers | None:
     return _one_family(before, digits, after, list(map(int, middles)))
 
 
-def _one_family(before: bytes, digits: bytes, after: bytes, values: list[int]) -> _Numbers | None:
+def _one_family(before: bytes, digits: bytes, after: bytes, values: Sequence[int]) -> _Numbers | None:
     """Give the numbers of names of one width; None unless they rise, and are padded all or none."""
     padded = _padded(digits)
     grows_to_full_width = padded and values[-1] >= 10 ** (len(digits) - 1)
-    if grows_to_full_width or not all(map(lt, values, islice(values, 1, None))):
+    rises = isinstance(values, range) or all(map(lt, values, islice(values, 1, None)))
+    if grows_to_full_width or not rises:
         return None
     return _Numbers({_Family(before, len(digits) if padded else 0, after): (values, range(len(values)))})
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, overload
 
 import attrs
@@ -23,7 +24,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vismanet_async.paging.rows import RawRow, Rows
+    from vismanet_async.paging.rows import Rows
 
 __all__ = ["Column", "Likeness", "Read"]
 
@@ -73,10 +74,10 @@ class Column(Sequence[bytes]):
         text, length = self._text, self._length
         return iter([text[at : at + length] for at in range(self._begin, len(text), self._width)])
 
-    def integers(self, start: int, stop: int) -> list[int]:
-        """Read what stands between two places of each name, which must be digits in the first, as numbers."""
+    def digits(self, start: int, stop: int) -> list[bytes]:
+        """Cut out what stands between two places of each name: digits in all, if they are in the first."""
         text, length = self._text, stop - start
-        return [int(text[at : at + length]) for at in range(self._begin + start, len(text), self._width)]
+        return [text[at : at + length] for at in range(self._begin + start, len(text), self._width)]
 
 
 class Likeness:
@@ -115,7 +116,8 @@ class Likeness:
             pattern.append(re.escape(b'"' + name.encode() + b'":') + (_CAUGHT if is_wanted else _SCALAR))
             caught += [name] if is_wanted else []
         if len(caught) < len(wanted):
-            self._rear = _Rear.learnt(row, [name for name in members if name in wanted and name not in caught])
+            behind = [name for name in members if name in wanted and name not in caught]
+            self._rear = _Rear.learnt(row, behind, modified=self._modified)
             if self._rear is None:
                 return
         if caught:
@@ -125,7 +127,7 @@ class Likeness:
         """Read a page; None where it has to be parsed."""
         if not self._has_learnt:
             self.learn(rows[0])
-        columns: dict[str, Sequence[RawRow]] = {}
+        columns: dict[str, Sequence[Any]] = {}
         if self._head is not None:
             caught = _caught(rows, self._head)
             if caught is None:
@@ -138,7 +140,7 @@ class Likeness:
             columns |= behind
         if not columns:
             return None
-        times = [] if self._modified is None else _times(columns.pop(self._modified))
+        times = [] if self._modified is None else self._times(columns.pop(self._modified))
         if times is None:
             return None
         if len(columns) > 1:
@@ -147,13 +149,13 @@ class Likeness:
         (only,) = columns.values()
         return Read(only if isinstance(only, Column) else list(map(bytes, only)), times)
 
-
-def _times(column: Sequence[RawRow]) -> list[str] | None:
-    """Read times, or nulls; None where something else stands."""
-    try:
-        return [time or "" for time in map(_TIME.decode, column)]
-    except _UNREADABLE:
-        return None
+    def _times(self, column: Sequence[Any]) -> list[str] | None:
+        """Give times, empty for nulls; None where something else stands."""
+        try:
+            texts = map(_TIME.decode, column) if self._modified in self._caught else column
+            return [text or "" for text in texts]
+        except _UNREADABLE:
+            return None
 
 
 def _caught(rows: Rows, head: re.Pattern[bytes]) -> Sequence[Sequence[bytes]] | None:
@@ -199,10 +201,16 @@ class _Rear:
     records_of: msgspec.json.Decoder[list[Any]]
 
     @classmethod
-    def learnt(cls, row: bytes, names: Sequence[str]) -> _Rear | None:
-        """Learn from a row where the first of these members stands; None where it cannot be found."""
+    def learnt(cls, row: bytes, names: Sequence[str], *, modified: str | None) -> _Rear | None:
+        """Learn from a row where the first of these members stands; None where it cannot be found.
+
+        Args:
+            row: parsed before.
+            names: of the members, in their order.
+            modified: which of them, if any, is read as text, or null.
+        """
         members = {name: f"member{number}" for number, name in enumerate(names)}
-        fields = [(member, msgspec.Raw) for member in members.values()]
+        fields = [(member, str | None if name == modified else msgspec.Raw) for name, member in members.items()]
         record = msgspec.defstruct("_Record", fields, rename={at: name for name, at in members.items()}, gc=False)
         decoder = msgspec.json.Decoder(list[record])  # type: ignore[valid-type]  # made here
         mark = b',"' + names[0].encode() + b'":'
@@ -217,7 +225,7 @@ class _Rear:
                 return cls(mark, length, length * 5 // 4, members, decoder)
         return None
 
-    def read(self, rows: Rows) -> dict[str, Sequence[RawRow]] | None:
+    def read(self, rows: Rows) -> dict[str, Sequence[Any]] | None:
         """Parse the rears of a page at once and give its members' columns; None where one is not as learnt."""
         body, find, mark, reach, usual = rows.body, rows.body.find, self.mark, self.reach_bytes, self.usual_bytes
         stands = body.startswith
@@ -236,4 +244,4 @@ class _Rear:
             return None
         if len(records) != len(rows):
             return None
-        return {name: [getattr(record, at) for record in records] for name, at in self.members.items()}
+        return {name: list(map(attrgetter(at), records)) for name, at in self.members.items()}

@@ -431,6 +431,7 @@ class _Fetcher:
             await asyncio.wait([task])
         if not task.cancelled():
             task.exception()  # told to the reader already, or the reader left
+        self._buffers.let_go()  # a listing outlives its reads
 
     def progress(self) -> Progress:
         return Progress(

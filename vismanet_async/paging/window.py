@@ -10,8 +10,8 @@ import attrs
 
 __all__ = ["Window"]
 
-_STOCK_PAGES: Final = 2
-"""One being read and one ready."""
+_STOCK_PAGES: Final = 1
+"""One being read; a reader that wants more ready keeps it itself."""
 _NEAR_SECONDS: Final = 0.08
 """A first answer within this time, the making of its connection included, is from near: the second tells how near."""
 _SPARE_TIMES: Final = 4
@@ -36,7 +36,7 @@ class Window:
     16
     >>> window.answered(0.004)
     >>> window.pages(in_flight=8)
-    3
+    2
     """
 
     _answers: deque[float] = attrs.field(factory=lambda: deque(maxlen=_RECENT))
