@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from vismanet_async.paging.walk import Delivery
     from vismanet_async.transport.message import Request, Sender, StreamedResponse
 
-__all__ = ["Answers", "BegunAt", "Checkpoint", "Journal", "Question", "Recorder", "Unfinished", "look"]
+__all__ = ["Answers", "BegunAt", "Checkpoint", "Journal", "NoJournal", "Question", "Recorder", "Unfinished", "look"]
 
 _PLAN: Final = "plan.json"
 _JOURNAL: Final = "pages.jsonl"
@@ -127,6 +127,18 @@ class Journal:
         self.entries += 1
 
 
+class NoJournal:
+    """Keeps nothing: for a run that no other could go on from."""
+
+    entries = 0
+
+    def note(self, question: Question, at: Written) -> None:
+        """Do nothing."""
+
+    def keep(self, question: Question, body: bytes | bytearray) -> None:
+        """Do nothing."""
+
+
 @attrs.frozen
 class _Slice:
     path: Path
@@ -186,8 +198,10 @@ class Checkpoint:
         """Whether a later run would find an answer here."""
         return self.known and (bool(self.answers) or any(journal.entries for journal in self._journals))
 
-    def journal(self, resource: str) -> Journal:
+    def journal(self, resource: str) -> Journal | NoJournal:
         """Open the journal of a resource; `close` closes it."""
+        if not self.known:
+            return NoJournal()
         journal = Journal(self.staging / resource)
         self._journals.append(journal)
         return journal
@@ -287,7 +301,7 @@ def _believed(path: Path, entries: list[_Entry]) -> Answers:
 class Recorder:
     """Stands between one listing and its sender: gives the answers that are known, and has all of them journaled."""
 
-    def __init__(self, answers: Answers, journal: Journal, *, threads: anyio.CapacityLimiter) -> None:
+    def __init__(self, answers: Answers, journal: Journal | NoJournal, *, threads: anyio.CapacityLimiter) -> None:
         self._answers = answers
         self._journal = journal
         self._threads = threads

@@ -20,7 +20,7 @@ from anyio import to_thread
 from vismanet_async.clock import Clock, SystemClock
 from vismanet_async.conditions import on_or_after
 from vismanet_async.errors import IncompleteListing, RequestRefused, VismaNetError
-from vismanet_async.export.checkpoint import BegunAt, Checkpoint, Journal, Question, Recorder
+from vismanet_async.export.checkpoint import BegunAt, Checkpoint, Journal, NoJournal, Question, Recorder
 from vismanet_async.export.files import writing
 from vismanet_async.export.incremental import (
     Changes,
@@ -451,7 +451,7 @@ class _Writer:
     """What happens to one resource's pages in the worker thread, one after the other."""
 
     sink: Sink
-    journal: Journal
+    journal: Journal | NoJournal
     changes: Changes | None = None
     """Of an incremental run."""
     dropped: set[int] = attrs.field(factory=set)
