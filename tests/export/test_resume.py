@@ -62,6 +62,13 @@ def content(root: Path) -> dict[str, bytes]:
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("part-*")}
 
 
+def journal(root: Path) -> list[tuple[str, str]]:
+    """Read every question that is journaled, and the file in which its answer is."""
+    lines = [line for path in root.rglob("pages.jsonl") for line in path.read_bytes().splitlines()]
+    entries = [msgspec.json.decode(line) for line in lines]
+    return [(entry["question"][0], entry["file"]) for entry in entries]
+
+
 @pytest.mark.parametrize("stops", [[1], [4], [8], [2, 5], [5, 2], [3, 3, 3, 3]])
 async def test_a_stopped_export_goes_on_and_writes_the_same_bytes(
     simulator: Simulator, tmp_path: Path, stops: list[int]
@@ -186,8 +193,16 @@ async def test_without_a_known_company_nothing_is_kept(simulator: Simulator, tmp
         with anyio.CancelScope() as scope:
             async for event in run:
                 if isinstance(event, PageWritten):
+                    assert journal(tmp_path) == []
                     scope.cancel()
     assert not (tmp_path / "out").exists()
+
+
+async def test_what_is_written_is_not_kept_beside_it(simulator: Simulator, tmp_path: Path) -> None:
+    await export(simulator, tmp_path, stop_after=4, completeness="count")
+    kept = journal(tmp_path)
+    assert len({text for text, _ in kept}) == len(kept) >= 4
+    assert {file[:4] for text, file in kept if text.endswith(" 1")} == {"part"}
 
 
 def test_only_the_run_that_knows_most_is_gone_on_with(tmp_path: Path) -> None:
