@@ -160,7 +160,7 @@ async def test_a_quiet_list_costs_its_pages(mode: str, more: int, rows: int) -> 
 
 async def test_no_more_in_flight_than_allowed() -> None:
     async with live(rows={"customer": 400}, latency=0.1, concurrency=3) as site:
-        await site.visma.customer.list(page_size=10)
+        await site.visma.customer.list(page_size=10).with_options(expected_rows=400)  # so all places are used at first
         assert site.sim.requests.most_in_flight == 3
 
 
