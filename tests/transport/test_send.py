@@ -36,6 +36,7 @@ from vismanet_async.errors import (
 )
 from vismanet_async.transport import pool as pool_module, send as send_module
 from vismanet_async.transport.auth import AuthorizationCode
+from vismanet_async.transport.body import Body
 from vismanet_async.transport.concurrency import Slots
 from vismanet_async.transport.message import Request, no_headers
 
@@ -425,15 +426,13 @@ async def test_large_bodies_are_read_one_after_the_other(
     monkeypatch.setattr(pool_module, "_TURN_SECONDS", 0.001 if slow else 60)
     first, second = b"1" * 1_000_000, b"2" * 1_000_000
     begun, rest = asyncio.Event(), asyncio.Event()
-    read = pool_module.Exchange._next
 
-    async def told(self: Any, raw: Any, size: int) -> bytes:
-        part = await read(self, raw, size)
-        if part.startswith(b"1"):
+    class Told(Body):
+        async def fill(self) -> None:
             begun.set()
-        return part
+            await super().fill()
 
-    monkeypatch.setattr(pool_module.Exchange, "_next", told)
+    monkeypatch.setattr(pool_module, "Body", Told)
     head = answer(200, b"", length=len(first))
     wire.reply((head, first[:1000], rest, first[1000:]), answer(200, second))
     transport = make()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator, Awaitable, Callable
 
 CLOSE: Final = b"close the connection"
@@ -56,6 +57,7 @@ class Wire:
     """The server: `replies` for the API and `grants` for `/connect/token`, each falling back to a default."""
 
     port: int = 0
+    scheme: str = "http"
     seen: list[Seen] = attrs.field(factory=list)
     asked: list[Seen] = attrs.field(factory=list)
     replies: deque[Reply] = attrs.field(factory=deque)
@@ -68,7 +70,7 @@ class Wire:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def reply(self, *replies: bytes | Reply) -> None:
         self.replies.extend(reply if isinstance(reply, tuple) else (reply,) for reply in replies)
@@ -120,8 +122,8 @@ async def _body(reader: asyncio.StreamReader, headers: dict[str, str]) -> bytes:
 
 
 @asynccontextmanager
-async def wire_server() -> AsyncIterator[Wire]:
-    wire = Wire()
+async def wire_server(tls: ssl.SSLContext | None = None) -> AsyncIterator[Wire]:
+    wire = Wire(scheme="https" if tls else "http")
     tasks: set[asyncio.Task[None]] = set()
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -129,7 +131,7 @@ async def wire_server() -> AsyncIterator[Wire]:
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=tls)
     wire.port = server.sockets[0].getsockname()[1]
     try:
         yield wire

@@ -1,4 +1,4 @@
-"""`SessionPool`: aiohttp sessions and connections, shared by companies. The only file that touches sockets."""
+"""`SessionPool`: aiohttp sessions and connections, shared by companies. Only it and `body` touch sockets."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from vismanet_async.errors import (
     UnexpectedResponse,
 )
 from vismanet_async.transport.auth import TokenAnswer
+from vismanet_async.transport.body import Body
 from vismanet_async.version import __version__
 
 if TYPE_CHECKING:
@@ -236,23 +237,24 @@ class Exchange:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def _collect_into(self, buffer: Callable[[int], bytearray], size: int) -> bytearray:
-        """Read so many bytes: pieces that were kept until the end would take as much memory again, and in bits."""
-        if size < _TURN_FROM_BYTES:
-            whole = _Whole(buffer(size))
-        else:
-            async with self._turns:
-                whole = _Whole(buffer(size))  # those that wait take no memory
-                with anyio.move_on_after(_TURN_SECONDS):  # the network's time, not the client's clock
-                    await self._fill(whole)
-        await self._fill(whole)
-        if whole.end != len(whole.body):
-            raise self.fault(f"the answer ended after {whole.end:,} of {size:,} bytes")
-        return whole.body
+        with Body(self._answer(), size=size, buffer=buffer) as body:
+            if size >= _TURN_FROM_BYTES:
+                async with self._turns:
+                    with anyio.move_on_after(_TURN_SECONDS):  # the network's time, not the client's clock
+                        await self._fill(body)
+            await self._fill(body)
+        if body.missing:
+            raise self.fault(f"the answer ended after {size - body.missing:,} of {size:,} bytes")
+        return body.kept
 
-    async def _fill(self, whole: _Whole) -> None:
-        raw = self._answer()
-        while part := await self._next(raw, -1):
-            whole.add(part)
+    async def _fill(self, body: Body) -> None:
+        try:
+            await body.fill()
+        except _FAULTS as error:
+            fault = self._fault(_words(error), error)
+        else:
+            return
+        raise fault
 
     async def _next(self, raw: aiohttp.ClientResponse, size: int) -> bytes:
         """Give what has arrived, at most `size` bytes; empty at the end."""
@@ -287,22 +289,6 @@ class Exchange:
         except Exception as error:
             self._body_error = error
             raise
-
-
-class _Whole:
-    """A body of known size while it arrives."""
-
-    __slots__ = ("_view", "body", "end")
-
-    def __init__(self, body: bytearray) -> None:
-        self.body = body
-        self.end = 0
-        self._view = memoryview(body)
-
-    def add(self, part: bytes) -> None:
-        end = self.end + len(part)
-        self._view[self.end : end] = part
-        self.end = end
 
 
 _under_way: ContextVar[Exchange] = ContextVar("_under_way")

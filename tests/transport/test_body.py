@@ -1,0 +1,199 @@
+"""Bodies read past aiohttp, on both common event loops, with and without TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import ssl
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import aiohttp
+import anyio
+import pytest
+import trustme
+import uvloop
+
+from tests.transport.wire import CLOSE, Step, Wire, answer, wire_server
+from vismanet_async.transport.body import Body
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    Check = Callable[[Wire, aiohttp.ClientSession], Awaitable[None]]
+    Run = Callable[[Check], None]
+
+LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@asynccontextmanager
+async def session_for(ca: trustme.CA | None) -> AsyncIterator[aiohttp.ClientSession]:
+    trusts = ssl.create_default_context()
+    if ca is not None:
+        ca.configure_trust(trusts)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusts), auto_decompress=False) as session:
+        yield session
+
+
+@pytest.fixture(params=[(loop, tls) for loop in LOOPS for tls in (False, True)], ids=str)
+def run(request: pytest.FixtureRequest, authority: trustme.CA) -> Run:
+    """Run a check against a server that sends what it is told."""
+    loop, tls = request.param
+    context = None
+    if tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("127.0.0.1").configure_cert(context)
+
+    def run(check: Check) -> None:
+        async def main() -> None:
+            async with wire_server(context) as wire, session_for(authority if tls else None) as session:
+                await check(wire, session)
+
+        with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+            runner.run(main())
+
+    return run
+
+
+def noise(size: int, *, seed: int = 0) -> bytes:
+    return random.Random(seed).randbytes(size)
+
+
+async def read(session: aiohttp.ClientSession, wire: Wire, *, begun: asyncio.Event | None = None) -> bytes:
+    """Read an answer; `begun` is set once aiohttp is no longer in charge."""
+    async with session.get(wire.url) as reply:
+        with Body(reply, size=reply.content_length or 0, buffer=bytearray) as body:
+            async with anyio.create_task_group() as tasks:
+                if begun is not None:
+                    tasks.start_soon(tell, body, begun)
+                await body.fill()
+        assert not body.missing
+        return bytes(body.kept)
+
+
+async def tell(body: Body, begun: asyncio.Event) -> None:
+    while body._handler is None:
+        await anyio.lowlevel.checkpoint()
+    begun.set()
+
+
+def test_bodies_in_any_pieces_come_whole_and_leave_the_connection_usable(run: Run) -> None:
+    async def check(wire: Wire, session: aiohttp.ClientSession) -> None:
+        chance = random.Random(7)
+        for number in range(40):
+            body = noise(chance.choice([1, 1000, 300_000, 2_500_000]), seed=number)
+            begun = asyncio.Event()
+            # the first cut may lie in the head, and what follows waits until somebody reads it
+            whole = answer(200, body)
+            cuts = sorted(chance.randrange(len(whole)) for _ in range(chance.randrange(4)))
+            pieces = [whole[start:stop] for start, stop in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
+            steps: list[Step] = [piece for piece in pieces[:-1] if piece]
+            late = len(pieces[-1]) < len(body)
+            wire.reply((*steps, *([begun] if late else []), pieces[-1]))
+            assert await read(session, wire, begun=begun if late else None) == body
+        assert wire.connections == 1
+
+    run(check)
+
+
+def test_most_of_a_body_goes_past_aiohttp(run: Run) -> None:
+    async def check(wire: Wire, session: aiohttp.ClientSession) -> None:
+        body, begun = noise(3_000_000), asyncio.Event()
+        wire.reply((answer(200, body[:1000], length=len(body)), begun, body[1000:]))
+        async with session.get(wire.url) as reply, anyio.create_task_group() as tasks:
+            with Body(reply, size=len(body), buffer=bytearray) as taken:
+                tasks.start_soon(tell, taken, begun)
+                await taken.fill()
+            assert taken.kept == body
+            assert reply.content.total_bytes == 1000
+            assert reply.content.at_eof()
+
+    run(check)
+
+
+@pytest.mark.parametrize("here", [0, 1000, 700_000])
+def test_a_body_that_breaks_off_is_told(run: Run, here: int) -> None:
+    async def check(wire: Wire, session: aiohttp.ClientSession) -> None:
+        body, begun = noise(2_000_000), asyncio.Event()
+        wire.reply((answer(200, body[:here], length=len(body)), begun, body[here : here + 500_000], CLOSE))
+        wire.reply(answer(200, body))
+        async with session.get(wire.url) as reply:
+            with Body(reply, size=len(body), buffer=bytearray) as taken:
+                begun.set()
+                with pytest.raises(aiohttp.ClientPayloadError):
+                    await taken.fill()
+        assert taken.missing >= len(body) - here - 500_000
+        assert await read(session, wire) == body
+        assert wire.connections == 2
+
+    run(check)
+
+
+def test_a_read_that_was_interrupted_goes_on(run: Run) -> None:
+    async def check(wire: Wire, session: aiohttp.ClientSession) -> None:
+        body, begun = noise(2_000_000), asyncio.Event()
+        wire.reply((answer(200, body[:1000], length=len(body)), begun, body[1000:]), answer(200, b"next"))
+        async with session.get(wire.url) as reply:
+            with Body(reply, size=len(body), buffer=bytearray) as taken:
+                for _ in range(3):
+                    with anyio.move_on_after(0):
+                        await taken.fill()
+                assert taken.missing >= 1_999_000
+                begun.set()
+                await taken.fill()
+                await taken.fill()  # whole already
+            assert taken.kept == body
+        assert await read(session, wire) == b"next"
+        assert wire.connections == 1
+
+    run(check)
+
+
+def test_a_read_that_was_given_up_closes_its_connection(run: Run) -> None:
+    async def check(wire: Wire, session: aiohttp.ClientSession) -> None:
+        body, begun = noise(2_000_000), asyncio.Event()
+        wire.reply((answer(200, body[:1000], length=len(body)), begun, body[1000:]), answer(200, body))
+        async with session.get(wire.url) as reply:
+            with Body(reply, size=len(body), buffer=bytearray) as taken:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(taken.fill)
+                    await tell(taken, asyncio.Event())
+                    tasks.cancel_scope.cancel()
+        begun.set()
+        assert await read(session, wire) == body
+        assert wire.connections == 2
+        assert bytes(taken.kept[1000:]) == bytes(1_999_000), "nothing is written to memory that is the reader's again"
+
+    run(check)
+
+
+def test_the_memory_can_be_used_again_at_once(run: Run) -> None:
+    async def check(wire: Wire, session: aiohttp.ClientSession) -> None:
+        begun = asyncio.Event()
+        wire.reply((answer(200, b"", length=300_000), begun, bytes(300_000)))
+        async with session.get(wire.url) as reply, anyio.create_task_group() as tasks:
+            with Body(reply, size=300_000, buffer=bytearray) as taken:
+                tasks.start_soon(tell, taken, begun)
+                await taken.fill()
+            taken.kept += b"more"  # raises BufferError while anybody else holds it
+
+    run(check)
+
+
+def test_what_comes_behind_a_body_is_not_taken_for_it(run: Run) -> None:
+    async def check(wire: Wire, session: aiohttp.ClientSession) -> None:
+        body, begun = noise(2_000_000), asyncio.Event()
+        wire.reply((answer(200, body[:1000], length=len(body)), begun, body[1000:] + b"x" * 5000))
+        wire.reply(answer(200, b"next"))
+        assert await read(session, wire, begun=begun) == body
+        while wire.open:  # the connection that got it is closed
+            await anyio.lowlevel.checkpoint()
+        assert await read(session, wire) == b"next"
+        assert wire.connections == 2
+
+    run(check)
