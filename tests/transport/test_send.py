@@ -418,6 +418,18 @@ async def test_a_body_that_may_change_is_read_whole_or_not_at_all(
     assert large.content == body
 
 
+async def test_a_body_that_is_not_whole_is_a_lost_answer(
+    wire: Wire, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fill(_: Body) -> None:
+        """As if it had ended, with nobody to tell why."""
+
+    monkeypatch.setattr(Body, "fill", fill)
+    wire.default = (answer(200, b"12345"),)
+    with pytest.raises(ResponseLost, match="ended after 0 of 5 bytes"):
+        await make().send(get(buffer=bytearray))
+
+
 @pytest.mark.parametrize("slow", [False, True])
 async def test_large_bodies_are_read_one_after_the_other(
     wire: Wire, make: Make, monkeypatch: pytest.MonkeyPatch, slow: bool

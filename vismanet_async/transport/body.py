@@ -79,17 +79,11 @@ class Body(asyncio.BufferedProtocol):
         connection = self._answer.connection
         transport = None if connection is None else connection.transport
         handler = None if connection is None else connection.protocol
-        if (
-            transport is None
-            or handler is None
-            or transport.is_closing()
-            or not transport.is_reading()
-            or self._answer.content.total_bytes != self._from_aiohttp
-        ):
+        if transport is None or handler is None or self._answer.content.total_bytes != self._from_aiohttp:
             return False
         self._transport, self._handler = transport, handler
         self._given_back = anyio.Event()
-        _switch(transport, self)
+        transport.set_protocol(self)
         return True
 
     def _give_back(self) -> None:
@@ -97,7 +91,7 @@ class Body(asyncio.BufferedProtocol):
         if transport is None or handler is None:
             return
         self._transport = self._handler = None
-        _switch(transport, handler)
+        transport.set_protocol(handler)
         self._given_back.set()
 
     def _advance(self, by: int) -> None:
@@ -137,10 +131,3 @@ class Body(asyncio.BufferedProtocol):
         """Pass it on."""
         if self._handler is not None:
             self._handler.resume_writing()
-
-
-def _switch(transport: asyncio.Transport, protocol: asyncio.BaseProtocol) -> None:
-    # read anew: some loops settle how they read when they begin to, and TLS may hold what came already
-    transport.pause_reading()
-    transport.set_protocol(protocol)
-    transport.resume_reading()
