@@ -28,8 +28,10 @@ from vismanet_async.errors import (
     UnexpectedResponse,
 )
 from vismanet_async.operation import OperationSpec
+from vismanet_async.paging import styles
 from vismanet_async.paging.listing import Listing, Page, Progress
 from vismanet_async.paging.source import FrozenFilter, ListSource
+from vismanet_async.paging.styles import PageReader
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -217,6 +219,24 @@ async def test_expected_rows_let_the_first_requests_go_out_together(site: Live) 
     took = site.clock.monotonic()
     await customers(site, expected_rows=ROWS)
     assert site.clock.monotonic() - took < slow
+
+
+async def test_requests_leave_before_a_large_first_page_is_read(site: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(styles, "_LARGE_BYTES", 0)
+    await customers(site).count()
+    before = site.sim.requests.total
+    read = PageReader.read
+    sent_before: list[int] = []
+
+    def counted(self: PageReader, body: bytes, **options: Any) -> Any:
+        sent_before.append(site.sim.requests.total - before)
+        return read(self, body, **options)
+
+    monkeypatch.setattr(PageReader, "read", counted)
+    rows = await customers(site)
+    assert keys(rows) == truth(site)
+    assert sent_before[0] > 1
+    assert site.sim.requests.total - before == -(-ROWS // SIZE)
 
 
 async def test_a_timeout_is_for_one_page(site: Live) -> None:

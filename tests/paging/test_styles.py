@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from vismanet_async.paging import styles
 from vismanet_async.paging.keys import KeyReader, RowKeys
 from vismanet_async.paging.styles import (
     ENVELOPE,
@@ -135,6 +136,53 @@ def test_a_reader_that_has_learnt_reads_the_same(later: bytes) -> None:
         quick, plain = reader.read(body, page_size=3), PAGE_NUMBER.read(body)
         assert [bytes(row) for row in quick.rows] == [bytes(row) for row in plain.rows]
         assert (quick.total, quick.max_page_size) == (plain.total, plain.max_page_size)
+
+
+@pytest.fixture
+def every_page_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(styles, "_LARGE_BYTES", 0)
+
+
+@pytest.mark.usefixtures("every_page_is_large")
+@pytest.mark.parametrize(
+    "body",
+    [
+        page_body(),
+        bytearray(page_body()),
+        (
+            b'[{"number":"1","of":[{"number":"2"},{"number":"3","metadata":{"totalCount":1}},{"number":"4"}],'
+            b'"metadata":{"totalCount":9,"maxPageSize":3}},{"number":"5"}]'
+        ),
+        b'[{"number":"},{\\"number\\":","metadata":{"totalCount":9,"maxPageSize":3}},{"number":"5',
+    ],
+    ids=["plain", "buffer", "rows within rows", "cut off later"],
+)
+def test_totals_can_be_had_before_all_is_read(body: bytes) -> None:
+    metadata = PageReader(PAGE_NUMBER).glimpse(body)
+    assert metadata is not None
+    assert (metadata.totalCount, metadata.maxPageSize) == (9, 3)
+
+
+@pytest.mark.usefixtures("every_page_is_large")
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"[]", b"null", b"<html>", b"[1,2]", b'{"records":[{"a":1},{"a":2}]}', page_body(total=None),
+        b'[{"number":"1","metadata":{"totalCount":1}}]', b'[{"number":"1"},{"number":"2"', b'[{"a":1},{"b":2}]',
+        b'[{"\xff":1},{"\xff":2}]', b'[{"metadata":"x"},{"metadata":"y"}]',
+    ],
+)  # fmt: skip
+def test_totals_that_cannot_be_had_early(body: bytes) -> None:
+    assert PageReader(PAGE_NUMBER).glimpse(body) is None
+
+
+def test_totals_are_had_early_where_that_helps(every_page_is_large: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert PageReader(ENVELOPE).glimpse(page_body()) is None
+    reader = PageReader(PAGE_NUMBER)
+    reader.read(page_body(), page_size=3)
+    assert reader.glimpse(page_body()) is None, "it is known by now"
+    monkeypatch.setattr(styles, "_LARGE_BYTES", 10_000)
+    assert PageReader(PAGE_NUMBER).glimpse(page_body()) is None, "it is read in no time"
 
 
 def test_other_styles_and_sizes_are_parsed() -> None:

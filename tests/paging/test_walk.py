@@ -29,6 +29,7 @@ from vismanet_async.paging.styles import (
     PAGE_INDEX,
     PAGE_NUMBER,
     UNPAGED,
+    Metadata,
     PageAnswer,
     PageFormatError,
     PageReader,
@@ -168,6 +169,39 @@ def test_a_known_length_lets_the_first_requests_leave_together() -> None:
     assert [request.page for request in iter(walk.next_request, None)] == [1, 2, 3]
     walk = walk_of("count", expected_rows=6, page_size=None)
     assert [request.page for request in iter(walk.next_request, None)] == [1]
+
+
+def test_a_first_total_lets_requests_leave_before_its_rows_are_read() -> None:
+    server = quiet(7)
+    walk = walk_of("count")
+    first = asked(walk)
+    assert walk.next_request() is None
+    assert walk.glimpsed(first, Metadata(7, 2))
+    others = list(iter(walk.next_request, None))
+    assert [request.page for request in others] == [2, 3, 4]
+    for request in (first, *others):
+        assert not walk.glimpsed(others[-1], Metadata(100, 2)) or request is first
+        walk.answered(request, server.answer(request.query))
+    assert walk.done
+    assert (walk.report().requests, walk.report().verdict) == (4, "counted")
+    assert not walk.glimpsed(first, Metadata(100, 2)), "it was answered"
+
+
+@pytest.mark.parametrize(
+    ("mode", "options", "metadata"),
+    [
+        ("count", {}, Metadata(7, 1)),
+        ("count", {}, Metadata(0, 2)),
+        ("count", {}, Metadata(None, 2)),
+        ("count", {"page_size": None}, Metadata(7, 2)),
+        ("prove", {}, Metadata(7, 2)),
+    ],
+    ids=["smaller pages", "empty", "no total", "size left to the server", "another stage follows"],
+)
+def test_a_first_total_that_settles_nothing(mode: str, options: dict[str, Any], metadata: Metadata) -> None:
+    walk = walk_of(mode, **options)
+    assert not walk.glimpsed(asked(walk), metadata)
+    assert walk.next_request() is None
 
 
 def test_the_window_of_a_long_list_starts_with_several_pages() -> None:

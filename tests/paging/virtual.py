@@ -16,7 +16,7 @@ import attrs
 import msgspec
 
 from vismanet_async.paging.keys import RowKeys
-from vismanet_async.paging.styles import PAGE_NUMBER, PageAnswer
+from vismanet_async.paging.styles import PAGE_NUMBER, Metadata, PageAnswer
 from vismanet_async.paging.walk import Delivery, ModifiedFilter, PageRequest, Walk
 
 if TYPE_CHECKING:
@@ -184,7 +184,10 @@ def run(walk: Walk, server: Server, *, concurrency: int, failures: float = 0.0) 
                 if not walk.failed(request, TimeoutError()):
                     break
             else:
-                ready.append((request, server.answer(request.query)))
+                answer = server.answer(request.query)
+                ready.append((request, answer))
+                if server.answers % 2:  # requests that follow may leave before its rows are read
+                    walk.glimpsed(request, Metadata(answer.total, answer.max_page_size))
         else:
             deliveries += walk.answered(*ready.pop(random.randrange(len(ready))))
     return collect(walk, deliveries)

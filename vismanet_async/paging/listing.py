@@ -43,6 +43,8 @@ _SLICE_ROWS: Final = 100
 """Rows decoded in one turn of the event loop: about 3 ms of typed customers."""
 _REASK_PAUSE_SECONDS: Final = 15.0
 """Before a page is asked for again after the transport has used its tries: the service counts them (facts 3.4)."""
+_TURNS_TO_LEAVE: Final = 16
+"""Turns of the event loop until a request has left, over a connection that is made for it."""
 _MAX_BYTES: Final = 256 * 1024 * 1024
 """Bodies in flight and waiting together, whatever their number."""
 
@@ -535,6 +537,11 @@ class _Fetcher:
             await self._read(*self._landed[0])
 
     async def _read(self, request: PageRequest, body: bytes | bytearray) -> None:
+        metadata = self._reader.glimpse(body)
+        if metadata is not None and self.walk.glimpsed(request, metadata):
+            self._changed.set()
+            for _ in range(_TURNS_TO_LEAVE):  # reading a first page whole takes longer than most
+                await checkpoint()
         try:
             with _page_errors(self._operation):
                 answer = self._reader.read(body, page_size=_page_size(request))

@@ -33,6 +33,7 @@ __all__ = [
     "PAGE_NUMBER",
     "STYLES",
     "UNPAGED",
+    "Metadata",
     "PageAnswer",
     "PageFormatError",
     "PageReader",
@@ -42,6 +43,10 @@ __all__ = [
 
 _SHOWN_CHARACTERS = 80  # of a body in an error: enough to tell HTML from JSON, too little to be a leak
 _UTF8_BOM = b"\xef\xbb\xbf"
+_LARGE_BYTES = 256 * 1024
+"""A page from this size on takes longer to read than a request to leave."""
+_FIRST_ROW_BYTES = 64 * 1024
+"""How far the end of a first row is looked for."""
 _EMPTY = re.compile(rb"""\s*+(?:\[\]|null|"")?+\s*+""")
 
 
@@ -122,6 +127,25 @@ class PageReader:
         self._style = style
         self._seam = Seam()
         self._most_rows: int | None = None
+        self._has_read = False
+
+    def glimpse(self, body: bytes | bytearray) -> Metadata | None:
+        """Read the totals of a list's first page off its first row: of a large page, long before all of it is read.
+
+        None where they cannot be had in a moment, and for every page but the first.
+        """
+        if self._has_read or self._style is not PAGE_NUMBER or len(body) < _LARGE_BYTES:
+            return None
+        head = bytes(body[1 : body.find(b'":', 1, _FIRST_ROW_BYTES) + 2])
+        # the row ends where the next one begins alike, and not within an array of its own: it is whole JSON then
+        mark = b"}," + head
+        end = body.find(mark, 1, _FIRST_ROW_BYTES)
+        while end >= 0 and head.startswith(b'{"'):
+            try:
+                return _HEAD.decode(body[1 : end + 1]).metadata
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                end = body.find(mark, end + 1, _FIRST_ROW_BYTES)
+        return None
 
     def read(self, body: bytes | bytearray, *, page_size: int | None) -> PageAnswer:
         """Split a body into rows and read its totals, as `PageStyle.read` does.
@@ -136,6 +160,7 @@ class PageReader:
         if quick is not None:
             return quick
         answer = self._style.read(body)
+        self._has_read = True
         self._most_rows = answer.max_page_size or self._most_rows
         if len(answer.rows) == min(page_size, self._most_rows or page_size):
             self._seam.learn(answer.rows)
@@ -148,7 +173,7 @@ class PageReader:
         if rows is None:
             return None
         try:
-            metadata = _HEAD.decode(rows[0]).metadata or _Metadata()
+            metadata = _HEAD.decode(rows[0]).metadata or Metadata()
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
         total = _count(metadata.totalCount)
@@ -157,7 +182,7 @@ class PageReader:
         return PageAnswer(rows=rows, total=total, max_page_size=self._most_rows, more=None, body=body)
 
 
-class _Metadata(msgspec.Struct, gc=False):
+class Metadata(msgspec.Struct, gc=False):
     """The block of facts 4.3. Read from the first row alone: nested objects carry blocks of their own."""
 
     totalCount: int | None = None  # noqa: N815 - the API's name
@@ -165,7 +190,7 @@ class _Metadata(msgspec.Struct, gc=False):
 
 
 class _Head(msgspec.Struct, gc=False):
-    metadata: _Metadata | None = None
+    metadata: Metadata | None = None
 
 
 class _Envelope(msgspec.Struct, gc=False):
@@ -190,7 +215,7 @@ def _split_array(body: bytes | bytearray) -> PageAnswer:
     rows = _ROWS.decode(body)
     if not rows:  # white space between the brackets
         return PageAnswer(rows=rows, total=None, max_page_size=None, more=None, body=body)
-    metadata = _HEAD.decode(rows[0]).metadata or _Metadata()
+    metadata = _HEAD.decode(rows[0]).metadata or Metadata()
     return PageAnswer(
         rows=Rows.of(body, rows),
         total=_count(metadata.totalCount),

@@ -158,6 +158,16 @@ class Sweep:
 
     # -- what came back
 
+    def glimpsed(self, total: int, max_page_size: int | None) -> bool:
+        """Take the first answer's total before its rows; give whether other pages need not wait for those.
+
+        Only for what they would be anyway: where the server lowers the page size, its rows tell to what.
+        """
+        if self.answered_once or self._asked_size is None or self._asked_size > (max_page_size or self._asked_size):
+            return False
+        self._expected_rows = total
+        return True
+
     def failed(self, page: int) -> None:
         """Take back a page that got no answer. It is asked for again, even if the list has become shorter meanwhile."""
         del self._sent[page]

@@ -29,7 +29,7 @@ import attrs
 from vismanet_async.paging.completeness import Completeness, Mode, Thread, Verdict
 from vismanet_async.paging.key_index import KeyIndex
 from vismanet_async.paging.keys import KeyReader, PageKeys, RowKeys, stamp_of, stamp_text
-from vismanet_async.paging.styles import PageAnswer, PageStyle, merge_batches
+from vismanet_async.paging.styles import Metadata, PageAnswer, PageStyle, merge_batches
 from vismanet_async.paging.sweep import Span, Sweep
 
 if TYPE_CHECKING:
@@ -272,6 +272,14 @@ class Walk:
             return self._request(single, single.page, size, single.filter)
         page = None if self._sweep is None else self._sweep.next_page()
         return None if page is None else self._request(None, page, self._page_size, self._filter)
+
+    def glimpsed(self, request: PageRequest, metadata: Metadata) -> bool:
+        """Take what an answer tells before its rows are read; give whether requests may follow already."""
+        sent = self._sent.get(request.number)
+        total = metadata.totalCount
+        if sent is None or sent.stage != self._stage or sent.single is not None or self._sweep is None or not total:
+            return False
+        return self._sweep.glimpsed(total, metadata.maxPageSize)
 
     def answered(self, request: PageRequest, answer: PageAnswer) -> list[Delivery]:
         """Take an answer; give the rows that can be handed out now, each delivery in its order.
