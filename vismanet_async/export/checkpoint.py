@@ -190,7 +190,8 @@ class Checkpoint:
         begun_at = plan.begun_at if plan is not None and answers else now
         staging = work / str(number + 1)
         staging.mkdir(parents=True)
-        write_atomically(work / _PLAN, msgspec.json.encode(_Plan(fingerprint or "", begun_at)))
+        if fingerprint is not None:
+            write_atomically(work / _PLAN, msgspec.json.encode(_Plan(fingerprint, begun_at)))
         return cls(staging=staging, begun_at=begun_at, answers=answers, known=fingerprint is not None)
 
     @property

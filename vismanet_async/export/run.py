@@ -213,14 +213,12 @@ class Export:
         target = await self._in_thread(self._open_target)
         resumable = False
         try:
-            await self._in_thread(target.recover)
-            self._starts = await self._in_thread(self._find_starts, target)
+            checkpoint = await self._in_thread(self._begin, target)
             self._listings |= {
                 name: self._listing(name, self._filters_from(name, start.since))
                 for name, start in self._starts.items()
                 if start.since is not None
             }
-            checkpoint = await self._in_thread(self._open_checkpoint, target.work)
             try:
                 with one_error():
                     manifest = await self._read_and_publish(target, checkpoint)
@@ -259,6 +257,12 @@ class Export:
     def _filters_from(self, name: str, since: str) -> dict[str, Any]:
         filters = self.plan.resources[name]
         return {**filters, modified_filter(name, filters)[0]: on_or_after(since)}
+
+    def _begin(self, target: Target | RemoteTarget) -> Checkpoint:
+        """Find out where this run begins; blocks."""
+        target.recover()
+        self._starts = self._find_starts(target)
+        return self._open_checkpoint(target.work)
 
     def _find_starts(self, target: Target | RemoteTarget) -> dict[str, Start]:
         """Find what this run adds to; blocks."""
@@ -321,7 +325,13 @@ class Export:
             for name in self._listings:
                 tasks.start_soon(read, name, name=f"export {name}")
 
-        before = await self._in_thread(target.published)
+        return await self._in_thread(self._publish, target, checkpoint, entries)
+
+    def _publish(
+        self, target: Target | RemoteTarget, checkpoint: Checkpoint, entries: Mapping[str, ResourceEntry]
+    ) -> Manifest:
+        """Publish what was read beside what stands there of other resources; blocks."""
+        before = target.published()
         manifest = Manifest(
             resources={**(before.resources if before else {}), **{name: entries[name] for name in self._listings}},
             tool=f"vismanet-async {__version__}",
@@ -330,7 +340,7 @@ class Export:
             company=self._company,
             base_url=self._base_url,
         )
-        return await self._in_thread(target.publish, manifest, checkpoint.staging)
+        return target.publish(manifest, checkpoint.staging)
 
     async def _read(self, name: str, checkpoint: Checkpoint) -> tuple[ResourceEntry, Completeness]:
         self._began[name] = self._clock.monotonic()

@@ -277,7 +277,7 @@ class Walk:
         """Take what an answer tells before its rows are read; give whether requests may follow already."""
         sent = self._sent.get(request.number)
         total = metadata.totalCount
-        if sent is None or sent.stage != self._stage or sent.single is not None or self._sweep is None or not total:
+        if sent is None or sent.stage != self._stage or self._sweep is None or not total:
             return False
         return self._sweep.glimpsed(total, metadata.maxPageSize)
 
