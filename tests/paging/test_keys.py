@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tracemalloc
 from datetime import datetime
 from random import Random
@@ -156,7 +157,8 @@ DOCUMENT = st.builds(
     st.integers(0, 50),
     st.sampled_from(["Invoice"] * 6 + ["CreditNote", None]),
     st.integers(0, 3),
-    st.sampled_from(["", "x" * 60, r",\"type\":\"Text\","]),
+    st.sampled_from(["", "x" * 60, r",\"type\":\"Text\","])
+    | st.text(':,{}[]a1"', max_size=40).map(lambda text: json.dumps(text)[1:-1]),
     st.sampled_from(["2025-01-01T10:00:00"] * 4 + ["2024-01-01T10:00:00", None]),
     where=st.sampled_from(["first"] * 6 + ["last", "apart"]),
 )

@@ -4,9 +4,9 @@ One serializer writes all rows of a list: the same members in the same order. So
 need not be parsed whole:
 
 - *head*: plain members before the first object are matched as they stand, one after another from the very first.
-- *rear*: for members that come behind an object, rows are parsed from the first of those to their end. That works for
-  a row's own member only: from within a nested object there would be a brace too many, and within a text quotes are
-  escaped.
+- *rear*: for members that come behind an object, rows are parsed from the first of those to their end. That works from
+  a row's own member only: from within a nested object there would be a brace too many, and from within a text the names
+  that follow would stand outside of quotes.
 
 Nothing is guessed: where one row of a page is not as learnt, the page is to be parsed.
 """
@@ -186,7 +186,7 @@ def _column(rows: Rows, head: re.Pattern[bytes]) -> Column | None:
     return Column(text, width=width, begin=begin, length=end - begin)
 
 
-@attrs.frozen
+@attrs.define
 class _Rear:
     """How rows are parsed from a member to their end."""
 
@@ -199,6 +199,8 @@ class _Rear:
     members: dict[str, str]
     """Attributes of a record by the names of the members that it holds."""
     records_of: msgspec.json.Decoder[list[Any]]
+    is_even: bool = True
+    """All rears were as long as the first row's so far: their places need not be looked for."""
 
     @classmethod
     def learnt(cls, row: bytes, names: Sequence[str], *, modified: str | None) -> _Rear | None:
@@ -227,21 +229,33 @@ class _Rear:
 
     def read(self, rows: Rows) -> dict[str, Sequence[Any]] | None:
         """Parse the rears of a page at once and give its members' columns; None where one is not as learnt."""
-        body, find, mark, reach, usual = rows.body, rows.body.find, self.mark, self.reach_bytes, self.usual_bytes
-        stands = body.startswith
         ends = [start - 1 for start in rows.starts[1:]]
         ends.append(rows.end)
-        # a rear that began in the row before would be two records
+        if self.is_even:
+            columns = self._parsed(rows, [end - self.usual_bytes for end in ends], ends)
+            if columns is not None:
+                return columns
+            self.is_even = False
+        places = self._places(rows, ends)
+        return None if min(places) < 0 else self._parsed(rows, places, ends)
+
+    def _places(self, rows: Rows, ends: Sequence[int]) -> list[int]:
+        """Find where the rears begin; -1 for where one does not."""
+        body, find, mark, reach, usual = rows.body, rows.body.find, self.mark, self.reach_bytes, self.usual_bytes
+        stands = body.startswith
         places = [end - usual if stands(mark, end - usual) else find(mark, end - reach, end) for end in ends]
         if min(places) < 0:
             places = [at if at >= 0 else find(mark, *span) for at, *span in zip(places, rows.starts, ends, strict=True)]
-            if min(places) < 0:
-                return None
+        return places
+
+    def _parsed(self, rows: Rows, places: Sequence[int], ends: Sequence[int]) -> dict[str, Sequence[Any]] | None:
+        body = rows.body
         rears = b",{".join([body[at + 1 : end] for at, end in zip(places, ends, strict=True)])
         try:
             records = self.records_of.decode(b"[{%b]" % rears)
         except _UNREADABLE:
             return None
+        # a rear that began in the row before would be two records
         if len(records) != len(rows):
             return None
         return {name: list(map(attrgetter(at), records)) for name, at in self.members.items()}
