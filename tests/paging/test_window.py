@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, strategies as st
 
 from vismanet_async.paging.window import Window
@@ -38,56 +39,35 @@ def test_a_server_far_away_gets_a_full_first_wave() -> None:
     assert made.pages(in_flight=8) == 16
 
 
-def test_a_server_next_door_needs_a_small_stock_only() -> None:
-    assert window(answer=0.002, handling=0.010).pages(in_flight=8) == 1 + 1
+@pytest.mark.parametrize(
+    ("seconds", "pages"),
+    [
+        pytest.param({"answer": 0.002, "handling": 0.010}, 1, id="a server next door needs a small stock only"),
+        pytest.param({"answer": 0.300, "handling": 5}, 1, id="a slow reader, too"),
+        pytest.param({"answer": 0.020, "handling": 0.010}, 2, id="between them: for the time of an answer"),
+        pytest.param({"answer": 0.020, "handling": 0.0001, "work": 0.010}, 2, id="the loop's own work counts"),
+        pytest.param({"answer": 0.100, "handling": 0.040}, 10, id="a writer's stalls leave a far server its requests"),
+        pytest.param({"answer": 0.300, "handling": 0.010}, 15, id="a server far away gets all that may wait"),
+    ],
+)
+def test_pages_are_handled_while_an_answer_is_on_its_way(seconds: dict[str, float], pages: int) -> None:
+    assert window(**seconds).pages(in_flight=8) == pages + 1
 
 
-def test_a_slow_reader_needs_a_small_stock_only() -> None:
-    assert window(answer=0.300, handling=5).pages(in_flight=8) == 1 + 1
-
-
-def test_a_server_far_away_gets_all_that_may_wait() -> None:
-    assert window(answer=0.300, handling=0.010).pages(in_flight=8) == 16
-
-
-def test_stalls_of_the_writer_leave_a_server_far_away_its_requests() -> None:
-    assert window(answer=0.100, handling=0.040).pages(in_flight=8) == 10 + 1
-
-
-def test_between_the_two_pages_are_on_their_way_for_the_time_of_an_answer() -> None:
-    assert window(answer=0.020, handling=0.010).pages(in_flight=8) == 2 + 1
-
-
-def test_the_loops_own_work_counts_where_it_takes_longer_than_the_reader() -> None:
-    assert window(answer=0.020, handling=0.0001, work=0.010).pages(in_flight=8) == 2 + 1
-
-
-def test_only_the_fastest_answer_counts() -> None:
+@pytest.mark.parametrize(
+    ("answers", "pages"),
+    [
+        pytest.param([3], 1, id="only the fastest counts"),
+        pytest.param([3] * 64, 15, id="unless the server became slow"),
+        pytest.param([0.070] * 640, 1, id="those that waited for one another do not widen it"),
+        pytest.param([*[3] * 64, 0.070], 1, id="after a stall the fastest counts again"),
+    ],
+)
+def test_answers_of_a_near_server(answers: list[float], pages: int) -> None:
     made = window(answer=0.010, handling=0.010)
-    made.answered(3)
-    assert made.pages(in_flight=8) == 1 + 1
-
-
-def test_a_server_that_became_slow_gets_more_again() -> None:
-    made = window(answer=0.010, handling=0.010)
-    for _ in range(64):
-        made.answered(3)
-    assert made.pages(in_flight=8) == 16
-
-
-def test_answers_that_wait_for_one_another_do_not_widen_it() -> None:
-    made = window(answer=0.010, handling=0.010)
-    for _ in range(640):
-        made.answered(0.070)
-    assert made.pages(in_flight=8) == 1 + 1
-
-
-def test_after_a_stall_the_fastest_answer_counts_again() -> None:
-    made = window(answer=0.010, handling=0.010)
-    for _ in range(64):
-        made.answered(3)
-    made.answered(0.070)
-    assert made.pages(in_flight=8) == 1 + 1
+    for seconds in answers:
+        made.answered(seconds)
+    assert made.pages(in_flight=8) == pages + 1
 
 
 def test_answers_from_disk_say_nothing_of_the_server() -> None:
