@@ -32,6 +32,7 @@ from vismanet_async.paging import styles
 from vismanet_async.paging.listing import Listing, Page, Progress
 from vismanet_async.paging.source import FrozenFilter, ListSource
 from vismanet_async.paging.styles import PageReader
+from vismanet_async.transport.pool import Exchange
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -237,6 +238,30 @@ async def test_requests_leave_before_a_large_first_page_is_read(site: Live, monk
     assert keys(rows) == truth(site)
     assert sent_before[0] > 1
     assert site.sim.requests.total - before == -(-ROWS // SIZE)
+
+
+async def test_a_page_is_read_after_the_request_that_takes_its_place_has_left(
+    site: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = 0
+    sent_before: list[int] = []
+    begin, read = Exchange.open, PageReader.read
+
+    async def counted(self: Exchange) -> Any:
+        nonlocal sent
+        sent += 1
+        return await begin(self)
+
+    def noted(self: PageReader, body: bytes, **options: Any) -> Any:
+        sent_before.append(sent)
+        return read(self, body, **options)
+
+    await customers(site).count()  # signed in
+    monkeypatch.setattr(Exchange, "open", counted)
+    monkeypatch.setattr(PageReader, "read", noted)
+    await customers(site, expected_rows=ROWS)
+    assert sent_before[1] > sent_before[0], "pages land together, and are read one by one"
+    assert sent == -(-ROWS // SIZE)
 
 
 async def test_a_timeout_is_for_one_page(site: Live) -> None:

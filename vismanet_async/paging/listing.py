@@ -43,8 +43,10 @@ _SLICE_ROWS: Final = 100
 """Rows decoded in one turn of the event loop: about 3 ms of typed customers."""
 _REASK_PAUSE_SECONDS: Final = 15.0
 """Before a page is asked for again after the transport has used its tries: the service counts them (facts 3.4)."""
-_TURNS_TO_LEAVE: Final = 16
-"""Turns of the event loop until a request has left, over a connection that is made for it."""
+_TURNS_TO_LEAVE: Final = 4
+"""Turns of the event loop until a request has left over a connection that stands."""
+_TURNS_TO_CONNECT: Final = 16
+"""Turns of the event loop until a request has left over a connection that is made for it."""
 _MAX_BYTES: Final = 256 * 1024 * 1024
 """Bodies in flight and waiting together, whatever their number."""
 
@@ -528,20 +530,19 @@ class _Fetcher:
         self._changed.set()
 
     async def _take_in(self) -> None:
-        """Read the pages that have landed, half of one a turn of the event loop."""
+        """Read the pages that have landed, half of one a turn of the event loop; what may follow them leaves first."""
         while not self.walk.done:
             if not self._landed:
                 self._landing = anyio.Event()
                 await self._landing.wait()
-            await checkpoint()
+            await _let_leave(_TURNS_TO_LEAVE)
             await self._read(*self._landed[0])
 
     async def _read(self, request: PageRequest, body: bytes | bytearray) -> None:
         metadata = self._reader.glimpse(body)
         if metadata is not None and self.walk.glimpsed(request, metadata):
             self._changed.set()
-            for _ in range(_TURNS_TO_LEAVE):  # reading a first page whole takes longer than most
-                await checkpoint()
+            await _let_leave(_TURNS_TO_CONNECT)  # to read a page for the first time takes longer than ever after
         try:
             with _page_errors(self._operation):
                 answer = self._reader.read(body, page_size=_page_size(request))
@@ -564,6 +565,11 @@ class _Fetcher:
         self._held_bytes += (len(deliveries) - 1) * size
         self._ready += [(delivery, size) for delivery in deliveries]
         self._arrived.set()
+
+
+async def _let_leave(turns: int) -> None:
+    for _ in range(turns):
+        await checkpoint()
 
 
 @contextmanager
