@@ -181,6 +181,7 @@ def test_documents_that_are_alike_are_not_parsed_whole(monkeypatch: pytest.Monke
     ]
     learning.read(as_rows(pages[0]))
     monkeypatch.setattr(learning, "_rows", None)
+    assert len(learning.read(as_rows(pages[0][:1]))) == 1
     keys = learning.read(as_rows(pages[1]))
     assert list(keys.names) == [b'"Invoice"\0"%06d"' % number for number in range(5, 10)]
     assert keys.newest == "2025-01-01T10:00:00"

@@ -250,9 +250,11 @@ class _Rear:
 
     def _parsed(self, rows: Rows, places: Sequence[int], ends: Sequence[int]) -> dict[str, Sequence[Any]] | None:
         body = rows.body
-        rears = b",{".join([body[at + 1 : end] for at, end in zip(places, ends, strict=True)])
+        rears = [body[at + 1 : end] for at, end in zip(places, ends, strict=True)]
+        rears[0] = b"[{" + rears[0]  # around all of them it would be one more large copy
+        rears[-1] += b"]"
         try:
-            records = self.records_of.decode(b"[{%b]" % rears)
+            records = self.records_of.decode(b",{".join(rears))
         except _UNREADABLE:
             return None
         # a rear that began in the row before would be two records
