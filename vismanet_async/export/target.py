@@ -152,7 +152,7 @@ class Target:
         before = self.published()
         standing = before if before is not None and _goes_on_from(before, manifest) else None
         old = {} if standing is None else {name: _names(entry) for name, entry in standing.resources.items()}
-        if before is not None and standing is None:
+        if standing is None:  # also where none is seen: a killed run may have removed it and not synced that
             (self.root / MANIFEST_NAME).unlink(missing_ok=True)
             sync_directory(self.root)
         for name, entry in manifest.resources.items():
