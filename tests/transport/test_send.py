@@ -6,6 +6,8 @@ import asyncio
 import gzip
 import json
 import zlib
+from collections import Counter
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -41,7 +43,7 @@ from vismanet_async.transport.concurrency import Slots
 from vismanet_async.transport.message import Request, no_headers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
     from vismanet_async.transport.send import Transport
 
@@ -385,7 +387,7 @@ async def test_compressed_answers(wire: Wire, make: Make, encoding: str, encode:
     ("reply", "kind"),
     [
         (answer(200, b"[1,2,3]"), bytearray),
-        (answer(200, gzip.compress(b"[1,2,3]"), Content_Encoding="gzip"), bytes),
+        (answer(200, gzip.compress(b"[1,2,3]"), Content_Encoding="gzip"), bytearray),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7\r\n[1,2,3]\r\n0\r\n\r\n", bytes),
     ],
     ids=["plain", "gzip", "chunked"],
@@ -416,6 +418,80 @@ async def test_a_body_that_may_change_is_read_whole_or_not_at_all(
     large = await make().send(get(buffer=bytearray))
     assert type(large.content) is bytes
     assert large.content == body
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_compressed_body_goes_where_the_reader_wants_it(
+    wire: Wire, make: Make, monkeypatch: pytest.MonkeyPatch, chunked: bool
+) -> None:
+    """Its size is what its end tells, or found out; nobody takes much memory on a word."""
+    body = Random(1).randbytes(100_000)
+    told: list[int] = []
+
+    def buffer(size: int) -> bytearray:
+        told.append(size)
+        return bytearray(size)
+
+    def reply(packed: bytes, encoding: str = "gzip") -> None:
+        if not chunked:
+            return wire.reply(answer(200, packed, Content_Encoding=encoding))
+        head = f"HTTP/1.1 200 OK\r\nContent-Encoding: {encoding}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+        return wire.reply(b"%s%x\r\n%s\r\n0\r\n\r\n" % (head, len(packed), packed))
+
+    transport = make()
+    lie = (2**32 - 1).to_bytes(4, "little")
+    for packed, encoding, size in (
+        (gzip.compress(body), "gzip", 100_000),
+        (gzip.compress(body[:60_000]) + gzip.compress(body[60_000:]), "gzip", 40_000),
+        (gzip.compress(b"") + gzip.compress(body) + gzip.compress(b""), "gzip", 0),
+        (zlib.compress(body), "deflate", 0),
+    ):
+        reply(packed, encoding)
+        response = await transport.send(get(buffer=buffer))
+        assert type(response.content) is bytearray
+        assert response.content == body
+        assert told.pop() == size
+
+    reply(gzip.compress(body)[:-4] + lie)
+    reply(gzip.compress(body))
+    response = await transport.send(get(buffer=buffer))
+    assert told == [0, 100_000]
+    assert response.content == body
+    assert "damaged" in response.attempts[0].outcome
+
+    monkeypatch.setattr(pool_module, "MAX_BODY_BYTES", 99_999)
+    reply(gzip.compress(body[:1]) + gzip.compress(body[1:]))
+    with pytest.raises(UnexpectedResponse, match="larger than the 99,999 bytes"):
+        await transport.send(get(buffer=buffer))
+
+
+async def test_others_have_their_turns_while_a_large_body_is_inflated(
+    wire: Wire, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = Random(1).randbytes(2_000_000).hex().encode()
+    wire.reply(answer(200, gzip.compress(body, 1), Content_Encoding="gzip"))
+    turn = 0
+    inflated_in: Counter[int] = Counter()
+    inflated = pool_module.inflated
+
+    def counted(body: bytes, encoding: str) -> Iterator[bytes]:
+        for piece in inflated(body, encoding):
+            inflated_in[turn] += len(piece)
+            yield piece
+
+    async def tick() -> None:
+        nonlocal turn
+        while True:
+            turn += 1
+            await checkpoint()
+
+    monkeypatch.setattr(pool_module, "inflated", counted)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(tick)
+        assert (await make().send(get(buffer=bytearray))).content == body
+        tasks.cancel_scope.cancel()
+    assert sum(inflated_in.values()) == 4_000_000
+    assert max(inflated_in.values()) < 600_000
 
 
 async def test_a_body_that_is_not_whole_is_a_lost_answer(
@@ -997,8 +1073,11 @@ class Checkpoints:
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-async def test_cancelled_at_every_checkpoint_nothing_is_left_behind(wire: Wire, make: Make, streamed: bool) -> None:
-    """Through token, 429 and pause, 401 and renewal, 503 and backoff, a gzip body in a thread, and a busy slot."""
+async def test_cancelled_at_every_checkpoint_nothing_is_left_behind(
+    wire: Wire, make: Make, monkeypatch: pytest.MonkeyPatch, streamed: bool
+) -> None:
+    """Through token, 429 and pause, 401 and renewal, 503 and backoff, a gzip body in pieces, and a busy slot."""
+    monkeypatch.setattr(pool_module, "_INFLATE_AT_ONCE_BYTES", 10_000)
     body = gzip.compress(b"".join(zlib.crc32(str(n).encode()).to_bytes(4, "big") for n in range(20_000)))
     last = answer(200, b"x" * 100_000) if streamed else answer(200, body, Content_Encoding="gzip")
     for cancel_at in range(1, 400):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import io
-import zlib
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 import aiohttp
-import anyio.to_thread
+import anyio
 import attrs
+from anyio.lowlevel import checkpoint
 from multidict import CIMultiDict
 
 from vismanet_async.errors import (
@@ -24,6 +24,7 @@ from vismanet_async.errors import (
 )
 from vismanet_async.transport.auth import TokenAnswer
 from vismanet_async.transport.body import Body
+from vismanet_async.transport.inflate import ENCODINGS, InflateError, inflated, told_size
 from vismanet_async.version import __version__
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ __all__ = ["MAX_BODY_BYTES", "Envelope", "Exchange", "SessionPool", "default_use
 _CONNECT_SECONDS: Final = 20.0
 _IDLE_SECONDS: Final = 60.0
 """How long a connection is kept unused; the gateway closes them at about 240 s (docs/facts.md 1.8)."""
-_INFLATE_IN_THREAD_FROM_BYTES: Final = 64 * 1024
+_INFLATE_AT_ONCE_BYTES: Final = 512 * 1024
+"""In one turn of the event loop: well below a millisecond's work."""
 _WRITE_WHOLE_UP_TO_BYTES: Final = 512 * 1024
 MAX_BODY_BYTES: Final = 512 * 1024 * 1024
 """A larger answer, inflated, is refused: no page of this API comes near it, a decompression bomb does."""
@@ -142,52 +144,40 @@ class Exchange:
     async def read_into(self, buffer: Callable[[int], bytearray] | None) -> bytes | bytearray:
         """Read the whole answer as `read` does, but into a buffer where there is one and the size is known."""
         raw = self._answer()
-        size = raw.content_length or 0
-        if buffer is not None and 0 < size <= _IN_PLACE_UP_TO_BYTES and _encoding(raw) in _PLAIN:
+        size, encoding = raw.content_length or 0, _encoding(raw)
+        if buffer is not None and encoding in ENCODINGS:
+            return await self._inflate_into(buffer)
+        if buffer is not None and encoding in _PLAIN and 0 < size <= _IN_PLACE_UP_TO_BYTES:
             return await self._collect_into(buffer, size)
         return await self.read()
 
     async def read(self, *, max_bytes: int = MAX_BODY_BYTES) -> bytes:
-        """Read the whole answer, inflated; large ones are inflated in a thread so that the loop is not held.
+        """Read the whole answer, inflated.
 
         Raises:
             ResponseLost, OutcomeUnknown: it broke off, or the compressed body is cut off or damaged.
             UnexpectedResponse: it is larger than `max_bytes`, or its encoding was not asked for.
         """
-        raw = self._answer()
-        too_large = f"the answer of {self._envelope.url.host} is larger than the {max_bytes:,} bytes allowed."
-        if (raw.content_length or 0) > max_bytes:
-            raise UnexpectedResponse(too_large)
-        body = await self._collect(max_bytes)
-        if len(body) > max_bytes:
-            raise UnexpectedResponse(too_large)
-        encoding = _encoding(raw)
-        if encoding in _PLAIN or not body:
+        body = await self._collect_whole(max_bytes)
+        if _encoding(self._answer()) in _PLAIN:
             return body
-        if encoding not in {"gzip", "x-gzip", "deflate"}:
-            raise UnexpectedResponse(f"the answer came with the encoding {encoding!r}, which was not asked for.")
-        try:
-            if len(body) < _INFLATE_IN_THREAD_FROM_BYTES:
-                body = _inflate(body, encoding, max_bytes)
-            else:
-                body = await anyio.to_thread.run_sync(_inflate, body, encoding, max_bytes)
-        except zlib.error as error:
-            raise self.fault(f"the compressed answer is damaged or cut off ({error})") from None
-        if len(body) > max_bytes:
-            raise UnexpectedResponse(too_large)
-        return body
+        return b"".join([piece async for piece in self._inflated(body, max_bytes)])
 
     async def read_error(self) -> bytes:
         """Read what can be had of an error's body. Never fails: the status counts, whatever comes of the body."""
         raw = self._answer()
-        encoding = _encoding(raw)
+        parts, size = [], 0
         try:
             body = await self._collect(_MAX_ERROR_BYTES)
-            if encoding in {"gzip", "x-gzip", "deflate"} and body:
-                body = _inflate(body, encoding, _MAX_ERROR_BYTES)
-        except (TransportError, zlib.error):
+            if (encoding := _encoding(raw)) not in ENCODINGS:
+                return body[:_MAX_ERROR_BYTES]
+            for part in inflated(body, encoding):
+                parts.append(part)
+                if (size := size + len(part)) >= _MAX_ERROR_BYTES:
+                    break
+        except (TransportError, InflateError):
             return b""
-        return body[:_MAX_ERROR_BYTES]
+        return b"".join(parts)[:_MAX_ERROR_BYTES]
 
     async def chunk(self) -> bytes:
         """Give the next piece of the body, at most 64 KiB as it arrives; empty at its end.
@@ -225,6 +215,48 @@ class Exchange:
         if self.raw is None:
             raise NotSent("the request has not been sent yet.")
         return self.raw
+
+    async def _collect_whole(self, max_bytes: int) -> bytes:
+        """Read until the end, as it came."""
+        if (self._answer().content_length or 0) > max_bytes:
+            raise self._too_large(max_bytes)
+        body = await self._collect(max_bytes)
+        if len(body) > max_bytes:
+            raise self._too_large(max_bytes)
+        return body
+
+    async def _inflate_into(self, buffer: Callable[[int], bytearray]) -> bytearray:
+        body = await self._collect_whole(MAX_BODY_BYTES)
+        told = told_size(body, _encoding(self._answer()))
+        kept, end = buffer(told if told <= _IN_PLACE_UP_TO_BYTES else 0), 0
+        async for piece in self._inflated(body, MAX_BODY_BYTES):
+            kept[end : (end := end + len(piece))] = piece  # grows where more comes than was told
+        del kept[end:]
+        return kept
+
+    async def _inflated(self, body: bytes, max_bytes: int) -> AsyncIterator[bytes]:
+        """Inflate the body piece by piece; others have their turns meanwhile."""
+        encoding = _encoding(self._answer())
+        if not body:
+            return
+        if encoding not in ENCODINGS:
+            raise UnexpectedResponse(f"the answer came with the encoding {encoding!r}, which was not asked for.")
+        size = held = 0
+        try:
+            for piece in inflated(body, encoding):
+                size += len(piece)
+                if size > max_bytes:
+                    raise self._too_large(max_bytes)
+                yield piece
+                if size - held > _INFLATE_AT_ONCE_BYTES:
+                    held = size
+                    await checkpoint()
+        except InflateError as error:
+            raise self.fault(f"the compressed answer is damaged or cut off ({error})") from None
+
+    def _too_large(self, max_bytes: int) -> UnexpectedResponse:
+        host = self._envelope.url.host
+        return UnexpectedResponse(f"the answer of {host} is larger than the {max_bytes:,} bytes allowed.")
 
     async def _collect(self, max_bytes: int) -> bytes:
         """Read until the end, or a little beyond `max_bytes`."""
@@ -375,25 +407,6 @@ class SessionPool:
 
 def _encoding(raw: aiohttp.ClientResponse) -> str:
     return raw.headers.get("Content-Encoding", "").strip().lower()
-
-
-def _inflate(body: bytes, encoding: str, max_bytes: int) -> bytes:
-    """Inflate to at most a byte more than `max_bytes`; raises `zlib.error` for what is damaged or cut off."""
-    # deflate comes with a zlib header or, from some servers, bare
-    zlib_header = body[0] & 0x0F == 8 and int.from_bytes(body[:2], "big") % 31 == 0  # noqa: PLR2004 - RFC 1950
-    wbits = -zlib.MAX_WBITS if encoding == "deflate" and not zlib_header else zlib.MAX_WBITS | 32
-    parts: list[bytes] = []
-    left = max_bytes + 1
-    while body and left:
-        # gzip may come in several members, one after the other
-        inflater = zlib.decompressobj(wbits)
-        part = inflater.decompress(body, left)
-        parts.append(part)
-        left -= len(part)
-        if left and not inflater.eof:
-            raise zlib.error("it ends early")
-        body = inflater.unused_data
-    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _reason(error: aiohttp.ClientConnectorError) -> str:

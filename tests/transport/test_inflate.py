@@ -1,0 +1,130 @@
+"""Compressed bodies come out as they went in, or not at all, with the quick library and with zlib."""
+
+import gzip
+import sys
+import zlib
+from collections.abc import Callable
+from random import Random
+
+import pytest
+from hypothesis import given, strategies as st
+
+from vismanet_async.transport import inflate
+from vismanet_async.transport.inflate import ENCODINGS, InflateError, inflated, told_size
+
+LIBRARIES = {"zlib": zlib} | ({} if inflate._library is zlib else {"isal": inflate._library})
+
+
+@pytest.fixture(params=LIBRARIES, autouse=True)
+def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inflate, "_library", LIBRARIES[request.param])
+
+
+@pytest.fixture
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inflate, "_PIECE_BYTES", 7)
+
+
+def bare(data: bytes) -> bytes:
+    return zlib.compress(data, wbits=-zlib.MAX_WBITS)
+
+
+def whole(body: bytes, encoding: str = "gzip") -> bytes:
+    return b"".join(inflated(body, encoding))
+
+
+WAYS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
+    "gzip": ("gzip", gzip.compress),
+    "x-gzip": ("x-gzip", gzip.compress),
+    "deflate": ("deflate", zlib.compress),
+    "bare deflate": ("deflate", bare),
+    "stored": ("gzip", lambda data: gzip.compress(data, 0)),
+}
+
+# texts of pages repeat themselves; others do not
+texts = st.binary(max_size=300) | st.tuples(st.binary(max_size=40), st.integers(0, 60)).map(lambda a: a[0] * a[1])
+
+
+@pytest.mark.usefixtures("small_pieces")
+@pytest.mark.parametrize("way", WAYS)
+@given(data=texts)
+def test_what_went_in_comes_out(way: str, data: bytes) -> None:
+    encoding, squeeze = WAYS[way]
+    assert whole(squeeze(data), encoding) == data
+
+
+@pytest.mark.usefixtures("small_pieces")
+@given(members=st.lists(texts, min_size=1, max_size=4))
+def test_members_come_one_after_the_other(members: list[bytes]) -> None:
+    body = b"".join(map(gzip.compress, members))
+    assert whole(body) == b"".join(members)
+    assert told_size(body, "gzip") == len(members[-1])
+
+
+@pytest.mark.usefixtures("small_pieces")
+@pytest.mark.parametrize("way", WAYS)
+@given(data=texts, at=st.floats(0, 1, exclude_max=True))
+def test_a_body_cut_off_is_never_taken_for_whole(way: str, data: bytes, at: float) -> None:
+    encoding, squeeze = WAYS[way]
+    body = squeeze(data)
+    with pytest.raises(InflateError):
+        whole(body[: int(at * len(body))], encoding)
+
+
+@pytest.mark.usefixtures("small_pieces")
+@pytest.mark.parametrize("squeeze", [gzip.compress, zlib.compress])
+@given(data=texts, place=st.integers(0), bit=st.integers(0, 7))
+def test_damage_is_found(squeeze: Callable[[bytes], bytes], data: bytes, place: int, bit: int) -> None:
+    body = bytearray(squeeze(data))
+    body[place % len(body)] ^= 1 << bit
+    try:
+        came = whole(bytes(body), "gzip")
+    except InflateError:
+        return
+    assert came == data  # of a header, which tells who compressed it and when, nothing depends
+
+
+@pytest.mark.parametrize("more", [b"\0", b"more", b"\x1f\x8b"])
+def test_what_follows_the_last_member_is_refused(more: bytes) -> None:
+    with pytest.raises(InflateError):
+        whole(gzip.compress(b"[]") + more)
+
+
+@pytest.mark.parametrize("encoding", sorted(ENCODINGS))
+def test_nothing_and_nonsense_are_refused(encoding: str) -> None:
+    for body in (b"", b"x", b"not compressed at all"):
+        with pytest.raises(InflateError):
+            whole(body, encoding)
+
+
+def test_a_bomb_comes_in_pieces_of_bounded_size() -> None:
+    bomb = gzip.compress(bytes(60_000_000))
+    sizes = [len(piece) for piece in inflated(bomb, "gzip")]
+    assert sum(sizes) == 60_000_000
+    assert len(sizes) > 5
+    assert max(sizes) <= inflate._PIECE_BYTES * 1_032
+
+
+def test_large_pages_come_whole() -> None:
+    page = Random(1).randbytes(5_000) * 200
+    assert whole(gzip.compress(page)) == page
+    assert told_size(gzip.compress(page), "gzip") == len(page)
+
+
+def test_only_gzip_tells_its_size() -> None:
+    assert told_size(zlib.compress(b"x" * 100), "deflate") == 0
+    assert told_size(b"\xff" * 17, "gzip") == 0
+
+
+def test_pieces_are_inflated_when_they_are_asked_for() -> None:
+    body = gzip.compress(Random(1).randbytes(30_000))
+    damaged = body[:20_000] + bytes(100) + body[20_100:]
+    pieces = inflated(damaged, "gzip")
+    assert next(pieces)
+    with pytest.raises(InflateError):
+        list(pieces)
+
+
+def test_zlib_serves_where_the_quick_library_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "isal", None)
+    assert inflate._quickest() is zlib
