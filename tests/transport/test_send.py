@@ -440,16 +440,17 @@ async def test_a_compressed_body_goes_where_the_reader_wants_it(
 
     transport = make()
     lie = (2**32 - 1).to_bytes(4, "little")
-    for packed, encoding, size in (
-        (gzip.compress(body), "gzip", 100_000),
-        (gzip.compress(body[:60_000]) + gzip.compress(body[60_000:]), "gzip", 40_000),
-        (gzip.compress(b"") + gzip.compress(body) + gzip.compress(b""), "gzip", 0),
-        (zlib.compress(body), "deflate", 0),
+    for content, packed, encoding, size in (
+        (body, gzip.compress(body), "gzip", 100_000),
+        (body, gzip.compress(body[:60_000]) + gzip.compress(body[60_000:]), "gzip", 40_000),
+        (body, gzip.compress(b"") + gzip.compress(body) + gzip.compress(b""), "gzip", 0),
+        (body, zlib.compress(body), "deflate", 0),
+        (b"\xff", zlib.compress(b"\xff"), "gzip", 65_537),  # not what it says: its end is a checksum
     ):
         reply(packed, encoding)
         response = await transport.send(get(buffer=buffer))
         assert type(response.content) is bytearray
-        assert response.content == body
+        assert response.content == content
         assert told.pop() == size
 
     reply(gzip.compress(body)[:-4] + lie)
@@ -621,6 +622,19 @@ async def test_an_error_status_counts_whatever_comes_of_its_body(
     with pytest.raises(BadRequest):
         await make().send(REQUESTS[name])
     assert len(wire.seen) == 1
+
+
+async def test_a_compressed_error_is_read_whole(wire: Wire, make: Make) -> None:
+    body = json.dumps({"rows": Random(1).randbytes(20_000).hex(), "message": "No such branch."}).encode()
+    wire.reply(answer(400, gzip.compress(body), Content_Encoding="gzip"))
+    with pytest.raises(BadRequest, match=r"No such branch\."):
+        await make().send(get())
+
+
+async def test_nothing_needs_no_inflating(wire: Wire, make: Make) -> None:
+    wire.default = (answer(200, b"", Content_Encoding="gzip"),)
+    assert (await make().send(get())).content == b""
+    assert (await make().send(get(buffer=bytearray))).content == b""
 
 
 async def test_an_error_body_that_never_comes_is_not_waited_for(wire: Wire, make: Make) -> None:
