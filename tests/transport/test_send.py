@@ -40,6 +40,7 @@ from vismanet_async.transport import pool as pool_module, send as send_module
 from vismanet_async.transport.auth import AuthorizationCode
 from vismanet_async.transport.body import Body
 from vismanet_async.transport.concurrency import Slots
+from vismanet_async.transport.inflate import inflated
 from vismanet_async.transport.message import Request, no_headers
 
 if TYPE_CHECKING:
@@ -474,7 +475,6 @@ async def test_others_have_their_turns_while_a_large_body_is_inflated(
     wire.reply(answer(200, gzip.compress(body, 1), Content_Encoding="gzip"))
     turn = 0
     inflated_in: Counter[int] = Counter()
-    inflated = pool_module.inflated
 
     def counted(body: bytes, encoding: str) -> Iterator[bytes]:
         for piece in inflated(body, encoding):
