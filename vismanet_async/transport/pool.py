@@ -43,7 +43,7 @@ _CONNECT_SECONDS: Final = 20.0
 _IDLE_SECONDS: Final = 60.0
 """How long a connection is kept unused; the gateway closes them at about 240 s (docs/facts.md 1.8)."""
 _INFLATE_AT_ONCE_BYTES: Final = 512 * 1024
-"""In one turn of the event loop: well below a millisecond's work."""
+"""In one turn of the event loop: half a millisecond's work, or one with zlib."""
 _WRITE_WHOLE_UP_TO_BYTES: Final = 512 * 1024
 MAX_BODY_BYTES: Final = 512 * 1024 * 1024
 """A larger answer, inflated, is refused: no page of this API comes near it, a decompression bomb does."""
@@ -142,7 +142,7 @@ class Exchange:
         raise fault
 
     async def read_into(self, buffer: Callable[[int], bytearray] | None) -> bytes | bytearray:
-        """Read the whole answer as `read` does, but into a buffer where there is one and the size is known."""
+        """Read the whole answer as `read` does, but compressed ones and those of known size into a buffer, if given."""
         raw = self._answer()
         size, encoding = raw.content_length or 0, _encoding(raw)
         if buffer is not None and encoding in ENCODINGS:
