@@ -17,7 +17,7 @@ ENCODINGS: Final = frozenset({"gzip", "x-gzip", "deflate"})
 """Content encodings that can be inflated."""
 _PIECE_BYTES: Final = 8 * 1024
 """Of the compressed body. A piece inflates to 1,032 times as much at most, and a piece of a page to what fits into the
-processor's cache, in memory that the allocator has at hand: a page in one piece costs as much again in fresh memory."""
+processor's cache, in memory that the allocator has at hand: a page in one piece takes half as long again."""
 _GZIP_LEAST_BYTES: Final = 18
 """Header and trailer."""
 _ANY_HEADER: Final = zlib.MAX_WBITS | 32
