@@ -88,22 +88,38 @@ NumberCondition = Condition[Decimal | int]
 
 
 def after(value: V, /) -> Condition[V]:
-    """Later (greater) than `value`. Visma's texts disagree whether `>` includes it: prefer `on_or_after`."""
+    """Later (greater) than `value`. Visma's texts disagree whether `>` includes it: prefer `on_or_after`.
+
+    >>> after(Decimal("10.5")).parameters("balance")
+    (('balance', '10.5'), ('balanceCondition', '>'))
+    """
     return Condition(">", value)
 
 
 def before(value: V, /) -> Condition[V]:
-    """Earlier (less) than `value`, not including it."""
+    """Earlier (less) than `value`, not including it.
+
+    >>> before(date(2025, 5, 25)).parameters("dueDate")
+    (('dueDate', '2025-05-25'), ('dueDateCondition', '<'))
+    """
     return Condition("<", value)
 
 
 def on_or_after(value: V, /) -> Condition[V]:
-    """At `value` or later (greater)."""
+    """At `value` or later (greater).
+
+    >>> len(await visma.customer.list(last_modified_date_time=on_or_after("2001-01-01")))
+    40
+    """
     return Condition(">=", value)
 
 
 def on_or_before(value: V, /) -> Condition[V]:
-    """At `value` or earlier (less)."""
+    """At `value` or earlier (less).
+
+    >>> on_or_before(datetime(2025, 5, 25, 13, 30)).parameters("lastModifiedDateTime")
+    (('lastModifiedDateTime', '2025-05-25T13:30:00'), ('lastModifiedDateTimeCondition', '<='))
+    """
     return Condition("<=", value)
 
 

@@ -81,6 +81,12 @@ class Operation(Generic[T]):
         body: the JSON text, or a file that is streamed; None: no body.
         sender: what sends it: that of the client.
         deadline_seconds: for the call in all; None: the client's `timeout_seconds`.
+
+    >>> get = visma.customer.get("10000")
+    >>> get.preview()
+    Preview(method='GET', path='/v1/customer/10000', query=(), headers={}, body=None)
+    >>> (await get).number
+    '10000'
     """
 
     spec: OperationSpec

@@ -23,7 +23,13 @@ __all__ = ["Created", "Done", "Updated", "acted", "bare_etag", "created", "done"
 
 @attrs.frozen(kw_only=True)
 class Created:
-    """What was created."""
+    """What was created.
+
+    >>> from vismanet_async.api.models.customer import CustomerUpdate
+    >>> created = await visma.customer.create(CustomerUpdate(name="Nordlys AS"))
+    >>> (await visma.customer.get(created.id)).name
+    'Nordlys AS'
+    """
 
     id: str | None
     """The new record's id, from the last part of the Location header; None when the server named none."""
@@ -38,7 +44,13 @@ class Created:
 
 @attrs.frozen(kw_only=True)
 class Updated:
-    """What an update answers."""
+    """What an update answers.
+
+    >>> from vismanet_async.api.models.customer import CustomerUpdate
+    >>> customer = await visma.customer.get("10000")
+    >>> first = await visma.customer.update("10000", CustomerUpdate(name="Nordlys AS"), if_match=customer)
+    >>> second = await visma.customer.update("10000", CustomerUpdate(name="Vega AS"), if_match=first.etag)
+    """
 
     etag: str | None = None
     """The record's new version, to give as `if_match=`; None when the server told none."""

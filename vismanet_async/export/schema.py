@@ -96,7 +96,7 @@ def columns_of(operation_id: str) -> tuple[Column, ...]:
         RequestRefused: the catalog has no such operation, or does not say what its rows are.
 
     >>> [column.name for column in columns_of("Branch_GetAllBranches")][:3]
-    ['number', 'name', 'baseCurrency']
+    ['branchId', 'number', 'name']
     """
     response = _responses().get(operation_id)
     if response is not None and response.kind in {"list", "envelope"}:

@@ -161,6 +161,11 @@ class JobManager:
                 was sent). `error.job_id` is the uncertain job's. Do not submit again before it is settled.
             StoreNotUsable: the intent could not be written, and nothing was sent; or the answer could not be
                 written, and the job is found as an intent later.
+
+        >>> number = (await visma.supplier_invoice.list(status="Balanced"))[0].reference_number
+        >>> job = await visma.jobs.submit(visma.supplier_invoice.release(number))
+        >>> (await job).action_result
+        'Done'
         """
         self._start()
         submission = Submission(

@@ -130,6 +130,12 @@ class Listing(Generic[T]):
 
     Concurrency: every read is a walk of its own, so several tasks may read one listing. Leaving a loop early, or
     cancelling, stops the requests under way; `async with aclosing(listing.pages())` does so at once.
+
+    >>> active = visma.customer.list(status="Active")
+    >>> async for customer in active:
+    ...     pass
+    >>> active.completeness.verdict, active.completeness.rows
+    ('proven', 36)
     """
 
     def __init__(
@@ -158,6 +164,9 @@ class Listing(Generic[T]):
 
         Raises:
             RequestRefused: no such option, or a value that it cannot have; nothing was sent.
+
+        >>> [customer.number for customer in await visma.customer.list().with_options(limit=2)]
+        ['10000', '10001']
         """
         known = [field.name for field in attrs.fields(ListingOptions)]
         for name in changes:
@@ -211,7 +220,11 @@ class Listing(Generic[T]):
                         return
 
     async def pages(self) -> AsyncGenerator[Page[T], None]:
-        """Yield the rows page by page, decoded."""
+        """Yield the rows page by page, decoded.
+
+        >>> [len(page.rows) async for page in visma.customer.list().with_options(page_size=25).pages()]
+        [25, 15]
+        """
         async with self.raw_pages() as deliveries:
             left = self._options.limit
             async for delivery in deliveries:
@@ -241,6 +254,9 @@ class Listing(Generic[T]):
 
         Raises:
             UnexpectedResponse: a journal batch that goes on beyond its page; read the list instead.
+
+        >>> (await visma.customer.list().first()).number
+        '10000'
         """
         by_line = self._style.by_line
         answer = await self._ask(self._page_size if by_line else 1)
@@ -255,6 +271,9 @@ class Listing(Generic[T]):
         Raises:
             RequestRefused: journals tell lines, not batches (docs/facts.md 4.12); nothing was sent.
             UnexpectedResponse: the endpoint answers rows without saying how many there are.
+
+        >>> await visma.customer.list(status="Active").count()
+        36
         """
         if self._style.by_line:
             raise RequestRefused(f"{self._source.spec.id} counts lines, not batches; read the list. Nothing was sent.")
