@@ -51,7 +51,11 @@ class OperationSpec:
 
 @attrs.frozen(kw_only=True)
 class Preview:
-    """What an operation would send. Holds no token."""
+    """What an operation would send. Holds no token.
+
+    >>> print(visma.customer.get("10000").preview().path)
+    /v1/customer/10000
+    """
 
     method: str
     path: str

@@ -63,6 +63,8 @@ class Upload:
 
     Raises:
         RequestRefused: no name, a name without extension, or no such file; nothing was sent.
+
+    >>> created = await visma.customer_invoice.add_attachment("100001", Upload(b"%PDF-1.7 ...", "receipt.pdf"))
     """
 
     content: Path | bytes | AsyncIterable[bytes] = attrs.field(repr=False)
@@ -159,7 +161,13 @@ class File:
 
 @attrs.frozen(kw_only=True)
 class Download(Operation[File]):
-    """The fetching of a file, as a value: `await` gives it as a `File`, `save` writes it to disk as it comes."""
+    """The fetching of a file, as a value: `await` gives it as a `File`, `save` writes it to disk as it comes.
+
+    >>> created = await visma.customer_invoice.add_attachment("100001", Upload(b"%PDF-1.7 ...", "receipt.pdf"))
+    >>> invoice = await visma.customer_invoice.get("100001")
+    >>> (await visma.attachment.download(invoice.attachments[-1].id)).name
+    'receipt.pdf'
+    """
 
     async def save(self, target: Path | str) -> Path:
         """Fetch the file and write it, in pieces, never holding it whole.

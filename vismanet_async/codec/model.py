@@ -124,6 +124,11 @@ class Record(Model):
 
     A field that the API has and the catalog lacks is not lost: `extra` has it. Building one by hand, or changing one
     with `attrs.evolve`, gives a record without raw JSON.
+
+    >>> sim.behaviours.set(unknown_fields=True)
+    >>> customer = await visma.customer.get("10000")
+    >>> customer.number, len(customer.extra)
+    ('10000', 1)
     """
 
     __slots__ = ()
@@ -191,6 +196,10 @@ class LineUpdate(WriteModel):
     """A line of a document, or another part that is inserted, updated or deleted by its `operation`.
 
     Use the constructors: the API takes a line that says `Insert` as a new one, whatever its number (docs/facts.md 10).
+
+    >>> from vismanet_async.api.models.common.customer_debit_note_line_update import CustomerDebitNoteLineUpdate
+    >>> CustomerDebitNoteLineUpdate.insert(description="Test", quantity=2).operation
+    'Insert'
     """
 
     __slots__ = ()

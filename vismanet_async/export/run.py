@@ -164,6 +164,14 @@ class Export:
     Errors: `UnknownName` and `RequestRefused` before anything is opened, `TargetNotWritable` and `TargetBusy` before
     anything is sent, `IncompleteListing` when a list could not be shown complete and the plan does not allow that,
     else those of the reads.
+
+    >>> export = visma.export("customer", to="out")
+    >>> async for event in export:
+    ...     print(type(event).__name__)
+    RequestEnded
+    PageWritten
+    ResourceDone
+    Published
     """
 
     def __init__(

@@ -55,6 +55,11 @@ class JobManager:
     Use it as an async context manager, or call `aclose()`. Until then jobs that were submitted, awaited or resumed
     here are followed in the background. Jobs still open at the end stay in the store, free for the next process. It
     may be shared by any number of tasks of one event loop.
+
+    >>> job = await visma.jobs.submit(visma.customer.get("10000"), reference="tonight")
+    >>> customer = await job
+    >>> [(record.reference, record.state) for record in await visma.jobs.list()]
+    [('tonight', <State.SUCCEEDED: 'succeeded'>)]
     """
 
     def __init__(

@@ -127,6 +127,12 @@ class WebhookReceiver:
 
     Answers: 200 taken in (or a repeat), 401 wrong signature, 403 source not on the list, 405 not a POST, 413 too
     large, 503 the hint could not be stored (the dispatcher then sends it again).
+
+    >>> receiver = WebhookReceiver(visma.jobs, key="of the subscription", signature_header="X-Visma-Signature")
+    >>> async def body():
+    ...     yield b'{"stateLocation": "https://x.example/v1/background/73ac0029-1e4f-4adc-a7eb-318cd25ba4bf"}'
+    >>> await receiver.receive(body(), headers={"x-visma-signature": "forged"}, source=None)
+    401
     """
 
     def __init__(

@@ -53,7 +53,12 @@ _MAX_BYTES: Final = 256 * 1024 * 1024
 
 @attrs.frozen
 class Page(Generic[T]):
-    """Rows that arrived together."""
+    """Rows that arrived together.
+
+    >>> pages = [page async for page in visma.customer.list().with_options(page_size=25).pages()]
+    >>> [(page.number, len(page.rows), page.total) for page in pages]
+    [(1, 25, 40), (2, 15, 40)]
+    """
 
     rows: list[T]
     number: int | None

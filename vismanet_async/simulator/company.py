@@ -45,7 +45,12 @@ class Call:
 
 @frozen
 class Truth:
-    """What a table really holds at this moment."""
+    """What a table really holds at this moment.
+
+    >>> truth = sim.truth("customer")
+    >>> len(truth), next(iter(truth.rows()))["number"]
+    (40, '10000')
+    """
 
     resource: str
     identity: tuple[str, ...]

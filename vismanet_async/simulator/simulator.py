@@ -47,12 +47,6 @@ class Simulator:
     Same seed, sizes and requests give the same answers. Rows are made when they are read, so a million
     customers cost nothing until then.
 
-    Example:
-        async with Simulator(seed=7, rows={"customer": 50_000}) as sim:
-            ...  # a client with sim.base_url, sim.token_url, sim.client_id, sim.client_secret, sim.tenant_id
-            sim.remove("customer", count=3)
-            assert len(sim.truth("customer")) == 49_997
-
     Args:
         seed: Decides all data, tokens and chance.
         rows: Rows per resource where the default does not suit: `{"customer": 100_000}`.
@@ -72,6 +66,11 @@ class Simulator:
 
     Raises:
         ValueError: A resource, behaviour or size is not known or not possible.
+
+    >>> async with Simulator(seed=7, rows={"customer": 50_000}) as company:
+    ...     removed = company.remove("customer", count=3)
+    ...     len(company.truth("customer")), sorted(company.environment())[0]
+    (49997, 'VISMANET_BASE_URL')
     """
 
     def __init__(self, *, seed: int = 1, rows: Mapping[str, int] | None = None, port: int = 0,

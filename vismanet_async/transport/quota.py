@@ -53,6 +53,10 @@ class Quota:
     """What one company's budget at one service looks like from here. Shared by everything that uses the same token.
 
     All times are seconds of the client's monotonic clock.
+
+    >>> customer = await visma.customer.get("10000")
+    >>> visma.quota.remaining < visma.quota.limit
+    True
     """
 
     limit: int | None = None
