@@ -89,10 +89,11 @@ class VismaNet(Resources):
     Raises:
         SettingsError: something given cannot be used.
 
-    >>> async with VismaNet.from_env() as visma:  # or VismaNet(ClientCredentials(...))
-    ...     customer = await visma.customer.get("10000")
-    >>> customer.number
-    '10000'
+    Examples:
+        >>> async with VismaNet.from_env() as visma:  # or VismaNet(ClientCredentials(...))
+        ...     customer = await visma.customer.get("10000")
+        >>> customer.number
+        '10000'
     """
 
     def __init__(
@@ -172,9 +173,10 @@ class VismaNet(Resources):
         Raises:
             SettingsError: the credentials are not client credentials, so they are bound to one company.
 
-        >>> other = visma.company("99999999-2222-4333-8444-555555555555")
-        >>> other.tenant_id
-        '99999999-2222-4333-8444-555555555555'
+        Examples:
+            >>> other = visma.company("99999999-2222-4333-8444-555555555555")
+            >>> other.tenant_id
+            '99999999-2222-4333-8444-555555555555'
         """
         signing_in = credentials or self._credentials
         if not isinstance(signing_in, ClientCredentials):
@@ -310,9 +312,10 @@ class VismaNet(Resources):
         Raises:
             RequestRefused: the plan cannot be carried out; nothing was sent or written.
 
-        >>> manifest = await visma.export(["customer", "supplier"], to="out")
-        >>> manifest.resources["customer"].rows, manifest.resources["customer"].verdict
-        (40, 'proven')
+        Examples:
+            >>> manifest = await visma.export(["customer", "supplier"], to="out")
+            >>> manifest.resources["customer"].rows, manifest.resources["customer"].verdict
+            (40, 'proven')
         """
         from vismanet_async.export.plan import ExportPlan  # noqa: PLC0415 - loaded by those who export
         from vismanet_async.export.run import Export  # noqa: PLC0415
@@ -359,8 +362,9 @@ class VismaNet(Resources):
             UnknownName: no such resource or filter; nothing was sent.
             RequestRefused: a value that the API would misread; nothing was sent.
 
-        >>> len(await visma.list_by_name("customer", {"status": "Active"}))
-        36
+        Examples:
+            >>> len(await visma.list_by_name("customer", {"status": "Active"}))
+            36
         """
         # the registry is only read where names come as text
         from vismanet_async.api.registry import find_resource, list_arguments  # noqa: PLC0415
@@ -394,8 +398,9 @@ class VismaNet(Resources):
             An operation whose result is the answer's JSON with numbers as int or Decimal, or None where the answer
             has no body.
 
-        >>> (await visma.request("GET", "/v1/customer/10000"))["number"]
-        '10000'
+        Examples:
+            >>> (await visma.request("GET", "/v1/customer/10000"))["number"]
+            '10000'
         """
         verb = method.upper()
         if verb not in _METHODS:

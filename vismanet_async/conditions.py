@@ -75,8 +75,9 @@ class Condition(Generic[V_co]):
         Raises:
             RequestRefused: for an aware datetime without a declared zone, or text in a format the API cannot read.
 
-        >>> on_or_after("2025-05-25").parameters("lastModifiedDateTime")
-        (('lastModifiedDateTime', '2025-05-25'), ('lastModifiedDateTimeCondition', '>='))
+        Examples:
+            >>> on_or_after("2025-05-25").parameters("lastModifiedDateTime")
+            (('lastModifiedDateTime', '2025-05-25'), ('lastModifiedDateTimeCondition', '>='))
         """
         return (name, _wire(self.value, name, zone)), (f"{name}Condition", self.operator)
 
@@ -90,8 +91,9 @@ NumberCondition = Condition[Decimal | int]
 def after(value: V, /) -> Condition[V]:
     """Later (greater) than `value`. Visma's texts disagree whether `>` includes it: prefer `on_or_after`.
 
-    >>> after(Decimal("10.5")).parameters("balance")
-    (('balance', '10.5'), ('balanceCondition', '>'))
+    Examples:
+        >>> after(Decimal("10.5")).parameters("balance")
+        (('balance', '10.5'), ('balanceCondition', '>'))
     """
     return Condition(">", value)
 
@@ -99,8 +101,9 @@ def after(value: V, /) -> Condition[V]:
 def before(value: V, /) -> Condition[V]:
     """Earlier (less) than `value`, not including it.
 
-    >>> before(date(2025, 5, 25)).parameters("dueDate")
-    (('dueDate', '2025-05-25'), ('dueDateCondition', '<'))
+    Examples:
+        >>> before(date(2025, 5, 25)).parameters("dueDate")
+        (('dueDate', '2025-05-25'), ('dueDateCondition', '<'))
     """
     return Condition("<", value)
 
@@ -108,8 +111,9 @@ def before(value: V, /) -> Condition[V]:
 def on_or_after(value: V, /) -> Condition[V]:
     """At `value` or later (greater).
 
-    >>> len(await visma.customer.list(last_modified_date_time=on_or_after("2001-01-01")))
-    40
+    Examples:
+        >>> len(await visma.customer.list(last_modified_date_time=on_or_after("2001-01-01")))
+        40
     """
     return Condition(">=", value)
 
@@ -117,8 +121,9 @@ def on_or_after(value: V, /) -> Condition[V]:
 def on_or_before(value: V, /) -> Condition[V]:
     """At `value` or earlier (less).
 
-    >>> on_or_before(datetime(2025, 5, 25, 13, 30)).parameters("lastModifiedDateTime")
-    (('lastModifiedDateTime', '2025-05-25T13:30:00'), ('lastModifiedDateTimeCondition', '<='))
+    Examples:
+        >>> on_or_before(datetime(2025, 5, 25, 13, 30)).parameters("lastModifiedDateTime")
+        (('lastModifiedDateTime', '2025-05-25T13:30:00'), ('lastModifiedDateTimeCondition', '<='))
     """
     return Condition("<=", value)
 

@@ -112,11 +112,12 @@ class Attempt:
 class VismaNetError(Exception):
     """Base of every error that the SDK raises on purpose.
 
-    >>> try:
-    ...     await visma.customer.get("no such")
-    ... except VismaNetError as error:
-    ...     print(type(error).__name__, [attempt.outcome for attempt in error.attempts])
-    NotFound ['404']
+    Examples:
+        >>> try:
+        ...     await visma.customer.get("no such")
+        ... except VismaNetError as error:
+        ...     print(type(error).__name__, [attempt.outcome for attempt in error.attempts])
+        NotFound ['404']
     """
 
     attempts: Sequence[Attempt] = ()
@@ -141,9 +142,10 @@ class SettingsError(VismaNetError, ValueError):
 class RequestRefused(VismaNetError, ValueError):
     """The request was refused here, before anything was sent, because the API would misread it.
 
-    >>> visma.customer_invoice.list(last_modified_date_time=on_or_after("25.05.2025"))
-    Traceback (most recent call last):
-    vismanet_async.errors.RequestRefused: lastModifiedDateTime: '25.05.2025' is not a moment the API reads. ...
+    Examples:
+        >>> visma.customer_invoice.list(last_modified_date_time=on_or_after("25.05.2025"))
+        Traceback (most recent call last):
+        vismanet_async.errors.RequestRefused: lastModifiedDateTime: '25.05.2025' is not a moment the API reads. ...
     """
 
 
@@ -173,12 +175,13 @@ class HostNotAllowed(RequestRefused):
 class TransportError(VismaNetError, OSError):
     """No usable answer came back.
 
-    >>> fault = sim.faults.add("reset_before")
-    >>> try:
-    ...     await visma.customer.get("10000")
-    ... except TransportError as error:
-    ...     print("tried", len(error.attempts), "times")
-    tried 3 times
+    Examples:
+        >>> fault = sim.faults.add("reset_before")
+        >>> try:
+        ...     await visma.customer.get("10000")
+        ... except TransportError as error:
+        ...     print("tried", len(error.attempts), "times")
+        tried 3 times
     """
 
 
@@ -196,13 +199,14 @@ class OutcomeUnknown(TransportError):
     The API has no idempotency key (docs/facts.md 10), so the SDK never repeats such a write. Look the record up
     (by its external reference, for instance) before sending it again.
 
-    >>> from vismanet_async.api.models.customer import CustomerUpdate
-    >>> lost = sim.faults.add("reset_after", method="POST", times=1)  # done, but the answer never comes
-    >>> try:
-    ...     await visma.customer.create(CustomerUpdate(name="Nordlys AS"))
-    ... except OutcomeUnknown:
-    ...     print((await visma.customer.list(name="Nordlys AS"))[0].name, "is there")
-    Nordlys AS is there
+    Examples:
+        >>> from vismanet_async.api.models.customer import CustomerUpdate
+        >>> lost = sim.faults.add("reset_after", method="POST", times=1)  # done, but the answer never comes
+        >>> try:
+        ...     await visma.customer.create(CustomerUpdate(name="Nordlys AS"))
+        ... except OutcomeUnknown:
+        ...     print((await visma.customer.list(name="Nordlys AS"))[0].name, "is there")
+        Nordlys AS is there
     """
 
 
@@ -225,11 +229,12 @@ class ApiError(VismaNetError):
         body: at most 4,096 bytes of the answer.
         headers: the answer's headers that an allow-list lets through.
 
-    >>> try:
-    ...     await visma.customer.get("no such")
-    ... except ApiError as error:
-    ...     print(error.operation, error.status, error.detail)
-    Customer_GetBycustomerCd 404 Customer 'no such' cannot be found in the system.
+    Examples:
+        >>> try:
+        ...     await visma.customer.get("no such")
+        ... except ApiError as error:
+        ...     print(error.operation, error.status, error.detail)
+        Customer_GetBycustomerCd 404 Customer 'no such' cannot be found in the system.
     """
 
     advice: ClassVar[str] = ""
@@ -284,10 +289,11 @@ class NotAllowed(ApiError):
 class NotFound(ApiError):
     """404: no such record, or no such route.
 
-    >>> try:
-    ...     customer = await visma.customer.get("no such")
-    ... except NotFound:
-    ...     customer = None
+    Examples:
+        >>> try:
+        ...     customer = await visma.customer.get("no such")
+        ... except NotFound:
+        ...     customer = None
     """
 
 
@@ -306,14 +312,15 @@ class PreconditionFailed(ApiError):
         expected: the ETag that was sent.
         current: the ETag that the server reported, if it did.
 
-    >>> from vismanet_async.api.models.customer import CustomerUpdate
-    >>> mine = await visma.customer.get("10000")
-    >>> theirs = await visma.customer.update("10000", CustomerUpdate(name="Nordlys AS"))
-    >>> try:
-    ...     await visma.customer.update("10000", CustomerUpdate(name="Vega AS"), if_match=mine)
-    ... except PreconditionFailed:
-    ...     print((await visma.customer.get("10000")).name)
-    Nordlys AS
+    Examples:
+        >>> from vismanet_async.api.models.customer import CustomerUpdate
+        >>> mine = await visma.customer.get("10000")
+        >>> theirs = await visma.customer.update("10000", CustomerUpdate(name="Nordlys AS"))
+        >>> try:
+        ...     await visma.customer.update("10000", CustomerUpdate(name="Vega AS"), if_match=mine)
+        ... except PreconditionFailed:
+        ...     print((await visma.customer.get("10000")).name)
+        Nordlys AS
     """
 
     advice = "Read the record again and decide with its present content; nothing was changed."
@@ -331,12 +338,13 @@ class RateLimited(ApiError):
     Attributes:
         retry_after_seconds: how long the server asks to wait, if known.
 
-    >>> empty = sim.faults.add("status", status=429, retry_after=600)
-    >>> try:
-    ...     await visma.customer.get("10000").with_options(timeout_seconds=60)
-    ... except RateLimited as error:
-    ...     print(error.retry_after_seconds > 60)
-    True
+    Examples:
+        >>> empty = sim.faults.add("status", status=429, retry_after=600)
+        >>> try:
+        ...     await visma.customer.get("10000").with_options(timeout_seconds=60)
+        ... except RateLimited as error:
+        ...     print(error.retry_after_seconds > 60)
+        True
     """
 
     advice = "The request was not executed. Wait, or give the call a longer deadline."
@@ -374,14 +382,15 @@ class ActionFailed(VismaNetError):
     Attributes:
         result: the decoded action result.
 
-    >>> sim.behaviours.set(action_failures="failed_with_200")
-    >>> number = (await visma.supplier_invoice.list(status="Balanced"))[0].reference_number
-    >>> done = await visma.supplier_invoice.release(number)
-    >>> try:
-    ...     await visma.supplier_invoice.release(number)
-    ... except ActionFailed as error:
-    ...     print(error.result.action_result)
-    Failed
+    Examples:
+        >>> sim.behaviours.set(action_failures="failed_with_200")
+        >>> number = (await visma.supplier_invoice.list(status="Balanced"))[0].reference_number
+        >>> done = await visma.supplier_invoice.release(number)
+        >>> try:
+        ...     await visma.supplier_invoice.release(number)
+        ... except ActionFailed as error:
+        ...     print(error.result.action_result)
+        Failed
     """
 
     def __init__(self, message: str, *, result: Any = None) -> None:
@@ -395,12 +404,13 @@ class IncompleteListing(VismaNetError):
     Attributes:
         completeness: the report: what was read, what moved, what is missing.
 
-    >>> transactions = visma.cash_transaction.list()  # one of those that tell no total
-    >>> try:
-    ...     rows = await transactions
-    ... except IncompleteListing as error:
-    ...     print(error.completeness.verdict)
-    uncertain
+    Examples:
+        >>> transactions = visma.cash_transaction.list()  # one of those that tell no total
+        >>> try:
+        ...     rows = await transactions
+        ... except IncompleteListing as error:
+        ...     print(error.completeness.verdict)
+        uncertain
     """
 
     def __init__(self, message: str, *, completeness: Any = None) -> None:
@@ -458,8 +468,9 @@ _SERVER_ERRORS_FROM = 500
 def api_error_type(status: int) -> type[ApiError]:
     """Tell which error a status becomes; statuses without a name of their own are plain `ApiError`.
 
-    >>> api_error_type(412).__name__, api_error_type(503).__name__, api_error_type(418).__name__
-    ('PreconditionFailed', 'ServerError', 'ApiError')
+    Examples:
+        >>> api_error_type(412).__name__, api_error_type(503).__name__, api_error_type(418).__name__
+        ('PreconditionFailed', 'ServerError', 'ApiError')
     """
     if status >= _SERVER_ERRORS_FROM:
         return ServerError

@@ -106,12 +106,13 @@ class ResourceWatch:
 class Observer:
     """Watches a client and its siblings. Every method may be left as it is.
 
-    >>> class Printing(Observer):
-    ...     def call(self, call):
-    ...         print(call.operation)
-    >>> async with VismaNet.from_env(observer=Printing()) as watched:  # signed in to the same company as `visma`
-    ...     customer = await watched.customer.get("10000")
-    Customer_GetBycustomerCd
+    Examples:
+        >>> class Printing(Observer):
+        ...     def call(self, call):
+        ...         print(call.operation)
+        >>> async with VismaNet.from_env(observer=Printing()) as watched:  # signed in to the same company as `visma`
+        ...     customer = await watched.customer.get("10000")
+        Customer_GetBycustomerCd
     """
 
     def call(self, call: CallFacts) -> CallWatch | None:

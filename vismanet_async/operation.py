@@ -53,8 +53,9 @@ class OperationSpec:
 class Preview:
     """What an operation would send. Holds no token.
 
-    >>> print(visma.customer.get("10000").preview().path)
-    /v1/customer/10000
+    Examples:
+        >>> print(visma.customer.get("10000").preview().path)
+        /v1/customer/10000
     """
 
     method: str
@@ -86,11 +87,12 @@ class Operation(Generic[T]):
         sender: what sends it: that of the client.
         deadline_seconds: for the call in all; None: the client's `timeout_seconds`.
 
-    >>> get = visma.customer.get("10000")
-    >>> get.preview()
-    Preview(method='GET', path='/v1/customer/10000', query=(), headers={}, body=None)
-    >>> (await get).number
-    '10000'
+    Examples:
+        >>> get = visma.customer.get("10000")
+        >>> get.preview()
+        Preview(method='GET', path='/v1/customer/10000', query=(), headers={}, body=None)
+        >>> (await get).number
+        '10000'
     """
 
     spec: OperationSpec

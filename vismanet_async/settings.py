@@ -82,12 +82,13 @@ class Settings:
     Raises:
         SettingsError: the zone is not known.
 
-    >>> settings = Settings.load(environ={"VISMANET_TOKEN": "token", "VISMANET_TIME_ZONE": "Europe/Oslo"})
-    >>> settings.time_zone
-    zoneinfo.ZoneInfo(key='Europe/Oslo')
-    >>> async with VismaNet.from_settings(settings) as client:
-    ...     client
-    <VismaNet static token at https://api.finance.visma.net>
+    Examples:
+        >>> settings = Settings.load(environ={"VISMANET_TOKEN": "token", "VISMANET_TIME_ZONE": "Europe/Oslo"})
+        >>> settings.time_zone
+        zoneinfo.ZoneInfo(key='Europe/Oslo')
+        >>> async with VismaNet.from_settings(settings) as client:
+        ...     client
+        <VismaNet static token at https://api.finance.visma.net>
     """
 
     client_id: str | None = None

@@ -64,7 +64,8 @@ class Upload:
     Raises:
         RequestRefused: no name, a name without extension, or no such file; nothing was sent.
 
-    >>> created = await visma.customer_invoice.add_attachment("100001", Upload(b"%PDF-1.7 ...", "receipt.pdf"))
+    Examples:
+        >>> created = await visma.customer_invoice.add_attachment("100001", Upload(b"%PDF-1.7 ...", "receipt.pdf"))
     """
 
     content: Path | bytes | AsyncIterable[bytes] = attrs.field(repr=False)
@@ -163,10 +164,11 @@ class File:
 class Download(Operation[File]):
     """The fetching of a file, as a value: `await` gives it as a `File`, `save` writes it to disk as it comes.
 
-    >>> created = await visma.customer_invoice.add_attachment("100001", Upload(b"%PDF-1.7 ...", "receipt.pdf"))
-    >>> invoice = await visma.customer_invoice.get("100001")
-    >>> (await visma.attachment.download(invoice.attachments[-1].id)).name
-    'receipt.pdf'
+    Examples:
+        >>> created = await visma.customer_invoice.add_attachment("100001", Upload(b"%PDF-1.7 ...", "receipt.pdf"))
+        >>> invoice = await visma.customer_invoice.get("100001")
+        >>> (await visma.attachment.download(invoice.attachments[-1].id)).name
+        'receipt.pdf'
     """
 
     async def save(self, target: Path | str) -> Path:
@@ -313,8 +315,9 @@ def _decode_file(part: Path) -> None:
 def safe_name(name: str) -> str:
     r"""Make a file name that stays in its folder, on any system.
 
-    >>> safe_name("../../etc/passwd"), safe_name("C:\\temp\\a.pdf"), safe_name(".."), safe_name("faktura 1.pdf")
-    ('passwd', 'a.pdf', 'attachment', 'faktura 1.pdf')
+    Examples:
+        >>> safe_name("../../etc/passwd"), safe_name("C:\\temp\\a.pdf"), safe_name(".."), safe_name("faktura 1.pdf")
+        ('passwd', 'a.pdf', 'attachment', 'faktura 1.pdf')
     """
     last = re.split(r"[/\\]", name)[-1]
     kept = "".join("_" if char in '<>:"|?*' or not char.isprintable() else char for char in last).strip(" .")

@@ -64,10 +64,11 @@ async def modify(
         OutcomeUnknown: an answer got lost and the record does not show whether the change was made.
         RequestRefused: the record has no version to hold on to, or `change` gave what the API would misread.
 
-    >>> from vismanet_async.api.models.customer import CustomerUpdate
-    >>> updated = await visma.customer.modify("10000", lambda customer: CustomerUpdate(name=f"{customer.name} AS"))
-    >>> (await visma.customer.get("10000")).name
-    '... AS'
+    Examples:
+        >>> from vismanet_async.api.models.customer import CustomerUpdate
+        >>> updated = await visma.customer.modify("10000", lambda customer: CustomerUpdate(name=f"{customer.name} AS"))
+        >>> (await visma.customer.get("10000")).name
+        '... AS'
     """
     if isinstance(attempts, bool) or attempts < 1:
         raise RequestRefused(f"attempts must be 1 or more, not {attempts}; nothing was sent.")

@@ -32,8 +32,9 @@ def fill(template: str, ids: Sequence[Id]) -> str:
     Raises:
         RequestRefused: an id is empty or not one; nothing was sent.
 
-    >>> fill("/v1/inventory/{inventoryNumber}", [":/?#[]@&*+;"]), fill("/v1/customer/{customerCd}", ["10 å"])
-    ('/v1/inventory/b64(Oi8_I1tdQCYqKzs)', '/v1/customer/10%20%C3%A5')
+    Examples:
+        >>> fill("/v1/inventory/{inventoryNumber}", [":/?#[]@&*+;"]), fill("/v1/customer/{customerCd}", ["10 å"])
+        ('/v1/inventory/b64(Oi8_I1tdQCYqKzs)', '/v1/customer/10%20%C3%A5')
     """
     rest = iter(ids)
     return _PLACE.sub(lambda place: _encoded(next(rest), place[0].strip("{}")), template)
@@ -57,10 +58,11 @@ def ids_in(location: str, template: str) -> tuple[str, ...]:
         location: the header; absolute or not, of any version of the API.
         template: the path of the operation that answered; what follows its last fixed part is the id.
 
-    >>> ids_in("http://integration.visma.net/API/controller/api/v2/customerinvoice/000123", "/v1/customerInvoice")
-    ('000123',)
-    >>> ids_in("https://api.finance.visma.net/v1/kitassembly/P/b64(Oi8_)", "/v1/kitassembly")
-    ('P', ':/?')
+    Examples:
+        >>> ids_in("http://integration.visma.net/API/controller/api/v2/customerinvoice/000123", "/v1/customerInvoice")
+        ('000123',)
+        >>> ids_in("https://api.finance.visma.net/v1/kitassembly/P/b64(Oi8_)", "/v1/kitassembly")
+        ('P', ':/?')
     """
     try:
         path = urlsplit(location).path

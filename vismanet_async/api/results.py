@@ -25,10 +25,11 @@ __all__ = ["Created", "Done", "Updated", "acted", "bare_etag", "created", "done"
 class Created:
     """What was created.
 
-    >>> from vismanet_async.api.models.customer import CustomerUpdate
-    >>> created = await visma.customer.create(CustomerUpdate(name="Nordlys AS"))
-    >>> (await visma.customer.get(created.id)).name
-    'Nordlys AS'
+    Examples:
+        >>> from vismanet_async.api.models.customer import CustomerUpdate
+        >>> created = await visma.customer.create(CustomerUpdate(name="Nordlys AS"))
+        >>> (await visma.customer.get(created.id)).name
+        'Nordlys AS'
     """
 
     id: str | None
@@ -46,10 +47,11 @@ class Created:
 class Updated:
     """What an update answers.
 
-    >>> from vismanet_async.api.models.customer import CustomerUpdate
-    >>> customer = await visma.customer.get("10000")
-    >>> first = await visma.customer.update("10000", CustomerUpdate(name="Nordlys AS"), if_match=customer)
-    >>> second = await visma.customer.update("10000", CustomerUpdate(name="Vega AS"), if_match=first.etag)
+    Examples:
+        >>> from vismanet_async.api.models.customer import CustomerUpdate
+        >>> customer = await visma.customer.get("10000")
+        >>> first = await visma.customer.update("10000", CustomerUpdate(name="Nordlys AS"), if_match=customer)
+        >>> second = await visma.customer.update("10000", CustomerUpdate(name="Vega AS"), if_match=first.etag)
     """
 
     etag: str | None = None
@@ -73,8 +75,9 @@ class Done:
 def bare_etag(header: str | None) -> str | None:
     """Strip an ETag of quotes and of the weak mark.
 
-    >>> bare_etag('W/"AAAAAE0YIiI="'), bare_etag("")
-    ('AAAAAE0YIiI=', None)
+    Examples:
+        >>> bare_etag('W/"AAAAAE0YIiI="'), bare_etag("")
+        ('AAAAAE0YIiI=', None)
     """
     return (header or "").strip().removeprefix("W/").strip('"') or None
 

@@ -130,8 +130,9 @@ def filters_by_resource(
 ) -> dict[str, dict[str, Any]]:
     """Give each resource its filters.
 
-    >>> filters_by_resource(["customer", "supplier"], ["status=Active", "supplier.name=Fjord"])
-    {'customer': {'status': 'Active'}, 'supplier': {'status': 'Active', 'name': 'Fjord'}}
+    Examples:
+        >>> filters_by_resource(["customer", "supplier"], ["status=Active", "supplier.name=Fjord"])
+        {'customer': {'status': 'Active'}, 'supplier': {'status': 'Active', 'name': 'Fjord'}}
 
     Raises:
         UnknownName: for a resource or a filter that there is not.

@@ -23,8 +23,9 @@ _CONDITIONS: Final = frozenset({"condition", "number_condition"})
 def read_where(text: str) -> tuple[str | None, str, Any]:
     """Give resource (if named), name and value; a comparison becomes a condition.
 
-    >>> read_where("status=Active"), read_where("customer.name=a>=b")
-    ((None, 'status', 'Active'), ('customer', 'name', 'a>=b'))
+    Examples:
+        >>> read_where("status=Active"), read_where("customer.name=a>=b")
+        ((None, 'status', 'Active'), ('customer', 'name', 'a>=b'))
 
     Raises:
         RequestRefused: it is no such text.

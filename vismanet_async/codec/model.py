@@ -58,8 +58,9 @@ Kind = Literal["str", "int", "bool", "Decimal", "datetime", "dict", "model"]
 def camel(name: str) -> str:
     """Give the JSON name that a snake case field has by rule.
 
-    >>> camel("last_modified_date_time")
-    'lastModifiedDateTime'
+    Examples:
+        >>> camel("last_modified_date_time")
+        'lastModifiedDateTime'
     """
     first, *rest = name.split("_")
     return first + "".join(part[:1].upper() + part[1:] for part in rest)
@@ -125,10 +126,11 @@ class Record(Model):
     A field that the API has and the catalog lacks is not lost: `extra` has it. Building one by hand, or changing one
     with `attrs.evolve`, gives a record without raw JSON.
 
-    >>> sim.behaviours.set(unknown_fields=True)
-    >>> customer = await visma.customer.get("10000")
-    >>> customer.number, len(customer.extra)
-    ('10000', 1)
+    Examples:
+        >>> sim.behaviours.set(unknown_fields=True)
+        >>> customer = await visma.customer.get("10000")
+        >>> customer.number, len(customer.extra)
+        ('10000', 1)
     """
 
     __slots__ = ()
@@ -197,9 +199,10 @@ class LineUpdate(WriteModel):
 
     Use the constructors: the API takes a line that says `Insert` as a new one, whatever its number (docs/facts.md 10).
 
-    >>> from vismanet_async.api.models.common.customer_debit_note_line_update import CustomerDebitNoteLineUpdate
-    >>> CustomerDebitNoteLineUpdate.insert(description="Test", quantity=2).operation
-    'Insert'
+    Examples:
+        >>> from vismanet_async.api.models.common.customer_debit_note_line_update import CustomerDebitNoteLineUpdate
+        >>> CustomerDebitNoteLineUpdate.insert(description="Test", quantity=2).operation
+        'Insert'
     """
 
     __slots__ = ()

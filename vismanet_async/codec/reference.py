@@ -75,8 +75,9 @@ def structure(value: Any, cls: type[T]) -> T:
 def parse_datetime(text: str) -> datetime:
     """Read a moment as it came: without a zone it stays so, with an offset it keeps it; a date alone is its midnight.
 
-    >>> parse_datetime("2025-12-31"), parse_datetime("2025-12-31T23:59:59.99999999")
-    (datetime.datetime(2025, 12, 31, 0, 0), datetime.datetime(2025, 12, 31, 23, 59, 59, 999999))
+    Examples:
+        >>> parse_datetime("2025-12-31"), parse_datetime("2025-12-31T23:59:59.99999999")
+        (datetime.datetime(2025, 12, 31, 0, 0), datetime.datetime(2025, 12, 31, 23, 59, 59, 999999))
     """
     match = _MOMENT.fullmatch(text)
     if match is None:

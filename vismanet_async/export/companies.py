@@ -93,8 +93,9 @@ class Company:
 def companies_of(given: Iterable[str | Company] | Mapping[str, str]) -> tuple[Company, ...]:
     """Give companies as such: tenant ids, `NAME=TENANT` texts, or a mapping of names to tenant ids.
 
-    >>> [company.name for company in companies_of(["fjord=1111", "2222"])]
-    ['fjord', '2222']
+    Examples:
+        >>> [company.name for company in companies_of(["fjord=1111", "2222"])]
+        ['fjord', '2222']
 
     Raises:
         RequestRefused: there is none, or two have one folder or one tenant id.

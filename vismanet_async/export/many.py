@@ -168,10 +168,11 @@ class ExportMany:
         RequestRefused: it cannot be carried out; nothing was sent or written.
         SettingsError: a company cannot be signed in to with what is given.
 
-    >>> many = ExportMany(visma, [f"north={visma.tenant_id}"], ["customer"], to="out")
-    >>> outcome = await many
-    >>> outcome.manifests["north"].rows, outcome.failed
-    (40, ())
+    Examples:
+        >>> many = ExportMany(visma, [f"north={visma.tenant_id}"], ["customer"], to="out")
+        >>> outcome = await many
+        >>> outcome.manifests["north"].rows, outcome.failed
+        (40, ())
     """
 
     def __init__(

@@ -77,9 +77,10 @@ class ExportPlan:
         RequestRefused: for no resource, one named twice, or a number that cannot be used.
         TargetNotWritable: for a target that is no place.
 
-    >>> plan = ExportPlan(resources=["customer"], to="out")
-    >>> plan.resources, plan.completeness
-    ({'customer': {}}, 'prove')
+    Examples:
+        >>> plan = ExportPlan(resources=["customer"], to="out")
+        >>> plan.resources, plan.completeness
+        ({'customer': {}}, 'prove')
     """
 
     resources: dict[str, dict[str, Any]] = attrs.field(converter=_resources)

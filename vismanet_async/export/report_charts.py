@@ -129,8 +129,9 @@ def bars(rows: Sequence[tuple[str, int]]) -> Markup:
 def latency_bars(seconds: Sequence[float]) -> list[tuple[str, int]]:
     """Count times by their order of magnitude, from the quickest to the slowest that there is, gaps included.
 
-    >>> latency_bars([0.012, 0.013, 0.07])
-    [('10 to 20 ms', 2), ('20 to 50 ms', 0), ('50 to 100 ms', 1)]
+    Examples:
+        >>> latency_bars([0.012, 0.013, 0.07])
+        [('10 to 20 ms', 2), ('20 to 50 ms', 0), ('50 to 100 ms', 1)]
     """
     counts = Counter(sum(bound <= one for bound in _LATENCY_BOUNDS) for one in seconds)
     if not counts:
@@ -141,8 +142,9 @@ def latency_bars(seconds: Sequence[float]) -> list[tuple[str, int]]:
 def in_flight(flights: Iterable[Span]) -> list[Point]:
     """Give how many spans there are at each moment when that changes.
 
-    >>> in_flight([(0.0, 2.0), (1.0, 3.0)])
-    [(0.0, 1), (1.0, 2), (2.0, 1), (3.0, 0)]
+    Examples:
+        >>> in_flight([(0.0, 2.0), (1.0, 3.0)])
+        [(0.0, 1), (1.0, 2), (2.0, 1), (3.0, 0)]
     """
     edges = sorted(edge for begin, end in flights for edge in ((begin, 1), (end, -1)))
     points: list[Point] = []
@@ -156,8 +158,9 @@ def in_flight(flights: Iterable[Span]) -> list[Point]:
 def merged(spans: Iterable[Span]) -> list[Span]:
     """Give the same moments as spans that do not overlap.
 
-    >>> merged([(4.0, 5.0), (0.0, 2.0), (1.0, 3.0)])
-    [(0.0, 3.0), (4.0, 5.0)]
+    Examples:
+        >>> merged([(4.0, 5.0), (0.0, 2.0), (1.0, 3.0)])
+        [(0.0, 3.0), (4.0, 5.0)]
     """
     out: list[Span] = []
     for begin, end in sorted(spans):
@@ -184,8 +187,9 @@ def thinned(points: Sequence[Point], *, until: float) -> list[Point]:
 def ticks(top: float, *, most: int = _MOST_TICKS) -> list[float]:
     """Give round numbers from 0 up to the first that is not below `top`.
 
-    >>> ticks(53_000), ticks(7)
-    ([0, 20000, 40000, 60000], [0, 2, 4, 6, 8])
+    Examples:
+        >>> ticks(53_000), ticks(7)
+        ([0, 20000, 40000, 60000], [0, 2, 4, 6, 8])
     """
     rough = top / (most - 1)
     power = 10.0 ** math.floor(math.log10(rough))

@@ -165,13 +165,14 @@ class Export:
     anything is sent, `IncompleteListing` when a list could not be shown complete and the plan does not allow that,
     else those of the reads.
 
-    >>> export = visma.export("customer", to="out")
-    >>> async for event in export:
-    ...     print(type(event).__name__)
-    RequestEnded
-    PageWritten
-    ResourceDone
-    Published
+    Examples:
+        >>> export = visma.export("customer", to="out")
+        >>> async for event in export:
+        ...     print(type(event).__name__)
+        RequestEnded
+        PageWritten
+        ResourceDone
+        Published
     """
 
     def __init__(

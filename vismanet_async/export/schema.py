@@ -95,8 +95,9 @@ def columns_of(operation_id: str) -> tuple[Column, ...]:
     Raises:
         RequestRefused: the catalog has no such operation, or does not say what its rows are.
 
-    >>> [column.name for column in columns_of("Branch_GetAllBranches")][:3]
-    ['branchId', 'number', 'name']
+    Examples:
+        >>> [column.name for column in columns_of("Branch_GetAllBranches")][:3]
+        ['branchId', 'number', 'name']
     """
     response = _responses().get(operation_id)
     if response is not None and response.kind in {"list", "envelope"}:

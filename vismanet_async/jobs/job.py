@@ -28,10 +28,11 @@ class Job(Generic[T]):
     have raised. Dropping the handle or cancelling the wait does not touch the job: the server has no way to stop
     one. Any number of tasks and processes may hold handles on the same job.
 
-    >>> job = await visma.jobs.submit(visma.customer.get("10000"))
-    >>> same = await visma.jobs.from_token(job.token)  # in another process, or tomorrow
-    >>> (await same).number
-    '10000'
+    Examples:
+        >>> job = await visma.jobs.submit(visma.customer.get("10000"))
+        >>> same = await visma.jobs.from_token(job.token)  # in another process, or tomorrow
+        >>> (await same).number
+        '10000'
     """
 
     def __init__(self, manager: JobManager, own_id: str, decode: Callable[[Response], T]) -> None:

@@ -56,10 +56,11 @@ class JobManager:
     here are followed in the background. Jobs still open at the end stay in the store, free for the next process. It
     may be shared by any number of tasks of one event loop.
 
-    >>> job = await visma.jobs.submit(visma.customer.get("10000"), reference="tonight")
-    >>> customer = await job
-    >>> [(record.reference, record.state) for record in await visma.jobs.list()]
-    [('tonight', <State.SUCCEEDED: 'succeeded'>)]
+    Examples:
+        >>> job = await visma.jobs.submit(visma.customer.get("10000"), reference="tonight")
+        >>> customer = await job
+        >>> [(record.reference, record.state) for record in await visma.jobs.list()]
+        [('tonight', <State.SUCCEEDED: 'succeeded'>)]
     """
 
     def __init__(
@@ -167,10 +168,11 @@ class JobManager:
             StoreNotUsable: the intent could not be written, and nothing was sent; or the answer could not be
                 written, and the job is found as an intent later.
 
-        >>> number = (await visma.supplier_invoice.list(status="Balanced"))[0].reference_number
-        >>> job = await visma.jobs.submit(visma.supplier_invoice.release(number))
-        >>> (await job).action_result
-        'Done'
+        Examples:
+            >>> number = (await visma.supplier_invoice.list(status="Balanced"))[0].reference_number
+            >>> job = await visma.jobs.submit(visma.supplier_invoice.release(number))
+            >>> (await job).action_result
+            'Done'
         """
         self._start()
         submission = Submission(

@@ -580,8 +580,9 @@ def background_header(*, notify: Notify, own_id: str, reference: str | None = No
     Raises:
         RequestRefused: when the reference could break out of the header; nothing was sent.
 
-    >>> background_header(notify="subscription", own_id="5f0c", reference="nightly")
-    'subscription:X-Vismanet-Job=5f0c,X-Vismanet-Reference=nightly'
+    Examples:
+        >>> background_header(notify="subscription", own_id="5f0c", reference="nightly")
+        'subscription:X-Vismanet-Job=5f0c,X-Vismanet-Reference=nightly'
     """
     if reference is not None:
         _check_reference(reference, ascii_only=notify == "subscription")
@@ -611,12 +612,13 @@ def _check_reference(reference: str, *, ascii_only: bool) -> None:
 def document_key(*, method: str, path: str) -> str | None:
     """Name the document that an operation changes (jobs on it keep their order); None if there is none yet.
 
-    >>> document_key(method="POST", path="/v1/supplierInvoice/000357/action/release")
-    '/supplierinvoice/000357'
-    >>> document_key(method="PUT", path="/v2/supplierInvoice/000357")
-    '/supplierinvoice/000357'
-    >>> document_key(method="POST", path="/v1/supplierInvoice") is None
-    True
+    Examples:
+        >>> document_key(method="POST", path="/v1/supplierInvoice/000357/action/release")
+        '/supplierinvoice/000357'
+        >>> document_key(method="PUT", path="/v2/supplierInvoice/000357")
+        '/supplierinvoice/000357'
+        >>> document_key(method="POST", path="/v1/supplierInvoice") is None
+        True
     """
     plain = "/" + "/".join(part for part in path.casefold().split("/") if part not in {"", "v1", "v2"})
     before, action, _ = plain.partition("/action/")

@@ -132,11 +132,12 @@ class SqlStore:
     Any number of tasks may use it. With SQLite each process works through one connection; several processes may
     share the file on a local disk. With PostgreSQL any number of processes on any number of machines may share it.
 
-    >>> store = SqlStore("jobs.sqlite")
-    >>> async with VismaNet.from_env(job_store=store) as client:  # signed in as `visma` is
-    ...     await client.jobs.list()
-    []
-    >>> await store.aclose()
+    Examples:
+        >>> store = SqlStore("jobs.sqlite")
+        >>> async with VismaNet.from_env(job_store=store) as client:  # signed in as `visma` is
+        ...     await client.jobs.list()
+        []
+        >>> await store.aclose()
     """
 
     def __init__(self, url: str | Path | None = None) -> None:

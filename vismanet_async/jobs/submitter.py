@@ -119,8 +119,9 @@ def job_id_in(answer: Answer) -> str | None:
 
     Locations are not followed, so that no token leaves for a foreign host; of them only the id is taken.
 
-    >>> job_id_in(Answer(status=202, body=b'{"stateLocation": "https://example.org/v1/background/7?x=1"}'))
-    '7'
+    Examples:
+        >>> job_id_in(Answer(status=202, body=b'{"stateLocation": "https://example.org/v1/background/7?x=1"}'))
+        '7'
     """
     try:
         document = _DECODER.decode(answer.body)

@@ -93,8 +93,9 @@ class SeenBodies:
 def sign(body: bytes, *, key: bytes) -> str:
     """Sign a body as Visma's dispatcher does.
 
-    >>> sign(b"{}", key=b"k")
-    'rdhTsQP7zJNqGU+esV4pxP8Ir25H1dG8pPICGOMeT/8='
+    Examples:
+        >>> sign(b"{}", key=b"k")
+        'rdhTsQP7zJNqGU+esV4pxP8Ir25H1dG8pPICGOMeT/8='
     """
     return base64.b64encode(hmac.digest(key, body, "sha256")).decode()
 
@@ -110,8 +111,9 @@ def ids_in(body: bytes) -> tuple[str, ...]:
     The payload's shape is not public (docs/facts.md 8), so ids are looked for wherever they stand: as a value of
     their own or in a location. The location itself is never used.
 
-    >>> ids_in(b'{"stateLocation": "https://example.org/v1/background/73AC0029-1e4f-4adc-a7eb-318cd25ba4bf"}')
-    ('73ac0029-1e4f-4adc-a7eb-318cd25ba4bf',)
+    Examples:
+        >>> ids_in(b'{"stateLocation": "https://example.org/v1/background/73AC0029-1e4f-4adc-a7eb-318cd25ba4bf"}')
+        ('73ac0029-1e4f-4adc-a7eb-318cd25ba4bf',)
     """
     located = (match[1] for match in _LOCATED.finditer(body))
     anywhere = (match[0] for match in _UUID.finditer(body))
@@ -128,11 +130,12 @@ class WebhookReceiver:
     Answers: 200 taken in (or a repeat), 401 wrong signature, 403 source not on the list, 405 not a POST, 413 too
     large, 503 the hint could not be stored (the dispatcher then sends it again).
 
-    >>> receiver = WebhookReceiver(visma.jobs, key="of the subscription", signature_header="X-Visma-Signature")
-    >>> async def body():
-    ...     yield b'{"stateLocation": "https://x.example/v1/background/73ac0029-1e4f-4adc-a7eb-318cd25ba4bf"}'
-    >>> await receiver.receive(body(), headers={"x-visma-signature": "forged"}, source=None)
-    401
+    Examples:
+        >>> receiver = WebhookReceiver(visma.jobs, key="of the subscription", signature_header="X-Visma-Signature")
+        >>> async def body():
+        ...     yield b'{"stateLocation": "https://x.example/v1/background/73ac0029-1e4f-4adc-a7eb-318cd25ba4bf"}'
+        >>> await receiver.receive(body(), headers={"x-visma-signature": "forged"}, source=None)
+        401
     """
 
     def __init__(

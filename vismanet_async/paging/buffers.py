@@ -31,14 +31,15 @@ class PageBuffers:
     Whatever still needs a body refers to it, or to a view of it, and so keeps it as it is: nobody has to say when he is
     done. Not thread-safe; bodies may be let go of by any thread.
 
-    >>> buffers = PageBuffers()
-    >>> first = buffers.take(1_000_000)
-    >>> view, identity = memoryview(first), id(first)
-    >>> id(buffers.take(1_000_000)) == identity
-    False
-    >>> del first, view
-    >>> id(buffers.take(1_000_000)) == identity
-    True
+    Examples:
+        >>> buffers = PageBuffers()
+        >>> first = buffers.take(1_000_000)
+        >>> view, identity = memoryview(first), id(first)
+        >>> id(buffers.take(1_000_000)) == identity
+        False
+        >>> del first, view
+        >>> id(buffers.take(1_000_000)) == identity
+        True
     """
 
     def __init__(self) -> None:

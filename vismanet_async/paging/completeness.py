@@ -94,8 +94,9 @@ def safe_boundary(now: datetime) -> str:
     Raises:
         ValueError: for a naive datetime.
 
-    >>> safe_boundary(datetime(2025, 5, 25, 14, 30, tzinfo=UTC))
-    '2025-05-25T01:30:00'
+    Examples:
+        >>> safe_boundary(datetime(2025, 5, 25, 14, 30, tzinfo=UTC))
+        '2025-05-25T01:30:00'
     """
     if now.tzinfo is None:
         raise ValueError("the present must be an aware datetime: its zone decides what has passed")
@@ -106,10 +107,11 @@ def safe_boundary(now: datetime) -> str:
 class Completeness:
     """What a walk did, and what it may claim about its rows.
 
-    >>> customers = visma.customer.list().with_options(completeness="prove")
-    >>> rows = await customers
-    >>> customers.completeness.verdict, customers.completeness.unique
-    ('proven', 40)
+    Examples:
+        >>> customers = visma.customer.list().with_options(completeness="prove")
+        >>> rows = await customers
+        >>> customers.completeness.verdict, customers.completeness.unique
+        ('proven', 40)
     """
 
     verdict: Verdict

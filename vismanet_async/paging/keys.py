@@ -29,8 +29,9 @@ def stamp_of(text: str | None) -> int:
 
     An offset is dropped, not applied: the filter compares the local time that the server shows (facts 5.10).
 
-    >>> stamp_of("2025-05-25T10:00:00.12") < stamp_of("2025-05-25 10:00:00.1234567")
-    True
+    Examples:
+        >>> stamp_of("2025-05-25T10:00:00.12") < stamp_of("2025-05-25 10:00:00.1234567")
+        True
     """
     if not text:
         return NO_STAMP
@@ -44,8 +45,9 @@ def stamp_of(text: str | None) -> int:
 def stamp_text(stamp: int) -> str:
     """Write a stamp as a filter value, rounded down to whole seconds.
 
-    >>> stamp_text(stamp_of("2025-05-25T10:00:00.999"))
-    '2025-05-25T10:00:00'
+    Examples:
+        >>> stamp_text(stamp_of("2025-05-25T10:00:00.999"))
+        '2025-05-25T10:00:00'
     """
     days, seconds = divmod(stamp // _SECOND, 86_400)
     return (datetime.fromordinal(days) + timedelta(seconds=seconds)).isoformat()

@@ -55,9 +55,10 @@ _MAX_BYTES: Final = 256 * 1024 * 1024
 class Page(Generic[T]):
     """Rows that arrived together.
 
-    >>> pages = [page async for page in visma.customer.list().with_options(page_size=25).pages()]
-    >>> [(page.number, len(page.rows), page.total) for page in pages]
-    [(1, 25, 40), (2, 15, 40)]
+    Examples:
+        >>> pages = [page async for page in visma.customer.list().with_options(page_size=25).pages()]
+        >>> [(page.number, len(page.rows), page.total) for page in pages]
+        [(1, 25, 40), (2, 15, 40)]
     """
 
     rows: list[T]
@@ -136,11 +137,12 @@ class Listing(Generic[T]):
     Concurrency: every read is a walk of its own, so several tasks may read one listing. Leaving a loop early, or
     cancelling, stops the requests under way; `async with aclosing(listing.pages())` does so at once.
 
-    >>> active = visma.customer.list(status="Active")
-    >>> async for customer in active:
-    ...     pass
-    >>> active.completeness.verdict, active.completeness.rows
-    ('proven', 36)
+    Examples:
+        >>> active = visma.customer.list(status="Active")
+        >>> async for customer in active:
+        ...     pass
+        >>> active.completeness.verdict, active.completeness.rows
+        ('proven', 36)
     """
 
     def __init__(
@@ -170,8 +172,9 @@ class Listing(Generic[T]):
         Raises:
             RequestRefused: no such option, or a value that it cannot have; nothing was sent.
 
-        >>> [customer.number for customer in await visma.customer.list().with_options(limit=2)]
-        ['10000', '10001']
+        Examples:
+            >>> [customer.number for customer in await visma.customer.list().with_options(limit=2)]
+            ['10000', '10001']
         """
         known = [field.name for field in attrs.fields(ListingOptions)]
         for name in changes:
@@ -227,8 +230,9 @@ class Listing(Generic[T]):
     async def pages(self) -> AsyncGenerator[Page[T], None]:
         """Yield the rows page by page, decoded.
 
-        >>> [len(page.rows) async for page in visma.customer.list().with_options(page_size=25).pages()]
-        [25, 15]
+        Examples:
+            >>> [len(page.rows) async for page in visma.customer.list().with_options(page_size=25).pages()]
+            [25, 15]
         """
         async with self.raw_pages() as deliveries:
             left = self._options.limit
@@ -260,8 +264,9 @@ class Listing(Generic[T]):
         Raises:
             UnexpectedResponse: a journal batch that goes on beyond its page; read the list instead.
 
-        >>> (await visma.customer.list().first()).number
-        '10000'
+        Examples:
+            >>> (await visma.customer.list().first()).number
+            '10000'
         """
         by_line = self._style.by_line
         answer = await self._ask(self._page_size if by_line else 1)
@@ -277,8 +282,9 @@ class Listing(Generic[T]):
             RequestRefused: journals tell lines, not batches (docs/facts.md 4.12); nothing was sent.
             UnexpectedResponse: the endpoint answers rows without saying how many there are.
 
-        >>> await visma.customer.list(status="Active").count()
-        36
+        Examples:
+            >>> await visma.customer.list(status="Active").count()
+            36
         """
         if self._style.by_line:
             raise RequestRefused(f"{self._source.spec.id} counts lines, not batches; read the list. Nothing was sent.")

@@ -4,11 +4,12 @@ Pages are counted from 1 by everybody outside this module; `PAGE_INDEX` alone tu
 that the Sales Order service wants (facts 4.14). A body is split into its rows without decoding them: one pass, about
 one millisecond per megabyte.
 
->>> answer = PAGE_NUMBER.read(b'[{"metadata":{"totalCount":2,"maxPageSize":1000},"number":"1"},{"number":"2"}]')
->>> len(answer.rows), answer.total, answer.max_page_size
-(2, 2, 1000)
->>> PAGE_INDEX.query(1, 100)
-{'pageIndex': '0', 'pageSize': '100'}
+Examples:
+    >>> answer = PAGE_NUMBER.read(b'[{"metadata":{"totalCount":2,"maxPageSize":1000},"number":"1"},{"number":"2"}]')
+    >>> len(answer.rows), answer.total, answer.max_page_size
+    (2, 2, 1000)
+    >>> PAGE_INDEX.query(1, 100)
+    {'pageIndex': '0', 'pageSize': '100'}
 """
 
 from __future__ import annotations
@@ -303,12 +304,13 @@ def merge_batches(parts: Sequence[RawRow]) -> tuple[RawRow, int]:
     Shape: the last part's fields with the lines of all parts, in the order given, each `lineNumber` once (the later
     one wins). A single part comes back as it is.
 
-    >>> batch, lines = merge_batches([
-    ...     msgspec.Raw(b'{"batchNumber":"7","journalTransactionLines":[{"lineNumber":1}]}'),
-    ...     msgspec.Raw(b'{"batchNumber":"7","journalTransactionLines":[{"lineNumber":2}]}'),
-    ... ])
-    >>> lines, bytes(batch)
-    (2, b'{"batchNumber":"7","journalTransactionLines":[{"lineNumber":1},{"lineNumber":2}]}')
+    Examples:
+        >>> batch, lines = merge_batches([
+        ...     msgspec.Raw(b'{"batchNumber":"7","journalTransactionLines":[{"lineNumber":1}]}'),
+        ...     msgspec.Raw(b'{"batchNumber":"7","journalTransactionLines":[{"lineNumber":2}]}'),
+        ... ])
+        >>> lines, bytes(batch)
+        (2, b'{"batchNumber":"7","journalTransactionLines":[{"lineNumber":1},{"lineNumber":2}]}')
     """
     lines: dict[bytes, msgspec.Raw] = {}
     fields: dict[str, msgspec.Raw] = {}

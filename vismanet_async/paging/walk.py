@@ -7,16 +7,17 @@ next within one reading of a list is decided in `sweep.py`. Here the readings ar
 - ``none`` and ``count``: one reading of the list.
 - ``prove``: page 1 of everything (short lists end here), the window before a boundary, the tail after it.
 
->>> from vismanet_async.paging.styles import PAGE_NUMBER
->>> walk = Walk(style=PAGE_NUMBER, completeness="count", page_size=2, keys=RowKeys(identity=("number",)))
->>> request = walk.next_request()
->>> request.query
-{'pageNumber': '1', 'pageSize': '2'}
->>> body = b'[{"number":"1","metadata":{"totalCount":1}}]'
->>> [bytes(row) for delivery in walk.answered(request, PAGE_NUMBER.read(body)) for row in delivery.rows]
-[b'{"number":"1","metadata":{"totalCount":1}}']
->>> walk.done, walk.report().verdict
-(True, 'proven')
+Examples:
+    >>> from vismanet_async.paging.styles import PAGE_NUMBER
+    >>> walk = Walk(style=PAGE_NUMBER, completeness="count", page_size=2, keys=RowKeys(identity=("number",)))
+    >>> request = walk.next_request()
+    >>> request.query
+    {'pageNumber': '1', 'pageSize': '2'}
+    >>> body = b'[{"number":"1","metadata":{"totalCount":1}}]'
+    >>> [bytes(row) for delivery in walk.answered(request, PAGE_NUMBER.read(body)) for row in delivery.rows]
+    [b'{"number":"1","metadata":{"totalCount":1}}']
+    >>> walk.done, walk.report().verdict
+    (True, 'proven')
 """
 
 from __future__ import annotations

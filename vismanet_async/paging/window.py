@@ -29,14 +29,15 @@ class Window:
     More would only pile up in memory: of a server that is near, or for a reader that is slow. Only the fastest answer
     counts, because the others waited for this process and for one another: by them, a window would grow by itself.
 
-    >>> window = Window()
-    >>> window.answered(0.300)
-    >>> window.handled(0.010)
-    >>> window.pages(in_flight=8)
-    16
-    >>> window.answered(0.004)
-    >>> window.pages(in_flight=8)
-    2
+    Examples:
+        >>> window = Window()
+        >>> window.answered(0.300)
+        >>> window.handled(0.010)
+        >>> window.pages(in_flight=8)
+        16
+        >>> window.answered(0.004)
+        >>> window.pages(in_flight=8)
+        2
     """
 
     _answers: deque[float] = attrs.field(factory=lambda: deque(maxlen=_RECENT))

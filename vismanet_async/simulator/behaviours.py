@@ -244,8 +244,9 @@ def parse_behaviour(name: str, text: str) -> object:
     Raises:
         ValueError: The name or the value is not known.
 
-    >>> parse_behaviour("empty_list", "null"), parse_behaviour("approved", "false")
-    ('null', False)
+    Examples:
+        >>> parse_behaviour("empty_list", "null"), parse_behaviour("approved", "false")
+        ('null', False)
     """
     hint = _hints().get(name)
     if hint is None:
@@ -267,8 +268,9 @@ def _refuse(name: str, value: object, hint: object) -> NoReturn:
 def list_behaviours() -> list[Behaviour]:
     """Return every switch with its default, its choices, what it does and where that is written down.
 
-    >>> next(line for line in list_behaviours() if line.name == "empty_list").default
-    '[]'
+    Examples:
+        >>> next(line for line in list_behaviours() if line.name == "empty_list").default
+        '[]'
     """
     return [
         Behaviour(attribute.name, attribute.default, _choices(_hints()[attribute.name]), **attribute.metadata)

@@ -10,7 +10,8 @@ __all__ = ["seeded"]
 def seeded(*parts: object) -> Random:
     """Return a random that is the same for the same parts.
 
-    >>> seeded(1, "tokens").random() == seeded(1, "tokens").random()
-    True
+    Examples:
+        >>> seeded(1, "tokens").random() == seeded(1, "tokens").random()
+        True
     """
     return Random(":".join(str(part) for part in parts))

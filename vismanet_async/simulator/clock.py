@@ -87,11 +87,12 @@ class VirtualClock:
         start: seconds since 1970 (UTC); by default 2026-01-15 08:00 UTC.
         auto_advance: False where only `advance` may move time.
 
-    >>> clock = VirtualClock()
-    >>> before = clock.monotonic()
-    >>> await clock.sleep(3600)  # at once
-    >>> clock.monotonic() - before
-    3600.0
+    Examples:
+        >>> clock = VirtualClock()
+        >>> before = clock.monotonic()
+        >>> await clock.sleep(3600)  # at once
+        >>> clock.monotonic() - before
+        3600.0
     """
 
     def __init__(self, start: float = 1_768_464_000.0, *, auto_advance: bool = True) -> None:

@@ -47,9 +47,10 @@ class Call:
 class Truth:
     """What a table really holds at this moment.
 
-    >>> truth = sim.truth("customer")
-    >>> len(truth), next(iter(truth.rows()))["number"]
-    (40, '10000')
+    Examples:
+        >>> truth = sim.truth("customer")
+        >>> len(truth), next(iter(truth.rows()))["number"]
+        (40, '10000')
     """
 
     resource: str

@@ -137,10 +137,11 @@ def html_error(status: int) -> Reply:
 class FaultScript:
     """The faults in force, on a random of their own.
 
-    >>> busy = sim.faults.add("status", status=503, times=2)
-    >>> customer = await visma.customer.get("10000")
-    >>> [attempt.outcome for attempt in customer.attempts]
-    ['503', '503', '200']
+    Examples:
+        >>> busy = sim.faults.add("status", status=503, times=2)
+        >>> customer = await visma.customer.get("10000")
+        >>> [attempt.outcome for attempt in customer.attempts]
+        ['503', '503', '200']
     """
 
     def __init__(self, seed: int, faults: Iterable[Fault] = ()) -> None:

@@ -55,8 +55,9 @@ _TEXTS: dict[str, str] = {
 def referenced_table(name: str) -> str | None:
     """Return the table that a field of this name points into, if any.
 
-    >>> referenced_table("salesSubaccount")
-    'subaccount'
+    Examples:
+        >>> referenced_table("salesSubaccount")
+        'subaccount'
     """
     table = _OBJECTS.get(name) or _TEXTS.get(name)
     if table is None and re.search(r"(?i)sub(account|ccount)?$", name):

@@ -67,10 +67,11 @@ class Simulator:
     Raises:
         ValueError: A resource, behaviour or size is not known or not possible.
 
-    >>> async with Simulator(seed=7, rows={"customer": 50_000}) as company:
-    ...     removed = company.remove("customer", count=3)
-    ...     len(company.truth("customer")), sorted(company.environment())[0]
-    (49997, 'VISMANET_BASE_URL')
+    Examples:
+        >>> async with Simulator(seed=7, rows={"customer": 50_000}) as company:
+        ...     removed = company.remove("customer", count=3)
+        ...     len(company.truth("customer")), sorted(company.environment())[0]
+        (49997, 'VISMANET_BASE_URL')
     """
 
     def __init__(self, *, seed: int = 1, rows: Mapping[str, int] | None = None, port: int = 0,

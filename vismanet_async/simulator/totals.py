@@ -30,8 +30,9 @@ _LINE_PRICES = ("unitPriceInCurrency", "unitCostInCurrency")
 def scaled(number: Decimal | int) -> Decimal:
     """Return the number with at least four decimals.
 
-    >>> str(scaled(Decimal("12.5")))
-    '12.5000'
+    Examples:
+        >>> str(scaled(Decimal("12.5")))
+        '12.5000'
     """
     return Decimal(number) + SCALE * 0
 

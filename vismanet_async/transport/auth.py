@@ -166,8 +166,9 @@ class ClientCredentials:
         scopes: for the ERP service; empty asks for all that are granted.
         sales_order_scopes: for the Sales Order service, which has a token of its own.
 
-    >>> ClientCredentials("isv_app", "secret", tenant_id="company", scopes=["vismanet_erp_service_api:read"])
-    ClientCredentials(client_id='isv_app', tenant_id='company', scopes=('vismanet_erp_service_api:read',), ...)
+    Examples:
+        >>> ClientCredentials("isv_app", "secret", tenant_id="company", scopes=["vismanet_erp_service_api:read"])
+        ClientCredentials(client_id='isv_app', tenant_id='company', scopes=('vismanet_erp_service_api:read',), ...)
     """
 
     client_id: str = attrs.field(converter=_secret)
@@ -218,8 +219,9 @@ class StaticToken:
         token: the bearer token, without `Bearer`; never shown.
         tenant_id: the company that the token is for, if known; background jobs are kept under it.
 
-    >>> StaticToken("token", tenant_id="company")
-    StaticToken(tenant_id='company')
+    Examples:
+        >>> StaticToken("token", tenant_id="company")
+        StaticToken(tenant_id='company')
     """
 
     token: str = attrs.field(converter=_secret, repr=False)
@@ -268,11 +270,12 @@ class AuthorizationCode:
             raises goes to the call that needed the token; the new refresh token stays in memory.
         identity: your own name for the user; stands in reprs.
 
-    >>> kept = []
-    >>> async def keep(refresh_token):
-    ...     kept.append(refresh_token)  # somewhere safe, in earnest
-    >>> AuthorizationCode("isv_app", "secret", refresh_token="newest", on_refresh_token=keep, identity="kari")
-    AuthorizationCode(client_id='isv_app', redirect_uri=None, identity='kari')
+    Examples:
+        >>> kept = []
+        >>> async def keep(refresh_token):
+        ...     kept.append(refresh_token)  # somewhere safe, in earnest
+        >>> AuthorizationCode("isv_app", "secret", refresh_token="newest", on_refresh_token=keep, identity="kari")
+        AuthorizationCode(client_id='isv_app', redirect_uri=None, identity='kari')
     """
 
     client_id: str = attrs.field(converter=_secret)

@@ -25,8 +25,9 @@ _HIDDEN: Final = re.compile(rb"[/\\\x00-\x1f\x7f]")
 def is_loopback(host: str | None) -> bool:
     """Tell whether `host` is this machine without asking a name server.
 
-    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("localhost.example.com")
-    (True, True, False)
+    Examples:
+        >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("localhost.example.com")
+        (True, True, False)
     """
     if host is None:
         return False
@@ -81,8 +82,9 @@ def request_url(base: URL, path: str, query: Sequence[tuple[str, str]] = ()) -> 
         RequestRefused: the path is not a plain path below the base URL, or a text cannot be encoded.
         HostNotAllowed: the URL would leave the base URL's origin.
 
-    >>> str(request_url(URL("https://api.finance.visma.net"), "/v1/customer", [("name", "A&B Åre")]))
-    'https://api.finance.visma.net/v1/customer?name=A%26B%20%C3%85re'
+    Examples:
+        >>> str(request_url(URL("https://api.finance.visma.net"), "/v1/customer", [("name", "A&B Åre")]))
+        'https://api.finance.visma.net/v1/customer?name=A%26B%20%C3%85re'
     """
     if not _PATH.fullmatch(path):
         raise RequestRefused(

@@ -57,10 +57,11 @@ def inflated(body: bytes, encoding: str) -> Iterator[bytes]:
     Raises:
         InflateError: while iterating; what came before is not to be used either.
 
-    >>> import gzip
-    >>> body = gzip.compress(b"0123456789")
-    >>> b"".join(inflated(body, "gzip")), told_size(body, "gzip")
-    (b'0123456789', 10)
+    Examples:
+        >>> import gzip
+        >>> body = gzip.compress(b"0123456789")
+        >>> b"".join(inflated(body, "gzip")), told_size(body, "gzip")
+        (b'0123456789', 10)
     """
     wbits = _NO_HEADER if encoding == "deflate" and not _has_zlib_header(body) else _ANY_HEADER
     left = memoryview(body)

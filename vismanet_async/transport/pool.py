@@ -342,11 +342,12 @@ class SessionPool:
     Opens its session on first use, in the running event loop, and belongs to that loop. Close it with `aclose`, or
     let the `VismaNet` that made it do so.
 
-    >>> pool = SessionPool(max_connections=8)
-    >>> async with VismaNet.from_env(pool=pool) as one, VismaNet.from_env(pool=pool) as other:  # as `visma` is
-    ...     (await one.customer.get("10000")).number, (await other.customer.get("10001")).number
-    ('10000', '10001')
-    >>> await pool.aclose()
+    Examples:
+        >>> pool = SessionPool(max_connections=8)
+        >>> async with VismaNet.from_env(pool=pool) as one, VismaNet.from_env(pool=pool) as other:  # as `visma` is
+        ...     (await one.customer.get("10000")).number, (await other.customer.get("10001")).number
+        ('10000', '10001')
+        >>> await pool.aclose()
     """
 
     def __init__(self, *, max_connections: int = 64, user_agent: str | None = None) -> None:

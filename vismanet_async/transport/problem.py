@@ -57,8 +57,9 @@ class Problem:
 def read_problem(headers: Mapping[str, str], body: bytes) -> Problem:
     """Read an error body: JSON of several shapes, HTML from a gateway, plain text, or nothing.
 
-    >>> read_problem({}, b'{"ExceptionMessage":"No license for this company.","ExceptionFaultCode":"12027"}').detail
-    'No license for this company. (12027)'
+    Examples:
+        >>> read_problem({}, b'{"ExceptionMessage":"No license for this company.","ExceptionFaultCode":"12027"}').detail
+        'No license for this company. (12027)'
     """
     reference = _plain(headers.get("Ipp-Request-Id") or headers.get("Request-Context") or "")[:_REFERENCE_CHARS] or None
     body = body.removeprefix(UTF8_BOM)

@@ -54,9 +54,10 @@ class Quota:
 
     All times are seconds of the client's monotonic clock.
 
-    >>> customer = await visma.customer.get("10000")
-    >>> visma.quota.remaining < visma.quota.limit
-    True
+    Examples:
+        >>> customer = await visma.customer.get("10000")
+        >>> visma.quota.remaining < visma.quota.limit
+        True
     """
 
     limit: int | None = None

@@ -98,8 +98,9 @@ def next_step(
     Returns:
         Seconds to wait before the next attempt (0 for at once), or None to give up.
 
-    >>> next_step(Fault.NO_ANSWER, times=1, sent=1, kind="write", randomness=0.5) is None
-    True
+    Examples:
+        >>> next_step(Fault.NO_ANSWER, times=1, sent=1, kind="write", randomness=0.5) is None
+        True
     """
     rule = _RULES[fault]
     if times >= rule.tries or sent >= MOST_SENT or kind not in rule.kinds:

@@ -19,8 +19,9 @@ _TAKEN = {"extra", "raw_json", "etag", "attempts"}
 def words(name: str) -> list[str]:
     """Split a name of the API into lower case words; digits stay with the word before them.
 
-    >>> words("sendDunningLettersViaEMail"), words("SOLineNbr"), words("addressLine1")
-    (['send', 'dunning', 'letters', 'via', 'e', 'mail'], ['so', 'line', 'nbr'], ['address', 'line1'])
+    Examples:
+        >>> words("sendDunningLettersViaEMail"), words("SOLineNbr"), words("addressLine1")
+        (['send', 'dunning', 'letters', 'via', 'e', 'mail'], ['so', 'line', 'nbr'], ['address', 'line1'])
     """
     found: list[str] = []
     for part in _WORD.findall(name):
@@ -34,8 +35,9 @@ def words(name: str) -> list[str]:
 def snake(name: str) -> str:
     """Give the snake case of a name of the API.
 
-    >>> snake("lastModifiedDateTime"), snake("POBalance"), snake("accountCD")
-    ('last_modified_date_time', 'po_balance', 'account_cd')
+    Examples:
+        >>> snake("lastModifiedDateTime"), snake("POBalance"), snake("accountCD")
+        ('last_modified_date_time', 'po_balance', 'account_cd')
     """
     return "_".join(words(name))
 
@@ -52,8 +54,9 @@ def class_name(name: str, known: Container[str]) -> str:
         name: the DTO.
         known: all DTOs; what follows `In` must be one of them.
 
-    >>> class_name("CustomerBalanceV2dto", ()), class_name("VatZoneInCustomerDto", {"CustomerDto"})
-    ('CustomerBalanceV2', 'CustomerVatZone')
+    Examples:
+        >>> class_name("CustomerBalanceV2dto", ()), class_name("VatZoneInCustomerDto", {"CustomerDto"})
+        ('CustomerBalanceV2', 'CustomerVatZone')
     """
     inner, outer = split_in(name, known)
     return f"{_bare(outer)}{_bare(inner)}" if outer else _bare(name)
@@ -76,8 +79,9 @@ def _bare(name: str) -> str:
 def plural(word: str) -> str:
     """Give the plural of a snake case name.
 
-    >>> plural("invoice"), plural("customer_class"), plural("balance"), plural("salespersons"), plural("currency")
-    ('invoices', 'customer_classes', 'balances', 'salespersons', 'currencies')
+    Examples:
+        >>> plural("invoice"), plural("customer_class"), plural("balance"), plural("salespersons"), plural("currency")
+        ('invoices', 'customer_classes', 'balances', 'salespersons', 'currencies')
     """
     if word.endswith(("ss", "x", "ch", "sh")):
         return f"{word}es"
