@@ -130,9 +130,9 @@ class Listing(Generic[T]):
     Memory: the pages that are handled while an answer is on its way, and a small stock (`paging/window.py`): at most
     twice as many as requests may be in flight, and never more than `max_bytes`.
 
-    Raises (while reading):
-        IncompleteListing: the list could not be shown complete; everything that was read has been delivered before.
-        VismaNetError: what a request can raise. Rows delivered before are right, but not all.
+    Raises:
+        IncompleteListing: while reading: the list could not be shown complete; all that was read was delivered before.
+        VismaNetError: while reading: what a request can raise. Rows delivered before are right, but not all.
 
     Concurrency: every read is a walk of its own, so several tasks may read one listing. Leaving a loop early, or
     cancelling, stops the requests under way; `async with aclosing(listing.pages())` does so at once.
