@@ -294,6 +294,8 @@ class NotFound(ApiError):
         ...     customer = await visma.customer.get("no such")
         ... except NotFound:
         ...     customer = None
+        >>> customer is None
+        True
     """
 
 

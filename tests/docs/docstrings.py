@@ -1,37 +1,32 @@
 """Runs the examples of docstrings as a Python prompt would, with top-level `await`.
 
-An example finds its module's names and the package's public ones. Where it speaks of `visma` or `sim`, these are an
-open client and the simulator that it is signed in to, new for each docstring; the current folder is its own.
+An example finds its module's names, the package's public ones, and what the blocks of a page find: `visma`, an open
+client, and `sim`, the simulator that it is signed in to. All of it is new for each docstring.
 """
 
 from __future__ import annotations
 
 import ast
-import asyncio
 import contextlib
 import doctest
 import importlib
-import inspect
 import io
-import re
 import traceback
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 import pytest
 
 import vismanet_async
 from tests.docs.blocks import ROOT
-from tests.docs.running import QuickClock, company
-from vismanet_async import VismaNet
+from tests.docs.running import open_session
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["EXAMPLES", "Examples"]
+    from tests.docs.running import Session
 
-_ELLIPSIS: Final = doctest.ELLIPSIS
-_COMPANY: Final = re.compile(r"\b(visma|sim)\b")
+__all__ = ["EXAMPLES", "Examples"]
 
 
 @attrs.frozen
@@ -47,37 +42,27 @@ class Examples:
 
     def run(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Run them in order; fails where they show something else than what comes."""
-        names = {name: getattr(vismanet_async, name) for name in vismanet_async.__all__}
-        names |= vars(importlib.import_module(self.module))
-        monkeypatch.chdir(folder)
-        with asyncio.Runner() as runner, contextlib.ExitStack() as stack:
-            if any(_COMPANY.search(example.source) for example in self.docstring.examples):
-                simulator = stack.enter_context(company())
-                for name, value in simulator.environment().items():
-                    monkeypatch.setenv(name, value)
-                visma = VismaNet.from_env(job_store=folder / "jobs.sqlite", clock=QuickClock())
-                stack.callback(lambda: runner.run(visma.aclose()))
-                names |= {"visma": visma, "sim": simulator}
+        with open_session(folder, monkeypatch) as session:
+            public = {name: getattr(vismanet_async, name) for name in vismanet_async.__all__}
+            session.names = public | vars(importlib.import_module(self.module)) | session.names
             for example in self.docstring.examples:
-                self._run(example, names, runner)
+                self._run(example, session)
 
-    def _run(self, example: doctest.Example, names: dict[str, Any], runner: asyncio.Runner) -> None:
+    def _run(self, example: doctest.Example, session: Session) -> None:
         printed = io.StringIO()
         code = compile(
             example.source, f"<{self.name}>", "single", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True
         )
         try:
             with contextlib.redirect_stdout(printed):
-                result = eval(code, names)
-                if inspect.iscoroutine(result):
-                    runner.run(result)
+                session.execute(code)
         except Exception as error:  # whatever it is, it is what the example shows, or the example is wrong
             if example.exc_msg is None:
                 raise
             got, want = traceback.format_exception_only(error)[-1], example.exc_msg
         else:
             got, want = printed.getvalue(), example.want if example.exc_msg is None else example.exc_msg
-        if not doctest.OutputChecker().check_output(want, got, _ELLIPSIS):
+        if not doctest.OutputChecker().check_output(want, got, doctest.ELLIPSIS):
             pytest.fail(f"{self.name}: {example.source}shows\n{want}\nand gives\n{got}", pytrace=False)
 
 

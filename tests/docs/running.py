@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from tests.docs.blocks import Block, Page
 
-__all__ = ["check_commands", "run_page"]
+__all__ = ["Session", "check_commands", "open_session", "run_page"]
 
 ROWS: Final = {"customer": 40, "customer_invoice": 60, "supplier": 40, "supplier_invoice": 40}
 _OWN: Final = frozenset({"run", "page"})
@@ -59,18 +59,25 @@ def run_page(page: Page, folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     shown = {id(before): after for before, after in zip(page.blocks, page.blocks[1:], strict=False)}
     if not blocks:
         return 0
+    with open_session(folder, monkeypatch) as session:
+        for block in blocks:
+            printed = session.run(block)
+            after = shown.get(id(block))
+            if after is not None and (after.language, after.mode) == ("text", "output"):
+                _compare(printed, after.code, after.name)
+    return len(blocks)
+
+
+@contextlib.contextmanager
+def open_session(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
+    """Give what a reader has before him: a company of his own, its settings in the environment, and a folder."""
     monkeypatch.chdir(folder)
     with company() as simulator:
         for name, value in simulator.environment().items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("VISMANET_JOB_STORE", str(folder / "jobs.sqlite"))
-        with _Session(simulator, folder) as session:
-            for block in blocks:
-                printed = session.run(block)
-                after = shown.get(id(block))
-                if after is not None and (after.language, after.mode) == ("text", "output"):
-                    _compare(printed, after.code, after.name)
-    return len(blocks)
+        with Session(simulator, folder) as session:
+            yield session
 
 
 class QuickClock(SystemClock):
@@ -94,23 +101,30 @@ class QuickClock(SystemClock):
 
 
 @attrs.define
-class _Session:
-    """The namespace that the `page` blocks share, and the event loop they run in."""
+class Session:
+    """The namespace that code shares, and the event loop that it runs in."""
 
     simulator: Simulator
     folder: Path
-    _names: dict[str, Any] = attrs.field(factory=dict)
+    names: dict[str, Any] = attrs.field(factory=dict)
     _runner: asyncio.Runner = attrs.field(factory=asyncio.Runner)
+    _visma: VismaNet = attrs.field(init=False)
 
     def __enter__(self) -> Self:
         self._runner.__enter__()
-        visma = VismaNet.from_env(job_store=self.folder / "jobs.sqlite", clock=QuickClock())
-        self._names.update(__name__="page", visma=visma, sim=self.simulator)
+        self._visma = visma = VismaNet.from_env(job_store=self.folder / "jobs.sqlite", clock=QuickClock())
+        self.names.update(__name__="page", visma=visma, sim=self.simulator)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._runner.run(self._names["visma"].aclose())
+        self._runner.run(self._visma.aclose())
         self._runner.close()
+
+    def execute(self, code: Any) -> None:
+        """Run code that was compiled with top-level `await` allowed."""
+        result = eval(code, self.names)
+        if inspect.iscoroutine(result):
+            self._runner.run(result)
 
     def run(self, block: Block) -> str:
         out, err = io.StringIO(), io.StringIO()
@@ -121,9 +135,7 @@ class _Session:
             if block.mode == "run":
                 exec(block.compiled(), {"__name__": "__main__"})
             else:
-                result = eval(block.compiled(flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), self._names)
-                if inspect.iscoroutine(result):
-                    self._runner.run(result)
+                self.execute(block.compiled(flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT))
         assert err.getvalue() == "", f"{block.name} wrote to stderr:\n{err.getvalue()}"
         return out.getvalue()
 

@@ -66,6 +66,8 @@ class Upload:
 
     Examples:
         >>> created = await visma.customer_invoice.add_attachment("100001", Upload(b"%PDF-1.7 ...", "receipt.pdf"))
+        >>> (await visma.attachment.download(created.id)).content
+        b'%PDF-1.7 ...'
     """
 
     content: Path | bytes | AsyncIterable[bytes] = attrs.field(repr=False)

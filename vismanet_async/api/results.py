@@ -52,6 +52,8 @@ class Updated:
         >>> customer = await visma.customer.get("10000")
         >>> first = await visma.customer.update("10000", CustomerUpdate(name="Nordlys AS"), if_match=customer)
         >>> second = await visma.customer.update("10000", CustomerUpdate(name="Vega AS"), if_match=first.etag)
+        >>> (await visma.customer.get("10000")).etag == second.etag
+        True
     """
 
     etag: str | None = None

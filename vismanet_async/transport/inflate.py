@@ -1,4 +1,4 @@
-"""Compressed answers, inflated piece by piece (no IO).
+"""Compressed answers (docs/facts.md 1.12), inflated piece by piece (no IO).
 
 ISA-L inflates three times as fast as zlib and is a drop-in for it. Processors that it does not serve have zlib.
 """
@@ -40,7 +40,7 @@ class InflateError(Exception):
 
 
 def told_size(body: bytes, encoding: str) -> int:
-    """Give the inflated size as a gzip body tells it in its last bytes; 0 where nothing tells.
+    """Give the inflated size as a gzip body tells it in its last bytes (RFC 1952); 0 where nothing tells.
 
     It is the server's word: wrong for bodies of several members, from 4 GiB on, and where somebody lies.
     """
