@@ -31,6 +31,8 @@ $(STAMP)/run: pyproject.toml $(PINS) | $(STAMP)/venv
 
 $(STAMP)/dev: pyproject.toml requirements.lock | $(STAMP)/venv
 	@echo "==> installing what requirements.lock holds into $(VENV)"
+	@sed -n '/^pip==/,/[^\\]$$/p' requirements.lock >$(STAMP)/pip.txt # first, so that the rest is installed by the locked pip
+	@$(INSTALL) --require-hashes --requirement $(STAMP)/pip.txt
 	@$(INSTALL) --require-hashes --requirement requirements.lock
 	@$(INSTALL) --no-deps --no-build-isolation --editable .
 	@$(BROWSER) || echo "    no chromium here: the tests that look at pages will be skipped (to have one: make browser)"
