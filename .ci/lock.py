@@ -1,4 +1,4 @@
-"""Hold requirements.lock to pyproject.toml, without network: what is asked for is locked, with hashes and without hosts."""
+"""Hold requirements.lock to pyproject.toml, without network: what is asked for is locked, with hashes, no addresses."""
 
 from __future__ import annotations
 
