@@ -106,7 +106,7 @@ fuzz: $(STAMP)/fuzz ## fuzz all that reads foreign bytes, guided by coverage (FU
 	@FUZZ_SECONDS="$(FUZZ_SECONDS)" READER="$(READER)" $(BIN)/python -m tests.fuzz.atheris_readers
 
 check: lint ## lint, types, layering, generated code, the lock and the change fragments
-	@echo "==> mypy" && $(BIN)/mypy && $(BIN)/mypy .ci/release.py .ci/lock.py
+	@echo "==> mypy" && $(BIN)/mypy && $(BIN)/mypy .ci/release.py .ci/lock.py .ci/bom.py
 	@echo "==> mypy on the documentation's code" && $(BIN)/python -m tests.docs.typed build/docs_code && $(BIN)/mypy build/docs_code docs/hooks.py
 	@echo "==> generated code is up to date" && $(BIN)/python -m vismanet_async.api.generate --check
 	@echo "==> requirements.lock" && $(BIN)/python .ci/lock.py
@@ -129,7 +129,7 @@ bench: $(STAMP)/bench ## measure against peers (ratios, medians, one run)
 changelog: $(STAMP)/release ## write .changes into CHANGELOG.md (VERSION=...)
 	@$(BIN)/towncrier build --yes --version "$(VERSION)"
 
-dist: $(STAMP)/release ## build the source archive, the wheel from it, and look into both
+dist: $(STAMP)/release ## build the source archive, the wheel from it, and the bill of materials
 	@$(BIN)/python .ci/release.py dist
 
 release-check: dist ## try the wheel with lowest and highest dependencies on every Python (CHECK_ARGS=...)
