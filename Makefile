@@ -5,8 +5,12 @@ BIN := $(VENV)/bin
 STAMP := .stamps
 
 .DEFAULT_GOAL := help
-.PHONY: help setup browser demo test soak soak-paging fuzz openapi check docs format bench generate \
+.PHONY: help setup lock browser demo quick lint test soak soak-paging fuzz openapi check docs format bench generate \
 	changelog dist release-check lowest-check api-check clean
+
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# versions as locked, for what is installed beside the lock
+PINS := $(STAMP)/pins.txt
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -16,56 +20,70 @@ $(STAMP)/venv:
 	@$(PYTHON) -m venv $(VENV)
 	@mkdir -p $(STAMP) && touch $@
 
-# each stamp is renewed only when pyproject.toml changes, so a second run costs nothing
-$(STAMP)/run: pyproject.toml | $(STAMP)/venv
+# each stamp is renewed only when what it depends on changes, so a second run costs nothing
+$(PINS): requirements.lock | $(STAMP)/venv
+	@grep == requirements.lock | sed 's/ \\$$//' >$@
+
+$(STAMP)/run: pyproject.toml $(PINS) | $(STAMP)/venv
 	@echo "==> installing vismanet-async into $(VENV)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@$(INSTALL) --constraint $(PINS) --editable .
 	@touch $@
 
-$(STAMP)/dev: pyproject.toml | $(STAMP)/venv
-	@echo "==> installing vismanet-async with its test and check tools into $(VENV)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
-	@$(MAKE) --no-print-directory browser
+$(STAMP)/dev: pyproject.toml requirements.lock | $(STAMP)/venv
+	@echo "==> installing what requirements.lock holds into $(VENV)"
+	@sed -n '/^pip==/,/[^\\]$$/p' requirements.lock >$(STAMP)/pip.txt # first, so that the rest is installed by the locked pip
+	@$(INSTALL) --require-hashes --requirement $(STAMP)/pip.txt
+	@$(INSTALL) --require-hashes --requirement requirements.lock
+	@$(INSTALL) --no-deps --no-build-isolation --editable .
+	@$(BROWSER) || echo "    no chromium here: the tests that look at pages will be skipped (to have one: make browser)"
 	@touch $@ $(STAMP)/run
 
-# tests look at the report in a real browser; without one they say so and are skipped
-browser:
-	@for name in chromium chromium-browser google-chrome google-chrome-stable chrome; do \
-		command -v $$name >/dev/null && exit 0; done; \
-	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		echo "==> installing chromium for the tests that look at pages"; \
-		{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium; } \
-			>/dev/null 2>&1 || echo "    it could not be installed: those tests will be skipped"; \
+BROWSER := for name in chromium chromium-browser google-chrome google-chrome-stable chrome; do \
+	command -v $$name >/dev/null && exit 0; done; false
+
+browser: $(STAMP)/venv ## install chromium with apt-get, as root, for the tests that look at pages
+	@if $(SHELL) -c '$(BROWSER)'; then echo "==> a browser is there already"; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "==> installing the system's package chromium with apt-get"; \
+		apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium >/dev/null; \
 	else \
-		echo "==> no chromium here: tests of pages are skipped without it ($(BIN)/python -m playwright install chromium)"; \
+		echo "install chromium with the system's package manager, or: $(BIN)/python -m playwright install chromium"; exit 1; \
 	fi
 
-$(STAMP)/bench: pyproject.toml | $(STAMP)/dev
+$(STAMP)/bench: pyproject.toml $(PINS) | $(STAMP)/dev
 	@echo "==> installing the benchmark peers into $(VENV)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
+	@$(INSTALL) --group bench
 	@touch $@
 
-$(STAMP)/docs: pyproject.toml | $(STAMP)/dev
-	@echo "==> installing the tools of the documentation"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group docs
-	@touch $@
-
-$(STAMP)/release: pyproject.toml | $(STAMP)/dev
+$(STAMP)/release: pyproject.toml $(PINS) | $(STAMP)/dev
 	@echo "==> installing the release tools into $(VENV)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group release
+	@$(INSTALL) --constraint $(PINS) --group release
 	@touch $@
 
-$(STAMP)/fuzz: pyproject.toml | $(STAMP)/dev
+$(STAMP)/fuzz: pyproject.toml $(PINS) | $(STAMP)/dev
 	@echo "==> installing the fuzzer into $(VENV)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz
+	@$(INSTALL) --constraint $(PINS) --group fuzz
 	@touch $@
 
 setup: $(STAMP)/dev ## make .venv with everything needed to work on the project
 
+lock: $(STAMP)/release ## write requirements.lock anew from pyproject.toml (LOCK_ARGS=--upgrade: the newest of everything)
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
+		--custom-compile-command "make lock" $(LOCK_ARGS) pyproject.toml --group dev --output-file requirements.lock
+	@$(BIN)/python .ci/lock.py
+
 demo: $(STAMP)/run ## export from the embedded simulator while it changes, and check the files
 	@echo "==> running the demo export against the embedded simulator"
 	@$(BIN)/vismanet demo
+
+quick: lint ## in half a minute: lint, types and the tests of pure rules
+	@echo "==> mypy" && $(BIN)/mypy
+	@echo "==> the tests of pure rules" && $(BIN)/python -m pytest -q -n 2 --dist worksteal --hypothesis-profile quick @tests/quick.txt
+
+lint: $(STAMP)/dev ## lint, format and layering
+	@echo "==> ruff" && $(BIN)/ruff check .
+	@echo "==> ruff format" && $(BIN)/ruff format --check .
+	@echo "==> import-linter" && $(BIN)/lint-imports --no-cache
 
 test: $(STAMP)/dev ## run the whole test suite
 	@echo "==> running the tests"
@@ -87,17 +105,14 @@ openapi: $(STAMP)/dev ## hold the simulator to its own OpenAPI document, every o
 fuzz: $(STAMP)/fuzz ## fuzz all that reads foreign bytes, guided by coverage (FUZZ_SECONDS=..., READER=...)
 	@FUZZ_SECONDS="$(FUZZ_SECONDS)" READER="$(READER)" $(BIN)/python -m tests.fuzz.atheris_readers
 
-check: $(STAMP)/dev $(STAMP)/docs ## lint, format, types, layering and the documentation
-	@echo "==> ruff" && $(BIN)/ruff check .
-	@echo "==> ruff format" && $(BIN)/ruff format --check .
-	@echo "==> mypy" && $(BIN)/mypy && $(BIN)/mypy .ci/release.py
+check: lint ## lint, types, layering, generated code, the lock and the change fragments
+	@echo "==> mypy" && $(BIN)/mypy && $(BIN)/mypy .ci/release.py .ci/lock.py .ci/bom.py
 	@echo "==> mypy on the documentation's code" && $(BIN)/python -m tests.docs.typed build/docs_code && $(BIN)/mypy build/docs_code docs/hooks.py
-	@echo "==> import-linter" && $(BIN)/lint-imports --no-cache
 	@echo "==> generated code is up to date" && $(BIN)/python -m vismanet_async.api.generate --check
+	@echo "==> requirements.lock" && $(BIN)/python .ci/lock.py
 	@echo "==> change fragments" && $(BIN)/python .ci/release.py changes
-	@$(MAKE) --no-print-directory docs
 
-docs: $(STAMP)/docs ## build the documentation into site/ (warnings are errors)
+docs: $(STAMP)/dev ## build the documentation into site/ (warnings are errors)
 	@echo "==> building the documentation into site/"
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --config-file .mkdocs.yml
 	@echo "open site/index.html"
@@ -114,7 +129,7 @@ bench: $(STAMP)/bench ## measure against peers (ratios, medians, one run)
 changelog: $(STAMP)/release ## write .changes into CHANGELOG.md (VERSION=...)
 	@$(BIN)/towncrier build --yes --version "$(VERSION)"
 
-dist: $(STAMP)/release ## build the source archive, the wheel from it, and look into both
+dist: $(STAMP)/release ## build the source archive, the wheel from it, and the bill of materials
 	@$(BIN)/python .ci/release.py dist
 
 release-check: dist ## try the wheel with lowest and highest dependencies on every Python (CHECK_ARGS=...)

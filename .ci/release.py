@@ -1,6 +1,6 @@
 """What a release goes through: `release.py dist | check | lowest | api-check | changes`. See `docs/releasing.md`.
 
-dist       build the source archive, build the wheel from it, and look into both
+dist       build the source archive, build the wheel from it, look into both, and write the bill of materials
 check      install that wheel in empty environments, with the lowest and the highest dependencies, on every Python that
            is there, and try it
 lowest     run some tests, above all of paging and transport, on the lowest versions of what the wheel needs
@@ -55,6 +55,7 @@ IN_SDIST = (
     "CHANGELOG.md",
     "pyproject.toml",
     "Makefile",
+    "requirements.lock",
     "tests/conftest.py",
     "docs/facts.md",
     *IN_WHEEL,
@@ -127,6 +128,7 @@ def make_dist() -> None:
     if problems:
         raise ReleaseError("\n  ".join([f"{len(problems)} things are wrong in dist/:", *problems]))
     print(f"{sdist.name} and {wheel.name} hold what they must, {len(modules)} modules.")
+    run(sys.executable, ROOT / ".ci" / "bom.py", wheel)
 
 
 def wheel_problems(names: Iterable[str], modules: Iterable[str]) -> list[str]:

@@ -102,7 +102,10 @@ def test_the_kinds_of_faults_are_the_codes() -> None:
     assert re.findall(r"`(\w+)`", kinds[1]) == list(get_args(FaultKind))
 
 
-@pytest.mark.parametrize(("name", "at_least"), [("security.md", 20), ("guarantees.md", 60)])
+@pytest.mark.parametrize(
+    ("name", "at_least"),
+    [("security.md", 20), ("guarantees.md", 60), ("architecture.md", 12), ("decisions/leases-with-fencing.md", 1)],
+)
 def test_the_tests_that_are_named_are_there(name: str, at_least: int) -> None:
     named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (DOCS / name).read_text("utf-8"))
     assert len(named) >= at_least

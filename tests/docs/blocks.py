@@ -28,7 +28,12 @@ import attrs
 __all__ = ["MODES", "PAGES", "ROOT", "Block", "Page", "pages"]
 
 ROOT: Final = Path(__file__).parents[2]
-PAGES: Final = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+PAGES: Final = (
+    ROOT / "README.md",
+    *sorted((ROOT / ".github").glob("*.md")),
+    ROOT / "findings" / "README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+)
 MODES: Final = {
     "python": {"run", "page", "types"},
     "console": {"run", "check"},

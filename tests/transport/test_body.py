@@ -8,13 +8,14 @@ import ssl
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
-from unittest.mock import Mock
+from unittest.mock import Mock, call, create_autospec
 
 import aiohttp
 import anyio
 import pytest
 import trustme
 import uvloop
+from aiohttp.client_proto import ResponseHandler
 
 from tests.transport.wire import CLOSE, Step, Wire, answer, wire_server
 from vismanet_async.transport.body import Body
@@ -213,3 +214,23 @@ async def test_a_body_that_is_shorter_than_told() -> None:
     with Body(reply, size=3, buffer=bytearray) as taken:
         await taken.fill()
     assert taken.missing == 1
+
+
+def test_what_else_the_connection_says_reaches_aiohttp() -> None:
+    """A request may still be leaving while its answer arrives; a broken connection is aiohttp's to explain."""
+    handler, transport = create_autospec(ResponseHandler, instance=True), Mock(spec=asyncio.Transport)
+    connection = SimpleNamespace(protocol=handler, transport=transport)
+    reply: Any = SimpleNamespace(connection=connection, content=SimpleNamespace(total_bytes=0))
+    with Body(reply, size=3, buffer=bytearray) as taken:
+        assert taken._take_over()
+        taken.pause_writing()
+        taken.resume_writing()
+        taken.eof_received()
+        taken.connection_lost(error := OSError())
+    assert handler.mock_calls == [
+        call.pause_writing(),
+        call.resume_writing(),
+        call.eof_received(),
+        call.connection_lost(error),
+    ]
+    assert transport.set_protocol.mock_calls == [call(taken), call(handler)]
