@@ -18,8 +18,9 @@ import pytest
 from aiohttp import web
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from tests.jobs.bench import opened
 from tests.jobs.crashing import KILLED, Task
-from tests.jobs.fast import FastClock, ServerClock, opened
+from tests.jobs.fast import FastClock, ServerClock
 from tests.jobs.nursery import Nursery
 from vismanet_async.jobs.model import OPEN, Record, State
 from vismanet_async.jobs.sql_store import SqlStore
@@ -34,10 +35,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(100)
 
 AT_ONCE = 4
-LEASE_SECONDS = 600.0
-"""Long enough not to run out on a busy machine while its owner lives ..."""
-LATER = 601.0
-"""... so a process that takes over is started that much later, by its clock."""
+LEASE_SECONDS = 30_000.0
+"""Longer than the test may take, twenty minutes on the fast clock: its owner lives ..."""
+LATER = 30_001.0
+"""... or is dead: a process that takes over is started that much later, by its clock. Twice that is within a day, which
+is how long the server knows a job."""
 DOCUMENTS = 60
 
 
