@@ -22,6 +22,7 @@ from tests.jobs.bench import opened
 from tests.jobs.crashing import KILLED, Task
 from tests.jobs.fast import FastClock, ServerClock
 from tests.jobs.nursery import Nursery
+from tests.support.hang import HANG_SECONDS
 from vismanet_async.jobs.model import OPEN, Record, State
 from vismanet_async.jobs.sql_store import SqlStore
 from vismanet_async.jobs.webhook import WebhookReceiver
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-pytestmark = pytest.mark.timeout(100)
 
 AT_ONCE = 4
 LEASE_SECONDS = 30_000.0
@@ -80,7 +80,7 @@ class Scene:
         """Wait until the server has told of all that it was given for this document."""
         given = {job.id for job in self.simulator.background if f"/{invoice}/" in job.path}
         told: set[str] = set()
-        with anyio.fail_after(20):
+        with anyio.fail_after(HANG_SECONDS):
             while told != given:
                 await anyio.sleep(0.01)
                 told = {

@@ -265,7 +265,9 @@ async def test_a_lease_that_is_lost_just_after_an_answer_was_written_down(
     assert script.asked == ["submit", MINE, f"{MINE}/content"]
 
 
-async def test_who_lost_its_lease_while_submitting_leaves_the_id_as_evidence(store: JobStore, clock: VirtualClock) -> None:
+async def test_who_lost_its_lease_while_submitting_leaves_the_id_as_evidence(
+    store: JobStore, clock: VirtualClock
+) -> None:
     script = Script()
     script.meanwhile = lambda: take_away(store, clock)
     async with following(script, store, clock) as bench:

@@ -55,6 +55,11 @@ class VirtualClock:
     def utc_now(self) -> datetime:
         return self._utc + timedelta(seconds=self._now - self._start)
 
+    @property
+    def waited_for(self) -> list[float]:
+        """How many seconds from now sleepers wake and scopes end, the next first."""
+        return sorted(entry[0] - self._now for entry in self._due)
+
     def stand_still_while(self, busy: Callable[[], object]) -> None:
         """Let time not move by itself while `busy` says that a thread, a server or a process is at work."""
         self._outside.append(busy)

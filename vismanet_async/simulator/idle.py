@@ -21,8 +21,8 @@ _POLL_SECONDS: Final = 0.005
 def when_idle(act: Callable[[], bool]) -> Callable[[], None]:
     """Call `act` each time the running event loop is about to wait and nothing is ready.
 
-    Everything that can run has run by then: no callback is scheduled, and no socket of the loop has news. Work in threads
-    and other processes is not seen; `act` has to know of it.
+    Everything that can run has run by then: no callback is scheduled, and no socket of the loop has news. Work in
+    threads and other processes is not seen; `act` has to know of it.
 
     Args:
         act: returns True if it has made something ready. It must not raise.
