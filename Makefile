@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := .stamps
 
 .DEFAULT_GOAL := help
-.PHONY: help setup browser demo test soak soak-paging fuzz openapi check docs format bench generate \
+.PHONY: help setup browser demo test test-all test-repeat soak soak-paging fuzz openapi check docs format bench generate \
 	changelog dist release-check lowest-check api-check clean
 
 help: ## list the commands
@@ -71,6 +71,12 @@ test: $(STAMP)/dev ## run the whole test suite
 	@echo "==> running the tests"
 	@$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
 
+test-all: $(STAMP)/dev ## run the whole suite on each Python, in environments of their own (ALL_ARGS=...)
+	@$(BIN)/python .ci/test_all.py $(ALL_ARGS)
+
+test-repeat: ## run the suite 20 times from a fresh clone, in part disturbed (REPEAT_ARGS=...)
+	@$(PYTHON) .ci/repeat.py $(REPEAT_ARGS)
+
 soak: $(STAMP)/dev ## run everything at once on random faults, and check every promise (SOAK_SECONDS=..., SOAK_SEED=...)
 	@SOAK_SECONDS="$(SOAK_SECONDS)" SOAK_SEED="$(SOAK_SEED)" SOAK_RECORD="$(SOAK_RECORD)" $(BIN)/python -m tests.soak
 
@@ -90,7 +96,7 @@ fuzz: $(STAMP)/fuzz ## fuzz all that reads foreign bytes, guided by coverage (FU
 check: $(STAMP)/dev $(STAMP)/docs ## lint, format, types, layering and the documentation
 	@echo "==> ruff" && $(BIN)/ruff check .
 	@echo "==> ruff format" && $(BIN)/ruff format --check .
-	@echo "==> mypy" && $(BIN)/mypy && $(BIN)/mypy .ci/release.py
+	@echo "==> mypy" && $(BIN)/mypy && $(BIN)/mypy .ci/*.py
 	@echo "==> mypy on the documentation's code" && $(BIN)/python -m tests.docs.typed build/docs_code && $(BIN)/mypy build/docs_code docs/hooks.py
 	@echo "==> import-linter" && $(BIN)/lint-imports --no-cache
 	@echo "==> generated code is up to date" && $(BIN)/python -m vismanet_async.api.generate --check
