@@ -1,4 +1,4 @@
-"""Run the whole suite on each Python that is promised, each in a clone and an environment of its own.
+"""Run the whole suite on each Python that is promised, each in a new clone and in an environment of its own.
 
 A Python is looked for on PATH and among pyenv's. One that is not there can be had from Debian's unstable: with
 --debian FOLDER it is installed below FOLDER by debootstrap and runs in a chroot, which needs root, and what has been
@@ -39,17 +39,17 @@ class Place:
     """Where one version's suite runs: this system, or a folder that is its root."""
 
     python: Path
-    tree: Path
-    """As seen from outside; its environment lies in it."""
+    folder: Path
+    """As seen from outside. `tree` in it is the clone, `venv` the environment, which is used again."""
     root: Path | None = None
 
     def run(self, *command: str | Path, log: Path) -> int:
-        """Run a command in the tree; its output goes into the log."""
+        """Run a command in the clone; its output goes into the log."""
         argv = [str(part) for part in command]
-        cwd = self.tree
+        cwd = self.folder / "tree"
         if self.root is not None:
             # env -C: chroot alone would run it in the root
-            argv = ["chroot", str(self.root), "env", "-C", str(self.inside(self.tree)), *argv]
+            argv = ["chroot", str(self.root), "env", "-C", str(self.inside(cwd)), *argv]
             cwd = self.root
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("VISMANET_", "PYTHON"))}
         kept.pop("VIRTUAL_ENV", None)
@@ -111,8 +111,8 @@ def prepared(stack: ExitStack, version: str, found: Mapping[str, Path], debian: 
         root = debian_root(version, debian.resolve())
         stack.enter_context(mounted(root))
         place = Place(Path("/usr/bin") / f"python{version}", root / IN_CHROOT.relative_to("/"), root)
-    shutil.rmtree(place.tree, ignore_errors=True)
-    subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", ROOT, place.tree], check=True)
+    shutil.rmtree(place.folder / "tree", ignore_errors=True)
+    subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", ROOT, place.folder / "tree"], check=True)
     return place
 
 
@@ -188,18 +188,25 @@ def suite(version: str, place: Place, more: Sequence[str]) -> tuple[int, str]:
     log = WORK / f"{version}.log"
     log.write_bytes(b"")
     print(f"==> Python {version}: {place.python} ({log})", flush=True)
-    binary = place.inside(place.tree) / ".venv" / "bin" / "python"
+    venv = place.inside(place.folder / "venv")
+    binary = venv / "bin" / "python"
     pip = (binary, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
     began = time.monotonic()
-    for command in (
-        (place.python, "-VV"),
-        (place.python, "-m", "venv", ".venv"),
-        (*pip, "--upgrade", "pip>=25.1"),
-        (*pip, "--editable", ".", "--group", "dev"),
-    ):
+    commands: list[tuple[str | Path, ...]] = [(place.python, "-VV")]
+    wanted = (place.folder / "tree" / "pyproject.toml").read_bytes()
+    installed = place.folder / "installed.toml"
+    if not installed.exists() or installed.read_bytes() != wanted:
+        installed.unlink(missing_ok=True)
+        commands += [
+            (place.python, "-m", "venv", "--clear", venv),
+            (*pip, "--upgrade", "pip>=25.1"),
+            (*pip, "--editable", ".", "--group", "dev"),
+        ]
+    for command in commands:
         if place.run(*command, log=log):
             last = log.read_text("utf-8", "replace").strip().splitlines()[-1:]
             return FAILED, f"could not be prepared: {' '.join(last)}"
+    installed.write_bytes(wanted)
     ready = time.monotonic()
     code = place.run(binary, "-m", "pytest", "-n", "2", "--dist", "worksteal", *more, log=log)
     text = log.read_text("utf-8", "replace")
