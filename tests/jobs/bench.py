@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from tests.jobs.fast import FastClock
+from tests.jobs.fast import PATIENCE_SECONDS, FastClock, patient
 from tests.support.clock import VirtualClock
 from vismanet_async.client import VismaNet
 from vismanet_async.jobs.manager import JobManager
@@ -52,9 +52,10 @@ async def opened(
     border: Callable[[Submitter], Submitter] = lambda submitter: submitter,
     **options: Any,
 ) -> AsyncIterator[Bench]:
-    its_clock = clock.patient() if isinstance(clock, FastClock) else clock
-    limit = 1e6 if isinstance(clock, FastClock) else 300.0
-    async with VismaNet(StaticToken(token), base_url=url, clock=its_clock, timeout_seconds=limit) as visma:
+    limit = PATIENCE_SECONDS if isinstance(clock, FastClock) else 300.0
+    async with VismaNet(StaticToken(token), base_url=url, clock=clock, timeout_seconds=limit) as visma:
+        if isinstance(clock, FastClock):
+            patient(visma)
         if isinstance(clock, VirtualClock):
             # a request that waits for its next attempt has no slot
             clock.stand_still_while(lambda: visma.sender.slots.in_flight)

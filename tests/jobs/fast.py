@@ -1,16 +1,21 @@
 """Time that goes faster, for tests with processes of their own: no virtual clock can know when all of them wait.
 
 It only makes what is waited for come sooner. Nothing that a test asserts may depend on how fast the machine is, so
-limits are never on this clock: leases outlast the test (`crashing`), and HTTP has real seconds (`Patient`).
+limits are never on this clock: leases outlast the test (`crashing`), and answers may take real seconds (`patient`).
 """
 
 from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import attrs
+
+if TYPE_CHECKING:
+    from vismanet_async.client import VismaNet
+    from vismanet_async.clock import Clock
 
 
 class FastClock:
@@ -20,10 +25,6 @@ class FastClock:
         self.speed = speed
         self.base = time.time() if base is None else base
         self.ahead_seconds = ahead_seconds
-
-    def patient(self) -> Patient:
-        """Return the same time for a client."""
-        return Patient(self.speed, base=self.base, ahead_seconds=self.ahead_seconds)
 
     def monotonic(self) -> float:
         return (time.time() - self.base) * self.speed
@@ -38,11 +39,29 @@ class FastClock:
         return anyio.move_on_after(max(0.0, seconds) / self.speed)
 
 
-class Patient(FastClock):
-    """For clients: scopes, which limit how long an answer may take, have real seconds."""
+@attrs.frozen
+class _Patient:
+    """Any clock, but for its scopes, which take real seconds."""
+
+    clock: Clock
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.clock, name)
 
     def move_on_after(self, seconds: float) -> anyio.CancelScope:
         return anyio.move_on_after(max(0.0, seconds))
+
+
+PATIENCE_SECONDS = 1e6
+"""`timeout_seconds` of a client on a clock that goes faster."""
+
+
+def patient(visma: VismaNet) -> VismaNet:
+    """Let a client on a fast clock wait for tokens and answers as long as one on a real clock."""
+    visma.sender._clock = clock = cast("Clock", _Patient(visma.clock))
+    for lane in visma.sender._lanes.values():
+        lane.target.tokens._clock = clock
+    return visma
 
 
 @attrs.frozen
