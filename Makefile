@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := .stamps
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock browser demo quick lint test soak soak-paging fuzz openapi check docs format bench generate \
+.PHONY: help setup lock browser demo quick lint test test-all test-repeat soak soak-paging fuzz openapi check docs format bench generate \
 	changelog dist release-check lowest-check api-check clean
 
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -89,6 +89,12 @@ test: $(STAMP)/dev ## run the whole test suite
 	@echo "==> running the tests"
 	@$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
 
+test-all: $(STAMP)/dev ## run the whole suite on each Python, in environments of their own (ALL_ARGS=...)
+	@$(BIN)/python .ci/test_all.py $(ALL_ARGS)
+
+test-repeat: ## run the suite 20 times from a fresh clone, in part disturbed (REPEAT_ARGS=...)
+	@$(PYTHON) .ci/repeat.py $(REPEAT_ARGS)
+
 soak: $(STAMP)/dev ## run everything at once on random faults, and check every promise (SOAK_SECONDS=..., SOAK_SEED=...)
 	@SOAK_SECONDS="$(SOAK_SECONDS)" SOAK_SEED="$(SOAK_SEED)" SOAK_RECORD="$(SOAK_RECORD)" $(BIN)/python -m tests.soak
 
@@ -106,7 +112,7 @@ fuzz: $(STAMP)/fuzz ## fuzz all that reads foreign bytes, guided by coverage (FU
 	@FUZZ_SECONDS="$(FUZZ_SECONDS)" READER="$(READER)" $(BIN)/python -m tests.fuzz.atheris_readers
 
 check: lint ## lint, types, layering, generated code, the lock and the change fragments
-	@echo "==> mypy" && $(BIN)/mypy && $(BIN)/mypy .ci/release.py .ci/lock.py .ci/bom.py
+	@echo "==> mypy" && $(BIN)/mypy && $(BIN)/mypy .ci/*.py
 	@echo "==> mypy on the documentation's code" && $(BIN)/python -m tests.docs.typed build/docs_code && $(BIN)/mypy build/docs_code docs/hooks.py
 	@echo "==> generated code is up to date" && $(BIN)/python -m vismanet_async.api.generate --check
 	@echo "==> requirements.lock" && $(BIN)/python .ci/lock.py

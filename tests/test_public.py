@@ -43,7 +43,6 @@ def _run(code: str) -> list[float]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize(
     ("statement", "share"),
     [

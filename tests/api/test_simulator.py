@@ -50,7 +50,6 @@ async def visma(sim: Simulator) -> AsyncIterator[VismaNet]:
         yield client
 
 
-@pytest.mark.timeout(120)
 async def test_every_request_arrives_as_the_catalog_has_it(sim: Simulator, visma: VismaNet) -> None:
     for key, operation in sorted(operations().items()):
         made: Any = call(visma, key, body=_body(key))  # type: ignore[arg-type]  # a real client this time
@@ -69,7 +68,6 @@ async def test_every_request_arrives_as_the_catalog_has_it(sim: Simulator, visma
             assert b"\r\n\r\ncontent\r\n" in seen.body
 
 
-@pytest.mark.timeout(120)
 async def test_single_reads_are_decoded_into_their_models(sim: Simulator, visma: VismaNet) -> None:
     read = 0
     for resource, name, facts in METHODS.values():
@@ -90,7 +88,6 @@ async def test_single_reads_are_decoded_into_their_models(sim: Simulator, visma:
     assert read >= 85
 
 
-@pytest.mark.timeout(120)
 async def test_lists_are_decoded_into_their_models(visma: VismaNet) -> None:
     decoded = 0
     for resource, name, facts in METHODS.values():
@@ -144,7 +141,6 @@ async def test_a_customer_from_create_to_update(sim: Simulator, visma: VismaNet)
     assert (again.name, again.credit_limit, again.etag) == ("Tyttebær AS", customer.credit_limit, updated.etag)
 
 
-@pytest.mark.timeout(120)
 async def test_no_update_of_200_tasks_is_lost(sim: Simulator, visma: VismaNet) -> None:
     number = sim.truth("customer").keys[0]
     await visma.customer.update(number, {"credit_limit": 0})

@@ -183,7 +183,6 @@ WRONG = """
 """
 
 
-@pytest.mark.timeout(240)
 def test_wrong_use_fails_in_the_type_checker(tmp_path: Path) -> None:
     code = textwrap.dedent(WRONG)
     (tmp_path / "wrong.py").write_text(code, "utf-8")

@@ -15,6 +15,7 @@ import attrs
 import pytest
 from anyio.from_thread import start_blocking_portal
 
+from tests.support.hang import HANG_SECONDS
 from vismanet_async.cli import main
 from vismanet_async.simulator import Simulator
 
@@ -52,7 +53,7 @@ class Shell:
 
     def __call__(self, *argv: str, env: dict[str, str | None] | None = None) -> subprocess.CompletedProcess[str]:
         with self.start(*argv, env=env) as process:
-            out, err = process.communicate(timeout=60)
+            out, err = process.communicate(timeout=HANG_SECONDS)
         return subprocess.CompletedProcess(argv, process.returncode, out, err)
 
     def inside(self, *argv: str, env: dict[str, str | None] | None = None) -> subprocess.CompletedProcess[str]:

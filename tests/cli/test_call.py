@@ -10,6 +10,7 @@ from unittest import mock
 
 import pytest
 
+from tests.support.hang import HANG_SECONDS
 from vismanet_async.cli import main
 
 if TYPE_CHECKING:
@@ -108,12 +109,12 @@ def test_a_file_is_attached(shell: Shell, tmp_path: Path) -> None:
 
 def test_an_interrupted_write_does_not_invite_to_send_it_again(shell: Shell, tmp_path: Path) -> None:
     body = wrote(tmp_path / "a.json", '{"name": "A"}')
-    shell.simulator.latency = 2.0
+    shell.simulator.latency = 3600.0
     with shell.start("call", "customer.create", "--json", body) as process:
         while not any(request.method == "POST" and "customer" in request.path for request in shell.simulator.requests):
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=HANG_SECONDS)
     assert process.returncode == 130
     assert out == ""
     assert "look it up before sending it again" in err

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.hang import HANG_SECONDS
 from vismanet_async import errors
 from vismanet_async.cli import exit_codes, main
 from vismanet_async.cli.export import filters_by_resource
@@ -160,7 +161,9 @@ def test_help_and_version_cost_no_client(capsys: pytest.CaptureFixture[str]) -> 
         "import sys; from vismanet_async.cli import main; main(['--help']); "
         "sys.exit(' '.join({'aiohttp', 'cattrs', 'rich.progress', 'vismanet_async.client'} & set(sys.modules)) or 0)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=HANG_SECONDS, check=False
+    )
     assert done.stderr == ""
     assert done.returncode == 0
 
@@ -174,7 +177,7 @@ def test_help_starts_quickly() -> None:
 
     def seconds(*argv: str) -> float:
         before = spent()
-        subprocess.run([sys.executable, *argv], capture_output=True, timeout=60, check=True)
+        subprocess.run([sys.executable, *argv], capture_output=True, timeout=HANG_SECONDS, check=True)
         return spent() - before
 
     # in turns, so that a machine that is slow for a while is so for both
@@ -191,7 +194,11 @@ def test_help_starts_quickly() -> None:
 
 def test_the_module_runs_like_the_command() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "vismanet_async", "export"], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "vismanet_async", "export"],
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECONDS,
+        check=False,
     )
     assert done.returncode == 2
     assert done.stderr.startswith("vismanet: ")

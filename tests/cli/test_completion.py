@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cyclopts.completion.detect import ShellDetectionError
 
+from tests.support.hang import HANG_SECONDS
 from vismanet_async.cli import completion, main
 
 if TYPE_CHECKING:
@@ -32,7 +33,9 @@ def completed(script: Path, *words: str) -> set[str]:
     assert BASH is not None
     line = " ".join(f"'{word}'" for word in ("vismanet", *words))
     code = f'. "{script}"; COMP_WORDS=({line}); COMP_CWORD={len(words)}; _vismanet; printf "%s\\n" "${{COMPREPLY[@]}}"'
-    done = subprocess.run([BASH, "--norc", "-c", code], capture_output=True, text=True, timeout=20, check=True)
+    done = subprocess.run(
+        [BASH, "--norc", "-c", code], capture_output=True, text=True, timeout=HANG_SECONDS, check=True
+    )
     assert done.stderr == ""
     return set(done.stdout.split())
 

@@ -11,6 +11,7 @@ import msgspec
 import pyarrow.parquet
 import pytest
 
+from tests.support.hang import HANG_SECONDS
 from vismanet_async.export.manifest import validate
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def test_lines_are_the_servers_own_bytes(shell: Shell, tmp_path: Path) -> None:
     ask = urllib.request.Request(
         f"{simulator.base_url}/v1/supplier", headers={"Authorization": f"Bearer {shell.do(simulator.issue_token)}"}
     )
-    with urllib.request.urlopen(ask, timeout=30) as answer:
+    with urllib.request.urlopen(ask, timeout=HANG_SECONDS) as answer:
         elements = msgspec.json.decode(answer.read(), type=list[msgspec.Raw])
     lines = (tmp_path / "out" / "supplier" / "part-00000.jsonl").read_bytes().splitlines()
     assert lines == [bytes(element) for element in elements]
@@ -217,7 +218,7 @@ def test_an_interrupted_export_goes_on_where_it_was(shell: Shell, tmp_path: Path
             while shell.simulator.requests.total < before + 8:
                 time.sleep(0.01)
             process.send_signal(stop)
-            _, err = process.communicate(timeout=30)
+            _, err = process.communicate(timeout=HANG_SECONDS)
         assert process.returncode == (130 if stop is not signal.SIGKILL else -signal.SIGKILL), err
         assert not (out / "manifest.json").exists()
     shell.simulator.latency = 0.0
@@ -232,14 +233,14 @@ def test_an_interrupted_export_goes_on_where_it_was(shell: Shell, tmp_path: Path
 
 
 def test_two_runs_on_one_target(shell: Shell, tmp_path: Path) -> None:
-    shell.simulator.latency = 60.0
+    shell.simulator.latency = 3600.0
     out = tmp_path / "out"
     with shell.start("export", "customer", "--to", str(out)) as process:
         while not (out / ".export.lock").exists():
             time.sleep(0.01)
         said(shell("export", "supplier", "--to", str(out)), 6, "another run")
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=HANG_SECONDS)
     assert process.returncode == 130
     assert not out.exists()
 

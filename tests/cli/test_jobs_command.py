@@ -12,6 +12,7 @@ import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from tests.jobs.postgres import new_database, postgres
+from tests.support.hang import HANG_SECONDS
 from vismanet_async.api.decoders import decoder_of
 from vismanet_async.api.results import Created, Updated
 from vismanet_async.cli import main
@@ -101,7 +102,7 @@ def test_a_job_lives_in_postgresql(jobs: Queue) -> None:
         shared = attrs.evolve(jobs, store=url)
         own_id = shared.submit("customer.get", jobs.number, "--reference", "nightly")
         with shared.start("list", "--reference", "nightly", "--json") as listing:
-            out, err = listing.communicate(timeout=30)
+            out, err = listing.communicate(timeout=HANG_SECONDS)
         assert (listing.returncode, err) == (0, "")
         (listed,) = json.loads(out)
         assert (listed["id"], listed["state"]) == (own_id, "submitted")
@@ -231,7 +232,7 @@ def test_a_worker_follows_jobs_until_it_is_stopped(jobs: Queue, stop: signal.Sig
             if record["state"] == "succeeded":
                 break
         worker.send_signal(stop)
-        _, err = worker.communicate(timeout=30)
+        _, err = worker.communicate(timeout=HANG_SECONDS)
     assert (worker.returncode, err) == (0, "")
 
 
@@ -245,12 +246,12 @@ def test_a_webhook_ends_the_wait_of_another_process(jobs: Queue) -> None:
         assert url.endswith("/visma")
         hooks.url = url
         own_id = jobs.submit("customer.get", jobs.number, "--notify", "subscription")
-        assert jobs("wait", own_id, "--timeout", "20").returncode == 0
+        assert jobs("wait", own_id, "--timeout", str(HANG_SECONDS)).returncode == 0
         (record,) = jobs.json("list")
         assert record["hinted_at"]
         assert record["polls"] <= 2  # one when it was taken over; the next would come after a quarter of an hour
         listener.send_signal(signal.SIGTERM)
-        _, err = listener.communicate(timeout=30)
+        _, err = listener.communicate(timeout=HANG_SECONDS)
     assert (listener.returncode, err) == (0, "")
 
 

@@ -4,9 +4,9 @@ import io
 from types import SimpleNamespace
 from typing import Any
 
-import anyio
 import pytest
 
+from tests.support.hang import until
 from vismanet_async.cli import progress
 from vismanet_async.cli.progress import progress_shown
 from vismanet_async.errors import ServerError
@@ -42,8 +42,7 @@ async def test_a_line_is_printed_again_only_when_it_changed(monkeypatch: pytest.
     monkeypatch.setattr(progress, "_LINE_SECONDS", 0.0)
     out, running = io.StringIO(), export()
     async with progress_shown(running, Quota(), out):
-        for _ in range(20):
-            await anyio.lowlevel.checkpoint()
+        await until(lambda: "branch" in out.getvalue())
         running.progress["branch"] = Progress(rows=9, total=None, requests=1, in_flight=0, rows_per_second=7.0)
     assert [line.split(":")[0] for line in out.getvalue().splitlines()] == ["customer", "branch", "branch"]
 
@@ -54,8 +53,7 @@ async def test_a_terminal_gets_a_bar_for_each_resource(monkeypatch: pytest.Monke
     monkeypatch.setattr(progress, "_BAR_SECONDS", 0.0)
     out = Terminal()
     async with progress_shown(export(), Quota(remaining=5), out):
-        for _ in range(20):
-            await anyio.lowlevel.checkpoint()
+        await until(lambda: "quota left" in out.getvalue())
     text = out.getvalue()
     assert "customer" in text
     assert "1,200 of 3,000 rows" in text

@@ -9,6 +9,7 @@ import sys
 from importlib import resources
 from typing import TYPE_CHECKING
 
+from tests.support.hang import HANG_SECONDS
 from vismanet_async.cli import main
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def test_a_reader_who_has_read_enough_is_no_error() -> None:
         stdout=write,
         stderr=subprocess.PIPE,
         text=True,
-        timeout=60,
+        timeout=HANG_SECONDS,
         check=False,
     )
     os.close(write)

@@ -111,7 +111,6 @@ def exported(root: Path, name: str, identity: tuple[str, ...]) -> list[str]:
     return sorted("/".join(row[field] for field in identity) for row in rows)
 
 
-@pytest.mark.timeout(120)
 async def test_a_killed_worker_loses_nothing(company: Company, cluster: LocalCluster, tmp_path: Path) -> None:
     company.simulator.latency = 0.02
     before_it = {name: set(company.truth(name)) for name in ("customer", "customer_invoice", "supplier")}
@@ -237,7 +236,6 @@ async def test_rows_that_move_between_ranges_are_there_once(
         assert text.count(b"Nytt navn") >= 1
 
 
-@pytest.mark.timeout(120)
 async def test_companies_failures_and_going_on(company: Company, cluster: LocalCluster, tmp_path: Path) -> None:
     simulator = company.simulator
     read: list[str] = []

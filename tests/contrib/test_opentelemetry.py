@@ -18,6 +18,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from yarl import URL
 
+from tests.support.hang import until
 from vismanet_async import ClientCredentials, NotFound, OutcomeUnknown, VismaNet
 from vismanet_async.contrib.opentelemetry import Telemetry, job_trace
 from vismanet_async.jobs import schedule
@@ -178,6 +179,10 @@ async def test_attempts_and_calls_are_measured(simulator: Simulator, visma: Vism
     assert told(call)["vismanet.reference"]
 
 
+async def got(visma: VismaNet) -> None:
+    await visma.customer.get("1")
+
+
 async def test_a_lost_answer_and_a_cancelled_call_are_told(
     simulator: Simulator, visma: VismaNet, exported: Exported
 ) -> None:
@@ -187,8 +192,10 @@ async def test_a_lost_answer_and_a_cancelled_call_are_told(
     assert told(exported.one("Customer_Post"))["error.type"] == "OutcomeUnknown"
     assert told(exported.one("POST /v1/customer"))["error.type"] == "no_answer"
     simulator.latency = 60.0
-    with anyio.move_on_after(0.05):
-        await visma.customer.get("1")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(got, visma)
+        await until(lambda: simulator.requests.in_flight)
+        tasks.cancel_scope.cancel()
     assert told(exported.one("Customer_GetBycustomerCd"))["error.type"] == "CancelledError"
     assert told(exported.one("GET /v1/customer/{customerCd}"))["error.type"] == "abandoned"
 

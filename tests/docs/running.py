@@ -20,6 +20,7 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 
 from tests.docs.blocks import ROOT
+from tests.jobs.fast import PATIENCE_SECONDS, patient
 from vismanet_async import VismaNet
 from vismanet_async.cli import main
 from vismanet_async.cli.app import app
@@ -112,7 +113,11 @@ class Session:
 
     def __enter__(self) -> Self:
         self._runner.__enter__()
-        self._visma = visma = VismaNet.from_env(job_store=self.folder / "jobs.sqlite", clock=QuickClock())
+        self._visma = visma = patient(
+            VismaNet.from_env(
+                job_store=self.folder / "jobs.sqlite", clock=QuickClock(), timeout_seconds=PATIENCE_SECONDS
+            )
+        )
         self.names.update(__name__="page", visma=visma, sim=self.simulator)
         return self
 

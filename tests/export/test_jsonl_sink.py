@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from tests.export.pages import FakePage, customers, page
+from tests.support.hang import HANG_SECONDS
 from vismanet_async.errors import TargetNotWritable
 from vismanet_async.export.manifest import part_fault
 from vismanet_async.export.sinks import jsonl, parts
@@ -231,7 +232,7 @@ def test_closing_waits_for_the_sync_under_way(tmp_path: Path, monkeypatch: pytes
     closed_at_its_end: list[bool] = []
 
     def sync(_: int) -> None:
-        closing.wait(10)
+        closing.wait(HANG_SECONDS)
         # whoever does not wait for this one closes the file now
         closer.join(0.2)
         closed_at_its_end.append(file.closed)
@@ -247,6 +248,6 @@ def test_closing_waits_for_the_sync_under_way(tmp_path: Path, monkeypatch: pytes
     sink.write(page(customers(0, 3)))
     file = sink._part()._file
     closer.start()
-    closer.join(10)
+    closer.join(HANG_SECONDS)
     assert closed_at_its_end == [False]
     assert file.closed

@@ -21,6 +21,7 @@ import zstandard
 from anyio.from_thread import start_blocking_portal
 
 from tests.export.killing import Task, work
+from tests.support.hang import HANG_SECONDS
 from vismanet_async.export.manifest import validate
 from vismanet_async.simulator import Simulator
 
@@ -34,7 +35,6 @@ FORMATS = ("jsonl", "jsonl.gz", "jsonl.zst", "csv", "parquet")
 ROWS = {"customer": 420, "supplier": 160}
 SIGKILLED = -9
 
-pytestmark = pytest.mark.timeout(60 + 6 * KILLS)
 
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(["tests.export.killing", "pyarrow.parquet", "pyarrow.json", "zstandard"])
@@ -51,12 +51,12 @@ def started(task: Task) -> BaseProcess:
     begun = _processes.Event()
     process = _processes.Process(target=work, args=(task, begun), daemon=True)
     process.start()
-    begun.wait(30)
+    assert begun.wait(HANG_SECONDS), "a process hangs"
     return process
 
 
 def ended(process: BaseProcess) -> int:
-    process.join(60)
+    process.join(HANG_SECONDS)
     assert process.exitcode is not None, "a process hangs"
     return process.exitcode
 

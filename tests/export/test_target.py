@@ -88,11 +88,12 @@ def test_a_second_run_is_refused_until_the_first_ends(tmp_path: Path) -> None:
 
 def test_the_lock_ends_with_its_process(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from vismanet_async.export.target import Target;"
-        "Target.open(Path(sys.argv[1]), ['customer']); print('held', flush=True); time.sleep(60)"
+        "import sys; from pathlib import Path; from vismanet_async.export.target import Target;"
+        "Target.open(Path(sys.argv[1]), ['customer']); print('held', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path)],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},

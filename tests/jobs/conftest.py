@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.jobs.postgres import new_database, postgres
+from tests.support.outside import Outside
 from vismanet_async.jobs.sql_store import SqlStore
 
 if TYPE_CHECKING:
@@ -34,14 +35,20 @@ async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
 
 
 @pytest.fixture
-async def new_store(database: str) -> AsyncIterator[Callable[[], JobStore]]:
+def outside() -> Outside:
+    """Counts the calls of stores that are under way: virtual time stands still for them."""
+    return Outside()
+
+
+@pytest.fixture
+async def new_store(database: str, outside: Outside) -> AsyncIterator[Callable[[], JobStore]]:
     """Opens the same database once more, as another process would."""
     stores: list[SqlStore] = []
 
     def make() -> JobStore:
         if database == ":memory:" and stores:
             return stores[0]
-        stores.append(SqlStore(database))
+        stores.append(outside.counted(SqlStore(database)))
         return stores[-1]
 
     yield make

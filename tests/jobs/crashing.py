@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import attrs
 
-from tests.jobs.fast import Bench, FastClock, opened
+from tests.jobs.bench import Bench, opened
+from tests.jobs.fast import FastClock
 from vismanet_async.errors import VismaNetError
 from vismanet_async.jobs.model import OPEN, State
 from vismanet_async.jobs.schedule import Rules

@@ -1,25 +1,21 @@
-"""Time that goes faster, so that minutes of waiting take milliseconds while all IO stays real."""
+"""Time that goes faster, for tests with processes of their own: no virtual clock can know when all of them wait.
+
+It only makes what is waited for come sooner. Nothing that a test asserts may depend on how fast the machine is, so
+limits are never on this clock: leases outlast the test (`crashing`), and answers may take real seconds (`patient`).
+"""
 
 from __future__ import annotations
 
 import time
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import attrs
 
-from vismanet_async.client import VismaNet
-from vismanet_async.jobs.manager import JobManager
-from vismanet_async.jobs.submitter import SenderSubmitter
-from vismanet_async.transport.auth import StaticToken
-
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-
-    from vismanet_async.jobs.store import JobStore
-    from vismanet_async.jobs.submitter import Submitter
+    from vismanet_async.client import VismaNet
+    from vismanet_async.clock import Clock
 
 
 class FastClock:
@@ -44,6 +40,31 @@ class FastClock:
 
 
 @attrs.frozen
+class _Patient:
+    """Any clock, but for its scopes, which take real seconds."""
+
+    clock: Clock
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.clock, name)
+
+    def move_on_after(self, seconds: float) -> anyio.CancelScope:
+        return anyio.move_on_after(max(0.0, seconds))
+
+
+PATIENCE_SECONDS = 1e6
+"""`timeout_seconds` of a client on a clock that goes faster."""
+
+
+def patient(visma: VismaNet) -> VismaNet:
+    """Let a client on a fast clock wait for tokens and answers as long as one on a real clock."""
+    visma.sender._clock = clock = cast("Clock", _Patient(visma.clock))
+    for lane in visma.sender._lanes.values():
+        lane.target.tokens._clock = clock
+    return visma
+
+
+@attrs.frozen
 class ServerClock:
     """The same time in the form in which the simulator asks for it."""
 
@@ -61,47 +82,3 @@ class ServerClock:
     async def wait_until(self, when: float) -> None:
         while (left := when - self.now()) > 0:
             await self.clock.sleep(left)
-
-
-@attrs.frozen
-class Bench:
-    manager: JobManager
-    visma: VismaNet
-
-    @property
-    def now(self) -> datetime:
-        return self.visma.clock.utc_now()
-
-    def release(self, path: str, **options: Any) -> Any:
-        operation = self.visma.request("POST", path, json={})
-        if_match = options.pop("if_match", None)
-        if if_match is not None:
-            operation = attrs.evolve(operation, headers={**operation.headers, "If-Match": f'"{if_match}"'})
-        return operation
-
-
-@asynccontextmanager
-async def opened(
-    url: str,
-    store: JobStore,
-    *,
-    clock: FastClock,
-    token: str = "t0ken",
-    company: str = "c",
-    lease_seconds: float = 600.0,
-    border: Callable[[Submitter], Submitter] = lambda submitter: submitter,
-    **options: Any,
-) -> AsyncIterator[Bench]:
-    async with VismaNet(StaticToken(token), base_url=url, clock=clock) as visma:
-        submitter = SenderSubmitter(visma.sender, quota=visma.quota)
-        manager = JobManager(
-            border(submitter),
-            company=company,
-            store=store,
-            clock=clock,
-            random=lambda: 0.5,
-            lease_seconds=lease_seconds,
-            **options,
-        )
-        async with manager:
-            yield Bench(manager, visma)

@@ -25,6 +25,7 @@ import anyio
 import attrs
 
 from tests.jobs.crashing import Task, work
+from tests.support.hang import HANG_SECONDS
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -51,7 +52,7 @@ class Child:
 
     async def finish(self) -> int:
         """Wait for its end; the exit status, negative for a signal."""
-        with anyio.fail_after(60):
+        with anyio.fail_after(HANG_SECONDS):
             # shielded: who waits no longer does not undo the process
             return await asyncio.shield(asyncio.wrap_future(self.ended))
 
@@ -79,8 +80,8 @@ class Nursery:
     ) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(20)
-        self._listener.join(20)
+        self._process.wait(HANG_SECONDS)
+        self._listener.join(HANG_SECONDS)
         assert self._process.stdout is not None
         self._process.stdout.close()
 

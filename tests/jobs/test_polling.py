@@ -12,7 +12,8 @@ import anyio
 import attrs
 import pytest
 
-from tests.jobs.fast import Bench, FastClock, opened
+from tests.jobs.bench import Bench, opened
+from tests.support.clock import VirtualClock
 from vismanet_async.errors import JobUncertain, NotSent, OutcomeUnknown, RateLimited, TransportError
 from vismanet_async.jobs.model import Recovered, State, advance
 from vismanet_async.jobs.store import StoreNotUsable
@@ -21,6 +22,7 @@ from vismanet_async.jobs.submitter import Answer
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from tests.support.outside import Outside
     from vismanet_async.jobs.model import Record
     from vismanet_async.jobs.store import JobStore, Leased
 
@@ -74,13 +76,15 @@ class Script:
 
 
 @pytest.fixture
-def clock() -> FastClock:
-    return FastClock(2000)
+def clock(outside: Outside) -> VirtualClock:
+    made = VirtualClock(scopes_move=True)
+    made.stand_still_while(lambda: outside.under_way)
+    return made
 
 
-# leases are lost only where a test says so, however busy the machine
+# leases are lost only where a test says so
 @asynccontextmanager
-async def following(script: Script, store: Any, clock: FastClock) -> AsyncIterator[Bench]:
+async def following(script: Script, store: Any, clock: VirtualClock) -> AsyncIterator[Bench]:
     async with opened("http://127.0.0.1:1", store, clock=clock, border=lambda _: script, lease_seconds=1e9) as bench:
         yield bench
 
@@ -108,7 +112,7 @@ ODD = [
 
 
 @pytest.mark.parametrize("odd", ODD, ids=lambda odd: getattr(odd, "status", None) or type(odd).__name__)
-async def test_a_state_that_cannot_be_read_is_asked_for_again(store: JobStore, clock: FastClock, odd: Any) -> None:
+async def test_a_state_that_cannot_be_read_is_asked_for_again(store: JobStore, clock: VirtualClock, odd: Any) -> None:
     script = Script(states=[odd, document()])
     async with following(script, store, clock) as bench:
         record = await ended(bench)
@@ -119,7 +123,7 @@ async def test_a_state_that_cannot_be_read_is_asked_for_again(store: JobStore, c
 
 
 @pytest.mark.parametrize("odd", [Answer(status=502), TransportError("cut")], ids=["502", "cut"])
-async def test_a_content_that_cannot_be_read_is_asked_for_again(store: JobStore, clock: FastClock, odd: Any) -> None:
+async def test_a_content_that_cannot_be_read_is_asked_for_again(store: JobStore, clock: VirtualClock, odd: Any) -> None:
     script = Script(contents=[odd, CONTENT])
     async with following(script, store, clock) as bench:
         record = await ended(bench)
@@ -130,7 +134,7 @@ async def test_a_content_that_cannot_be_read_is_asked_for_again(store: JobStore,
     assert script.asked.count(f"{MINE}/content") == 2
 
 
-async def test_an_answer_of_seconds_ago_counts_as_often_as_it_was_asked(store: JobStore, clock: FastClock) -> None:
+async def test_an_answer_of_seconds_ago_counts_as_often_as_it_was_asked(store: JobStore, clock: VirtualClock) -> None:
     script = Script(states=[attrs.evolve(document("Started"), asked=3), document()])
     async with following(script, store, clock) as bench:
         assert len((await ended(bench)).state_asked) == 4
@@ -155,7 +159,7 @@ async def without_candidates(bench: Bench, own_id: str) -> Record:
     [Answer(status=404), Answer(status=403), document(originalUri="https://x/api/v1/x/2/action/release")],
     ids=["unknown", "of another company", "of another call"],
 )
-async def test_a_candidate_that_is_something_else_is_dropped(store: JobStore, clock: FastClock, first: Any) -> None:
+async def test_a_candidate_that_is_something_else_is_dropped(store: JobStore, clock: VirtualClock, first: Any) -> None:
     script = Script(states=[attrs.evolve(first), document()])
     async with following(script, store, clock) as bench:
         own_id = await lost(bench, script)
@@ -166,7 +170,7 @@ async def test_a_candidate_that_is_something_else_is_dropped(store: JobStore, cl
         assert script.asked == ["submit", first_id], "it is asked for once"
 
 
-async def test_a_candidate_that_cannot_be_read_is_asked_for_again(store: JobStore, clock: FastClock) -> None:
+async def test_a_candidate_that_cannot_be_read_is_asked_for_again(store: JobStore, clock: VirtualClock) -> None:
     script = Script(states=[Answer(status=502), document()])
     async with following(script, store, clock) as bench:
         own_id = await lost(bench, script)
@@ -175,7 +179,7 @@ async def test_a_candidate_that_cannot_be_read_is_asked_for_again(store: JobStor
         assert (record.state, record.job_id) == (State.SUCCEEDED, MINE)
 
 
-async def test_one_server_id_is_not_given_to_two_jobs(store: JobStore, clock: FastClock) -> None:
+async def test_one_server_id_is_not_given_to_two_jobs(store: JobStore, clock: VirtualClock) -> None:
     script = Script()
 
     async def another_has_it() -> None:
@@ -190,7 +194,7 @@ async def test_one_server_id_is_not_given_to_two_jobs(store: JobStore, clock: Fa
         assert (record.state, record.job_id) == (State.UNCERTAIN, None)
 
 
-async def take_away(store: JobStore, clock: FastClock) -> None:
+async def take_away(store: JobStore, clock: VirtualClock) -> None:
     """Another process takes all jobs over, as when this one was suspended for an hour."""
     later = clock.utc_now() + timedelta(days=100_000)
     for leased in await store.claim(company="c", owner="other", now=later, until=later):
@@ -198,7 +202,7 @@ async def take_away(store: JobStore, clock: FastClock) -> None:
             await store.save(leased, advance(leased.record, Recovered(at=later)))
 
 
-async def test_who_lost_its_lease_while_asking_changes_nothing(store: JobStore, clock: FastClock) -> None:
+async def test_who_lost_its_lease_while_asking_changes_nothing(store: JobStore, clock: VirtualClock) -> None:
     script = Script()
     async with following(script, store, clock) as bench:
         job = await bench.manager.submit(bench.release(PATH))
@@ -210,7 +214,7 @@ async def test_who_lost_its_lease_while_asking_changes_nothing(store: JobStore, 
         assert script.asked == ["submit", MINE]
 
 
-async def test_a_lease_that_was_lost_and_won_back_while_asking(store: JobStore, clock: FastClock) -> None:
+async def test_a_lease_that_was_lost_and_won_back_while_asking(store: JobStore, clock: VirtualClock) -> None:
     """The answer that comes late is not believed, and the job is asked for again, not forgotten."""
     script = Script()
 
@@ -228,7 +232,7 @@ async def test_a_lease_that_was_lost_and_won_back_while_asking(store: JobStore, 
 
 @pytest.mark.parametrize("won_back", [False, True])
 async def test_a_lease_that_is_lost_just_after_an_answer_was_written_down(
-    store: JobStore, clock: FastClock, monkeypatch: pytest.MonkeyPatch, won_back: bool
+    store: JobStore, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch, won_back: bool
 ) -> None:
     """The poller goes on with other jobs, and whoever has the next lease asks for the content."""
     script = Script()
@@ -261,7 +265,9 @@ async def test_a_lease_that_is_lost_just_after_an_answer_was_written_down(
     assert script.asked == ["submit", MINE, f"{MINE}/content"]
 
 
-async def test_who_lost_its_lease_while_submitting_leaves_the_id_as_evidence(store: JobStore, clock: FastClock) -> None:
+async def test_who_lost_its_lease_while_submitting_leaves_the_id_as_evidence(
+    store: JobStore, clock: VirtualClock
+) -> None:
     script = Script()
     script.meanwhile = lambda: take_away(store, clock)
     async with following(script, store, clock) as bench:
@@ -276,7 +282,7 @@ async def test_who_lost_its_lease_while_submitting_leaves_the_id_as_evidence(sto
         assert (await (await bench.manager.get(record.id)).wait(timeout_seconds=300)).state is State.SUCCEEDED
 
 
-async def test_a_store_that_fails_while_asking_is_tried_again(store: JobStore, clock: FastClock) -> None:
+async def test_a_store_that_fails_while_asking_is_tried_again(store: JobStore, clock: VirtualClock) -> None:
     failing = [True]
 
     class Failing:
@@ -295,7 +301,7 @@ async def test_a_store_that_fails_while_asking_is_tried_again(store: JobStore, c
     assert script.asked == ["submit", MINE, f"{MINE}/content"], "nothing is asked that is not written down"
 
 
-async def test_a_submission_cancelled_in_the_queue_was_never_sent(store: JobStore, clock: FastClock) -> None:
+async def test_a_submission_cancelled_in_the_queue_was_never_sent(store: JobStore, clock: VirtualClock) -> None:
     script = Script(states=[document("Started")])
     async with following(script, store, clock) as bench:
         _ = await bench.manager.submit(bench.release(PATH))
@@ -312,7 +318,7 @@ async def test_a_submission_cancelled_in_the_queue_was_never_sent(store: JobStor
     assert script.asked.count("submit") == 1
 
 
-async def test_a_submission_cancelled_under_way_is_uncertain(store: JobStore, clock: FastClock) -> None:
+async def test_a_submission_cancelled_under_way_is_uncertain(store: JobStore, clock: VirtualClock) -> None:
     script, under_way = Script(), anyio.Event()
 
     async def hang() -> None:
@@ -330,7 +336,7 @@ async def test_a_submission_cancelled_under_way_is_uncertain(store: JobStore, cl
         assert (record.state, record.error) == (State.UNCERTAIN, "no answer to the submission: CancelledError")
 
 
-async def test_a_lease_that_runs_out_unnoticed_is_noticed_on_renewal(store: JobStore, clock: FastClock) -> None:
+async def test_a_lease_that_runs_out_unnoticed_is_noticed_on_renewal(store: JobStore, clock: VirtualClock) -> None:
     script = Script(states=[document("Started")])
     async with following(script, store, clock) as bench:
         job = await bench.manager.submit(bench.release(PATH), notify="subscription")

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.hang import HANG_SECONDS
+
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(not (ROOT / ".ci").is_dir(), reason="a source tree without .ci")
 
@@ -145,7 +147,7 @@ for one in pkgutil.walk_packages(vismanet_async.__path__, "vismanet_async."):
 """
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
-        cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=280, check=False,
+        cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=HANG_SECONDS, check=False,
     )  # fmt: skip
     assert done.stderr == ""
 

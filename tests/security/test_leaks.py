@@ -60,7 +60,6 @@ def shown(error: BaseException) -> str:
     return "".join(told.format()) + repr(error) + str(vars(error)) + repr(pickle.loads(pickle.dumps(error)).args)
 
 
-@pytest.mark.timeout(120)
 async def test_nothing_that_is_left_behind_holds_a_secret(sim: Simulator, tmp_path: Path, log: io.StringIO) -> None:
     asyncio.get_running_loop().set_debug(True)
     left: list[str] = []

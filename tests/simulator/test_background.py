@@ -4,9 +4,11 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+import anyio
 import pytest
 from aiohttp import web
 
+from tests.support.hang import HANG_SECONDS, until
 from vismanet_async.simulator import VirtualClock, signature
 
 if TYPE_CHECKING:
@@ -14,7 +16,6 @@ if TYPE_CHECKING:
 
     from tests.simulator.conftest import Answer, Client, Start
 
-pytestmark = pytest.mark.timeout(30)
 
 _ROWS = {"customer": 50, "customer_invoice": 50, "customer_payment": 50}
 
@@ -200,7 +201,7 @@ class Receiver:
     async def wait_for(self, count: int) -> None:
         while len(self.got) < count:
             self.arrived.clear()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(HANG_SECONDS):
                 await self.arrived.wait()
 
 
@@ -232,8 +233,8 @@ async def test_webhooks_repeat_are_forged_and_come_again_when_refused(client: Cl
     await release(client, "subscription")
     client.sim.clock.advance(20)
     await receiver.wait_for(3)
-    for _ in range(50):
-        await asyncio.sleep(0)
+    await until(lambda: any(each.statuses == [503] for each in client.sim.webhooks.deliveries))
+    await anyio.wait_all_tasks_blocked()  # it has planned when to come again
     client.sim.clock.advance(30)
     await receiver.wait_for(4)
     good = [headers["X-Visma-Signature"] == signature(client.sim.webhooks.key, body) for headers, body in receiver.got]

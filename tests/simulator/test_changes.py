@@ -9,8 +9,6 @@ from vismanet_async.simulator import VirtualClock
 if TYPE_CHECKING:
     from tests.simulator.conftest import Client, Start
 
-pytestmark = pytest.mark.timeout(60)
-
 
 async def numbers(client: Client, page: int, size: int = 10) -> list[str]:
     body = (await client.get("/v1/customer", pageNumber=page, pageSize=size)).json()

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from tests.simulator.conftest import Start
 
-pytestmark = pytest.mark.timeout(120)
 
 _ROWS = {"customer": 40, "supplier": 40, "customer_invoice": 60, "supplier_invoice": 40, "inventory": 40}
 

@@ -2,14 +2,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from vismanet_async.simulator import VirtualClock
 
 if TYPE_CHECKING:
     from tests.simulator.conftest import Client, Start
-
-pytestmark = pytest.mark.timeout(30)
 
 
 def limits(answer: Any) -> tuple[int, int, int, str]:

@@ -10,8 +10,6 @@ if TYPE_CHECKING:
 
     from tests.simulator.conftest import Client, Start
 
-pytestmark = pytest.mark.timeout(60)
-
 
 def padded(text: str) -> str:
     """Return a time that sorts rightly as text: without a fraction before with one."""

@@ -40,7 +40,6 @@ class Here:
     visma: VismaNet
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("share", range(SHARES))
 async def test_every_method_works_against_the_simulator(share: int) -> None:
     broken: dict[str, str] = {}

@@ -45,7 +45,7 @@ def running() -> Iterator[tuple[Simulator, Any]]:
         yield simulator, schemathesis.openapi.from_url(f"{simulator.base_url}/openapi.json")
 
 
-@pytest.mark.timeout(max(120, 180 * _EXAMPLES))
+@pytest.mark.timeout(max(900, 180 * _EXAMPLES))
 @pytest.mark.parametrize("share", shares())
 @pytest.mark.parametrize("mode", ["positive", "negative"])
 def test_made_up_requests_are_answered_as_documented(

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.hang import HANG_SECONDS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -83,7 +85,7 @@ def run(project: Path) -> Callable[..., str]:
              f"--basetemp={project.parent / 'tmp'}", *arguments],
             cwd=project, env={"PYTHONPATH": f"{project.parent / 'site'}:{ROOT}", "PATH": "/usr/bin:/bin",
                               "HOME": str(project)},
-            capture_output=True, text=True, check=False, timeout=50,
+            capture_output=True, text=True, check=False, timeout=HANG_SECONDS,
         )  # fmt: skip
         return done.stdout + done.stderr
 
@@ -129,7 +131,6 @@ def test_one():
     assert "1 passed" in out, out
 
 
-@pytest.mark.timeout(90)
 def test_the_example_project_passes_its_own_tests(run: Callable[..., str], project: Path) -> None:
     shutil.copytree(ROOT / "docs" / "example_project", project, dirs_exist_ok=True)
     out = run()

@@ -11,10 +11,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from tests.support.hang import HANG_SECONDS
 from vismanet_async.simulator import Simulator, list_behaviours, serve
 from vismanet_async.simulator.__main__ import main
-
-pytestmark = pytest.mark.timeout(60)
 
 ROOT = Path(__file__).parents[2]
 
@@ -99,6 +98,6 @@ def test_the_simulator_knows_nothing_of_the_sdk() -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=HANG_SECONDS,
     )
     assert done.returncode == 0, done.stderr

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from tests.simulator.conftest import Client, Start
 
-pytestmark = pytest.mark.timeout(30)
-
 
 @pytest.fixture
 async def client(start: Start) -> AsyncIterator[Client]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 
+from tests.support.hang import HANG_SECONDS
 from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def generated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         done = subprocess.run(
             [sys.executable, "-m", "openapi_python_client", "generate", "--path", "openapi.json", "--meta", "none",
              "--output-path", "visma_client", "--config", "settings.yaml", "--fail-on-warning"],
-            cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60,
+            cwd=tmp_path, capture_output=True, text=True, check=False, timeout=HANG_SECONDS,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         return lambda name: importlib.import_module(f"visma_client.{name}")
@@ -71,7 +72,6 @@ async def fetched(simulator: Simulator) -> dict[str, Any]:
         return document
 
 
-@pytest.mark.timeout(120)
 async def test_a_generated_client_reads_creates_updates_and_releases(generated: Any) -> None:
     async with Simulator(rows={"customer": 12}) as simulator:
         load = generated(await fetched(simulator))

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from tests.simulator.conftest import Answer, Client, Start
     from vismanet_async.simulator.rows import Table
 
-pytestmark = pytest.mark.timeout(60)
 
 _ROWS = dict.fromkeys(SPECS, 24)
 

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from tests.simulator.conftest import Answer, Client, Start
 
-pytestmark = pytest.mark.timeout(60)
-
 
 @pytest.fixture
 async def client(start: Start) -> AsyncIterator[Client]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, field
 
+from tests.jobs.fast import PATIENCE_SECONDS, patient
 from vismanet_async.client import VismaNet
 from vismanet_async.errors import DeadlineExceeded, OutcomeUnknown, ServerError, UnexpectedResponse
 from vismanet_async.transport.auth import ClientCredentials
@@ -58,15 +59,17 @@ class Company:
     def client(self, **options: Any) -> VismaNet:
         """Return another client, signed in to this company."""
         sim = self.simulator
-        return VismaNet(
+        made = VismaNet(
             ClientCredentials(sim.client_id, sim.client_secret, tenant_id=sim.tenant_id),
             base_url=sim.base_url,
             sales_order_url=sim.sales_order_url,
             token_url=sim.token_url,
             clock=self.clock,
             concurrency=self.random.choice((1, 3, 8)),
+            timeout_seconds=PATIENCE_SECONDS,
             **options,
         )
+        return patient(made)
 
     def check(self, holds: object, promise: str, what: str) -> None:
         """Note a promise that was not kept."""

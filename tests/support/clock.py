@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import heapq
 import itertools
 from contextlib import contextmanager
@@ -12,34 +11,43 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.lowlevel
 
+from vismanet_async.simulator.idle import when_idle
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     _Entry = tuple[float, int, Callable[[], object]]
 
-_IDLE_TURNS = 20
-
 
 class VirtualClock:
     """A `vismanet_async.clock.Clock` whose time stands still until it is moved.
 
-    With `auto` (the default) a sleeper moves it to its own waking time once the event loop has turned a few times
-    without an earlier sleeper; so `sleep` returns at once, in the right order. Without, only `advance` moves it.
-    Scopes of `move_on_after` end when time passes them, in order with the sleepers; they never move time themselves.
+    With `auto` (the default) time jumps to the next sleeper when the event loop has nothing else to do; so `sleep`
+    returns at once, in the right order. Without, only `advance` moves it. Scopes of `move_on_after` end when time
+    passes them, in order with the sleepers; they move time themselves only with `scopes_move`.
+
+    What goes on outside the event loop has to be told with `stand_still_while`.
     """
 
     def __init__(
-        self, *, auto: bool = True, start: float = 1_000.0, utc: datetime = datetime(2026, 3, 1, 12, tzinfo=UTC)
+        self,
+        *,
+        auto: bool = True,
+        scopes_move: bool = False,
+        start: float = 1_000.0,
+        utc: datetime = datetime(2026, 3, 1, 12, tzinfo=UTC),
     ) -> None:
         self.auto = auto
         self.slept: list[float] = []
         """What `sleep` was asked for, in order, but for zero."""
+        self._scopes_move = scopes_move
         self._start = self._now = start
         self._utc = utc
         self._number = itertools.count()
         self._due: list[_Entry] = []
-        self._sleepers: set[int] = set()
+        self._movers: set[int] = set()
+        self._outside: list[Callable[[], object]] = []
 
     def monotonic(self) -> float:
         return self._now
@@ -47,26 +55,29 @@ class VirtualClock:
     def utc_now(self) -> datetime:
         return self._utc + timedelta(seconds=self._now - self._start)
 
+    @property
+    def waited_for(self) -> list[float]:
+        """How many seconds from now sleepers wake and scopes end, the next first."""
+        return sorted(entry[0] - self._now for entry in self._due)
+
+    def stand_still_while(self, busy: Callable[[], object]) -> None:
+        """Let time not move by itself while `busy` says that a thread, a server or a process is at work."""
+        self._outside.append(busy)
+
     async def sleep(self, seconds: float) -> None:
         await anyio.lowlevel.checkpoint()
         if seconds <= 0:
             return
         self.slept.append(seconds)
         woken = anyio.Event()
-        entry = self._at(self._now + seconds, woken.set)
-        self._sleepers.add(entry[1])
-        try:
-            if not self.auto:
-                await woken.wait()
-            while not woken.is_set():
-                for _ in range(_IDLE_TURNS):
-                    await asyncio.sleep(0)
-                if not woken.is_set() and entry is self._next_sleeper():
-                    # scopes that end on the way get their turn first
-                    self._move_to(self._due[0][0])
-        finally:
-            self._sleepers.discard(entry[1])
-            self._forget(entry)
+        with self._waiting(seconds, woken.set, moves=True):
+            await woken.wait()
+
+    async def wait_until(self, moment: float) -> None:
+        """Wait for a moment, as `monotonic` gives them, that others make come."""
+        reached = anyio.Event()
+        with self._waiting(moment - self._now, reached.set, moves=False):
+            await reached.wait()
 
     def move_on_after(self, seconds: float) -> AbstractContextManager[anyio.CancelScope, bool]:
         return self._scope(seconds)  # type: ignore[return-value] # swallows, which contextmanager's type cannot say
@@ -74,21 +85,38 @@ class VirtualClock:
     @contextmanager
     def _scope(self, seconds: float) -> Iterator[anyio.CancelScope]:
         scope = anyio.CancelScope()
-        entry = self._at(self._now + seconds, scope.cancel)
-        try:
-            with scope:
-                if seconds <= 0:
-                    scope.cancel()
-                yield scope
-        finally:
-            self._forget(entry)
+        with self._waiting(seconds, scope.cancel, moves=self._scopes_move), scope:
+            if seconds <= 0:
+                scope.cancel()
+            yield scope
 
     def advance(self, seconds: float) -> None:
         """Let time pass; wakes sleepers and ends scopes in order."""
         self._move_to(self._now + seconds)
 
-    def _next_sleeper(self) -> _Entry:
-        return min(entry for entry in self._due if entry[1] in self._sleepers)
+    @contextmanager
+    def _waiting(self, seconds: float, action: Callable[[], object], *, moves: bool) -> Iterator[None]:
+        entry = self._at(self._now + seconds, action)
+        stop = None
+        if moves and self.auto:
+            self._movers.add(entry[1])
+            stop = when_idle(self._jump)
+        try:
+            yield
+        finally:
+            if stop is not None:
+                stop()
+            self._movers.discard(entry[1])
+            self._forget(entry)
+
+    def _jump(self) -> bool:
+        if any(busy() for busy in self._outside) or not any(entry[1] in self._movers for entry in self._due):
+            return False
+        # scopes that end on the way get their turn first
+        if self._due[0][0] == float("inf"):
+            return False
+        self._move_to(self._due[0][0])
+        return True
 
     def _at(self, moment: float, action: Callable[[], object]) -> _Entry:
         entry = (moment, next(self._number), action)
@@ -106,3 +134,22 @@ class VirtualClock:
             self._now = max(self._now, at)
             action()
         self._now = max(self._now, moment)
+
+
+class ServerClock:
+    """The same time in the form in which the simulator asks for it."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self._clock = clock
+
+    def now(self) -> float:
+        return self._clock.utc_now().timestamp()
+
+    def advance(self, seconds: float) -> None:
+        self._clock.advance(seconds)
+
+    async def sleep(self, seconds: float) -> None:
+        await self._clock.sleep(seconds)
+
+    async def wait_until(self, when: float) -> None:
+        await self._clock.wait_until(self._clock.monotonic() + when - self.now())

@@ -435,7 +435,7 @@ async def test_a_cancelled_refresh_is_still_taken_in(identity: Identity) -> None
         tasks.start_soon(call)
         await anyio.wait_all_tasks_blocked()
         scope.cancel()
-        await anyio.sleep(0.01)
+        await anyio.wait_all_tasks_blocked()
         identity.gate.set()
     assert credentials.refresh_token == "refresh-1", "the server has used up the old one"
     assert (await tokens.get()).text == "token-1"

@@ -17,6 +17,7 @@ import trustme
 import uvloop
 from aiohttp.client_proto import ResponseHandler
 
+from tests.support.hang import HANG_SECONDS
 from tests.transport.wire import CLOSE, Step, Wire, answer, wire_server
 from vismanet_async.transport.body import Body
 
@@ -197,7 +198,7 @@ def test_what_comes_behind_a_body_is_not_taken_for_it(run: Run) -> None:
         wire.reply((answer(200, body[:1000], length=len(body)), begun, body[1000:] + b"x" * 5000))
         wire.reply(answer(200, b"next"))
         assert await read(session, wire, begun=begun) == body
-        with anyio.fail_after(10):
+        with anyio.fail_after(HANG_SECONDS):
             while wire.open:  # the connection that got it is closed
                 await anyio.lowlevel.checkpoint()
         assert await read(session, wire) == b"next"

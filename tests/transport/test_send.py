@@ -16,6 +16,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from tests.support.clock import VirtualClock
+from tests.support.hang import until
 from tests.transport.conftest import SECRET, client_credentials
 from tests.transport.wire import CLOSE, Seen, Wire, answer, token
 from vismanet_async import errors
@@ -78,11 +79,6 @@ REQUESTS: dict[str, Request] = {
 }
 READS = {"GET", "HEAD"}
 GUARDED = {"PUT If-Match", "DELETE If-Match"}
-
-
-async def until(condition: Callable[[], object]) -> None:
-    while not condition():  # noqa: ASYNC110 - the other side is a socket
-        await anyio.sleep(0.001)
 
 
 # --- what goes over the wire ---
@@ -652,8 +648,7 @@ async def test_an_error_body_that_never_comes_is_not_waited_for(wire: Wire, make
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(call, make(clock=clock))
-        await until(lambda: wire.seen)
-        await anyio.sleep(0.02)
+        await until(lambda: 10.0 in clock.waited_for)
         clock.advance(10)
     assert caught[0].status == 400
 
@@ -829,7 +824,7 @@ async def test_a_pause_that_begins_while_waiting_for_a_slot_is_waited_out_withou
         tasks.start_soon(transport.send, get())
         await until(lambda: wire.seen)
         tasks.start_soon(transport.send, get())
-        await anyio.sleep(0.005)
+        await until(lambda: transport.slots._waiters)
         hold.set()
     assert len(wire.seen) == 3
     assert clock.slept == [10.5, 10.5]
@@ -988,7 +983,7 @@ async def test_a_stream_that_dries_up(wire: Wire, make: Make, limit: str, monkey
             async with anyio.create_task_group() as tasks:
 
                 async def pass_time() -> None:
-                    await anyio.sleep(0.01)
+                    await until(lambda: clock.waited_for)
                     clock.advance(261)
 
                 tasks.start_soon(pass_time)

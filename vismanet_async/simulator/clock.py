@@ -12,14 +12,16 @@ from zoneinfo import ZoneInfo
 
 import anyio
 
+from vismanet_async.simulator.idle import when_idle
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
 __all__ = ["Clock", "RealClock", "VirtualClock", "naive_text", "naive_text_of_ms", "parse_naive_ms", "zone"]
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - naive on purpose: the service writes local times without zone
 _DAY_MS = 86_400_000
-_IDLE_TURNS = 20  # loop turns a virtual sleeper yields before time jumps to it
 
 
 @runtime_checkable
@@ -80,8 +82,9 @@ class VirtualClock:
     It serves the simulator and a client alike: with `Simulator(clock=clock)` and `VismaNet(..., clock=clock)` both live
     in the same hour, and what the client waits for (a pause after 429, the next look at a job) takes no time.
 
-    With `auto_advance` (the default) a sleeper yields to the event loop for a few turns; if it is then the
-    next one due, time jumps to it. Without it only `advance` moves time.
+    With `auto_advance` (the default) time jumps to the next sleeper whenever the event loop has nothing else to do: no
+    task can go on, and no socket of the loop has news. Threads and other processes are not seen; let time stand still
+    with `hold` while they work. Without `auto_advance` only `advance` moves time.
 
     Args:
         start: seconds since 1970 (UTC); by default 2026-01-15 08:00 UTC.
@@ -100,6 +103,7 @@ class VirtualClock:
         self._auto_advance = auto_advance
         self._sleepers: dict[asyncio.Future[None], float] = {}
         self._passive: set[asyncio.Future[None]] = set()
+        self._holds = 0
 
     def now(self) -> float:
         """Return the virtual time, in seconds since 1970 (UTC)."""
@@ -137,16 +141,29 @@ class VirtualClock:
         due = self._now + seconds
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._sleepers[future] = due
+        stop = when_idle(self._jump)
         try:
-            while self._auto_advance and not future.done():
-                for _ in range(_IDLE_TURNS):
-                    await asyncio.sleep(0)
-                active = [when for waiting, when in self._sleepers.items() if waiting not in self._passive]
-                if active and min(active) == due:
-                    self.advance(max(0.0, due - self._now))
             await future
         finally:
+            stop()
             self._sleepers.pop(future, None)
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[None]:
+        """Keep time from moving by itself inside the block, while a thread or another process works."""
+        self._holds += 1
+        try:
+            yield
+        finally:
+            self._holds -= 1
+
+    def _jump(self) -> bool:
+        """Move time to the next sleeper; tell whether somebody was woken."""
+        active = [when for waiting, when in self._sleepers.items() if waiting not in self._passive]
+        if self._holds or not self._auto_advance or not active:
+            return False
+        self.advance(max(0.0, min(active) - self._now))
+        return True
 
     async def wait_until(self, when: float) -> None:
         """Wait for a time that others make come."""
