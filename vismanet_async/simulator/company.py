@@ -93,8 +93,8 @@ class Churn:
 class Company:
     """A tenant's data and state."""
 
-    def __init__(self, tenant_id: str, *, catalog: Catalog, seed: int, rows: Mapping[str, int], clock: Clock,
-                 behaviours: Behaviours, quota: int, quota_window_seconds: float,
+    def __init__(self, tenant_id: str, *, catalog: Catalog, seed: int, ids: Random, rows: Mapping[str, int],
+                 clock: Clock, behaviours: Behaviours, quota: int, quota_window_seconds: float,
                  cache_bytes: int) -> None:  # fmt: skip
         self.tenant_id = tenant_id
         self.clock = clock
@@ -105,6 +105,7 @@ class Company:
         )  # fmt: skip
         self.limits = Limits(clock, behaviours, limit=quota, seconds=quota_window_seconds)
         self.random = seeded(seed, tenant_id, "company")
+        self._ids = ids
         self.churns: list[Churn] = []
         self.translations: dict[tuple[str, str], str] = {}
         self.files: dict[str, StoredFile] = {}
@@ -254,7 +255,7 @@ class Company:
 
     def store_file(self, name: str, data: bytes) -> StoredFile:
         """Keep a file under a new id."""
-        stored = StoredFile(self.new_uuid(), name, data)
+        stored = StoredFile(self.new_id(), name, data)
         self.files[stored.id] = stored
         return stored
 
@@ -269,8 +270,8 @@ class Company:
     # -- odds and ends ------------------------------------------------------------------------------------
 
     def visma_id(self) -> str:
-        """Return a reference as error messages carry it."""
-        return _uuid(self.random)
+        """Return a reference as error messages and answers carry it."""
+        return self.new_id()
 
     def next_shuffle(self) -> int:
         """Return another step for each unstable list answer."""
@@ -278,8 +279,12 @@ class Company:
         return 7 + self._shuffle * 31
 
     def new_uuid(self) -> str:
-        """Return a seeded random uuid."""
+        """Return a uuid that belongs to the data: it is decided by the seed."""
         return _uuid(self.random)
+
+    def new_id(self) -> str:
+        """Return an id that the server makes: of a job, a file, an action, a request."""
+        return _uuid(self._ids)
 
 
 def _uuid(random: Random) -> str:

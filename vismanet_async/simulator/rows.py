@@ -13,7 +13,8 @@ from attrs import define, field
 
 from vismanet_async.simulator.base_rows import BaseRows, invented_uuid, row_version
 from vismanet_async.simulator.clock import naive_text_of_ms
-from vismanet_async.simulator.filters import Condition, values_at
+from vismanet_async.simulator.filter_fields import hidden_stamps
+from vismanet_async.simulator.filters import Condition, fulfils
 from vismanet_async.simulator.json_text import decode, encode
 from vismanet_async.simulator.sequence import RowOrder
 from vismanet_async.simulator.shapes import Shaper, is_slot
@@ -78,6 +79,7 @@ class Table:
         self.base = base
         self.count = base.count
         self.fields = schemas[spec.dto]
+        self._hidden_stamps = hidden_stamps(schemas, spec.dto)
         self.order = RowOrder(base.count)
         self.overlay: dict[int, dict[str, Any]] = {}
         self.changes = 0
@@ -87,6 +89,8 @@ class Table:
         self._next_version = next_version
         self._now_text = now_text
         self._row_versions: dict[int, str] = {}
+        self._stamps: dict[int, dict[str, str]] = {}
+        """The times of changed rows whose shape does not show them; the service filters by them all the same."""
         self._by_key: dict[Key, int] = {}
         self._by_number: dict[str, dict[int, None]] = {}
         self._next_row = base.count
@@ -245,10 +249,15 @@ class Table:
         parts: list[Sequence[int]] = []
         for start, stop in self.order.runs:
             if start >= self.count or start in self.overlay:
-                parts.append([row for row in range(start, stop) if _fulfils(self.overlay[row], conditions)])
+                parts.append([row for row in range(start, stop) if fulfils(self._known(row), conditions)])
             else:
                 parts.append(matches[bisect_left(matches, start) : bisect_left(matches, stop)])
         return Selection([part for part in parts if part])
+
+    def _known(self, row: int) -> Mapping[str, Any]:
+        """Return what filters may know of a changed row."""
+        hidden = self._stamps.get(row)
+        return self.overlay[row] if hidden is None else hidden | self.overlay[row]
 
     def _matching_base(self, conditions: tuple[Condition, ...]) -> array[int]:
         """Return the numbers of all base rows that fulfil the conditions, as they were made."""
@@ -310,8 +319,16 @@ class Table:
     def _put(self, row: int, data: dict[str, Any]) -> None:
         self.overlay[row] = data
         self._index(row, self.key_in(data))
+        if self._hidden_stamps:
+            now = self._now_text()
+            created = self._stamps.get(row, {}).get("createdDateTime") or self._created_text(row, now)
+            stamps = {"lastModifiedDateTime": now, "createdDateTime": created}
+            self._stamps[row] = {name: stamps[name] for name in self._hidden_stamps}
         shown = data.get("timeStamp") or data.get("timestamp")
         self._row_versions[row] = str(shown) if shown else row_version(self._next_version())
+
+    def _created_text(self, row: int, now: str) -> str:
+        return naive_text_of_ms(self.base.created_ms(row)) if row < self.count else now
 
     def remove(self, row: int) -> None:
         """Delete a row.
@@ -333,6 +350,8 @@ class Table:
         text = naive_text_of_ms(milliseconds)
         for data in self.overlay.values():
             data.update({name: text for name in _MODIFIED_NAMES if name in self.fields})
+        for stamps in self._stamps.values():
+            stamps.update({name: text for name in stamps if name == "lastModifiedDateTime"})
         self._base_matches.clear()
         self.changes += 1
 
@@ -372,6 +391,7 @@ class Table:
             "gone": sorted(self._gone), "next_row": self._next_row, "next_number": self._next_number,
             "versions": {str(row): text for row, text in self._row_versions.items()},
             "restamped_ms": self.base.restamped_ms,
+            "stamps": {str(row): stamps for row, stamps in self._stamps.items()},
         }  # fmt: skip
 
     def restore(self, content: Mapping[str, Any]) -> None:
@@ -388,6 +408,7 @@ class Table:
         self._next_row, self._next_number = content["next_row"], content["next_number"]
         self._row_versions = {int(row): text for row, text in content["versions"].items()}
         self.base.restamped_ms = content["restamped_ms"]
+        self._stamps = {int(row): stamps for row, stamps in content.get("stamps", {}).items()}
         for row, data in self.overlay.items():
             self._index(row, self.key_in(data))
         self._base_matches.clear()
@@ -396,7 +417,3 @@ class Table:
 
 def _folded(key: Sequence[str]) -> Key:
     return tuple(part.casefold() for part in key)
-
-
-def _fulfils(row: Mapping[str, Any], conditions: tuple[Condition, ...]) -> bool:
-    return all(any(condition.holds(value) for value in values_at(row, condition.path)) for condition in conditions)

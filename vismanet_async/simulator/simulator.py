@@ -10,7 +10,7 @@ from aiohttp import web
 from vismanet_async.simulator import catalog as catalog_module
 from vismanet_async.simulator.background import BackgroundQueue, Duration, draw
 from vismanet_async.simulator.behaviours import Behaviours
-from vismanet_async.simulator.chance import seeded
+from vismanet_async.simulator.chance import of_ids, seeded
 from vismanet_async.simulator.clock import Clock, RealClock
 from vismanet_async.simulator.company import Churn, Company, Truth
 from vismanet_async.simulator.faults import Fault, FaultKind, FaultScript, html_error
@@ -44,11 +44,14 @@ _MIB = 1024 * 1024
 class Simulator:
     """A Visma Net company (or several) on this machine, over real HTTP on a free port.
 
-    Same seed, sizes and requests give the same answers. Rows are made when they are read, so a million
-    customers cost nothing until then.
+    Same seed, sizes and requests give the same data. What the server makes up as it goes along (ids of background
+    jobs and of files, tokens, references in errors) differs from one simulator to the next unless `id_seed` is given.
+    Rows are made when they are read, so a million customers cost nothing until then.
 
     Args:
-        seed: Decides all data, tokens and chance.
+        seed: Decides all data and chance.
+        id_seed: Decides the ids and tokens that the server makes. By default no two simulators share one: a job
+            store or a log that outlives a simulator never takes the ids of the next one for those it knows.
         rows: Rows per resource where the default does not suit: `{"customer": 100_000}`.
         port: Port to listen on; 0 takes a free one.
         host: Address to listen on; loopback.
@@ -74,14 +77,15 @@ class Simulator:
         (49997, 'VISMANET_BASE_URL')
     """
 
-    def __init__(self, *, seed: int = 1, rows: Mapping[str, int] | None = None, port: int = 0,
-    host: str = "127.0.0.1",
+    def __init__(self, *, seed: int = 1, id_seed: int | None = None, rows: Mapping[str, int] | None = None,
+                 port: int = 0, host: str = "127.0.0.1",
                  tenant_id: str = "11111111-2222-4333-8444-555555555555", companies: Sequence[str] = (),
                  client_id: str = "isv_simulator", client_secret: str = "simulator-secret",
                  clock: Clock | None = None, latency: Duration = 0.0, quota: int = 15_000,
                  quota_window_seconds: float = 3600.0, behaviours: Mapping[str, Any] | None = None,
                  log_limit: int = 100_000, cache_bytes: int = 256 * _MIB) -> None:  # fmt: skip
         self.seed = seed
+        self.id_seed = id_seed
         self.clock: Clock = clock if clock is not None else RealClock()
         self.behaviours = Behaviours()
         self.behaviours.set(**(behaviours or {}))
@@ -98,7 +102,8 @@ class Simulator:
         try:
             self._companies = {
                 tenant: Company(
-                    tenant, catalog=catalog, seed=seed + place * 7919, rows=rows or {}, clock=self.clock,
+                    tenant, catalog=catalog, seed=seed + place * 7919, ids=of_ids(id_seed, tenant), rows=rows or {},
+                    clock=self.clock,
                     behaviours=self.behaviours,
                     quota=quota, quota_window_seconds=quota_window_seconds, cache_bytes=cache_bytes,
                 )
@@ -108,7 +113,7 @@ class Simulator:
             raise ValueError(str(error.args[0])) from error
         self.tokens = TokenService(
             {client_id: client_secret}, self._may_ask_for, default_tenant=tenant_id, clock=self.clock,
-            behaviours=self.behaviours, seed=seed,
+            behaviours=self.behaviours, ids=of_ids(id_seed, "tokens"),
         )  # fmt: skip
         self._service = Service(
             catalog,
@@ -123,7 +128,7 @@ class Simulator:
         self._foreign = HttpServer(self._answer_foreign, host, 0)
         self.foreign_requests = RequestLog(log_limit)
         """What reached the foreign listener, which nobody should send a token to."""
-        self.webhooks = WebhookSender(clock=self.clock, random=seeded(seed, "webhooks"))
+        self.webhooks = WebhookSender(clock=self.clock, ids=of_ids(id_seed, "webhooks"))
         self._runner = Runner(self.clock, list(self._companies.values()), self.webhooks)
         for company in self._companies.values():
             company.background.perform = self._service.perform
