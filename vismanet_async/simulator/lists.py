@@ -112,7 +112,7 @@ def answer_list(call: Call) -> Reply | None:
     if sources[0][0].spec.name == "journaltransaction":
         return _journals(listing)
     if not operation.paginated and operation.response_kind == "list":
-        return _whole(listing)
+        return _unpaged(listing, sources[0][0].spec.page_size)
     return _paged(listing, _page(call, sources[0][0].spec.page_size))
 
 
@@ -131,7 +131,7 @@ def _page(call: Call, limit: int) -> _Page:
     except ValueError as error:
         message = "The request is invalid: pageNumber and pageSize must be whole numbers."
         raise RefusedError(refuse(400, message)) from error
-    limit = min(limit, behaviours.page_size_limit or limit)
+    limit = min(limit, behaviours.page_size_limit or limit, call.server.page_size_limit or limit)
     if size > limit and not behaviours.clamp_page_size:
         raise RefusedError(refuse(400, f"pageSize must not exceed {limit}."))
     return _Page(max(1, number), min(size, limit) if size > 0 else limit, limit)
@@ -173,16 +173,16 @@ def _filtered(call: Call, sources: list[tuple[Table, _Conditions]]) -> list[tupl
 
 def _sources(call: Call) -> list[tuple[Table, _Conditions]] | None:
     """Return the tables that a list shows, each with the conditions its path sets; None: no table does."""
-    world, collection = call.company.world, call.operation.collection
+    collection = call.operation.collection
     if not call.operation.rest:
         names = _UNIONS.get(collection) or (table_name(collection),)
-        return [(world.table(name), ()) for name in names if name] or None
+        return [(call.table(name), ()) for name in names if name] or None
     own = table_name(collection)
     if own is None:
         return None
     if call.operation.rest.count("/") == 1:
-        return _one_parent(call, world.table(own))
-    return _below(call, world.table(own))
+        return _one_parent(call, call.table(own))
+    return _below(call, call.company.world.table(own))
 
 
 def _one_parent(call: Call, table: Table) -> list[tuple[Table, _Conditions]] | None:
@@ -211,7 +211,7 @@ def _below(call: Call, parent: Table) -> list[tuple[Table, _Conditions]] | None:
     else:
         return None
     condition = Condition(path, "=", parent.key_of(row)[-1].casefold())
-    return [(call.company.world.table(name), (condition,)) for name in names]
+    return [(call.table(name), (condition,)) for name in names]
 
 
 # -- in which order -----------------------------------------------------------------------------------------
@@ -278,12 +278,21 @@ def _texts(listing: _Listing, start: int = 0, stop: int | None = None) -> tuple[
     return rows, total
 
 
-def _whole(listing: _Listing) -> Reply:
-    """Answer an endpoint without paging: all rows, whatever paging parameters say, and no metadata."""
-    rows, _ = _texts(listing)
-    if not rows:
-        return Reply(200, listing.call.company.behaviours.empty_list.encode(), JSON)
-    return Reply(200, b"[" + b"},".join(rows) + b"}]", JSON)
+def _unpaged(listing: _Listing, limit: int) -> Reply:
+    """Answer an endpoint that has no paging in the catalog: all rows, whatever paging parameters say, and no metadata.
+
+    A service that pages it all the same is a switch.
+    """
+    behaviours = listing.call.company.behaviours
+    if behaviours.unpaged_lists == "whole":
+        rows, _ = _texts(listing)
+        return Reply(200, _array(rows, behaviours.empty_list), JSON)
+    page = _page(listing.call, limit)
+    if behaviours.unpaged_lists == "first_page":
+        page = _Page(1, page.limit, page.limit)
+    rows, total = _texts(listing, page.start, page.stop)
+    tail = _metadata(total, page) if behaviours.unpaged_lists == "paged" else b""
+    return Reply(200, _array(rows, behaviours.empty_list, tail), JSON)
 
 
 def _paged(listing: _Listing, page: _Page) -> Reply:
@@ -314,13 +323,17 @@ def _encoded(listing: _Listing, rows: list[bytes], total: int, page: _Page) -> b
     if listing.call.operation.response_kind == "envelope":
         head = b'{"pageNumber":%d,"pageSize":%d,"totalCount":%d,"records":[' % (page.number, page.size, total)
         return head + b",".join([row + b"}" for row in rows]) + b"]}"
-    if not rows:
-        return behaviours.empty_list.encode()
-    shape = listing.schemas[listing.dto]
-    tail = b"}"
-    if "metadata" in shape and behaviours.list_metadata:
-        tail = b',"metadata":{"totalCount":%d,"maxPageSize":%d}}' % (total, page.limit)
-    return b"[" + (tail + b",").join(rows) + tail + b"]"
+    shows_metadata = "metadata" in listing.schemas[listing.dto] and behaviours.list_metadata
+    return _array(rows, behaviours.empty_list, _metadata(total, page) if shows_metadata else b"")
+
+
+def _array(rows: list[bytes], empty: str, tail: bytes = b"") -> bytes:
+    tail += b"}"
+    return b"[" + (tail + b",").join(rows) + tail + b"]" if rows else empty.encode()
+
+
+def _metadata(total: int, page: _Page) -> bytes:
+    return b',"metadata":{"totalCount":%d,"maxPageSize":%d}' % (total, page.limit)
 
 
 def _journals(listing: _Listing) -> Reply:

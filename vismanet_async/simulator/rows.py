@@ -6,7 +6,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from copy import deepcopy
+from copy import copy, deepcopy
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
@@ -285,8 +285,8 @@ class Table:
     def stamp(self, row: dict[str, Any], *, created: bool = False) -> None:
         """Give a row dictionary a new version and a new time of change."""
         now = self._now_text()
-        row.update({name: now for name in _MODIFIED_NAMES if name in self.fields})
-        if created and "createdDateTime" in self.fields:
+        row.update({name: now for name in _MODIFIED_NAMES if name in self.fields or name in self._hidden_stamps})
+        if created and ("createdDateTime" in self.fields or "createdDateTime" in self._hidden_stamps):
             row["createdDateTime"] = now
         version = row_version(self._next_version())
         row.update({name: version for name in ("timeStamp", "timestamp") if name in self.fields})
@@ -297,7 +297,7 @@ class Table:
         self._next_row += 1
         if self.spec.internal and self.spec.internal not in row:
             row[self.spec.internal] = self.internal_of(number)
-        self._put(number, {name: row[name] for name in self.fields if name in row})
+        self._put(number, {name: row[name] for name in (*self.fields, *self._hidden_stamps) if name in row})
         if index is None or index >= len(self.order):
             self.order.append(number)
         else:
@@ -320,15 +320,14 @@ class Table:
         self.overlay[row] = data
         self._index(row, self.key_in(data))
         if self._hidden_stamps:
-            now = self._now_text()
-            created = self._stamps.get(row, {}).get("createdDateTime") or self._created_text(row, now)
-            stamps = {"lastModifiedDateTime": now, "createdDateTime": created}
-            self._stamps[row] = {name: stamps[name] for name in self._hidden_stamps}
+            earlier = {"lastModifiedDateTime": self._now_text(), "createdDateTime": self._created_text(row)}
+            earlier |= {name: text for name, text in self._stamps.get(row, {}).items() if name == "createdDateTime"}
+            self._stamps[row] = {name: data.pop(name, earlier[name]) for name in self._hidden_stamps}
         shown = data.get("timeStamp") or data.get("timestamp")
         self._row_versions[row] = str(shown) if shown else row_version(self._next_version())
 
-    def _created_text(self, row: int, now: str) -> str:
-        return naive_text_of_ms(self.base.created_ms(row)) if row < self.count else now
+    def _created_text(self, row: int) -> str:
+        return naive_text_of_ms(self.base.created_ms(row)) if row < self.count else self._now_text()
 
     def remove(self, row: int) -> None:
         """Delete a row.
@@ -380,6 +379,17 @@ class Table:
             row["status"] = self.spec.status
         self.stamp(row, created=True)
         return row
+
+    def frozen(self) -> Table:
+        """Return the table as it is now; changes do not reach it, other than `restamp`."""
+        made = copy(self)
+        vars(made).update(
+            order=self.order.copy(), overlay=dict(self.overlay), _stamps=dict(self._stamps), _gone=set(self._gone),
+            _row_versions=dict(self._row_versions), _by_key=dict(self._by_key),
+            _by_number={number: dict(rows) for number, rows in self._by_number.items()},
+            _selections=OrderedDict(),
+        )  # fmt: skip
+        return made
 
     # -- snapshots ----------------------------------------------------------------------------------------
 

@@ -5,22 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aiohttp import web
-
 from vismanet_async.simulator import catalog as catalog_module
-from vismanet_async.simulator.background import BackgroundQueue, Duration, draw
+from vismanet_async.simulator.answering import Answering
 from vismanet_async.simulator.behaviours import Behaviours
 from vismanet_async.simulator.chance import of_ids, seeded
 from vismanet_async.simulator.clock import Clock, RealClock
 from vismanet_async.simulator.company import Churn, Company, Truth
-from vismanet_async.simulator.faults import Fault, FaultKind, FaultScript, html_error
+from vismanet_async.simulator.faults import FaultScript
 from vismanet_async.simulator.ledger import Ledger
-from vismanet_async.simulator.log import LoggedRequest, RequestLog
-from vismanet_async.simulator.openapi import document
+from vismanet_async.simulator.log import RequestLog
 from vismanet_async.simulator.router import Router
 from vismanet_async.simulator.runner import Runner
 from vismanet_async.simulator.salesorders import SalesOrders
-from vismanet_async.simulator.server import HttpServer, abort, make_response, read_request, send_broken
+from vismanet_async.simulator.server import HttpServer
 from vismanet_async.simulator.service import SALES_ORDER_PREFIX, Service
 from vismanet_async.simulator.snapshots import read_snapshot, restore, write_snapshot
 from vismanet_async.simulator.tables import SPECS
@@ -32,8 +29,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from vismanet_async.simulator.byte_cache import ByteCache
-    from vismanet_async.simulator.messages import Reply, Request
+    from vismanet_async.simulator.background import BackgroundQueue, Duration
+    from vismanet_async.simulator.farm import Farm
 
 __all__ = ["Simulator"]
 
@@ -66,6 +63,7 @@ class Simulator:
         behaviours: Switches by name; `list_behaviours()` names them.
         log_limit: How many requests the log keeps.
         cache_bytes: Bound of the encoded pages kept per company.
+        farm: The servers that answer, where they are several and differ.
 
     Raises:
         ValueError: A resource, behaviour or size is not known or not possible.
@@ -83,7 +81,8 @@ class Simulator:
                  client_id: str = "isv_simulator", client_secret: str = "simulator-secret",
                  clock: Clock | None = None, latency: Duration = 0.0, quota: int = 15_000,
                  quota_window_seconds: float = 3600.0, behaviours: Mapping[str, Any] | None = None,
-                 log_limit: int = 100_000, cache_bytes: int = 256 * _MIB) -> None:  # fmt: skip
+                 log_limit: int = 100_000, cache_bytes: int = 256 * _MIB,
+                 farm: Farm | None = None) -> None:  # fmt: skip
         self.seed = seed
         self.id_seed = id_seed
         self.clock: Clock = clock if clock is not None else RealClock()
@@ -97,7 +96,6 @@ class Simulator:
         self.client_secret = client_secret
         self.requests = RequestLog(log_limit)
         self.ledger = Ledger()
-        self._random = seeded(seed, "simulator")
         catalog = catalog_module.load()
         try:
             self._companies = {
@@ -124,8 +122,11 @@ class Simulator:
             SalesOrders(),
             self.ledger,
         )
-        self._http = HttpServer(self._answer, host, port)
-        self._foreign = HttpServer(self._answer_foreign, host, 0)
+        self.faults.is_list = self._service.is_list
+        self.farm = farm
+        answering = Answering(self, self._service, self._companies, seeded(seed, "simulator"))
+        self._http = HttpServer(answering.answer, host, port)
+        self._foreign = HttpServer(answering.answer_foreign, host, 0)
         self.foreign_requests = RequestLog(log_limit)
         """What reached the foreign listener, which nobody should send a token to."""
         self.webhooks = WebhookSender(clock=self.clock, ids=of_ids(id_seed, "webhooks"))
@@ -176,6 +177,17 @@ class Simulator:
         """Let everything happen that is due at the clock's time (requests do so by themselves)."""
         for company in self._companies.values():
             company.run_due()
+
+    @property
+    def farm(self) -> Farm | None:
+        """The servers that take turns; None: one server, to which all is true at once. It can be set at any time."""
+        return self._farm
+
+    @farm.setter
+    def farm(self, farm: Farm | None) -> None:
+        self._farm = farm
+        for company in self._companies.values():
+            company.farm = farm
 
     # -- snapshots ----------------------------------------------------------------------------------------
 
@@ -264,28 +276,25 @@ class Simulator:
         """Return the names of all tables."""
         return sorted(SPECS)
 
-    def add(self, resource: str, count: int = 1, *, where: str = "end", **values: object) -> list[str]:
+    def add(self, resource: str, count: int = 1, **options: Any) -> list[str]:
         """Add rows as another user would; see `Company.add`."""
-        return self.company().add(resource, count, where=where, **values)
+        return self.company().add(resource, count, **options)
 
     def remove(self, resource: str, key: str | None = None, *, count: int = 1) -> list[str]:
         """Delete a row by key, or so many seeded-random ones; see `Company.remove`."""
         return self.company().remove(resource, key, count=count)
 
-    def touch(self, resource: str, key: str | None = None, *, count: int = 1, **values: object) -> list[str]:
+    def touch(self, resource: str, key: str | None = None, **options: Any) -> list[str]:
         """Change rows as another user would; see `Company.touch`."""
-        return self.company().touch(resource, key, count=count, **values)
+        return self.company().touch(resource, key, **options)
 
     def truth(self, resource: str) -> Truth:
         """Return what the resource's table holds now."""
         return self.company().truth(resource)
 
-    def churn(self, resource: str, *, every_requests: int = 1, add: int = 0, remove: int = 0, touch: int = 0,
-              where: str = "end") -> Churn:  # fmt: skip
+    def churn(self, resource: str, **options: Any) -> Churn:
         """Let others change the resource after every n-th request for it; see `Company.churn`."""
-        return self.company().churn(
-            resource, every_requests=every_requests, add=add, remove=remove, touch=touch, where=where
-        )
+        return self.company().churn(resource, **options)
 
     def restamp(self, resource: str) -> None:
         """Give all rows the same time of change, as an upgrade of the service does (facts 5.11)."""
@@ -297,89 +306,3 @@ class Simulator:
 
     def _may_ask_for(self, tenant_id: str) -> bool:
         return tenant_id in self._companies or tenant_id == self.customer_tenant_id
-
-    # -- answering ----------------------------------------------------------------------------------------
-
-    async def _answer(self, incoming: web.BaseRequest) -> web.StreamResponse:
-        request = await read_request(incoming)
-        entry = LoggedRequest(
-            number=self.requests.total, at=self.clock.now(), method=request.method, path=request.path,
-            query=dict(request.query), query_pairs=request.query, headers=request.headers, body=request.body,
-        )  # fmt: skip
-        self.requests.open(entry)
-        try:
-            return await self._respond(incoming, request, entry)
-        finally:
-            self.requests.close(entry, self.clock.now())
-
-    async def _respond(self, incoming: web.BaseRequest, request: Request, entry: LoggedRequest) -> web.StreamResponse:
-        if request.path == "/openapi.json":
-            return web.json_response(document(self._service.catalog, self.base_url, self.token_url))
-        entry.operation = self._service.operation_of(request)
-        struck = self.faults.strike(request, entry.operation)
-        entry.fault = ", ".join(fault.name for fault in struck) or None
-        timed_out = await self._pause(struck)
-        self._upset(struck)
-        kinds = {fault.kind for fault in struck}
-        instead = next((fault for fault in struck if fault.instead), None)
-        if "reset_before" in kinds:
-            return abort(incoming)
-        reply = instead.answer() if instead is not None else self._service.handle(request, entry)
-        replaced = next((fault for fault in struck if fault.kind in {"status", "html"} and not fault.instead), None)
-        if timed_out or replaced is not None:
-            reply = html_error(504) if replaced is None else replaced.answer()
-        if reply.dropped or kinds & {"reset_after", "lost_202"}:
-            entry.fault = entry.fault or "dropped"
-            return abort(incoming)
-        self._adorn(reply, kinds)
-        response = await make_response(reply, request.headers.get("Accept-Encoding", ""), self._cache(entry))
-        entry.status, entry.response_bytes = reply.status, len(reply.body)
-        breaking = next(
-            (fault for fault in struck if fault.kind in {"cut_headers", "cut_body", "short_body", "slow_body"}),
-            None,
-        )
-        if breaking is not None:
-            return await send_broken(incoming, response, breaking, self.clock)
-        return response
-
-    async def _pause(self, struck: Sequence[Fault]) -> bool:
-        """Wait as long as this answer takes; tell whether the gateway gave up on it."""
-        delay = draw(self.latency, self._random) + sum(fault.seconds for fault in struck if fault.kind == "latency")
-        limit = self.behaviours.gateway_timeout_seconds
-        timed_out = 0 < limit < delay
-        if delay:
-            await self.clock.sleep(min(delay, limit) if timed_out else delay)
-        return timed_out
-
-    def _upset(self, struck: Sequence[Fault]) -> None:
-        """Let happen what faults do to the world before a request is answered."""
-        for fault in struck:
-            if fault.kind == "expire_tokens":
-                self.tokens.revoke()
-            elif fault.kind == "clock_jump":
-                self.clock.advance(fault.seconds)
-            elif fault.kind == "change_rows":
-                self.add(fault.resource, fault.add, where=fault.where)
-                self.remove(fault.resource, count=fault.remove)
-                self.touch(fault.resource, count=fault.touch)
-
-    def _adorn(self, reply: Reply, kinds: set[FaultKind]) -> None:
-        if self.behaviours.utf8_bom and (reply.content_type or "").startswith("application/json"):
-            reply.body, reply.cache_key = b"\xef\xbb\xbf" + reply.body, None
-        if "wrong_type" in kinds:
-            reply.content_type = "text/plain"
-
-    def _cache(self, entry: LoggedRequest) -> ByteCache | None:
-        return self.company(entry.tenant_id).world.cache if self.behaviours.compress and entry.tenant_id else None
-
-    async def _answer_foreign(self, incoming: web.BaseRequest) -> web.StreamResponse:
-        """Log what reaches the foreign host; answer like a state document that lies."""
-        request = await read_request(incoming)
-        entry = LoggedRequest(
-            number=self.foreign_requests.total, at=self.clock.now(), method=request.method, path=request.path,
-            query=dict(request.query), query_pairs=request.query, headers=request.headers,
-            body=request.body, status=200,
-        )  # fmt: skip
-        self.foreign_requests.open(entry)
-        self.foreign_requests.close(entry, self.clock.now())
-        return web.json_response({"status": "Finished", "statusCode": 200})
