@@ -203,6 +203,7 @@ async def test_times_that_a_shape_does_not_show_filter_all_the_same(client: Clie
     client.sim.touch("landed_cost_code", "TOLL")
     (changed,) = (await client.get("/v1/landedCostCode", **since)).json()
     assert changed["landedCostCodeId"] == "TOLL"
+    assert set(changed) <= set(load().schemas["LandedCostCodeDto"])
     made = {"createdDateTime": now, "createdDateTimeCondition": ">="}
     client.sim.touch("inventory", "V000003")
     assert (await client.get("/v1/inventory", **made)).json() == []
