@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from vismanet_async.simulator.behaviours import Behaviour, Behaviours, list_behaviours, parse_behaviour
     from vismanet_async.simulator.clock import Clock, RealClock, VirtualClock
     from vismanet_async.simulator.company import Churn, Company, Truth
+    from vismanet_async.simulator.farm import Farm, Server
     from vismanet_async.simulator.faults import Fault, FaultScript
     from vismanet_async.simulator.ledger import Execution, Ledger
     from vismanet_async.simulator.log import LoggedRequest, RequestLog
@@ -31,6 +32,7 @@ __all__ = [
     "Delivery",
     "Duration",
     "Execution",
+    "Farm",
     "Fault",
     "FaultScript",
     "Job",
@@ -40,6 +42,7 @@ __all__ = [
     "Notice",
     "RealClock",
     "RequestLog",
+    "Server",
     "Simulator",
     "Truth",
     "VirtualClock",
@@ -55,6 +58,7 @@ _HOMES = {
     "behaviours": ("Behaviour", "Behaviours", "list_behaviours", "parse_behaviour"),
     "clock": ("Clock", "RealClock", "VirtualClock"),
     "company": ("Churn", "Company", "Truth"),
+    "farm": ("Farm", "Server"),
     "faults": ("Fault", "FaultScript"),
     "ledger": ("Execution", "Ledger"),
     "log": ("LoggedRequest", "RequestLog"),

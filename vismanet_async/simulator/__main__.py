@@ -30,6 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=0, help="port to listen on (default: a free one)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: loopback)")
     parser.add_argument("--seed", type=int, default=1, help="decides all data")
+    parser.add_argument("--id-seed", type=int, help="decides ids and tokens (default: new ones each time)")
     parser.add_argument("--rows", type=_pair, action="append", default=[], metavar="RESOURCE=COUNT")
     parser.add_argument(
         "--churn",
@@ -50,7 +51,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     try:
         asyncio.run(serve(
-            port=chosen.port, host=chosen.host, seed=chosen.seed, latency=chosen.latency, quota=chosen.quota,
+            port=chosen.port, host=chosen.host, seed=chosen.seed, id_seed=chosen.id_seed,
+            latency=chosen.latency, quota=chosen.quota,
             rows={name: int(count) for name, count in chosen.rows},
             churn={name: int(count) for name, count in chosen.churn},
             behaviours={name: parse_behaviour(name, value) for name, value in chosen.behaviour},

@@ -70,7 +70,7 @@ def _result(call: Call, answer: dict[str, Any], result: str) -> Reply:
     shape = call.company.world.catalog.schemas.get(call.operation.response_dto or "", {})
     if "actionResult" not in shape:
         return Reply(success_of(call, 204))
-    made = {"actionId": call.company.new_uuid(), "actionResult": result}
+    made = {"actionId": call.company.new_id(), "actionResult": result}
     shows_document = any(
         flag in call.request.body.lower() for flag in (b'"returncreditnote":true', b'"returnshipmentdto":true')
     )

@@ -191,7 +191,7 @@ class BackgroundQueue:
         if script is not None and script.state_host is not None:
             origin = script.state_host
         return Job(
-            id=self._company.new_uuid(), tenant_id=self._company.tenant_id, operation=call.operation.id,
+            id=self._company.new_id(), tenant_id=self._company.tenant_id, operation=call.operation.id,
             method=call.request.method,
             path=call.request.path, body=call.request.body, received_at=now, starts_at=starts, ends_at=ends,
             origin=origin, pending_polls=0 if script is None else script.pending_polls,

@@ -91,6 +91,11 @@ class Behaviours:
         "Order of lists: by number, newest first, touched rows last, or another one with every request.",
         "facts 4.7",
     )
+    unpaged_lists: Literal["whole", "paged", "paged_silently", "first_page"] = _switch(
+        "whole",
+        "Lists without paging in the catalog: whole, in pages with or without metadata, or only their first page.",
+        "facts 4.9",
+    )
     list_metadata: bool = _switch(True, "Whether the rows of paged lists carry metadata.", "facts 4.3")
     nested_metadata: bool = _switch(
         True, "Nested objects carry a metadata block of their own too (read at start).", "facts 4.3"
@@ -113,6 +118,11 @@ class Behaviours:
     )
     encoded_reserved_in_path: Literal["refused", "accepted"] = _switch(
         "refused", "Percent-encoded / ? # % in a path: refused by the gateway, or decoded.", "facts 5.12"
+    )
+    stamp_offset_seconds: float = _switch(
+        0.0,
+        "Rows written from now on carry a time of change so many seconds ahead of the clock (negative: behind it).",
+        "facts 5.10",
     )
     time_zone: str = _switch("Europe/Oslo", "Zone of the naive times in rows (read at start).", "facts 5.10")
 

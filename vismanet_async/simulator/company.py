@@ -10,7 +10,9 @@ from attrs import define, field, frozen
 from vismanet_async.simulator.background import BackgroundQueue
 from vismanet_async.simulator.chance import seeded
 from vismanet_async.simulator.clock import Clock, parse_naive_ms
+from vismanet_async.simulator.farm import Server
 from vismanet_async.simulator.files import StoredFile, pdf
+from vismanet_async.simulator.history import History
 from vismanet_async.simulator.limits import Limits
 from vismanet_async.simulator.tables import SPECS, canonical_name
 from vismanet_async.simulator.world import World
@@ -21,10 +23,14 @@ if TYPE_CHECKING:
 
     from vismanet_async.simulator.behaviours import Behaviours
     from vismanet_async.simulator.catalog import Catalog, Operation
+    from vismanet_async.simulator.farm import Farm
     from vismanet_async.simulator.messages import Request
     from vismanet_async.simulator.rows import Table
 
 __all__ = ["Call", "Churn", "Company", "Truth"]
+
+
+_ONE_SERVER = Server()
 
 
 @frozen
@@ -36,6 +42,12 @@ class Call:
     values: tuple[str, ...]
     request: Request
     in_background: bool = False
+    server: Server = _ONE_SERVER
+    """The server of the farm that answers, and how."""
+
+    def table(self, name: str) -> Table:
+        """Return a table as the server that answers sees it."""
+        return self.company.history.seen(self.company.world.table(name), self.server.behind_requests)
 
     def first(self, name: str) -> str:
         """Return the last value given for a query parameter, or an empty text."""
@@ -82,6 +94,8 @@ class Churn:
     remove: int = 0
     touch: int = 0
     where: str = "end"
+    stamp_offset_seconds: float = 0.0
+    visible_after_requests: int = 0
     seen: int = 0
     stopped: bool = False
 
@@ -90,11 +104,29 @@ class Churn:
         self.stopped = True
 
 
+@define(eq=False)
+class _Unseen:
+    """A write that lists do not show yet."""
+
+    table: Table
+    data: dict[str, Any]
+    requests_left: int
+    where: str = "end"
+    row: int | None = None
+    version: str = ""
+    """The version that the row had when it was changed."""
+
+
+def _check_place(where: str) -> None:
+    if where not in {"end", "start", "random"}:
+        raise ValueError(f"where must be end, start or random, not {where!r}")
+
+
 class Company:
     """A tenant's data and state."""
 
-    def __init__(self, tenant_id: str, *, catalog: Catalog, seed: int, rows: Mapping[str, int], clock: Clock,
-                 behaviours: Behaviours, quota: int, quota_window_seconds: float,
+    def __init__(self, tenant_id: str, *, catalog: Catalog, seed: int, ids: Random, rows: Mapping[str, int],
+                 clock: Clock, behaviours: Behaviours, quota: int, quota_window_seconds: float,
                  cache_bytes: int) -> None:  # fmt: skip
         self.tenant_id = tenant_id
         self.clock = clock
@@ -105,7 +137,11 @@ class Company:
         )  # fmt: skip
         self.limits = Limits(clock, behaviours, limit=quota, seconds=quota_window_seconds)
         self.random = seeded(seed, tenant_id, "company")
+        self._ids = ids
         self.churns: list[Churn] = []
+        self.history = History()
+        self.farm: Farm | None = None
+        self._unseen: list[_Unseen] = []
         self.translations: dict[tuple[str, str], str] = {}
         self.files: dict[str, StoredFile] = {}
         self._timers: list[tuple[float, int, Callable[[], object]]] = []
@@ -119,13 +155,16 @@ class Company:
     def _table(self, resource: str) -> Table:
         return self.world.table(canonical_name(resource, SPECS))
 
-    def add(self, resource: str, count: int = 1, *, where: str = "end", **values: object) -> list[str]:
+    def add(self, resource: str, count: int = 1, *, where: str = "end", stamp_offset_seconds: float = 0.0,
+            visible_after_requests: int = 0, **values: object) -> list[str]:  # fmt: skip
         """Add rows as another user would; return their keys.
 
         Args:
             resource: The resource, such as `customer_invoice`.
             count: How many.
             where: Their place in the list: `end`, `start` or `random`.
+            stamp_offset_seconds: Their times of change are so far ahead of the clock (negative: behind it).
+            visible_after_requests: They are stamped now, and there only after so many more requests for the resource.
             values: Top-level fields to set.
 
         Raises:
@@ -133,15 +172,17 @@ class Company:
             ValueError: `where` or a field is not known.
         """
         table = self._table(resource)
+        _check_place(where)
         unknown = sorted(set(values) - set(table.fields))
         if unknown:
             raise ValueError(f"{resource} has no field {', '.join(unknown)}")
+        self._stamp_for_others(stamp_offset_seconds)
         keys = []
         for _ in range(count):
             data = table.generate(self.random)
             data.update(values)
-            row = table.insert(data, index=self._index(table, where))
-            keys.append("/".join(table.key_of(row)))
+            keys.append("/".join(table.key_in(data)))
+            self._in_time(_Unseen(table, data, visible_after_requests, where=where))
         return keys
 
     def remove(self, resource: str, key: str | None = None, *, count: int = 1) -> list[str]:
@@ -157,20 +198,33 @@ class Company:
             table.remove(row)
         return keys
 
-    def touch(self, resource: str, key: str | None = None, *, count: int = 1, **values: object) -> list[str]:
+    def touch(self, resource: str, key: str | None = None, *, count: int = 1, stamp_offset_seconds: float = 0.0,
+              visible_after_requests: int = 0, **values: object) -> list[str]:  # fmt: skip
         """Change rows as another user would: new version, new time of change, and the given fields.
+
+        Args:
+            resource: The resource.
+            key: Which row; by default so many seeded-random ones.
+            count: How many, without a key.
+            stamp_offset_seconds: The time of change is so far ahead of the clock (negative: behind it).
+            visible_after_requests: The row is stamped now, and changed only after so many more requests for the
+                resource, unless somebody else changes or removes it before.
+            values: Top-level fields to set.
 
         Raises:
             KeyError: No such resource or row.
         """
         table = self._table(resource)
         chosen = [self._row(table, key)] if key is not None else self._choose(table, count)
+        self._stamp_for_others(stamp_offset_seconds)
+        keys = []
         for row in chosen:
             data = table.row(row)
             data.update(values)
             table.stamp(data)
-            table.replace(row, data, to_end=self.behaviours.list_order == "last_modified")
-        return ["/".join(table.key_of(row)) for row in chosen]
+            keys.append("/".join(table.key_in(data)))
+            self._in_time(_Unseen(table, data, visible_after_requests, row=row, version=table.version_of(row)))
+        return keys
 
     def truth(self, resource: str) -> Truth:
         """Return what the resource's table holds now."""
@@ -184,38 +238,73 @@ class Company:
         self._table(resource).restamp(parse_naive_ms(self.world.now_text()))
 
     def churn(self, resource: str, *, every_requests: int = 1, add: int = 0, remove: int = 0, touch: int = 0,
-              where: str = "end") -> Churn:  # fmt: skip
-        """Let others change the resource after every n-th request for it; `.stop()` ends it."""
+              where: str = "end", stamp_offset_seconds: float = 0.0,
+              visible_after_requests: int = 0) -> Churn:  # fmt: skip
+        """Let others change the resource after every n-th request for it; `.stop()` ends it.
+
+        Rows that are added or touched are stamped and become visible as `add` describes it.
+        """
         if every_requests < 1:
             raise ValueError("every_requests must be at least 1")
-        made = Churn(self._table(resource).spec.name, every_requests, add, remove, touch, where)
-        self._index(self._table(resource), where)
+        _check_place(where)
+        made = Churn(
+            self._table(resource).spec.name, every_requests, add, remove, touch, where,
+            stamp_offset_seconds, visible_after_requests,
+        )  # fmt: skip
         self.churns.append(made)
         return made
 
     def after_request(self, table: str) -> None:
         """Make the changes that are due after a request for this table."""
+        for unseen in [one for one in self._unseen if one.table.spec.name == table]:
+            unseen.requests_left -= 1
+            if unseen.requests_left <= 0:
+                self._unseen.remove(unseen)
+                self._commit(unseen)
         for churn in self.churns:
             if churn.stopped or churn.resource != table:
                 continue
             churn.seen += 1
             if churn.seen % churn.every_requests:
                 continue
+            written: dict[str, Any] = {
+                "stamp_offset_seconds": churn.stamp_offset_seconds,
+                "visible_after_requests": churn.visible_after_requests,
+            }
             if churn.add:
-                self.add(churn.resource, churn.add, where=churn.where)
+                self.add(churn.resource, churn.add, where=churn.where, **written)
             if churn.remove:
                 self.remove(churn.resource, count=churn.remove)
             if churn.touch:
-                self.touch(churn.resource, count=churn.touch)
+                self.touch(churn.resource, count=churn.touch, **written)
+
+    def stamp_as(self, server: Server) -> None:
+        """Stamp what is written from now on as this server does."""
+        self.world.stamp_offset_seconds = self.behaviours.stamp_offset_seconds + server.clock_offset_seconds
+
+    def _stamp_for_others(self, more_seconds: float) -> None:
+        """Stamp what is written next as the server does that another user writes through."""
+        self.stamp_as(_ONE_SERVER if self.farm is None else self.farm.for_write())
+        self.world.stamp_offset_seconds += more_seconds
+
+    def _in_time(self, write: _Unseen) -> None:
+        if write.requests_left > 0:
+            self._unseen.append(write)
+        else:
+            self._commit(write)
+
+    def _commit(self, write: _Unseen) -> None:
+        """Let a write be seen; a change of a row that was changed or removed meanwhile is lost."""
+        table, row = write.table, write.row
+        if row is None:
+            table.insert(write.data, index=self._index(table, write.where))
+        elif table.exists(row) and table.version_of(row) == write.version:
+            table.replace(row, write.data, to_end=self.behaviours.list_order == "last_modified")
 
     def _index(self, table: Table, where: str) -> int | None:
-        if where == "end":
-            return None
-        if where == "start":
-            return 0
         if where == "random":
             return self.random.randrange(len(table) + 1)
-        raise ValueError(f"where must be end, start or random, not {where!r}")
+        return 0 if where == "start" else None
 
     def _row(self, table: Table, key: str) -> int:
         row = table.find(key.split("/")) if len(table.spec.key) > 1 else table.find((key,))
@@ -254,7 +343,7 @@ class Company:
 
     def store_file(self, name: str, data: bytes) -> StoredFile:
         """Keep a file under a new id."""
-        stored = StoredFile(self.new_uuid(), name, data)
+        stored = StoredFile(self.new_id(), name, data)
         self.files[stored.id] = stored
         return stored
 
@@ -269,8 +358,8 @@ class Company:
     # -- odds and ends ------------------------------------------------------------------------------------
 
     def visma_id(self) -> str:
-        """Return a reference as error messages carry it."""
-        return _uuid(self.random)
+        """Return a reference as error messages and answers carry it."""
+        return self.new_id()
 
     def next_shuffle(self) -> int:
         """Return another step for each unstable list answer."""
@@ -278,8 +367,12 @@ class Company:
         return 7 + self._shuffle * 31
 
     def new_uuid(self) -> str:
-        """Return a seeded random uuid."""
+        """Return a uuid that belongs to the data: it is decided by the seed."""
         return _uuid(self.random)
+
+    def new_id(self) -> str:
+        """Return an id that the server makes: of a job, a file, an action, a request."""
+        return _uuid(self._ids)
 
 
 def _uuid(random: Random) -> str:

@@ -35,6 +35,7 @@ _EXPANDS: dict[str, tuple[str, ...]] = {
     "expandnonstockcomponents": ("nonStockComponentLines",), "expandkitallocations": ("kitAllocations",),
     "expandsegmentsvalues": ("segmentValues",), "addcostpricestatistics": ("costPriceStatistics",),
     "includecustomfreefields": _FREE_FIELDS,
+    "includeaccountclassdescription": ("accountClassDescription",),
 }  # fmt: skip
 
 

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from attrs import define, field, fields
 
 from vismanet_async.simulator.chance import seeded
+from vismanet_async.simulator.list_faults import page_of, total_like
 from vismanet_async.simulator.messages import Reply, gateway_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from random import Random
 
     from vismanet_async.simulator.messages import Request
 
-__all__ = ["Fault", "FaultKind", "FaultScript", "html_error"]
+__all__ = ["LIST_KINDS", "Fault", "FaultKind", "FaultScript", "html_error"]
 
 FaultKind = Literal[
     "latency",  # wait `seconds` more
@@ -35,7 +36,15 @@ FaultKind = Literal[
     "expire_tokens",  # every token is worthless from now on
     "clock_jump",  # the clock jumps by `seconds`
     "change_rows",  # others change `resource`: `add`, `remove`, `touch`
+    "blank_list",  # a list has no rows
+    "stale_list",  # a list shows the state that `behind_requests` earlier requests for the resource saw
+    "repeated_page",  # a list shows page `of_page` again (0: its last answer, whatever was asked then)
+    "wrong_total",  # a list tells `total`
+    "small_pages",  # the largest page of a list is `page_size`
 ]
+
+LIST_KINDS = frozenset({"blank_list", "stale_list", "repeated_page", "wrong_total", "small_pages"})
+"""Faults that look at requests for lists only."""
 
 _INSTEAD = frozenset({"reset_before", "html", "status"})
 
@@ -54,6 +63,10 @@ class Fault:
     method: str | None = None
     operation: str | None = None
     """Catalog id of the operation."""
+    query: str | None = None
+    """Pattern for the query, decoded: `*lastModifiedDateTime=*`."""
+    page: int = 0
+    """Only requests for this page of a list, from 1; 0: for any."""
     after: int = 0
     every: int = 1
     times: int = 0
@@ -69,6 +82,11 @@ class Fault:
     remove: int = 0
     touch: int = 0
     where: str = "end"
+    behind_requests: int = 1
+    of_page: int = 0
+    total: str | int = "-1"
+    """`0` or another number, `+1`, `-1`, `+page`, `-page` (by the size of a page), `absent`."""
+    page_size: int = 1
     name: str = ""
     seen: int = field(default=0, init=False)
     hits: int = field(default=0, init=False)
@@ -78,6 +96,10 @@ class Fault:
             raise ValueError(f"no fault is called {self.kind!r}; there are {', '.join(get_args(FaultKind))}")
         if self.every < 1 or not 0 <= self.probability <= 1 or not 0 <= self.share <= 1:
             raise ValueError("a fault needs every >= 1, and probability and share between 0 and 1")
+        if self.behind_requests < 1 or self.page_size < 1 or self.of_page < 0 or self.page < 0:
+            raise ValueError("a fault needs behind_requests and page_size >= 1, page and of_page >= 0")
+        self.total = str(self.total)
+        total_like(0, self.total, 1)
         self.name = self.name or self.kind
 
     def fits(self, request: Request, operation: str | None) -> bool:
@@ -90,9 +112,15 @@ class Fault:
             return False
         if self.method is not None and self.method.upper() != request.method:
             return False
-        if self.kind == "lost_202" and "erp-api-background" not in request.headers:
+        if not self._fits_query(request) or (self.kind == "lost_202" and "erp-api-background" not in request.headers):
             return False
         return self.operation is None or self.operation == operation
+
+    def _fits_query(self, request: Request) -> bool:
+        if self.page and self.page != page_of(request):
+            return False
+        asked = "&".join(f"{name}={value}" for name, value in request.query).lower()
+        return self.query is None or fnmatchcase(asked, self.query.lower())
 
     def strikes(self, random: Random) -> bool:
         """Count a request that fits; tell whether this one is hit."""
@@ -148,8 +176,21 @@ class FaultScript:
         self._random = seeded(seed, "faults")
         self._faults = list(faults)
 
+        self.is_list: Callable[[Request, str | None], bool] = lambda _request, _operation: True
+        """Tells whether a request asks for a list."""
+
     def __iter__(self) -> Iterator[Fault]:
         return iter(self._faults)
+
+    @property
+    def most_behind(self) -> int:
+        """The most requests that an answer may be behind."""
+        return max((fault.behind_requests for fault in self._faults if fault.kind == "stale_list"), default=0)
+
+    @property
+    def may_repeat(self) -> bool:
+        """Whether an answer may be given twice."""
+        return any(fault.kind == "repeated_page" and not fault.of_page for fault in self._faults)
 
     def __len__(self) -> int:
         return len(self._faults)
@@ -189,4 +230,6 @@ class FaultScript:
 
     def strike(self, request: Request, operation: str | None) -> list[Fault]:
         """Return the faults that hit this request."""
-        return [fault for fault in self._faults if fault.fits(request, operation) and fault.strikes(self._random)]
+        is_list = self.is_list(request, operation)
+        looking = [fault for fault in self._faults if is_list or not (fault.page or fault.kind in LIST_KINDS)]
+        return [fault for fault in looking if fault.fits(request, operation) and fault.strikes(self._random)]

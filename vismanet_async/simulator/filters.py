@@ -13,96 +13,34 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from vismanet_async.simulator.clock import parse_naive_ms
+from vismanet_async.simulator.filter_fields import (
+    IN_PART,
+    RANGES,
+    REFERENCE_KEYS,
+    Field,
+    Shapes,
+    find_field,
+    is_filter,
+)
 
 if TYPE_CHECKING:
     from vismanet_async.simulator.catalog import Operation
 
-__all__ = ["Condition", "FilterError", "Habits", "build", "comparable", "values_at"]
+__all__ = ["NEVER", "Condition", "FilterError", "Habits", "build", "comparable", "filters_asked", "fulfils",
+           "values_at"]  # fmt: skip
 
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {">": gt, "<": lt, ">=": ge, "<=": le, "=": eq}
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d:\d\d(\.\d{1,7})?)?")
-_NOT_FILTERS = frozenset({
-    "pagenumber", "pagesize", "numbertoread", "skiprecords", "greaterthanvalue", "orderby",
-    "addcostpricestatistics",
-    "includecustomfreefields", "shownotes", "includemetadata", "togglebalancesigns",
-    "includeaccountclassdescription",
-    "includetransactionbalance", "excludeytdaccount", "includeunposted", "includeunreleased",
-    "startwithline", "endwithline",
-    "systemid", "ledgerid", "balancetype",
+# statuses of a document whose amounts stand in the ledger
+_RELEASED = frozenset({"open", "closed", "voided", "reserved"})
+# parameters that are off unless asked for
+_SWITCHES = frozenset({
+    "togglebalancesigns", "excludeytdaccount", "includeunposted", "includeunreleased", "includetransactionbalance",
 })  # fmt: skip
-
-# parameters whose field has another name; the first path that the shape has counts
-_FIELDS: dict[str, tuple[str, ...]] = {
-    "customer": ("customer", "number"),
-    "supplier": ("supplier", "number"),
-    "customernumber": ("customer",),
-    "customerid": ("customer.internalId",),
-    "branch": ("branchNumber", "branch", "branchId"),
-    "branchnumber": ("branchNumber", "branch"),
-    "project": ("project", "projectID", "projectId"),
-    "projectid": ("projectID", "projectId", "project"),
-    "projectinternalid": ("projectInternalId",),
-    "item": ("inventoryItem", "inventory", "lines.inventory", "inventoryNumber"),
-    "inventory": ("inventory", "inventoryNumber", "lines.inventoryNumber"),
-    "inventoryid": ("inventoryId",),
-    "financialperiod": ("financialPeriod", "finPeriod", "period"),
-    "finperiod": ("finPeriod", "financialPeriod"),
-    "periodid": ("financialPeriod", "period", "transactionPeriodID"),
-    "documentdate": ("documentDate", "date"),
-    "docdate": ("date", "documentDate", "tranDate", "applicationDate"),
-    "date": ("date", "tranDate"),
-    "orderdate": ("orderDate", "date"),
-    "orderstatus": ("status",),
-    "releaseddocuments": ("released",),
-    "isreleased": ("status",),
-    "paymenttype": ("type",),
-    "dunningletterdatetime": ("dunningLetterDate",),
-    "dunninglevel": ("dunningLetterLevel",),
-    "onhold": ("hold",),
-    "email": ("email", "mainContact.email"),
-    "phone": ("mainContact.phone1", "phone1"),
-    "publiccode": ("publicCode1",),
-    "attributeid": ("attributeID",),
-    "salescategory": ("salesCategories.categoryID",),
-    "inventorytypes": ("type",),
-    "alternateid": ("crossReferences.alternateID",),
-    "supplieritemid": ("supplierDetails.supplierItemID", "supplierDetails.supplierItemId"),
-    "warehouse": ("warehouse", "warehouseID"),
-    "locationid": ("locationId",),
-    "discountcode": ("discountCode",),
-    "poordernbr": ("lines.poOrderNbr",),
-    "invoicerefnbr": ("paymentLines.refNbr", "applicationHistory.refNbr"),
-    "availabilitylastmodifieddatetime": ("lastModifiedDateTime",),
-    "attachmentlastmodifieddatetime": ("lastModifiedDateTime",),
-    "freezedatetime": ("freezeDate",),
-    "expirationdatetime": ("expirationDate",),
-    "account": ("account",),
-    "subaccountid": ("subaccountId",),
-    "departmentid": ("departmentId",),
-    "code": ("landedCostCodeId",),
-    "taskstatus": ("status",),
-    "taskcd": ("taskId",),
-    "taskcddesc": ("description",),
-    "salespersoncd": ("salespersonID",),
-    "restrictedemployee": ("employees.employeeId",),
-    "lastmodifieddatetime": ("lastModifiedDateTime", "lastModified", "lastUpdateDate"),
-}
-# text fields in which a part is enough (facts 5.13)
-_IN_PART = frozenset({"name", "description", "displayname", "firstname", "lastname"})
-_RANGES = {"fromperiod": ("financialperiod", ">="), "toperiod": ("financialperiod", "<="),
-           "fromfinperiod": ("financialperiod", ">="), "tofinperiod": ("financialperiod", "<="),
-           "fromdate": ("date", ">="), "todate": ("date", "<="),
-           "transactionfromdate": ("transactiondate", ">="), "transactiontodate": ("transactiondate",
-           "<=")}  # fmt: skip
-_REFERENCE_KEYS = (
-    "number",
-    "id",
-    "internalId",
-    "code",
-    "subaccountNumber",
-    "inventoryNumber",
-    "employeeNumber",
-)
+_ITSELF = "@"
+_YES_NO = {"1": True, "true": True, "0": False, "false": False}
+_OWN_LEDGER = "1"  # budgets belong to one ledger; their shape does not show which
+_PERIOD = re.compile(r"(\d{4})(0[1-9]|1[0-2])")
 
 
 class FilterError(ValueError):
@@ -123,10 +61,22 @@ class Condition:
             return isinstance(found, str) and self.value in found.casefold()
         if self.operator == "in":
             return comparable(found, None) in self.value
+        if self.operator == "not in":
+            return comparable(found, None) not in self.value
+        if self.operator == "attribute":
+            return isinstance(found, Mapping) and _attribute_fits(found, *self.value)
         other = comparable(found, self.value)
         if other is None or type(other) is not type(self.value):
             return False
         return _OPERATORS[self.operator](other, self.value)
+
+
+NEVER = Condition("", "=", "")
+"""No row fulfils it: none has a field without a name."""
+
+
+def _attribute_fits(found: Mapping[str, Any], name: str, wanted: frozenset[str]) -> bool:
+    return str(found.get("id")).casefold() == name and str(found.get("value")).casefold() in wanted
 
 
 @lru_cache(maxsize=65536)
@@ -156,11 +106,14 @@ def _as_decimal(found: object) -> Decimal | None:
 
 
 def values_at(row: object, path: str) -> Iterator[object]:
-    """Yield what stands at a dotted path; lists are gone into, references give their keys."""
+    """Yield what stands at a dotted path; lists are gone into, references give their keys, `@` is an object whole."""
     head, _, rest = path.partition(".")
     if isinstance(row, list):
         for element in row:
             yield from values_at(element, path)
+        return
+    if head == _ITSELF:
+        yield row
         return
     if not isinstance(row, Mapping) or head not in row:
         return
@@ -168,18 +121,14 @@ def values_at(row: object, path: str) -> Iterator[object]:
     if rest:
         yield from values_at(value, rest)
     elif isinstance(value, Mapping):
-        yield from (value[name] for name in _REFERENCE_KEYS if name in value)
+        yield from (value[name] for name in REFERENCE_KEYS if name in value)
     else:
         yield value
 
 
-def _pick_path(name: str, fields: Mapping[str, Any]) -> str | None:
-    by_case = {field.lower(): field for field in fields}
-    for path in _FIELDS.get(name.lower(), (name,)):
-        head, dot, rest = path.partition(".")
-        if head.lower() in by_case:
-            return by_case[head.lower()] + dot + rest
-    return by_case.get(name.lower())
+def fulfils(row: Mapping[str, Any], conditions: tuple[Condition, ...]) -> bool:
+    """Tell whether a row fulfils all conditions, each with any of the values at its path."""
+    return all(any(condition.holds(value) for value in values_at(row, condition.path)) for condition in conditions)
 
 
 @frozen(kw_only=True)
@@ -194,9 +143,20 @@ class Habits:
     """A part of a name is enough."""
 
 
+def filters_asked(operation: Operation, query: list[tuple[str, str]]) -> tuple[str, ...]:
+    """Return the parameters of a query that choose rows; a value without its Condition is ignored (facts 5.3)."""
+    given = {name.lower(): value for name, value in query if value.strip()}
+    known = {name.lower(): name for name in operation.query}
+    return tuple(
+        name
+        for low, name in known.items()
+        if low in given and is_filter(name) and (f"{low}condition" not in known or f"{low}condition" in given)
+    )
+
+
 def build(
-    operation: Operation, query: list[tuple[str, str]], fields: Mapping[str, Any], habits: Habits
-) -> tuple[Condition, ...]:
+    operation: Operation, query: list[tuple[str, str]], shapes: Shapes, dto: str, habits: Habits
+) -> dict[str, tuple[Condition, ...] | None]:
     """Turn query parameters into conditions, as the service reads them.
 
     Names that the operation does not know are ignored, and so is a value without its `Condition`
@@ -205,8 +165,12 @@ def build(
     Args:
         operation: The operation asked for.
         query: The parameters as they came, repeated ones too.
-        fields: The fields of the rows' shape.
+        shapes: The fields of all shapes.
+        dto: The rows' shape.
         habits: How they are read.
+
+    Returns:
+        The conditions of each parameter that chooses rows; None where the shape has no such field.
 
     Raises:
         FilterError: A date or an operator cannot be read.
@@ -216,77 +180,150 @@ def build(
     for name, value in query:
         if name.lower() in known:
             given.setdefault(name.lower(), []).append(value)
-    conditions: list[Condition] = []
+    conditions: dict[str, tuple[Condition, ...] | None] = {}
     for low, values in given.items():
-        if low in _NOT_FILTERS or low.endswith("condition") or low.startswith("expand") or not any(values):
+        if not is_filter(low) or not any(values):
             continue
+        asked = _Asked(known[low], values, operation.query[known[low]]["type"], find_field(low, shapes, dto), habits)
         if f"{low}condition" in known:
             relation = given.get(f"{low}condition", [""])[-1].strip()
-            conditions.extend(_paired(known[low], values[-1], relation, fields, habits))
+            conditions[known[low]] = _paired(asked, relation)
+        elif low in _SPECIAL:
+            conditions[known[low]] = _SPECIAL[low](asked, shapes, dto)
         else:
-            conditions.extend(_plain(operation, known[low], values, fields, habits))
-    return tuple(conditions)
+            conditions[known[low]] = _plain(asked, shapes, dto)
+    return conditions
 
 
-def _paired(name: str, value: str, relation: str, fields: Mapping[str, Any], habits: Habits) -> Iterator[Condition]:
+@frozen
+class _Asked:
+    """One parameter of a query."""
+
+    name: str
+    values: list[str]
+    kind: str
+    """Its type in the catalog."""
+    field: Field | None
+    habits: Habits
+
+    @property
+    def text(self) -> str:
+        """The value; the last one where it came several times."""
+        return self.values[-1]
+
+
+def _paired(asked: _Asked, relation: str) -> tuple[Condition, ...] | None:
     """Read a value that needs a Condition beside it."""
     if not relation:
-        if habits.strict_pairs:
-            raise FilterError(f"{name} needs {name}Condition")
-        return
+        if asked.habits.strict_pairs:
+            raise FilterError(f"{asked.name} needs {asked.name}Condition")
+        return ()
     if relation not in _OPERATORS:
-        raise FilterError(f"'{relation}' is not a valid operator for {name}Condition")
-    path = _pick_path(name, fields)
-    if path is not None:
-        includes = relation == ">" and habits.after_includes
-        yield _compare(path, ">=" if includes else relation, value, name, fields)
+        raise FilterError(f"'{relation}' is not a valid operator for {asked.name}Condition")
+    if asked.field is None:
+        return None
+    includes = relation == ">" and asked.habits.after_includes
+    return (_compare(asked.field, ">=" if includes else relation, asked.text, asked.name),)
 
 
-def _plain(
-    operation: Operation, name: str, values: list[str], fields: Mapping[str, Any], habits: Habits
-) -> Iterator[Condition]:
+def _plain(asked: _Asked, shapes: Shapes, dto: str) -> tuple[Condition, ...] | None:
     """Read a value that stands by itself."""
-    low = name.lower()
-    target, relation = _RANGES.get(low, (name, "="))
-    path = _pick_path(target, fields)
-    if low == "attributes":
-        yield from _attributes(values[-1])
-    elif path is None:
-        return
-    elif operation.query[name]["type"] == "array":
-        yield Condition(path, "in", frozenset(value.casefold() for value in values))
-    elif low == "lastmodifieddatetime" and _is_date(path, fields):
+    low = asked.name.lower()
+    target, relation = RANGES.get(low, (low, "="))
+    field = find_field(target, shapes, dto) if low in RANGES else asked.field
+    if field is None:
+        # a switch that is off asks for nothing
+        return () if asked.kind == "boolean" and low in _SWITCHES and asked.text.lower() == "false" else None
+    if asked.kind == "array":
+        return (Condition(field.path, "in", frozenset(value.casefold() for value in asked.values)),)
+    if low == "lastmodifieddatetime" and field.is_date:
         # a few operations have no Condition parameter (journals): changed since then
-        yield Condition(path, ">=", _milliseconds(values[-1], name))
-    elif low in _RANGES or _is_date(path, fields) or operation.query[name]["type"] == "number":
-        yield _compare(path, relation, values[-1], name, fields)
-    else:
-        by_part = habits.parts_match and low in _IN_PART
-        yield Condition(path, "contains" if by_part else "=", values[-1].casefold())
+        return (Condition(field.path, ">=", _milliseconds(asked.text, asked.name)),)
+    if field.path == "postPeriod":  # the one spelling of a period in filters, the other one in rows (facts 5.8)
+        year, month = _period(asked.text, asked.name)
+        return (Condition(field.path, "=", f"{month:02d}{year}"),)
+    if low in RANGES or field.is_date or asked.kind == "number":
+        return (_compare(field, relation, asked.text, asked.name),)
+    by_part = asked.habits.parts_match and low in IN_PART
+    return (Condition(field.path, "contains" if by_part else "=", asked.text.casefold()),)
 
 
-def _attributes(text: str) -> Iterator[Condition]:
+# -- parameters that are more than one comparison -----------------------------------------------------------
+
+
+def _attributes(asked: _Asked, _shapes: Shapes, _dto: str) -> tuple[Condition, ...]:
     try:
-        wanted = json.loads(text)
+        wanted = json.loads(asked.text)
     except ValueError as error:
         raise FilterError(f"attributes is not valid JSON: {error}") from error
     if not isinstance(wanted, dict):
         raise FilterError("attributes must be a JSON object")
-    for values in wanted.values():
-        yield Condition("attributes.value", "in", frozenset(str(values).casefold().split(",")))
+    return tuple(
+        Condition(f"attributes.{_ITSELF}", "attribute", (name.casefold(), frozenset(str(text).casefold().split(","))))
+        for name, text in wanted.items()
+    )
 
 
-def _is_date(path: str, fields: Mapping[str, Any]) -> bool:
-    facts = fields.get(path.split(".", maxsplit=1)[0], {})
-    return facts.get("format") in {"date-time", "date"} or path.lower().endswith("datetime")
+def _released(asked: _Asked, shapes: Shapes, dto: str) -> tuple[Condition, ...] | None:
+    """Documents whose amounts stand in the ledger: by their flag, or by their status."""
+    wanted = _YES_NO.get(asked.text.strip().casefold())
+    if wanted is None:
+        raise FilterError(f"'{asked.text}' is not a valid value for {asked.name}")
+    if asked.field is not None:
+        return (Condition(asked.field.path, "=", str(wanted).lower()),)
+    status = find_field("status", shapes, dto)
+    return None if status is None else (Condition(status.path, "in" if wanted else "not in", _RELEASED),)
 
 
-def _compare(path: str, relation: str, text: str, name: str, fields: Mapping[str, Any]) -> Condition:
-    if _is_date(path, fields):
-        return Condition(path, relation, _milliseconds(text, name))
-    if fields.get(path.split(".", maxsplit=1)[0], {}).get("type") in {"number", "integer"}:
-        return Condition(path, relation, _decimal(text, name))
-    return Condition(path, relation, text.casefold())
+def _effective(asked: _Asked, shapes: Shapes, dto: str) -> tuple[Condition, ...] | None:
+    """Prices that are in force on a day."""
+    bounds = (find_field("effectiveDate", shapes, dto), "<="), (find_field("expirationDate", shapes, dto), ">=")
+    return tuple(_compare(field, relation, asked.text, asked.name) for field, relation in bounds if field) or None
+
+
+def _movement(asked: _Asked, shapes: Shapes, dto: str) -> tuple[Condition, ...] | None:
+    """Partners whose last change lies in a range of periods; the one bound that the parameter names."""
+    field = find_field("lastModifiedDateTime", shapes, dto)
+    year, month = _period(asked.text, asked.name)
+    if field is None:
+        return None
+    if asked.name.lower().startswith("from"):
+        return (Condition(field.path, ">=", parse_naive_ms(f"{year}-{month:02d}-01")),)
+    return (Condition(field.path, "<", parse_naive_ms(f"{year + month // 12}-{month % 12 + 1:02d}-01")),)
+
+
+def _ledger(asked: _Asked, shapes: Shapes, dto: str) -> tuple[Condition, ...] | None:
+    if dto == "BudgetDto":
+        return () if asked.text.strip() == _OWN_LEDGER else (NEVER,)
+    return _plain(asked, shapes, dto)
+
+
+_SPECIAL: dict[str, Callable[[_Asked, Shapes, str], tuple[Condition, ...] | None]] = {
+    "attributes": _attributes,
+    "released": _released,
+    "effectiveasof": _effective,
+    "fromfinperiod": _movement,
+    "tofinperiod": _movement,
+    "ledger": _ledger,
+}
+
+
+# -- values -------------------------------------------------------------------------------------------------
+
+
+def _compare(field: Field, relation: str, text: str, name: str) -> Condition:
+    if field.is_date:
+        return Condition(field.path, relation, _milliseconds(text, name))
+    if field.is_number:
+        return Condition(field.path, relation, _decimal(text, name))
+    return Condition(field.path, relation, text.casefold())
+
+
+def _period(text: str, name: str) -> tuple[int, int]:
+    found = _PERIOD.fullmatch(text.strip())
+    if found is None:
+        raise FilterError(f"'{text}' is not a period for {name}")
+    return int(found.group(1)), int(found.group(2))
 
 
 def _milliseconds(text: str, name: str) -> int:

@@ -10,17 +10,20 @@ from attrs import frozen
 
 from vismanet_async.simulator import filters
 from vismanet_async.simulator.expand import left_out
-from vismanet_async.simulator.filters import Condition
+from vismanet_async.simulator.filter_fields import Shapes, find_field
+from vismanet_async.simulator.filters import NEVER, Condition
 from vismanet_async.simulator.journals import journal_rows
-from vismanet_async.simulator.messages import JSON, RefusedError, Reply, refuse
+from vismanet_async.simulator.messages import JSON, RefusedError, Reply, not_simulated, refuse
 from vismanet_async.simulator.paths import not_found, table_name
 from vismanet_async.simulator.tables import ALIASES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from vismanet_async.simulator.company import Call
     from vismanet_async.simulator.rows import Selection, Table
 
-__all__ = ["answer_list"]
+__all__ = ["answer_list", "read_filters"]
 
 _Conditions = tuple[Condition, ...]
 _Place = tuple["Table", int]
@@ -75,6 +78,11 @@ class _Listing:
     dto: str
     left_out: frozenset[str]
 
+    @property
+    def schemas(self) -> Shapes:
+        """The fields of all shapes."""
+        return self.call.company.world.catalog.schemas
+
     def found(self) -> list[tuple[Table, Selection]]:
         """Return the rows that each table contributes."""
         return [(table, table.select(conditions)) for table, conditions in self.sources]
@@ -104,7 +112,7 @@ def answer_list(call: Call) -> Reply | None:
     if sources[0][0].spec.name == "journaltransaction":
         return _journals(listing)
     if not operation.paginated and operation.response_kind == "list":
-        return _whole(listing)
+        return _unpaged(listing, sources[0][0].spec.page_size)
     return _paged(listing, _page(call, sources[0][0].spec.page_size))
 
 
@@ -123,7 +131,7 @@ def _page(call: Call, limit: int) -> _Page:
     except ValueError as error:
         message = "The request is invalid: pageNumber and pageSize must be whole numbers."
         raise RefusedError(refuse(400, message)) from error
-    limit = min(limit, behaviours.page_size_limit or limit)
+    limit = min(limit, behaviours.page_size_limit or limit, call.server.page_size_limit or limit)
     if size > limit and not behaviours.clamp_page_size:
         raise RefusedError(refuse(400, f"pageSize must not exceed {limit}."))
     return _Page(max(1, number), min(size, limit) if size > 0 else limit, limit)
@@ -132,34 +140,49 @@ def _page(call: Call, limit: int) -> _Page:
 # -- which rows ---------------------------------------------------------------------------------------------
 
 
-def _filtered(call: Call, sources: list[tuple[Table, _Conditions]]) -> list[tuple[Table, _Conditions]]:
+def read_filters(call: Call, shapes_shown: Sequence[str]) -> list[_Conditions]:
+    """Return what the query asks of the rows of each shape.
+
+    Raises:
+        RefusedError: A value cannot be read (400), or no shape has a field for a parameter (501).
+    """
     behaviours = call.company.behaviours
     habits = filters.Habits(
         strict_pairs=behaviours.value_needs_condition == "refused",
         after_includes=behaviours.greater_includes_equal,
         parts_match=behaviours.text_filters == "contains",
     )
-    query, operation = call.request.query, call.operation
+    query, operation, shapes = call.request.query, call.operation, call.company.world.catalog.schemas
     try:
-        return [
-            (table, conditions + filters.build(operation, query, table.fields, habits)) for table, conditions in sources
-        ]
+        read = [filters.build(operation, query, shapes, dto, habits) for dto in shapes_shown]
     except filters.FilterError as error:
         raise RefusedError(refuse(400, str(error))) from error
+    for name in read[0]:
+        if all(conditions[name] is None for conditions in read):
+            raise RefusedError(not_simulated(operation.id, name))
+    return [
+        tuple(chain.from_iterable((NEVER,) if one is None else one for one in conditions.values()))
+        for conditions in read
+    ]
+
+
+def _filtered(call: Call, sources: list[tuple[Table, _Conditions]]) -> list[tuple[Table, _Conditions]]:
+    read = read_filters(call, [table.spec.dto for table, _ in sources])
+    return [(table, given + asked) for (table, given), asked in zip(sources, read, strict=True)]
 
 
 def _sources(call: Call) -> list[tuple[Table, _Conditions]] | None:
     """Return the tables that a list shows, each with the conditions its path sets; None: no table does."""
-    world, collection = call.company.world, call.operation.collection
+    collection = call.operation.collection
     if not call.operation.rest:
         names = _UNIONS.get(collection) or (table_name(collection),)
-        return [(world.table(name), ()) for name in names if name] or None
+        return [(call.table(name), ()) for name in names if name] or None
     own = table_name(collection)
     if own is None:
         return None
     if call.operation.rest.count("/") == 1:
-        return _one_parent(call, world.table(own))
-    return _below(call, world.table(own))
+        return _one_parent(call, call.table(own))
+    return _below(call, call.company.world.table(own))
 
 
 def _one_parent(call: Call, table: Table) -> list[tuple[Table, _Conditions]] | None:
@@ -188,7 +211,7 @@ def _below(call: Call, parent: Table) -> list[tuple[Table, _Conditions]] | None:
     else:
         return None
     condition = Condition(path, "=", parent.key_of(row)[-1].casefold())
-    return [(call.company.world.table(name), (condition,)) for name in names]
+    return [(call.table(name), (condition,)) for name in names]
 
 
 # -- in which order -----------------------------------------------------------------------------------------
@@ -203,7 +226,7 @@ def _places(listing: _Listing, found: list[tuple[Table, Selection]], start: int,
         return []
     wanted = listing.call.first("orderBy") if "orderBy" in listing.call.operation.query else ""
     if wanted:
-        return _sorted(found, wanted)[start:stop]
+        return _sorted(listing, found, wanted)[start:stop]
     if company.behaviours.list_order == "unstable":
         step = company.next_shuffle()
         while gcd(step, total) != 1:
@@ -225,13 +248,17 @@ def _slice(found: list[tuple[Table, Selection]], start: int, stop: int) -> list[
     return places
 
 
-def _sorted(found: list[tuple[Table, Selection]], order: str) -> list[_Place]:
+def _sorted(listing: _Listing, found: list[tuple[Table, Selection]], order: str) -> list[_Place]:
     name, _, direction = order.strip().partition(" ")
+    fields = {table.spec.name: find_field(name, listing.schemas, table.spec.dto) for table, _ in found}
+    if not any(fields.values()):
+        message = f"The simulator does not sort {listing.call.operation.id} by {name}: no field of its rows says it."
+        raise RefusedError(refuse(501, message))
 
     def rank(place: _Place) -> tuple[str, ...]:
         table, row = place
-        path = next((field for field in table.fields if field.lower() == name.lower()), table.spec.key[-1])
-        values = filters.values_at(table.row(row), path)
+        field = fields[table.spec.name]
+        values = () if field is None else filters.values_at(table.row(row), field.path)
         return tuple(str(value).rjust(20) if isinstance(value, int) else str(value) for value in values)
 
     places = [(table, row) for table, selection in found for row in selection]
@@ -241,13 +268,31 @@ def _sorted(found: list[tuple[Table, Selection]], order: str) -> list[_Place]:
 # -- in which form ------------------------------------------------------------------------------------------
 
 
-def _whole(listing: _Listing) -> Reply:
-    """Answer an endpoint without paging: all rows, whatever paging parameters say, and no metadata."""
-    texts = [table.json_rows(list(found), listing.dto, listing.left_out) for table, found in listing.found()]
-    rows = list(chain.from_iterable(texts))
-    if not rows:
-        return Reply(200, listing.call.company.behaviours.empty_list.encode(), JSON)
-    return Reply(200, b"[" + b"},".join(rows) + b"}]", JSON)
+def _texts(listing: _Listing, start: int = 0, stop: int | None = None) -> tuple[list[bytes], int]:
+    """Return the rows at these places as JSON without their closing brace, and the number of all rows."""
+    found = listing.found()
+    total = sum(len(selection) for _, selection in found)
+    rows: list[bytes] = []
+    for table, run in groupby(_places(listing, found, start, total if stop is None else stop), key=_table_of):
+        rows.extend(table.json_rows([row for _, row in run], listing.dto, listing.left_out))
+    return rows, total
+
+
+def _unpaged(listing: _Listing, limit: int) -> Reply:
+    """Answer an endpoint that has no paging in the catalog: all rows, whatever paging parameters say, and no metadata.
+
+    A service that pages it all the same is a switch.
+    """
+    behaviours = listing.call.company.behaviours
+    if behaviours.unpaged_lists == "whole":
+        rows, _ = _texts(listing)
+        return Reply(200, _array(rows, behaviours.empty_list), JSON)
+    page = _page(listing.call, limit)
+    if behaviours.unpaged_lists == "first_page":
+        page = _Page(1, page.limit, page.limit)
+    rows, total = _texts(listing, page.start, page.stop)
+    tail = _metadata(total, page) if behaviours.unpaged_lists == "paged" else b""
+    return Reply(200, _array(rows, behaviours.empty_list, tail), JSON)
 
 
 def _paged(listing: _Listing, page: _Page) -> Reply:
@@ -262,11 +307,7 @@ def _paged(listing: _Listing, page: _Page) -> Reply:
         cache_key = None
     body = None if cache_key is None else company.world.cache.get(cache_key)
     if body is None:
-        found = listing.found()
-        rows: list[bytes] = []
-        for table, run in groupby(_places(listing, found, page.start, page.stop), key=_table_of):
-            rows.extend(table.json_rows([row for _, row in run], listing.dto, listing.left_out))
-        body = _encoded(listing, rows, page, sum(len(selection) for _, selection in found))
+        body = _encoded(listing, *_texts(listing, page.start, page.stop), page)
         if cache_key is not None:
             company.world.cache.put(cache_key, body, len(body))
     return Reply(200, body, JSON, cache_key=cache_key)
@@ -276,19 +317,23 @@ def _table_of(place: _Place) -> Any:
     return place[0]
 
 
-def _encoded(listing: _Listing, rows: list[bytes], page: _Page, total: int) -> bytes:
+def _encoded(listing: _Listing, rows: list[bytes], total: int, page: _Page) -> bytes:
     """Return the body of a page from rows that lack their closing brace."""
     behaviours = listing.call.company.behaviours
     if listing.call.operation.response_kind == "envelope":
         head = b'{"pageNumber":%d,"pageSize":%d,"totalCount":%d,"records":[' % (page.number, page.size, total)
         return head + b",".join([row + b"}" for row in rows]) + b"]}"
-    if not rows:
-        return behaviours.empty_list.encode()
-    shape = listing.call.company.world.catalog.schemas[listing.dto]
-    tail = b"}"
-    if "metadata" in shape and behaviours.list_metadata:
-        tail = b',"metadata":{"totalCount":%d,"maxPageSize":%d}}' % (total, page.limit)
-    return b"[" + (tail + b",").join(rows) + tail + b"]"
+    shows_metadata = "metadata" in listing.schemas[listing.dto] and behaviours.list_metadata
+    return _array(rows, behaviours.empty_list, _metadata(total, page) if shows_metadata else b"")
+
+
+def _array(rows: list[bytes], empty: str, tail: bytes = b"") -> bytes:
+    tail += b"}"
+    return b"[" + (tail + b",").join(rows) + tail + b"]" if rows else empty.encode()
+
+
+def _metadata(total: int, page: _Page) -> bytes:
+    return b',"metadata":{"totalCount":%d,"maxPageSize":%d}' % (total, page.limit)
 
 
 def _journals(listing: _Listing) -> Reply:
@@ -302,4 +347,4 @@ def _journals(listing: _Listing) -> Reply:
     if call.company.behaviours.list_order == "newest_first":
         rows.reverse()
     texts, total = journal_rows(table, rows, page.start, page.stop, listing.left_out)
-    return Reply(200, _encoded(listing, texts, page, total), JSON)
+    return Reply(200, _encoded(listing, texts, total, page), JSON)

@@ -11,7 +11,8 @@ from vismanet_async.simulator.json_text import encode
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["JSON", "RefusedError", "Reply", "Request", "gateway_error", "json_reply", "problem", "refuse"]
+__all__ = ["JSON", "RefusedError", "Reply", "Request", "gateway_error", "json_reply", "not_simulated", "problem",
+           "refuse"]  # fmt: skip
 
 JSON = "application/json; charset=utf-8"
 
@@ -60,6 +61,11 @@ def json_reply(value: object, status: int = 200, headers: Mapping[str, str] | No
 def refuse(status: int, message: str, **more: Any) -> Reply:
     """Answer as the ERP does when it refuses: `{"message": "VismaId: ... . ..."}` (facts 11.1)."""
     return json_reply({"message": message, **more}, status)
+
+
+def not_simulated(operation_id: str, name: str) -> Reply:
+    """Answer that a parameter chooses rows by what the simulator's rows do not say."""
+    return refuse(501, f"The simulator does not filter {operation_id} by {name}: no field of its rows says it.")
 
 
 def gateway_error(status: int, message: str) -> Reply:

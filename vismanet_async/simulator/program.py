@@ -33,8 +33,8 @@ def announcement(simulator: Simulator) -> dict[str, Any]:
     }
 
 
-async def serve(*, port: int = 0, host: str = "127.0.0.1", seed: int = 1, rows: Mapping[str,
-int] | None = None,
+async def serve(*, port: int = 0, host: str = "127.0.0.1", seed: int = 1, id_seed: int | None = None,
+                rows: Mapping[str, int] | None = None,
                 latency: Duration = 0.0, quota: int = 15_000, behaviours: Mapping[str, Any] | None = None,
                 churn: Mapping[str, int] | None = None, output: TextIO | None = None,
                 on_ready: Callable[[Simulator], None] | None = None,
@@ -45,6 +45,7 @@ int] | None = None,
         port: Port to listen on; 0 takes a free one.
         host: Address to listen on.
         seed: Decides all data.
+        id_seed: Decides the ids that the server makes; None: they differ from run to run.
         rows: Rows per resource.
         latency: Seconds before each answer.
         quota: Requests per hour.
@@ -69,7 +70,14 @@ int] | None = None,
             handled.append(number)
     try:
         async with Simulator(
-            port=port, host=host, seed=seed, rows=rows, latency=latency, quota=quota, behaviours=behaviours
+            port=port,
+            host=host,
+            seed=seed,
+            id_seed=id_seed,
+            rows=rows,
+            latency=latency,
+            quota=quota,
+            behaviours=behaviours,
         ) as simulator:
             for resource, changes in (churn or {}).items():
                 simulator.churn(resource, add=changes, remove=changes, touch=changes)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from vismanet_async.simulator.lists import answer_list
-from vismanet_async.simulator.messages import RefusedError, Reply, json_reply, refuse
+from vismanet_async.simulator import filters
+from vismanet_async.simulator.lists import answer_list, read_filters
+from vismanet_async.simulator.messages import RefusedError, Reply, json_reply, not_simulated, refuse
 from vismanet_async.simulator.paths import etag_of, needed_row, not_found, table_name
 
 if TYPE_CHECKING:
@@ -32,12 +33,14 @@ def answer_read(call: Call) -> Reply:
     """Answer a GET operation."""
     _check_query(call)
     if call.operation.collection == "multilanguage/inventory":
+        _refuse_filters(call)
         return _translations(call)
     if call.operation.collection == "featuresset":
         return _features(call)
     if call.operation.response_kind in {"list", "envelope"}:
         reply = answer_list(call)
         return reply if reply is not None else _made_up_list(call)
+    _refuse_filters(call)
     name = table_name(call.operation.collection)
     if name is None:
         return _made_up(call)
@@ -53,6 +56,12 @@ def _check_query(call: Call) -> None:
         for name, _ in call.request.query:
             if name.lower() not in known:
                 raise RefusedError(refuse(400, f"Unknown query parameter {name}."))
+
+
+def _refuse_filters(call: Call) -> None:
+    """Refuse parameters that choose rows where nothing is chosen."""
+    for name in filters.filters_asked(call.operation, call.request.query):
+        raise RefusedError(not_simulated(call.operation.id, name))
 
 
 def _single(call: Call, table: Table) -> Reply:
@@ -110,11 +119,14 @@ def _made_up_list(call: Call) -> Reply:
     """Answer a list that no table holds (bar codes): a few records, the same each time."""
     world, dto = call.company.world, call.operation.response_dto or ""
     if dto not in world.catalog.schemas:
+        _refuse_filters(call)
         return json_reply(["ACCOUNT", "SUBACCOUNT", "INVENTORY", "PROJECT"] if dto == "string" else [])
     key = "/".join(call.values)
     overrides = dict(zip(call.operation.path_params, call.values, strict=True))
     count = 1 + sum(key.encode()) % 3
-    return json_reply([world.shaper.single(dto, f"{key}:{number}", overrides) for number in range(count)])
+    rows = [world.shaper.single(dto, f"{key}:{number}", overrides) for number in range(count)]
+    (conditions,) = read_filters(call, [dto])
+    return json_reply([row for row in rows if filters.fulfils(row, conditions)])
 
 
 def _features(call: Call) -> Reply:

@@ -6,14 +6,15 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from copy import deepcopy
+from copy import copy, deepcopy
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
 from vismanet_async.simulator.base_rows import BaseRows, invented_uuid, row_version
 from vismanet_async.simulator.clock import naive_text_of_ms
-from vismanet_async.simulator.filters import Condition, values_at
+from vismanet_async.simulator.filter_fields import hidden_stamps
+from vismanet_async.simulator.filters import Condition, fulfils
 from vismanet_async.simulator.json_text import decode, encode
 from vismanet_async.simulator.sequence import RowOrder
 from vismanet_async.simulator.shapes import Shaper, is_slot
@@ -78,6 +79,7 @@ class Table:
         self.base = base
         self.count = base.count
         self.fields = schemas[spec.dto]
+        self._hidden_stamps = hidden_stamps(schemas, spec.dto)
         self.order = RowOrder(base.count)
         self.overlay: dict[int, dict[str, Any]] = {}
         self.changes = 0
@@ -87,6 +89,8 @@ class Table:
         self._next_version = next_version
         self._now_text = now_text
         self._row_versions: dict[int, str] = {}
+        self._stamps: dict[int, dict[str, str]] = {}
+        """The times of changed rows whose shape does not show them; the service filters by them all the same."""
         self._by_key: dict[Key, int] = {}
         self._by_number: dict[str, dict[int, None]] = {}
         self._next_row = base.count
@@ -245,10 +249,15 @@ class Table:
         parts: list[Sequence[int]] = []
         for start, stop in self.order.runs:
             if start >= self.count or start in self.overlay:
-                parts.append([row for row in range(start, stop) if _fulfils(self.overlay[row], conditions)])
+                parts.append([row for row in range(start, stop) if fulfils(self._known(row), conditions)])
             else:
                 parts.append(matches[bisect_left(matches, start) : bisect_left(matches, stop)])
         return Selection([part for part in parts if part])
+
+    def _known(self, row: int) -> Mapping[str, Any]:
+        """Return what filters may know of a changed row."""
+        hidden = self._stamps.get(row)
+        return self.overlay[row] if hidden is None else hidden | self.overlay[row]
 
     def _matching_base(self, conditions: tuple[Condition, ...]) -> array[int]:
         """Return the numbers of all base rows that fulfil the conditions, as they were made."""
@@ -276,8 +285,8 @@ class Table:
     def stamp(self, row: dict[str, Any], *, created: bool = False) -> None:
         """Give a row dictionary a new version and a new time of change."""
         now = self._now_text()
-        row.update({name: now for name in _MODIFIED_NAMES if name in self.fields})
-        if created and "createdDateTime" in self.fields:
+        row.update({name: now for name in _MODIFIED_NAMES if name in self.fields or name in self._hidden_stamps})
+        if created and ("createdDateTime" in self.fields or "createdDateTime" in self._hidden_stamps):
             row["createdDateTime"] = now
         version = row_version(self._next_version())
         row.update({name: version for name in ("timeStamp", "timestamp") if name in self.fields})
@@ -288,7 +297,7 @@ class Table:
         self._next_row += 1
         if self.spec.internal and self.spec.internal not in row:
             row[self.spec.internal] = self.internal_of(number)
-        self._put(number, {name: row[name] for name in self.fields if name in row})
+        self._put(number, {name: row[name] for name in (*self.fields, *self._hidden_stamps) if name in row})
         if index is None or index >= len(self.order):
             self.order.append(number)
         else:
@@ -310,8 +319,15 @@ class Table:
     def _put(self, row: int, data: dict[str, Any]) -> None:
         self.overlay[row] = data
         self._index(row, self.key_in(data))
+        if self._hidden_stamps:
+            earlier = {"lastModifiedDateTime": self._now_text(), "createdDateTime": self._created_text(row)}
+            earlier |= {name: text for name, text in self._stamps.get(row, {}).items() if name == "createdDateTime"}
+            self._stamps[row] = {name: data.pop(name, earlier[name]) for name in self._hidden_stamps}
         shown = data.get("timeStamp") or data.get("timestamp")
         self._row_versions[row] = str(shown) if shown else row_version(self._next_version())
+
+    def _created_text(self, row: int) -> str:
+        return naive_text_of_ms(self.base.created_ms(row)) if row < self.count else self._now_text()
 
     def remove(self, row: int) -> None:
         """Delete a row.
@@ -333,6 +349,8 @@ class Table:
         text = naive_text_of_ms(milliseconds)
         for data in self.overlay.values():
             data.update({name: text for name in _MODIFIED_NAMES if name in self.fields})
+        for stamps in self._stamps.values():
+            stamps.update({name: text for name in stamps if name == "lastModifiedDateTime"})
         self._base_matches.clear()
         self.changes += 1
 
@@ -362,6 +380,17 @@ class Table:
         self.stamp(row, created=True)
         return row
 
+    def frozen(self) -> Table:
+        """Return the table as it is now; changes do not reach it, other than `restamp`."""
+        made = copy(self)
+        vars(made).update(
+            order=self.order.copy(), overlay=dict(self.overlay), _stamps=dict(self._stamps), _gone=set(self._gone),
+            _row_versions=dict(self._row_versions), _by_key=dict(self._by_key),
+            _by_number={number: dict(rows) for number, rows in self._by_number.items()},
+            _selections=OrderedDict(),
+        )  # fmt: skip
+        return made
+
     # -- snapshots ----------------------------------------------------------------------------------------
 
     def export(self) -> dict[str, Any]:
@@ -372,6 +401,7 @@ class Table:
             "gone": sorted(self._gone), "next_row": self._next_row, "next_number": self._next_number,
             "versions": {str(row): text for row, text in self._row_versions.items()},
             "restamped_ms": self.base.restamped_ms,
+            "stamps": {str(row): stamps for row, stamps in self._stamps.items()},
         }  # fmt: skip
 
     def restore(self, content: Mapping[str, Any]) -> None:
@@ -388,6 +418,7 @@ class Table:
         self._next_row, self._next_number = content["next_row"], content["next_number"]
         self._row_versions = {int(row): text for row, text in content["versions"].items()}
         self.base.restamped_ms = content["restamped_ms"]
+        self._stamps = {int(row): stamps for row, stamps in content.get("stamps", {}).items()}
         for row, data in self.overlay.items():
             self._index(row, self.key_in(data))
         self._base_matches.clear()
@@ -396,7 +427,3 @@ class Table:
 
 def _folded(key: Sequence[str]) -> Key:
     return tuple(part.casefold() for part in key)
-
-
-def _fulfils(row: Mapping[str, Any], conditions: tuple[Condition, ...]) -> bool:
-    return all(any(condition.holds(value) for value in values_at(row, condition.path)) for condition in conditions)

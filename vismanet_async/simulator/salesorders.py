@@ -28,6 +28,7 @@ from vismanet_async.simulator.writes import new_row, save
 
 if TYPE_CHECKING:
     from vismanet_async.simulator.company import Company
+    from vismanet_async.simulator.farm import Server
 
 __all__ = ["SalesOrders"]
 
@@ -53,10 +54,26 @@ _LISTS: dict[str, tuple[str, View]] = {
 }
 
 
+@frozen
+class _Shown:
+    """What a list shows: its name, the form of its rows, and their only order type, if any."""
+
+    name: str
+    view: View
+    kind: str | None
+
+
+def is_order_list(path: str) -> bool:
+    """Tell whether a path of the service is that of a list."""
+    name, *key = path.lower().partition("/api/v3/")[2].strip("/").split("/")
+    lines = len(key) == _KEY_PARTS + 1 and key[-1] in {"lines", "orderlines"}
+    return name in _LISTS and (not key or (name == "salesorders" and (len(key) == 1 or lines)))
+
+
 class SalesOrders:
     """Answers `/api/v3/...`."""
 
-    def answer(self, company: Company, request: Request) -> tuple[str, Reply]:
+    def answer(self, company: Company, request: Request, server: Server) -> tuple[str, Reply]:
         """Return the name of what was asked for and the answer."""
         path = request.path.lower().partition("/api/v3/")[2].strip("/")
         name = path.partition("/")[0]
@@ -68,7 +85,8 @@ class SalesOrders:
         try:
             kind = _kind(table, key) if name == "salesorders" else None
             if request.method == "GET" and (kind or not key):
-                return name, self._list(company, request, name, view, kind)
+                seen = company.history.seen(table, server.behind_requests)
+                return name, self._list(company, request, seen, _Shown(name, view, kind))
             if name == "salesorders":
                 return _Orders(company, request, table).answer(key)
             return f"{name}:one", self._one(request, table, view, key)
@@ -84,19 +102,18 @@ class SalesOrders:
         row = table.find(key)
         return problem(404, "Not Found") if row is None else json_reply(view(table, row, frozenset()))
 
-    def _list(self, company: Company, request: Request, name: str, view: View, kind: str | None) -> Reply:
-        table = company.world.table(_LISTS[name][0])
+    def _list(self, company: Company, request: Request, table: Table, shown: _Shown) -> Reply:
         query = {given.lower(): value for given, value in request.query}
-        usual, limit = _SIZES[name]
+        usual, limit = _SIZES[shown.name]
         expand = frozenset(part.strip() for part in query.get("expand", "").lower().split(",") if part.strip())
         if not expand <= EXPANDS:
             return _invalid("expand")
         if expand:
             limit, usual = min(limit, _EXPANDED_LIMIT), min(usual, _EXPANDED_LIMIT)
         span = _span(query, usual, limit)
-        rows = [row for row in self._chosen(table, query) if kind in {None, table.key_of(row)[0]}]
-        shown = [view(table, row, expand) for row in rows[span.start : span.stop]]
-        return _part(request, shown, span, len(rows), tell=not company.behaviours.sales_order_total_unknown)
+        rows = [row for row in self._chosen(table, query) if shown.kind in {None, table.key_of(row)[0]}]
+        views = [shown.view(table, row, expand) for row in rows[span.start : span.stop]]
+        return _part(request, views, span, len(rows), tell=not company.behaviours.sales_order_total_unknown)
 
     @staticmethod
     def _chosen(table: Table, query: Mapping[str, str]) -> list[int]:

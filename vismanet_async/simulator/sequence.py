@@ -70,6 +70,12 @@ class RowOrder:
         self.runs[place : place + 1] = [run for run in ((start, row), (row + 1, stop)) if run[0] < run[1]]
         self._length -= 1
 
+    def copy(self) -> RowOrder:
+        """Return an order of its own with the same rows."""
+        made = RowOrder(self._count)
+        made.runs, made._length = list(self.runs), self._length
+        return made
+
     def restore(self, runs: list[tuple[int, int]]) -> None:
         """Take over runs that were kept."""
         self.runs = runs

@@ -26,6 +26,7 @@ from vismanet_async.simulator.messages import (
 from vismanet_async.simulator.paths import table_name
 from vismanet_async.simulator.quirks import dress
 from vismanet_async.simulator.reads import answer_read
+from vismanet_async.simulator.salesorders import SalesOrders, is_order_list
 from vismanet_async.simulator.writes import answer_write
 
 if TYPE_CHECKING:
@@ -34,9 +35,9 @@ if TYPE_CHECKING:
     from vismanet_async.simulator.background import Job
     from vismanet_async.simulator.behaviours import Behaviours
     from vismanet_async.simulator.catalog import Catalog, Operation
+    from vismanet_async.simulator.farm import Server
     from vismanet_async.simulator.log import LoggedRequest
     from vismanet_async.simulator.router import Match, Router
-    from vismanet_async.simulator.salesorders import SalesOrders
     from vismanet_async.simulator.tokens import Grant, TokenService
 
 __all__ = ["SALES_ORDER_PREFIX", "Service"]
@@ -82,13 +83,13 @@ class Service:
     sales_orders: SalesOrders
     ledger: Ledger
 
-    def handle(self, request: Request, entry: LoggedRequest) -> Reply:
-        """Answer one request; fills in who and what it was in the log."""
+    def handle(self, request: Request, entry: LoggedRequest, server: Server) -> Reply:
+        """Answer one request as this server of the farm; fills in who and what it was in the log."""
         low = request.path.lower()
         if low.startswith("/connect/"):
             return self._identity(request, entry, low)
         if "/api/v3/" in low:
-            return self._sales_order(request, entry)
+            return self._sales_order(request, entry, server)
         accepted = self.behaviours.encoded_reserved_in_path == "accepted"
         match = self.router.match(request.method, request.path, accept_encoded=accepted)
         if isinstance(match, int):
@@ -96,9 +97,9 @@ class Service:
         if self.behaviours.ended_operations == "not_found" and _has_ended(match.operation):
             return gateway_error(404, _ROUTE_ERRORS[404])
         entry.operation = match.operation.id
-        return self._erp(request, entry, match)
+        return self._erp(request, entry, match, server)
 
-    def _erp(self, request: Request, entry: LoggedRequest, match: Match) -> Reply:
+    def _erp(self, request: Request, entry: LoggedRequest, match: Match, server: Server) -> Reply:
         grant = self.tokens.check(request.headers)
         company = self._company(grant)
         if grant is None or company is None:
@@ -111,13 +112,22 @@ class Service:
         if not grant.may("erp", _RIGHTS.get(request.method, "read")):
             return self._finish(caller, refuse(403, "Insufficient scope."))
         refusal = caller.admitted()
-        reply = refusal if refusal is not None else self._operate(request, match, company)
+        call = Call(company, match.operation, match.values, request, server=server)
+        reply = refusal if refusal is not None else self._operate(call)
         return self._finish(caller, reply, holds_records=match.operation.collection != "background")
 
     def operation_of(self, request: Request) -> str | None:
         """Return the catalog id of what a request means, without doing anything."""
         match = self.router.match(request.method, request.path, accept_encoded=True)
         return None if isinstance(match, int) else match.operation.id
+
+    def is_list(self, request: Request, operation_id: str | None) -> bool:
+        """Tell whether a request asks for a list."""
+        if request.method != "GET":
+            return False
+        if operation_id is None:
+            return is_order_list(request.path)
+        return self.catalog.operations[operation_id].response_kind in {"list", "envelope"}
 
     def _identity(self, request: Request, entry: LoggedRequest, path: str) -> Reply:
         if path == "/connect/token" and request.method == "POST":
@@ -158,15 +168,14 @@ class Service:
             company.limits.note_failure(_fingerprint(caller.request))
         return dress(reply, self.behaviours, holds_records=holds_records)
 
-    def _operate(self, request: Request, match: Match, company: Company) -> Reply:
-        company.run_due()
-        call = Call(company, match.operation, match.values, request)
+    def _operate(self, call: Call) -> Reply:
+        call.company.run_due()
         reply = self._in_background(call)
         if reply is None:
             reply = self.perform(call)
-        table = table_name(match.operation.collection)
+        table = table_name(call.operation.collection)
         if table is not None:
-            company.after_request(table)
+            call.company.after_request(table)
         return reply
 
     def _in_background(self, call: Call) -> Reply | None:
@@ -190,6 +199,7 @@ class Service:
 
     def perform(self, call: Call, job: Job | None = None) -> Reply:
         """Do one operation, whoever asked for it; writes go to the ledger."""
+        call.company.stamp_as(call.server)
         reply = _done(call if job is None else evolve(call, in_background=True))
         if call.operation.method != "GET":
             self.ledger.add(Execution(
@@ -199,7 +209,7 @@ class Service:
             ))  # fmt: skip
         return reply
 
-    def _sales_order(self, request: Request, entry: LoggedRequest) -> Reply:
+    def _sales_order(self, request: Request, entry: LoggedRequest, server: Server) -> Reply:
         entry.operation = "salesorder"
         grant = self.tokens.check(request.headers)
         company = self._company(grant)
@@ -214,7 +224,8 @@ class Service:
         refusal = caller.admitted()
         if refusal is not None:
             return self._finish(caller, refusal)
-        name, reply = self.sales_orders.answer(company, request)
+        company.stamp_as(server)
+        name, reply = self.sales_orders.answer(company, request, server)
         entry.operation = f"salesorder:{name}"
         if request.method != "GET":
             self.ledger.add(Execution(

@@ -118,7 +118,21 @@ class Shaper:
         if "hold" in row and isinstance(row.get("status"), str):
             row["hold"] = row["status"] == "Hold"
         add_up(row)
-        return row
+        return self._agreeing(row, self.variant(spec, spec.dto, number, country), spec, dto) if dto != spec.dto else row
+
+    def _agreeing(self, row: dict[str, Any], own: dict[str, Any], spec: TableSpec, dto: str) -> dict[str, Any]:
+        """Return what another shape shows of a row, with what both shapes have as the table's own shape says it.
+
+        Filters look at the table's own shape.
+        """
+        shown, whole = self._catalog.schemas[dto], self._catalog.schemas[spec.dto]
+        shared = {name for name in shown if name in whole and self._form(shown[name]) == self._form(whole[name])}
+        agreeing = {name: own.get(name, value) if name in shared else value for name, value in row.items()}
+        return {name: value for name, value in agreeing.items() if name not in shared or name in own}
+
+    def _form(self, facts: Facts) -> object:
+        below = facts.get("ref") or facts.get("items")
+        return facts["type"], facts.get("enum"), frozenset(self._catalog.schemas.get(below or "", ()))
 
     def single(self, dto: str, key: str, overrides: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Return a record of a shape that no table holds (a balance, a note), the same for the same key.

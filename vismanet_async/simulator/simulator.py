@@ -5,22 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aiohttp import web
-
 from vismanet_async.simulator import catalog as catalog_module
-from vismanet_async.simulator.background import BackgroundQueue, Duration, draw
+from vismanet_async.simulator.answering import Answering
 from vismanet_async.simulator.behaviours import Behaviours
-from vismanet_async.simulator.chance import seeded
+from vismanet_async.simulator.chance import of_ids, seeded
 from vismanet_async.simulator.clock import Clock, RealClock
 from vismanet_async.simulator.company import Churn, Company, Truth
-from vismanet_async.simulator.faults import Fault, FaultKind, FaultScript, html_error
+from vismanet_async.simulator.faults import FaultScript
 from vismanet_async.simulator.ledger import Ledger
-from vismanet_async.simulator.log import LoggedRequest, RequestLog
-from vismanet_async.simulator.openapi import document
+from vismanet_async.simulator.log import RequestLog
 from vismanet_async.simulator.router import Router
 from vismanet_async.simulator.runner import Runner
 from vismanet_async.simulator.salesorders import SalesOrders
-from vismanet_async.simulator.server import HttpServer, abort, make_response, read_request, send_broken
+from vismanet_async.simulator.server import HttpServer
 from vismanet_async.simulator.service import SALES_ORDER_PREFIX, Service
 from vismanet_async.simulator.snapshots import read_snapshot, restore, write_snapshot
 from vismanet_async.simulator.tables import SPECS
@@ -32,8 +29,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from vismanet_async.simulator.byte_cache import ByteCache
-    from vismanet_async.simulator.messages import Reply, Request
+    from vismanet_async.simulator.background import BackgroundQueue, Duration
+    from vismanet_async.simulator.farm import Farm
 
 __all__ = ["Simulator"]
 
@@ -44,11 +41,14 @@ _MIB = 1024 * 1024
 class Simulator:
     """A Visma Net company (or several) on this machine, over real HTTP on a free port.
 
-    Same seed, sizes and requests give the same answers. Rows are made when they are read, so a million
-    customers cost nothing until then.
+    Same seed, sizes and requests give the same data. What the server makes up as it goes along (ids of background
+    jobs and of files, tokens, references in errors) differs from one simulator to the next unless `id_seed` is given.
+    Rows are made when they are read, so a million customers cost nothing until then.
 
     Args:
-        seed: Decides all data, tokens and chance.
+        seed: Decides all data and chance.
+        id_seed: Decides the ids and tokens that the server makes. By default no two simulators share one: a job
+            store or a log that outlives a simulator never takes the ids of the next one for those it knows.
         rows: Rows per resource where the default does not suit: `{"customer": 100_000}`.
         port: Port to listen on; 0 takes a free one.
         host: Address to listen on; loopback.
@@ -63,6 +63,7 @@ class Simulator:
         behaviours: Switches by name; `list_behaviours()` names them.
         log_limit: How many requests the log keeps.
         cache_bytes: Bound of the encoded pages kept per company.
+        farm: The servers that answer, where they are several and differ.
 
     Raises:
         ValueError: A resource, behaviour or size is not known or not possible.
@@ -74,14 +75,16 @@ class Simulator:
         (49997, 'VISMANET_BASE_URL')
     """
 
-    def __init__(self, *, seed: int = 1, rows: Mapping[str, int] | None = None, port: int = 0,
-    host: str = "127.0.0.1",
+    def __init__(self, *, seed: int = 1, id_seed: int | None = None, rows: Mapping[str, int] | None = None,
+                 port: int = 0, host: str = "127.0.0.1",
                  tenant_id: str = "11111111-2222-4333-8444-555555555555", companies: Sequence[str] = (),
                  client_id: str = "isv_simulator", client_secret: str = "simulator-secret",
                  clock: Clock | None = None, latency: Duration = 0.0, quota: int = 15_000,
                  quota_window_seconds: float = 3600.0, behaviours: Mapping[str, Any] | None = None,
-                 log_limit: int = 100_000, cache_bytes: int = 256 * _MIB) -> None:  # fmt: skip
+                 log_limit: int = 100_000, cache_bytes: int = 256 * _MIB,
+                 farm: Farm | None = None) -> None:  # fmt: skip
         self.seed = seed
+        self.id_seed = id_seed
         self.clock: Clock = clock if clock is not None else RealClock()
         self.behaviours = Behaviours()
         self.behaviours.set(**(behaviours or {}))
@@ -93,12 +96,12 @@ class Simulator:
         self.client_secret = client_secret
         self.requests = RequestLog(log_limit)
         self.ledger = Ledger()
-        self._random = seeded(seed, "simulator")
         catalog = catalog_module.load()
         try:
             self._companies = {
                 tenant: Company(
-                    tenant, catalog=catalog, seed=seed + place * 7919, rows=rows or {}, clock=self.clock,
+                    tenant, catalog=catalog, seed=seed + place * 7919, ids=of_ids(id_seed, tenant), rows=rows or {},
+                    clock=self.clock,
                     behaviours=self.behaviours,
                     quota=quota, quota_window_seconds=quota_window_seconds, cache_bytes=cache_bytes,
                 )
@@ -108,7 +111,7 @@ class Simulator:
             raise ValueError(str(error.args[0])) from error
         self.tokens = TokenService(
             {client_id: client_secret}, self._may_ask_for, default_tenant=tenant_id, clock=self.clock,
-            behaviours=self.behaviours, seed=seed,
+            behaviours=self.behaviours, ids=of_ids(id_seed, "tokens"),
         )  # fmt: skip
         self._service = Service(
             catalog,
@@ -119,11 +122,14 @@ class Simulator:
             SalesOrders(),
             self.ledger,
         )
-        self._http = HttpServer(self._answer, host, port)
-        self._foreign = HttpServer(self._answer_foreign, host, 0)
+        self.faults.is_list = self._service.is_list
+        self.farm = farm
+        answering = Answering(self, self._service, self._companies, seeded(seed, "simulator"))
+        self._http = HttpServer(answering.answer, host, port)
+        self._foreign = HttpServer(answering.answer_foreign, host, 0)
         self.foreign_requests = RequestLog(log_limit)
         """What reached the foreign listener, which nobody should send a token to."""
-        self.webhooks = WebhookSender(clock=self.clock, random=seeded(seed, "webhooks"))
+        self.webhooks = WebhookSender(clock=self.clock, ids=of_ids(id_seed, "webhooks"))
         self._runner = Runner(self.clock, list(self._companies.values()), self.webhooks)
         for company in self._companies.values():
             company.background.perform = self._service.perform
@@ -171,6 +177,17 @@ class Simulator:
         """Let everything happen that is due at the clock's time (requests do so by themselves)."""
         for company in self._companies.values():
             company.run_due()
+
+    @property
+    def farm(self) -> Farm | None:
+        """The servers that take turns; None: one server, to which all is true at once. It can be set at any time."""
+        return self._farm
+
+    @farm.setter
+    def farm(self, farm: Farm | None) -> None:
+        self._farm = farm
+        for company in self._companies.values():
+            company.farm = farm
 
     # -- snapshots ----------------------------------------------------------------------------------------
 
@@ -259,28 +276,25 @@ class Simulator:
         """Return the names of all tables."""
         return sorted(SPECS)
 
-    def add(self, resource: str, count: int = 1, *, where: str = "end", **values: object) -> list[str]:
+    def add(self, resource: str, count: int = 1, **options: Any) -> list[str]:
         """Add rows as another user would; see `Company.add`."""
-        return self.company().add(resource, count, where=where, **values)
+        return self.company().add(resource, count, **options)
 
     def remove(self, resource: str, key: str | None = None, *, count: int = 1) -> list[str]:
         """Delete a row by key, or so many seeded-random ones; see `Company.remove`."""
         return self.company().remove(resource, key, count=count)
 
-    def touch(self, resource: str, key: str | None = None, *, count: int = 1, **values: object) -> list[str]:
+    def touch(self, resource: str, key: str | None = None, **options: Any) -> list[str]:
         """Change rows as another user would; see `Company.touch`."""
-        return self.company().touch(resource, key, count=count, **values)
+        return self.company().touch(resource, key, **options)
 
     def truth(self, resource: str) -> Truth:
         """Return what the resource's table holds now."""
         return self.company().truth(resource)
 
-    def churn(self, resource: str, *, every_requests: int = 1, add: int = 0, remove: int = 0, touch: int = 0,
-              where: str = "end") -> Churn:  # fmt: skip
+    def churn(self, resource: str, **options: Any) -> Churn:
         """Let others change the resource after every n-th request for it; see `Company.churn`."""
-        return self.company().churn(
-            resource, every_requests=every_requests, add=add, remove=remove, touch=touch, where=where
-        )
+        return self.company().churn(resource, **options)
 
     def restamp(self, resource: str) -> None:
         """Give all rows the same time of change, as an upgrade of the service does (facts 5.11)."""
@@ -292,89 +306,3 @@ class Simulator:
 
     def _may_ask_for(self, tenant_id: str) -> bool:
         return tenant_id in self._companies or tenant_id == self.customer_tenant_id
-
-    # -- answering ----------------------------------------------------------------------------------------
-
-    async def _answer(self, incoming: web.BaseRequest) -> web.StreamResponse:
-        request = await read_request(incoming)
-        entry = LoggedRequest(
-            number=self.requests.total, at=self.clock.now(), method=request.method, path=request.path,
-            query=dict(request.query), query_pairs=request.query, headers=request.headers, body=request.body,
-        )  # fmt: skip
-        self.requests.open(entry)
-        try:
-            return await self._respond(incoming, request, entry)
-        finally:
-            self.requests.close(entry, self.clock.now())
-
-    async def _respond(self, incoming: web.BaseRequest, request: Request, entry: LoggedRequest) -> web.StreamResponse:
-        if request.path == "/openapi.json":
-            return web.json_response(document(self._service.catalog, self.base_url, self.token_url))
-        entry.operation = self._service.operation_of(request)
-        struck = self.faults.strike(request, entry.operation)
-        entry.fault = ", ".join(fault.name for fault in struck) or None
-        timed_out = await self._pause(struck)
-        self._upset(struck)
-        kinds = {fault.kind for fault in struck}
-        instead = next((fault for fault in struck if fault.instead), None)
-        if "reset_before" in kinds:
-            return abort(incoming)
-        reply = instead.answer() if instead is not None else self._service.handle(request, entry)
-        replaced = next((fault for fault in struck if fault.kind in {"status", "html"} and not fault.instead), None)
-        if timed_out or replaced is not None:
-            reply = html_error(504) if replaced is None else replaced.answer()
-        if reply.dropped or kinds & {"reset_after", "lost_202"}:
-            entry.fault = entry.fault or "dropped"
-            return abort(incoming)
-        self._adorn(reply, kinds)
-        response = await make_response(reply, request.headers.get("Accept-Encoding", ""), self._cache(entry))
-        entry.status, entry.response_bytes = reply.status, len(reply.body)
-        breaking = next(
-            (fault for fault in struck if fault.kind in {"cut_headers", "cut_body", "short_body", "slow_body"}),
-            None,
-        )
-        if breaking is not None:
-            return await send_broken(incoming, response, breaking, self.clock)
-        return response
-
-    async def _pause(self, struck: Sequence[Fault]) -> bool:
-        """Wait as long as this answer takes; tell whether the gateway gave up on it."""
-        delay = draw(self.latency, self._random) + sum(fault.seconds for fault in struck if fault.kind == "latency")
-        limit = self.behaviours.gateway_timeout_seconds
-        timed_out = 0 < limit < delay
-        if delay:
-            await self.clock.sleep(min(delay, limit) if timed_out else delay)
-        return timed_out
-
-    def _upset(self, struck: Sequence[Fault]) -> None:
-        """Let happen what faults do to the world before a request is answered."""
-        for fault in struck:
-            if fault.kind == "expire_tokens":
-                self.tokens.revoke()
-            elif fault.kind == "clock_jump":
-                self.clock.advance(fault.seconds)
-            elif fault.kind == "change_rows":
-                self.add(fault.resource, fault.add, where=fault.where)
-                self.remove(fault.resource, count=fault.remove)
-                self.touch(fault.resource, count=fault.touch)
-
-    def _adorn(self, reply: Reply, kinds: set[FaultKind]) -> None:
-        if self.behaviours.utf8_bom and (reply.content_type or "").startswith("application/json"):
-            reply.body, reply.cache_key = b"\xef\xbb\xbf" + reply.body, None
-        if "wrong_type" in kinds:
-            reply.content_type = "text/plain"
-
-    def _cache(self, entry: LoggedRequest) -> ByteCache | None:
-        return self.company(entry.tenant_id).world.cache if self.behaviours.compress and entry.tenant_id else None
-
-    async def _answer_foreign(self, incoming: web.BaseRequest) -> web.StreamResponse:
-        """Log what reaches the foreign host; answer like a state document that lies."""
-        request = await read_request(incoming)
-        entry = LoggedRequest(
-            number=self.foreign_requests.total, at=self.clock.now(), method=request.method, path=request.path,
-            query=dict(request.query), query_pairs=request.query, headers=request.headers,
-            body=request.body, status=200,
-        )  # fmt: skip
-        self.foreign_requests.open(entry)
-        self.foreign_requests.close(entry, self.clock.now())
-        return web.json_response({"status": "Finished", "statusCode": 200})

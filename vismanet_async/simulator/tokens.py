@@ -10,11 +10,11 @@ from urllib.parse import parse_qsl, unquote, urlencode
 
 from attrs import define, frozen
 
-from vismanet_async.simulator.chance import seeded
 from vismanet_async.simulator.messages import Reply, Request, json_reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from random import Random
 
     from vismanet_async.simulator.behaviours import Behaviours
     from vismanet_async.simulator.clock import Clock
@@ -64,18 +64,18 @@ class TokenService:
         tenants: Tells whether a tenant may be asked for.
         clock: Decides what has expired.
         behaviours: Token lifetime and rotation.
-        seed: Tokens are the same for the same seed and order of requests.
+        ids: Makes the tokens.
     """
 
     def __init__(self, clients: Mapping[str, str], tenants: Callable[[str], bool], *, default_tenant: str,
     clock: Clock,
-                 behaviours: Behaviours, seed: int) -> None:  # fmt: skip
+                 behaviours: Behaviours, ids: Random) -> None:  # fmt: skip
         self._clients = clients
         self._tenants = tenants
         self._default_tenant = default_tenant
         self._clock = clock
         self._behaviours = behaviours
-        self._random = seeded(seed, "tokens")
+        self._ids = ids
         self._grants: dict[str, Grant] = {}
         self._refresh: dict[str, Grant] = {}
         self._codes: dict[str, _Code] = {}
@@ -86,7 +86,7 @@ class TokenService:
         """Make a token without asking for a secret."""
         lifetime = self._behaviours.token_lifetime_seconds if lifetime_seconds is None else lifetime_seconds
         grant = Grant(
-            f"sim-{self._random.getrandbits(160):040x}", client_id, tenant_id,
+            f"sim-{self._ids.getrandbits(160):040x}", client_id, tenant_id,
             frozenset(ERP_SCOPES + SALES_ORDER_SCOPES) if scopes is None else scopes,
             self._clock.now() + lifetime,
         )  # fmt: skip
@@ -133,7 +133,7 @@ class TokenService:
     tenant_id: str | None = None,
                            code_challenge: str | None = None) -> str:  # fmt: skip
         """Return a code as a browser would bring it back to the application."""
-        code = f"code-{self._random.getrandbits(96):024x}"
+        code = f"code-{self._ids.getrandbits(96):024x}"
         scopes = frozenset(scope.split()) or frozenset(_INTERACTIVE)
         self._codes[code] = _Code(
             client_id,
@@ -205,7 +205,7 @@ class TokenService:
             "scope": " ".join(sorted(grant.scopes)),
         }
         if "offline_access" in grant.scopes:
-            refresh = keep_refresh or f"refresh-{self._random.getrandbits(160):040x}"
+            refresh = keep_refresh or f"refresh-{self._ids.getrandbits(160):040x}"
             self._refresh[refresh] = grant
             body["refresh_token"] = refresh
         return json_reply(body, headers={"Cache-Control": "no-store"})

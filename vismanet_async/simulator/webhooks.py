@@ -67,7 +67,7 @@ class WebhookSender:
     """
 
     clock: Clock
-    random: Random = field(repr=False)
+    ids: Random = field(repr=False)
     url: str | None = None
     key: str = "webhook-signing-key"
     signature_header: str = "X-Visma-Signature"
@@ -120,7 +120,7 @@ class WebhookSender:
         return ready
 
     def _body(self, notice: Notice) -> bytes:
-        notice_id = f"{self.random.getrandbits(128):032x}"
+        notice_id = f"{self.ids.getrandbits(128):032x}"
         if self.payload is not None:
             return encode(dict(self.payload(notice, notice_id)))
         return encode({"id": notice_id, "event": notice.event, "tenantId": notice.tenant_id, "data": dict(notice.data)})

@@ -49,6 +49,7 @@ class World:
                 raise ValueError(f"rows of {name} must not be negative")
         self._zone = zone(time_zone)
         self.last_version = 0x8000_0000
+        self.stamp_offset_seconds = 0.0
         self._tables: dict[str, Table] = {}
         self.shaper = Shaper(catalog, seed, self._reference, nested_metadata=nested_metadata)
 
@@ -66,7 +67,7 @@ class World:
             )
             found = self._tables[name] = Table(
                 spec, base, schemas=self.catalog.schemas, shaper=self.shaper,
-                next_version=self._next_version, now_text=self.now_text,
+                next_version=self._next_version, now_text=self.stamp_text,
             )  # fmt: skip
         return found
 
@@ -82,6 +83,10 @@ class World:
     def now_text(self) -> str:
         """Return the present as the service writes it: local, without zone."""
         return self.text_of(self.clock.now())
+
+    def stamp_text(self) -> str:
+        """Return the time of change that a write carries, as the server that does it has it."""
+        return self.text_of(self.clock.now() + self.stamp_offset_seconds)
 
     def text_of(self, seconds: float) -> str:
         """Return an instant as the service writes it."""

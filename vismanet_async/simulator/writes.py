@@ -78,7 +78,7 @@ def answer_write(call: Call) -> Reply:
 def _taken_note_of(call: Call) -> Reply:
     """Answer a write to something that no table holds (feedback on webhooks): accepted, and that is all."""
     status = success_of(call, 200)
-    headers = {"Location": location(call, call.company.new_uuid())} if status == _CREATED else {}
+    headers = {"Location": location(call, call.company.new_id())} if status == _CREATED else {}
     return Reply(status, headers=headers)
 
 
