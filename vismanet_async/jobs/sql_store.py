@@ -7,36 +7,30 @@ made readable by their owner only, because results hold ledger data.
 from __future__ import annotations
 
 import json
-import os
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import anyio
-import platformdirs
 
-from vismanet_async.errors import SettingsError
+# first of all: it says what to install where SQLAlchemy is missing
+from vismanet_async.jobs.database import Database, default_path
+
+# isort: split
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
 from vismanet_async.jobs.migrations import LATEST, STEPS, WORDS
 from vismanet_async.jobs.model import OPEN, OperationNote, Record, Result, State
 from vismanet_async.jobs.store import Leased, LeaseLost, StoreNotUsable
 from vismanet_async.jobs.to_the_end import to_the_end
 
-try:
-    import sqlalchemy as sa
-    from sqlalchemy.dialects import postgresql, sqlite
-    from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
-    from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
-    from sqlalchemy.pool import AsyncAdaptedQueuePool
-except ModuleNotFoundError as missing:  # pragma: no cover - depends on what is installed
-    raise SettingsError(
-        f"job stores need {missing.name}: pip install 'vismanet-async[sqlite]', or [postgres] for PostgreSQL."
-    ) from missing
-
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
 
-    from sqlalchemy.engine import URL, RowMapping
+    from sqlalchemy.engine import RowMapping
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 __all__ = ["SqlStore", "default_path"]
 
@@ -121,11 +115,6 @@ _OTHERS: Final = frozenset({"hinted_at", "candidates"})
 """Columns that `save` leaves alone."""
 
 
-def default_path() -> Path:
-    """Give the file that is used when no store is named, in the platform's directory for state."""
-    return Path(platformdirs.user_state_dir("vismanet-async", appauthor=False)) / "jobs.sqlite3"
-
-
 class SqlStore:
     """A `JobStore` in a database.
 
@@ -150,45 +139,22 @@ class SqlStore:
         Raises:
             SettingsError: it cannot be understood, or the driver is not installed.
         """
-        self._url = _url(url)
-        self._opened = False
-        self._opening = anyio.Lock()
-        try:
-            self._engine = create_async_engine(self._url, **_engine_options(self._url))
-        except (ArgumentError, NoSuchModuleError) as error:
-            raise SettingsError(f"cannot use a job store at {self._url.render_as_string()}: {error}") from error
-        except ModuleNotFoundError as error:
-            extra = "sqlite" if self._sqlite else "postgres"
-            raise SettingsError(f"{error.name} is missing: pip install 'vismanet-async[{extra}]'.") from error
-        if self._sqlite:
-            sa.event.listen(self._engine.sync_engine, "connect", _set_up_sqlite)
-            sa.event.listen(self._engine.sync_engine, "begin", _begin_immediate)
+        self._database = Database(url)
+        self._sqlite = self._database.sqlite
 
     def __repr__(self) -> str:
-        return f"SqlStore({self._url.render_as_string()!r})"
-
-    @property
-    def _sqlite(self) -> bool:
-        return self._url.get_backend_name() == "sqlite"
+        return f"SqlStore({self._database.shown!r})"
 
     @to_the_end
     async def open(self) -> None:
-        """Create what is missing and bring an older schema up to date."""
-        async with self._opening:
-            if self._opened:
-                return
-            if self._sqlite and self._url.database not in {None, "", ":memory:"}:
-                await anyio.to_thread.run_sync(_make_private, Path(self._url.database or ""))
-            async with self._transaction(opening=True) as connection:
-                await connection.run_sync(_migrate)
-            self._opened = True
+        """Create what is missing and bring an older schema up to date; any number of processes may do so at once."""
+        await self._database.open(_migrate)
 
     @to_the_end
     async def aclose(self) -> None:
         """Give back the connections; also when the caller is being cancelled."""
         with anyio.CancelScope(shield=True):
-            await self._engine.dispose()
-        self._opened = False
+            await self._database.aclose()
 
     # -- leases ----------------------------------------------------------------------------------------------------
 
@@ -447,19 +413,8 @@ class SqlStore:
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
-    @asynccontextmanager
-    async def _transaction(self, *, opening: bool = False) -> AsyncIterator[AsyncConnection]:
-        if not (self._opened or opening):
-            await self.open()
-        try:
-            async with self._engine.begin() as connection:
-                yield connection
-        except (DBAPIError, OSError) as error:
-            if isinstance(error, StoreNotUsable):
-                raise
-            cause = error.orig if isinstance(error, DBAPIError) else error
-            where = self._url.render_as_string()
-            raise StoreNotUsable(f"the job store at {where} failed: {cause}. What was committed stands.") from error
+    def _transaction(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        return self._database.transaction(_migrate)
 
     async def _write(self, connection: AsyncConnection, leased: Leased, values: Mapping[str, Any]) -> None:
         held = (_jobs.c.id == leased.record.id) & (_jobs.c.owner == leased.owner) & (_jobs.c.fence == leased.fence)
@@ -481,59 +436,13 @@ class SqlStore:
         return insert.values(**row).on_conflict_do_update(index_elements=[key], set_=others)
 
 
-def _url(url: str | Path | None) -> URL:
-    if url is None:
-        url = default_path()
-    if isinstance(url, Path) or "://" not in url:
-        return sa.URL.create("sqlite+aiosqlite", database=str(url))
-    try:
-        parsed = sa.make_url(url)
-    except (ArgumentError, ValueError) as error:
-        raise SettingsError("the job store's address is neither a path nor a database URL.") from error
-    drivers = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
-    name = parsed.drivername.split("+")[0]
-    if name not in drivers:
-        raise SettingsError(f"job stores are kept in SQLite or PostgreSQL, not in {name!r}.")
-    return parsed.set(drivername=drivers[name])
-
-
-def _engine_options(url: URL) -> dict[str, Any]:
-    if url.get_backend_name() == "sqlite":
-        # one connection: SQLite has one writer anyway, and :memory: lives in it
-        return {"poolclass": AsyncAdaptedQueuePool, "pool_size": 1, "max_overflow": 0, "pool_timeout": None}
-    timeouts = {"timeout": 30, "command_timeout": 60}
-    return {"pool_size": 5, "max_overflow": 5, "pool_pre_ping": True, "connect_args": timeouts}
-
-
-def _set_up_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # transactions begin where this module says
-    cursor = connection.cursor()
-    for setting in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
-        cursor.execute(f"PRAGMA {setting}")
-    cursor.close()
-
-
-def _begin_immediate(connection: sa.Connection) -> None:
-    # a transaction that starts as a reader cannot wait for its turn to write (SQLITE_BUSY_SNAPSHOT)
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _make_private(path: Path) -> None:
-    """Make the file, and its directory if missing, for the owner alone; SQLite's side files take the same mode."""
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        path.chmod(0o600)
-    except OSError as error:
-        raise StoreNotUsable(f"the job store {path} cannot be made: {error.strerror}.") from error
-
-
 def _migrate(connection: sa.Connection, *, latest: int = LATEST) -> None:
-    dialect = connection.dialect.name
-    if dialect == "postgresql":
+    if connection.dialect.name == "postgresql":
+        if _version(connection) == latest:
+            return  # nothing to do, so nobody to wait for
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATING)))
     connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS vismanet_schema (version INTEGER NOT NULL)")
-    version = connection.exec_driver_sql("SELECT MAX(version) FROM vismanet_schema").scalar() or 0
+    version = _version(connection)
     if version > LATEST:
         raise StoreNotUsable(
             f"the job store has schema {version}, made by a newer version of vismanet-async; this one knows {LATEST}. "
@@ -541,8 +450,14 @@ def _migrate(connection: sa.Connection, *, latest: int = LATEST) -> None:
         )
     for number, statements in enumerate(STEPS[version:latest], start=version + 1):
         for statement in statements:
-            connection.exec_driver_sql(statement.format(**WORDS[dialect]))
+            connection.exec_driver_sql(statement.format(**WORDS[connection.dialect.name]))
         connection.exec_driver_sql(f"INSERT INTO vismanet_schema (version) VALUES ({number:d})")  # noqa: S608 - a number
+
+
+def _version(connection: sa.Connection) -> int:
+    if not sa.inspect(connection).has_table("vismanet_schema"):
+        return 0
+    return connection.exec_driver_sql("SELECT MAX(version) FROM vismanet_schema").scalar() or 0
 
 
 # -- rows ----------------------------------------------------------------------------------------------------------
