@@ -19,9 +19,10 @@ from vismanet_async.jobs.database import Database, default_path
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from vismanet_async.jobs.answers import storable
 from vismanet_async.jobs.migrations import LATEST, STEPS, WORDS
 from vismanet_async.jobs.model import OPEN, OperationNote, Record, Result, State
-from vismanet_async.jobs.store import Leased, LeaseLost, StoreNotUsable
+from vismanet_async.jobs.store import JobIdTaken, Leased, LeaseLost, StoreNotUsable
 from vismanet_async.jobs.to_the_end import to_the_end
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SqlStore", "default_path"]
 
+_AT_ONCE: Final = 1000
 _KEEP_WEBHOOKS: Final = timedelta(days=7)
 _UNSETTLED: Final = tuple(state.value for state in (*sorted(OPEN), State.UNCERTAIN))
 _MIGRATING: Final = 7_105_612_019
@@ -111,6 +113,8 @@ _MOMENTS: Final = frozenset(
 )
 _MOMENT_LISTS: Final = frozenset({"state_asked", "content_asked"})
 _FLAGS: Final = frozenset({"content_due", "unanswered"})
+_FOREIGN_TEXTS: Final = frozenset({"server_status", "error"})
+"""Columns whose texts may come from a server or an operating system."""
 _OTHERS: Final = frozenset({"hinted_at", "candidates"})
 """Columns that `save` leaves alone."""
 
@@ -174,10 +178,19 @@ class SqlStore:
     async def save(self, leased: Leased, record: Record, *, result: Result | None = None) -> Leased:
         """Replace the record, and its result with it."""
         values = {name: value for name, value in _to_row(record).items() if name not in _OTHERS}
-        async with self._transaction() as connection:
-            await self._write(connection, leased, values)
-            if result is not None:
-                await connection.execute(self._upsert(_results, _result_row(record.id, result), key="id"))
+        try:
+            async with self._transaction() as connection:
+                await self._write(connection, leased, values)
+                if result is not None:
+                    await connection.execute(self._upsert(_results, _result_row(record.id, result), key="id"))
+        except StoreNotUsable as error:
+            if not isinstance(error.__cause__, sa.exc.IntegrityError) or record.job_id is None:
+                raise
+            raise JobIdTaken(
+                f"another job of company {record.company} in this store has the server's id {record.job_id}; "
+                f"`vismanet jobs show {record.job_id}` shows it. Two servers or simulators that give the same ids need "
+                "a store each."
+            ) from error
         return Leased(record=record, owner=leased.owner, fence=leased.fence)
 
     @to_the_end
@@ -189,7 +202,7 @@ class SqlStore:
         now: datetime,
         until: datetime,
         ids: Collection[str] | None = None,
-        limit: int = 1000,
+        limit: int | None = None,
     ) -> Sequence[Leased]:
         """Lease jobs that need work and that nobody holds."""
         columns = _jobs.c
@@ -201,10 +214,11 @@ class SqlStore:
             & ((columns.candidates != "[]") | (columns.job_id.is_not(None) & hinted))
         )
         if ids is not None:
-            needs_work = columns.id.in_(ids) & (needs_work | (columns.state == State.UNCERTAIN.value))
+            needs_work = self._among(columns.id, ids) & (needs_work | (columns.state == State.UNCERTAIN.value))
         free = columns.owner.is_(None) | (columns.lease_until < now.timestamp())
         chosen = sa.select(columns.sequence).where(columns.company == company, needs_work, free)
-        chosen = chosen.order_by(columns.sequence).limit(limit).with_for_update(skip_locked=True)
+        chosen = chosen.order_by(columns.sequence).with_for_update(skip_locked=True)
+        chosen = chosen.limit(_most(limit, ids))
         statement = (
             sa.update(_jobs)
             .where(columns.sequence.in_(chosen.scalar_subquery()))
@@ -233,7 +247,7 @@ class SqlStore:
         """Give up leases."""
         statement = sa.update(_jobs).where(_jobs.c.owner == owner).values(owner=None, lease_until=None)
         if ids is not None:
-            statement = statement.where(_jobs.c.id.in_(ids))
+            statement = statement.where(self._among(_jobs.c.id, ids))
         async with self._transaction() as connection:
             await connection.execute(statement)
 
@@ -257,10 +271,11 @@ class SqlStore:
             if own_id is not None:
                 # the answer to its submission may be being written down just now: wait for that, and see the id
                 await connection.execute(sa.select(columns.id).where(columns.id == own_id).with_for_update())
-            marked = sa.update(_jobs).where(columns.job_id.in_(job_ids)).values(hinted_at=at.timestamp())
+            marked = sa.update(_jobs).where(self._among(columns.job_id, job_ids)).values(hinted_at=at.timestamp())
             rows = (await connection.execute(marked.returning(columns.id, columns.job_id))).all()
             concerned.update(dict.fromkeys(row.id for row in rows))
-            strangers = [job_id for job_id in job_ids if job_id not in {row.job_id for row in rows}]
+            known = {row.job_id for row in rows}
+            strangers = [job_id for job_id in job_ids if job_id not in known]
             if own_id is not None and own_id not in concerned:
                 mine = (columns.id == own_id) & columns.job_id.is_(None)
                 row = await connection.execute(sa.select(columns.candidates, columns.company).where(mine))
@@ -317,7 +332,7 @@ class SqlStore:
         states: Collection[State] | None = None,
         reference: str | None = None,
         ids: Collection[str] | None = None,
-        limit: int = 1000,
+        limit: int | None = None,
     ) -> Sequence[Record]:
         """Give records, newest first."""
         statement = sa.select(_jobs).where(_jobs.c.company == company)
@@ -326,9 +341,10 @@ class SqlStore:
         if reference is not None:
             statement = statement.where(_jobs.c.reference == reference)
         if ids is not None:
-            statement = statement.where(_jobs.c.id.in_(ids))
+            statement = statement.where(self._among(_jobs.c.id, ids))
+        statement = statement.order_by(_jobs.c.sequence.desc()).limit(_most(limit, ids))
         async with self._transaction() as connection:
-            rows = (await connection.execute(statement.order_by(_jobs.c.sequence.desc()).limit(limit))).mappings()
+            rows = (await connection.execute(statement)).mappings()
             return [_to_record(row) for row in rows]
 
     @to_the_end
@@ -425,6 +441,13 @@ class SqlStore:
                 "nothing."
             )
 
+    def _among(self, column: sa.Column[Any], values: Collection[str]) -> sa.ColumnElement[bool]:
+        """Return the condition that a column holds one of any number of values, in one parameter."""
+        if self._sqlite:
+            each = sa.func.json_each(_dump(list(values))).table_valued("value")
+            return column.in_(sa.select(each.c.value))
+        return column == sa.any_(sa.literal(list(values), postgresql.ARRAY(sa.Text())))
+
     async def _one(self, condition: sa.ColumnElement[bool]) -> Record | None:
         async with self._transaction() as connection:
             row = (await connection.execute(sa.select(_jobs).where(condition))).mappings().one_or_none()
@@ -452,6 +475,12 @@ def _migrate(connection: sa.Connection, *, latest: int = LATEST) -> None:
         for statement in statements:
             connection.exec_driver_sql(statement.format(**WORDS[connection.dialect.name]))
         connection.exec_driver_sql(f"INSERT INTO vismanet_schema (version) VALUES ({number:d})")  # noqa: S608 - a number
+
+
+def _most(limit: int | None, ids: Collection[str] | None) -> int:
+    if limit is not None:
+        return limit
+    return _AT_ONCE if ids is None else len(ids)
 
 
 def _version(connection: sa.Connection) -> int:
@@ -496,6 +525,8 @@ def _encoder(name: str) -> Callable[[Any], Any]:
         return int
     if name == "state":
         return str
+    if name in _FOREIGN_TEXTS:
+        return lambda value: None if value is None else storable(value)
     return _dump if name == "candidates" else lambda value: value
 
 
