@@ -73,7 +73,8 @@ class Conclusions:
             own_id = conclusion.leased.record.id
             self._unwritten[own_id] = conclusion
             self._added.set()
-            _log.warning(
+            _log.log(
+                logging.INFO if conclusion.job_id is None else logging.WARNING,
                 "what became of the submission of job %s (%s, id at the server %s) is written down when the job store "
                 "is back: %s",
                 own_id,

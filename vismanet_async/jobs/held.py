@@ -16,7 +16,7 @@ import attrs
 
 from vismanet_async.jobs.model import Recovered, State, advance
 from vismanet_async.jobs.schedule import Schedule
-from vismanet_async.jobs.store import JobUnknown, Leased, LeaseLost, StoreNotUsable
+from vismanet_async.jobs.store import JobIdTaken, JobUnknown, Leased, LeaseLost, StoreNotUsable
 from vismanet_async.jobs.to_the_end import to_the_end
 from vismanet_async.observer import JobFacts
 
@@ -249,6 +249,8 @@ class HeldJobs:
         """Write a job down as it is now, keeping what webhooks have told meanwhile; raises as `apply`."""
         try:
             saved = await self.store.save(leased, record, result=result)
+        except JobIdTaken:
+            raise
         except StoreNotUsable:
             self._doubtful.add(record.id)
             raise

@@ -45,8 +45,11 @@ class StoreNotUsable(VismaNetError, OSError):
     job_id: str | None = None
 
 
-class JobIdTaken(VismaNetError):
-    """Another job of the company has this server id already; the write was refused and changed nothing."""
+class JobIdTaken(StoreNotUsable):
+    """Another job of the company has this server id already; the write was refused and changed nothing.
+
+    Trying it again does not help. Two servers or simulators that give the same ids need a store each.
+    """
 
 
 @attrs.frozen(kw_only=True)

@@ -25,6 +25,7 @@ from vismanet_async.jobs.model import (
     Record,
     Sending,
     State,
+    advance,
     background_header,
     document_key,
 )
@@ -33,8 +34,10 @@ from vismanet_async.operation import Operation
 
 if TYPE_CHECKING:
     from vismanet_async.jobs.concluding import Conclusions
+    from vismanet_async.jobs.course import Ending
     from vismanet_async.jobs.held import HeldJobs
-    from vismanet_async.jobs.model import Notify
+    from vismanet_async.jobs.model import Notify, Result
+    from vismanet_async.jobs.store import Leased
     from vismanet_async.jobs.submitter import Submitter
     from vismanet_async.transport.message import Request
 
@@ -98,19 +101,20 @@ class Submission:
         except BaseException as error:
             if course.step is not Step.NEW:
                 with suppress(StoreNotUsable):  # it was logged, and is written when the store is back
-                    await self.conclusions.conclude(self._conclusion(course, error))
+                    await self._write_down(self._lease(course), self._ending(course, error), course.result)
             raise
-        conclusion = self._conclusion(course, failure)
+        leased, ending = self._lease(course), self._ending(course, failure)
+        known = advance(leased.record, ending)
         try:
-            record = await self.conclusions.conclude(conclusion)
+            record = await self._write_down(leased, ending, course.result)
         except StoreNotUsable as error:
-            record = conclusion.record
-            if record.state is State.SUBMITTED or record.state is State.SUCCEEDED:
-                _tell_the_id(conclusion, error)
+            record = known
+            if known.state is State.SUBMITTED or known.state is State.SUCCEEDED:
+                _tell_the_id(known, error)
         if isinstance(failure, StoreNotUsable):
             raise StoreNotUsable(f"{failure} Nothing was sent.") from failure
-        if isinstance(conclusion.event, NeverSent):
-            record = conclusion.record  # the store may not have it, or another process may not have got to it yet
+        if isinstance(ending, NeverSent):
+            record = known  # the store may not have it, or another process may not have got to it yet
         return Submitted(record=record, result=course.result, failure=failure, blocked_by=course.blocked_by)
 
     async def _run(self, course: Course, operation: Operation[Any], header: str) -> None:
@@ -159,10 +163,15 @@ class Submission:
         answer = await self.submitter.submit(operation, background=header)
         course.answered(answer, at=self.held.clock.utc_now(), decode=operation.decode)
 
-    def _conclusion(self, course: Course, error: BaseException | None) -> Conclusion:
-        event = course.ending(at=self.held.clock.utc_now(), error=error)
-        leased = self.held.get(course.record.id) or self.held.lease_of(course.record)
-        return Conclusion(leased=leased, event=event, result=course.result)
+    def _ending(self, course: Course, error: BaseException | None) -> Ending:
+        return course.ending(at=self.held.clock.utc_now(), error=error)
+
+    def _lease(self, course: Course) -> Leased:
+        return self.held.get(course.record.id) or self.held.lease_of(course.record)
+
+    async def _write_down(self, leased: Leased, event: Ending, result: Result | None) -> Record:
+        """Write down what became of it, now or when the store is back; not to be cancelled half-way."""
+        return await self.conclusions.conclude(Conclusion(leased=leased, event=event, result=result))
 
     def _intent(self, request: Request, own_id: str, *, document: str | None) -> Record:
         now = self.held.clock.utc_now()
@@ -199,13 +208,12 @@ def _not_a_call(operation: object) -> str:
     )
 
 
-def _tell_the_id(conclusion: Conclusion, error: StoreNotUsable) -> NoReturn:
+def _tell_the_id(record: Record, error: StoreNotUsable) -> NoReturn:
     """Raise what says that the server has taken a job that is not written down yet."""
-    record, job_id = conclusion.record, conclusion.job_id
-    what = "was executed at once" if job_id is None else f"was accepted as job {job_id}"
+    what = "was executed at once" if record.job_id is None else f"was accepted as job {record.job_id}"
     failure = StoreNotUsable(
         f"{error} {record.operation.id} {what}, and that is written down as soon as the store is back: job "
         f"{record.id}. Do not submit it again."
     )
-    failure.job_id = job_id
+    failure.job_id = record.job_id
     raise failure from error
