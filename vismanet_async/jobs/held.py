@@ -16,7 +16,8 @@ import attrs
 
 from vismanet_async.jobs.model import Recovered, State, advance
 from vismanet_async.jobs.schedule import Schedule
-from vismanet_async.jobs.store import JobUnknown, LeaseLost
+from vismanet_async.jobs.store import JobIdTaken, JobUnknown, Leased, LeaseLost, StoreNotUsable
+from vismanet_async.jobs.to_the_end import to_the_end
 from vismanet_async.observer import JobFacts
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from vismanet_async.clock import Clock
     from vismanet_async.jobs.model import Event, Record, Result
     from vismanet_async.jobs.schedule import Rules
-    from vismanet_async.jobs.store import JobStore, Leased
+    from vismanet_async.jobs.store import JobStore
     from vismanet_async.observer import Observer
 
 __all__ = ["WATCH_SECONDS", "HeldJobs", "can_follow"]
@@ -35,6 +36,8 @@ _log = logging.getLogger("vismanet_async.jobs")
 
 WATCH_SECONDS: Final = 2.0
 """How often the store is looked at for what other processes wrote."""
+_LOOK_AGAIN_SECONDS: Final = 60.0
+"""How often the store is looked at for a job that is followed here, whose end is announced."""
 
 
 def can_follow(record: Record) -> bool:
@@ -63,8 +66,12 @@ class HeldJobs:
         self.lease_seconds = lease_seconds
         self.watched: set[str] = set()
         """Jobs that someone in this process cares about; webhooks that other processes take in concern them."""
+        self.closed = False
+        """Whether nothing is followed here any more; what is written down from then on is free for others."""
         self._owner = uuid.uuid4().hex
         self._leases: dict[str, Leased] = {}
+        self._doubtful: set[str] = set()
+        """Jobs of which the store may know more than this process: a write to it failed, or was committed unheard."""
         self._astray: frozenset[str] = frozenset()
         """Leases that the last renewal found without a job followed here."""
         self._ends: dict[str, anyio.Event] = {}
@@ -96,13 +103,18 @@ class HeldJobs:
 
     # -- taking and letting go -------------------------------------------------------------------------------------
 
+    def lease_of(self, record: Record) -> Leased:
+        """Return the lease that `write_intent` takes, also where its answer got lost."""
+        return Leased(record=record, owner=self._owner, fence=1)
+
+    @to_the_end
     async def write_intent(self, record: Record) -> Leased:
-        """Write a new job down and hold it; not to be cancelled half-way."""
-        with anyio.CancelScope(shield=True):
-            self._leases[record.id] = await self.store.write_intent(record, owner=self._owner, until=self._lease_end())
+        """Write a new job down and hold it."""
+        leased = await self.store.write_intent(record, owner=self._owner, until=self._lease_end())
+        self._leases[record.id] = leased
         self.watched.add(record.id)
         self._tell(None, record)
-        return self._leases[record.id]
+        return leased
 
     async def claim(self, own_ids: Collection[str] | None) -> Sequence[Leased]:
         """Lease jobs that nobody holds; None for all of this company. They are not followed by that."""
@@ -119,6 +131,7 @@ class HeldJobs:
                 self.drop(leased.record.id)
         return claimed
 
+    @to_the_end
     async def adopt(self, own_ids: Collection[str] | None) -> Sequence[Leased]:
         """Claim jobs and go on with them. An intent among them is what a process left that died."""
         adopted = []
@@ -177,12 +190,15 @@ class HeldJobs:
         self._leases.pop(record.id, None)
         if record.settled:
             self.watched.discard(record.id)
-        await self.release([record.id])
-        self.announce(record.id)
+        try:
+            await self.give_up([record.id])
+        finally:
+            self.announce(record.id)
 
     def drop(self, own_id: str) -> None:
         """Stop working on a job that is another's now, or is no more."""
         self._leases.pop(own_id, None)
+        self._doubtful.discard(own_id)
         self.schedule.remove(own_id)
         self.announce(own_id)
 
@@ -194,6 +210,13 @@ class HeldJobs:
     async def release(self, own_ids: Collection[str] | None = None) -> None:
         """Give up leases in the store; all of them if none are named."""
         await self.store.release(owner=self._owner, ids=own_ids)
+
+    async def give_up(self, own_ids: Collection[str] | None = None) -> None:
+        """Give up leases as `release` does; where the store is out of reach, `renew` or their end frees them later."""
+        try:
+            await self.release(own_ids)
+        except StoreNotUsable as error:
+            _log.warning("leases could not be given up, they run out: %s", error, extra={"company": self.company})
 
     async def renew(self) -> None:
         """Prolong what is held, and find out what no longer is and how many processes share the quota."""
@@ -221,9 +244,17 @@ class HeldJobs:
         """
         return await self.save(leased, advance(leased.record, event), result=result)
 
+    @to_the_end
     async def save(self, leased: Leased, record: Record, *, result: Result | None = None) -> Leased:
         """Write a job down as it is now, keeping what webhooks have told meanwhile; raises as `apply`."""
-        saved = await self.store.save(leased, record, result=result)
+        try:
+            saved = await self.store.save(leased, record, result=result)
+        except JobIdTaken:
+            raise
+        except StoreNotUsable:
+            self._doubtful.add(record.id)
+            raise
+        self._doubtful.discard(record.id)
         if record.state is not leased.record.state:
             self._tell(leased.record, record)
         held = self._leases.get(record.id)
@@ -232,6 +263,31 @@ class HeldJobs:
             saved = self._leases[record.id] = attrs.evolve(saved, record=fresh)
         return saved
 
+    async def sure(self, leased: Leased) -> Leased | None:
+        """Return a held job as the store knows it, after a write whose answer got lost; None: nothing is left to do.
+
+        What was committed unheard must not be overwritten by what was known before.
+        """
+        own_id = leased.record.id
+        if own_id not in self._doubtful:
+            return leased
+        record = await self.store.get(own_id)
+        self._doubtful.discard(own_id)
+        held = self._leases.get(own_id)
+        if held is None or held.fence != leased.fence:
+            return None
+        if record is None:
+            self.drop(own_id)
+            return None
+        if record.state is not held.record.state:
+            self._tell(held.record, record)
+        sure = self._leases[own_id] = attrs.evolve(held, record=record)
+        if record.settled or (record.state is State.UNCERTAIN and not can_follow(record)):
+            await self.finish(sure)
+            return None
+        return sure
+
+    @to_the_end
     async def drop_candidate(self, leased: Leased, job_id: str) -> tuple[str, ...]:
         """Take away a candidate that turned out to be something else; gives those that are left."""
         left = await self.store.drop_candidates(leased, [job_id])
@@ -293,10 +349,8 @@ class HeldJobs:
     async def wait_a_while(self, own_id: str, *, at_most_seconds: float | None = None) -> None:
         """Wait until there is news of a job, or it is time to look into the store for what others did."""
         event = self._ends.setdefault(own_id, anyio.Event())
-        seconds = at_most_seconds
-        if own_id not in self._leases:
-            seconds = WATCH_SECONDS if seconds is None else min(WATCH_SECONDS, seconds)
-        await self._wait(event, seconds)
+        look_again = WATCH_SECONDS if own_id not in self._leases else _LOOK_AGAIN_SECONDS
+        await self._wait(event, look_again if at_most_seconds is None else min(look_again, at_most_seconds))
 
     def stir(self) -> None:
         """Have the schedule looked at again."""

@@ -73,7 +73,9 @@ class Job(Generic[T]):
             timeout_seconds: how long to wait; None for as long as it takes.
 
         Raises:
-            TimeoutError: it has not been settled in time. The job goes on and may be waited for again.
+            TimeoutError: it has not been settled in time; the message says how it stands. The job goes on and may be
+                waited for again.
+            StoreNotUsable: the store is out of reach from the beginning. One that fails later is waited for.
         """
         return await self._manager.wait(self.id, timeout_seconds=timeout_seconds, until_certain=False)
 
@@ -97,7 +99,9 @@ class Job(Generic[T]):
         """Give what `result` would raise as things stand; None for success and for jobs that go on."""
         record = await self.status()
         settled = record.settled or record.state is State.UNCERTAIN
-        return error_of(record, await self._manager.kept_result(self.id)) if settled else None
+        if not settled:
+            return None
+        return error_of(record, await self._manager.kept_result(self.id), decode=self._decode)
 
     async def raw(self) -> Result | None:
         """Give what the server said, as it came: state document, content and headers; None before the end."""

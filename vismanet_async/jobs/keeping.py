@@ -31,25 +31,29 @@ class Keeper:
         """How many tasks here work for the whole company, and not for some jobs alone."""
 
     async def run(self) -> None:
-        """Do so as long as the task is not cancelled."""
+        """Do so as long as the task is not cancelled; a store that is out of reach is tried again."""
         held = self._held
-        for operation, seconds in (await held.store.run_times(company=held.company)).items():
-            held.schedule.know(operation, seconds)
         looked_at = held.clock.utc_now()
         renewed_at = held.clock.monotonic()
+        experienced = False
         while True:
-            await held.clock.sleep(min(WATCH_SECONDS, held.lease_seconds / 6))
             try:
-                if held.clock.monotonic() - renewed_at >= held.lease_seconds / 3:
-                    renewed_at = held.clock.monotonic()
+                if not experienced:
+                    for operation, seconds in (await held.store.run_times(company=held.company)).items():
+                        held.schedule.know(operation, seconds)
+                    experienced = True
+                now = held.clock.monotonic()
+                if now - renewed_at >= held.lease_seconds / 3:
                     await held.renew()
-                if not (held.watched or self.serving):
-                    continue
-                since, looked_at = looked_at, held.clock.utc_now()
-                found = await held.store.hints(company=held.company, since=since - _HINTS_OVERLAP)
-                await self.take_in([own_id for own_id, at in found if not self._knows(own_id, at)])
+                    renewed_at = now
+                if held.watched or self.serving:
+                    since = held.clock.utc_now()
+                    found = await held.store.hints(company=held.company, since=looked_at - _HINTS_OVERLAP)
+                    await self.take_in([own_id for own_id, at in found if not self._knows(own_id, at)])
+                    looked_at = since
             except StoreNotUsable as error:
                 _log.warning("the job store is out of reach, trying again: %s", error, extra={"company": held.company})
+            await held.clock.sleep(min(WATCH_SECONDS, held.lease_seconds / 6))
 
     async def take_in(self, own_ids: Sequence[str]) -> None:
         """Ask at once for those jobs that webhooks spoke of and that concern this process."""

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
 import anyio
 
 from vismanet_async.clock import SystemClock
-from vismanet_async.errors import RequestRefused
-from vismanet_async.jobs.held import WATCH_SECONDS, HeldJobs, can_follow
+from vismanet_async.errors import RequestRefused, VismaNetError
+from vismanet_async.jobs.answers import is_job_id
+from vismanet_async.jobs.concluding import Conclusions
+from vismanet_async.jobs.held import WATCH_SECONDS, HeldJobs
 from vismanet_async.jobs.job import Job, id_in_token
 from vismanet_async.jobs.keeping import Keeper
 from vismanet_async.jobs.model import Found, Notify, Outcome, Record, Result, Settled, State, advance, document_key
@@ -26,6 +28,7 @@ from vismanet_async.jobs.outcome import plain_json
 from vismanet_async.jobs.polling import Poller
 from vismanet_async.jobs.store import JobUnknown, LeaseLost, StoreNotUsable
 from vismanet_async.jobs.submission import Submission
+from vismanet_async.jobs.waiting import wait_for_end
 from vismanet_async.observer import Observer
 
 if TYPE_CHECKING:
@@ -103,7 +106,8 @@ class JobManager:
             lease_seconds=lease_seconds,
             observer=observer or Observer(),
         )
-        self._poller = Poller(self._held, submitter, random=random)
+        self._conclusions = Conclusions(self._held)
+        self._poller = Poller(self._held, submitter, random=random, decoder_of=self._decoder)
         self._keeper = Keeper(self._held)
         self._closed = False
         self._task: asyncio.Task[None] | None = None
@@ -117,15 +121,23 @@ class JobManager:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Stop following jobs and free them for other processes. What is under way is written down first."""
+        """Stop following jobs and free them for other processes. What is under way is written down first.
+
+        A store that is out of reach is logged, not raised: what it lacks is logged with the ids, and leases run out.
+        """
         task, self._task, self._closed = self._task, None, True
+        self._held.closed = True
         if task is None:
             return
         task.cancel()
         with anyio.CancelScope(shield=True):
-            with suppress(asyncio.CancelledError):
-                await task
-            await self._held.release()
+            try:
+                with suppress(asyncio.CancelledError):
+                    await task
+            finally:
+                if not await self._conclusions.flush():
+                    self._conclusions.report()
+                await self._held.give_up()
 
     def __repr__(self) -> str:
         return f"<JobManager {self.company}, {len(self._held.schedule)} followed>"
@@ -165,8 +177,8 @@ class JobManager:
             NotSent: nothing left. Written down as failed; submit again.
             JobUncertain: sent, and the answer got lost, or an earlier job on the document is uncertain (then nothing
                 was sent). `error.job_id` is the uncertain job's. Do not submit again before it is settled.
-            StoreNotUsable: the intent could not be written, and nothing was sent; or the answer could not be
-                written, and the job is found as an intent later.
+            StoreNotUsable: nothing was sent; or the job was accepted, and could not be written down yet. Then
+                `error.job_id` is the server's id; it is written down as soon as the store is back. Do not submit again.
 
         Examples:
             >>> number = (await visma.supplier_invoice.list(status="Balanced"))[0].reference_number
@@ -175,21 +187,17 @@ class JobManager:
             'Done'
         """
         self._start()
-        submission = Submission(
-            submitter=self._submitter,
-            held=self._held,
-            reference=reference,
-            notify=notify,
-            deadline_seconds=deadline_seconds,
-            document=document,
+        submission = self._submission(
+            reference=reference, notify=notify, deadline_seconds=deadline_seconds, document=document
         )
-        record, failure = await submission.submit(operation)
-        error = await submission.error(record)
-        if failure is not None and record.state is State.FAILED:
+        submitted = await submission.submit(operation)
+        failure = submitted.failure
+        error = submitted.error(operation.decode)
+        if failure is not None and submitted.record.state is State.FAILED and not isinstance(failure, LeaseLost):
             raise failure
         if error is not None:
             raise error from failure
-        return Job(self, record.id, operation.decode)
+        return Job(self, submitted.record.id, operation.decode)
 
     async def submit_many(
         self,
@@ -215,11 +223,11 @@ class JobManager:
 
         Raises:
             RequestRefused: one of them cannot be sent that way; nothing at all was sent.
+            StoreNotUsable: as in `submit`. Those under way were finished, no more were begun, and those that were
+                submitted are in the store.
         """
         self._start()
-        submission = Submission(
-            submitter=self._submitter,
-            held=self._held,
+        submission = self._submission(
             reference=reference,
             notify=notify,
             deadline_seconds=deadline_seconds,
@@ -232,15 +240,25 @@ class JobManager:
             key = document_key(method=operation.spec.method, path=operation.path) or f"#{index}"
             lanes.setdefault(key, []).append((index, operation))
         jobs: dict[int, Job[T]] = {}
+        failures: list[VismaNetError] = []
 
         async def lane(work: list[tuple[int, Operation[T]]]) -> None:
             for index, operation in work:
-                record, _ = await submission.submit(operation)
-                jobs[index] = Job(self, record.id, operation.decode)
+                if failures:
+                    return
+                try:
+                    submitted = await submission.submit(operation)
+                except VismaNetError as error:
+                    # the others are under way: cutting them off would leave jobs whose ids nobody knows
+                    failures.append(error)
+                    return
+                jobs[index] = Job(self, submitted.record.id, operation.decode)
 
         async with anyio.create_task_group() as tasks:
             for work in lanes.values():
                 tasks.start_soon(lane, work)
+        if failures:
+            raise _failure_of_many(failures, submitted=len(jobs), of=len(chosen))
         return [jobs[index] for index in range(len(chosen))]
 
     # -- handles ---------------------------------------------------------------------------------------------------
@@ -292,22 +310,9 @@ class JobManager:
     async def wait(self, own_id: str, *, timeout_seconds: float | None, until_certain: bool) -> Record:
         """Wait until a job is settled, following it here unless another process does; see `Job.wait`."""
         self._start()
-        deadline = None if timeout_seconds is None else self._clock.monotonic() + timeout_seconds
-        while True:
-            self._start()
-            record = await self.record(own_id)
-            if record.settled or (until_certain and record.state is State.UNCERTAIN):
-                self._held.announce(own_id)  # others wait for it as well, perhaps
-                return record
-            self._held.watched.add(own_id)
-            left = None if deadline is None else deadline - self._clock.monotonic()
-            if left is not None and left <= 0:
-                raise TimeoutError(
-                    f"job {own_id} was not settled within {timeout_seconds} s; it goes on and may be waited for again."
-                )
-            if own_id not in self._held and (record.state is not State.UNCERTAIN or can_follow(record)):
-                await self._held.adopt([own_id])
-            await self._held.wait_a_while(own_id, at_most_seconds=left)
+        return await wait_for_end(
+            self._held, own_id, timeout_seconds=timeout_seconds, until_certain=until_certain, alive=self._start
+        )
 
     # -- working ---------------------------------------------------------------------------------------------------
 
@@ -361,10 +366,13 @@ class JobManager:
             TransitionError: the job is not uncertain.
             LeaseLost: another process is working on it right now.
             JobUnknown: no such job.
+            JobIdTaken: another job has that id.
         """
         self._start()
         if (outcome is None) == (job_id is None):
             raise RequestRefused("settle takes an outcome or a job_id, one of both; nothing was changed.")
+        if job_id is not None and not is_job_id(job_id):
+            raise RequestRefused(f"{job_id!r} is not an id of the server's; nothing was changed.")
         record = await self.record(own_id)
         at = self._clock.utc_now()
         event: Event = (
@@ -398,6 +406,9 @@ class JobManager:
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
+    def _submission(self, **options: Any) -> Submission:
+        return Submission(submitter=self._submitter, held=self._held, conclusions=self._conclusions, **options)
+
     def _decoder(self, record: Record) -> Callable[[Response], Any]:
         found = None if self._decoder_of is None else self._decoder_of(record.operation.id)
         return found or plain_json
@@ -420,6 +431,16 @@ class JobManager:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._poller.run)
                 tasks.start_soon(self._keeper.run)
+                tasks.start_soon(self._conclusions.run)
         finally:
             # whoever waits looks again, and finds out
             self._held.announce_all()
+
+
+def _failure_of_many(failures: Sequence[VismaNetError], *, submitted: int, of: int) -> VismaNetError:
+    """Return the first failure, with what became of the other operations."""
+    first, *others = failures
+    first.add_note(f"{submitted} of {of} operations were submitted and are in the store; no more were begun.")
+    for other in others:
+        first.add_note(str(other))
+    return first

@@ -8,6 +8,8 @@
       └─ answer lost ──> uncertain ── found by a webhook or the user ──> submitted
                              └────── settled by the user ──────────────> succeeded | failed
 
+An action's own result decides whether it succeeded. Where the server did not keep it, the job is uncertain.
+
 `advance` is the whole rule. What arrives late (an answer, a webhook, a second worker's poll) leaves a settled
 job as it is, so events may be delivered twice and in any order. Facts: docs/facts.md 7.
 """
@@ -15,14 +17,14 @@ job as it is, so events may be delivered twice and in any order. Facts: docs/fac
 from __future__ import annotations
 
 import hashlib
-import json
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Literal
 
 import attrs
 
 from vismanet_async.errors import RequestRefused
+from vismanet_async.jobs import answers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +39,7 @@ __all__ = [
     "DeadlinePassed",
     "Event",
     "Found",
+    "Judgement",
     "Lost",
     "NeverSent",
     "Notify",
@@ -92,7 +95,8 @@ class State(StrEnum):
     EXPIRED = "expired"
     """The server no longer knows it. Final."""
     UNCERTAIN = "uncertain"
-    """Its id got lost, or its deadline passed; it may be running. Never sent again. Then: submitted or settled."""
+    """Its id got lost, its deadline passed, or its answer, which alone could tell, is gone. It may be running, or have
+    succeeded. Never sent again. Then: submitted or settled."""
 
 
 FINAL: Final = frozenset({State.SUCCEEDED, State.FAILED, State.EXPIRED})
@@ -184,26 +188,21 @@ class StateDocument:
         Raises:
             ValueError: when it is not a state document.
         """
-        document = json.loads(body)
-        if not isinstance(document, dict) or not isinstance(document.get("status"), str):
-            raise ValueError("not a state document: no status text")  # noqa: TRY004 - one error for all of it
-        code, headers = document.get("statusCode"), document.get("responseHeaders")
-        content = document.get("hasResponseContent")
+        document = answers.members(body)
+        status = answers.text(document.get("status"))
+        if status is None:
+            raise ValueError("not a state document: no status text")
         return cls(
-            status=document["status"],
-            status_code=code if isinstance(code, int) and not isinstance(code, bool) else 0,
-            job_id=_text(document.get("id")),
-            received_at=_moment(document.get("receivedUtc")),
-            started_at=_moment(document.get("startedUtc")),
-            finished_at=_moment(document.get("finishedUtc")),
-            error_message=_text(document.get("errorMessage")),
-            original_uri=_text(document.get("originalUri")),
-            has_content=content if isinstance(content, bool) else True,
-            response_headers=tuple(
-                (str(name), _header_text(value)) for name, value in headers.items() if value is not None
-            )
-            if isinstance(headers, dict)
-            else (),
+            status=status,
+            status_code=answers.status_code(document.get("statuscode")),
+            job_id=answers.text(document.get("id")),
+            received_at=answers.moment(document.get("receivedutc")),
+            started_at=answers.moment(document.get("startedutc")),
+            finished_at=answers.moment(document.get("finishedutc")),
+            error_message=answers.text(document.get("errormessage")),
+            original_uri=answers.text(document.get("originaluri")),
+            has_content=answers.flag(document.get("hasresponsecontent"), otherwise=True),
+            response_headers=answers.header_pairs(document.get("responseheaders")),
         )
 
 
@@ -291,6 +290,15 @@ class Record:
         return (self.submitted_at or self.created_at) + KEPT_FOR
 
 
+@attrs.frozen(kw_only=True)
+class Judgement:
+    """How a job ended by what its own answer says, where that is more than the status of the executed request."""
+
+    state: State
+    """Succeeded, failed, expired (its answer is gone) or uncertain (its answer alone could have told)."""
+    error: str | None = None
+
+
 # -- what can happen ---------------------------------------------------------------------------------------
 
 
@@ -317,6 +325,8 @@ class Answered(_Event):
 
     status_code: int
     error: str | None = None
+    judgement: Judgement | None = None
+    """What a success status amounts to; None: a success."""
 
 
 @attrs.frozen(kw_only=True)
@@ -350,6 +360,8 @@ class Polled(_Event):
     """The state was read."""
 
     document: StateDocument
+    judgement: Judgement | None = None
+    """What the end amounts to where the server kept no content; None: what the document says."""
 
 
 @attrs.frozen(kw_only=True)
@@ -357,6 +369,8 @@ class ContentRead(_Event):
     """The content was read, or is certainly not there (404, 410)."""
 
     missing: bool = False
+    judgement: Judgement | None = None
+    """What the end amounts to by its content, or without it; None: what the state document said."""
 
 
 @attrs.frozen(kw_only=True)
@@ -419,7 +433,9 @@ def advance(record: Record, event: Event) -> Record:
         case Accepted() | Found():
             after = _identified(record, event)
         case Answered() | NeverSent() | Lost() | Recovered():
-            after = _not_queued(record, event) if record.state is State.INTENT else record
+            known = isinstance(event, Answered | NeverSent) and record.state is State.UNCERTAIN
+            open_ = record.state is State.INTENT or (known and record.job_id is None)
+            after = _not_queued(record, event) if open_ else record
         case Polled():
             after = _polled(record, event)
         case ContentRead():
@@ -471,7 +487,8 @@ def _not_queued(record: Record, event: Answered | NeverSent | Lost | Recovered) 
     failed: str | None = None
     match event:
         case Answered(status_code=code) if code in _SUCCESS:
-            return _settle(attrs.evolve(record, status_code=code), State.SUCCEEDED, event.at)
+            record = attrs.evolve(record, status_code=code, error=None)
+            return _judged(record, event.judgement or Judgement(state=State.SUCCEEDED), event.at)
         case Answered(status_code=code) if code >= _SERVER_ERRORS_FROM or code == _REQUEST_TIMEOUT:
             # a gateway that gave up may have passed the request on before (docs/facts.md 11)
             uncertain = f"the submission was answered with {code}"
@@ -519,14 +536,16 @@ def _polled(record: Record, event: Polled) -> Record:
         error=document.error_message,
         content_due=document.has_content,
     )
-    return seen if seen.content_due else _settle(seen, State(verdict), event.at)
+    if seen.content_due:
+        return seen
+    return _judged(seen, event.judgement or Judgement(state=State(verdict), error=seen.error), event.at)
 
 
 def _content_read(record: Record, event: ContentRead) -> Record:
     if not record.content_due or record.verdict is None:
         raise TransitionError(record, event, "its content is not due")
     error = record.error or ("its content was gone" if event.missing else None)
-    return _settle(attrs.evolve(record, error=error), State(record.verdict), event.at)
+    return _judged(record, event.judgement or Judgement(state=State(record.verdict), error=error), event.at)
 
 
 def _unread(record: Record, event: Vanished | Unreadable) -> Record:
@@ -565,6 +584,13 @@ def _needs_id(record: Record, event: Event) -> str:
     if record.job_id is None:
         raise TransitionError(record, event, "it has no id at the server")
     return record.job_id
+
+
+def _judged(record: Record, judgement: Judgement, at: datetime) -> Record:
+    record = attrs.evolve(record, error=judgement.error)
+    if judgement.state is State.UNCERTAIN:
+        return attrs.evolve(record, state=State.UNCERTAIN, content_due=False, verdict=None)
+    return _settle(record, judgement.state, at)
 
 
 def _settle(record: Record, state: State, at: datetime) -> Record:
@@ -625,24 +651,3 @@ def document_key(*, method: str, path: str) -> str | None:
     if action or method in {"PUT", "PATCH", "DELETE"}:
         return before
     return None
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
-
-
-def _header_text(value: object) -> str:
-    if isinstance(value, list):
-        return ", ".join(str(item) for item in value)
-    return str(value)
-
-
-def _moment(value: object) -> datetime | None:
-    if not isinstance(value, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    # the fields are called ...Utc and may carry an offset all the same (docs/facts.md 7)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

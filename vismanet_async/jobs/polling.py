@@ -6,18 +6,20 @@ Each poll is written down before it leaves, so that a restart cannot forget it, 
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import unquote, urlsplit
 
 import anyio
 import attrs
 
-from vismanet_async.errors import RateLimited, TokenRefused, TransportError, UnexpectedResponse, VismaNetError
+from vismanet_async.errors import RateLimited, VismaNetError
 from vismanet_async.jobs.model import (
     ContentRead,
     DeadlinePassed,
     Found,
+    Judgement,
     Polled,
     Record,
     Result,
@@ -28,17 +30,19 @@ from vismanet_async.jobs.model import (
     Vanished,
     advance,
 )
-from vismanet_async.jobs.outcome import kept_document, kept_headers
-from vismanet_async.jobs.store import LeaseLost, StoreNotUsable
+from vismanet_async.jobs.outcome import judge, kept_document, kept_headers
+from vismanet_async.jobs.store import JobIdTaken, LeaseLost, StoreNotUsable
 from vismanet_async.transport.problem import read_problem
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from datetime import datetime
 
     from vismanet_async.jobs.held import HeldJobs
     from vismanet_async.jobs.model import Event
     from vismanet_async.jobs.store import Leased
     from vismanet_async.jobs.submitter import Answer, Submitter
+    from vismanet_async.transport.message import Response
 
 __all__ = ["Poller"]
 
@@ -46,7 +50,11 @@ _AT_ONCE: Final = 8
 _KEPT_STAMPS: Final = 8
 _OK: Final = 200
 _FORBIDDEN: Final = 403
+_READ: Final = frozenset({200, 204})
+_NOT_FOUND: Final = 404
 _GONE: Final = frozenset({404, 410})
+_KNOWN_AFTER: Final = timedelta(seconds=301)
+"""A 404 sooner than this may mean that the server does not know the job, or its content, yet."""
 _CLIENT_ERRORS: Final = range(400, 500)
 _CLOCKS_DIFFER_BY: Final = timedelta(minutes=10)
 _log = logging.getLogger("vismanet_async.jobs")
@@ -76,10 +84,18 @@ class _Reply:
 class Poller:
     """One schedule's hands: a few requests at once, each about another job."""
 
-    def __init__(self, held: HeldJobs, submitter: Submitter, *, random: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        held: HeldJobs,
+        submitter: Submitter,
+        *,
+        random: Callable[[], float],
+        decoder_of: Callable[[Record], Callable[[Response], Any]],
+    ) -> None:
         self._held = held
         self._submitter = submitter
         self._random = random
+        self._decoder_of = decoder_of
 
     async def run(self) -> None:
         """Ask for what is due as long as the task is not cancelled."""
@@ -120,8 +136,11 @@ class Poller:
             self._held.schedule.remove(own_id)
             return
         try:
+            sure = await self._held.sure(leased)
+            if sure is None:
+                return
             with self._held.observer.following(own_id):
-                await self._ask_what_is_due(leased)
+                await self._ask_what_is_due(sure)
         except LeaseLost:
             self._held.drop_lost(leased)
         except StoreNotUsable as error:
@@ -150,10 +169,17 @@ class Poller:
         reply = await self._reply(self._submitter.state(leased.record.job_id or ""))
         event, body = self._read_state(reply)
         record = self._unstamped(leased.record, "state_asked", reply.times)
+        young = self._is_young_404(event, since=record.submitted_at or record.created_at)
+        if young:
+            event = Unreadable(at=event.at, reason="the server does not know the job (404) yet, or any more")
         leased, read = await self._take_in(leased, record, event, body, times=reply.times)
         if not read and leased.record.id in self._held:
-            self._later(leased.record.id, reply)
+            self._later(leased.record.id, reply, young_404=len(record.state_asked) if young else 0)
         return leased
+
+    def _is_young_404(self, event: Event, *, since: datetime) -> bool:
+        unknown = isinstance(event, Vanished) and event.status_code == _NOT_FOUND
+        return unknown and event.at - since < _KNOWN_AFTER
 
     def _read_state(self, reply: _Reply) -> tuple[Event, bytes]:
         at, answer = self._held.clock.utc_now(), reply.answer
@@ -180,8 +206,12 @@ class Poller:
             after = advance(record, event)
         if self._deadline_passed(after):
             after = advance(after, DeadlinePassed(at=event.at))
-        done = isinstance(event, Polled) and event.document.done and (after.content_due or after.settled)
-        result = self._result_of(event.document, body) if done and isinstance(event, Polled) else None
+        result: Result | None = None
+        if isinstance(event, Polled) and event.document.done and (after.content_due or after.settled):
+            result = self._result_of(event.document, body)
+            if after.state is State.SUCCEEDED:
+                judgement = judge(record, result, decode=self._decoder_of(record))
+                after = advance(record, attrs.evolve(event, judgement=judgement))
         leased = await self._held.save(leased, after, result=result)
         if after.settled or after.state is State.UNCERTAIN:
             await self._held.finish(leased)
@@ -210,19 +240,31 @@ class Poller:
         record = self._unstamped(leased.record, "content_asked", reply.times)
         at = self._held.clock.utc_now()
         kept = await self._held.store.result(record.id)
+        kept = kept or Result(status_code=record.status_code or 0, read_at=at)
+        missing = reply.status in _GONE
+        young = reply.status == _NOT_FOUND and at - record.content_asked[0] < _KNOWN_AFTER
         result: Result | None = None
-        if reply.answer is not None and (reply.status == _OK or reply.status in _GONE):
-            missing = reply.status in _GONE
-            after = advance(record, ContentRead(at=at, missing=missing))
-            if kept is not None and not missing:
-                result = attrs.evolve(kept, content=reply.answer.body, read_at=at)
+        if reply.answer is not None and reply.status in _READ:
+            result = attrs.evolve(kept, content=reply.answer.body, read_at=at)
+            after = self._judged(record, result, missing=False, at=at)
+        elif missing and not young:
+            after = self._judged(record, kept, missing=True, at=at)
         else:
             after = advance(record, Unreadable(at=at, reason="its content could not be read"))
+            if after.settled:
+                after = self._judged(record, kept, missing=True, at=at)
         leased = await self._held.save(leased, after, result=result)
-        if after.settled:
+        if after.settled or after.state is State.UNCERTAIN:
             await self._held.finish(leased)
         else:
-            self._later(record.id, reply)
+            self._later(record.id, reply, young_404=len(record.content_asked) if young else 0)
+
+    def _judged(self, record: Record, result: Result, *, missing: bool, at: datetime) -> Record:
+        """Return a job as its content says that it ended; without it, as far as that can be known."""
+        judgement: Judgement | None = None
+        if record.verdict == "succeeded":
+            judgement = judge(record, result, decode=self._decoder_of(record), missing=missing)
+        return advance(record, ContentRead(at=at, missing=missing, judgement=judgement))
 
     # -- whether an id is its own ----------------------------------------------------------------------------------
 
@@ -237,8 +279,8 @@ class Poller:
         event, body = self._read_state(reply)
         record = self._unstamped(leased.record, "state_asked", reply.times)
         if isinstance(event, Polled) and _is_of(record, event.document, job_id):
-            if await self._held.store.find(company=self._held.company, job_id=job_id) is None:
-                found = advance(record, Found(at=event.at, job_id=job_id))
+            found = advance(record, Found(at=event.at, job_id=job_id))
+            with suppress(JobIdTaken):  # another job has it: it is not this one's
                 leased, _ = await self._take_in(leased, found, event, body, times=reply.times)
                 if leased.record.content_due:
                     await self._ask_content(leased)
@@ -278,12 +320,25 @@ class Poller:
     async def _reply(self, asking: Awaitable[Answer]) -> _Reply:
         try:
             return _Reply(await asking)
-        except (TransportError, RateLimited, TokenRefused, UnexpectedResponse) as error:
+        except VismaNetError as error:
             return _Reply(None, error)
 
-    def _later(self, own_id: str, reply: _Reply) -> None:
-        """Plan another attempt for what could not be read."""
+    def _later(self, own_id: str, reply: _Reply, *, young_404: int = 0) -> None:
+        """Plan another attempt for what could not be read.
+
+        Args:
+            own_id: the job.
+            reply: what came of this attempt.
+            young_404: how often it was asked for in all, where the answer is a 404 that may be too early.
+        """
         now = self._held.clock.monotonic()
+        if young_404:
+            # once soon, then after a while: a failed request may be repeated twice in five minutes (docs/facts.md 3.5)
+            wait = None if young_404 == 1 else _KNOWN_AFTER.total_seconds()
+            self._held.schedule.fault(
+                own_id, now, randomness=self._random(), times=reply.times, at_least_seconds=wait or 0.0
+            )
+            return
         if isinstance(reply.failure, RateLimited):
             self._held.schedule.pause(now + (reply.failure.retry_after_seconds or 0.0))
         self._held.schedule.fault(own_id, now, randomness=self._random(), refused=reply.refused, times=reply.times)

@@ -287,7 +287,16 @@ class Schedule:
             followed.seen_until = age
             self._plan(followed, now)
 
-    def fault(self, key: str, now: float, *, randomness: float, refused: bool = False, times: int = 1) -> None:
+    def fault(
+        self,
+        key: str,
+        now: float,
+        *,
+        randomness: float,
+        refused: bool = False,
+        times: int = 1,
+        at_least_seconds: float = 0.0,
+    ) -> None:
         """Give back a job that could not be read.
 
         Args:
@@ -296,6 +305,7 @@ class Schedule:
             randomness: 0 to 1; spreads the next attempts of many jobs.
             refused: it was answered with a client error; else there was a server error or no answer.
             times: how often it was asked for on the way.
+            at_least_seconds: the wait is no shorter.
         """
         followed = self._given_back(key, now, times)
         if followed is None:
@@ -304,6 +314,7 @@ class Schedule:
         wait = min(self.rules.fault_cap_seconds, self.rules.fault_seconds * 2 ** min(followed.faults - 1, 20))
         if refused:
             wait = max(wait, self.rules.refused_seconds)
+        wait = max(wait, at_least_seconds)
         self._put(followed, max(now + wait * (1 + randomness / 2), earliest(followed.asked, rules=self.rules)))
 
     # -- inside ----------------------------------------------------------------------------------------------------

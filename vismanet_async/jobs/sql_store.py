@@ -7,39 +7,35 @@ made readable by their owner only, because results hold ledger data.
 from __future__ import annotations
 
 import json
-import os
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import anyio
-import platformdirs
 
-from vismanet_async.errors import SettingsError
+# first of all: it says what to install where SQLAlchemy is missing
+from vismanet_async.jobs.database import Database, default_path
+
+# isort: split
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from vismanet_async.jobs.answers import storable
 from vismanet_async.jobs.migrations import LATEST, STEPS, WORDS
 from vismanet_async.jobs.model import OPEN, OperationNote, Record, Result, State
-from vismanet_async.jobs.store import Leased, LeaseLost, StoreNotUsable
+from vismanet_async.jobs.store import JobIdTaken, Leased, LeaseLost, StoreNotUsable
 from vismanet_async.jobs.to_the_end import to_the_end
 
-try:
-    import sqlalchemy as sa
-    from sqlalchemy.dialects import postgresql, sqlite
-    from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
-    from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
-    from sqlalchemy.pool import AsyncAdaptedQueuePool
-except ModuleNotFoundError as missing:  # pragma: no cover - depends on what is installed
-    raise SettingsError(
-        f"job stores need {missing.name}: pip install 'vismanet-async[sqlite]', or [postgres] for PostgreSQL."
-    ) from missing
-
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
 
-    from sqlalchemy.engine import URL, RowMapping
+    from sqlalchemy.engine import RowMapping
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 __all__ = ["SqlStore", "default_path"]
 
+_AT_ONCE: Final = 1000
 _KEEP_WEBHOOKS: Final = timedelta(days=7)
 _UNSETTLED: Final = tuple(state.value for state in (*sorted(OPEN), State.UNCERTAIN))
 _MIGRATING: Final = 7_105_612_019
@@ -117,13 +113,10 @@ _MOMENTS: Final = frozenset(
 )
 _MOMENT_LISTS: Final = frozenset({"state_asked", "content_asked"})
 _FLAGS: Final = frozenset({"content_due", "unanswered"})
+_FOREIGN_TEXTS: Final = frozenset({"server_status", "error"})
+"""Columns whose texts may come from a server or an operating system."""
 _OTHERS: Final = frozenset({"hinted_at", "candidates"})
 """Columns that `save` leaves alone."""
-
-
-def default_path() -> Path:
-    """Give the file that is used when no store is named, in the platform's directory for state."""
-    return Path(platformdirs.user_state_dir("vismanet-async", appauthor=False)) / "jobs.sqlite3"
 
 
 class SqlStore:
@@ -150,45 +143,22 @@ class SqlStore:
         Raises:
             SettingsError: it cannot be understood, or the driver is not installed.
         """
-        self._url = _url(url)
-        self._opened = False
-        self._opening = anyio.Lock()
-        try:
-            self._engine = create_async_engine(self._url, **_engine_options(self._url))
-        except (ArgumentError, NoSuchModuleError) as error:
-            raise SettingsError(f"cannot use a job store at {self._url.render_as_string()}: {error}") from error
-        except ModuleNotFoundError as error:
-            extra = "sqlite" if self._sqlite else "postgres"
-            raise SettingsError(f"{error.name} is missing: pip install 'vismanet-async[{extra}]'.") from error
-        if self._sqlite:
-            sa.event.listen(self._engine.sync_engine, "connect", _set_up_sqlite)
-            sa.event.listen(self._engine.sync_engine, "begin", _begin_immediate)
+        self._database = Database(url)
+        self._sqlite = self._database.sqlite
 
     def __repr__(self) -> str:
-        return f"SqlStore({self._url.render_as_string()!r})"
-
-    @property
-    def _sqlite(self) -> bool:
-        return self._url.get_backend_name() == "sqlite"
+        return f"SqlStore({self._database.shown!r})"
 
     @to_the_end
     async def open(self) -> None:
-        """Create what is missing and bring an older schema up to date."""
-        async with self._opening:
-            if self._opened:
-                return
-            if self._sqlite and self._url.database not in {None, "", ":memory:"}:
-                await anyio.to_thread.run_sync(_make_private, Path(self._url.database or ""))
-            async with self._transaction(opening=True) as connection:
-                await connection.run_sync(_migrate)
-            self._opened = True
+        """Create what is missing and bring an older schema up to date; any number of processes may do so at once."""
+        await self._database.open(_migrate)
 
     @to_the_end
     async def aclose(self) -> None:
         """Give back the connections; also when the caller is being cancelled."""
         with anyio.CancelScope(shield=True):
-            await self._engine.dispose()
-        self._opened = False
+            await self._database.aclose()
 
     # -- leases ----------------------------------------------------------------------------------------------------
 
@@ -208,10 +178,19 @@ class SqlStore:
     async def save(self, leased: Leased, record: Record, *, result: Result | None = None) -> Leased:
         """Replace the record, and its result with it."""
         values = {name: value for name, value in _to_row(record).items() if name not in _OTHERS}
-        async with self._transaction() as connection:
-            await self._write(connection, leased, values)
-            if result is not None:
-                await connection.execute(self._upsert(_results, _result_row(record.id, result), key="id"))
+        try:
+            async with self._transaction() as connection:
+                await self._write(connection, leased, values)
+                if result is not None:
+                    await connection.execute(self._upsert(_results, _result_row(record.id, result), key="id"))
+        except StoreNotUsable as error:
+            if not isinstance(error.__cause__, sa.exc.IntegrityError) or record.job_id is None:
+                raise
+            raise JobIdTaken(
+                f"another job of company {record.company} in this store has the server's id {record.job_id}; "
+                f"`vismanet jobs show {record.job_id}` shows it. Two servers or simulators that give the same ids need "
+                "a store each."
+            ) from error
         return Leased(record=record, owner=leased.owner, fence=leased.fence)
 
     @to_the_end
@@ -223,7 +202,7 @@ class SqlStore:
         now: datetime,
         until: datetime,
         ids: Collection[str] | None = None,
-        limit: int = 1000,
+        limit: int | None = None,
     ) -> Sequence[Leased]:
         """Lease jobs that need work and that nobody holds."""
         columns = _jobs.c
@@ -235,10 +214,11 @@ class SqlStore:
             & ((columns.candidates != "[]") | (columns.job_id.is_not(None) & hinted))
         )
         if ids is not None:
-            needs_work = columns.id.in_(ids) & (needs_work | (columns.state == State.UNCERTAIN.value))
+            needs_work = self._among(columns.id, ids) & (needs_work | (columns.state == State.UNCERTAIN.value))
         free = columns.owner.is_(None) | (columns.lease_until < now.timestamp())
         chosen = sa.select(columns.sequence).where(columns.company == company, needs_work, free)
-        chosen = chosen.order_by(columns.sequence).limit(limit).with_for_update(skip_locked=True)
+        chosen = chosen.order_by(columns.sequence).with_for_update(skip_locked=True)
+        chosen = chosen.limit(_most(limit, ids))
         statement = (
             sa.update(_jobs)
             .where(columns.sequence.in_(chosen.scalar_subquery()))
@@ -267,7 +247,7 @@ class SqlStore:
         """Give up leases."""
         statement = sa.update(_jobs).where(_jobs.c.owner == owner).values(owner=None, lease_until=None)
         if ids is not None:
-            statement = statement.where(_jobs.c.id.in_(ids))
+            statement = statement.where(self._among(_jobs.c.id, ids))
         async with self._transaction() as connection:
             await connection.execute(statement)
 
@@ -291,10 +271,11 @@ class SqlStore:
             if own_id is not None:
                 # the answer to its submission may be being written down just now: wait for that, and see the id
                 await connection.execute(sa.select(columns.id).where(columns.id == own_id).with_for_update())
-            marked = sa.update(_jobs).where(columns.job_id.in_(job_ids)).values(hinted_at=at.timestamp())
+            marked = sa.update(_jobs).where(self._among(columns.job_id, job_ids)).values(hinted_at=at.timestamp())
             rows = (await connection.execute(marked.returning(columns.id, columns.job_id))).all()
             concerned.update(dict.fromkeys(row.id for row in rows))
-            strangers = [job_id for job_id in job_ids if job_id not in {row.job_id for row in rows}]
+            known = {row.job_id for row in rows}
+            strangers = [job_id for job_id in job_ids if job_id not in known]
             if own_id is not None and own_id not in concerned:
                 mine = (columns.id == own_id) & columns.job_id.is_(None)
                 row = await connection.execute(sa.select(columns.candidates, columns.company).where(mine))
@@ -351,7 +332,7 @@ class SqlStore:
         states: Collection[State] | None = None,
         reference: str | None = None,
         ids: Collection[str] | None = None,
-        limit: int = 1000,
+        limit: int | None = None,
     ) -> Sequence[Record]:
         """Give records, newest first."""
         statement = sa.select(_jobs).where(_jobs.c.company == company)
@@ -360,9 +341,10 @@ class SqlStore:
         if reference is not None:
             statement = statement.where(_jobs.c.reference == reference)
         if ids is not None:
-            statement = statement.where(_jobs.c.id.in_(ids))
+            statement = statement.where(self._among(_jobs.c.id, ids))
+        statement = statement.order_by(_jobs.c.sequence.desc()).limit(_most(limit, ids))
         async with self._transaction() as connection:
-            rows = (await connection.execute(statement.order_by(_jobs.c.sequence.desc()).limit(limit))).mappings()
+            rows = (await connection.execute(statement)).mappings()
             return [_to_record(row) for row in rows]
 
     @to_the_end
@@ -447,19 +429,8 @@ class SqlStore:
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
-    @asynccontextmanager
-    async def _transaction(self, *, opening: bool = False) -> AsyncIterator[AsyncConnection]:
-        if not (self._opened or opening):
-            await self.open()
-        try:
-            async with self._engine.begin() as connection:
-                yield connection
-        except (DBAPIError, OSError) as error:
-            if isinstance(error, StoreNotUsable):
-                raise
-            cause = error.orig if isinstance(error, DBAPIError) else error
-            where = self._url.render_as_string()
-            raise StoreNotUsable(f"the job store at {where} failed: {cause}. What was committed stands.") from error
+    def _transaction(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        return self._database.transaction(_migrate)
 
     async def _write(self, connection: AsyncConnection, leased: Leased, values: Mapping[str, Any]) -> None:
         held = (_jobs.c.id == leased.record.id) & (_jobs.c.owner == leased.owner) & (_jobs.c.fence == leased.fence)
@@ -469,6 +440,13 @@ class SqlStore:
                 f"job {leased.record.id} is in other hands now, or was forgotten: this write was refused and changed "
                 "nothing."
             )
+
+    def _among(self, column: sa.Column[Any], values: Collection[str]) -> sa.ColumnElement[bool]:
+        """Return the condition that a column holds one of any number of values, in one parameter."""
+        if self._sqlite:
+            each = sa.func.json_each(_dump(list(values))).table_valued("value")
+            return column.in_(sa.select(each.c.value))
+        return column == sa.any_(sa.literal(list(values), postgresql.ARRAY(sa.Text())))
 
     async def _one(self, condition: sa.ColumnElement[bool]) -> Record | None:
         async with self._transaction() as connection:
@@ -481,59 +459,13 @@ class SqlStore:
         return insert.values(**row).on_conflict_do_update(index_elements=[key], set_=others)
 
 
-def _url(url: str | Path | None) -> URL:
-    if url is None:
-        url = default_path()
-    if isinstance(url, Path) or "://" not in url:
-        return sa.URL.create("sqlite+aiosqlite", database=str(url))
-    try:
-        parsed = sa.make_url(url)
-    except (ArgumentError, ValueError) as error:
-        raise SettingsError("the job store's address is neither a path nor a database URL.") from error
-    drivers = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
-    name = parsed.drivername.split("+")[0]
-    if name not in drivers:
-        raise SettingsError(f"job stores are kept in SQLite or PostgreSQL, not in {name!r}.")
-    return parsed.set(drivername=drivers[name])
-
-
-def _engine_options(url: URL) -> dict[str, Any]:
-    if url.get_backend_name() == "sqlite":
-        # one connection: SQLite has one writer anyway, and :memory: lives in it
-        return {"poolclass": AsyncAdaptedQueuePool, "pool_size": 1, "max_overflow": 0, "pool_timeout": None}
-    timeouts = {"timeout": 30, "command_timeout": 60}
-    return {"pool_size": 5, "max_overflow": 5, "pool_pre_ping": True, "connect_args": timeouts}
-
-
-def _set_up_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # transactions begin where this module says
-    cursor = connection.cursor()
-    for setting in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
-        cursor.execute(f"PRAGMA {setting}")
-    cursor.close()
-
-
-def _begin_immediate(connection: sa.Connection) -> None:
-    # a transaction that starts as a reader cannot wait for its turn to write (SQLITE_BUSY_SNAPSHOT)
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _make_private(path: Path) -> None:
-    """Make the file, and its directory if missing, for the owner alone; SQLite's side files take the same mode."""
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        path.chmod(0o600)
-    except OSError as error:
-        raise StoreNotUsable(f"the job store {path} cannot be made: {error.strerror}.") from error
-
-
 def _migrate(connection: sa.Connection, *, latest: int = LATEST) -> None:
-    dialect = connection.dialect.name
-    if dialect == "postgresql":
+    if connection.dialect.name == "postgresql":
+        if _version(connection) == latest:
+            return  # nothing to do, so nobody to wait for
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATING)))
     connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS vismanet_schema (version INTEGER NOT NULL)")
-    version = connection.exec_driver_sql("SELECT MAX(version) FROM vismanet_schema").scalar() or 0
+    version = _version(connection)
     if version > LATEST:
         raise StoreNotUsable(
             f"the job store has schema {version}, made by a newer version of vismanet-async; this one knows {LATEST}. "
@@ -541,8 +473,20 @@ def _migrate(connection: sa.Connection, *, latest: int = LATEST) -> None:
         )
     for number, statements in enumerate(STEPS[version:latest], start=version + 1):
         for statement in statements:
-            connection.exec_driver_sql(statement.format(**WORDS[dialect]))
+            connection.exec_driver_sql(statement.format(**WORDS[connection.dialect.name]))
         connection.exec_driver_sql(f"INSERT INTO vismanet_schema (version) VALUES ({number:d})")  # noqa: S608 - a number
+
+
+def _most(limit: int | None, ids: Collection[str] | None) -> int:
+    if limit is not None:
+        return limit
+    return _AT_ONCE if ids is None else len(ids)
+
+
+def _version(connection: sa.Connection) -> int:
+    if not sa.inspect(connection).has_table("vismanet_schema"):
+        return 0
+    return connection.exec_driver_sql("SELECT MAX(version) FROM vismanet_schema").scalar() or 0
 
 
 # -- rows ----------------------------------------------------------------------------------------------------------
@@ -581,6 +525,8 @@ def _encoder(name: str) -> Callable[[Any], Any]:
         return int
     if name == "state":
         return str
+    if name in _FOREIGN_TEXTS:
+        return lambda value: None if value is None else storable(value)
     return _dump if name == "candidates" else lambda value: value
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from vismanet_async.jobs.model import Record, Result, State
 
-__all__ = ["JobStore", "JobUnknown", "LeaseLost", "Leased", "StoreNotUsable"]
+__all__ = ["JobIdTaken", "JobStore", "JobUnknown", "LeaseLost", "Leased", "StoreNotUsable"]
 
 
 class LeaseLost(VismaNetError):
@@ -35,7 +35,21 @@ class JobUnknown(JobError, LookupError):
 
 
 class StoreNotUsable(VismaNetError, OSError):
-    """The store cannot be opened or reached. What was committed before stands."""
+    """The store cannot be opened or reached. What was committed before stands.
+
+    Attributes:
+        job_id: the server's id of a job that was submitted and could not be written down; None otherwise. It is
+            written down as soon as the store is back, and `visma.jobs.get(job_id)` finds it then.
+    """
+
+    job_id: str | None = None
+
+
+class JobIdTaken(StoreNotUsable):
+    """Another job of the company has this server id already; the write was refused and changed nothing.
+
+    Trying it again does not help. Two servers or simulators that give the same ids need a store each.
+    """
 
 
 @attrs.frozen(kw_only=True)
@@ -74,6 +88,7 @@ class JobStore(Protocol):
 
         Raises:
             LeaseLost: owner or fencing number no longer fit; nothing was written.
+            JobIdTaken: another job of the company has that server id; nothing was written.
         """
         ...
 
@@ -85,9 +100,12 @@ class JobStore(Protocol):
         now: datetime,
         until: datetime,
         ids: Collection[str] | None = None,
-        limit: int = 1000,
+        limit: int | None = None,
     ) -> Sequence[Leased]:
         """Lease jobs that need work and that nobody holds, oldest first; each goes to one caller only.
+
+        Any number of `ids` may be named. At most `limit` jobs are leased: 1,000 if it is not given, or all that are
+        named.
 
         In need of work are: intents, submitted and running jobs, and uncertain ones with a candidate or a pending
         hint (any uncertain one when it is named in `ids`). Jobs that somebody holds, the owner too, are not given.
@@ -99,7 +117,10 @@ class JobStore(Protocol):
         ...
 
     async def release(self, *, owner: str, ids: Collection[str] | None = None) -> None:
-        """Give up leases (all of the owner's if none are named), so that others need not wait for their end."""
+        """Give up leases (all of the owner's if none are named), so that others need not wait for their end.
+
+        Any number of `ids` may be named.
+        """
         ...
 
     async def workers(self, *, company: str, now: datetime) -> int:
@@ -142,9 +163,9 @@ class JobStore(Protocol):
         states: Collection[State] | None = None,
         reference: str | None = None,
         ids: Collection[str] | None = None,
-        limit: int = 1000,
+        limit: int | None = None,
     ) -> Sequence[Record]:
-        """Give records, newest first."""
+        """Return records, newest first; `ids` and `limit` as in `claim`."""
         ...
 
     async def ahead(self, own_id: str) -> Record | None:

@@ -1,61 +1,49 @@
 """`Submission`: one operation on its way into the queue, from the intent that is written first to what came back.
 
-Between any two lines the process may die. Before `Sending` is written nothing has left; after it the request counts as
-sent, and is never sent again.
+Between any two lines the process may die, the caller may be cancelled, and the store may fail. What is certain at each
+point is said by `Course`; `Conclusions` writes it down.
 """
 
 from __future__ import annotations
 
+import logging
 import uuid
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import anyio
 import anyio.lowlevel
 import attrs
 
-from vismanet_async.errors import (
-    DeadlineExceeded,
-    HostNotAllowed,
-    JobUncertain,
-    NotSent,
-    RateLimited,
-    RequestRefused,
-    TokenRefused,
-    VismaNetError,
-)
+from vismanet_async.errors import RequestRefused, VismaNetError
+from vismanet_async.jobs.concluding import Conclusion
+from vismanet_async.jobs.course import Course, Step, Submitted
 from vismanet_async.jobs.model import (
-    FINAL,
-    Accepted,
-    Answered,
-    Lost,
     NeverSent,
     OperationNote,
     Record,
-    Result,
     Sending,
     State,
+    advance,
     background_header,
     document_key,
 )
-from vismanet_async.jobs.outcome import error_of, kept_headers
-from vismanet_async.jobs.store import LeaseLost
-from vismanet_async.jobs.submitter import job_id_in
-from vismanet_async.transport.problem import read_problem
+from vismanet_async.jobs.store import LeaseLost, StoreNotUsable
+from vismanet_async.operation import Operation
 
 if TYPE_CHECKING:
+    from vismanet_async.jobs.concluding import Conclusions
+    from vismanet_async.jobs.course import Ending
     from vismanet_async.jobs.held import HeldJobs
-    from vismanet_async.jobs.model import Event, Notify
+    from vismanet_async.jobs.model import Notify, Result
     from vismanet_async.jobs.store import Leased
-    from vismanet_async.jobs.submitter import Answer, Submitter
-    from vismanet_async.operation import Operation
+    from vismanet_async.jobs.submitter import Submitter
     from vismanet_async.transport.message import Request
 
 __all__ = ["Submission"]
 
-_NEVER_SENT: Final = (NotSent, RequestRefused, TokenRefused, RateLimited, HostNotAllowed)
-_ACCEPTED: Final = 202
+_log = logging.getLogger("vismanet_async.jobs")
 
 
 @attrs.frozen(kw_only=True)
@@ -64,6 +52,7 @@ class Submission:
 
     submitter: Submitter
     held: HeldJobs
+    conclusions: Conclusions
     reference: str | None = None
     notify: Notify = "none"
     deadline_seconds: float | None = None
@@ -72,11 +61,13 @@ class Submission:
     """How many requests may be under way at once. Waiting for one's turn takes no place."""
 
     def check(self, operation: Operation[Any], own_id: str = "0") -> str:
-        """Refuse what cannot be sent; gives the value of the background header.
+        """Return the value of the background header; refuse what cannot be sent.
 
         Raises:
             RequestRefused: nothing was sent or written.
         """
+        if not isinstance(operation, Operation):
+            raise RequestRefused(_not_a_call(operation))
         header = background_header(notify=self.notify, own_id=own_id, reference=self.reference)
         body = operation.request(background=header).body
         if body is not None and not isinstance(body, bytes):
@@ -85,11 +76,15 @@ class Submission:
             )
         return header
 
-    async def submit(self, operation: Operation[Any]) -> tuple[Record, VismaNetError | None]:
-        """Write down, wait for the turn, send, and write down what came of it.
+    async def submit(self, operation: Operation[Any]) -> Submitted:
+        """Write down, wait for earlier jobs on the document, send, and write down what came of it.
 
-        Returns:
-            The record, and what the transport raised if it did. Only cancellation and errors of the store are raised.
+        However it ends, by cancellation at any await too, the job is certainly not sent, followed here, or free for
+        the next process. What the store cannot take now is written when it is back.
+
+        Raises:
+            RequestRefused: it cannot be sent that way; nothing was sent or written.
+            StoreNotUsable: nothing was sent; or, with `job_id`, the job was accepted and is written down later.
         """
         own_id = uuid.uuid4().hex
         header = self.check(operation, own_id)
@@ -97,18 +92,86 @@ class Submission:
         document = self.document
         if document == "auto":
             document = document_key(method=request.method, path=request.path)
-        if document is None:
+        course = Course(record=self._intent(request, own_id, document=document))
+        failure: VismaNetError | None = None
+        try:
+            await self._run(course, operation, header)
+        except VismaNetError as error:
+            failure = error
+        except BaseException as error:
+            if course.step is not Step.NEW:
+                with suppress(StoreNotUsable):  # it was logged, and is written when the store is back
+                    await self._write_down(self._lease(course), self._ending(course, error), course.result)
+            raise
+        leased, ending = self._lease(course), self._ending(course, failure)
+        known = advance(leased.record, ending)
+        try:
+            record = await self._write_down(leased, ending, course.result)
+        except StoreNotUsable as error:
+            record = known
+            if known.state is State.SUBMITTED or known.state is State.SUCCEEDED:
+                _tell_the_id(known, error)
+        if isinstance(failure, StoreNotUsable):
+            raise StoreNotUsable(f"{failure} Nothing was sent.") from failure
+        if isinstance(ending, NeverSent):
+            record = known  # the store may not have it, or another process may not have got to it yet
+        return Submitted(record=record, result=course.result, failure=failure, blocked_by=course.blocked_by)
+
+    async def _run(self, course: Course, operation: Operation[Any], header: str) -> None:
+        """Take a submission from step to step."""
+        if course.record.document is None:
             async with self.limiter or nullcontext():
-                leased = await self.held.write_intent(self._intent(request, own_id, document=None))
-                return await self._send(leased, operation, header)
-        leased = await self.held.write_intent(self._intent(request, own_id, document=document))
-        leased = await self._wait_for_turn(leased)
-        if leased.record.settled:
-            await self.held.finish(leased)
-            return leased.record, None
+                await self._write_intent(course)
+                course.step = Step.READY
+                await self._send(course, operation, header)
+            return
+        await self._write_intent(course)
+        course.step = Step.QUEUED
+        course.blocked_by = await self._wait_for_turn(course.record)
+        if course.blocked_by is not None:
+            return
         async with self.limiter or nullcontext():
-            leased = await self.held.apply(leased, Sending(at=self.held.clock.utc_now()))
-            return await self._send(leased, operation, header)
+            leased = self.held.get(course.record.id)
+            if leased is None:
+                raise LeaseLost(f"job {course.record.id} is another process's now")
+            await self.held.apply(leased, Sending(at=self.held.clock.utc_now()))
+            course.step = Step.READY
+            await self._send(course, operation, header)
+
+    async def _write_intent(self, course: Course) -> None:
+        course.step = Step.WRITING
+        await self.held.write_intent(course.record)
+
+    async def _wait_for_turn(self, record: Record) -> str | None:
+        """Wait until no earlier job on the same document is open; return the id of one that is uncertain."""
+        waits_for: str | None = None
+        while (ahead := await self.held.store.ahead(record.id)) is not None:
+            if ahead.state is State.UNCERTAIN:
+                return ahead.id
+            if waits_for != ahead.id:
+                waits_for = ahead.id
+                text = "job %s waits for job %s on the same document, which is %s"
+                facts = {"company": record.company, "job": record.id}
+                _log.info(text, record.id, ahead.id, ahead.state.value, extra=facts)
+            await self.held.adopt([ahead.id])
+            await self.held.wait_a_while(ahead.id)
+        return None
+
+    async def _send(self, course: Course, operation: Operation[Any], header: str) -> None:
+        await anyio.lowlevel.checkpoint_if_cancelled()
+        course.step = Step.SENT
+        answer = await self.submitter.submit(operation, background=header)
+        course.answered(answer, at=self.held.clock.utc_now(), decode=operation.decode)
+
+    def _ending(self, course: Course, error: BaseException | None) -> Ending:
+        return course.ending(at=self.held.clock.utc_now(), error=error)
+
+    def _lease(self, course: Course) -> Leased:
+        return self.held.get(course.record.id) or self.held.lease_of(course.record)
+
+    async def _write_down(self, leased: Leased, event: Ending, result: Result | None) -> Record:
+        """Write down what became of it, now or when the store is back; not to be cancelled half-way."""
+        return await self.conclusions.conclude(Conclusion(leased=leased, event=event, result=result))
 
     def _intent(self, request: Request, own_id: str, *, document: str | None) -> Record:
         now = self.held.clock.utc_now()
@@ -132,93 +195,25 @@ class Submission:
             sending_at=now if document is None else None,
         )
 
-    async def _wait_for_turn(self, leased: Leased) -> Leased:
-        """Wait until no earlier job on the same document is open; gives the settled record when that is hopeless."""
-        try:
-            while (ahead := await self.held.store.ahead(leased.record.id)) is not None:
-                if ahead.state is State.UNCERTAIN:
-                    reason = f"job {ahead.id} on the same document is uncertain; settle it first"
-                    return await self.held.apply(leased, NeverSent(at=self.held.clock.utc_now(), reason=reason))
-                await self.held.adopt([ahead.id])
-                await self.held.wait_a_while(ahead.id)
-        except BaseException:
-            # cancelled, or the store failed: nothing was sent, and that is worth writing down
-            await self._answered(leased, NeverSent(at=self.held.clock.utc_now(), reason="given up in the queue"), None)
-            raise
-        return leased
 
-    async def _send(
-        self, leased: Leased, operation: Operation[Any], header: str
-    ) -> tuple[Record, VismaNetError | None]:
-        event: Event
-        result: Result | None = None
-        failure: VismaNetError | None = None
-        try:
-            await anyio.lowlevel.checkpoint_if_cancelled()
-        except BaseException:
-            await self._answered(leased, NeverSent(at=self.held.clock.utc_now(), reason="cancelled"), None)
-            raise
-        try:
-            answer = await self.submitter.submit(operation, background=header)
-        except VismaNetError as error:
-            failure = error
-            never = isinstance(error, _NEVER_SENT) or (isinstance(error, DeadlineExceeded) and not error.sent)
-            kind = NeverSent if never else Lost
-            event = kind(at=self.held.clock.utc_now(), reason=str(error))
-        except BaseException as error:
-            await self._answered(leased, Lost(at=self.held.clock.utc_now(), reason=type(error).__name__), None)
-            raise
-        else:
-            event, result = self._read(answer)
-        return await self._answered(leased, event, result), failure
+def _not_a_call(operation: object) -> str:
+    if hasattr(operation, "__aiter__"):
+        return (
+            "lists cannot run in the background yet: a list is read by many requests. Read it directly, or submit one "
+            'page with visma.request("GET", path, query=...); nothing was sent.'
+        )
+    return (
+        f"a call such as visma.customer.get(...) can be submitted, not {type(operation).__name__}; nothing was sent. "
+        "Leave out the await in front of it."
+    )
 
-    def _read(self, answer: Answer) -> tuple[Event, Result | None]:
-        at = self.held.clock.utc_now()
-        if answer.status == _ACCEPTED:
-            job_id = job_id_in(answer)
-            if job_id is None:
-                return Lost(at=at, reason="a 202 without a job id"), None
-            return Accepted(at=at, job_id=job_id), None
-        problem = read_problem(answer.headers, answer.body)
-        kept = kept_headers(answer.headers.items())
-        result = Result(status_code=answer.status, content=answer.body, headers=kept, read_at=at)
-        return Answered(at=at, status_code=answer.status, error=problem.detail), result
 
-    async def _answered(self, leased: Leased, event: Event, result: Result | None) -> Record:
-        """Write down what became of a submission; not to be cancelled half-way."""
-        with anyio.CancelScope(shield=True):
-            record = await self._write_down(leased, event, result)
-        return record  # noqa: RET504 - a scope may swallow, as far as types know
-
-    async def _write_down(self, leased: Leased, event: Event, result: Result | None) -> Record:
-        own_id = leased.record.id
-        try:
-            leased = await self.held.apply(leased, event, result=result)
-        except LeaseLost:
-            # this process was taken for dead meanwhile; what it knows is left as evidence for its successor
-            if isinstance(event, Accepted):
-                await self.held.store.hint(own_id=own_id, job_ids=[event.job_id], at=event.at)
-            self.held.drop(own_id)
-            return await self.held.record(own_id)
-        record = leased.record
-        if record.job_id is None or record.settled:
-            self.held.drop(own_id)
-            await self.held.release([own_id])
-            return record
-        self.held.follow(leased)
-        if record.notify == "subscription":
-            # its webhook may have overtaken the answer
-            await self.held.take_in_hint(own_id)
-        return record
-
-    async def error(self, record: Record) -> VismaNetError | None:
-        """Give what `submit` raises for a job that it has written down; None when it is under way or has succeeded."""
-        if record.state is State.SUCCEEDED or record.state not in {*FINAL, State.UNCERTAIN}:
-            return None
-        error = error_of(record, await self.held.store.result(record.id))
-        if isinstance(error, NotSent) and record.document is not None:
-            blocker = await self.held.store.ahead(record.id)
-            if blocker is not None and blocker.state is State.UNCERTAIN:
-                error = JobUncertain(f"job {record.id} was {record.error}. Nothing was sent.")
-                error.job_id = blocker.id
-        return error
+def _tell_the_id(record: Record, error: StoreNotUsable) -> NoReturn:
+    """Raise what says that the server has taken a job that is not written down yet."""
+    what = "was executed at once" if record.job_id is None else f"was accepted as job {record.job_id}"
+    failure = StoreNotUsable(
+        f"{error} {record.operation.id} {what}, and that is written down as soon as the store is back: job "
+        f"{record.id}. Do not submit it again."
+    )
+    failure.job_id = record.job_id
+    raise failure from error

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
-import msgspec
 
 from vismanet_async.errors import ApiError, RateLimited
+from vismanet_async.jobs.answers import job_id
 from vismanet_async.transport.message import Request, no_headers
 
 if TYPE_CHECKING:
@@ -22,8 +21,6 @@ __all__ = ["Answer", "SenderSubmitter", "Submitter", "job_id_in"]
 
 _POLL_SECONDS: Final = 60.0
 """One poll's deadline; a state document is small."""
-_JOB_ID: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,99}")
-_DECODER: Final = msgspec.json.Decoder(dict[str, Any])
 
 
 @attrs.frozen(kw_only=True)
@@ -115,22 +112,10 @@ class SenderSubmitter:
 
 
 def job_id_in(answer: Answer) -> str | None:
-    """Find the job id in a 202: `id`, `jobId`, or the end of `stateLocation` or Location (docs/facts.md 7).
-
-    Locations are not followed, so that no token leaves for a foreign host; of them only the id is taken.
+    """Return the job id of a 202; see `answers.job_id`.
 
     Examples:
         >>> job_id_in(Answer(status=202, body=b'{"stateLocation": "https://example.org/v1/background/7?x=1"}'))
         '7'
     """
-    try:
-        document = _DECODER.decode(answer.body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        document = {}
-    named = {name.lower(): value for name, value in document.items()}
-    locations = (named.get("statelocation"), answer.headers.get("Location"))
-    ends = (re.split(r"[?#]", place)[0].rstrip("/").rsplit("/", 1)[-1] for place in locations if isinstance(place, str))
-    for found in (named.get("id"), named.get("jobid"), *ends):
-        if isinstance(found, str) and _JOB_ID.fullmatch(found):
-            return found
-    return None
+    return job_id(answer.body, answer.headers)

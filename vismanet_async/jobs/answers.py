@@ -1,0 +1,201 @@
+"""The one reader of all answers about jobs: the 202, state documents, and results of actions.
+
+Servers and gateways vary in what carries no meaning: a byte order mark, `statusCode` or `StatusCode`, 200, 200.0 or
+"200", a value wrapped as `{"value": ...}`. All of them are read alike. Facts: docs/facts.md 7.3, 7.7 and 10.1.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+__all__ = [
+    "action_failed",
+    "flag",
+    "header_pairs",
+    "is_job_id",
+    "job_id",
+    "members",
+    "moment",
+    "status_code",
+    "storable",
+    "text",
+    "without_headers",
+]
+
+_JOB_ID: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,99}")
+_LOCATED: Final = re.compile(r"/background/([^/?#]+)", re.IGNORECASE)
+_SEPARATORS: Final = str.maketrans("", "", "_- ")
+_STATUS_CODES: Final = range(100, 600)
+_STATUS_NAMES: Final = {status.name.translate(_SEPARATORS).casefold(): status.value for status in HTTPStatus}
+_FLAGS: Final = {"true": True, "1": True, "false": False, "0": False}
+
+
+def members(body: bytes) -> dict[str, Any]:
+    r"""Return a JSON object's members, by their names in lower case without separators.
+
+    Raises:
+        ValueError: the body is not a JSON object.
+
+    Examples:
+        >>> members(b'\xef\xbb\xbf{"StatusCode": {"value": "200"}}')
+        {'statuscode': '200'}
+    """
+    try:
+        document = json.loads(body)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    if not isinstance(document, dict):
+        raise ValueError("not a JSON object")  # noqa: TRY004 - one error for all that is no object
+    found: dict[str, Any] = {}
+    for name, value in document.items():
+        plain = name.translate(_SEPARATORS).casefold()
+        # the documented spelling wins over another one of the same name
+        if plain not in found or name[:1].islower():
+            found[plain] = value["value"] if isinstance(value, dict) and value.keys() == {"value"} else value
+    return found
+
+
+def text(value: object) -> str | None:
+    """Return a text without blanks around it; None for what is empty or not a text."""
+    return (storable(value).strip() or None) if isinstance(value, str) else None
+
+
+def storable(value: str) -> str:
+    """Return a text that every database takes: PostgreSQL's hold no NUL, and half a surrogate pair has no UTF-8."""
+    return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+
+
+def status_code(value: object) -> int:
+    """Return an HTTP status; 0 for what is none.
+
+    Examples:
+        >>> status_code(200), status_code(200.0), status_code(" 200 "), status_code("NoContent"), status_code(None)
+        (200, 200, 200, 204, 0)
+    """
+    if isinstance(value, bool):
+        return 0
+    if isinstance(value, str):
+        word = value.translate(_SEPARATORS).casefold()
+        if word in _STATUS_NAMES:
+            return _STATUS_NAMES[word]
+        try:
+            value = float(value)
+        except ValueError:
+            return 0
+    return int(value) if isinstance(value, int | float) and value in _STATUS_CODES else 0
+
+
+def flag(value: object, *, otherwise: bool) -> bool:
+    """Return a yes or no, however it is written."""
+    if isinstance(value, bool):
+        return value
+    return _FLAGS.get(str(value).strip().casefold(), otherwise) if isinstance(value, str | int) else otherwise
+
+
+def header_pairs(value: object) -> tuple[tuple[str, str], ...]:
+    """Return headers as pairs: of an object, or of .NET's list of `{"Key": ..., "Value": [...]}`."""
+    if isinstance(value, list):
+        items = [(_key_of(each), _value_of(each)) for each in value]
+    else:
+        items = list(value.items()) if isinstance(value, dict) else []
+    return tuple(
+        (str(name), ", ".join(map(str, each)) if isinstance(each, list) else str(each))
+        for name, each in items
+        if name is not None and each is not None
+    )
+
+
+def without_headers(body: bytes, names: Collection[str]) -> bytes:
+    """Return a state document without some of the executed request's headers; as it came if it has none of them.
+
+    Raises:
+        ValueError: the body is not a JSON object.
+    """
+    found = {name.casefold() for name, _ in header_pairs(members(body).get("responseheaders"))}
+    if not found & set(names):
+        return body
+    document = json.loads(body, parse_float=Decimal)
+    for name, value in document.items():
+        if name.translate(_SEPARATORS).casefold() == "responseheaders":
+            document[name] = _kept(value.get("value", value) if isinstance(value, dict) else value, names)
+    return msgspec.json.Encoder(decimal_format="number").encode(document)
+
+
+def _kept(value: Any, names: Collection[str]) -> Any:
+    if isinstance(value, list):
+        return [each for each in value if str(_key_of(each)).casefold() not in names]
+    return {name: each for name, each in value.items() if name.casefold() not in names}
+
+
+def _key_of(pair: object) -> object:
+    return pair.get("Key", pair.get("key")) if isinstance(pair, dict) else None
+
+
+def _value_of(pair: object) -> object:
+    return pair.get("Value", pair.get("value")) if isinstance(pair, dict) else None
+
+
+def moment(value: object) -> datetime | None:
+    """Return a time in UTC; None for what is none, .NET's year 1 for "not yet" included."""
+    if not isinstance(value, str):
+        return None
+    try:
+        found = datetime.fromisoformat(value.strip())
+        # the fields are called ...Utc and may carry an offset all the same (docs/facts.md 7)
+        found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return None if found.year <= 1 else found
+
+
+def job_id(body: bytes, headers: Mapping[str, str]) -> str | None:
+    """Return the job id of a 202: `id`, `jobId`, or that in `stateLocation` or Location (docs/facts.md 7.3).
+
+    Locations are not followed, so that no token leaves for a foreign host; of them only the id is taken.
+
+    Examples:
+        >>> job_id(b'{"stateLocation": "https://example.org/v1/background/7?x=1"}', {})
+        '7'
+    """
+    try:
+        named = members(body)
+    except ValueError:
+        named = {}
+    located = (named.get("statelocation"), headers.get("Location"))
+    for candidate in (named.get("id"), named.get("jobid"), *map(_id_in, located)):
+        plain = str(candidate).strip().strip("{}") if isinstance(candidate, str | int) else ""
+        if not isinstance(candidate, bool) and is_job_id(plain):
+            return plain
+    return None
+
+
+def is_job_id(value: str) -> bool:
+    """Return whether a text may be the server's id of a job, hence a part of a path."""
+    return _JOB_ID.fullmatch(value) is not None
+
+
+def _id_in(location: object) -> str | None:
+    if not isinstance(location, str):
+        return None
+    if found := _LOCATED.search(location):
+        return found[1]
+    return re.split(r"[?#]", location)[0].rstrip("/").rsplit("/", 1)[-1]
+
+
+def action_failed(body: bytes) -> bool:
+    """Return whether an action's result says that it failed (docs/facts.md 10.7)."""
+    try:
+        said = text(members(body).get("actionresult"))
+    except ValueError:
+        return False
+    return said is not None and said.casefold() == "failed"
