@@ -14,6 +14,7 @@ import msgspec
 
 from vismanet_async.codec.model import LineUpdate, Model, Record, WriteModel, fields_of
 from vismanet_async.codec.values import UNSET
+from vismanet_async.decimals import MOST_DIGITS, fits_whole, number_in, plain, whole_number_in
 from vismanet_async.errors import RequestRefused, UnknownName
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ __all__ = ["encode_write", "to_json"]
 
 _ENCODER: Final = msgspec.json.Encoder()
 _OPERATIONS: Final = ("Insert", "Update", "Delete")
-_INTEGER: Final = re.compile(r"-?\d{1,18}", re.ASCII)
-_NUMBER: Final = re.compile(r"-?\d{1,28}(\.\d{1,28})?", re.ASCII)
 _MOMENT: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)([T ]\d\d:\d\d(:\d\d(\.\d{1,7})?)?)?(?P<zone>[Zz]|[+-]\d\d:?\d\d)?", re.ASCII
 )
@@ -155,7 +154,7 @@ def _check_line(line: dict[str, Any], cls: type[LineUpdate], path: str, *, creat
 
 def _text(value: Any, path: str) -> str:
     if isinstance(value, str):
-        return str(value)
+        return _whole_characters(str(value), path)
     if isinstance(value, UUID):
         return str(value)
     hint = " (ids are text: leading zeros count)" if isinstance(value, int) else ""
@@ -163,27 +162,34 @@ def _text(value: Any, path: str) -> str:
 
 
 def _integer(value: Any, path: str) -> int:
+    number: int | None = None
     if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if isinstance(value, str) and _INTEGER.fullmatch(value):
-        return int(value)
-    if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
-        return int(value)
-    raise _refused(path, f"takes a whole number, not {_shown(value)}")
+        number = int(value)
+    elif isinstance(value, str):
+        number = whole_number_in(value)
+    elif isinstance(value, Decimal) and plain(value) is not None and value == value.to_integral_value():
+        number = int(value)
+    if number is None:
+        raise _refused(path, f"takes a whole number, not {_shown(value)}")
+    if not fits_whole(number):
+        raise _refused(path, f"is a whole number of more than {MOST_DIGITS} digits")
+    return number
 
 
 def _decimal(value: Any, path: str) -> msgspec.Raw:
     if isinstance(value, float):
         raise _refused(path, "takes a Decimal, an int or text; a float has already lost the exact amount")
-    number: Decimal | None = None
-    if (isinstance(value, Decimal | int) and not isinstance(value, bool)) or (
-        isinstance(value, str) and _NUMBER.fullmatch(value)
-    ):
-        number = Decimal(value)
-    if number is None or not number.is_finite():
+    number: Decimal | int | None = None
+    if isinstance(value, Decimal | int) and not isinstance(value, bool):
+        number = value
+    elif isinstance(value, str):
+        number = number_in(value)
+    if number is None or (isinstance(number, Decimal) and not number.is_finite()):
         raise _refused(path, f"takes a number, not {_shown(value)}")
-    # "f": never an exponent, which not every reader of JSON numbers likes
-    return msgspec.Raw(format(number, "f").encode())
+    digits = plain(number)
+    if digits is None:
+        raise _refused(path, f"is a number of more than {MOST_DIGITS} digits before or behind the decimal point")
+    return msgspec.Raw(digits.encode())
 
 
 def _boolean(value: Any, path: str) -> bool:
@@ -237,9 +243,41 @@ def _zone_refused(path: str, text: str, day: str) -> RequestRefused:
 
 
 def _mapping(value: Any, path: str) -> Mapping[str, Any]:
-    if isinstance(value, Mapping):
+    if not isinstance(value, Mapping):
+        raise _refused(path, f"takes a mapping, not {type(value).__name__}")
+    return {
+        _text(key, f"the key {ascii(key)} of {path}"): _loose(each, f"{path}[{ascii(key)}]")
+        for key, each in value.items()
+    }
+
+
+def _loose(value: Any, path: str) -> Any:
+    """Check a value that the schema says nothing of."""
+    if isinstance(value, str):
+        return _whole_characters(str(value), path)
+    if isinstance(value, Decimal | float):
+        return _decimal(value, path)
+    if isinstance(value, bool) or value is None:
         return value
-    raise _refused(path, f"takes a mapping, not {type(value).__name__}")
+    if isinstance(value, int):
+        return _integer(value, path)
+    if isinstance(value, Mapping):
+        return _mapping(value, path)
+    if isinstance(value, Sequence) and not isinstance(value, bytes):
+        return [_loose(each, f"{path}[{index}]") for index, each in enumerate(value)]
+    if isinstance(value, date):
+        return _moment(value, path)
+    return _text(value, path)
+
+
+def _whole_characters(text: str, path: str) -> str:
+    """Return the text; refuse halves of surrogate pairs, which no UTF-8 can hold."""
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise _refused(path, f"holds half a surrogate pair at character {error.start}, which is no text") from None
+    return text
 
 
 _SCALARS: Final = {
@@ -270,5 +308,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(each) for each in value]
     if isinstance(value, Decimal):
-        return msgspec.Raw(str(value).encode())
+        return msgspec.Raw(str(value).encode()) if value.is_finite() else None
     return value.isoformat() if isinstance(value, datetime) else value
