@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
 
     from vismanet_async.codec.model import Field
 
-__all__ = ["encode_write", "to_json"]
+__all__ = ["encode_plain", "encode_write", "to_json"]
 
 _ENCODER: Final = msgspec.json.Encoder()
+_PLAIN_ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 _OPERATIONS: Final = ("Insert", "Update", "Delete")
 _MOMENT: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)([T ]\d\d:\d\d(:\d\d(\.\d{1,7})?)?)?(?P<zone>[Zz]|[+-]\d\d:?\d\d)?", re.ASCII
@@ -45,6 +47,41 @@ def encode_write(value: WriteModel | Mapping[str, Any], cls: type[WriteModel], *
         RequestRefused: a value that the API would misread, by its path. Nothing was sent.
     """
     return _ENCODER.encode(_object(value, cls, "", creating=creating))
+
+
+def encode_plain(value: Any) -> bytes:
+    """Return the JSON body for a write that the catalog lacks.
+
+    Args:
+        value: Python values; Decimals go out as numbers to the last digit.
+
+    Raises:
+        RequestRefused: a value that JSON cannot hold or that is no number, by its path. Nothing was sent.
+    """
+    _check_plain(value, "json")
+    try:
+        return _PLAIN_ENCODER.encode(value)
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
+        raise _refused("json", f"cannot be written: {error}") from None
+
+
+def _check_plain(value: Any, path: str) -> None:
+    """Refuse what the encoder would write as something else, or not at all."""
+    if isinstance(value, str):
+        _whole_characters(value, path)
+    elif isinstance(value, Decimal) or (isinstance(value, int) and not isinstance(value, bool)):
+        if plain(value) is None:
+            raise _refused(path, f"takes a number of at most {MOST_DIGITS} digits before and behind the decimal point")
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise _refused(path, f"takes a number, not {value}")
+    elif isinstance(value, Mapping):
+        for key, each in value.items():
+            _check_plain(key, f"a key of {path}")
+            _check_plain(each, f"{path}[{key!a}]")
+    elif isinstance(value, list | tuple | set | frozenset):
+        for index, each in enumerate(value):
+            _check_plain(each, f"{path}[{index}]")
 
 
 def to_json(record: Model) -> bytes:
@@ -245,29 +282,17 @@ def _zone_refused(path: str, text: str, day: str) -> RequestRefused:
 def _mapping(value: Any, path: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise _refused(path, f"takes a mapping, not {type(value).__name__}")
-    return {
-        _text(key, f"the key {ascii(key)} of {path}"): _loose(each, f"{path}[{ascii(key)}]")
-        for key, each in value.items()
-    }
+    return {_text(key, f"the key {key!a} of {path}"): _loose(each, f"{path}[{key!a}]") for key, each in value.items()}
 
 
 def _loose(value: Any, path: str) -> Any:
     """Check a value that the schema says nothing of."""
-    if isinstance(value, str):
-        return _whole_characters(str(value), path)
-    if isinstance(value, Decimal | float):
-        return _decimal(value, path)
-    if isinstance(value, bool) or value is None:
+    if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, int):
-        return _integer(value, path)
-    if isinstance(value, Mapping):
-        return _mapping(value, path)
-    if isinstance(value, Sequence) and not isinstance(value, bytes):
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return [_loose(each, f"{path}[{index}]") for index, each in enumerate(value)]
-    if isinstance(value, date):
-        return _moment(value, path)
-    return _text(value, path)
+    read = next((check for kind, check in _LOOSE if isinstance(value, kind)), _text)
+    return read(value, path)
 
 
 def _whole_characters(text: str, path: str) -> str:
@@ -280,6 +305,12 @@ def _whole_characters(text: str, path: str) -> str:
     return text
 
 
+_LOOSE: Final[tuple[tuple[Any, Any], ...]] = (
+    (int, _integer),
+    (Decimal | float, _decimal),
+    (date, _moment),
+    (Mapping, _mapping),
+)
 _SCALARS: Final = {
     "str": _text,
     "int": _integer,
