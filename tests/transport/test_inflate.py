@@ -84,7 +84,7 @@ def test_damage_is_found(squeeze: Callable[[bytes], bytes], data: bytes, place: 
     assert came == data  # of a header, which tells who compressed it and when, nothing depends
 
 
-@pytest.mark.parametrize("more", [b"\0", b"more", b"\x1f\x8b"])
+@pytest.mark.parametrize("more", [b"\0more", b"more", b"\x1f\x8b"])
 def test_what_follows_the_last_member_is_refused(more: bytes) -> None:
     with pytest.raises(InflateError):
         whole(gzip.compress(b"[]") + more)

@@ -171,7 +171,8 @@ def header_fault(name: Any, value: Any) -> str | None:
         "the header 'X-Trace' holds a line break or another control character"
     """
     if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
-        return f"{name!a} is no name of a header"
+        broken = isinstance(name, str) and _CONTROL.search(name)
+        return f"{name!a} is no name of a header{': it holds a line break or another control character' * bool(broken)}"
     if not isinstance(value, str):
         return f"the header {name!r} takes text, not {type(value).__name__}"
     if _CONTROL.search(value):
