@@ -11,7 +11,7 @@ import asyncio
 import inspect
 import re
 from contextvars import ContextVar
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import aiohttp
@@ -36,8 +36,10 @@ __all__ = [
 ]
 
 _MAX_HEADER_BYTES: Final = 64 * 1024
-"""Of one header line; aiohttp allows 8,190, less than some policies and cookies of gateways take."""
+"""Of one header line: policies and cookies of gateways take more than aiohttp allows by itself."""
 _MAX_HEADERS: Final = 1024
+_THEIR_HEADER_BYTES: Final = 8190
+_THEIR_HEADERS: Final = 128
 _NO_CONTENT: Final = re.compile(rb"HTTP/1\.[01] (?:204|304)\b")
 _DECLARES_BODY: Final = re.compile(rb"\r\n(?:transfer-encoding:|content-length:[ \t]*0*[1-9])", re.IGNORECASE)
 _HEAD_END: Final = b"\r\n\r\n"
@@ -128,7 +130,6 @@ def _refused(what: str) -> RequestRefused:
     )
 
 
-@cache
 def header_limits() -> dict[str, int]:
     """Return the session's options that give room for the answer's headers, as far as this aiohttp has them."""
     wanted = {"max_line_size": _MAX_HEADER_BYTES, "max_field_size": _MAX_HEADER_BYTES, "max_headers": _MAX_HEADERS}
@@ -141,11 +142,13 @@ def aiohttp_words(error: aiohttp.ClientResponseError) -> str:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, http_exceptions.LineTooLong):
-            return f"the answer has a header of more than {_MAX_HEADER_BYTES:,} bytes"
+            limit = header_limits().get("max_field_size", _THEIR_HEADER_BYTES)
+            return f"the answer has a header of more than {limit:,} bytes"
         if isinstance(cause, http_exceptions.InvalidHeader):
             return "the answer has a header that is not HTTP"
         if isinstance(cause, http_exceptions.BadHttpMessage) and "Too many headers" in str(cause):
-            return f"the answer has more than {_MAX_HEADERS:,} headers"
+            limit = header_limits().get("max_headers", _THEIR_HEADERS)
+            return f"the answer has more than {limit:,} headers"
         cause = cause.__cause__
     return "the answer is not HTTP"
 
