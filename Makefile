@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := .stamps
 
 .DEFAULT_GOAL := help
-.PHONY: help setup browser demo test soak soak-paging fuzz openapi check docs format bench generate \
+.PHONY: help setup browser demo test test-accel-off soak soak-paging fuzz openapi check docs format bench generate \
 	changelog dist release-check lowest-check api-check clean
 
 help: ## list the commands
@@ -70,6 +70,12 @@ demo: $(STAMP)/run ## export from the embedded simulator while it changes, and c
 test: $(STAMP)/dev ## run the whole test suite
 	@echo "==> running the tests"
 	@$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
+
+# what is fast by a library's private parts must be right without them, too
+test-accel-off: $(STAMP)/dev ## run the tests of transport, codec and paging without the accelerators
+	@echo "==> running the tests with VISMANET_ACCEL=0"
+	@VISMANET_ACCEL=0 $(BIN)/python -m pytest -n 2 --dist worksteal tests/test_accel.py tests/transport tests/codec \
+		tests/paging $(PYTEST_ARGS)
 
 soak: $(STAMP)/dev ## run everything at once on random faults, and check every promise (SOAK_SECONDS=..., SOAK_SEED=...)
 	@SOAK_SECONDS="$(SOAK_SECONDS)" SOAK_SEED="$(SOAK_SEED)" SOAK_RECORD="$(SOAK_RECORD)" $(BIN)/python -m tests.soak
