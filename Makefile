@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := .stamps
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock browser demo quick lint test test-all test-repeat soak soak-paging fuzz openapi check docs format bench generate \
+.PHONY: help setup lock browser demo quick lint test test-accel-off test-all test-repeat soak soak-paging fuzz openapi check docs format bench generate \
 	changelog dist release-check lowest-check api-check clean
 
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -94,6 +94,12 @@ test-all: $(STAMP)/dev ## run the whole suite on each Python, in environments of
 
 test-repeat: ## run the suite 20 times from a fresh clone, in part disturbed (REPEAT_ARGS=...)
 	@$(PYTHON) .ci/repeat.py $(REPEAT_ARGS)
+
+# what is fast by a library's private parts must be right without them, too
+test-accel-off: $(STAMP)/dev ## run the tests of transport, codec and paging without the accelerators
+	@echo "==> running the tests with VISMANET_ACCEL=0"
+	@VISMANET_ACCEL=0 $(BIN)/python -m pytest -n 2 --dist worksteal tests/test_accel.py tests/transport tests/codec \
+		tests/paging $(PYTEST_ARGS)
 
 soak: $(STAMP)/dev ## run everything at once on random faults, and check every promise (SOAK_SECONDS=..., SOAK_SEED=...)
 	@SOAK_SECONDS="$(SOAK_SECONDS)" SOAK_SEED="$(SOAK_SEED)" SOAK_RECORD="$(SOAK_RECORD)" $(BIN)/python -m tests.soak

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import random
 from contextlib import AsyncExitStack
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import unquote
 
 import attrs
-import msgspec
 
 from vismanet_async.api.resources import Resources
+from vismanet_async.api.results import plain_written
 from vismanet_async.clock import Clock, SystemClock
+from vismanet_async.codec.encode import encode_plain
 from vismanet_async.errors import RequestRefused, SettingsError, UnexpectedResponse
 from vismanet_async.operation import Operation, OperationSpec
 from vismanet_async.settings import ERP_URL, SALES_ORDER_URL, TOKEN_URL, Settings
+from vismanet_async.transport.answer import read_answer
 from vismanet_async.transport.auth import ClientCredentials, Credentials, StaticToken, TokenProvider
 from vismanet_async.transport.concurrency import Slots, read_concurrency
 from vismanet_async.transport.hosts import base_url
-from vismanet_async.transport.message import UTF8_BOM
+from vismanet_async.transport.message import header_fault
 from vismanet_async.transport.pool import SessionPool
 from vismanet_async.transport.send import Target, Transport
 
@@ -43,10 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["VismaNet"]
 
 _DEADLINE_SECONDS: Final = 300.0
-_BREAKS = frozenset("\r\n\0")
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
-_ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
-_DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
 
 
 @attrs.frozen(kw_only=True)
@@ -115,8 +113,8 @@ class VismaNet(Resources):
         if not timeout_seconds > 0:
             raise SettingsError(f"timeout_seconds must be greater than 0, not {timeout_seconds}.")
         for name, value in (headers or {}).items():
-            if _BREAKS & {*name, *value}:
-                raise SettingsError(f"the header {name!r} holds a line break.")
+            if (fault := header_fault(name, value)) is not None:
+                raise SettingsError(f"{fault}.")
         self._options = _Options(
             base_url=base_url,
             sales_order_url=sales_order_url,
@@ -411,8 +409,8 @@ class VismaNet(Resources):
             ),
             path=plain_path(path),
             query=tuple((query or {}).items()),
-            body=None if json is None else _ENCODER.encode(json),
-            decode=_plain,
+            body=None if json is None else encode_plain(json),
+            decode=_plain if verb == "GET" else lambda response: plain_written(response, f"{verb} {path}"),
             sender=self._transport,
         )
         return operation.with_options(headers=headers)
@@ -459,12 +457,10 @@ def _credentials(settings: Settings) -> Credentials:
 
 
 def _plain(response: Response) -> Any:
-    if not response.body.strip():
-        return None
-    try:
-        return _DECODER.decode(response.body.removeprefix(UTF8_BOM))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidOperation) as error:
-        raise UnexpectedResponse(f"the answer is not JSON: {error}. It may have been cut off.") from None
+    answer = read_answer(response.headers, response.body)
+    if answer.shape == "other":
+        raise UnexpectedResponse(f"the answer ({response.status}) is not JSON but {answer.looks}.")
+    return answer.value
 
 
 def plain_path(path: str) -> str:

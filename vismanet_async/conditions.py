@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 import attrs
 
+from vismanet_async.decimals import MOST_DIGITS, plain
 from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
@@ -137,7 +138,12 @@ def _wire(value: Moment | Decimal | int, name: str, zone: tzinfo | None) -> str:
         return _text(value, name)
     if isinstance(value, Decimal) and not value.is_finite():
         raise RequestRefused(f"{name}: {value} is not a number to compare with; nothing was sent.")
-    return format(value, "f") if isinstance(value, Decimal) else str(value)
+    digits = plain(value)
+    if digits is None:
+        raise RequestRefused(
+            f"{name}: a number of more than {MOST_DIGITS} digits before or behind the decimal point; nothing was sent."
+        )
+    return digits
 
 
 def _datetime(value: datetime, name: str, zone: tzinfo | None) -> str:

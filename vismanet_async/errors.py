@@ -194,7 +194,10 @@ class ResponseLost(TransportError):
 
 
 class OutcomeUnknown(TransportError):
-    """A write was sent and its answer got lost: it may or may not have happened.
+    """A write was sent and its answer got lost, or is none of the API: it may or may not have happened.
+
+    A success status with an HTML page, an error document or damaged JSON is no answer of the API: a gateway or a
+    sign-in page may have sent it.
 
     The API has no idempotency key (docs/facts.md 10), so the SDK never repeats such a write. Look the record up
     (by its external reference, for instance) before sending it again.
@@ -374,7 +377,8 @@ class TokenRefused(VismaNetError):
 class UnexpectedResponse(VismaNetError):
     """A success status came with a body that is not what the API promises (HTML, cut off, another shape).
 
-    A read may be sent again. A write was most likely executed: look the record up before repeating it.
+    A read may be sent again. Of a write whose answer is not understood `OutcomeUnknown` is raised; where this is raised
+    for one all the same, its answer was too large or compressed in an unknown way: look the record up.
     """
 
 

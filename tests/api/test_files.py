@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import base64
 import codecs
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.api.support import Client, reply
-from vismanet_async.api.files import Download, File, Upload, _Base64Watch, safe_name
-from vismanet_async.errors import RequestRefused, ResponseLost, TargetNotWritable
+from vismanet_async.api.base64_file import Base64Watch, decoded_pieces
+from vismanet_async.api.files import Download, File, Upload, safe_name
+from vismanet_async.errors import RequestRefused, ResponseLost, TargetNotWritable, UnexpectedResponse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -116,13 +118,122 @@ async def test_bytes_and_base64_give_the_same_file(body: bytes, headers: Any, tm
     assert client.recorder.requests[0].headers["Accept"] == "*/*"
 
 
-@pytest.mark.parametrize("piece_bytes", [1, 2, 3, 1000])
-def test_a_byte_order_mark_may_come_in_pieces(piece_bytes: int) -> None:
-    body = codecs.BOM_UTF8 + b'"' + BASE64 + b'"'
-    watch = _Base64Watch("application/json", None)
-    for start in range(0, len(body), piece_bytes):
-        watch.look(body[start : start + piece_bytes])
-    assert watch.decode(body) == PDF
+@pytest.mark.parametrize("piece_bytes", [1, 2, 3, 4, 7, 1000])
+def test_base64_may_come_in_any_pieces(piece_bytes: int) -> None:
+    text = BASE64.replace(b"/", b"\\/").replace(b"+", b"\\u002B").replace(b"=", b"\\u003d")
+    for body in (codecs.BOM_UTF8 + b'"' + text + b'"', BASE64[:50] + b"\r\n" + BASE64[50:], b'"' + text + b'"\n'):
+        pieces = [body[start : start + piece_bytes] for start in range(0, len(body), piece_bytes)]
+        watch = Base64Watch({"Content-Type": "application/json"}, None)
+        for piece in pieces:
+            watch.look(piece)
+        assert watch.reason()
+        assert b"".join(decoded_pieces(pieces)) == PDF
+
+
+OCR = b"".join(b"%-79s\n" % (b"NY0000300000%07d%s" % (line, b"0" * 40)) for line in range(4))
+CODES = base64.b64encode(b"code " * 30)
+
+
+@pytest.mark.parametrize(
+    ("body", "name", "kind"),
+    [
+        (OCR, "payments.dat", "application/octet-stream"),
+        (OCR, "payments.ocr", ""),
+        (OCR, "payments", "application/octet-stream"),
+        (OCR.replace(b" ", b"0"), "payments.ocr", "application/json"),
+        (OCR.replace(b" ", b"0"), "payments.pdf", "application/pdf"),
+        (CODES, "codes.bin", "application/octet-stream"),
+        (CODES, "codes.pdf", "application/octet-stream"),
+        (BASE64, "invoice.txt", "text/plain"),
+        (b'"' + CODES + b'"', "codes.json", "application/json"),
+        (b'"QUJD" "QUJE"', "codes.dat", "application/json"),
+        (b'"' + CODES + b'"', "codes.csv", "text/csv"),
+        (CODES, None, "text/plain"),
+        (BASE64[:-1], "invoice.pdf", "application/pdf"),
+    ],
+)
+async def test_bytes_are_not_changed_on_a_guess(body: bytes, name: str | None, kind: str, tmp_path: Path) -> None:
+    headers: Any = {"Content_Type": kind} | ({"Content_Disposition": f'attachment; filename="{name}"'} if name else {})
+    client = Client(reply(body, **headers), reply(body, **headers))
+    file = await client.attachment.download("x")
+    assert (file.content, file.decoded_by) == (body, None)
+    assert (await client.attachment.download("x").save(tmp_path / "mine")).read_bytes() == body
+    assert names_in(tmp_path) == ["mine"]
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "by"),
+    [
+        (CODES, {"Content_Disposition": 'attachment; filename="c.txt"; size=150'}, "the size in Content-Disposition"),
+        (
+            b'"' + CODES + b'"',
+            {"Content_Disposition": 'attachment; filename="c.json"; size="150"', "Content_Type": "application/json"},
+            "the size in Content-Disposition",
+        ),
+        (
+            CODES,
+            {"Content_Disposition": 'attachment; filename="c.txt"', "Content_Transfer_Encoding": "Base64"},
+            "the header Content-Transfer-Encoding",
+        ),
+        (
+            b'"' + CODES + b'"',
+            {"Content_Disposition": 'attachment; filename="c.txt"', "Content_Type": "text/json; charset=utf-8"},
+            "the content type",
+        ),
+        (BASE64, {"Content_Disposition": 'attachment; filename="c.PDF"'}, "the beginning of the decoded file"),
+    ],
+)
+async def test_what_says_that_it_is_base64_is_told(
+    body: bytes, headers: Any, by: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "vismanet_async.files")
+    content = PDF if body is BASE64 else b"code " * 30
+    client = Client(reply(body, **headers), reply(body, **headers), reply(body, **headers))
+    file = await client.attachment.download("x")
+    assert (file.content, file.decoded_by) == (content, by)
+    place = await client.attachment.download("x").save(tmp_path)
+    assert place.read_bytes() == content
+    assert [record.getMessage().endswith(by) for record in caplog.records] == [True, True]
+    raw = await client.attachment.download("x").with_options(base64=False)
+    assert (raw.content, raw.decoded_by) == (body, None)
+
+
+async def test_the_size_of_the_file_as_it_came_keeps_it() -> None:
+    headers: Any = {"Content_Disposition": f'attachment; filename="a.pdf"; size={len(BASE64)}'}
+    file = await Client(reply(BASE64, **headers)).attachment.download("x")
+    assert (file.content, file.decoded_by) == (BASE64, None)
+
+
+async def test_the_caller_may_say_what_it_is(tmp_path: Path) -> None:
+    headers: Any = {"Content_Disposition": 'attachment; filename="a.txt"', "Content_Type": "text/plain"}
+    client = Client(*(reply(body, **headers) for body in (CODES, CODES, b"no, it is not", b"no, it is not")))
+    download = client.attachment.download("x").with_options(base64=True, timeout_seconds=5)
+    file = await download
+    assert (file.content, file.decoded_by) == (b"code " * 30, "the caller")
+    assert (await download.save(tmp_path / "codes.txt")).read_bytes() == b"code " * 30
+    with pytest.raises(UnexpectedResponse, match="is not"):
+        await download
+    with pytest.raises(UnexpectedResponse, match="is not"):
+        await download.save(tmp_path / "other.txt")
+    assert names_in(tmp_path) == ["codes.txt"]
+
+
+@pytest.mark.parametrize(
+    ("disposition", "name"),
+    [
+        ('attachment; filename="fakt\udce5.pdf"', "faktå.pdf"),
+        ("attachment; filename*=ISO-8859-1''fakt%E5.pdf", "faktå.pdf"),
+        ('attachment; filename="faktå.pdf"', "faktå.pdf"),
+    ],
+)
+async def test_names_in_latin_1_are_read(disposition: str, name: str) -> None:
+    assert (await Client(reply(PDF, Content_Disposition=disposition)).attachment.download("x")).name == name
+
+
+@pytest.mark.parametrize("name", ["fakt\udce5.pdf", "a\x1fb.pdf"])
+def test_names_that_no_header_can_hold_are_refused(name: str) -> None:
+    with pytest.raises(RequestRefused, match=r"name= of its own. Nothing was sent"):
+        Upload(b"x", name)
 
 
 @pytest.mark.parametrize("content", [b"abcd", b"just text", b"QUJD", b"", b"1234"])
@@ -189,7 +300,7 @@ async def test_prints_and_blobs_are_files_too() -> None:
 
 
 async def test_a_large_base64_file_is_decoded_in_pieces(tmp_path: Path) -> None:
-    content = bytes(range(256)) * 2000
+    content = PDF + bytes(range(256)) * 2000
     text = base64.encodebytes(content)
     client = Client(reply(text, **NAMED), reply(text[:-3], **NAMED))
     place = await client.attachment.download("x").save(tmp_path)

@@ -148,6 +148,10 @@ def test_ids_that_would_name_something_else_are_refused(value: Any) -> None:
         ("https://h/v1/customer/customer", "/v1/customer", ("customer",)),
         ("https://h/v1/attachment/73ac", "/v1/customerInvoice/{invoiceNumber}/attachment", ("73ac",)),
         ("https://h/v1/customer/b64(%%%)", "/v1/customer", ("b64(%%%)",)),
+        ("/v1/customer/\udcc5S", "/v1/customer", ("ÅS",)),  # Latin-1, as aiohttp gives it
+        ("/v1/customer/%C5S", "/v1/customer", ("ÅS",)),
+        ("/v1/customer/\u00c5S", "/v1/customer", ("ÅS",)),
+        ("/v1/customer/%C3%85S", "/v1/customer", ("ÅS",)),
         ("", "/v1/customer", ()),
     ],
 )

@@ -7,11 +7,12 @@ from typing import Any, Optional
 
 import attrs
 import msgspec
+import pytest
 
 from tests.codec.support import json_text
 from vismanet_async.api.models import Customer
 from vismanet_async.codec.decode import decode_rows
-from vismanet_async.codec.fast import _SCALARS
+from vismanet_async.codec.fast import _SCALARS, FAST
 from vismanet_async.codec.model import Model, fields_of
 from vismanet_async.codec.reference import load, structure
 
@@ -36,6 +37,7 @@ def _seconds(work: Any) -> float:
     return time.process_time() - started
 
 
+@pytest.mark.skipif(not FAST.usable, reason="turned off")
 def test_typed_rows_against_msgspec_and_cattrs() -> None:
     from random import Random
 

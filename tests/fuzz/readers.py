@@ -14,8 +14,9 @@ import attrs
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from vismanet_async import client, errors
-from vismanet_async.api import files, results
+from vismanet_async.api import base64_file, files, results
 from vismanet_async.api.models import ActionResult, Customer, CustomerInvoice
+from vismanet_async.codec import halves
 from vismanet_async.codec.compare import shows
 from vismanet_async.codec.decode import decode_one, decode_rows
 from vismanet_async.export.checkpoint import Checkpoint
@@ -26,7 +27,8 @@ from vismanet_async.jobs.outcome import plain_json
 from vismanet_async.jobs.submitter import Answer, job_id_in
 from vismanet_async.paging import styles
 from vismanet_async.settings import Settings
-from vismanet_async.transport import auth, hosts, problem
+from vismanet_async.transport import auth, charset, hosts, problem
+from vismanet_async.transport.answer import read_answer
 from vismanet_async.transport.auth import TokenAnswer
 from vismanet_async.transport.message import Response
 from vismanet_async.transport.quota import Quota
@@ -130,6 +132,41 @@ def _file(data: bytes) -> None:
     _stays(files.safe_name(_text(data)))
 
 
+def _answer(data: bytes) -> None:
+    kind, _, body = data.partition(b"|")
+    answer = read_answer(_headers(Content_Type=_text(kind)), body)
+    assert answer.shape in {"blank", "object", "array", "scalar", "other"}
+    assert len(answer.error or "") < 2_000
+
+
+def _written(data: bytes) -> None:
+    kind, _, body = data.partition(b"|")
+    headers = {"Content_Type": _text(kind)}
+    for read in (results.updated, lambda response: results.created(response, "/v1/customer"), results.deleted):
+        try:
+            read(_response(body, **headers))
+        except errors.OutcomeUnknown:
+            continue
+    results.plain_written(_response(body, **headers), "by hand")
+
+
+def _base64(data: bytes) -> None:
+    whole = b"".join(base64_file.decoded_pieces([data]))
+    for size in (1, 3, 7):
+        pieces = [data[start : start + size] for start in range(0, len(data), size)]
+        assert b"".join(base64_file.decoded_pieces(pieces)) == whole
+
+
+def _halves(data: bytes) -> None:
+    mended = halves.with_whole_pairs(data)
+    assert mended is None or len(mended) == len(data)
+    assert mended is None or halves.with_whole_pairs(mended) is None
+
+
+def _header(data: bytes) -> None:
+    charset.header_text(_text(data)).encode()
+
+
 def _stays(name: str) -> None:
     folder = Path("/folder")
     assert name not in {"", ".", ".."}
@@ -221,6 +258,11 @@ READERS: Final = {
         Reader("quota headers", _quota),
         Reader("Location and ETag", _created),
         Reader("file", _file),
+        Reader("answer", _answer),
+        Reader("answer to a write", _written),
+        Reader("base64", _base64, (base64_file.NotBase64Error,)),
+        Reader("halves of pairs", _halves),
+        Reader("header of any bytes", _header),
         Reader("token answer", _token),
         Reader("state document", StateDocument.read, (ValueError, RecursionError)),
         Reader("job id", _job_id),

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from vismanet_async.transport import inflate
-from vismanet_async.transport.inflate import ENCODINGS, InflateError, inflated, told_size
+from vismanet_async.transport.inflate import ENCODINGS, InflateError, encoding_of, inflated, told_size
 
 LIBRARIES = {"zlib": zlib} | ({} if inflate._library is zlib else {"isal": inflate._library})
 
@@ -84,7 +84,7 @@ def test_damage_is_found(squeeze: Callable[[bytes], bytes], data: bytes, place: 
     assert came == data  # of a header, which tells who compressed it and when, nothing depends
 
 
-@pytest.mark.parametrize("more", [b"\0", b"more", b"\x1f\x8b"])
+@pytest.mark.parametrize("more", [b"\0more", b"more", b"\x1f\x8b"])
 def test_what_follows_the_last_member_is_refused(more: bytes) -> None:
     with pytest.raises(InflateError):
         whole(gzip.compress(b"[]") + more)
@@ -128,3 +128,42 @@ def test_pieces_are_inflated_when_they_are_asked_for() -> None:
 def test_zlib_serves_where_the_quick_library_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "isal", None)
     assert inflate._quickest() is zlib
+
+
+@pytest.mark.parametrize("zeros", [1, 64, 100_000])
+def test_padding_behind_the_last_member_is_no_member(zeros: int) -> None:
+    assert whole(gzip.compress(b"[1]") + b"\0" * zeros) == b"[1]"
+    assert whole(gzip.compress(b"[1") + gzip.compress(b"]") + b"\0" * zeros) == b"[1]"
+
+
+@pytest.mark.parametrize(
+    "body", [b'[{"a":1}]', b'{"a":1}', b'"text"', b"\xef\xbb\xbf[]", b"[" + b"1," * 90_000 + b"1]"]
+)
+def test_json_that_only_says_that_it_is_gzip_is_taken_as_it_is(body: bytes) -> None:
+    assert whole(body) == body
+    assert told_size(body, "gzip") == 0
+
+
+@pytest.mark.parametrize(
+    ("headers", "encoding"),
+    [
+        ([], ""),
+        ([""], ""),
+        (["identity"], ""),
+        (["none"], ""),
+        (["UTF-8"], ""),
+        (["utf8, identity"], ""),
+        (["iso-8859-1"], ""),
+        (["8bit", "binary"], ""),
+        (["gzip"], "gzip"),
+        (["GZIP"], "gzip"),
+        (["gzip, identity"], "gzip"),
+        (["utf-8", " gzip "], "gzip"),
+        (["identity,deflate,"], "deflate"),
+        (["br"], "br"),
+        (["gzip, br"], "gzip, br"),
+        (["gzip", "gzip"], "gzip, gzip"),
+    ],
+)
+def test_what_the_headers_say_of_the_encoding(headers: list[str], encoding: str) -> None:
+    assert encoding_of(headers) == encoding

@@ -109,3 +109,22 @@ def test_no_body_breaks_it_and_details_are_one_short_line(body: bytes) -> None:
     detail = read_problem({}, body).detail
     assert len(detail) <= 301
     assert detail.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("text/plain; charset=iso-8859-1", "Tjänsten är nere".encode("latin-1")),
+        ('text/html;charset="Windows-1252"', "<h1>Tjänsten är nere</h1>".encode("cp1252")),
+        ("application/json; charset=latin1", '{"message":"Tjänsten är nere"}'.encode("latin-1")),
+        ("application/json", '{"message":"Tjänsten är nere"}'.encode("utf-16")),
+        ("text/plain; charset=utf-16be", "Tjänsten är nere".encode("utf-16-be")),
+        ("text/plain; charset=iso-8859-1", "Tjänsten är nere".encode()),  # it does not use what it names
+        ("text/plain; charset=nonsense", "Tjänsten är nere".encode()),
+        ("text/plain; charset=base64", "Tjänsten är nere".encode()),
+        ("text/plain; charset=idna", "Tjänsten är nere".encode()),
+        ("", "\ufeffTjänsten är nere".encode()),
+    ],
+)
+def test_errors_are_read_in_their_character_set(kind: str, body: bytes) -> None:
+    assert read_problem({"Content-Type": kind}, body).detail == "Tjänsten är nere"

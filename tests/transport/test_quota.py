@@ -105,7 +105,9 @@ def test_missing_headers_pace_nothing() -> None:
         ({"retry": 0}, 1),
         ({"retry": NOW.timestamp() + 9}, 9),
         ({"retry": format_datetime(NOW + timedelta(seconds=11), usegmt=True)}, 11),
-        ({"retry": format_datetime(NOW - timedelta(seconds=11), usegmt=True)}, 30),
+        ({"retry": format_datetime(NOW - timedelta(seconds=11), usegmt=True)}, 1),  # it has passed: now
+        ({"retry": "Sat, 28 Nov 2020 22:00:00 GMT"}, 1),
+        ({"retry": NOW.timestamp() - 11}, 1),
         ({"retry": "Sun, 01 Mar 2026 12:00:13 -0000"}, 13),
         ({"retry": NOW.timestamp() * 1000}, 30),  # milliseconds would pause for fifty thousand years
     ],

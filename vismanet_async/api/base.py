@@ -12,12 +12,12 @@ import attrs
 from vismanet_async.api import results
 from vismanet_async.api.paths import fill
 from vismanet_async.api.query import pairs
-from vismanet_async.codec.decode import decode_one
 from vismanet_async.codec.encode import encode_write
 from vismanet_async.codec.model import Record
 from vismanet_async.errors import RequestRefused
 from vismanet_async.operation import Operation
 from vismanet_async.paging.source import ListSource
+from vismanet_async.transport.message import header_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -39,8 +39,6 @@ T = TypeVar("T")
 
 IfMatch: TypeAlias = "str | Record | Created | Updated | Done | Mapping[str, Any]"
 """A version: an ETag, a record or list row with its time stamp, or what a write answered."""
-
-_UNSAFE = frozenset('"\r\n\0')
 
 
 class Caller(Protocol):
@@ -116,8 +114,7 @@ class Resource:
 
     def _read(self, spec: OperationSpec, ids: Sequence[Id], *parts: Part, model: Callable[[], type[T]]) -> Operation[T]:
         def decode(response: Response) -> T:
-            etag = results.bare_etag(response.headers.get("ETag"))
-            return decode_one(response.body, model(), etag=etag, attempts=response.attempts)
+            return results.read_record(response, model())
 
         return self._operation(spec, ids, parts, decode)
 
@@ -125,7 +122,9 @@ class Resource:
         self, spec: OperationSpec, ids: Sequence[Id], *parts: Part, body: Any, model: Callable[[], type[WriteModel]]
     ) -> Operation[Created]:
         content = encode_write(body, model(), creating=True)
-        return self._operation(spec, ids, parts, lambda answer: results.created(answer, spec.path), body=content)
+        return self._operation(
+            spec, ids, parts, lambda answer: results.created(answer, spec.path, spec.id), body=content
+        )
 
     def _update(
         self,
@@ -137,10 +136,14 @@ class Resource:
         if_match: IfMatch | None = None,
     ) -> Operation[Updated]:
         content = encode_write(body, model())
-        return self._operation(spec, ids, parts, results.updated, body=content, if_match=if_match)
+
+        def decode(response: Response) -> Updated:
+            return results.updated(response, spec.id)
+
+        return self._operation(spec, ids, parts, decode, body=content, if_match=if_match)
 
     def _delete(self, spec: OperationSpec, ids: Sequence[Id], *parts: Part) -> Operation[None]:
-        return self._operation(spec, ids, parts, lambda _: None)
+        return self._operation(spec, ids, parts, lambda answer: results.deleted(answer, spec.id))
 
     def _act(
         self,
@@ -175,9 +178,10 @@ class Resource:
     def _upload(
         self, spec: OperationSpec, ids: Sequence[Id], *parts: Part, file: Upload, if_match: IfMatch | None = None
     ) -> Operation[Created]:
-        return self._operation(
-            spec, ids, parts, lambda answer: results.created(answer, spec.path), body=file.body(), if_match=if_match
-        )
+        def decode(response: Response) -> Created:
+            return results.created(response, spec.path, spec.id)
+
+        return self._operation(spec, ids, parts, decode, body=file.body(), if_match=if_match)
 
     def _download(self, spec: OperationSpec, ids: Sequence[Id], *parts: Part) -> Download:
         from vismanet_async.api.files import Download, read_file  # noqa: PLC0415 - few resources have files
@@ -239,7 +243,10 @@ def etag_of(version: IfMatch) -> str:
     elif not isinstance(version, str):
         found = version.get("timeStamp") or version.get("timestamp")
     etag = results.bare_etag(found) if isinstance(found, str) else None
-    if etag is None or _UNSAFE & set(etag):
+    fault = None if etag is None else header_fault("If-Match", etag)
+    if fault is not None:
+        raise RequestRefused(f"if_match: {fault}, so it is no version; nothing was sent.")
+    if etag is None or '"' in etag:
         raise RequestRefused(
             f"if_match: {type(version).__name__} holds no version. Give an ETag, a record that was just read (its etag "
             "or time stamp), or the answer to a create or update; nothing was sent."

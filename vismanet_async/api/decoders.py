@@ -8,7 +8,6 @@ from vismanet_async.api import results
 from vismanet_async.api.base import ModelRef
 from vismanet_async.api.files import read_file
 from vismanet_async.api.registry import registry
-from vismanet_async.codec.decode import decode_one
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +37,7 @@ def _decoder(facts: dict[str, Any]) -> Callable[[Response], Any] | None:
     match facts["call"]:
         case "read":
             model = _model(str(result))
-            decoder = lambda answer: _record(answer, model)  # noqa: E731 - each case is one expression
+            decoder = lambda answer: results.read_record(answer, model())  # noqa: E731 - each case is one expression
         case "act" if result is not None:
             model = _model(result)
             decoder = lambda answer: results.acted(answer, model, name)  # noqa: E731
@@ -46,21 +45,16 @@ def _decoder(facts: dict[str, Any]) -> Callable[[Response], Any] | None:
             model = _model("ActionResult")
             decoder = lambda answer: results.done(answer, model, path, name)  # noqa: E731
         case "create" | "upload":
-            decoder = lambda answer: results.created(answer, path)  # noqa: E731
+            decoder = lambda answer: results.created(answer, path, name)  # noqa: E731
         case "update":
-            decoder = results.updated
+            decoder = lambda answer: results.updated(answer, name)  # noqa: E731
         case "delete":
-            decoder = lambda _: None  # noqa: E731
+            decoder = lambda answer: results.deleted(answer, name)  # noqa: E731
         case "download":
             decoder = read_file
         case _:  # lists are read by many requests
             pass
     return decoder
-
-
-def _record(answer: Response, model: ModelRef) -> Any:
-    etag = results.bare_etag(answer.headers.get("ETag"))
-    return decode_one(answer.body, model(), etag=etag, attempts=answer.attempts)
 
 
 def _model(name: str) -> ModelRef:

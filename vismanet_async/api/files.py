@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from base64 import b64decode
-from binascii import Error
 from collections.abc import AsyncIterable
 from email.message import Message
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote
@@ -15,9 +15,11 @@ from uuid import uuid4
 import anyio
 import attrs
 
-from vismanet_async.errors import RequestRefused, TargetNotWritable, VismaNetError
+from vismanet_async.api.base64_file import Base64Watch, NotBase64Error, decoded_pieces
+from vismanet_async.errors import RequestRefused, TargetNotWritable, UnexpectedResponse, VismaNetError
 from vismanet_async.operation import Operation
-from vismanet_async.transport.message import UTF8_BOM
+from vismanet_async.transport.charset import header_text
+from vismanet_async.transport.message import header_fault
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -27,22 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Download", "File", "Upload", "read_file", "safe_name"]
 
 _CHUNK_BYTES: Final = 64 * 1024
-_BASE64: Final = re.compile(rb"[A-Za-z0-9+/\s]*={0,2}\s*")
-# Files of these kinds may well be made of letters and digits alone.
-_TEXT_SUFFIXES: Final = frozenset(
-    {"", ".txt", ".csv", ".tsv", ".json", ".xml", ".html", ".htm", ".md", ".log", ".edi", ".b64"}
-)
-_MAGIC: Final = (
-    b"%PDF",
-    b"\x89PNG",
-    b"\xff\xd8\xff",
-    b"GIF8",
-    b"PK\x03\x04",
-    b"\xd0\xcf\x11\xe0",
-    b"II*\0",
-    b"MM\0*",
-    b"<?xml",
-)
+_log = logging.getLogger("vismanet_async.files")
 _RESERVED_NAMES: Final = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 _NAME_CHARS: Final = 200
 _DISPOSITION_CHARS: Final = 8 * 1024
@@ -83,7 +70,12 @@ class Upload:
         if isinstance(content, Path) and not content.is_file():
             raise RequestRefused(f"{content} is not a file; nothing was sent.")
         name = self.file_name
-        if not Path(name).suffix or name != safe_name(name) or {*'\r\n\0"'} & {*name, *self.content_type}:
+        fault = header_fault("Content-Type", self.content_type) or header_fault("filename", name)
+        if fault is not None:
+            raise RequestRefused(
+                f"{fault.replace('the header ', '')}; give the file a name= of its own. Nothing was sent."
+            )
+        if not Path(name).suffix or name != safe_name(name) or '"' in f"{name}{self.content_type}":
             raise RequestRefused(
                 f"{name!r} is not a file name with an extension, which the API wants; nothing was sent."
             )
@@ -160,11 +152,16 @@ class File:
     """The name the server gave it, made safe; None when it gave none."""
     content_type: str | None
     content: bytes = attrs.field(repr=False)
+    decoded_by: str | None = None
+    """What said that the file came as base64, where it was decoded; None where the bytes are those that came."""
 
 
 @attrs.frozen(kw_only=True)
 class Download(Operation[File]):
     """The fetching of a file, as a value: `await` gives it as a `File`, `save` writes it to disk as it comes.
+
+    A file that came as base64 is decoded where a header, the content type, the size in Content-Disposition or the way
+    a file of its kind must begin says so; other bytes are never changed. `with_options(base64=...)` overrules that.
 
     Examples:
         >>> created = await visma.customer_invoice.add_attachment("100001", Upload(b"%PDF-1.7 ...", "receipt.pdf"))
@@ -172,6 +169,29 @@ class Download(Operation[File]):
         >>> (await visma.attachment.download(invoice.attachments[-1].id)).name
         'receipt.pdf'
     """
+
+    base64: bool | None = None
+    """Whether the file comes as base64; None: as the answer says."""
+
+    def with_options(
+        self,
+        *,
+        timeout_seconds: float | None = None,
+        headers: Mapping[str, str] | None = None,
+        base64: bool | None = None,
+    ) -> Download:
+        """Give a copy with other options.
+
+        Args:
+            timeout_seconds: for the whole call.
+            headers: added to the request.
+            base64: True: the file comes as base64, and is an error if not; False: leave the bytes as they come; None:
+                as before.
+        """
+        made = super().with_options(timeout_seconds=timeout_seconds, headers=headers)
+        if base64 is None:
+            return made  # type: ignore[return-value]  # a copy of this object
+        return attrs.evolve(made, base64=base64, decode=partial(read_file, base64=base64))  # type: ignore[call-arg, return-value]  # as above
 
     async def save(self, target: Path | str) -> Path:
         """Fetch the file and write it, in pieces, never holding it whole.
@@ -194,7 +214,7 @@ class Download(Operation[File]):
                 name = _named(headers.get("Content-Disposition"))
                 is_folder = await anyio.Path(place).is_dir()
                 part = (place if is_folder else place.parent) / f".{uuid4().hex}.part"
-                encoding = _Base64Watch(headers.get("Content-Type", ""), name)
+                encoding = Base64Watch(headers, name, wanted=self.base64)
                 async with await anyio.open_file(part, "xb") as file:
                     async for chunk in answer.chunks():
                         encoding.look(chunk)
@@ -212,75 +232,41 @@ class Download(Operation[File]):
                     await anyio.Path(part).unlink(missing_ok=True)
 
 
-def read_file(response: Response) -> File:
-    """Read a file out of an answer: raw bytes, a JSON string of base64, or base64 text."""
-    name = _named(response.headers.get("Content-Disposition"))
-    kind = response.headers.get("Content-Type")
-    return File(name=name, content_type=kind, content=_decoded(response.body, kind or "", name))
+def read_file(response: Response, *, base64: bool | None = None) -> File:
+    """Read a file out of an answer; decoded where something says that it came as base64.
 
+    Args:
+        response: the answer.
+        base64: whether it is base64; None: as the answer says.
 
-def _decoded(content: bytes, kind: str, name: str | None) -> bytes:
-    watch = _Base64Watch(kind, name)
-    watch.look(content)
-    return watch.decode(content)
-
-
-class _Base64Watch:
-    """Decides, while a file comes in, whether it is the file or its base64.
-
-    The documentation says base64, clients in use got bytes. A JSON string is always base64. Bare text made of nothing
-    but base64 is taken for it only where the name's extension says that the file is not text, or where its decoded
-    beginning is that of a known kind of file: a text file could look like that by chance.
+    Raises:
+        UnexpectedResponse: `base64` says that it is base64, and it is not.
     """
-
-    def __init__(self, kind: str, name: str | None) -> None:
-        self._json = "json" in kind.lower() and Path(name or "").suffix.lower() != ".json"
-        self._not_text = name is not None and Path(name).suffix.lower() not in _TEXT_SUFFIXES
-        self._head = b""
-        self._possible = True
-
-    def look(self, chunk: bytes) -> None:
-        """Take in the next piece."""
-        text = chunk
-        if self._json and len(self._head) < len(UTF8_BOM):  # it may come in pieces, too
-            text = self._head + chunk
-            text = text.removeprefix(UTF8_BOM[: len(text)])
-        if len(self._head) < _CHUNK_BYTES:
-            self._head += chunk[:_CHUNK_BYTES]
-        if self._possible:
-            self._possible = _BASE64.fullmatch(text.strip(b'"')) is not None
-
-    @property
-    def is_encoded(self) -> bool:
-        """Whether it is base64."""
-        text = self._head.removeprefix(UTF8_BOM).strip()
-        quoted = text[:1] == b'"'
-        if not self._possible or not text:
-            return False
-        if quoted:
-            return True
-        begins = _try_base64(text[:64])
-        return self._json or self._not_text or (begins is not None and begins.startswith(_MAGIC))
-
-    def decode(self, content: bytes) -> bytes:
-        """Give the file."""
-        if not self.is_encoded:
-            return content
-        decoded = _try_base64(content.removeprefix(UTF8_BOM).strip().strip(b'"'))
-        return content if decoded is None else decoded
+    name = _named(response.headers.get("Content-Disposition"))
+    content, decoded_by = response.body, None
+    watch = Base64Watch(response.headers, name, wanted=base64)
+    watch.look(content)
+    if watch.reason() is not None or watch.wants_size:
+        try:
+            decoded = b"".join(decoded_pieces([content]))
+        except NotBase64Error as error:
+            if watch.insists:
+                raise _no_base64(error) from None
+        else:
+            decoded_by = watch.reason(len(decoded))
+            content = content if decoded_by is None else decoded
+    _tell(name, decoded_by)
+    return File(name=name, content_type=response.headers.get("Content-Type"), content=content, decoded_by=decoded_by)
 
 
-def _try_base64(text: bytes) -> bytes | None:
-    try:
-        return b64decode(b"".join(text.split()), validate=True)
-    except (Error, ValueError):
-        return None
+def _tell(name: str | None, decoded_by: str | None) -> None:
+    if decoded_by is not None:
+        _log.info("%s came as base64 and was decoded: so said %s", name or "the file", decoded_by)
 
 
-def _settle(part: Path, place: Path, name: str | None, encoding: _Base64Watch, is_folder: bool) -> Path:  # noqa: FBT001
+def _settle(part: Path, place: Path, name: str | None, encoding: Base64Watch, is_folder: bool) -> Path:  # noqa: FBT001
     """Put the finished part under its name, decoded if need be. Blocking; runs in a thread."""
-    if encoding.is_encoded:
-        _decode_file(part)
+    _tell(name, _decode_file(part, encoding))
     if not is_folder:
         return part.replace(place)
     wanted = place / (name or "attachment")
@@ -294,24 +280,31 @@ def _settle(part: Path, place: Path, name: str | None, encoding: _Base64Watch, i
     raise FileExistsError(0, "too many files of this name", str(wanted))
 
 
-def _decode_file(part: Path) -> None:
-    """Turn a file of base64 into what it stands for, in pieces."""
+def _decode_file(part: Path, encoding: Base64Watch) -> str | None:
+    """Turn a file of base64 into what it stands for, in pieces, if it is to be; return what said so."""
+    if encoding.reason() is None and not encoding.wants_size:
+        return None
     decoded = part.with_suffix(".decoded")
     try:
+        size = 0
         with part.open("rb") as source, decoded.open("xb") as target:
-            rest = b""
-            if source.read(len(UTF8_BOM)) != UTF8_BOM:
-                source.seek(0)
-            while chunk := source.read(_CHUNK_BYTES):
-                text = rest + b"".join(chunk.replace(b'"', b"").split())
-                whole = len(text) - len(text) % 4
-                target.write(b64decode(text[:whole]))
-                rest = text[whole:]
-        if rest:
-            return  # it only looked like base64: keep what came
-        decoded.replace(part)
+            for piece in decoded_pieces(iter(lambda: source.read(_CHUNK_BYTES), b"")):
+                size += target.write(piece)
+        reason = encoding.reason(size)
+        if reason is not None:
+            decoded.replace(part)
+    except NotBase64Error as error:
+        if encoding.insists:
+            raise _no_base64(error) from None
+        return None  # it only looked like base64: keep what came
+    else:
+        return reason
     finally:
         decoded.unlink(missing_ok=True)
+
+
+def _no_base64(error: NotBase64Error) -> UnexpectedResponse:
+    return UnexpectedResponse(f"the file was to be base64 and is not: {error}. Fetch it with base64=False or None.")
 
 
 def safe_name(name: str) -> str:
@@ -335,7 +328,6 @@ def _named(disposition: str | None) -> str | None:
     if not disposition or len(disposition) > _DISPOSITION_CHARS:
         return None
     message = Message()
-    # bytes that are no UTF-8 come as half characters, which the parser stumbles over
-    message["Content-Disposition"] = disposition.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    message["Content-Disposition"] = header_text(disposition)
     found: Any = message.get_filename()
     return safe_name(unquote(found)) if found else None

@@ -6,10 +6,11 @@ import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error
 from typing import TYPE_CHECKING
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote_to_bytes, urlsplit
 from uuid import UUID
 
 from vismanet_async.errors import RequestRefused
+from vismanet_async.transport.charset import header_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,6 +47,10 @@ def _encoded(value: Id, name: str) -> str:
     text = str(value)
     if not text.strip():
         raise RequestRefused(f"{name} is empty, so the path would name something else; nothing was sent.")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise RequestRefused(f"{name} holds half of a surrogate pair ({text!a}); nothing was sent.") from None
     if _RESERVED & set(text) or text in {".", ".."} or text.startswith("b64("):
         return f"b64({urlsafe_b64encode(text.encode()).rstrip(b'=').decode()})"
     return quote(text, safe="")
@@ -65,15 +70,23 @@ def ids_in(location: str, template: str) -> tuple[str, ...]:
         ('P', ':/?')
     """
     try:
-        path = urlsplit(location).path
+        path = urlsplit(header_text(location)).path
     except ValueError:  # brackets that hold no address; the record was made all the same
         return ()
-    parts = [unquote(part) for part in path.split("/") if part]
+    parts = [_unquoted(part) for part in path.split("/") if part]
     fixed = [part.lower() for part in template.split("/")[2:]]  # without the version
     for start in range(len(parts) - len(fixed)):
         if all(one.startswith("{") or one == parts[start + i].lower() for i, one in enumerate(fixed)):
             return tuple(_decoded(part) for part in parts[start + len(fixed) :])
     return tuple(_decoded(part) for part in parts[-1:])
+
+
+def _unquoted(part: str) -> str:
+    raw = unquote_to_bytes(part)
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:  # old servers percent-encode Latin-1
+        return raw.decode("latin-1")
 
 
 def _decoded(part: str) -> str:

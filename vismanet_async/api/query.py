@@ -12,6 +12,7 @@ import msgspec
 
 from vismanet_async.codec.values import Moment
 from vismanet_async.conditions import Condition, on_or_after
+from vismanet_async.decimals import MOST_DIGITS, fits_whole, plain
 from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ def integer(name: str, value: Any, _: tzinfo | None) -> Pairs:
     """A whole number."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise _refused(name, f"takes an int, not {type(value).__name__}")
+    if not fits_whole(value):
+        raise _refused(name, f"is a whole number of more than {MOST_DIGITS} digits")
     return ((name, str(int(value))),)
 
 
@@ -92,7 +95,12 @@ def number(name: str, value: Any, _: tzinfo | None) -> Pairs:
     """A number, exactly."""
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise _refused(name, f"takes a Decimal or an int, not {type(value).__name__}")
-    return ((name, format(Decimal(value), "f")),)
+    if isinstance(value, Decimal) and not value.is_finite():
+        raise _refused(name, f"takes a number, not {value}")
+    digits = plain(value)
+    if digits is None:
+        raise _refused(name, f"is a number of more than {MOST_DIGITS} digits before or behind the decimal point")
+    return ((name, digits),)
 
 
 def flag(name: str, value: Any, _: tzinfo | None) -> Pairs:

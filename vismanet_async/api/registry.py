@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
 from vismanet_async.conditions import Condition
+from vismanet_async.decimals import number_in, whole_number_in
 from vismanet_async.errors import RequestRefused, UnknownName
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from vismanet_async.conditions import Operator
+
+N = TypeVar("N")
 
 __all__ = [
     "find_method",
@@ -164,7 +166,7 @@ def _value(name: str, kind: str, value: Any) -> Any:
         return _comparison(name, kind, Condition(cast("Operator", compared["operator"]), compared["value"].strip()))
     try:
         return _READERS.get(kind, str)(value)
-    except (KeyError, ValueError, InvalidOperation):
+    except (KeyError, ValueError):
         raise RequestRefused(f"{name}: {value!r} cannot be read as {_WORDS[kind]}; nothing was sent.") from None
 
 
@@ -179,14 +181,20 @@ def _comparison(name: str, kind: str, condition: Condition[Any]) -> Condition[An
     return condition
 
 
+def _known(number: N | None) -> N:
+    if number is None:
+        raise ValueError("not a number")
+    return number
+
+
 _CONDITIONS = frozenset({"condition", "number_condition"})
 _COMPARED = re.compile(r"(?P<operator>>=|<=|>|<)(?P<value>.*)", re.DOTALL)
 _READERS: dict[str, Any] = {
     "flag": lambda text: {"true": True, "false": False}[text.casefold()],
-    "integer": int,
-    "number": Decimal,
+    "integer": lambda text: _known(whole_number_in(text)),
+    "number": lambda text: _known(number_in(text)),
     "repeated": lambda text: text.split(","),
-    "list[int]": lambda text: [int(part) for part in text.split(",")],
+    "list[int]": lambda text: [_known(whole_number_in(part.strip())) for part in text.split(",")],
     "attributes": msgspec.json.decode,
 }
 _WORDS = {

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     )
     from vismanet_async.operation import Operation
     from vismanet_async.paging.listing import Listing
+    from vismanet_async.transport.message import Response
 
 __all__ = ["OrderPart", "SalesOrderService"]
 
@@ -182,7 +183,11 @@ class SalesOrderService(Resource):
 
         `DELETE /api/v3/SalesOrders/{type}/{orderId}`
         """
-        return self._operation(_DELETE, (order_type, order_id), (), lambda _: None, if_match=if_match)
+
+        def decode(response: Response) -> None:
+            results.deleted(response, _DELETE.id)
+
+        return self._operation(_DELETE, (order_type, order_id), (), decode, if_match=if_match)
 
     def list_lines(self, order_type: Id, order_id: Id, /, *, page_size: int | None = None) -> Listing[OrderLine]:
         """List the lines of an order.
@@ -246,8 +251,12 @@ class SalesOrderService(Resource):
                 f"1 to {_MOST_LINES} lines can be deleted at once, not {len(line_ids)}; nothing was sent."
             )
         ids = ",".join(str(q.integer("ids", one, None)[0][1]) for one in line_ids)
+
+        def decode(response: Response) -> Updated:
+            return results.updated(response, _DELETE_LINES.id)
+
         return self._operation(
-            _DELETE_LINES, (order_type, order_id), (("ids", q.text, ids),), results.updated, if_match=if_match
+            _DELETE_LINES, (order_type, order_id), (("ids", q.text, ids),), decode, if_match=if_match
         )
 
     def list_customers(self, *, filter: str | None = None, page_size: int | None = None) -> Listing[RawRecord]:  # noqa: A002
@@ -297,7 +306,11 @@ class SalesOrderService(Resource):
         self, spec: OperationSpec, ids: Sequence[Id], body: Any, model: str, if_match: IfMatch
     ) -> Operation[Updated]:
         content = encode_write(body, _model(model)())
-        return self._operation(spec, ids, (), results.updated, body=content, if_match=if_match)
+
+        def decode(response: Response) -> Updated:
+            return results.updated(response, spec.id)
+
+        return self._operation(spec, ids, (), decode, body=content, if_match=if_match)
 
 
 def _commas(name: str, value: Any, zone: tzinfo | None) -> q.Pairs:

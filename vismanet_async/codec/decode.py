@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from vismanet_async.codec.fast import decoder, paused_collector, reads_otherwise
-from vismanet_async.codec.model import Record, keep_answer, keep_raw
+from vismanet_async.codec.fast import FAST, decoder, paused_collector, quotes_amounts, reads_otherwise
+from vismanet_async.codec.model import Model, Record, keep_answer, keep_raw
 from vismanet_async.errors import UnexpectedResponse
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["decode_one", "decode_rows"]
 
 _UTF8_BOM = b"\xef\xbb\xbf"
+_LOOKED_AT_EVERY = 20
+"""Of the rows of a slice, those that are looked at for amounts that come as text: a server quotes all or none."""
 T = TypeVar("T")
 
 
@@ -38,7 +40,7 @@ def decode_rows(raws: Sequence[bytes | msgspec.Raw], cls: type[T]) -> list[T]:
     texts = list(map(bytes, raws))
     with paused_collector():
         try:
-            if any(map(reads_otherwise, texts)):
+            if not _is_fast(cls) or any(map(reads_otherwise, texts)) or quotes_amounts(_sample(texts), cls):
                 return _one_by_one(texts, cls)
             rows = list(map(decode, texts))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -72,6 +74,14 @@ def decode_one(body: bytes, cls: type[T], *, etag: str | None = None, attempts: 
     return record
 
 
+def _is_fast(cls: type) -> bool:
+    return not issubclass(cls, Model) or FAST.usable
+
+
+def _sample(texts: list[bytes]) -> list[bytes]:
+    return texts if len(texts) <= _LOOKED_AT_EVERY else texts[::_LOOKED_AT_EVERY]
+
+
 def _only(text: bytes, cls: type) -> bytes:
     try:
         parts = msgspec.json.decode(text, type=list[msgspec.Raw])
@@ -94,7 +104,7 @@ def _one_by_one(texts: list[bytes], cls: type[T]) -> list[T]:
 
 def _one(text: bytes, cls: type[T]) -> T:
     record: Any
-    if reads_otherwise(text):
+    if not _is_fast(cls) or reads_otherwise(text) or quotes_amounts((text,), cls):
         record = _by_reference(text, cls)
     else:
         try:

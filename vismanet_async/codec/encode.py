@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
@@ -14,6 +15,7 @@ import msgspec
 
 from vismanet_async.codec.model import LineUpdate, Model, Record, WriteModel, fields_of
 from vismanet_async.codec.values import UNSET
+from vismanet_async.decimals import MOST_DIGITS, fits_whole, number_in, plain, whole_number_in
 from vismanet_async.errors import RequestRefused, UnknownName
 
 if TYPE_CHECKING:
@@ -21,12 +23,11 @@ if TYPE_CHECKING:
 
     from vismanet_async.codec.model import Field
 
-__all__ = ["encode_write", "to_json"]
+__all__ = ["encode_plain", "encode_write", "to_json"]
 
 _ENCODER: Final = msgspec.json.Encoder()
+_PLAIN_ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 _OPERATIONS: Final = ("Insert", "Update", "Delete")
-_INTEGER: Final = re.compile(r"-?\d{1,18}", re.ASCII)
-_NUMBER: Final = re.compile(r"-?\d{1,28}(\.\d{1,28})?", re.ASCII)
 _MOMENT: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)([T ]\d\d:\d\d(:\d\d(\.\d{1,7})?)?)?(?P<zone>[Zz]|[+-]\d\d:?\d\d)?", re.ASCII
 )
@@ -46,6 +47,41 @@ def encode_write(value: WriteModel | Mapping[str, Any], cls: type[WriteModel], *
         RequestRefused: a value that the API would misread, by its path. Nothing was sent.
     """
     return _ENCODER.encode(_object(value, cls, "", creating=creating))
+
+
+def encode_plain(value: Any) -> bytes:
+    """Return the JSON body for a write that the catalog lacks.
+
+    Args:
+        value: Python values; Decimals go out as numbers to the last digit.
+
+    Raises:
+        RequestRefused: a value that JSON cannot hold or that is no number, by its path. Nothing was sent.
+    """
+    _check_plain(value, "json")
+    try:
+        return _PLAIN_ENCODER.encode(value)
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
+        raise _refused("json", f"cannot be written: {error}") from None
+
+
+def _check_plain(value: Any, path: str) -> None:
+    """Refuse what the encoder would write as something else, or not at all."""
+    if isinstance(value, str):
+        _whole_characters(value, path)
+    elif isinstance(value, Decimal) or (isinstance(value, int) and not isinstance(value, bool)):
+        if plain(value) is None:
+            raise _refused(path, f"takes a number of at most {MOST_DIGITS} digits before and behind the decimal point")
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise _refused(path, f"takes a number, not {value}")
+    elif isinstance(value, Mapping):
+        for key, each in value.items():
+            _check_plain(key, f"a key of {path}")
+            _check_plain(each, f"{path}[{key!a}]")
+    elif isinstance(value, list | tuple | set | frozenset):
+        for index, each in enumerate(value):
+            _check_plain(each, f"{path}[{index}]")
 
 
 def to_json(record: Model) -> bytes:
@@ -155,7 +191,7 @@ def _check_line(line: dict[str, Any], cls: type[LineUpdate], path: str, *, creat
 
 def _text(value: Any, path: str) -> str:
     if isinstance(value, str):
-        return str(value)
+        return _whole_characters(str(value), path)
     if isinstance(value, UUID):
         return str(value)
     hint = " (ids are text: leading zeros count)" if isinstance(value, int) else ""
@@ -163,27 +199,34 @@ def _text(value: Any, path: str) -> str:
 
 
 def _integer(value: Any, path: str) -> int:
+    number: int | None = None
     if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if isinstance(value, str) and _INTEGER.fullmatch(value):
-        return int(value)
-    if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
-        return int(value)
-    raise _refused(path, f"takes a whole number, not {_shown(value)}")
+        number = int(value)
+    elif isinstance(value, str):
+        number = whole_number_in(value)
+    elif isinstance(value, Decimal) and plain(value) is not None and value == value.to_integral_value():
+        number = int(value)
+    if number is None:
+        raise _refused(path, f"takes a whole number, not {_shown(value)}")
+    if not fits_whole(number):
+        raise _refused(path, f"is a whole number of more than {MOST_DIGITS} digits")
+    return number
 
 
 def _decimal(value: Any, path: str) -> msgspec.Raw:
     if isinstance(value, float):
         raise _refused(path, "takes a Decimal, an int or text; a float has already lost the exact amount")
-    number: Decimal | None = None
-    if (isinstance(value, Decimal | int) and not isinstance(value, bool)) or (
-        isinstance(value, str) and _NUMBER.fullmatch(value)
-    ):
-        number = Decimal(value)
-    if number is None or not number.is_finite():
+    number: Decimal | int | None = None
+    if isinstance(value, Decimal | int) and not isinstance(value, bool):
+        number = value
+    elif isinstance(value, str):
+        number = number_in(value)
+    if number is None or (isinstance(number, Decimal) and not number.is_finite()):
         raise _refused(path, f"takes a number, not {_shown(value)}")
-    # "f": never an exponent, which not every reader of JSON numbers likes
-    return msgspec.Raw(format(number, "f").encode())
+    digits = plain(number)
+    if digits is None:
+        raise _refused(path, f"is a number of more than {MOST_DIGITS} digits before or behind the decimal point")
+    return msgspec.Raw(digits.encode())
 
 
 def _boolean(value: Any, path: str) -> bool:
@@ -237,11 +280,37 @@ def _zone_refused(path: str, text: str, day: str) -> RequestRefused:
 
 
 def _mapping(value: Any, path: str) -> Mapping[str, Any]:
-    if isinstance(value, Mapping):
+    if not isinstance(value, Mapping):
+        raise _refused(path, f"takes a mapping, not {type(value).__name__}")
+    return {_text(key, f"the key {key!a} of {path}"): _loose(each, f"{path}[{key!a}]") for key, each in value.items()}
+
+
+def _loose(value: Any, path: str) -> Any:
+    """Check a value that the schema says nothing of."""
+    if value is None or isinstance(value, bool):
         return value
-    raise _refused(path, f"takes a mapping, not {type(value).__name__}")
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return [_loose(each, f"{path}[{index}]") for index, each in enumerate(value)]
+    read = next((check for kind, check in _LOOSE if isinstance(value, kind)), _text)
+    return read(value, path)
 
 
+def _whole_characters(text: str, path: str) -> str:
+    """Return the text; refuse halves of surrogate pairs, which no UTF-8 can hold."""
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise _refused(path, f"holds half a surrogate pair at character {error.start}, which is no text") from None
+    return text
+
+
+_LOOSE: Final[tuple[tuple[Any, Any], ...]] = (
+    (int, _integer),
+    (Decimal | float, _decimal),
+    (date, _moment),
+    (Mapping, _mapping),
+)
 _SCALARS: Final = {
     "str": _text,
     "int": _integer,
@@ -270,5 +339,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(each) for each in value]
     if isinstance(value, Decimal):
-        return msgspec.Raw(str(value).encode())
+        return msgspec.Raw(str(value).encode()) if value.is_finite() else None
     return value.isoformat() if isinstance(value, datetime) else value

@@ -26,6 +26,7 @@ from cattrs.errors import BaseValidationError
 from cattrs.gen import make_dict_structure_fn, override
 
 from vismanet_async.codec.model import Model, fields_of, open_enums
+from vismanet_async.decimals import number_in
 from vismanet_async.errors import UnexpectedResponse
 
 if TYPE_CHECKING:
@@ -182,12 +183,12 @@ def _integer(value: Any) -> int:
 def _decimal(value: Any) -> Decimal:
     if isinstance(value, Decimal):
         return value
-    if isinstance(value, int | str) and not isinstance(value, bool):
-        try:
-            return Decimal(value)
-        except InvalidOperation:
-            pass
-    raise _refused("a number", value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return Decimal(value)
+    number = number_in(value) if isinstance(value, str) else None
+    if number is None:
+        raise _refused("a number", value)
+    return number
 
 
 def _boolean(value: Any) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import msgspec
 
+from vismanet_async.codec.halves import with_whole_pairs
 from vismanet_async.paging.likeness import Likeness
 from vismanet_async.paging.rows import RawRow, Rows
 from vismanet_async.paging.styles import PageFormatError
@@ -141,6 +142,9 @@ class KeyReader:
             heads = [decode(row) for row in rows]
             names = self._names(rows, heads)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, AttributeError) as error:
+            mended = [with_whole_pairs(bytes(row), told_apart=True) for row in rows]
+            if any(mended):
+                return self.read([new or old for new, old in zip(mended, rows, strict=True)], versions=versions)
             wanted = ", ".join(".".join(path) for path in self._paths)
             raise PageFormatError(f"a row without its identity ({wanted[:60]}): {str(error)[:100]}") from error
         times = [head.modified or "" for head in heads]

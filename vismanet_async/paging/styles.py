@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import msgspec
 
+from vismanet_async.codec.halves import as_they_came, with_whole_pairs
 from vismanet_async.paging.rows import Rows, Seam
 
 if TYPE_CHECKING:
@@ -118,7 +119,11 @@ class PageStyle:
         try:
             return self._split(data)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise PageFormatError(_what_was_seen(self.name, data, error)) from error
+            mended = with_whole_pairs(data)
+            if mended is None:
+                raise PageFormatError(_what_was_seen(self.name, data, error)) from error
+            answer = self.read(mended)
+            return attrs.evolve(answer, rows=as_they_came(answer.rows, mended, data), body=data)
 
 
 class PageReader:

@@ -15,6 +15,7 @@ import anyio
 import attrs
 import msgspec
 
+from vismanet_async.decimals import number_in
 from vismanet_async.errors import (
     NotSent,
     ResponseLost,
@@ -550,7 +551,7 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
 
 def _lifetime(value: Any) -> float:
     try:
-        seconds = float(value)
+        seconds = float(number_in(value) if isinstance(value, str) else value)  # type: ignore[arg-type]  # refused below
     except (TypeError, ValueError, OverflowError):
         return _DEFAULT_LIFETIME_SECONDS
     return seconds if 0 < seconds < math.inf else _DEFAULT_LIFETIME_SECONDS

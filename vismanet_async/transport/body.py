@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from vismanet_async.transport.wiring import IN_PLACE
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
@@ -64,7 +66,7 @@ class Body(asyncio.BufferedProtocol):
             self.kept = self._buffer(self.missing)
             self._left = memoryview(self.kept)
         while self.missing:
-            if self._handler is not None or self._take_over():
+            if self._handler is not None or (IN_PLACE.usable and self._take_over()):
                 await self._given_back.wait()
                 continue
             part, _ = await content.readchunk()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol
+import re
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import attrs
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -15,7 +16,18 @@ if TYPE_CHECKING:
 
     from vismanet_async.errors import Attempt
 
-__all__ = ["UTF8_BOM", "Body", "Kind", "Request", "Response", "Sender", "Service", "StreamedResponse", "no_headers"]
+__all__ = [
+    "UTF8_BOM",
+    "Body",
+    "Kind",
+    "Request",
+    "Response",
+    "Sender",
+    "Service",
+    "StreamedResponse",
+    "header_fault",
+    "no_headers",
+]
 
 Service = Literal["erp", "sales_order"]
 """Which of Visma's services: each has its own base URL, scopes, token and quota."""
@@ -27,7 +39,10 @@ UTF8_BOM = b"\xef\xbb\xbf"
 """A mark that some .NET answers put before JSON, where it does not belong."""
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
-_BREAKS = frozenset("\r\n\0")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A token (RFC 9110, 5.6.2)."""
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+"""What a header's value cannot hold (RFC 9110, 5.5); it may hold tabs."""
 
 
 class Body(Protocol):
@@ -55,7 +70,7 @@ class Request:
     """One request, complete but for base URL, token and the pipeline's own headers.
 
     Raises:
-        RequestRefused: the method is unknown, or a header holds a line break.
+        RequestRefused: the method is unknown, or a header cannot be sent (see `header_fault`).
     """
 
     operation: str
@@ -77,10 +92,10 @@ class Request:
     """Gives memory of a size, in which an answer of that size is put together; None: it is read as bytes."""
 
     @headers.validator
-    def _refuse_line_breaks(self, _attribute: object, headers: Mapping[str, str]) -> None:
+    def _refuse_faults(self, _attribute: object, headers: Mapping[str, str]) -> None:
         for name, value in headers.items():
-            if _BREAKS & {*name, *value}:
-                raise RequestRefused(f"the header {name!r} holds a line break; nothing was sent.")
+            if (fault := header_fault(name, value)) is not None:
+                raise RequestRefused(f"{fault}; nothing was sent.")
 
     def header(self, name: str) -> str | None:
         """Give a header by its name in any case."""
@@ -146,6 +161,27 @@ class Sender(Protocol):
     def stream(self, request: Request, /) -> AbstractAsyncContextManager[StreamedResponse]:
         """Send it and hand over the answer unread; the connection is given back on leaving."""
         ...
+
+
+def header_fault(name: Any, value: Any) -> str | None:
+    r"""Return why a header cannot be sent, without its value; None for one that can.
+
+    Examples:
+        >>> header_fault("X-Trace", "a\x1fb")
+        "the header 'X-Trace' holds a line break or another control character"
+    """
+    if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+        broken = isinstance(name, str) and _CONTROL.search(name)
+        return f"{name!a} is no name of a header{': it holds a line break or another control character' * bool(broken)}"
+    if not isinstance(value, str):
+        return f"the header {name!r} takes text, not {type(value).__name__}"
+    if _CONTROL.search(value):
+        return f"the header {name!r} holds a line break or another control character"
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return f"the header {name!r} holds half of a surrogate pair"
+    return None
 
 
 def no_headers() -> CIMultiDictProxy[str]:

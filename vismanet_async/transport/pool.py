@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
@@ -24,7 +23,15 @@ from vismanet_async.errors import (
 )
 from vismanet_async.transport.auth import TokenAnswer
 from vismanet_async.transport.body import Body
-from vismanet_async.transport.inflate import ENCODINGS, InflateError, inflated, told_size
+from vismanet_async.transport.inflate import ENCODINGS, InflateError, encoding_of, inflated, told_size
+from vismanet_async.transport.wiring import (
+    WatchedConnector,
+    aiohttp_words,
+    ensure_watched,
+    header_limits,
+    keep_from_repeating,
+    under_way,
+)
 from vismanet_async.version import __version__
 
 if TYPE_CHECKING:
@@ -32,7 +39,6 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from aiohttp.connector import Connection
     from yarl import URL
 
     from vismanet_async.transport.auth import TokenForm
@@ -54,8 +60,6 @@ _TURN_FROM_BYTES: Final = 256 * 1024
 would end with the last, and so would the waits for the answers that follow."""
 _TURN_SECONDS: Final = 0.008
 """Bodies that take longer are bound by the network: the others need not wait for them."""
-_PLAIN: Final = frozenset({"", "identity"})
-"""Content encodings that change nothing."""
 _MAX_ERROR_BYTES: Final = 64 * 1024
 """What is read of an error's body."""
 _MAX_TOKEN_ANSWER_BYTES: Final = 1024 * 1024
@@ -120,7 +124,8 @@ class Exchange:
             NotSent, ResponseLost, OutcomeUnknown: as far as the attempt had come.
         """
         fault: Exception
-        before = _under_way.set(self)
+        await ensure_watched()
+        before = under_way.set(self)
         try:
             self.raw = await self._session.request(
                 self._envelope.method,
@@ -137,7 +142,7 @@ class Exchange:
         else:
             return self.raw
         finally:
-            _under_way.reset(before)
+            under_way.reset(before)
         # raised out here, so that nothing drags aiohttp's frames along: they hold the token
         raise fault
 
@@ -147,7 +152,7 @@ class Exchange:
         size, encoding = raw.content_length or 0, _encoding(raw)
         if buffer is not None and encoding in ENCODINGS:
             return await self._inflate_into(buffer)
-        if buffer is not None and encoding in _PLAIN and 0 < size <= _IN_PLACE_UP_TO_BYTES:
+        if buffer is not None and not encoding and 0 < size <= _IN_PLACE_UP_TO_BYTES:
             return await self._collect_into(buffer, size)
         return await self.read()
 
@@ -159,7 +164,7 @@ class Exchange:
             UnexpectedResponse: it is larger than `max_bytes`, or its encoding was not asked for.
         """
         body = await self._collect_whole(max_bytes)
-        if _encoding(self._answer()) in _PLAIN:
+        if not _encoding(self._answer()):
             return body
         return b"".join([piece async for piece in self._inflated(body, max_bytes)])
 
@@ -187,7 +192,7 @@ class Exchange:
             UnexpectedResponse: it came compressed although that was not asked for.
         """
         raw = self._answer()
-        if _encoding(raw) not in _PLAIN:
+        if _encoding(raw):
             raise UnexpectedResponse("a streamed answer came compressed, which was not asked for.")
         return await self._next(raw, _CHUNK_BYTES)
 
@@ -323,19 +328,6 @@ class Exchange:
             raise
 
 
-_under_way: ContextVar[Exchange] = ContextVar("_under_way")
-"""The exchange that the running task is sending."""
-
-
-class _Connector(aiohttp.TCPConnector):
-    """Tells an exchange when it has a connection in hand; aiohttp's tracing could too, but costs a quarter more."""
-
-    async def connect(self, *args: Any, **kwargs: Any) -> Connection:
-        connection = await super().connect(*args, **kwargs)
-        _under_way.get().connected = True
-        return connection
-
-
 class SessionPool:
     """Connections, kept alive and shared by every company and service of a process.
 
@@ -362,7 +354,8 @@ class SessionPool:
         """Give an attempt to be made; nothing is sent yet.
 
         Raises:
-            RequestRefused: the pool is closed, or belongs to another event loop.
+            RequestRefused: the pool is closed, belongs to another event loop, or aiohttp has changed in what keeps
+                requests from being sent twice.
         """
         return Exchange(self._open(), envelope, self._turns)
 
@@ -371,18 +364,18 @@ class SessionPool:
             raise RequestRefused("the client is closed: nothing was sent.")
         loop = asyncio.get_running_loop()
         if self._session is None:
-            self._loop = loop
-            self._session = aiohttp.ClientSession(
-                connector=_Connector(limit=self._max_connections, keepalive_timeout=_IDLE_SECONDS),
+            session = aiohttp.ClientSession(
+                connector=WatchedConnector(limit=self._max_connections, keepalive_timeout=_IDLE_SECONDS),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"User-Agent": self._user_agent},
                 skip_auto_headers=["Content-Type"],  # it would call an empty POST application/octet-stream
                 auto_decompress=False,
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
                 trust_env=False,
+                **header_limits(),  # type: ignore[arg-type]  # all of them whole numbers
             )
-            # aiohttp repeats GET, PUT and DELETE by itself on a stale connection; here only the retry table decides
-            self._session._retry_connection = False  # noqa: SLF001 - no public switch; held by a test
+            keep_from_repeating(session)
+            self._session, self._loop = session, loop
         elif self._loop is not loop:
             raise RequestRefused("this client belongs to another event loop: make one for each. Nothing was sent.")
         return self._session
@@ -413,7 +406,7 @@ class SessionPool:
 
 
 def _encoding(raw: aiohttp.ClientResponse) -> str:
-    return raw.headers.get("Content-Encoding", "").strip().lower()
+    return encoding_of(raw.headers.getall("Content-Encoding", ()))
 
 
 def _reason(error: aiohttp.ClientConnectorError) -> str:
@@ -430,7 +423,7 @@ def _words(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, aiohttp.ClientResponseError):
-        return "the answer is not HTTP"
+        return aiohttp_words(error)
     if isinstance(error, ConnectionError | aiohttp.ClientOSError):
         return "the connection broke"
     return type(error).__name__

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import msgspec
 
-from vismanet_async.transport.message import UTF8_BOM
+from vismanet_async.transport.charset import charset_in, decoded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,7 +62,9 @@ def read_problem(headers: Mapping[str, str], body: bytes) -> Problem:
         'No license for this company. (12027)'
     """
     reference = _plain(headers.get("Ipp-Request-Id") or headers.get("Request-Context") or "")[:_REFERENCE_CHARS] or None
-    body = body.removeprefix(UTF8_BOM)
+    charset = charset_in(headers.get("Content-Type"), body)
+    if charset is not None:
+        body = decoded(body, charset).encode("utf-8", "replace")
     text = _from_json(body)
     if text is None:
         raw = body[: 8 * _DETAIL_CHARS].decode("utf-8", "replace")

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from vismanet_async.decimals import number_in
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
@@ -31,21 +33,23 @@ _SAME_WINDOW_SECONDS: Final = 2.0
 
 
 def retry_after_seconds(headers: Mapping[str, str], *, utc_now: datetime) -> float | None:
-    """Read `Retry-After`, a number of seconds or an HTTP date. None when it is missing or unusable."""
+    """Read `Retry-After`, a number of seconds or an HTTP date. None when it is missing or unusable.
+
+    A date that has passed means now. It is compared with the answer's own `Date` where there is one, because the
+    server's clock need not be ours.
+    """
     text = headers.get("Retry-After")
     if text is None:
         return None
     number = _number(text)
-    if number is not None:
+    if number is not None and number <= _EPOCH_FROM:
         return _from_now(number, utc_now)
-    try:
-        moment = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
+    moment = _moment(text)
+    at = number if moment is None else moment.timestamp()
+    if at is None:
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)  # "-0000" is UTC of unknown origin
-    seconds = (moment - utc_now).total_seconds()
-    return seconds if 0 <= seconds <= _LONGEST_SECONDS else None
+    seconds = at - (_moment(headers.get("Date")) or utc_now).timestamp()
+    return max(0.0, seconds) if seconds <= _LONGEST_SECONDS else None
 
 
 @attrs.define(kw_only=True)
@@ -102,7 +106,7 @@ class Quota:
         """
         reset = _number(headers.get("X-RateLimit-Reset"))
         if reset is not None:
-            reset = _from_now(reset, utc_now)
+            reset = _from_now(reset, _moment(headers.get("Date")) or utc_now)
         if reset is not None:
             self._window(headers, now + reset, now)
         if status == 429:  # noqa: PLR2004 - statuses are clearest as numbers
@@ -144,11 +148,17 @@ def _from_now(value: float, utc_now: datetime) -> float | None:
     return value if 0 <= value <= _LONGEST_SECONDS else None
 
 
+def _moment(text: str | None) -> datetime | None:
+    """Read an HTTP date."""
+    try:
+        moment = parsedate_to_datetime(text or "")
+    except (ValueError, OverflowError, TypeError):
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment  # "-0000" is UTC of unknown origin
+
+
 def _number(text: str | None) -> float | None:
     if text is None:
         return None
-    try:
-        value = float(text.strip())
-    except ValueError:
-        return None
-    return value if 0 <= value < float("inf") else None
+    value = number_in(text.strip())
+    return None if value is None or value < 0 else float(value)

@@ -1,0 +1,240 @@
+"""What is needed of aiohttp beyond its documented interface: guarded, or probed and left out."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+from aiohttp.client_proto import ResponseHandler
+from multidict import CIMultiDict
+from yarl import URL
+
+from tests.transport.wire import CLOSE, answer
+from vismanet_async.accel import VARIABLE, Accelerator
+from vismanet_async.errors import OutcomeUnknown, RequestRefused, ResponseLost
+from vismanet_async.transport import body as body_module, wiring
+from vismanet_async.transport.message import Request
+from vismanet_async.transport.pool import Envelope, SessionPool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.transport.wire import Wire
+    from vismanet_async.transport.send import Transport
+
+    Make = Callable[..., Transport]
+
+
+def request(method: str = "POST", **options: Any) -> Request:
+    return Request(operation="Test", method=method, path="/v1/customer/1", **options)
+
+
+def headed(**headers: str) -> bytes:
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"HTTP/1.1 200 OK\r\n{head}Content-Length: 2\r\n\r\n{{}}".encode()
+
+
+def fresh(accelerator: Accelerator) -> Accelerator:
+    return Accelerator(accelerator.name, instead=accelerator.instead, probe=accelerator.probe)
+
+
+# --- guards ---------------------------------------------------------------------------------------------------------
+
+
+async def test_without_the_switch_nothing_is_sent(
+    wire: Wire, make: Make, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    class Session(aiohttp.ClientSession):
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            del self._retry_connection
+
+    monkeypatch.setattr(aiohttp, "ClientSession", Session)
+    for method in ("GET", "PUT", "POST"):
+        with pytest.raises(RequestRefused, match=r"aiohttp \S+ has no switch.*Nothing was sent"):
+            await make().send(request(method))
+    assert wire.connections == 0
+
+
+async def test_a_connector_that_is_not_asked_is_an_error(
+    wire: Wire, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def elsewhere(self: Any, *_: Any, **__: Any) -> Any:
+        raise aiohttp.ClientConnectionError
+
+    monkeypatch.setattr(wiring, "_proven", [])
+    monkeypatch.setattr(aiohttp.ClientSession, "_request", elsewhere)
+    for _ in range(2):
+        with pytest.raises(RequestRefused, match=r"does not ask its connector.*Nothing was sent"):
+            await make().send(request())
+    assert wire.connections == 0
+
+
+async def test_it_is_proven_once_and_without_network(wire: Wire, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    proven: list[bool] = []
+    monkeypatch.setattr(wiring, "_proven", proven)
+    for _ in range(3):
+        await make().send(request())
+    assert (proven, wire.connections) == ([True], 3)
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "POST"])
+async def test_aiohttp_alone_never_sends_a_change_twice(
+    method: str, wire: Wire, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even where the switch has lost its effect: an exchange gets one connection."""
+    monkeypatch.setattr("vismanet_async.transport.pool.keep_from_repeating", lambda _: None)
+    transport = make()
+    wire.reply(answer(), (CLOSE,))
+    await transport.send(request("GET"))
+    with pytest.raises(OutcomeUnknown):
+        await transport.send(request(method))
+    assert [seen.method for seen in wire.seen] == ["GET", method]
+
+
+# --- accelerators ---------------------------------------------------------------------------------------------------
+
+
+async def test_both_are_usable_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert [fresh(each).usable for each in (wiring.IN_PLACE, wiring.TOLERANT)] == [True, True]
+
+
+@pytest.mark.parametrize("gone", ["set_response_params", "data_received", "connection_made"])
+async def test_without_its_handler_aiohttp_reads_bodies_itself(
+    gone: str, wire: Wire, make: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    accelerator = fresh(wiring.IN_PLACE)
+    with monkeypatch.context() as patch:
+        patch.setattr(ResponseHandler, gone, None)
+        assert not accelerator.usable
+    monkeypatch.setattr(body_module, "IN_PLACE", accelerator)
+    content = bytes(range(256)) * 4000
+    transport = make()
+    for _ in range(2):
+        wire.reply(answer(200, content))
+        response = await transport.send(request("GET", buffer=bytearray))
+        assert response.content == content
+    lines = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(lines) == 1
+    assert lines[0].startswith("reading bodies in place not used: ")
+
+
+async def test_a_handler_that_behaves_otherwise_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    feed = ResponseHandler.data_received
+    with monkeypatch.context() as patch:
+        patch.setattr(ResponseHandler, "data_received", lambda self, data: feed(self, data[:-1]))
+        assert not fresh(wiring.IN_PLACE).usable
+
+
+async def test_a_connector_without_a_factory_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setattr(aiohttp, "BaseConnector", object)
+    assert not fresh(wiring.TOLERANT).usable
+
+
+async def test_all_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "0")
+    assert [fresh(each).usable for each in (wiring.IN_PLACE, wiring.TOLERANT)] == [False, False]
+
+
+# --- answers that aiohttp alone would lose --------------------------------------------------------------------------
+
+HEAD = b'HTTP/1.1 204 No Content\r\nETag: "A="\r\n'
+BODIES = [
+    b"Content-Length: 2\r\n\r\n{}",
+    b"content-length:13\r\n\r\n<html></html>",
+    b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+    b"Content-Length: 0\r\n\r\n",
+    b"\r\n",
+    b"Content-Length: 4\r\n\r\nHTTP",
+    b"\r\n{}",
+]
+
+
+@pytest.fixture
+def tolerant() -> None:
+    if not wiring.TOLERANT.usable:
+        pytest.skip("turned off")
+
+
+@pytest.mark.usefixtures("tolerant")
+@pytest.mark.parametrize("rest", BODIES)
+@pytest.mark.parametrize("cut", [None, 0, 12, 30, -1])
+async def test_a_204_with_a_body_is_a_204(rest: bytes, cut: int | None, wire: Wire, make: Make) -> None:
+    whole = HEAD + rest
+    pieces = (whole,) if cut is None else (whole[: len(HEAD) + cut], whole[len(HEAD) + cut :])
+    transport = make()
+    wire.reply(answer(), tuple(piece for piece in pieces if piece), answer(body=b"[1]"))
+    await transport.send(request("GET"))
+    response = await transport.send(request("PUT"))
+    assert (response.status, response.body, response.headers["ETag"]) == (204, b"", '"A="')
+    # whatever came behind it, the next request has an answer of its own
+    assert (await transport.send(request())).body == b"[1]"
+    assert [seen.method for seen in wire.seen] == ["GET", "PUT", "POST"]
+
+
+@pytest.mark.usefixtures("tolerant")
+async def test_a_plain_204_keeps_its_connection(wire: Wire, make: Make) -> None:
+    transport = make()
+    wire.default = (HEAD + b"\r\n",)
+    for _ in range(3):
+        await transport.send(request())
+    assert wire.connections == 1
+
+
+async def test_a_body_that_begins_like_a_204_is_a_body(wire: Wire, make: Make) -> None:
+    content = HEAD + b"Content-Length: 2\r\n\r\n{}" * 3
+    transport = make()
+    wire.reply((answer(body=content)[: -len(content)], content))
+    assert (await transport.send(request("GET"))).body == content
+    wire.reply((answer(body=content)[: -len(content)], content))
+    async with transport.stream(request("GET")) as streamed:
+        assert b"".join([chunk async for chunk in streamed.chunks()]) == content
+    assert wire.connections == 1
+
+
+@pytest.mark.usefixtures("tolerant")
+async def test_a_204_that_breaks_off_in_its_head_is_lost(wire: Wire, make: Make) -> None:
+    wire.reply((HEAD, CLOSE))
+    with pytest.raises(OutcomeUnknown):
+        await make().send(request())
+
+
+async def test_large_and_many_headers_are_read(wire: Wire, make: Make) -> None:
+    wire.reply(answer(201, b"", Content_Security_Policy="x" * 60_000, Location="/v1/customer/1"))
+    wire.reply(headed(**{f"X-{number}": "x" for number in range(500)}))
+    transport = make()
+    assert (await transport.send(request())).headers["Location"] == "/v1/customer/1"
+    assert len((await transport.send(request())).headers) > 500
+
+
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        (headed(X="x" * 70_000), "header of more than 65,536 bytes"),
+        (headed(**{"X" * 70_000: "x"}), "header of more than 65,536 bytes"),
+        (headed(**{f"X{number}": "x" for number in range(1100)}), "more than 1,024 headers"),
+        (b"HTTP/1.1 200 OK\r\nA header\r\n\r\n", "not HTTP"),
+        (b"SSH-2.0-OpenSSH\r\n\r\n", "not HTTP"),
+    ],
+)
+async def test_reasons_of_aiohttp_are_told_apart(reply: bytes, words: str, wire: Wire, make: Make) -> None:
+    wire.default = (reply,)
+    with pytest.raises(OutcomeUnknown, match=words):
+        await make().send(request())
+    with pytest.raises(ResponseLost, match=words):
+        await make().send(request("GET"))
+
+
+async def test_an_exchange_alone_is_guarded_too(wire: Wire) -> None:
+    pool = SessionPool()
+    with pool.exchange(Envelope(method="GET", url=URL(wire.url), headers=CIMultiDict(), repeatable=True)) as exchange:
+        await exchange.open()
+        assert exchange.connected
+    await pool.aclose()
