@@ -14,6 +14,7 @@ import msgspec
 
 from vismanet_async.api.resources import Resources
 from vismanet_async.clock import Clock, SystemClock
+from vismanet_async.deferred import warn_if_dropped
 from vismanet_async.errors import RequestRefused, SettingsError, UnexpectedResponse
 from vismanet_async.operation import Operation, OperationSpec
 from vismanet_async.settings import ERP_URL, SALES_ORDER_URL, TOKEN_URL, Settings
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["VismaNet"]
 
 _DEADLINE_SECONDS: Final = 300.0
+_NEVER_RUN: Final = "was never awaited, so nothing was read or written. Write `await visma.export(...)`."
 _BREAKS = frozenset("\r\n\0")
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
@@ -321,9 +323,11 @@ class VismaNet(Resources):
         from vismanet_async.export.run import Export  # noqa: PLC0415
 
         plan = ExportPlan(resources=resources, to=to, **options)
-        return Export(
+        export = Export(
             self, plan, company=self.tenant_id, base_url=self._options.base_url, observer=self._options.observer
         )
+        warn_if_dropped(export, f"the export of {', '.join(plan.resources)} to {plan.to} {_NEVER_RUN}")
+        return export
 
     def export_many(
         self,
@@ -347,7 +351,9 @@ class VismaNet(Resources):
         """
         from vismanet_async.export.many import ExportMany  # noqa: PLC0415 - loaded by those who export
 
-        return ExportMany(self, companies, resources, to=to, **options)
+        exports = ExportMany(self, companies, resources, to=to, **options)
+        warn_if_dropped(exports, f"the export of {len(exports.companies):,} companies to {to} {_NEVER_RUN}")
+        return exports
 
     def list_by_name(self, name: str, filters: Mapping[str, Any] | None = None, **options: Any) -> Listing[Any]:
         """Give the list of a resource by its name, for programs that learn it at run time.

@@ -162,7 +162,7 @@ class File:
     content: bytes = attrs.field(repr=False)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False)
 class Download(Operation[File]):
     """The fetching of a file, as a value: `await` gives it as a `File`, `save` writes it to disk as it comes.
 

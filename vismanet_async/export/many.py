@@ -13,6 +13,7 @@ import anyio
 import attrs
 
 from vismanet_async.clock import Clock, SystemClock
+from vismanet_async.deferred import DeferredCall
 from vismanet_async.errors import RequestRefused, VismaNetError
 from vismanet_async.export.companies import Company, companies_of
 from vismanet_async.export.places import below
@@ -147,7 +148,7 @@ class _Turn:
     outcome: CompanyOutcome | None = None
 
 
-class ExportMany:
+class ExportMany(DeferredCall[ManyOutcome]):
     """The same lists of many companies as a value: building it sends nothing, awaiting it runs it.
 
     `await many` gives a `ManyOutcome`. `async for event in many` runs it and yields what happens. A company that
@@ -227,6 +228,7 @@ class ExportMany:
                 yield event
 
     async def _run(self, events: MemoryObjectSendStream[ManyEvent] | None) -> ManyOutcome:
+        self._use()
         async with anyio.create_task_group() as tasks:
             for turn in self._turns:
                 tasks.start_soon(self._take, turn, events, name=f"export {turn.company.name}")

@@ -19,6 +19,7 @@ from anyio import to_thread
 
 from vismanet_async.clock import Clock, SystemClock
 from vismanet_async.conditions import on_or_after
+from vismanet_async.deferred import DeferredCall
 from vismanet_async.errors import IncompleteListing, RequestRefused, VismaNetError
 from vismanet_async.export.checkpoint import BegunAt, Checkpoint, Journal, NoJournal, Question, Recorder
 from vismanet_async.export.files import writing
@@ -139,7 +140,7 @@ class Published:
 Event = RequestEnded | PageWritten | ResourceDone | ResourceIncomplete | Published
 
 
-class Export:
+class Export(DeferredCall[Manifest]):
     """One export as a value: building it opens and sends nothing, awaiting it runs it.
 
     `await export` gives the manifest. `async for event in export` runs it and yields what happens, page by page; who
@@ -211,6 +212,7 @@ class Export:
 
     async def run(self) -> Manifest:
         """Run it; the same as awaiting the export."""
+        self._use()
         facts = ExportFacts(resources=tuple(self.plan.resources), format=self.plan.format, company=self._company)
         with self._observer.export(facts):
             return await self._run()

@@ -16,6 +16,7 @@ import attrs
 from anyio.lowlevel import checkpoint
 
 from vismanet_async.codec.decode import decode_rows
+from vismanet_async.deferred import DeferredCall
 from vismanet_async.errors import IncompleteListing, RequestRefused, ResponseLost, ServerError, UnexpectedResponse
 from vismanet_async.paging.buffers import PageBuffers
 from vismanet_async.paging.completeness import Completeness, safe_boundary
@@ -116,7 +117,7 @@ class ListingOptions:
     max_bytes: int = attrs.field(default=_MAX_BYTES, validator=_whole(1))
 
 
-class Listing(Generic[T]):
+class Listing(DeferredCall[list[T]], Generic[T]):
     """A list call as a value; building it sends nothing.
 
     - `async for row in listing`: rows one by one; pages are fetched concurrently ahead of the reader.
@@ -134,7 +135,8 @@ class Listing(Generic[T]):
         IncompleteListing: while reading: the list could not be shown complete; all that was read was delivered before.
         VismaNetError: while reading: what a request can raise. Rows delivered before are right, but not all.
 
-    Concurrency: every read is a walk of its own, so several tasks may read one listing. Leaving a loop early, or
+    Concurrency: every read is a walk of its own, so several tasks may read one listing. asyncio takes a listing wherever
+    it takes a coroutine (`gather`, `create_task`, ...), for `all()`. Leaving a loop early, or
     cancelling, stops the requests under way; `async with aclosing(listing.pages())` does so at once.
 
     Examples:
