@@ -17,7 +17,7 @@ __all__ = ["DeferredCall", "warn_if_dropped"]
 T_co = TypeVar("T_co", covariant=True)
 
 
-class DeferredCall(Generic[T_co], Coroutine[Any, Any, T_co]):
+class DeferredCall(Coroutine[Any, Any, T_co], Generic[T_co]):
     """Base of values whose `__await__` makes a call.
 
     `asyncio.create_task`, `TaskGroup.create_task`, `asyncio.run` and `run_coroutine_threadsafe` take coroutines only,
@@ -39,7 +39,7 @@ class DeferredCall(Generic[T_co], Coroutine[Any, Any, T_co]):
     @property
     def __name__(self) -> str:
         """What asyncio calls it where it shows a task."""
-        return type(self).__name__
+        return type(self).__qualname__
 
     # --- a coroutine, for asyncio ------------------------------------------------------------------------------------
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping  # noqa: TC003 - looked up by whoever asks for the types
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import attrs
 
 from vismanet_async.deferred import DeferredCall, warn_if_dropped
 from vismanet_async.errors import RequestRefused, VismaNetError
-from vismanet_async.transport.message import Request, Response, Sender, Service
+from vismanet_async.transport.message import Body, Request, Response, Sender, Service
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator
-
-    from vismanet_async.transport.message import Body
+    from collections.abc import Coroutine, Generator
 
 __all__ = ["Operation", "OperationSpec", "Preview"]
 

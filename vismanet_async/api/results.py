@@ -8,14 +8,13 @@ import attrs
 
 from vismanet_async.api.paths import ids_in
 from vismanet_async.codec.decode import decode_one
-from vismanet_async.errors import ActionFailed
+from vismanet_async.errors import ActionFailed, Attempt
 from vismanet_async.transport.message import UTF8_BOM
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vismanet_async.codec.model import Record
-    from vismanet_async.errors import Attempt
     from vismanet_async.transport.message import Response
 
 __all__ = ["Created", "Done", "Updated", "acted", "bare_etag", "created", "done", "updated"]

@@ -6,6 +6,7 @@ quota and an equal share of the requests in flight, so that a large or a slow co
 
 from __future__ import annotations
 
+from collections.abc import Mapping  # noqa: TC003 - looked up by whoever asks for the types
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
@@ -16,19 +17,18 @@ from vismanet_async.clock import Clock, SystemClock
 from vismanet_async.deferred import DeferredCall
 from vismanet_async.errors import RequestRefused, VismaNetError
 from vismanet_async.export.companies import Company, companies_of
+from vismanet_async.export.manifest import Manifest  # noqa: TC001 - as above
 from vismanet_async.export.places import below
 from vismanet_async.export.plan import ExportPlan
-from vismanet_async.export.run import Export, Published, Source, one_error
+from vismanet_async.export.run import Event, Export, Progress, Published, Source, one_error
 from vismanet_async.export.streaming import events_of
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
 
     from anyio.streams.memory import MemoryObjectSendStream
 
-    from vismanet_async.export.manifest import Manifest
-    from vismanet_async.export.run import Event, Progress
     from vismanet_async.transport.auth import ClientCredentials
     from vismanet_async.transport.quota import Quota
 

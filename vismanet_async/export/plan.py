@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from pathlib import Path  # noqa: TC003 - looked up by whoever asks for the types
+from typing import Any, Final, Literal, get_args
 
 import attrs
 import msgspec
@@ -19,9 +20,6 @@ from vismanet_async.export.sinks.csv import CsvOptions
 from vismanet_async.export.sinks.formats import Format, require_format
 from vismanet_async.export.sinks.parquet import ParquetOptions
 from vismanet_async.export.sinks.parts import DEFAULT_PART_BYTES
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 __all__ = ["Completeness", "ExportPlan", "Format", "filter_text"]
 

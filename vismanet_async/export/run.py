@@ -42,6 +42,7 @@ from vismanet_async.export.target import Target
 from vismanet_async.export.watch import RequestEnded, Watch
 from vismanet_async.export.worker import working
 from vismanet_async.observer import ExportFacts, Observer
+from vismanet_async.paging.completeness import Completeness  # noqa: TC001 - looked up by whoever asks for the types
 from vismanet_async.version import __version__
 
 if TYPE_CHECKING:
@@ -53,7 +54,6 @@ if TYPE_CHECKING:
 
     from vismanet_async.export.plan import ExportPlan
     from vismanet_async.export.sinks import Sink
-    from vismanet_async.paging.completeness import Completeness
     from vismanet_async.paging.listing import Listing
     from vismanet_async.paging.walk import Delivery
     from vismanet_async.transport.message import Sender

@@ -135,9 +135,9 @@ class Listing(DeferredCall[list[T]], Generic[T]):
         IncompleteListing: while reading: the list could not be shown complete; all that was read was delivered before.
         VismaNetError: while reading: what a request can raise. Rows delivered before are right, but not all.
 
-    Concurrency: every read is a walk of its own, so several tasks may read one listing. asyncio takes a listing wherever
-    it takes a coroutine (`gather`, `create_task`, ...), for `all()`. Leaving a loop early, or
-    cancelling, stops the requests under way; `async with aclosing(listing.pages())` does so at once.
+    Concurrency: every read is a walk of its own, so several tasks may read one listing. asyncio takes a listing
+    wherever it takes a coroutine (`gather`, `create_task`, ...), for `all()`. Leaving a loop early, or cancelling,
+    stops the requests under way; `async with aclosing(listing.pages())` does so at once.
 
     Examples:
         >>> active = visma.customer.list(status="Active")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import math
 import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence  # noqa: TC003 - looked up by whoever asks for the types
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import anyio
@@ -28,8 +29,6 @@ from vismanet_async.transport.message import UTF8_BOM
 from vismanet_async.transport.retry import Fault, backoff_seconds, fault_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
-
     from yarl import URL
 
     from vismanet_async.clock import Clock
