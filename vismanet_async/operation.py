@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import attrs
 
+from vismanet_async.arguments import expect_seconds, text_pairs
 from vismanet_async.deferred import DeferredCall, warn_if_dropped
 from vismanet_async.errors import RequestRefused, VismaNetError
 from vismanet_async.transport.message import Body, Request, Response, Sender, Service
@@ -190,9 +191,8 @@ class Operation(DeferredCall[T]):
             timeout_seconds: for the whole call: queueing, token, attempts and reading.
             headers: added to the request; those that the SDK owns (Authorization, If-Match, ...) are refused.
         """
-        if timeout_seconds is not None and not timeout_seconds > 0:
-            raise RequestRefused(f"timeout_seconds must be greater than 0, not {timeout_seconds}; nothing was sent.")
-        more = dict(headers or {})
+        expect_seconds("timeout_seconds", timeout_seconds)
+        more = dict(text_pairs("headers", headers))
         self._use()
         for name, value in more.items():
             if name.lower() in _OWN_HEADERS:

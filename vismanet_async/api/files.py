@@ -15,6 +15,7 @@ from uuid import uuid4
 import anyio
 import attrs
 
+from vismanet_async.arguments import expect
 from vismanet_async.errors import RequestRefused, TargetNotWritable, VismaNetError
 from vismanet_async.operation import Operation
 from vismanet_async.transport.message import UTF8_BOM
@@ -82,6 +83,8 @@ class Upload:
             )
         if isinstance(content, Path) and not content.is_file():
             raise RequestRefused(f"{content} is not a file; nothing was sent.")
+        expect("name", self.name, str)
+        expect("content_type", self.content_type, str)
         name = self.file_name
         if not Path(name).suffix or name != safe_name(name) or {*'\r\n\0"'} & {*name, *self.content_type}:
             raise RequestRefused(
@@ -186,6 +189,7 @@ class Download(Operation[File]):
         Raises:
             TargetNotWritable: the target cannot be written; nothing is left there.
         """
+        expect("target", target, str, Path)
         place = Path(target)
         part: Path | None = None
         try:

@@ -55,7 +55,7 @@ MEANINGS: Final = {
     NOT_SIGNED_IN: "not signed in, or not allowed",
     INCOMPLETE: "a list could not be shown complete; nothing was published",
     API_FAILED: "the API failed or could not be reached",
-    NOT_WRITTEN: "the output (files, or stdout) or the store of jobs could not be written; stderr says what was done",
+    NOT_WRITTEN: "the output (files or stdout), or the store of jobs, could not be written",
     NOT_KNOWN: "it may have happened, or still goes on: look before sending it again",
     SOME_FAILED: "some of many companies failed; the others are published",
     FAULT: "an error in vismanet itself: please report it",

@@ -24,16 +24,17 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from vismanet_async.arguments import expect
 from vismanet_async.errors import RequestRefused, SettingsError
 from vismanet_async.transport.auth import ClientCredentials
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 __all__ = ["Company", "companies_of", "read_companies"]
 
@@ -45,14 +46,7 @@ _MOST_BYTES: Final = 16 * 1024 * 1024
 
 
 def _text(_company: Company, attribute: attrs.Attribute[Any], value: object) -> None:
-    if not isinstance(value, str):
-        raise RequestRefused(f"{attribute.name} of a company is text, not {type(value).__name__}; nothing was sent.")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise RequestRefused(
-            f"{attribute.name} {value!a} of a company holds half a surrogate pair; nothing was sent."
-        ) from None
+    expect(f"{attribute.name} of a company", value, str)
 
 
 def _folder(_company: Company, _: object, name: str) -> None:
@@ -115,8 +109,7 @@ def companies_of(given: Iterable[str | Company] | Mapping[str, str]) -> tuple[Co
     """
     if isinstance(given, str):
         given = [given]
-    if not isinstance(given, Iterable):
-        raise RequestRefused(f"companies are named by texts, not by {type(given).__name__}; nothing was sent.")
+    expect("companies", given, Iterable, words="tenant ids, or names with their tenant ids")
     if isinstance(given, Mapping):
         given = [Company(name=name, tenant_id=tenant_id) for name, tenant_id in given.items()]
     companies = tuple(one if isinstance(one, Company) else _in_words(one) for one in given)
@@ -132,12 +125,14 @@ def companies_of(given: Iterable[str | Company] | Mapping[str, str]) -> tuple[Co
     return companies
 
 
-def read_companies(path: Path) -> tuple[Company, ...]:
+def read_companies(path: str | os.PathLike[str]) -> tuple[Company, ...]:
     """Read a file of companies.
 
     Raises:
         RequestRefused: it cannot be read, or does not say what the module describes. Nothing was sent.
     """
+    expect("path", path, str, os.PathLike, words="a path")
+    path = Path(path)
     try:
         with path.open("rb") as file:
             content = file.read(_MOST_BYTES + 1)
@@ -154,8 +149,7 @@ def read_companies(path: Path) -> tuple[Company, ...]:
 
 
 def _in_words(text: Any) -> Company:
-    if not isinstance(text, str):
-        raise RequestRefused(f"a company is a text or a Company, not {type(text).__name__}; nothing was sent.")
+    expect("companies", text, str, words="texts or Company values")
     name, equals, tenant_id = text.partition("=")
     return Company(name=name, tenant_id=tenant_id) if equals else Company(name=text, tenant_id=text)
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 import anyio
 import attrs
 
+from vismanet_async.arguments import expect_count
 from vismanet_async.clock import Clock, SystemClock
 from vismanet_async.deferred import DeferredCall
-from vismanet_async.errors import RequestRefused, VismaNetError
+from vismanet_async.errors import VismaNetError
 from vismanet_async.export.companies import Company, companies_of
 from vismanet_async.export.manifest import Manifest  # noqa: TC001 - as above
 from vismanet_async.export.places import below
@@ -188,9 +189,8 @@ class ExportMany(DeferredCall[ManyOutcome]):
         clock: Clock | None = None,
         **options: Any,
     ) -> None:
-        for name, value in (("at_once", at_once), ("connections", connections)):
-            if value < 1:
-                raise RequestRefused(f"{name} must be at least 1, not {value}; nothing was sent.")
+        expect_count("at_once", at_once)
+        expect_count("connections", connections)
         self.companies = companies_of(companies)
         self._clock = clock or SystemClock()
         side_by_side = min(at_once, connections, len(self.companies))

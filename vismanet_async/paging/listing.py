@@ -15,6 +15,7 @@ import anyio
 import attrs
 from anyio.lowlevel import checkpoint
 
+from vismanet_async.arguments import expect_seconds
 from vismanet_async.codec.decode import decode_rows
 from vismanet_async.deferred import DeferredCall
 from vismanet_async.errors import IncompleteListing, RequestRefused, ResponseLost, ServerError, UnexpectedResponse
@@ -92,15 +93,16 @@ def _flag(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
 
 def _whole(least: int) -> Callable[[object, attrs.Attribute[Any], object], None]:
     def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+        if value is None and attribute.default is None:
+            return
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise RequestRefused(f"{attribute.name} must be {least} or more, not {value!r}; nothing was sent.")
 
     return check
 
 
 def _seconds(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value > 0):
-        raise RequestRefused(f"{attribute.name} must be greater than 0, not {value!r}; nothing was sent.")
+    expect_seconds(attribute.name, value)
 
 
 @attrs.frozen(kw_only=True)
