@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import inspect
+import pydoc
 import subprocess
 import sys
+import typing
+from pathlib import Path
 from statistics import median
 
 import pytest
 
 import vismanet_async
+from vismanet_async import errors
 
 _MEASURE = """
 import sys, time
@@ -59,3 +66,34 @@ def test_import_costs_little_more_than_aiohttp(statement: str, share: float) -> 
     runs = [_run(measure) for _ in range(3)]
     assert median(seconds for seconds, _ in runs) <= share * bare
     assert median(kib for _, kib in runs) <= 8 * 1024
+
+
+REFERENCE = sorted(
+    {
+        line.removeprefix("::: ")
+        for page in (Path(__file__).parents[1] / "docs" / "reference").glob("*.md")
+        for line in page.read_text("utf-8").splitlines()
+        if line.startswith("::: ")
+    }
+)
+
+
+def documented() -> list[type]:
+    """Every public class that the reference shows, by itself or with its module, and what the package exports."""
+    found = {getattr(vismanet_async, name) for name in vismanet_async.__all__}
+    for path in REFERENCE:
+        home, _, name = path.rpartition(".")
+        module = importlib.import_module(path if name.islower() and name != "modify" else home)
+        names = module.__all__ if module.__name__ == path else [name]
+        found |= {getattr(module, each) for each in names}
+    found |= {getattr(errors, name) for name in errors.__all__}
+    of_users = (one for one in found if isinstance(one, type) and ".simulator." not in one.__module__)
+    return sorted(of_users, key=lambda one: (one.__module__, one.__name__))
+
+
+@pytest.mark.parametrize("cls", documented(), ids=lambda cls: cls.__name__)
+def test_tools_can_look_at_what_is_public(cls: type) -> None:
+    assert cls.__name__ in pydoc.render_doc(cls)
+    with contextlib.suppress(ValueError):  # an alias of the standard library has none
+        inspect.signature(cls)
+    typing.get_type_hints(cls)

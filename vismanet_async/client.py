@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -12,11 +13,13 @@ import attrs
 
 from vismanet_async.api.resources import Resources
 from vismanet_async.api.results import plain_written
+from vismanet_async.arguments import expect, expect_parts, expect_seconds, text_pairs
 from vismanet_async.clock import Clock, SystemClock
 from vismanet_async.codec.encode import encode_plain
+from vismanet_async.deferred import warn_if_dropped
 from vismanet_async.errors import RequestRefused, SettingsError, UnexpectedResponse
 from vismanet_async.operation import Operation, OperationSpec
-from vismanet_async.settings import ERP_URL, SALES_ORDER_URL, TOKEN_URL, Settings
+from vismanet_async.settings import ERP_URL, SALES_ORDER_URL, TOKEN_URL, Settings, zone_of
 from vismanet_async.transport.answer import read_answer
 from vismanet_async.transport.auth import ClientCredentials, Credentials, StaticToken, TokenProvider
 from vismanet_async.transport.concurrency import Slots, read_concurrency
@@ -27,7 +30,7 @@ from vismanet_async.transport.send import Target, Transport
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from types import TracebackType
 
     from vismanet_async.export.companies import Company
@@ -44,6 +47,10 @@ if TYPE_CHECKING:
 __all__ = ["VismaNet"]
 
 _DEADLINE_SECONDS: Final = 300.0
+_NEVER_RUN: Final = "was never awaited, so nothing was read or written. Write `await visma.export(...)`."
+_CREDENTIALS: Final = ("identity", "ready_token", "session", "form", "received")
+_KINDS_OF_CREDENTIALS: Final = "ClientCredentials(...), StaticToken(...) or AuthorizationCode(...)"
+_SERVICES: Final = ("erp", "sales_order")
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -74,7 +81,8 @@ class VismaNet(Resources):
         base_url: what stands before `/v1/...`; https, or http on loopback. Tokens go to this origin and no other.
         sales_order_url: what stands before `/api/v3/...` of the Sales Order service.
         token_url: the identity service's token endpoint.
-        time_zone: the company's zone. Needed only to pass aware datetimes to date conditions (docs/facts.md 5.10).
+        time_zone: the company's zone, or its name such as `Europe/Oslo`. Needed only to pass aware datetimes to date
+            conditions (docs/facts.md 5.10).
         concurrency: requests in flight at most, or `"auto"`: from 4 up to 16 while more brings more.
         job_store: where `visma.jobs` keeps background jobs: a path, a `sqlite` or `postgresql` URL, or an opened store;
             a file under the user's state directory if not given. `from_env` takes it from `VISMANET_JOB_STORE`.
@@ -110,16 +118,29 @@ class VismaNet(Resources):
         observer: Observer | None = None,
         clock: Clock | None = None,
     ) -> None:
-        if not timeout_seconds > 0:
-            raise SettingsError(f"timeout_seconds must be greater than 0, not {timeout_seconds}.")
-        for name, value in (headers or {}).items():
+        expect_parts("credentials", credentials, _CREDENTIALS, _KINDS_OF_CREDENTIALS, error=SettingsError)
+        for name, url in (("base_url", base_url), ("sales_order_url", sales_order_url), ("token_url", token_url)):
+            expect(name, url, str, error=SettingsError)
+        expect_seconds("timeout_seconds", timeout_seconds, none=False, error=SettingsError)
+        for name, value in text_pairs("headers", headers, error=SettingsError).items():
             if (fault := header_fault(name, value)) is not None:
                 raise SettingsError(f"{fault}.")
+        if isinstance(job_store, str):
+            expect("job_store", job_store, str, error=SettingsError)
+        elif job_store is not None and not isinstance(job_store, Path):
+            words = "a path, a URL as text or a JobStore"
+            expect_parts("job_store", job_store, ("claim", "select", "release"), words, error=SettingsError)
+        if pool is not None:
+            expect("pool", pool, SessionPool, words="a SessionPool", error=SettingsError)
+        if observer is not None:
+            expect_parts("observer", observer, ("call", "job", "export"), "an Observer", error=SettingsError)
+        if clock is not None:
+            expect_parts("clock", clock, ("monotonic", "utc_now", "sleep"), "a Clock", error=SettingsError)
         self._options = _Options(
             base_url=base_url,
             sales_order_url=sales_order_url,
             token_url=token_url,
-            time_zone=time_zone,
+            time_zone=zone_of(time_zone),
             concurrency=concurrency,
             timeout_seconds=timeout_seconds,
             headers=dict(headers or {}),
@@ -139,6 +160,7 @@ class VismaNet(Resources):
     @classmethod
     def from_settings(cls, settings: Settings, **options: Any) -> Self:
         """Build a client from gathered settings; `options` are those of the class."""
+        expect("settings", settings, Settings, error=SettingsError)
         return cls(
             _credentials(settings),
             **{
@@ -176,7 +198,9 @@ class VismaNet(Resources):
             >>> other.tenant_id
             '99999999-2222-4333-8444-555555555555'
         """
-        signing_in = credentials or self._credentials
+        signing_in = self._credentials if credentials is None else credentials
+        if credentials is not None:
+            expect("credentials", credentials, ClientCredentials, words="ClientCredentials(...)", error=SettingsError)
         if not isinstance(signing_in, ClientCredentials):
             raise SettingsError("only ClientCredentials can sign in to another company; this token is bound to one.")
         options = attrs.asdict(self._options, recurse=False)
@@ -319,9 +343,11 @@ class VismaNet(Resources):
         from vismanet_async.export.run import Export  # noqa: PLC0415
 
         plan = ExportPlan(resources=resources, to=to, **options)
-        return Export(
+        export = Export(
             self, plan, company=self.tenant_id, base_url=self._options.base_url, observer=self._options.observer
         )
+        warn_if_dropped(export, f"the export of {', '.join(plan.resources)} to {plan.to} {_NEVER_RUN}")
+        return export
 
     def export_many(
         self,
@@ -345,7 +371,9 @@ class VismaNet(Resources):
         """
         from vismanet_async.export.many import ExportMany  # noqa: PLC0415 - loaded by those who export
 
-        return ExportMany(self, companies, resources, to=to, **options)
+        exports = ExportMany(self, companies, resources, to=to, **options)
+        warn_if_dropped(exports, f"the export of {len(exports.companies):,} companies to {to} {_NEVER_RUN}")
+        return exports
 
     def list_by_name(self, name: str, filters: Mapping[str, Any] | None = None, **options: Any) -> Listing[Any]:
         """Give the list of a resource by its name, for programs that learn it at run time.
@@ -367,6 +395,8 @@ class VismaNet(Resources):
         # the registry is only read where names come as text
         from vismanet_async.api.registry import find_resource, list_arguments  # noqa: PLC0415
 
+        if filters is not None:
+            expect("filters", filters, Mapping)
         resource = find_resource(name)
         arguments = list_arguments(resource, filters or {})
         listing: Listing[Any] = getattr(self, resource).list(**arguments)
@@ -400,6 +430,11 @@ class VismaNet(Resources):
             >>> (await visma.request("GET", "/v1/customer/10000"))["number"]
             '10000'
         """
+        expect("method", method, str)
+        expect("path", path, str)
+        expect("service", service, str)
+        if service not in _SERVICES:
+            raise RequestRefused(f"service is erp or sales_order, not {service!r}; nothing was sent.")
         verb = method.upper()
         if verb not in _METHODS:
             raise RequestRefused(f"{method!r} is not a method of this API; nothing was sent.")
@@ -408,7 +443,7 @@ class VismaNet(Resources):
                 id=f"{verb} {path}", by_hand=True, method=verb, path=path, service=service, if_match=True
             ),
             path=plain_path(path),
-            query=tuple((query or {}).items()),
+            query=tuple(text_pairs("query", query).items()),
             body=None if json is None else encode_plain(json),
             decode=_plain if verb == "GET" else lambda response: plain_written(response, f"{verb} {path}"),
             sender=self._transport,

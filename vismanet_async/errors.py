@@ -41,12 +41,10 @@ attempt log (`attempts`). No error text or repr holds a token, a secret or a who
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping, Sequence  # noqa: TC003 - looked up by whoever asks for the types
+from typing import Any, ClassVar
 
 import attrs
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 __all__ = [
     "ActionFailed",

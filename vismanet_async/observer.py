@@ -13,15 +13,15 @@ raise. Nothing that they are told holds a token, a header or a body; `CallFacts`
 
 from __future__ import annotations
 
+from collections.abc import Sequence  # noqa: TC003 - looked up by whoever asks for the types
 from contextlib import nullcontext
+from datetime import datetime  # noqa: TC003 - as above
 from typing import TYPE_CHECKING
 
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from contextlib import AbstractContextManager
-    from datetime import datetime
 
     from vismanet_async.errors import Attempt
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from collections.abc import Callable, Mapping  # noqa: TC003 - looked up by whoever asks for the types
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import attrs
 
+from vismanet_async.arguments import expect_seconds, text_pairs
+from vismanet_async.deferred import DeferredCall, warn_if_dropped
 from vismanet_async.errors import RequestRefused, VismaNetError
-from vismanet_async.transport.message import Request, Response, Sender, Service
+from vismanet_async.transport.message import Body, Request, Response, Sender, Service
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
-
-    from vismanet_async.transport.message import Body
+    from collections.abc import Coroutine, Generator
 
 __all__ = ["Operation", "OperationSpec", "Preview"]
 
@@ -21,6 +22,7 @@ T = TypeVar("T")
 _OWN_HEADERS = frozenset(
     {"authorization", "host", "content-length", "transfer-encoding", "if-match", "erp-api-background"}
 )
+_READS = frozenset({"GET", "HEAD"})
 _UNSAFE = frozenset("\r\n\0")
 
 
@@ -66,12 +68,19 @@ class Preview:
     """The JSON text, or a short description of a streamed body."""
 
 
-@attrs.frozen(kw_only=True)
-class Operation(Generic[T]):
+@attrs.frozen(kw_only=True, eq=False)
+class Operation(DeferredCall[T]):
     """One API call as a value.
 
-    `await operation` sends it and gives its typed result; `visma.jobs.submit(operation)` sends it to the background
+    `await operation` sends it and returns its typed result; `visma.jobs.submit(operation)` sends it to the background
     queue; `preview()` shows what would be sent. A value can be sent several times; each time is a new request.
+
+    asyncio takes it wherever it takes a coroutine: `asyncio.gather`, `wait_for`, `as_completed`, `create_task`,
+    `TaskGroup.create_task`, `asyncio.run`. Two operations are never equal, so two equal calls are two requests;
+    `gather(operation, operation)` is one request, because it names one value twice, as with a coroutine.
+
+    A write that is dropped without being awaited, submitted or looked at was forgotten: `RuntimeWarning`, as for a
+    coroutine that was never awaited, with the place where it was made in asyncio's debug mode or under `tracemalloc`.
 
     Errors: those of `vismanet_async.errors`; a write whose answer got lost raises `OutcomeUnknown` and is not
     repeated. Cancelling while a write is under way leaves its outcome unknown.
@@ -99,17 +108,44 @@ class Operation(Generic[T]):
     path: str
     query: tuple[tuple[str, str], ...] = ()
     headers: Mapping[str, str] = attrs.field(factory=dict)
-    body: bytes | Body | None = attrs.field(default=None, repr=False)
-    decode: Callable[[Response], T] = attrs.field(repr=False, eq=False)
+    _body: bytes | Body | None = attrs.field(default=None, repr=False)
+    decode: Callable[[Response], T] = attrs.field(repr=False)
     """Turns the answer (of the call itself, or of the finished job) into the result."""
-    sender: Sender = attrs.field(repr=False, eq=False)
+    sender: Sender = attrs.field(repr=False)
     deadline_seconds: float | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.spec.method not in _READS:
+            warn_if_dropped(
+                self,
+                f"{self.spec.id} was never awaited, so nothing was sent. Write `await ...`, or give it to "
+                "`visma.jobs.submit(...)`; `.preview()` shows what would be sent.",
+            )
+
+    @property
+    def body(self) -> bytes | Body | None:
+        """The JSON text, or a file that is streamed; None: no body. To look at it is to use the operation."""
+        self._use()
+        return self._body
 
     def __await__(self) -> Generator[Any, Any, T]:
         return self.send().__await__()
 
-    async def send(self) -> T:
-        """Send it and give its typed result; the same as awaiting the operation."""
+    @overload
+    def send(self) -> Coroutine[Any, Any, T]: ...
+    @overload
+    def send(self, value: Any, /) -> Any: ...
+    def send(self, *value: Any) -> Any:
+        """Send it and return its typed result: `await operation.send()` is the same as `await operation`.
+
+        With a value it is the `send` of a coroutine, by which asyncio steps through it.
+        """
+        if value:
+            return super().send(*value)  # asyncio's
+        self._use()
+        return self._send()
+
+    async def _send(self) -> T:
         response = await self.sender.send(self.request())
         try:
             return self.decode(response)
@@ -123,6 +159,7 @@ class Operation(Generic[T]):
         Raises:
             RequestRefused: when this operation or its If-Match cannot be sent that way; nothing was sent.
         """
+        self._use()
         headers = dict(self.headers)
         if background is not None:
             if not self.spec.background:
@@ -139,7 +176,7 @@ class Operation(Generic[T]):
             path=self.path,
             query=self.query,
             headers=headers,
-            body=self.body,
+            body=self._body,
             service=self.spec.service,
             deadline_seconds=self.deadline_seconds,
             background=background is not None,
@@ -154,9 +191,9 @@ class Operation(Generic[T]):
             timeout_seconds: for the whole call: queueing, token, attempts and reading.
             headers: added to the request; those that the SDK owns (Authorization, If-Match, ...) are refused.
         """
-        if timeout_seconds is not None and not timeout_seconds > 0:
-            raise RequestRefused(f"timeout_seconds must be greater than 0, not {timeout_seconds}; nothing was sent.")
-        more = dict(headers or {})
+        expect_seconds("timeout_seconds", timeout_seconds)
+        more = dict(text_pairs("headers", headers))
+        self._use()
         for name, value in more.items():
             if name.lower() in _OWN_HEADERS:
                 raise RequestRefused(f"the header {name} is set by the SDK itself; nothing was sent.")

@@ -32,18 +32,18 @@ import os
 import stat
 import sys
 import tomllib
+from collections.abc import Mapping
+from datetime import tzinfo
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import attrs
 
+from vismanet_async.arguments import expect
 from vismanet_async.errors import SettingsError
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-__all__ = ["ERP_URL", "SALES_ORDER_URL", "TOKEN_URL", "Settings", "profile_file"]
+__all__ = ["ERP_URL", "SALES_ORDER_URL", "TOKEN_URL", "Settings", "profile_file", "zone_of"]
 
 ERP_URL: Final = "https://api.finance.visma.net"
 SALES_ORDER_URL: Final = "https://salesorder.visma.net"
@@ -54,13 +54,24 @@ _DEFAULT_PROFILE: Final = "default"
 _CLIENT: Final = frozenset({"client_id", "client_secret"})
 
 
-def _zone(value: str | ZoneInfo | None) -> ZoneInfo | None:
-    if value is None or isinstance(value, ZoneInfo):
+def zone_of(value: object) -> Any:
+    """Return the zone of a name, or a zone as it is.
+
+    Raises:
+        SettingsError: it is no zone, or not known.
+    """
+    if value is None or isinstance(value, tzinfo):
         return value
+    expect("time_zone", value, str, words="a name such as Europe/Oslo, a zone or None", error=SettingsError)
     try:
-        return ZoneInfo(value)
+        return ZoneInfo(str(value))
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise SettingsError(f"time_zone {value!r} is not a known zone; use a name such as Europe/Oslo.") from None
+
+
+def _text(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is not None or attribute.default is not None:
+        expect(attribute.name, value, str, error=SettingsError)
 
 
 @attrs.frozen(kw_only=True)
@@ -80,7 +91,7 @@ class Settings:
             state directory.
 
     Raises:
-        SettingsError: the zone is not known.
+        SettingsError: the zone is not known, or a setting is no text.
 
     Examples:
         >>> settings = Settings.load(environ={"VISMANET_TOKEN": "token", "VISMANET_TIME_ZONE": "Europe/Oslo"})
@@ -91,15 +102,15 @@ class Settings:
         <VismaNet static token at https://api.finance.visma.net>
     """
 
-    client_id: str | None = None
-    client_secret: str | None = attrs.field(default=None, repr=False)
-    tenant_id: str | None = None
-    token: str | None = attrs.field(default=None, repr=False)
-    base_url: str = ERP_URL
-    token_url: str = TOKEN_URL
-    sales_order_url: str = SALES_ORDER_URL
-    time_zone: ZoneInfo | None = attrs.field(default=None, converter=_zone)
-    job_store: str | None = attrs.field(default=None, repr=False)
+    client_id: str | None = attrs.field(default=None, validator=_text)
+    client_secret: str | None = attrs.field(default=None, validator=_text, repr=False)
+    tenant_id: str | None = attrs.field(default=None, validator=_text)
+    token: str | None = attrs.field(default=None, validator=_text, repr=False)
+    base_url: str = attrs.field(default=ERP_URL, validator=_text)
+    token_url: str = attrs.field(default=TOKEN_URL, validator=_text)
+    sales_order_url: str = attrs.field(default=SALES_ORDER_URL, validator=_text)
+    time_zone: ZoneInfo | None = attrs.field(default=None, converter=zone_of)
+    job_store: str | None = attrs.field(default=None, validator=_text, repr=False)
 
     @classmethod
     def load(
@@ -115,7 +126,12 @@ class Settings:
         Raises:
             SettingsError: the profile file cannot be used, or a value cannot be read.
         """
+        if environ is not None:
+            expect("environ", environ, Mapping, error=SettingsError)
         source = os.environ if environ is None else environ
+        expect("profile", profile, str, type(None), error=SettingsError)
+        for name, value in given.items():
+            expect(name, value, str, type(None), error=SettingsError)
         names = [field.name for field in attrs.fields(cls)]
         unknown = sorted(set(given) - set(names))
         if unknown:

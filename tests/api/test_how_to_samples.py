@@ -57,12 +57,14 @@ async def test_request(sample: dict[str, Any]) -> None:
 
 def test_the_traps_have_a_way_that_works() -> None:
     client = Client()
-    client.customer.create_dunning_letter("10000", {"dunningLetterDate": "2025-01-21", "levelFrom": 1, "levelTo": 2})
+    dunned = {"dunningLetterDate": "2025-01-21", "levelFrom": 1, "levelTo": 2}
+    client.customer.create_dunning_letter("10000", dunned).preview()
     line = models.CustomerInvoiceLineUpdate.update(1, inventory_number="6", quantity=1)
-    client.customer_invoice.update("003547", {"invoiceLines": [line]})
+    client.customer_invoice.update("003547", {"invoiceLines": [line]}).preview()
     address = {"addressLine1": "Testroad 5", "postalCode": "0110", "city": "OSLO", "countryId": "NO"}
-    client.supplier.create({"number": "50002", "name": "NewSupplier", "mainAddress": address, "supplierClassId": "1"})
-    client.purchase_order.create({"orderType": "RegularOrder", "date": "2019-12-27", "supplier": "50000"})
+    supplier = {"number": "50002", "name": "NewSupplier", "mainAddress": address, "supplierClassId": "1"}
+    client.supplier.create(supplier).preview()
+    client.purchase_order.create({"orderType": "RegularOrder", "date": "2019-12-27", "supplier": "50000"}).preview()
 
 
 @pytest.mark.parametrize("sample", SAMPLES["responses"], ids=lambda one: one["body"][:30])

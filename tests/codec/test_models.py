@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import pydoc
+import typing
 from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
@@ -15,6 +18,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from tests.codec.support import json_text, read_models, same_json, write_models
+from vismanet_async.api import models
 from vismanet_async.codec.decode import decode_one, decode_rows
 from vismanet_async.codec.encode import encode_write, to_json
 from vismanet_async.codec.fast import decoder, reads_otherwise
@@ -189,3 +193,28 @@ def assert_wrapped(values: dict[str, Any], cls: type[Model]) -> None:
             for one in inner if isinstance(inner, list) else [inner]:
                 if field.model is not None and one is not None:
                     assert_wrapped(one, field.model)
+
+
+MODELS = [getattr(models, name) for name in models.__all__ if isinstance(getattr(models, name), type)]
+
+
+@pytest.mark.parametrize("cls", MODELS, ids=lambda cls: cls.__name__)
+def test_tools_can_look_at_a_model(cls: type[Model]) -> None:
+    """help(), signatures and types, of fields and of the constructor."""
+    names = [field.name for field in attrs.fields(cls)]
+    for signature in (inspect.signature(cls), inspect.signature(cls, eval_str=True)):
+        assert [name for name in signature.parameters if not name.startswith("_")] == names
+    assert cls.__name__ in pydoc.render_doc(cls)
+    hints = typing.get_type_hints(cls)
+    for field in fields_of(cls):
+        (known, *_), text = typing.get_args(hints[field.name]), str(hints[field.name])
+        assert "open_enum" not in text, "an open enum is there with its values"
+        assert field.model is None or field.model in {known, *typing.get_args(known)}
+    assert {*names} <= {*inspect.get_annotations(cls, eval_str=True)}
+    typing.get_type_hints(cls.__init__)
+
+
+def test_an_open_enum_shows_its_values() -> None:
+    status = typing.get_args(typing.get_type_hints(models.Customer)["status"])
+    assert "Active" in typing.get_args(status[0])
+    assert str in status

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 from weakref import WeakValueDictionary
@@ -12,6 +13,7 @@ import attrs
 from vismanet_async.api import results
 from vismanet_async.api.paths import fill
 from vismanet_async.api.query import pairs
+from vismanet_async.arguments import expect
 from vismanet_async.codec.encode import encode_write
 from vismanet_async.codec.model import Record
 from vismanet_async.errors import RequestRefused
@@ -20,7 +22,7 @@ from vismanet_async.paging.source import ListSource
 from vismanet_async.transport.message import header_fault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from datetime import tzinfo
 
     from vismanet_async.api.files import Download, Upload
@@ -178,6 +180,10 @@ class Resource:
     def _upload(
         self, spec: OperationSpec, ids: Sequence[Id], *parts: Part, file: Upload, if_match: IfMatch | None = None
     ) -> Operation[Created]:
+        from vismanet_async.api.files import Upload  # noqa: PLC0415 - few resources have files
+
+        expect("file", file, Upload, words='a file such as Upload(Path("receipt.pdf"))')
+
         def decode(response: Response) -> Created:
             return results.created(response, spec.path, spec.id)
 
@@ -237,6 +243,17 @@ def etag_of(version: IfMatch) -> str:
     Raises:
         RequestRefused: there is none in it; nothing was sent.
     """
+    expect(
+        "if_match",
+        version,
+        str,
+        Record,
+        results.Created,
+        results.Updated,
+        results.Done,
+        Mapping,
+        words="an ETag, a record that was read, what a write answered, or a list row",
+    )
     found: Any = version
     if isinstance(version, Record | results.Created | results.Updated | results.Done):
         found = version.etag

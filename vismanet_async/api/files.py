@@ -16,6 +16,7 @@ import anyio
 import attrs
 
 from vismanet_async.api.base64_file import Base64Watch, NotBase64Error, decoded_pieces
+from vismanet_async.arguments import expect
 from vismanet_async.errors import RequestRefused, TargetNotWritable, UnexpectedResponse, VismaNetError
 from vismanet_async.operation import Operation
 from vismanet_async.transport.charset import header_text
@@ -69,6 +70,8 @@ class Upload:
             )
         if isinstance(content, Path) and not content.is_file():
             raise RequestRefused(f"{content} is not a file; nothing was sent.")
+        expect("name", self.name, str)
+        expect("content_type", self.content_type, str)
         name = self.file_name
         fault = header_fault("Content-Type", self.content_type) or header_fault("filename", name)
         if fault is not None:
@@ -156,7 +159,7 @@ class File:
     """What said that the file came as base64, where it was decoded; None where the bytes are those that came."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False)
 class Download(Operation[File]):
     """The fetching of a file, as a value: `await` gives it as a `File`, `save` writes it to disk as it comes.
 
@@ -206,6 +209,7 @@ class Download(Operation[File]):
         Raises:
             TargetNotWritable: the target cannot be written; nothing is left there.
         """
+        expect("target", target, str, Path)
         place = Path(target)
         part: Path | None = None
         try:

@@ -1,4 +1,4 @@
-"""Attributes that load what they stand for on first use, and that type checkers see through."""
+"""Names that load what they stand for on first use, and that type checkers see through."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 if TYPE_CHECKING:
     from vismanet_async.api.base import Caller, Resource
 
-__all__ = ["LazyResource"]
+__all__ = ["LazyResource", "open_enum"]
 
 R = TypeVar("R", bound="Resource")
 
@@ -35,3 +35,14 @@ class LazyResource(Generic[R]):
         made: R = getattr(import_module(str(self._module)), self._class_name)(client)
         vars(client)[self._name] = made  # found before this descriptor from now on
         return made
+
+
+def open_enum(name: str) -> Any:
+    """Return an open enum by its name. Modules of models name enums by calls of this, as text.
+
+    Examples:
+        >>> import typing
+        >>> typing.get_args(open_enum("ChargeBearer"))
+        (typing.Literal['Payer', 'Recipient'...], <class 'str'>)
+    """
+    return getattr(import_module("vismanet_async.api.models.enums"), name)

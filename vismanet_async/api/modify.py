@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from vismanet_async.api.base import etag_of
 from vismanet_async.api.results import Updated
+from vismanet_async.arguments import expect_count, text_of
 from vismanet_async.errors import (
     DeadlineExceeded,
     OutcomeUnknown,
@@ -70,8 +71,9 @@ async def modify(
         >>> (await visma.customer.get("10000")).name
         '... AS'
     """
-    if isinstance(attempts, bool) or attempts < 1:
-        raise RequestRefused(f"attempts must be 1 or more, not {attempts}; nothing was sent.")
+    expect_count("attempts", attempts)
+    if not callable(change):
+        raise RequestRefused(f"change takes a function of the record, not {text_of(change)}; nothing was sent.")
     first = read()
     async with resource._turn(first.path):  # noqa: SLF001 - the other half of Resource
         return await _Round(first.send, read, write, change, attempts).run()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
+from vismanet_async.arguments import expect
 from vismanet_async.conditions import Condition
 from vismanet_async.decimals import number_in, whole_number_in
 from vismanet_async.errors import RequestRefused, UnknownName
@@ -144,6 +145,7 @@ def list_arguments(resource: str, filters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _find(name: str, known: Iterable[str], *, kind: str, listed_by: str, where: str = "") -> str:
+    expect(f"the name of a {kind}", name, str)
     by_letters = {_letters(each): each for each in known}
     found = by_letters.get(_letters(name))
     if found is None:

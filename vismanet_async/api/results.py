@@ -10,7 +10,7 @@ from vismanet_async.api.paths import ids_in
 from vismanet_async.codec.decode import decode_one
 from vismanet_async.codec.model import Model, fields_of
 from vismanet_async.codec.values import UNSET
-from vismanet_async.errors import ActionFailed, OutcomeUnknown, UnexpectedResponse
+from vismanet_async.errors import ActionFailed, Attempt, OutcomeUnknown, UnexpectedResponse
 from vismanet_async.transport.answer import json_text, read_answer
 from vismanet_async.transport.charset import header_text
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vismanet_async.codec.model import Record
-    from vismanet_async.errors import Attempt
     from vismanet_async.transport.answer import Answer
     from vismanet_async.transport.message import Response
 

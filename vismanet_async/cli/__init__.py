@@ -16,7 +16,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the arguments without the program's name; None takes those of the process.
     """
-    # whoever only imports the package must not pay for the command line
-    from vismanet_async.cli.app import run  # noqa: PLC0415
+    try:
+        # whoever only imports the package must not pay for the command line
+        from vismanet_async.cli.app import run  # noqa: PLC0415
 
-    return run(argv)
+        return run(argv)
+    except KeyboardInterrupt:  # before or after the time in which `run` answers it
+        return 130

@@ -8,6 +8,8 @@ import re
 import signal
 import sys
 import threading
+import traceback
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path  # noqa: TC003 - cyclopts reads the annotations
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
@@ -16,13 +18,15 @@ from cyclopts import App, CoercionError, CycloptsError, Parameter
 from cyclopts.validators import Number
 
 from vismanet_async.cli import export_options as options  # noqa: TC001 - cyclopts reads the annotations
-from vismanet_async.cli.exit_codes import DONE, INTERRUPTED, MEANINGS, WRONG_USE, exit_code
+from vismanet_async.cli.exit_codes import DONE, FAULT, INTERRUPTED, MEANINGS, WRONG_USE, exit_code
 from vismanet_async.cli.jobs_app import jobs_app
+from vismanet_async.cli.streams import OutputFailed, standard_streams
 from vismanet_async.errors import RequestRefused, VismaNetError
 from vismanet_async.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from types import FrameType
 
 __all__ = ["app", "run"]
 
@@ -39,6 +43,8 @@ def _worth_showing(default: Any) -> Any:
     """Leave out of `--help` that a flag is off and a text is empty."""
     return default or None
 
+
+_TRACEBACK = "VISMANET_TRACEBACK"
 
 _SIGN_IN = (
     "Signs in with VISMANET_CLIENT_ID, VISMANET_CLIENT_SECRET and VISMANET_TENANT_ID, or with VISMANET_TOKEN, or with "
@@ -135,7 +141,7 @@ def export(
         as_json=json,
         format=format,
         incremental=incremental,
-        overlap=timedelta(hours=overlap_hours),
+        overlap=_hours(overlap_hours),
         page_size=page_size,
         completeness=completeness,
         allow_uncertain=allow_uncertain,
@@ -152,6 +158,13 @@ def export(
         report=report,
         dask=dask,
     )
+
+
+def _hours(count: float) -> timedelta:
+    try:
+        return timedelta(hours=count)
+    except (OverflowError, ValueError):
+        raise RequestRefused(f"--overlap-hours {count} is no number of hours; nothing was sent.") from None
 
 
 @app.command(usage="Usage: vismanet call RESOURCE.METHOD [ID...] [OPTIONS]", help_epilogue=_SIGNING_IN)
@@ -350,19 +363,40 @@ def install_completion(*, shell: Literal["bash", "zsh", "fish"] | None = None, o
 
 def run(argv: Sequence[str] | None = None) -> int:
     """Run one command line; errors become one line on stderr and an exit code."""
-    with _terminate_like_interrupt():
-        try:
-            result: Any = app(sys.argv[1:] if argv is None else argv)
-        except CycloptsError as error:
-            return _fail(_wrong_use(error), WRONG_USE)
-        except VismaNetError as error:
-            return _fail(str(error), exit_code(error))
-        except KeyboardInterrupt:
-            return _fail("interrupted. Start it again to go on.", INTERRUPTED)
-        except BrokenPipeError:  # whoever read our output has read enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return DONE
-    return result if isinstance(result, int) else DONE
+    with standard_streams(), _terminate_like_interrupt():
+        return _run(sys.argv[1:] if argv is None else argv)
+
+
+def _run(argv: Sequence[str]) -> int:
+    code = DONE
+    try:
+        result: Any = app(argv)
+        code = result if isinstance(result, int) else DONE
+        sys.stdout.flush()
+    except CycloptsError as error:
+        code = _fail(_wrong_use(error), WRONG_USE)
+    except OutputFailed as error:
+        if error.done or not error.left:  # whoever has left has read enough
+            code = _fail(str(error), code or exit_code(error))
+    except VismaNetError as error:
+        code = _fail(str(error), exit_code(error))
+    except KeyboardInterrupt:
+        code = _fail("interrupted. Start it again to go on.", INTERRUPTED)
+    except Exception as error:  # noqa: BLE001 - the outermost place: nobody else could say it in words
+        code = _unexpected(error)
+    return code
+
+
+def _unexpected(error: Exception) -> int:
+    """Say what nothing else has foreseen; the traceback is for whoever asks for it."""
+    if os.environ.get(_TRACEBACK):
+        print("".join(traceback.format_exception(error)), end="", file=sys.stderr)
+    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return _fail(
+        f"an error in vismanet itself: {said.removesuffix('.')}. What was done before stands; after a write look at "
+        f"the record before sending it again. Please report it, with what is shown if {_TRACEBACK}=1 is set.",
+        FAULT,
+    )
 
 
 def _wrong_use(error: CycloptsError) -> str:
@@ -391,12 +425,39 @@ def _fail(message: str, code: int) -> int:
 
 @contextlib.contextmanager
 def _terminate_like_interrupt() -> Iterator[None]:
-    """Let a polite kill clean up as an interrupt does."""
+    """Let SIGTERM end the command in order, as Ctrl-C does, also where SIGINT is ignored.
+
+    A shell ignores SIGINT in what it starts with `&`, so that Ctrl-C ends only what is in front. asyncio cancels what
+    runs from its own handler of SIGINT, which it does not install then. So SIGINT is held back instead of ignored, the
+    handler is installed, and SIGTERM calls it.
+    """
     if threading.current_thread() is not threading.main_thread():  # only there may handlers be set
         yield
         return
-    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        with _holding_back_interrupts() if signal.getsignal(signal.SIGINT) == signal.SIG_IGN else nullcontext():
+            yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(_: int, frame: FrameType | None) -> None:
+    """Do what the present handler of SIGINT does: asyncio's own while an event loop runs."""
+    handler = signal.getsignal(signal.SIGINT)
+    if callable(handler):
+        handler(signal.SIGINT, frame)
+
+
+@contextlib.contextmanager
+def _holding_back_interrupts() -> Iterator[None]:
+    if not hasattr(signal, "pthread_sigmask"):  # Windows, which has no SIGTERM from outside either
+        yield
+        return
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # which also drops one that was held back
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from decimal import Decimal, InvalidOperation
@@ -14,7 +15,7 @@ import msgspec
 
 from vismanet_async.api.registry import find_method, method_arguments, method_facts, method_ids
 from vismanet_async.cli.exit_codes import DONE, INTERRUPTED
-from vismanet_async.cli.where import read_where, refuse_bare_conditions
+from vismanet_async.cli.where import read_where, refuse_bare_conditions, refuse_half_characters
 from vismanet_async.errors import RequestRefused, UnknownName
 from vismanet_async.settings import Settings
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["Call", "check_target", "operation_of", "read_call", "read_json", "run_call"]
 
 _WRITES: Final = frozenset({"create", "update", "delete", "act", "upload"})
+_MOST_BODY_BYTES: Final = 256 * 1024 * 1024
+"""More than any body that the API takes: /dev/zero has no end."""
 
 
 @attrs.frozen(kw_only=True)
@@ -65,7 +68,10 @@ class Call:
             UnknownName: a field of the body that the API does not know, by its path.
             RequestRefused: a value that the API would misread.
         """
-        built = getattr(getattr(visma, self.resource), self.method)(*self.positional, **self.keywords)
+        try:
+            built = getattr(getattr(visma, self.resource), self.method)(*self.positional, **self.keywords)
+        except UnicodeEncodeError as error:
+            raise RequestRefused(f"{error.object!a} holds half a surrogate pair; nothing was sent.") from None
         chosen: Operation[Any] | Listing[Any] = built.with_options(**self.options) if self.options else built
         return chosen
 
@@ -90,6 +96,8 @@ def read_call(
         UnknownName: no such resource, method or parameter; with the nearest names.
         RequestRefused: something is missing, too much, or cannot be read.
     """
+    for word, text in [("an id", one) for one in ids] + [("--if-match", if_match), *(parameters or {}).items()]:
+        refuse_half_characters(word, text)
     resource, method = find_method(name)
     facts, name = method_facts(resource, method), f"{resource}.{method}"
     try:
@@ -185,14 +193,29 @@ def read_json(source: str) -> Any:
     """
     place = "stdin" if source == "-" else source
     try:
-        content = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+        content = _read(source)
         return json.loads(
             content.decode("utf-8-sig"), parse_float=Decimal, parse_constant=_no_number, object_pairs_hook=_once
         )
     except OSError as error:
         raise RequestRefused(f"--json {place}: {error.strerror or error}; nothing was sent.") from None
+    except MemoryError:
+        raise RequestRefused(f"--json {place} is too large to be a body; nothing was sent.") from None
     except (ValueError, RecursionError, InvalidOperation) as error:
         raise RequestRefused(f"--json {place} is not JSON: {error}; nothing was sent.") from None
+
+
+def _read(source: str) -> bytes:
+    if source != "-":
+        with Path(source).open("rb") as file:
+            content = file.read(_MOST_BODY_BYTES + 1)
+    elif sys.stdin is None:
+        raise OSError(errno.EBADF, "it is closed")
+    else:
+        content = sys.stdin.buffer.read(_MOST_BODY_BYTES + 1)
+    if len(content) > _MOST_BODY_BYTES:
+        raise OSError(errno.EFBIG, f"it is larger than {_MOST_BODY_BYTES:,} bytes, which is no body")
+    return content
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -270,7 +293,8 @@ async def _call(call: Call, settings: Settings, to: Path | None, background: boo
             result = {"path": str(await built.save(to))}
         else:
             result = await built
-    print_result(result, to=to)
+    done = f"{call.resource}.{call.method} was carried out, and answered" if call.is_write else ""
+    print_result(result, to=to, done=done)
 
 
 def operation_of(call: Call, built: Operation[Any] | Listing[Any]) -> Operation[Any]:

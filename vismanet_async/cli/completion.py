@@ -9,6 +9,7 @@ from cyclopts.completion import detect_shell
 from cyclopts.completion.detect import ShellDetectionError
 
 from vismanet_async.cli.exit_codes import DONE
+from vismanet_async.cli.streams import tell
 from vismanet_async.errors import SettingsError, TargetNotWritable
 
 if TYPE_CHECKING:
@@ -38,5 +39,6 @@ def run_install_completion(app: App, *, shell: Shell | None, output: Path | None
     except OSError as error:
         place = error.filename or output or Path.home()
         raise TargetNotWritable(f"{place} cannot be written: {error.strerror or error}.") from error
-    print(f"Completion for {chosen} is in {path}.{'' if output else ' Open a new shell to use it.'}")
+    said = f"Completion for {chosen} is in {path}.{'' if output else ' Open a new shell to use it.'}"
+    tell(said, done=said)
     return DONE

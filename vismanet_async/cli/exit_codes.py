@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from vismanet_async.cli.streams import OutputFailed
 from vismanet_async.errors import (
     DeadlineExceeded,
     ExportError,
@@ -22,6 +23,7 @@ from vismanet_async.jobs.store import JobUnknown, StoreNotUsable
 __all__ = [
     "API_FAILED",
     "DONE",
+    "FAULT",
     "INCOMPLETE",
     "INTERRUPTED",
     "MEANINGS",
@@ -43,6 +45,7 @@ API_FAILED: Final = 5
 NOT_WRITTEN: Final = 6
 NOT_KNOWN: Final = 7
 SOME_FAILED: Final = 8
+FAULT: Final = 9
 INTERRUPTED: Final = 130
 
 MEANINGS: Final = {
@@ -52,9 +55,10 @@ MEANINGS: Final = {
     NOT_SIGNED_IN: "not signed in, or not allowed",
     INCOMPLETE: "a list could not be shown complete; nothing was published",
     API_FAILED: "the API failed or could not be reached",
-    NOT_WRITTEN: "the output, or the store of jobs, could not be written",
+    NOT_WRITTEN: "the output (files or stdout), or the store of jobs, could not be written",
     NOT_KNOWN: "it may have happened, or still goes on: look before sending it again",
     SOME_FAILED: "some of many companies failed; the others are published",
+    FAULT: "an error in vismanet itself: please report it",
     INTERRUPTED: "interrupted",
 }
 """In the words of `--help`."""
@@ -68,6 +72,7 @@ _TABLE: Final[tuple[tuple[type[VismaNetError], int], ...]] = (
     (IncompleteListing, INCOMPLETE),
     (ExportError, NOT_WRITTEN),
     (StoreNotUsable, NOT_WRITTEN),
+    (OutputFailed, NOT_WRITTEN),
     (JobUnknown, WRONG_USE),
     (JobError, NOT_KNOWN),
     (OutcomeUnknown, NOT_KNOWN),
@@ -79,4 +84,6 @@ def exit_code(error: VismaNetError) -> int:
     """Give the exit code for an error; the first row of the table that fits."""
     if isinstance(error, DeadlineExceeded) and error.sent:
         return NOT_KNOWN
+    if isinstance(error, OutputFailed) and error.code is not None:
+        return error.code
     return next(code for kind, code in _TABLE if isinstance(error, kind))

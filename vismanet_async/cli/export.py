@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,6 +11,7 @@ import anyio
 from vismanet_async.api.registry import list_arguments
 from vismanet_async.cli.exit_codes import DONE
 from vismanet_async.cli.progress import progress_shown, summary
+from vismanet_async.cli.streams import tell
 from vismanet_async.cli.where import read_where, refuse_bare_conditions
 from vismanet_async.conditions import on_or_after
 from vismanet_async.errors import RequestRefused
@@ -74,6 +76,8 @@ def run_export(
     options |= {"csv": CsvOptions(**csv), "parquet": ParquetOptions(**parquet)}
     if to is None:
         raise RequestRefused(f"{_NO_TARGET}; nothing was sent.")
+    if report is not None:
+        _check_report(report)
     chosen = filters_by_resource(resources, where, since=since)
     settings = Settings.load(profile=profile)
     if dask is not None and report is not None:
@@ -105,11 +109,18 @@ def run_export(
         from vismanet_async.cli.export_dask import access_of, one_on_dask  # noqa: PLC0415 - Dask is an extra
 
         manifest = anyio.run(one_on_dask, plan, dask, access_of(profile, concurrency))
-    if as_json:
-        sys.stdout.write(manifest.to_json().decode())
-    else:
-        print(summary(manifest, plan))
+    done = f"The export is published: {plan.to / 'manifest.json'}"
+    tell(manifest.to_json() if as_json else summary(manifest, plan), done=done)
     return DONE
+
+
+def _check_report(path: Path) -> None:
+    """Refuse a report that could not be written when the export is done."""
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise RequestRefused(f"--report {path} is there and no regular file; nothing was sent. Name a file.")
+    above = next((folder for folder in path.absolute().parents if folder.exists()), None)
+    if above is None or not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        raise RequestRefused(f"--report {path} cannot be written: {above or path} is no folder to write in.")
 
 
 async def _export(plan: ExportPlan, settings: Settings, concurrency: int | str, report: Path | None) -> Manifest:

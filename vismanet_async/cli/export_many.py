@@ -12,6 +12,7 @@ import msgspec
 
 from vismanet_async.cli.exit_codes import DONE, SOME_FAILED
 from vismanet_async.cli.progress_many import many_shown
+from vismanet_async.cli.streams import tell
 from vismanet_async.export.companies import companies_of
 
 if TYPE_CHECKING:
@@ -61,11 +62,12 @@ def run_many_on_dask(
 
 
 def _tell(outcome: ManyOutcome, resources: Mapping[str, Any], *, to: str, as_json: bool) -> int:
-    if as_json:
-        sys.stdout.write(_json(outcome))
-    else:
-        print("\n".join(_table(outcome, to, list(resources))))
-    return SOME_FAILED if outcome.failed else DONE
+    code = SOME_FAILED if outcome.failed else DONE
+    table = _table(outcome, to, list(resources))
+    # of many the end of each is to be told
+    done = "\n".join(table) if outcome.failed else table[-1]
+    tell(_json(outcome) if as_json else "\n".join(table), done=done, code=code or None)
+    return code
 
 
 def _signing_in(settings: Settings, companies: Sequence[Company]) -> Settings:
@@ -122,7 +124,7 @@ def _rows(one: CompanyOutcome, resources: Sequence[str]) -> int:
     return 0 if manifest is None else sum(manifest.resources[name].runs[-1].rows for name in resources)
 
 
-def _json(outcome: ManyOutcome) -> str:
+def _json(outcome: ManyOutcome) -> bytes:
     companies = {
         one.company.name: {
             "tenant_id": one.company.tenant_id,
@@ -132,4 +134,4 @@ def _json(outcome: ManyOutcome) -> str:
         }
         for one in outcome.outcomes
     }
-    return msgspec.json.format(msgspec.json.encode({"companies": companies}), indent=2).decode() + "\n"
+    return msgspec.json.format(msgspec.json.encode({"companies": companies}), indent=2) + b"\n"

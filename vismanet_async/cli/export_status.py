@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,6 +9,7 @@ import attrs
 import msgspec
 
 from vismanet_async.cli.exit_codes import DONE, NOT_WRITTEN
+from vismanet_async.cli.streams import write_bytes
 from vismanet_async.errors import ExportError
 from vismanet_async.export.places import RemotePath, place_of
 from vismanet_async.export.status import Status, status_of
@@ -51,7 +51,7 @@ def run_status(target: str, *, spool: Path | None, verify: bool, as_json: bool) 
     if here.state == "nothing" and companies:
         return _several(companies, verify=verify, as_json=as_json)
     if as_json:
-        sys.stdout.write(_json(_plain(here)))
+        write_bytes(_json(_plain(here)))
     else:
         print("\n".join(_lines(place, here)))
     return NOT_WRITTEN if here.faults else DONE
@@ -61,7 +61,7 @@ def _several(directories: list[Path], *, verify: bool, as_json: bool) -> int:
     """Show the companies of an export of many."""
     found = {path.name: status_of(path, now=datetime.now(UTC), verify=verify) for path in directories}
     if as_json:
-        sys.stdout.write(_json({name: _plain(status) for name, status in found.items()}))
+        write_bytes(_json({name: _plain(status) for name, status in found.items()}))
     else:
         print("\n\n".join("\n".join(_lines(path, found[path.name])) for path in directories))
     return NOT_WRITTEN if any(status.faults for status in found.values()) else DONE
@@ -71,8 +71,8 @@ def _plain(status: Status) -> dict[str, Any]:
     return attrs.asdict(status)
 
 
-def _json(value: Any) -> str:
-    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n"
+def _json(value: Any) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
 
 
 def _lines(directory: Place, status: Status) -> Iterator[str]:

@@ -20,6 +20,7 @@ from vismanet_async.cli.call import check_target, operation_of
 from vismanet_async.cli.exit_codes import DONE, INTERRUPTED
 from vismanet_async.cli.jobs_shown import details, lines_shown, print_record, table, table_shown
 from vismanet_async.cli.output import print_json, print_result
+from vismanet_async.cli.streams import tell, told_on_stderr
 from vismanet_async.client import VismaNet
 from vismanet_async.errors import JobError, RequestRefused, SettingsError, VismaNetError
 from vismanet_async.export.run import one_error
@@ -55,6 +56,7 @@ _WATCH_SECONDS: Final = 0.5
 _WORK_SECONDS: Final = 2.0
 """How often the store is looked at for what to show."""
 _MOST_SHOWN: Final = 100_000
+_LONGEST_AGE: Final = timedelta(days=100 * 365)
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -120,9 +122,14 @@ def submit(
         async with company.open() as visma:
             operation = operation_of(call, call.bind(visma))
             job = await visma.jobs.submit(operation, reference=reference, notify=notify)
-            print(job.id, file=sys.stderr if wait else sys.stdout, flush=True)
             if wait:
-                print_result(await _in_time(job.result(timeout)), to=to)
+                print(job.id, file=sys.stderr, flush=True)
+                print_result(await _in_time(job.result(timeout)), to=to, done=f"job {job.id} was executed")
+            else:
+                with told_on_stderr(
+                    f"Submitted as job {job.id}: do not submit it again, `vismanet jobs wait {job.id}`"
+                ):
+                    print(job.id)
 
     return _waiting(run)
 
@@ -184,7 +191,8 @@ def settle(company: Company, own_id: str, *, outcome: Outcome | None, job_id: st
                 record = await visma.jobs.settle(job.id, outcome=outcome, job_id=job_id, note=note)
             except TransitionError as error:
                 raise RequestRefused(f"{error}; nothing was changed.") from None
-            print_record(record, as_json=company.as_json)
+            with told_on_stderr(f"Job {record.id} is {record.state.value} now"):
+                print_record(record, as_json=company.as_json)
 
     anyio.run(run)
     return DONE
@@ -236,18 +244,21 @@ def prune(company: Company, *, older_than: str) -> int:
             return await visma.jobs.prune(older_than=age)
 
     count = anyio.run(run)
+    said = f"{count:,} {'job' if count == 1 else 'jobs'} deleted, with their results"
     if company.as_json:
-        print_json(msgspec.json.encode({"pruned": count}))
+        with told_on_stderr(said):
+            print_json(msgspec.json.encode({"pruned": count}))
     else:
-        print(f"{count:,} {'job' if count == 1 else 'jobs'} deleted, with their results")
+        tell(said, done=said)
     return DONE
 
 
 def _duration(text: str) -> timedelta:
     match = re.fullmatch(r"(\d{1,6})([smhdw])", text.strip())
-    if match is None:
+    age = None if match is None else timedelta(**{_UNITS[match[2]]: int(match[1])})
+    if age is None or age > _LONGEST_AGE:
         raise RequestRefused(f"--older-than {text!r} is not a time such as 90d, 12h or 2w; nothing was deleted.")
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+    return age
 
 
 # --- following -----------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
@@ -12,6 +13,7 @@ import msgspec
 
 from vismanet_async.api.files import File
 from vismanet_async.api.results import Created, Done, Updated
+from vismanet_async.cli.streams import printable, told_on_stderr, write_bytes
 from vismanet_async.codec.encode import to_json
 from vismanet_async.codec.model import Model
 from vismanet_async.errors import RequestRefused, TargetNotWritable
@@ -22,26 +24,36 @@ if TYPE_CHECKING:
 __all__ = ["json_text", "print_json", "print_result", "save_file"]
 
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
+_TOLD_CHARS: Final = 4000
+"""As much of a write's answer as stderr gets where stdout fails; the id stands at its beginning."""
 
 
-def print_result(value: Any, *, to: Path | None = None) -> None:
+def print_result(value: Any, *, to: Path | None = None, done: str = "") -> None:
     """Print what a call gave; a file is saved at `to`, and its path printed.
+
+    Args:
+        value: what it gave.
+        to: where to save a file.
+        done: what was done, of a write; stderr gets it with the result where stdout fails.
 
     Raises:
         RequestRefused: a file without a place to save it.
         TargetNotWritable: the place cannot be written.
+        OutputFailed: stdout cannot be written.
     """
     if isinstance(value, File):
         if to is None:
             raise RequestRefused("this gives a file: say where to save it with --to PATH.")
         value = {"path": str(save_file(value, to))}
-    print_json(json_text(value))
+        done = done or f"The file is saved at {value['path']}"
+    text = json_text(value)
+    with told_on_stderr(f"{done}: {text.decode(errors='replace')[:_TOLD_CHARS]}") if done else nullcontext():
+        print_json(text)
 
 
 def print_json(text: bytes) -> None:
-    """Print JSON text: indented on a terminal, as it came elsewhere."""
-    shown = msgspec.json.format(text, indent=2) if sys.stdout.isatty() else text
-    sys.stdout.write(f"{shown.decode()}\n")
+    """Print JSON text: indented on a terminal; elsewhere as it came, in UTF-8 whatever the locale."""
+    write_bytes((msgspec.json.format(text, indent=2) if sys.stdout.isatty() else text) + b"\n")
 
 
 def json_text(value: Any) -> bytes:
@@ -54,8 +66,23 @@ def json_text(value: Any) -> bytes:
         facts = attrs.asdict(value, recurse=False, filter=attrs.filters.exclude("attempts"))
         if isinstance(value, Done):
             facts["result"] = msgspec.Raw(json_text(value.result))
-        return _ENCODER.encode(facts)
-    return _ENCODER.encode(value)
+        return _plain_json(facts)
+    return _plain_json(value)
+
+
+def _plain_json(value: Any) -> bytes:
+    try:
+        return _ENCODER.encode(value)
+    except UnicodeEncodeError:  # half a surrogate pair, such as a byte of a path or a header that is no UTF-8
+        return _ENCODER.encode(_printable(value))
+
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {_printable(name): _printable(each) for name, each in value.items()}
+    return [_printable(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def save_file(file: File, to: Path) -> Path:

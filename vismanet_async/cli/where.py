@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from vismanet_async.conditions import Operator
 
-__all__ = ["read_where", "refuse_bare_conditions"]
+__all__ = ["read_where", "refuse_bare_conditions", "refuse_half_characters"]
 
 _WHERE: Final = re.compile(r"(?:(?P<resource>\w+)\.)?(?P<name>\w+)(?P<operator>>=|<=|=|>|<)(?P<value>.*)", re.DOTALL)
 _CONDITIONS: Final = frozenset({"condition", "number_condition"})
@@ -30,11 +30,24 @@ def read_where(text: str) -> tuple[str | None, str, Any]:
     Raises:
         RequestRefused: it is no such text.
     """
+    refuse_half_characters("--where", text)
     match = _WHERE.fullmatch(text)
     if match is None:
         raise RequestRefused(f"--where {text!r} is not NAME=VALUE (nor >=, <=, >, <); nothing was sent.")
     name, operator, value = match.group("name", "operator", "value")
     return match["resource"], name, value if operator == "=" else Condition(cast("Operator", operator), value)
+
+
+def refuse_half_characters(name: str, text: str | None) -> None:
+    """Refuse a word of the command line that is no UTF-8: its bytes come as halves of surrogate pairs.
+
+    Raises:
+        RequestRefused: it is one; nothing was sent.
+    """
+    try:
+        (text or "").encode()
+    except UnicodeEncodeError:
+        raise RequestRefused(f"{name}: {text!a} is not UTF-8; nothing was sent.") from None
 
 
 def refuse_bare_conditions(resource: str, method: str, arguments: Mapping[str, Any]) -> None:

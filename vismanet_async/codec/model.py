@@ -340,10 +340,10 @@ def fields_of(cls: type[Model]) -> tuple[Field, ...]:
 
 
 def open_enums(cls: type[Model]) -> set[str]:
-    """Give the open enums that a class body names, which are imported for type checkers only."""
-    known = vars(sys.modules[cls.__module__]) | _BY_NAME
+    """Return the open enums that a class body names: text in its module, which names them without loading them."""
+    known = vars(sys.modules[cls.__module__])
     matches = (_ANNOTATION.fullmatch(str(one.type)) for one in attrs.fields(cls))
-    return {match["name"] for match in matches if match and match["name"] not in known}
+    return {match["name"] for match in matches if match and isinstance(known.get(match["name"]), str)}
 
 
 def _field(cls: type[Model], attribute: attrs.Attribute[Any]) -> Field:
@@ -369,5 +369,5 @@ def _json(attribute: attrs.Attribute[Any]) -> str:
 
 
 def _named(cls: type[Model], name: str) -> Any:
-    """Find what an annotation names; an open enum is there for type checkers only, so it is text."""
+    """Find what an annotation names; an open enum is text there, and here."""
     return _BY_NAME.get(name) or vars(sys.modules[cls.__module__]).get(name, str)

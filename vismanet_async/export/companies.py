@@ -24,22 +24,29 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from vismanet_async.arguments import expect
 from vismanet_async.errors import RequestRefused, SettingsError
 from vismanet_async.transport.auth import ClientCredentials
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 __all__ = ["Company", "companies_of", "read_companies"]
 
 _NOT_IN_A_NAME: Final = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
 """What some file system or object store does not take."""
 _LONGEST_NAME: Final = 120
+_MOST_BYTES: Final = 16 * 1024 * 1024
+"""Of a file; a hundred thousand companies have room in it."""
+
+
+def _text(_company: Company, attribute: attrs.Attribute[Any], value: object) -> None:
+    expect(f"{attribute.name} of a company", value, str)
 
 
 def _folder(_company: Company, _: object, name: str) -> None:
@@ -62,12 +69,12 @@ class Company:
         RequestRefused: the name cannot be a folder, there is no tenant id, or one variable is named without the other.
     """
 
-    name: str = attrs.field(validator=_folder)
+    name: str = attrs.field(validator=[_text, _folder])
     """Of its folder."""
-    tenant_id: str = attrs.field(validator=_tenant)
-    client_id_env: str | None = None
+    tenant_id: str = attrs.field(validator=[_text, _tenant])
+    client_id_env: str | None = attrs.field(default=None, validator=attrs.validators.optional(_text))
     """The environment variables with an application of its own; None: that of the client."""
-    client_secret_env: str | None = None
+    client_secret_env: str | None = attrs.field(default=None, validator=attrs.validators.optional(_text))
 
     def __attrs_post_init__(self) -> None:
         if bool(self.client_id_env) is not bool(self.client_secret_env):
@@ -102,6 +109,7 @@ def companies_of(given: Iterable[str | Company] | Mapping[str, str]) -> tuple[Co
     """
     if isinstance(given, str):
         given = [given]
+    expect("companies", given, Iterable, words="tenant ids, or names with their tenant ids")
     if isinstance(given, Mapping):
         given = [Company(name=name, tenant_id=tenant_id) for name, tenant_id in given.items()]
     companies = tuple(one if isinstance(one, Company) else _in_words(one) for one in given)
@@ -117,22 +125,31 @@ def companies_of(given: Iterable[str | Company] | Mapping[str, str]) -> tuple[Co
     return companies
 
 
-def read_companies(path: Path) -> tuple[Company, ...]:
+def read_companies(path: str | os.PathLike[str]) -> tuple[Company, ...]:
     """Read a file of companies.
 
     Raises:
         RequestRefused: it cannot be read, or does not say what the module describes. Nothing was sent.
     """
+    expect("path", path, str, os.PathLike, words="a path")
+    path = Path(path)
     try:
-        text = path.read_text("utf-8-sig")
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise RequestRefused(
+                f"{path} is larger than {_MOST_BYTES:,} bytes: it is something else; nothing was sent."
+            )
+        text = content.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         why = (error.strerror if isinstance(error, OSError) else None) or error
         raise RequestRefused(f"the file of companies {path} cannot be read: {why}; nothing was sent.") from error
-    tables = _csv_tables(text) if path.suffix.lower() == ".csv" else _toml_tables(path, text)
+    tables = _csv_tables(path, text) if path.suffix.lower() == ".csv" else _toml_tables(path, text)
     return companies_of(_company(path, number, table) for number, table in enumerate(tables, 1))
 
 
-def _in_words(text: str) -> Company:
+def _in_words(text: Any) -> Company:
+    expect("companies", text, str, words="texts or Company values")
     name, equals, tenant_id = text.partition("=")
     return Company(name=name, tenant_id=tenant_id) if equals else Company(name=text, tenant_id=text)
 
@@ -140,7 +157,7 @@ def _in_words(text: str) -> Company:
 def _toml_tables(path: Path, text: str) -> Sequence[Any]:
     try:
         content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise RequestRefused(f"{path} is not TOML: {error}; nothing was sent.") from error
     tables = content.get("company")
     if not isinstance(tables, list) or len(content) > 1:
@@ -148,12 +165,15 @@ def _toml_tables(path: Path, text: str) -> Sequence[Any]:
     return tables
 
 
-def _csv_tables(text: str) -> Sequence[dict[str, str]]:
+def _csv_tables(path: Path, text: str) -> Sequence[dict[str, str]]:
     # empty cells and missing ones are the same here
-    return [
-        {str(key): cell.strip() for key, cell in row.items() if isinstance(cell, str) and cell.strip()}
-        for row in csv.DictReader(io.StringIO(text, newline=""))
-    ]
+    try:
+        return [
+            {str(key): cell.strip() for key, cell in row.items() if isinstance(cell, str) and cell.strip()}
+            for row in csv.DictReader(io.StringIO(text, newline=""))
+        ]
+    except csv.Error as error:  # such as a field without end
+        raise RequestRefused(f"{path} is not CSV: {error}; nothing was sent.") from error
 
 
 def _company(path: Path, number: int, table: Any) -> Company:

@@ -6,28 +6,30 @@ quota and an equal share of the requests in flight, so that a large or a slow co
 
 from __future__ import annotations
 
+from collections.abc import Mapping  # noqa: TC003 - looked up by whoever asks for the types
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import anyio
 import attrs
 
+from vismanet_async.arguments import expect_count
 from vismanet_async.clock import Clock, SystemClock
-from vismanet_async.errors import RequestRefused, VismaNetError
+from vismanet_async.deferred import DeferredCall
+from vismanet_async.errors import VismaNetError
 from vismanet_async.export.companies import Company, companies_of
+from vismanet_async.export.manifest import Manifest  # noqa: TC001 - as above
 from vismanet_async.export.places import below
 from vismanet_async.export.plan import ExportPlan
-from vismanet_async.export.run import Export, Published, Source, one_error
+from vismanet_async.export.run import Event, Export, Progress, Published, Source, one_error
 from vismanet_async.export.streaming import events_of
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
 
     from anyio.streams.memory import MemoryObjectSendStream
 
-    from vismanet_async.export.manifest import Manifest
-    from vismanet_async.export.run import Event, Progress
     from vismanet_async.transport.auth import ClientCredentials
     from vismanet_async.transport.quota import Quota
 
@@ -147,7 +149,7 @@ class _Turn:
     outcome: CompanyOutcome | None = None
 
 
-class ExportMany:
+class ExportMany(DeferredCall[ManyOutcome]):
     """The same lists of many companies as a value: building it sends nothing, awaiting it runs it.
 
     `await many` gives a `ManyOutcome`. `async for event in many` runs it and yields what happens. A company that
@@ -187,9 +189,8 @@ class ExportMany:
         clock: Clock | None = None,
         **options: Any,
     ) -> None:
-        for name, value in (("at_once", at_once), ("connections", connections)):
-            if value < 1:
-                raise RequestRefused(f"{name} must be at least 1, not {value}; nothing was sent.")
+        expect_count("at_once", at_once)
+        expect_count("connections", connections)
         self.companies = companies_of(companies)
         self._clock = clock or SystemClock()
         side_by_side = min(at_once, connections, len(self.companies))
@@ -227,6 +228,7 @@ class ExportMany:
                 yield event
 
     async def _run(self, events: MemoryObjectSendStream[ManyEvent] | None) -> ManyOutcome:
+        self._use()
         async with anyio.create_task_group() as tasks:
             for turn in self._turns:
                 tasks.start_soon(self._take, turn, events, name=f"export {turn.company.name}")

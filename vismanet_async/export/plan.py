@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
 
 import attrs
 import msgspec
 
 from vismanet_async.api.registry import find_resource
+from vismanet_async.arguments import expect, expect_count, typed
 from vismanet_async.conditions import Condition
 from vismanet_async.errors import RequestRefused
 from vismanet_async.export.incremental import DEFAULT_OVERLAP, modified_filter
@@ -19,9 +21,6 @@ from vismanet_async.export.sinks.csv import CsvOptions
 from vismanet_async.export.sinks.formats import Format, require_format
 from vismanet_async.export.sinks.parquet import ParquetOptions
 from vismanet_async.export.sinks.parts import DEFAULT_PART_BYTES
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 __all__ = ["Completeness", "ExportPlan", "Format", "filter_text"]
 
@@ -34,14 +33,29 @@ _SMALLEST_PART_BYTES: Final = 1024
 def _resources(given: str | Sequence[str] | Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     if isinstance(given, str):
         given = [given]
+    expect("resources", given, Iterable, words="names of resources, or names with their filters")
     pairs = given.items() if isinstance(given, Mapping) else [(name, {}) for name in given]
     chosen: dict[str, dict[str, Any]] = {}
     for spelling, filters in pairs:
+        expect("resources", spelling, str, words="names of resources as texts")
+        expect(f"resources[{spelling!r}]", filters, Mapping, words="a mapping of filters")
         name = find_resource(spelling)  # it becomes a directory: only a name of the registry may
         if name in chosen:
             raise RequestRefused(f"{name} is asked for twice; nothing was sent. Name each resource once.")
         chosen[name] = dict(filters)
     return chosen
+
+
+def _spool(given: object) -> Path | None:
+    expect("spool", given, str, Path, type(None), words="a local directory, or None")
+    return None if given is None else Path(str(given))
+
+
+def _count(least: int) -> Callable[[object, attrs.Attribute[Any], object], None]:
+    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        expect_count(attribute.name, value, least=least, none=attribute.default is None)
+
+    return check
 
 
 def filter_text(value: Any) -> str:
@@ -85,18 +99,18 @@ class ExportPlan:
 
     resources: dict[str, dict[str, Any]] = attrs.field(converter=_resources)
     to: Place = attrs.field(converter=place_of)
-    storage_options: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
-    spool: Path | None = None
-    format: Format = "jsonl"
-    completeness: Completeness = "prove"
-    allow_uncertain: bool = False
-    page_size: int | None = None
-    part_bytes: int = DEFAULT_PART_BYTES
-    csv: CsvOptions = attrs.field(factory=CsvOptions)
-    parquet: ParquetOptions = attrs.field(factory=ParquetOptions)
-    incremental: bool = False
-    overlap: timedelta = DEFAULT_OVERLAP
-    resume: bool = True
+    storage_options: Mapping[str, Any] = attrs.field(factory=dict, validator=typed(Mapping), repr=False)
+    spool: Path | None = attrs.field(default=None, converter=_spool)
+    format: Format = attrs.field(default="jsonl", validator=typed(str))
+    completeness: Completeness = attrs.field(default="prove", validator=typed(str))
+    allow_uncertain: bool = attrs.field(default=False, validator=typed(bool))
+    page_size: int | None = attrs.field(default=None, validator=_count(1))
+    part_bytes: int = attrs.field(default=DEFAULT_PART_BYTES, validator=_count(_SMALLEST_PART_BYTES))
+    csv: CsvOptions = attrs.field(factory=CsvOptions, validator=typed(CsvOptions))
+    parquet: ParquetOptions = attrs.field(factory=ParquetOptions, validator=typed(ParquetOptions))
+    incremental: bool = attrs.field(default=False, validator=typed(bool))
+    overlap: timedelta = attrs.field(default=DEFAULT_OVERLAP, validator=typed(timedelta))
+    resume: bool = attrs.field(default=True, validator=typed(bool))
 
     def __attrs_post_init__(self) -> None:
         if not self.resources:
@@ -110,12 +124,6 @@ class ExportPlan:
             raise RequestRefused(
                 f"completeness is one of {', '.join(get_args(Completeness))}, not {self.completeness!r}; "
                 "nothing was sent."
-            )
-        if self.page_size is not None and self.page_size < 1:
-            raise RequestRefused(f"page_size must be at least 1, not {self.page_size}; nothing was sent.")
-        if self.part_bytes < _SMALLEST_PART_BYTES:
-            raise RequestRefused(
-                f"part_bytes must be at least {_SMALLEST_PART_BYTES}, not {self.part_bytes}; nothing was sent."
             )
         if self.incremental:
             self._require_incremental()

@@ -19,6 +19,7 @@ from anyio import to_thread
 
 from vismanet_async.clock import Clock, SystemClock
 from vismanet_async.conditions import on_or_after
+from vismanet_async.deferred import DeferredCall
 from vismanet_async.errors import IncompleteListing, RequestRefused, VismaNetError
 from vismanet_async.export.checkpoint import BegunAt, Checkpoint, Journal, NoJournal, Question, Recorder
 from vismanet_async.export.files import writing
@@ -41,6 +42,7 @@ from vismanet_async.export.target import Target
 from vismanet_async.export.watch import RequestEnded, Watch
 from vismanet_async.export.worker import working
 from vismanet_async.observer import ExportFacts, Observer
+from vismanet_async.paging.completeness import Completeness  # noqa: TC001 - looked up by whoever asks for the types
 from vismanet_async.version import __version__
 
 if TYPE_CHECKING:
@@ -52,7 +54,6 @@ if TYPE_CHECKING:
 
     from vismanet_async.export.plan import ExportPlan
     from vismanet_async.export.sinks import Sink
-    from vismanet_async.paging.completeness import Completeness
     from vismanet_async.paging.listing import Listing
     from vismanet_async.paging.walk import Delivery
     from vismanet_async.transport.message import Sender
@@ -139,7 +140,7 @@ class Published:
 Event = RequestEnded | PageWritten | ResourceDone | ResourceIncomplete | Published
 
 
-class Export:
+class Export(DeferredCall[Manifest]):
     """One export as a value: building it opens and sends nothing, awaiting it runs it.
 
     `await export` gives the manifest. `async for event in export` runs it and yields what happens, page by page; who
@@ -211,6 +212,7 @@ class Export:
 
     async def run(self) -> Manifest:
         """Run it; the same as awaiting the export."""
+        self._use()
         facts = ExportFacts(resources=tuple(self.plan.resources), format=self.plan.format, company=self._company)
         with self._observer.export(facts):
             return await self._run()

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from vismanet_async.errors import VismaNetError
+from vismanet_async.errors import Attempt, VismaNetError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from contextlib import AbstractAsyncContextManager
 
-    from vismanet_async.errors import Attempt
     from vismanet_async.transport.message import Request, Response, Sender, StreamedResponse
 
 __all__ = ["RequestEnded", "Watch"]

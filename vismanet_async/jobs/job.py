@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from vismanet_async.deferred import DeferredCall
 from vismanet_async.errors import SettingsError
 from vismanet_async.jobs.model import State
 from vismanet_async.jobs.outcome import error_of, value_of
@@ -21,7 +22,7 @@ __all__ = ["Job", "id_in_token"]
 T = TypeVar("T")
 
 
-class Job(Generic[T]):
+class Job(DeferredCall[T]):
     """One background job, in this process or any other.
 
     `await job` waits for its end and gives the operation's own result, typed, or raises what the call itself would

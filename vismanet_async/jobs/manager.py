@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, get_args, overload
 
 import anyio
 
+from vismanet_async.arguments import expect, expect_count, expect_seconds
 from vismanet_async.clock import SystemClock
 from vismanet_async.errors import RequestRefused, VismaNetError
 from vismanet_async.jobs.answers import is_job_id
@@ -30,9 +32,10 @@ from vismanet_async.jobs.store import JobUnknown, LeaseLost, StoreNotUsable
 from vismanet_async.jobs.submission import Submission
 from vismanet_async.jobs.waiting import wait_for_end
 from vismanet_async.observer import Observer
+from vismanet_async.operation import Operation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from datetime import datetime
     from types import TracebackType
 
@@ -41,7 +44,6 @@ if TYPE_CHECKING:
     from vismanet_async.jobs.schedule import Rules
     from vismanet_async.jobs.store import JobStore
     from vismanet_async.jobs.submitter import Submitter
-    from vismanet_async.operation import Operation
     from vismanet_async.transport.message import Response
 
 __all__ = ["JobManager"]
@@ -186,6 +188,7 @@ class JobManager:
             >>> (await job).action_result
             'Done'
         """
+        _check(operation, reference=reference, notify=notify, deadline_seconds=deadline_seconds, document=document)
         self._start()
         submission = self._submission(
             reference=reference, notify=notify, deadline_seconds=deadline_seconds, document=document
@@ -226,6 +229,11 @@ class JobManager:
             StoreNotUsable: as in `submit`. Those under way were finished, no more were begun, and those that were
                 submitted are in the store.
         """
+        expect("operations", operations, Iterable, words="operations")
+        chosen = list(operations)
+        for operation in chosen:
+            _check(operation, reference=reference, notify=notify, deadline_seconds=deadline_seconds)
+        expect_count("at_once", at_once)
         self._start()
         submission = self._submission(
             reference=reference,
@@ -233,7 +241,6 @@ class JobManager:
             deadline_seconds=deadline_seconds,
             limiter=anyio.CapacityLimiter(at_once),
         )
-        chosen = list(operations)
         lanes: dict[str, list[tuple[int, Operation[T]]]] = {}
         for index, operation in enumerate(chosen):
             submission.check(operation)
@@ -279,6 +286,9 @@ class JobManager:
         Raises:
             JobUnknown: no such job of this company is written down.
         """
+        expect("own_id", own_id, str)
+        if operation is not None:
+            _check(operation)
         record = await self._store.get(own_id)
         if record is None or record.company != self.company:
             record = await self._store.find(company=self.company, job_id=own_id)
@@ -291,24 +301,36 @@ class JobManager:
 
     async def from_token(self, token: str) -> Job[Any]:
         """Make a handle from `job.token`."""
+        expect("token", token, str)
         return await self.get(id_in_token(token, company=self.company))
 
     async def list(
         self, *, states: Collection[State] | None = None, reference: str | None = None, limit: int = 1000
     ) -> Sequence[Record]:
         """Give jobs as they are written down, newest first; asks the store, never the server."""
+        if states is not None:
+            expect("states", states, Iterable, words="states, or None")
+            states = list(states)
+            for state in states:
+                expect("states", state, State, words="members of State, or None")
+        expect("reference", reference, str, type(None))
+        expect_count("limit", limit)
         return await self._store.select(company=self.company, states=states, reference=reference, limit=limit)
 
     async def record(self, own_id: str) -> Record:
         """Give one job as it is written down."""
+        expect("own_id", own_id, str)
         return await self._held.record(own_id)
 
     async def kept_result(self, own_id: str) -> Result | None:
         """Give what the server said about a job."""
+        expect("own_id", own_id, str)
         return await self._store.result(own_id)
 
     async def wait(self, own_id: str, *, timeout_seconds: float | None, until_certain: bool) -> Record:
         """Wait until a job is settled, following it here unless another process does; see `Job.wait`."""
+        expect("own_id", own_id, str)
+        expect_seconds("timeout_seconds", timeout_seconds, zero=True)
         self._start()
         return await wait_for_end(
             self._held, own_id, timeout_seconds=timeout_seconds, until_certain=until_certain, alive=self._start
@@ -368,6 +390,12 @@ class JobManager:
             JobUnknown: no such job.
             JobIdTaken: another job has that id.
         """
+        for name, value in (("own_id", own_id), ("note", note)):
+            expect(name, value, str)
+        for name, chosen in (("outcome", outcome), ("job_id", job_id)):
+            expect(name, chosen, str, type(None))
+        if outcome is not None and outcome not in get_args(Outcome):
+            raise RequestRefused(f"outcome is one of {', '.join(get_args(Outcome))}, not {outcome!r}; nothing changed.")
         self._start()
         if (outcome is None) == (job_id is None):
             raise RequestRefused("settle takes an outcome or a job_id, one of both; nothing was changed.")
@@ -393,11 +421,13 @@ class JobManager:
 
     async def forget(self, own_id: str) -> None:
         """Delete a job and its result from the store."""
+        expect("own_id", own_id, str)
         await self._store.forget(own_id)
         self._held.drop(own_id)
 
     async def prune(self, *, older_than: timedelta = timedelta(days=90)) -> int:
         """Delete jobs settled that long ago, with their results; tells how many. Open and uncertain ones stay."""
+        expect("older_than", older_than, timedelta)
         return await self._store.prune(company=self.company, settled_before=self._clock.utc_now() - older_than)
 
     async def hint(self, *, own_id: str | None, job_ids: tuple[str, ...], at: datetime) -> None:
@@ -444,3 +474,20 @@ def _failure_of_many(failures: Sequence[VismaNetError], *, submitted: int, of: i
     for other in others:
         first.add_note(str(other))
     return first
+
+
+def _check(
+    operation: Operation[Any],
+    *,
+    reference: str | None = None,
+    notify: Notify = "none",
+    deadline_seconds: float | None = None,
+    document: str | None = None,
+) -> None:
+    """Refuse arguments of the wrong type, before anything is written or sent."""
+    words = 'a call such as visma.customer.get("10000"), not yet awaited'
+    expect("operation", operation, Operation, words=words)
+    expect("reference", reference, str, type(None))
+    expect("notify", notify, str)
+    expect_seconds("deadline_seconds", deadline_seconds)
+    expect("document", document, str, type(None))

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Protocol
 import attrs
 
 from vismanet_async.errors import JobError, VismaNetError
+from vismanet_async.jobs.model import Record  # noqa: TC001 - looked up by whoever asks for the types
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from datetime import datetime
 
-    from vismanet_async.jobs.model import Record, Result, State
+    from vismanet_async.jobs.model import Result, State
 
 __all__ = ["JobIdTaken", "JobStore", "JobUnknown", "LeaseLost", "Leased", "StoreNotUsable"]
 

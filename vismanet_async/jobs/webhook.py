@@ -14,18 +14,20 @@ import hashlib
 import hmac
 import re
 from collections import OrderedDict
+from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from aiohttp import web
 
+from vismanet_async.arguments import expect, expect_count, expect_parts, text_of
 from vismanet_async.clock import SystemClock
 from vismanet_async.errors import SettingsError
 from vismanet_async.jobs.model import JOB_HEADER
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, MutableMapping
+    from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, MutableMapping
     from datetime import datetime
 
     from vismanet_async.clock import Clock
@@ -164,6 +166,12 @@ class WebhookReceiver:
         Raises:
             SettingsError: when the key is empty, or a source is neither an address nor a network.
         """
+        expect_parts("hints", hints, ("hint",), "visma.jobs", error=SettingsError)
+        expect("key", key, str, bytes, error=SettingsError)
+        expect("signature_header", signature_header, str, error=SettingsError)
+        expect_count("body_limit_bytes", body_limit_bytes, error=SettingsError)
+        if isinstance(sources, str) or not (sources is None or isinstance(sources, Iterable)):
+            raise SettingsError(f"sources takes a list of addresses and networks, not {text_of(sources)}.")
         self._key = key.encode() if isinstance(key, str) else key
         if not self._key:
             raise SettingsError("the webhook key is empty: any body would seem signed. Copy it from Developer Portal.")

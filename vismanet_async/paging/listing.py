@@ -15,7 +15,9 @@ import anyio
 import attrs
 from anyio.lowlevel import checkpoint
 
+from vismanet_async.arguments import expect_seconds
 from vismanet_async.codec.decode import decode_rows
+from vismanet_async.deferred import DeferredCall
 from vismanet_async.errors import IncompleteListing, RequestRefused, ResponseLost, ServerError, UnexpectedResponse
 from vismanet_async.paging.buffers import PageBuffers
 from vismanet_async.paging.completeness import Completeness, safe_boundary
@@ -91,15 +93,16 @@ def _flag(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
 
 def _whole(least: int) -> Callable[[object, attrs.Attribute[Any], object], None]:
     def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+        if value is None and attribute.default is None:
+            return
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise RequestRefused(f"{attribute.name} must be {least} or more, not {value!r}; nothing was sent.")
 
     return check
 
 
 def _seconds(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value > 0):
-        raise RequestRefused(f"{attribute.name} must be greater than 0, not {value!r}; nothing was sent.")
+    expect_seconds(attribute.name, value)
 
 
 @attrs.frozen(kw_only=True)
@@ -116,7 +119,7 @@ class ListingOptions:
     max_bytes: int = attrs.field(default=_MAX_BYTES, validator=_whole(1))
 
 
-class Listing(Generic[T]):
+class Listing(DeferredCall[list[T]], Generic[T]):
     """A list call as a value; building it sends nothing.
 
     - `async for row in listing`: rows one by one; pages are fetched concurrently ahead of the reader.
@@ -134,8 +137,9 @@ class Listing(Generic[T]):
         IncompleteListing: while reading: the list could not be shown complete; all that was read was delivered before.
         VismaNetError: while reading: what a request can raise. Rows delivered before are right, but not all.
 
-    Concurrency: every read is a walk of its own, so several tasks may read one listing. Leaving a loop early, or
-    cancelling, stops the requests under way; `async with aclosing(listing.pages())` does so at once.
+    Concurrency: every read is a walk of its own, so several tasks may read one listing. asyncio takes a listing
+    wherever it takes a coroutine (`gather`, `create_task`, ...), for `all()`. Leaving a loop early, or cancelling,
+    stops the requests under way; `async with aclosing(listing.pages())` does so at once.
 
     Examples:
         >>> active = visma.customer.list(status="Active")

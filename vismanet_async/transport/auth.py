@@ -9,12 +9,14 @@ from __future__ import annotations
 import copy
 import math
 import re
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, cast
 
 import anyio
 import attrs
 import msgspec
 
+from vismanet_async.arguments import expect
 from vismanet_async.decimals import number_in
 from vismanet_async.errors import (
     NotSent,
@@ -29,8 +31,6 @@ from vismanet_async.transport.message import UTF8_BOM
 from vismanet_async.transport.retry import Fault, backoff_seconds, fault_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
-
     from yarl import URL
 
     from vismanet_async.clock import Clock
@@ -139,21 +139,40 @@ class Credentials(Protocol):
         ...
 
 
-def _secret(value: str) -> str:
-    # from os.environ.get(...) comes None, whatever the annotation says
-    text = value.strip() if isinstance(value, str) else ""  # type: ignore[redundant-expr]
-    if not text:
-        raise SettingsError("a client id, secret, tenant id or token is empty. Nothing was sent.")
-    if not _VISIBLE.fullmatch(text):
+def _stripped(value: str) -> str:
+    return value.strip() if isinstance(value, str) else value  # type: ignore[redundant-expr]  # refused by `_secret`
+
+
+def _stripped_if_given(value: str | None) -> str | None:
+    return None if value is None else _stripped(value)
+
+
+def _secret(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    name = attribute.name
+    if value is None and attribute.default is None:
+        return
+    if value is None or value == "":  # as from os.environ.get(...), whatever the annotation says
+        raise SettingsError(f"{name} is empty. Nothing was sent.")
+    expect(name, value, str, error=SettingsError)
+    if not _VISIBLE.fullmatch(str(value)):
         raise SettingsError(
-            "a client id, secret, tenant id or token holds white space or letters outside ASCII: was it copied whole? "
-            "Nothing was sent."
+            f"{name} holds white space or letters outside ASCII: was it copied whole? Nothing was sent."
         )
-    return text
 
 
-def _optional_secret(value: str | None) -> str | None:
-    return None if value is None else _secret(value)
+def _text_or_none(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is not None or attribute.default is not None:
+        expect(attribute.name, value, str, error=SettingsError)
+
+
+def _as_tuple(scopes: Sequence[str]) -> Sequence[str]:
+    return tuple(scopes) if isinstance(scopes, Iterable) and not isinstance(scopes, str) else scopes  # type: ignore[redundant-expr]  # refused by `_scopes`
+
+
+def _scopes(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    expect(attribute.name, value, tuple, words="a list of scopes", error=SettingsError)
+    for scope in cast("tuple[object, ...]", value):
+        expect(attribute.name, scope, str, words="a list of scopes as texts", error=SettingsError)
 
 
 @attrs.frozen
@@ -172,11 +191,13 @@ class ClientCredentials:
         ClientCredentials(client_id='isv_app', tenant_id='company', scopes=('vismanet_erp_service_api:read',), ...)
     """
 
-    client_id: str = attrs.field(converter=_secret)
-    client_secret: str = attrs.field(converter=_secret, repr=False)
-    tenant_id: str = attrs.field(converter=_secret, kw_only=True)
-    scopes: Sequence[str] = attrs.field(default=ERP_SCOPES, converter=tuple, kw_only=True)
-    sales_order_scopes: Sequence[str] = attrs.field(default=SALES_ORDER_SCOPES, converter=tuple, kw_only=True)
+    client_id: str = attrs.field(converter=_stripped, validator=_secret)
+    client_secret: str = attrs.field(converter=_stripped, validator=_secret, repr=False)
+    tenant_id: str = attrs.field(converter=_stripped, validator=_secret, kw_only=True)
+    scopes: Sequence[str] = attrs.field(default=ERP_SCOPES, converter=_as_tuple, validator=_scopes, kw_only=True)
+    sales_order_scopes: Sequence[str] = attrs.field(
+        default=SALES_ORDER_SCOPES, converter=_as_tuple, validator=_scopes, kw_only=True
+    )
 
     @property
     def identity(self) -> str:
@@ -225,8 +246,8 @@ class StaticToken:
         StaticToken(tenant_id='company')
     """
 
-    token: str = attrs.field(converter=_secret, repr=False)
-    tenant_id: str | None = attrs.field(default=None, kw_only=True)
+    token: str = attrs.field(converter=_stripped, validator=_secret, repr=False)
+    tenant_id: str | None = attrs.field(default=None, validator=_text_or_none, kw_only=True)
 
     @property
     def identity(self) -> str:
@@ -279,17 +300,25 @@ class AuthorizationCode:
         AuthorizationCode(client_id='isv_app', redirect_uri=None, identity='kari')
     """
 
-    client_id: str = attrs.field(converter=_secret)
-    client_secret: str | None = attrs.field(default=None, converter=_optional_secret, repr=False)
-    redirect_uri: str | None = attrs.field(default=None, kw_only=True)
-    code: str | None = attrs.field(default=None, converter=_optional_secret, repr=False, kw_only=True)
-    code_verifier: str | None = attrs.field(default=None, converter=_optional_secret, repr=False, kw_only=True)
-    refresh_token: str | None = attrs.field(default=None, converter=_optional_secret, repr=False, kw_only=True)
+    client_id: str = attrs.field(converter=_stripped, validator=_secret)
+    client_secret: str | None = attrs.field(default=None, converter=_stripped_if_given, validator=_secret, repr=False)
+    redirect_uri: str | None = attrs.field(default=None, validator=_text_or_none, kw_only=True)
+    code: str | None = attrs.field(
+        default=None, converter=_stripped_if_given, validator=_secret, repr=False, kw_only=True
+    )
+    code_verifier: str | None = attrs.field(
+        default=None, converter=_stripped_if_given, validator=_secret, repr=False, kw_only=True
+    )
+    refresh_token: str | None = attrs.field(
+        default=None, converter=_stripped_if_given, validator=_secret, repr=False, kw_only=True
+    )
     on_refresh_token: Callable[[str], Awaitable[None]] | None = attrs.field(default=None, repr=False, kw_only=True)
-    identity: str = attrs.field(default="user", kw_only=True)
+    identity: str = attrs.field(default="user", validator=_text_or_none, kw_only=True)
     _session: TokenSession = attrs.field(factory=lambda: TokenSession(), init=False, repr=False)  # noqa: PLW0108 - defined below
 
     def __attrs_post_init__(self) -> None:
+        if self.on_refresh_token is not None and not callable(self.on_refresh_token):
+            raise SettingsError("on_refresh_token takes an async function, or None. Nothing was sent.")
         if not self.refresh_token and not (self.code and self.redirect_uri):
             raise SettingsError("AuthorizationCode needs a refresh_token, or a code with its redirect_uri.")
 

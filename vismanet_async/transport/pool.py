@@ -13,11 +13,13 @@ import attrs
 from anyio.lowlevel import checkpoint
 from multidict import CIMultiDict
 
+from vismanet_async.arguments import expect, expect_count
 from vismanet_async.errors import (
     NotSent,
     OutcomeUnknown,
     RequestRefused,
     ResponseLost,
+    SettingsError,
     TransportError,
     UnexpectedResponse,
 )
@@ -343,6 +345,8 @@ class SessionPool:
     """
 
     def __init__(self, *, max_connections: int = 64, user_agent: str | None = None) -> None:
+        expect_count("max_connections", max_connections, error=SettingsError)
+        expect("user_agent", user_agent, str, type(None), error=SettingsError)
         self._max_connections = max_connections
         self._user_agent = user_agent or default_user_agent()
         self._session: aiohttp.ClientSession | None = None

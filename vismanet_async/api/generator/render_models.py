@@ -63,11 +63,22 @@ def _module(home: str, classes: list[ModelClass], models: Models) -> str:
         f"from vismanet_async.codec.values import {', '.join(_value_names(fields))}",
     ]
     if enums:
-        lines += ["if TYPE_CHECKING:", f"    from vismanet_async.api.models.enums import {', '.join(enums)}"]
+        lines += _enum_lines(enums)
     lines.append(f"__all__ = {sorted(own)!r}")
     for one in ordered:
         lines += ["", "", *_class(one)]
     return "\n".join(lines) + "\n"
+
+
+def _enum_lines(enums: list[str]) -> list[str]:
+    """Name enums without loading them: to decode they are text; whoever asks for types evaluates the expression."""
+    return [
+        "if TYPE_CHECKING:",
+        f"    from vismanet_async.api.models.enums import {', '.join(enums)}",
+        "else:",
+        "    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions",
+        *(f"    {name} = \"open_enum('{name}')\"" for name in enums),
+    ]
 
 
 def _lint_codes(fields: list[FieldLine]) -> str:

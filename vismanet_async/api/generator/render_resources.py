@@ -293,5 +293,9 @@ def _index(plans: list[ResourcePlan]) -> str:
         "",
         *(f"    {one.module}: LazyResource[{one.class_name}] = LazyResource({one.class_name!r})" for one in plans),
         "    sales_order_service: LazyResource[SalesOrderService] = LazyResource(_ORDERS, module=_ORDERS_HOME)",
+        "",
+        "",
+        "# for type checkers; to evaluate them would load every resource",
+        "Resources.__annotations__.clear()",
     ]
     return "\n".join(lines) + "\n"

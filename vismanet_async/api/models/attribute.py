@@ -24,6 +24,11 @@ from vismanet_async.codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import AttributeControlType, LineOperation
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    AttributeControlType = "open_enum('AttributeControlType')"
+    LineOperation = "open_enum('LineOperation')"
 __all__ = ["Attribute", "AttributeDetail", "AttributeDetailUpdate", "AttributeUpdate"]
 
 

@@ -20,6 +20,11 @@ from vismanet_async.codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import DisbursementOrReceipt, TaxCalculationMode
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    DisbursementOrReceipt = "open_enum('DisbursementOrReceipt')"
+    TaxCalculationMode = "open_enum('TaxCalculationMode')"
 __all__ = ["CashAccount", "EntryType"]
 
 

@@ -32,6 +32,16 @@ if TYPE_CHECKING:
         TaxCalculationMode,
         TaxType,
     )
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    ActionOutcome = "open_enum('ActionOutcome')"
+    CashTransactionStatus = "open_enum('CashTransactionStatus')"
+    CashTransactionType = "open_enum('CashTransactionType')"
+    DisbursementOrReceipt = "open_enum('DisbursementOrReceipt')"
+    LineOperation = "open_enum('LineOperation')"
+    TaxCalculationMode = "open_enum('TaxCalculationMode')"
+    TaxType = "open_enum('TaxType')"
 __all__ = [
     "CashTranTaxDetail",
     "CashTransaction",

@@ -15,6 +15,10 @@ from vismanet_async.codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import MultiplyOrDivide
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    MultiplyOrDivide = "open_enum('MultiplyOrDivide')"
 __all__ = ["CreateCurrencyRate", "CurrencyRate", "UpdateCurrencyRate"]
 
 

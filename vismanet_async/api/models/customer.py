@@ -40,6 +40,13 @@ from vismanet_async.codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import CreditVerification, CustomerStatus, LineOperation, StatementType
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    CreditVerification = "open_enum('CreditVerification')"
+    CustomerStatus = "open_enum('CustomerStatus')"
+    LineOperation = "open_enum('LineOperation')"
+    StatementType = "open_enum('StatementType')"
 __all__ = [
     "ChangeCustomerCdAction",
     "CreateDunningLetterAction",

@@ -28,6 +28,15 @@ if TYPE_CHECKING:
         CustomerContractStatus,
         LineOperation,
     )
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    ContractInvoiceTo = "open_enum('ContractInvoiceTo')"
+    ContractInvoicingPeriod = "open_enum('ContractInvoicingPeriod')"
+    ContractLineInvoiceType = "open_enum('ContractLineInvoiceType')"
+    ContractRecurringInvoiceType = "open_enum('ContractRecurringInvoiceType')"
+    CustomerContractStatus = "open_enum('CustomerContractStatus')"
+    LineOperation = "open_enum('LineOperation')"
 __all__ = [
     "CustomerContract",
     "CustomerContractDetails",

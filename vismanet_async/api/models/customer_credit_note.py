@@ -47,6 +47,13 @@ if TYPE_CHECKING:
         LineOperation,
         RutRotItemType,
     )
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    CustomerDocumentStatus = "open_enum('CustomerDocumentStatus')"
+    CustomerDocumentType = "open_enum('CustomerDocumentType')"
+    LineOperation = "open_enum('LineOperation')"
+    RutRotItemType = "open_enum('RutRotItemType')"
 __all__ = ["CustomerCreditNote", "CustomerCreditNoteLine", "CustomerCreditNoteUpdate", "PaymentLineBaseUpdate"]
 
 

@@ -34,6 +34,12 @@ from vismanet_async.codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import CustomerDocumentStatus, CustomerDocumentType, RutRotItemType
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    CustomerDocumentStatus = "open_enum('CustomerDocumentStatus')"
+    CustomerDocumentType = "open_enum('CustomerDocumentType')"
+    RutRotItemType = "open_enum('RutRotItemType')"
 __all__ = ["CustomerDebitNote", "CustomerDebitNoteLine", "CustomerDebitNoteUpdate"]
 
 

@@ -27,6 +27,14 @@ if TYPE_CHECKING:
         RutRotItemType,
         RutRotType,
     )
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    ActionOutcome = "open_enum('ActionOutcome')"
+    CustomerDocumentType = "open_enum('CustomerDocumentType')"
+    LineOperation = "open_enum('LineOperation')"
+    RutRotItemType = "open_enum('RutRotItemType')"
+    RutRotType = "open_enum('RutRotType')"
 __all__ = [
     "CustomerInvoiceLineUpdate",
     "CustomerInvoiceUpdate",

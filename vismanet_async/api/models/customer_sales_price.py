@@ -16,6 +16,11 @@ from vismanet_async.codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import SalesPriceType, SalesPriceTypeForUpdate
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    SalesPriceType = "open_enum('SalesPriceType')"
+    SalesPriceTypeForUpdate = "open_enum('SalesPriceTypeForUpdate')"
 __all__ = ["CustomerSalesPrice", "CustomerSalesPriceUpdate"]
 
 

@@ -16,6 +16,11 @@ from vismanet_async.codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import DeferralCodeType, DeferralRecognitionMethod
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    DeferralCodeType = "open_enum('DeferralCodeType')"
+    DeferralRecognitionMethod = "open_enum('DeferralRecognitionMethod')"
 __all__ = ["DeferralCode"]
 
 

@@ -14,6 +14,11 @@ from vismanet_async.codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import EmployeeUpdateStatus, LineOperation
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    EmployeeUpdateStatus = "open_enum('EmployeeUpdateStatus')"
+    LineOperation = "open_enum('LineOperation')"
 __all__ = ["ChangeEmployeeNrAction", "CompanyTreeInfo", "EmployeeContactUpdate", "EmployeeCreate", "EmployeeUpdate"]
 
 

@@ -14,6 +14,11 @@ from vismanet_async.codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import CustomerUpdateAnswer, LineOperation
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    CustomerUpdateAnswer = "open_enum('CustomerUpdateAnswer')"
+    LineOperation = "open_enum('LineOperation')"
 __all__ = ["ExpenseClaimDetailUpdate", "ExpenseClaimUpdate"]
 
 

@@ -17,6 +17,11 @@ from vismanet_async.codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import FixedAssetPropertyType, FixedAssetStatus
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    FixedAssetPropertyType = "open_enum('FixedAssetPropertyType')"
+    FixedAssetStatus = "open_enum('FixedAssetStatus')"
 __all__ = [
     "BookBalanceBook",
     "DetailsDisposalMethod",

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
         FixedAssetTransactionOrigin,
         FixedAssetTransactionType,
     )
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    FixedAssetRegisterStatus = "open_enum('FixedAssetRegisterStatus')"
+    FixedAssetTransactionOrigin = "open_enum('FixedAssetTransactionOrigin')"
+    FixedAssetTransactionType = "open_enum('FixedAssetTransactionType')"
 __all__ = ["FixedAssetTransaction", "FixedAssetTransactionAccounts", "FixedAssetTransactionRegister"]
 
 

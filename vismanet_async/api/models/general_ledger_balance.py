@@ -19,6 +19,10 @@ from vismanet_async.codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import LedgerBalanceType
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    LedgerBalanceType = "open_enum('LedgerBalanceType')"
 __all__ = ["GeneralLedgerBalance"]
 
 

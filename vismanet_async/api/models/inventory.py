@@ -15,6 +15,13 @@ from vismanet_async.codec.values import UNSET, Maybe, Number
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import AlternateType, InventoryStatus, InventoryType, LineOperation
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    AlternateType = "open_enum('AlternateType')"
+    InventoryStatus = "open_enum('InventoryStatus')"
+    InventoryType = "open_enum('InventoryType')"
+    LineOperation = "open_enum('LineOperation')"
 __all__ = [
     "BarCode",
     "BarCodeMetadata",

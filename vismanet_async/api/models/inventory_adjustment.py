@@ -21,6 +21,11 @@ from vismanet_async.codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import InventoryDocumentStatus, LineOperation
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    InventoryDocumentStatus = "open_enum('InventoryDocumentStatus')"
+    LineOperation = "open_enum('LineOperation')"
 __all__ = [
     "InventoryAdjustment",
     "InventoryAdjustmentLine",

@@ -21,6 +21,12 @@ from vismanet_async.codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import JournalTransactionModule, JournalTransactionStatus, LineOperation
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    JournalTransactionModule = "open_enum('JournalTransactionModule')"
+    JournalTransactionStatus = "open_enum('JournalTransactionStatus')"
+    LineOperation = "open_enum('LineOperation')"
 __all__ = ["JournalTransaction", "JournalTransactionLine", "JournalTransactionLineUpdate", "JournalTransactionUpdate"]
 
 

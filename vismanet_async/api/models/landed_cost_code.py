@@ -14,6 +14,12 @@ from vismanet_async.codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import LandedCostAllocationMethod, LandedCostApplicationMethod, LandedCostType
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    LandedCostAllocationMethod = "open_enum('LandedCostAllocationMethod')"
+    LandedCostApplicationMethod = "open_enum('LandedCostApplicationMethod')"
+    LandedCostType = "open_enum('LandedCostType')"
 __all__ = ["LandedCostCode"]
 
 

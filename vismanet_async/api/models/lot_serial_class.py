@@ -20,6 +20,13 @@ if TYPE_CHECKING:
         LotSerialClassIssueMethod,
         LotSerialClassTrackingMethod,
     )
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    LotSerialClassAssignmentMethod = "open_enum('LotSerialClassAssignmentMethod')"
+    LotSerialClassDetailType = "open_enum('LotSerialClassDetailType')"
+    LotSerialClassIssueMethod = "open_enum('LotSerialClassIssueMethod')"
+    LotSerialClassTrackingMethod = "open_enum('LotSerialClassTrackingMethod')"
 __all__ = ["LotSerialClass", "LotSerialClassDetail"]
 
 

@@ -36,6 +36,13 @@ from vismanet_async.codec.values import UNSET, Maybe, Moment
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import LineOperation, ProjectBillingPeriod, ProjectStatus, ProjectTaskStatus
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    LineOperation = "open_enum('LineOperation')"
+    ProjectBillingPeriod = "open_enum('ProjectBillingPeriod')"
+    ProjectStatus = "open_enum('ProjectStatus')"
+    ProjectTaskStatus = "open_enum('ProjectTaskStatus')"
 __all__ = ["ChangeProjectIdAction", "Project", "ProjectTemplate", "ProjectUpdate", "Task", "TaskUpdate"]
 
 

@@ -17,6 +17,10 @@ from vismanet_async.codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import ProjectStatus
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    ProjectStatus = "open_enum('ProjectStatus')"
 __all__ = ["ProjectBasic"]
 
 

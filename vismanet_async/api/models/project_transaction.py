@@ -30,6 +30,13 @@ if TYPE_CHECKING:
         LineOperation,
         ProjectTransactionOrigin,
     )
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    InventoryDocumentStatus = "open_enum('InventoryDocumentStatus')"
+    JournalTransactionModule = "open_enum('JournalTransactionModule')"
+    LineOperation = "open_enum('LineOperation')"
+    ProjectTransactionOrigin = "open_enum('ProjectTransactionOrigin')"
 __all__ = [
     "ProjectTransactionDocument",
     "ProjectTransactionDocumentUpdate",

@@ -45,6 +45,14 @@ if TYPE_CHECKING:
         PurchaseOrderType,
         ShippingDestinationType,
     )
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    DiscountDetailType = "open_enum('DiscountDetailType')"
+    LineOperation = "open_enum('LineOperation')"
+    PurchaseOrderStatus = "open_enum('PurchaseOrderStatus')"
+    PurchaseOrderType = "open_enum('PurchaseOrderType')"
+    ShippingDestinationType = "open_enum('ShippingDestinationType')"
 __all__ = ["DiscountDetail", "DiscountDetailUpdate", "PurchaseOrder", "PurchaseOrderUpdate"]
 
 

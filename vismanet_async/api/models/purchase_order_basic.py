@@ -24,6 +24,11 @@ from vismanet_async.codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import PurchaseOrderStatus, PurchaseOrderType
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    PurchaseOrderStatus = "open_enum('PurchaseOrderStatus')"
+    PurchaseOrderType = "open_enum('PurchaseOrderType')"
 __all__ = ["PurchaseOrderBasic", "PurchaseOrderBasicUpdate"]
 
 

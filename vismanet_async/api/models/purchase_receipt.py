@@ -42,6 +42,17 @@ if TYPE_CHECKING:
         SupplierDocumentType,
         TransferOrderType,
     )
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    CustomerDocumentType = "open_enum('CustomerDocumentType')"
+    LineOperation = "open_enum('LineOperation')"
+    PurchaseLineType = "open_enum('PurchaseLineType')"
+    PurchaseOrderType = "open_enum('PurchaseOrderType')"
+    PurchaseReceiptStatus = "open_enum('PurchaseReceiptStatus')"
+    PurchaseReceiptType = "open_enum('PurchaseReceiptType')"
+    SupplierDocumentType = "open_enum('SupplierDocumentType')"
+    TransferOrderType = "open_enum('TransferOrderType')"
 __all__ = [
     "LandedCost",
     "LandedCostUpdate",

@@ -29,6 +29,15 @@ if TYPE_CHECKING:
         PurchaseReceiptType,
         TransferOrderType,
     )
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    LineOperation = "open_enum('LineOperation')"
+    PurchaseLineType = "open_enum('PurchaseLineType')"
+    PurchaseOrderType = "open_enum('PurchaseOrderType')"
+    PurchaseReceiptStatus = "open_enum('PurchaseReceiptStatus')"
+    PurchaseReceiptType = "open_enum('PurchaseReceiptType')"
+    TransferOrderType = "open_enum('TransferOrderType')"
 __all__ = ["PurchaseReceiptBasic", "PurchaseReceiptBasicUpdate", "PurchaseReceiptLineBasicUpdate"]
 
 

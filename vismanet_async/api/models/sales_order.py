@@ -25,6 +25,14 @@ if TYPE_CHECKING:
         SalesOrderOperation,
         ShipComplete,
     )
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    LineOperation = "open_enum('LineOperation')"
+    ReplenishmentSource = "open_enum('ReplenishmentSource')"
+    RutRotType = "open_enum('RutRotType')"
+    SalesOrderOperation = "open_enum('SalesOrderOperation')"
+    ShipComplete = "open_enum('ShipComplete')"
 __all__ = [
     "CreatePurchaseOrderAction",
     "ReopenSalesOrderAction",

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
         SalesOrderTypeBehavior,
         SalesOrderTypeCustomerDocumentType,
     )
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    SalesOrderOperation = "open_enum('SalesOrderOperation')"
+    SalesOrderTypeBehavior = "open_enum('SalesOrderTypeBehavior')"
+    SalesOrderTypeCustomerDocumentType = "open_enum('SalesOrderTypeCustomerDocumentType')"
 __all__ = ["SalesOrderType"]
 
 

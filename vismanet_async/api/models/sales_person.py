@@ -26,6 +26,10 @@ from vismanet_async.codec.values import UNSET, Maybe, Number
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import LineOperation
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    LineOperation = "open_enum('LineOperation')"
 __all__ = [
     "CustSalesPeople",
     "CustSalesPeopleUpdate",

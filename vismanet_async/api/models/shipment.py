@@ -14,6 +14,13 @@ from vismanet_async.codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import LineOperation, SalesOrderOperation, ShipmentType, TransportationMode
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    LineOperation = "open_enum('LineOperation')"
+    SalesOrderOperation = "open_enum('SalesOrderOperation')"
+    ShipmentType = "open_enum('ShipmentType')"
+    TransportationMode = "open_enum('TransportationMode')"
 __all__ = [
     "ShipmentDetailLineAdd",
     "ShipmentDetailLineUpdate",

@@ -18,6 +18,12 @@ from vismanet_async.codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import LineOperation, StocktakeLineStatus, StocktakeStatus
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    LineOperation = "open_enum('LineOperation')"
+    StocktakeLineStatus = "open_enum('StocktakeLineStatus')"
+    StocktakeStatus = "open_enum('StocktakeStatus')"
 __all__ = ["Stocktake", "StocktakeLine", "StocktakeLineUpdate", "StocktakeUpdate"]
 
 

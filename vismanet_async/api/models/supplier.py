@@ -31,6 +31,13 @@ from vismanet_async.codec.values import UNSET, Maybe, Number
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import AccountUsedForPayment, ChargeBearer, PaymentBy, SupplierStatus
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    AccountUsedForPayment = "open_enum('AccountUsedForPayment')"
+    ChargeBearer = "open_enum('ChargeBearer')"
+    PaymentBy = "open_enum('PaymentBy')"
+    SupplierStatus = "open_enum('SupplierStatus')"
 __all__ = [
     "Supplier",
     "SupplierBalance",

@@ -21,6 +21,14 @@ if TYPE_CHECKING:
         SupplierInvoiceType,
         TaxCalculationMode,
     )
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    ActionOutcome = "open_enum('ActionOutcome')"
+    LineOperation = "open_enum('LineOperation')"
+    LinkLinePurchaseType = "open_enum('LinkLinePurchaseType')"
+    SupplierInvoiceType = "open_enum('SupplierInvoiceType')"
+    TaxCalculationMode = "open_enum('TaxCalculationMode')"
 __all__ = [
     "AddPoReceiptLine",
     "AddPurchaseOrder",

@@ -24,6 +24,13 @@ if TYPE_CHECKING:
         SupplierPaymentStatus,
         SupplierPaymentType,
     )
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    LineOperation = "open_enum('LineOperation')"
+    SupplierInvoiceType = "open_enum('SupplierInvoiceType')"
+    SupplierPaymentStatus = "open_enum('SupplierPaymentStatus')"
+    SupplierPaymentType = "open_enum('SupplierPaymentType')"
 __all__ = [
     "ReleaseSupplierPaymentAction",
     "SupplierPayment",

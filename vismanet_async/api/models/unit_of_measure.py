@@ -14,6 +14,11 @@ from vismanet_async.codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import MultiplyOrDivide, SupplementaryMeasureUnit
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    MultiplyOrDivide = "open_enum('MultiplyOrDivide')"
+    SupplementaryMeasureUnit = "open_enum('SupplementaryMeasureUnit')"
 __all__ = ["UnitOfMeasure"]
 
 

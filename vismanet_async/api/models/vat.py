@@ -28,6 +28,15 @@ if TYPE_CHECKING:
         VatType,
         VismaXmlVatType,
     )
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    EuReportCode = "open_enum('EuReportCode')"
+    VatCalculateOn = "open_enum('VatCalculateOn')"
+    VatCashDiscount = "open_enum('VatCashDiscount')"
+    VatGroupType = "open_enum('VatGroupType')"
+    VatType = "open_enum('VatType')"
+    VismaXmlVatType = "open_enum('VismaXmlVatType')"
 __all__ = ["UpdateNote", "VatInformation", "VatInformationGlAccounts", "VatInformationSchedule"]
 
 

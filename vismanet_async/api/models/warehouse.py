@@ -21,6 +21,12 @@ from vismanet_async.codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import DefaultCost, LocationEntryCheck, PrimaryItemValidation
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    DefaultCost = "open_enum('DefaultCost')"
+    LocationEntryCheck = "open_enum('LocationEntryCheck')"
+    PrimaryItemValidation = "open_enum('PrimaryItemValidation')"
 __all__ = ["Warehouse", "WarehouseAddress", "WarehouseContact", "WarehouseLocation", "WarehouseLocationUpdate"]
 
 

@@ -231,3 +231,7 @@ class Resources:
         "WebhookNotificationFeedbackResource"
     )
     sales_order_service: LazyResource[SalesOrderService] = LazyResource(_ORDERS, module=_ORDERS_HOME)
+
+
+# for type checkers; to evaluate them would load every resource
+Resources.__annotations__.clear()

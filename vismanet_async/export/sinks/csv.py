@@ -23,6 +23,7 @@ import attrs
 import msgspec
 from msgspec import UNSET, Raw
 
+from vismanet_async.arguments import expect, typed
 from vismanet_async.errors import ExportError, RequestRefused
 from vismanet_async.export.files import writing
 from vismanet_async.export.fit import decode_row, encode_json
@@ -48,6 +49,7 @@ _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
 def _delimiter(_: object, attribute: attrs.Attribute[str], value: str) -> None:
+    expect(attribute.name, value, str)
     if len(value) != 1 or value in '"\r\n' or value.isalnum():
         raise RequestRefused(
             f"{attribute.name} must be one character, no quote, letter, digit or line break, not {value!r}; nothing "
@@ -59,15 +61,15 @@ def _delimiter(_: object, attribute: attrs.Attribute[str], value: str) -> None:
 class CsvOptions:
     """How CSV is written."""
 
-    neutralise_formulas: bool = True
+    neutralise_formulas: bool = attrs.field(default=True, validator=typed(bool))
     """Put an apostrophe before a text that begins with `= + - @`, a tab or a line break. For machines alone: False."""
-    byte_order_mark: bool = False
+    byte_order_mark: bool = attrs.field(default=False, validator=typed(bool))
     """Begin each part with one: old versions of Excel need it to see that it is UTF-8."""
     delimiter: str = attrs.field(default=",", validator=_delimiter)
     """Between fields. Spreadsheets set to a Nordic language expect `;`."""
-    decimal_comma: bool = False
+    decimal_comma: bool = attrs.field(default=False, validator=typed(bool))
     """Write `1234,50` for numbers in columns of their own, as such spreadsheets read them. JSON keeps its point."""
-    header: bool = True
+    header: bool = attrs.field(default=True, validator=typed(bool))
     """Begin each part with the names of the columns."""
 
     @property

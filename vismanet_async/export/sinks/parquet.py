@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, get_args
 
 import attrs
 
+from vismanet_async.arguments import expect, expect_count
 from vismanet_async.errors import ExportError, RequestRefused
 from vismanet_async.export.extras import extra
 from vismanet_async.export.files import writing
@@ -68,12 +69,12 @@ class ParquetOptions:
     """Of JSON; more makes readers faster that want few columns, and takes memory: two row groups of Arrow data."""
 
     def __attrs_post_init__(self) -> None:
+        expect("compression", self.compression, str)
         if self.compression not in get_args(Compression):
             raise RequestRefused(
                 f"compression is one of {', '.join(get_args(Compression))}, not {self.compression!r}; nothing was sent."
             )
-        if self.row_group_bytes < 1:
-            raise RequestRefused(f"row_group_bytes must be at least 1, not {self.row_group_bytes}; nothing was sent.")
+        expect_count("row_group_bytes", self.row_group_bytes)
 
     @property
     def writer_options(self) -> dict[str, Any]:

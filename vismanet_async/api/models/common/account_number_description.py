@@ -14,6 +14,10 @@ from vismanet_async.codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import AccountType
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    AccountType = "open_enum('AccountType')"
 __all__ = ["AccountNumberDescription"]
 
 

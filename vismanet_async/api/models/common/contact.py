@@ -16,6 +16,11 @@ from vismanet_async.codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import ContactMethod, ContactTitle
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    ContactMethod = "open_enum('ContactMethod')"
+    ContactTitle = "open_enum('ContactTitle')"
 __all__ = ["Contact"]
 
 

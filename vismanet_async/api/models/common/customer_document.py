@@ -22,6 +22,11 @@ from vismanet_async.codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import CustomerDocumentStatus, CustomerDocumentType
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    CustomerDocumentStatus = "open_enum('CustomerDocumentStatus')"
+    CustomerDocumentType = "open_enum('CustomerDocumentType')"
 __all__ = ["CustomerDocument"]
 
 

@@ -12,6 +12,10 @@ from vismanet_async.codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import ActionOutcome
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    ActionOutcome = "open_enum('ActionOutcome')"
 __all__ = ["CustomerDocumentActionResult"]
 
 

@@ -22,6 +22,10 @@ from vismanet_async.codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import RutRotItemType
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    RutRotItemType = "open_enum('RutRotItemType')"
 __all__ = ["CustomerInvoiceLine"]
 
 

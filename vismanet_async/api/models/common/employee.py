@@ -19,6 +19,10 @@ from vismanet_async.codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import SupplierStatus
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    SupplierStatus = "open_enum('SupplierStatus')"
 __all__ = ["Employee"]
 
 

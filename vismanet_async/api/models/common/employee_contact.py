@@ -12,6 +12,10 @@ from vismanet_async.codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import ContactTitle
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    ContactTitle = "open_enum('ContactTitle')"
 __all__ = ["EmployeeContact"]
 
 

@@ -22,6 +22,10 @@ from vismanet_async.codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import ApprovalStatus
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    ApprovalStatus = "open_enum('ApprovalStatus')"
 __all__ = ["ExpenseClaimDetail"]
 
 

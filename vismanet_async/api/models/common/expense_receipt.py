@@ -23,6 +23,10 @@ from vismanet_async.codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import ExpenseReceiptStatus
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    ExpenseReceiptStatus = "open_enum('ExpenseReceiptStatus')"
 __all__ = ["ExpenseReceipt"]
 
 

@@ -31,6 +31,11 @@ from vismanet_async.codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import InventoryStatus, InventoryType
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    InventoryStatus = "open_enum('InventoryStatus')"
+    InventoryType = "open_enum('InventoryType')"
 __all__ = ["Inventory"]
 
 

@@ -14,6 +14,10 @@ from vismanet_async.codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import AlternateType
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    AlternateType = "open_enum('AlternateType')"
 __all__ = ["InventoryCrossReference"]
 
 

@@ -15,6 +15,10 @@ from vismanet_async.codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import SalesOrderStatus
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    SalesOrderStatus = "open_enum('SalesOrderStatus')"
 __all__ = ["OrderToApply"]
 
 

@@ -16,6 +16,10 @@ from vismanet_async.codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import CustomerDocumentType
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    CustomerDocumentType = "open_enum('CustomerDocumentType')"
 __all__ = ["PaymentLine"]
 
 

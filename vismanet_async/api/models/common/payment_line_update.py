@@ -12,6 +12,11 @@ from vismanet_async.codec.values import UNSET, Maybe, Number
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import CustomerDocumentType, LineOperation
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    CustomerDocumentType = "open_enum('CustomerDocumentType')"
+    LineOperation = "open_enum('LineOperation')"
 __all__ = ["PaymentLineUpdate"]
 
 

@@ -21,6 +21,12 @@ from vismanet_async.codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import PurchaseLineType, PurchaseOrderReceiptAction, PurchaseOrderType
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    PurchaseLineType = "open_enum('PurchaseLineType')"
+    PurchaseOrderReceiptAction = "open_enum('PurchaseOrderReceiptAction')"
+    PurchaseOrderType = "open_enum('PurchaseOrderType')"
 __all__ = ["PurchaseOrderLine"]
 
 

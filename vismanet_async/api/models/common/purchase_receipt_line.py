@@ -23,6 +23,12 @@ from vismanet_async.codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import PurchaseLineType, PurchaseOrderType, TransferOrderType
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    PurchaseLineType = "open_enum('PurchaseLineType')"
+    PurchaseOrderType = "open_enum('PurchaseOrderType')"
+    TransferOrderType = "open_enum('TransferOrderType')"
 __all__ = ["PurchaseReceiptLine"]
 
 

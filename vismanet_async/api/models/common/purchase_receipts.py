@@ -14,6 +14,11 @@ from vismanet_async.codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import PurchaseReceiptStatus, PurchaseReceiptType
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    PurchaseReceiptStatus = "open_enum('PurchaseReceiptStatus')"
+    PurchaseReceiptType = "open_enum('PurchaseReceiptType')"
 __all__ = ["PurchaseReceipts"]
 
 

@@ -20,6 +20,12 @@ from vismanet_async.codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import ReplenishmentSource, SalesOrderOperation, ShipComplete
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    ReplenishmentSource = "open_enum('ReplenishmentSource')"
+    SalesOrderOperation = "open_enum('SalesOrderOperation')"
+    ShipComplete = "open_enum('ShipComplete')"
 __all__ = ["SalesOrderLine"]
 
 

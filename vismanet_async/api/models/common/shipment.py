@@ -26,6 +26,12 @@ from vismanet_async.codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import SalesOrderOperation, ShipmentStatus, ShipmentType
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    SalesOrderOperation = "open_enum('SalesOrderOperation')"
+    ShipmentStatus = "open_enum('ShipmentStatus')"
+    ShipmentType = "open_enum('ShipmentType')"
 __all__ = ["Shipment"]
 
 

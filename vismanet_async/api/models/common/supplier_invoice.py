@@ -31,6 +31,13 @@ if TYPE_CHECKING:
         SupplierDocumentType,
         TaxCalculationMode,
     )
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    ApprovalStatus = "open_enum('ApprovalStatus')"
+    SupplierDocumentStatus = "open_enum('SupplierDocumentStatus')"
+    SupplierDocumentType = "open_enum('SupplierDocumentType')"
+    TaxCalculationMode = "open_enum('TaxCalculationMode')"
 __all__ = ["SupplierInvoice"]
 
 

@@ -19,6 +19,12 @@ from vismanet_async.codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import ApprovalStatus, TimeCardStatus, TimeCardType
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    ApprovalStatus = "open_enum('ApprovalStatus')"
+    TimeCardStatus = "open_enum('TimeCardStatus')"
+    TimeCardType = "open_enum('TimeCardType')"
 __all__ = ["TimeCard"]
 
 

@@ -14,6 +14,12 @@ from vismanet_async.codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import VatCalculateOn, VatCashDiscount, VatType
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    VatCalculateOn = "open_enum('VatCalculateOn')"
+    VatCashDiscount = "open_enum('VatCashDiscount')"
+    VatType = "open_enum('VatType')"
 __all__ = ["VatCategoryLine"]
 
 

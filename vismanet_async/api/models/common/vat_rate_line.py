@@ -15,6 +15,10 @@ from vismanet_async.codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import VatGroupType
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    VatGroupType = "open_enum('VatGroupType')"
 __all__ = ["VatRateLine"]
 
 

@@ -14,6 +14,11 @@ from vismanet_async.codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:
     from vismanet_async.api.models.enums import ActionOutcome, CustomerPaymentType
+else:
+    from vismanet_async.api.lazy import open_enum  # noqa: F401 - for those expressions
+
+    ActionOutcome = "open_enum('ActionOutcome')"
+    CustomerPaymentType = "open_enum('CustomerPaymentType')"
 __all__ = ["VoidPaymentActionResult"]
 
 

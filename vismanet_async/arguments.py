@@ -1,0 +1,138 @@
+"""Arguments of public functions: one of the wrong type is refused by its name, before anything is done with it.
+
+A value is never shown, because it may be a secret in the wrong place; its type is.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from vismanet_async.errors import RequestRefused, VismaNetError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import attrs
+
+__all__ = ["expect", "expect_count", "expect_parts", "expect_seconds", "text_of", "text_pairs", "typed"]
+
+_WORDS: Final[Mapping[type, str]] = {
+    str: "text",
+    bytes: "bytes",
+    int: "a whole number",
+    float: "a number",
+    bool: "True or False",
+    type(None): "None",
+    timedelta: "a timedelta",
+    Mapping: "a mapping",
+    Sequence: "a list",
+    Iterable: "a list",
+    os.PathLike: "a path",
+}
+_MOST: Final = 2**63 - 1
+"""What every clock, file and store can count to."""
+
+
+def expect(
+    name: str, value: object, *kinds: type, words: str = "", error: type[VismaNetError] = RequestRefused
+) -> None:
+    """Refuse an argument that is of none of the types.
+
+    Args:
+        name: what the caller knows it by.
+        value: the argument. True and False are numbers to Python, and none here.
+        kinds: the types.
+        words: what it takes; made of the types if empty.
+        error: what to raise.
+
+    Raises:
+        VismaNetError: `error`, which names the argument and what it takes.
+
+    Examples:
+        >>> expect("profile", 5, str, type(None))
+        Traceback (most recent call last):
+        vismanet_async.errors.RequestRefused: profile takes text or None, not int; nothing was sent.
+    """
+    fits = isinstance(value, kinds) and not (isinstance(value, bool) and bool not in kinds)
+    if not fits or (isinstance(value, str) and not _whole(value)):
+        raise error(f"{name} takes {words or _listed(kinds)}, not {text_of(value)}; nothing was sent.")
+
+
+def expect_seconds(
+    name: str, value: object, *, none: bool = True, zero: bool = False, error: type[VismaNetError] = RequestRefused
+) -> None:
+    """Refuse what is no time to wait: seconds above 0, or 0 or None where `zero` or `none` say so."""
+    if value is None and none:
+        return
+    expect(name, value, int, float, words=f"seconds{', or None' if none else ''}", error=error)
+    if not (value > 0 or (zero and value == 0)):  # type: ignore[operator]  # nor is NaN
+        raise error(f"{name} must be greater than 0, not {value}; nothing was sent.")
+    if not value <= _MOST and value != float("inf"):  # type: ignore[operator]
+        raise error(f"{name} is more seconds than there will be; nothing was sent.")
+
+
+def expect_count(
+    name: str, value: object, *, least: int = 1, none: bool = False, error: type[VismaNetError] = RequestRefused
+) -> None:
+    """Refuse what is no whole number from `least` up, or None if `none` says so."""
+    if value is None and none:
+        return
+    expect(name, value, int, error=error)
+    if not least <= value <= _MOST:  # type: ignore[operator]
+        shown = value if -_MOST <= value <= _MOST else "a number of so many digits"  # type: ignore[operator]
+        raise error(f"{name} must be at least {least}, not {shown}; nothing was sent.")
+
+
+def expect_parts(
+    name: str, value: object, parts: Sequence[str], words: str, *, error: type[VismaNetError] = RequestRefused
+) -> None:
+    """Refuse what lacks a part of a protocol, such as a class given instead of an object of it."""
+    if isinstance(value, type) or not all(hasattr(value, part) for part in parts):
+        raise error(f"{name} takes {words}, not {text_of(value)}; nothing was sent.")
+
+
+def text_pairs(
+    name: str, value: Mapping[str, str] | None, *, error: type[VismaNetError] = RequestRefused
+) -> Mapping[str, str]:
+    """Return a mapping of texts to texts, empty for None; refuse what is none, by the name of its part."""
+    if value is None:
+        return {}
+    expect(name, value, Mapping, words="a mapping of texts, or None", error=error)
+    for key, each in value.items():
+        expect(f"a name in {name}", key, str, error=error)
+        expect(f"{name}[{key!r}]", each, str, error=error)
+    return value
+
+
+def typed(*kinds: type, words: str = "") -> Callable[[object, attrs.Attribute[Any], object], None]:
+    """Return a validator of attrs that does what `expect` does."""
+
+    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        expect(attribute.name, value, *kinds, words=words)
+
+    return check
+
+
+def text_of(value: object) -> str:
+    """Say what an argument is, without its value."""
+    if value is None:
+        return "None"
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    return "half a surrogate pair" if isinstance(value, str) and not _whole(value) else type(value).__name__
+
+
+def _whole(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _listed(kinds: tuple[type, ...]) -> str:
+    words = [_WORDS.get(kind, kind.__name__) for kind in kinds]
+    return " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
