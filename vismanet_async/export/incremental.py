@@ -133,7 +133,9 @@ def start_of(
             "incremental run would miss changes; nothing was sent. Begin anew, incrementally, in an empty directory: "
             "such a run passes rows with impossible times over when it looks for its watermark."
         )
-    return Start(since=_since(before, overlap=overlap), before=before)
+    since = _since(before, overlap=overlap)
+    # rows stamped 0001-01-01 and nothing later: what was changed since the first moment is the whole list
+    return Start() if since is None else Start(since=since, before=before)
 
 
 def latest_stamp(now: datetime) -> int:
@@ -141,10 +143,12 @@ def latest_stamp(now: datetime) -> int:
     return stamp_of((now.astimezone(UTC) + _EASTERNMOST + _CLOCK_MARGIN).replace(tzinfo=None).isoformat())
 
 
-def _since(before: ResourceEntry, *, overlap: timedelta) -> str:
+def _since(before: ResourceEntry, *, overlap: timedelta) -> str | None:
+    """Give the filter's value; None where it would be before the first moment that there is."""
     last = before.runs[-1] if before.runs else before
     took = last.finished_at - last.started_at if last.started_at and last.finished_at else _LONGEST_RUN
-    return stamp_text(max(0, stamp_of(before.watermark) - (took + overlap) // _MICROSECOND))
+    since = stamp_of(before.watermark) - (took + overlap) // _MICROSECOND
+    return stamp_text(since) if since > stamp_of(datetime.min.isoformat()) else None
 
 
 def known_rows(place: Place, before: ResourceEntry) -> bytes:
