@@ -51,6 +51,7 @@ _LONGEST_RUN: Final = timedelta(days=1)
 _EASTERNMOST: Final = timedelta(hours=14)
 _CLOCK_MARGIN: Final = timedelta(hours=10)
 _MICROSECOND: Final = timedelta(microseconds=1)
+_FIRST_MOMENT: Final = stamp_of("0001-01-01T00:00:00")
 _METADATA: Final = re.compile(rb'"metadata"\s*:\s*\{[^{}"]*("[^"\\]*"[^{}"]*)*\}')
 """Cannot begin within a text: there the quotes would be escaped."""
 
@@ -148,7 +149,7 @@ def _since(before: ResourceEntry, *, overlap: timedelta) -> str | None:
     last = before.runs[-1] if before.runs else before
     took = last.finished_at - last.started_at if last.started_at and last.finished_at else _LONGEST_RUN
     since = stamp_of(before.watermark) - (took + overlap) // _MICROSECOND
-    return stamp_text(since) if since > stamp_of(datetime.min.isoformat()) else None
+    return stamp_text(since) if since > _FIRST_MOMENT else None
 
 
 def known_rows(place: Place, before: ResourceEntry) -> bytes:

@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 
     from vismanet_async.export.publishing import Step
 
-__all__ = ["LOCK_NAME", "OVERLAP_NAME", "WORK_NAME", "Target", "staged_files"]
+__all__ = ["LOCK_NAME", "OVERLAP_NAME", "WORK_NAME", "Target", "overtaken", "pending", "staged_files"]
 
 WORK_NAME: Final = ".export"
 LOCK_NAME: Final = ".export.lock"
@@ -172,7 +172,7 @@ class Target:
         with writing(self.root):
             before, standing = self._standing()
             if standing != self.upon:
-                raise _overtaken(self.root)
+                raise overtaken(self.root)
             staged = staged_files(manifest, staging)
             for directory in {(staging / file).parent for file in staged.values()}:
                 sync_directory(directory)
@@ -301,7 +301,7 @@ class Target:
         if standing == digest_of(content):
             return
         if standing != step.upon:
-            raise _overtaken(self.root)
+            raise overtaken(self.root)
         self._sync(publication)
         sync_directory(self.root)  # directories that were made
         following = staging / f"{MANIFEST_NAME}.next"
@@ -380,7 +380,8 @@ def staged_files(manifest: Manifest, staging: Path) -> dict[str, str]:
     return found
 
 
-def _overtaken(root: object) -> TargetBusy:
+def overtaken(root: object) -> TargetBusy:
+    """Give the error of a run that another one has overtaken."""
     return TargetBusy(
         f"another run has published at {root} since this one began. What it published stands, and this run's rows are "
         "older; start it again."
