@@ -234,7 +234,7 @@ async def test_killed_while_publishing_the_old_manifest_stands(
         def killed(*_: object, **__: object) -> None:
             raise KeyboardInterrupt
 
-        patch.setattr("vismanet_async.export.target._remove_others", killed)
+        patch.setattr("vismanet_async.export.target.Target._commit", killed)
         patch.setattr("vismanet_async.export.target.Target.close", lambda self, **_: self._lock.release())
         with pytest.raises(KeyboardInterrupt):
             await export(simulator, tmp_path)
@@ -290,7 +290,7 @@ async def test_what_was_harmed_is_not_added_to(simulator: Simulator, tmp_path: P
     if harm == "part gone":
         (tmp_path / "customer" / "part-00000.jsonl").unlink()
     else:
-        (tmp_path / "customer" / "overlap-00000.bin").write_bytes(b"")
+        (tmp_path / "_overlap" / "customer-00000.bin").write_bytes(b"")
     with pytest.raises(ExportError, match="Export the whole list again"):
         await export(simulator, tmp_path)
 

@@ -35,7 +35,7 @@ from vismanet_async.export.incremental import (
 from vismanet_async.export.manifest import Manifest, Part, ResourceEntry
 from vismanet_async.export.places import RemotePath
 from vismanet_async.export.remote import RemoteTarget
-from vismanet_async.export.sinks.formats import open_sink
+from vismanet_async.export.sinks.formats import columns_written, open_sink
 from vismanet_async.export.streaming import events_of
 from vismanet_async.export.target import OVERLAP_NAME, Target
 from vismanet_async.export.watch import RequestEnded, Watch
@@ -302,10 +302,20 @@ class Export:
                 "filters": plan.filter_texts(name),
             }
             before = manifest.resources.get(name)
-            start = starts[name] = start_of(before, name, like, overlap=plan.overlap, now=self._clock.utc_now())
+            start = starts[name] = start_of(
+                before,
+                name,
+                like,
+                overlap=plan.overlap,
+                now=self._clock.utc_now(),
+                columns=self._columns(name),
+            )
             if start.before is not None:
                 starts[name] = attrs.evolve(start, known=known_rows(plan.place, start.before))
         return starts
+
+    def _columns(self, name: str) -> dict[str, str]:
+        return columns_written(self.plan.format, self._listings[name].operation_id)
 
     def _open_target(self, opened: list[Target | RemoteTarget]) -> None:
         place, resources = self.plan.place, tuple(self.plan.resources)
@@ -395,7 +405,7 @@ class Export:
                 await self._in_thread(recorder.flush)
             sink.close()
         times = (checkpoint.begun_at, self._clock.utc_now())
-        entry = _entry(report, parts, plan=self.plan, name=name, times=times)
+        entry = _entry(report, parts, plan=self.plan, name=name, times=times, columns=self._columns(name))
         if writer.changes is None:
             return first_run(entry), report
         overlap = checkpoint.staging / OVERLAP_NAME / f"{name}-{self._starts[name].runs:05}.bin"
@@ -530,7 +540,13 @@ class _Writer:
 
 
 def _entry(
-    report: Completeness, parts: tuple[Part, ...], *, plan: ExportPlan, name: str, times: tuple[datetime, datetime]
+    report: Completeness,
+    parts: tuple[Part, ...],
+    *,
+    plan: ExportPlan,
+    name: str,
+    times: tuple[datetime, datetime],
+    columns: dict[str, str],
 ) -> ResourceEntry:
     return ResourceEntry(
         rows=sum(part.rows for part in parts),
@@ -544,6 +560,7 @@ def _entry(
         format=plan.format,
         format_options=plan.format_options,
         filters=plan.filter_texts(name),
+        columns=columns,
         window=report.window,
         watermark=report.watermark,
         started_at=times[0],

@@ -424,6 +424,10 @@ def _make(path: Path, made: list[Path]) -> None:
 
 
 def _prove_writable(directory: Path) -> None:
-    # without a name where the system can do that: a killed run leaves nothing, and nobody's file is touched
-    with tempfile.TemporaryFile(dir=directory):
-        pass
+    try:
+        # without a name where the system can do that: a killed run leaves nothing, and nobody's file is touched
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        error.filename = str(directory)  # the temporary name would tell nobody anything
+        raise
