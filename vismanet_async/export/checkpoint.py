@@ -154,7 +154,7 @@ class _Slice:
 
     def body(self) -> bytes:
         """Give the answer again."""
-        with writing(self.path, doing="read"), self.path.open("rb") as file:
+        with writing(self.path, doing="read again"), self.path.open("rb") as file:
             file.seek(self.start)
             content = file.read(self.end - self.start)
         if self.path.name == _BODIES:

@@ -43,12 +43,17 @@ _COPY_BYTES = 1 << 20
 
 @contextlib.contextmanager
 def writing(path: Path, *, doing: str = "written") -> Iterator[None]:
-    """Turn the operating system's refusal to write (or what is done) at or below `path` into `TargetNotWritable`."""
+    """Turn the operating system's refusal to write (or what is done) at or below `path` into `TargetNotWritable`.
+
+    A file that is not there to be read stays a `FileNotFoundError`.
+    """
     try:
         yield
     except TargetNotWritable:
         raise
     except OSError as error:
+        if doing == "read" and isinstance(error, FileNotFoundError):
+            raise
         advice = _ADVICE.get(error.errno or 0, "Choose another directory, or repair this one.")
         at = error.filename if isinstance(error.filename, str) else path
         raise TargetNotWritable(f"{at} cannot be {doing}: {error.strerror or error}. {advice}") from error

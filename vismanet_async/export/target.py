@@ -224,7 +224,8 @@ class Target:
     def _standing(self) -> tuple[Manifest | None, str | None]:
         """Read the manifest that stands here, and its digest."""
         try:
-            content = (self.root / MANIFEST_NAME).read_bytes()
+            with writing(self.root, doing="read"):
+                content = (self.root / MANIFEST_NAME).read_bytes()
         except FileNotFoundError:
             return None, None
         return Manifest.from_json(content, where=str(self.root / MANIFEST_NAME)), digest_of(content)
@@ -310,17 +311,16 @@ class Target:
         sync_directory(self.root)
 
     def _rename(self, step: Rename, publication: Publication) -> None:
-        target = self.root / step.name
+        source, target = self.root / step.file, self.root / step.name
         linked = target.with_name(_temporary(step.name, publication))
-        if (
-            os.path.lexists(target)
-            and step.name not in publication.replaces
-            and not target.samefile(self.root / step.file)
-        ):
-            raise _NotLinked  # somebody else's
         linked.unlink(missing_ok=True)
+        if os.path.lexists(target):
+            if target.samefile(source):
+                return  # POSIX leaves both names where one is renamed to another of the same file
+            if step.name not in publication.replaces:
+                raise _NotLinked  # somebody else's
         try:
-            os.link(self.root / step.file, linked)
+            os.link(source, linked)
         except OSError as error:
             if error.errno in _NO_LINKS:
                 raise _NotLinked from error
