@@ -6,9 +6,10 @@ import contextlib
 import os
 import shutil
 import subprocess
+import threading
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import attrs
 import fsspec
@@ -22,6 +23,7 @@ _AZURITE_HOME: Final = Path(
     os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "vismanet-tests", "azurite-3.35.0"
 )
 _INSTALL_SECONDS: Final = 300
+_END_SECONDS: Final = 30
 # the account that azurite documents
 _ACCOUNT: Final = "devstoreaccount1"
 _KEY: Final = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
@@ -75,14 +77,14 @@ def _azure() -> Iterator[Store]:
         _azurite(), "--inMemoryPersistence", "--disableTelemetry", "--skipApiVersionCheck",
         "--blobHost", "127.0.0.1", "--blobPort", "0",
     ]  # fmt: skip
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         try:
             assert process.stdout is not None
-            url = next(line.split()[-1] for line in process.stdout if "listens on" in line)
-            text = (
-                f"DefaultEndpointsProtocol=http;AccountName={_ACCOUNT};AccountKey={_KEY};BlobEndpoint={url}/{_ACCOUNT};"
-            )
-            yield Store(scheme="abfs", options={"connection_string": text})
+            url = next(line.split()[-1] for line in process.stdout if b"listens on" in line).decode()
+            with _drained(process.stdout):
+                text = f"BlobEndpoint={url}/{_ACCOUNT};AccountName={_ACCOUNT};AccountKey={_KEY};"
+                yield Store(scheme="abfs", options={"connection_string": f"DefaultEndpointsProtocol=http;{text}"})
+                process.kill()
         finally:
             process.kill()
 
@@ -97,11 +99,11 @@ def _google() -> Iterator[Store]:
         server = wrapper.FakeGCSServer()
         patch.setenv("STORAGE_EMULATOR_HOST", server.url)  # so that it is unset again
         server.start()
-        try:
-            yield Store(scheme="gs", options={"endpoint_url": server.url, "token": "anon", "project": "test"})
-        finally:
-            server._process.stderr.close()
-            server.stop()
+        with _drained(server._process.stderr):
+            try:
+                yield Store(scheme="gs", options={"endpoint_url": server.url, "token": "anon", "project": "test"})
+            finally:
+                server.stop()
 
 
 STORES: Final[dict[str, Callable[[], contextlib.AbstractContextManager[Store]]]] = {
@@ -110,6 +112,17 @@ STORES: Final[dict[str, Callable[[], contextlib.AbstractContextManager[Store]]]]
     "azure": _azure,
     "google": _google,
 }
+
+
+@contextlib.contextmanager
+def _drained(stream: IO[bytes]) -> Iterator[None]:
+    """Read what a server writes, to the end: it has a line for every request, and stops when nobody reads them."""
+    reader = threading.Thread(target=lambda: [None for _ in stream], name="a server's log", daemon=True)
+    reader.start()
+    try:
+        yield
+    finally:
+        reader.join(_END_SECONDS)
 
 
 def _azurite() -> str:

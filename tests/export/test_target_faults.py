@@ -68,7 +68,7 @@ def test_a_failure_at_every_call(tmp_path: Path, before: str) -> None:
     count = failed = 0
     for at, after in moments(counting.calls, pairs=PAIRS):
         shutil.copytree(fresh, root)
-        faults = Faults(at=at, after=after)
+        faults, published = Faults(at=at, after=after), None
         for _ in range(len(at) + 1):
             try:
                 with failing_disk(faults):
