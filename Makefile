@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := .stamps
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock browser demo quick lint test test-accel-off test-all test-repeat soak soak-paging fuzz openapi check docs format bench generate \
+.PHONY: help setup lock browser demo quick lint test test-accel-off test-all test-repeat soak faults soak-paging fuzz openapi check docs format bench generate \
 	changelog dist release-check lowest-check api-check clean
 
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -103,6 +103,10 @@ test-accel-off: $(STAMP)/dev ## run the tests of transport, codec and paging wit
 
 soak: $(STAMP)/dev ## run everything at once on random faults, and check every promise (SOAK_SECONDS=..., SOAK_SEED=...)
 	@SOAK_SECONDS="$(SOAK_SECONDS)" SOAK_SEED="$(SOAK_SEED)" SOAK_RECORD="$(SOAK_RECORD)" $(BIN)/python -m tests.soak
+
+faults: $(STAMP)/dev ## fail at every call to disks and stores, alone and in pairs (VISMANET_FAULTS=all, or how many pairs)
+	@VISMANET_FAULTS="$${VISMANET_FAULTS:-all}" $(BIN)/python -m pytest -rP -k every_call \
+		tests/export/test_publishing.py tests/export/test_target_faults.py tests/export/test_store_faults.py
 
 soak-paging: $(STAMP)/dev ## prove paging over a million random schedules (SCHEDULES=..., FIRST_SEED=...)
 	@seed="$${FIRST_SEED:-$$($(BIN)/python -c 'import secrets; print(secrets.randbelow(10**12))')}"; \

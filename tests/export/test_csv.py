@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -105,9 +106,9 @@ def test_plain_values_have_one_column(tmp_path: Path) -> None:
         ("-cmd", "'-cmd"),
         ("-1+1", "'-1+1"),
         ("@SUM(A1)", "'@SUM(A1)"),
-        ("\t=1", "'\t=1"),
-        ("\r=1", "'\r=1"),
-        ("\n=1", "'\n=1"),
+        ("\t=1", "'\t'=1"),
+        ("\r=1", "'\r'=1"),
+        ("\n=1", "'\n'=1"),
         ("-", "'-"),
         ("-5", "-5"),
         ("-1234.7700", "-1234.7700"),
@@ -123,6 +124,40 @@ def test_formulas_are_neutralised_unless_switched_off(tmp_path: Path, given_text
     assert (row["number"], row["address.city"], row["amount"]) == (cell, cell, "-5")
     (row,) = csv.DictReader(io.StringIO(text(tmp_path, body, neutralise_formulas=False), newline=""))
     assert row["number"] == given_text
+
+
+FORMULAS = [
+    "a;=1+1", "a,=1+1", "a\t=1+1", "a\n=1+1", "a\r\n@SUM(A1)", "a; =1+1", "a;\u00a0=1+1", 'a;"=1+1', 'a,""=1+1',
+    ";=1", "a;+47", "a,-2+3", "a;\uff1d1+1", "\uff1d1+1", "\uff0b1", "\uff0d1", "\uff20SUM", " =1+1", "\u00a0=1+1",
+    "\ufeff=1+1", "\u200b=1+1", "\x00=1+1", "\u2028=1+1", "\u3000=1+1", "\u202e=1+1", "a;\u200b@b", "a;=1;=2",
+    "=1,=2", "\u00ad=1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "|"])
+def test_no_cell_is_a_formula_however_a_spreadsheet_splits(tmp_path: Path, delimiter: str) -> None:
+    """Also not where it splits at another character than the file does, and so takes no quote for one that opens."""
+    given_rows: list[dict[str, Any]] = [
+        {"number": one, "address": {"city": one}, "lines": [one, {"a": one}], f"{one}x": one} for one in FORMULAS
+    ]
+    content = text(tmp_path, msgspec.json.encode(given_rows), delimiter=delimiter)
+    for split in ",;\t" + delimiter:
+        for line in csv.reader(io.StringIO(content, newline=""), delimiter=split):
+            for cell in line:
+                shown = re.sub(r"^[\s\x00-\x20\xad\u200b-\u200f\u202a-\u202e\ufeff]+", "", cell)
+                assert not re.match("[=+@\uff1d\uff0b\uff0d\uff20-]", shown), (cell, split)
+    # read as it is meant, JSON is the same JSON
+    rows = csv.DictReader(io.StringIO(content, newline=""), delimiter=delimiter)
+    for row, given_row, formula in zip(rows, given_rows, FORMULAS, strict=True):
+        assert msgspec.json.decode(row["lines"]) == given_row["lines"]
+        assert msgspec.json.decode(row["_extra"]) == {f"{formula}x": formula}
+
+
+def test_texts_that_are_no_formulas_stay_as_they_are(tmp_path: Path) -> None:
+    plain = ["a;b", "a, b", "-5", "-1,5", "x=y", "Nord-Vest; S\u00f8r", "a\nb", "50 % - 3", "x;5", "a@b.no, c@d.no"]
+    content = text(tmp_path, msgspec.json.encode([{"number": one} for one in plain]))
+    rows = csv.DictReader(io.StringIO(content, newline=""))
+    assert [row["number"] for row in rows] == plain
 
 
 def test_an_unknown_key_cannot_smuggle_a_formula(tmp_path: Path) -> None:

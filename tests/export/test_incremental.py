@@ -13,15 +13,19 @@ import anyio
 import attrs
 import duckdb
 import msgspec
+import polars as pl
+import pyarrow.dataset
 import pyarrow.parquet
 import pytest
 
+from tests.export.pages import FakeListing, FakeSource, page
 from vismanet_async.client import VismaNet
 from vismanet_async.errors import ExportError, RequestRefused
 from vismanet_async.export.incremental import Changes, Start, start_of
 from vismanet_async.export.manifest import MANIFEST_NAME, Manifest, Part, ResourceEntry, validate
 from vismanet_async.export.plan import ExportPlan
 from vismanet_async.export.run import Export, PageWritten
+from vismanet_async.export.schema import Column, columns_of
 from vismanet_async.export.status import status_of
 from vismanet_async.paging.keys import stamp_of
 from vismanet_async.simulator import Simulator
@@ -234,7 +238,7 @@ async def test_killed_while_publishing_the_old_manifest_stands(
         def killed(*_: object, **__: object) -> None:
             raise KeyboardInterrupt
 
-        patch.setattr("vismanet_async.export.target._remove_others", killed)
+        patch.setattr("vismanet_async.export.target.Target._commit", killed)
         patch.setattr("vismanet_async.export.target.Target.close", lambda self, **_: self._lock.release())
         with pytest.raises(KeyboardInterrupt):
             await export(simulator, tmp_path)
@@ -243,6 +247,90 @@ async def test_killed_while_publishing_the_old_manifest_stands(
     after = await export(simulator, tmp_path)
     assert {row["number"] for row in lines(tmp_path, after, "customer", run=1)} == changed
     assert after.resources["customer"].runs[2].rows == 0
+
+
+async def test_other_readers_read_the_folder_of_a_list(simulator: Simulator, tmp_path: Path) -> None:
+    """Nothing of ours lies beside the parts: not before, not after, not while a run was stopped."""
+    for _ in range(2):
+        await export(simulator, tmp_path, format="parquet")
+        simulator.touch("customer", count=5)
+    folder = tmp_path / "customer"
+    assert {path.suffix for path in folder.iterdir()} == {".parquet"}
+    rows = Manifest.read(tmp_path).resources["customer"].rows
+    assert rows == 355
+    assert pyarrow.dataset.dataset(folder).count_rows() == rows
+    assert pyarrow.parquet.read_table(folder).num_rows == rows
+    assert pl.read_parquet(folder).height == rows
+    counted: Any = duckdb.sql(f"SELECT count(*) FROM read_parquet('{folder}/*')")
+    assert counted.fetchall() == [(rows,)]
+
+
+async def test_what_an_earlier_version_put_beside_the_parts_is_taken_away(simulator: Simulator, tmp_path: Path) -> None:
+    manifest = await export(simulator, tmp_path, resources=["customer"])
+    entry = manifest.resources["customer"]
+    assert entry.overlap is not None
+    (tmp_path / "_overlap" / "customer-00000.bin").rename(tmp_path / "customer" / "overlap-00000.bin")
+    overlap = attrs.evolve(entry.overlap, file="customer/overlap-00000.bin")
+    entry = attrs.evolve(entry, overlap=overlap)
+    (tmp_path / MANIFEST_NAME).write_bytes(attrs.evolve(manifest, resources={"customer": entry}).to_json())
+    after = await export(simulator, tmp_path, resources=["customer"])
+    assert after.resources["customer"].runs[1].rows == 0  # it knew what was in the overlap
+    assert [path.name for path in (tmp_path / "customer").iterdir()] == ["part-00000.jsonl"]
+    validate(tmp_path)
+
+
+@pytest.mark.parametrize("fmt", ["csv", "parquet"])
+@pytest.mark.parametrize("change", ["new", "gone", "of another kind", "in another order"])
+async def test_parts_of_another_shape_do_not_get_into_one_folder(
+    simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fmt: str, change: str
+) -> None:
+    real = columns_of
+
+    def other(operation: str) -> tuple[Column, ...]:
+        columns = real(operation)
+        if change == "new":
+            return tuple(one for one in columns if one.name != "name")
+        if change == "gone":
+            return (*columns, Column("yesterday", "text"))
+        if change == "in another order":
+            return columns[::-1]
+        return tuple(attrs.evolve(one, kind="json") if one.name == "name" else one for one in columns)
+
+    plan: dict[str, Any] = {"resources": ["customer"], "format": fmt}
+    with monkeypatch.context() as patch:
+        patch.setattr("vismanet_async.export.sinks.formats.columns_of", other)
+        before = await export(simulator, tmp_path, **plan)
+    asked = simulator.requests.total
+    with pytest.raises(RequestRefused, match=f"{change}.*nothing was sent.*without incremental"):
+        await export(simulator, tmp_path, **plan)
+    assert simulator.requests.total == asked
+    assert validate(tmp_path) == before
+    whole = await export(simulator, tmp_path, incremental=False, **plan)
+    assert "name" in whole.resources["customer"].columns
+    await export(simulator, tmp_path, **plan)
+
+
+async def test_rows_from_before_time_have_the_whole_list_read(tmp_path: Path) -> None:
+    """The API stamps some rows 0001-01-01, the first moment that there is: nothing can be asked for before that."""
+    plan = ExportPlan(resources=["supplier"], to=tmp_path, incremental=True, completeness="count")
+    rows = b'[{"number":"1","lastModifiedDateTime":"0001-01-01T00:00:00"}]'
+    for _ in range(3):
+        source = FakeSource({"supplier": FakeListing([page(rows)])})
+        manifest = await Export(source, plan, company="tenant-1")
+        assert source.asked == [("supplier", {})]
+        assert [(run.since, run.rows) for run in manifest.resources["supplier"].runs] == [(None, 1)]
+    later = b'[{"number":"1","lastModifiedDateTime":"2026-11-20T00:00:00"}]'
+    await Export(FakeSource({"supplier": FakeListing([page(later)])}), plan, company="tenant-1")
+    source = FakeSource({"supplier": FakeListing([page(later)])})
+    manifest = await Export(source, plan, company="tenant-1")
+    assert [filters for _, filters in source.asked if filters]
+    assert [run.rows for run in manifest.resources["supplier"].runs] == [1, 0]
+
+
+@pytest.mark.parametrize("watermark", ["0001-01-01T00:00:00", "0001-01-01T23:59:59.999", "0001-01-02T00:30:00"])
+def test_a_start_before_the_first_moment_is_none(watermark: str) -> None:
+    start = start_of(entry(watermark=watermark), "supplier", {}, overlap=timedelta(days=1), now=NOW)
+    assert (start.since, start.before) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -290,7 +378,7 @@ async def test_what_was_harmed_is_not_added_to(simulator: Simulator, tmp_path: P
     if harm == "part gone":
         (tmp_path / "customer" / "part-00000.jsonl").unlink()
     else:
-        (tmp_path / "customer" / "overlap-00000.bin").write_bytes(b"")
+        (tmp_path / "_overlap" / "customer-00000.bin").write_bytes(b"")
     with pytest.raises(ExportError, match="Export the whole list again"):
         await export(simulator, tmp_path)
 

@@ -19,6 +19,7 @@ from vismanet_async.export.lease import Holder, Lease
 from vismanet_async.export.manifest import Manifest, validate
 from vismanet_async.export.places import RemotePath, place_of
 from vismanet_async.export.plan import ExportPlan
+from vismanet_async.export.remote import RemoteTarget
 from vismanet_async.export.run import Export, PageWritten
 from vismanet_async.export.status import status_of
 from vismanet_async.simulator import Simulator
@@ -173,16 +174,14 @@ async def test_a_store_that_fails_at_any_write_leaves_the_earlier_export_or_the_
 async def test_a_part_that_changed_in_the_spool_is_not_uploaded(
     simulator: Simulator, store: MemoryFileSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vismanet_async.export.target import Target
+    real = RemoteTarget.publish
 
-    real = Target.complete
-
-    def harm(staging: Path) -> None:
-        real(staging)
+    def harm(self: RemoteTarget, manifest: Manifest, staging: Path) -> Manifest:
         part = staging / "customer" / "part-00000.jsonl"
         part.write_bytes(part.read_bytes().replace(b"AS", b"AB", 1))
+        return real(self, manifest, staging)
 
-    monkeypatch.setattr(Target, "complete", staticmethod(harm))
+    monkeypatch.setattr(RemoteTarget, "publish", harm)
     with pytest.raises(TargetNotWritable, match="another sha256; nothing was uploaded"):
         await export(simulator, "memory://out", tmp_path)
     assert not store.find("/out")

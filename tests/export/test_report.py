@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
+import sys
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -183,6 +186,39 @@ def test_text_from_data_is_escaped() -> None:
     assert "' onload" not in html
     assert '" onload' not in html
     assert "&lt;script&gt;" in html
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no pipes in directories")
+@pytest.mark.parametrize("kind", ["pipe", "link", "dangling link", "directory", "socket"])
+async def test_what_is_no_regular_file_is_not_replaced(tmp_path: Path, kind: str) -> None:
+    path, target = tmp_path / "report.html", tmp_path / "precious"
+    target.write_text("precious")
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(path))
+    elif kind == "directory":
+        path.mkdir()
+    else:
+        path.symlink_to(target if kind == "link" else tmp_path / "nowhere")
+    before = path.lstat()
+    said = f"{kind.rpartition(' ')[2]} and would be replaced; nothing was sent"
+    async with company() as simulator, client(simulator) as visma:
+        export = Export(visma, ExportPlan(resources="customer", to=tmp_path / "out"))
+        with pytest.raises(TargetNotWritable, match=said):
+            await run_reported(export, path)
+        assert simulator.requests.total == 0
+    assert path.lstat() == before
+    assert target.read_text() == "precious"
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_strangers_temporary_file_beside_the_report_stays(tmp_path: Path) -> None:
+    (tmp_path / "report.html.tmp").write_text("theirs")
+    Report().write(tmp_path / "report.html")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.html.tmp"]
+    assert (tmp_path / "report.html.tmp").read_text() == "theirs"
 
 
 def test_a_report_about_nothing_can_be_drawn() -> None:

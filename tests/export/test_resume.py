@@ -143,7 +143,7 @@ async def test_what_was_harmed_meanwhile_is_asked_for_again(simulator: Simulator
         if harm == "journal torn":
             journal.write_bytes(journal.read_bytes()[:-20])
     if harm == "plan torn":
-        (run.parent / "plan.json").write_bytes(b"{")
+        (run / "plan.json").write_bytes(b"{")
     await export(simulator, tmp_path / "out", completeness="count")
     validate(tmp_path / "out")
     assert content(tmp_path / "out") == content(tmp_path / "whole")
@@ -208,20 +208,21 @@ async def test_what_is_written_is_not_kept_beside_it(simulator: Simulator, tmp_p
 def test_only_the_run_that_knows_most_is_gone_on_with(tmp_path: Path) -> None:
     now = SystemClock().utc_now()
 
-    def run(answers: int) -> Checkpoint:
-        checkpoint = Checkpoint.open(tmp_path, fingerprint="same", now=now)
+    def run(answers: int, fingerprint: str = "same") -> Checkpoint:
+        checkpoint = Checkpoint.open(tmp_path, fingerprint=fingerprint, now=now)
         journal = checkpoint.journal("customer")
         for number in range(answers):
             journal.keep(Question(f"page {number}"), b"[]")
         checkpoint.close()
         return checkpoint
 
-    first, second = run(2), run(3)
-    third = run(1)
-    assert not first.staging.exists()
+    first, second, third, other = run(2), run(3), run(1), run(9, "another plan")
+    nothing = run(0)
+    assert not nothing.staging.exists()
     last = Checkpoint.open(tmp_path, fingerprint="same", now=now)
-    assert last.staging == third.staging  # its number is free again
-    assert not list(last.staging.iterdir())
-    assert second.staging.exists()
     assert [answer.body() for answer in last.answers["customer"].values()] == [b"[]"] * 3
     assert last.begun_at == now
+    # nothing is taken away before this run has been answered
+    assert [one.staging.exists() for one in (first, second, third, other)] == [True] * 4
+    last.begun()
+    assert [one.staging.exists() for one in (first, second, third, other)] == [False, True, False, False]

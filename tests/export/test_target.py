@@ -1,13 +1,14 @@
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import attrs
 import pytest
 
 from tests.export.pages import customers, page
@@ -36,8 +37,7 @@ def staged(target: Target, rows: dict[str, int], *, part_bytes: int = 2_000) -> 
 
 def export(root: Path, rows: dict[str, int]) -> Manifest:
     target = Target.open(root, list(rows))
-    manifest = staged(target, rows)
-    target.publish(manifest, target.work / "1")
+    manifest = target.publish(staged(target, rows), target.work / "1")
     target.close()
     return manifest
 
@@ -125,63 +125,168 @@ def test_a_refusing_file_system_is_found_on_opening() -> None:
         Target.open(Path("/proc/export"), ["customer"])
 
 
-class PowerCut(BaseException):
-    """The process is gone at this very moment."""
+def test_a_link_to_a_folder_on_another_disk_is_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where an administrator has moved `customer` to a larger disk: a rename does not reach it."""
+    before = export(tmp_path / "out", {"customer": 50, "supplier": 20})
+    moved = tmp_path / "another disk"
+    (tmp_path / "out" / "customer").rename(moved)
+    (tmp_path / "out" / "customer").symlink_to(moved)
+    real = os.rename if sys.platform == "win32" else os.replace
+
+    def across(source: Any, target: Any) -> None:
+        if Path(target).parent.resolve() == moved and Path(source).parent.resolve() != moved:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), source, None, target)
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", across)
+    after = export(tmp_path / "out", {"customer": 70, "supplier": 20})
+    assert validate(tmp_path / "out") == after != before
+    assert files(moved) == ["part-00000.jsonl", "part-00001.jsonl", "part-00002.jsonl"][: len(files(moved))]
+    assert not (tmp_path / "out" / ".export").exists()
 
 
-def test_killed_at_any_step_of_publishing_it_is_finished_by_the_next(
+def test_a_strangers_files_are_neither_removed_nor_replaced(tmp_path: Path) -> None:
+    theirs = {
+        "customer/part-00000.jsonl": "a name as ours",
+        "customer/part-00007.csv": "one more",
+        "customer/overlap-00001.bin": "and one",
+        "customer/.part-00000.jsonl.tmp": "and one",
+        "_overlap/customer-00000.bin": "and one",
+        "manifest.json.tmp": "and one",
+        ".export-probe": "and one",
+    }
+    for name, content in theirs.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    for rows in (30, 300, 30):  # no part has a name in the way, then one of theirs and of the export before
+        manifest = export(tmp_path, {"customer": rows})
+        assert validate(tmp_path) == manifest
+        assert {name: (tmp_path / name).read_text() for name in theirs} == theirs
+        ours = {part.file for part in manifest.resources["customer"].parts}
+        assert set(files(tmp_path)) == {*theirs, *ours, MANIFEST_NAME}
+
+
+@pytest.mark.parametrize("name", [".export", ".export/1/customer/part-00000.jsonl", ".export.lock", MANIFEST_NAME])
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_what_is_not_ours_where_our_own_files_go_is_refused(tmp_path: Path, name: str, kind: str) -> None:
+    root = tmp_path / "out"
+    (root / name).parent.mkdir(parents=True)
+    (tmp_path / "precious").write_text("theirs")
+    if kind == "file":
+        (root / name).write_text("theirs")
+    else:
+        (root / name).symlink_to(tmp_path / "precious")
+    before = files(tmp_path)
+    with pytest.raises(TargetNotWritable, match=r"nothing was sent|A file stands in the way|cannot be written"):
+        Target.open(root, ["customer"])
+    assert files(tmp_path) == before
+    assert (root / name).read_text() == "theirs"
+    assert (tmp_path / "precious").read_text() == "theirs"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no pipes in directories")
+def test_a_pipe_in_the_place_of_the_manifest_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / MANIFEST_NAME)
+    with pytest.raises(TargetNotWritable, match="a pipe"):
+        Target.open(tmp_path, ["customer"])
+
+
+def test_a_run_that_another_one_has_overtaken_publishes_nothing(tmp_path: Path) -> None:
+    """As on a network disk whose locks do not hold."""
+    export(tmp_path, {"customer": 50})
+    target = Target.open(tmp_path, ["customer"])
+    new = staged(target, {"customer": 90})
+    (tmp_path / ".export.lock").unlink()
+    other = export_beside(tmp_path, {"customer": 20})
+    with pytest.raises(TargetBusy, match="another run has published"):
+        target.publish(new, target.work / "1")
+    assert validate(tmp_path) == other
+
+
+def export_beside(root: Path, rows: dict[str, int]) -> Manifest:
+    """Publish without the staging area that another run uses."""
+    (root / ".export").rename(root / "aside")
+    manifest = export(root, rows)
+    (root / "aside").rename(root / ".export")
+    return manifest
+
+
+@pytest.mark.parametrize("stands", ["another export", "nothing"])
+def test_what_was_begun_upon_another_export_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stands: str
+) -> None:
+    export(tmp_path, {"customer": 50})
+    target = Target.open(tmp_path, ["customer"])
+    new = staged(target, {"customer": 90})
+    real = Target._commit
+
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Target, "_commit", dies)
+    with pytest.raises(KeyboardInterrupt):
+        target.publish(new, target.work / "1")
+    monkeypatch.setattr(Target, "_commit", real)
+    target._lock.release()
+    if stands == "nothing":
+        (tmp_path / MANIFEST_NAME).unlink()
+        there = None
+    else:
+        there = export_beside(tmp_path, {"customer": 20})
+    again = Target.open(tmp_path, ["customer"])
+    assert again.recover() is None
+    assert again.published() == there
+    again.close()
+    if there is not None:
+        validate(tmp_path)
+        assert files(tmp_path / "customer") == [Path(part.file).name for part in there.resources["customer"].parts]
+
+
+def test_files_of_a_killed_run_that_are_gone_do_not_stop_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stop before each change to the file system in turn; the old export stands, or the next run ends the new one."""
-    steps = 0
-    outcomes = set()
-    for stop_at in range(100):
-        root = tmp_path / str(stop_at)
-        old = export(root, {"customer": 150, "supplier": 20})
-        target = Target.open(root, ["customer"])
-        new = staged(target, {"customer": 60})
-        new = attrs.evolve(new, resources={**old.resources, **new.resources})
-        steps = 0
-
-        def step(stop_at: int = stop_at) -> None:
-            nonlocal steps
-            if steps == stop_at:
-                raise PowerCut
-            steps += 1
-
-        def stepping(real: Any) -> Any:
-            def change(*args: Any, **more: Any) -> Any:
-                step()
-                return real(*args, **more)
-
-            return change
-
-        with monkeypatch.context() as patch:
-            for name in ("replace", "unlink", "mkdir"):
-                patch.setattr(Path, name, stepping(getattr(Path, name)))
-            try:
-                target.publish(new, target.work / "1")
-            except PowerCut:
-                pass
-            else:
-                break
-        target._lock.release()  # as the system does for a process that is gone
-        if (root / MANIFEST_NAME).exists():  # where a manifest stands, its parts are whole, at every moment
-            validate(root)
-        again = Target.open(root, ["customer"])
-        recovered = again.recover()
-        again.close()
-        outcomes.add(recovered is not None)
-        assert validate(root) == (old if recovered is None else new)
-        entry = Manifest.read(root).resources["customer"]
-        assert files(root / "customer") == [Path(part.file).name for part in entry.parts]
-    assert steps > 5
-    assert outcomes == {True, False}
+    before = export(tmp_path, {"customer": 50})
+    target = Target.open(tmp_path, ["customer"])
+    new = staged(target, {"customer": 90})
+    with monkeypatch.context() as patch:
+        patch.setattr(Target, "_place", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            target.publish(new, target.work / "1")
+    target._lock.release()
+    (tmp_path / ".export" / "1" / "customer" / "part-00001.jsonl").unlink()
+    again = Target.open(tmp_path, ["customer"])
+    assert again.recover() is None
+    again.close()
+    assert validate(tmp_path) == before
+    assert not (tmp_path / ".export").exists()
 
 
-def test_the_probe_of_a_killed_run_is_taken_away(tmp_path: Path) -> None:
+def test_a_file_system_without_links_leaves_the_names_that_were_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    for count in (50, 90, 50):
+        manifest = export(tmp_path, {"customer": count})
+        assert validate(tmp_path) == manifest
+        assert files(tmp_path) == sorted([MANIFEST_NAME, *(part.file for part in manifest.resources["customer"].parts)])
+
+
+def test_proving_that_it_can_be_written_leaves_nothing_that_has_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "customer").mkdir()
-    for directory in (tmp_path, tmp_path / "customer"):
-        (directory / ".export-probe").touch()
-    export(tmp_path, {"customer": 20})
-    assert files(tmp_path) == ["customer/part-00000.jsonl", MANIFEST_NAME]
+    seen: list[list[str]] = []
+    real = tempfile.TemporaryFile
+
+    def probe(**options: Any) -> Any:
+        file = real(**options)
+        seen.append(files(tmp_path))
+        return file
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", probe)
+    Target.open(tmp_path, ["customer"]).close()
+    assert seen == [[".export.lock"]] * 2
+    assert files(tmp_path) == []

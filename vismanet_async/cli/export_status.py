@@ -83,6 +83,10 @@ def _lines(directory: Place, status: Status) -> Iterator[str]:
             f"unfinished: begun {_moment(status.unfinished.begun_at)}, can be gone on with until "
             f"{_moment(status.unfinished.until)}; answers kept: {kept}"
         )
+    if status.leftovers is not None:
+        yield from (f"left by a run that was killed: {file}" for file in status.leftovers.files)
+        yield from (f"an upload that was cut off, and is billed: {name}" for name in status.leftovers.unfinished)
+        yield "the next export to this place removes that"
     if status.manifest is not None:
         yield from _manifest(status.manifest)
     if status.faults is not None:

@@ -11,14 +11,15 @@ not know, all further ones go to the server. For the same reason answers of seve
 
 ::
 
-    .export/plan.json                  which plan this is, and when it was begun
-    .export/1/<resource>/pages.jsonl   the journal of the first run
+    .export/1/plan.json                which plan the first run has, and when it was begun
+    .export/1/<resource>/pages.jsonl   its journal
     .export/1/<resource>/answers.json  bodies whose rows are not, or not all, in its parts
     .export/1/<resource>/part-...      its parts
     .export/2/...                      the run that goes on; it journals again what it takes over
 
 An answer is believed only where its file, from the first byte up to the answer's last, has the hash that the journal
-states.
+states. What earlier runs left is kept until a run has begun that may replace it (`Checkpoint.begun`): one that is
+refused, or stops before it reads anything, takes nothing away.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ import msgspec
 from anyio import to_thread
 
 from vismanet_async.export.files import write_all, write_atomically, writing
+from vismanet_async.export.manifest import MANIFEST_NAME
 from vismanet_async.transport.message import Response, no_headers
 
 if TYPE_CHECKING:
@@ -93,10 +95,15 @@ class Journal:
     """
 
     def __init__(self, directory: Path) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
-        self._lines = (directory / _JOURNAL).open("ab", buffering=0)
-        self._bodies = (directory / _BODIES).open("ab", buffering=0)
+        with writing(directory):
+            directory.mkdir(parents=True, exist_ok=True)
+            self._lines = (directory / _JOURNAL).open("ab", buffering=0)
+            try:
+                self._bodies = (directory / _BODIES).open("ab", buffering=0)
+            except BaseException:
+                self._lines.close()
+                raise
         self._digest = hashlib.sha256()
         self._bodies_end = 0
         self._lock = threading.Lock()
@@ -147,7 +154,7 @@ class _Slice:
 
     def body(self) -> bytes:
         """Give the answer again."""
-        with self.path.open("rb") as file:
+        with writing(self.path, doing="read again"), self.path.open("rb") as file:
             file.seek(self.start)
             content = file.read(self.end - self.start)
         if self.path.name == _BODIES:
@@ -169,35 +176,54 @@ class Checkpoint:
     """By resource; empty for a run that starts afresh."""
     known: bool
     """Whether a later run can tell that it is of the same plan."""
+    superseded: tuple[Path, ...] = ()
+    """What earlier runs left and this one does not go on from."""
     _journals: list[Journal] = attrs.field(factory=list, init=False)
 
     @classmethod
     def open(cls, work: Path, *, fingerprint: str | None, now: datetime) -> Checkpoint:
-        """Take up what lies in `work` if it belongs to the same plan, else make it empty. Blocks; reads all parts.
+        """Take up what lies in `work` if it belongs to the same plan. Blocks; reads all parts of such runs.
 
         Args:
             work: the staging area of the target.
-            fingerprint: of the plan; None starts afresh.
+            fingerprint: of the plan, and of what it is made upon; None starts afresh.
             now: UTC.
         """
-        plan = _read_plan(work)
-        answers: dict[str, Answers] = {}
-        number = 0
-        if plan is not None and plan.fingerprint == fingerprint and now - plan.begun_at < _LONGEST_PAUSE:
-            answers, number = _best_run(work)
-        elif work.exists():
-            shutil.rmtree(work)
-        begun_at = plan.begun_at if plan is not None and answers else now
-        staging = work / str(number + 1)
-        staging.mkdir(parents=True)
-        if fingerprint is not None:
-            write_atomically(work / _PLAN, msgspec.json.encode(_Plan(fingerprint, begun_at)))
-        return cls(staging=staging, begun_at=begun_at, answers=answers, known=fingerprint is not None)
+        work.mkdir(parents=True, exist_ok=True)
+        runs = _runs(work)
+        best, begun_at, answers = None, now, dict[str, Answers]()
+        for run in runs:
+            plan = _read_plan(run)
+            if plan is None or fingerprint is None or plan.fingerprint != fingerprint or _is_old(plan, now):
+                continue
+            found = {journal.parent.name: _load_journal(journal) for journal in run.glob(f"*/{_JOURNAL}")}
+            if sum(map(len, found.values())) > sum(map(len, answers.values())):
+                best, begun_at, answers = run, plan.begun_at, found
+        staging = work / str(1 + max((int(run.name) for run in runs), default=0))
+        try:
+            staging.mkdir()
+            write_atomically(staging / _PLAN, msgspec.json.encode(_Plan(fingerprint or "", begun_at)))
+        except BaseException:
+            shutil.rmtree(staging, ignore_errors=True)
+            raise
+        return cls(
+            staging=staging,
+            begun_at=begun_at,
+            answers=answers,
+            known=fingerprint is not None,
+            superseded=tuple(run for run in runs if run != best),
+        )
 
     @property
     def resumable(self) -> bool:
-        """Whether a later run would find an answer here."""
-        return self.known and (bool(self.answers) or any(journal.entries for journal in self._journals))
+        """Whether a later run would find an answer of this one."""
+        return self.known and any(journal.entries for journal in self._journals)
+
+    def begun(self) -> None:
+        """Remove what this run replaces: it has been answered, and nothing can refuse it any more. Blocks."""
+        superseded, self.superseded = self.superseded, ()
+        for run in superseded:
+            shutil.rmtree(run, ignore_errors=True)
 
     def journal(self, resource: str) -> Journal | NoJournal:
         """Open the journal of a resource; `close` closes it."""
@@ -208,9 +234,11 @@ class Checkpoint:
         return journal
 
     def close(self) -> None:
-        """Close the journals."""
+        """Close the journals, and remove what no later run can use. Blocks."""
         for journal in self._journals:
             journal.close()
+        if not self.resumable and not (self.staging / MANIFEST_NAME).exists():
+            shutil.rmtree(self.staging, ignore_errors=True)
 
 
 @attrs.frozen(kw_only=True)
@@ -226,40 +254,33 @@ class Unfinished:
 
 def look(work: Path, *, now: datetime) -> Unfinished | None:
     """Say what a later run of the same plan would find in `work`, without checking it; None for nothing. Blocks."""
-    plan = _read_plan(work)
-    if plan is None or now - plan.begun_at >= _LONGEST_PAUSE:
-        return None
-    runs = [
-        {journal.parent.name: journal.read_bytes().count(b"\n") for journal in run.glob(f"*/{_JOURNAL}")}
-        for run in work.glob("[0-9]*")
-    ]
-    answers = max(runs, key=lambda run: sum(run.values()), default={})
-    if not any(answers.values()):
-        return None
-    return Unfinished(begun_at=plan.begun_at, until=plan.begun_at + _LONGEST_PAUSE, answers=answers)
+    best: Unfinished | None = None
+    for run in _runs(work):
+        plan = _read_plan(run)
+        if plan is None or not plan.fingerprint or _is_old(plan, now):
+            continue
+        answers = {path.parent.name: path.read_bytes().count(b"\n") for path in run.glob(f"*/{_JOURNAL}")}
+        if sum(answers.values()) > (0 if best is None else sum(best.answers.values())):
+            best = Unfinished(begun_at=plan.begun_at, until=plan.begun_at + _LONGEST_PAUSE, answers=answers)
+    return best
 
 
-def _read_plan(work: Path) -> _Plan | None:
+def _runs(work: Path) -> list[Path]:
+    """Give the staging directories of all runs, oldest first."""
+    found = (path for path in work.glob("*") if _RUN.fullmatch(path.name) and path.is_dir())
+    return sorted(found, key=lambda path: int(path.name))
+
+
+def _is_old(plan: _Plan, now: datetime) -> bool:
+    return now - plan.begun_at >= _LONGEST_PAUSE
+
+
+def _read_plan(run: Path) -> _Plan | None:
     try:
-        plan = msgspec.json.decode((work / _PLAN).read_bytes(), type=_Plan)
+        plan = msgspec.json.decode((run / _PLAN).read_bytes(), type=_Plan)
     except (FileNotFoundError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     return plan if plan.begun_at.tzinfo is not None else None
-
-
-def _best_run(work: Path) -> tuple[dict[str, Answers], int]:
-    """Give the answers of the run that knows most, with its number, and throw the other ones away."""
-    answers: dict[str, Answers] = {}
-    number, most = 0, 0
-    for run in sorted((path for path in work.iterdir() if _RUN.fullmatch(path.name)), key=lambda path: int(path.name)):
-        found = {journal.parent.name: _load_journal(journal) for journal in run.glob(f"*/{_JOURNAL}")}
-        known = sum(map(len, found.values()))
-        if known > most:
-            worse, (answers, number, most) = work / str(number), (found, int(run.name), known)
-        else:
-            worse = run
-        shutil.rmtree(worse, ignore_errors=True)
-    return answers, number
 
 
 def _load_journal(journal: Path) -> Answers:
@@ -314,6 +335,8 @@ class Recorder:
         self._firsts: list[Question] = []
         """Of those, the first of a kind: it may only tell the total, and then its rows will never be written."""
         self._all_known = True
+        self.answered = False
+        """Whether the server has answered."""
 
     def around(self, sender: Sender) -> Recorder:
         """Take the sender that asks the server."""
@@ -337,6 +360,7 @@ class Recorder:
         if known is None:
             self._all_known = False
             response = await self._sender.send(request)
+            self.answered = True
         else:
             body = await to_thread.run_sync(known.body, limiter=self._threads)
             response = Response(status=200, headers=no_headers(), body=body)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
+import stat
 import sys
 from typing import TYPE_CHECKING, BinaryIO
+from uuid import uuid4
 
 from vismanet_async.errors import TargetNotWritable
 
@@ -14,7 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["remove_if_empty", "sync_directory", "write_all", "write_atomically", "writing"]
+__all__ = [
+    "move",
+    "refuse_irregular",
+    "remove_if_empty",
+    "sync_directory",
+    "write_all",
+    "write_atomically",
+    "writing",
+]
 
 _ADVICE = {
     errno.ENOSPC: "Free some space, then start it again.",
@@ -26,19 +37,26 @@ _ADVICE = {
     errno.EEXIST: "A file stands in the way: choose another directory.",
     errno.ENAMETOOLONG: "Choose a shorter path.",
 }
+_KINDS = {stat.S_IFLNK: "a link", stat.S_IFDIR: "a directory", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+_COPY_BYTES = 1 << 20
 
 
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusal to write at or below `path` into `TargetNotWritable`."""
+def writing(path: Path, *, doing: str = "written") -> Iterator[None]:
+    """Turn the operating system's refusal to write (or what is done) at or below `path` into `TargetNotWritable`.
+
+    A file that is not there to be read stays a `FileNotFoundError`.
+    """
     try:
         yield
     except TargetNotWritable:
         raise
     except OSError as error:
+        if doing == "read" and isinstance(error, FileNotFoundError):
+            raise
         advice = _ADVICE.get(error.errno or 0, "Choose another directory, or repair this one.")
         at = error.filename if isinstance(error.filename, str) else path
-        raise TargetNotWritable(f"{at} cannot be written: {error.strerror or error}. {advice}") from error
+        raise TargetNotWritable(f"{at} cannot be {doing}: {error.strerror or error}. {advice}") from error
 
 
 def write_all(file: BinaryIO, content: bytes | bytearray | memoryview) -> None:
@@ -61,9 +79,10 @@ def sync_directory(path: Path) -> None:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that at any moment, also in a power cut, the old or the new content stands."""
-    temporary = path.with_name(f"{path.name}.tmp")
+    # a name that nobody else has: a file of theirs must not be taken for what an earlier call left
+    temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -72,6 +91,44 @@ def write_atomically(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
+
+
+def move(source: Path, target: Path, *, temporary: str) -> None:
+    """Give a synced file another path, on another file system too; `target` is never there in part.
+
+    Args:
+        source: stays where it is if it has to be copied.
+        target: replaced if it is there.
+        temporary: the name beside `target` under which it is copied; whatever has this name is replaced.
+    """
+    try:
+        source.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:  # a linked directory can lie on another file system
+            raise
+        copy = target.with_name(temporary)
+        with source.open("rb") as reading, copy.open("wb") as file:
+            shutil.copyfileobj(reading, file, _COPY_BYTES)
+            file.flush()
+            os.fsync(file.fileno())
+        copy.replace(target)
+
+
+def refuse_irregular(path: Path) -> None:
+    """Refuse to replace what is there and is no regular file: a link, a pipe, a device, a directory.
+
+    Raises:
+        TargetNotWritable: it is.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(mode):
+        raise TargetNotWritable(
+            f"{path} is {_KINDS.get(stat.S_IFMT(mode), 'no regular file')} and would be replaced; nothing was sent. "
+            "Choose another path."
+        )
 
 
 def remove_if_empty(path: Path) -> None:

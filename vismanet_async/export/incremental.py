@@ -44,6 +44,7 @@ __all__ = ["DEFAULT_OVERLAP", "Changes", "Start", "added_to", "first_run", "know
 DEFAULT_OVERLAP: Final = timedelta(days=1)
 """Covers late commits, clocks set back and other zones (docs/facts.md 5.10); what comes twice is left out again."""
 _DIGEST_BYTES: Final = 16
+_COLUMNS_NAMED: Final = 5
 _MOST_DIGESTS: Final = 100_000
 """Some 10 MB of memory. Of more rows than that in the overlap, the older ones may be published twice."""
 _LONGEST_RUN: Final = timedelta(days=1)
@@ -51,6 +52,7 @@ _LONGEST_RUN: Final = timedelta(days=1)
 _EASTERNMOST: Final = timedelta(hours=14)
 _CLOCK_MARGIN: Final = timedelta(hours=10)
 _MICROSECOND: Final = timedelta(microseconds=1)
+_FIRST_MOMENT: Final = stamp_of("0001-01-01T00:00:00")
 _METADATA: Final = re.compile(rb'"metadata"\s*:\s*\{[^{}"]*("[^"\\]*"[^{}"]*)*\}')
 """Cannot begin within a text: there the quotes would be escaped."""
 
@@ -103,7 +105,13 @@ def _number(file: str) -> int:
 
 
 def start_of(
-    before: ResourceEntry | None, name: str, like: Mapping[str, object], *, overlap: timedelta, now: datetime
+    before: ResourceEntry | None,
+    name: str,
+    like: Mapping[str, object],
+    *,
+    overlap: timedelta,
+    now: datetime,
+    columns: Mapping[str, str] | None = None,
 ) -> Start:
     """Find where to begin.
 
@@ -113,6 +121,7 @@ def start_of(
         like: fields of `ResourceEntry` that this run will have; what stands there must have the same.
         overlap: to go back from the watermark.
         now: UTC; only to refuse a watermark that no zone's clock can have reached.
+        columns: of the parts that this run will write.
 
     Raises:
         RequestRefused: what stands there was exported in another way, so that the new rows would not belong to it.
@@ -127,13 +136,40 @@ def start_of(
                 f"{name} was exported with {what} {here or 'none'}, and this run has {asked or 'none'}; nothing was "
                 "sent. Go on in the same way, or export it whole, without incremental."
             )
+    _require_columns(before, name, columns)
     if stamp_of(before.watermark) > latest_stamp(now):
         raise ExportError(
             f"{name}: the last run saw a row that was changed at {before.watermark}, which no clock has reached. An "
             "incremental run would miss changes; nothing was sent. Begin anew, incrementally, in an empty directory: "
             "such a run passes rows with impossible times over when it looks for its watermark."
         )
-    return Start(since=_since(before, overlap=overlap), before=before)
+    since = _since(before, overlap=overlap)
+    # rows stamped 0001-01-01 and nothing later: what was changed since the first moment is the whole list
+    return Start() if since is None else Start(since=since, before=before)
+
+
+def _require_columns(before: ResourceEntry, name: str, columns: Mapping[str, str] | None) -> None:
+    """Refuse parts of two shapes in one folder, which readers take for one table."""
+    if not columns or not before.columns or list(columns.items()) == list(before.columns.items()):
+        return
+    found = []
+    for what, these, others in (("new", columns, before.columns), ("gone", before.columns, columns)):
+        names = [column for column in these if column not in others]
+        if names:
+            found.append(f"{what}: {_few(names)}")
+    changed = [column for column in columns if before.columns.get(column, columns[column]) != columns[column]]
+    if changed:
+        found.append(f"of another kind: {_few(changed)}")
+    raise RequestRefused(
+        f"the files of {name} that stand there have other columns than this version of vismanet-async writes "
+        f"({'; '.join(found) or 'in another order'}); nothing was sent. Export it whole once, without incremental; "
+        "later runs go on from there."
+    )
+
+
+def _few(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_COLUMNS_NAMED])
+    return shown if len(names) <= _COLUMNS_NAMED else f"{shown} and {len(names) - _COLUMNS_NAMED} more"
 
 
 def latest_stamp(now: datetime) -> int:
@@ -141,10 +177,12 @@ def latest_stamp(now: datetime) -> int:
     return stamp_of((now.astimezone(UTC) + _EASTERNMOST + _CLOCK_MARGIN).replace(tzinfo=None).isoformat())
 
 
-def _since(before: ResourceEntry, *, overlap: timedelta) -> str:
+def _since(before: ResourceEntry, *, overlap: timedelta) -> str | None:
+    """Give the filter's value; None where it would be before the first moment that there is."""
     last = before.runs[-1] if before.runs else before
     took = last.finished_at - last.started_at if last.started_at and last.finished_at else _LONGEST_RUN
-    return stamp_text(max(0, stamp_of(before.watermark) - (took + overlap) // _MICROSECOND))
+    since = stamp_of(before.watermark) - (took + overlap) // _MICROSECOND
+    return stamp_text(since) if since > _FIRST_MOMENT else None
 
 
 def known_rows(place: Place, before: ResourceEntry) -> bytes:

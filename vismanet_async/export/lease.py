@@ -18,6 +18,7 @@ import attrs
 import msgspec
 
 from vismanet_async.errors import TargetBusy, TargetNotWritable
+from vismanet_async.export.conditional import ConditionFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +30,7 @@ __all__ = ["Holder", "Lease"]
 _HOLDS: Final = timedelta(minutes=15)
 _RENEW_SECONDS: Final = 240.0
 """Three renewals may fail before the lease is lost."""
+_TRIES: Final = 3
 
 
 class Holder(msgspec.Struct, frozen=True):
@@ -66,20 +68,13 @@ class Lease:
 
         Raises:
             TargetBusy: another run holds it.
+            TargetNotWritable: the store cannot be written, or a file not ours has the lease's name.
         """
-        content = self._content()
-        try:
-            self.place.create(content)
-        except FileExistsError:
-            holder = self.holder()
-            if holder is not None and holder.owner != self.owner and self._now() < holder.until:
-                raise TargetBusy(
-                    f"another run ({holder.where}) is writing there, as {self.place} says; nothing was sent. Wait "
-                    f"until it has ended. If it was killed, its lease ends at {holder.until:%Y-%m-%d %H:%M} UTC."
-                ) from None
-            self.place.remove()
-            with contextlib.suppress(FileExistsError):  # another one was quicker: then `require` tells
-                self.place.create(content)
+        for _ in range(_TRIES):
+            # given up between two looks, or another one was quicker: `require` tells
+            with contextlib.suppress(FileNotFoundError, ConditionFailed):
+                self._take()
+                break
         self.require()
         self._renewing = threading.Thread(target=self._renew, name="export lease", daemon=True)
         self._renewing.start()
@@ -87,8 +82,8 @@ class Lease:
     def holder(self) -> Holder | None:
         """Say who holds it by what the object says, be it over or not; None for nobody."""
         try:
-            return msgspec.json.decode(self.place.read_bytes(), type=Holder)
-        except (FileNotFoundError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return _read(self.place.read_bytes())
+        except FileNotFoundError:
             return None
 
     def require(self) -> None:
@@ -114,13 +109,42 @@ class Lease:
         if holder is not None and holder.owner == self.owner:
             self.place.remove()
 
+    def _take(self) -> None:
+        """Take it where there is none, from a holder whose time is over, or from an earlier run of ours."""
+        try:
+            content, tag = self.place.read_tagged()
+        except FileNotFoundError:
+            self.place.replace(self._content(), tag=None)
+            return
+        holder = _read(content)
+        if holder is None:
+            raise TargetNotWritable(
+                f"{self.place} was not written by an export and would be replaced; nothing was sent. Choose another "
+                "place, or remove it."
+            )
+        if holder.owner != self.owner and self._now() < holder.until:
+            raise TargetBusy(
+                f"another run ({holder.where}) is writing there, as {self.place} says; nothing was sent. Wait "
+                f"until it has ended. If it was killed, its lease ends at {holder.until:%Y-%m-%d %H:%M} UTC."
+            )
+        self.place.replace(self._content(), tag=tag)
+
     def _renew(self) -> None:
         while not self._stop.wait(_RENEW_SECONDS):
             # a store that is down for a moment is asked again in time; a lease that was lost is found when publishing
-            with contextlib.suppress(TargetBusy, TargetNotWritable):
-                self.require()
-                self.place.write_bytes(self._content())
+            with contextlib.suppress(FileNotFoundError, ConditionFailed, TargetNotWritable):
+                content, tag = self.place.read_tagged()
+                holder = _read(content)
+                if holder is not None and holder.owner == self.owner:
+                    self.place.replace(self._content(), tag=tag)
 
     def _content(self) -> bytes:
         where = f"{socket.gethostname()}, process {os.getpid()}"
         return msgspec.json.encode(Holder(self.owner, where, self._now() + _HOLDS))
+
+
+def _read(content: bytes) -> Holder | None:
+    try:
+        return msgspec.json.decode(content, type=Holder)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import sys
 from typing import TYPE_CHECKING
 
@@ -33,6 +35,8 @@ else:
 
 __all__ = ["FileLock"]
 
+_NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
+
 
 @attrs.define
 class FileLock:
@@ -45,10 +49,17 @@ class FileLock:
     _descriptor: int | None = None
 
     def acquire(self) -> bool:
-        """Take the lock without waiting; False when another holder has it. Its directory must exist."""
+        """Take the lock without waiting; False when another holder has it. Its directory must exist.
+
+        Raises:
+            OSError: it cannot be written; `FileExistsError` where a file has its name that is no lock.
+        """
         while True:
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | _NO_LINKS, 0o644)
             try:
+                about = os.fstat(descriptor)
+                if about.st_size or not stat.S_ISREG(about.st_mode):  # a lock file is always empty
+                    raise FileExistsError(errno.EEXIST, "a file that is no lock of an export is there", str(self.path))
                 taken = _try_lock(descriptor)
                 # the last holder may have removed the file since we opened it: then it guards nothing
                 if taken and self._is(descriptor):

@@ -90,6 +90,8 @@ class ResourceEntry:
         format: what the parts are: `jsonl`, `csv`, `parquet`, ...
         format_options: how it was written where that is not as by default, such as `delimiter`.
         filters: the query parameters that chose the rows.
+        columns: of the parts, by name, and what each is; empty for formats without columns, and in what versions
+            wrote that did not tell.
     """
 
     rows: int
@@ -109,6 +111,7 @@ class ResourceEntry:
     format: str = "jsonl"
     format_options: dict[str, str] = attrs.field(factory=dict)
     filters: dict[str, str] = attrs.field(factory=dict)
+    columns: dict[str, str] = attrs.field(factory=dict)
     window: str | None = None
     """Where the list was frozen to be proven: what changed before it was read first, the rest after."""
     watermark: str | None = None

@@ -25,6 +25,14 @@ import attrs
 
 from vismanet_async.arguments import expect
 from vismanet_async.errors import TargetNotWritable
+from vismanet_async.export.conditional import (
+    ConditionFailed,
+    Unfinished,
+    end_upload,
+    tag_of,
+    unfinished_uploads,
+    write_if,
+)
 from vismanet_async.export.extras import extra
 
 if TYPE_CHECKING:
@@ -49,7 +57,7 @@ _EXTRAS: Final = {
 class RemotePath:
     """A file or folder in an object store, with the few things of `pathlib.Path` that exports need. All block.
 
-    Raises (from every method): `FileNotFoundError` when reading, `FileExistsError` from `create`, and
+    Raises (from every method): `FileNotFoundError` when reading, `ConditionFailed` from `replace`, and
     `TargetNotWritable` for all else that a store may say.
     """
 
@@ -109,11 +117,46 @@ class RemotePath:
             store, path = self._store()
             store.pipe_file(path, content)
 
-    def create(self, content: bytes) -> None:
-        """Put the content there unless there is something (`FileExistsError`)."""
+    def read_tagged(self) -> tuple[bytes, str]:
+        """Read it whole, and give the tag that `replace` wants (`vismanet_async.export.conditional`)."""
+        with self._reaching("read"):
+            store, path = self._store()
+            tag = tag_of(store, path)
+            return cast("bytes", store.cat_file(path)), tag
+
+    def replace(self, content: bytes, *, tag: str | None) -> None:
+        """Put the content there in one piece if it still has this tag, or is not there (None).
+
+        Raises:
+            ConditionFailed: another writer was there; nothing was written.
+        """
         with self._reaching("written"):
             store, path = self._store()
-            store.pipe_file(path, content, mode="create")
+            write_if(store, path, content, tag)
+
+    def files(self) -> list[str]:
+        """Give the names of the files in this folder; none where it is not there."""
+        with self._reaching("listed"):
+            store, path = self._store()
+            store.invalidate_cache()
+            try:
+                found = store.ls(path, detail=False)
+            except FileNotFoundError:
+                return []
+            return sorted(str(one).rstrip("/").rpartition("/")[2] for one in found)
+
+    def unfinished(self) -> dict[str, Unfinished]:
+        """Find the uploads below this folder that were begun in pieces and not ended, by their names below it."""
+        with self._reaching("listed"):
+            store, path = self._store()
+            root = f"{path.rstrip('/')}/"
+            return {one.path.removeprefix(root): one for one in unfinished_uploads(store, path)}
+
+    def end(self, upload: Unfinished) -> None:
+        """End such an upload."""
+        with self._reaching("ended"):
+            store, _ = self._store()
+            end_upload(store, upload)
 
     def upload(self, file: Path) -> None:
         """Put a local file there."""
@@ -134,7 +177,7 @@ class RemotePath:
     def _reaching(self, what: str) -> Iterator[None]:
         try:
             yield
-        except FileExistsError:
+        except ConditionFailed:
             raise
         except Exception as error:  # each store has errors of its own, which share no base but this one
             if what == "read" and isinstance(error, FileNotFoundError):

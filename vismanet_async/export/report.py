@@ -15,7 +15,7 @@ from anyio import to_thread
 
 from vismanet_async.clock import SystemClock
 from vismanet_async.errors import VismaNetError
-from vismanet_async.export.files import write_atomically, writing
+from vismanet_async.export.files import refuse_irregular, write_atomically, writing
 from vismanet_async.export.many import CompanyDone, CompanyEvent, CompanyStarted, ManyOutcome
 from vismanet_async.export.report_page import page
 from vismanet_async.export.run import PageWritten, Published, RequestEnded, ResourceDone, ResourceIncomplete
@@ -138,9 +138,10 @@ class Report:
         """Draw the page into a file, whole or not at all. Blocks.
 
         Raises:
-            TargetNotWritable: it cannot be written.
+            TargetNotWritable: it cannot be written, or what is there is no regular file: a link, a pipe, a device.
         """
         with writing(path):
+            refuse_irregular(path)
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, self.html().encode())
 

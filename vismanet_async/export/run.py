@@ -36,9 +36,9 @@ from vismanet_async.export.incremental import (
 from vismanet_async.export.manifest import Manifest, Part, ResourceEntry
 from vismanet_async.export.places import RemotePath
 from vismanet_async.export.remote import RemoteTarget
-from vismanet_async.export.sinks.formats import open_sink
+from vismanet_async.export.sinks.formats import columns_written, open_sink
 from vismanet_async.export.streaming import events_of
-from vismanet_async.export.target import Target
+from vismanet_async.export.target import OVERLAP_NAME, Target
 from vismanet_async.export.watch import RequestEnded, Watch
 from vismanet_async.export.worker import working
 from vismanet_async.observer import ExportFacts, Observer
@@ -221,28 +221,33 @@ class Export(DeferredCall[Manifest]):
         plan = self.plan
         self._started = self._clock.monotonic()
         self._listings = {name: self._listing(name, filters) for name, filters in plan.resources.items()}
-        target = await self._in_thread(self._open_target)
-        resumable = False
+        opened: list[Target | RemoteTarget] = []
+        keep_work = True
         try:
-            checkpoint = await self._in_thread(self._begin, target)
-            self._listings |= {
-                name: self._listing(name, self._filters_from(name, start.since))
-                for name, start in self._starts.items()
-                if start.since is not None
-            }
+            await self._in_thread(self._open_target, opened)
+            target = opened[0]
+            begun: list[Checkpoint] = []
             try:
+                await self._in_thread(self._begin, target, begun)
+                self._listings |= {
+                    name: self._listing(name, self._filters_from(name, start.since))
+                    for name, start in self._starts.items()
+                    if start.since is not None
+                }
                 with one_error():
-                    manifest = await self._read_and_publish(target, checkpoint)
+                    manifest = await self._read_and_publish(target, begun[0])
+                keep_work = False
             except IncompleteListing:
-                raise  # what was read is why it is incomplete: the next run must read it anew
-            except BaseException:
-                resumable = checkpoint.resumable
+                keep_work = False  # what was read is why it is incomplete: the next run must read it anew
                 raise
             finally:
-                checkpoint.close()
+                with anyio.CancelScope(shield=True):
+                    for checkpoint in begun:
+                        await self._in_thread(checkpoint.close)
         finally:
             with anyio.CancelScope(shield=True):
-                await self._in_thread(partial(target.close, keep_work=resumable))
+                for target in opened:
+                    await self._in_thread(partial(target.close, keep_work=keep_work))
         await self._emit(Published(manifest=manifest))
         return manifest
 
@@ -269,11 +274,12 @@ class Export(DeferredCall[Manifest]):
         filters = self.plan.resources[name]
         return {**filters, modified_filter(name, filters)[0]: on_or_after(since)}
 
-    def _begin(self, target: Target | RemoteTarget) -> Checkpoint:
+    def _begin(self, target: Target | RemoteTarget, begun: list[Checkpoint]) -> None:
         """Find out where this run begins; blocks."""
         target.recover()
         self._starts = self._find_starts(target)
-        return self._open_checkpoint(target.work)
+        target.mark()
+        begun.append(self._open_checkpoint(target))
 
     def _find_starts(self, target: Target | RemoteTarget) -> dict[str, Start]:
         """Find what this run adds to; blocks."""
@@ -298,24 +304,37 @@ class Export(DeferredCall[Manifest]):
                 "filters": plan.filter_texts(name),
             }
             before = manifest.resources.get(name)
-            start = starts[name] = start_of(before, name, like, overlap=plan.overlap, now=self._clock.utc_now())
+            start = starts[name] = start_of(
+                before,
+                name,
+                like,
+                overlap=plan.overlap,
+                now=self._clock.utc_now(),
+                columns=self._columns(name),
+            )
             if start.before is not None:
                 starts[name] = attrs.evolve(start, known=known_rows(plan.place, start.before))
         return starts
 
-    def _open_target(self) -> Target | RemoteTarget:
+    def _columns(self, name: str) -> dict[str, str]:
+        return columns_written(self.plan.format, self._listings[name].operation_id)
+
+    def _open_target(self, opened: list[Target | RemoteTarget]) -> None:
         place, resources = self.plan.place, tuple(self.plan.resources)
         if isinstance(place, RemotePath):
-            return RemoteTarget.open(place, resources, spool=self.plan.spool)
-        return Target.open(place, resources)
+            opened.append(RemoteTarget.open(place, resources, spool=self.plan.spool))
+        else:
+            opened.append(Target.open(place, resources))
 
-    def _open_checkpoint(self, work: Path) -> Checkpoint:
+    def _open_checkpoint(self, target: Target | RemoteTarget) -> Checkpoint:
         # without a known company nobody can tell whether an earlier run was of the same one
         known = self.plan.resume and self._company is not None
-        with writing(work):
+        plan = self.plan.fingerprint(company=self._company, base_url=self._base_url)
+        with writing(target.work):
             return Checkpoint.open(
-                work,
-                fingerprint=self.plan.fingerprint(company=self._company, base_url=self._base_url) if known else None,
+                target.work,
+                # what was read before another export was published is older than that
+                fingerprint=f"{plan} {target.upon}" if known else None,
                 now=self._clock.utc_now(),
             )
 
@@ -370,7 +389,7 @@ class Export(DeferredCall[Manifest]):
             csv=self.plan.csv,
             parquet=self.plan.parquet,
         )
-        writer = _Writer(sink, journal, self._changes(name))
+        writer = _Writer(sink, journal, checkpoint, recorder, self._changes(name))
         try:
             try:
                 with one_error():  # it reads and writes side by side
@@ -388,11 +407,11 @@ class Export(DeferredCall[Manifest]):
                 await self._in_thread(recorder.flush)
             sink.close()
         times = (checkpoint.begun_at, self._clock.utc_now())
-        entry = _entry(report, parts, plan=self.plan, name=name, times=times)
+        entry = _entry(report, parts, plan=self.plan, name=name, times=times, columns=self._columns(name))
         if writer.changes is None:
             return first_run(entry), report
-        staging = checkpoint.staging / name
-        return await self._in_thread(self._after, self._starts[name], entry, writer.changes, staging), report
+        overlap = checkpoint.staging / OVERLAP_NAME / f"{name}-{self._starts[name].runs:05}.bin"
+        return await self._in_thread(self._after, self._starts[name], entry, writer.changes, overlap), report
 
     def _changes(self, name: str) -> Changes | None:
         plan = self.plan
@@ -405,12 +424,13 @@ class Export(DeferredCall[Manifest]):
             latest=latest_stamp(self._clock.utc_now()),
         )
 
-    def _after(self, start: Start, entry: ResourceEntry, changes: Changes, staging: Path) -> ResourceEntry:
+    def _after(self, start: Start, entry: ResourceEntry, changes: Changes, path: Path) -> ResourceEntry:
         """Give a resource's entry after an incremental run; blocks."""
         assert entry.started_at is not None
         assert entry.finished_at is not None
-        with writing(staging):
-            overlap = changes.write(staging / f"overlap-{start.runs:05}.bin", took=entry.finished_at - entry.started_at)
+        with writing(path):
+            path.parent.mkdir(exist_ok=True)
+            overlap = changes.write(path, took=entry.finished_at - entry.started_at)
         entry = attrs.evolve(
             entry, watermark=changes.watermark, overlap=overlap, reason=f"{entry.reason}{changes.remark}"
         )
@@ -464,7 +484,26 @@ class Export(DeferredCall[Manifest]):
             await self._events.send(event)
 
     async def _in_thread(self, work: Callable[..., T], /, *args: Any) -> T:
-        return await to_thread.run_sync(work, *args, limiter=self._threads)
+        """Have blocking work done, to its end once it has begun; a cancellation is raised after that.
+
+        A shielded scope alone holds against other scopes, not against `asyncio.Task.cancel()`: the thread would go on
+        while the target is given up.
+        """
+        done: list[T] = []
+        failed: list[BaseException] = []
+
+        async def run() -> None:
+            with anyio.CancelScope(shield=True):
+                try:
+                    done.append(await to_thread.run_sync(work, *args, limiter=self._threads))
+                except BaseException as error:  # noqa: BLE001 - raised below, without a group around it
+                    failed.append(error)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(run)
+        if failed:
+            raise failed[0]
+        return done[0]
 
 
 @attrs.define
@@ -473,6 +512,8 @@ class _Writer:
 
     sink: Sink
     journal: Journal | NoJournal
+    checkpoint: Checkpoint
+    recorder: Recorder
     changes: Changes | None = None
     """Of an incremental run."""
     dropped: set[int] = attrs.field(factory=set)
@@ -487,6 +528,8 @@ class _Writer:
             answers: the question that its rows answer in full, if they do.
             kept: answers to keep as they are.
         """
+        if self.recorder.answered:
+            self.checkpoint.begun()
         self._starts[page.number] = self.sink.rows
         self.dropped.update(self._starts[old.delivery] + old.row for old in page.supersedes)
         if self.changes is not None:
@@ -499,7 +542,13 @@ class _Writer:
 
 
 def _entry(
-    report: Completeness, parts: tuple[Part, ...], *, plan: ExportPlan, name: str, times: tuple[datetime, datetime]
+    report: Completeness,
+    parts: tuple[Part, ...],
+    *,
+    plan: ExportPlan,
+    name: str,
+    times: tuple[datetime, datetime],
+    columns: dict[str, str],
 ) -> ResourceEntry:
     return ResourceEntry(
         rows=sum(part.rows for part in parts),
@@ -513,6 +562,7 @@ def _entry(
         format=plan.format,
         format_options=plan.format_options,
         filters=plan.filter_texts(name),
+        columns=columns,
         window=report.window,
         watermark=report.watermark,
         started_at=times[0],

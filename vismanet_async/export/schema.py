@@ -33,7 +33,17 @@ from vismanet_async.export.extras import extra
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["DECIMAL_DIGITS", "DECIMAL_SCALE", "EXTRA", "VALUE", "Column", "arrow_schema", "columns_of", "leaves"]
+__all__ = [
+    "DECIMAL_DIGITS",
+    "DECIMAL_SCALE",
+    "EXTRA",
+    "VALUE",
+    "Column",
+    "arrow_schema",
+    "column_kinds",
+    "columns_of",
+    "leaves",
+]
 
 Kind = Literal["text", "integer", "decimal", "boolean", "moment", "json", "record"]
 
@@ -120,6 +130,21 @@ def leaves(columns: tuple[Column, ...], *, path: tuple[str, ...] = ()) -> Iterat
             yield from leaves(column.fields, path=here)
         else:
             yield here
+
+
+def column_kinds(columns: tuple[Column, ...], *, path: str = "") -> Iterator[tuple[str, str]]:
+    """Give the names of all columns that are not records, and what each is; those within lists too.
+
+    Examples:
+        >>> dict(column_kinds((Column("id", "integer"), Column("lines", "record", True, (Column("qty", "decimal"),)))))
+        {'id': 'integer', 'lines[].qty': 'decimal'}
+    """
+    for column in columns:
+        name = f"{path}{column.name}{'[]' if column.repeated else ''}"
+        if column.kind == "record":
+            yield from column_kinds(column.fields, path=f"{name}.")
+        else:
+            yield name, column.kind
 
 
 def arrow_schema(columns: tuple[Column, ...], *, moments_as_text: bool = False) -> Any:

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Literal
 
 import attrs
 
+from vismanet_async.errors import TargetNotWritable
 from vismanet_async.export.checkpoint import Unfinished, look
 from vismanet_async.export.lease import Lease
 from vismanet_async.export.lock import FileLock
 from vismanet_async.export.manifest import MANIFEST_NAME, Manifest, faults_of
 from vismanet_async.export.places import RemotePath
-from vismanet_async.export.remote import LEASE_NAME, default_spool
+from vismanet_async.export.remote import LEASE_NAME, Leftovers, default_spool, leftovers
 from vismanet_async.export.target import LOCK_NAME, WORK_NAME
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class Status:
     """What a run that was stopped, or still runs, has read."""
     faults: tuple[str, ...] | None = None
     """Where the files differ from the manifest, in words; None: they were not read."""
+    leftovers: Leftovers | None = None
+    """In a store: what runs that were killed have left there; None: nothing, a run is at it, or it cannot be listed."""
 
 
 def status_of(place: Place, *, now: datetime, verify: bool = False, spool: Path | None = None) -> Status:
@@ -63,6 +66,7 @@ def status_of(place: Place, *, now: datetime, verify: bool = False, spool: Path 
         state = "resumable"
     return Status(
         state=state,
+        leftovers=_leftovers(place, manifest) if isinstance(place, RemotePath) and state != "running" else None,
         manifest=manifest,
         unfinished=unfinished,
         faults=tuple(faults_of(place, manifest)) if verify and manifest is not None else None,
@@ -75,6 +79,14 @@ def _manifest(place: Place) -> Manifest | None:
     except FileNotFoundError:
         return None
     return Manifest.from_json(content, where=str(place / MANIFEST_NAME))
+
+
+def _leftovers(place: RemotePath, manifest: Manifest | None) -> Leftovers | None:
+    try:
+        found = leftovers(place, manifest)
+    except TargetNotWritable:  # who may read the export need not be allowed to list the store's uploads
+        return None
+    return found if found.files or found.unfinished else None
 
 
 def _leased(place: RemotePath, now: datetime) -> bool:

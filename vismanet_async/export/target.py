@@ -2,48 +2,83 @@
 
 ::
 
-    PATH/manifest.json                      published last; where it stands, its parts are whole
-    PATH/<resource>/part-00000.jsonl        published parts
-    PATH/<resource>/overlap-00001.bin       what the next incremental run need not publish again
+    PATH/manifest.json                      names the parts that are published; where it stands, they are whole
+    PATH/<resource>/part-00000.jsonl        published parts, and nothing else of ours
+    PATH/_overlap/<resource>-00001.bin      what the next incremental run need not publish again
     PATH/.export.lock                       held while a run writes here
     PATH/.export/                           staging: nothing in it is published
+        1/plan.json                         what the run is to do
         1/<resource>/part-00000.jsonl       a whole part, synced
         1/<resource>/part-00001.jsonl.tmp   the part being written
         1/manifest.json                     every part is whole: publishing has begun
 
-The rest of what lies in staging is `checkpoint`'s. Publishing moves the parts out of staging and the manifest after
-them. Once the staged manifest stands, only renames are left to do, and whoever opens the target next finishes them
-(`recover`).
+The rest of what lies in staging is `checkpoint`'s. How parts get from there to their places, and what stands whenever a
+step of that fails, is `publishing`'s; whoever opens the target next finishes it (`recover`).
 """
 
 from __future__ import annotations
 
-import contextlib
-import re
+import errno
+import logging
+import os
 import shutil
-from pathlib import Path
-from typing import TYPE_CHECKING
+import tempfile
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Final
+from uuid import uuid4
 
 import attrs
 
 from vismanet_async.errors import ExportError, TargetBusy, TargetNotWritable
-from vismanet_async.export.files import remove_if_empty, sync_directory, write_atomically, writing
+from vismanet_async.export.files import (
+    move,
+    refuse_irregular,
+    remove_if_empty,
+    sync_directory,
+    write_atomically,
+    writing,
+)
 from vismanet_async.export.lock import FileLock
-from vismanet_async.export.manifest import MANIFEST_NAME, Manifest
+from vismanet_async.export.manifest import MANIFEST_NAME, Manifest, part_fault
+from vismanet_async.export.publishing import (
+    Commit,
+    Forget,
+    Place,
+    Publication,
+    Record,
+    Remove,
+    Rename,
+    carry_out,
+    digest_of,
+    files_of,
+    is_below,
+    left_behind,
+    make_publication,
+    names_beside,
+    steps_of,
+)
 from vismanet_async.export.sinks import FINAL
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from vismanet_async.export.manifest import ResourceEntry
+    from vismanet_async.export.publishing import Step
 
-__all__ = ["LOCK_NAME", "WORK_NAME", "Target"]
+__all__ = ["LOCK_NAME", "OVERLAP_NAME", "WORK_NAME", "Target", "overtaken", "pending", "staged_files"]
 
-WORK_NAME = ".export"
-LOCK_NAME = ".export.lock"
-_PROBE = ".export-probe"
-"""One name, which the lock keeps for one run: what a killed run leaves of it, the next one takes away."""
-_OURS = re.compile(r"(part|overlap)-\d{5,}\.[a-z]+(\.[a-z]+)?")
+WORK_NAME: Final = ".export"
+LOCK_NAME: Final = ".export.lock"
+OVERLAP_NAME: Final = "_overlap"
+"""Beside the resources' folders, so that those hold nothing but parts; no resource's name begins like this."""
+_MARK_NAME: Final = "README.txt"
+_MARK: Final = b"An export of vismanet_async keeps here what it has not published yet. Do not change anything here.\n"
+_NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EEXIST})
+"""What systems say that cannot give a file a second name."""
+_log = logging.getLogger("vismanet_async.export")
+
+
+class _NotLinked(Exception):
+    """A file cannot be given its own name beside the one that it has."""
 
 
 @attrs.define
@@ -54,13 +89,15 @@ class Target:
     _lock: FileLock
     _made: list[Path]
     """Directories that opening made, innermost first; removed again if nothing gets published."""
+    upon: str | None = None
+    """Digest of the manifest that stood when the run began; what it publishes is made upon that."""
 
     @classmethod
     def open(cls, root: Path, resources: Sequence[str]) -> Target:
         """Make the directory if need be, take its lock and prove that all that will be written there can be.
 
         Raises:
-            TargetNotWritable: it cannot be written, or a file not ours stands where the manifest would go.
+            TargetNotWritable: it cannot be written, or something not ours stands where our own files go.
             TargetBusy: another run holds it.
         """
         made: list[Path] = []
@@ -73,7 +110,7 @@ class Target:
                 with writing(root):
                     target._probe(resources)
             except BaseException:
-                lock.release()
+                target._unlock()
                 raise
         except BaseException:
             for path in made:
@@ -88,106 +125,284 @@ class Target:
 
     def published(self) -> Manifest | None:
         """Give the manifest that stands published here, if any."""
-        return Manifest.read(self.root) if (self.root / MANIFEST_NAME).exists() else None
+        return self._standing()[0]
+
+    def mark(self) -> None:
+        """Make the staging area, if need be, and say in it whose it is."""
+        with writing(self.work):
+            self.work.mkdir(exist_ok=True)
+            mark = self.work / _MARK_NAME
+            if not mark.exists() or mark.read_bytes() != _MARK:
+                mark.write_bytes(_MARK)
 
     def recover(self) -> Manifest | None:
-        """Finish the publishing that an earlier run began and did not end; None when there is none."""
-        staged = next(self.work.glob(f"*/{MANIFEST_NAME}"), None)
-        if staged is None:
-            return None
-        manifest = Manifest.read(staged.parent)
+        """Finish the publishing that an earlier run began and did not end; None where there is none, or none may be.
+
+        What stands here decides (`publishing.steps_of`). Where another manifest stands than the one that it was made
+        upon, or its files are gone, it is given up, and a run begins anew upon what stands.
+
+        Raises:
+            TargetNotWritable: it cannot be finished now; all that it needs is still there.
+        """
+        finished = None
         with writing(self.root):
-            self._move(manifest, staged.parent)
-            shutil.rmtree(self.work)
-        return manifest
+            for staging, publication in pending(self.work):
+                standing = self._standing()[1]
+                steps = steps_of(publication, standing=standing)
+                if steps is None:
+                    self.give_up(publication, staging, "another export stands there now")
+                elif standing == publication.upon and (lost := self._lost(publication, staging)):
+                    self.give_up(publication, staging, f"{lost} is gone")
+                else:
+                    finished = self._carry_out(publication, staging, steps)
+        if finished is not None:
+            shutil.rmtree(self.work, ignore_errors=True)  # what is left of it is made upon what stood before
+        self.upon = self._standing()[1]
+        return finished
 
     def publish(self, manifest: Manifest, staging: Path) -> Manifest:
-        """Put the parts in `staging` in place and the manifest last; give it.
+        """Publish a manifest and the parts in `staging` that it names; give it as it stands there.
 
-        Killed before the staged manifest stands, what was published before is untouched. Killed after, the
-        next `recover` finishes it; until then no manifest stands, so nothing half-published looks whole. Where all
-        that stood published stays as it is, the old manifest stands until the new one takes its place.
+        At every moment the manifest that stands names parts that are whole, the earlier or the new ones.
+
+        Raises:
+            TargetNotWritable: a step failed; says what stands, and the next `recover` goes on.
+            TargetBusy: another manifest stands here than when the run began.
         """
         with writing(self.root):
-            self.complete(staging)
-            write_atomically(staging / MANIFEST_NAME, manifest.to_json())
-            self._move(manifest, staging)
-        return manifest
-
-    @staticmethod
-    def complete(staging: Path) -> None:
-        """Let the parts that were written anew take their places in staging."""
-        for final in staging.glob(f"*/{FINAL}/*"):
-            final.replace(final.parent.parent / final.name)
-        for directory in staging.iterdir():
-            sync_directory(directory)
+            before, standing = self._standing()
+            if standing != self.upon:
+                raise overtaken(self.root)
+            staged = staged_files(manifest, staging)
+            for directory in {(staging / file).parent for file in staged.values()}:
+                sync_directory(directory)
+            taken = self._taken(staged)
+            publication = make_publication(
+                manifest,
+                run=uuid4().hex[:8],
+                upon=standing,
+                before=before,
+                staged=staged,
+                names=names_beside(staged, taken),
+                taken=taken,
+            )
+            steps = steps_of(publication, standing=standing)
+            assert steps is not None
+            published = self._carry_out(publication, staging, steps)
+        shutil.rmtree(self.work, ignore_errors=True)  # what is left of it is made upon what stood before
+        return published
 
     def close(self, *, keep_work: bool = False) -> None:
-        """Give the target up; without `keep_work` nothing but what is published stays behind."""
+        """Give the target up; without `keep_work` nothing but what is published, or is being, stays behind.
+
+        Raises:
+            TargetNotWritable: the lock cannot be removed.
+        """
         try:
-            if not keep_work:
-                shutil.rmtree(self.work, ignore_errors=True)
+            with writing(self.work):
+                if not (keep_work and self._has_work()) and not pending(self.work):
+                    shutil.rmtree(self.work, ignore_errors=True)
         finally:
-            self._lock.release()
+            self._unlock()
             for path in self._made:
                 remove_if_empty(path)
 
+    def give_up(self, publication: Publication, staging: Path, reason: str) -> None:
+        """Take away what was placed of a publication that cannot be made any more, and forget it."""
+        _log.warning("%s: a publishing that was cut off is given up: %s. What stands there stays.", self.root, reason)
+        for file in left_behind(publication, upon=None, standing=self.published()):
+            (self.root / file).with_name(_temporary(file, publication)).unlink(missing_ok=True)
+        moved = {name for staged, name in publication.placed.items() if not (staging / staged).exists()}
+        for file in left_behind(publication, upon=None, standing=self.published()):
+            if file in moved:
+                (self.root / file).unlink(missing_ok=True)
+        (staging / MANIFEST_NAME).unlink(missing_ok=True)
+
+    def _has_work(self) -> bool:
+        return self.work.is_dir() and any(path.name != _MARK_NAME for path in self.work.iterdir())
+
+    def _standing(self) -> tuple[Manifest | None, str | None]:
+        """Read the manifest that stands here, and its digest."""
+        try:
+            with writing(self.root, doing="read"):
+                content = (self.root / MANIFEST_NAME).read_bytes()
+        except FileNotFoundError:
+            return None, None
+        return Manifest.from_json(content, where=str(self.root / MANIFEST_NAME)), digest_of(content)
+
+    def _taken(self, staged: Iterable[str]) -> set[str]:
+        folders = {PurePosixPath(file).parent for file in staged}
+        return {
+            str(folder / path.name)
+            for folder in folders
+            if (self.root / folder).is_dir()
+            for path in (self.root / folder).iterdir()
+        }
+
+    def _lost(self, publication: Publication, staging: Path) -> str | None:
+        """Name a file that is neither in staging nor in its place."""
+        return next(
+            (
+                staged
+                for staged, name in publication.placed.items()
+                if not (staging / staged).is_file() and not (self.root / name).is_file()
+            ),
+            None,
+        )
+
+    def _carry_out(self, publication: Publication, staging: Path, steps: Sequence[Step]) -> Manifest:
+        linked: list[str] = []
+
+        def do(step: Step) -> None:
+            with writing(self.root):
+                self._do(step, publication, staging)
+            if isinstance(step, Rename):
+                linked.append(step.name)
+
+        try:
+            carry_out(steps, do)
+        except _NotLinked:
+            rest = steps_of(publication, standing=publication.own[0], linked=linked)
+            assert rest is not None
+            carry_out(rest, do)
+        published = self.published()
+        assert published is not None
+        return published
+
+    def _do(self, step: Step, publication: Publication, staging: Path) -> None:
+        match step:
+            case Record():
+                write_atomically(staging / MANIFEST_NAME, publication.to_json())
+            case Place():
+                self._place(step, publication, staging)
+            case Commit():
+                self._commit(step, publication, staging)
+            case Rename():
+                self._rename(step, publication)
+            case Remove():
+                (self.root / step.file).unlink(missing_ok=True)
+            case Forget():
+                self._sync(publication)
+                (staging / MANIFEST_NAME).unlink(missing_ok=True)
+
+    def _place(self, step: Place, publication: Publication, staging: Path) -> None:
+        source, target = staging / step.staged, self.root / step.part.file
+        if not source.exists():
+            return  # an earlier try has moved it
+        if os.path.lexists(target):
+            if target.is_file() and part_fault(self.root, step.part) is None:
+                return  # an earlier try has copied it
+            raise TargetNotWritable(f"{target} was put there by somebody else meanwhile. Move it away.")
+        target.parent.mkdir(exist_ok=True)
+        move(source, target, temporary=_temporary(step.part.file, publication))
+
+    def _commit(self, step: Commit, publication: Publication, staging: Path) -> None:
+        content = step.manifest.to_json()
+        standing = self._standing()[1]
+        if standing == digest_of(content):
+            return
+        if standing != step.upon:
+            raise overtaken(self.root)
+        self._sync(publication)
+        sync_directory(self.root)  # directories that were made
+        following = staging / f"{MANIFEST_NAME}.next"
+        write_atomically(following, content)
+        move(following, self.root / MANIFEST_NAME, temporary=_temporary(MANIFEST_NAME, publication))
+        sync_directory(self.root)
+
+    def _rename(self, step: Rename, publication: Publication) -> None:
+        source, target = self.root / step.file, self.root / step.name
+        linked = target.with_name(_temporary(step.name, publication))
+        linked.unlink(missing_ok=True)
+        if os.path.lexists(target):
+            if target.samefile(source):
+                return  # POSIX leaves both names where one is renamed to another of the same file
+            if step.name not in publication.replaces:
+                raise _NotLinked  # somebody else's
+        try:
+            os.link(source, linked)
+        except OSError as error:
+            if error.errno in _NO_LINKS:
+                raise _NotLinked from error
+            raise
+        linked.replace(target)
+
+    def _sync(self, publication: Publication) -> None:
+        files = {*publication.placed.values(), *publication.replaces}
+        for directory in {(self.root / file).parent for file in files}:
+            if directory.is_dir():
+                sync_directory(directory)
+
     def _probe(self, resources: Sequence[str]) -> None:
-        manifest = self.root / MANIFEST_NAME
-        if manifest.exists():
-            try:
-                Manifest.read(self.root)
-            except ExportError as error:
-                raise TargetNotWritable(
-                    f"{manifest} was not written by an export and would be replaced; nothing was sent. "
-                    f"Choose another directory. ({error})"
-                ) from error
+        refuse_irregular(self.root / MANIFEST_NAME)
+        try:
+            self.upon = self._standing()[1]
+        except ExportError as error:
+            raise TargetNotWritable(
+                f"{self.root / MANIFEST_NAME} was not written by an export and would be replaced; nothing was sent. "
+                f"Choose another directory. ({error})"
+            ) from error
+        if os.path.lexists(self.work) and not _is_ours(self.work):
+            raise TargetNotWritable(
+                f"{self.work} was not made by an export and would be replaced; nothing was sent. Choose another "
+                "directory, or move it away."
+            )
         _prove_writable(self.root)
-        for name in resources:
+        for name in (*resources, OVERLAP_NAME):
             directory = self.root / name
-            if directory.exists() or directory.is_symlink():
+            if os.path.lexists(directory):
                 _prove_writable(directory)
 
-    def _move(self, manifest: Manifest, staging: Path) -> None:
-        before = self.published()
-        standing = before if before is not None and _goes_on_from(before, manifest) else None
-        old = {} if standing is None else {name: _names(entry) for name, entry in standing.resources.items()}
-        if standing is None:  # also where none is seen: a killed run may have removed it and not synced that
-            (self.root / MANIFEST_NAME).unlink(missing_ok=True)
-            sync_directory(self.root)
-        for name, entry in manifest.resources.items():
-            directory = self.root / name
-            if (staging / name).is_dir():
-                directory.mkdir(exist_ok=True)
-                for file in _names(entry):
-                    source = staging / name / file
-                    if source.exists():  # otherwise an interrupted publishing has moved it already
-                        source.replace(directory / file)
-            _remove_others(directory, _names(entry) | old.get(name, set()))
-        (staging / MANIFEST_NAME).replace(self.root / MANIFEST_NAME)
-        sync_directory(self.root)
-        if standing is not None:
-            for name, entry in manifest.resources.items():
-                _remove_others(self.root / name, _names(entry))
+    def _unlock(self) -> None:
+        with writing(self.root):
+            self._lock.release()
 
 
-def _goes_on_from(before: Manifest, manifest: Manifest) -> bool:
-    """Whether all parts that one manifest names are among those of the other, as they are."""
-    parts = {part for entry in manifest.resources.values() for part in entry.parts}
-    return all(part in parts for entry in before.resources.values() for part in entry.parts)
+def pending(work: Path) -> list[tuple[Path, Publication]]:
+    """Give the publications that were begun and not ended, each with its staging directory."""
+    found = []
+    for path in sorted(work.glob(f"*/{MANIFEST_NAME}")):
+        publication = Publication.from_json(path.read_bytes())
+        if publication is not None:  # else it cannot be told what it was to be; it goes with the rest of the work
+            found.append((path.parent, publication))
+    return found
 
 
-def _names(entry: ResourceEntry) -> set[str]:
-    return {Path(part.file).name for part in entry.files}
+def staged_files(manifest: Manifest, staging: Path) -> dict[str, str]:
+    """Give where each new file lies in staging, by its own name; what was written anew counts, not what it replaces."""
+    found = {}
+    for file in sorted(files_of(manifest)):
+        path = PurePosixPath(file)
+        for staged in (path.parent / FINAL / path.name, path):
+            if is_below(file) and (staging / staged).is_file():
+                found[file] = str(staged)
+                break
+    return found
 
 
-def _remove_others(directory: Path, names: set[str]) -> None:
-    """Remove what earlier exports wrote, but for some."""
-    if directory.is_dir():
-        for path in directory.iterdir():
-            if _OURS.fullmatch(path.name) and path.name not in names:
-                path.unlink()
-        sync_directory(directory)
+def overtaken(root: object) -> TargetBusy:
+    """Give the error of a run that another one has overtaken."""
+    return TargetBusy(
+        f"another run has published at {root} since this one began. What it published stands, and this run's rows are "
+        "older; start it again."
+    )
+
+
+def _temporary(file: str, publication: Publication) -> str:
+    return f".{PurePosixPath(file).name}.{publication.run}.tmp"
+
+
+def _is_ours(work: Path) -> bool:
+    """Whether a staging area was made by an export, of this version or an earlier one."""
+    if not work.is_dir():
+        return False
+    known = (work / "plan.json", work / "dask" / "plan.json")  # of versions that left no mark
+    files = [path for path in work.rglob("*") if not path.is_dir()]
+    mark = work / _MARK_NAME
+    content = mark.read_bytes() if mark in files else b""
+    if content == _MARK or (files == [mark] and _MARK.startswith(content)):
+        return True
+    return not files or any(path in files for path in known) or bool(pending(work))
 
 
 def _locked(root: Path) -> FileLock:
@@ -209,7 +424,10 @@ def _make(path: Path, made: list[Path]) -> None:
 
 
 def _prove_writable(directory: Path) -> None:
-    probe = directory / _PROBE
-    with contextlib.ExitStack() as stack:
-        stack.callback(probe.unlink, missing_ok=True)
-        probe.touch()
+    try:
+        # without a name where the system can do that: a killed run leaves nothing, and nobody's file is touched
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        error.filename = str(directory)  # the temporary name would tell nobody anything
+        raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from vismanet_async.export.extras import extra
-from vismanet_async.export.schema import columns_of
+from vismanet_async.export.schema import EXTRA, column_kinds, columns_of
 from vismanet_async.export.sinks.compressed import GzipJsonlSink, ZstdJsonlSink
 from vismanet_async.export.sinks.csv import CsvSink
 from vismanet_async.export.sinks.jsonl import JsonlSink
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vismanet_async.export.sinks.parquet import ParquetOptions
     from vismanet_async.export.sinks.parts import PartSink
 
-__all__ = ["Format", "open_sink", "require_format"]
+__all__ = ["Format", "columns_written", "open_sink", "require_format"]
 
 Format = Literal["jsonl", "jsonl.gz", "jsonl.zst", "csv", "parquet"]
 """Each is the extension of its files too."""
@@ -39,6 +39,17 @@ def require_format(format: Format) -> None:  # noqa: A002 - what it is called ev
     """
     if format in _EXTRAS:
         extra(*_EXTRAS[format])
+
+
+def columns_written(format: Format, operation_id: str) -> dict[str, str]:  # noqa: A002 - what it is called everywhere
+    """Give the columns that the parts of a list have in a format, by name, and what each is; none where it has none.
+
+    Raises:
+        RequestRefused: the catalog does not say what the rows are.
+    """
+    if format.startswith("jsonl"):
+        return {}
+    return dict(column_kinds(columns_of(operation_id))) | {EXTRA: "json"}
 
 
 def open_sink(

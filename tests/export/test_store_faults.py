@@ -1,0 +1,295 @@
+"""Exports to S3, Azure and Google Cloud, with a failure at every call to the store, and with two writers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from tests.export.faults import Faults, contents, failing_store, moments
+from tests.export.stores import STORES, Store
+from tests.export.test_target_faults import same, stage
+from vismanet_async.errors import TargetBusy, TargetNotWritable
+from vismanet_async.export.conditional import ConditionFailed
+from vismanet_async.export.lease import Lease
+from vismanet_async.export.manifest import Manifest, validate
+from vismanet_async.export.places import RemotePath
+from vismanet_async.export.publishing import files_of
+from vismanet_async.export.remote import LEASE_NAME, RemoteTarget, leftovers
+from vismanet_async.export.target import pending
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FAILURES: dict[str, dict[str, Any]] = {
+    "memory": {"pairs": 40},
+    "s3": {"singles": 6, "pairs": 2},
+    "azure": {"singles": 8, "pairs": 2},
+    "google": {"singles": 24, "pairs": 6},
+}
+"""As many as there is time for; `make faults` tries more."""
+
+
+@pytest.fixture(scope="module", params=STORES)
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    with STORES[request.param]() as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _: None)  # a power cut is not what is tried here
+
+
+class DownError(Exception):
+    """What a store may say is not always an OSError."""
+
+
+def run(place: RemotePath, spool: Path, new: Manifest) -> Manifest | None:
+    """What a run does at its ends: everything is read already."""
+    target = RemoteTarget.open(place, ["customer", "supplier"], spool=spool)
+    published = None
+    try:
+        published = target.recover()
+        if published is None and (spool / ".export" / "1").is_dir():
+            published = target.publish(new, spool / ".export" / "1")
+        return published
+    finally:
+        target.close(keep_work=published is None)
+
+
+def place_in(store: Store, name: str = "out") -> RemotePath:
+    return RemotePath(f"{store.bucket()}/{name}", store.options)
+
+
+def listed(store: Store, place: RemotePath) -> set[str]:
+    filesystem = store.filesystem()
+    filesystem.invalidate_cache()
+    root = filesystem._strip_protocol(place.url)
+    return {path.removeprefix(f"{root}/") for path in filesystem.find(root)}
+
+
+def standing(place: RemotePath) -> Manifest | None:
+    try:
+        (place / "manifest.json").read_bytes()
+    except FileNotFoundError:
+        return None
+    return validate(place)
+
+
+def spooled(spool: Path, *, dropped: int) -> Manifest:
+    new = stage(spool / ".export" / "1", dropped=dropped)
+    (spool / ".export" / "plan.json").touch()
+    return new
+
+
+@pytest.mark.timeout(900)
+def test_a_failure_at_every_call(store: Store, tmp_path: Path) -> None:
+    old = spooled(tmp_path / "old", dropped=7)
+    new = spooled(tmp_path / "new", dropped=3)
+    kept = {content for content in contents(tmp_path / "new") if content}
+    bucket = store.bucket()
+
+    run(first := RemotePath(f"{bucket}/old", store.options), tmp_path / "old", old)
+    there = {name: (first / name).read_bytes() for name in listed(store, first)}
+
+    def begun(number: object) -> tuple[RemotePath, Path]:
+        place = RemotePath(f"{bucket}/{number}", store.options)
+        for name, content in there.items():
+            (place / name).write_bytes(content)
+        shutil.copytree(tmp_path / "new", spool := tmp_path / f"spool {number}")
+        return place, spool
+
+    place, spool = begun("counted")
+    counting = Faults()
+    with failing_store(counting):
+        run(place, spool, new)
+    count = failed = 0
+    for at, after in moments(counting.calls, **FAILURES[store_name(store)]):
+        place, spool = begun(count)
+        faults = Faults(at=at, after=after, error=lambda: DownError("the store is down"))
+        published = None
+        for _ in range(len(at) + 1):
+            try:
+                with failing_store(faults):
+                    published = run(place, spool, new)
+                break
+            except TargetNotWritable:
+                failed += 1
+                stands = standing(place)
+                assert stands is not None
+                assert same(stands, old) or same(stands, new), (at, after)
+                if same(stands, old):
+                    assert kept <= contents(spool), (at, after)
+        assert published is None or same(published, new), (at, after)
+        stands = standing(place)
+        assert stands is not None
+        assert same(stands, new), (at, after)
+        assert listed(store, place) - {LEASE_NAME} == {*files_of(stands), "manifest.json"}, (at, after)
+        assert not pending(spool / ".export")
+        shutil.rmtree(spool, ignore_errors=True)
+        count += 1
+    assert failed >= count / 2  # few failures are without consequence
+    print(f"{store_name(store)}: {count:,} failures of {counting.calls} calls, alone and in pairs")  # noqa: T201 - -rP
+
+
+def store_name(store: Store) -> str:
+    return {"abfs": "azure", "gs": "google"}.get(store.scheme, store.scheme)
+
+
+def test_a_write_under_a_condition(store: Store) -> None:
+    path = place_in(store) / "manifest.json"
+    path.replace(b"one", tag=None)
+    with pytest.raises(ConditionFailed):
+        path.replace(b"two", tag=None)
+    content, first = path.read_tagged()
+    assert content == b"one"
+    path.replace(b"two", tag=first)
+    with pytest.raises(ConditionFailed):
+        path.replace(b"three", tag=first)
+    content, second = path.read_tagged()
+    assert (content, second != first) == (b"two", True)
+    path.remove()
+    with pytest.raises(ConditionFailed):
+        path.replace(b"three", tag=second)
+    with pytest.raises(FileNotFoundError):
+        path.read_bytes()
+
+
+def test_of_two_writers_one_is_told(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One looks at what stands, sleeps for longer than its lease, and another one publishes meanwhile."""
+    place = place_in(store)
+    run(place, tmp_path / "a", spooled(tmp_path / "a", dropped=7))
+    ours, theirs = spooled(tmp_path / "a", dropped=3), spooled(tmp_path / "b", dropped=8)
+    real = RemotePath.read_tagged
+    other: list[Any] = []
+
+    def slept(self: RemotePath) -> tuple[bytes, str]:
+        seen = real(self)
+        if self.name == "manifest.json" and not other:
+            other.append(None)
+            (place / LEASE_NAME).remove()
+            other[0] = run(place, tmp_path / "b", theirs)
+        return seen
+
+    monkeypatch.setattr(RemotePath, "read_tagged", slept)
+    with pytest.raises(TargetBusy, match="another run has published"):
+        run(place, tmp_path / "a", ours)
+    assert validate(place) == other[0]
+    # started again, it does not put the older one in the place of what stands
+    monkeypatch.setattr(RemotePath, "read_tagged", real)
+    target = RemoteTarget.open(place, ["customer"], spool=tmp_path / "a")
+    assert target.recover() is None
+    target.close()
+    assert validate(place) == other[0]
+    assert listed(store, place) == {*files_of(other[0]), "manifest.json"}
+
+
+class KilledError(BaseException):
+    """The process is gone."""
+
+
+def killed_while_uploading(place: RemotePath, spool: Path, *, dropped: int = 3) -> None:
+    """Leave the store and the spool as a process that is killed before the manifest is replaced."""
+    with pytest.MonkeyPatch.context() as patch:
+
+        def dies(*_: object) -> None:
+            raise KilledError
+
+        patch.setattr(RemoteTarget, "_commit", dies)
+        patch.setattr(RemoteTarget, "close", lambda self, **_: (self._lease._stop.set(), self._local._lock.release()))
+        with pytest.raises(KilledError):
+            run(place, spool, spooled(spool, dropped=dropped))
+    (place / LEASE_NAME).remove()  # as when its time is over
+
+
+def test_what_a_run_uploaded_whose_spool_is_lost_is_removed(store: Store, tmp_path: Path) -> None:
+    place = place_in(store)
+    run(place, tmp_path / "b", spooled(tmp_path / "b", dropped=7))
+    killed_while_uploading(place, tmp_path / "a")
+    shutil.rmtree(tmp_path / "a")
+    (place / "customer" / "notes.txt").write_bytes(b"somebody else's")
+    left = leftovers(place, standing(place))
+    assert len(left.files) == 3
+    assert set(left.files) < listed(store, place)
+    new = run(place, tmp_path / "b", spooled(tmp_path / "b", dropped=8))
+    assert leftovers(place, new) == attrs.evolve(left, files=())
+    assert listed(store, place) == {*files_of(new), "manifest.json", "customer/notes.txt"}
+
+
+def test_what_a_run_is_uploading_that_holds_the_lease_stays(store: Store, tmp_path: Path) -> None:
+    """A run that slept through its lease tidies up last of all, beside one that is uploading upon what it published."""
+    place = place_in(store)
+    killed: list[object] = []
+    real = RemoteTarget._tidy
+
+    def late(self: RemoteTarget, publication: Any) -> None:
+        if not killed:
+            killed.append(None)
+            (place / LEASE_NAME).remove()
+            killed_while_uploading(place, tmp_path / "b")
+            self._lease.place.replace(self._lease._content(), tag=None)
+        real(self, publication)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RemoteTarget, "_tidy", late)
+        ours = run(place, tmp_path / "a", spooled(tmp_path / "a", dropped=7))
+    assert killed
+    assert standing(place) == ours
+    target = RemoteTarget.open(place, ["customer"], spool=tmp_path / "b")
+    finished = target.recover()
+    target.close()
+    assert finished is not None
+    assert standing(place) == finished
+    assert listed(store, place) == {*files_of(finished), "manifest.json"}
+
+
+def test_a_strangers_lease_is_not_taken_away(store: Store, tmp_path: Path) -> None:
+    place = place_in(store)
+    (place / LEASE_NAME).write_bytes(b"somebody else's")
+    with pytest.raises(TargetNotWritable, match="not written by an export"):
+        RemoteTarget.open(place, ["customer"], spool=tmp_path)
+    assert (place / LEASE_NAME).read_bytes() == b"somebody else's"
+
+
+def test_of_two_that_find_a_lease_that_is_over_one_takes_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = place_in(store) / LEASE_NAME
+    dead = Lease(path, owner="dead", now=lambda: Lease(path, owner="")._now().replace(year=2020))
+    dead.take()
+    dead._stop.set()
+    first, second = Lease(path, owner="first"), Lease(path, owner="second")
+    real = RemotePath.read_tagged
+
+    def beside(self: RemotePath) -> tuple[bytes, str]:
+        seen = real(self)
+        monkeypatch.setattr(RemotePath, "read_tagged", real)
+        second.take()
+        return seen
+
+    monkeypatch.setattr(RemotePath, "read_tagged", beside)
+    with pytest.raises(TargetBusy):
+        first.take()
+    second.require()
+    second.release()
+
+
+def test_uploads_in_pieces_that_were_cut_off_are_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S3 keeps them for ever, unseen and billed; a stranger's stay."""
+    with STORES["s3"]() as store:
+        place = place_in(store)
+        filesystem = store.filesystem()
+        bucket = place.url.split("/")[2]
+        begun = {}
+        for key in ("out/customer/20260101T000000Z-abcdef/part-00000.jsonl", "out/customer/theirs.bin", "other/x"):
+            begun[key] = filesystem.call_s3("create_multipart_upload", Bucket=bucket, Key=key)["UploadId"]
+        new = spooled(tmp_path, dropped=3)
+        left = leftovers(place, None)
+        assert left.unfinished == ("customer/20260101T000000Z-abcdef/part-00000.jsonl",)
+        run(place, tmp_path, new)
+        keys = [one["Key"] for one in filesystem.list_multipart_uploads(bucket)]
+        assert sorted(keys) == ["other/x", "out/customer/theirs.bin"]
+        assert leftovers(place, standing(place)).unfinished == ()
