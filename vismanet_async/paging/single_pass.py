@@ -1,0 +1,306 @@
+"""Read each page of a list once, and compare the rows with the totals (no IO, no clock).
+
+*Counted* says: every total was the same, as many different rows came, and the end was seen: the last page is short, or
+the page behind it blank. One row removed and another added between two answers can still hide a third. A total that
+moved, or more rows than a total, is *uncertain*: rows were seen to come and go. A short list is then read anew, twice.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from vismanet_async.paging.asks import Ask, Claim, Reply, Scope
+from vismanet_async.paging.sweep import Sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vismanet_async.paging.sweep import Span
+
+__all__ = ["SinglePass"]
+
+_SHORT_PAGES: Final = 8  # a list of so few pages may be read anew as a whole
+_READINGS: Final = 3
+
+
+@attrs.frozen
+class _Arrived:
+    reply: Reply
+    span: Span
+
+
+class SinglePass:
+    """Reads one list page by page.
+
+    Args:
+        page_size: rows to ask for; None leaves it to the server.
+        pages: False where everything comes in one answer.
+        by_line: sizes and totals count lines inside the rows.
+        has_keys: identities are compared; without them the rows are only counted.
+        claims: False reads the pages and claims nothing.
+        ordered: deliver in page order.
+        ahead_pages: in order, how far ahead of the next page to ask.
+        expected_rows: what the total will probably be.
+        deliver: called with each reply whose rows are to be delivered, and where they lie.
+        counted: returns how many different rows (or lines) came since the last call of `anew`.
+        anew: called when the list is read anew.
+    """
+
+    def __init__(
+        self,
+        *,
+        page_size: int | None,
+        pages: bool,
+        by_line: bool,
+        claims: bool,
+        ordered: bool,
+        ahead_pages: int,
+        expected_rows: int | None,
+        deliver: Callable[[Reply, Span], None],
+        counted: Callable[[], int],
+        anew: Callable[[], None],
+        all_delivered: Callable[[], None],
+    ) -> None:
+        self._size = page_size
+        self._pages = pages
+        self._by_line = by_line
+        self._claims = claims
+        self._ordered = ordered
+        self._ahead_pages = ahead_pages
+        self._expected_rows = expected_rows
+        self._deliver = deliver
+        self._counted = counted
+        self._anew = anew
+        self._all_delivered = all_delivered
+        self._stage = 0
+        self._answers = 0
+        self._violation: str | None = None
+        self.claim: Claim | None = None
+        self.notes: list[str] = []
+        self.repairs = 0
+        self.first_total: int | None = None
+        self._changes = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._stage += 1
+        self._sweep = Sweep(
+            page_size=self._size,
+            by_line=self._by_line,
+            expected_rows=self._expected_rows,
+            window_pages=self._ahead_pages if self._ordered else None,
+        )
+        self._beyond: int | None = None  # the page behind a full last one
+        self._is_beyond_blank = False
+        self._in_flight_beyond = False
+        self._held: list[_Arrived] = []
+        self._handed_out = 0
+        self._shape: tuple[int, bytes, bytes] | None = None  # of page 1: rows, the first, the last
+
+    # -- what the caller drives
+
+    @property
+    def page_size(self) -> int | None:
+        """Rows a page by now."""
+        return self._sweep.page_size
+
+    @property
+    def live_total(self) -> int | None:
+        """The list's length as last told."""
+        return self._sweep.last_total
+
+    @property
+    def shifts(self) -> int:
+        """Answers whose total differed from the one before."""
+        return self._changes + self._sweep.changes
+
+    @property
+    def held(self) -> int:
+        """How many pages wait for those before them."""
+        return len(self._held)
+
+    def next_ask(self) -> Ask | None:
+        """Return a request to send now; None: wait for an answer, or `claim` is there."""
+        if self.claim is not None:
+            return None
+        page = self._sweep.next_page()
+        if page is None:
+            page = self._page_beyond()
+        return None if page is None else Ask(Scope.ALL, page, self._size, self._stage)
+
+    def glimpsed(self, total: int, max_page_size: int | None) -> bool:
+        """Take the first answer's total before its rows; return whether requests may follow already."""
+        return self._sweep.glimpsed(total, max_page_size)
+
+    def failed(self, ask: Ask) -> None:
+        """Take back a request that got no usable answer."""
+        if ask.stage != self._stage or self.claim is not None:
+            return
+        if ask.page == self._beyond:
+            self._in_flight_beyond = False
+        else:
+            self._sweep.failed(ask.page)
+
+    def violated(self, reason: str) -> None:
+        """Take note of what the caller saw while it delivered rows."""
+        self._violation = self._violation or reason
+
+    def receive(self, reply: Reply, first_row: bytes, last_row: bytes) -> None:
+        """Take an answer; one to an earlier stage is of no use."""
+        if reply.ask.stage != self._stage or self.claim is not None:
+            return
+        self._answers += 1
+        page = reply.ask.page
+        if page == self._beyond:
+            self._in_flight_beyond = False
+            if not reply.rows:
+                self._is_beyond_blank = True
+                self._see_whether_complete()
+                return
+            self._beyond = None
+            self._sweep.expect(page)
+        span = self._sweep.answered(
+            page,
+            rows=reply.rows,
+            total=reply.total,
+            max_page_size=reply.max_size,
+            more=reply.more if self._pages else False,
+        )
+        if self._size is not None and reply.max_size is not None and reply.max_size < self._size:
+            self._size = reply.max_size  # ask no server for more than the least of them gives
+        if self.first_total is None:
+            self.first_total = self._sweep.first_total
+        if self._repeats(reply, first_row, last_row):
+            self._sweep.stop()
+            self._end(Claim("uncertain", self._violation or ""))
+            return
+        if span is not None:
+            self._arrange(_Arrived(reply, span))
+        self._see_whether_complete()
+
+    # -- the end
+
+    def _page_beyond(self) -> int | None:
+        """Return the page behind a full last one, asked for beside the others: it must be blank."""
+        size, sweep = self._sweep.page_size, self._sweep
+        if not (self._claims and self._pages) or self._by_line or not size or sweep.last_total is None:
+            return None
+        end = sweep.end
+        if not end or end % size or sweep.has_end:
+            return None
+        page = end // size + 1
+        if page != self._beyond:
+            self._beyond, self._is_beyond_blank, self._in_flight_beyond = page, False, False
+        if self._is_beyond_blank or self._in_flight_beyond:
+            return None
+        self._in_flight_beyond = True
+        return page
+
+    def _repeats(self, reply: Reply, first_row: bytes, last_row: bytes) -> bool:
+        """Whether a page shows the very rows of page 1 (paging is ignored) or of the page before (past its end)."""
+        if not reply.rows or not self._pages or self._by_line:
+            return False
+        shape = (reply.rows, first_row, last_row)
+        page = reply.ask.page
+        if page > 1 and shape == self._shape and (reply.rows > 1 or reply.total is None):
+            self.violated(f"page {page} repeats page 1: the endpoint seems to ignore paging")
+            return True
+        if page == 1:
+            self._shape = self._latest = shape
+            return False
+        if reply.total is None:
+            if shape == self._latest:
+                self.violated(f"page {page} repeats page {page - 1}: the endpoint seems to repeat its last page")
+                return True
+            self._latest = shape
+        return False
+
+    _latest: tuple[int, bytes, bytes] | None = None
+
+    def _see_whether_complete(self) -> None:
+        sweep = self._sweep
+        if not sweep.complete or self.claim is not None:
+            return
+        if self._page_is_missing():
+            return
+        self._arrange(None)
+        self._all_delivered()
+        claim = self._judged()
+        if claim is not None:
+            self._end(claim)
+            return
+        self.repairs += 1
+        self._changes += sweep.changes
+        self._anew()
+        self._begin()
+
+    def _page_is_missing(self) -> bool:
+        """Whether the page behind a full last one has to be seen first."""
+        if self._in_flight_beyond:
+            return True
+        size, end = self._sweep.page_size, self._sweep.end
+        if not (self._claims and self._pages) or self._by_line or not size or self._sweep.last_total is None:
+            return False
+        if not end or end % size or self._sweep.has_end:
+            return False
+        return not (self._is_beyond_blank and self._beyond == end // size + 1)
+
+    def _end(self, claim: Claim) -> None:
+        self.claim = claim
+
+    def _judged(self) -> Claim | None:
+        """Return the claim; None: read the list anew."""
+        sweep = self._sweep
+        if self._violation is not None:
+            return Claim("uncertain", self._violation)
+        if sweep.odd is not None:
+            return Claim("uncertain", sweep.odd)
+        if self._is_alone():
+            return Claim("proven", "one answer held the whole list")
+        if sweep.last_total is None:
+            return Claim(
+                "uncertain",
+                "the server tells no totals: all pages were read up to an empty one, but nothing says how many rows "
+                "there are, and a row that moved between two pages meanwhile may be missing",
+            )
+        counted = self._counted()
+        if not self._claims:
+            what = "the total moved" if sweep.changes else f"{counted} rows came of {sweep.max_total}"
+            same = not sweep.changes and counted == sweep.max_total
+            return Claim("counted", _COUNTED) if same else Claim("uncertain", f"{what}, and keys were not compared")
+        if not sweep.changes and counted == sweep.max_total:
+            return Claim("counted", _COUNTED)
+        if self._stage < _READINGS and sweep.max_total <= _SHORT_PAGES * (sweep.page_size or 1):
+            return None
+        return Claim(
+            "uncertain", f"the totals went from {sweep.first_total} to {sweep.last_total}, {counted} counted"
+        )
+
+    def _is_alone(self) -> bool:
+        """Whether one answer held everything: it is of one instant."""
+        sweep = self._sweep
+        if self._stage > 1 or sweep.max_total > (sweep.page_size or 0):
+            return False
+        if self._answers == 1:
+            return sweep.max_total < (sweep.page_size or 0) or sweep.has_end or self._by_line or not sweep.max_total
+        return self._answers == 2 and self._is_beyond_blank  # noqa: PLR2004 - the page, and the blank one behind it
+
+    # -- the order of delivery
+
+    def _arrange(self, arrived: _Arrived | None) -> None:
+        """Deliver pages in order where that is asked for; None: the list is read, nothing has to wait any longer."""
+        if arrived is not None and not self._ordered:
+            self._deliver(arrived.reply, arrived.span)
+            return
+        if arrived is not None:
+            self._held.append(arrived)
+            self._held.sort(key=lambda held: held.span.start)
+        while self._held and (arrived is None or self._held[0].span.start <= self._handed_out):
+            next_one = self._held.pop(0)
+            self._handed_out = max(self._handed_out, next_one.span.stop)
+            self._deliver(next_one.reply, next_one.span)
+
+
+_COUNTED: Final = "every total was the same, and as many different rows came"
