@@ -43,6 +43,8 @@ class Ask:
     """Rows a page; None leaves it to the server."""
     stage: int = 0
     """Counts the stages of a reading; a reply to an earlier stage is ignored."""
+    is_beyond_end: bool = False
+    """Asked for behind a full last page: it has to be blank."""
 
 
 @attrs.frozen(eq=False, kw_only=True)

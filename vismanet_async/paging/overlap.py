@@ -35,7 +35,7 @@ _CHOICES: Final = 12  # page numbers tried for the one that gains most
 _LEAST_MARGIN: Final = 3
 _TRIES: Final = 3
 _ENDS: Final = 2  # short answers that show the end
-_LONGEST: Final = 4  # times the page size in pages: beyond it, steps gain too little
+_LONGEST: Final = 5  # times the page size in pages: beyond it, steps gain too little
 
 
 @attrs.frozen
@@ -243,7 +243,7 @@ class OverlapChain:
                 self._front = True
         else:
             self._short = 0
-            if page.number > _LONGEST * self._page_size:
+            if self._end > _LONGEST * self._page_size**2:
                 self.failure = f"pages of {self._page_size} are too small to overlap in a list as long as this one"
 
     def _look_at_the_front(self, reply: Reply) -> None:

@@ -84,6 +84,10 @@ class _Again(Exception):  # noqa: N818 - never leaves this module
         self.size = size
 
 
+class _Restless(Exception):  # noqa: N818 - never leaves this module
+    """The list changes too fast for its parts to be compared."""
+
+
 class _Contradiction(Exception):  # noqa: N818 - never leaves this module
     """An answer contradicted itself three times."""
 
@@ -150,6 +154,8 @@ class Proof:
         self.tail_passes = 0
         self.used_window = False
         self.held = 0
+        self.newest: str | None = None
+        """The latest change that the rows are known to show, and all before it; None: not known."""
         self._rules = self._whole_list() if pages else self._unpaged_list()
         self._step: _Step
         self._advance(None)
@@ -216,10 +222,17 @@ class Proof:
     # -- single requests
 
     def _ask(
-        self, scope: Scope, *, page: int = 1, size: int | None = None, may_be_blank: bool = False
+        self,
+        scope: Scope,
+        *,
+        page: int = 1,
+        size: int | None = None,
+        may_be_blank: bool = False,
+        learns_size: bool = False,
     ) -> _Asking:
         """Ask for a page until the answer agrees with itself. A blank that is unexpected is believed the third time."""
         blanks = odd = 0
+        cut_to: int | None = None  # rows of a page that should have more: of two alike, the server's own size
         while True:
             reply = yield Ask(scope, page, size or self._size)
             assert reply is not None
@@ -228,7 +241,12 @@ class Proof:
                 if may_be_blank or blanks >= _TRIES:
                     return reply
                 continue
-            if self._size is not None and size is None and reply.size < self._size:
+            if learns_size and reply.total is not None and cut_to == reply.rows < min(reply.size, reply.total):
+                self._size = reply.rows
+                return attrs.evolve(reply, max_size=reply.rows)
+            if learns_size:
+                self._size, cut_to = reply.size, reply.rows
+            elif self._size is not None and size is None and reply.size < self._size:
                 raise _Again(f"the server lowered its pages to {reply.size} rows", size=reply.size)
             why = contradiction(reply) or self._wrong_side(reply)
             if why is None:
@@ -246,9 +264,9 @@ class Proof:
         wrong = max(stamps, default=0) >= edge + _SECOND if below else min(stamps, default=edge) + _SECOND <= edge
         return "the server does not apply its last-modified filter" if wrong else None
 
-    def _look(self, scope: Scope) -> _Asking:
-        """Ask for page 1 of all or of the window once more."""
-        reply = yield from self._ask(scope)
+    def _look(self, scope: Scope, *, learns_size: bool = False) -> _Asking:
+        """Ask for page 1 of all or of the window."""
+        reply = yield from self._ask(scope, learns_size=learns_size)
         if scope is Scope.ALL and self._edge_stamp is not None:
             self._fresh |= reply.since(self._edge_stamp)
         return reply
@@ -282,13 +300,16 @@ class Proof:
                 reason = str(again)
                 self._note(reason)
                 self._size = again.size or self._size
+            except _Restless as why:
+                reason = str(why)
+                break
             except _Contradiction as why:
                 self._note(str(why))
                 return (yield from self._without_totals(str(why)))
             finally:
                 self._violation = None
         try:
-            return (yield from self._without_filter(f"the reading began anew too often: {reason}"))
+            return (yield from self._without_filter(reason))
         except (_Again, _Contradiction) as why:
             return Claim("uncertain", str(why))
 
@@ -298,12 +319,11 @@ class Proof:
 
     def _attempt(self) -> _Claiming:
         self._first = None
-        first = yield from self._look(Scope.ALL)
+        first = yield from self._look(Scope.ALL, learns_size=True)
         if not first.rows:
             return Claim("proven", "the list was blank three times", ("blank",))
         assert first.total is not None
-        if self._size is None:
-            self._size = first.size
+        assert self._size is not None
         knows_more = self._seen_before - set(first.names)
         self._seen_before |= set(first.names)
         if first.total == first.rows and not knows_more:
@@ -375,13 +395,12 @@ class Proof:
             edge_stamp=self._edge_stamp,
             descending=self._descending,
             guess=first.total,
+            trusts_guess=not self._fresh,
             wave=pages_of(first.total, self._size) // _FIRST_WAVE,
             ahead_pages=self._ahead_pages,
             deliver=deliver,
         )
         yield from self._read_window(window, count)
-        if window.end_is_open and (self._window_only or window.fell or len(count) != first.total or self._fresh):
-            yield from self._see_end_of(window)
         if self._window_only:
             return (yield from self._closed_without_tail(window, count))
         return (yield from self._closing(first, window, count))
@@ -394,22 +413,39 @@ class Proof:
         window.repairs = 0
         if window.smaller_size is not None:
             raise _Again(f"the server lowered its pages to {window.smaller_size} rows", size=window.smaller_size)
+        if window.is_too_busy:
+            raise _Restless("rows leave too often to be read in page order")
         violation = window.violation or self._violation
         if violation is not None:
             raise _Again(violation)
         if len(count) < (window.total or 0) or (not window.fell and len(count) != window.total):
             raise _Again(f"{len(count)} different rows came of a window of {window.total}")
 
-    def _see_end_of(self, window: WindowChain) -> Generator[_Step, Reply | None, None]:
-        last = window.last_page
-        assert last is not None
-        assert last.total is not None
-        if not (yield from self._sees_end(Scope.BELOW, last.total, last.names[-1])):
-            raise _Again("the end of the part that can only shrink was not shown")
+    def _see_end_of(self, window: WindowChain, count: KeyCount) -> Generator[_Step, Reply | None, None]:
+        """See that nothing stands behind the window's last row: rows that stay keep their order, and none enter."""
+        assert self._size is not None
+        for _ in range(_TRIES):
+            last, rows = window.last_page, window.total
+            if last is None or not rows or not window.end_is_open:
+                return
+            size = next((size for size in range(self._size - 1, 1, -1) if rows % size), None)
+            if size is None:
+                seen = yield from self._sees_end(Scope.BELOW, rows, last.names[-1])
+            else:
+                reply = yield from self._ask(Scope.BELOW, page=rows // size + 1, size=size, may_be_blank=True)
+                seen = 0 < reply.rows < size and reply.names[-1] == last.names[-1]
+                window.confirm(reply)
+            if not window.done:
+                yield from self._read_window(window, count)
+            elif seen:
+                window.end_seen_at = last
+                return
+        raise _Again("the end of the part that can only shrink was not shown")
 
     def _closed_without_tail(self, window: WindowChain, count: KeyCount) -> _Claiming:
         for _ in range(_ROUNDS):
             yield from self._settle(window, count)
+            yield from self._see_end_of(window, count)
             look = yield from self._look(Scope.BELOW)
             if (look.total or 0) <= len(count):
                 return self._proven("the filter ends where rows are not written any more", window)
@@ -418,15 +454,12 @@ class Proof:
 
     def _settle(self, window: WindowChain, count: KeyCount) -> Generator[_Step, Reply | None, None]:
         """Have later answers vouch for the totals that link a window's pages; read again what they do not vouch for."""
-        while not window.is_settled:
-            look = yield from self._look(Scope.BELOW)
-            if not look.total:
-                return
-            window.confirm(look)
+        while True:
             if not window.done:
                 yield from self._read_window(window, count)
-                if window.end_is_open:
-                    yield from self._see_end_of(window)
+            if window.is_settled:
+                return
+            window.confirm((yield from self._look(Scope.BELOW)))
 
     def _proven(self, reason: str, window: WindowChain) -> Claim:
         rests_on: list[RestsOn] = ["stamps"]
@@ -445,18 +478,16 @@ class Proof:
             if _same(look, first) and not self._fresh and last is not None:
                 if (yield from self._sees_end(Scope.ALL, whole, last.names[-1])):
                     return self._proven("the rows before the edge are all there are", window)
-        if window.end_is_open:
-            yield from self._see_end_of(window)
-        if is_quiet or not window.fell:
-            tail = yield from self._tail(count)
+        tail = yield from self._tail(count)
+        if not window.fell and not self._is_strict:
             at_window = not self._descending and bool(tail.names or self._fresh or first.total != whole)
             before = window.first_page if at_window else first
             look = yield from self._look(Scope.BELOW if at_window else Scope.ALL)
             agrees = before is not None and _same(look, before) and self._fresh <= tail.names
-            if agrees and first.total == len(count) and not self._is_strict:
+            # rows of a tail that agree with its total say that totals are not too low for ever
+            end_is_plausible = bool(tail.names) or window.blank_above or not window.end_is_open
+            if agrees and end_is_plausible and first.total == len(count):
                 return self._proven("the rows before the edge, and the rest in one answer", window)
-        else:
-            tail = yield from self._tail(count)
         return (yield from self._rounds(window, count, tail))
 
     def _rounds(self, window: WindowChain, count: KeyCount, tail: _Tail) -> _Claiming:
@@ -464,6 +495,7 @@ class Proof:
         assert self._edge_stamp is not None
         for _ in range(_ROUNDS):
             yield from self._settle(window, count)
+            yield from self._see_end_of(window, count)
             everything = yield from self._look(Scope.ALL)
             fresh = everything.since(self._edge_stamp)
             if count.missing([name for name in everything.names if name not in fresh]):
@@ -471,12 +503,12 @@ class Proof:
             below = yield from self._look(Scope.BELOW)
             window.confirm(below)
             if not window.done:
-                continue
+                continue  # a row has left: pages that nothing vouches for are read again
             newer = yield from self._tail(count)
             if tail.names <= newer.names and (everything.total or 0) <= (below.total or 0) + len(newer.names):
                 return self._proven("the rows before the edge, and the rest", window)
             tail = newer
-        return (yield from self._without_filter("rows were changed faster than the end could be read"))
+        raise _Restless("rows were changed faster than the end could be read")
 
     def _tail(self, count: KeyCount) -> Generator[_Step, Reply | None, _Tail]:
         """Ask for the rows since the edge."""
@@ -494,7 +526,7 @@ class Proof:
             return _Tail(frozenset(reply.names))
         names = yield from self._two_passes(Scope.SINCE, count)
         if names is None:
-            raise _Again("the rows since the edge did not come to rest")
+            raise _Restless("the rows since the edge did not come to rest")
         return _Tail(frozenset(names))
 
     # a list that cannot be divided
@@ -556,10 +588,13 @@ class Proof:
         assert self._size is not None
         totals: set[int] = set()
         upwards: set[bytes] = set()
+        heads: dict[bytes, int] = {}
         page = 1
         while True:
             turn = yield from self._ask(scope, page=page)
             totals.add(turn.total or 0)
+            if turn.rows and heads.setdefault(turn.names[0], page) != page:
+                return None
             upwards.update(turn.names)
             self._deliver(turn)
             if count is not None:
@@ -572,6 +607,8 @@ class Proof:
         for below in range(page - 1, 0, -1):
             reply = yield from self._ask(scope, page=below)
             totals.add(reply.total or 0)
+            if reply.rows and heads.get(reply.names[0], below) != below:
+                return None
             downwards.update(reply.names)
             self._deliver(reply)
             if count is not None:

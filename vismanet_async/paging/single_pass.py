@@ -92,9 +92,8 @@ class SinglePass:
             expected_rows=self._expected_rows,
             window_pages=self._ahead_pages if self._ordered else None,
         )
-        self._beyond: int | None = None  # the page behind a full last one
-        self._is_beyond_blank = False
-        self._in_flight_beyond = False
+        self._beyond: set[int] = set()  # pages behind a full last one that are in flight
+        self._blank: set[int] = set()  # those that had no rows
         self._held: list[_Arrived] = []
         self._handed_out = 0
         self._shape: tuple[int, bytes, bytes] | None = None  # of page 1: rows, the first, the last
@@ -126,9 +125,10 @@ class SinglePass:
         if self.claim is not None:
             return None
         page = self._sweep.next_page()
-        if page is None:
-            page = self._page_beyond()
-        return None if page is None else Ask(Scope.ALL, page, self._size, self._stage)
+        if page is not None:
+            return Ask(Scope.ALL, page, self._size, self._stage)
+        page = self._page_beyond()
+        return None if page is None else Ask(Scope.ALL, page, self._size, self._stage, is_beyond_end=True)
 
     def glimpsed(self, total: int, max_page_size: int | None) -> bool:
         """Take the first answer's total before its rows; return whether requests may follow already."""
@@ -138,8 +138,8 @@ class SinglePass:
         """Take back a request that got no usable answer."""
         if ask.stage != self._stage or self.claim is not None:
             return
-        if ask.page == self._beyond:
-            self._in_flight_beyond = False
+        if ask.is_beyond_end:
+            self._beyond.discard(ask.page)
         else:
             self._sweep.failed(ask.page)
 
@@ -153,13 +153,12 @@ class SinglePass:
             return
         self._answers += 1
         page = reply.ask.page
-        if page == self._beyond:
-            self._in_flight_beyond = False
-            if not reply.rows:
-                self._is_beyond_blank = True
+        if reply.ask.is_beyond_end:
+            self._beyond.discard(page)
+            if not reply.rows or self._sweep.is_asked(page):
+                self._blank |= set() if reply.rows else {page}
                 self._see_whether_complete()
                 return
-            self._beyond = None
             self._sweep.expect(page)
         span = self._sweep.answered(
             page,
@@ -182,20 +181,19 @@ class SinglePass:
 
     # -- the end
 
-    def _page_beyond(self) -> int | None:
-        """Return the page behind a full last one, asked for beside the others: it must be blank."""
+    def _page_behind(self) -> int | None:
+        """Return the page behind a full last one: it has to be blank. None where the end shows by itself."""
         size, sweep = self._sweep.page_size, self._sweep
         if not (self._claims and self._pages) or self._by_line or not size or sweep.last_total is None:
             return None
-        end = sweep.end
-        if not end or end % size or sweep.has_end:
+        return sweep.end // size + 1 if sweep.end and not sweep.end % size and not sweep.has_end else None
+
+    def _page_beyond(self) -> int | None:
+        """Return the page behind a full last one where it is to be asked for: beside the others."""
+        page = self._page_behind()
+        if page is None or page in self._blank or page in self._beyond or self._sweep.is_asked(page):
             return None
-        page = end // size + 1
-        if page != self._beyond:
-            self._beyond, self._is_beyond_blank, self._in_flight_beyond = page, False, False
-        if self._is_beyond_blank or self._in_flight_beyond:
-            return None
-        self._in_flight_beyond = True
+        self._beyond.add(page)
         return page
 
     def _repeats(self, reply: Reply, first_row: bytes, last_row: bytes) -> bool:
@@ -221,9 +219,10 @@ class SinglePass:
 
     def _see_whether_complete(self) -> None:
         sweep = self._sweep
-        if not sweep.complete or self.claim is not None:
+        if not sweep.complete or self._beyond or self.claim is not None:
             return
-        if self._page_is_missing():
+        behind = self._page_behind()
+        if behind is not None and behind not in self._blank:
             return
         self._arrange(None)
         self._all_delivered()
@@ -235,17 +234,6 @@ class SinglePass:
         self._changes += sweep.changes
         self._anew()
         self._begin()
-
-    def _page_is_missing(self) -> bool:
-        """Whether the page behind a full last one has to be seen first."""
-        if self._in_flight_beyond:
-            return True
-        size, end = self._sweep.page_size, self._sweep.end
-        if not (self._claims and self._pages) or self._by_line or not size or self._sweep.last_total is None:
-            return False
-        if not end or end % size or self._sweep.has_end:
-            return False
-        return not (self._is_beyond_blank and self._beyond == end // size + 1)
 
     def _end(self, claim: Claim) -> None:
         self.claim = claim
@@ -285,7 +273,7 @@ class SinglePass:
             return False
         if self._answers == 1:
             return sweep.max_total < (sweep.page_size or 0) or sweep.has_end or self._by_line or not sweep.max_total
-        return self._answers == 2 and self._is_beyond_blank  # noqa: PLR2004 - the page, and the blank one behind it
+        return self._answers == 2 and bool(self._blank)  # noqa: PLR2004 - the page, and the blank one behind it
 
     # -- the order of delivery
 

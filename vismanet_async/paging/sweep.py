@@ -214,6 +214,10 @@ class Sweep:
         self._clock += 1
         self._sent[page] = self._clock
 
+    def is_asked(self, page: int) -> bool:
+        """Whether the page is in flight."""
+        return page in self._sent
+
     @property
     def has_end(self) -> bool:
         """Whether the server itself said that no page follows."""

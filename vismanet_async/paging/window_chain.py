@@ -18,15 +18,17 @@ again (upwards: from the last settled page, which is the anchor).
 from __future__ import annotations
 
 from collections import Counter, deque
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from vismanet_async.paging.asks import Reply, contradiction, pages_of
 from vismanet_async.paging.keys import stamp_of
+from vismanet_async.paging.overlap import LEAST_PAGE_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 __all__ = ["WindowChain"]
 
@@ -35,6 +37,8 @@ _WITNESSES: Final = 2  # later answers with the same total that settle a link
 _KEPT_LINKS: Final = 16  # anchors further back than this are looked for at page 1
 _WASTE_UPWARDS: Final = 0.3  # share of pages that may be read again on a busy list: fewer requests in flight then
 _WASTE_DOWNWARDS: Final = 0.08
+_BUSY_FALLS: Final = 3
+_BUSY_SHARE: Final = 0.12  # falls an answer: upwards, links by equal totals hardly settle any more
 _SECOND: Final = 1_000_000  # stamps are microseconds; filters compare whole seconds
 
 
@@ -57,6 +61,7 @@ class WindowChain:
         edge_stamp: rows modified at this moment or later do not belong to the window.
         descending: read from the last page to the first; else from the first to the last.
         guess: the probable length of the window.
+        trusts_guess: downwards, ask for the last pages before the length is known.
         wave: upwards, how many pages to ask for before the length is known.
         ahead_pages: upwards, how far beyond the chain to ask; None: anywhere.
         deliver: called with each reply whose rows may be handed out; upwards in page order.
@@ -69,6 +74,7 @@ class WindowChain:
         edge_stamp: int,
         descending: bool,
         guess: int,
+        trusts_guess: bool = True,
         wave: int = 1,
         ahead_pages: int | None = None,
         deliver: Callable[[Reply], None],
@@ -86,8 +92,9 @@ class WindowChain:
         self._told: deque[tuple[int, int]] = deque(maxlen=4 * _KEPT_LINKS)  # (sent, total) since the last fall
         self._tries: Counter[int] = Counter()
         self._blanks: Counter[int] = Counter()
-        self._top = pages_of(guess, size) or 1
-        self._jump = 1
+        self._heads: dict[bytes, tuple[int, int | None]] = {}  # the first row of each page, and the total told
+        self._top = pages_of(guess, size)
+        self._trusts_guess = trusts_guess
         self._anchor: int | None = None  # upwards: the settled page that is read again
         self._total_since = 0
         self._answers = 0
@@ -106,6 +113,8 @@ class WindowChain:
         """Page 1 as last read."""
         self.last_page: Reply | None = None
         """The last page; None for an empty window."""
+        self.end_seen_at: Reply | None = None
+        """The last page behind which nothing was seen; set by whoever looked."""
 
     @property
     def fell(self) -> bool:
@@ -113,15 +122,26 @@ class WindowChain:
         return self._falls > 0
 
     @property
+    def is_too_busy(self) -> bool:
+        """Whether rows leave so often that overlapping pages are quicker; the reading has ended."""
+        is_busy = self._falls >= _BUSY_FALLS and self._falls > _BUSY_SHARE * self._answers
+        return is_busy and not self._descending and self._size >= LEAST_PAGE_SIZE
+
+    @property
     def end_is_open(self) -> bool:
-        """Whether nothing but the total says that the last page is the last: it is full and none above was blank."""
+        """Whether nothing but the total says that the last page is the last: it is full, and nobody looked behind it."""
         last = self.last_page
-        return last is not None and last.rows == self._size and not self._blanks[last.ask.page + 1]
+        return last is not None and last.rows == self._size and last is not self.end_seen_at
+
+    @property
+    def blank_above(self) -> bool:
+        """Whether the page behind the last one was blank."""
+        return self.last_page is not None and bool(self._blanks[self.last_page.ask.page + 1])
 
     @property
     def done(self) -> bool:
         """Whether the chain spans the window, or cannot."""
-        if self.violation is not None or self.smaller_size is not None or self.total == 0:
+        if self.violation is not None or self.smaller_size is not None or self.total == 0 or self.is_too_busy:
             return True
         if not self._links or self._anchor is not None:
             return False
@@ -155,9 +175,12 @@ class WindowChain:
         waste, more = (_WASTE_DOWNWARDS, 0) if self._descending else (_WASTE_UPWARDS, 1)
         return max(1, int(waste * self._answers / self._falls) - _WITNESSES - more)
 
-    def _wanted(self) -> range:
+    def _wanted(self) -> Iterable[int]:
+        if self._descending and self.total is None:
+            return chain((1,), range(self._top, 1, -1) if self._trusts_guess else ())
         if self._descending:
-            return range(self._links[-1].page - 1 if self._links else self._top, 0, -1)
+            top = pages_of(self.total or 0, self._size)
+            return range(self._links[-1].page - 1 if self._links else top, 0, -1)
         begin = self._anchor or (self._links[-1].page + 1 if self._links else 1)
         last = self._wave if self.total is None else pages_of(self.total, self._size)
         if self._ahead_pages is not None:
@@ -185,6 +208,8 @@ class WindowChain:
         else:
             self._blanks[page] = self._tries[page] = 0
             self._note_total(reply)
+            if reply.rows:
+                self._heads[reply.names[0]] = (page, reply.total)
             if self._in_order:
                 self._stored[page] = reply
             else:
@@ -201,7 +226,7 @@ class WindowChain:
     @property
     def is_settled(self) -> bool:
         """Whether no two false totals can have hidden that a row left."""
-        return not self._falls or self._settle() == len(self._links)
+        return not self._falls or not self.total or self._settle() == len(self._links)
 
     def _is_outdated(self, reply: Reply) -> bool:
         """Whether the answer may have been computed before the fall that is known: it is of no use then."""
@@ -213,17 +238,15 @@ class WindowChain:
             return "the server does not apply its last-modified filter"
         if reply.total is not None and self.total is not None and reply.total > self.total:
             return "rows entered the part of the list that can only shrink"
+        page, total = self._heads.get(reply.names[0], (reply.ask.page, None)) if reply.rows else (reply.ask.page, None)
+        if page != reply.ask.page and total == reply.total:
+            return f"page {reply.ask.page} showed the rows of page {page}"
         return contradiction(reply)
 
     def _receive_blank(self, page: int) -> None:
         self._blanks[page] += 1
-        if self.total is None and page > 1:
-            if page == self._top and self._descending:
-                self._top = max(1, page - self._jump)  # the window ends further down
-                self._jump *= 2
-            return
-        if self.total is not None and (page - 1) * self._size >= self.total:
-            return  # beyond the end
+        if page > 1 and (self.total is None or (page - 1) * self._size >= self.total):
+            return  # beyond the end, or before it is known
         if self._descending and not self._links and page > 1 and self._blanks[page] >= _WITNESSES:
             self._descending = False  # the total says that rows are here, and they are not: find the end from below
             return
@@ -279,10 +302,7 @@ class WindowChain:
         if self._anchor is not None:
             return self._extend_from_anchor(self._anchor)
         if not self._links:
-            if self._descending and self.total is not None:
-                self._top = pages_of(self.total, self._size)
-            begin = self._top if self._descending else 1
-            reply = self._stored.pop(begin, None)
+            reply = self._stored.pop(pages_of(self.total or 0, self._size) if self._descending else 1, None)
             if reply is None or (self._descending and reply.total != self.total):
                 return False
             self._append(reply, is_sure=True)
