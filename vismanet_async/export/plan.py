@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Completeness", "ExportPlan", "Format", "filter_text"]
 
-Completeness = Literal["prove", "count", "none"]
+Completeness = Literal["best", "prove", "count", "none"]
 """What to show about each list: that nothing was lost, that the counts agree, or nothing at all."""
 
 _SMALLEST_PART_BYTES: Final = 1024
@@ -88,7 +88,7 @@ class ExportPlan:
     storage_options: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
     spool: Path | None = None
     format: Format = "jsonl"
-    completeness: Completeness = "prove"
+    completeness: Completeness = "best"
     allow_uncertain: bool = False
     page_size: int | None = None
     part_bytes: int = DEFAULT_PART_BYTES

@@ -144,6 +144,8 @@ class Completeness:
     tail_passes: int
     """How often the rows after the boundary were asked for."""
     watermark: str | None
-    """The greatest last-modified value among the rows, as the server wrote it: where an incremental read goes on."""
+    """The latest change, as the server wrote it, of which it is known that the rows show it and all before it.
+
+    An incremental read goes on there. Rows may show later changes too."""
     page_size: int | None
     """Rows a page in the end."""

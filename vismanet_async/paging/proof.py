@@ -154,13 +154,25 @@ class Proof:
         self.tail_passes = 0
         self.used_window = False
         self.held = 0
-        self.newest: str | None = None
-        """The latest change that the rows are known to show, and all before it; None: not known."""
+        self._newest: dict[Scope, str] = {}
         self._rules = self._whole_list() if pages else self._unpaged_list()
         self._step: _Step
         self._advance(None)
 
     # -- what the caller drives
+
+    @property
+    def watermark(self) -> str | None:
+        """The latest change of which it is known that the rows show it and all before it; None: none is known."""
+        return max(self._newest.values(), default="") or None
+
+    def _show(self, reply: Reply) -> None:
+        """Note that the rows delivered show the list as of this answer."""
+        newest = reply.keys.newest or ""
+        scope = reply.ask.scope
+        if scope is not Scope.ALL:
+            self._newest.pop(Scope.ALL, None)
+        self._newest[scope] = max(newest, self._newest.get(scope, "")) if scope is Scope.BELOW else newest
 
     @property
     def page_size(self) -> int | None:
@@ -330,6 +342,8 @@ class Proof:
             is_whole = first.rows < self._size or (yield from self._sees_end(Scope.ALL, first.rows, first.names[-1]))
             if is_whole:
                 self._deliver(first)
+                self._newest.clear()
+                self._show(first)
                 return Claim("proven", "one answer held the whole list")
         self._first = first.light()
         if self._edge_stamp is None or (not self._window_only and first.keys.unstamped):
@@ -351,6 +365,7 @@ class Proof:
                     self._size = first.size if first.max_size is not None else first.rows
                     return (yield from self._whole_list())
                 second = yield from self._ask_plainly(2)
+                self._show(first)
                 if not second.rows:
                     self._deliver(first)
                     return Claim("proven", "one answer, and nothing behind it", ("one answer", "blank"))
@@ -385,6 +400,7 @@ class Proof:
 
         def deliver(reply: Reply) -> None:
             self._deliver(reply)
+            self._show(reply)
             count.add(reply)
             if _is_further_back(reply, places):
                 self.violated("a row was further back than page 1 of all showed it")
@@ -522,6 +538,7 @@ class Proof:
             reply.total == reply.rows and (yield from self._sees_end(Scope.SINCE, reply.rows, reply.names[-1]))
         ):
             self._deliver(reply)
+            self._show(reply)
             count.add(reply)
             return _Tail(frozenset(reply.names))
         names = yield from self._two_passes(Scope.SINCE, count)
@@ -556,6 +573,8 @@ class Proof:
         if self._size < LEAST_PAGE_SIZE:
             return (yield from self._passed_twice(use_totals=use_totals))
         self._deliver(first)
+        self._newest.clear()
+        self._show(first)
         chain = OverlapChain(
             first, page_size=self._size, use_totals=use_totals, ahead=self._ahead, deliver=self._deliver
         )
@@ -593,6 +612,10 @@ class Proof:
         while True:
             turn = yield from self._ask(scope, page=page)
             totals.add(turn.total or 0)
+            if page == 1:
+                if scope is Scope.ALL:
+                    self._newest.clear()
+                self._show(turn)
             if turn.rows and heads.setdefault(turn.names[0], page) != page:
                 return None
             upwards.update(turn.names)

@@ -80,7 +80,8 @@ class SinglePass:
         self.claim: Claim | None = None
         self.notes: list[str] = []
         self.repairs = 0
-        self.first_total: int | None = None
+        self.watermark: str | None = None
+        """The latest change of which it is known that the rows show it and all before it; None: none is known."""
         self._changes = 0
         self._begin()
 
@@ -169,8 +170,8 @@ class SinglePass:
         )
         if self._size is not None and reply.max_size is not None and reply.max_size < self._size:
             self._size = reply.max_size  # ask no server for more than the least of them gives
-        if self.first_total is None:
-            self.first_total = self._sweep.first_total
+        if page == 1:
+            self.watermark = reply.keys.newest  # a row that was read may be changed before the next is
         if self._repeats(reply, first_row, last_row):
             self._sweep.stop()
             self._end(Claim("uncertain", self._violation or ""))

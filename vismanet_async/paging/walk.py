@@ -205,7 +205,6 @@ class Walk:
         self._first_total: int | None = None
         self._last_total: int | None = None
         self._shifts = 0
-        self._newest = ""
         self._claim: Claim | None = None
         self._notes: list[str] = []
         self.done = False
@@ -350,6 +349,11 @@ class Walk:
         out, self._out = self._out, []
         return out
 
+    def may_fail(self, request: PageRequest) -> bool:
+        """Whether the request would be asked for again if it failed once more."""
+        sent = self._sent.get(request.number)
+        return sent is not None and self._failures[sent.ask] + 1 < _ATTEMPTS
+
     def failed(self, request: PageRequest, error: BaseException) -> bool:
         """Take note that a request got no usable answer.
 
@@ -407,7 +411,7 @@ class Walk:
             repairs=plan.repairs,
             window=self._filters[Scope.BELOW][_VALUE] if used_window else None,
             tail_passes=plan.tail_passes if isinstance(plan, Proof) else 0,
-            watermark=self._newest or None,
+            watermark=plan.watermark,
             page_size=plan.page_size,
         )
 
@@ -448,9 +452,7 @@ class Walk:
     def _keys_of(self, answer: PageAnswer, scope: Scope) -> PageKeys:
         if self._reader is None:
             return PageKeys([b""] * len(answer.rows), versions=False)
-        keys = self._reader.read(answer.rows, versions=scope is not Scope.BELOW)
-        self._newest = max(self._newest, keys.newest or "")
-        return keys
+        return self._reader.read(answer.rows, versions=scope is not Scope.BELOW)
 
     def _note_total(self, scope: Scope, answer: PageAnswer) -> None:
         total = 0 if not answer.rows and answer.total is None and not self._pages else answer.total
