@@ -84,7 +84,9 @@ class World:
         self.config = config
         self.page_size = config.page_size
         fresh = range(config.rows // 2, config.rows // 2 + config.fresh)
-        self.rows = {(index + 1) * CALM: EDGE + 1 + index if index in fresh else OLD + index for index in range(config.rows)}
+        self.rows = {
+            (index + 1) * CALM: EDGE + 1 + index if index in fresh else OLD + index for index in range(config.rows)
+        }
         self.moment = NOW
         self.answers: list[PageAnswer] = []
         self.answered = 0

@@ -1,4 +1,4 @@
-"""What a reading asks and what it is told: the words that `proof`, `window_chain`, `overlap` and `walk` share (no IO)."""
+"""What a reading asks and what it is told: the words that `proof`, `overlap` and their neighbours share (no IO)."""
 
 from __future__ import annotations
 

@@ -16,7 +16,14 @@ import attrs
 from anyio.lowlevel import checkpoint
 
 from vismanet_async.codec.decode import decode_rows
-from vismanet_async.errors import DeadlineExceeded, IncompleteListing, RequestRefused, ResponseLost, ServerError, UnexpectedResponse
+from vismanet_async.errors import (
+    DeadlineExceeded,
+    IncompleteListing,
+    RequestRefused,
+    ResponseLost,
+    ServerError,
+    UnexpectedResponse,
+)
 from vismanet_async.paging.buffers import PageBuffers
 from vismanet_async.paging.completeness import Completeness, safe_boundary
 from vismanet_async.paging.keys import RowKeys

@@ -10,9 +10,9 @@ Others may insert and delete what they like: the order of rows that nobody chang
 anchor, and is met again where it goes: behind the chain, or in front of the first page, which is asked for once more
 at the end. If anchors come in another order than before, nothing is proven.
 
-After rows [0, end) the next page is number k of size q, with (k - 1) * q at least `margin` rows before the end, and k * q
-as far behind it as possible. For pages of 1,000 that takes about 1.05 times the pages; the smaller the pages and the
-longer the list, the more (`docs/paging.md`, what it costs).
+After rows [0, end) the next page is number k of size q, with (k - 1) * q at least `margin` rows before the end, and
+k * q as far behind it as possible. For pages of 1,000 that takes about 1.05 times the pages; the smaller the pages and
+the longer the list, the more (`docs/paging.md`, what it costs).
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ LEAST_PAGE_SIZE: Final = 8
 _CHOICES: Final = 12  # page numbers tried for the one that gains most
 _LEAST_MARGIN: Final = 3
 _TRIES: Final = 3
+_MOST_AHEAD: Final = 16  # requests that are planned before the answers in front of them have come
 _ENDS: Final = 2  # short answers that show the end
 _LONGEST: Final = 5  # times the page size in pages: beyond it, steps gain too little
 
@@ -55,6 +56,10 @@ class OverlapPage:
     def stop(self) -> int:
         """Position behind its last row, where it is full."""
         return self.number * self.size
+
+
+def _page_of(ask: Ask) -> OverlapPage:
+    return OverlapPage(ask.page, ask.size or 0)
 
 
 def margin_of(page_size: int) -> int:
@@ -90,17 +95,13 @@ class OverlapChain:
         first: page 1, read before; its rows are delivered.
         page_size: the largest page that the server gives.
         use_totals: False where totals are absent or contradict their rows.
-        ahead: how many answers may be asked for in advance.
         deliver: called with each reply whose rows may be handed out, in the order of the list.
     """
 
-    def __init__(
-        self, first: Reply, *, page_size: int, use_totals: bool, ahead: int, deliver: Callable[[Reply], None]
-    ) -> None:
+    def __init__(self, first: Reply, *, page_size: int, use_totals: bool, deliver: Callable[[Reply], None]) -> None:
         self._page_size = page_size
         self._margin = margin_of(page_size)
         self._use_totals = use_totals
-        self._ahead = ahead
         self._deliver = deliver
         self._first = first
         self._chain: deque[Reply] = deque([first], maxlen=2)  # whose rows can be anchors
@@ -126,21 +127,20 @@ class OverlapChain:
         """Whether the chain has reached the end, or cannot."""
         return self.is_complete or self.failure is not None or self.smaller_size is not None
 
-    def next_page(self, in_flight: int) -> OverlapPage | None:
-        """Return a page to ask for now; None: wait for an answer."""
+    def next_ask(self, in_flight: int) -> Ask | None:
+        """Return a request to send now; None: wait for an answer."""
         if self.done:
             return None
-        if not self._unsent and in_flight < self._ahead:
+        if not self._unsent and in_flight < _MOST_AHEAD:
             self._plan()
-        return self._unsent.popleft() if self._unsent else None
+        if not self._unsent:
+            return None
+        page = self._unsent.popleft()
+        return Ask(Scope.ALL, page.number, page.size)
 
-    @staticmethod
-    def ask(page: OverlapPage, stage: int) -> Ask:
-        """Return the request for a page."""
-        return Ask(Scope.ALL, page.number, page.size, stage)
-
-    def failed(self, page: OverlapPage) -> None:
-        """Take back a page that got no answer."""
+    def failed(self, ask: Ask) -> None:
+        """Take back a request that got no answer."""
+        page = _page_of(ask)
         if page in self._planned:
             self._unsent.appendleft(page)
 
@@ -165,8 +165,9 @@ class OverlapChain:
         self._planned.append(page)
         self._unsent.append(page)
 
-    def receive(self, page: OverlapPage, reply: Reply) -> None:
+    def receive(self, reply: Reply) -> None:
         """Take an answer."""
+        page = _page_of(reply.ask)
         if page not in self._planned:
             return  # planned before the chain had to go back
         if reply.size < page.size:

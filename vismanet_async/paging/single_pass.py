@@ -23,6 +23,10 @@ __all__ = ["SinglePass"]
 
 _SHORT_PAGES: Final = 8  # a list of so few pages may be read anew as a whole
 _READINGS: Final = 3
+_NO_TOTALS: Final = (
+    "the server tells no totals: all pages were read up to an empty one, but nothing says how many rows there are, and a "
+    "row that moved between two pages meanwhile may be missing"
+)
 
 
 @attrs.frozen
@@ -242,30 +246,20 @@ class SinglePass:
     def _judged(self) -> Claim | None:
         """Return the claim; None: read the list anew."""
         sweep = self._sweep
-        if self._violation is not None:
-            return Claim("uncertain", self._violation)
-        if sweep.odd is not None:
-            return Claim("uncertain", sweep.odd)
+        if failure := self._violation or sweep.odd:
+            return Claim("uncertain", failure)
         if self._is_alone():
             return Claim("proven", "one answer held the whole list")
         if sweep.last_total is None:
-            return Claim(
-                "uncertain",
-                "the server tells no totals: all pages were read up to an empty one, but nothing says how many rows "
-                "there are, and a row that moved between two pages meanwhile may be missing",
-            )
+            return Claim("uncertain", _NO_TOTALS)
         counted = self._counted()
-        if not self._claims:
-            what = "the total moved" if sweep.changes else f"{counted} rows came of {sweep.max_total}"
-            same = not sweep.changes and counted == sweep.max_total
-            return Claim("counted", _COUNTED) if same else Claim("uncertain", f"{what}, and keys were not compared")
         if not sweep.changes and counted == sweep.max_total:
-            return Claim("counted", _COUNTED)
-        if self._stage < _READINGS and sweep.max_total <= _SHORT_PAGES * (sweep.page_size or 1):
+            return Claim("counted", "every total was the same, and as many different rows came")
+        is_short = sweep.max_total <= _SHORT_PAGES * (sweep.page_size or 1)
+        if self._claims and is_short and self._stage < _READINGS:
             return None
-        return Claim(
-            "uncertain", f"the totals went from {sweep.first_total} to {sweep.last_total}, {counted} counted"
-        )
+        moved = f"the totals went from {sweep.first_total} to {sweep.last_total}, {counted} counted"
+        return Claim("uncertain", moved if self._claims else f"{moved}; keys were not compared")
 
     def _is_alone(self) -> bool:
         """Whether one answer held everything: it is of one instant."""
@@ -290,6 +284,3 @@ class SinglePass:
             next_one = self._held.pop(0)
             self._handed_out = max(self._handed_out, next_one.span.stop)
             self._deliver(next_one.reply, next_one.span)
-
-
-_COUNTED: Final = "every total was the same, and as many different rows came"

@@ -2,8 +2,8 @@
 
 A shell asks `next_request()` as often as it wants requests in flight, sends what it gets, and hands each outcome to
 `answered` or `failed`. Which request comes next and what may be claimed is decided in `proof.py` (lists that are to be
-proven) and `single_pass.py` (lists that are counted, or read without a claim); here are the requests' parameters and the
-rows: each once, and newer versions named.
+proven) and `single_pass.py` (lists that are counted, or read without a claim). Here are the requests' parameters and
+the rows: each once, and newer versions named.
 
 Examples:
     >>> from vismanet_async.paging.styles import PAGE_NUMBER
@@ -30,7 +30,7 @@ from vismanet_async.paging.asks import Ask, Claim, Reply, Scope, pages_of
 from vismanet_async.paging.completeness import Completeness, Mode
 from vismanet_async.paging.key_index import KeyIndex
 from vismanet_async.paging.keys import KeyReader, PageKeys, RowKeys, row_digest, stamp_of
-from vismanet_async.paging.proof import COST_AT_LEAST, COST_PER_PAGE, Proof
+from vismanet_async.paging.proof import Proof
 from vismanet_async.paging.single_pass import SinglePass
 from vismanet_async.paging.styles import PAGE_NUMBER, Metadata, PageAnswer, PageStyle, merge_batches
 from vismanet_async.paging.sweep import Span
@@ -45,6 +45,10 @@ __all__ = ["Delivery", "ModifiedFilter", "PageRequest", "Replaced", "RowKeys", "
 
 _VALUE: Final = "lastModifiedDateTime"
 _CONDITION: Final = "lastModifiedDateTimeCondition"
+COST_PER_PAGE: Final = 4
+"""Requests that a reading may take for each page of rows that it saw."""
+COST_AT_LEAST: Final = 16
+"""And these on top."""
 _ATTEMPTS: Final = 3  # of one request, on top of what the transport does by itself
 _SECOND: Final = 1_000_000  # stamps are microseconds
 

@@ -1,8 +1,8 @@
-"""Read a window page by page, several at once, so that no row can slip from a page that is unread to one that was read.
+"""Read a window page by page, several at once, so that no row slips from a page that is unread to one that was read.
 
-A window is a part of a list that rows only leave. Its answers form a *chain*: every row that stays and that no answer of
-the chain shows stands beyond the chain's last row (reading upwards), or before its first one (reading downwards). Two
-answers may follow one another in the chain in one of three ways:
+A window is a part of a list that rows only leave. Its answers form a *chain*: every row that stays and that no answer
+of the chain shows stands beyond the chain's last row (reading upwards), or before its first one (reading downwards).
+Two answers may follow one another in the chain in one of three ways:
 
 - *same state*: both tell the same total. Rows only leave, so an equal total is the very same window.
 - *later*, reading downwards only: the request for the lower page left after the page above it had come. Rows move
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from vismanet_async.paging.asks import Reply, contradiction, pages_of
+from vismanet_async.paging.asks import Ask, Reply, Scope, contradiction, pages_of
 from vismanet_async.paging.keys import stamp_of
 from vismanet_async.paging.overlap import LEAST_PAGE_SIZE
 
@@ -129,7 +129,7 @@ class WindowChain:
 
     @property
     def end_is_open(self) -> bool:
-        """Whether nothing but the total says that the last page is the last: it is full, and nobody looked behind it."""
+        """Whether only the total says that the last page is the last: it is full, and nobody looked behind it."""
         last = self.last_page
         return last is not None and last.rows == self._size and last is not self.end_seen_at
 
@@ -150,18 +150,19 @@ class WindowChain:
 
     # -- requests
 
-    def next_page(self, in_flight: int) -> int | None:
-        """Return a page to ask for now; None: wait for an answer."""
+    def next_ask(self, in_flight: int) -> Ask | None:
+        """Return a request to send now; None: wait for an answer."""
         if self.done or in_flight >= self._most_in_flight():
             return None
         page = next((page for page in self._wanted() if page not in self._sent and page not in self._stored), None)
-        if page is not None:
-            self._sent.add(page)
-        return page
+        if page is None:
+            return None
+        self._sent.add(page)
+        return Ask(Scope.BELOW, page, self._size)
 
-    def failed(self, page: int) -> None:
-        """Take back a page that got no answer."""
-        self._sent.discard(page)
+    def failed(self, ask: Ask) -> None:
+        """Take back a request that got no answer."""
+        self._sent.discard(ask.page)
 
     def pause(self) -> None:
         """Forget what is in flight: its answers will not be handed in."""
