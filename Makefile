@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := .stamps
 
 .DEFAULT_GOAL := help
-.PHONY: help setup browser demo test soak soak-paging fuzz openapi check docs format bench generate \
+.PHONY: help setup browser demo test soak soak-paging mutate-paging fuzz openapi check docs format bench generate \
 	changelog dist release-check lowest-check api-check clean
 
 help: ## list the commands
@@ -74,11 +74,14 @@ test: $(STAMP)/dev ## run the whole test suite
 soak: $(STAMP)/dev ## run everything at once on random faults, and check every promise (SOAK_SECONDS=..., SOAK_SEED=...)
 	@SOAK_SECONDS="$(SOAK_SECONDS)" SOAK_SEED="$(SOAK_SEED)" SOAK_RECORD="$(SOAK_RECORD)" $(BIN)/python -m tests.soak
 
-soak-paging: $(STAMP)/dev ## prove paging over a million random schedules (SCHEDULES=..., FIRST_SEED=...)
+soak-paging: $(STAMP)/dev ## prove paging over a million random schedules and all small worlds (SCHEDULES=..., FIRST_SEED=...)
 	@seed="$${FIRST_SEED:-$$($(BIN)/python -c 'import secrets; print(secrets.randbelow(10**12))')}"; \
 	echo "==> walking $${SCHEDULES:-1000000} schedules; the same again: make soak-paging FIRST_SEED=$$seed"; \
-	VISMANET_SCHEDULES="$${SCHEDULES:-1000000}" VISMANET_FIRST_SEED="$$seed" \
-		$(BIN)/python -m pytest -n 2 --dist worksteal tests/paging/test_schedules.py $(PYTEST_ARGS)
+	VISMANET_SCHEDULES="$${SCHEDULES:-1000000}" VISMANET_FIRST_SEED="$$seed" VISMANET_WORLDS_STRIDE="$${STRIDE:-1}" \
+		$(BIN)/python -m pytest -n 2 --dist worksteal tests/paging/test_schedules.py tests/paging/test_worlds.py $(PYTEST_ARGS)
+
+mutate-paging: $(STAMP)/dev ## break each check of the proof once, and see whether the search notices (MUTATION_SECONDS=...)
+	@MUTATION_SECONDS="$${MUTATION_SECONDS:-300}" $(BIN)/python -m tests.paging.mutations
 
 openapi: $(STAMP)/dev ## hold the simulator to its own OpenAPI document, every operation (EXAMPLES=..., SEED=...)
 	@VISMANET_OPENAPI_EXAMPLES="$${EXAMPLES:-20}" VISMANET_OPENAPI_SEED="$${SEED:-1}" \

@@ -18,6 +18,7 @@ from vismanet_async.paging.walk import Walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from random import Random
 
     from vismanet_async.paging.completeness import Completeness
 
@@ -75,6 +76,9 @@ class _Reader:
         keys = PageKeys([name for name, _ in rows], _text(max(stamps)) if stamps else None, versions)
         keys._stamps = stamps
         return keys
+
+
+_READER: Any = _Reader()
 
 
 class World:
@@ -176,7 +180,7 @@ class Result:
     is_too_dear: bool
 
 
-def read(config: Config, events: Sequence[Event]) -> Result:
+def read(config: Config, events: Sequence[Event], *, most_answers: int = 10_000) -> Result:
     """Read the list of a world, one request after the other."""
     world = World(config, events)
     walk = Walk(
@@ -187,26 +191,26 @@ def read(config: Config, events: Sequence[Event]) -> Result:
         boundary=BOUNDARY if config.has_filter else None,
         ordered=config.ordered,
         strict=config.strict,
+        key_reader=_READER,
     )
-    walk._reader = _Reader()  # type: ignore[assignment]  # rows are pairs here
     delivered: set[int] = set()
     dear = 0
-    while not walk.done:
-        request = walk.next_request()
-        if request is None:
-            if walk.done:
-                break
-            raise AssertionError(f"the walk waits for nothing: {walk.report()}")
-        answer = world.answer(request.query)
-        for delivery in walk.answered(request, answer):
-            delivered.update(int(row[0]) for row in delivery.rows)  # type: ignore[arg-type]  # as above
+    while (request := walk.next_request()) is not None:
+        for delivery in walk.answered(request, world.answer(request.query)):
+            rows: Sequence[Any] = delivery.rows
+            delivered.update(int(name) for name, _ in rows)
         dear = max(dear, world.answered - walk.cost_limit)
+        if world.answered > most_answers:
+            dear = world.answered
+            break
+    if not walk.done and dear <= 0:
+        raise AssertionError(f"the walk waits for nothing: {walk.report()}")
     report = walk.report()
     lost = world.stayed - delivered if report.verdict == "proven" else set()
     return Result(report, lost, world.answered, dear > 0)
 
 
-def events_at(at: int, config: Config, answers: int) -> Iterator[Event]:
+def events_at(at: int, config: Config) -> Iterator[Event]:
     """Every single event before one answer."""
     for place in range(config.rows):
         for kind in ("delete", "touch", "ahead"):
@@ -234,6 +238,31 @@ def configs(rows: Sequence[int] = range(6), page_sizes: Sequence[int] = (1, 2, 3
                     for fresh in (0, 1):
                         if fresh <= number:
                             yield Config(number, size, ordered, by_stamp, fresh, **fixed)
+
+
+def pairs(chosen: Sequence[Config]) -> Iterator[tuple[Config, tuple[Event, Event]]]:
+    """Every pair of events, the second as long as the reading with the first takes."""
+    for config in chosen:
+        for at in range(1, read(config, ()).answers + 1):
+            for first in events_at(at, config):
+                for later in range(at, read(config, (first,)).answers + 1):
+                    for second in events_at(later, config):
+                        yield config, (first, second)
+
+
+def triples(chosen: Sequence[Config], random: Random, *, most: int = 3) -> Iterator[tuple[Config, tuple[Event, ...]]]:
+    """Events drawn at random, each kind as often as the others; without end."""
+    while True:
+        config = random.choice(chosen)
+        last = 3 + read(config, ()).answers
+        events = []
+        for _ in range(random.randint(2, most)):
+            by_kind: dict[str, list[Event]] = {}
+            for event in events_at(random.randint(1, last), config):
+                by_kind.setdefault(event.kind, []).append(event)
+            events.append(random.choice(by_kind[random.choice(list(by_kind))]))
+        if not is_false_too_often(events):
+            yield config, tuple(sorted(events, key=lambda event: event.at))
 
 
 def is_false_too_often(events: Sequence[Event]) -> bool:

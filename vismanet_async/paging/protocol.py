@@ -1,8 +1,8 @@
 """How the rules of a proof are run: each rule is a generator that yields requests and gets their answers (no IO).
 
 A rule yields an `Ask`, and gets its `Reply`; or it yields a `Parallel`, a part of the reading that keeps several
-requests in flight, and goes on when that is done. What a rule returns is its result; what it raises ends or restarts the
-reading.
+requests in flight, and goes on when that is done. What a rule returns is its result; what it raises ends the reading or
+begins it anew.
 """
 
 from __future__ import annotations

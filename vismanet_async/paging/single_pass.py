@@ -24,8 +24,8 @@ __all__ = ["SinglePass"]
 _SHORT_PAGES: Final = 8  # a list of so few pages may be read anew as a whole
 _READINGS: Final = 3
 _NO_TOTALS: Final = (
-    "the server tells no totals: all pages were read up to an empty one, but nothing says how many rows there are, and a "
-    "row that moved between two pages meanwhile may be missing"
+    "the server tells no totals: all pages were read up to an empty one, but nothing says how many rows there are, and "
+    "a row that moved between two pages meanwhile may be missing"
 )
 
 

@@ -163,6 +163,7 @@ class Walk:
         reorder_pages: when ordered, how far ahead of the next page to hand out the walk may ask.
         expected_rows: the probable length, so that the first requests need not wait for page 1.
         strict: bear two false answers whatever is written meanwhile, for one or two requests more.
+        key_reader: reads the identities; None: one for `keys`.
 
     A walk ends after `COST_PER_PAGE` requests for each page of rows that it saw, and `COST_AT_LEAST` more.
 
@@ -182,10 +183,11 @@ class Walk:
         reorder_pages: int = 16,
         expected_rows: int | None = None,
         strict: bool = False,
+        key_reader: KeyReader | None = None,
     ) -> None:
         self._style = style
         self._row_keys = keys or RowKeys(identity=())
-        self._reader = None if completeness == "none" else KeyReader(self._row_keys)
+        self._reader = None if completeness == "none" else key_reader or KeyReader(self._row_keys)
         # requests
         self._filters: dict[Scope, Mapping[str, str]] = {}
         self._sent: dict[int, _Sent] = {}
