@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 STAMP := .stamps
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock browser demo quick lint test test-accel-off test-all test-repeat soak faults soak-paging fuzz openapi check docs format bench generate \
+.PHONY: help setup lock browser demo quick lint test test-accel-off test-all test-repeat soak faults soak-paging mutate-paging fuzz openapi \
+	check docs format bench generate \
 	changelog dist release-check lowest-check api-check clean
 
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -108,11 +109,14 @@ faults: $(STAMP)/dev ## fail at every call to disks and stores, alone and in pai
 	@VISMANET_FAULTS="$${VISMANET_FAULTS:-all}" $(BIN)/python -m pytest -rP -k every_call \
 		tests/export/test_publishing.py tests/export/test_target_faults.py tests/export/test_store_faults.py
 
-soak-paging: $(STAMP)/dev ## prove paging over a million random schedules (SCHEDULES=..., FIRST_SEED=...)
+soak-paging: $(STAMP)/dev ## prove paging over a million random schedules and all small worlds (SCHEDULES=..., FIRST_SEED=...)
 	@seed="$${FIRST_SEED:-$$($(BIN)/python -c 'import secrets; print(secrets.randbelow(10**12))')}"; \
 	echo "==> walking $${SCHEDULES:-1000000} schedules; the same again: make soak-paging FIRST_SEED=$$seed"; \
-	VISMANET_SCHEDULES="$${SCHEDULES:-1000000}" VISMANET_FIRST_SEED="$$seed" \
-		$(BIN)/python -m pytest -n 2 --dist worksteal tests/paging/test_schedules.py $(PYTEST_ARGS)
+	VISMANET_SCHEDULES="$${SCHEDULES:-1000000}" VISMANET_FIRST_SEED="$$seed" VISMANET_WORLDS_STRIDE="$${STRIDE:-1}" \
+		$(BIN)/python -m pytest -n 2 --dist worksteal tests/paging/test_schedules.py tests/paging/test_worlds.py $(PYTEST_ARGS)
+
+mutate-paging: $(STAMP)/dev ## break each check of the proof once, and see whether the search notices (MUTATION_SECONDS=...)
+	@MUTATION_SECONDS="$${MUTATION_SECONDS:-300}" $(BIN)/python -m tests.paging.mutations
 
 openapi: $(STAMP)/dev ## hold the simulator to its own OpenAPI document, every operation (EXAMPLES=..., SEED=...)
 	@VISMANET_OPENAPI_EXAMPLES="$${EXAMPLES:-20}" VISMANET_OPENAPI_SEED="$${SEED:-1}" \

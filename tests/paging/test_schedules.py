@@ -129,7 +129,6 @@ def test_a_busy_list_of_200_pages_is_proven_for_at_most_one_and_a_half_times_its
             keys=virtual.KEYS,
             boundary=virtual.BOUNDARY,
             ordered=ordered,
-            settle_seconds=0,
         )
         outcome = run(walk, server, concurrency=8)
         check(seed, server, outcome)

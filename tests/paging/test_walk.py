@@ -49,7 +49,6 @@ def walk_of(mode: str = "prove", **options: Any) -> Walk:
         "page_size": 2,
         "keys": KEYS,
         "boundary": BOUNDARY,
-        "settle_seconds": 0,
     }
     return Walk(completeness=mode, **(defaults | options))  # type: ignore[arg-type]  # parametrized
 

@@ -176,6 +176,8 @@ def run(walk: Walk, server: Server, *, concurrency: int, failures: float = 0.0) 
             raise AssertionError(f"the walk does not end: {walk.report()}")
         while len(waiting) + len(ready) < concurrency and (request := walk.next_request()) is not None:
             waiting.append(request)
+        if walk.done:
+            break
         if not waiting and not ready:
             raise AssertionError(f"the walk waits for nothing: {walk.report()}")
         if waiting and (not ready or random.random() < 0.5):
@@ -237,7 +239,6 @@ def draw_walk(random: Random, server: Server, completeness: Mode, **options: Any
         ordered=random.random() < 0.4,
         reorder_pages=random.randint(1, 6),
         expected_rows=random.choice((None, None, len(server.rows))),
-        settle_seconds=0,
         **options,
     )
 

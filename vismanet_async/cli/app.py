@@ -82,7 +82,7 @@ def export(
     since: options.Since = None,
     incremental: options.Incremental = False,
     overlap_hours: options.OverlapHours = 24.0,
-    completeness: options.Completeness = "prove",
+    completeness: options.Completeness = "best",
     allow_uncertain: options.AllowUncertain = False,
     page_size: options.PageSize = None,
     concurrency: options.Concurrency = "auto",

@@ -151,12 +151,13 @@ Json = Annotated[bool, Parameter(group=_WRITE, help="Print the manifest as JSON 
 _SURE: Final = Group("How sure, how fast", sort_key=3)
 
 Completeness = Annotated[
-    Literal["prove", "count", "none"],
+    Literal["best", "prove", "count", "none"],
     Parameter(
         group=_SURE,
         help=(
-            "What must be shown about each list. prove: nothing that existed throughout the read is missing. count: "
-            "there are as many records as the server's total says. none: nothing."
+            "What must be shown about each list. best: proven where the list allows it, else counted. prove: nothing "
+            "that existed throughout the read is missing; otherwise the run ends with exit code 4. count: there are as "
+            "many records as the server's total says. none: nothing."
         ),
     ),
 ]

@@ -92,7 +92,7 @@ def visma_source(
     resources: str | Sequence[str] | Mapping[str, Mapping[str, Any]],
     *,
     connect: Callable[[], VismaNet] = VismaNet.from_env,
-    completeness: Mode = "prove",
+    completeness: Mode = "best",
     allow_uncertain: bool = False,
     page_size: int | None = None,
     full: bool = False,

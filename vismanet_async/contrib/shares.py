@@ -190,7 +190,7 @@ def divide_share(share: Share, access: Access, *, least_rows: int, most: int) ->
     modified = next((one["name"] for one in facts.get("parameters", ()) if frozen and one["json"] == frozen[0]), None)
     given = {name.replace("_", "").casefold() for name in filters}
     free = [name for name in names if name.replace("_", "").casefold() not in given]
-    provable = share.plan.completeness == "prove" and facts.get("identity") and modified in free
+    provable = share.plan.completeness in {"best", "prove"} and facts.get("identity") and modified in free
     if not provable or facts["style"] in {"lines", "unpaged"} or most <= 1:
         return None
     dates = sorted((name for name in free if name != modified), key=lambda name: name != _CREATED)

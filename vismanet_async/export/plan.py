@@ -24,8 +24,8 @@ from vismanet_async.export.sinks.parts import DEFAULT_PART_BYTES
 
 __all__ = ["Completeness", "ExportPlan", "Format", "filter_text"]
 
-Completeness = Literal["prove", "count", "none"]
-"""What to show about each list: that nothing was lost, that the counts agree, or nothing at all."""
+Completeness = Literal["best", "prove", "count", "none"]
+"""What to show about each list: the most it allows, that nothing was lost, that the counts agree, or nothing at all."""
 
 _SMALLEST_PART_BYTES: Final = 1024
 
@@ -74,8 +74,9 @@ class ExportPlan:
         spool: for a URL: the local directory where the files are put together and checkpoints lie; None: one in the
             user's cache. What a stopped run read is found again with the same one.
         format: what the files are: `jsonl`, `jsonl.gz`, `jsonl.zst`, `csv` or `parquet`.
-        completeness: what to show about each list: `prove` that nothing was lost, `count` the rows against the
-            server's total, or `none`.
+        completeness: what to show about each list: `best` is proven where the list allows it, else counted;
+            `prove` that nothing was lost, or `IncompleteListing`; `count` the rows against the server's total; or
+            `none`.
         allow_uncertain: publish a list too that could not be shown complete; its verdict says so.
         page_size: rows asked for at a time; None: as many as the endpoint gives.
         part_bytes: size of a file; a part is closed by the page (in Parquet: the row group) that brings it here.
@@ -102,7 +103,7 @@ class ExportPlan:
     storage_options: Mapping[str, Any] = attrs.field(factory=dict, validator=typed(Mapping), repr=False)
     spool: Path | None = attrs.field(default=None, converter=_spool)
     format: Format = attrs.field(default="jsonl", validator=typed(str))
-    completeness: Completeness = attrs.field(default="prove", validator=typed(str))
+    completeness: Completeness = attrs.field(default="best", validator=typed(str))
     allow_uncertain: bool = attrs.field(default=False, validator=typed(bool))
     page_size: int | None = attrs.field(default=None, validator=_count(1))
     part_bytes: int = attrs.field(default=DEFAULT_PART_BYTES, validator=_count(_SMALLEST_PART_BYTES))

@@ -72,11 +72,11 @@ import attrs
 from vismanet_async.paging.keys import RowKeys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from vismanet_async.paging.asks import RestsOn
 
-__all__ = ["Completeness", "Mode", "RowKeys", "Thread", "Verdict", "safe_boundary"]
+__all__ = ["Completeness", "Mode", "RowKeys", "Verdict", "safe_boundary"]
 
-Mode = Literal["prove", "count", "none"]
+Mode = Literal["best", "prove", "count", "none"]
 """How much certainty is asked for."""
 Verdict = Literal["proven", "counted", "uncertain"]
 """What can be claimed; the module says what each rests on."""
@@ -117,6 +117,8 @@ class Completeness:
     verdict: Verdict
     reason: str
     """Why not more, or what the claim rests on, in a sentence."""
+    rests_on: tuple[RestsOn, ...]
+    """What a proof takes for granted, by name: `docs/paging.md` says what each means. Empty: nothing."""
     rows: int
     """Rows delivered, newer versions of earlier ones included."""
     unique: int | None
@@ -142,85 +144,8 @@ class Completeness:
     tail_passes: int
     """How often the rows after the boundary were asked for."""
     watermark: str | None
-    """The greatest last-modified value among the rows, as the server wrote it: where an incremental read goes on."""
+    """The latest change, as the server wrote it, of which it is known that the rows show it and all before it.
+
+    An incremental read goes on there. Rows may show later changes too."""
     page_size: int | None
     """Rows a page in the end."""
-
-
-class Thread:
-    """The second proof: a chain of answers from the first position to the end that no row can slip through.
-
-    Only for lists whose membership does not grow.
-    """
-
-    def __init__(self) -> None:
-        self._reads: dict[int, list[tuple[int, int]]] = {}  # total -> spans
-        self._floor: int | None = None
-
-    def add(self, start: int, stop: int, total: int) -> None:
-        """Take in an answer that covered the positions [start, stop) when the list had `total` rows."""
-        self._reads.setdefault(total, []).append((start, stop))
-
-    def shrunk_to(self, total: int) -> None:
-        """Take in that the list has at most this many rows by now."""
-        self._floor = total if self._floor is None else min(self._floor, total)
-
-    def holds(self) -> bool:
-        """Whether the chain reaches the end: every row that stayed has been seen."""
-        return _Reach(self._reads).closed
-
-    def gaps(self, page_size: int) -> list[int]:
-        """Name the pages to read again so that the chain holds, if nothing moves meanwhile; ascending."""
-        reach = _Reach(self._reads)
-        now = min([*self._reads, *([] if self._floor is None else [self._floor])], default=0)
-        pages = []
-        while not reach.closed:
-            index = reach.bound(now) // page_size
-            pages.append(index + 1)
-            reach.add(index * page_size, (index + 1) * page_size, now)
-        return pages
-
-
-class _Reach:
-    """How far the chain of safe answers goes, by total."""
-
-    def __init__(self, reads: dict[int, list[tuple[int, int]]]) -> None:
-        self._open = {total: sorted(spans, reverse=True) for total, spans in reads.items()}  # next span last
-        self._stop: dict[int, int] = {}  # total -> how far its safe answers go
-        self._follow()
-
-    @property
-    def closed(self) -> bool:
-        return any(stop >= total for total, stop in self._stop.items())
-
-    def bound(self, total: int) -> int:
-        """An answer with this total is safe if it starts here or before."""
-        return max([0, *(stop - max(0, known - total) for known, stop in self._stop.items())])
-
-    def add(self, start: int, stop: int, total: int) -> None:
-        self._open.setdefault(total, []).append((start, stop))
-        self._follow()
-
-    def _follow(self) -> None:
-        totals = sorted(self._open)
-        advanced = True
-        while advanced:
-            advanced = self._sweep(totals, falling=False) | self._sweep(reversed(totals), falling=True)
-
-    def _sweep(self, totals: Iterable[int], *, falling: bool) -> bool:
-        """Carry the bound through all totals in one direction: unchanged upwards, less each lost row downwards."""
-        advanced = False
-        bound = previous = 0
-        for total in totals:
-            if falling:
-                bound -= max(0, previous - total)
-            previous = total
-            bound = max(bound, self._stop.get(total, 0))
-            spans = self._open[total]
-            while spans and spans[-1][0] <= max(0, bound):
-                stop = spans.pop()[1]
-                if stop > self._stop.get(total, -1):
-                    self._stop[total] = stop
-                    advanced = True
-                bound = max(bound, stop)
-        return advanced

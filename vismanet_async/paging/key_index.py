@@ -144,6 +144,14 @@ class KeyIndex:
                 self._digests.put(blake2b(name, digest_size=_DIGEST_BYTES).digest(), ordinal)
             self._runs = None
 
+    def missing(self, names: Sequence[bytes]) -> int:
+        """Return how many of these names were never offered; they are not kept."""
+        known = self._runs.known(names) if self._runs and names else None
+        if known is not None:
+            return len(names) - len(known)
+        self._give_up_runs()
+        return sum(self._digests.get(blake2b(name, digest_size=_DIGEST_BYTES).digest()) is None for name in names)
+
     def close(self) -> None:
         """Give the temporary database back; the index is of no use afterwards. Safe to call twice."""
         self._digests.close()
@@ -373,6 +381,20 @@ class _Digests:
         self._ordinals = array("I")
         self._spill_keys = spill_keys
         self._spill: sqlite3.Connection | None = None
+
+    def get(self, digest: bytes) -> int | None:
+        """Return the ordinal that a digest was kept under; None where it was not."""
+        high, low = struct.unpack(">QQ", digest)
+        highs, places = self._buckets.get(high >> _BUCKET_SHIFT) or ((), ())
+        at = bisect_left(highs, high)
+        while at < len(highs) and highs[at] == high:
+            if self._lows[places[at]] == low:
+                return self._ordinals[places[at]]
+            at += 1
+        if self._spill is None:
+            return None
+        found = self._spill.execute("SELECT ordinal FROM key WHERE digest = ?", (digest,)).fetchone()
+        return None if found is None else int(found[0])
 
     def put(self, digest: bytes, ordinal: int) -> int | None:
         """Keep a digest under this ordinal, or give the one that it has."""

@@ -6,6 +6,7 @@ A row's *name* is the JSON text of its identity fields. `key_index.py` keeps the
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -19,10 +20,11 @@ from vismanet_async.paging.styles import PageFormatError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["NO_STAMP", "KeyReader", "PageKeys", "RowKeys", "stamp_of", "stamp_text"]
+__all__ = ["NO_STAMP", "KeyReader", "PageKeys", "RowKeys", "row_digest", "stamp_of", "stamp_text"]
 
 NO_STAMP: Final = 0
 _SECOND: Final = 1_000_000  # stamps are microseconds
+_WHOLE_ROW: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def stamp_of(text: str | None) -> int:
@@ -181,6 +183,16 @@ def _walk(head: Any, path: tuple[str, ...]) -> Any:
     for name in path:
         head = getattr(head, name)
     return head
+
+
+def row_digest(row: RawRow) -> bytes:
+    """Return what tells a row from a changed one, whatever its metadata says.
+
+    Examples:
+        >>> row_digest(b'{"id":1,"metadata":{"totalCount":2}}') == row_digest(b'{"id":1,"metadata":{"totalCount":3}}')
+        True
+    """
+    return blake2b(_without_metadata(_WHOLE_ROW.decode(row)), digest_size=16).digest()
 
 
 def _without_metadata(row: dict[str, msgspec.Raw]) -> bytes:

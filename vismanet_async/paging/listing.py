@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, get_args
 
 import anyio
@@ -18,7 +18,14 @@ from anyio.lowlevel import checkpoint
 from vismanet_async.arguments import expect_seconds
 from vismanet_async.codec.decode import decode_rows
 from vismanet_async.deferred import DeferredCall
-from vismanet_async.errors import IncompleteListing, RequestRefused, ResponseLost, ServerError, UnexpectedResponse
+from vismanet_async.errors import (
+    DeadlineExceeded,
+    IncompleteListing,
+    RequestRefused,
+    ResponseLost,
+    ServerError,
+    UnexpectedResponse,
+)
 from vismanet_async.paging.buffers import PageBuffers
 from vismanet_async.paging.completeness import Completeness, safe_boundary
 from vismanet_async.paging.keys import RowKeys
@@ -38,7 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["Listing", "Page", "Progress"]
 
 T = TypeVar("T")
-Mode = Literal["prove", "count", "none"]
+Mode = Literal["best", "prove", "count", "none"]
 
 _DEFAULT_PAGE_SIZE: Final = 1000
 _SLICE_ROWS: Final = 100
@@ -109,13 +116,15 @@ def _seconds(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
 class ListingOptions:
     """How a listing is read; each changes by `Listing.with_options`."""
 
-    completeness: Mode = attrs.field(default="count", validator=_one_of)
+    completeness: Mode = attrs.field(default="best", validator=_one_of)
+    strict: bool = attrs.field(default=False, validator=_flag)
     allow_uncertain: bool = attrs.field(default=False, validator=_flag)
     ordered: bool = attrs.field(default=True, validator=_flag)
     limit: int | None = attrs.field(default=None, validator=_whole(1))
     page_size: int | None = attrs.field(default=None, validator=_whole(1))
     expected_rows: int | None = attrs.field(default=None, validator=_whole(0))
     timeout_seconds: float | None = attrs.field(default=None, validator=_seconds)
+    total_timeout_seconds: float | None = attrs.field(default=None, validator=_seconds)
     max_bytes: int = attrs.field(default=_MAX_BYTES, validator=_whole(1))
 
 
@@ -164,13 +173,16 @@ class Listing(DeferredCall[list[T]], Generic[T]):
 
         Args:
             changes: any of
-                `completeness`: `"prove"`, `"count"` or `"none"` (docs/paging.md);
+                `completeness`: `"best"` (proven where the list allows it, else counted), `"prove"` (proven, or
+                `IncompleteListing`), `"count"` or `"none"` (docs/paging.md);
+                `strict`: True has a proof bear two false answers, for one or two requests more;
                 `allow_uncertain`: True returns what was read where `IncompleteListing` would be raised;
                 `ordered`: False hands out pages as they arrive;
                 `limit`: at most this many rows, and no claim about the rest;
                 `page_size`: rows a request; the server lowers what is too large;
                 `expected_rows`: a good guess lets the first requests go out together;
                 `timeout_seconds`: for one page, waits for the quota included;
+                `total_timeout_seconds`: for the whole list, until its last row is delivered;
                 `max_bytes`: answers held at once.
 
         Raises:
@@ -325,6 +337,7 @@ class Listing(DeferredCall[list[T]], Generic[T]):
             max_bytes=options.max_bytes,
             rows_wanted=options.limit,
             page_size=self._page_size,
+            total_timeout_seconds=options.total_timeout_seconds,
         )
         fetcher.start()
         try:
@@ -354,10 +367,11 @@ class Listing(DeferredCall[list[T]], Generic[T]):
             completeness=mode,
             page_size=self._page_size,
             keys=RowKeys(source.identity, frozen.row_field if frozen else None),
-            boundary=safe_boundary(self._clock.utc_now()) if frozen and mode == "prove" else None,
+            boundary=safe_boundary(self._clock.utc_now()) if frozen and mode in {"best", "prove"} else None,
             modified=self._own_filter(),
             ordered=ordered,
             expected_rows=options.expected_rows,
+            strict=options.strict,
         )
 
     @property
@@ -431,6 +445,7 @@ class _Fetcher:
         max_bytes: int,
         rows_wanted: int | None,
         page_size: int,
+        total_timeout_seconds: float | None,
     ) -> None:
         self.walk = walk
         self._request = request
@@ -441,6 +456,7 @@ class _Fetcher:
         self._max_bytes = max_bytes
         self._rows_wanted = rows_wanted
         self._page_size = page_size
+        self._total_timeout_seconds = total_timeout_seconds
         self._ready: deque[tuple[Delivery, int]] = deque()
         self._landed: deque[tuple[PageRequest, bytes | bytearray]] = deque()
         self._held_bytes = 0
@@ -504,23 +520,34 @@ class _Fetcher:
         return delivery
 
     async def _supervise(self) -> None:
+        seconds = self._total_timeout_seconds
         try:
-            async with anyio.create_task_group() as group:
-                group.start_soon(self._take_in)
-                while not self.walk.done:
-                    self._changed = anyio.Event()
-                    while self._may_ask() and (request := self.walk.next_request()) is not None:
-                        self._in_flight += 1
-                        self._requests += 1
-                        group.start_soon(self._fetch, request)
-                    if not self.walk.done:
-                        await self._changed.wait()
-                # what is still under way was asked for by a reading that was given up
-                group.cancel_scope.cancel()
+            with nullcontext() if seconds is None else self._clock.move_on_after(seconds) as scope:
+                await self._read_all()
+            if seconds is not None and scope is not None and scope.cancelled_caught:
+                raise DeadlineExceeded(
+                    f"{self._operation}: the list was not read within {seconds:g} seconds "
+                    f"(total_timeout_seconds); {self.walk.rows_delivered:,} rows were delivered before. "
+                    "Read it again with more time, or with filters."
+                )
         except BaseExceptionGroup as group_error:
             raise _first(group_error) from None
         finally:
             self._arrived.set()
+
+    async def _read_all(self) -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._take_in)
+            while not self.walk.done:
+                self._changed = anyio.Event()
+                while self._may_ask() and (request := self.walk.next_request()) is not None:
+                    self._in_flight += 1
+                    self._requests += 1
+                    group.start_soon(self._fetch, request)
+                if not self.walk.done:
+                    await self._changed.wait()
+            # what is still under way was asked for by a reading that was given up
+            group.cancel_scope.cancel()
 
     def _may_ask(self) -> bool:
         slots = getattr(self._sender, "slots", None)
@@ -546,7 +573,7 @@ class _Fetcher:
         try:
             response = await self._sender.send(self._request(request.query, self._buffers.take))
         except (ServerError, ResponseLost, UnexpectedResponse) as error:
-            if not isinstance(error, UnexpectedResponse):
+            if self.walk.may_fail(request) and not isinstance(error, UnexpectedResponse):
                 await self._clock.sleep(_REASK_PAUSE_SECONDS)
             self._in_flight -= 1
             if not self.walk.failed(request, error):

@@ -189,6 +189,8 @@ class Sweep:
         self._clock += 1
         if rows == 0 and (total is None or total <= (page - 1) * (self.page_size or 1)):
             return self._answered_empty(page, total, sent)
+        if more is False:
+            self._ended = True
         if total is None:
             return self._answered_blind(page, rows, more=more)
         size = self._size(page, rows, total, max_page_size)
@@ -206,6 +208,20 @@ class Sweep:
             self.odd = f"page {page} had {rows} rows where {due} were due (page size {size}, total {total})"
         self._cover(start, start + size)
         return Span(start, start + rows, total)
+
+    def expect(self, page: int) -> None:
+        """Take note of a page that was asked for elsewhere: its answer comes here after all."""
+        self._clock += 1
+        self._sent[page] = self._clock
+
+    def is_asked(self, page: int) -> bool:
+        """Whether the page is in flight."""
+        return page in self._sent
+
+    @property
+    def has_end(self) -> bool:
+        """Whether the server itself said that no page follows."""
+        return self._ended
 
     def stop(self) -> None:
         """Take the list as ended where it is: the endpoint ignores paging."""

@@ -1,0 +1,257 @@
+"""Break each check of the proof once, and see whether the search of small worlds notices: `make mutate-paging`.
+
+Each mutation is a change of the text of one file, made in a copy of the package. The search then runs in a process of
+its own, single events first, then pairs and triples drawn at random, until some list is called proven with a row
+missing, or costs too much, or the time is up.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from random import Random
+from typing import Final
+
+import attrs
+
+ROOT: Final = Path(__file__).parents[2]
+SECONDS: Final = float(os.environ.get("MUTATION_SECONDS", "300"))
+
+
+@attrs.frozen
+class Mutation:
+    """One check, broken."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+
+
+MUTATIONS: Final = (
+    Mutation("a blank is believed at once", "protocol.py", "if may_be_blank or blanks >= TRIES:", "if True:"),
+    Mutation("rows need not be as many as their total", "asks.py", "    if reply.rows != due:", "    if False:"),
+    Mutation(
+        "an absent total is no complaint",
+        "asks.py",
+        'return "rows came without a total" if reply.rows else None',
+        "return None",
+    ),
+    Mutation(
+        "a full page is an end",
+        "proof.py",
+        "        if first.rows < first.size:\n            return True",
+        "        if True:\n            return True",
+    ),
+    Mutation(
+        "the end of a window is not looked for",
+        "proof.py",
+        "if last is None or not rows or not window.end_is_open:",
+        "if True:",
+    ),
+    Mutation(
+        "the end shows any last row",
+        "protocol.py",
+        "reply.rows == rows % size and reply.names[-1] == last",
+        "reply.rows == rows % size",
+    ),
+    Mutation("one blank behind a full page is enough", "protocol.py", "for _ in range(2):", "for _ in range(1):"),
+    Mutation(
+        "no last look after the blank pages",
+        "protocol.py",
+        "return reply.total == rows and bool(reply.rows) and reply.names[-1] == last",
+        "return True",
+    ),
+    Mutation(
+        "a window need not hold as many rows as its total",
+        "proof.py",
+        "if len(count) < (window.total or 0) or (not window.fell and len(count) != window.total):",
+        "if False:",
+    ),
+    Mutation(
+        "what entered the window is not noticed",
+        "window_chain.py",
+        'return "rows entered the part of the list that can only shrink"',
+        "pass",
+    ),
+    Mutation(
+        "a fall keeps the whole chain",
+        "window_chain.py",
+        "        settled = self._settle()\n",
+        "        settled = len(self._links)\n",
+    ),
+    Mutation("one witness settles a link", "window_chain.py", "_WITNESSES: Final = 2", "_WITNESSES: Final = 0"),
+    Mutation("no anchor is needed", "window_chain.py", "if page > 1 and known.isdisjoint(reply.names):", "if False:"),
+    Mutation(
+        "pages of different totals are linked",
+        "window_chain.py",
+        "            if reply.total != before.reply.total:\n                return False",
+        "            if False:\n                return False",
+    ),
+    Mutation(
+        "the rows of another page are taken for this one's",
+        "window_chain.py",
+        "if page != reply.ask.page and total == reply.total:",
+        "if False:",
+    ),
+    Mutation(
+        "links need not be settled at the end",
+        "proof.py",
+        "            if window.is_settled:\n                return",
+        "            return",
+    ),
+    Mutation(
+        "the first total is not compared",
+        "proof.py",
+        "agrees and end_is_plausible and first.total == len(count)",
+        "agrees and end_is_plausible",
+    ),
+    Mutation(
+        "the second look need not agree",
+        "proof.py",
+        "agrees = before is not None and _same(look, before) and self._fresh <= tail",
+        "agrees = True",
+    ),
+    Mutation(
+        "fresh rows need not be in the tail",
+        "proof.py",
+        "_same(look, before) and self._fresh <= tail",
+        "_same(look, before)",
+    ),
+    Mutation(
+        "an end that nothing shows is plausible",
+        "proof.py",
+        "end_is_plausible = bool(tail) or window.blank_above or not window.end_is_open",
+        "end_is_plausible = True",
+    ),
+    Mutation(
+        "rounds do not count",
+        "proof.py",
+        "if tail <= newer and (everything.total or 0) <= (below.total or 0) + len(newer):",
+        "if tail <= newer:",
+    ),
+    Mutation(
+        "rounds do not compare tails",
+        "proof.py",
+        "if tail <= newer and (everything.total or 0)",
+        "if (everything.total or 0)",
+    ),
+    Mutation(
+        "old rows need not be in the window",
+        "proof.py",
+        "if count.missing([name for name in everything.names if name not in fresh]):",
+        "if False:",
+    ),
+    Mutation(
+        "any tail is one answer",
+        "proof.py",
+        "if reply.total == reply.rows and (yield from self._is_all(reply)):",
+        "if True:",
+    ),
+    Mutation("two passes need not agree on the total", "two_passes.py", "seen.totals != {rows} or ", ""),
+    Mutation("two passes need not have as many rows as the total", "two_passes.py", "len(both) != rows", "False"),
+    Mutation(
+        "two passes take one direction for both",
+        "two_passes.py",
+        "both = upwards & seen.names",
+        "both = upwards | seen.names",
+    ),
+    Mutation("a copied page goes unnoticed in two passes", "two_passes.py", " or seen.is_repeated", ""),
+    Mutation(
+        "the end of two passes is not looked for",
+        "two_passes.py",
+        "if turn.rows == asker.size and not",
+        "if False and not",
+    ),
+    Mutation(
+        "overlap needs no anchor",
+        "overlap.py",
+        "elif page.start == 0 or self._anchors(reply):",
+        "elif self._anchors(reply) or True:",
+    ),
+    Mutation("a changed row is an anchor", "overlap.py", "if known.mark(offset) == reply.mark(place)", "if True"),
+    Mutation("one short answer ends a chain", "overlap.py", "_ENDS: Final = 2", "_ENDS: Final = 1"),
+    Mutation(
+        "nobody looks at the front again",
+        "overlap.py",
+        "                self._front = True",
+        "                self.is_complete = True",
+    ),
+    Mutation("a reading has no bound", "walk.py", "if self._requests >= self.cost_limit:", "if False:"),
+)
+
+
+def found(seconds: float) -> str | None:
+    """Search until something is wrong; return what, or None when the time is up."""
+    from tests.paging import test_worlds, worlds
+
+    random = Random(1)
+    until = time.monotonic() + seconds
+    small, overlap = list(test_worlds.SMALL), list(test_worlds.OVERLAP)
+    random.shuffle(small)
+    sources = (
+        test_worlds.singles(overlap),
+        test_worlds.singles(small),
+        worlds.triples(small + overlap, random),
+    )
+    for source in sources:
+        for number, (config, events) in enumerate(source, 1):
+            try:
+                result = worlds.read(config, events, most_answers=2_000)
+            except AssertionError as error:
+                return f"{config} {events}: {error}"
+            if result.lost or result.is_too_dear:
+                return f"world {number}: {config} {events}: lost {result.lost}, {result.answers} requests"
+            if time.monotonic() > until:
+                return None
+    return None
+
+
+def main() -> int:
+    """Try each mutation; exit with 1 where the search missed one."""
+    if len(sys.argv) > 1 and sys.argv[1] == "search":
+        what = found(float(sys.argv[2]))
+        print(what or "nothing")
+        return 0 if what else 1
+    missed = []
+    chosen = [
+        mutation for mutation in MUTATIONS if not sys.argv[1:] or any(word in mutation.name for word in sys.argv[1:])
+    ]
+    for mutation in chosen:
+        with tempfile.TemporaryDirectory() as directory:
+            copy = Path(directory)
+            for name in ("vismanet_async", "tests"):
+                shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+            file = copy / "vismanet_async" / "paging" / mutation.file
+            text = file.read_text()
+            if text.count(mutation.old) != 1:
+                print(f"STALE   {mutation.name}: its text stands {text.count(mutation.old)} times in {mutation.file}")
+                missed.append(mutation.name)
+                continue
+            file.write_text(text.replace(mutation.old, mutation.new))
+            begun = time.monotonic()
+            run = subprocess.run(
+                [sys.executable, "-m", "tests.paging.mutations", "search", str(SECONDS)],
+                cwd=copy,
+                env={**os.environ, "PYTHONPATH": str(copy)},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            seconds = time.monotonic() - begun
+            is_found = run.returncode == 0 and run.stdout.strip() != "nothing"
+            shown = (run.stdout.strip() or run.stderr.strip().rsplit("\n", 1)[-1])[:230]
+            print(f"{'found' if is_found else 'MISSED':7} {seconds:5.0f} s  {mutation.name}: {shown}", flush=True)
+            if not is_found:
+                missed.append(mutation.name)
+    print(f"{len(chosen) - len(missed)} of {len(chosen)} mutations found")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

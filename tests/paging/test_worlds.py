@@ -1,0 +1,106 @@
+"""Small worlds, searched: every single event, pairs and triples; a list that is called proven holds every row.
+
+`make test` takes every pair and triple whose number is a multiple of a stride; `make soak-paging` takes a stride of 1.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from random import Random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.paging.worlds import Config, Event, configs, events_at, is_false_too_often, pairs, read, triples
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Search = Callable[["Worlds"], Counter[str]]
+
+STRIDE = int(os.environ.get("VISMANET_WORLDS_STRIDE", "41"))
+CHUNKS = 8
+
+SMALL = tuple(configs())
+OVERLAP = tuple(
+    Config(rows, 8, ordered, by_stamp, has_filter=False)
+    for rows in (7, 8, 9, 12, 16, 17)
+    for ordered in (True, False)
+    for by_stamp in (False, True)
+)
+
+
+Worlds = Iterable[tuple[Config, Sequence[Event]]]
+
+
+@pytest.fixture
+def search(record_property: Callable[[str, object], None]) -> Callable[[Worlds], Counter[str]]:
+    """Read each world; fail at the first that is called proven with a row missing, or that costs too much."""
+
+    def search(worlds: Worlds) -> Counter[str]:
+        verdicts = searched(worlds)
+        record_property("worlds", dict(verdicts))
+        return verdicts
+
+    return search
+
+
+def searched(worlds: Worlds) -> Counter[str]:
+    verdicts: Counter[str] = Counter()
+    for config, events in worlds:
+        result = read(config, events)
+        assert not result.lost, f"{config} {events}: proven, and {result.lost} lost: {result.report}"
+        assert not result.is_too_dear, f"{config} {events}: {result.answers} requests: {result.report}"
+        verdicts[result.report.verdict] += 1
+    return verdicts
+
+
+def singles(chosen: Sequence[Config]) -> Worlds:
+    for config in chosen:
+        yield config, ()
+        answers = read(config, ()).answers
+        for at in range(1, answers + 2):
+            for event in events_at(at, config):
+                yield config, (event,)
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_every_single_event(search: Search, chunk: int) -> None:
+    verdicts = search(singles(SMALL[chunk::CHUNKS]))
+    assert verdicts["proven"] > 0.85 * verdicts.total()
+    assert not verdicts["counted"]
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_pairs_of_events(search: Search, chunk: int) -> None:
+    search(islice(pairs(SMALL[chunk::CHUNKS]), chunk % STRIDE, None, STRIDE))
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_triples_of_events(search: Search, chunk: int) -> None:
+    search(islice(triples(SMALL, Random(chunk)), 150_000 // STRIDE // CHUNKS))
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_overlapping_pages(search: Search, chunk: int) -> None:
+    verdicts = search(singles(OVERLAP[chunk::CHUNKS]))
+    assert verdicts["proven"] > 0.9 * verdicts.total()
+    search(islice(triples(OVERLAP, Random(chunk), most=2), 60_000 // STRIDE // CHUNKS))
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_strict_readings(search: Search, chunk: int) -> None:
+    strict = tuple(configs(strict=True))
+    verdicts = search((config, ()) for config in strict[chunk::CHUNKS])
+    assert set(verdicts) == {"proven"}
+    search(islice(triples(strict, Random(chunk)), 60_000 // STRIDE // CHUNKS))
+
+
+def test_what_is_not_promised_is_left_out() -> None:
+    assert is_false_too_often([Event(1, "blank"), Event(2, "stale"), Event(3, "total 0")])
+    assert not is_false_too_often([Event(1, "blank"), Event(2, "delete"), Event(3, "total 0")])
