@@ -1,4 +1,4 @@
-"""Makes `resources/`, `models/`, `registry.json` and `docs/coverage.md` from the catalog and `overrides.toml`.
+"""Makes resources, models, registry and the tables of the documentation from the catalog and `overrides.toml`.
 
     python -m vismanet_async.api.generate            write them
     python -m vismanet_async.api.generate --check    fail if what is there differs
@@ -32,6 +32,7 @@ from pathlib import Path
 from vismanet_async.api.generator import (
     coverage,
     facts as fact_files,
+    lists,
     plan as plans,
     registry,
     render_models,
@@ -80,6 +81,7 @@ def _made() -> dict[Path, str]:
     made = {fact_files.API / path: text for path, text in _formatted(code).items()}
     made[fact_files.API / "registry.json"] = registry.render(resources, models)
     made[_ROOT / "docs" / "coverage.md"] = coverage.render(facts, resources, models)
+    made[_ROOT / "docs" / "lists.md"] = lists.render(resources)
     for path, text in made.items():
         if path.suffix == ".py" and text.count("\n") > _MOST_LINES:
             raise ValueError(f"{path} has {text.count(chr(10))} lines: editors want at most {_MOST_LINES}")

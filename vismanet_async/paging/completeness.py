@@ -1,65 +1,72 @@
-"""What a walk may claim about a list that others write to while it is read, and why (no IO).
+"""What may be claimed about a list that others write to while it is read, and why (no IO).
 
-The guarantee: every record that matched from the first request to the last one is delivered, once. Records that come,
-go or change in between may or may not be there, and in any version that existed.
+**Proven** says: every row that existed and matched in every state that an answer was computed from, and in all states
+between, was delivered, once. Rows that came, went or changed in between may or may not be there. With several servers
+there is no other honest wording: a row that one of them does not show yet did not match all the time.
 
-**One answer is one instant.** A list that fits into one answer needs no further argument: *proven*.
+**What cannot be had.** Reading each page once proves nothing by itself: a row can be deleted from a page that was read,
+another be added to one that was not, and a third slide from an unread page to a read one, with the same keys and totals
+as a list at rest. So a proof takes for granted that nothing *enters* some part of the list, or that rows keep their
+*order* while pages *overlap*, or it sees nearly every page twice. `Completeness.rests_on` names what was used:
 
-**The frozen window.** With T0 safely in the past, the rows with `lastModified < T0` form a list whose membership can
-only shrink: a new or changed row is stamped later and leaves it, a deleted one leaves too. So its total is a clock.
-Of two answers, the one with the smaller total is the later one; equal totals mean the very same membership; and
-between totals n > m exactly n - m rows left. While the server sorts the rows that stay in the same way, the position of
-a row that stays never grows, and falls by at most n - m.
+``()``
+    One answer is one instant. Nothing is taken for granted.
+``stamps``
+    Nothing enters the *window*: the rows last modified before an edge 13 hours ago (`safe_boundary`). A write stamps
+    its row with a moment behind the edge, and becomes visible within 13 hours of its stamp. The edge is never taken
+    from a stamp that a row carries: a row stamped ahead of time, a late commit, or the hour that comes twice in autumn
+    would make such an edge false.
+``order``
+    Rows that nobody changes keep their order; a changed row does not go in front of the first page. Only if rows left
+    the window, or for overlapping pages.
+``totals``
+    Two later answers that tell the same total vouch for a link between two pages of a window that shrank.
+``keys``
+    A row that was seen before and after the turn was there at the turn (two passes).
+``blank``
+    Three blank answers are true (an empty list).
+``one answer``
+    An endpoint that answers page 2 with the rows of page 1 does not page, and gives all it has.
 
-*First proof, by number.* All rows seen belong to the window as it was at its greatest total. As many unique rows as
-that total: nothing is missing. This needs no order at all.
+**What is looked for.** Each answer has to agree with itself; a contradiction is asked again, and the third ends the
+attempt. In all that the search of small worlds tried, no list was called proven with a row missing while at most two
+answers were false.
 
-*Second proof, the thread.* Let an answer cover the positions [start, stop) of a window of n rows. A row that stays and
-that no answer shows is before or after each answer's span. Call an answer *safe* when the row cannot be before it. An
-answer with start = 0 is safe. If an answer (stop, n) is safe, the row, unseen, stands at stop or later when that answer
-was given; so in any answer with total m it stands at ``stop - max(0, n - m)`` or later, and every answer that starts
-there or before is safe too. If a safe answer reaches the end (stop >= n), the row would stand behind the end: there is
-no such row. `Thread` looks for that chain. Pages that were shifted are read again until it holds.
+==============================================================  =======================================================
+assumed                                                         noticed by (tests: `tests/paging/test_worlds.py`)
+==============================================================  =======================================================
+rows are as many as their own total says                        `asks.contradiction`: `test_every_single_event`
+a blank answer is true                                          asked again where rows are due, believed the third
+                                                                time: `test_every_single_event`
+the last page is the last                                       a page of another size that is short there and ends
+                                                                with the same row: `test_every_single_event`
+an answer shows the page that was asked for                     the first row of another page with the same total:
+                                                                `test_triples_of_events`
+nothing enters the window                                       a total that grows; a look at page 1 of all that shows
+                                                                an old row which the window lacks; the number of keys:
+                                                                `test_pairs_of_events`
+no total hides that a row left                                  two later answers with the same total, else the pages
+                                                                are read again: `test_triples_of_events`
+nothing is hidden from both filters                             rows of all against rows of window and tail, the tail
+                                                                before against the tail after: `test_pairs_of_events`
+rows that stay keep their order                                 a row at two places that its totals do not explain,
+                                                                anchors in another order: `test_overlapping_pages`
+the page size stays                                             `maxPageSize` of each answer: the reading begins anew
+                                                                with smaller pages: `test_every_single_event`
+the reading ends                                                four requests for each page of rows, and sixteen:
+                                                                `test_every_single_event`
+==============================================================  =======================================================
 
-It is not enough to look at neighbouring pages one boundary at a time, each with the pair of reads that suits it best:
-when page 2 is read before and after three deletions in front of it, boundary 1|2 is fine with its old read and
-boundary 2|3 with its new one, and yet a row can have jumped from page 4 to page 1. The chain forbids such a change of
-reads, because going from an early read to a late one costs n - m positions.
+What cannot be noticed is named: a write stamped more than 13 hours back enters the window unseen (``stamps``), an order
+that hides a row without ever showing one twice (``order``). A write that leaves no stamp changes nothing here: the row
+is delivered once, in some version.
 
-**The tail.** After the window, the rows with `lastModified >= T0` are asked for. If they fit into one answer, given at
-the instant t, all is proven: at t a row that was there all the time is either in that answer, or still in the window,
-which it then never left.
+**Versions.** Where a window and a tail of one answer proved the list, each row is there in its newest version as of
+that tail. Otherwise in a version that it had while the list was read; `Completeness.watermark` says up to which change the
+rows are complete, so that an incremental read that goes on there misses none.
 
-**The cascade.** If they do not fit, take T1 from the greatest stamp the server has shown (so its clock has passed T1),
-`T0 < T1`. From now on ``F = [T0, T1)`` is frozen as well, but no filter shows it alone. So ask how many rows are `< T1`
-(c1), then read all pages of `>= T0`, then ask how many rows are `< T0` (c0). F had at most c1 - c0 rows when c1 was
-counted, because the rows `< T0` only get fewer. Each row seen after that with a stamp in F belonged to it. As many
-unique ones as c1 - c0: nothing of F is missing. Then ask for the tail `>= T1`, and so on, until one answer holds it.
-
-The same step proves an incremental read (`>= X`), with X in the place of T0.
-
-**What it rests on, and how a breach is noticed**
-
-=====================================================  ==============================================================
-assumed                                                noticed by
-=====================================================  ==============================================================
-an answer (rows and total) is of one instant           rows that do not agree with their own total, three times
-a change stamps a row with the server's clock;         a window total that grows although its request left after the
-stamps and clock do not go back by more than           smaller one had come back
-`settle_seconds` (late commits, the end of
-summer time)
-the server applies the filter                          rows in the window or the tail with a stamp of the other side
-every row has a stamp                                  more rows in all than `<` and `>=` together
-rows that stay keep their order (the thread only)      a row seen at two positions that the totals do not explain;
-                                                       fewer unique rows than the last total
-the identity is unique                                 the same identity twice in one answer
-=====================================================  ==============================================================
-
-A breach never leads to *proven*: the list is then read without a window and the verdict is *counted* at best.
-
-**Counted** is weaker: no answer contradicts the others, the totals stayed equal (or moved in one direction only), and
-the unique rows are as many as the greatest total. One row removed and another added between two answers can still hide
-a third: that is what the window is for.
+**Counted** is weaker, and a choice by name: each page once, as many different rows as every total, all totals equal,
+the end seen. **Uncertain** raises unless it is allowed.
 """
 
 from __future__ import annotations

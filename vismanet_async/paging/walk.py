@@ -211,6 +211,8 @@ class Walk:
         self._first_total: int | None = None
         self._last_total: int | None = None
         self._shifts = 0
+        self._newest = ""  # the greatest stamp among all rows that came
+        self._boundary = boundary
         self._claim: Claim | None = None
         self._notes: list[str] = []
         self.done = False
@@ -417,9 +419,15 @@ class Walk:
             repairs=plan.repairs,
             window=self._filters[Scope.BELOW][_VALUE] if used_window else None,
             tail_passes=plan.tail_passes if isinstance(plan, Proof) else 0,
-            watermark=plan.watermark,
+            watermark=self._watermark,
             page_size=plan.page_size,
         )
+
+    @property
+    def _watermark(self) -> str | None:
+        """What was changed before the boundary was not changed while the list was read: its rows show it."""
+        settled = min(self._newest, self._boundary) if self._boundary is not None else ""
+        return max(self._plan.watermark or "", settled) or None
 
     def close(self) -> None:
         """Give back what the keys hold, a temporary file perhaps. The report stays readable but for `unique`."""
@@ -458,7 +466,9 @@ class Walk:
     def _keys_of(self, answer: PageAnswer, scope: Scope) -> PageKeys:
         if self._reader is None:
             return PageKeys([b""] * len(answer.rows), versions=False)
-        return self._reader.read(answer.rows, versions=scope is not Scope.BELOW)
+        keys = self._reader.read(answer.rows, versions=scope is not Scope.BELOW)
+        self._newest = max(self._newest, keys.newest or "")
+        return keys
 
     def _note_total(self, scope: Scope, answer: PageAnswer) -> None:
         total = 0 if not answer.rows and answer.total is None and not self._pages else answer.total
