@@ -11,9 +11,7 @@ from urllib.parse import unquote
 import attrs
 
 from vismanet_async.api.resources import Resources
-from vismanet_async.api.results import plain_written
 from vismanet_async.clock import Clock, SystemClock
-from vismanet_async.codec.encode import encode_plain
 from vismanet_async.errors import RequestRefused, SettingsError, UnexpectedResponse
 from vismanet_async.operation import Operation, OperationSpec
 from vismanet_async.settings import ERP_URL, SALES_ORDER_URL, TOKEN_URL, Settings
@@ -400,6 +398,10 @@ class VismaNet(Resources):
             >>> (await visma.request("GET", "/v1/customer/10000"))["number"]
             '10000'
         """
+        # loaded by those who call by hand, and by the resources' models anyway
+        from vismanet_async.api.results import plain_written  # noqa: PLC0415
+        from vismanet_async.codec.encode import encode_plain  # noqa: PLC0415
+
         verb = method.upper()
         if verb not in _METHODS:
             raise RequestRefused(f"{method!r} is not a method of this API; nothing was sent.")
