@@ -10,7 +10,7 @@ import pytest
 from multidict import CIMultiDict
 from yarl import URL
 
-from vismanet_async.errors import NotSent
+from vismanet_async.errors import NotSent, SettingsError
 from vismanet_async.transport import pool as pool_module
 from vismanet_async.transport.pool import Envelope, SessionPool, default_user_agent
 from vismanet_async.version import __version__
@@ -52,6 +52,12 @@ async def test_waiting_for_a_connection_counts_as_not_sent(wire: Wire) -> None:
         await exchange.read()
     assert isinstance(exchange.fault("anything"), NotSent)
     await pool.aclose()
+
+
+@pytest.mark.parametrize("text", ["a\nb", "a\x1b", "\ud83d"])
+def test_a_user_agent_that_no_header_can_hold_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="User-Agent"):
+        SessionPool(user_agent=text)
 
 
 def test_words() -> None:

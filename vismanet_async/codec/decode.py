@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["decode_one", "decode_rows"]
 
 _UTF8_BOM = b"\xef\xbb\xbf"
-_LOOKED_AT_EVERY = 20
+_LOOKED_AT_EVERY = 50
 """Of the rows of a slice, those that are looked at for amounts that come as text: a server quotes all or none."""
 T = TypeVar("T")
 

@@ -62,8 +62,8 @@ that hides a row without ever showing one twice (``order``). A write that leaves
 is delivered once, in some version.
 
 **Versions.** Where a window and a tail of one answer proved the list, each row is there in its newest version as of
-that tail. Otherwise in a version that it had while the list was read; `Completeness.watermark` says up to which change the
-rows are complete, so that an incremental read that goes on there misses none.
+that tail. Otherwise in a version that it had while the list was read; `Completeness.watermark` says up to which change
+the rows are complete, so that an incremental read that goes on there misses none.
 
 **Counted** is weaker, and a choice by name: each page once, as many different rows as every total, all totals equal,
 the end seen. **Uncertain** raises unless it is allowed.

@@ -26,6 +26,7 @@ from vismanet_async.errors import (
 from vismanet_async.transport.auth import TokenAnswer
 from vismanet_async.transport.body import Body
 from vismanet_async.transport.inflate import ENCODINGS, InflateError, encoding_of, inflated, told_size
+from vismanet_async.transport.message import header_fault
 from vismanet_async.transport.wiring import (
     WatchedConnector,
     aiohttp_words,
@@ -349,6 +350,8 @@ class SessionPool:
         expect("user_agent", user_agent, str, type(None), error=SettingsError)
         self._max_connections = max_connections
         self._user_agent = user_agent or default_user_agent()
+        if (fault := header_fault("User-Agent", self._user_agent)) is not None:
+            raise SettingsError(f"{fault}.")
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._turns = anyio.Lock()
