@@ -12,15 +12,9 @@ from urllib.parse import unquote
 import attrs
 
 from vismanet_async.api.resources import Resources
-<<<<<<< HEAD
-from vismanet_async.api.results import plain_written
 from vismanet_async.arguments import expect, expect_parts, expect_seconds, text_pairs
 from vismanet_async.clock import Clock, SystemClock
-from vismanet_async.codec.encode import encode_plain
 from vismanet_async.deferred import warn_if_dropped
-=======
-from vismanet_async.clock import Clock, SystemClock
->>>>>>> answers
 from vismanet_async.errors import RequestRefused, SettingsError, UnexpectedResponse
 from vismanet_async.operation import Operation, OperationSpec
 from vismanet_async.settings import ERP_URL, SALES_ORDER_URL, TOKEN_URL, Settings, zone_of
@@ -434,18 +428,15 @@ class VismaNet(Resources):
             >>> (await visma.request("GET", "/v1/customer/10000"))["number"]
             '10000'
         """
-<<<<<<< HEAD
         expect("method", method, str)
         expect("path", path, str)
         expect("service", service, str)
         if service not in _SERVICES:
             raise RequestRefused(f"service is erp or sales_order, not {service!r}; nothing was sent.")
-=======
         # loaded by those who call by hand, and by the resources' models anyway
         from vismanet_async.api.results import plain_written  # noqa: PLC0415
         from vismanet_async.codec.encode import encode_plain  # noqa: PLC0415
 
->>>>>>> answers
         verb = method.upper()
         if verb not in _METHODS:
             raise RequestRefused(f"{method!r} is not a method of this API; nothing was sent.")
