@@ -23,7 +23,7 @@ from vismanet_async.jobs.submitter import Answer
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from tests.jobs.fast import Bench
+    from tests.jobs.bench import Bench
     from vismanet_async.jobs.model import Record
 
 CALLS = frozenset({"write_intent", "save", "claim", "release", "hint", "ahead", "get", "result", "submit"})

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
+from tests.jobs.bench import Bench, opened
 from tests.jobs.disturbed import (
     Disturbed,
     How,
@@ -25,7 +26,7 @@ from tests.jobs.disturbed import (
     submitted_in_trouble,
     until,
 )
-from tests.jobs.fast import Bench, FastClock, opened
+from tests.jobs.fast import FastClock
 from vismanet_async.errors import (
     BadRequest,
     DeadlineExceeded,
