@@ -1,4 +1,4 @@
-"""At the end of a run: how many small worlds were searched, and how they ended."""
+"""At the end of a run: how many small worlds and random schedules were read, how they ended, and what they cost."""
 
 from __future__ import annotations
 
@@ -10,12 +10,34 @@ if TYPE_CHECKING:
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
-    totals: Counter[str] = Counter()
+    totals: dict[str, Counter[str]] = {name: Counter() for name in ("worlds", "schedules", "prices")}
     for reports in terminalreporter.stats.values():
         for report in reports:
             for name, value in getattr(report, "user_properties", ()):
-                if name == "worlds" and getattr(report, "when", "") == "call":
-                    totals.update(value)
-    if totals:
-        ends = ", ".join(f"{number:,} {verdict}" for verdict, number in sorted(totals.items()))
-        terminalreporter.write_line(f"small worlds read: {totals.total():,} ({ends}); none with a false claim")
+                if name in totals and getattr(report, "when", "") == "call":
+                    totals[name].update(value)
+    if totals["worlds"]:
+        terminalreporter.write_line(f"small worlds read: {ends(totals['worlds'])}; none with a false claim")
+    if totals["schedules"]:
+        terminalreporter.write_line(f"random schedules read: {ends(totals['schedules'])}; none with a false claim")
+    if totals["prices"]:
+        prices = totals["prices"]
+        terminalreporter.write_line(
+            f"requests of the proven ones against the pages of their rows: median {share(prices, 0.5):g}, "
+            f"99th percentile {share(prices, 0.99):g}, most {max(map(float, prices)):g}"
+        )
+
+
+def ends(verdicts: Counter[str]) -> str:
+    """Say how many there were, and how they ended."""
+    return f"{verdicts.total():,} ({', '.join(f'{number:,} {name}' for name, number in sorted(verdicts.items()))})"
+
+
+def share(prices: Counter[str], part: float) -> float:
+    """Return the price that this part of all is not above."""
+    left = part * prices.total()
+    for price in sorted(prices, key=float):
+        left -= prices[price]
+        if left <= 0:
+            return float(price)
+    raise ValueError("no prices")

@@ -40,7 +40,7 @@ from vismanet_async.paging.walk import Delivery, ModifiedFilter, PageRequest, Wa
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-MODES = ("none", "count", "prove")
+MODES = ("none", "count", "prove", "best")
 
 
 def walk_of(mode: str = "prove", **options: Any) -> Walk:
@@ -121,6 +121,21 @@ def test_a_touched_row_is_delivered_in_its_newest_version_and_the_old_one_is_nam
     assert json.loads(bytes(outcome.deliveries[old.delivery].rows[old.row]))["number"] == "000002"
 
 
+def test_the_watermark_is_a_change_before_which_nothing_is_missing() -> None:
+    def change(server: Scripted) -> None:
+        server.rows[1] = server.now  # row 1 was read by then, and is not read again
+        server.rows[25] = server.now + 1
+
+    for mode in ("count", "none"):
+        outcome = walked(quiet(30, limit=10, script={3: change}), walk_of(mode, page_size=10, ordered=True))
+        assert outcome.rows[25] == NOW_SECONDS + 2
+        assert outcome.rows[1] == 1
+        assert outcome.report.watermark == (text(10) if mode == "count" else None)
+    outcome = walked(quiet(30, limit=10, script={3: change}), walk_of(page_size=10, boundary=None))
+    assert outcome.report.verdict == "proven"
+    assert outcome.report.watermark == text(10)
+
+
 def test_counting_keeps_the_newest_version_whichever_comes_first() -> None:
     newer, older = raw(1, 20), raw(1, 10)
     for first, second, superseded in ((older, newer, 1), (newer, older, 0)):
@@ -137,30 +152,60 @@ def test_counting_keeps_the_newest_version_whichever_comes_first() -> None:
 # -- the price
 
 
-@pytest.mark.parametrize("order", ["number", "last modified", "scattered"])
-@pytest.mark.parametrize("rows", [*range(12), 99, 100, 101])
-def test_requests_on_a_quiet_list(rows: int, order: str) -> None:
-    pages = max(1, -(-rows // 2))
-    for concurrency in (1, 4):
-        for mode, most in (("none", pages), ("count", pages), ("prove", pages + 3)):
-            outcome = walked(quiet(rows, order=order), walk_of(mode), concurrency)
-            assert len(outcome.rows) == rows
-            assert outcome.report.requests <= most, outcome.report
-            assert outcome.report.verdict == ("proven" if mode == "prove" or pages == 1 else "counted")
-            assert (outcome.report.total_last or 0) == rows
+def least(rows: int, size: int) -> int:
+    return max(1, -(-rows // size))
 
 
-@pytest.mark.parametrize("recent", [1, 2, 3, 10, 40])
-def test_requests_on_a_quiet_list_with_recent_rows(recent: int) -> None:
+@pytest.mark.parametrize("ordered", [False, True])
+@pytest.mark.parametrize("rows", [0, 1, 9, 10, 11, 19, 20, 21, 95, 100, 101])
+def test_a_proof_of_a_quiet_list_costs_at_most_three_requests_more_than_its_pages(rows: int, ordered: bool) -> None:
+    for order in ("number", "last modified", "scattered"):
+        for concurrency in (1, 4):
+            for mode in ("prove", "best"):
+                walk = walk_of(mode, page_size=10, ordered=ordered)
+                outcome = walked(quiet(rows, limit=10, order=order), walk, concurrency)
+                assert len(outcome.rows) == rows
+                assert outcome.report.verdict == "proven"
+                most = 3 if not rows else 1 + (rows == 10) if rows <= 10 else least(rows, 10) + 3
+                assert outcome.report.requests <= most, outcome.report
+                assert (outcome.report.total_last or 0) == rows
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 6, 12, 99, 100])
+def test_a_proof_costs_up_to_five_requests_more_where_no_smaller_page_shows_the_end(rows: int) -> None:
+    for ordered in (False, True):
+        outcome = walked(quiet(rows), walk_of(ordered=ordered))
+        assert outcome.report.verdict == "proven"
+        assert outcome.report.requests <= least(rows, 2) + 3 + 2 * (rows % 2 == 0)
+
+
+@pytest.mark.parametrize("rows", [*range(1, 12), 99, 100, 101])
+def test_counting_asks_once_more_where_the_last_page_is_full(rows: int) -> None:
+    for order in ("number", "last modified", "scattered"):
+        for concurrency in (1, 4):
+            for mode, more in (("none", 0), ("count", rows % 2 == 0)):
+                outcome = walked(quiet(rows, order=order), walk_of(mode), concurrency)
+                assert len(outcome.rows) == rows
+                assert outcome.report.requests == least(rows, 2) + more, outcome.report
+                is_seen = rows == 1 or (rows == 2 and mode == "count")  # one answer, and the end behind it
+                assert outcome.report.verdict == ("proven" if is_seen else "counted")
+                assert outcome.report.total_last == rows
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+@pytest.mark.parametrize("recent", [1, 2, 3, 9, 10, 15, 30])
+def test_requests_on_a_quiet_list_with_recent_rows(recent: int, ordered: bool) -> None:
     for order in ("number", "last modified", "last modified, newest first", "scattered"):
-        server = quiet(40, limit=4, order=order)
+        server = quiet(100, limit=10, order=order)
         for number in range(1, recent + 1):
             server.rows[number] = BOUNDARY_SECONDS + number * 7
-        outcome = walked(server, walk_of(page_size=4), 3)
+        outcome = walked(server, walk_of(page_size=10, ordered=ordered), 3)
         assert outcome.report.verdict == "proven"
-        # the tail is read once more where neither page 1 nor the last page shows how late it goes
-        most = 13 if recent <= 4 else 14 if outcome.report.tail_passes == 1 else 14 + 3 + -(-recent // 4)
-        assert outcome.report.requests <= most, (order, outcome.report)
+        assert outcome.report.tail_passes == 1
+        assert outcome.report.window == BOUNDARY
+        tail = least(recent, 10)
+        more = 0 if tail == 1 else 2 * tail  # a tail that is longer than a page is read twice
+        assert outcome.report.requests <= 10 + 3 + more + (0 if ordered else 3), (order, outcome.report)
 
 
 def test_a_known_length_lets_the_first_requests_leave_together() -> None:
@@ -204,12 +249,13 @@ def test_a_first_total_that_settles_nothing(mode: str, options: dict[str, Any], 
     assert walk.next_request() is None
 
 
-def test_the_window_of_a_long_list_starts_with_several_pages() -> None:
+@pytest.mark.parametrize(("ordered", "pages"), [(True, [1, 2, 3]), (False, [1, 50, 49, 48])])
+def test_the_window_of_a_long_list_starts_with_several_pages(ordered: bool, pages: list[int]) -> None:
     server = quiet(100)
-    walk = walk_of()
+    walk = walk_of(ordered=ordered)
     walk.answered(asked(walk), server.answer({"pageNumber": "1", "pageSize": "2"}))
-    assert [request.page for request in iter(walk.next_request, None)] == [1, 2, 3]
-    assert walk.in_flight == 3
+    assert [asked(walk).page for _ in pages] == pages
+    assert walk.in_flight == len(pages)
     assert walk.live_total == 100
 
 
@@ -280,29 +326,17 @@ def test_the_end_moves_back_and_pages_beyond_it_are_no_error() -> None:
 
 
 def test_a_list_that_empties() -> None:
-    for moment in range(1, 7):
-        outcome = walked(quiet(6, script={moment: lambda server: server.rows.clear()}), walk_of(), 2)
-        assert outcome.report.verdict == "proven"
+    for moment in range(1, 11):
+        server = quiet(60, limit=10, script={moment: lambda server: server.rows.clear()})
+        assert walked(server, walk_of(page_size=10), 2).report.verdict == "proven"
 
 
-def test_counting_reads_again_where_rows_may_have_slid() -> None:
-    server = quiet(100, script={25: lambda server: server.delete(1)})
-    outcome = walked(server, walk_of("count"))
-    assert set(outcome.rows) == set(range(1, 101))
-    assert outcome.report.repairs
-    assert outcome.report.verdict == "counted"
-
-
-def test_counting_a_long_list_that_moves_both_ways_ends_uncertain() -> None:
-    def back(server: Scripted) -> None:
-        server.delete(2)
-
-    server = quiet(
-        100, script={10: Scripted.insert, 20: back, 30: Scripted.insert, 40: lambda server: server.delete(3)}
-    )
-    outcome = walked(server, walk_of("count"))
-    assert outcome.report.verdict == "uncertain"
-    assert "went from 100 to" in outcome.report.reason
+def test_counting_a_long_list_ends_uncertain_where_rows_were_seen_to_go_or_to_come() -> None:
+    for step in (lambda server: server.delete(1), Scripted.insert):
+        outcome = walked(quiet(100, script={25: step}), walk_of("count"))
+        assert outcome.report.verdict == "uncertain"
+        assert "went from 100 to" in outcome.report.reason
+        assert len(outcome.rows) >= 99
 
 
 def test_counting_a_short_list_reads_it_again_until_it_holds_still() -> None:
@@ -322,7 +356,7 @@ def asked(walk: Walk) -> PageRequest:
 
 
 def test_a_page_that_fails_is_asked_for_again_while_its_neighbours_succeed() -> None:
-    server = quiet(6)
+    server = quiet(5)
     walk = walk_of("count", ordered=True)
     deliveries = walk.answered(asked(walk), server.answer({"pageNumber": "1", "pageSize": "2"}))
     second, third = asked(walk), asked(walk)
@@ -460,61 +494,99 @@ def _bare(number: str) -> Any:
     return msgspec.Raw(b'{"number":"%s","lastModifiedDateTime":""}' % number.encode())
 
 
-def broken(kind: type[Scripted], rows: int = 12, **options: Any) -> Scripted:
-    return kind(Random(3), page_limit=2, change_rate=0, rows=quiet(rows).rows, next_number=rows + 1, **options)
+def broken(kind: type[Scripted], rows: int = 12, limit: int = 2, **options: Any) -> Scripted:
+    return kind(Random(3), page_limit=limit, change_rate=0, rows=quiet(rows).rows, next_number=rows + 1, **options)
 
 
 def everything(walk: Walk, server: Server) -> tuple[set[int], Any]:
     deliveries: list[Delivery] = []
-    while not walk.done:
-        request = asked(walk)
+    while (request := walk.next_request()) is not None:
         deliveries += walk.answered(request, server.answer(request.query))
+    assert walk.done
     return {int(json.loads(bytes(row))["number"]) for one in deliveries for row in one.rows}, walk.report()
 
 
 @pytest.mark.parametrize(
-    ("kind", "words"),
+    ("kind", "words", "rests_on"),
     [
-        (Breach.FilterIgnored, "does not apply"),
-        (Breach.BelowIgnored, "does not apply"),
-        (Breach.BeyondIgnored, "does not apply"),
-        (Breach.Unstable, "not stable"),
-        (Breach.Unstamped, "hidden from the filter"),
-        (Breach.Backdated, "became more"),
-        (Breach.Inconsistent, "had 1 rows where 2 were due"),
-        (Breach.TotalsMissing, "no totals"),
+        (Breach.FilterIgnored, "does not apply", ("order",)),
+        (Breach.BelowIgnored, "does not apply", ("order",)),
+        (Breach.BeyondIgnored, "does not apply", ("order",)),
+        (Breach.Unstamped, "overlapping pages", ("order",)),
+        (Breach.Backdated, "rows entered", ("stamps",)),
+        (Breach.TotalsMissing, "without a total", ("order",)),
     ],
 )
-def test_a_breach_is_noticed_and_never_proven(kind: type[Scripted], words: str) -> None:
+def test_a_breach_is_noticed_and_the_list_proven_without_what_is_broken(
+    kind: type[Scripted], words: str, rests_on: tuple[str, ...]
+) -> None:
+    for mode in ("prove", "best"):
+        server = broken(kind, rows=45, limit=10)
+        if kind in {Breach.FilterIgnored, Breach.BelowIgnored}:
+            server.rows[12] = BOUNDARY_SECONDS + 10
+        found, report = everything(walk_of(mode, page_size=10), server)
+        assert report.verdict == "proven"
+        assert report.rests_on == rests_on
+        assert words in report.reason
+        assert found == set(server.rows)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [(Breach.Inconsistent, "had 1 rows where"), (Breach.Unstable, "the order of the rows is not stable")],
+)
+def test_a_breach_that_leaves_nothing_to_rest_on_is_uncertain(kind: type[Scripted], words: str) -> None:
+    for limit, rows in ((2, 12), (10, 45)):
+        _, report = everything(walk_of(page_size=limit), broken(kind, rows=rows, limit=limit))
+        assert report.verdict == "uncertain"
+        assert words in report.reason
+
+
+@pytest.mark.parametrize("kind", [Breach.FilterIgnored, Breach.BelowIgnored, Breach.Unstamped])
+def test_a_breach_on_pages_too_small_to_overlap_is_proven_by_two_passes(kind: type[Scripted]) -> None:
     server = broken(kind)
-    if kind in {Breach.FilterIgnored, Breach.BelowIgnored}:
-        server.rows[12] = BOUNDARY_SECONDS + 10
+    server.rows[12] = BOUNDARY_SECONDS + 10 if kind is not Breach.Unstamped else 12
     found, report = everything(walk_of(), server)
-    assert report.verdict != "proven"
-    assert words in report.reason
-    if kind not in {Breach.Inconsistent, Breach.Unstable}:
-        assert found == set(server.rows)  # the list was read whole without a boundary
+    assert (report.verdict, report.rests_on) == ("proven", ("keys",))
+    assert found == set(server.rows)
 
 
-def test_rows_without_a_stamp_on_the_first_page_end_the_proof_at_once() -> None:
-    server = broken(Breach.Unstamped)
+def test_rows_without_a_stamp_on_the_first_page_are_read_without_a_window() -> None:
+    server = broken(Breach.Unstamped, limit=6)
     server.order = "number, newest first"
-    walk = walk_of(page_size=6)
-    server.page_limit = 6
-    found, report = everything(walk, server)
-    assert "carry no last-modified value" in report.reason
-    assert report.verdict == "counted"
+    found, report = everything(walk_of(page_size=6), server)
+    assert report.window is None
+    assert (report.verdict, report.rests_on) == ("proven", ("keys",))
     assert found == set(server.rows)
 
 
 def test_an_identity_that_is_not_unique_is_noticed_and_drops_nothing() -> None:
-    for mode in ("count", "prove"):
-        walk = walk_of(mode, keys=RowKeys(("kind",)))
-        rows = [json_row(kind="A", n=n) for n in range(2)]
-        (delivery,) = walk.answered(asked(walk), PageAnswer(rows, 2, None, None, b""))
-        assert len(delivery.rows) == 2
+    walk = walk_of("count", keys=RowKeys(("kind",)), page_size=3)
+    rows = [json_row(kind="A", n=n) for n in range(2)]
+    (delivery,) = walk.answered(asked(walk), PageAnswer(rows, 2, None, None, b""))
+    assert len(delivery.rows) == 2
+    assert walk.report().verdict == "uncertain"
+    assert "same identity" in walk.report().reason
+    for mode in ("prove", "best"):
+        walk = walk_of(mode, keys=RowKeys(("kind",)), page_size=3)
+        while (request := walk.next_request()) is not None:
+            walk.answered(request, PageAnswer(rows, 2, None, None, b""))
         assert walk.report().verdict == "uncertain"
         assert "same identity" in walk.report().reason
+
+
+@pytest.mark.xfail(reason="a proof that fails on page 1 delivers nothing of it")
+@pytest.mark.parametrize("total", [2, None])
+def test_what_is_uncertain_was_delivered(total: int | None) -> None:
+    for mode in ("prove", "best"):
+        walk = walk_of(mode, keys=RowKeys(("kind",)), page_size=3)
+        rows = [json_row(kind="A" if total else str(n), n=n) for n in range(2)]
+        delivered = 0
+        while (request := walk.next_request()) is not None:
+            answer = PageAnswer(rows if request.page == 1 else [], total, None, None, b"")
+            delivered += sum(len(delivery.rows) for delivery in walk.answered(request, answer))
+        assert walk.report().verdict == "uncertain"
+        assert delivered == 2
 
 
 def json_row(**fields: Any) -> Any:
@@ -537,71 +609,53 @@ def test_an_unstable_order_is_never_proven_while_rows_are_missing(rate: float) -
 
 
 def test_rows_deleted_from_the_tail_are_no_breach() -> None:
-    def delete_recent(server: Scripted) -> None:
-        server.delete(20)
-
-    server = quiet(19, script={9: delete_recent})
-    server.insert()
-    outcome = walked(server, walk_of())
-    assert outcome.report.verdict == "proven"
-    assert outcome.report.requests == 1 + 10 + 1 + 3  # the recount
+    for moment in range(2, 18):
+        server = quiet(19, script={moment: lambda server: server.delete(20)})
+        server.insert()
+        outcome = walked(server, walk_of())
+        assert outcome.report.verdict == "proven"
+        assert server.stayed <= set(outcome.rows)
 
 
 # -- the tail
 
 
-def test_a_tail_of_several_pages_is_counted_between_two_moments() -> None:
+@pytest.mark.parametrize("ordered", [False, True])
+@pytest.mark.parametrize("stamps", ["one after the other", "all the same"])
+def test_a_tail_of_several_pages_is_read_in_two_passes(ordered: bool, stamps: str) -> None:
     def burst(server: Scripted) -> None:
         for _ in range(3):
-            server.now += 1
+            server.now += stamps == "one after the other"
             server.insert()
 
-    server = quiet(6, script={4: burst})
-    outcome = walked(server, walk_of())
-    assert outcome.report.verdict == "proven"
-    assert outcome.report.tail_passes == 2
-    assert set(outcome.rows) == set(server.rows)
+    for moment in range(1, 8):
+        server = quiet(6, script={moment: burst})
+        outcome = walked(server, walk_of(ordered=ordered))
+        assert outcome.report.verdict == "proven"
+        assert server.stayed <= set(outcome.rows)
 
 
-def test_more_changes_at_one_moment_than_a_page_holds_are_not_proven() -> None:
-    def burst(server: Scripted) -> None:
-        for _ in range(3):
-            server.insert()
-
-    outcome = walked(quiet(6, script={4: burst}), walk_of())
-    assert outcome.report.verdict == "counted"
-    assert "at the very end" in outcome.report.reason
-    assert len(outcome.rows) == 9
-
-
-def test_a_tail_that_never_ends_is_given_up() -> None:
+@pytest.mark.parametrize("limit", [2, 10])
+def test_a_tail_that_never_ends_is_given_up(limit: int) -> None:
     @attrs.define
     class Frantic(Scripted):
         def answer(self, query: Mapping[str, str]) -> PageAnswer:
             if query.get("lastModifiedDateTimeCondition") == ">=" and query["pageNumber"] == "1":
                 self.cached_at = -1
-                for _ in range(3):
+                for _ in range(limit + 1):
                     self.now += 1
                     self.insert()
             return super().answer(query)
 
-    server = Frantic(Random(1), page_limit=2, change_rate=0, rows=quiet(6).rows, next_number=7)
-    outcome = walked(server, walk_of(), 4)
-    assert "faster than the tail" in outcome.report.reason
-    assert outcome.report.verdict != "proven"
-
-
-def test_a_write_may_settle_late() -> None:
-    server = quiet(20)
-    server.rows[3] = NOW_SECONDS
-    walk = walk_of(settle_seconds=100)
-    outcome = walked(server, walk)
-    assert outcome.report.window == BOUNDARY
-    assert outcome.report.verdict == "proven"
-    for number in (1, 2, 3, 4):
-        server.rows[number] = NOW_SECONDS - 200 + number
-    outcome = walked(server, walk_of(settle_seconds=100))
-    assert outcome.report.window == text(NOW_SECONDS - 198 - 100)  # the latest on page 1 and the last page
+    rows = 3 * limit
+    server = Frantic(Random(1), page_limit=limit, change_rate=0, rows=quiet(rows).rows, next_number=rows + 1)
+    server.rows[rows] = NOW_SECONDS
+    walk = walk_of(page_size=limit)
+    outcome = walked(server, walk, 4)
+    assert outcome.report.requests <= walk.cost_limit
+    assert server.stayed <= set(outcome.rows)
+    assert "the rows since the edge did not come to rest" in outcome.report.reason
+    assert "stamps" not in outcome.report.rests_on
 
 
 # -- the caller's own filter
@@ -615,25 +669,38 @@ def test_an_incremental_read_is_proven(condition: Any, numbers: range) -> None:
     assert outcome.report.total_last == outcome.report.total_first == len(numbers) or outcome.report.tail_passes > 1
 
 
-@pytest.mark.parametrize(("condition", "numbers"), [("<", range(1, 5)), ("<=", range(1, 6))])
-def test_a_read_of_the_past_is_proven_without_a_tail(condition: Any, numbers: range) -> None:
-    outcome = walked(quiet(20), walk_of(modified=ModifiedFilter(condition, text(5))))
+@pytest.mark.parametrize(("condition", "numbers"), [("<", range(1, 15)), ("<=", range(1, 16))])
+@pytest.mark.parametrize("ordered", [False, True])
+def test_a_read_of_the_past_is_proven_without_a_tail(condition: Any, numbers: range, ordered: bool) -> None:
+    walk = walk_of(page_size=5, ordered=ordered, modified=ModifiedFilter(condition, text(15)))
+    outcome = walked(quiet(20, limit=5), walk)
     assert set(outcome.rows) == set(numbers)
     assert (outcome.report.verdict, outcome.report.tail_passes) == ("proven", 0)
-    assert outcome.report.requests == -(-len(numbers) // 2)
+    assert outcome.report.requests <= 3 + 3
 
 
-def test_a_filter_up_to_the_present_is_counted() -> None:
-    outcome = walked(quiet(20), walk_of(modified=ModifiedFilter("<", text(NOW_SECONDS))))
-    assert outcome.report.verdict == "counted"
-    assert "may still be written" in outcome.report.reason
+def test_a_filter_up_to_the_present_has_no_window() -> None:
+    walk = walk_of(page_size=10, modified=ModifiedFilter("<", text(NOW_SECONDS)))
+    outcome = walked(quiet(20, limit=10), walk)
+    assert (outcome.report.verdict, outcome.report.rests_on) == ("proven", ("order",))
+    assert outcome.report.window is None
 
 
-@pytest.mark.parametrize("options", [{"boundary": None}, {"keys": None}, {"keys": RowKeys(())}])
-def test_without_a_filter_or_an_identity_a_proof_becomes_a_count(options: dict[str, Any]) -> None:
-    outcome = walked(quiet(8), walk_of(**options))
-    assert outcome.report.verdict == "counted"
-    assert "could use" in outcome.report.reason
+@pytest.mark.parametrize(("limit", "rests_on"), [(2, "keys"), (10, "order")])
+def test_without_a_filter_a_list_is_proven_by_overlap_or_two_passes(limit: int, rests_on: str) -> None:
+    outcome = walked(quiet(28, limit=limit), walk_of(page_size=limit, boundary=None))
+    assert (outcome.report.verdict, outcome.report.rests_on) == ("proven", (rests_on,))
+    assert outcome.report.window is None
+
+
+@pytest.mark.parametrize("keys", [None, RowKeys(())])
+def test_without_an_identity_a_proof_is_refused_and_the_best_is_a_count(keys: RowKeys | None) -> None:
+    outcome = walked(quiet(8), walk_of("prove", keys=keys))
+    assert outcome.report.verdict == "uncertain"
+    assert "no identity" in outcome.report.reason
+    assert walked(quiet(8), walk_of("best", keys=keys)).report.verdict == "counted"
+    for mode in ("prove", "best"):
+        assert walked(quiet(8, limit=10), walk_of(mode, keys=keys, page_size=10)).report.verdict == "proven"
 
 
 # -- other styles
@@ -641,22 +708,25 @@ def test_without_a_filter_or_an_identity_a_proof_becomes_a_count(options: dict[s
 
 def bodies(walk: Walk, answers: dict[str, bytes], style: PageStyle) -> list[Any]:
     rows: list[Any] = []
-    while not walk.done:
-        request = asked(walk)
+    while (request := walk.next_request()) is not None:
         (page, *_) = request.query.values() or ["1"]
         for delivery in walk.answered(request, style.read(answers.get(page, b"[]"))):
             rows += [json.loads(bytes(row)) for row in delivery.rows]
+    assert walk.done
     walk.close()
     return rows
 
 
-def test_unpaged_lists_are_one_answer() -> None:
-    walk = walk_of("prove", style=UNPAGED, keys=RowKeys(("id",), None))
-    assert bodies(walk, {"1": b'[{"id":1},{"id":2},{"id":3}]'}, UNPAGED) == [{"id": 1}, {"id": 2}, {"id": 3}]
-    assert (walk.report().verdict, walk.report().requests) == ("proven", 1)
+@pytest.mark.parametrize("mode", ["count", "prove", "best"])
+def test_unpaged_lists_are_one_answer_that_comes_twice(mode: str) -> None:
+    walk = walk_of(mode, style=UNPAGED, keys=RowKeys(("id",), None))
+    body = b'[{"id":1},{"id":2},{"id":3}]'
+    assert bodies(walk, {"1": body, "2": body}, UNPAGED) == [{"id": 1}, {"id": 2}, {"id": 3}]
+    report = walk.report()
+    assert (report.verdict, report.rests_on, report.requests) == ("proven", ("one answer",), 2)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", ["none", "count"])
 def test_an_endpoint_that_ignores_paging_and_tells_nothing(mode: str) -> None:
     page = b'[{"number":"1"},{"number":"2"}]'
     walk = walk_of(mode)
@@ -666,7 +736,7 @@ def test_an_endpoint_that_ignores_paging_and_tells_nothing(mode: str) -> None:
     assert "ignore paging" in walk.report().reason
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", ["none", "count"])
 def test_an_endpoint_that_tells_no_totals_is_read_to_its_empty_page(mode: str) -> None:
     pages = {"1": b'[{"number":"1"},{"number":"2"}]', "2": b'[{"number":"3"}]'}
     walk = walk_of(mode)
@@ -675,7 +745,7 @@ def test_an_endpoint_that_tells_no_totals_is_read_to_its_empty_page(mode: str) -
     assert "no totals" in walk.report().reason
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", ["none", "count"])
 def test_a_list_without_totals_ends_where_its_last_page_comes_again(mode: str) -> None:
     last = b'[{"number":"3"},{"number":"4"}]'
     walk = walk_of(mode)
@@ -700,7 +770,7 @@ def test_envelopes(mode: str) -> None:
 
     walk = walk_of(mode, style=ENVELOPE, page_size=1000, boundary=None)
     assert len(bodies(walk, {"1": page(1, 1, 2), "2": page(2, 3, 4), "3": page(3, 5)}, ENVELOPE)) == 5
-    assert walk.report().verdict == "counted"
+    assert walk.report().verdict == ("proven" if mode in {"prove", "best"} else "counted")
 
 
 def test_an_envelope_that_says_a_page_within_the_list_is_empty() -> None:
@@ -746,7 +816,7 @@ def test_journals_count_lines_and_join_batches_split_over_pages(mode: str) -> No
     lines = {row["batchNumber"]: [line["lineNumber"] for line in row["journalTransactionLines"]] for row in rows}
     assert lines == {"1": [1], "2": [1, 2, 3], "3": [1], "4": [1]}
     assert len(rows) == 4
-    assert walk.report().verdict == "counted"
+    assert walk.report().verdict == ("uncertain" if mode == "prove" else "counted")
 
 
 def test_a_journal_batch_over_three_pages_and_a_repeated_one() -> None:
@@ -788,10 +858,11 @@ def test_rows_come_in_page_order_where_asked_for() -> None:
 
 
 def test_a_page_is_not_asked_for_far_ahead_of_the_next_to_hand_out() -> None:
-    walk = walk_of("count", ordered=True, reorder_pages=3)
-    server = quiet(100)
-    walk.answered(asked(walk), server.answer({"pageNumber": "1", "pageSize": "2"}))
-    assert [request.page for request in iter(walk.next_request, None)] == [2, 3, 4]
+    for mode, pages in (("count", [2, 3, 4]), ("prove", [1, 2, 3])):
+        walk = walk_of(mode, ordered=True, reorder_pages=3)
+        server = quiet(99)
+        walk.answered(asked(walk), server.answer({"pageNumber": "1", "pageSize": "2"}))
+        assert [request.page for request in iter(walk.next_request, None)] == pages
 
 
 def test_a_whole_page_keeps_its_body() -> None:
@@ -830,36 +901,34 @@ def test_a_nested_record_that_changed_later_is_no_breach() -> None:
     assert walk.report().verdict == "proven", walk.report()
 
 
-def test_answers_under_a_boundary_that_was_given_up_are_ignored() -> None:
-    server = quiet(100)
-    for number in range(50, 60):
-        server.rows[number] = BOUNDARY_SECONDS + number
-    walk = walk_of()
-    walk.answered(asked(walk), server.answer({"pageNumber": "1", "pageSize": "2"}))
-    wave = [asked(walk) for _ in range(3)]
-    assert walk.answered(wave[0], server.answer(wave[0].query)) == []  # ten rows are recent: a later boundary is wanted
-    last = asked(walk)
-    assert (last.page, dict(last.query)) == (50, {"pageNumber": "50", "pageSize": "2"})
-    assert walk.answered(wave[1], server.answer(wave[1].query)) == []
-    assert walk.failed(wave[2], TimeoutError())
-    assert walk.answered(last, server.answer(last.query)) == []
-    outcome = run(walk, server, concurrency=3)
-    assert outcome.report.verdict == "proven"
-    assert walk.rows_delivered - outcome.report.superseded == len(outcome.rows) == 100
+@pytest.mark.parametrize("ordered", [True, False])
+def test_rows_that_leave_with_every_answer_are_read_by_overlap(ordered: bool) -> None:
+    def leave(server: Scripted) -> None:
+        server.delete(min(server.rows))
+
+    server = quiet(200, limit=20, script=dict.fromkeys(range(2, 1_000), leave))
+    outcome = walked(server, walk_of(page_size=20, ordered=ordered))
+    assert server.stayed <= set(outcome.rows)
+    assert (outcome.report.verdict, outcome.report.rests_on) == ("proven", ("order",))
 
 
-def test_rows_that_leave_faster_than_pages_can_be_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vismanet_async.paging.walk._LEAST_REPAIRS", 0)  # then half of so short a list is no page
-    outcome = walked(quiet(3, script={3: lambda server: server.delete(1)}), walk_of(ordered=True))
-    assert "faster than pages" in outcome.report.reason
-    assert outcome.report.verdict == "counted"
-    assert set(outcome.rows) == {1, 2, 3}
+@pytest.mark.parametrize("ordered", [True, False])
+def test_rows_that_leave_with_every_answer_of_small_pages_are_given_up_within_the_bound(ordered: bool) -> None:
+    def leave(server: Scripted) -> None:
+        server.delete(min(server.rows))
+
+    server = quiet(100, limit=5, script=dict.fromkeys(range(2, 100), leave))
+    walk = walk_of(page_size=5, ordered=ordered)
+    outcome = walked(server, walk)
+    assert outcome.report.verdict == "uncertain"
+    assert outcome.report.requests <= walk.cost_limit <= 4 * 20 + 16
 
 
 @pytest.mark.parametrize(("condition", "since"), [("<", 1), ("<", 4), (">=", 4)])
-def test_windows_counts_and_tails_without_totals_end_the_proof(condition: str, since: int) -> None:
+@pytest.mark.parametrize("limit", [2, 10])
+def test_windows_and_tails_without_totals_are_no_ground_for_a_proof(condition: str, since: int, limit: int) -> None:
     def burst(server: Scripted) -> None:
-        for _ in range(3):
+        for _ in range(limit + 1):
             server.now += 1
             server.insert()
 
@@ -870,15 +939,19 @@ def test_windows_counts_and_tails_without_totals_end_the_proof(condition: str, s
             mute = query.get("lastModifiedDateTimeCondition") == condition and self.answers > since
             return attrs.evolve(answer, total=None) if mute else answer
 
-    server = Mute(Random(1), page_limit=2, change_rate=0, rows=quiet(6).rows, next_number=7, script={5: burst})
-    outcome = walked(server, walk_of())
-    assert "without its total" in outcome.report.reason or "no totals" in outcome.report.reason
-    assert outcome.report.verdict == "counted"
+    rows = 3 * limit
+    server = Mute(
+        Random(1), page_limit=limit, change_rate=0, rows=quiet(rows).rows, next_number=rows + 1, script={5: burst}
+    )
+    outcome = walked(server, walk_of(page_size=limit))
+    assert "without a total" in outcome.report.reason
+    assert "stamps" not in outcome.report.rests_on
+    assert server.stayed <= set(outcome.rows)
 
 
-def test_a_tail_that_contradicts_its_totals_ends_the_proof() -> None:
+def test_a_tail_that_contradicts_its_totals_is_no_ground_for_a_proof() -> None:
     def burst(server: Scripted) -> None:
-        for _ in range(5):
+        for _ in range(15):
             server.now += 1
             server.insert()
 
@@ -889,14 +962,15 @@ def test_a_tail_that_contradicts_its_totals_ends_the_proof() -> None:
             hole = query.get("lastModifiedDateTimeCondition") == ">=" and query["pageNumber"] == "2"
             return attrs.evolve(answer, rows=answer.rows[:1]) if hole else answer
 
-    server = Holes(Random(1), page_limit=2, change_rate=0, rows=quiet(6).rows, next_number=7, script={4: burst})
-    outcome = walked(server, walk_of())
-    assert "had 1 rows where 2 were due" in outcome.report.reason
-    assert len(outcome.rows) == 11
+    server = Holes(Random(1), page_limit=10, change_rate=0, rows=quiet(30).rows, next_number=31, script={4: burst})
+    outcome = walked(server, walk_of(page_size=10))
+    assert "had 1 rows where 5 were due" in outcome.report.reason
+    assert len(outcome.rows) == 45
+    assert outcome.report.rests_on == ("order",)
 
 
 def test_equal_rows_without_an_identity_are_all_kept() -> None:
-    walk = walk_of("count", keys=None)
+    walk = walk_of("count", keys=None, page_size=3)
     rows = [json_row(a=1), json_row(a=1)]
     (delivery,) = walk.answered(asked(walk), PageAnswer(rows, 2, None, None, b""))
     assert len(delivery.rows) == 2

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import operator
 from datetime import datetime, timedelta
-from functools import cache
+from functools import lru_cache
 from random import Random
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import msgspec
 
 from vismanet_async.paging.keys import RowKeys
 from vismanet_async.paging.styles import PAGE_NUMBER, Metadata, PageAnswer
-from vismanet_async.paging.walk import Delivery, ModifiedFilter, PageRequest, Walk
+from vismanet_async.paging.walk import Delivery, PageRequest, Walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,25 +31,25 @@ NOW_SECONDS = BOUNDARY_SECONDS + 43_200
 KEYS = RowKeys(identity=("number",))
 
 
-@cache
+@lru_cache(maxsize=100_000)
 def text(seconds: int) -> str:
     return (DAY + timedelta(seconds=seconds)).isoformat()
 
 
-@cache
+@lru_cache(maxsize=100_000)
 def seconds(value: str) -> int:
     return int((datetime.fromisoformat(value) - DAY).total_seconds())
 
 
-@cache
+@lru_cache(maxsize=100_000)
 def raw(number: int, stamp: int, suffix: bytes = b"") -> msgspec.Raw:
     return msgspec.Raw(b'{"number":"%06d%s","lastModifiedDateTime":"%s"}' % (number, suffix, text(stamp).encode()))
 
 
-@cache
+@lru_cache(maxsize=100_000)
 def unraw(row: bytes) -> tuple[int, int]:
     value = msgspec.json.decode(row)
-    return int(value["number"][:6]), seconds(value["lastModifiedDateTime"])
+    return int(value["number"].partition("-")[0]), seconds(value["lastModifiedDateTime"])
 
 
 ORDERS: dict[str, Callable[[tuple[int, int]], Any]] = {
@@ -117,7 +117,10 @@ class Server:
                 if kind == "delete":
                     self.delete(number)
                 else:
-                    self.rows[number] = self.now
+                    self.touch(number)
+
+    def touch(self, number: int) -> None:
+        self.rows[number] = self.now
 
     def insert(self) -> None:
         self.rows[self.next_number] = self.now
@@ -241,36 +244,6 @@ def draw_walk(random: Random, server: Server, completeness: Mode, **options: Any
         expected_rows=random.choice((None, None, len(server.rows))),
         **options,
     )
-
-
-def draw_run(seed: int, completeness: Mode = "prove") -> tuple[Server, Outcome]:
-    server, concurrency, random = schedule(seed)
-    walk = draw_walk(random, server, completeness)
-    return server, run(walk, server, concurrency=concurrency, failures=random.choice((0.0, 0.0, 0.1)))
-
-
-def draw_increment(seed: int) -> tuple[Server, Outcome]:
-    """The same, of the rows since a moment that the caller names."""
-    server, concurrency, random = schedule(seed)
-    since = random.randrange(server.now)
-    condition: Literal[">=", ">"] = random.choice((">=", ">"))
-    walk = draw_walk(random, server, "prove", modified=ModifiedFilter(condition, text(since)))
-    outcome = run(walk, server, concurrency=concurrency)
-    first = since + (condition == ">")
-    server.stayed = {number for number in server.stayed if server.first_rows[number] >= first}
-    return server, outcome
-
-
-def draw_past(seed: int) -> tuple[Server, Outcome]:
-    """The same, of the rows up to a moment in the past: only rows that stay there are promised."""
-    server, concurrency, random = schedule(seed)
-    until = random.randrange(BOUNDARY_SECONDS)
-    condition: Literal["<", "<="] = random.choice(("<", "<="))
-    walk = draw_walk(random, server, "prove", modified=ModifiedFilter(condition, text(until)))
-    outcome = run(walk, server, concurrency=concurrency)
-    last = until - (condition == "<")
-    server.stayed = {number for number in server.stayed if server.rows[number] <= last}
-    return server, outcome
 
 
 def naive(server: Server) -> set[int]:
