@@ -106,7 +106,7 @@ soak: $(STAMP)/dev ## run everything at once on random faults, and check every p
 	@SOAK_SECONDS="$(SOAK_SECONDS)" SOAK_SEED="$(SOAK_SEED)" SOAK_RECORD="$(SOAK_RECORD)" $(BIN)/python -m tests.soak
 
 faults: $(STAMP)/dev ## fail at every call to disks and stores, alone and in pairs (VISMANET_FAULTS=all, or how many pairs)
-	@VISMANET_FAULTS="$${VISMANET_FAULTS:-all}" $(BIN)/python -m pytest -rP -k every_call \
+	@VISMANET_FAULTS="$${VISMANET_FAULTS:-all}" $(BIN)/python -m pytest -rP -k "every_call or any_moment" \
 		tests/export/test_publishing.py tests/export/test_target_faults.py tests/export/test_store_faults.py
 
 soak-paging: $(STAMP)/dev ## prove paging over a million random schedules and all small worlds (SCHEDULES=..., FIRST_SEED=...)

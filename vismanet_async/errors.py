@@ -441,7 +441,7 @@ class JobUncertain(JobError):
 
 
 class ExportError(VismaNetError):
-    """An export could not be written. What stands published at the target is as it was before."""
+    """An export could not be written. A whole one stands published: the earlier one, unless the text says otherwise."""
 
 
 class TargetNotWritable(ExportError, OSError):

@@ -238,7 +238,7 @@ async def test_killed_while_publishing_the_old_manifest_stands(
         def killed(*_: object, **__: object) -> None:
             raise KeyboardInterrupt
 
-        patch.setattr("vismanet_async.export.target.Target._commit", killed)
+        patch.setattr("vismanet_async.export.directory_steps.DirectorySteps._commit", killed)
         patch.setattr("vismanet_async.export.target.Target.close", lambda self, **_: self._lock.release())
         with pytest.raises(KeyboardInterrupt):
             await export(simulator, tmp_path)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from tests.export.faults import Faults, contents, failing_store, moments
+from tests.export.faults import MOST, Faults, contents, failing_store, moments
 from tests.export.stores import STORES, Store
 from tests.export.test_target_faults import same, stage
 from vismanet_async.errors import TargetBusy, TargetNotWritable
@@ -87,7 +87,7 @@ def spooled(spool: Path, *, dropped: int) -> Manifest:
     return new
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(0 if MOST else 600)
 def test_a_failure_at_every_call(store: Store, tmp_path: Path) -> None:
     old = spooled(tmp_path / "old", dropped=7)
     new = spooled(tmp_path / "new", dropped=3)

@@ -13,6 +13,7 @@ import pytest
 
 from tests.export.pages import customers, page
 from vismanet_async.errors import TargetBusy, TargetNotWritable
+from vismanet_async.export.directory_steps import DirectorySteps
 from vismanet_async.export.manifest import MANIFEST_NAME, Manifest, ResourceEntry, validate
 from vismanet_async.export.sinks.jsonl import JsonlSink
 from vismanet_async.export.target import Target
@@ -218,15 +219,15 @@ def test_what_was_begun_upon_another_export_is_given_up(
     export(tmp_path, {"customer": 50})
     target = Target.open(tmp_path, ["customer"])
     new = staged(target, {"customer": 90})
-    real = Target._commit
+    real = DirectorySteps._commit
 
     def dies(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Target, "_commit", dies)
+    monkeypatch.setattr(DirectorySteps, "_commit", dies)
     with pytest.raises(KeyboardInterrupt):
         target.publish(new, target.work / "1")
-    monkeypatch.setattr(Target, "_commit", real)
+    monkeypatch.setattr(DirectorySteps, "_commit", real)
     target._lock.release()
     if stands == "nothing":
         (tmp_path / MANIFEST_NAME).unlink()
@@ -249,7 +250,7 @@ def test_files_of_a_killed_run_that_are_gone_do_not_stop_the_next(
     target = Target.open(tmp_path, ["customer"])
     new = staged(target, {"customer": 90})
     with monkeypatch.context() as patch:
-        patch.setattr(Target, "_place", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(DirectorySteps, "_place", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             target.publish(new, target.work / "1")
     target._lock.release()

@@ -32,6 +32,7 @@ import attrs
 
 from vismanet_async.errors import ExportError, TargetBusy, TargetNotWritable
 from vismanet_async.export.conditional import ConditionFailed
+from vismanet_async.export.directory_steps import overtaken
 from vismanet_async.export.files import write_atomically, writing
 from vismanet_async.export.lease import Lease
 from vismanet_async.export.manifest import MANIFEST_NAME, Manifest, part_fault
@@ -50,7 +51,7 @@ from vismanet_async.export.publishing import (
     make_publication,
     steps_of,
 )
-from vismanet_async.export.target import Target, overtaken, pending, staged_files
+from vismanet_async.export.target import Target, pending, staged_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -18,7 +18,6 @@ step of that fails, is `publishing`'s; whoever opens the target next finishes it
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import shutil
@@ -30,41 +29,17 @@ from uuid import uuid4
 import attrs
 
 from vismanet_async.errors import ExportError, TargetBusy, TargetNotWritable
-from vismanet_async.export.files import (
-    move,
-    refuse_irregular,
-    remove_if_empty,
-    sync_directory,
-    write_atomically,
-    writing,
-)
+from vismanet_async.export.directory_steps import DirectorySteps, overtaken, standing_in
+from vismanet_async.export.files import refuse_irregular, remove_if_empty, sync_directory, writing
 from vismanet_async.export.lock import FileLock
-from vismanet_async.export.manifest import MANIFEST_NAME, Manifest, part_fault
-from vismanet_async.export.publishing import (
-    Commit,
-    Forget,
-    Place,
-    Publication,
-    Record,
-    Remove,
-    Rename,
-    carry_out,
-    digest_of,
-    files_of,
-    is_below,
-    left_behind,
-    make_publication,
-    names_beside,
-    steps_of,
-)
+from vismanet_async.export.manifest import MANIFEST_NAME, Manifest
+from vismanet_async.export.publishing import Publication, files_of, is_below, make_publication, names_beside
 from vismanet_async.export.sinks import FINAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from vismanet_async.export.publishing import Step
-
-__all__ = ["LOCK_NAME", "OVERLAP_NAME", "WORK_NAME", "Target", "overtaken", "pending", "staged_files"]
+__all__ = ["LOCK_NAME", "OVERLAP_NAME", "WORK_NAME", "Target", "pending", "staged_files"]
 
 WORK_NAME: Final = ".export"
 LOCK_NAME: Final = ".export.lock"
@@ -72,13 +47,7 @@ OVERLAP_NAME: Final = "_overlap"
 """Beside the resources' folders, so that those hold nothing but parts; no resource's name begins like this."""
 _MARK_NAME: Final = "README.txt"
 _MARK: Final = b"An export of vismanet_async keeps here what it has not published yet. Do not change anything here.\n"
-_NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EEXIST})
-"""What systems say that cannot give a file a second name."""
 _log = logging.getLogger("vismanet_async.export")
-
-
-class _NotLinked(Exception):
-    """A file cannot be given its own name beside the one that it has."""
 
 
 @attrs.define
@@ -147,14 +116,13 @@ class Target:
         finished = None
         with writing(self.root):
             for staging, publication in pending(self.work):
-                standing = self._standing()[1]
-                steps = steps_of(publication, standing=standing)
-                if steps is None:
-                    self.give_up(publication, staging, "another export stands there now")
-                elif standing == publication.upon and (lost := self._lost(publication, staging)):
-                    self.give_up(publication, staging, f"{lost} is gone")
+                steps = DirectorySteps(self.root, publication, staging)
+                reason = steps.hindrance()
+                if reason is None:
+                    finished = steps.carry_out()
                 else:
-                    finished = self._carry_out(publication, staging, steps)
+                    _log.warning("%s: a publishing that was cut off is given up: %s", self.root, reason)
+                    steps.give_up()
         if finished is not None:
             shutil.rmtree(self.work, ignore_errors=True)  # what is left of it is made upon what stood before
         self.upon = self._standing()[1]
@@ -186,9 +154,7 @@ class Target:
                 names=names_beside(staged, taken),
                 taken=taken,
             )
-            steps = steps_of(publication, standing=standing)
-            assert steps is not None
-            published = self._carry_out(publication, staging, steps)
+            published = DirectorySteps(self.root, publication, staging).carry_out()
         shutil.rmtree(self.work, ignore_errors=True)  # what is left of it is made upon what stood before
         return published
 
@@ -207,28 +173,11 @@ class Target:
             for path in self._made:
                 remove_if_empty(path)
 
-    def give_up(self, publication: Publication, staging: Path, reason: str) -> None:
-        """Take away what was placed of a publication that cannot be made any more, and forget it."""
-        _log.warning("%s: a publishing that was cut off is given up: %s. What stands there stays.", self.root, reason)
-        for file in left_behind(publication, upon=None, standing=self.published()):
-            (self.root / file).with_name(_temporary(file, publication)).unlink(missing_ok=True)
-        moved = {name for staged, name in publication.placed.items() if not (staging / staged).exists()}
-        for file in left_behind(publication, upon=None, standing=self.published()):
-            if file in moved:
-                (self.root / file).unlink(missing_ok=True)
-        (staging / MANIFEST_NAME).unlink(missing_ok=True)
-
     def _has_work(self) -> bool:
         return self.work.is_dir() and any(path.name != _MARK_NAME for path in self.work.iterdir())
 
     def _standing(self) -> tuple[Manifest | None, str | None]:
-        """Read the manifest that stands here, and its digest."""
-        try:
-            with writing(self.root, doing="read"):
-                content = (self.root / MANIFEST_NAME).read_bytes()
-        except FileNotFoundError:
-            return None, None
-        return Manifest.from_json(content, where=str(self.root / MANIFEST_NAME)), digest_of(content)
+        return standing_in(self.root)
 
     def _taken(self, staged: Iterable[str]) -> set[str]:
         folders = {PurePosixPath(file).parent for file in staged}
@@ -238,100 +187,6 @@ class Target:
             if (self.root / folder).is_dir()
             for path in (self.root / folder).iterdir()
         }
-
-    def _lost(self, publication: Publication, staging: Path) -> str | None:
-        """Name a file that is neither in staging nor in its place."""
-        return next(
-            (
-                staged
-                for staged, name in publication.placed.items()
-                if not (staging / staged).is_file() and not (self.root / name).is_file()
-            ),
-            None,
-        )
-
-    def _carry_out(self, publication: Publication, staging: Path, steps: Sequence[Step]) -> Manifest:
-        linked: list[str] = []
-
-        def do(step: Step) -> None:
-            with writing(self.root):
-                self._do(step, publication, staging)
-            if isinstance(step, Rename):
-                linked.append(step.name)
-
-        try:
-            carry_out(steps, do)
-        except _NotLinked:
-            rest = steps_of(publication, standing=publication.own[0], linked=linked)
-            assert rest is not None
-            carry_out(rest, do)
-        published = self.published()
-        assert published is not None
-        return published
-
-    def _do(self, step: Step, publication: Publication, staging: Path) -> None:
-        match step:
-            case Record():
-                write_atomically(staging / MANIFEST_NAME, publication.to_json())
-            case Place():
-                self._place(step, publication, staging)
-            case Commit():
-                self._commit(step, publication, staging)
-            case Rename():
-                self._rename(step, publication)
-            case Remove():
-                (self.root / step.file).unlink(missing_ok=True)
-            case Forget():
-                self._sync(publication)
-                (staging / MANIFEST_NAME).unlink(missing_ok=True)
-
-    def _place(self, step: Place, publication: Publication, staging: Path) -> None:
-        source, target = staging / step.staged, self.root / step.part.file
-        if not source.exists():
-            return  # an earlier try has moved it
-        if os.path.lexists(target):
-            if target.is_file() and part_fault(self.root, step.part) is None:
-                return  # an earlier try has copied it
-            raise TargetNotWritable(f"{target} was put there by somebody else meanwhile. Move it away.")
-        target.parent.mkdir(exist_ok=True)
-        move(source, target, temporary=_temporary(step.part.file, publication))
-
-    def _commit(self, step: Commit, publication: Publication, staging: Path) -> None:
-        content = step.manifest.to_json()
-        standing = self._standing()[1]
-        if standing == digest_of(content):
-            return
-        if standing != step.upon:
-            raise overtaken(self.root)
-        self._sync(publication)
-        sync_directory(self.root)  # directories that were made
-        following = staging / f"{MANIFEST_NAME}.next"
-        write_atomically(following, content)
-        move(following, self.root / MANIFEST_NAME, temporary=_temporary(MANIFEST_NAME, publication))
-        sync_directory(self.root)
-
-    def _rename(self, step: Rename, publication: Publication) -> None:
-        source, target = self.root / step.file, self.root / step.name
-        linked = target.with_name(_temporary(step.name, publication))
-        linked.unlink(missing_ok=True)
-        if os.path.lexists(target):
-            if target.samefile(source):
-                return  # POSIX leaves both names where one is renamed to another of the same file
-            if step.name not in publication.replaces:
-                raise _NotLinked  # somebody else's
-        try:
-            os.link(source, linked)
-        except OSError as error:
-            if error.errno in _NO_LINKS:
-                raise _NotLinked from error
-            raise
-        linked.replace(target)
-
-    def _sync(self, publication: Publication) -> None:
-        files = {*publication.placed.values(), *publication.replaces}
-        for directory in {(self.root / file).parent for file in files}:
-            if directory.is_dir():
-                sync_directory(directory)
 
     def _probe(self, resources: Sequence[str]) -> None:
         refuse_irregular(self.root / MANIFEST_NAME)
@@ -378,18 +233,6 @@ def staged_files(manifest: Manifest, staging: Path) -> dict[str, str]:
                 found[file] = str(staged)
                 break
     return found
-
-
-def overtaken(root: object) -> TargetBusy:
-    """Give the error of a run that another one has overtaken."""
-    return TargetBusy(
-        f"another run has published at {root} since this one began. What it published stands, and this run's rows are "
-        "older; start it again."
-    )
-
-
-def _temporary(file: str, publication: Publication) -> str:
-    return f".{PurePosixPath(file).name}.{publication.run}.tmp"
 
 
 def _is_ours(work: Path) -> bool:
