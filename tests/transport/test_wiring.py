@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -190,13 +191,23 @@ async def test_a_plain_204_keeps_its_connection(wire: Wire, make: Make) -> None:
 
 async def test_a_body_that_begins_like_a_204_is_a_body(wire: Wire, make: Make) -> None:
     content = HEAD + b"Content-Length: 2\r\n\r\n{}" * 3
-    transport = make()
-    wire.reply((answer(body=content)[: -len(content)], content))
-    assert (await transport.send(request("GET"))).body == content
-    wire.reply((answer(body=content)[: -len(content)], content))
-    async with transport.stream(request("GET")) as streamed:
+    head, opened = answer(body=content)[: -len(content)], asyncio.Event()
+    wire.reply((head, opened, content))
+    async with make().stream(request("GET")) as streamed:
+        opened.set()  # so that the body comes by itself
         assert b"".join([chunk async for chunk in streamed.chunks()]) == content
-    assert wire.connections == 1
+
+
+@pytest.mark.usefixtures("tolerant")
+@pytest.mark.parametrize("declared", [b"Content-Length: 2", b"Transfer-Encoding: chunked"])
+async def test_a_connection_on_which_a_body_is_still_to_come_is_not_used_again(
+    declared: bytes, wire: Wire, make: Make
+) -> None:
+    transport = make()
+    wire.reply(HEAD + declared + b"\r\n\r\n")
+    assert (await transport.send(request("PUT"))).status == 204
+    await transport.send(request())
+    assert wire.connections == 2
 
 
 @pytest.mark.usefixtures("tolerant")

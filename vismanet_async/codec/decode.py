@@ -36,11 +36,13 @@ def decode_rows(raws: Sequence[bytes | msgspec.Raw], cls: type[T]) -> list[T]:
     Raises:
         UnexpectedResponse: when a row cannot be read as `cls`; names the row and the field.
     """
-    decode = decoder(cls).decode
     texts = list(map(bytes, raws))
+    if not _is_fast(cls):
+        return _one_by_one(texts, cls)
+    decode = decoder(cls).decode
     with paused_collector():
         try:
-            if not _is_fast(cls) or any(map(reads_otherwise, texts)) or quotes_amounts(_sample(texts), cls):
+            if any(map(reads_otherwise, texts)) or quotes_amounts(_sample(texts), cls):
                 return _one_by_one(texts, cls)
             rows = list(map(decode, texts))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
