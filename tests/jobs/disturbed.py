@@ -103,6 +103,8 @@ class Server:
     """How often, by path."""
     ids: dict[str, str] = attrs.field(factory=dict)
     """The ids that it gave, by path."""
+    status: str = "Finished"
+    """What it says of every job."""
     quota: None = None
 
     async def submit(self, operation: Any, *, background: str) -> Answer:
@@ -115,7 +117,7 @@ class Server:
     async def state(self, job_id: str) -> Answer:
         if job_id not in self.ids.values():
             return Answer(status=404)
-        known = {"id": job_id, "status": "Finished", "statusCode": 200, "hasResponseContent": False}
+        known = {"id": job_id, "status": self.status, "statusCode": 200, "hasResponseContent": False}
         return Answer(status=200, body=json.dumps(known).encode())
 
     async def content(self, job_id: str) -> Answer:

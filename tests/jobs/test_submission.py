@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from vismanet_async.jobs.store import JobStore
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-CANCELS = int(os.environ.get("VISMANET_CANCELS", "300"))
+CANCELS = int(os.environ.get("VISMANET_CANCELS", "100"))
 """How many submissions are cancelled at random; `VISMANET_CANCELS=10000` for the long run."""
 AT_ONCE = 40
 SPEED = 200.0

@@ -7,6 +7,7 @@ written, also when the caller is cancelled or was told of the failure. Then the 
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -167,10 +168,9 @@ class Conclusions:
         """Settle a job that its successor had to call uncertain, if nobody works on it."""
         held = self._held
         for claimed in await held.claim([record.id]):
-            try:
+            leased = claimed
+            with suppress(LeaseLost, TransitionError):
                 leased = await held.apply(claimed, conclusion.event, result=conclusion.result)
-            except (LeaseLost, TransitionError):
-                continue
             await held.finish(leased)
             return leased.record
         return record

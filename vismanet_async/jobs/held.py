@@ -134,20 +134,26 @@ class HeldJobs:
     @to_the_end
     async def adopt(self, own_ids: Collection[str] | None) -> Sequence[Leased]:
         """Claim jobs and go on with them. An intent among them is what a process left that died."""
-        adopted = []
-        for claimed in await self.claim(own_ids):
-            leased = claimed
-            if leased.record.state is State.INTENT:
-                try:
-                    leased = await self.apply(leased, Recovered(at=self.clock.utc_now()))
-                except LeaseLost:
-                    continue
-            adopted.append(leased)
-            record = leased.record
-            if record.settled or (record.state is State.UNCERTAIN and not can_follow(record)):
-                await self.finish(leased)
-            else:
-                self.follow(leased, missed=True)
+        adopted: list[Leased] = []
+        claimed = await self.claim(own_ids)
+        try:
+            for each in claimed:
+                leased = each
+                if leased.record.state is State.INTENT:
+                    try:
+                        leased = await self.apply(leased, Recovered(at=self.clock.utc_now()))
+                    except LeaseLost:
+                        continue
+                adopted.append(leased)
+                record = leased.record
+                if record.settled or (record.state is State.UNCERTAIN and not can_follow(record)):
+                    await self.finish(leased)
+                else:
+                    self.follow(leased, missed=True)
+        except StoreNotUsable:
+            unfollowed = [each.record.id for each in claimed if each.record.id not in self._leases]
+            await self.give_up(unfollowed)
+            raise
         return adopted
 
     def follow(self, leased: Leased, *, missed: bool = False) -> None:

@@ -411,7 +411,12 @@ class JobManager:
         claimed = [held] if held else list(await self._held.claim([own_id]))
         if not claimed:
             raise LeaseLost(f"job {own_id} is being worked on by another process; try again.")
-        leased = await self._held.apply(claimed[0], event)
+        try:
+            leased = await self._held.apply(claimed[0], event)
+        except VismaNetError:
+            if held is None:
+                await self._held.give_up([own_id])
+            raise
         if leased.record.settled:
             await self._held.finish(leased)
         else:
