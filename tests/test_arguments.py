@@ -312,6 +312,7 @@ def test_what_is_expected_is_said_in_words(value: Any, kinds: tuple[type, ...], 
 def test_what_fits_passes() -> None:
     expect("x", True, bool)
     expect("x", "å", str)
+    expect("x", "\udc80", str, Path)
     expect_seconds("x", None)
     expect_seconds("x", 0, zero=True)
     expect_seconds("x", float("inf"))

@@ -57,7 +57,9 @@ def expect(
         vismanet_async.errors.RequestRefused: profile takes text or None, not int; nothing was sent.
     """
     fits = isinstance(value, kinds) and not (isinstance(value, bool) and bool not in kinds)
-    if not fits or (isinstance(value, str) and not _whole(value)):
+    # the name of a file may be bytes that are no UTF-8
+    encode = os.fsencode if any(issubclass(kind, os.PathLike) for kind in kinds) else str.encode
+    if not fits or (isinstance(value, str) and not _whole(value, encode)):
         raise error(f"{name} takes {words or _listed(kinds)}, not {text_of(value)}; nothing was sent.")
 
 
@@ -125,9 +127,9 @@ def text_of(value: object) -> str:
     return "half a surrogate pair" if isinstance(value, str) and not _whole(value) else type(value).__name__
 
 
-def _whole(text: str) -> bool:
+def _whole(text: str, encode: Callable[[str], bytes] = str.encode) -> bool:
     try:
-        text.encode()
+        encode(text)
     except UnicodeEncodeError:
         return False
     return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import traceback
 import warnings
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["DeferredCall", "warn_if_dropped"]
+__all__ = ["DeferredCall", "mark_used", "warn_if_dropped"]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -55,7 +56,7 @@ class DeferredCall(Coroutine[Any, Any, T_co], Generic[T_co]):
 
     def close(self) -> None:
         """Leave it unmade without a warning; stop the call that this task steps through, if there is one."""
-        self._use()
+        mark_used(self)
         call = getattr(self, "_calls", {}).pop(_current_task(), None)
         if call is not None:
             call.close()
@@ -78,11 +79,6 @@ class DeferredCall(Coroutine[Any, Any, T_co], Generic[T_co]):
 
     # --- forgotten ---------------------------------------------------------------------------------------------------
 
-    def _use(self) -> None:
-        """Note that it was sent, handed over or looked at."""
-        if hasattr(self, "_unmade"):
-            object.__delattr__(self, "_unmade")
-
     def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:  # a default is there to the very end
         message = getattr(self, "_unmade", None)
         if message is None:
@@ -100,6 +96,12 @@ def warn_if_dropped(call: DeferredCall[Any], message: str) -> None:
     depth = sys.get_coroutine_origin_tracking_depth()
     if depth:
         object.__setattr__(call, "_origin", "".join(traceback.format_stack(limit=depth)).rstrip())
+
+
+def mark_used(call: DeferredCall[Any]) -> None:
+    """Note that it was sent, or handed over to whoever may send it: it was not forgotten."""
+    with contextlib.suppress(AttributeError):  # it was used before, or nothing was to be said
+        object.__delattr__(call, "_unmade")
 
 
 def _current_task() -> asyncio.Task[Any] | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 import attrs
 
 from vismanet_async.arguments import expect_seconds, text_pairs
-from vismanet_async.deferred import DeferredCall, warn_if_dropped
+from vismanet_async.deferred import DeferredCall, mark_used, warn_if_dropped
 from vismanet_async.errors import RequestRefused, VismaNetError
 from vismanet_async.transport.message import Body, Request, Response, Sender, Service
 
@@ -125,7 +125,7 @@ class Operation(DeferredCall[T]):
     @property
     def body(self) -> bytes | Body | None:
         """The JSON text, or a file that is streamed; None: no body. To look at it is to use the operation."""
-        self._use()
+        mark_used(self)
         return self._body
 
     def __await__(self) -> Generator[Any, Any, T]:
@@ -142,7 +142,7 @@ class Operation(DeferredCall[T]):
         """
         if value:
             return super().send(*value)  # asyncio's
-        self._use()
+        mark_used(self)
         return self._send()
 
     async def _send(self) -> T:
@@ -159,7 +159,7 @@ class Operation(DeferredCall[T]):
         Raises:
             RequestRefused: when this operation or its If-Match cannot be sent that way; nothing was sent.
         """
-        self._use()
+        mark_used(self)
         headers = dict(self.headers)
         if background is not None:
             if not self.spec.background:
@@ -193,7 +193,7 @@ class Operation(DeferredCall[T]):
         """
         expect_seconds("timeout_seconds", timeout_seconds)
         more = dict(text_pairs("headers", headers))
-        self._use()
+        mark_used(self)
         for name, value in more.items():
             if name.lower() in _OWN_HEADERS:
                 raise RequestRefused(f"the header {name} is set by the SDK itself; nothing was sent.")

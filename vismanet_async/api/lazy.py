@@ -43,6 +43,6 @@ def open_enum(name: str) -> Any:
     Examples:
         >>> import typing
         >>> typing.get_args(open_enum("ChargeBearer"))
-        (typing.Literal['Payer', 'Recipient'...], <class 'str'>)
+        (typing.Literal['Payer', 'Beneficiary', 'Shared', 'ServiceLevel'], <class 'str'>)
     """
     return getattr(import_module("vismanet_async.api.models.enums"), name)

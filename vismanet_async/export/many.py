@@ -15,7 +15,7 @@ import attrs
 
 from vismanet_async.arguments import expect_count
 from vismanet_async.clock import Clock, SystemClock
-from vismanet_async.deferred import DeferredCall
+from vismanet_async.deferred import DeferredCall, mark_used
 from vismanet_async.errors import VismaNetError
 from vismanet_async.export.companies import Company, companies_of
 from vismanet_async.export.manifest import Manifest  # noqa: TC001 - as above
@@ -228,7 +228,7 @@ class ExportMany(DeferredCall[ManyOutcome]):
                 yield event
 
     async def _run(self, events: MemoryObjectSendStream[ManyEvent] | None) -> ManyOutcome:
-        self._use()
+        mark_used(self)
         async with anyio.create_task_group() as tasks:
             for turn in self._turns:
                 tasks.start_soon(self._take, turn, events, name=f"export {turn.company.name}")

@@ -214,7 +214,7 @@ def place_of(given: str | os.PathLike[str] | RemotePath, options: Mapping[str, A
         return given
     expect("to", given, str, os.PathLike, words="a path, or a URL as text")
     text = os.fspath(given)
-    expect("to", text, str, words="a path of text")
+    expect("to", text, str, os.PathLike, words="a path of text")
     if not text:
         raise TargetNotWritable("the target directory has no name; nothing was sent. Give a path.")
     if not is_url(text):
@@ -246,5 +246,5 @@ def below(to: str | os.PathLike[str], name: str) -> str:
     """Give the folder `name` of a target; a URL keeps its form."""
     expect("to", to, str, os.PathLike, words="a path, or a URL as text")
     text = os.fspath(to)
-    expect("to", text, str, words="a path of text")
+    expect("to", text, str, os.PathLike, words="a path of text")
     return f"{text.rstrip('/')}/{name}" if is_url(text) else os.path.join(text, name)  # noqa: PTH118 - of texts

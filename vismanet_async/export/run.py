@@ -19,7 +19,7 @@ from anyio import to_thread
 
 from vismanet_async.clock import Clock, SystemClock
 from vismanet_async.conditions import on_or_after
-from vismanet_async.deferred import DeferredCall
+from vismanet_async.deferred import DeferredCall, mark_used
 from vismanet_async.errors import IncompleteListing, RequestRefused, VismaNetError
 from vismanet_async.export.checkpoint import BegunAt, Checkpoint, Journal, NoJournal, Question, Recorder
 from vismanet_async.export.files import writing
@@ -212,7 +212,7 @@ class Export(DeferredCall[Manifest]):
 
     async def run(self) -> Manifest:
         """Run it; the same as awaiting the export."""
-        self._use()
+        mark_used(self)
         facts = ExportFacts(resources=tuple(self.plan.resources), format=self.plan.format, company=self._company)
         with self._observer.export(facts):
             return await self._run()

@@ -19,6 +19,7 @@ import anyio
 
 from vismanet_async.arguments import expect, expect_count, expect_seconds
 from vismanet_async.clock import SystemClock
+from vismanet_async.deferred import mark_used
 from vismanet_async.errors import RequestRefused, VismaNetError
 from vismanet_async.jobs.answers import is_job_id
 from vismanet_async.jobs.concluding import Conclusions
@@ -492,6 +493,7 @@ def _check(
     """Refuse arguments of the wrong type, before anything is written or sent."""
     words = 'a call such as visma.customer.get("10000"), not yet awaited'
     expect("operation", operation, Operation, words=words)
+    mark_used(operation)
     expect("reference", reference, str, type(None))
     expect("notify", notify, str)
     expect_seconds("deadline_seconds", deadline_seconds)

@@ -13,13 +13,10 @@ from vismanet_async.paging.keys import NO_STAMP, stamp_of
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
+    from vismanet_async.paging.completeness import RestsOn
     from vismanet_async.paging.keys import PageKeys
 
-__all__ = ["Ask", "Claim", "Reply", "RestsOn", "Scope", "contradiction", "pages_of"]
-
-RestsOn = Literal["stamps", "order", "totals", "keys", "blank", "one answer"]
-"""What a proof takes for granted (`completeness.py` says what each means and what would notice a breach)."""
-
+__all__ = ["Ask", "Claim", "Reply", "Scope", "contradiction", "pages_of"]
 
 class Scope(enum.Enum):
     """Which part of the list is asked for."""

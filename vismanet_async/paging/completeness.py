@@ -72,19 +72,19 @@ the end seen. **Uncertain** raises unless it is allowed.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 import attrs
 
 from vismanet_async.paging.keys import RowKeys
 
-if TYPE_CHECKING:
-    from vismanet_async.paging.asks import RestsOn
 
-__all__ = ["Completeness", "Mode", "RowKeys", "Verdict", "safe_boundary"]
+__all__ = ["Completeness", "Mode", "RestsOn", "RowKeys", "Verdict", "safe_boundary"]
 
 Mode = Literal["best", "prove", "count", "none"]
 """How much certainty is asked for."""
+RestsOn = Literal["stamps", "order", "totals", "keys", "blank", "one answer"]
+"""What a proof can take for granted; the module says what each means."""
 Verdict = Literal["proven", "counted", "uncertain"]
 """What can be claimed; the module says what each rests on."""
 

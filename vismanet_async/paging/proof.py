@@ -30,7 +30,8 @@ from vismanet_async.paging.window_chain import WindowChain
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from vismanet_async.paging.asks import Ask, RestsOn
+    from vismanet_async.paging.asks import Ask
+    from vismanet_async.paging.completeness import RestsOn
 
 __all__ = ["Proof"]
 
