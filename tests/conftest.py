@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+import signal
+
 from hypothesis import settings
 
 # how long one example takes says more about the machine than about the code; each test has its own time limit
 settings.register_profile("vismanet", deadline=None)
 settings.load_profile("vismanet")
+
+
+def pytest_configure() -> None:
+    """Let programs that tests start be interrupted, however the suite itself was started.
+
+    A shell script starts what runs in its background with SIGINT ignored, and every child of that inherits it.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
