@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 from hypothesis import settings
 
 # how long one example takes says more about the machine than about the code; each test has its own time limit
@@ -9,3 +11,12 @@ settings.register_profile("vismanet", deadline=None)
 # `make quick`: as many examples as show a slip at once
 settings.register_profile("quick", deadline=None, max_examples=10)
 settings.load_profile("vismanet")
+
+
+def pytest_configure() -> None:
+    """Let programs that tests start be interrupted, however the suite itself was started.
+
+    A shell script starts what runs in its background with SIGINT ignored, and every child of that inherits it.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -21,10 +21,22 @@ from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import TracebackType
 
     from anyio.from_thread import BlockingPortal
 
 ROWS = {"customer": 900, "customer_invoice": 450, "supplier": 120}
+
+
+class Program(subprocess.Popen[str]):
+    """A process that is not waited for when the test has failed."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self.kill()
+        super().__exit__(kind, error, trace)
 
 
 @attrs.frozen
@@ -41,8 +53,8 @@ class Shell:
         path = os.pathsep.join([str(Path.cwd()), *filter(None, [kept.get("PYTHONPATH")])])
         return {**kept, "PYTHONPATH": path, **{name: value for name, value in given.items() if value is not None}}
 
-    def start(self, *argv: str, env: dict[str, str | None] | None = None) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+    def start(self, *argv: str, env: dict[str, str | None] | None = None) -> Program:
+        return Program(
             [sys.executable, "-m", "vismanet_async", *argv],
             env=self.environment(**(env or {})),
             stdin=subprocess.DEVNULL,
