@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Ask", "Claim", "Reply", "Scope", "contradiction", "pages_of"]
 
+
 class Scope(enum.Enum):
     """Which part of the list is asked for."""
 

@@ -78,7 +78,6 @@ import attrs
 
 from vismanet_async.paging.keys import RowKeys
 
-
 __all__ = ["Completeness", "Mode", "RestsOn", "RowKeys", "Verdict", "safe_boundary"]
 
 Mode = Literal["best", "prove", "count", "none"]
