@@ -232,7 +232,9 @@ async def test_names_in_latin_1_are_read(disposition: str, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["fakt\udce5.pdf", "a\x1fb.pdf"])
 def test_names_that_no_header_can_hold_are_refused(name: str) -> None:
-    with pytest.raises(RequestRefused, match=r"name= of its own. Nothing was sent"):
+    with pytest.raises(
+        RequestRefused, match=r"name= of its own. Nothing was sent|half a surrogate pair; nothing was sent"
+    ):
         Upload(b"x", name)
 
 

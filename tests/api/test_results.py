@@ -23,6 +23,7 @@ def by_hand(client: Client, method: str = "POST", path: str = "/v1/customer") ->
     import attrs
 
     operation = VismaNet(StaticToken("t")).request(method, path, json={"name": {"value": "x"}})
+    operation.close()  # a copy of it is sent
     return attrs.evolve(operation, sender=client.sender)
 
 

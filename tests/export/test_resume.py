@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from vismanet_async.export.manifest import Manifest
 
 ROWS = {"customer": 600, "supplier": 300}
-PAGES = 6 + 3
+PAGES = 7 + 4
+"""The last page of each list is full, so the one behind it is asked for too."""
 
 
 @pytest.fixture

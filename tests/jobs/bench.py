@@ -36,6 +36,7 @@ class Bench:
         operation = self.visma.request("POST", path, json={})
         if_match = options.pop("if_match", None)
         if if_match is not None:
+            operation.close()  # a copy of it is submitted
             operation = attrs.evolve(operation, headers={**operation.headers, "If-Match": f'"{if_match}"'})
         return operation
 

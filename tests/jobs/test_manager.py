@@ -449,6 +449,7 @@ async def test_an_error_of_the_body_is_not_wrapped(url: str, store: JobStore, cl
 
 async def test_no_secret_reaches_the_store(bench: Bench, database: str) -> None:
     operation = bench.release("/v1/ok/1/action/release").with_options(headers={"X-Key": "geheim-kopf"})
+    operation.close()  # a copy of it is submitted
     operation = attrs.evolve(operation, body=b'{"iban": "geheim-leib"}')
     job = await bench.manager.submit(operation)
     await job

@@ -145,7 +145,7 @@ async def test_waiting_outlives_an_outage_and_says_what_it_waits_for(
     server = Server(status="Started")
     async with following(away, server) as bench:
         job = await bench.manager.submit(bench.release(PATH))
-        with pytest.raises(TimeoutError, match="it is (submitted|running), this process follows it"):
+        with pytest.raises(TimeoutError, match=r"it is (submitted|running), this process follows it"):
             await job.wait(timeout_seconds=1)
         waiting = asyncio.create_task(job.wait())
         away.away = True

@@ -8,6 +8,7 @@ import attrs
 
 from vismanet_async.api.paths import ids_in
 from vismanet_async.codec.decode import decode_one
+from vismanet_async.codec.extra import unknown_keys
 from vismanet_async.codec.model import Model, fields_of
 from vismanet_async.codec.values import UNSET
 from vismanet_async.errors import ActionFailed, Attempt, OutcomeUnknown, UnexpectedResponse
@@ -119,13 +120,19 @@ def read_record(response: Response, cls: type[R]) -> R:
     record = decode_one(text, cls, etag=bare_etag(response.headers.get("ETag")), attempts=response.attempts)
     if isinstance(record, Model) and _fields_set(record, most=_FEW_FIELDS) < _FEW_FIELDS:
         answer = read_answer(response.headers, response.body)
-        if answer.error is not None:
+        if answer.error is not None and not _describes_itself(record, text):
             raise UnexpectedResponse(
                 f"the answer ({response.status}) is an error document, not a {cls.__name__}: {answer.error}"
             )
         if answer.members and fields_of(type(record)) and not _fields_set(record, most=1):
             raise UnexpectedResponse(f"the answer ({response.status}) has none of the fields of a {cls.__name__}.")
     return record
+
+
+def _describes_itself(record: Model, text: bytes) -> bool:
+    """Whether every field that the answer had is one of this model, a message of its own among them."""
+    known = {field.json.casefold() for field in fields_of(type(record))}
+    return "message" in known and not unknown_keys(text, type(record)) and _fields_set(record, most=2) > 1
 
 
 def _fields_set(record: Model, *, most: int) -> int:
