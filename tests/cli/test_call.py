@@ -109,7 +109,7 @@ def test_a_file_is_attached(shell: Shell, tmp_path: Path) -> None:
 
 def test_an_interrupted_write_does_not_invite_to_send_it_again(shell: Shell, tmp_path: Path) -> None:
     body = wrote(tmp_path / "a.json", '{"name": "A"}')
-    shell.simulator.latency = 3600.0
+    shell.simulator.faults.add("latency", path="/v1/customer", seconds=3600.0)
     with shell.start("call", "customer.create", "--json", body) as process:
         while not any(request.method == "POST" and "customer" in request.path for request in shell.simulator.requests):
             time.sleep(0.01)

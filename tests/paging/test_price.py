@@ -1,0 +1,60 @@
+"""What a proof costs in requests, on lists at rest and on busy ones. Every list here is proven, and none loses a row."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from tests.paging.virtual import BOUNDARY, KEYS, Server, run
+from vismanet_async.paging.styles import PAGE_NUMBER
+from vismanet_async.paging.walk import Walk
+
+ORDERS = ("number", "last modified", "scattered")
+
+
+def requests(
+    *, pages: int, size: int, rate: float, ordered: bool, seed: int, at_once: int = 1, has_filter: bool = True
+) -> int:
+    random = Random(seed)
+    server = Server(random, page_limit=size, change_rate=rate / (1 + rate), order=random.choice(ORDERS))
+    server.fill(pages * size, 0)
+    walk = Walk(
+        style=PAGE_NUMBER,
+        completeness="prove",
+        page_size=size,
+        keys=KEYS,
+        boundary=BOUNDARY if has_filter else None,
+        ordered=ordered,
+    )
+    outcome = run(walk, server, concurrency=at_once)
+    assert outcome.report.verdict == "proven", outcome.report
+    assert server.stayed <= set(outcome.rows)
+    assert not outcome.twice
+    return outcome.report.requests
+
+
+@pytest.mark.parametrize("seeds", [range(start, start + 10) for start in (0, 10, 20)], ids=str)
+@pytest.mark.parametrize(("ordered", "most"), [(False, 220), (True, 386)])
+def test_a_busy_list_of_200_pages(ordered: bool, most: int, seeds: range) -> None:
+    assert max(requests(pages=200, size=50, rate=0.1, ordered=ordered, seed=seed) for seed in seeds) <= most
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_a_very_busy_list_of_ten_pages(ordered: bool) -> None:
+    assert max(requests(pages=10, size=50, rate=1.0, ordered=ordered, seed=seed) for seed in range(30)) <= 4 * 10 + 16
+
+
+@pytest.mark.parametrize("pages", [10, 30, 50])
+@pytest.mark.parametrize("rate", [0.0, 0.1])
+def test_a_list_without_a_filter(pages: int, rate: float) -> None:
+    most = 1.1 * pages + 4
+    for seed in range(2):
+        assert requests(pages=pages, size=1000, rate=rate, ordered=True, seed=seed, has_filter=False) <= most
+
+
+@pytest.mark.parametrize("at_once", [1, 8])
+@pytest.mark.parametrize("ordered", [False, True])
+@pytest.mark.parametrize("pages", [2, 10, 200])
+def test_a_list_at_rest(pages: int, ordered: bool, at_once: int) -> None:
+    assert requests(pages=pages, size=10, rate=0, ordered=ordered, seed=1, at_once=at_once) <= pages + 3
