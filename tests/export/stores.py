@@ -117,7 +117,13 @@ STORES: Final[dict[str, Callable[[], contextlib.AbstractContextManager[Store]]]]
 @contextlib.contextmanager
 def _drained(stream: IO[bytes]) -> Iterator[None]:
     """Read what a server writes, to the end: it has a line for every request, and stops when nobody reads them."""
-    reader = threading.Thread(target=lambda: [None for _ in stream], name="a server's log", daemon=True)
+
+    def read() -> None:
+        with stream:
+            for _ in stream:
+                pass
+
+    reader = threading.Thread(target=read, name="a server's log", daemon=True)
     reader.start()
     try:
         yield

@@ -225,6 +225,7 @@ def test_what_a_run_is_uploading_that_holds_the_lease_stays(store: Store, tmp_pa
     """A run that slept through its lease tidies up last of all, beside one that is uploading upon what it published."""
     place = place_in(store)
     killed: list[object] = []
+    uploaded: set[str] = set()
     real = RemoteTarget._tidy
 
     def late(self: RemoteTarget, publication: Any) -> None:
@@ -232,14 +233,15 @@ def test_what_a_run_is_uploading_that_holds_the_lease_stays(store: Store, tmp_pa
             killed.append(None)
             (place / LEASE_NAME).remove()
             killed_while_uploading(place, tmp_path / "b")
+            uploaded.update(listed(store, place))
             self._lease.place.replace(self._lease._content(), tag=None)
         real(self, publication)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RemoteTarget, "_tidy", late)
         ours = run(place, tmp_path / "a", spooled(tmp_path / "a", dropped=7))
-    assert killed
     assert standing(place) == ours
+    assert len(uploaded - listed(store, place)) == 1, "more than our own record is gone"
     target = RemoteTarget.open(place, ["customer"], spool=tmp_path / "b")
     finished = target.recover()
     target.close()

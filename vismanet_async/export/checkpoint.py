@@ -335,8 +335,6 @@ class Recorder:
         self._firsts: list[Question] = []
         """Of those, the first of a kind: it may only tell the total, and then its rows will never be written."""
         self._all_known = True
-        self.answered = False
-        """Whether the server has answered."""
 
     def around(self, sender: Sender) -> Recorder:
         """Take the sender that asks the server."""
@@ -360,7 +358,6 @@ class Recorder:
         if known is None:
             self._all_known = False
             response = await self._sender.send(request)
-            self.answered = True
         else:
             body = await to_thread.run_sync(known.body, limiter=self._threads)
             response = Response(status=200, headers=no_headers(), body=body)

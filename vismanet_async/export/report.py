@@ -14,6 +14,7 @@ import attrs
 from anyio import to_thread
 
 from vismanet_async.clock import SystemClock
+from vismanet_async.deferred import mark_used
 from vismanet_async.errors import VismaNetError
 from vismanet_async.export.files import refuse_irregular, write_atomically, writing
 from vismanet_async.export.many import CompanyDone, CompanyEvent, CompanyStarted, ManyOutcome
@@ -186,6 +187,7 @@ async def run_reported(export: Export, path: Path, *, title: str = "Export") -> 
         TargetNotWritable: the report cannot be written; found before anything is sent.
         VismaNetError: what the export raises.
     """
+    mark_used(export)  # handed over: a path that is refused is told by its own error
     async with _written(Report(title=title), path) as report, aclosing(aiter(export)) as events:
         async for event in events:
             report.add(event)
@@ -198,6 +200,7 @@ async def run_many_reported(many: ExportMany, path: Path, *, title: str = "Expor
     Raises:
         TargetNotWritable: the report cannot be written; found before anything is sent.
     """
+    mark_used(many)
     outcomes: dict[str, CompanyOutcome] = {}
     async with _written(Report(title=title), path) as report, aclosing(aiter(many)) as events:
         async for event in events:

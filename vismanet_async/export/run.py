@@ -389,7 +389,7 @@ class Export(DeferredCall[Manifest]):
             csv=self.plan.csv,
             parquet=self.plan.parquet,
         )
-        writer = _Writer(sink, journal, checkpoint, recorder, self._changes(name))
+        writer = _Writer(sink, journal, checkpoint, self._changes(name))
         try:
             try:
                 with one_error():  # it reads and writes side by side
@@ -513,7 +513,6 @@ class _Writer:
     sink: Sink
     journal: Journal | NoJournal
     checkpoint: Checkpoint
-    recorder: Recorder
     changes: Changes | None = None
     """Of an incremental run."""
     dropped: set[int] = attrs.field(factory=set)
@@ -528,8 +527,7 @@ class _Writer:
             answers: the question that its rows answer in full, if they do.
             kept: answers to keep as they are.
         """
-        if self.recorder.answered:
-            self.checkpoint.begun()
+        self.checkpoint.begun()  # of another plan than what lies there, this page is the server's
         self._starts[page.number] = self.sink.rows
         self.dropped.update(self._starts[old.delivery] + old.row for old in page.supersedes)
         if self.changes is not None:
