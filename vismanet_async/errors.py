@@ -409,7 +409,8 @@ class IncompleteListing(VismaNetError):
         completeness: the report: what was read, what moved, what is missing.
 
     Examples:
-        >>> transactions = visma.cash_transaction.list()  # one of those that tell no total
+        >>> # one of the lists that tell no total: it can be proven, but not counted
+        >>> transactions = visma.cash_transaction.list().with_options(completeness="count")
         >>> try:
         ...     rows = await transactions
         ... except IncompleteListing as error:

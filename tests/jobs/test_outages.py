@@ -11,8 +11,9 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from tests.jobs.bench import Bench, opened
 from tests.jobs.disturbed import Server, at_rest, until
-from tests.jobs.fast import Bench, FastClock, opened
+from tests.jobs.fast import FastClock
 from vismanet_async.errors import JobUncertain
 from vismanet_async.jobs import database as database_module
 from vismanet_async.jobs.model import OperationNote, Record, State

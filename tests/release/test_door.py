@@ -170,7 +170,7 @@ def test_quick_tests_are_of_pure_rules(path: Path) -> None:
 
 def test_impure_tests_are_noticed() -> None:
     assert "test_nobody_overtakes_who_waits" in impure(ROOT / "tests" / "transport" / "test_concurrency.py")
-    assert impure(ROOT / "tests" / "release" / "test_release.py") == ["subprocess"]
+    assert "subprocess" in impure(ROOT / "tests" / "release" / "test_release.py")
 
 
 def test_the_rules_of_the_architecture_are_tested_quickly() -> None:

@@ -8,7 +8,6 @@ import attrs
 
 from vismanet_async.api.paths import ids_in
 from vismanet_async.codec.decode import decode_one
-from vismanet_async.codec.extra import unknown_keys
 from vismanet_async.codec.model import Model, fields_of
 from vismanet_async.codec.values import UNSET
 from vismanet_async.errors import ActionFailed, Attempt, OutcomeUnknown, UnexpectedResponse
@@ -131,6 +130,8 @@ def read_record(response: Response, cls: type[R]) -> R:
 
 def _describes_itself(record: Model, text: bytes) -> bool:
     """Whether every field that the answer had is one of this model, a message of its own among them."""
+    from vismanet_async.codec.extra import unknown_keys  # noqa: PLC0415 - loads the reference decoder
+
     known = {field.json.casefold() for field in fields_of(type(record))}
     return "message" in known and not unknown_keys(text, type(record)) and _fields_set(record, most=2) > 1
 

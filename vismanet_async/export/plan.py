@@ -95,7 +95,7 @@ class ExportPlan:
     Examples:
         >>> plan = ExportPlan(resources=["customer"], to="out")
         >>> plan.resources, plan.completeness
-        ({'customer': {}}, 'prove')
+        ({'customer': {}}, 'best')
     """
 
     resources: dict[str, dict[str, Any]] = attrs.field(converter=_resources)
