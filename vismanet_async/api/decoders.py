@@ -20,10 +20,14 @@ __all__ = ["decoder_of"]
 def decoder_of(operation_id: str) -> Callable[[Response], Any] | None:
     """Give what the method of that operation decodes its answer with.
 
-    None for lists, for ids not in the catalog, and for what cannot run in the background.
+    A write by method and path has these for an id (`POST /v1/...`). None for lists, for other ids not in the catalog,
+    and for what cannot run in the background.
 
     Errors: those of the method, such as `ActionFailed` where a success says that the action failed.
     """
+    verb, _, path = operation_id.partition(" ")
+    if path and verb != "GET":
+        return lambda answer: results.plain_written(answer, operation_id)
     for resource in registry()["resources"].values():
         for facts in resource["methods"].values():
             if facts["id"] == operation_id and facts["background"]:

@@ -30,7 +30,7 @@ from vismanet_async.jobs.model import Found, Notify, Outcome, Record, Result, Se
 from vismanet_async.jobs.outcome import plain_json
 from vismanet_async.jobs.polling import Poller
 from vismanet_async.jobs.store import JobUnknown, LeaseLost, StoreNotUsable
-from vismanet_async.jobs.submission import Submission
+from vismanet_async.jobs.submission import Submission, not_a_call
 from vismanet_async.jobs.waiting import wait_for_end
 from vismanet_async.observer import Observer
 from vismanet_async.operation import Operation
@@ -491,6 +491,8 @@ def _check(
     document: str | None = None,
 ) -> None:
     """Refuse arguments of the wrong type, before anything is written or sent."""
+    if hasattr(operation, "__aiter__"):
+        raise RequestRefused(not_a_call(operation))
     words = 'a call such as visma.customer.get("10000"), not yet awaited'
     expect("operation", operation, Operation, words=words)
     mark_used(operation)

@@ -67,7 +67,7 @@ class Submission:
             RequestRefused: nothing was sent or written.
         """
         if not isinstance(operation, Operation):
-            raise RequestRefused(_not_a_call(operation))
+            raise RequestRefused(not_a_call(operation))
         header = background_header(notify=self.notify, own_id=own_id, reference=self.reference)
         body = operation.request(background=header).body
         if body is not None and not isinstance(body, bytes):
@@ -196,11 +196,13 @@ class Submission:
         )
 
 
-def _not_a_call(operation: object) -> str:
+def not_a_call(operation: object) -> str:
+    """Return why this cannot be submitted."""
     if hasattr(operation, "__aiter__"):
         return (
-            "lists cannot run in the background yet: a list is read by many requests. Read it directly, or submit one "
-            'page with visma.request("GET", path, query=...); nothing was sent.'
+            f"operation takes a call such as visma.customer.get(...), not a {type(operation).__name__}: "
+            "lists cannot run in the background yet, since a list is read by many requests. Read it directly, or send "
+            'one page with visma.request("GET", path, query=...). Nothing was sent.'
         )
     return (
         f"a call such as visma.customer.get(...) can be submitted, not {type(operation).__name__}; nothing was sent. "

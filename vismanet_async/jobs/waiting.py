@@ -54,14 +54,16 @@ async def wait_for_end(
             held.watched.add(own_id)
             if own_id not in held and (record.state is not State.UNCERTAIN or can_follow(record)):
                 await held.adopt([own_id])
-            now_for = _standing(record, here=own_id in held)
+            now_for, level = (
+                _standing(record, here=own_id in held),
+                logging.DEBUG if own_id in held else logging.WARNING,
+            )
         except StoreNotUsable as error:
             if not looked:
                 raise
-            now_for = f"the job store is out of reach: {error}"
+            now_for, level = f"the job store is out of reach: {error}", logging.WARNING
         if now_for != waits_for:
             waits_for = now_for
-            level = logging.DEBUG if own_id in held else logging.WARNING
             facts = {"company": held.company, "job": own_id}
             _log.log(level, "waiting for job %s: %s", own_id, waits_for, extra=facts)
         left = None if deadline is None else deadline - clock.monotonic()

@@ -63,6 +63,8 @@ class Reply:
     """The moment of the answer."""
     page: Any = None
     """What the caller wants back when the rows are delivered."""
+    unchanged: frozenset[int] = frozenset()
+    """Offsets of rows that were delivered before, in the same version."""
     digest: Any = None
     """Return what tells an unchanged row from a changed one where rows carry no stamp, by offset."""
 

@@ -113,6 +113,7 @@ class OverlapChain:
         self._unsent: deque[OverlapPage] = deque()
         self._replies: dict[OverlapPage, Reply] = {}
         self._odd: dict[OverlapPage, int] = {}
+        self._unchanged: set[int] = set()  # of the answer at hand, what the chain shows already
         self.total = first.total
         self.repairs = 0
         self.smaller_size: int | None = None
@@ -220,17 +221,21 @@ class OverlapChain:
     def _anchors(self, reply: Reply) -> bool:
         """Whether the answer shows an unchanged row of the chain; in another order than before, nothing is proven."""
         found = False
+        self._unchanged = set()
         offsets = {name: offset for offset, name in enumerate(reply.names)}
         for known in self._chain:
             there = [(offset, offsets[name]) for offset, name in enumerate(known.names) if name in offsets]
             places = [place for offset, place in there if known.mark(offset) == reply.mark(place)]
             found = found or bool(places)
+            self._unchanged.update(places)
             if places != sorted(places):
                 self.failure = "the order of the rows is not stable"
         return found
 
     def _extend(self, page: OverlapPage, reply: Reply) -> None:
-        self._deliver(reply)
+        if page.start == 0:
+            self._anchors(reply)  # none is needed: nothing precedes page 1
+        self._deliver(attrs.evolve(reply, unchanged=frozenset(self._unchanged)))
         self._back = self._margin
         self._end = page.start + reply.rows
         if reply.total is not None:
@@ -249,10 +254,10 @@ class OverlapChain:
 
     def _look_at_the_front(self, reply: Reply) -> None:
         """Deliver what stands in front of the first page by now: a changed row may have gone there."""
-        self._deliver(reply)
         first = {name: self._first.mark(offset) for offset, name in enumerate(self._first.names)}
-        is_short = reply.rows < self._page_size
-        if is_short or any(first.get(name) == reply.mark(offset) for offset, name in enumerate(reply.names)):
+        same = frozenset(offset for offset, name in enumerate(reply.names) if first.get(name) == reply.mark(offset))
+        self._deliver(attrs.evolve(reply, unchanged=same))
+        if same or reply.rows < self._page_size:
             self.is_complete = True
         else:
             self.failure = "no row of the first page is where it was"

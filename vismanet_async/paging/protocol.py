@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 import attrs
 
 from vismanet_async.paging.asks import Ask, Claim, Reply, Scope, contradiction
+from vismanet_async.paging.overlap import LEAST_PAGE_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -184,6 +185,8 @@ class Asker:
                 self.size, cut_to = reply.size, reply.rows
             elif self.size is not None and size is None and reply.size < self.size:
                 raise ReadAnew(f"the server lowered its pages to {reply.size} rows", size=reply.size)
+            if learns_size and reply.total is None and (self.size or 0) >= LEAST_PAGE_SIZE:
+                return reply  # overlapping pages need no totals
             why = contradiction(reply) or self._wrong_side(reply)
             if why is None:
                 return reply

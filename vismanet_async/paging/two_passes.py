@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import attrs
+
 from vismanet_async.paging.protocol import TRIES, Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
 
     from vismanet_async.paging.asks import Reply, Scope
     from vismanet_async.paging.protocol import Asker
@@ -47,7 +49,7 @@ def _once(asker: Asker, scope: Scope, deliver: Callable[[Reply], None]) -> Rule[
     upwards, seen.names = seen.names, set(turn.names)
     for below in range(page - 1, 0, -1):
         reply = yield from asker.ask(scope, page=below)
-        deliver(reply)
+        deliver(attrs.evolve(reply, unchanged=seen.unchanged(reply)))
         seen.add(reply)
     both = upwards & seen.names
     rows = turn.total or 0
@@ -67,9 +69,16 @@ class _Seen:
         self.is_repeated = False
         """The first row of one page was the first of another too: some answer was a copy."""
         self._heads: dict[bytes, int] = {}
+        self._marks: dict[bytes, Hashable] = {}
+
+    def unchanged(self, reply: Reply) -> frozenset[int]:
+        """Return the offsets of rows that came before in the same version."""
+        marks = self._marks
+        return frozenset(offset for offset, name in enumerate(reply.names) if marks.get(name) == reply.mark(offset))
 
     def add(self, reply: Reply) -> None:
         self.totals.add(reply.total or 0)
         self.names.update(reply.names)
+        self._marks.update((name, reply.mark(offset)) for offset, name in enumerate(reply.names))
         if reply.rows:
             self.is_repeated |= self._heads.setdefault(reply.names[0], reply.ask.page) != reply.ask.page

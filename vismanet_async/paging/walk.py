@@ -501,7 +501,16 @@ class Walk:
     # -- handing rows out
 
     def _deliver_reply(self, reply: Reply) -> None:
+        if reply.unchanged:
+            reply = self._without_unchanged(reply)
         self._hand_out(reply, Span(reply.start, reply.start + reply.rows, reply.total))
+
+    def _without_unchanged(self, reply: Reply) -> Reply:
+        """Leave out rows that are known to be as they were delivered, whatever their times."""
+        self._dropped += len(reply.unchanged)
+        kept = [offset for offset in range(reply.rows) if offset not in reply.unchanged]
+        page = attrs.evolve(reply.page, rows=[reply.page.rows[offset] for offset in kept], body=None)
+        return attrs.evolve(reply, keys=reply.keys.part(kept), page=page)
 
     def _deliver_page(self, reply: Reply, span: Span) -> None:
         if self._style.by_line:
