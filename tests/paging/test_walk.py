@@ -127,7 +127,9 @@ def test_the_watermark_is_a_change_before_which_nothing_is_missing() -> None:
         server.rows[25] = server.now + 1
 
     for mode in ("count", "none"):
-        outcome = walked(quiet(30, limit=10, script={3: change}), walk_of(mode, page_size=10, ordered=True))
+        outcome = walked(
+            quiet(30, limit=10, script={3: change}), walk_of(mode, page_size=10, ordered=True, boundary=None)
+        )
         assert outcome.rows[25] == NOW_SECONDS + 2
         assert outcome.rows[1] == 1
         assert outcome.report.watermark == (text(10) if mode == "count" else None)
@@ -249,7 +251,7 @@ def test_a_first_total_that_settles_nothing(mode: str, options: dict[str, Any], 
     assert walk.next_request() is None
 
 
-@pytest.mark.parametrize(("ordered", "pages"), [(True, [1, 2, 3]), (False, [1, 50, 49, 48])])
+@pytest.mark.parametrize(("ordered", "pages"), [(True, [1, 2, 3]), (False, [1, 49, 48, 47])])
 def test_the_window_of_a_long_list_starts_with_several_pages(ordered: bool, pages: list[int]) -> None:
     server = quiet(100)
     walk = walk_of(ordered=ordered)
@@ -514,7 +516,7 @@ def everything(walk: Walk, server: Server) -> tuple[set[int], Any]:
         (Breach.BeyondIgnored, "does not apply", ("order",)),
         (Breach.Unstamped, "overlapping pages", ("order",)),
         (Breach.Backdated, "rows entered", ("stamps",)),
-        (Breach.TotalsMissing, "without a total", ("order",)),
+        (Breach.TotalsMissing, "tells no totals", ("order",)),
     ],
 )
 def test_a_breach_is_noticed_and_the_list_proven_without_what_is_broken(
@@ -575,7 +577,6 @@ def test_an_identity_that_is_not_unique_is_noticed_and_drops_nothing() -> None:
         assert "same identity" in walk.report().reason
 
 
-@pytest.mark.xfail(reason="a proof that fails on page 1 delivers nothing of it")
 @pytest.mark.parametrize("total", [2, None])
 def test_what_is_uncertain_was_delivered(total: int | None) -> None:
     for mode in ("prove", "best"):

@@ -51,12 +51,16 @@ class KeyIndex:
     """Every key that was delivered, with its delivery number.
 
     A repeat counts as a newer version when it was modified at or after the latest time on the page that the earlier
-    row came with: a change that came after that page was read cannot be stamped earlier.
+    row came with: a change that came after that page was read cannot be stamped earlier. But a row of that page may
+    have been stamped ahead of time; so of pages with a time at `exact_since` or later, each row's own time is kept, and
+    a later one is a newer version, too.
 
     Not thread-safe. Memory: see the module.
     """
 
-    def __init__(self, *, spill_keys: int = 4_000_000) -> None:
+    def __init__(self, *, spill_keys: int = 4_000_000, exact_since: int | None = None) -> None:
+        self._exact_since = exact_since
+        self._exact: dict[int, array[int]] = {}  # by page: the times of the rows that were numbered
         self._runs: _Runs | None = _Runs()
         self._digests = _Digests(spill_keys)
         self._firsts: list[int] = []  # ordinals at which pages begin, and the latest time on each
@@ -80,13 +84,19 @@ class KeyIndex:
             return []
         self._firsts.append(self.ordinal)
         self._ceilings.append(stamp_of(keys.newest) if keys.newest else NO_STAMP)
+        first = self.ordinal
         known = self._runs.known(keys.names) if self._runs else None
         if known is not None and self._runs is not None:
             numbers, repeats = self._number(keys, known)
             self._runs.add(numbers)
-            return repeats
-        self._give_up_runs()
-        return self._offer_digests(keys)
+        else:
+            self._give_up_runs()
+            repeats = self._offer_digests(keys)
+        if self._exact_since is not None and keys.versions and self._ceilings[-1] >= self._exact_since:
+            left_out = {repeat.offset for repeat in repeats if not repeat.newer and repeat.ordinal < first}
+            times = (stamp for offset, stamp in enumerate(keys.stamps) if offset not in left_out)
+            self._exact[len(self._firsts) - 1] = array("q", times)
+        return repeats
 
     def _number(self, keys: PageKeys, known: dict[int, int]) -> tuple[_Numbers, list[Repeat]]:
         assert self._runs is not None
@@ -128,15 +138,19 @@ class KeyIndex:
         return repeats
 
     def _repeat(self, keys: PageKeys, offset: int, earlier: int, *, twin: bool = False) -> Repeat:
-        ordinal, ceiling = self._moved.get(earlier) or (earlier, self._ceiling(earlier))
         stamp = keys.stamps[offset] if keys.versions and not twin else NO_STAMP
+        ordinal, ceiling = self._moved.get(earlier) or (earlier, self._ceiling(earlier, stamp))
         newer = stamp != NO_STAMP and stamp >= ceiling
         if newer:
             self._moved[earlier] = (self.ordinal, stamp + 1)
         return Repeat(offset, ordinal, newer)
 
-    def _ceiling(self, ordinal: int) -> int:
-        return self._ceilings[bisect_right(self._firsts, ordinal) - 1]
+    def _ceiling(self, ordinal: int, stamp: int) -> int:
+        """Return the time from which on a row with that stamp is a newer version of an earlier one."""
+        page = bisect_right(self._firsts, ordinal) - 1
+        exact = self._exact.get(page)
+        own = exact[ordinal - self._firsts[page]] if exact else stamp
+        return min(self._ceilings[page], own + 1) if own < stamp else self._ceilings[page]
 
     def _give_up_runs(self) -> None:
         if self._runs is not None:

@@ -128,6 +128,11 @@ class OverlapChain:
         """Whether the chain has reached the end, or cannot."""
         return self.is_complete or self.failure is not None or self.smaller_size is not None
 
+    @property
+    def held(self) -> int:
+        """How many answers are kept until those before them have come."""
+        return len(self._replies)
+
     def next_ask(self, in_flight: int) -> Ask | None:
         """Return a request to send now; None: wait for an answer."""
         if self.done:

@@ -37,6 +37,7 @@ __all__ = ["Proof"]
 
 _READINGS: Final = 3  # the first one, and twice anew
 _ROUNDS: Final = 6
+_STRICT_WITNESSES: Final = 2
 _FIRST_WAVE: Final = 16  # a 16th of the window may be asked for before its length is known
 _ROUND_NUMBER: Final = 50  # limits that servers set are multiples of it
 _BLANK: Final = Claim("proven", "the list was blank three times", ("blank",))
@@ -89,8 +90,6 @@ class Proof:
         """How often the rows since the edge were asked for."""
         self.used_window = False
         """Whether the list was divided at the edge."""
-        self.held = 0
-        """Pages that wait for those before them: none is kept here."""
         self._runner = RuleRunner(self._whole_list() if pages else self._unpaged_list())
 
     # -- what the caller drives
@@ -104,6 +103,11 @@ class Proof:
     def page_size(self) -> int | None:
         """Rows a page by now."""
         return self._asker.size
+
+    @property
+    def held(self) -> int:
+        """How many pages wait for those before them."""
+        return self._runner.held
 
     @property
     def watermark(self) -> str | None:
@@ -217,8 +221,9 @@ class Proof:
             edge_stamp=edge_stamp,
             descending=self._descending,
             guess=first.total,
-            trusts_guess=not self._fresh,
-            wave=pages_of(first.total, size) // _FIRST_WAVE,
+            trusts_guess=not self._fresh and not self._is_strict,
+            first_witnesses=_STRICT_WITNESSES if self._is_strict else 1,
+            wave=0 if self._fresh else pages_of(first.total, size) // _FIRST_WAVE,
             ahead_pages=self._ahead_pages,
             deliver=deliver,
         )
@@ -236,6 +241,8 @@ class Proof:
             raise ReadAnew(f"the server lowered its pages to {window.smaller_size} rows", size=window.smaller_size)
         if window.is_too_busy:
             raise Restless("rows leave too often to be read in page order")
+        if window.filter_is_ignored:
+            raise Restless(window.violation)
         if violation := window.violation or self._violation:
             raise ReadAnew(violation)
         if len(count) < (window.total or 0) or (not window.fell and len(count) != window.total):
@@ -243,7 +250,8 @@ class Proof:
 
     def _closing(self, first: Reply, window: WindowChain, count: KeyCount) -> Rule[Claim]:
         """Close a reading after its window: at rest, three requests."""
-        whole = len(count)
+        assert self._asker.size is not None
+        whole, size = len(count), self._asker.size
         is_quiet = not window.fell and not self._is_strict
         last = window.last_page
         if is_quiet and first.total == whole and not self._fresh and window.end_is_open and last is not None:
@@ -253,15 +261,17 @@ class Proof:
             if is_same and (yield from self._asker.sees_end(Scope.ALL, rows=whole, last=last.names[-1])):
                 return _proven("the rows before the edge are all there are", window)
         tail = yield from self._tail(count)
-        if is_quiet:
-            at_window = not self._descending and bool(tail or self._fresh or first.total != whole)
-            before = window.first_page if at_window else first
-            look = yield from self._look(Scope.BELOW if at_window else Scope.ALL)
-            agrees = before is not None and _same(look, before) and self._fresh <= tail
-            # rows of a tail that agree with its total show that totals are not too low for ever
-            end_is_plausible = bool(tail) or window.blank_above or not window.end_is_open
-            if agrees and end_is_plausible and first.total == len(count):
-                return _proven("the rows before the edge, and the rest in one answer", window)
+        if is_quiet and first.total == len(count):
+            before, look = window.first_look, window.first_page
+            if before is look:  # page 1 of the window was read once: look again, where it is cheapest
+                at_window = not self._descending and bool(tail or self._fresh or first.total != whole)
+                before = before if at_window else first
+                look = yield from self._look(Scope.BELOW if at_window else Scope.ALL)
+            if before is not None and look is not None and _same(look, before) and self._fresh <= tail:
+                if len(tail) < size:  # else the end of the tail was seen: totals are not too low for ever
+                    yield from self._see_end_of(window, count)
+                if not window.fell:
+                    return _proven("the rows before the edge, and the rest in one answer", window)
         return (yield from self._rounds(window, count, tail))
 
     def _rounds(self, window: WindowChain, count: KeyCount, tail: frozenset[bytes]) -> Rule[Claim]:
@@ -279,17 +289,21 @@ class Proof:
             if not window.done:
                 continue  # a row has left: pages that nothing vouches for are read again
             newer = yield from self._tail(count)
-            if tail <= newer and (everything.total or 0) <= (below.total or 0) + len(newer):
+            if tail <= newer and (everything.total or 0) <= min(len(count), (below.total or 0) + len(newer)):
                 return _proven("the rows before the edge, and the rest", window)
             tail = newer
         raise Restless("rows were changed faster than the end could be read")
 
     def _closing_without_tail(self, window: WindowChain, count: KeyCount) -> Rule[Claim]:
         """Close the reading of a window that is the whole list."""
-        for _ in range(_ROUNDS):
-            yield from self._settle(window, count)
+        for attempt in range(_ROUNDS):
+            if attempt or window.fell or self._is_strict:
+                yield from self._settle(window, count)
             yield from self._see_end_of(window, count)
             look = yield from self._look(Scope.BELOW)
+            if not (attempt or window.fell or self._is_strict) and window.first_page is not None:
+                if _same(look, window.first_page) and look.total == len(count):
+                    return _proven("all rows are from before the edge", window)
             window.confirm(look)
             if window.done and (look.total or 0) <= len(count):
                 return _proven("all rows are from before the edge", window)
@@ -364,6 +378,7 @@ class Proof:
         assert self._asker.size is not None
         self._violation = None
         if self._asker.size < LEAST_PAGE_SIZE:
+            self._deliver(first)
             return (yield from self._passed_twice(use_totals=use_totals))
         self._show(first)
         self._deliver(first)

@@ -35,6 +35,11 @@ class Parallel(Protocol):
         """Whether the rules can go on."""
         ...
 
+    @property
+    def held(self) -> int:
+        """How many answers are kept until those before them have come."""
+        ...
+
     def next_ask(self, in_flight: int) -> Ask | None:
         """Return a request to send now; None: wait for an answer."""
         ...
@@ -111,6 +116,11 @@ class RuleRunner:
             return None
         self._in_flight += 1
         return attrs.evolve(ask, stage=self._stage)
+
+    @property
+    def held(self) -> int:
+        """How many answers are kept until those before them have come."""
+        return 0 if isinstance(self._step, Ask) else self._step.held
 
     def receive(self, reply: Reply) -> None:
         """Take an answer; one to an earlier stage is of no use."""

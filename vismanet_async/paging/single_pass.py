@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SinglePass"]
 
+_BLANKS: Final = 3  # so many blank first answers are believed
 _SHORT_PAGES: Final = 8  # a list of so few pages may be read anew as a whole
 _READINGS: Final = 3
 _NO_TOTALS: Final = (
@@ -80,6 +81,7 @@ class SinglePass:
         self._all_delivered = all_delivered
         self._stage = 0
         self._answers = 0
+        self._blanks = 0
         self._violation: str | None = None
         self.claim: Claim | None = None
         self.notes: list[str] = []
@@ -156,8 +158,12 @@ class SinglePass:
         """Take an answer; one to an earlier stage is of no use."""
         if reply.ask.stage != self._stage or self.claim is not None:
             return
-        self._answers += 1
         page = reply.ask.page
+        if page == 1 and not reply.rows and not reply.total and self._blanks < _BLANKS - 1:
+            self._blanks += 1
+            self._sweep.failed(page)
+            return
+        self._answers += 1
         if reply.ask.is_beyond_end:
             self._beyond.discard(page)
             if not reply.rows or self._sweep.is_asked(page):
@@ -249,6 +255,8 @@ class SinglePass:
         if failure := self._violation or sweep.odd:
             return Claim("uncertain", failure)
         if self._is_alone():
+            if not sweep.max_total:
+                return Claim("proven", "the list was blank three times", ("blank",))
             return Claim("proven", "one answer held the whole list")
         if sweep.last_total is None:
             return Claim("uncertain", _NO_TOTALS)

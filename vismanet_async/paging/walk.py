@@ -49,6 +49,8 @@ COST_PER_PAGE: Final = 4
 """Requests that a reading may take for each page of rows that it saw."""
 COST_AT_LEAST: Final = 16
 """And these on top."""
+COST_GROWTH: Final = 2
+"""Times its first length up to which a list may grow while it is read."""
 _ATTEMPTS: Final = 3  # of one request, on top of what the transport does by itself
 _SECOND: Final = 1_000_000  # stamps are microseconds
 
@@ -196,8 +198,11 @@ class Walk:
         self._requests = 0
         self._pages = 0
         self._most_rows = 0
+        self._heads: set[bytes] = set()  # first rows of pages: so many different pages came
+        self._furthest = 0  # position behind the last row that came
+        self._least_size: int | None = None  # that any answer told to be the most
         # rows
-        self._index = KeyIndex()
+        self._index = KeyIndex(exact_since=None if boundary is None else stamp_of(boundary))
         self._counts = [self._index]
         self._origins: list[_Origin] = []
         self._out: list[Delivery] = []
@@ -314,7 +319,11 @@ class Walk:
     def cost_limit(self) -> int:
         """How many requests this walk may take by now: it grows with the rows that are seen."""
         rows = max(len(self._index), self._rows, self._most_rows)
-        return COST_PER_PAGE * pages_of(rows, self._plan.page_size or max(1, rows)) + COST_AT_LEAST
+        size = min(filter(None, (self._least_size, self._plan.page_size)), default=max(1, rows))
+        pages = max(pages_of(rows, size), min(len(self._heads), pages_of(self._furthest, size)))
+        if self._first_total is not None:  # what grows faster than it is read has no end
+            pages = min(pages, COST_GROWTH * pages_of(self._first_total, size) + COST_AT_LEAST)
+        return COST_PER_PAGE * pages + COST_AT_LEAST
 
     def glimpsed(self, request: PageRequest, metadata: Metadata) -> bool:
         """Take what an answer tells before its rows are read; return whether requests may follow already."""
@@ -335,6 +344,7 @@ class Walk:
         self._pages += 1
         self._moment += 1
         self._most_rows = max(self._most_rows, len(answer.rows))
+        self._note_size(answer)
         keys = self._keys_of(answer, sent.ask.scope)
         self._note_total(sent.ask.scope, answer)
         reply = Reply(
@@ -348,6 +358,9 @@ class Walk:
             page=answer,
             digest=lambda offset: row_digest(answer.rows[offset]),
         )
+        if reply.rows:
+            self._heads.add(reply.names[0])
+            self._furthest = max(self._furthest, reply.start + reply.rows)
         if isinstance(self._plan, Proof):
             self._plan.receive(reply)
         else:
@@ -469,6 +482,10 @@ class Walk:
         keys = self._reader.read(answer.rows, versions=scope is not Scope.BELOW)
         self._newest = max(self._newest, keys.newest or "")
         return keys
+
+    def _note_size(self, answer: PageAnswer) -> None:
+        if answer.max_page_size:
+            self._least_size = min(self._least_size or answer.max_page_size, answer.max_page_size)
 
     def _note_total(self, scope: Scope, answer: PageAnswer) -> None:
         total = 0 if not answer.rows and answer.total is None and not self._pages else answer.total

@@ -10,9 +10,11 @@ Two answers may follow one another in the chain in one of three ways:
 - *anchored*, reading upwards only: the answer shows a row of the chain. A row that stands beyond the chain stands
   behind that row, hence beyond the answer, or in it. This takes for granted that rows that stay keep their order.
 
-When a total falls, links by equal totals could be false: a false total may have hidden the moment. A link counts as
-*settled* once two later answers told the same total: three false answers would be needed. What is not settled is read
-again (upwards: from the last settled page, which is the anchor).
+A false total may hide the moment at which a row left: one that was told too low before it, or too high after it. So an
+answer is linked by its total only if it was asked for after another had told that total (after a fall: two others; the
+total is *vouched for* then; at a quiet start page 1 of the whole list does that), and the link counts as *settled* once
+two later answers told it too. When a total falls, what is not settled is read again (upwards: from the last settled
+page, which is the anchor).
 """
 
 from __future__ import annotations
@@ -33,7 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["WindowChain"]
 
 _TRIES: Final = 3  # of a page whose answer contradicts itself; as many blanks in a row are believed
-_WITNESSES: Final = 2  # later answers with the same total that settle a link
+_WITNESSES: Final = 2  # answers with the same total, before and after, that settle a link
+_NEVER: Final = 1 << 62
 _KEPT_LINKS: Final = 16  # anchors further back than this are looked for at page 1
 _WASTE_UPWARDS: Final = 0.3  # share of pages that may be read again on a busy list: fewer requests in flight then
 _WASTE_DOWNWARDS: Final = 0.08
@@ -61,7 +64,8 @@ class WindowChain:
         edge_stamp: rows modified at this moment or later do not belong to the window.
         descending: read from the last page to the first; else from the first to the last.
         guess: the probable length of the window.
-        trusts_guess: downwards, ask for the last pages before the length is known.
+        trusts_guess: an equal guess vouches for the first total; downwards, the last pages are asked for before it.
+        first_witnesses: answers that vouch for the first total otherwise.
         wave: upwards, how many pages to ask for before the length is known.
         ahead_pages: upwards, how far beyond the chain to ask; None: anywhere.
         deliver: called with each reply whose rows may be handed out; upwards in page order.
@@ -75,6 +79,7 @@ class WindowChain:
         descending: bool,
         guess: int,
         trusts_guess: bool = True,
+        first_witnesses: int = 1,
         wave: int = 1,
         ahead_pages: int | None = None,
         deliver: Callable[[Reply], None],
@@ -94,9 +99,11 @@ class WindowChain:
         self._blanks: Counter[int] = Counter()
         self._heads: dict[bytes, tuple[int, int | None]] = {}  # the first row of each page, and the total told
         self._top = pages_of(guess, size)
-        self._trusts_guess = trusts_guess
+        self._guess = guess if trusts_guess else None
         self._anchor: int | None = None  # upwards: the settled page that is read again
         self._total_since = 0
+        self._witnesses = first_witnesses  # that vouch for the present total
+        self._vouched_since = _NEVER  # requests that left later can be linked by their totals
         self._answers = 0
         self._falls = 0
         self.total: int | None = None
@@ -107,10 +114,14 @@ class WindowChain:
         """Some link rests on two equal totals."""
         self.violation: str | None = None
         """What broke an assumption; the reading has ended."""
+        self.filter_is_ignored = False
+        """The server gives rows since the edge, too; `violation` says so."""
         self.smaller_size: int | None = None
         """The server lowered the page size to this; the reading has ended."""
+        self.first_look: Reply | None = None
+        """Page 1 as first read."""
         self.first_page: Reply | None = None
-        """Page 1 as last read."""
+        """Page 1 as it stands in the chain; `first_look` itself where it was read once."""
         self.last_page: Reply | None = None
         """The last page; None for an empty window."""
         self.end_seen_at: Reply | None = None
@@ -134,11 +145,6 @@ class WindowChain:
         return last is not None and last.rows == self._size and last is not self.end_seen_at
 
     @property
-    def blank_above(self) -> bool:
-        """Whether the page behind the last one was blank."""
-        return self.last_page is not None and bool(self._blanks[self.last_page.ask.page + 1])
-
-    @property
     def done(self) -> bool:
         """Whether the chain spans the window, or cannot."""
         if self.violation is not None or self.smaller_size is not None or self.total == 0 or self.is_too_busy:
@@ -147,6 +153,11 @@ class WindowChain:
             return False
         newest = self._links[-1]
         return newest.page == 1 if self._descending else newest.page >= pages_of(newest.reply.total or 0, self._size)
+
+    @property
+    def held(self) -> int:
+        """How many answers are kept until those before them have come."""
+        return len(self._stored) if self._in_order else 0
 
     # -- requests
 
@@ -171,6 +182,8 @@ class WindowChain:
 
     def _most_in_flight(self) -> int:
         """Return fewer for a busy list: each fall has the pages read again that were in flight."""
+        if self.total is not None and self._vouched_since == _NEVER:
+            return 1
         if not self._falls:
             return 1 << 30
         waste, more = (_WASTE_DOWNWARDS, 0) if self._descending else (_WASTE_UPWARDS, 1)
@@ -178,7 +191,7 @@ class WindowChain:
 
     def _wanted(self) -> Iterable[int]:
         if self._descending and self.total is None:
-            return chain((1,), range(self._top, 1, -1) if self._trusts_guess else ())
+            return chain((1,), range(self._top - 1, 1, -1) if self._guess is not None else ())
         if self._descending:
             top = pages_of(self.total or 0, self._size)
             return range(self._links[-1].page - 1 if self._links else top, 0, -1)
@@ -206,36 +219,43 @@ class WindowChain:
             self.repairs += 1
             if self._tries[page] >= _TRIES:
                 self.violation = why
+                self.filter_is_ignored = self._shows_the_tail(reply)
         else:
             self._blanks[page] = self._tries[page] = 0
             self._note_total(reply)
+            if page == 1 and self.first_look is None:
+                self.first_look = reply.light()
             if reply.rows:
                 self._heads[reply.names[0]] = (page, reply.total)
-            if self._in_order:
-                self._stored[page] = reply
-            else:
-                self._stored[page] = reply.light()
+            if not self._in_order:
                 self._deliver(reply)
+                reply = reply.light()
+            if self._descending or self._is_vouched(reply):
+                self._stored[page] = reply
         while not self.done and self._extend():
             pass
 
     def confirm(self, reply: Reply) -> None:
         """Take a later look at page 1 of the window: it settles links, or shows that a row has left."""
-        if reply.total is not None and self.total is not None and reply.total <= self.total:
+        total = reply.total if reply.rows else 0  # a blank answer was given three times
+        if total is not None and self.total is not None and total <= self.total:
             self._note_total(reply)
 
     @property
     def is_settled(self) -> bool:
         """Whether no two false totals can have hidden that a row left."""
-        return not self._falls or not self.total or self._settle() == len(self._links)
+        return not self.total or self._settle() == len(self._links)
 
     def _is_outdated(self, reply: Reply) -> bool:
         """Whether the answer may have been computed before the fall that is known: it is of no use then."""
         above = self.total is not None and (reply.total or 0) > self.total
         return above and reply.sent < self._total_since
 
+    def _shows_the_tail(self, reply: Reply) -> bool:
+        return stamp_of(reply.keys.newest) >= self._edge_stamp + _SECOND
+
     def _complaint(self, reply: Reply) -> str | None:
-        if stamp_of(reply.keys.newest) >= self._edge_stamp + _SECOND:
+        if self._shows_the_tail(reply):
             return "the server does not apply its last-modified filter"
         if reply.total is not None and self.total is not None and reply.total > self.total:
             return "rows entered the part of the list that can only shrink"
@@ -249,7 +269,9 @@ class WindowChain:
         if page > 1 and (self.total is None or (page - 1) * self._size >= self.total):
             return  # beyond the end, or before it is known
         if self._descending and not self._links and page > 1 and self._blanks[page] >= _WITNESSES:
-            self._descending = False  # the total says that rows are here, and they are not: find the end from below
+            # the total says that rows are here, and they are not: find the end from below
+            self._descending = False
+            self._stored = {number: reply for number, reply in self._stored.items() if self._is_vouched(reply)}
             return
         if self._blanks[page] < _TRIES:
             self.repairs += 1
@@ -269,8 +291,15 @@ class WindowChain:
             self._total_since = reply.received
         elif self.total is None:
             self._total_since = reply.received
+            if total == self._guess:
+                self._vouched_since = 0
         self.total = total
         self._told.append((reply.sent, total))
+        if self._vouched_since == _NEVER and len(self._told) >= self._witnesses:
+            self._vouched_since = reply.received
+
+    def _is_vouched(self, *replies: Reply) -> bool:
+        return all(reply.sent >= self._vouched_since for reply in replies)
 
     def _fall(self, total: int) -> None:
         """Take in that rows have left: keep the settled part of the chain, and go on from there."""
@@ -280,6 +309,7 @@ class WindowChain:
         self._falls += 1
         self.total = total
         self._told.clear()
+        self._vouched_since, self._witnesses = _NEVER, _WITNESSES
         self._stored = {page: reply for page, reply in self._stored.items() if reply.total == total}
         if not self._descending and self._links:
             self._anchor = self._links[-1].page
@@ -314,8 +344,8 @@ class WindowChain:
             return False
         is_later = self._descending and reply.sent >= before.reply.received
         if not is_later:
-            if reply.total != before.reply.total:
-                return False  # of another state, perhaps of an earlier one: asked for again
+            if reply.total != before.reply.total or not self._is_vouched(reply, before.reply):
+                return False  # perhaps of another state: asked for again
             self.linked_by_totals = True
         self._append(reply, is_sure=is_later)
         return True
@@ -339,7 +369,8 @@ class WindowChain:
     def _append(self, reply: Reply, *, is_sure: bool) -> None:
         light = reply.light()
         if reply.ask.page == 1:
-            self.first_page = light
+            is_first_look = self.first_look is not None and self.first_look.received == reply.received
+            self.first_page = self.first_look if is_first_look else light
         if not self._descending or not self._links:
             self.last_page = light
         self._links.append(_Link(light, is_sure))
