@@ -215,9 +215,6 @@ def test_the_edge_is_thirteen_hours_back() -> None:
 def test_servers_with_different_page_sizes_are_asked_for_the_smallest(
     sizes: tuple[int, int], mode: str, ordered: bool
 ) -> None:
-    if mode == "count" and sizes == (50, 10):
-        pytest.xfail("the bound of a count goes by the size of the latest answer")
-
     @attrs.define
     class InTurn(Scene):
         def limit_now(self) -> int:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Search = Callable[["Worlds"], Counter[str]]
 
-STRIDE = int(os.environ.get("VISMANET_WORLDS_STRIDE", "41"))
+STRIDE = int(os.environ.get("VISMANET_WORLDS_STRIDE", "101"))
 CHUNKS = 8
 
 SMALL = tuple(configs())
@@ -83,7 +83,7 @@ def test_pairs_of_events(search: Search, chunk: int) -> None:
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_triples_of_events(search: Search, chunk: int) -> None:
-    search(islice(triples(SMALL, Random(chunk)), 150_000 // STRIDE // CHUNKS))
+    search(islice(triples(SMALL, Random(chunk)), 400_000 // STRIDE // CHUNKS))
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import attrs
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vismanet_async.paging.completeness import RestsOn
     from vismanet_async.paging.keys import PageKeys
 
-__all__ = ["Ask", "Claim", "Reply", "Scope", "contradiction", "pages_of"]
+__all__ = ["BLANK", "Ask", "Claim", "Reply", "Scope", "contradiction", "pages_of"]
 
 
 class Scope(enum.Enum):
@@ -112,6 +112,9 @@ class Claim:
     verdict: Literal["proven", "counted", "uncertain"]
     reason: str
     rests_on: tuple[RestsOn, ...] = ()
+
+
+BLANK: Final = Claim("proven", "the list was blank three times", ("blank",))
 
 
 def pages_of(rows: int, size: int) -> int:

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from vismanet_async.paging.asks import Claim, Reply, Scope, pages_of
+from vismanet_async.paging.asks import BLANK, Claim, Reply, Scope, pages_of
 from vismanet_async.paging.overlap import LEAST_PAGE_SIZE, OverlapChain
 from vismanet_async.paging.protocol import Asker, Contradiction, KeyCount, ReadAnew, Restless, Rule, RuleRunner
 from vismanet_async.paging.two_passes import two_passes
@@ -40,7 +40,6 @@ _ROUNDS: Final = 6
 _STRICT_WITNESSES: Final = 2
 _FIRST_WAVE: Final = 16  # a 16th of the window may be asked for before its length is known
 _ROUND_NUMBER: Final = 50  # limits that servers set are multiples of it
-_BLANK: Final = Claim("proven", "the list was blank three times", ("blank",))
 
 
 class Proof:
@@ -150,14 +149,14 @@ class Proof:
         self._note(reason)
         try:
             first = yield from self._look(Scope.ALL)
-            return (yield from self._overlapping(first, use_totals=True)) if first.rows else _BLANK
+            return (yield from self._overlapping(first, use_totals=True)) if first.rows else BLANK
         except (ReadAnew, Contradiction) as why:
             return Claim("uncertain", str(why))
 
     def _reading(self) -> Rule[Claim]:
         first = yield from self._look(Scope.ALL, learns_size=True)
         if not first.rows:
-            return _BLANK
+            return BLANK
         if first.total is None:
             self._note("the server tells no totals")
             return (yield from self._overlapping(first, use_totals=False))
@@ -297,15 +296,14 @@ class Proof:
     def _closing_without_tail(self, window: WindowChain, count: KeyCount) -> Rule[Claim]:
         """Close the reading of a window that is the whole list."""
         for attempt in range(_ROUNDS):
-            if attempt or window.fell or self._is_strict:
+            is_quiet = not attempt and not window.fell and not self._is_strict
+            if not is_quiet:
                 yield from self._settle(window, count)
             yield from self._see_end_of(window, count)
             look = yield from self._look(Scope.BELOW)
-            if not (attempt or window.fell or self._is_strict) and window.first_page is not None:
-                if _same(look, window.first_page) and look.total == len(count):
-                    return _proven("all rows are from before the edge", window)
             window.confirm(look)
-            if window.done and (look.total or 0) <= len(count):
+            is_same = window.first_page is not None and _same(look, window.first_page)
+            if window.done and (is_same or not is_quiet) and (look.total or 0) <= len(count):
                 return _proven("all rows are from before the edge", window)
         raise Restless("the rows before the edge did not come to rest")
 
@@ -331,7 +329,8 @@ class Proof:
                 page = rows // size + 1
                 reply = yield from self._asker.ask(Scope.BELOW, page=page, size=size, may_be_blank=True)
                 seen = 0 < reply.rows < size and reply.names[-1] == last.names[-1]
-                window.confirm(reply)
+                if reply.rows:
+                    window.confirm(reply)
             if not window.done:
                 yield from self._read_window(window, count)
             elif seen:
@@ -409,7 +408,7 @@ class Proof:
         for attempt in range(_READINGS):
             first = yield from self._asker.ask_anything(page=1)
             if not first.rows:
-                return _BLANK
+                return BLANK
             if first.total is not None or first.max_size is not None:
                 self._note("the endpoint pages, though nothing says that it does")
                 self._asker.size = first.rows if first.max_size is None else first.size

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from vismanet_async.paging.asks import Ask, Claim, Reply, Scope
+from vismanet_async.paging.asks import BLANK, Ask, Claim, Reply, Scope
 from vismanet_async.paging.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -255,9 +255,7 @@ class SinglePass:
         if failure := self._violation or sweep.odd:
             return Claim("uncertain", failure)
         if self._is_alone():
-            if not sweep.max_total:
-                return Claim("proven", "the list was blank three times", ("blank",))
-            return Claim("proven", "one answer held the whole list")
+            return BLANK if not sweep.max_total else Claim("proven", "one answer held the whole list")
         if sweep.last_total is None:
             return Claim("uncertain", _NO_TOTALS)
         counted = self._counted()

@@ -221,19 +221,22 @@ class WindowChain:
                 self.violation = why
                 self.filter_is_ignored = self._shows_the_tail(reply)
         else:
-            self._blanks[page] = self._tries[page] = 0
-            self._note_total(reply)
-            if page == 1 and self.first_look is None:
-                self.first_look = reply.light()
-            if reply.rows:
-                self._heads[reply.names[0]] = (page, reply.total)
-            if not self._in_order:
-                self._deliver(reply)
-                reply = reply.light()
-            if self._descending or self._is_vouched(reply):
-                self._stored[page] = reply
+            self._accept(page, reply)
         while not self.done and self._extend():
             pass
+
+    def _accept(self, page: int, reply: Reply) -> None:
+        self._blanks[page] = self._tries[page] = 0
+        self._note_total(reply)
+        if page == 1 and self.first_look is None:
+            self.first_look = reply.light()
+        if reply.rows:
+            self._heads[reply.names[0]] = (page, reply.total)
+        if not self._in_order:
+            self._deliver(reply)
+            reply = reply.light()
+        if self._descending or self._is_vouched(reply):
+            self._stored[page] = reply
 
     def confirm(self, reply: Reply) -> None:
         """Take a later look at page 1 of the window: it settles links, or shows that a row has left."""
