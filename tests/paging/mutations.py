@@ -90,8 +90,8 @@ MUTATIONS: Final = (
     Mutation(
         "pages of different totals are linked",
         "window_chain.py",
-        "            if reply.total != before.reply.total:\n                return False",
-        "            if False:\n                return False",
+        "if reply.total != before.reply.total or not self._is_vouched(reply, before.reply):",
+        "if not self._is_vouched(reply, before.reply):",
     ),
     Mutation(
         "the rows of another page are taken for this one's",
@@ -108,32 +108,54 @@ MUTATIONS: Final = (
     Mutation(
         "the first total is not compared",
         "proof.py",
-        "agrees and end_is_plausible and first.total == len(count)",
-        "agrees and end_is_plausible",
+        "if is_quiet and first.total == len(count):",
+        "if is_quiet:",
     ),
     Mutation(
-        "the second look need not agree",
-        "proof.py",
-        "agrees = before is not None and _same(look, before) and self._fresh <= tail",
-        "agrees = True",
+        "the second look need not agree", "proof.py", "return before is not None and _same(look, before)", "return True"
     ),
     Mutation(
-        "fresh rows need not be in the tail",
+        "page 1 read twice need not agree",
         "proof.py",
-        "_same(look, before) and self._fresh <= tail",
-        "_same(look, before)",
+        "            return _same(after, before)",
+        "            return True",
     ),
+    Mutation("fresh rows need not be in the tail", "proof.py", " and self._fresh <= tail", ""),
     Mutation(
         "an end that nothing shows is plausible",
         "proof.py",
-        "end_is_plausible = bool(tail) or window.blank_above or not window.end_is_open",
-        "end_is_plausible = True",
+        "if len(tail) < size:",
+        "if False:",
     ),
     Mutation(
         "rounds do not count",
         "proof.py",
-        "if tail <= newer and (everything.total or 0) <= (below.total or 0) + len(newer):",
+        "if tail <= newer and (everything.total or 0) <= min(len(count), (below.total or 0) + len(newer)):",
         "if tail <= newer:",
+    ),
+    Mutation(
+        "rounds do not count different rows",
+        "proof.py",
+        "<= min(len(count), (below.total or 0) + len(newer))",
+        "<= (below.total or 0) + len(newer)",
+    ),
+    Mutation(
+        "totals need not be vouched for",
+        "window_chain.py",
+        "return all(reply.sent >= self._vouched_since for reply in replies)",
+        "return True",
+    ),
+    Mutation(
+        "after a fall one answer vouches",
+        "window_chain.py",
+        "self._vouched_since, self._witnesses = _NEVER, _WITNESSES",
+        "self._vouched_since, self._witnesses = _NEVER, 1",
+    ),
+    Mutation(
+        "a blank page 1 of a window is believed at once",
+        "window_chain.py",
+        "if self._blanks[page] < _TRIES:",
+        "if False:",
     ),
     Mutation(
         "rounds do not compare tails",

@@ -455,7 +455,7 @@ class Pages:
         if page == self._late and condition != ">=":
             await self.let_go.wait()
         rows = 0 if condition == ">=" else self._rows  # all are old
-        same = {"name": self._padding, "lastModifiedDateTime": "2020-01-01T00:00:00"}
+        same: dict[str, Any] = {"name": self._padding, "lastModifiedDateTime": "2020-01-01T00:00:00"}
         same |= {"metadata": {"totalCount": rows, "maxPageSize": 1000}}
         numbers = range((page - 1) * size, min(page * size, rows))
         return reply([{"number": str(number)} | same for number in numbers])
@@ -498,7 +498,7 @@ async def test_bodies_are_bounded_by_bytes_too(mode: str) -> None:
 
 @pytest.mark.parametrize("mode", ["count", "prove"])
 @pytest.mark.parametrize("bound", [{}, {"max_bytes": 25_000}])
-async def test_pages_that_wait_for_a_late_one_are_bounded_too(bound: dict[str, int], mode: str) -> None:
+async def test_pages_that_wait_for_a_late_one_are_bounded_too(bound: dict[str, Any], mode: str) -> None:
     sender = Pages(295, places=16, padding=1_000, late=3)  # pages of 10 kB
     async with aclosing(scripted(sender, completeness=mode, **bound).pages()) as pages:
         seen = [(await anext(pages)).number for _ in range(2)]

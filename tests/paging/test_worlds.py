@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.paging.mutations import MUTATIONS, ROOT
 from tests.paging.worlds import Config, Event, configs, events_at, is_false_too_often, pairs, read, triples
 
 if TYPE_CHECKING:
@@ -104,3 +105,9 @@ def test_strict_readings(search: Search, chunk: int) -> None:
 def test_what_is_not_promised_is_left_out() -> None:
     assert is_false_too_often([Event(1, "blank"), Event(2, "stale"), Event(3, "total 0")])
     assert not is_false_too_often([Event(1, "blank"), Event(2, "delete"), Event(3, "total 0")])
+
+
+def test_each_check_that_is_broken_on_purpose_stands_where_it_is_looked_for() -> None:
+    for mutation in MUTATIONS:
+        text = (ROOT / "vismanet_async" / "paging" / mutation.file).read_text()
+        assert text.count(mutation.old) == 1, f"{mutation.name}: not once in {mutation.file}"

@@ -179,8 +179,8 @@ def run(walk: Walk, server: Server, *, concurrency: int, failures: float = 0.0) 
             raise AssertionError(f"the walk does not end: {walk.report()}")
         while len(waiting) + len(ready) < concurrency and (request := walk.next_request()) is not None:
             waiting.append(request)
-        if walk.done:
-            break
+        if not waiting and not ready and not walk.report().reason.startswith("the walk is not"):
+            break  # asking for a request may end it
         if not waiting and not ready:
             raise AssertionError(f"the walk waits for nothing: {walk.report()}")
         if waiting and (not ready or random.random() < 0.5):

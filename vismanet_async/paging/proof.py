@@ -261,17 +261,22 @@ class Proof:
                 return _proven("the rows before the edge are all there are", window)
         tail = yield from self._tail(count)
         if is_quiet and first.total == len(count):
-            before, look = window.first_look, window.first_page
-            if before is look:  # page 1 of the window was read once: look again, where it is cheapest
-                at_window = not self._descending and bool(tail or self._fresh or first.total != whole)
-                before = before if at_window else first
-                look = yield from self._look(Scope.BELOW if at_window else Scope.ALL)
-            if before is not None and look is not None and _same(look, before) and self._fresh <= tail:
+            at_window = not self._descending and bool(tail or self._fresh or first.total != whole)
+            if (yield from self._is_as_before(first, window, at_window=at_window)) and self._fresh <= tail:
                 if len(tail) < size:  # else the end of the tail was seen: totals are not too low for ever
                     yield from self._see_end_of(window, count)
                 if not window.fell:
                     return _proven("the rows before the edge, and the rest in one answer", window)
         return (yield from self._rounds(window, count, tail))
+
+    def _is_as_before(self, first: Reply, window: WindowChain, *, at_window: bool) -> Rule[bool]:
+        """Return whether page 1 shows the same as at the start: of the window where that was read twice, or of all."""
+        before, after = window.first_look, window.first_page
+        if before is not None and after is not None and before is not after:
+            return _same(after, before)
+        before = after if at_window else first
+        look = yield from self._look(Scope.BELOW if at_window else Scope.ALL)
+        return before is not None and _same(look, before)
 
     def _rounds(self, window: WindowChain, count: KeyCount, tail: frozenset[bytes]) -> Rule[Claim]:
         """Close a busy reading: the tail before is part of the tail after, and all rows are in the window or there."""
