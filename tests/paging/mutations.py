@@ -124,7 +124,7 @@ MUTATIONS: Final = (
     Mutation(
         "an end that nothing shows is plausible",
         "proof.py",
-        "if len(tail) < size:",
+        "if len(tail) < size or self._asker.other_size(len(tail)) is None:",
         "if False:",
     ),
     Mutation(

@@ -289,11 +289,14 @@ async def test_retry_after_holds_everybody_back() -> None:
             assert entry.at <= struck.finished_at or entry.at >= struck.finished_at + 30
 
 
-async def test_rows_without_a_total_or_an_identity_are_refused_or_uncertain() -> None:
+async def test_a_list_without_totals_is_proven_by_pages_that_overlap() -> None:
     async with live(rows={"customer": 100}, behaviours={"list_metadata": False}) as site:
         listing = site.visma.customer.list(page_size=10)
+        assert len(await listing) == 100
+        assert listing.completeness is not None
+        assert (listing.completeness.verdict, listing.completeness.rests_on) == ("proven", ("order",))
         with pytest.raises(IncompleteListing, match="cannot be shown complete"):
-            await listing
+            await listing.with_options(completeness="count")
         with pytest.raises(UnexpectedResponse, match="does not tell how many"):
             await listing.count()
 

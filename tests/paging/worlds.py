@@ -266,5 +266,5 @@ def triples(chosen: Sequence[Config], random: Random, *, most: int = 3) -> Itera
 
 
 def is_false_too_often(events: Sequence[Event]) -> bool:
-    """Whether more than two answers would be false: nothing is promised then."""
-    return sum(event.kind in LIES for event in events) > 2
+    """Whether more than two answers would be false, or two beside a total that is too low for ever."""
+    return sum(event.kind in LIES or event.kind.startswith("low") for event in events) > 2

@@ -70,6 +70,8 @@ def margin_of(page_size: int) -> int:
 def overlapping_page(end: int, *, page_size: int, margin: int) -> OverlapPage:
     """Choose the page that begins at least `margin` rows before `end` and reaches furthest behind it.
 
+    Where none of them reaches further than `end`, one that begins nearer to it.
+
     Args:
         end: rows of the chain so far.
         page_size: the largest page.
@@ -80,11 +82,18 @@ def overlapping_page(end: int, *, page_size: int, margin: int) -> OverlapPage:
         >>> page.number, page.size, page.start, page.stop
         (2, 980, 980, 1960)
     """
-    begin = end - margin
-    if begin <= 0:
-        return OverlapPage(1, page_size)
-    least = -(-begin // page_size) + 1
-    pages = (OverlapPage(number, min(page_size, begin // (number - 1))) for number in range(least, least + _CHOICES))
+    best = _furthest(max(0, end - margin), page_size, _CHOICES)
+    for begin in range(end - margin + 1, end):
+        if best.stop > end:
+            break
+        best = _furthest(begin, page_size, begin)
+    return best
+
+
+def _furthest(begin: int, page_size: int, choices: int) -> OverlapPage:
+    """Return the page that reaches furthest of those that begin at a row or before it."""
+    least = max(2, begin // page_size + 1)
+    pages = (OverlapPage(number, min(page_size, begin // (number - 1))) for number in range(least, least + choices))
     return max((page for page in pages if page.size), key=lambda page: page.stop, default=OverlapPage(1, page_size))
 
 

@@ -263,7 +263,8 @@ class Proof:
         if is_quiet and first.total == len(count):
             at_window = not self._descending and bool(tail or self._fresh or first.total != whole)
             if (yield from self._is_as_before(first, window, at_window=at_window)) and self._fresh <= tail:
-                if len(tail) < size:  # else the end of the tail was seen: totals are not too low for ever
+                # a full tail ended with a page of another size: totals are not too low for ever
+                if len(tail) < size or self._asker.other_size(len(tail)) is None:
                     yield from self._see_end_of(window, count)
                 if not window.fell:
                     return _proven("the rows before the edge, and the rest in one answer", window)
