@@ -70,7 +70,8 @@ def margin_of(page_size: int) -> int:
 def overlapping_page(end: int, *, page_size: int, margin: int) -> OverlapPage:
     """Choose the page that begins at least `margin` rows before `end` and reaches furthest behind it.
 
-    Where none of them reaches further than `end`, one that begins nearer to it.
+    Where none of them reaches further than `end`, one that begins nearer to it, unless more than the usual margin is
+    asked for.
 
     Args:
         end: rows of the chain so far.
@@ -83,7 +84,7 @@ def overlapping_page(end: int, *, page_size: int, margin: int) -> OverlapPage:
         (2, 980, 980, 1960)
     """
     best = _furthest(max(0, end - margin), page_size, _CHOICES)
-    for begin in range(end - margin + 1, end):
+    for begin in range(end - margin + 1, end if margin == margin_of(page_size) else 0):
         if best.stop > end:
             break
         best = _furthest(begin, page_size, begin)
