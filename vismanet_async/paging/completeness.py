@@ -20,7 +20,7 @@ as a list at rest. So a proof takes for granted that nothing *enters* some part 
     Rows that nobody changes keep their order; a changed row does not go in front of the first page. Only if rows left
     the window, or for overlapping pages.
 ``totals``
-    Two later answers that tell the same total vouch for a link between two pages of a window that shrank.
+    Answers before and after that tell the same total vouch for a link between two pages of a window that shrank.
 ``keys``
     A row that was seen before and after the turn was there at the turn (two passes).
 ``blank``
@@ -45,16 +45,17 @@ an answer shows the page that was asked for                     the first row of
 nothing enters the window                                       a total that grows; a look at page 1 of all that shows
                                                                 an old row which the window lacks; the number of keys:
                                                                 `test_pairs_of_events`
-no total hides that a row left                                  two later answers with the same total, else the pages
-                                                                are read again: `test_triples_of_events`
+no total hides that a row left                                  one answer with the same total before a page is asked
+                                                                for (two after a fall), two later: else the pages are
+                                                                read again: `test_pairs_of_events`
 nothing is hidden from both filters                             rows of all against rows of window and tail, the tail
                                                                 before against the tail after: `test_pairs_of_events`
 rows that stay keep their order                                 a row at two places that its totals do not explain,
                                                                 anchors in another order: `test_overlapping_pages`
 the page size stays                                             `maxPageSize` of each answer: the reading begins anew
                                                                 with smaller pages: `test_every_single_event`
-the reading ends                                                four requests for each page of rows, and sixteen:
-                                                                `test_every_single_event`
+the reading ends                                                four requests for each page of rows, and sixteen; twice
+                                                                the first length: `test_every_single_event`
 ==============================================================  =======================================================
 
 What cannot be noticed is named: a write stamped more than 13 hours back enters the window unseen (``stamps``), an order

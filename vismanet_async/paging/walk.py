@@ -51,6 +51,7 @@ COST_AT_LEAST: Final = 16
 """And these on top."""
 COST_GROWTH: Final = 2
 """Times its first length up to which a list may grow while it is read."""
+_EARLY_ANSWERS: Final = 3
 _ATTEMPTS: Final = 3  # of one request, on top of what the transport does by itself
 _SECOND: Final = 1_000_000  # stamps are microseconds
 
@@ -167,7 +168,8 @@ class Walk:
         strict: bear two false answers whatever is written meanwhile, for one or two requests more.
         key_reader: reads the identities; None: one for `keys`.
 
-    A walk ends after `COST_PER_PAGE` requests for each page of rows that it saw, and `COST_AT_LEAST` more.
+    A walk ends after `COST_PER_PAGE` requests for each page of rows that it saw, and `COST_AT_LEAST` more; and where a
+    list has grown to `COST_GROWTH` times its first length and `COST_AT_LEAST` pages.
 
     Not thread-safe; one walk serves any number of tasks of one event loop. To cancel, drop it (and `close` it).
     """
@@ -215,6 +217,7 @@ class Walk:
         # what is told
         self._first_total: int | None = None
         self._last_total: int | None = None
+        self._early_totals: list[int] = []  # of the first answers: one of them may be false
         self._shifts = 0
         self._newest = ""  # the greatest stamp among all rows that came
         self._boundary = boundary
@@ -321,8 +324,8 @@ class Walk:
         rows = max(len(self._index), self._rows, self._most_rows)
         size = min(filter(None, (self._least_size, self._plan.page_size)), default=max(1, rows))
         pages = max(pages_of(rows, size), min(len(self._heads), pages_of(self._furthest, size)))
-        if self._first_total is not None:  # what grows faster than it is read has no end
-            pages = min(pages, COST_GROWTH * pages_of(self._first_total, size) + COST_AT_LEAST)
+        if self._early_totals:  # what grows faster than it is read has no end
+            pages = min(pages, COST_GROWTH * pages_of(max(self._early_totals), size) + COST_AT_LEAST)
         return COST_PER_PAGE * pages + COST_AT_LEAST
 
     def glimpsed(self, request: PageRequest, metadata: Metadata) -> bool:
@@ -493,6 +496,8 @@ class Walk:
             return
         if self._first_total is None:
             self._first_total = total
+        if len(self._early_totals) < _EARLY_ANSWERS:
+            self._early_totals.append(total)
         if scope is Scope.ALL or Scope.ALL not in self._filters:
             self._shifts += self._last_total is not None and total != self._last_total
             self._last_total = total
