@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -531,6 +532,17 @@ def test_a_breach_is_noticed_and_the_list_proven_without_what_is_broken(
         assert report.rests_on == rests_on
         assert words in report.reason
         assert found == set(server.rows)
+
+
+def test_who_accepts_a_list_without_a_proof_gets_every_page_of_it_once() -> None:
+    for reads_on, ordered, concurrency in itertools.product((True, False), (True, False), (1, 4)):
+        server = broken(Breach.Unstable, rows=95, limit=10)
+        outcome = walked(server, walk_of(page_size=10, reads_on=reads_on, ordered=ordered), concurrency)
+        assert outcome.report.verdict == "uncertain"
+        assert "the order of the rows is not stable" in outcome.report.reason
+        assert outcome.report.watermark is None
+        assert len(outcome.rows) >= 90 or not reads_on
+        assert not outcome.twice
 
 
 @pytest.mark.parametrize(

@@ -176,7 +176,8 @@ class Listing(DeferredCall[list[T]], Generic[T]):
                 `completeness`: `"best"` (proven where the list allows it, else counted), `"prove"` (proven, or
                 `IncompleteListing`), `"count"` or `"none"` (docs/paging.md);
                 `strict`: True has a proof bear two false answers, for one or two requests more;
-                `allow_uncertain`: True returns what was read where `IncompleteListing` would be raised;
+                `allow_uncertain`: True reads every page once and returns what came where `IncompleteListing` would be
+                raised;
                 `ordered`: False hands out pages as they arrive;
                 `limit`: at most this many rows, and no claim about the rest;
                 `page_size`: rows a request; the server lowers what is too large;
@@ -372,6 +373,7 @@ class Listing(DeferredCall[list[T]], Generic[T]):
             ordered=ordered,
             expected_rows=options.expected_rows,
             strict=options.strict,
+            reads_on=options.allow_uncertain,
         )
 
     @property

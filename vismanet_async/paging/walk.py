@@ -105,6 +105,7 @@ class Delivery:
 class _Sent:
     ask: Ask
     at: int
+    plan: Proof | SinglePass
 
 
 @attrs.frozen
@@ -166,6 +167,7 @@ class Walk:
         reorder_pages: when ordered, how far ahead of the next page to hand out the walk may ask.
         expected_rows: the probable length, so that the first requests need not wait for page 1.
         strict: bear two false answers whatever is written meanwhile, for one or two requests more.
+        reads_on: where a proof fails on the way, read every page once all the same.
         key_reader: reads the identities; None: one for `keys`.
 
     A walk ends after `COST_PER_PAGE` requests for each page of rows that it saw, and `COST_AT_LEAST` more; and where a
@@ -187,6 +189,7 @@ class Walk:
         reorder_pages: int = 16,
         expected_rows: int | None = None,
         strict: bool = False,
+        reads_on: bool = False,
         key_reader: KeyReader | None = None,
     ) -> None:
         self._style = style
@@ -222,6 +225,8 @@ class Walk:
         self._newest = ""  # the greatest stamp among all rows that came
         self._boundary = boundary
         self._claim: Claim | None = None
+        self._reads_on = reads_on
+        self._failed_proof: Proof | None = None  # why it is uncertain
         self._notes: list[str] = []
         self.done = False
         """Whether all is read; `report()` is final then."""
@@ -253,6 +258,9 @@ class Walk:
         can_be_proven = bool(self._row_keys.identity) and not self._style.by_line
         self._must_be_proven = mode == "prove"
         if mode == "none" or (self._style.pages and not (can_be_proven and mode in {"prove", "best"})):
+            if self._must_be_proven:
+                what = "its sizes count lines" if self._style.by_line else "its rows have no identity"
+                self._notes.append(f"only a list of one page can be proven here: {what}")
             return self._single_pass(
                 mode,
                 page_size=page_size,
@@ -279,9 +287,6 @@ class Walk:
     def _single_pass(
         self, mode: Mode, *, page_size: int | None, ordered: bool, reorder_pages: int, expected_rows: int | None
     ) -> SinglePass:
-        if self._must_be_proven:
-            what = "its sizes count lines" if self._style.by_line else "its rows have no identity"
-            self._notes.append(f"only a list of one page can be proven here: {what}")
         return SinglePass(
             page_size=page_size,
             pages=self._style.pages,
@@ -342,7 +347,7 @@ class Walk:
             ValueError: the request is not in flight.
         """
         sent = self._taken(request)
-        if self.done:
+        if self.done or sent.plan is not self._plan:
             return []
         self._pages += 1
         self._moment += 1
@@ -389,7 +394,8 @@ class Walk:
         if self._failures[sent.ask] >= _ATTEMPTS:
             self._finish(Claim("uncertain", f"page {sent.ask.page} could not be read: {type(error).__name__}"))
             return False
-        self._plan.failed(sent.ask)
+        if sent.plan is self._plan:
+            self._plan.failed(sent.ask)
         return True
 
     @property
@@ -416,6 +422,8 @@ class Walk:
         """Return what was read and what may be claimed; before `done` the verdict is uncertain."""
         plan = self._plan
         claim = self._claim or Claim("uncertain", "the walk is not finished")
+        if self._failed_proof is not None and self._failed_proof.claim is not None:
+            claim, plan = self._failed_proof.claim, self._failed_proof
         unique = self._rows if self._style.by_line else len(self._index)
         reasons = [*self._notes, *(note for note in plan.notes if note != claim.reason), claim.reason]
         used_window = isinstance(plan, Proof) and plan.used_window
@@ -435,7 +443,7 @@ class Walk:
             repairs=plan.repairs,
             window=self._filters[Scope.BELOW][_VALUE] if used_window else None,
             tail_passes=plan.tail_passes if isinstance(plan, Proof) else 0,
-            watermark=self._watermark,
+            watermark=None if claim.verdict == "uncertain" else self._watermark,
             page_size=plan.page_size,
         )
 
@@ -455,7 +463,7 @@ class Walk:
     def _request(self, ask: Ask) -> PageRequest:
         self._requests += 1
         self._moment += 1
-        self._sent[self._requests] = _Sent(ask, self._moment)
+        self._sent[self._requests] = _Sent(ask, self._moment, self._plan)
         if self._style.pages or (ask.page == 1 and ask.size is None):
             query = self._style.query(ask.page, ask.size)
         else:
@@ -470,8 +478,20 @@ class Walk:
 
     def _see_whether_done(self) -> None:
         claim = self._plan.claim
-        if claim is not None and not self.done:
+        if claim is None or self.done:
+            return
+        if claim.verdict == "uncertain" and isinstance(self._plan, Proof) and self._reads_on:
+            self._read_on()
+        else:
             self._finish(claim)
+
+    def _read_on(self) -> None:
+        """Read each page once, as whoever accepts a list without a proof expects."""
+        assert isinstance(self._plan, Proof)
+        self._failed_proof = self._plan
+        self._plan = self._single_pass(
+            "none", page_size=self._plan.page_size, ordered=True, reorder_pages=1, expected_rows=None
+        )
 
     def _finish(self, claim: Claim) -> None:
         if claim.verdict == "counted" and self._must_be_proven:
