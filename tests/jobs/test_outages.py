@@ -148,9 +148,10 @@ async def test_waiting_outlives_an_outage_and_says_what_it_waits_for(
         job = await bench.manager.submit(bench.release(PATH))
         with pytest.raises(TimeoutError, match=r"it is (submitted|running), this process follows it"):
             await job.wait(timeout_seconds=1)
-        waiting = asyncio.create_task(job.wait())
-        away.away = True
-        with caplog.at_level(logging.WARNING, "vismanet_async.jobs"):
+        with caplog.at_level(logging.DEBUG, "vismanet_async.jobs"):
+            waiting = asyncio.create_task(job.wait())
+            await until(lambda: f"waiting for job {job.id}: it is" in caplog.text)
+            away.away = True
             await until(lambda: f"waiting for job {job.id}: the job store is out of reach" in caplog.text)
         with pytest.raises(StoreNotUsable):
             await job.wait()

@@ -240,14 +240,25 @@ def configs(rows: Sequence[int] = range(6), page_sizes: Sequence[int] = (1, 2, 3
                             yield Config(number, size, ordered, by_stamp, fresh, **fixed)
 
 
-def pairs(chosen: Sequence[Config]) -> Iterator[tuple[Config, tuple[Event, Event]]]:
-    """Every pair of events, the second as long as the reading with the first takes."""
-    for config in chosen:
-        for at in range(1, read(config, ()).answers + 1):
-            for first in events_at(at, config):
-                for later in range(at, read(config, (first,)).answers + 1):
-                    for second in events_at(later, config):
-                        yield config, (first, second)
+def pairs(chosen: Sequence[Config], *, stride: int = 1) -> Iterator[tuple[Config, tuple[Event, Event]]]:
+    """Every pair of events, the second as long as the reading with the first takes.
+
+    With a stride, every so manieth first event, and of those that follow it every so manieth second one.
+    """
+    firsts = [
+        (config, first)
+        for config in chosen
+        for at in range(1, read(config, ()).answers + 1)
+        for first in events_at(at, config)
+    ]
+    for number, (config, first) in enumerate(firsts[::stride]):
+        seconds = [
+            second
+            for later in range(first.at, read(config, (first,)).answers + 1)
+            for second in events_at(later, config)
+        ]
+        for second in seconds[number % stride :: stride]:
+            yield config, (first, second)
 
 
 def triples(chosen: Sequence[Config], random: Random, *, most: int = 3) -> Iterator[tuple[Config, tuple[Event, ...]]]:

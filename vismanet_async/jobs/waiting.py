@@ -54,10 +54,8 @@ async def wait_for_end(
             held.watched.add(own_id)
             if own_id not in held and (record.state is not State.UNCERTAIN or can_follow(record)):
                 await held.adopt([own_id])
-            now_for, level = (
-                _standing(record, here=own_id in held),
-                logging.DEBUG if own_id in held else logging.WARNING,
-            )
+            here = own_id in held
+            now_for, level = _standing(record, here=here), logging.DEBUG if here else logging.WARNING
         except StoreNotUsable as error:
             if not looked:
                 raise
