@@ -76,7 +76,7 @@ MUTATIONS: Final = (
     Mutation(
         "what entered the window is not noticed",
         "window_chain.py",
-        'return "rows entered the part of the list that can only shrink"',
+        'return ReadAnew("rows entered the part of the list that can only shrink")',
         "pass",
     ),
     Mutation(

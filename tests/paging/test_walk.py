@@ -956,7 +956,7 @@ def test_windows_and_tails_without_totals_are_no_ground_for_a_proof(condition: s
     server = Mute(
         Random(1), page_limit=limit, change_rate=0, rows=quiet(rows).rows, next_number=rows + 1, script={5: burst}
     )
-    outcome = walked(server, walk_of(page_size=limit))
+    outcome = walked(server, walk_of(page_size=limit, reads_on=True))
     assert "without a total" in outcome.report.reason
     assert "stamps" not in outcome.report.rests_on
     assert server.stayed <= set(outcome.rows)

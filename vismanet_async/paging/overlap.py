@@ -212,7 +212,10 @@ class OverlapChain:
     def _complaint(self, reply: Reply) -> str | None:
         if self._use_totals and (reply.rows or reply.total is not None):
             return contradiction(reply)
-        return doubles(reply) or ("more rows came than were asked for" if reply.rows > (reply.ask.size or 0) else None)
+        size, stop = reply.ask.size or 0, reply.start + reply.rows
+        if reply.rows < size and stop < (reply.total or 0):
+            return f"page {reply.ask.page} ended after {reply.rows} rows, and its total says that more follow"
+        return doubles(reply) or ("more rows came than were asked for" if reply.rows > size else None)
 
     def _try_again(self, page: OverlapPage, why: str) -> None:
         self._odd[page] = self._odd.get(page, 0) + 1

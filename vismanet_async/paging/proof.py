@@ -240,10 +240,10 @@ class Proof:
             raise ReadAnew(f"the server lowered its pages to {window.smaller_size} rows", size=window.smaller_size)
         if window.is_too_busy:
             raise Restless("rows leave too often to be read in page order")
-        if window.filter_is_ignored:
-            raise Restless(window.violation)
-        if violation := window.violation or self._violation:
-            raise ReadAnew(violation)
+        if window.violation is not None:
+            raise window.violation
+        if self._violation:
+            raise ReadAnew(self._violation)
         if len(count) < (window.total or 0) or (not window.fell and len(count) != window.total):
             raise ReadAnew(f"{len(count)} different rows came of a window of {window.total}")
 

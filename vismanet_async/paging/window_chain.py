@@ -28,6 +28,7 @@ import attrs
 from vismanet_async.paging.asks import Ask, Reply, Scope, contradiction, pages_of
 from vismanet_async.paging.keys import stamp_of
 from vismanet_async.paging.overlap import LEAST_PAGE_SIZE
+from vismanet_async.paging.protocol import Contradiction, ReadAnew, Restless
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -112,10 +113,8 @@ class WindowChain:
         """Pages that were read again."""
         self.linked_by_totals = False
         """Some link rests on two equal totals."""
-        self.violation: str | None = None
+        self.violation: ReadAnew | Restless | Contradiction | None = None
         """What broke an assumption; the reading has ended."""
-        self.filter_is_ignored = False
-        """The server gives rows since the edge, too; `violation` says so."""
         self.smaller_size: int | None = None
         """The server lowered the page size to this; the reading has ended."""
         self.first_look: Reply | None = None
@@ -219,7 +218,6 @@ class WindowChain:
             self.repairs += 1
             if self._tries[page] >= _TRIES:
                 self.violation = why
-                self.filter_is_ignored = self._shows_the_tail(reply)
         else:
             self._accept(page, reply)
         while not self.done and self._extend():
@@ -254,18 +252,17 @@ class WindowChain:
         above = self.total is not None and (reply.total or 0) > self.total
         return above and reply.sent < self._total_since
 
-    def _shows_the_tail(self, reply: Reply) -> bool:
-        return stamp_of(reply.keys.newest) >= self._edge_stamp + _SECOND
-
-    def _complaint(self, reply: Reply) -> str | None:
-        if self._shows_the_tail(reply):
-            return "the server does not apply its last-modified filter"
+    def _complaint(self, reply: Reply) -> ReadAnew | Restless | Contradiction | None:
+        """Return what is wrong with an answer, and what follows if it is so three times."""
+        if stamp_of(reply.keys.newest) >= self._edge_stamp + _SECOND:
+            return Restless("the server does not apply its last-modified filter")
         if reply.total is not None and self.total is not None and reply.total > self.total:
-            return "rows entered the part of the list that can only shrink"
+            return ReadAnew("rows entered the part of the list that can only shrink")
         page, total = self._heads.get(reply.names[0], (reply.ask.page, None)) if reply.rows else (reply.ask.page, None)
         if page != reply.ask.page and total == reply.total:
-            return f"page {reply.ask.page} showed the rows of page {page}"
-        return contradiction(reply)
+            return ReadAnew(f"page {reply.ask.page} showed the rows of page {page}")
+        why = contradiction(reply)
+        return None if why is None else Contradiction(why)
 
     def _receive_blank(self, page: int) -> None:
         self._blanks[page] += 1
@@ -282,7 +279,7 @@ class WindowChain:
         if page == 1:
             self.total = 0
         elif self._descending:
-            self.violation = f"page {page} of the part that can only shrink had no rows where some were due"
+            self.violation = ReadAnew(f"page {page} of the part that can only shrink had no rows where some were due")
         else:
             self._fall((page - 1) * self._size)
             self._anchor = None if self._anchor is None else min(self._anchor, page - 1)
