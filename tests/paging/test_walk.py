@@ -739,6 +739,13 @@ def test_unpaged_lists_are_one_answer_that_comes_twice(mode: str) -> None:
     assert (report.verdict, report.rests_on, report.requests) == ("proven", ("one answer",), 2)
 
 
+def test_one_answer_of_an_unpaged_list_alone_claims_nothing() -> None:
+    walk = walk_of("none", style=UNPAGED)
+    assert len(bodies(walk, {"1": b'[{"id":1},{"id":2}]'}, UNPAGED)) == 2
+    assert (walk.report().verdict, walk.report().rests_on) == ("uncertain", ())
+    assert "nobody looked" in walk.report().reason
+
+
 @pytest.mark.parametrize("mode", ["none", "count"])
 def test_an_endpoint_that_ignores_paging_and_tells_nothing(mode: str) -> None:
     page = b'[{"number":"1"},{"number":"2"}]'

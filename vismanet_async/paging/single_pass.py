@@ -30,6 +30,9 @@ _NO_TOTALS: Final = (
 )
 
 
+_NOT_LOOKED: Final = "the endpoint is said not to page, and nobody looked whether it does"
+
+
 @attrs.frozen
 class _Arrived:
     reply: Reply
@@ -252,10 +255,11 @@ class SinglePass:
     def _judged(self) -> Claim | None:
         """Return the claim; None: read the list anew."""
         sweep = self._sweep
-        if failure := self._violation or sweep.odd:
+        is_checked = self._pages or sweep.last_total is not None
+        if failure := self._violation or sweep.odd or (None if is_checked else _NOT_LOOKED):
             return Claim("uncertain", failure)
         if self._is_alone():
-            return BLANK if not sweep.max_total else Claim("proven", "one answer held the whole list")
+            return BLANK if self._blanks == _BLANKS - 1 else Claim("proven", "one answer held the whole list")
         if sweep.last_total is None:
             return Claim("uncertain", _NO_TOTALS)
         counted = self._counted()
