@@ -75,6 +75,10 @@ def test_profiles_that_cannot_be_used(profile: Any, text: str, says: str) -> Non
         Settings.load(environ=profile(text))
 
 
+def test_a_byte_order_mark_before_a_profile_is_no_part_of_it(profile: Any) -> None:
+    assert Settings.load(environ=profile("\xef\xbb\xbf[default]\ntoken='t'")).token is not None
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o601])
 def test_a_profile_that_others_can_reach_is_refused(profile: Any, mode: int, monkeypatch: pytest.MonkeyPatch) -> None:
     environ = profile("[default]\ntoken='t'", mode=mode)

@@ -159,7 +159,7 @@ def _profile(environ: Mapping[str, str], name: str | None, known: list[str]) -> 
                 raise SettingsError(
                     f"the profile file {path} is larger than {_MOST_BYTES} bytes: it is something else."
                 )
-            text = content.decode("utf-8")
+            text = content.decode("utf-8-sig")
     except FileNotFoundError:
         if asked or explicit:
             raise SettingsError(f"there is no profile file {path}.") from None

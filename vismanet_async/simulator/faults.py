@@ -215,7 +215,7 @@ class FaultScript:
         Raises:
             ValueError: It is not TOML, or a table is no fault.
         """
-        text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source
+        text = source.read_text(encoding="utf-8-sig") if isinstance(source, Path) else source
         tables = tomllib.loads(text).get("fault", [])
         known = {attribute.name for attribute in fields(Fault) if attribute.init}
         made = []
