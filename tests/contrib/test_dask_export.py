@@ -6,6 +6,7 @@ import asyncio
 import os
 import pickle
 import signal
+from contextlib import asynccontextmanager
 from functools import partial
 from types import NoneType
 from typing import TYPE_CHECKING, Any, cast
@@ -33,11 +34,13 @@ from vismanet_async.errors import (
 )
 from vismanet_async.export.manifest import Manifest, validate
 from vismanet_async.export.plan import ExportPlan
+from vismanet_async.paging.styles import PAGE_NUMBER
+from vismanet_async.paging.walk import Delivery, Replaced, Walk
 from vismanet_async.settings import Settings
 from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import AsyncIterator, Generator, Iterator
     from pathlib import Path
 
     from anyio.from_thread import BlockingPortal
@@ -387,6 +390,40 @@ def test_rows_with_newer_versions_elsewhere_are_taken_out(company: Company, tmp_
     assert without_newer(window, few.directory) == final
     lines = (tmp_path / "window-final" / final.parts[0].file).read_bytes().splitlines()
     assert not {msgspec.json.decode(line)["number"] for line in lines} & set(touched)
+
+
+def test_rows_are_told_apart_behind_others_that_came_twice(
+    company: Company, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The parts hold the newer version alone, and whoever takes rows out counts what the parts hold."""
+
+    class Twice:
+        operation_id = "Supplier_GetAll"
+        completeness = Walk(style=PAGE_NUMBER).report()
+
+        def __init__(self, pages: list[list[int]]) -> None:
+            self.pages = pages
+
+        @asynccontextmanager
+        async def raw_pages(self, *, ordered: bool) -> AsyncIterator[AsyncIterator[Delivery]]:
+            async def deliveries() -> AsyncIterator[Delivery]:
+                for number, page in enumerate(self.pages):
+                    rows = [msgspec.Raw(b'{"number":"%d"}' % row) for row in page]
+                    yield Delivery(number, None, rows, None, (Replaced(0, 0),) if number else ())
+
+            yield deliveries()
+
+    def read(name: str, pages: list[list[int]]) -> Share:
+        monkeypatch.setattr(Share, "listing", lambda share, visma: Twice(pages))
+        plan = ExportPlan(resources=["supplier"], to=tmp_path)
+        share = Share(directory=tmp_path / name, company=None, resource="supplier", plan=plan, divided=True)
+        read_share(share, company.access)
+        return share
+
+    window, rest = read("window", [[1, 2, 3, 4], [1]]), read("rest", [[3]])
+    final = without_newer(window, rest.directory)
+    lines = (tmp_path / "window-final" / final.parts[0].file).read_bytes().splitlines()
+    assert [msgspec.json.decode(line)["number"] for line in lines] == ["2", "4", "1"]
 
 
 def test_errors_travel_as_they_are() -> None:

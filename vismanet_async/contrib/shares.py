@@ -293,6 +293,7 @@ async def _read(share: Share, access: Access, attempt: Path) -> ShareDone:
             if report is None:
                 raise RuntimeError(f"the listing of {share.resource} ended without a report")
             parts = await to_thread.run_sync(partial(_finished, sink, writer.dropped, attempt / share.resource))
+            await to_thread.run_sync(writer.forget_dropped)
         finally:
             with anyio.CancelScope(shield=True):
                 await to_thread.run_sync(sink.close)
@@ -324,6 +325,13 @@ class _Writer:
             names = self.keys.read(page.rows, versions=False).names
             with writing(self.keys_file), self.keys_file.open("ab") as file:
                 file.write(b"".join([hashlib.blake2b(name, digest_size=_DIGEST_BYTES).digest() for name in names]))
+
+    def forget_dropped(self) -> None:
+        """Leave in the file of keys those of the rows that stand in the parts: the two are counted together later."""
+        if self.dropped and self.keys is not None:
+            kept = [key for number, key in enumerate(_digests(self.keys_file.parent)) if number not in self.dropped]
+            with writing(self.keys_file):
+                self.keys_file.write_bytes(b"".join(kept))
 
 
 def _sink(share: Share, directory: Path, *, operation_id: str) -> PartSink[Any]:

@@ -148,9 +148,11 @@ class KeyIndex:
     def _ceiling(self, ordinal: int, stamp: int) -> int:
         """Return the time from which on a row with that stamp is a newer version of an earlier one."""
         page = bisect_right(self._firsts, ordinal) - 1
-        exact = self._exact.get(page)
+        ceiling, exact = self._ceilings[page], self._exact.get(page)
+        if self._exact_since is not None and ceiling < self._exact_since:
+            return ceiling + 1  # whatever was changed since is stamped later than the whole page
         own = exact[ordinal - self._firsts[page]] if exact else stamp
-        return min(self._ceilings[page], own + 1) if own < stamp else self._ceilings[page]
+        return min(ceiling, own + 1) if own < stamp else ceiling
 
     def _give_up_runs(self) -> None:
         if self._runs is not None:
