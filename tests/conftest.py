@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import signal
 
+import pytest
 from hypothesis import settings
+
+from vismanet_async.codec.fast import FAST
+from vismanet_async.transport.wiring import IN_PLACE, TOLERANT
 
 # how long one example takes says more about the machine than about the code; each test has its own time limit
 settings.register_profile("vismanet", deadline=None)
@@ -20,3 +24,10 @@ def pytest_configure() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def accelerators_as_started() -> None:
+    """Have the accelerators read the environment before a test changes it: they remember what they found."""
+    for accelerator in (FAST, IN_PLACE, TOLERANT):
+        _ = accelerator.usable

@@ -15,7 +15,7 @@ from hypothesis import given
 
 from tests.jobs.bench import opened
 from tests.jobs.disturbed import until
-from tests.jobs.fast import FastClock
+from tests.support.clock import VirtualClock
 from vismanet_async.api.decoders import decoder_of
 from vismanet_async.cli.exit_codes import exit_code
 from vismanet_async.errors import (
@@ -193,7 +193,7 @@ class Scripted:
 
 def following(script: Scripted, store: JobStore) -> Any:
     options: dict[str, Any] = {"lease_seconds": 1e9, "decoder_of": decoder_of}
-    return opened("http://127.0.0.1:1", store, clock=FastClock(2000), border=lambda _: script, **options)
+    return opened("http://127.0.0.1:1", store, clock=VirtualClock(), border=lambda _: script, **options)
 
 
 def release(bench: Bench) -> Any:

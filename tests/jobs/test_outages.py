@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from tests.jobs.bench import Bench, opened
 from tests.jobs.disturbed import Server, at_rest, until
 from tests.jobs.fast import FastClock
+from tests.support.clock import VirtualClock
 from vismanet_async.errors import JobUncertain
 from vismanet_async.jobs import database as database_module
 from vismanet_async.jobs.model import OperationNote, Record, State
@@ -66,7 +67,7 @@ def away(store: JobStore) -> Away:
 
 
 def following(store: Any, server: Server, **options: Any) -> AbstractAsyncContextManager[Bench]:
-    arguments: dict[str, Any] = {"lease_seconds": 600.0, "clock": FastClock(500), **options}
+    arguments: dict[str, Any] = {"lease_seconds": 600.0, "clock": VirtualClock(), **options}
     return opened("http://127.0.0.1:1", store, border=lambda _: server, **arguments)
 
 
