@@ -158,6 +158,12 @@ BODIES = [
 ]
 
 
+@pytest.mark.parametrize("probe", [wiring.TOLERANT.probe, wiring.IN_PLACE.probe])
+def test_the_probes_need_no_running_loop(probe: Callable[[], bool]) -> None:
+    """Whoever asks first, the answer is kept for the life of the process."""
+    assert probe()
+
+
 @pytest.fixture
 def tolerant() -> None:
     if not wiring.TOLERANT.usable:

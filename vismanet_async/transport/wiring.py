@@ -8,6 +8,7 @@ something faster or more tolerant; it is probed when first used, and left out wh
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import re
 from contextvars import ContextVar
@@ -22,6 +23,8 @@ from vismanet_async.accel import Accelerator
 from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from aiohttp.connector import Connection
 
 __all__ = [
@@ -201,20 +204,41 @@ class _NoTransport(asyncio.Transport):
         pass
 
 
+@contextlib.contextmanager
+def _some_loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """Give an event loop to probe with: what is found is remembered, so it must not depend on who asks first."""
+    try:
+        running = asyncio.get_running_loop()
+    except RuntimeError:
+        with contextlib.closing(asyncio.new_event_loop()) as own:
+            yield own
+    else:
+        yield running
+
+
 def _probe_tolerance() -> bool:
-    loop = asyncio.get_running_loop()
+    with _some_loop() as loop:
+        return _is_tolerant(loop)
+
+
+def _is_tolerant(loop: asyncio.AbstractEventLoop) -> bool:
     handler = _TolerantHandler(loop)
     handler.connection_made(_NoTransport())
     handler.set_response_params()
     handler.data_received(b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\n{}")
-    connector = aiohttp.BaseConnector()
+    connector = aiohttp.BaseConnector(loop=loop)
     made = connector._factory()  # noqa: SLF001 - what is probed
     return type(made) is ResponseHandler and handler.exception() is None and len(handler._buffer) == 1  # noqa: SLF001
 
 
 def _probe_in_place() -> bool:
+    with _some_loop() as loop:
+        return _reads_in_place(loop)
+
+
+def _reads_in_place(loop: asyncio.AbstractEventLoop) -> bool:
     """Read a body as `body.Body` does, on a connection that is none."""
-    handler = ResponseHandler(asyncio.get_running_loop())
+    handler = ResponseHandler(loop)
     handler.connection_made(_NoTransport())
     handler.set_response_params(auto_decompress=False)
     handler.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n012")
