@@ -282,6 +282,7 @@ class Proof:
     def _rounds(self, window: WindowChain, count: KeyCount, tail: frozenset[bytes]) -> Rule[Claim]:
         """Close a busy reading: the tail before is part of the tail after, and all rows are in the window or there."""
         assert self._asker.edge_stamp is not None
+        before: object = None
         for _ in range(_ROUNDS):
             yield from self._settle(window, count)
             yield from self._see_end_of(window, count)
@@ -296,7 +297,10 @@ class Proof:
             newer = yield from self._tail(count)
             if tail <= newer and (everything.total or 0) <= min(len(count), (below.total or 0) + len(newer)):
                 return _proven("the rows before the edge, and the rest", window)
-            tail = newer
+            found = everything.total, below.total, newer
+            if found == before:
+                raise Restless("some rows are neither before the edge nor since")
+            before, tail = found, newer
         raise Restless("rows were changed faster than the end could be read")
 
     def _closing_without_tail(self, window: WindowChain, count: KeyCount) -> Rule[Claim]:
