@@ -103,7 +103,8 @@ async def test_away_at_any_call_the_manager_goes_on(away: Away, name: str) -> No
             assert (await job.wait()).state is State.SUCCEEDED
         serving.cancel()
         await asyncio.wait({serving})
-        assert first.exception() is None or isinstance(first.exception(), StoreNotUsable)
+        # time passes while the store is away: a lease that nobody renews runs out, and the job may be uncertain
+        assert first.exception() is None or isinstance(first.exception(), StoreNotUsable | JobUncertain)
 
 
 @memory
