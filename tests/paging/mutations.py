@@ -1,8 +1,8 @@
 """Break each check of the proof once, and see whether the search of small worlds notices: `make mutate-paging`.
 
 Each mutation is a change of the text of one file, made in a copy of the package. The search then runs in a process of
-its own, single events first, then pairs and triples drawn at random, until some list is called proven with a row
-missing, or costs too much, or the time is up.
+its own, single events first, then random schedules of larger lists that are read by several requests at a time, then
+triples of events, until some list is called proven with a row missing, or costs too much, or the time is up.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -210,10 +211,11 @@ MUTATIONS: Final = (
 
 def found(seconds: float) -> str | None:
     """Search until something is wrong; return what, or None when the time is up."""
-    from tests.paging import test_worlds, worlds
+    from tests.paging import test_schedules, test_worlds, trouble, worlds
 
     random = Random(1)
-    until = time.monotonic() + seconds
+    begun = time.monotonic()
+    until = begun + seconds
     small, overlap = list(test_worlds.SMALL), list(test_worlds.OVERLAP)
     random.shuffle(small)
     sources = (
@@ -222,6 +224,14 @@ def found(seconds: float) -> str | None:
         worlds.triples(small + overlap, random),
     )
     for source in sources:
+        if source is sources[-1]:
+            for seed in count():
+                try:
+                    test_schedules.check(trouble.draw(seed))
+                except AssertionError as error:
+                    return f"schedule {seed}: {error}"
+                if time.monotonic() > (until + begun) / 2:
+                    break
         for number, (config, events) in enumerate(source, 1):
             try:
                 result = worlds.read(config, events, most_answers=2_000)
