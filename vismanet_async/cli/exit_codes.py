@@ -18,7 +18,6 @@ from vismanet_async.errors import (
     TokenRefused,
     VismaNetError,
 )
-from vismanet_async.jobs.store import JobUnknown, StoreNotUsable
 
 __all__ = [
     "API_FAILED",
@@ -63,27 +62,32 @@ MEANINGS: Final = {
 }
 """In the words of `--help`."""
 
-_TABLE: Final[tuple[tuple[type[VismaNetError], int], ...]] = (
-    (SettingsError, WRONG_USE),
-    (RequestRefused, WRONG_USE),
-    (TokenRefused, NOT_SIGNED_IN),
-    (NotSignedIn, NOT_SIGNED_IN),
-    (NotAllowed, NOT_SIGNED_IN),
-    (IncompleteListing, INCOMPLETE),
-    (ExportError, NOT_WRITTEN),
-    (StoreNotUsable, NOT_WRITTEN),
-    (OutputFailed, NOT_WRITTEN),
-    (JobUnknown, WRONG_USE),
-    (JobError, NOT_KNOWN),
-    (OutcomeUnknown, NOT_KNOWN),
-    (VismaNetError, API_FAILED),
-)
+
+def _table() -> tuple[tuple[type[VismaNetError], int], ...]:
+    """Return which exit code each kind of error has; the first row that fits counts."""
+    from vismanet_async.jobs.store import JobUnknown, StoreNotUsable  # noqa: PLC0415 - a third of `--help`
+
+    return (
+        (SettingsError, WRONG_USE),
+        (RequestRefused, WRONG_USE),
+        (TokenRefused, NOT_SIGNED_IN),
+        (NotSignedIn, NOT_SIGNED_IN),
+        (NotAllowed, NOT_SIGNED_IN),
+        (IncompleteListing, INCOMPLETE),
+        (ExportError, NOT_WRITTEN),
+        (StoreNotUsable, NOT_WRITTEN),
+        (OutputFailed, NOT_WRITTEN),
+        (JobUnknown, WRONG_USE),
+        (JobError, NOT_KNOWN),
+        (OutcomeUnknown, NOT_KNOWN),
+        (VismaNetError, API_FAILED),
+    )
 
 
 def exit_code(error: VismaNetError) -> int:
-    """Give the exit code for an error; the first row of the table that fits."""
+    """Give the exit code for an error."""
     if isinstance(error, DeadlineExceeded) and error.sent:
         return NOT_KNOWN
     if isinstance(error, OutputFailed) and error.code is not None:
         return error.code
-    return next(code for kind, code in _TABLE if isinstance(error, kind))
+    return next(code for kind, code in _table() if isinstance(error, kind))
