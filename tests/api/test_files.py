@@ -230,11 +230,15 @@ async def test_names_in_latin_1_are_read(disposition: str, name: str) -> None:
     assert (await Client(reply(PDF, Content_Disposition=disposition)).attachment.download("x")).name == name
 
 
-@pytest.mark.parametrize("name", ["fakt\udce5.pdf", "a\x1fb.pdf"])
-def test_names_that_no_header_can_hold_are_refused(name: str) -> None:
-    with pytest.raises(
-        RequestRefused, match=r"name= of its own. Nothing was sent|half a surrogate pair; nothing was sent"
-    ):
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("fakt\udce5.pdf", "half a surrogate pair; nothing was sent"),
+        ("a\x1fb.pdf", r"name= of its own\. Nothing was sent"),
+    ],
+)
+def test_names_that_no_header_can_hold_are_refused(name: str, says: str) -> None:
+    with pytest.raises(RequestRefused, match=says):
         Upload(b"x", name)
 
 

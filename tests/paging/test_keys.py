@@ -245,3 +245,20 @@ def test_rows_of_a_parsed_array_are_what_was_parsed(rows: list[str], data: st.Da
     found = Rows.of(body, parsed)
     assert list(map(bytes, found)) == [row.encode() for row in rows] == list(map(bytes, parsed))
     assert isinstance(found, Rows) == (bool(rows) and not before and not any(gaps[: 2 * len(rows)]))
+
+
+def test_a_row_stamped_ahead_hides_no_newer_version_of_its_neighbours() -> None:
+    def page(*stamps: int) -> PageKeys:
+        keys = PageKeys([b"1", b"2"], stamp_text(max(stamps)))
+        keys._stamps = list(stamps)
+        return keys
+
+    edge, second = stamp_of("2025-01-02T00:00:00"), 1_000_000
+    index = KeyIndex(exact_since=edge)
+    assert not index.offer(page(edge + 1000 * second, edge + second))  # the first is stamped ahead of the clock
+    assert [repeat.newer for repeat in index.offer(page(edge + 1000 * second, edge + 2 * second))] == [True, True]
+    assert [repeat.newer for repeat in index.offer(page(edge + 1000 * second, edge + 2 * second))] == [False, False]
+    # of a page from before the edge, nothing that was changed since can have its latest time
+    index = KeyIndex(exact_since=edge)
+    index.offer(page(edge - 2 * second, edge - second))
+    assert [repeat.newer for repeat in index.offer(page(edge, edge - second))] == [True, False]

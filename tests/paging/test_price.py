@@ -11,6 +11,7 @@ from random import Random
 import pytest
 
 from tests.paging.virtual import BOUNDARY, KEYS, Server, run
+from vismanet_async.paging.overlap import LEAST_PAGE_SIZE, margin_of, overlapping_page
 from vismanet_async.paging.styles import PAGE_NUMBER
 from vismanet_async.paging.walk import Walk
 
@@ -54,6 +55,13 @@ def test_a_very_busy_list_of_ten_pages(ordered: bool) -> None:
 def test_a_list_without_a_filter(pages: int, rate: float) -> None:
     most = 1.1 * pages + 4
     assert requests(pages=pages, size=1000, rate=rate, ordered=True, seed=1, has_filter=False) <= most
+
+
+def test_each_overlapping_page_reaches_further_than_the_rows_so_far() -> None:
+    for size in range(LEAST_PAGE_SIZE, 17):  # for larger pages the usual margin is always enough
+        for end in range(size, 5 * size**2):
+            page = overlapping_page(end, page_size=size, margin=margin_of(size))
+            assert page.start < end < page.stop, (size, end)
 
 
 @pytest.mark.parametrize("at_once", [1, 8])

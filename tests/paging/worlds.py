@@ -243,7 +243,7 @@ def configs(rows: Sequence[int] = range(6), page_sizes: Sequence[int] = (1, 2, 3
 def pairs(chosen: Sequence[Config], *, stride: int = 1) -> Iterator[tuple[Config, tuple[Event, Event]]]:
     """Every pair of events, the second as long as the reading with the first takes.
 
-    With a stride, every so manieth first event, and of those that follow it every so manieth second one.
+    A stride of n leaves every n-th first event, and of those that follow it every n-th second one.
     """
     firsts = [
         (config, first)

@@ -123,7 +123,8 @@ async def test_a_script_comes_from_toml(client: Client, tmp_path: Path) -> None:
     script = tmp_path / "faults.toml"
     script.write_text(
         '[[fault]]\nkind = "status"\nstatus = 502\npath = "/v1/branch"\ntimes = 1\n'
-        '[[fault]]\nkind = "latency"\nseconds = 9\n'
+        '[[fault]]\nkind = "latency"\nseconds = 9\n',
+        encoding="utf-8-sig",  # as editors on Windows write it
     )
     assert [fault.kind for fault in client.sim.faults.load(script)] == ["status", "latency"]
     assert (await client.get("/v1/branch")).status == 502

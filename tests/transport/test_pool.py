@@ -54,9 +54,9 @@ async def test_waiting_for_a_connection_counts_as_not_sent(wire: Wire) -> None:
     await pool.aclose()
 
 
-@pytest.mark.parametrize("text", ["a\nb", "a\x1b", "\ud83d"])
-def test_a_user_agent_that_no_header_can_hold_is_refused(text: str) -> None:
-    with pytest.raises(SettingsError, match=r"User-Agent|user_agent"):
+@pytest.mark.parametrize(("text", "says"), [("a\nb", "User-Agent"), ("a\x1b", "User-Agent"), ("\ud83d", "user_agent")])
+def test_a_user_agent_that_no_header_can_hold_is_refused(text: str, says: str) -> None:
+    with pytest.raises(SettingsError, match=says):
         SessionPool(user_agent=text)
 
 

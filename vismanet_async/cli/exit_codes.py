@@ -65,7 +65,7 @@ MEANINGS: Final = {
 
 def _table() -> tuple[tuple[type[VismaNetError], int], ...]:
     """Return which exit code each kind of error has; the first row that fits counts."""
-    from vismanet_async.jobs.store import JobUnknown, StoreNotUsable  # noqa: PLC0415 - a third of `--help`
+    from vismanet_async.jobs.store import JobUnknown, StoreNotUsable  # noqa: PLC0415 - `--help` needs no job store
 
     return (
         (SettingsError, WRONG_USE),

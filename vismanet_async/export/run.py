@@ -527,7 +527,7 @@ class _Writer:
             answers: the question that its rows answer in full, if they do.
             kept: answers to keep as they are.
         """
-        self.checkpoint.begun()  # of another plan than what lies there, this page is the server's
+        self.checkpoint.begun()  # runs of another plan have no answers for this one: the server gave this page
         self._starts[page.number] = self.sink.rows
         self.dropped.update(self._starts[old.delivery] + old.row for old in page.supersedes)
         if self.changes is not None:

@@ -30,7 +30,7 @@ from vismanet_async.jobs.model import Found, Notify, Outcome, Record, Result, Se
 from vismanet_async.jobs.outcome import plain_json
 from vismanet_async.jobs.polling import Poller
 from vismanet_async.jobs.store import JobUnknown, LeaseLost, StoreNotUsable
-from vismanet_async.jobs.submission import Submission, not_a_call
+from vismanet_async.jobs.submission import Submission
 from vismanet_async.jobs.waiting import wait_for_end
 from vismanet_async.observer import Observer
 from vismanet_async.operation import Operation
@@ -492,7 +492,11 @@ def _check(
 ) -> None:
     """Refuse arguments of the wrong type, before anything is written or sent."""
     if hasattr(operation, "__aiter__"):
-        raise RequestRefused(not_a_call(operation))
+        raise RequestRefused(
+            f"operation takes a call such as visma.customer.get(...), not a {type(operation).__name__}: lists cannot "
+            "run in the background yet, since a list is read by many requests. Read it directly, or send one page with "
+            'visma.request("GET", path, query=...); nothing was sent.'
+        )
     words = 'a call such as visma.customer.get("10000"), not yet awaited'
     expect("operation", operation, Operation, words=words)
     mark_used(operation)

@@ -30,7 +30,6 @@ from vismanet_async.jobs.model import (
     document_key,
 )
 from vismanet_async.jobs.store import LeaseLost, StoreNotUsable
-from vismanet_async.operation import Operation
 
 if TYPE_CHECKING:
     from vismanet_async.jobs.concluding import Conclusions
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from vismanet_async.jobs.model import Notify, Result
     from vismanet_async.jobs.store import Leased
     from vismanet_async.jobs.submitter import Submitter
+    from vismanet_async.operation import Operation
     from vismanet_async.transport.message import Request
 
 __all__ = ["Submission"]
@@ -66,8 +66,6 @@ class Submission:
         Raises:
             RequestRefused: nothing was sent or written.
         """
-        if not isinstance(operation, Operation):
-            raise RequestRefused(not_a_call(operation))
         header = background_header(notify=self.notify, own_id=own_id, reference=self.reference)
         body = operation.request(background=header).body
         if body is not None and not isinstance(body, bytes):
@@ -194,20 +192,6 @@ class Submission:
             # it is sent at once unless it has to wait for others
             sending_at=now if document is None else None,
         )
-
-
-def not_a_call(operation: object) -> str:
-    """Return why this cannot be submitted."""
-    if hasattr(operation, "__aiter__"):
-        return (
-            f"operation takes a call such as visma.customer.get(...), not a {type(operation).__name__}: "
-            "lists cannot run in the background yet, since a list is read by many requests. Read it directly, or send "
-            'one page with visma.request("GET", path, query=...). Nothing was sent.'
-        )
-    return (
-        f"a call such as visma.customer.get(...) can be submitted, not {type(operation).__name__}; nothing was sent. "
-        "Leave out the await in front of it."
-    )
 
 
 def _tell_the_id(record: Record, error: StoreNotUsable) -> NoReturn:

@@ -206,7 +206,7 @@ class _NoTransport(asyncio.Transport):
 
 @contextlib.contextmanager
 def _some_loop() -> Iterator[asyncio.AbstractEventLoop]:
-    """Give an event loop to probe with: what is found is remembered, so it must not depend on who asks first."""
+    """Yield an event loop to probe with: what is found is remembered, so it must not depend on who asks first."""
     try:
         running = asyncio.get_running_loop()
     except RuntimeError:
