@@ -1,27 +1,40 @@
 """Break each check of the proof once, and see whether the search of small worlds notices: `make mutate-paging`.
 
 Each mutation is a change of the text of one file, made in a copy of the package. The search then runs in a process of
-its own, single events first, then random schedules of larger lists that are read by several requests at a time, then
-triples of events, until some list is called proven with a row missing, or costs too much, or the time is up.
+its own: single events first; then random schedules of larger lists, triples of events, and, most of the time, worlds
+near to those in which the broken check was reached (the sound package asks otherwise there), read by several requests at
+a time as well; until some list is called proven with a row missing, or costs too much, or the time is up.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from random import Random
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 
+from tests.paging import worlds
+from vismanet_async.paging.walk import Walk
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+World: TypeAlias = "tuple[worlds.Config, Sequence[worlds.Event], int, int]"
+"""A list, its events, how many requests are in flight, and what draws the order of their answers."""
+
 ROOT: Final = Path(__file__).parents[2]
 SECONDS: Final = float(os.environ.get("MUTATION_SECONDS", "300"))
+_KEPT: Final = 400  # worlds to go on from
+_MOST_EVENTS: Final = 4
 
 
 @attrs.frozen
@@ -211,37 +224,83 @@ MUTATIONS: Final = (
 
 def found(seconds: float) -> str | None:
     """Search until something is wrong; return what, or None when the time is up."""
-    from tests.paging import test_schedules, test_worlds, trouble, worlds
+    from tests.paging import test_schedules, test_worlds, trouble
 
     random = Random(1)
     begun = time.monotonic()
     until = begun + seconds
+    sound = _sound_walk()
     small, overlap = list(test_worlds.SMALL), list(test_worlds.OVERLAP)
     random.shuffle(small)
-    sources = (
-        test_worlds.singles(overlap),
-        test_worlds.singles(small),
-        worlds.triples(small + overlap, random),
-    )
-    for source in sources:
-        if source is sources[-1]:
-            for seed in count():
-                try:
-                    test_schedules.check(trouble.draw(seed))
-                except AssertionError as error:
-                    return f"schedule {seed}: {error}"
-                if time.monotonic() > (until + begun) / 2:
-                    break
-        for number, (config, events) in enumerate(source, 1):
+    reached: list[World] = []
+    for config, events in chain(test_worlds.singles(overlap), test_worlds.singles(small)):
+        if what := _tried((config, events, 1, 0), sound, reached):
+            return what
+        if time.monotonic() > begun + seconds / 4:
+            break
+    drawn = worlds.triples(small + overlap + list(worlds.configs(strict=True)), random)
+    for seed in count():
+        if seed % 8 == 0:
             try:
-                result = worlds.read(config, events, most_answers=2_000)
+                test_schedules.check(trouble.draw(seed))
             except AssertionError as error:
-                return f"{config} {events}: {error}"
-            if result.lost or result.is_too_dear:
-                return f"world {number}: {config} {events}: lost {result.lost}, {result.answers} requests"
-            if time.monotonic() > until:
-                return None
+                return f"schedule {seed}: {error}"
+        if reached and random.random() < 0.8:
+            world = _varied(random.choice(reached), random)
+        else:
+            world = (*next(drawn), random.choice((1, 1, 2, 3)), seed)
+        if what := _tried(world, sound, reached):
+            return what
+        if time.monotonic() > until:
+            print(f"{seed:,} worlds near {len(reached)} that reached it", file=sys.stderr)
+            return None
     return None
+
+
+def _sound_walk() -> type[Walk]:
+    """Import the package as it is beside the mutated one."""
+    mutated = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "vismanet_async"}
+    sys.path.insert(0, os.environ["SOUND_ROOT"])
+    try:
+        return importlib.import_module("vismanet_async.paging.walk").Walk  # type: ignore[no-any-return]  # by its name
+    finally:
+        sys.path.pop(0)
+        sys.modules.update(mutated)
+
+
+def _tried(world: World, sound: type[Walk], reached: list[World]) -> str | None:
+    """Read a world; return what is wrong. Where the mutation changed what was asked, note it as a place to go on from."""
+    config, events, in_flight, seed = world
+
+    def read(walk_type: type[Walk]) -> worlds.Result:
+        order = Random(seed) if in_flight > 1 else None
+        return worlds.read(config, events, most_answers=2_000, in_flight=in_flight, order=order, walk_type=walk_type)
+
+    try:
+        result = read(Walk)
+    except AssertionError as error:
+        return f"{config} {events}: {error}"
+    if result.lost or result.is_too_dear:
+        return f"{config} {events}, {in_flight} in flight: lost {result.lost}, {result.answers} requests"
+    right = read(sound)
+    if (right.asked, right.report.verdict) != (result.asked, result.report.verdict):
+        reached.append(world)
+        del reached[:-_KEPT]
+    return None
+
+
+def _varied(world: World, random: Random) -> World:
+    """Return a world near to this one: another event, or one of its events sooner, later or elsewhere."""
+    config, events, in_flight, seed = world
+    chosen = list(events)
+    last = 3 + worlds.read(config, events).answers
+    if chosen and (len(chosen) >= _MOST_EVENTS or random.random() < 0.4):
+        chosen.pop(random.randrange(len(chosen)))
+    chosen.append(random.choice(list(worlds.events_at(random.randint(1, last), config))))
+    chosen.sort(key=lambda event: event.at)
+    if worlds.is_false_too_often(chosen):
+        return world
+    return config, tuple(chosen), in_flight, seed
 
 
 def main() -> int:
@@ -270,14 +329,14 @@ def main() -> int:
             run = subprocess.run(
                 [sys.executable, "-m", "tests.paging.mutations", "search", str(SECONDS)],
                 cwd=copy,
-                env={**os.environ, "PYTHONPATH": str(copy)},
+                env={**os.environ, "PYTHONPATH": str(copy), "SOUND_ROOT": str(ROOT)},
                 capture_output=True,
                 text=True,
                 check=False,
             )
             seconds = time.monotonic() - begun
             is_found = run.returncode == 0 and run.stdout.strip() != "nothing"
-            shown = (run.stdout.strip() or run.stderr.strip().rsplit("\n", 1)[-1])[:230]
+            shown = (run.stdout.strip() if is_found else run.stderr.strip().rsplit("\n", 1)[-1])[:230]
             print(f"{'found' if is_found else 'MISSED':7} {seconds:5.0f} s  {mutation.name}: {shown}", flush=True)
             if not is_found:
                 missed.append(mutation.name)

@@ -102,6 +102,28 @@ def test_strict_readings(search: Search, chunk: int) -> None:
     search(islice(triples(strict, Random(chunk)), 12_000 // STRIDE // CHUNKS))
 
 
+FOUND: Sequence[tuple[Config, Sequence[Event]]] = (
+    # a row of the tail was made up for by one that left the window before the end was looked for
+    (Config(4, 1, fresh=1), (Event(1, "total -1"), Event(5, "delete", 1))),
+)
+"""Worlds that were called proven with a row missing, by rules that are mended."""
+
+
+@pytest.mark.parametrize(("config", "events"), FOUND)
+def test_what_a_search_found_stays_mended(config: Config, events: Sequence[Event]) -> None:
+    searched([(config, events)])
+
+
+def test_a_row_that_enters_the_window_is_noticed(search: Search) -> None:
+    """Nothing is promised then; the totals show it all the same where nothing else happens."""
+    search(
+        (config, (Event(at, "behind", place),))
+        for config in SMALL
+        for at in range(1, read(config, ()).answers + 1)
+        for place in range(config.rows + 1)
+    )
+
+
 def test_what_is_not_promised_is_left_out() -> None:
     assert is_false_too_often([Event(1, "blank"), Event(2, "stale"), Event(3, "total 0")])
     assert not is_false_too_often([Event(1, "blank"), Event(2, "delete"), Event(3, "total 0")])

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from vismanet_async.paging.completeness import Completeness
+    from vismanet_async.paging.walk import PageRequest
 
 BOUNDARY: Final = "2025-01-02T00:00:00"
 EDGE: Final = stamp_of(BOUNDARY)
@@ -32,6 +33,8 @@ KEYS: Final = RowKeys(identity=("number",))
 CALM: Final = 10_000
 
 WRITES: Final = ("delete", "insert", "touch", "ahead", "late")
+BEHIND: Final = "behind"
+"""An insertion stamped long ago, against all that is taken for granted: it is noticed only where it comes alone."""
 LIES: Final = ("blank", "repeat", "stale", "total -1", "total -p", "total 0", "total +1", "total +p", "absent")
 HABITS: Final = ("low for ever", "low a page for ever", "cap")
 """From one answer on, all are so."""
@@ -107,7 +110,7 @@ class World:
         while self.next_event < len(self.events) and self.events[self.next_event].at <= self.answered:
             event = self.events[self.next_event]
             self.next_event += 1
-            if event.kind in WRITES:
+            if event.kind in WRITES or event.kind == BEHIND:
                 self.write(event)
             elif event.kind in HABITS:
                 self.take_habit(event.kind)
@@ -121,10 +124,10 @@ class World:
         self.before = dict(self.rows)
         self.moment += 1_000_000
         numbers = sorted(self.rows)
-        if event.kind == "insert":
+        if event.kind in {"insert", BEHIND}:
             low = numbers[event.place - 1] if 0 < event.place <= len(numbers) else 0
             high = numbers[event.place] if event.place < len(numbers) else low + 2 * CALM
-            self.rows[(low + high) // 2] = self.moment
+            self.rows[(low + high) // 2] = self.moment if event.kind == "insert" else OLD - 1
         elif event.kind == "late":
             self.rows[(max(numbers, default=0)) + CALM if event.place else 1] = LATE
         elif event.place < len(numbers):
@@ -178,12 +181,22 @@ class Result:
     lost: set[int]
     answers: int
     is_too_dear: bool
+    asked: tuple[str, ...]
+    """What each request asked for."""
 
 
-def read(config: Config, events: Sequence[Event], *, most_answers: int = 10_000) -> Result:
-    """Read the list of a world, one request after the other."""
+def read(
+    config: Config,
+    events: Sequence[Event],
+    *,
+    most_answers: int = 10_000,
+    in_flight: int = 1,
+    order: Random | None = None,
+    walk_type: type[Walk] = Walk,
+) -> Result:
+    """Read the list of a world, one request after the other; or several at once, whose answers come in any order."""
     world = World(config, events)
-    walk = Walk(
+    walk = walk_type(
         style=PAGE_NUMBER,
         completeness="prove",
         page_size=config.page_size,
@@ -195,8 +208,17 @@ def read(config: Config, events: Sequence[Event], *, most_answers: int = 10_000)
     )
     delivered: set[int] = set()
     dear = 0
-    while (request := walk.next_request()) is not None:
-        for delivery in walk.answered(request, world.answer(request.query)):
+    flying: list[tuple[PageRequest, PageAnswer | None]] = []
+    asked: list[str] = []
+    while True:
+        while len(flying) < in_flight and (request := walk.next_request()) is not None:
+            asked.append(" ".join(request.query.values()))
+            is_answered_late = order is not None and order.random() < 0.5
+            flying.append((request, None if is_answered_late else world.answer(request.query)))
+        if not flying:
+            break
+        request, answer = flying.pop(order.randrange(len(flying)) if order is not None else 0)
+        for delivery in walk.answered(request, answer or world.answer(request.query)):
             rows: Sequence[Any] = delivery.rows
             delivered.update(int(name) for name, _ in rows)
         dear = max(dear, world.answered - walk.cost_limit)
@@ -207,7 +229,7 @@ def read(config: Config, events: Sequence[Event], *, most_answers: int = 10_000)
         raise AssertionError(f"the walk waits for nothing: {walk.report()}")
     report = walk.report()
     lost = world.stayed - delivered if report.verdict == "proven" else set()
-    return Result(report, lost, world.answered, dear > 0)
+    return Result(report, lost, world.answered, dear > 0, tuple(asked))
 
 
 def events_at(at: int, config: Config) -> Iterator[Event]:

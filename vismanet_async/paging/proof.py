@@ -254,11 +254,12 @@ class Proof:
         is_quiet = not window.fell and not self._is_strict
         last = window.last_page
         if is_quiet and first.total == whole and not self._fresh and window.end_is_open and last is not None:
-            # the window is all there is; its last page is full: the end of everything shows both
-            look = yield from self._look(Scope.ALL)
-            is_same = _same(look, first) and not self._fresh
-            if is_same and (yield from self._asker.sees_end(Scope.ALL, rows=whole, last=last.names[-1])):
+            # the window seems to be all there is, and its last page is full: the end of everything shows both. Only the
+            # tail itself, asked for before, tells a row of it from one that has left the window meanwhile
+            tail = yield from self._tail(count)
+            if not tail and (yield from self._asker.sees_end(Scope.ALL, rows=whole, last=last.names[-1])):
                 return _proven("the rows before the edge are all there are", window)
+            return (yield from self._rounds(window, count, tail))
         tail = yield from self._tail(count)
         if is_quiet and first.total == len(count):
             at_window = not self._descending and bool(tail or self._fresh or first.total != whole)
