@@ -68,6 +68,14 @@ def singles(chosen: Sequence[Config]) -> Worlds:
                 yield config, (event,)
 
 
+def entered(chosen: Sequence[Config]) -> Worlds:
+    """Every single row that enters the window, against all that is taken for granted."""
+    for config in chosen:
+        for at in range(1, read(config, ()).answers + 1):
+            for place in range(config.rows + 1):
+                yield config, (Event(at, "behind", place),)
+
+
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_every_single_event(search: Search, chunk: int) -> None:
     verdicts = search(singles(SMALL[chunk::CHUNKS]))
@@ -116,12 +124,7 @@ def test_what_a_search_found_stays_mended(config: Config, events: Sequence[Event
 
 def test_a_row_that_enters_the_window_is_noticed(search: Search) -> None:
     """Nothing is promised then; the totals show it all the same where nothing else happens."""
-    search(
-        (config, (Event(at, "behind", place),))
-        for config in SMALL
-        for at in range(1, read(config, ()).answers + 1)
-        for place in range(config.rows + 1)
-    )
+    search(entered(SMALL))
 
 
 def test_what_is_not_promised_is_left_out() -> None:

@@ -288,14 +288,17 @@ def triples(chosen: Sequence[Config], random: Random, *, most: int = 3) -> Itera
     while True:
         config = random.choice(chosen)
         last = 3 + read(config, ()).answers
-        events = []
-        for _ in range(random.randint(2, most)):
-            by_kind: dict[str, list[Event]] = {}
-            for event in events_at(random.randint(1, last), config):
-                by_kind.setdefault(event.kind, []).append(event)
-            events.append(random.choice(by_kind[random.choice(list(by_kind))]))
+        events = [draw_event(random.randint(1, last), config, random) for _ in range(random.randint(2, most))]
         if not is_false_too_often(events):
             yield config, tuple(sorted(events, key=lambda event: event.at))
+
+
+def draw_event(at: int, config: Config, random: Random) -> Event:
+    """Draw an event, each kind as often as the others."""
+    by_kind: dict[str, list[Event]] = {}
+    for event in events_at(at, config):
+        by_kind.setdefault(event.kind, []).append(event)
+    return random.choice(by_kind[random.choice(list(by_kind))])
 
 
 def is_false_too_often(events: Sequence[Event]) -> bool:
