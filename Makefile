@@ -128,7 +128,7 @@ fuzz: $(STAMP)/fuzz ## fuzz all that reads foreign bytes, guided by coverage (FU
 check: lint ## lint, types, layering, generated code, the lock and the change fragments
 	@echo "==> mypy" && $(BIN)/mypy && $(BIN)/mypy .ci/*.py
 	@echo "==> mypy on the documentation's code" && $(BIN)/python -m tests.docs.typed build/docs_code && $(BIN)/mypy build/docs_code docs/hooks.py
-	@echo "==> generated code is up to date" && $(BIN)/python -m vismanet_async.api.generate --check
+	@echo "==> generated code is up to date" && $(BIN)/python -m vismanet_async._api.generate --check
 	@echo "==> requirements.lock" && $(BIN)/python .ci/lock.py
 	@echo "==> change fragments" && $(BIN)/python .ci/release.py changes
 
@@ -141,7 +141,7 @@ format: $(STAMP)/dev ## format the code and apply safe fixes
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
 generate: $(STAMP)/dev ## write api/resources and api/models from the catalog again
-	@$(BIN)/python -m vismanet_async.api.generate
+	@$(BIN)/python -m vismanet_async._api.generate
 
 bench: $(STAMP)/bench ## measure against peers (ratios, medians, one run)
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)

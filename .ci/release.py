@@ -45,9 +45,9 @@ LOWEST_TESTS = (
 
 IN_WHEEL = (
     "vismanet_async/py.typed",
-    "vismanet_async/api/overrides.toml",
-    "vismanet_async/api/registry.json",
-    *(f"vismanet_async/api/catalog/{name}.json" for name in ("additions", "enums", "operations", "schemas")),
+    "vismanet_async/_api/overrides.toml",
+    "vismanet_async/_api/registry.json",
+    *(f"vismanet_async/_api/catalog/{name}.json" for name in ("additions", "enums", "operations", "schemas")),
 )
 IN_SDIST = (
     "LICENSE",
@@ -201,10 +201,10 @@ def extras() -> list[str]:
 
 
 def version() -> str:
-    text = (ROOT / "vismanet_async" / "version.py").read_text("utf-8")
+    text = (ROOT / "vismanet_async" / "_version.py").read_text("utf-8")
     found = re.search(r'^__version__ = "(.+)"$', text, re.MULTILINE)
     if found is None:
-        raise ReleaseError("vismanet_async/version.py does not say __version__")
+        raise ReleaseError("vismanet_async/_version.py does not say __version__")
     return found[1]
 
 
@@ -282,7 +282,7 @@ def try_out(wheel: Path, python: Path, resolution: str, folder: Path, tests: Seq
     if told != version():
         raise ReleaseError(f"vismanet --version says {told!r}, not {version()!r}")
     run(binary / "python", "-m", "vismanet_async", "--version", cwd=folder, env=inside, capture=True)
-    run(binary / "python", "-W", "error", "-c", "import vismanet_async.client", cwd=folder, env=inside)
+    run(binary / "python", "-W", "error", "-c", "import vismanet_async._client", cwd=folder, env=inside)
     run(binary / "vismanet", "--install-completion", "--shell", "bash", "--output", folder / "bash", capture=True)
     demo = run(binary / "vismanet", "demo", cwd=folder, env=inside, capture=True)
     print("    " + next(line for line in demo.splitlines() if "existed throughout" in line).strip())

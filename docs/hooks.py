@@ -101,7 +101,7 @@ def command_line() -> str:
 
 
 def _commands() -> Iterator[str]:
-    from vismanet_async.cli.app import app  # noqa: PLC0415 - only this page needs the command line
+    from vismanet_async._cli.app import app  # noqa: PLC0415 - only this page needs the command line
 
     def below(node: Any, prefix: str) -> Iterator[str]:
         yield prefix
@@ -113,7 +113,7 @@ def _commands() -> Iterator[str]:
 
 
 def _help(words: list[str]) -> str:
-    from vismanet_async.cli.app import app  # noqa: PLC0415 - as above
+    from vismanet_async._cli.app import app  # noqa: PLC0415 - as above
 
     printed = io.StringIO()
     before = os.environ.get("COLUMNS")

@@ -7,8 +7,8 @@ import signal
 import pytest
 from hypothesis import settings
 
-from vismanet_async.codec.fast import FAST
-from vismanet_async.transport.wiring import IN_PLACE, TOLERANT
+from vismanet_async._codec.struct_decoder import FAST
+from vismanet_async._http.wiring import IN_PLACE, TOLERANT
 
 # how long one example takes says more about the machine than about the code; each test has its own time limit
 settings.register_profile("vismanet", deadline=None)

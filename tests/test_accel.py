@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from vismanet_async.accel import VARIABLE, Accelerator
+from vismanet_async._accel import VARIABLE, Accelerator
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -22,15 +22,15 @@ from vismanet_async import (
     VismaNet,
     on_or_after,
 )
-from vismanet_async.api.base import etag_of
-from vismanet_async.api.files import Upload
-from vismanet_async.arguments import expect, expect_count, expect_seconds, text_of
+from vismanet_async._api.base import etag_of
+from vismanet_async._api.files import Upload
+from vismanet_async._arguments import expect, expect_count, expect_seconds, text_of
+from vismanet_async._export.companies import Company, companies_of, read_companies
+from vismanet_async._export.manifest import validate
+from vismanet_async._export.sinks.csv import CsvOptions
+from vismanet_async._export.sinks.parquet import ParquetOptions
+from vismanet_async._jobs.webhook import WebhookReceiver
 from vismanet_async.errors import RequestRefused, SettingsError, VismaNetError
-from vismanet_async.export.companies import Company, companies_of, read_companies
-from vismanet_async.export.manifest import validate
-from vismanet_async.export.sinks.csv import CsvOptions
-from vismanet_async.export.sinks.parquet import ParquetOptions
-from vismanet_async.jobs.webhook import WebhookReceiver
 from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:

@@ -15,8 +15,12 @@ import pytest
 
 from tests.paging.live import Live, keys, live
 from tests.support.clock import VirtualClock
-from vismanet_async.client import VismaNet
-from vismanet_async.conditions import on_or_after
+from vismanet_async._client import VismaNet
+from vismanet_async._conditions import on_or_after
+from vismanet_async._http.auth import ClientCredentials, StaticToken
+from vismanet_async._http.message import Response, no_headers
+from vismanet_async._http.pool import SessionPool
+from vismanet_async._settings import ERP_URL, Settings
 from vismanet_async.errors import (
     NotFound,
     NotSent,
@@ -27,10 +31,6 @@ from vismanet_async.errors import (
     UnexpectedResponse,
     UnknownName,
 )
-from vismanet_async.settings import ERP_URL, Settings
-from vismanet_async.transport.auth import ClientCredentials, StaticToken
-from vismanet_async.transport.message import Response, no_headers
-from vismanet_async.transport.pool import SessionPool
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -342,7 +342,7 @@ async def test_jobs_are_made_once_and_closed_with_the_client(site: Live, tmp_pat
 
 
 async def test_a_store_that_was_given_stays_open(tmp_path: Path) -> None:
-    from vismanet_async.jobs.sql_store import SqlStore
+    from vismanet_async._jobs.sql_store import SqlStore
 
     store = SqlStore(tmp_path / "jobs.sqlite3")
     await store.open()

@@ -5,7 +5,7 @@ from datetime import UTC
 import anyio
 
 from tests.support.clock import VirtualClock
-from vismanet_async.clock import SystemClock
+from vismanet_async._clock import SystemClock
 
 
 async def test_the_system_clock() -> None:

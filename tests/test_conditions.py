@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from vismanet_async.conditions import Condition, after, before, on_or_after, on_or_before
+from vismanet_async._conditions import Condition, after, before, on_or_after, on_or_before
 from vismanet_async.errors import RequestRefused
 
 OSLO = ZoneInfo("Europe/Oslo")

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from vismanet_async.api.models import Customer, CustomerUpdate
-from vismanet_async.api.query import integer, number
-from vismanet_async.codec.decode import decode_one, decode_rows
-from vismanet_async.codec.encode import encode_plain, encode_write
-from vismanet_async.conditions import on_or_after
-from vismanet_async.decimals import MOST_DIGITS, number_in, plain, whole_number_in
+from vismanet_async._api.models import Customer, CustomerUpdate
+from vismanet_async._api.query import integer, number
+from vismanet_async._codec.decode import decode_one, decode_rows
+from vismanet_async._codec.encode import encode_plain, encode_write
+from vismanet_async._conditions import on_or_after
+from vismanet_async._decimals import MOST_DIGITS, number_in, plain, whole_number_in
+from vismanet_async._http.auth import TokenAnswer, read_grant
 from vismanet_async.errors import RequestRefused, UnexpectedResponse
-from vismanet_async.transport.auth import TokenAnswer, read_grant
 
 NUMBERS = ["0", "12", "-12.50", "007", "0.0000001", "99999999999999999.99", "9" * MOST_DIGITS]
 NO_NUMBERS = [

@@ -14,7 +14,7 @@ import anyio
 import pytest
 
 from vismanet_async import ClientCredentials, VismaNet
-from vismanet_async.deferred import DeferredCall
+from vismanet_async._deferred import DeferredCall
 from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:

@@ -16,13 +16,13 @@ from tests.docs import typed
 from tests.docs.blocks import MODES, ROOT, Block, Page, pages
 from tests.docs.running import check_commands, run_page
 from vismanet_async import errors
-from vismanet_async.cli import exit_codes
-from vismanet_async.export.plan import ExportPlan
-from vismanet_async.settings import Settings
+from vismanet_async._cli import exit_codes
+from vismanet_async._export.plan import ExportPlan
+from vismanet_async._http.auth import AuthorizationCode, ClientCredentials, StaticToken
+from vismanet_async._http.retry import TABLE
+from vismanet_async._settings import Settings
+from vismanet_async._simulator.faults import FaultKind
 from vismanet_async.simulator import list_behaviours
-from vismanet_async.simulator.faults import FaultKind
-from vismanet_async.transport.auth import AuthorizationCode, ClientCredentials, StaticToken
-from vismanet_async.transport.retry import TABLE
 
 if TYPE_CHECKING:
     from pathlib import Path

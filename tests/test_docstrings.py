@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 _NAMES = {examples.docstring.name for examples in EXAMPLES}
 _DATA = {
     # only to be looked at, or to be implemented
-    "vismanet_async.api.models.customer.Customer",
-    "vismanet_async.api.models.customer.CustomerUpdate",
-    "vismanet_async.api.results.Done",
-    "vismanet_async.clock.Clock",
-    "vismanet_async.export.manifest",
-    "vismanet_async.jobs.model.Record",
-    "vismanet_async.jobs.model.Result",
-    "vismanet_async.jobs.model.State",
-    "vismanet_async.jobs.store",
-    "vismanet_async.paging.listing.Progress",
-    "vismanet_async.simulator.ledger.Execution",
-    "vismanet_async.transport.concurrency.ConcurrencyRule",
+    "vismanet_async._api.models.customer.Customer",
+    "vismanet_async._api.models.customer.CustomerUpdate",
+    "vismanet_async._api.results.Done",
+    "vismanet_async._clock.Clock",
+    "vismanet_async._export.manifest",
+    "vismanet_async._jobs.model.Record",
+    "vismanet_async._jobs.model.Result",
+    "vismanet_async._jobs.model.State",
+    "vismanet_async._jobs.store",
+    "vismanet_async._paging.listing.Progress",
+    "vismanet_async._simulator.ledger.Execution",
+    "vismanet_async._http.limiter.ConcurrencyRule",
 }
 
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from vismanet_async._http.message import Request, Response, no_headers
+from vismanet_async._operation import Operation, OperationSpec
 from vismanet_async.errors import Attempt, RequestRefused, UnexpectedResponse
-from vismanet_async.operation import Operation, OperationSpec
-from vismanet_async.transport.message import Request, Response, no_headers
 
 
 class Sender:

@@ -6,8 +6,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from vismanet_async._settings import ERP_URL, Settings
 from vismanet_async.errors import SettingsError
-from vismanet_async.settings import ERP_URL, Settings
 
 if TYPE_CHECKING:
     from pathlib import Path

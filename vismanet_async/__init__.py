@@ -1,7 +1,7 @@
 """Asyncio SDK for the Visma Net ERP API.
 
 `VismaNet` is the front door; a call is a value that `await` sends. Names are loaded on first use, so that importing
-the package costs next to nothing; models are in `vismanet_async.api.models`, the error tree in
+the package costs next to nothing; models are in `vismanet_async._api.models`, the error tree in
 `vismanet_async.errors`, the simulator in `vismanet_async.simulator`.
 """
 
@@ -11,10 +11,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vismanet_async.api.results import Created, Updated
-    from vismanet_async.client import VismaNet
-    from vismanet_async.codec.values import UNSET, UnsetType
-    from vismanet_async.conditions import after, before, on_or_after, on_or_before
+    from vismanet_async._api.results import Created, Updated
+    from vismanet_async._client import VismaNet
+    from vismanet_async._codec.values import UNSET, UnsetType
+    from vismanet_async._conditions import after, before, on_or_after, on_or_before
+    from vismanet_async._http.auth import AuthorizationCode, ClientCredentials, StaticToken
+    from vismanet_async._http.pool import SessionPool
+    from vismanet_async._observer import Observer
+    from vismanet_async._operation import Operation
+    from vismanet_async._paging.listing import Listing
+    from vismanet_async._settings import Settings
+    from vismanet_async._version import __version__
     from vismanet_async.errors import (
         ActionFailed,
         ApiError,
@@ -27,13 +34,6 @@ if TYPE_CHECKING:
         TransportError,
         VismaNetError,
     )
-    from vismanet_async.observer import Observer
-    from vismanet_async.operation import Operation
-    from vismanet_async.paging.listing import Listing
-    from vismanet_async.settings import Settings
-    from vismanet_async.transport.auth import AuthorizationCode, ClientCredentials, StaticToken
-    from vismanet_async.transport.pool import SessionPool
-    from vismanet_async.version import __version__
 
 __all__ = [
     "UNSET",
@@ -67,10 +67,10 @@ __all__ = [
 ]
 
 _HOMES = {
-    "api.results": ("Created", "Updated"),
-    "client": ("VismaNet",),
-    "codec.values": ("UNSET", "UnsetType"),
-    "conditions": ("after", "before", "on_or_after", "on_or_before"),
+    "_api.results": ("Created", "Updated"),
+    "_client": ("VismaNet",),
+    "_codec.values": ("UNSET", "UnsetType"),
+    "_conditions": ("after", "before", "on_or_after", "on_or_before"),
     "errors": (
         "ActionFailed",
         "ApiError",
@@ -83,13 +83,13 @@ _HOMES = {
         "TransportError",
         "VismaNetError",
     ),
-    "observer": ("Observer",),
-    "operation": ("Operation",),
-    "paging.listing": ("Listing",),
-    "settings": ("Settings",),
-    "transport.auth": ("AuthorizationCode", "ClientCredentials", "StaticToken"),
-    "transport.pool": ("SessionPool",),
-    "version": ("__version__",),
+    "_observer": ("Observer",),
+    "_operation": ("Operation",),
+    "_paging.listing": ("Listing",),
+    "_settings": ("Settings",),
+    "_http.auth": ("AuthorizationCode", "ClientCredentials", "StaticToken"),
+    "_http.pool": ("SessionPool",),
+    "_version": ("__version__",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -201,7 +201,7 @@ class OutcomeUnknown(TransportError):
     (by its external reference, for instance) before sending it again.
 
     Examples:
-        >>> from vismanet_async.api.models.customer import CustomerUpdate
+        >>> from vismanet_async._api.models.customer import CustomerUpdate
         >>> lost = sim.faults.add("reset_after", method="POST", times=1)  # done, but the answer never comes
         >>> try:
         ...     await visma.customer.create(CustomerUpdate(name="Nordlys AS"))
@@ -316,7 +316,7 @@ class PreconditionFailed(ApiError):
         current: the ETag that the server reported, if it did.
 
     Examples:
-        >>> from vismanet_async.api.models.customer import CustomerUpdate
+        >>> from vismanet_async._api.models.customer import CustomerUpdate
         >>> mine = await visma.customer.get("10000")
         >>> theirs = await visma.customer.update("10000", CustomerUpdate(name="Nordlys AS"))
         >>> try:

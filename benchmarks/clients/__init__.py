@@ -98,6 +98,6 @@ CLIENTS: dict[str, Client] = {
     # imports, in fresh interpreters
     "import-base": Client(label="import aiohttp, attrs, cattrs, anyio", entry=f"{_HERE}.imports:base"),
     "import-aiohttp": Client(label="import aiohttp", entry=f"{_HERE}.imports:aiohttp"),
-    "import-client": Client(label="import vismanet_async.client", entry=f"{_HERE}.imports:client"),
+    "import-client": Client(label="import vismanet_async._client", entry=f"{_HERE}.imports:client"),
     "import-sdk": Client(label="import vismanet_async", entry=f"{_HERE}.imports:sdk"),
 }

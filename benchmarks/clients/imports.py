@@ -45,5 +45,5 @@ def sdk(task: Task) -> Outcome:
 
 
 def client(task: Task) -> Outcome:
-    """`import vismanet_async.client`: what the first use of the package's lazy names loads."""
-    return _measure(task, "vismanet_async.client")
+    """`import vismanet_async._client`: what the first use of the package's lazy names loads."""
+    return _measure(task, "vismanet_async._client")

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import anyio
 
 from benchmarks.job import Outcome
-from vismanet_async.api.models.customer import Customer
-from vismanet_async.client import VismaNet
-from vismanet_async.codec.decode import decode_rows
-from vismanet_async.export.plan import ExportPlan
-from vismanet_async.export.run import Export, PageWritten
-from vismanet_async.transport.auth import StaticToken
+from vismanet_async._api.models.customer import Customer
+from vismanet_async._client import VismaNet
+from vismanet_async._codec.decode import decode_rows
+from vismanet_async._export.plan import ExportPlan
+from vismanet_async._export.run import Export, PageWritten
+from vismanet_async._http.auth import StaticToken
 
 if TYPE_CHECKING:
     from benchmarks.job import Task

@@ -11,13 +11,13 @@ import zstandard  # noqa: F401 - as above
 
 from benchmarks.clients.sdk import SPELLING, client
 from benchmarks.job import Outcome
-from vismanet_async.export.plan import ExportPlan
-from vismanet_async.export.run import Export
-from vismanet_async.export.sinks import parquet  # noqa: F401 - as above
+from vismanet_async._export.plan import ExportPlan
+from vismanet_async._export.run import Export
+from vismanet_async._export.sinks import parquet  # noqa: F401 - as above
 
 if TYPE_CHECKING:
     from benchmarks.job import Task
-    from vismanet_async.export.sinks.formats import Format
+    from vismanet_async._export.sinks.formats import Format
 
 
 async def to_parquet(task: Task) -> Outcome:

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from vismanet_async.api.resources import Resources
-from vismanet_async.transport.message import Response
+from vismanet_async._api.resources import Resources
+from vismanet_async._http.message import Response
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from datetime import tzinfo
 
-    from vismanet_async.paging.source import ListSource
-    from vismanet_async.transport.message import Request
+    from vismanet_async._http.message import Request
+    from vismanet_async._paging.list_spec import ListSource
 
-CATALOG = Path(__file__).parents[2] / "vismanet_async" / "api" / "catalog"
+CATALOG = Path(__file__).parents[2] / "vismanet_async" / "_api" / "catalog"
 
 
 @cache

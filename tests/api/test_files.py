@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.api.support import Client, reply
-from vismanet_async.api.base64_file import Base64Watch, decoded_pieces
-from vismanet_async.api.files import Download, File, Upload, safe_name
+from vismanet_async._api.base64_file import Base64Watch, decoded_pieces
+from vismanet_async._api.files import Download, File, Upload, safe_name
 from vismanet_async.errors import RequestRefused, ResponseLost, TargetNotWritable, UnexpectedResponse
 
 if TYPE_CHECKING:

@@ -14,11 +14,11 @@ from urllib.parse import parse_qsl
 import pytest
 
 from tests.api.support import Client, operations, reply
-from vismanet_async.api import models
-from vismanet_async.api.registry import list_arguments, registry
-from vismanet_async.codec.decode import decode_one
-from vismanet_async.codec.encode import to_json
-from vismanet_async.conditions import after, before, on_or_after, on_or_before
+from vismanet_async._api import models
+from vismanet_async._api.registry import list_arguments, registry
+from vismanet_async._codec.decode import decode_one
+from vismanet_async._codec.encode import to_json
+from vismanet_async._conditions import after, before, on_or_after, on_or_before
 from vismanet_async.errors import RequestRefused, UnknownName
 
 SAMPLES = json.loads((Path(__file__).parents[1] / "data" / "how_to_samples.json").read_text("utf-8"))

@@ -16,9 +16,9 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from tests.api.support import Client, Recorder, reply
-from vismanet_async.api.base import etag_of
-from vismanet_async.api.models import Customer, CustomerUpdate
-from vismanet_async.api.results import Created, Updated
+from vismanet_async._api.base import etag_of
+from vismanet_async._api.models import Customer, CustomerUpdate
+from vismanet_async._api.results import Created, Updated
 from vismanet_async.errors import (
     Attempt,
     BadRequest,
@@ -33,7 +33,7 @@ from vismanet_async.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vismanet_async.transport.message import Request, Response
+    from vismanet_async._http.message import Request, Response
 
 
 class Server(Recorder):

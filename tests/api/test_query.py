@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from tests.api.support import Client
-from vismanet_async.api import query as q
-from vismanet_async.api.paths import fill, ids_in
-from vismanet_async.conditions import DateTimeCondition, before, on_or_after
+from vismanet_async._api import query as q
+from vismanet_async._api.paths import fill, ids_in
+from vismanet_async._conditions import DateTimeCondition, before, on_or_after
 from vismanet_async.errors import RequestRefused
 
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from tests.api.support import Client, reply
-from vismanet_async.api.decoders import decoder_of
-from vismanet_async.api.files import Upload
-from vismanet_async.api.results import Created, Done, Updated
-from vismanet_async.client import VismaNet
+from vismanet_async._api.decoders import decoder_of
+from vismanet_async._api.files import Upload
+from vismanet_async._api.results import Created, Done, Updated
+from vismanet_async._client import VismaNet
+from vismanet_async._http.auth import StaticToken
 from vismanet_async.errors import ActionFailed, OutcomeUnknown, UnexpectedResponse
-from vismanet_async.transport.auth import StaticToken
 
 ETAG = {"if_match": "AAAAAA="}
 

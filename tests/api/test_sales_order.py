@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.api.support import Client, reply
-from vismanet_async.api.registry import registry
-from vismanet_async.api.results import Created, Updated
-from vismanet_async.api.sales_order import SalesOrderService
-from vismanet_async.api.sales_order_models import NewOrder, NewOrderCustomer, NewOrderLine, OrderLinePatch, OrderPatch
+from vismanet_async._api.registry import registry
+from vismanet_async._api.results import Created, Updated
+from vismanet_async._api.sales_order import SalesOrderService
+from vismanet_async._api.sales_order_models import NewOrder, NewOrderCustomer, NewOrderLine, OrderLinePatch, OrderPatch
 from vismanet_async.errors import RequestRefused, UnknownName
 
 if TYPE_CHECKING:
-    from vismanet_async.transport.message import Request
+    from vismanet_async._http.message import Request
 
 
 def test_the_registry_says_what_the_methods_take_and_send() -> None:

@@ -15,16 +15,16 @@ import pytest_asyncio
 
 from tests.api.support import operations, sample
 from tests.api.test_walk import METHODS, _body, _line, as_lists, call, expected_query
-from vismanet_async.api.files import Upload
-from vismanet_async.api.models import CustomerInvoiceLineUpdate, CustomerInvoiceUpdate, CustomerUpdate
-from vismanet_async.api.sales_order_models import NewOrder, NewOrderCustomer, NewOrderLine
-from vismanet_async.client import VismaNet
-from vismanet_async.codec.model import Record
-from vismanet_async.codec.values import UNSET
+from vismanet_async._api.files import Upload
+from vismanet_async._api.models import CustomerInvoiceLineUpdate, CustomerInvoiceUpdate, CustomerUpdate
+from vismanet_async._api.sales_order_models import NewOrder, NewOrderCustomer, NewOrderLine
+from vismanet_async._client import VismaNet
+from vismanet_async._codec.model import Record
+from vismanet_async._codec.values import UNSET
+from vismanet_async._http.auth import StaticToken
+from vismanet_async._paging.listing import Listing
 from vismanet_async.errors import IncompleteListing, NotFound, PreconditionFailed, VismaNetError
-from vismanet_async.paging.listing import Listing
 from vismanet_async.simulator import Simulator
-from vismanet_async.transport.auth import StaticToken
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from tests.api.support import Client, operations
-from vismanet_async.api import generate, models
-from vismanet_async.api.generator import facts
-from vismanet_async.api.lazy import LazyResource
-from vismanet_async.api.registry import registry
-from vismanet_async.api.resources import Resources
-from vismanet_async.api.resources.customer import CustomerResource
+from vismanet_async._api import generate, models
+from vismanet_async._api.generator import facts
+from vismanet_async._api.lazy import LazyResource
+from vismanet_async._api.registry import registry
+from vismanet_async._api.resources import Resources
+from vismanet_async._api.resources.customer import CustomerResource
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,7 +34,7 @@ def test_a_client_loads_no_resource_and_a_resource_no_model() -> None:
     loaded = python(
         """
         import sys
-        from vismanet_async.api.resources import Resources
+        from vismanet_async._api.resources import Resources
         class Client(Resources):
             sender = time_zone = None
         client = Client()
@@ -44,15 +44,15 @@ def test_a_client_loads_no_resource_and_a_resource_no_model() -> None:
         print(before, after, "cattrs" in sys.modules)
         """
     )
-    assert loaded == "[] ['vismanet_async.api.resources.customer'] False"
+    assert loaded == "[] ['vismanet_async._api.resources.customer'] False"
 
 
 def test_a_model_loads_only_what_it_needs() -> None:
     loaded = python(
         """
         import sys
-        from vismanet_async.api.models.customer import Customer
-        from vismanet_async.codec.fast import decoder
+        from vismanet_async._api.models.customer import Customer
+        from vismanet_async._codec.struct_decoder import decoder
         decoder(Customer)
         print(*sorted(name.rpartition("api.models.")[2] for name in sys.modules if "api.models." in name))
         """
@@ -68,14 +68,14 @@ def test_touching_a_resource_costs_less_than_150_ms() -> None:
     """Processor time in a fresh process: the resource, its models and their decoder; a busy machine gets ten tries."""
     code = """
         import time
-        import vismanet_async.client
-        from vismanet_async.api.resources import Resources
+        import vismanet_async._client
+        from vismanet_async._api.resources import Resources
         class Client(Resources):
             sender = time_zone = None
         started = time.process_time()
         Client().customer_invoice
-        from vismanet_async.api.models import CustomerInvoice, CustomerInvoiceUpdate
-        from vismanet_async.codec.fast import decoder
+        from vismanet_async._api.models import CustomerInvoice, CustomerInvoiceUpdate
+        from vismanet_async._codec.struct_decoder import decoder
         decoder(CustomerInvoice)
         print(time.process_time() - started)
         """
@@ -124,7 +124,7 @@ def test_an_edited_file_is_noticed(capsys: pytest.CaptureFixture[str], monkeypat
 
 
 def test_generated_files_are_small_enough_for_editors() -> None:
-    folder = ROOT / "vismanet_async" / "api"
+    folder = ROOT / "vismanet_async" / "_api"
     lengths = {path: path.read_text("utf-8").count("\n") for path in folder.rglob("*.py")}
     assert max(lengths.values()) < 3000
 
@@ -144,9 +144,9 @@ def test_overrides_say_why(tmp_path: Path) -> None:
 WRONG = """
     from datetime import date, datetime
 
-    from vismanet_async.api.models import CustomerUpdate
-    from vismanet_async.client import VismaNet
-    from vismanet_async.conditions import Condition, DateTimeCondition, NumberCondition, on_or_after
+    from vismanet_async._api.models import CustomerUpdate
+    from vismanet_async._client import VismaNet
+    from vismanet_async._conditions import Condition, DateTimeCondition, NumberCondition, on_or_after
 
     def conditions(moment: datetime, day: date) -> tuple[DateTimeCondition, DateTimeCondition, NumberCondition]:
         since = on_or_after(moment)

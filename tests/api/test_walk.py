@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 from tests.api.support import Client, operations, reply, sample, schemas
-from vismanet_async.api.files import Download, Upload
-from vismanet_async.api.registry import registry
-from vismanet_async.api.results import Created, Done, Updated
-from vismanet_async.codec.decode import decode_rows
-from vismanet_async.codec.model import Model, Record, fields_of
-from vismanet_async.codec.values import UNSET
-from vismanet_async.conditions import on_or_after
+from vismanet_async._api.files import Download, Upload
+from vismanet_async._api.registry import registry
+from vismanet_async._api.results import Created, Done, Updated
+from vismanet_async._codec.decode import decode_rows
+from vismanet_async._codec.model import Model, Record, fields_of
+from vismanet_async._codec.values import UNSET
+from vismanet_async._conditions import on_or_after
+from vismanet_async._paging.list_spec import ListSource
 from vismanet_async.errors import ActionFailed, RequestRefused
-from vismanet_async.paging.source import ListSource
 
 METHODS = {
     facts["id"]: (resource, name, facts)
@@ -157,7 +157,7 @@ def test_body_forms_are_the_same(key: str) -> None:
 
 
 def _model(name: str) -> type[Model]:
-    from vismanet_async.api import models
+    from vismanet_async._api import models
 
     found: type[Model] = getattr(models, name)
     return found

@@ -16,7 +16,7 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 
 from tests.support.hang import HANG_SECONDS
-from vismanet_async.cli import main
+from vismanet_async._cli import main
 from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:

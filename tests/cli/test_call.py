@@ -11,7 +11,7 @@ from unittest import mock
 import pytest
 
 from tests.support.hang import HANG_SECONDS
-from vismanet_async.cli import main
+from vismanet_async._cli import main
 
 if TYPE_CHECKING:
     import subprocess
@@ -163,7 +163,7 @@ def previewed(capsys: pytest.CaptureFixture[str], *argv: str) -> dict[str, Any]:
 
 
 def test_a_preview_needs_no_credentials_and_sends_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    with mock.patch("vismanet_async.transport.pool.SessionPool._open", side_effect=AssertionError("sent")):
+    with mock.patch("vismanet_async._http.pool.SessionPool._open", side_effect=AssertionError("sent")):
         shown = previewed(capsys, "customer.get", "10 å")
         assert shown["url"] == "https://api.finance.visma.net/v1/customer/10%20%C3%A5"
         body = wrote(tmp_path / "a.json", '{"name": "A", "creditLimit": 1.10}')

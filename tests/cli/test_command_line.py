@@ -9,17 +9,17 @@ import pytest
 
 from tests.support.hang import HANG_SECONDS
 from vismanet_async import errors
-from vismanet_async.cli import exit_codes, main
-from vismanet_async.cli.export import filters_by_resource
-from vismanet_async.conditions import after, before, on_or_after, on_or_before
+from vismanet_async._cli import exit_codes, main
+from vismanet_async._cli.export import filters_by_resource
+from vismanet_async._conditions import after, before, on_or_after, on_or_before
+from vismanet_async._jobs.store import JobUnknown, StoreNotUsable
+from vismanet_async._version import __version__
 from vismanet_async.errors import RequestRefused, VismaNetError
-from vismanet_async.jobs.store import JobUnknown, StoreNotUsable
-from vismanet_async.version import __version__
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vismanet_async.conditions import Condition
+    from vismanet_async._conditions import Condition
 
 
 @pytest.fixture(autouse=True)
@@ -158,8 +158,8 @@ def test_help_and_version_cost_no_client(capsys: pytest.CaptureFixture[str]) -> 
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.strip() == __version__
     code = (
-        "import sys; from vismanet_async.cli import main; main(['--help']); "
-        "sys.exit(' '.join({'aiohttp', 'cattrs', 'rich.progress', 'vismanet_async.client'} & set(sys.modules)) or 0)"
+        "import sys; from vismanet_async._cli import main; main(['--help']); "
+        "sys.exit(' '.join({'aiohttp', 'cattrs', 'rich.progress', 'vismanet_async._client'} & set(sys.modules)) or 0)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=HANG_SECONDS, check=False

@@ -10,7 +10,7 @@ import pytest
 from cyclopts.completion.detect import ShellDetectionError
 
 from tests.support.hang import HANG_SECONDS
-from vismanet_async.cli import completion, main
+from vismanet_async._cli import completion, main
 
 if TYPE_CHECKING:
     from pathlib import Path

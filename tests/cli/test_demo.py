@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from vismanet_async.cli import demo, main
-from vismanet_async.export.manifest import validate
+from vismanet_async._cli import demo, main
+from vismanet_async._export.manifest import validate
 
 if TYPE_CHECKING:
     from pathlib import Path

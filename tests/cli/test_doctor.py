@@ -18,11 +18,11 @@ import pytest
 
 from tests.support.clock import VirtualClock
 from tests.transport.wire import Wire, answer, token, wire_server
-from vismanet_async.cli import main
-from vismanet_async.cli.diagnosis import Finding, clock_finding, quota_finding, worst, zone_finding
-from vismanet_async.cli.doctor import _show, diagnose
-from vismanet_async.transport.auth import ERP_SCOPES
-from vismanet_async.transport.quota import Quota
+from vismanet_async._cli import main
+from vismanet_async._cli.doctor import _show, diagnose
+from vismanet_async._cli.doctor_checks import Finding, clock_finding, quota_finding, worst, zone_finding
+from vismanet_async._http.auth import ERP_SCOPES
+from vismanet_async._http.rate_limit import Quota
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -12,13 +12,13 @@ import pyarrow.parquet
 import pytest
 
 from tests.support.hang import HANG_SECONDS
-from vismanet_async.export.manifest import validate
+from vismanet_async._export.manifest import validate
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.cli.conftest import Shell
-    from vismanet_async.simulator.faults import FaultKind
+    from vismanet_async._simulator.faults import FaultKind
 
 DECODE = msgspec.json.Decoder(float_hook=Decimal).decode
 

@@ -12,13 +12,13 @@ from anyio.from_thread import start_blocking_portal
 
 from tests.cli.conftest import Shell
 from tests.export.test_many import OfOneCompany
-from vismanet_async.cli.progress_many import many_shown
-from vismanet_async.clock import SystemClock
+from vismanet_async._cli.progress_many import many_shown
+from vismanet_async._clock import SystemClock
+from vismanet_async._export.batch import CompanyProgress
+from vismanet_async._export.companies import companies_of
+from vismanet_async._export.manifest import validate
+from vismanet_async._export.run import Progress
 from vismanet_async.errors import ServerError
-from vismanet_async.export.companies import companies_of
-from vismanet_async.export.manifest import validate
-from vismanet_async.export.many import CompanyProgress
-from vismanet_async.export.run import Progress
 from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from vismanet_async.cli import exit_codes, main
-from vismanet_async.cli.app import app
+from vismanet_async._cli import exit_codes, main
+from vismanet_async._cli.app import app
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,12 +13,12 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from tests.jobs.postgres import new_database, postgres
 from tests.support.hang import HANG_SECONDS
-from vismanet_async.api.decoders import decoder_of
-from vismanet_async.api.results import Created, Updated
-from vismanet_async.cli import main
+from vismanet_async._api.decoders import decoder_of
+from vismanet_async._api.results import Created, Updated
+from vismanet_async._cli import main
+from vismanet_async._http.message import Response
+from vismanet_async._jobs import schedule
 from vismanet_async.errors import ActionFailed
-from vismanet_async.jobs import schedule
-from vismanet_async.transport.message import Response
 
 if TYPE_CHECKING:
     import subprocess

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from tests.support.hang import until
-from vismanet_async.cli import progress
-from vismanet_async.cli.progress import progress_shown
+from vismanet_async._cli import progress
+from vismanet_async._cli.progress import progress_shown
+from vismanet_async._export.run import Progress
+from vismanet_async._http.rate_limit import Quota
 from vismanet_async.errors import ServerError
-from vismanet_async.export.run import Progress
-from vismanet_async.transport.quota import Quota
 
 
 class Terminal(io.StringIO):

@@ -10,7 +10,7 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from tests.support.hang import HANG_SECONDS
-from vismanet_async.cli import main
+from vismanet_async._cli import main
 
 if TYPE_CHECKING:
     import pytest
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def test_every_operation_is_told_with_id_method_and_path(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["resources", "--json"]) == 0
     told = {one["id"]: (one["method"], one["path"]) for one in json.loads(capsys.readouterr().out)}
-    catalog = resources.files("vismanet_async.api").joinpath("catalog/operations.json").read_text()
+    catalog = resources.files("vismanet_async._api").joinpath("catalog/operations.json").read_text()
     facts = {one["id"]: (one["method"], one["path"]) for one in json.loads(catalog)["operations"]}
     assert facts.items() <= told.items()
 

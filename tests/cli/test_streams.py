@@ -20,9 +20,9 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 
 from tests.cli.conftest import Shell
-from vismanet_async.cli import exit_codes, main
-from vismanet_async.cli.streams import Output, OutputFailed
-from vismanet_async.export.manifest import validate
+from vismanet_async._cli import exit_codes, main
+from vismanet_async._cli.streams import Output, OutputFailed
+from vismanet_async._export.manifest import validate
 from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ def run(shell: Shell, argv: list[str], streams: Streams, folder: Path) -> int:
         mock.patch.object(sys, "stdout", streams.out),
         mock.patch.object(sys, "stderr", streams.err),
         mock.patch.object(sys, "stdin", streams.stdin),
-        mock.patch("vismanet_async.cli.call._MOST_BODY_BYTES", 1_000_000),
+        mock.patch("vismanet_async._cli.call._MOST_BODY_BYTES", 1_000_000),
         contextlib.chdir(folder),
     ):
         code = main(argv)
@@ -320,8 +320,8 @@ def test_what_a_write_answered_is_on_stderr_where_stdout_fails(
 
 
 def test_half_characters_of_an_answer_can_be_printed() -> None:
-    from vismanet_async.api.results import Created
-    from vismanet_async.cli.output import json_text
+    from vismanet_async._api.results import Created
+    from vismanet_async._cli.output import json_text
 
     shown = json.loads(json_text(Created(id="a\udc80", key=("a\udc80", "b"), etag=None)))
     assert (shown["id"], shown["key"]) == ("a\\udc80", ["a\\udc80", "b"])
@@ -429,7 +429,7 @@ def test_a_kill_while_python_computes_is_an_interrupt(shell: Shell) -> None:
 
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     for ignored in (False, True):
-        with mock.patch("vismanet_async.cli.resources.run_resources", stop), contextlib.ExitStack() as stack:
+        with mock.patch("vismanet_async._cli.resources.run_resources", stop), contextlib.ExitStack() as stack:
             if ignored:
                 old = signal.signal(signal.SIGINT, signal.SIG_IGN)
                 stack.callback(signal.signal, signal.SIGINT, old)
@@ -443,7 +443,7 @@ def test_what_nobody_has_foreseen_is_told_in_words(shell: Shell) -> None:
     def fail(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError("by nothing")
 
-    with mock.patch("vismanet_async.cli.resources.run_resources", fail):
+    with mock.patch("vismanet_async._cli.resources.run_resources", fail):
         done = shell.inside("resources")
         assert done.returncode == exit_codes.FAULT
         assert done.stderr.startswith("vismanet: an error in vismanet itself: ZeroDivisionError: by nothing. What was")

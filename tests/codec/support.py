@@ -6,13 +6,13 @@ import json
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from vismanet_async.api import models, sales_order_models
-from vismanet_async.codec.model import Model, WriteModel, fields_of
+from vismanet_async._api import models, sales_order_models
+from vismanet_async._codec.model import Model, WriteModel, fields_of
 
 if TYPE_CHECKING:
     from random import Random
 
-    from vismanet_async.codec.model import Field
+    from vismanet_async._codec.model import Field
 
 TEXTS = ['"x"', '""', '"Blåbærsyltetøy"', '"\\u00e5 \\"quoted\\" \\\\ \\n"', '"000050"', '"\U0001f600"']
 VALUES = {

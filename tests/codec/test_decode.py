@@ -14,14 +14,14 @@ import attrs
 import msgspec
 import pytest
 
-from vismanet_async.api.models import Customer, CustomerInvoice, Metadata
-from vismanet_async.codec import fast
-from vismanet_async.codec.compare import shows
-from vismanet_async.codec.decode import decode_one, decode_rows
-from vismanet_async.codec.encode import to_json
-from vismanet_async.codec.model import Field, Model, Record, camel, fields_of, json_name, read_model
-from vismanet_async.codec.reference import parse_datetime
-from vismanet_async.codec.values import UNSET, Maybe
+from vismanet_async._api.models import Customer, CustomerInvoice, Metadata
+from vismanet_async._codec import struct_decoder
+from vismanet_async._codec.decode import decode_one, decode_rows
+from vismanet_async._codec.encode import to_json
+from vismanet_async._codec.model import Field, Model, Record, camel, fields_of, json_name, read_model
+from vismanet_async._codec.record_matches import shows
+from vismanet_async._codec.tolerant_decoder import parse_datetime
+from vismanet_async._codec.values import UNSET, Maybe
 from vismanet_async.errors import UnexpectedResponse
 
 
@@ -223,7 +223,7 @@ def test_a_field_may_come_and_go_from_row_to_row() -> None:
 
 
 def test_threads_decode_the_same_model() -> None:
-    fast._decoders.pop(Whole, None)
+    struct_decoder._decoders.pop(Whole, None)
     texts = [b'{"number": %d, "parts": [{"accountID": %d}]}' % (number, number) for number in range(200)]
     expected = [Whole(number=number, parts=[Part(account_id=number)]) for number in range(200)]
     found: list[Any] = []
@@ -261,19 +261,19 @@ def test_names_and_fields() -> None:
 def test_the_trick_leaves_the_classes_as_they_were() -> None:
     """msgspec must still read what it is shown, and nothing of it may stay behind."""
     names, annotations = attrs.fields_dict(CustomerInvoice).keys(), dict(CustomerInvoice.__annotations__)
-    fast._decoders.pop(CustomerInvoice, None)
-    built = fast.decoder(CustomerInvoice)
+    struct_decoder._decoders.pop(CustomerInvoice, None)
+    built = struct_decoder.decoder(CustomerInvoice)
     assert attrs.fields_dict(CustomerInvoice).keys() == names
     assert CustomerInvoice.__annotations__ == annotations
     assert built.decode(b'{"documentType": "Other", "customer": {"number": "1"}}').document_type == "Other"
-    assert fast.decoder(CustomerInvoice) is built
+    assert struct_decoder.decoder(CustomerInvoice) is built
 
 
 def test_decoders_are_built_once_from_any_thread() -> None:
     for each in (Customer, Metadata):
-        fast._decoders.pop(each, None)
+        struct_decoder._decoders.pop(each, None)
     found: list[Any] = []
-    threads = [Thread(target=lambda: found.append(fast.decoder(Customer))) for _ in range(8)]
+    threads = [Thread(target=lambda: found.append(struct_decoder.decoder(Customer))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -284,9 +284,9 @@ def test_decoders_are_built_once_from_any_thread() -> None:
 
 def test_the_collector_runs_again_after_a_decode() -> None:
     assert gc.isenabled()
-    with fast.paused_collector():
+    with struct_decoder.paused_collector():
         assert not gc.isenabled()
-        with fast.paused_collector():
+        with struct_decoder.paused_collector():
             assert not gc.isenabled()
         assert not gc.isenabled()
     assert gc.isenabled()

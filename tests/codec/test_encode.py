@@ -11,7 +11,7 @@ from uuid import UUID
 
 import pytest
 
-from vismanet_async.api.models import (
+from vismanet_async._api.models import (
     AddressUpdate,
     CustomerInvoiceLineUpdate,
     CustomerInvoiceUpdate,
@@ -20,9 +20,9 @@ from vismanet_async.api.models import (
     PaymentUpdate,
     ProjectTransactionLineUpdate,
 )
-from vismanet_async.api.sales_order_models import OrderPatch
-from vismanet_async.codec.encode import encode_write, to_json
-from vismanet_async.codec.values import UNSET
+from vismanet_async._api.sales_order_models import OrderPatch
+from vismanet_async._codec.encode import encode_write, to_json
+from vismanet_async._codec.values import UNSET
 from vismanet_async.errors import RequestRefused, UnknownName
 
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from vismanet_async.accel import VARIABLE, Accelerator
-from vismanet_async.api.models import CustomerInvoice
-from vismanet_async.codec import decode as decode_module, fast
-from vismanet_async.codec.decode import decode_one, decode_rows
-from vismanet_async.codec.model import Model
+from vismanet_async._accel import VARIABLE, Accelerator
+from vismanet_async._api.models import CustomerInvoice
+from vismanet_async._codec import decode as decode_module, struct_decoder
+from vismanet_async._codec.decode import decode_one, decode_rows
+from vismanet_async._codec.model import Model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,18 +39,20 @@ def refuse(cls: type) -> Any:
 
 def test_it_is_usable_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
-    assert Accelerator("x", instead="y", probe=fast.FAST.probe).usable
+    assert Accelerator("x", instead="y", probe=struct_decoder.FAST.probe).usable
 
 
-@pytest.mark.parametrize("build", [refuse, broken(fast._build)], ids=["raises", "loses a digit"])
+@pytest.mark.parametrize("build", [refuse, broken(struct_decoder._build)], ids=["raises", "loses a digit"])
 def test_another_msgspec_leaves_it_to_the_reference(
     build: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
     expected = decode_one(ROW, CustomerInvoice)
-    monkeypatch.setattr(fast, "_build", build)
-    monkeypatch.setattr(fast, "_decoders", {})
-    monkeypatch.setattr(decode_module, "FAST", Accelerator(fast.FAST.name, instead="cattrs", probe=fast.FAST.probe))
+    monkeypatch.setattr(struct_decoder, "_build", build)
+    monkeypatch.setattr(struct_decoder, "_decoders", {})
+    monkeypatch.setattr(
+        decode_module, "FAST", Accelerator(struct_decoder.FAST.name, instead="cattrs", probe=struct_decoder.FAST.probe)
+    )
     assert decode_one(ROW, CustomerInvoice) == expected
     assert decode_rows([ROW, msgspec.Raw(ROW)], CustomerInvoice) == [expected, expected]
     assert decode_rows([b'"a"'], str) == ["a"]

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, strategies as st
 
 from tests.api.support import Client
-from vismanet_async.api.models import Customer, CustomerUpdate
-from vismanet_async.codec.decode import decode_one, decode_rows
-from vismanet_async.codec.encode import encode_write
-from vismanet_async.codec.halves import as_they_came, with_whole_pairs
+from vismanet_async._api.models import Customer, CustomerUpdate
+from vismanet_async._codec.decode import decode_one, decode_rows
+from vismanet_async._codec.encode import encode_write
+from vismanet_async._codec.halves import as_they_came, with_whole_pairs
+from vismanet_async._paging import page_formats
+from vismanet_async._paging.keys import KeyReader, RowKeys
 from vismanet_async.errors import RequestRefused, UnexpectedResponse
-from vismanet_async.paging import styles
-from vismanet_async.paging.keys import KeyReader, RowKeys
 
 HALVES = [r"Bl\ud83d", r"\udc00x", r"\ud83d\ud83d\ude00", r"\\\ud83d", r"\uDBFF\n", r"a\udfff\ud800b"]
 
@@ -52,14 +52,14 @@ def test_a_record_with_a_half_is_read(half: str) -> None:
 @pytest.mark.parametrize(
     ("style", "form"),
     [
-        (styles.PAGE_NUMBER, b"[%s]"),
-        (styles.PAGE_NUMBER, b"\xef\xbb\xbf[ %s ]"),
-        (styles.UNPAGED, b"[%s]"),
-        (styles.ENVELOPE, b'{"pageNumber":1,"totalCount":2,"records":[%s]}'),
-        (styles.PAGE_INDEX, b'{"totalCount":2,"value":[%s]}'),
+        (page_formats.PAGE_NUMBER, b"[%s]"),
+        (page_formats.PAGE_NUMBER, b"\xef\xbb\xbf[ %s ]"),
+        (page_formats.UNPAGED, b"[%s]"),
+        (page_formats.ENVELOPE, b'{"pageNumber":1,"totalCount":2,"records":[%s]}'),
+        (page_formats.PAGE_INDEX, b'{"totalCount":2,"value":[%s]}'),
     ],
 )
-def test_pages_keep_the_rows_as_they_came(half: str, style: styles.PageStyle, form: bytes) -> None:
+def test_pages_keep_the_rows_as_they_came(half: str, style: page_formats.PageStyle, form: bytes) -> None:
     rows = [f'{{"number":"{half}","metadata":{{"totalCount":2}}}}'.encode(), b'{"number":"2"}']
     answer = style.read(form % b",".join(rows))
     assert [bytes(row) for row in answer.rows] == rows
@@ -69,8 +69,8 @@ def test_pages_keep_the_rows_as_they_came(half: str, style: styles.PageStyle, fo
 
 
 def test_a_page_that_is_no_json_besides_is_refused() -> None:
-    with pytest.raises(styles.PageFormatError):
-        styles.PAGE_NUMBER.read(rb'[{"name":"\ud83d"},')
+    with pytest.raises(page_formats.PageFormatError):
+        page_formats.PAGE_NUMBER.read(rb'[{"name":"\ud83d"},')
 
 
 def test_parts_are_found_where_they_stood() -> None:

@@ -18,13 +18,13 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from tests.codec.support import json_text, read_models, same_json, write_models
-from vismanet_async.api import models
-from vismanet_async.codec.decode import decode_one, decode_rows
-from vismanet_async.codec.encode import encode_write, to_json
-from vismanet_async.codec.fast import decoder, reads_otherwise
-from vismanet_async.codec.model import Model, Record, fields_of
-from vismanet_async.codec.reference import load, structure
-from vismanet_async.codec.values import UNSET
+from vismanet_async._api import models
+from vismanet_async._codec.decode import decode_one, decode_rows
+from vismanet_async._codec.encode import encode_write, to_json
+from vismanet_async._codec.model import Model, Record, fields_of
+from vismanet_async._codec.struct_decoder import decoder, reads_otherwise
+from vismanet_async._codec.tolerant_decoder import load, structure
+from vismanet_async._codec.values import UNSET
 from vismanet_async.errors import UnexpectedResponse
 
 if TYPE_CHECKING:

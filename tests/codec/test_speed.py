@@ -10,11 +10,11 @@ import msgspec
 import pytest
 
 from tests.codec.support import json_text
-from vismanet_async.api.models import Customer
-from vismanet_async.codec.decode import decode_rows
-from vismanet_async.codec.fast import _SCALARS, FAST
-from vismanet_async.codec.model import Model, fields_of
-from vismanet_async.codec.reference import load, structure
+from vismanet_async._api.models import Customer
+from vismanet_async._codec.decode import decode_rows
+from vismanet_async._codec.model import Model, fields_of
+from vismanet_async._codec.struct_decoder import _SCALARS, FAST
+from vismanet_async._codec.tolerant_decoder import load, structure
 
 _LIST: Any = list
 

@@ -20,10 +20,15 @@ from anyio.from_thread import start_blocking_portal
 from distributed import Client, LocalCluster
 from distributed.client import FutureCancelledError
 
-from vismanet_async.conditions import before
-from vismanet_async.contrib import dask_export
-from vismanet_async.contrib.dask_export import Access, Share, ShareDone, export_many_on_dask, export_on_dask
-from vismanet_async.contrib.shares import Failure, outcome, read_share, without_newer
+from vismanet_async._conditions import before
+from vismanet_async._export.manifest import Manifest, validate
+from vismanet_async._export.plan import ExportPlan
+from vismanet_async._paging.page_formats import PAGE_NUMBER
+from vismanet_async._paging.paginator import Delivery, Replaced, Walk
+from vismanet_async._settings import Settings
+from vismanet_async.contrib import dask as dask_export
+from vismanet_async.contrib._partitions import Failure, outcome, read_share, without_newer
+from vismanet_async.contrib.dask import Access, Share, ShareDone, export_many_on_dask, export_on_dask
 from vismanet_async.errors import (
     ExportError,
     IncompleteListing,
@@ -32,11 +37,6 @@ from vismanet_async.errors import (
     SettingsError,
     TokenRefused,
 )
-from vismanet_async.export.manifest import Manifest, validate
-from vismanet_async.export.plan import ExportPlan
-from vismanet_async.paging.styles import PAGE_NUMBER
-from vismanet_async.paging.walk import Delivery, Replaced, Walk
-from vismanet_async.settings import Settings
 from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:
@@ -447,7 +447,7 @@ def test_no_secret_is_shown(company: Company) -> None:
 
 
 async def test_what_cannot_work_is_refused_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vismanet_async.contrib.dask_export._CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr("vismanet_async.contrib.dask._CONNECT_SECONDS", 0.5)
     with pytest.raises(SettingsError, match="no Dask scheduler"):
         await export_on_dask(["customer"], to=tmp_path / "out", cluster="tcp://127.0.0.1:9")
     for companies in ([], ["../x=1"], {"a/b": "t"}):

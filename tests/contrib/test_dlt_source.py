@@ -13,9 +13,9 @@ from anyio.from_thread import start_blocking_portal
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from vismanet_async import ClientCredentials, VismaNet
-from vismanet_async.contrib.dlt_source import _hints, _hoisted, visma_source
+from vismanet_async._export.schema import Column
+from vismanet_async.contrib.dlt import _hints, _hoisted, visma_source
 from vismanet_async.errors import IncompleteListing, RequestRefused, UnknownName
-from vismanet_async.export.schema import Column
 from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:

@@ -20,9 +20,9 @@ from yarl import URL
 
 from tests.support.hang import until
 from vismanet_async import ClientCredentials, NotFound, OutcomeUnknown, VismaNet
+from vismanet_async._jobs import schedule
+from vismanet_async._observer import CallWatch, JobFacts, Observer, ResourceWatch
 from vismanet_async.contrib.opentelemetry import Telemetry, job_trace
-from vismanet_async.jobs import schedule
-from vismanet_async.observer import CallWatch, JobFacts, Observer, ResourceWatch
 from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:

@@ -10,12 +10,12 @@ import attrs
 import pytest
 from hypothesis import given, strategies as st
 
-from vismanet_async.contrib.ranges import Division, divide
+from vismanet_async.contrib._partition_bounds import Division, divide
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vismanet_async.conditions import Condition
+    from vismanet_async._conditions import Condition
 
 BOUNDARY = "2026-06-01T00:00:00"
 TODAY = date(2026, 6, 2)

@@ -22,10 +22,10 @@ from anyio.from_thread import start_blocking_portal
 from tests.docs.blocks import ROOT
 from tests.jobs.fast import PATIENCE_SECONDS, patient
 from vismanet_async import VismaNet
-from vismanet_async.cli import main
-from vismanet_async.cli.app import app
-from vismanet_async.clock import SystemClock
-from vismanet_async.settings import Settings
+from vismanet_async._cli import main
+from vismanet_async._cli.app import app
+from vismanet_async._clock import SystemClock
+from vismanet_async._settings import Settings
 from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:

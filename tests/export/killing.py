@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import attrs
 
-from vismanet_async.api.registry import registry
-from vismanet_async.client import VismaNet
-from vismanet_async.export import checkpoint, files
-from vismanet_async.export.plan import ExportPlan
-from vismanet_async.export.run import Export
-from vismanet_async.export.schema import columns_of
-from vismanet_async.export.sinks.parts import OpenPart
-from vismanet_async.transport.auth import StaticToken
+from vismanet_async._api.registry import registry
+from vismanet_async._client import VismaNet
+from vismanet_async._export import checkpoint, files
+from vismanet_async._export.plan import ExportPlan
+from vismanet_async._export.run import Export
+from vismanet_async._export.schema import columns_of
+from vismanet_async._export.sinks.parts import OpenPart
+from vismanet_async._http.auth import StaticToken
 
 if TYPE_CHECKING:
     from collections.abc import Callable

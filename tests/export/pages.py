@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
     from pathlib import Path
 
-    from vismanet_async.paging.rows import RawRow
+    from vismanet_async._paging.row_scanner import RawRow
 
 _ROWS = msgspec.json.Decoder(list[msgspec.Raw])
 

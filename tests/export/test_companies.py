@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from vismanet_async._export.companies import Company, companies_of, read_companies
 from vismanet_async.errors import RequestRefused, SettingsError
-from vismanet_async.export.companies import Company, companies_of, read_companies
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,15 +11,15 @@ import pytest
 import zstandard
 
 from tests.export.pages import page, put_in_place
-from vismanet_async.export.manifest import part_fault
-from vismanet_async.export.sinks.formats import open_sink
+from vismanet_async._export.manifest import part_fault
+from vismanet_async._export.sinks.formats import open_sink
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from vismanet_async.export.manifest import Part
-    from vismanet_async.export.sinks.formats import Format
+    from vismanet_async._export.manifest import Part
+    from vismanet_async._export.sinks.formats import Format
 
 FORMATS: list[Format] = ["jsonl.gz", "jsonl.zst"]
 

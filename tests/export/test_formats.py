@@ -11,13 +11,13 @@ import msgspec
 import polars as pl
 import pytest
 
-from vismanet_async.client import VismaNet
-from vismanet_async.export.manifest import validate
-from vismanet_async.export.plan import ExportPlan
-from vismanet_async.export.run import Export, PageWritten
-from vismanet_async.export.sinks.formats import Format
+from vismanet_async._client import VismaNet
+from vismanet_async._export.manifest import validate
+from vismanet_async._export.plan import ExportPlan
+from vismanet_async._export.run import Export, PageWritten
+from vismanet_async._export.sinks.formats import Format
+from vismanet_async._http.auth import StaticToken
 from vismanet_async.simulator import Simulator
-from vismanet_async.transport.auth import StaticToken
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

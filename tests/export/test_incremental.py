@@ -19,17 +19,17 @@ import pyarrow.parquet
 import pytest
 
 from tests.export.pages import FakeListing, FakeSource, page
-from vismanet_async.client import VismaNet
+from vismanet_async._client import VismaNet
+from vismanet_async._export.incremental import Changes, Start, start_of
+from vismanet_async._export.manifest import MANIFEST_NAME, Manifest, Part, ResourceEntry, validate
+from vismanet_async._export.plan import ExportPlan
+from vismanet_async._export.run import Export, PageWritten
+from vismanet_async._export.schema import Column, columns_of
+from vismanet_async._export.status import status_of
+from vismanet_async._http.auth import StaticToken
+from vismanet_async._paging.keys import stamp_of
 from vismanet_async.errors import ExportError, RequestRefused
-from vismanet_async.export.incremental import Changes, Start, start_of
-from vismanet_async.export.manifest import MANIFEST_NAME, Manifest, Part, ResourceEntry, validate
-from vismanet_async.export.plan import ExportPlan
-from vismanet_async.export.run import Export, PageWritten
-from vismanet_async.export.schema import Column, columns_of
-from vismanet_async.export.status import status_of
-from vismanet_async.paging.keys import stamp_of
 from vismanet_async.simulator import Simulator
-from vismanet_async.transport.auth import StaticToken
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -238,8 +238,8 @@ async def test_killed_while_publishing_the_old_manifest_stands(
         def killed(*_: object, **__: object) -> None:
             raise KeyboardInterrupt
 
-        patch.setattr("vismanet_async.export.directory_steps.DirectorySteps._commit", killed)
-        patch.setattr("vismanet_async.export.target.Target.close", lambda self, **_: self._lock.release())
+        patch.setattr("vismanet_async._export.directory_steps.DirectorySteps._commit", killed)
+        patch.setattr("vismanet_async._export.target.Target.close", lambda self, **_: self._lock.release())
         with pytest.raises(KeyboardInterrupt):
             await export(simulator, tmp_path)
     assert validate(tmp_path) == before
@@ -298,7 +298,7 @@ async def test_parts_of_another_shape_do_not_get_into_one_folder(
 
     plan: dict[str, Any] = {"resources": ["customer"], "format": fmt}
     with monkeypatch.context() as patch:
-        patch.setattr("vismanet_async.export.sinks.formats.columns_of", other)
+        patch.setattr("vismanet_async._export.sinks.formats.columns_of", other)
         before = await export(simulator, tmp_path, **plan)
     asked = simulator.requests.total
     with pytest.raises(RequestRefused, match=f"{change}.*nothing was sent.*without incremental"):
@@ -436,7 +436,7 @@ def test_impossible_times_do_not_move_the_watermark() -> None:
 
 
 def test_what_is_remembered_has_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vismanet_async.export.incremental._MOST_DIGESTS", 10)
+    monkeypatch.setattr("vismanet_async._export.incremental._MOST_DIGESTS", 10)
     seen = changes()
     for number in range(60):
         seen.repeats([row(number, f"2026-01-01T10:00:{number:02}")])

@@ -13,11 +13,11 @@ from hypothesis import given, strategies as st
 
 from tests.export.pages import FakePage, customers, page
 from tests.support.hang import HANG_SECONDS
+from vismanet_async._export.manifest import part_fault
+from vismanet_async._export.sinks import jsonl, parts
+from vismanet_async._export.sinks.jsonl import JsonlSink, json_lines
+from vismanet_async._paging.row_scanner import Rows, Seam
 from vismanet_async.errors import TargetNotWritable
-from vismanet_async.export.manifest import part_fault
-from vismanet_async.export.sinks import jsonl, parts
-from vismanet_async.export.sinks.jsonl import JsonlSink, json_lines
-from vismanet_async.paging.rows import Rows, Seam
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

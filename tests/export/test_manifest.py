@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
+from vismanet_async._export.manifest import MANIFEST_NAME, Manifest, Part, ResourceEntry, validate
 from vismanet_async.errors import ExportError
-from vismanet_async.export.manifest import MANIFEST_NAME, Manifest, Part, ResourceEntry, validate
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from vismanet_async.client import VismaNet
-from vismanet_async.clock import SystemClock
+from vismanet_async._client import VismaNet
+from vismanet_async._clock import SystemClock
+from vismanet_async._export.batch import CompanyDone, CompanyEvent, CompanyStarted, ExportMany
+from vismanet_async._export.companies import Company
+from vismanet_async._export.manifest import validate
+from vismanet_async._export.run import PageWritten
+from vismanet_async._http.auth import ClientCredentials, StaticToken
 from vismanet_async.errors import NotSignedIn, RequestRefused, ServerError, SettingsError, TargetNotWritable
-from vismanet_async.export.companies import Company
-from vismanet_async.export.manifest import validate
-from vismanet_async.export.many import CompanyDone, CompanyEvent, CompanyStarted, ExportMany
-from vismanet_async.export.run import PageWritten
 from vismanet_async.simulator import Fault, Simulator
-from vismanet_async.transport.auth import ClientCredentials, StaticToken
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from vismanet_async.simulator.messages import Request
+    from vismanet_async._simulator.messages import Request
 
 ROWS = {"customer": 60, "supplier": 20}
 TENANTS = [f"tenant-{number:02}" for number in range(6)]

@@ -16,18 +16,18 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from tests.export.pages import FakePage, page, put_in_place
+from vismanet_async._export.coerce import RowFitter
+from vismanet_async._export.manifest import part_fault
+from vismanet_async._export.schema import Column, arrow_schema, columns_of
+from vismanet_async._export.sinks.parquet import ParquetOptions, ParquetSink, _Batch, _Reader
+from vismanet_async._export.sinks.parts import OpenPart
 from vismanet_async.errors import ExportError, RequestRefused, TargetNotWritable
-from vismanet_async.export.fit import RowFitter
-from vismanet_async.export.manifest import part_fault
-from vismanet_async.export.schema import Column, arrow_schema, columns_of
-from vismanet_async.export.sinks.parquet import ParquetOptions, ParquetSink, _Batch, _Reader
-from vismanet_async.export.sinks.parts import OpenPart
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from vismanet_async.export.manifest import Part
+    from vismanet_async._export.manifest import Part
 
 COLUMNS = (
     Column("id", "text"),

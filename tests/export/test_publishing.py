@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
-from vismanet_async.errors import TargetNotWritable
-from vismanet_async.export.manifest import Manifest, Part, ResourceEntry
-from vismanet_async.export.publishing import (
+from vismanet_async._export.manifest import Manifest, Part, ResourceEntry
+from vismanet_async._export.publishing import (
     NEW_STANDS,
     OLD_STANDS,
     Commit,
@@ -29,11 +28,12 @@ from vismanet_async.export.publishing import (
     names_beside,
     steps_of,
 )
+from vismanet_async.errors import TargetNotWritable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from vismanet_async.export.publishing import Step
+    from vismanet_async._export.publishing import Step
 
 NOW = datetime(2026, 11, 22, 13, 30, tzinfo=UTC)
 

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, strategies as st
 
 from vismanet_async import ClientCredentials, VismaNet
-from vismanet_async.cli import main
+from vismanet_async._cli import main
+from vismanet_async._export.plan import ExportPlan
+from vismanet_async._export.report import Report, run_many_reported, run_reported
+from vismanet_async._export.report_charts import Series, in_flight, latency_bars, line_chart, merged, thinned, ticks
+from vismanet_async._export.run import Export, PageWritten, Progress, RequestEnded
 from vismanet_async.errors import Attempt, IncompleteListing, NotAllowed, TargetNotWritable
-from vismanet_async.export.plan import ExportPlan
-from vismanet_async.export.report import Report, run_many_reported, run_reported
-from vismanet_async.export.report_charts import Series, in_flight, latency_bars, line_chart, merged, thinned, ticks
-from vismanet_async.export.run import Export, PageWritten, Progress, RequestEnded
 from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:

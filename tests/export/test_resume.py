@@ -11,21 +11,21 @@ import msgspec
 import pytest
 
 from vismanet_async import errors
-from vismanet_async.client import VismaNet
-from vismanet_async.clock import SystemClock
-from vismanet_async.export.checkpoint import Checkpoint, Question
-from vismanet_async.export.manifest import validate
-from vismanet_async.export.plan import ExportPlan
-from vismanet_async.export.run import Export, PageWritten
+from vismanet_async._client import VismaNet
+from vismanet_async._clock import SystemClock
+from vismanet_async._export.checkpoint import Checkpoint, Question
+from vismanet_async._export.manifest import validate
+from vismanet_async._export.plan import ExportPlan
+from vismanet_async._export.run import Export, PageWritten
+from vismanet_async._http.auth import StaticToken
 from vismanet_async.simulator import Simulator
-from vismanet_async.transport.auth import StaticToken
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from datetime import datetime
     from pathlib import Path
 
-    from vismanet_async.export.manifest import Manifest
+    from vismanet_async._export.manifest import Manifest
 
 ROWS = {"customer": 600, "supplier": 300}
 PAGES = 7 + 4

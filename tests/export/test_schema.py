@@ -7,11 +7,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from vismanet_async._export.schema import EXTRA, Column, arrow_schema, columns_of, leaves
+from vismanet_async._export.sinks.formats import require_format
 from vismanet_async.errors import RequestRefused
-from vismanet_async.export.schema import EXTRA, Column, arrow_schema, columns_of, leaves
-from vismanet_async.export.sinks.formats import require_format
 
-CATALOG = resources.files("vismanet_async.api") / "catalog"
+CATALOG = resources.files("vismanet_async._api") / "catalog"
 OPERATIONS = msgspec.json.decode((CATALOG / "operations.json").read_bytes())["operations"]
 LISTS = [one["id"] for one in OPERATIONS if one["response"]["kind"] in {"list", "envelope"}]
 
@@ -68,7 +68,7 @@ def test_a_missing_extra_is_asked_for(name: str, install: str, monkeypatch: pyte
     def missing(module: str) -> None:
         raise ModuleNotFoundError(f"No module named {module!r}")
 
-    monkeypatch.setattr("vismanet_async.export.extras.importlib.import_module", missing)
+    monkeypatch.setattr("vismanet_async._export.extras.importlib.import_module", missing)
     with pytest.raises(RequestRefused, match=rf"nothing was sent.*pip install 'vismanet-async\[{install}\]'"):
         require_format(name)  # type: ignore[arg-type] # parametrised
     require_format("csv")

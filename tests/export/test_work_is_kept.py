@@ -18,11 +18,11 @@ import pytest
 
 from tests.export.test_resume import PAGES, ROWS, export, simulator
 from vismanet_async import errors
-from vismanet_async.export import files
-from vismanet_async.export.checkpoint import Checkpoint
-from vismanet_async.export.manifest import Manifest, validate
-from vismanet_async.export.target import Target
-from vismanet_async.paging.keys import stamp_of
+from vismanet_async._export import files
+from vismanet_async._export.checkpoint import Checkpoint
+from vismanet_async._export.manifest import Manifest, validate
+from vismanet_async._export.target import Target
+from vismanet_async._paging.keys import stamp_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,7 +95,7 @@ async def test_a_start_that_comes_to_nothing_takes_nothing_away(
     elif refused == "another company":
         (tmp_path / "manifest.json").write_bytes(attrs.evolve(Manifest.read(tmp_path), company="another").to_json())
     elif refused == "full disk":
-        monkeypatch.setattr("vismanet_async.export.checkpoint.write_atomically", full)
+        monkeypatch.setattr("vismanet_async._export.checkpoint.write_atomically", full)
     else:
         for name in ROWS:
             status = 401 if refused == "no sign-in" else 400

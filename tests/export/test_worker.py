@@ -10,7 +10,7 @@ import weakref
 import anyio
 import pytest
 
-from vismanet_async.export.worker import Worker, working
+from vismanet_async._export.writer_thread import Worker, working
 
 
 async def test_it_works_in_order_and_the_block_waits_for_all() -> None:

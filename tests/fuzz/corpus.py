@@ -6,8 +6,8 @@ import json
 from functools import cache
 from typing import Final
 
+from vismanet_async._simulator.json_text import encode
 from vismanet_async.simulator import Simulator
-from vismanet_async.simulator.json_text import encode
 
 __all__ = ["HOSTILE", "corpus"]
 

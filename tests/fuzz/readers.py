@@ -13,25 +13,25 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from vismanet_async import client, errors
-from vismanet_async.api import base64_file, files, results
-from vismanet_async.api.models import ActionResult, Customer, CustomerInvoice
-from vismanet_async.codec import halves
-from vismanet_async.codec.compare import shows
-from vismanet_async.codec.decode import decode_one, decode_rows
-from vismanet_async.export.checkpoint import Checkpoint
-from vismanet_async.export.manifest import Manifest, validate
-from vismanet_async.jobs import job, webhook
-from vismanet_async.jobs.model import StateDocument
-from vismanet_async.jobs.outcome import plain_json
-from vismanet_async.jobs.submitter import Answer, job_id_in
-from vismanet_async.paging import styles
-from vismanet_async.settings import Settings
-from vismanet_async.transport import auth, charset, hosts, problem
-from vismanet_async.transport.answer import read_answer
-from vismanet_async.transport.auth import TokenAnswer
-from vismanet_async.transport.message import Response
-from vismanet_async.transport.quota import Quota
+from vismanet_async import _client, errors
+from vismanet_async._api import base64_file, files, results
+from vismanet_async._api.models import ActionResult, Customer, CustomerInvoice
+from vismanet_async._codec import halves
+from vismanet_async._codec.decode import decode_one, decode_rows
+from vismanet_async._codec.record_matches import shows
+from vismanet_async._export.checkpoint import Checkpoint
+from vismanet_async._export.manifest import Manifest, validate
+from vismanet_async._http import auth, charset, error_body, hosts
+from vismanet_async._http.answer import read_answer
+from vismanet_async._http.auth import TokenAnswer
+from vismanet_async._http.message import Response
+from vismanet_async._http.rate_limit import Quota
+from vismanet_async._jobs import job, webhook
+from vismanet_async._jobs.background_api import Answer, job_id_in
+from vismanet_async._jobs.model import StateDocument
+from vismanet_async._jobs.results import plain_json
+from vismanet_async._paging import page_formats
+from vismanet_async._settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +72,7 @@ def _response(body: bytes = b"", **headers: str) -> Response:
     return Response(status=200, headers=_headers(**headers), body=body)
 
 
-def _page(style: styles.PageStyle) -> Callable[[bytes], Any]:
+def _page(style: page_formats.PageStyle) -> Callable[[bytes], Any]:
     def read(data: bytes) -> None:
         answer = style.read(data)
         decode_rows(list(answer.rows), CustomerInvoice)
@@ -82,17 +82,17 @@ def _page(style: styles.PageStyle) -> Callable[[bytes], Any]:
 
 def _quick_page(data: bytes) -> None:
     """The seam is learnt from one page and looked for in the next: what is found must be what parsing finds."""
-    reader = styles.PageReader(styles.PAGE_NUMBER)
+    reader = page_formats.PageReader(page_formats.PAGE_NUMBER)
     first, _, second = data.partition(b"\x00")
     for body in (first, first, second):
         quick = reader.read(body, page_size=2)
-        whole = styles.PAGE_NUMBER.read(body)
+        whole = page_formats.PAGE_NUMBER.read(body)
         assert [bytes(row).strip() for row in quick.rows] == [bytes(row).strip() for row in whole.rows]
 
 
 def _journal(data: bytes) -> None:
-    rows = styles.JOURNAL.read(data).rows
-    styles.merge_batches(list(rows))
+    rows = page_formats.JOURNAL.read(data).rows
+    page_formats.merge_batches(list(rows))
 
 
 def _record(data: bytes) -> None:
@@ -176,7 +176,7 @@ def _stays(name: str) -> None:
 
 
 def _problem(data: bytes) -> None:
-    found = problem.read_problem(_headers(Content_Type="application/json"), data)
+    found = error_body.read_problem(_headers(Content_Type="application/json"), data)
     assert len(found.detail) < 2_000
 
 
@@ -245,12 +245,12 @@ def _checkpoint(data: bytes) -> None:
 READERS: Final = {
     reader.name: reader
     for reader in (
-        *(Reader(f"page: {style.name}", _page(style), (styles.PageFormatError, errors.VismaNetError))
-          for style in (styles.PAGE_NUMBER, styles.ENVELOPE, styles.UNPAGED, styles.PAGE_INDEX)),
-        Reader("page: quick", _quick_page, (styles.PageFormatError,)),
-        Reader("page: journal lines", _journal, (styles.PageFormatError,)),
+        *(Reader(f"page: {style.name}", _page(style), (page_formats.PageFormatError, errors.VismaNetError))
+          for style in (page_formats.PAGE_NUMBER, page_formats.ENVELOPE, page_formats.UNPAGED, page_formats.PAGE_INDEX)),
+        Reader("page: quick", _quick_page, (page_formats.PageFormatError,)),
+        Reader("page: journal lines", _journal, (page_formats.PageFormatError,)),
         Reader("record", _record),
-        Reader("answer of any call", lambda data: client._plain(_response(data))),
+        Reader("answer of any call", lambda data: _client._plain(_response(data))),
         Reader("answer of any job", lambda data: plain_json(_response(data))),
         Reader("action result", _acted),
         Reader("record shows what was sent", _shown),

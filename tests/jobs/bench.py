@@ -9,18 +9,18 @@ import attrs
 
 from tests.jobs.fast import PATIENCE_SECONDS, FastClock, patient
 from tests.support.clock import VirtualClock
-from vismanet_async.client import VismaNet
-from vismanet_async.jobs.manager import JobManager
-from vismanet_async.jobs.submitter import SenderSubmitter
-from vismanet_async.transport.auth import StaticToken
+from vismanet_async._client import VismaNet
+from vismanet_async._http.auth import StaticToken
+from vismanet_async._jobs.background_api import SenderSubmitter
+from vismanet_async._jobs.manager import JobManager
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from datetime import datetime
 
-    from vismanet_async.clock import Clock
-    from vismanet_async.jobs.store import JobStore
-    from vismanet_async.jobs.submitter import Submitter
+    from vismanet_async._clock import Clock
+    from vismanet_async._jobs.background_api import Submitter
+    from vismanet_async._jobs.store import JobStore
 
 
 @attrs.frozen

@@ -6,13 +6,13 @@ import pytest
 
 from tests.jobs.postgres import new_database, postgres
 from tests.support.outside import Outside
-from vismanet_async.jobs.sql_store import SqlStore
+from vismanet_async._jobs.sql_store import SqlStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
-    from vismanet_async.jobs.store import JobStore
+    from vismanet_async._jobs.store import JobStore
 
 BACKENDS = ("sqlite", "memory", "postgresql")
 

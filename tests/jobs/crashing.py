@@ -14,10 +14,10 @@ import attrs
 
 from tests.jobs.bench import Bench, opened
 from tests.jobs.fast import FastClock
+from vismanet_async._jobs.model import OPEN, State
+from vismanet_async._jobs.schedule import Rules
+from vismanet_async._jobs.sql_store import SqlStore
 from vismanet_async.errors import VismaNetError
-from vismanet_async.jobs.model import OPEN, State
-from vismanet_async.jobs.schedule import Rules
-from vismanet_async.jobs.sql_store import SqlStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import attrs
 
-from vismanet_async.jobs.model import State
-from vismanet_async.jobs.store import StoreNotUsable
-from vismanet_async.jobs.submitter import Answer
+from vismanet_async._jobs.background_api import Answer
+from vismanet_async._jobs.model import State
+from vismanet_async._jobs.store import StoreNotUsable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from tests.jobs.bench import Bench
-    from vismanet_async.jobs.model import Record
+    from vismanet_async._jobs.model import Record
 
 CALLS = frozenset({"write_intent", "save", "claim", "release", "hint", "ahead", "get", "result", "submit"})
 """What a submission awaits."""

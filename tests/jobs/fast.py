@@ -14,8 +14,8 @@ import anyio
 import attrs
 
 if TYPE_CHECKING:
-    from vismanet_async.client import VismaNet
-    from vismanet_async.clock import Clock
+    from vismanet_async._client import VismaNet
+    from vismanet_async._clock import Clock
 
 
 class FastClock:

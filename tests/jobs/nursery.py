@@ -37,7 +37,7 @@ USED_LATER = (
     "asyncpg",
     "sqlalchemy.dialects.postgresql.asyncpg",
     "sqlalchemy.dialects.sqlite.aiosqlite",
-    "vismanet_async.api.resources.customer_invoice",
+    "vismanet_async._api.resources.customer_invoice",
 )
 """What a child would import on first use, each one again."""
 

@@ -16,8 +16,16 @@ from hypothesis import given
 from tests.jobs.bench import opened
 from tests.jobs.disturbed import until
 from tests.support.clock import VirtualClock
-from vismanet_async.api.decoders import decoder_of
-from vismanet_async.cli.exit_codes import exit_code
+from vismanet_async._api.decoders import decoder_of
+from vismanet_async._cli.exit_codes import exit_code
+from vismanet_async._jobs import answers
+from vismanet_async._jobs.background_api import Answer, job_id_in
+from vismanet_async._jobs.leased_jobs import HeldJobs
+from vismanet_async._jobs.model import OperationNote, Record, State, StateDocument
+from vismanet_async._jobs.polling import Poller
+from vismanet_async._jobs.results import kept_document, plain_json
+from vismanet_async._jobs.store import JobIdTaken
+from vismanet_async._observer import Observer
 from vismanet_async.errors import (
     ActionFailed,
     JobExpired,
@@ -27,20 +35,12 @@ from vismanet_async.errors import (
     UnexpectedResponse,
     VismaNetError,
 )
-from vismanet_async.jobs import answers
-from vismanet_async.jobs.held import HeldJobs
-from vismanet_async.jobs.model import OperationNote, Record, State, StateDocument
-from vismanet_async.jobs.outcome import kept_document, plain_json
-from vismanet_async.jobs.polling import Poller
-from vismanet_async.jobs.store import JobIdTaken
-from vismanet_async.jobs.submitter import Answer, job_id_in
-from vismanet_async.observer import Observer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.jobs.bench import Bench
-    from vismanet_async.jobs.store import JobStore
+    from vismanet_async._jobs.store import JobStore
 
 MINE = "73ac0029-1e4f-4adc-a7eb-318cd25ba4bf"
 STATE: dict[str, Any] = {"id": MINE, "status": "Finished", "statusCode": 200, "hasResponseContent": True}

@@ -23,9 +23,9 @@ from tests.jobs.crashing import KILLED, Task
 from tests.jobs.fast import FastClock, ServerClock
 from tests.jobs.nursery import Nursery
 from tests.support.hang import HANG_SECONDS
-from vismanet_async.jobs.model import OPEN, Record, State
-from vismanet_async.jobs.sql_store import SqlStore
-from vismanet_async.jobs.webhook import WebhookReceiver
+from vismanet_async._jobs.model import OPEN, Record, State
+from vismanet_async._jobs.sql_store import SqlStore
+from vismanet_async._jobs.webhook import WebhookReceiver
 from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:

@@ -13,6 +13,8 @@ import pytest
 from tests.jobs.bench import Bench, opened
 from tests.jobs.queue import Queue, serve
 from tests.support.clock import ServerClock, VirtualClock
+from vismanet_async._jobs.model import Record, State
+from vismanet_async._jobs.store import JobUnknown, Leased
 from vismanet_async.errors import (
     BadRequest,
     JobExpired,
@@ -23,15 +25,13 @@ from vismanet_async.errors import (
     RequestRefused,
     ServerError,
 )
-from vismanet_async.jobs.model import Record, State
-from vismanet_async.jobs.store import JobUnknown, Leased
 from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from tests.support.outside import Outside
-    from vismanet_async.jobs.store import JobStore
+    from vismanet_async._jobs.store import JobStore
 
 
 @pytest.fixture

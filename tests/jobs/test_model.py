@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from vismanet_async.errors import RequestRefused
-from vismanet_async.jobs import model
-from vismanet_async.jobs.model import (
+from vismanet_async._jobs import model
+from vismanet_async._jobs.model import (
     Accepted,
     Answered,
     ContentRead,
@@ -36,9 +35,10 @@ from vismanet_async.jobs.model import (
     background_header,
     document_key,
 )
+from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
-    from vismanet_async.jobs.model import Event
+    from vismanet_async._jobs.model import Event
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SAMPLE = b"""{"id":"73ac0029-1e4f-4adc-a7eb-318cd25ba4bf","status":"Finished","statusCode":400,

@@ -14,15 +14,15 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from vismanet_async._jobs import database as database_module
+from vismanet_async._jobs.sql_store import SqlStore
+from vismanet_async._jobs.store import StoreNotUsable
 from vismanet_async.errors import SettingsError
-from vismanet_async.jobs import database as database_module
-from vismanet_async.jobs.sql_store import SqlStore
-from vismanet_async.jobs.store import StoreNotUsable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from vismanet_async.jobs.store import JobStore
+    from vismanet_async._jobs.store import JobStore
 
 ROOT = Path(__file__).parents[2]
 PROCESSES = 12

@@ -15,16 +15,16 @@ from tests.jobs.bench import Bench, opened
 from tests.jobs.disturbed import Server, at_rest, until
 from tests.jobs.fast import FastClock
 from tests.support.clock import VirtualClock
+from vismanet_async._jobs import database as database_module
+from vismanet_async._jobs.model import OperationNote, Record, State
+from vismanet_async._jobs.sql_store import SqlStore
+from vismanet_async._jobs.store import StoreNotUsable
 from vismanet_async.errors import JobUncertain
-from vismanet_async.jobs import database as database_module
-from vismanet_async.jobs.model import OperationNote, Record, State
-from vismanet_async.jobs.sql_store import SqlStore
-from vismanet_async.jobs.store import StoreNotUsable
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
-    from vismanet_async.jobs.store import JobStore
+    from vismanet_async._jobs.store import JobStore
 
 PATH = "/v1/x/1/action/release"
 
@@ -150,7 +150,7 @@ async def test_waiting_outlives_an_outage_and_says_what_it_waits_for(
         job = await bench.manager.submit(bench.release(PATH))
         with pytest.raises(TimeoutError, match=r"it is (submitted|running), this process follows it"):
             await job.wait(timeout_seconds=1)
-        with caplog.at_level(logging.DEBUG, "vismanet_async.jobs"):
+        with caplog.at_level(logging.DEBUG, "vismanet_async._jobs"):
             waiting = asyncio.create_task(job.wait())
             await until(lambda: f"waiting for job {job.id}: it is" in caplog.text)
             away.away = True

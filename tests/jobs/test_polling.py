@@ -14,17 +14,17 @@ import pytest
 
 from tests.jobs.bench import Bench, opened
 from tests.support.clock import VirtualClock
+from vismanet_async._jobs.background_api import Answer
+from vismanet_async._jobs.model import Recovered, State, advance
+from vismanet_async._jobs.store import StoreNotUsable
 from vismanet_async.errors import JobUncertain, NotSent, OutcomeUnknown, RateLimited, TransportError
-from vismanet_async.jobs.model import Recovered, State, advance
-from vismanet_async.jobs.store import StoreNotUsable
-from vismanet_async.jobs.submitter import Answer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from tests.support.outside import Outside
-    from vismanet_async.jobs.model import Record
-    from vismanet_async.jobs.store import JobStore, Leased
+    from vismanet_async._jobs.model import Record
+    from vismanet_async._jobs.store import JobStore, Leased
 
 PATH = "/v1/x/1/action/release"
 MINE = "73ac0029-1e4f-4adc-a7eb-318cd25ba4bf"

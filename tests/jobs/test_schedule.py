@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 
 from tests.jobs.virtual import Outcome, Work, best_delay, run
-from vismanet_async.jobs.run_times import Arrivals, RunTimes
-from vismanet_async.jobs.schedule import Rules, Schedule, earliest
+from vismanet_async._jobs.duration_stats import Arrivals, RunTimes
+from vismanet_async._jobs.schedule import Rules, Schedule, earliest
 
 
 def alone(seconds: list[float], *, seed: int) -> Outcome:

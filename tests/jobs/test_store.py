@@ -17,17 +17,17 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from tests.jobs.conftest import BACKENDS
+from vismanet_async._jobs import sql_store
+from vismanet_async._jobs.migrations import LATEST
+from vismanet_async._jobs.model import OperationNote, Record, Result, State
+from vismanet_async._jobs.sql_store import SqlStore, default_path
+from vismanet_async._jobs.store import Leased, LeaseLost, StoreNotUsable
 from vismanet_async.errors import SettingsError
-from vismanet_async.jobs import sql_store
-from vismanet_async.jobs.migrations import LATEST
-from vismanet_async.jobs.model import OperationNote, Record, Result, State
-from vismanet_async.jobs.sql_store import SqlStore, default_path
-from vismanet_async.jobs.store import Leased, LeaseLost, StoreNotUsable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from vismanet_async.jobs.store import JobStore
+    from vismanet_async._jobs.store import JobStore
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, UTC)
 SOON = NOW + timedelta(seconds=30)

@@ -27,6 +27,11 @@ from tests.jobs.disturbed import (
     until,
 )
 from tests.jobs.fast import FastClock
+from vismanet_async._jobs.background_api import Answer
+from vismanet_async._jobs.course import Course, Step
+from vismanet_async._jobs.model import Accepted, Answered, Lost, NeverSent, OperationNote, Record, State
+from vismanet_async._jobs.schedule import Rules
+from vismanet_async._jobs.store import StoreNotUsable
 from vismanet_async.errors import (
     BadRequest,
     DeadlineExceeded,
@@ -36,16 +41,11 @@ from vismanet_async.errors import (
     RequestRefused,
     TokenRefused,
 )
-from vismanet_async.jobs.course import Course, Step
-from vismanet_async.jobs.model import Accepted, Answered, Lost, NeverSent, OperationNote, Record, State
-from vismanet_async.jobs.schedule import Rules
-from vismanet_async.jobs.store import StoreNotUsable
-from vismanet_async.jobs.submitter import Answer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from vismanet_async.jobs.store import JobStore
+    from vismanet_async._jobs.store import JobStore
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 CANCELS = int(os.environ.get("VISMANET_CANCELS", "100"))
@@ -200,7 +200,7 @@ async def test_the_servers_id_is_on_the_error_and_in_the_log_and_found_later(
     server, path = Server(), "/v1/x/1/action/release"
     trouble = Trouble(at=5, how=How.FAILED_BEFORE)
     async with disturbed(store, server) as bench:
-        with caplog.at_level(logging.WARNING, "vismanet_async.jobs"):
+        with caplog.at_level(logging.WARNING, "vismanet_async._jobs"):
             error = await submitted_in_trouble(bench, path, trouble)
         assert isinstance(error, StoreNotUsable)
         assert error.job_id == server.ids[path]

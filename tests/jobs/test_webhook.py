@@ -14,9 +14,9 @@ import pytest
 from aiohttp import web
 from hypothesis import given
 
+from vismanet_async._jobs.store import StoreNotUsable
+from vismanet_async._jobs.webhook import DISPATCHERS, SeenBodies, WebhookReceiver, ids_in, sign, signature_fits
 from vismanet_async.errors import SettingsError
-from vismanet_async.jobs.store import StoreNotUsable
-from vismanet_async.jobs.webhook import DISPATCHERS, SeenBodies, WebhookReceiver, ids_in, sign, signature_fits
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

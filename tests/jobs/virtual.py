@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from vismanet_async.jobs.schedule import Rules, Schedule
+from vismanet_async._jobs.schedule import Rules, Schedule
 
 if TYPE_CHECKING:
     import random

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from tests.support.clock import ServerClock, VirtualClock
-from vismanet_async.client import VismaNet
+from vismanet_async._client import VismaNet
+from vismanet_async._http.auth import ClientCredentials
 from vismanet_async.simulator import Simulator
-from vismanet_async.transport.auth import ClientCredentials
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import attrs
 
 from tests.paging import worlds
-from vismanet_async.paging.walk import Walk
+from vismanet_async._paging.paginator import Walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -218,7 +218,7 @@ MUTATIONS: Final = (
         "                self._front = True",
         "                self.is_complete = True",
     ),
-    Mutation("a reading has no bound", "walk.py", "if self._requests >= self.cost_limit:", "if False:"),
+    Mutation("a reading has no bound", "paginator.py", "if self._requests >= self.cost_limit:", "if False:"),
 )
 
 
@@ -308,7 +308,7 @@ def _sound_walk() -> type[Walk]:
     mutated = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "vismanet_async"}
     sys.path.insert(0, os.environ["SOUND_ROOT"])
     try:
-        return importlib.import_module("vismanet_async.paging.walk").Walk  # type: ignore[no-any-return]  # by its name
+        return importlib.import_module("vismanet_async._paging.paginator").Walk  # type: ignore[no-any-return]  # by its name
     finally:
         sys.path.pop(0)
         sys.modules.update(mutated)
@@ -344,7 +344,7 @@ def main() -> int:
             copy = Path(directory)
             for name in ("vismanet_async", "tests"):
                 shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-            file = copy / "vismanet_async" / "paging" / mutation.file
+            file = copy / "vismanet_async" / "_paging" / mutation.file
             text = file.read_text()
             if text.count(mutation.old) != 1:
                 print(f"STALE   {mutation.name}: its text stands {text.count(mutation.old)} times in {mutation.file}")

@@ -11,9 +11,9 @@ import pytest
 
 from tests.paging.trouble import LIES, SPACING, TroubledServer
 from tests.paging.virtual import BOUNDARY, BOUNDARY_SECONDS, DAY, KEYS, NOW_SECONDS, Outcome, run
-from vismanet_async.paging.completeness import safe_boundary
-from vismanet_async.paging.styles import PAGE_NUMBER, PageAnswer
-from vismanet_async.paging.walk import Walk
+from vismanet_async._paging.guarantee import safe_boundary
+from vismanet_async._paging.page_formats import PAGE_NUMBER, PageAnswer
+from vismanet_async._paging.paginator import Walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

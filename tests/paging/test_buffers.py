@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from tests.paging.live import live
-from vismanet_async.paging.buffers import PageBuffers
-from vismanet_async.paging.rows import Rows
+from vismanet_async._paging.buffer_pool import PageBuffers
+from vismanet_async._paging.row_scanner import Rows
 
 LARGE = 300_000
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from vismanet_async.paging.completeness import safe_boundary
+from vismanet_async._paging.guarantee import safe_boundary
 
 
 def test_the_boundary_has_passed_in_every_zone() -> None:

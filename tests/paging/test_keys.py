@@ -12,10 +12,10 @@ import msgspec
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from vismanet_async.paging.key_index import KeyIndex
-from vismanet_async.paging.keys import KeyReader, PageKeys, RowKeys, stamp_of, stamp_text
-from vismanet_async.paging.rows import Rows
-from vismanet_async.paging.styles import PageFormatError
+from vismanet_async._paging.keys import KeyReader, PageKeys, RowKeys, stamp_of, stamp_text
+from vismanet_async._paging.page_formats import PageFormatError
+from vismanet_async._paging.row_scanner import Rows
+from vismanet_async._paging.seen_keys import KeyIndex
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,7 +18,13 @@ import pytest
 from tests.api.support import Recorder, reply
 from tests.paging.live import Live, keys, live
 from tests.support.clock import VirtualClock
-from vismanet_async.api.models import Customer
+from vismanet_async._api.models import Customer
+from vismanet_async._http.pool import Exchange
+from vismanet_async._operation import OperationSpec
+from vismanet_async._paging import page_formats
+from vismanet_async._paging.list_spec import FrozenFilter, ListSource
+from vismanet_async._paging.listing import Listing, Page, Progress
+from vismanet_async._paging.page_formats import PageReader
 from vismanet_async.errors import (
     DeadlineExceeded,
     IncompleteListing,
@@ -27,17 +33,11 @@ from vismanet_async.errors import (
     ServerError,
     UnexpectedResponse,
 )
-from vismanet_async.operation import OperationSpec
-from vismanet_async.paging import styles
-from vismanet_async.paging.listing import Listing, Page, Progress
-from vismanet_async.paging.source import FrozenFilter, ListSource
-from vismanet_async.paging.styles import PageReader
-from vismanet_async.transport.pool import Exchange
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from vismanet_async.transport.message import Request, Response
+    from vismanet_async._http.message import Request, Response
 
 ROWS = 95
 SIZE = 10
@@ -227,7 +227,7 @@ async def test_expected_rows_let_the_first_requests_go_out_together(site: Live) 
 
 
 async def test_requests_leave_before_a_large_first_page_is_read(site: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(styles, "_LARGE_BYTES", 0)
+    monkeypatch.setattr(page_formats, "_LARGE_BYTES", 0)
     await customers(site).count()
     before = site.sim.requests.total
     read = PageReader.read
@@ -552,7 +552,7 @@ async def test_another_sender_may_know_some_of_the_answers(site: Live) -> None:
 
 
 async def test_the_callers_own_filter_is_respected_by_a_proof(site: Live) -> None:
-    from vismanet_async.conditions import before, on_or_after
+    from vismanet_async._conditions import before, on_or_after
 
     rows = sorted(row["lastModifiedDateTime"] for row in site.sim.truth("customer").rows())
     middle = rows[ROWS // 2]

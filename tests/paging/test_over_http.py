@@ -11,8 +11,8 @@ from tests.paging.live import Live, keys, live
 from vismanet_async.errors import IncompleteListing, ServerError, UnexpectedResponse, VismaNetError
 
 if TYPE_CHECKING:
-    from vismanet_async.paging.completeness import Completeness
-    from vismanet_async.paging.listing import Listing
+    from vismanet_async._paging.guarantee import Completeness
+    from vismanet_async._paging.listing import Listing
 
 NETWORK: tuple[dict[str, Any], ...] = (
     {"kind": "latency", "seconds": 0.4},

@@ -11,9 +11,9 @@ from random import Random
 import pytest
 
 from tests.paging.virtual import BOUNDARY, KEYS, Server, run
-from vismanet_async.paging.overlap import LEAST_PAGE_SIZE, margin_of, overlapping_page
-from vismanet_async.paging.styles import PAGE_NUMBER
-from vismanet_async.paging.walk import Walk
+from vismanet_async._paging.overlap import LEAST_PAGE_SIZE, margin_of, overlapping_page
+from vismanet_async._paging.page_formats import PAGE_NUMBER
+from vismanet_async._paging.paginator import Walk
 
 SEEDS = range(int(os.environ.get("VISMANET_PRICE_SEEDS", "5")))
 ORDERS = ("number", "last modified", "scattered")

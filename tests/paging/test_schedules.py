@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.paging.trouble import Schedule
     from tests.paging.virtual import Outcome
-    from vismanet_async.paging.completeness import Mode
+    from vismanet_async._paging.guarantee import Mode
 
 SCHEDULES = int(os.environ.get("VISMANET_SCHEDULES", "8000"))
 CHUNKS = 40

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from vismanet_async.paging import styles
-from vismanet_async.paging.keys import KeyReader, RowKeys
-from vismanet_async.paging.styles import (
+from vismanet_async._paging import page_formats
+from vismanet_async._paging.keys import KeyReader, RowKeys
+from vismanet_async._paging.page_formats import (
     ENVELOPE,
     JOURNAL,
     PAGE_INDEX,
@@ -140,7 +140,7 @@ def test_a_reader_that_has_learnt_reads_the_same(later: bytes) -> None:
 
 @pytest.fixture
 def every_page_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(styles, "_LARGE_BYTES", 0)
+    monkeypatch.setattr(page_formats, "_LARGE_BYTES", 0)
 
 
 @pytest.mark.usefixtures("every_page_is_large")
@@ -181,7 +181,7 @@ def test_totals_are_had_early_where_that_helps(every_page_is_large: None, monkey
     reader = PageReader(PAGE_NUMBER)
     reader.read(page_body(), page_size=3)
     assert reader.glimpse(page_body()) is None, "it is known by now"
-    monkeypatch.setattr(styles, "_LARGE_BYTES", 10_000)
+    monkeypatch.setattr(page_formats, "_LARGE_BYTES", 10_000)
     assert PageReader(PAGE_NUMBER).glimpse(page_body()) is None, "it is read in no time"
 
 

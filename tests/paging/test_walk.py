@@ -23,8 +23,8 @@ from tests.paging.virtual import (
     run,
     text,
 )
-from vismanet_async.paging.keys import RowKeys
-from vismanet_async.paging.styles import (
+from vismanet_async._paging.keys import RowKeys
+from vismanet_async._paging.page_formats import (
     ENVELOPE,
     JOURNAL,
     PAGE_INDEX,
@@ -36,7 +36,7 @@ from vismanet_async.paging.styles import (
     PageReader,
     PageStyle,
 )
-from vismanet_async.paging.walk import Delivery, ModifiedFilter, PageRequest, Walk
+from vismanet_async._paging.paginator import Delivery, ModifiedFilter, PageRequest, Walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

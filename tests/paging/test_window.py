@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
-from vismanet_async.paging.window import Window
+from vismanet_async._paging.prefetch import Window
 
 SECONDS = st.floats(0.0001, 60)
 

@@ -134,5 +134,5 @@ def test_what_is_not_promised_is_left_out() -> None:
 
 def test_each_check_that_is_broken_on_purpose_stands_where_it_is_looked_for() -> None:
     for mutation in MUTATIONS:
-        text = (ROOT / "vismanet_async" / "paging" / mutation.file).read_text()
+        text = (ROOT / "vismanet_async" / "_paging" / mutation.file).read_text()
         assert text.count(mutation.old) == 1, f"{mutation.name}: not once in {mutation.file}"

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import attrs
 
 from tests.paging.virtual import BOUNDARY, BOUNDARY_SECONDS, KEYS, ORDERS, Outcome, Server, raw, run, text
-from vismanet_async.paging.styles import PAGE_NUMBER, PageAnswer
-from vismanet_async.paging.walk import ModifiedFilter, Walk
+from vismanet_async._paging.page_formats import PAGE_NUMBER, PageAnswer
+from vismanet_async._paging.paginator import ModifiedFilter, Walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from vismanet_async.paging.completeness import Mode
+    from vismanet_async._paging.guarantee import Mode
 
 LIES: Final = ("blank", "repeated", "stale", "total -1", "total -p", "total 0", "total +1", "total +p", "absent")
 """What one answer may be."""

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import msgspec
 
-from vismanet_async.paging.keys import RowKeys
-from vismanet_async.paging.styles import PAGE_NUMBER, Metadata, PageAnswer
-from vismanet_async.paging.walk import Delivery, PageRequest, Walk
+from vismanet_async._paging.keys import RowKeys
+from vismanet_async._paging.page_formats import PAGE_NUMBER, Metadata, PageAnswer
+from vismanet_async._paging.paginator import Delivery, PageRequest, Walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from vismanet_async.paging.completeness import Completeness, Mode
+    from vismanet_async._paging.guarantee import Completeness, Mode
 
 DAY = datetime(2025, 1, 1)
 BOUNDARY_SECONDS = 86_400

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from vismanet_async.paging.keys import PageKeys, RowKeys, stamp_of, stamp_text
-from vismanet_async.paging.styles import PAGE_NUMBER, PageAnswer
-from vismanet_async.paging.walk import Walk
+from vismanet_async._paging.keys import PageKeys, RowKeys, stamp_of, stamp_text
+from vismanet_async._paging.page_formats import PAGE_NUMBER, PageAnswer
+from vismanet_async._paging.paginator import Walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from random import Random
 
-    from vismanet_async.paging.completeness import Completeness
-    from vismanet_async.paging.walk import PageRequest
+    from vismanet_async._paging.guarantee import Completeness
+    from vismanet_async._paging.paginator import PageRequest
 
 BOUNDARY: Final = "2025-01-02T00:00:00"
 EDGE: Final = stamp_of(BOUNDARY)

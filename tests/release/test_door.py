@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(not (ROOT / ".ci").is_dir(), reason="a source tr
 IO = {
     *("aiohttp", "aioresponses", "anyio", "asyncio", "asyncpg", "concurrent", "http", "httpx", "moto"),
     *("multiprocessing", "playwright", "requests", "selectors", "socket", "sqlalchemy", "sqlite3", "ssl", "subprocess"),
-    *("time", "urllib", "uvloop", "vismanet_async.client", "vismanet_async.simulator", "vismanet_async.transport.pool"),
+    *("time", "urllib", "uvloop", "vismanet_async._client", "vismanet_async.simulator", "vismanet_async._http.pool"),
 }
 """What tests of pure rules have no use for."""
 

@@ -43,13 +43,13 @@ def whole_wheel(release: Any, modules: set[str]) -> set[str]:
 
 
 def test_a_wheel_is_looked_into(release: Any) -> None:
-    modules = {"vismanet_async/__init__.py", "vismanet_async/client.py"}
+    modules = {"vismanet_async/__init__.py", "vismanet_async/_client.py"}
     names = whole_wheel(release, modules)
     assert release.wheel_problems(names, modules) == []
-    broken = names - {"vismanet_async/py.typed", "vismanet_async/client.py"}
+    broken = names - {"vismanet_async/py.typed", "vismanet_async/_client.py"}
     broken |= {"tests/conftest.py", "vismanet_async/__pycache__/client.cpython-311.pyc"}
     assert release.wheel_problems(broken, modules) == [
-        "the wheel lacks vismanet_async/client.py",
+        "the wheel lacks vismanet_async/_client.py",
         "the wheel lacks vismanet_async/py.typed",
         "the wheel holds tests/conftest.py",
         "the wheel holds vismanet_async/__pycache__/client.cpython-311.pyc",

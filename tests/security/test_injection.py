@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from vismanet_async import StaticToken, VismaNet, VismaNetError
-from vismanet_async.api.files import Upload
+from vismanet_async._api.files import Upload
 from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:

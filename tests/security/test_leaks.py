@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from vismanet_async import VismaNetError
-from vismanet_async.api.files import Upload
+from vismanet_async._api.files import Upload
+from vismanet_async._simulator.client_fixture import connected
 from vismanet_async.simulator import Simulator, VirtualClock
-from vismanet_async.simulator.client_fixture import connected
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Iterator

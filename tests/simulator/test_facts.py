@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from vismanet_async._simulator.fixed_behaviours import WITHOUT_SWITCH
 from vismanet_async.simulator import Simulator, list_behaviours
-from vismanet_async.simulator.without_switch import WITHOUT_SWITCH
 
 ROOT = Path(__file__).parents[2]
 _FACT = re.compile(r"^\*\*(\d+)\.(\d+) ", re.MULTILINE)

@@ -166,7 +166,7 @@ async def test_snapshots_bring_the_data_back(client: Client, tmp_path: Path) -> 
 
 
 async def test_the_openapi_document_names_every_operation(client: Client) -> None:
-    from vismanet_async.simulator.catalog import load
+    from vismanet_async._simulator.catalog import load
 
     async with client.session.get(f"{client.sim.base_url}/openapi.json") as answer:
         served = await answer.json()

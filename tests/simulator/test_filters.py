@@ -10,10 +10,10 @@ import attrs
 import pytest
 
 from tests.simulator.test_surface import path_values, required_query
-from vismanet_async.simulator.catalog import Operation, load
-from vismanet_async.simulator.filter_fields import find_field
-from vismanet_async.simulator.filters import values_at
-from vismanet_async.simulator.tables import SPECS
+from vismanet_async._simulator.catalog import Operation, load
+from vismanet_async._simulator.filter_fields import find_field
+from vismanet_async._simulator.filters import values_at
+from vismanet_async._simulator.tables import SPECS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

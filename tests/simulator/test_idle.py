@@ -12,8 +12,8 @@ import pytest
 import uvloop
 
 from tests.support.clock import VirtualClock as ClientClock
+from vismanet_async._simulator.idle import when_idle
 from vismanet_async.simulator import VirtualClock
-from vismanet_async.simulator.idle import when_idle
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -14,16 +14,16 @@ import pytest
 
 from tests.api.test_walk import METHODS
 from tests.simulator.test_surface import body_for, make_ready, path_values, required_query
-from vismanet_async.api.files import File, Upload
-from vismanet_async.api.results import Created, Done, Updated
-from vismanet_async.client import VismaNet
-from vismanet_async.codec.model import Record
+from vismanet_async._api.files import File, Upload
+from vismanet_async._api.results import Created, Done, Updated
+from vismanet_async._client import VismaNet
+from vismanet_async._codec.model import Record
+from vismanet_async._http.auth import ClientCredentials, StaticToken
+from vismanet_async._paging.listing import Listing
+from vismanet_async._simulator.catalog import Operation, load
+from vismanet_async._simulator.tables import SPECS
 from vismanet_async.errors import ActionFailed, NotFound, VismaNetError
-from vismanet_async.paging.listing import Listing
 from vismanet_async.simulator import Simulator, VirtualClock
-from vismanet_async.simulator.catalog import Operation, load
-from vismanet_async.simulator.tables import SPECS
-from vismanet_async.transport.auth import ClientCredentials, StaticToken
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,10 +14,10 @@ from anyio.from_thread import start_blocking_portal
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.errors import Unsatisfiable
 
+from vismanet_async._simulator.catalog import load
+from vismanet_async._simulator.openapi import document
+from vismanet_async._simulator.tables import SPECS
 from vismanet_async.simulator import Simulator
-from vismanet_async.simulator.catalog import load
-from vismanet_async.simulator.openapi import document
-from vismanet_async.simulator.tables import SPECS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

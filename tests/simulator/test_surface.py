@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 
-from vismanet_async.simulator.catalog import Operation, load
-from vismanet_async.simulator.paths import table_name
-from vismanet_async.simulator.tables import SPECS
+from vismanet_async._simulator.catalog import Operation, load
+from vismanet_async._simulator.paths import table_name
+from vismanet_async._simulator.tables import SPECS
 
 if TYPE_CHECKING:
     from tests.simulator.conftest import Answer, Client, Start
-    from vismanet_async.simulator.rows import Table
+    from vismanet_async._simulator.rows import Table
 
 
 _ROWS = dict.fromkeys(SPECS, 24)

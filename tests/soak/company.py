@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import define, field
 
 from tests.jobs.fast import PATIENCE_SECONDS, patient
-from vismanet_async.client import VismaNet
+from vismanet_async._client import VismaNet
+from vismanet_async._http.auth import ClientCredentials
 from vismanet_async.errors import DeadlineExceeded, OutcomeUnknown, ServerError, UnexpectedResponse
-from vismanet_async.transport.auth import ClientCredentials
 
 if TYPE_CHECKING:
     from pathlib import Path

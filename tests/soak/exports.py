@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 
 from tests.soak.company import CHURNED, Company
+from vismanet_async._export.manifest import MANIFEST_NAME, validate
 from vismanet_async.errors import IncompleteListing, VismaNetError
-from vismanet_async.export.manifest import MANIFEST_NAME, validate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from vismanet_async.client import VismaNet
-    from vismanet_async.export.manifest import Manifest, ResourceEntry
+    from vismanet_async._client import VismaNet
+    from vismanet_async._export.manifest import Manifest, ResourceEntry
 
 __all__ = ["export"]
 

@@ -10,16 +10,16 @@ from aiohttp import web
 from attrs import define
 
 from tests.soak.company import Company, may_have_happened
+from vismanet_async._jobs.model import State
+from vismanet_async._jobs.sql_store import SqlStore
+from vismanet_async._jobs.store import LeaseLost
+from vismanet_async._jobs.webhook import WebhookReceiver
 from vismanet_async.errors import ApiError, JobError, JobUncertain, VismaNetError
-from vismanet_async.jobs.model import State
-from vismanet_async.jobs.sql_store import SqlStore
-from vismanet_async.jobs.store import LeaseLost
-from vismanet_async.jobs.webhook import WebhookReceiver
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from vismanet_async.client import VismaNet
+    from vismanet_async._client import VismaNet
 
 __all__ = ["run_jobs"]
 

@@ -26,8 +26,8 @@ from tests.soak.clocks import FastClock, ServerClock
 from tests.soak.company import Company
 from tests.soak.weather import draw_behaviours, draw_faults
 from tests.support.hang import until
+from vismanet_async._simulator.catalog import load
 from vismanet_async.simulator import Simulator
-from vismanet_async.simulator.catalog import load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,14 +15,14 @@ from tests.soak import exports, leaks, soak as soaking, writes
 from tests.soak.clocks import FastClock, ServerClock
 from tests.soak.company import Company
 from tests.soak.soak import Record, soak
+from vismanet_async._http import retry
 from vismanet_async.simulator import Simulator
-from vismanet_async.transport import retry
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from vismanet_async.client import VismaNet
+    from vismanet_async._client import VismaNet
 
 pytestmark = pytest.mark.skipif(not leaks.AVAILABLE, reason="looks into /proc for what is left behind")
 

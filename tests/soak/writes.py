@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import anyio
 
 from tests.soak.company import Company, may_have_happened
-from vismanet_async.api.files import Upload
-from vismanet_async.api.models import CustomerUpdate
+from vismanet_async._api.files import Upload
+from vismanet_async._api.models import CustomerUpdate
 from vismanet_async.errors import VismaNetError
 
 if TYPE_CHECKING:
-    from vismanet_async.client import VismaNet
+    from vismanet_async._client import VismaNet
 
 __all__ = ["attach", "create", "modify"]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.lowlevel
 
-from vismanet_async.simulator.idle import when_idle
+from vismanet_async._simulator.idle import when_idle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class VirtualClock:
-    """A `vismanet_async.clock.Clock` whose time stands still until it is moved.
+    """A `vismanet_async._clock.Clock` whose time stands still until it is moved.
 
     With `auto` (the default) time jumps to the next sleeper when the event loop has nothing else to do; so `sleep`
     returns at once, in the right order. Without, only `advance` moves it. Scopes of `move_on_after` end when time

@@ -8,16 +8,16 @@ from yarl import URL
 
 from tests.support.clock import VirtualClock
 from tests.transport.wire import Wire, wire_server
-from vismanet_async.transport.auth import ClientCredentials, Credentials, StaticToken, TokenProvider
-from vismanet_async.transport.concurrency import Slots
-from vismanet_async.transport.hosts import base_url
-from vismanet_async.transport.pool import SessionPool
-from vismanet_async.transport.send import Target, Transport
+from vismanet_async._http.auth import ClientCredentials, Credentials, StaticToken, TokenProvider
+from vismanet_async._http.hosts import base_url
+from vismanet_async._http.limiter import Slots
+from vismanet_async._http.pipeline import Target, Transport
+from vismanet_async._http.pool import SessionPool
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from vismanet_async.clock import Clock
+    from vismanet_async._clock import Clock
 
 SECRET = "m4rk3r-s3cr3t"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from vismanet_async.transport.answer import json_text, read_answer
+from vismanet_async._http.answer import json_text, read_answer
 
 
 @pytest.mark.parametrize("body", [b"", b"  \r\n", b"null", b'""', b"\xef\xbb\xbf", b"\xef\xbb\xbfnull"])

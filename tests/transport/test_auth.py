@@ -9,8 +9,7 @@ import attrs
 import pytest
 
 from tests.transport.conftest import SECRET, client_credentials, provider
-from vismanet_async.errors import NotSent, ResponseLost, SettingsError, TokenRefused, UnexpectedResponse
-from vismanet_async.transport.auth import (
+from vismanet_async._http.auth import (
     AuthorizationCode,
     ClientCredentials,
     Credentials,
@@ -21,6 +20,7 @@ from vismanet_async.transport.auth import (
     TokenProvider,
     TokenState,
 )
+from vismanet_async.errors import NotSent, ResponseLost, SettingsError, TokenRefused, UnexpectedResponse
 
 if TYPE_CHECKING:
     from yarl import URL

@@ -19,8 +19,8 @@ from aiohttp.client_proto import ResponseHandler
 
 from tests.support.hang import HANG_SECONDS
 from tests.transport.wire import CLOSE, Step, Wire, answer, wire_server
-from vismanet_async.transport.body import Body
-from vismanet_async.transport.wiring import IN_PLACE
+from vismanet_async._http.direct_read import Body
+from vismanet_async._http.wiring import IN_PLACE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from tests.support.clock import VirtualClock
+from vismanet_async._http.limiter import MAX_AUTO, ConcurrencyRule, Slots, read_concurrency
 from vismanet_async.errors import SettingsError
-from vismanet_async.transport.concurrency import MAX_AUTO, ConcurrencyRule, Slots, read_concurrency
 
 
 @pytest.mark.parametrize(("value", "number"), [(1, 1), (8, 8), ("8", 8), ("auto", None)])

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from yarl import URL
 
+from vismanet_async._http.hosts import base_url, check_target, is_loopback, request_url
 from vismanet_async.errors import HostNotAllowed, RequestRefused, SettingsError
-from vismanet_async.transport.hosts import base_url, check_target, is_loopback, request_url
 
 BASE = base_url("https://api.finance.visma.net", name="base_url")
 

@@ -9,20 +9,20 @@ from random import Random
 import pytest
 from hypothesis import given, strategies as st
 
-from vismanet_async.transport import inflate
-from vismanet_async.transport.inflate import ENCODINGS, InflateError, encoding_of, inflated, told_size
+from vismanet_async._http import decompress
+from vismanet_async._http.decompress import ENCODINGS, InflateError, encoding_of, inflated, told_size
 
-LIBRARIES = {"zlib": zlib} | ({} if inflate._library is zlib else {"isal": inflate._library})
+LIBRARIES = {"zlib": zlib} | ({} if decompress._library is zlib else {"isal": decompress._library})
 
 
 @pytest.fixture(params=LIBRARIES, autouse=True)
 def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inflate, "_library", LIBRARIES[request.param])
+    monkeypatch.setattr(decompress, "_library", LIBRARIES[request.param])
 
 
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inflate, "_PIECE_BYTES", 7)
+    monkeypatch.setattr(decompress, "_PIECE_BYTES", 7)
 
 
 def bare(data: bytes) -> bytes:
@@ -102,7 +102,7 @@ def test_a_bomb_comes_in_pieces_of_bounded_size() -> None:
     sizes = [len(piece) for piece in inflated(bomb, "gzip")]
     assert sum(sizes) == 60_000_000
     assert len(sizes) > 5
-    assert max(sizes) <= inflate._PIECE_BYTES * 1_032
+    assert max(sizes) <= decompress._PIECE_BYTES * 1_032
 
 
 def test_large_pages_come_whole() -> None:
@@ -127,7 +127,7 @@ def test_pieces_are_inflated_when_they_are_asked_for() -> None:
 
 def test_zlib_serves_where_the_quick_library_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "isal", None)
-    assert inflate._quickest() is zlib
+    assert decompress._quickest() is zlib
 
 
 @pytest.mark.parametrize("zeros", [1, 64, 100_000])

@@ -10,10 +10,10 @@ import pytest
 from multidict import CIMultiDict
 from yarl import URL
 
+from vismanet_async._http import pool as pool_module
+from vismanet_async._http.pool import Envelope, SessionPool, default_user_agent
+from vismanet_async._version import __version__
 from vismanet_async.errors import NotSent, SettingsError
-from vismanet_async.transport import pool as pool_module
-from vismanet_async.transport.pool import Envelope, SessionPool, default_user_agent
-from vismanet_async.version import __version__
 
 if TYPE_CHECKING:
     from tests.transport.wire import Wire

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from multidict import CIMultiDict
 
-from vismanet_async.transport.problem import read_problem
+from vismanet_async._http.error_body import read_problem
 
 ID = "6c6eb585-da38-4765-b80d-e9552a8721f8"
 

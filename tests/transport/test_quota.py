@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from multidict import CIMultiDict
 
-from vismanet_async.transport.quota import Quota, retry_after_seconds
+from vismanet_async._http.rate_limit import Quota, retry_after_seconds
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from vismanet_async.transport.retry import MOST_SENT, TABLE, Fault, backoff_seconds, fault_of, next_step
+from vismanet_async._http.retry import MOST_SENT, TABLE, Fault, backoff_seconds, fault_of, next_step
 
 KINDS: tuple[Any, ...] = ("read", "guarded", "write")
 # written out by hand from docs/facts.md 11.8: how many attempts of one call may end in the fault

@@ -13,9 +13,7 @@ import pytest
 
 from tests.transport.conftest import SECRET, client_credentials
 from tests.transport.wire import CLOSE, Wire, answer, token
-from vismanet_async.errors import VismaNetError
-from vismanet_async.settings import Settings
-from vismanet_async.transport.auth import (
+from vismanet_async._http.auth import (
     AuthorizationCode,
     Grant,
     StaticToken,
@@ -23,12 +21,14 @@ from vismanet_async.transport.auth import (
     TokenAnswer,
     TokenForm,
 )
-from vismanet_async.transport.message import Request
+from vismanet_async._http.message import Request
+from vismanet_async._settings import Settings
+from vismanet_async.errors import VismaNetError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vismanet_async.transport.send import Transport
+    from vismanet_async._http.pipeline import Transport
 
     Make = Callable[..., Transport]
 

@@ -20,7 +20,13 @@ from tests.support.hang import until
 from tests.transport.conftest import SECRET, client_credentials
 from tests.transport.wire import CLOSE, Seen, Wire, answer, token
 from vismanet_async import errors
-from vismanet_async.clock import SystemClock
+from vismanet_async._clock import SystemClock
+from vismanet_async._http import pipeline as send_module, pool as pool_module
+from vismanet_async._http.auth import AuthorizationCode
+from vismanet_async._http.decompress import inflated
+from vismanet_async._http.direct_read import Body
+from vismanet_async._http.limiter import Slots
+from vismanet_async._http.message import Request, no_headers
 from vismanet_async.errors import (
     ApiError,
     BadRequest,
@@ -37,17 +43,11 @@ from vismanet_async.errors import (
     UnexpectedResponse,
     VismaNetError,
 )
-from vismanet_async.transport import pool as pool_module, send as send_module
-from vismanet_async.transport.auth import AuthorizationCode
-from vismanet_async.transport.body import Body
-from vismanet_async.transport.concurrency import Slots
-from vismanet_async.transport.inflate import inflated
-from vismanet_async.transport.message import Request, no_headers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
-    from vismanet_async.transport.send import Transport
+    from vismanet_async._http.pipeline import Transport
 
     Make = Callable[..., Transport]
 

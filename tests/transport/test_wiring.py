@@ -13,17 +13,17 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from tests.transport.wire import CLOSE, answer
-from vismanet_async.accel import VARIABLE, Accelerator
+from vismanet_async._accel import VARIABLE, Accelerator
+from vismanet_async._http import direct_read as body_module, wiring
+from vismanet_async._http.message import Request
+from vismanet_async._http.pool import Envelope, SessionPool
 from vismanet_async.errors import OutcomeUnknown, RequestRefused, ResponseLost
-from vismanet_async.transport import body as body_module, wiring
-from vismanet_async.transport.message import Request
-from vismanet_async.transport.pool import Envelope, SessionPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.transport.wire import Wire
-    from vismanet_async.transport.send import Transport
+    from vismanet_async._http.pipeline import Transport
 
     Make = Callable[..., Transport]
 
@@ -86,7 +86,7 @@ async def test_aiohttp_alone_never_sends_a_change_twice(
     method: str, wire: Wire, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not even where the switch has lost its effect: an exchange gets one connection."""
-    monkeypatch.setattr("vismanet_async.transport.pool.keep_from_repeating", lambda _: None)
+    monkeypatch.setattr("vismanet_async._http.pool.keep_from_repeating", lambda _: None)
     transport = make()
     wire.reply(answer(), (CLOSE,))
     await transport.send(request("GET"))

@@ -35,9 +35,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context, metrics, trace
 
+from vismanet_async._observer import CallFacts, CallWatch, ExportFacts, JobFacts, Observer, ResourceWatch
+from vismanet_async._version import __version__
 from vismanet_async.errors import ApiError
-from vismanet_async.observer import CallFacts, CallWatch, ExportFacts, JobFacts, Observer, ResourceWatch
-from vismanet_async.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

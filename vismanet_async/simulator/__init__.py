@@ -10,17 +10,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vismanet_async.simulator.background import BackgroundQueue, Duration, Job, JobScript
-    from vismanet_async.simulator.behaviours import Behaviour, Behaviours, list_behaviours, parse_behaviour
-    from vismanet_async.simulator.clock import Clock, RealClock, VirtualClock
-    from vismanet_async.simulator.company import Churn, Company, Truth
-    from vismanet_async.simulator.farm import Farm, Server
-    from vismanet_async.simulator.faults import Fault, FaultScript
-    from vismanet_async.simulator.ledger import Execution, Ledger
-    from vismanet_async.simulator.log import LoggedRequest, RequestLog
-    from vismanet_async.simulator.program import serve
-    from vismanet_async.simulator.simulator import Simulator
-    from vismanet_async.simulator.webhooks import Delivery, Notice, WebhookSender, signature
+    from vismanet_async._simulator.background import BackgroundQueue, Duration, Job, JobScript
+    from vismanet_async._simulator.behaviours import Behaviour, Behaviours, list_behaviours, parse_behaviour
+    from vismanet_async._simulator.clock import Clock, RealClock, VirtualClock
+    from vismanet_async._simulator.company import Churn, Company, Truth
+    from vismanet_async._simulator.farm import Farm, Server
+    from vismanet_async._simulator.faults import Fault, FaultScript
+    from vismanet_async._simulator.ledger import Execution, Ledger
+    from vismanet_async._simulator.log import LoggedRequest, RequestLog
+    from vismanet_async._simulator.program import serve
+    from vismanet_async._simulator.simulator import Simulator
+    from vismanet_async._simulator.webhooks import Delivery, Notice, WebhookSender, signature
 
 __all__ = [
     "BackgroundQueue",
@@ -73,7 +73,7 @@ def __getattr__(name: str) -> Any:
     home = _HOME_OF.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{home}"), name)
+    value = getattr(import_module(f"vismanet_async._simulator.{home}"), name)
     globals()[name] = value  # found without this function from now on
     return value
 

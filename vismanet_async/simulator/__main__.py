@@ -6,8 +6,8 @@ import argparse
 import asyncio
 import sys
 
-from vismanet_async.simulator.behaviours import list_behaviours, parse_behaviour
-from vismanet_async.simulator.program import serve
+from vismanet_async._simulator.behaviours import list_behaviours, parse_behaviour
+from vismanet_async._simulator.program import serve
 
 
 def _pair(text: str) -> tuple[str, str]:

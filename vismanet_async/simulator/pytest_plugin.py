@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from vismanet_async.client import VismaNet
-    from vismanet_async.simulator.simulator import Simulator
+    from vismanet_async._client import VismaNet
+    from vismanet_async._simulator.simulator import Simulator
 
 __all__ = ["pytest_configure", "visma", "visma_simulator"]
 
@@ -70,13 +70,13 @@ def _asynchronous(runner: str, fixture: Callable[..., Any]) -> type:
     """Return a plugin with both fixtures, made by the decorator of `runner`."""
 
     async def simulator(request: pytest.FixtureRequest) -> AsyncIterator[Simulator]:
-        from vismanet_async.simulator.simulator import Simulator  # noqa: PLC0415 - only for tests that ask
+        from vismanet_async._simulator.simulator import Simulator  # noqa: PLC0415 - only for tests that ask
 
         async with Simulator(**_options(request)) as running:
             yield running
 
     async def client(visma_simulator: Simulator, tmp_path: Path) -> AsyncIterator[VismaNet]:
-        from vismanet_async.simulator.client_fixture import connected  # noqa: PLC0415 - as above
+        from vismanet_async._simulator.client_fixture import connected  # noqa: PLC0415 - as above
 
         async with connected(visma_simulator, job_store=tmp_path / "jobs.sqlite") as made:
             yield made
@@ -89,8 +89,8 @@ def _asynchronous(runner: str, fixture: Callable[..., Any]) -> type:
 
 def _options(request: pytest.FixtureRequest) -> dict[str, Any]:
     """Return the arguments for this test: those of its markers, the nearest one last, over small defaults."""
-    from vismanet_async.simulator.clock import VirtualClock  # noqa: PLC0415 - as above
-    from vismanet_async.simulator.tables import SPECS  # noqa: PLC0415
+    from vismanet_async._simulator.clock import VirtualClock  # noqa: PLC0415 - as above
+    from vismanet_async._simulator.tables import SPECS  # noqa: PLC0415
 
     options: dict[str, Any] = {"rows": dict.fromkeys(SPECS, _SMALL), "clock": VirtualClock()}
     for marker in reversed(list(request.node.iter_markers(_MARKER))):

@@ -1,0 +1,271 @@
+"""What every resource is made of: `Resource` turns a method call into an `Operation` or a `Listing`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+from weakref import WeakValueDictionary
+
+import anyio
+import attrs
+
+from vismanet_async._api import results
+from vismanet_async._api.paths import fill
+from vismanet_async._api.query import pairs
+from vismanet_async._arguments import expect
+from vismanet_async._codec.encode import encode_write
+from vismanet_async._codec.model import Record
+from vismanet_async._http.message import header_fault
+from vismanet_async._operation import Operation
+from vismanet_async._paging.list_spec import ListSource
+from vismanet_async.errors import RequestRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import tzinfo
+
+    from vismanet_async._api.files import Download, Upload
+    from vismanet_async._api.paths import Id
+    from vismanet_async._api.query import Part
+    from vismanet_async._api.results import Created, Done, Updated
+    from vismanet_async._codec.model import WriteModel
+    from vismanet_async._http.message import Body, Response, Sender
+    from vismanet_async._operation import OperationSpec
+    from vismanet_async._paging.list_spec import FrozenFilter, Style
+    from vismanet_async._paging.listing import Listing
+
+__all__ = ["Caller", "IfMatch", "ListCall", "ModelRef", "Resource", "etag_of"]
+
+T = TypeVar("T")
+
+IfMatch: TypeAlias = "str | Record | Created | Updated | Done | Mapping[str, Any]"
+"""A version: an ETag, a record or list row with its time stamp, or what a write answered."""
+
+
+class Caller(Protocol):
+    """What a resource needs of the client."""
+
+    @property
+    def sender(self) -> Sender:
+        """What sends the operations."""
+        ...
+
+    @property
+    def time_zone(self) -> tzinfo | None:
+        """The company's declared zone, for aware datetimes in conditions."""
+        ...
+
+    def listing(self, source: ListSource, /) -> Listing[Any]:
+        """Give the listing of a list call."""
+        ...
+
+
+@attrs.frozen
+class ModelRef:
+    """A model class by its module and name; calling it loads it. Touching a resource loads no models."""
+
+    home: str
+    """The module below `vismanet_async._api.models`."""
+    name: str
+
+    def __call__(self) -> type[Any]:
+        """Give the class."""
+        found: type[Any] = getattr(import_module(f"vismanet_async._api.models.{self.home}"), self.name)
+        return found
+
+
+@attrs.frozen(kw_only=True)
+class ListCall:
+    """The facts of one list operation."""
+
+    spec: OperationSpec
+    model: Callable[[], type[Any]]
+    style: Style
+    identity: tuple[str, ...] = ()
+    max_page_size: int | None = None
+    frozen_filter: FrozenFilter | None = None
+    one_of: tuple[str, ...] = ()
+    """Parameters of which the API wants at least one."""
+
+
+class Resource:
+    """Base of the resources. Holds the client and nothing else; any number of tasks may share one."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+        self._turns: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
+
+    def _list(self, call: ListCall, ids: Sequence[Id], *parts: Part, page_size: int | None = None) -> Listing[Any]:
+        query = pairs(parts, self._caller.time_zone)
+        if call.one_of and not {name for name, _ in query} & set(call.one_of):
+            raise RequestRefused(f"{call.spec.id} needs one of {', '.join(call.one_of)}; nothing was sent.")
+        return self._caller.listing(
+            ListSource(
+                spec=call.spec,
+                path=fill(call.spec.path, ids),
+                query=query,
+                style=call.style,
+                model=call.model,
+                identity=call.identity,
+                page_size=page_size,
+                max_page_size=call.max_page_size,
+                frozen_filter=call.frozen_filter,
+            )
+        )
+
+    def _read(self, spec: OperationSpec, ids: Sequence[Id], *parts: Part, model: Callable[[], type[T]]) -> Operation[T]:
+        def decode(response: Response) -> T:
+            return results.read_record(response, model())
+
+        return self._operation(spec, ids, parts, decode)
+
+    def _create(
+        self, spec: OperationSpec, ids: Sequence[Id], *parts: Part, body: Any, model: Callable[[], type[WriteModel]]
+    ) -> Operation[Created]:
+        content = encode_write(body, model(), creating=True)
+        return self._operation(
+            spec, ids, parts, lambda answer: results.created(answer, spec.path, spec.id), body=content
+        )
+
+    def _update(
+        self,
+        spec: OperationSpec,
+        ids: Sequence[Id],
+        *parts: Part,
+        body: Any,
+        model: Callable[[], type[WriteModel]],
+        if_match: IfMatch | None = None,
+    ) -> Operation[Updated]:
+        content = encode_write(body, model())
+
+        def decode(response: Response) -> Updated:
+            return results.updated(response, spec.id)
+
+        return self._operation(spec, ids, parts, decode, body=content, if_match=if_match)
+
+    def _delete(self, spec: OperationSpec, ids: Sequence[Id], *parts: Part) -> Operation[None]:
+        return self._operation(spec, ids, parts, lambda answer: results.deleted(answer, spec.id))
+
+    def _act(
+        self,
+        spec: OperationSpec,
+        ids: Sequence[Id],
+        *parts: Part,
+        result: Callable[[], type[T]],
+        body: Any = None,
+        model: Callable[[], type[WriteModel]] | None = None,
+        if_match: IfMatch | None = None,
+    ) -> Operation[T]:
+        def decode(response: Response) -> T:
+            acted: T = results.acted(response, result, spec.id)
+            return acted
+
+        return self._operation(spec, ids, parts, decode, body=_action_body(body, model), if_match=if_match)
+
+    def _do(
+        self,
+        spec: OperationSpec,
+        ids: Sequence[Id],
+        *parts: Part,
+        body: Any = None,
+        model: Callable[[], type[WriteModel]] | None = None,
+        if_match: IfMatch | None = None,
+    ) -> Operation[Done]:
+        def decode(response: Response) -> Done:
+            return results.done(response, _ACTION_RESULT, spec.path, spec.id)
+
+        return self._operation(spec, ids, parts, decode, body=_action_body(body, model), if_match=if_match)
+
+    def _upload(
+        self, spec: OperationSpec, ids: Sequence[Id], *parts: Part, file: Upload, if_match: IfMatch | None = None
+    ) -> Operation[Created]:
+        from vismanet_async._api.files import Upload  # noqa: PLC0415 - few resources have files
+
+        expect("file", file, Upload, words='a file such as Upload(Path("receipt.pdf"))')
+
+        def decode(response: Response) -> Created:
+            return results.created(response, spec.path, spec.id)
+
+        return self._operation(spec, ids, parts, decode, body=file.body(), if_match=if_match)
+
+    def _download(self, spec: OperationSpec, ids: Sequence[Id], *parts: Part) -> Download:
+        from vismanet_async._api.files import Download, read_file  # noqa: PLC0415 - few resources have files
+
+        return Download(
+            spec=spec,
+            path=fill(spec.path, ids),
+            query=pairs(parts, self._caller.time_zone),
+            headers={"Accept": "*/*"},
+            decode=read_file,
+            sender=self._caller.sender,
+        )
+
+    def _operation(
+        self,
+        spec: OperationSpec,
+        ids: Sequence[Id],
+        parts: Sequence[Part],
+        decode: Callable[[Response], T],
+        *,
+        body: bytes | Body | None = None,
+        if_match: IfMatch | None = None,
+    ) -> Operation[T]:
+        return Operation(
+            spec=spec,
+            path=fill(spec.path, ids),
+            query=pairs(parts, self._caller.time_zone),
+            headers={} if if_match is None else {"If-Match": f'"{etag_of(if_match)}"'},
+            body=body,
+            decode=decode,
+            sender=self._caller.sender,
+        )
+
+    def _turn(self, path: str) -> anyio.Lock:
+        """Give the lock by which the tasks of this client take turns at changing one record."""
+        lock = self._turns.get(path)
+        if lock is None:
+            lock = self._turns[path] = anyio.Lock()
+        return lock
+
+
+_ACTION_RESULT = ModelRef("common.action_result", "ActionResult")
+
+
+def _action_body(body: Any, model: Callable[[], type[WriteModel]] | None) -> bytes:
+    """Encode an action's body; the actions without one take an empty object (docs/facts.md 10)."""
+    return b"{}" if model is None else encode_write(body, model())
+
+
+def etag_of(version: IfMatch) -> str:
+    """Take the bare ETag out of whatever names a version.
+
+    Raises:
+        RequestRefused: there is none in it; nothing was sent.
+    """
+    expect(
+        "if_match",
+        version,
+        str,
+        Record,
+        results.Created,
+        results.Updated,
+        results.Done,
+        Mapping,
+        words="an ETag, a record that was read, what a write answered, or a list row",
+    )
+    found: Any = version
+    if isinstance(version, Record | results.Created | results.Updated | results.Done):
+        found = version.etag
+    elif not isinstance(version, str):
+        found = version.get("timeStamp") or version.get("timestamp")
+    etag = results.bare_etag(found) if isinstance(found, str) else None
+    fault = None if etag is None else header_fault("If-Match", etag)
+    if fault is not None:
+        raise RequestRefused(f"if_match: {fault}, so it is no version; nothing was sent.")
+    if etag is None or '"' in etag:
+        raise RequestRefused(
+            f"if_match: {type(version).__name__} holds no version. Give an ETag, a record that was just read (its etag "
+            "or time stamp), or the answer to a create or update; nothing was sent."
+        )
+    return etag

@@ -1,0 +1,79 @@
+"""Writes `registry.json`: what the command line needs to know about every operation, without importing a model."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from vismanet_async._api.generator import sales_order
+
+if TYPE_CHECKING:
+    from vismanet_async._api.generator.plan import Method, Parameter, ResourcePlan
+    from vismanet_async._api.generator.shapes import ModelClass, Models
+
+__all__ = ["render"]
+
+
+def render(plans: list[ResourcePlan], models: Models) -> str:
+    """Give its text: one resource or model a line, for small differences between versions.
+
+    Raises:
+        ValueError: when a model written by hand has the name of a generated one.
+    """
+    resources = {one.module: _resource(one) for one in plans} | {sales_order.RESOURCE: sales_order.resource()}
+    classes = {name: _model(one) for name, one in models.classes.items()}
+    by_hand = sales_order.models()
+    if both := classes.keys() & by_hand.keys():
+        raise ValueError(f"two models are called {', '.join(sorted(both))}")
+    classes |= by_hand
+    parts = [f'"resources": {_lines(resources)}', f'"models": {_lines(classes)}', f'"enums": {_lines(models.enums)}']
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def _lines(entries: dict[str, Any]) -> str:
+    rows = ",\n".join(f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in entries.items())
+    return f"{{\n{rows}\n}}"
+
+
+def _resource(plan: ResourcePlan) -> dict[str, Any]:
+    return {"tags": plan.tags, "class": plan.class_name, "methods": {one.name: _method(one) for one in plan.methods}}
+
+
+def _method(one: Method) -> dict[str, Any]:
+    facts = one.operation
+    known = {
+        "id": facts["id"],
+        "method": facts["method"],
+        "path": facts["path"],
+        "call": one.call,
+        "ids": [list(each) for each in one.ids],
+        "parameters": [_parameter(each) for each in one.parameters],
+        "body": one.body,
+        "result": one.result,
+        "style": one.style,
+        "identity": list(one.identity),
+        "frozen_filter": list(one.frozen) if one.frozen else None,
+        "max_page_size": one.max_page_size,
+        "if_match": one.if_match,
+        "background": facts["background"],
+        "notice": one.notice,
+    }
+    return {key: value for key, value in known.items() if value not in (None, [], "")}
+
+
+def _parameter(one: Parameter) -> dict[str, Any]:
+    known = {"name": one.name, "json": one.json, "type": one.type, "kind": one.kind, "enum": one.enum}
+    return {key: value for key, value in known.items() if value} | ({"required": True} if one.required else {})
+
+
+def _model(one: ModelClass) -> dict[str, Any]:
+    fields = [
+        [
+            field.name,
+            field.json,
+            f"list[{field.type}]" if field.many else field.type,
+            *(["wrapped"] if field.wrapped else []),
+        ]
+        for field in one.fields
+    ]
+    return {"home": one.home, "dtos": one.dtos, "written": one.written, "fields": fields}

@@ -1,0 +1,301 @@
+"""Writes the resource modules."""
+
+from __future__ import annotations
+
+import builtins
+import re
+from typing import TYPE_CHECKING
+
+from vismanet_async._api.generator import naming
+from vismanet_async._api.generator.render_models import HEADER
+
+if TYPE_CHECKING:
+    from vismanet_async._api.generator.plan import Method, Parameter, ResourcePlan
+    from vismanet_async._api.generator.shapes import Models
+
+__all__ = ["render"]
+
+_SCALARS = {"str"}
+
+
+def render(plans: list[ResourcePlan], models: Models) -> dict[str, str]:
+    """Give the text of every file below `api/resources`, by its path there."""
+    files = {f"{one.module}.py": _module(one, models) for one in plans}
+    files["__init__.py"] = _index(plans)
+    return files
+
+
+# --- one module ----------------------------------------------------------------------------------------------------
+
+
+def _module(plan: ResourcePlan, models: Models) -> str:
+    methods = plan.methods
+    refs = sorted({name for one in methods for name in (one.result, one.body) if name and name not in _SCALARS})
+    body = "\n".join(line for one in methods for line in _method(one, plan))
+    specs = "\n".join(_spec(one) for one in methods)
+    lines = [
+        HEADER.format(title=f"The resource `{plan.module}`."),
+        *(["# ruff: noqa: A002 - the names are the API's"] if _shadows(methods) else []),
+        "from __future__ import annotations",
+        "from typing import TYPE_CHECKING, Any",
+        "from vismanet_async._api import query as q",
+        "from vismanet_async._api.base import ListCall, ModelRef, Resource",
+        "from vismanet_async._api.modify import modify",
+        "from vismanet_async._operation import OperationSpec",
+        "from vismanet_async._paging.list_spec import FrozenFilter",
+        "",
+        "if TYPE_CHECKING:",
+        "    from collections.abc import Callable, Mapping, Sequence",
+        "    from decimal import Decimal",
+        "    from vismanet_async._api.base import IfMatch",
+        "    from vismanet_async._api.files import Download, Upload",
+        "    from vismanet_async._api.paths import Id",
+        "    from vismanet_async._api.query import AttributeFilter, Moment",
+        "    from vismanet_async._api.results import Created, Done, Updated",
+        "    from vismanet_async._conditions import DateTimeCondition, NumberCondition",
+        "    from vismanet_async._operation import Operation",
+        "    from vismanet_async._paging.listing import Listing",
+        *(f"    from vismanet_async._api.models.{models.classes[name].home} import {name}" for name in refs),
+        *_enum_import(methods),
+        "",
+        f"__all__ = [{plan.class_name!r}]",
+        "",
+        *(f"_{name} = ModelRef({models.classes[name].home!r}, {name!r})" for name in refs),
+        "",
+        specs,
+        "",
+        "",
+        f"class {plan.class_name}(Resource):",
+        f'    """`{", ".join(plan.tags)}`: {len(methods)} operations."""',
+        "",
+        body,
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _enum_import(methods: tuple[Method, ...]) -> list[str]:
+    enums = sorted({one.enum for method in methods for one in method.parameters if one.enum})
+    return [f"    from vismanet_async._api.models.enums import {', '.join(enums)}"] if enums else []
+
+
+def _shadows(methods: tuple[Method, ...]) -> bool:
+    """Tell whether a parameter has the name of a builtin."""
+    names = {one.name for method in methods for one in method.parameters}
+    names |= {name for method in methods for name, _ in method.ids}
+    return any(hasattr(builtins, name) for name in names)
+
+
+def _constant(method: Method) -> str:
+    return f"_{method.name.upper()}"
+
+
+def _spec(method: Method) -> str:
+    facts = method.operation
+    fields = [f"id={facts['id']!r}", f"method={facts['method']!r}", f"path={facts['path']!r}"]
+    if method.if_match == "always":
+        fields.append("if_match=True")
+    if method.if_match == "background":
+        fields.append("if_match_background=True")
+    if not facts["background"]:
+        fields.append("background=False")
+    spec = f"OperationSpec({', '.join(fields)})"
+    if method.call != "list":
+        return f"{_constant(method)} = {spec}"
+    model = "_text" if method.result == "str" else f"_{method.result}"
+    call = [f"spec={spec}", f"model={'lambda: str' if model == '_text' else model}", f"style={method.style!r}"]
+    if method.identity:
+        call.append(f"identity={method.identity!r}")
+    if method.max_page_size:
+        call.append(f"max_page_size={method.max_page_size}")
+    if method.frozen:
+        parameter, row = method.frozen
+        call.append(f"frozen_filter=FrozenFilter(parameter={parameter!r}, row_field={row!r})")
+    if facts.get("one_of"):
+        call.append(f"one_of={tuple(facts['one_of'])!r}")
+    return f"{_constant(method)} = ListCall({', '.join(call)})"
+
+
+# --- one method ----------------------------------------------------------------------------------------------------
+
+
+def _method(method: Method, plan: ResourcePlan) -> list[str]:
+    lines = [
+        *_signature(method),
+        *_docstring(method, plan),
+        *_body(method),
+        "",
+    ]
+    partner = _read_partner(method, plan)
+    if partner is not None:
+        lines += _modify(method, partner)
+    return lines
+
+
+def _signature(method: Method) -> list[str]:
+    positional = [f"{name}: {'Id' if type_ == 'str' else type_}" for name, type_ in method.ids]
+    if method.body:
+        kind = f"{method.body} | Mapping[str, Any]"
+        positional.append(f"body: Sequence[{kind}]" if method.body_many else f"body: {kind}")
+    if method.call == "upload":
+        positional.append("file: Upload")
+    keywords = [_keyword(one) for one in method.parameters]
+    if method.call == "list" and method.style != "unpaged":
+        keywords.append("page_size: int | None = None")
+    if method.if_match:
+        keywords.append("if_match: IfMatch | None = None")
+    inside = ["self", *positional, *(["/"] if positional else []), *(["*", *keywords] if keywords else [])]
+    return [f"    def {method.name}({', '.join(inside)},) -> {_returns(method)}:"]
+
+
+def _keyword(one: Parameter) -> str:
+    return f"{one.name}: {one.type}" if one.required else f"{one.name}: {one.type} | None = None"
+
+
+def _returns(method: Method) -> str:
+    if method.call == "list":
+        return f"Listing[{method.result}]"
+    if method.call == "download":
+        return "Download"
+    results = {"read": method.result, "create": "Created", "upload": "Created", "update": "Updated", "delete": "None"}
+    return f"Operation[{results.get(method.call, method.result or 'Done')}]"
+
+
+def _docstring(method: Method, plan: ResourcePlan) -> list[str]:
+    lines = [
+        f'        """{_summary(method, plan)}',
+        "",
+        f"        `{method.operation['method']} {method.operation['path']}`",
+    ]
+    notes = []
+    if method.if_match == "background":
+        notes.append("`if_match` is honoured only as a background job, and refused otherwise.")
+    if not method.operation["background"]:
+        notes.append("It cannot run in the background.")
+    if method.operation.get("one_of"):
+        notes.append(f"The API wants one of {' and '.join(naming.snake(one) for one in method.operation['one_of'])}.")
+    if method.notice:
+        notes.append(method.notice)
+    if notes:
+        lines[-1] += "."
+    lines += [f"        {note}" for note in notes]
+    return [*lines, '        """']
+
+
+def _summary(method: Method, plan: ResourcePlan) -> str:
+    thing = naming.docstring_name(plan.class_name.removesuffix("Resource"))
+    a_thing = f"{'an' if thing[0] in 'aeiou' else 'a'} {thing}"
+    path = method.operation["path"]
+    part = re.sub(r"(^|_)(by_.*|v\d)$", "", method.name.partition("_")[2]).replace("_", " ").strip()
+    is_inside = path.split("/")[3:4] and path.split("/")[3].startswith("{")
+    named = f"{part} of {a_thing}" if is_inside else part
+    one = f"the {named}" if part else a_thing
+    return {
+        "list": f"List {named if part else naming.plural(thing)}.",
+        "read": f"Read {one}.",
+        "create": f"Create {named if part else a_thing}.",
+        "update": f"Change {one}; only the fields given change.",
+        "delete": f"Delete {one}.",
+        "act": f"Run the action `{path.partition('/action/')[2].partition('/')[0]}` on {a_thing}.",
+        "upload": f"Attach a file to {'a line of ' if 'line' in method.name else ''}{a_thing}.",
+        "download": f"Fetch {a_thing} as a file.",
+    }[method.call]
+
+
+def _body(method: Method) -> list[str]:
+    helper = {
+        "list": "_list",
+        "read": "_read",
+        "create": "_create",
+        "update": "_update",
+        "delete": "_delete",
+        "act": "_act" if method.result else "_do",
+        "upload": "_upload",
+        "download": "_download",
+    }[method.call]
+    ids = ", ".join(name for name, _ in method.ids)
+    arguments = [_constant(method), f"({ids},)" if ids else "()"]
+    arguments += [f'("{one.json}", {_kind(one)}, {one.name})' for one in method.parameters]
+    if method.call == "list" and method.style != "unpaged":
+        arguments.append("page_size=page_size")
+    if method.call == "read":
+        arguments.append(f"model=_{method.result}")
+    if method.call == "act" and method.result:
+        arguments.append(f"result=_{method.result}")
+    if method.body:
+        arguments += ["body=body", f"model=_{method.body}"]
+    if method.call == "upload":
+        arguments.append("file=file")
+    if method.if_match:
+        arguments.append("if_match=if_match")
+    return [f"        return self.{helper}({', '.join(arguments)})"]
+
+
+def _kind(one: Parameter) -> str:
+    return f"q.Needed(q.{one.kind})" if one.required else f"q.{one.kind}"
+
+
+# --- modify --------------------------------------------------------------------------------------------------------
+
+
+def _read_partner(method: Method, plan: ResourcePlan) -> Method | None:
+    """Give the read of the same record, where an update of it honours If-Match."""
+    if method.call != "update" or method.if_match != "always" or not method.ids:
+        return None
+    path = method.operation["path"].lower()
+    return next(
+        (one for one in plan.methods if one.call == "read" and one.operation["path"].lower() == path),
+        None,
+    )
+
+
+def _modify(update: Method, read: Method) -> list[str]:
+    name = update.name.replace("update", "modify", 1)
+    ids = [name for name, _ in update.ids]
+    typed = ", ".join(f"{one}: {'Id' if kind == 'str' else kind}" for one, kind in update.ids)
+    change = f"Callable[[{read.result}], {update.body} | Mapping[str, Any] | None]"
+    return [
+        f"    async def {name}(self, {typed}, change: {change}, /, *, attempts: int = 5,) -> Updated:",
+        '        """Read the record, apply `change` and write what it gives, unless somebody else wrote in between.',
+        "",
+        "        See `vismanet_async._api.modify`.",
+        '        """',
+        "        return await modify(",
+        f"            self, lambda: self.{read.name}({', '.join(ids)}),",
+        f"            lambda body, etag: self.{update.name}({', '.join(ids)}, body, if_match=etag),",
+        "            change, attempts=attempts,",
+        "        )",
+        "",
+    ]
+
+
+# --- the index -----------------------------------------------------------------------------------------------------
+
+
+def _index(plans: list[ResourcePlan]) -> str:
+    lines = [
+        HEADER.format(title="Every resource as an attribute of the client, loaded on first use."),
+        "from __future__ import annotations",
+        "from typing import TYPE_CHECKING",
+        "from vismanet_async._api.lazy import LazyResource",
+        "if TYPE_CHECKING:",
+        *(f"    from vismanet_async._api.resources.{one.module} import {one.class_name}" for one in plans),
+        "    from vismanet_async._api.sales_order import SalesOrderService",
+        "",
+        '__all__ = ["Resources"]',
+        "",
+        "",
+        "_ORDERS = 'SalesOrderService'",
+        "_ORDERS_HOME = 'vismanet_async._api.sales_order'",
+        "",
+        "",
+        "class Resources:",
+        '    """The resources of the API; the base of the client."""',
+        "",
+        *(f"    {one.module}: LazyResource[{one.class_name}] = LazyResource({one.class_name!r})" for one in plans),
+        "    sales_order_service: LazyResource[SalesOrderService] = LazyResource(_ORDERS, module=_ORDERS_HOME)",
+        "",
+        "",
+        "# for type checkers; to evaluate them would load every resource",
+        "Resources.__annotations__.clear()",
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,168 @@
+"""Query parameters: how each kind of value goes on the wire, and what is refused (docs/facts.md 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import attrs
+import msgspec
+
+from vismanet_async._codec.values import Moment
+from vismanet_async._conditions import Condition, on_or_after
+from vismanet_async._decimals import MOST_DIGITS, fits_whole, plain
+from vismanet_async.errors import RequestRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import tzinfo
+
+__all__ = [
+    "AttributeFilter",
+    "Moment",
+    "Needed",
+    "Pairs",
+    "Part",
+    "attributes",
+    "condition",
+    "flag",
+    "integer",
+    "moment",
+    "number",
+    "number_condition",
+    "pairs",
+    "repeated",
+    "text",
+]
+
+AttributeFilter: TypeAlias = Mapping[str, str | Sequence[str]]
+"""Attribute ids with the value or values to look for: `{"COLOUR": ["RED", "BLUE"]}`."""
+Pairs: TypeAlias = tuple[tuple[str, str], ...]
+Part: TypeAlias = "tuple[str, Callable[[str, Any, tzinfo | None], Iterable[tuple[str, str]]], Any]"
+"""The API's name of a parameter, its kind (a function below), its value; None leaves it out."""
+
+
+@attrs.frozen
+class Needed:
+    """A kind whose parameter the API wants in any case, so that None is refused instead of left out."""
+
+    kind: Callable[[str, Any, tzinfo | None], Pairs]
+
+    def __call__(self, name: str, value: Any, zone: tzinfo | None) -> Pairs:
+        """Put the value on the wire."""
+        return self.kind(name, value, zone)
+
+
+def pairs(parts: Iterable[Part], zone: tzinfo | None) -> Pairs:
+    """Put parameters on the wire, in the order given.
+
+    Args:
+        parts: name, kind and value of each.
+        zone: the company's declared time zone, for aware datetimes in conditions.
+
+    Raises:
+        RequestRefused: a value that the API would ignore or misread; nothing was sent.
+    """
+    return tuple(
+        pair
+        for name, kind, value in parts
+        if value is not None or isinstance(kind, Needed)
+        for pair in kind(name, value, zone)
+    )
+
+
+def text(name: str, value: Any, _: tzinfo | None) -> Pairs:
+    """Text as it is; empty text is refused, because the API takes it for no filter at all."""
+    if not isinstance(value, str):
+        raise _refused(name, f"takes text, not {type(value).__name__}")
+    if not value:
+        raise _refused(name, "is empty: the API would ignore it and return everything. Leave it out instead")
+    return ((name, str(value)),)
+
+
+def integer(name: str, value: Any, _: tzinfo | None) -> Pairs:
+    """A whole number."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise _refused(name, f"takes an int, not {type(value).__name__}")
+    if not fits_whole(value):
+        raise _refused(name, f"is a whole number of more than {MOST_DIGITS} digits")
+    return ((name, str(int(value))),)
+
+
+def number(name: str, value: Any, _: tzinfo | None) -> Pairs:
+    """A number, exactly."""
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise _refused(name, f"takes a Decimal or an int, not {type(value).__name__}")
+    if isinstance(value, Decimal) and not value.is_finite():
+        raise _refused(name, f"takes a number, not {value}")
+    digits = plain(value)
+    if digits is None:
+        raise _refused(name, f"is a number of more than {MOST_DIGITS} digits before or behind the decimal point")
+    return ((name, digits),)
+
+
+def flag(name: str, value: Any, _: tzinfo | None) -> Pairs:
+    """`true` or `false`."""
+    if not isinstance(value, bool):
+        raise _refused(name, f"takes True or False, not {type(value).__name__}")
+    return ((name, "true" if value else "false"),)
+
+
+def moment(name: str, value: Any, zone: tzinfo | None) -> Pairs:
+    """A date or a moment that stands alone, without an operator."""
+    if isinstance(value, Condition):
+        raise _refused(name, "takes a plain date: the API knows no comparison here")
+    if not isinstance(value, date | str):
+        raise _refused(name, f"takes a date, a datetime or text, not {type(value).__name__}")
+    return (on_or_after(value).parameters(name, zone=zone)[0],)
+
+
+def condition(name: str, value: Any, zone: tzinfo | None) -> Pairs:
+    """A moment with its operator, as two parameters."""
+    compared = _compared(name, value, date | str, "a date", 'on_or_after("2025-05-25")')
+    return compared.parameters(name, zone=zone)
+
+
+def number_condition(name: str, value: Any, zone: tzinfo | None) -> Pairs:
+    """A number with its operator, as two parameters."""
+    return _compared(name, value, int | Decimal, "a number", "on_or_after(100)").parameters(name, zone=zone)
+
+
+def repeated(name: str, value: Any, zone: tzinfo | None) -> Pairs:
+    """A list, as the same key again and again."""
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise _refused(name, f"takes a list of texts, not {type(value).__name__}")
+    if not value:
+        raise _refused(name, "is an empty list: the API would ignore it and return everything. Leave it out instead")
+    return tuple(pair for each in value for pair in text(name, each, zone))
+
+
+def attributes(name: str, value: Any, _: tzinfo | None) -> Pairs:
+    """Attribute values, as JSON text with comma separated values."""
+    if not isinstance(value, Mapping) or not value:
+        raise _refused(name, 'takes attribute ids with their values, such as {"COLOUR": ["RED", "BLUE"]}')
+    wire: dict[str, str] = {}
+    for key, wanted in value.items():
+        values = [wanted] if isinstance(wanted, str) else list(wanted)
+        if not values or not all(isinstance(each, str) and each and "," not in each for each in values):
+            raise _refused(f"{name}[{key!r}]", "takes one text or several, none empty and none with a comma")
+        wire[str(key)] = ",".join(values)
+    return ((name, msgspec.json.encode(wire).decode()),)
+
+
+def _compared(name: str, value: Any, wanted: Any, what: str, example: str) -> Condition[Any]:
+    if not isinstance(value, Condition):
+        raise _refused(
+            name,
+            f"takes a condition such as {example}, not a bare {type(value).__name__}: the API ignores a value without "
+            "an operator and returns everything",
+        )
+    if not isinstance(value.value, wanted) or isinstance(value.value, bool):
+        raise _refused(name, f"takes a condition on {what}, such as {example}")
+    return value
+
+
+def _refused(name: str, why: str) -> RequestRefused:
+    return RequestRefused(f"{name} {why}; nothing was sent.")

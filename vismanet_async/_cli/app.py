@@ -1,0 +1,463 @@
+"""The commands and their options. What they do is imported when they are called, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import sys
+import threading
+import traceback
+from contextlib import nullcontext
+from datetime import timedelta
+from pathlib import Path  # noqa: TC003 - cyclopts reads the annotations
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+
+from cyclopts import App, CoercionError, CycloptsError, Parameter
+from cyclopts.validators import Number
+
+from vismanet_async._cli import export_options as options  # noqa: TC001 - cyclopts reads the annotations
+from vismanet_async._cli.exit_codes import DONE, FAULT, INTERRUPTED, MEANINGS, WRONG_USE, exit_code
+from vismanet_async._cli.jobs_app import jobs_app
+from vismanet_async._cli.streams import OutputFailed, standard_streams
+from vismanet_async._version import __version__
+from vismanet_async.errors import RequestRefused, VismaNetError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import FrameType
+
+__all__ = ["app", "run"]
+
+
+_Several = Annotated[list[str] | None, Parameter(consume_multiple=False)]
+"""An option that is repeated for each value."""
+
+
+_Parameter = Annotated[str, Parameter(show=False)]
+"""A parameter of the called method as an option; the text of --where tells of it."""
+
+
+def _worth_showing(default: Any) -> Any:
+    """Leave out of `--help` that a flag is off and a text is empty."""
+    return default or None
+
+
+_TRACEBACK = "VISMANET_TRACEBACK"
+
+_SIGN_IN = (
+    "Signs in with VISMANET_CLIENT_ID, VISMANET_CLIENT_SECRET and VISMANET_TENANT_ID, or with VISMANET_TOKEN, or with "
+    "a profile; `vismanet doctor` tells what is amiss, `vismanet simulate` gives you a company to try it on."
+)
+_SIGNING_IN = f"{_SIGN_IN}\n\n`vismanet --help` says what the exit codes mean."
+_EXIT_CODES = "Exit codes:\n" + "\n".join(f"{code:5}  {meaning}" for code, meaning in MEANINGS.items())
+
+app = App(
+    name="vismanet",
+    help="Complete lists, safe and fast, out of Visma Net ERP.",
+    help_epilogue=f"`vismanet COMMAND --help` shows what a command takes. {_SIGN_IN}\n\n{_EXIT_CODES}",
+    version=__version__,
+    help_format="plaintext",
+    default_parameter=Parameter(negative=(), show_default=_worth_showing),
+    exit_on_error=False,
+    print_error=False,
+    suppress_keyboard_interrupt=False,
+    result_action="return_value",
+)
+app.command(jobs_app)
+
+
+@app.command(usage="Usage: vismanet export RESOURCE... --to TO [OPTIONS]", help_epilogue=_SIGNING_IN)
+def export(
+    *resources: str,
+    to: options.To = None,
+    spool: options.Spool = None,
+    format: options.FileFormat = "jsonl",  # noqa: A002 - what the option is called
+    part_bytes: options.PartBytes = 134_217_728,
+    restart: options.Restart = False,
+    report: options.Report = None,
+    json: options.Json = False,
+    where: options.Where = None,
+    since: options.Since = None,
+    incremental: options.Incremental = False,
+    overlap_hours: options.OverlapHours = 24.0,
+    completeness: options.Completeness = "best",
+    allow_uncertain: options.AllowUncertain = False,
+    page_size: options.PageSize = None,
+    concurrency: options.Concurrency = "auto",
+    dask: options.Dask = None,
+    company: options.Companies = None,
+    companies: options.CompaniesFile = None,
+    at_once: options.AtOnce = 8,
+    connections: options.Connections = 32,
+    csv_delimiter: options.CsvDelimiter = ",",
+    csv_decimal_comma: options.CsvDecimalComma = False,
+    csv_no_header: options.CsvNoHeader = False,
+    csv_bom: options.CsvByteOrderMark = False,
+    csv_keep_formulas: options.CsvKeepFormulas = False,
+    parquet_compression: options.ParquetCompression = "zstd",
+    parquet_row_group_bytes: options.ParquetRowGroupBytes = 33_554_432,
+    status: options.Status = None,
+    verify: options.Verify = False,
+    profile: options.Profile = None,
+) -> int:
+    """Write lists to files, whole or not at all.
+
+    For example:
+      vismanet export customer customer_invoice --to out
+      vismanet export customer --to out --format csv --where status=Active
+
+    The files are TO/RESOURCE/part-NNNNN.FORMAT. In jsonl each record is one line,
+    with the very bytes that the server sent; csv and parquet have columns made
+    from the description of the API, and exact amounts. TO/manifest.json is
+    published last: where it stands, the files are whole.
+
+    Parameters
+    ----------
+    resources
+        What to export, such as customer customer_invoice; `vismanet resources` lists the names.
+    """
+    if verify and status is None:
+        raise RequestRefused("--verify looks at what was exported: say where that is, --status PATH --verify.")
+    if status is not None:
+        from vismanet_async._cli.export_status import run_status  # noqa: PLC0415
+
+        return run_status(status, spool=spool, verify=verify, as_json=json)
+    from vismanet_async._cli.export import run_export  # noqa: PLC0415
+
+    return run_export(
+        resources,
+        to=to,
+        where=where or [],
+        since=since,
+        company=company or [],
+        companies=companies,
+        at_once=at_once,
+        connections=connections,
+        spool=spool,
+        concurrency=concurrency,
+        profile=profile,
+        as_json=json,
+        format=format,
+        incremental=incremental,
+        overlap=_hours(overlap_hours),
+        page_size=page_size,
+        completeness=completeness,
+        allow_uncertain=allow_uncertain,
+        resume=not restart,
+        part_bytes=part_bytes,
+        csv={
+            "delimiter": "\t" if csv_delimiter == "tab" else csv_delimiter,
+            "decimal_comma": csv_decimal_comma,
+            "header": not csv_no_header,
+            "byte_order_mark": csv_bom,
+            "neutralise_formulas": not csv_keep_formulas,
+        },
+        parquet={"compression": parquet_compression, "row_group_bytes": parquet_row_group_bytes},
+        report=report,
+        dask=dask,
+    )
+
+
+def _hours(count: float) -> timedelta:
+    try:
+        return timedelta(hours=count)
+    except (OverflowError, ValueError):
+        raise RequestRefused(f"--overlap-hours {count} is no number of hours; nothing was sent.") from None
+
+
+@app.command(usage="Usage: vismanet call RESOURCE.METHOD [ID...] [OPTIONS]", help_epilogue=_SIGNING_IN)
+def call(
+    name: str,
+    /,
+    *ids: str,
+    where: _Several = None,
+    json: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
+    file: Path | None = None,
+    if_match: str | None = None,
+    to: Path | None = None,
+    limit: int | None = None,
+    page_size: int | None = None,
+    preview: bool = False,
+    background: bool = False,
+    profile: str | None = None,
+    store: str | None = None,
+    **parameters: _Parameter,
+) -> int:
+    """Call one method and print its result as JSON, records with the very bytes that the server sent.
+
+    For example:
+      vismanet call customer.get 10000
+      vismanet call customer.list --where status=Active --limit 10
+      vismanet call supplier.create --json supplier.json --preview
+
+    Parameters
+    ----------
+    name
+        RESOURCE.METHOD, such as customer.get; `vismanet resources customer` lists the methods.
+    ids
+        The ids in the method's path, in order, such as 10000.
+    where
+        A parameter of the method: NAME=VALUE, or NAME>=VALUE (also <=, >, <) for dates and numbers.
+        May be given several times. Each is an option of its own as well:
+        --status Active, --last-modified-date-time '>=2025-05-25'.
+    json
+        The body of what is sent: a JSON file, or - for stdin.
+    file
+        The file to attach.
+    if_match
+        Only if the record still has this version: the ETag or time stamp it was read with.
+    to
+        Where to save a file that is fetched: a path, or a directory.
+    limit
+        Of a list: print no more records than this, and ask for no more.
+    page_size
+        Of a list: records asked for in one request; without it as many as the server gives.
+    preview
+        Print the request that would be sent (of a list, the first), and send nothing. Needs no sign-in.
+    background
+        Send it to the background queue, print the job's id on stderr, and wait for its end.
+        A job goes on when this is stopped; `vismanet jobs` finds it again.
+    profile
+        Which profile of the profile file to sign in with.
+    store
+        With --background: where jobs are kept. `vismanet jobs --help` tells more.
+    """
+    from vismanet_async._cli.call import read_call, run_call  # noqa: PLC0415
+
+    chosen = read_call(
+        name,
+        ids,
+        where=where or [],
+        parameters=parameters,
+        body=json,
+        file=file,
+        if_match=if_match,
+        limit=limit,
+        page_size=page_size,
+        background=background,
+    )
+    return run_call(chosen, to=to, preview=preview, background=background, profile=profile, store=store)
+
+
+@app.command(usage="Usage: vismanet resources [RESOURCE | RESOURCE.METHOD] [--json]", help_epilogue="")
+def resources(name: str | None = None, /, *, json: bool = False) -> int:
+    """List what there is, or the operations of one resource: path, parameters, fields, If-Match and background.
+
+    Parameters
+    ----------
+    name
+        A resource such as customer_invoice, or an operation such as customer_invoice.update; without it, all resources.
+    json
+        Print the operations as JSON.
+    """
+    from vismanet_async._cli.resources import run_resources  # noqa: PLC0415
+
+    return run_resources(name, as_json=json)
+
+
+@app.command(help_epilogue=_SIGNING_IN)
+def doctor(*, profile: str | None = None, json: bool = False) -> int:
+    """Look at settings, network, token, scopes, company, quota, clock and time zone, and say what to do.
+
+    Asks for a token and reads one short list; changes nothing. Shows no secret.
+    Ends with 0 where all is well, 1 where something is worth a look, else with
+    the exit code of the first thing that stops you.
+
+    Parameters
+    ----------
+    profile
+        Which profile of the profile file to sign in with.
+    json
+        Print the findings as JSON.
+    """
+    from vismanet_async._cli.doctor import run_doctor  # noqa: PLC0415
+
+    return run_doctor(profile=profile, as_json=json)
+
+
+@app.command(help_epilogue="")
+def demo(*, to: Path | None = None, seed: int = 7) -> int:
+    """Export 53,000 records from a simulated company while others change them, and check that none was lost.
+
+    Parameters
+    ----------
+    to
+        Keep the files in this directory.
+    seed
+        Another number makes other data.
+    """
+    from vismanet_async._cli.demo import run_demo  # noqa: PLC0415
+
+    return run_demo(to=to, seed=seed)
+
+
+@app.command(help_epilogue="")
+def simulate(
+    *,
+    port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))] = 0,
+    seed: int = 1,
+    rows: _Several = None,
+    churn: _Several = None,
+    latency: Annotated[float, Parameter(validator=Number(gte=0))] = 0.0,
+    quota: Annotated[int, Parameter(validator=Number(gte=1))] = 15_000,
+    behaviour: _Several = None,
+    list_behaviours: bool = False,
+    json: bool = False,
+) -> int:
+    """Run a simulated company on this machine until it is interrupted.
+
+    Parameters
+    ----------
+    port
+        The port to listen on; 0 takes a free one.
+    seed
+        Another number makes other data.
+    rows
+        How many records a resource has, RESOURCE=COUNT; may be given several times.
+    churn
+        Records added, removed and changed after every request, RESOURCE=COUNT; may be given several times.
+    latency
+        Seconds to wait before each answer, such as 0.1.
+    quota
+        Requests that a client may send in an hour, before it is answered with 429.
+    behaviour
+        How it behaves where the real one is awkward, NAME=VALUE; may be given several times.
+    list_behaviours
+        List what --behaviour takes, and stop.
+    json
+        Print its addresses and the sign-in as one line of JSON, instead of lines for your shell.
+    """
+    from vismanet_async._cli.simulate import run_simulate, show_behaviours  # noqa: PLC0415
+
+    if list_behaviours:
+        return show_behaviours()
+    return run_simulate(
+        port=port,
+        seed=seed,
+        rows=rows or [],
+        churn=churn or [],
+        latency=latency,
+        quota=quota,
+        behaviours=behaviour or [],
+        as_json=json,
+    )
+
+
+@app.command(name="--install-completion", help_epilogue="")
+def install_completion(*, shell: Literal["bash", "zsh", "fish"] | None = None, output: Path | None = None) -> int:
+    """Teach the shell to complete commands, options and choices on Tab.
+
+    Parameters
+    ----------
+    shell
+        Which shell; without it the one that this was called from.
+    output
+        Write the script to this file only, and leave the shell's own files alone.
+    """
+    from vismanet_async._cli.completion import run_install_completion  # noqa: PLC0415
+
+    return run_install_completion(app, shell=shell, output=output)
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Run one command line; errors become one line on stderr and an exit code."""
+    with standard_streams(), _terminate_like_interrupt():
+        return _run(sys.argv[1:] if argv is None else argv)
+
+
+def _run(argv: Sequence[str]) -> int:
+    code = DONE
+    try:
+        result: Any = app(argv)
+        code = result if isinstance(result, int) else DONE
+        sys.stdout.flush()
+    except CycloptsError as error:
+        code = _fail(_wrong_use(error), WRONG_USE)
+    except OutputFailed as error:
+        if error.done or not error.left:  # whoever has left has read enough
+            code = _fail(str(error), code or exit_code(error))
+    except VismaNetError as error:
+        code = _fail(str(error), exit_code(error))
+    except KeyboardInterrupt:
+        code = _fail("interrupted. Start it again to go on.", INTERRUPTED)
+    except Exception as error:  # noqa: BLE001 - the outermost place: nobody else could say it in words
+        code = _unexpected(error)
+    return code
+
+
+def _unexpected(error: Exception) -> int:
+    """Say what nothing else has foreseen; the traceback is for whoever asks for it."""
+    if os.environ.get(_TRACEBACK):
+        print("".join(traceback.format_exception(error)), end="", file=sys.stderr)
+    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return _fail(
+        f"an error in vismanet itself: {said.removesuffix('.')}. What was done before stands; after a write look at "
+        f"the record before sending it again. Please report it, with what is shown if {_TRACEBACK}=1 is set.",
+        FAULT,
+    )
+
+
+def _wrong_use(error: CycloptsError) -> str:
+    """Say in plain words what cannot be read, and where it is told what can."""
+    said = str(error)
+    if isinstance(error, CoercionError) and error.token is not None and (words := _words(error.target_type)):
+        said = f"{error.token.keyword}: {error.token.value!r} is not {words}."
+    if re.search(r"(Choose from|Available commands): [^.]*\.$", said):
+        return said
+    return f"{said} `{' '.join(['vismanet', *(error.command_chain or ())])} --help` shows what there is."
+
+
+def _words(kind: Any) -> str | None:
+    """Say what an option takes: `a whole number or auto`."""
+    known = {int: "a whole number", float: "a number"}
+    if kind in known:
+        return known[kind]
+    words = [known.get(each) or " or ".join(map(str, get_args(each))) for each in get_args(kind)]
+    return " or ".join(words) if words and all(words) else None
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"vismanet: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+@contextlib.contextmanager
+def _terminate_like_interrupt() -> Iterator[None]:
+    """Let SIGTERM end the command in order, as Ctrl-C does, also where SIGINT is ignored.
+
+    A shell ignores SIGINT in what it starts with `&`, so that Ctrl-C ends only what is in front. asyncio cancels what
+    runs from its own handler of SIGINT, which it does not install then. So SIGINT is held back instead of ignored, the
+    handler is installed, and SIGTERM calls it.
+    """
+    if threading.current_thread() is not threading.main_thread():  # only there may handlers be set
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        with _holding_back_interrupts() if signal.getsignal(signal.SIGINT) == signal.SIG_IGN else nullcontext():
+            yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(_: int, frame: FrameType | None) -> None:
+    """Do what the present handler of SIGINT does: asyncio's own while an event loop runs."""
+    handler = signal.getsignal(signal.SIGINT)
+    if callable(handler):
+        handler(signal.SIGINT, frame)
+
+
+@contextlib.contextmanager
+def _holding_back_interrupts() -> Iterator[None]:
+    if not hasattr(signal, "pthread_sigmask"):  # Windows, which has no SIGTERM from outside either
+        yield
+        return
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # which also drops one that was held back
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)

@@ -1,0 +1,55 @@
+"""`vismanet export --dask ADDRESS`: the same exports on a cluster, a line for each share that is whole."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from vismanet_async._export.plan import ExportPlan
+from vismanet_async.errors import RequestRefused
+
+try:  # Dask takes its time to load, and is an extra: this module is imported by those who ask for it
+    from vismanet_async.contrib.dask import Access, Share, ShareDone, export_many_on_dask, export_on_dask
+except ModuleNotFoundError as missing:
+    raise RequestRefused(f"{missing} Nothing was sent.") from missing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from vismanet_async._export.batch import ManyOutcome
+    from vismanet_async._export.companies import Company
+    from vismanet_async._export.manifest import Manifest
+
+__all__ = ["access_of", "many_on_dask", "one_on_dask"]
+
+
+def access_of(profile: str | None, concurrency: int | str) -> Access:
+    """Say how workers sign in."""
+    access = Access(profile=profile)
+    # auto finds out what one process may have in flight; here are several
+    return access if concurrency == "auto" else attrs.evolve(access, concurrency=concurrency)
+
+
+async def one_on_dask(plan: ExportPlan, address: str, access: Access) -> Manifest:
+    """Export one company."""
+    options = {field.name: getattr(plan, field.name) for field in attrs.fields(ExportPlan)}
+    return await export_on_dask(**options, cluster=address, access=access, told=_told)
+
+
+async def many_on_dask(
+    companies: Sequence[Company],
+    resources: Mapping[str, Mapping[str, Any]],
+    address: str,
+    access: Access,
+    *,
+    to: str,
+    options: Mapping[str, Any],
+) -> ManyOutcome:
+    """Export many companies."""
+    return await export_many_on_dask(companies, resources, to=to, cluster=address, access=access, told=_told, **options)
+
+
+def _told(share: Share, done: ShareDone) -> None:
+    print(f"{share}: {done.rows:,} rows, {done.completeness.verdict}", file=sys.stderr, flush=True)

@@ -1,0 +1,128 @@
+"""How jobs look: a table on a terminal, a line for each change elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+import msgspec
+
+from vismanet_async._cli.output import print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from rich.table import Table
+
+    from vismanet_async._jobs.model import Record
+
+    Show = Callable[[Sequence[Record]], None]
+
+__all__ = ["details", "lines_shown", "print_record", "table", "table_shown"]
+
+_COLUMNS: Final = ("job", "state", "status", "submitted", "operation", "path", "reference")
+_STYLES: Final = {"succeeded": "green", "failed": "red", "expired": "red", "uncertain": "yellow"}
+
+
+def print_record(record: Record, *, as_json: bool) -> None:
+    """Print one job."""
+    if as_json:
+        print_json(msgspec.json.encode(record))
+    else:
+        print(_line(record))
+
+
+def table(records: Sequence[Record]) -> None:
+    """Print jobs: with columns on a terminal, a line each elsewhere."""
+    if not sys.stdout.isatty():
+        for record in records:
+            print(_line(record))
+        return
+    from rich.console import Console  # noqa: PLC0415 - only needed on a terminal, and costs start-up time
+
+    Console().print(_table(records))
+
+
+def details(record: Record, error: Exception | None) -> str:
+    """Give all that is written down about a job, a line each."""
+    operation = record.operation
+    facts: dict[str, Any] = {
+        "job": record.id,
+        "state": record.state.value,
+        "operation": f"{operation.id}  {operation.method} {operation.path}",
+        "query": "&".join(f"{name}={value}" for name, value in operation.query),
+        "if-match": operation.if_match,
+        "document": record.document,
+        "reference": record.reference,
+        "notify": record.notify,
+        "created": _moment(record.created_at),
+        "submitted": _moment(record.submitted_at),
+        "server's id": record.job_id,
+        "server's status": record.server_status,
+        "status code": record.status_code,
+        "finished": _moment(record.finished_at),
+        "settled": _moment(record.settled_at),
+        "settled by": record.settled_by,
+        "polls": record.polls,
+        "error": error or record.error,
+    }
+    return "\n".join(f"{name + ':':17}{value}" for name, value in facts.items() if value not in {None, ""})
+
+
+@contextmanager
+def lines_shown(out: TextIO, *, as_json: bool) -> Iterator[Show]:
+    """Print a line for each job that is new or in another state."""
+    told: dict[str, str] = {}
+
+    def show(records: Sequence[Record]) -> None:
+        nonlocal told
+        before, told = told, {record.id: record.state for record in records}
+        for record in records:
+            if before.get(record.id) != record.state:
+                line = msgspec.json.encode(record).decode() if as_json else _line(record)
+                print(line, file=out, flush=True)
+
+    yield show
+
+
+@contextmanager
+def table_shown(out: TextIO, *, as_json: bool) -> Iterator[Show]:  # noqa: ARG001 - takes the place of `lines_shown`
+    """Show a table that changes in place."""
+    from rich.console import Console  # noqa: PLC0415 - as above
+    from rich.live import Live  # noqa: PLC0415
+
+    with Live(console=Console(file=out), auto_refresh=False) as live:
+        yield lambda records: live.update(_table(records), refresh=True)
+
+
+def _table(records: Sequence[Record]) -> Table:
+    from rich.table import Table  # noqa: PLC0415 - as above
+    from rich.text import Text  # noqa: PLC0415
+
+    shown = Table(box=None, header_style="bold")
+    for name in _COLUMNS:
+        shown.add_column(name, no_wrap=name in {"job", "state"}, overflow="fold")
+    for record in records:
+        shown.add_row(*map(Text, _cells(record)), style=_STYLES.get(record.state.value))
+    return shown
+
+
+def _line(record: Record) -> str:
+    return "  ".join(cell or "-" for cell in _cells(record))
+
+
+def _cells(record: Record) -> tuple[str, ...]:
+    return (
+        record.id,
+        record.state.value,
+        str(record.status_code or ""),
+        _moment(record.submitted_at) or "",
+        record.operation.id,
+        record.operation.path,
+        record.reference or "",
+    )
+
+
+def _moment(when: Any) -> str | None:
+    return None if when is None else when.isoformat(timespec="seconds")

@@ -1,0 +1,125 @@
+"""What a person sees while an export runs: a bar for each resource on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Final, TextIO
+
+import anyio
+
+from vismanet_async._export.run import one_error
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from vismanet_async._export.manifest import Manifest
+    from vismanet_async._export.plan import ExportPlan
+    from vismanet_async._export.run import Export, Progress
+    from vismanet_async._http.rate_limit import Quota
+
+__all__ = ["progress_shown", "shown_every", "summary"]
+
+_BAR_SECONDS: Final = 0.125
+_LINE_SECONDS: Final = 5.0
+_MEGABYTE: Final = 1_000_000
+
+
+@contextlib.asynccontextmanager
+async def progress_shown(export: Export, quota: Quota, out: TextIO) -> AsyncIterator[None]:
+    """Show how far the export has come until the block is left."""
+    with (_bars if out.isatty() else _lines)(export, quota, out) as show:
+        async with shown_every(show, terminal=out.isatty()):
+            yield
+
+
+@contextlib.asynccontextmanager
+async def shown_every(show: Callable[[], None], *, terminal: bool) -> AsyncIterator[None]:
+    """Call `show` again and again, and once at the end: often on a terminal, seldom where it prints lines."""
+    with one_error():
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_repeat, show, _BAR_SECONDS if terminal else _LINE_SECONDS)
+            try:
+                yield
+            finally:
+                tasks.cancel_scope.cancel()
+                show()
+
+
+async def _repeat(show: Callable[[], None], every_seconds: float) -> None:
+    while True:
+        await anyio.sleep(every_seconds)
+        show()
+
+
+@contextlib.contextmanager
+def _lines(export: Export, quota: Quota, out: TextIO) -> Iterator[Callable[[], None]]:
+    last: dict[str, str] = {}
+
+    def show() -> None:
+        for name, progress in export.progress.items():
+            line = f"{name}: {_rows(progress)}, {_details(progress, quota)}"
+            if last.get(name) != line:
+                last[name] = line
+                print(line, file=out, flush=True)
+
+    yield show
+
+
+@contextlib.contextmanager
+def _bars(export: Export, quota: Quota, out: TextIO) -> Iterator[Callable[[], None]]:
+    # rich is only needed on a terminal, and costs start-up time
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import BarColumn, Progress as Bars, TaskID, TextColumn  # noqa: PLC0415
+
+    bars = Bars(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        TextColumn("{task.fields[rows]}", justify="right"),
+        TextColumn("[dim]{task.fields[details]}", justify="right"),
+        console=Console(file=out),
+        auto_refresh=False,
+        expand=True,
+    )
+    rows: dict[str, TaskID] = {}
+
+    def show() -> None:
+        for name, progress in export.progress.items():
+            if name not in rows:
+                rows[name] = bars.add_task(name, total=None, rows="", details="")
+            bars.update(
+                rows[name],
+                completed=progress.rows,
+                total=progress.total,
+                rows=_rows(progress),
+                details=_details(progress, quota),
+            )
+        bars.refresh()
+
+    with bars:
+        yield show
+
+
+def _rows(progress: Progress) -> str:
+    return f"{progress.rows:,} rows" if progress.total is None else f"{progress.rows:,} of {progress.total:,} rows"
+
+
+def _details(progress: Progress, quota: Quota) -> str:
+    left = "" if quota.remaining is None else f", quota left {quota.remaining:,}"
+    return (
+        f"{progress.rows_per_second:,.0f} rows/s, {progress.requests:,} requests, {progress.in_flight} in flight{left}"
+    )
+
+
+def summary(manifest: Manifest, plan: ExportPlan) -> str:
+    """Say in a few lines what was published."""
+    names = list(plan.resources)
+    wide = max(len(name) for name in names)
+    lines = [
+        f"{name:{wide}}  {entry.rows:>11,} rows  {entry.verdict:9}  {entry.requests:>6,} requests  "
+        f"{len(entry.parts):>4} {'part ' if len(entry.parts) == 1 else 'parts'}  "
+        f"{sum(part.bytes for part in entry.parts) / _MEGABYTE:>9,.1f} MB"
+        for name, entry in manifest.resources.items()
+        if name in names
+    ]
+    seconds = (manifest.finished_at - manifest.started_at).total_seconds()
+    return "\n".join([*lines, f"published {plan.to / 'manifest.json'} in {seconds:,.1f} s"])

@@ -1,0 +1,514 @@
+"""`VismaNet`: the front door. Owns lifetimes and wires the rooms; the rules live in them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+from urllib.parse import unquote
+
+import attrs
+
+from vismanet_async._api.resources import Resources
+from vismanet_async._arguments import expect, expect_parts, expect_seconds, text_pairs
+from vismanet_async._clock import Clock, SystemClock
+from vismanet_async._deferred import warn_if_dropped
+from vismanet_async._http.answer import read_answer
+from vismanet_async._http.auth import ClientCredentials, Credentials, StaticToken, TokenProvider
+from vismanet_async._http.hosts import base_url
+from vismanet_async._http.limiter import Slots, read_concurrency
+from vismanet_async._http.message import header_fault
+from vismanet_async._http.pipeline import Target, Transport
+from vismanet_async._http.pool import SessionPool
+from vismanet_async._operation import Operation, OperationSpec
+from vismanet_async._settings import ERP_URL, SALES_ORDER_URL, TOKEN_URL, Settings, zone_of
+from vismanet_async.errors import RequestRefused, SettingsError, UnexpectedResponse
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Sequence
+    from types import TracebackType
+
+    from vismanet_async._export.batch import ExportMany
+    from vismanet_async._export.companies import Company
+    from vismanet_async._export.run import Export
+    from vismanet_async._http.message import Response, Service
+    from vismanet_async._http.rate_limit import Quota
+    from vismanet_async._jobs.manager import JobManager
+    from vismanet_async._jobs.store import JobStore
+    from vismanet_async._observer import Observer
+    from vismanet_async._paging.list_spec import ListSource
+    from vismanet_async._paging.listing import Listing
+
+__all__ = ["VismaNet"]
+
+_DEADLINE_SECONDS: Final = 300.0
+_NEVER_RUN: Final = "was never awaited, so nothing was read or written. Write `await visma.export(...)`."
+_CREDENTIALS: Final = ("identity", "ready_token", "session", "form", "received")
+_KINDS_OF_CREDENTIALS: Final = "ClientCredentials(...), StaticToken(...) or AuthorizationCode(...)"
+_SERVICES: Final = ("erp", "sales_order")
+_METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
+
+
+@attrs.frozen(kw_only=True)
+class _Options:
+    """What siblings for other companies take over."""
+
+    base_url: str
+    sales_order_url: str
+    token_url: str
+    time_zone: Any
+    concurrency: int | str
+    timeout_seconds: float
+    headers: Mapping[str, str]
+    clock: Clock
+    job_store: JobStore | str | Path | None
+    observer: Observer | None
+
+
+class VismaNet(Resources):
+    """A client for one company; its resources are attributes, such as `visma.customer`.
+
+    Use it as an async context manager, or call `aclose()`. It belongs to the event loop it is first used in; within
+    it any number of tasks may share it. Nothing is sent by building it.
+
+    Args:
+        credentials: `ClientCredentials`, `StaticToken` or `AuthorizationCode`.
+        base_url: what stands before `/v1/...`; https, or http on loopback. Tokens go to this origin and no other.
+        sales_order_url: what stands before `/api/v3/...` of the Sales Order service.
+        token_url: the identity service's token endpoint.
+        time_zone: the company's zone, or its name such as `Europe/Oslo`. Needed only to pass aware datetimes to date
+            conditions (docs/facts.md 5.10).
+        concurrency: requests in flight at most, or `"auto"`: from 4 up to 16 while more brings more.
+        job_store: where `visma.jobs` keeps background jobs: a path, a `sqlite` or `postgresql` URL, or an opened store;
+            a file under the user's state directory if not given. `from_env` takes it from `VISMANET_JOB_STORE`.
+        timeout_seconds: for one call in all: queueing, token, attempts, reading; `with_options` changes it for one.
+        headers: sent with each request, such as `ipp-company-id` where a gateway still wants it (docs/facts.md 2.9).
+        pool: connections to share with other clients; its owner closes it.
+        observer: is told of calls, jobs and exports, such as `vismanet_async.contrib.opentelemetry.Telemetry()`.
+        clock: for tests.
+
+    Raises:
+        SettingsError: something given cannot be used.
+
+    Examples:
+        >>> async with VismaNet.from_env() as visma:  # or VismaNet(ClientCredentials(...))
+        ...     customer = await visma.customer.get("10000")
+        >>> customer.number
+        '10000'
+    """
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        *,
+        base_url: str = ERP_URL,
+        sales_order_url: str = SALES_ORDER_URL,
+        token_url: str = TOKEN_URL,
+        time_zone: Any = None,
+        concurrency: int | str = "auto",
+        timeout_seconds: float = _DEADLINE_SECONDS,
+        headers: Mapping[str, str] | None = None,
+        job_store: JobStore | str | Path | None = None,
+        pool: SessionPool | None = None,
+        observer: Observer | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        expect_parts("credentials", credentials, _CREDENTIALS, _KINDS_OF_CREDENTIALS, error=SettingsError)
+        for name, url in (("base_url", base_url), ("sales_order_url", sales_order_url), ("token_url", token_url)):
+            expect(name, url, str, error=SettingsError)
+        expect_seconds("timeout_seconds", timeout_seconds, none=False, error=SettingsError)
+        for name, value in text_pairs("headers", headers, error=SettingsError).items():
+            if (fault := header_fault(name, value)) is not None:
+                raise SettingsError(f"{fault}.")
+        if isinstance(job_store, str):
+            expect("job_store", job_store, str, error=SettingsError)
+        elif job_store is not None and not isinstance(job_store, Path):
+            words = "a path, a URL as text or a JobStore"
+            expect_parts("job_store", job_store, ("claim", "select", "release"), words, error=SettingsError)
+        if pool is not None:
+            expect("pool", pool, SessionPool, words="a SessionPool", error=SettingsError)
+        if observer is not None:
+            expect_parts("observer", observer, ("call", "job", "export"), "an Observer", error=SettingsError)
+        if clock is not None:
+            expect_parts("clock", clock, ("monotonic", "utc_now", "sleep"), "a Clock", error=SettingsError)
+        self._options = _Options(
+            base_url=base_url,
+            sales_order_url=sales_order_url,
+            token_url=token_url,
+            time_zone=zone_of(time_zone),
+            concurrency=concurrency,
+            timeout_seconds=timeout_seconds,
+            headers=dict(headers or {}),
+            clock=clock or SystemClock(),
+            job_store=job_store,
+            observer=observer,
+        )
+        self._credentials = credentials
+        self._pool = pool or SessionPool()
+        self._owns_pool = pool is None
+        self._transport = self._wire()
+        self._jobs: JobManager | None = None
+        self._own_store: JobStore | None = None
+        self._following: list[VismaNet] = []
+        """Siblings that follow jobs, this one included; all share the list."""
+
+    @classmethod
+    def from_settings(cls, settings: Settings, **options: Any) -> Self:
+        """Build a client from gathered settings; `options` are those of the class."""
+        expect("settings", settings, Settings, error=SettingsError)
+        return cls(
+            _credentials(settings),
+            **{
+                "base_url": settings.base_url,
+                "sales_order_url": settings.sales_order_url,
+                "token_url": settings.token_url,
+                "time_zone": settings.time_zone,
+                "job_store": settings.job_store,
+                **options,
+            },
+        )
+
+    @classmethod
+    def from_env(cls, *, profile: str | None = None, **options: Any) -> Self:
+        """Build a client from `VISMANET_*` variables and the profile file (see `vismanet_async._settings`)."""
+        return cls.from_settings(Settings.load(profile=profile), **options)
+
+    def company(
+        self, tenant_id: str, *, credentials: ClientCredentials | None = None, concurrency: int | str | None = None
+    ) -> VismaNet:
+        """Give a client for another company: same connections, own token, quota and slots.
+
+        It need not be closed: the connections belong to this client, and end with it, as does following its jobs.
+
+        Args:
+            tenant_id: the Company tenant id.
+            credentials: of another application; None: those of this client.
+            concurrency: requests in flight at most; None: as this client.
+
+        Raises:
+            SettingsError: the credentials are not client credentials, so they are bound to one company.
+
+        Examples:
+            >>> other = visma.company("99999999-2222-4333-8444-555555555555")
+            >>> other.tenant_id
+            '99999999-2222-4333-8444-555555555555'
+        """
+        signing_in = self._credentials if credentials is None else credentials
+        if credentials is not None:
+            expect("credentials", credentials, ClientCredentials, words="ClientCredentials(...)", error=SettingsError)
+        if not isinstance(signing_in, ClientCredentials):
+            raise SettingsError("only ClientCredentials can sign in to another company; this token is bound to one.")
+        options = attrs.asdict(self._options, recurse=False)
+        sibling = VismaNet(
+            signing_in.for_company(tenant_id),
+            pool=self._pool,
+            **{**options, "concurrency": options["concurrency"] if concurrency is None else concurrency},
+        )
+        sibling._following = self._following
+        return sibling
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Stop following jobs and close the connections, unless they were given. May be called more than once.
+
+        Jobs still open stay in the store, free for the next process.
+        """
+        async with AsyncExitStack() as stack:
+            if self._owns_pool:
+                stack.push_async_callback(self._pool.aclose)
+            for client in list(self._following) if self._owns_pool else [self]:
+                stack.push_async_callback(client._stop_following)  # noqa: SLF001 - of its own class
+
+    async def _stop_following(self) -> None:
+        jobs, self._jobs = self._jobs, None
+        store, self._own_store = self._own_store, None
+        if jobs is None:
+            return
+        self._following.remove(self)
+        async with AsyncExitStack() as stack:
+            if store is not None:
+                stack.push_async_callback(store.aclose)
+            await jobs.aclose()
+
+    def __repr__(self) -> str:
+        return f"<VismaNet {self._credentials.identity} at {self._options.base_url}>"
+
+    @property
+    def quota(self) -> Quota:
+        """The rate-limit window as the server last told it."""
+        return self._transport.quota
+
+    @property
+    def sender(self) -> Transport:
+        """What operations of this client are sent through."""
+        return self._transport
+
+    @property
+    def clock(self) -> Clock:
+        """The clock that every wait of this client goes by."""
+        return self._options.clock
+
+    @property
+    def time_zone(self) -> Any:
+        """The company's declared zone, or None."""
+        return self._options.time_zone
+
+    @property
+    def base_url(self) -> str:
+        """What stands before `/v1/...`."""
+        return self._options.base_url
+
+    @property
+    def tenant_id(self) -> str | None:
+        """The company that this client is bound to; None for a ready token or a user's sign-in that does not tell."""
+        return getattr(self._credentials, "tenant_id", None)
+
+    @property
+    def jobs(self) -> JobManager:
+        """Background jobs of this company, kept through crashes (extra `sqlite` or `postgres`).
+
+        Raises:
+            SettingsError: the company is not known (give `StaticToken` its `tenant_id`), or the extra is missing.
+        """
+        if self._jobs is None:
+            # jobs bring SQLAlchemy along, and are loaded by those who use them
+            from vismanet_async._api.decoders import decoder_of  # noqa: PLC0415
+            from vismanet_async._jobs.background_api import SenderSubmitter  # noqa: PLC0415
+            from vismanet_async._jobs.manager import JobManager  # noqa: PLC0415
+
+            if self.tenant_id is None:
+                raise SettingsError("background jobs are kept by company: give StaticToken its tenant_id.")
+            self._jobs = JobManager(
+                SenderSubmitter(self._transport, quota=self._transport.quota),
+                company=self.tenant_id,
+                store=self._job_store(),
+                clock=self._options.clock,
+                random=random.random,
+                decoder_of=decoder_of,
+                observer=self._options.observer,
+            )
+            self._following.append(self)
+        return self._jobs
+
+    def _job_store(self) -> JobStore:
+        given = self._options.job_store
+        if given is not None and not isinstance(given, str | Path):
+            return given
+        from vismanet_async._jobs.sql_store import SqlStore  # noqa: PLC0415 - as above
+
+        self._own_store = SqlStore(given)
+        return self._own_store
+
+    def listing(self, source: ListSource) -> Listing[Any]:
+        """Give the listing of a list call; what the resources build theirs with."""
+        from vismanet_async._paging.listing import Listing  # noqa: PLC0415 - the walk is loaded with the first list
+
+        return Listing(source, sender=self._transport, clock=self._options.clock)
+
+    def export(
+        self,
+        resources: str | Sequence[str] | Mapping[str, Mapping[str, Any]],
+        *,
+        to: str | os.PathLike[str],
+        **options: Any,
+    ) -> Export:
+        """Build an export of lists to files, as a value: `await` runs it, `async for` runs it and yields its events.
+
+        Args:
+            resources: names, or names with their filters: `{"customer": {"status": "Active"}}`.
+            to: the directory; `manifest.json` is published there last.
+            options: those of `vismanet_async._export.plan.ExportPlan`: `format`, `completeness`, `page_size`, ...
+
+        Raises:
+            RequestRefused: the plan cannot be carried out; nothing was sent or written.
+
+        Examples:
+            >>> manifest = await visma.export(["customer", "supplier"], to="out")
+            >>> manifest.resources["customer"].rows, manifest.resources["customer"].verdict
+            (40, 'proven')
+        """
+        from vismanet_async._export.plan import ExportPlan  # noqa: PLC0415 - loaded by those who export
+        from vismanet_async._export.run import Export  # noqa: PLC0415
+
+        plan = ExportPlan(resources=resources, to=to, **options)
+        export = Export(
+            self, plan, company=self.tenant_id, base_url=self._options.base_url, observer=self._options.observer
+        )
+        warn_if_dropped(export, f"the export of {', '.join(plan.resources)} to {plan.to} {_NEVER_RUN}")
+        return export
+
+    def export_many(
+        self,
+        companies: Iterable[str | Company] | Mapping[str, str],
+        resources: str | Sequence[str] | Mapping[str, Mapping[str, Any]],
+        *,
+        to: str | os.PathLike[str],
+        **options: Any,
+    ) -> ExportMany:
+        """Build an export of the same lists of many companies, each to a folder of its own below `to`.
+
+        Args:
+            companies: tenant ids, names with their tenant ids, or what `read_companies` gives.
+            resources: as `export` takes them.
+            to: the directory above the companies' folders.
+            options: those of `vismanet_async._export.batch.ExportMany` and of `ExportPlan`.
+
+        Raises:
+            RequestRefused: it cannot be carried out; nothing was sent or written.
+            SettingsError: a company cannot be signed in to with what is given.
+        """
+        from vismanet_async._export.batch import ExportMany  # noqa: PLC0415 - loaded by those who export
+
+        exports = ExportMany(self, companies, resources, to=to, **options)
+        warn_if_dropped(exports, f"the export of {len(exports.companies):,} companies to {to} {_NEVER_RUN}")
+        return exports
+
+    def list_by_name(self, name: str, filters: Mapping[str, Any] | None = None, **options: Any) -> Listing[Any]:
+        """Give the list of a resource by its name, for programs that learn it at run time.
+
+        Args:
+            name: such as `customer_invoice`; other spellings of it will do.
+            filters: by the method's names or the API's. Text is read as the parameter's type; conditions must be
+                given as `on_or_after(...)` and its like.
+            options: those of `Listing.with_options`.
+
+        Raises:
+            UnknownName: no such resource or filter; nothing was sent.
+            RequestRefused: a value that the API would misread; nothing was sent.
+
+        Examples:
+            >>> len(await visma.list_by_name("customer", {"status": "Active"}))
+            36
+        """
+        # the registry is only read where names come as text
+        from vismanet_async._api.registry import find_resource, list_arguments  # noqa: PLC0415
+
+        if filters is not None:
+            expect("filters", filters, Mapping)
+        resource = find_resource(name)
+        arguments = list_arguments(resource, filters or {})
+        listing: Listing[Any] = getattr(self, resource).list(**arguments)
+        return listing.with_options(**options) if options else listing
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        json: Any = None,
+        headers: Mapping[str, str] | None = None,
+        service: Service = "erp",
+    ) -> Operation[Any]:
+        """Build a call that the catalog lacks, as a value: `await` sends it, `visma.jobs.submit` queues it.
+
+        Args:
+            method: `GET`, `POST`, `PUT`, `PATCH` or `DELETE`.
+            path: below the service's base URL, percent-encoded, such as `/v1/customer/10000`.
+            query: parameters by the API's own names. Nothing checks them: the API ignores those it does not know.
+            json: the body, as Python values; Decimals go out as numbers to the last digit.
+            headers: more headers; those that the SDK owns are refused.
+            service: which service, hence which base URL and token.
+
+        Returns:
+            An operation whose result is the answer's JSON with numbers as int or Decimal, or None where the answer
+            has no body.
+
+        Examples:
+            >>> (await visma.request("GET", "/v1/customer/10000"))["number"]
+            '10000'
+        """
+        expect("method", method, str)
+        expect("path", path, str)
+        expect("service", service, str)
+        if service not in _SERVICES:
+            raise RequestRefused(f"service is erp or sales_order, not {service!r}; nothing was sent.")
+        # loaded by those who call by hand, and by the resources' models anyway
+        from vismanet_async._api.results import plain_written  # noqa: PLC0415
+        from vismanet_async._codec.encode import encode_plain  # noqa: PLC0415
+
+        verb = method.upper()
+        if verb not in _METHODS:
+            raise RequestRefused(f"{method!r} is not a method of this API; nothing was sent.")
+        operation: Operation[Any] = Operation(
+            spec=OperationSpec(
+                id=f"{verb} {path}", by_hand=True, method=verb, path=path, service=service, if_match=True
+            ),
+            path=plain_path(path),
+            query=tuple(text_pairs("query", query).items()),
+            body=None if json is None else encode_plain(json),
+            decode=_plain if verb == "GET" else lambda response: plain_written(response, f"{verb} {path}"),
+            sender=self._transport,
+        )
+        return operation.with_options(headers=headers)
+
+    def _wire(self) -> Transport:
+        options = self._options
+        token_url = base_url(options.token_url, name="token_url")
+
+        def target(service: Service, where: str, name: str) -> Target:
+            tokens = TokenProvider(
+                self._credentials,
+                service=service,
+                url=token_url,
+                post=self._pool.post_form,
+                clock=options.clock,
+                random=random.random,
+            )
+            return Target(base=base_url(where, name=name), tokens=tokens)
+
+        return Transport(
+            self._pool,
+            targets={
+                "erp": target("erp", options.base_url, "base_url"),
+                "sales_order": target("sales_order", options.sales_order_url, "sales_order_url"),
+            },
+            slots=Slots(read_concurrency(options.concurrency)),
+            clock=options.clock,
+            random=random.random,
+            deadline_seconds=options.timeout_seconds,
+            headers=options.headers,
+            company=self.tenant_id,
+            observer=options.observer,
+        )
+
+
+def _credentials(settings: Settings) -> Credentials:
+    if settings.token:
+        return StaticToken(settings.token, tenant_id=settings.tenant_id)
+    missing = [name for name in ("client_id", "client_secret", "tenant_id") if not getattr(settings, name)]
+    if missing:
+        names = ", ".join(f"VISMANET_{name.upper()}" for name in missing)
+        raise SettingsError(f"not signed in: {names} not set. Set them, or VISMANET_TOKEN, or a profile file.")
+    return ClientCredentials(settings.client_id or "", settings.client_secret or "", tenant_id=settings.tenant_id or "")
+
+
+def _plain(response: Response) -> Any:
+    answer = read_answer(response.headers, response.body)
+    if answer.shape == "other":
+        raise UnexpectedResponse(f"the answer ({response.status}) is not JSON but {answer.looks}.")
+    return answer.value
+
+
+def plain_path(path: str) -> str:
+    """Check a path given by hand: below the base URL, and nothing that moves it elsewhere.
+
+    Raises:
+        RequestRefused: it is absolute, has dot segments, a query, or characters that must be encoded.
+    """
+    segments = unquote(path).split("/")
+    if not path.startswith("/") or path.startswith("//") or "\\" in path or any(s in {".", ".."} for s in segments):
+        raise RequestRefused(f"{path!r} is not a path below the base URL such as /v1/customer; nothing was sent.")
+    if any(char in "?#" or char.isspace() or not char.isprintable() for char in path):
+        raise RequestRefused(f"{path!r} holds a query or characters that need encoding; nothing was sent.")
+    return path

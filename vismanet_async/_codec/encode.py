@@ -1,0 +1,343 @@
+"""Models and plain dicts into JSON for the API, checked against the schema on the way."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+import msgspec
+
+from vismanet_async._codec.model import LineUpdate, Model, Record, WriteModel, fields_of
+from vismanet_async._codec.values import UNSET
+from vismanet_async._decimals import MOST_DIGITS, fits_whole, number_in, plain, whole_number_in
+from vismanet_async.errors import RequestRefused, UnknownName
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vismanet_async._codec.model import Field
+
+__all__ = ["encode_plain", "encode_write", "to_json"]
+
+_ENCODER: Final = msgspec.json.Encoder()
+_PLAIN_ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
+_OPERATIONS: Final = ("Insert", "Update", "Delete")
+_MOMENT: Final = re.compile(
+    r"(\d{4}-\d\d-\d\d)([T ]\d\d:\d\d(:\d\d(\.\d{1,7})?)?)?(?P<zone>[Zz]|[+-]\d\d:?\d\d)?", re.ASCII
+)
+
+
+def encode_write(value: WriteModel | Mapping[str, Any], cls: type[WriteModel], *, creating: bool = False) -> bytes:
+    """Give the JSON body for a write, with `{"value": x}` exactly where the API wants it.
+
+    Args:
+        value: the model, or a mapping. A mapping may use snake case or the API's names, and bare or already wrapped
+            values; `None` clears a field, what is absent stays as it is.
+        cls: the model that the operation takes.
+        creating: whether a new document is made: its lines may carry numbers, since there are none to confuse.
+
+    Raises:
+        UnknownName: a field that the API does not know, by its path, with the nearest names. Nothing was sent.
+        RequestRefused: a value that the API would misread, by its path. Nothing was sent.
+    """
+    return _ENCODER.encode(_object(value, cls, "", creating=creating))
+
+
+def encode_plain(value: Any) -> bytes:
+    """Return the JSON body for a write that the catalog lacks.
+
+    Args:
+        value: Python values; Decimals go out as numbers to the last digit.
+
+    Raises:
+        RequestRefused: a value that JSON cannot hold or that is no number, by its path. Nothing was sent.
+    """
+    _check_plain(value, "json")
+    try:
+        return _PLAIN_ENCODER.encode(value)
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
+        raise _refused("json", f"cannot be written: {error}") from None
+
+
+def _check_plain(value: Any, path: str) -> None:
+    """Refuse what the encoder would write as something else, or not at all."""
+    if isinstance(value, str):
+        _whole_characters(value, path)
+    elif isinstance(value, Decimal) or (isinstance(value, int) and not isinstance(value, bool)):
+        if plain(value) is None:
+            raise _refused(path, f"takes a number of at most {MOST_DIGITS} digits before and behind the decimal point")
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise _refused(path, f"takes a number, not {value}")
+    elif isinstance(value, Mapping):
+        for key, each in value.items():
+            _check_plain(key, f"a key of {path}")
+            _check_plain(each, f"{path}[{key!a}]")
+    elif isinstance(value, list | tuple | set | frozenset):
+        for index, each in enumerate(value):
+            _check_plain(each, f"{path}[{index}]")
+
+
+def to_json(record: Model) -> bytes:
+    """Give the JSON of a record: the server's own bytes of one that was decoded, else its fields.
+
+    The server's bytes have everything that the fields cannot hold: keys that the catalog lacks, the seventh digit of a
+    fraction of a second, the way a number was written.
+    """
+    raw = record.raw_json if isinstance(record, Record) else b""
+    return raw or _ENCODER.encode(_plain(record))
+
+
+def _object(value: Any, cls: type[Model], path: str, *, creating: bool) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    for field, each in _given(value, cls, path):
+        given[field.json] = _field(field, each, f"{path}{field.name}", creating=creating)
+    return given
+
+
+def _given(value: Any, cls: type[Model], path: str) -> Iterator[tuple[Field, Any]]:
+    fields = fields_of(cls)
+    if isinstance(value, cls):
+        for field in fields:
+            each = getattr(value, field.name)
+            if each is not UNSET:
+                yield field, each
+        return
+    if not isinstance(value, Mapping):
+        raise _refused(
+            path.rstrip(".") or cls.__name__, f"takes {cls.__name__} or a mapping, not {type(value).__name__}"
+        )
+    by_name = {field.json: field for field in fields} | {field.name: field for field in fields}
+    seen: set[str] = set()
+    for key, each in value.items():
+        named = by_name.get(key)
+        if named is None:
+            nearest = get_close_matches(str(key), by_name, n=3)
+            raise UnknownName("field", f"{path}{key}", nearest=nearest, where=f"in {cls.__name__}")
+        if named.name in seen:
+            raise _refused(f"{path}{key}", "is given twice, under both of its names")
+        seen.add(named.name)
+        if each is not UNSET:
+            yield named, each
+
+
+def _field(field: Field, value: Any, path: str, *, creating: bool) -> Any:
+    value = _unwrapped(field, value)
+    if value is not None:
+        value = (
+            _many(field, value, path, creating=creating) if field.many else _one(field, value, path, creating=creating)
+        )
+    return {"value": value} if field.wrapped else value
+
+
+def _unwrapped(field: Field, value: Any) -> Any:
+    if not isinstance(value, Mapping) or value.keys() != {"value"} or field.kind == "dict":
+        return value
+    if field.model is not None and any(inner.json == "value" for inner in fields_of(field.model)):
+        return value
+    return value["value"]
+
+
+def _many(field: Field, value: Any, path: str, *, creating: bool) -> list[Any]:
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Sequence):
+        raise _refused(path, f"takes a list, not {type(value).__name__}")
+    parts = []
+    for index, each in enumerate(value):
+        place = f"{path}[{index}]"
+        part = _one(field, each, place, creating=creating)
+        if field.model is not None and issubclass(field.model, LineUpdate):
+            _check_line(part, field.model, place, creating=creating)
+        parts.append(part)
+    return parts
+
+
+def _one(field: Field, value: Any, path: str, *, creating: bool) -> Any:
+    if field.model is not None:
+        return _object(value, field.model, f"{path}.", creating=creating)
+    if field.instant:
+        return _instant(value, path)
+    return _SCALARS[field.kind](value, path)
+
+
+def _check_line(line: dict[str, Any], cls: type[LineUpdate], path: str, *, creating: bool) -> None:
+    """Refuse the lines that would do something else than they look like (docs/facts.md 10)."""
+    operation = line.get("operation")
+    if operation is None:
+        raise _refused(
+            path, f"does not say what to do with it: use {cls.__name__}.insert(...), .update(...) or .delete(...)"
+        )
+    if operation not in _OPERATIONS:
+        raise _refused(path, f"says {operation!r}, which is none of {', '.join(_OPERATIONS)}")
+    if cls.line_key is None:
+        return
+    key = next(field.json for field in fields_of(cls) if field.name == cls.line_key)
+    number = line.get(key)
+    number = number.get("value") if isinstance(number, dict) else number
+    if operation == "Insert" and number is not None and not creating:
+        raise _refused(
+            path,
+            f"says Insert and names line {number}: the API would add a line. Use {cls.__name__}.update({number}, ...) "
+            f"to change it, or leave {cls.line_key} out to add one",
+        )
+    if operation != "Insert" and number is None:
+        raise _refused(path, f"says {operation} and does not say which line: give {cls.line_key}")
+
+
+def _text(value: Any, path: str) -> str:
+    if isinstance(value, str):
+        return _whole_characters(str(value), path)
+    if isinstance(value, UUID):
+        return str(value)
+    hint = " (ids are text: leading zeros count)" if isinstance(value, int) else ""
+    raise _refused(path, f"takes text, not {type(value).__name__}{hint}")
+
+
+def _integer(value: Any, path: str) -> int:
+    number: int | None = None
+    if isinstance(value, int) and not isinstance(value, bool):
+        number = int(value)
+    elif isinstance(value, str):
+        number = whole_number_in(value)
+    elif isinstance(value, Decimal) and plain(value) is not None and value == value.to_integral_value():
+        number = int(value)
+    if number is None:
+        raise _refused(path, f"takes a whole number, not {_shown(value)}")
+    if not fits_whole(number):
+        raise _refused(path, f"is a whole number of more than {MOST_DIGITS} digits")
+    return number
+
+
+def _decimal(value: Any, path: str) -> msgspec.Raw:
+    if isinstance(value, float):
+        raise _refused(path, "takes a Decimal, an int or text; a float has already lost the exact amount")
+    number: Decimal | int | None = None
+    if isinstance(value, Decimal | int) and not isinstance(value, bool):
+        number = value
+    elif isinstance(value, str):
+        number = number_in(value)
+    if number is None or (isinstance(number, Decimal) and not number.is_finite()):
+        raise _refused(path, f"takes a number, not {_shown(value)}")
+    digits = plain(number)
+    if digits is None:
+        raise _refused(path, f"is a number of more than {MOST_DIGITS} digits before or behind the decimal point")
+    return msgspec.Raw(digits.encode())
+
+
+def _boolean(value: Any, path: str) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise _refused(path, f"takes True or False, not {_shown(value)}")
+
+
+def _moment(value: Any, path: str) -> str:
+    if isinstance(value, datetime):
+        if value.tzinfo is not None:
+            raise _zone_refused(path, value.isoformat(), value.date().isoformat())
+        return value.isoformat()
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, str):
+        match = _MOMENT.fullmatch(value)
+        if match is not None and match["zone"]:
+            raise _zone_refused(path, value, match[1])
+        if match is not None and _exists(value):
+            return value
+    raise _refused(
+        path, f"takes a date, a datetime without a zone, or text such as 2025-11-21T00:00:00, not {_shown(value)}"
+    )
+
+
+def _instant(value: Any, path: str) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    match = _MOMENT.fullmatch(value) if isinstance(value, str) else None
+    if match is not None and match["zone"] and _exists(value):
+        return str(value)
+    return _moment(value, path)
+
+
+def _exists(text: str) -> bool:
+    try:
+        date.fromisoformat(text[:10])
+        datetime.fromisoformat(text[:19])
+    except ValueError:
+        return False
+    return True
+
+
+def _zone_refused(path: str, text: str, day: str) -> RequestRefused:
+    return _refused(
+        path,
+        f"has a time zone ({text}): the API's business dates have none, and with one the document could land on "
+        f'another day. Send "{day}" or a datetime without a zone',
+    )
+
+
+def _mapping(value: Any, path: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise _refused(path, f"takes a mapping, not {type(value).__name__}")
+    return {_text(key, f"the key {key!a} of {path}"): _loose(each, f"{path}[{key!a}]") for key, each in value.items()}
+
+
+def _loose(value: Any, path: str) -> Any:
+    """Check a value that the schema says nothing of."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return [_loose(each, f"{path}[{index}]") for index, each in enumerate(value)]
+    read = next((check for kind, check in _LOOSE if isinstance(value, kind)), _text)
+    return read(value, path)
+
+
+def _whole_characters(text: str, path: str) -> str:
+    """Return the text; refuse halves of surrogate pairs, which no UTF-8 can hold."""
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise _refused(path, f"holds half a surrogate pair at character {error.start}, which is no text") from None
+    return text
+
+
+_LOOSE: Final[tuple[tuple[Any, Any], ...]] = (
+    (int, _integer),
+    (Decimal | float, _decimal),
+    (date, _moment),
+    (Mapping, _mapping),
+)
+_SCALARS: Final = {
+    "str": _text,
+    "int": _integer,
+    "Decimal": _decimal,
+    "bool": _boolean,
+    "datetime": _moment,
+    "dict": _mapping,
+}
+
+
+def _refused(path: str, why: str) -> RequestRefused:
+    return RequestRefused(f"{path} {why}; nothing was sent.")
+
+
+def _shown(value: Any) -> str:
+    return f'"{value[:40]}"' if isinstance(value, str) else type(value).__name__
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Model):
+        return {
+            field.json: _plain(each)
+            for field in fields_of(type(value))
+            if (each := getattr(value, field.name)) is not UNSET
+        }
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    if isinstance(value, Decimal):
+        return msgspec.Raw(str(value).encode()) if value.is_finite() else None
+    return value.isoformat() if isinstance(value, datetime) else value

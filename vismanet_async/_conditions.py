@@ -1,0 +1,179 @@
+"""Date and number conditions: `after`, `before`, `on_or_after`, `on_or_before`.
+
+The API takes a condition as two parameters, a value and an operator, and ignores the value when the operator is
+missing (docs/facts.md 5). Here both travel as one value, so neither can be left out.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+
+import attrs
+
+from vismanet_async._decimals import MOST_DIGITS, plain
+from vismanet_async.errors import RequestRefused
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+__all__ = [
+    "Condition",
+    "DateTimeCondition",
+    "NumberCondition",
+    "after",
+    "before",
+    "on_or_after",
+    "on_or_before",
+]
+
+Operator = Literal[">", "<", ">=", "<="]
+Moment = date | datetime | str
+V = TypeVar("V", bound=Moment | Decimal | int)
+V_co = TypeVar("V_co", bound=Moment | Decimal | int, covariant=True)
+
+_MILLISECOND = 1000  # microseconds; the finest unit that the API reads
+_TEXT = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}:\d{2}(\.\d{3})?)?", re.ASCII)
+"""The API's formats (docs/facts.md 5.1)."""
+_OPERATORS = frozenset({">", "<", ">=", "<="})
+
+
+@attrs.frozen
+class Condition(Generic[V_co]):
+    """A value with its comparison, as one argument.
+
+    Built by `after`, `before`, `on_or_after` and `on_or_before`.
+
+    Args:
+        operator: what the API calls the condition: `>`, `<`, `>=` or `<=`.
+        value: a date, a datetime, its text, a Decimal or an int.
+    """
+
+    operator: Operator
+    value: V_co
+
+    def __attrs_post_init__(self) -> None:
+        if self.operator not in _OPERATORS:
+            raise RequestRefused(f"a condition compares by >, <, >= or <=, not {self.operator!r}; nothing was sent.")
+        if isinstance(self.value, bool | float) or not isinstance(self.value, date | str | Decimal | int):
+            raise RequestRefused(
+                "a condition takes a date, a datetime, its text, a Decimal or an int, "
+                f"not {type(self.value).__name__}; nothing was sent."
+            )
+
+    def parameters(self, name: str, *, zone: tzinfo | None = None) -> tuple[tuple[str, str], tuple[str, str]]:
+        """Give the two query parameters for the filter `name`.
+
+        Args:
+            name: the API's parameter name, such as `lastModifiedDateTime`.
+            zone: the company's declared time zone; aware datetimes are converted to it. Without one they are refused.
+
+        Returns:
+            `(name, value)` and `(nameCondition, operator)`.
+
+        Raises:
+            RequestRefused: for an aware datetime without a declared zone, or text in a format the API cannot read.
+
+        Examples:
+            >>> on_or_after("2025-05-25").parameters("lastModifiedDateTime")
+            (('lastModifiedDateTime', '2025-05-25'), ('lastModifiedDateTimeCondition', '>='))
+        """
+        return (name, _wire(self.value, name, zone)), (f"{name}Condition", self.operator)
+
+
+DateTimeCondition = Condition[Moment]
+"""A condition on a moment: a `date`, a naive `datetime`, or text in one of the API's formats."""
+NumberCondition = Condition[Decimal | int]
+"""A condition on a number."""
+
+
+def after(value: V, /) -> Condition[V]:
+    """Later (greater) than `value`. Visma's texts disagree whether `>` includes it: prefer `on_or_after`.
+
+    Examples:
+        >>> after(Decimal("10.5")).parameters("balance")
+        (('balance', '10.5'), ('balanceCondition', '>'))
+    """
+    return Condition(">", value)
+
+
+def before(value: V, /) -> Condition[V]:
+    """Earlier (less) than `value`, not including it.
+
+    Examples:
+        >>> before(date(2025, 5, 25)).parameters("dueDate")
+        (('dueDate', '2025-05-25'), ('dueDateCondition', '<'))
+    """
+    return Condition("<", value)
+
+
+def on_or_after(value: V, /) -> Condition[V]:
+    """At `value` or later (greater).
+
+    Examples:
+        >>> len(await visma.customer.list(last_modified_date_time=on_or_after("2001-01-01")))
+        40
+    """
+    return Condition(">=", value)
+
+
+def on_or_before(value: V, /) -> Condition[V]:
+    """At `value` or earlier (less).
+
+    Examples:
+        >>> on_or_before(datetime(2025, 5, 25, 13, 30)).parameters("lastModifiedDateTime")
+        (('lastModifiedDateTime', '2025-05-25T13:30:00'), ('lastModifiedDateTimeCondition', '<='))
+    """
+    return Condition("<=", value)
+
+
+def _wire(value: Moment | Decimal | int, name: str, zone: tzinfo | None) -> str:
+    if isinstance(value, datetime):
+        return _datetime(value, name, zone)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, str):
+        return _text(value, name)
+    if isinstance(value, Decimal) and not value.is_finite():
+        raise RequestRefused(f"{name}: {value} is not a number to compare with; nothing was sent.")
+    digits = plain(value)
+    if digits is None:
+        raise RequestRefused(
+            f"{name}: a number of more than {MOST_DIGITS} digits before or behind the decimal point; nothing was sent."
+        )
+    return digits
+
+
+def _datetime(value: datetime, name: str, zone: tzinfo | None) -> str:
+    if value.tzinfo is not None:
+        if zone is None:
+            raise RequestRefused(
+                f"{name}: {value.isoformat()} has a time zone, but the API compares times without one. Give the "
+                "client the company's zone (time_zone=...) or pass a datetime without a zone; nothing was sent."
+            )
+        try:
+            value = value.astimezone(zone).replace(tzinfo=None)
+        except OverflowError:
+            raise RequestRefused(f"{name}: {value.isoformat()} does not exist in {zone}; nothing was sent.") from None
+    if value.microsecond % _MILLISECOND:
+        raise RequestRefused(
+            f"{name}: {value.isoformat()} is finer than the API's milliseconds: use .replace(microsecond=0). "
+            "Nothing was sent."
+        )
+    return value.isoformat(timespec="milliseconds" if value.microsecond else "seconds")
+
+
+def _text(value: str, name: str) -> str:
+    if _TEXT.fullmatch(value):
+        try:
+            datetime.fromisoformat(value)
+        except ValueError:
+            pass  # such as the 30th of February
+        else:
+            return value
+    raise RequestRefused(
+        f"{name}: {value!r} is not a moment the API reads. Use 2025-05-25, 2025-05-25T13:30:00 or "
+        "2025-05-25T13:30:00.123, without zone letters or offset; nothing was sent."
+    )

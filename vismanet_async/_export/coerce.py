@@ -1,0 +1,234 @@
+"""Make any row fit its columns, and lose nothing of it.
+
+- A number that its column cannot hold to the last digit is refused: the export ends, nothing is published.
+- Anything else that its column cannot hold stands in the column `_extra`: the JSON of a cut-down record that holds
+  just that, with the API's names, positions in lists as names, and numbers as the server wrote them. A key that the
+  catalog does not know (docs/facts.md 12.6) is found there; so is a value of another JSON type than the catalog says,
+  and then its column is null.
+- Of a date and time, the column holds what is written, to the microsecond, never shifted (docs/facts.md 12.3). Where
+  the text says more (an offset, a seventh digit), all of it stands in `_extra` too. An empty text is null
+  (docs/facts.md 12.2).
+- A missing key and null are both null. JSON lines keep the difference.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from msgspec import UNSET, Raw
+
+from vismanet_async._export.schema import DECIMAL_DIGITS, DECIMAL_SCALE, EXTRA, VALUE
+from vismanet_async.errors import ExportError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from vismanet_async._export.schema import Column
+    from vismanet_async._paging.row_scanner import RawRow
+
+    Fit = Callable[[Any], tuple[Any, Any]]
+    """Splits a value into what the column takes and what it cannot (UNSET: nothing)."""
+
+__all__ = ["RowFitter", "decode_row", "encode_json"]
+
+_INTEGER_DIGITS: Final = DECIMAL_DIGITS - DECIMAL_SCALE
+_INTEGER_END: Final = 10**_INTEGER_DIGITS
+_INT64_END: Final = 1 << 63
+_PLAIN_DECIMAL: Final = re.compile(rb"-?\d{1,%d}(\.\d{1,%d})?" % (_INTEGER_DIGITS, DECIMAL_SCALE))
+_NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_MOMENT: Final = re.compile(
+    r"(?P<date>\d{4}-\d\d-\d\d)"
+    r"([T ](?P<time>\d\d:\d\d(:\d\d)?)(\.(?P<fraction>\d+))?)?"
+    r"(?P<offset>Z|[+-]\d\d:?\d\d)?",
+    re.ASCII,
+)
+_MICROSECOND_DIGITS: Final = 6
+_ALWAYS_FITS: Final[dict[str, type]] = {"text": str, "boolean": bool}
+
+# numbers with a point or an exponent stay text all the way through
+_DECODER: Final = msgspec.json.Decoder(float_hook=lambda text: Raw(text.encode()))
+_ENCODER: Final = msgspec.json.Encoder()
+
+decode_row = _DECODER.decode
+"""Decode a row; a number that is not an integer stays `msgspec.Raw`, as the server wrote it."""
+encode_json = _ENCODER.encode
+
+
+class _Misfit(Exception):
+    """A number is no value of its column."""
+
+    def __init__(self, text: str, column: str) -> None:
+        self.text = text
+        self.column = column
+        self.path: list[str] = []
+
+
+class RowFitter:
+    """Fits rows of one operation; has no state that changes, any thread may call it."""
+
+    def __init__(self, columns: Sequence[Column], *, operation_id: str) -> None:
+        self._operation_id = operation_id
+        self._fit = _record(columns)
+        self._plain_values = [column.name for column in columns] == [VALUE]
+
+    def lines(self, rows: Sequence[RawRow], *, first_row: int) -> bytes:
+        """Give the rows as JSON lines that Arrow reads with the columns' schema.
+
+        Args:
+            rows: as the server sent them.
+            first_row: the number of the first of them, for errors.
+
+        Raises:
+            ExportError: a number does not fit, or a row is no JSON.
+        """
+        return _ENCODER.encode_lines([self._row(row, first_row + index) for index, row in enumerate(rows)])
+
+    def _row(self, raw: RawRow, number: int) -> dict[str, Any]:
+        try:
+            row = decode_row(raw)
+            fits, left = self._fit({VALUE: row} if self._plain_values else row)
+        except _Misfit as error:
+            raise ExportError(
+                f"{self._operation_id}: {'.'.join(error.path)} of row {number:,} (0 is the first) is {error.text}, "
+                f"which {error.column} cannot hold to the last digit. Nothing was published. Export it as jsonl or "
+                "csv, which keep the server's text."
+            ) from error
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidOperation) as error:
+            raise ExportError(
+                f"{self._operation_id}: row {number:,} (0 is the first) cannot be read: {error}. Nothing was "
+                "published. Export it as jsonl, which does not read the rows."
+            ) from error
+        fits = fits or {}
+        if left is not UNSET:
+            fits[EXTRA] = encode_json(left).decode()
+        return fits
+
+
+def _column(column: Column) -> Fit:
+    one = _record(column.fields) if column.kind == "record" else _FITS[column.kind]
+    return _list(one) if column.repeated else one
+
+
+def _record(columns: Sequence[Column]) -> Fit:
+    known = {column.name: _column(column) for column in columns}
+    # what costs most is calls, so the values that nearly all rows are made of do without
+    always_fits = {column.name: None if column.repeated else _ALWAYS_FITS.get(column.kind) for column in columns}
+
+    def fit(record: Any) -> tuple[Any, Any]:
+        """Split a record; what fits is the record itself, changed where need be."""
+        if type(record) is not dict:
+            return None, UNSET if record is None else record
+        unknown = [] if record.keys() <= known.keys() else [name for name in record if name not in known]
+        left = {name: record.pop(name) for name in unknown}
+        name = ""
+        try:
+            for name, value in record.items():
+                if type(value) is not always_fits[name]:
+                    record[name], over = known[name](value)
+                    if over is not UNSET:
+                        left[name] = over
+        except _Misfit as error:
+            error.path.insert(0, name)
+            raise
+        return record, left or UNSET
+
+    return fit
+
+
+def _list(one: Fit) -> Fit:
+    def fit(value: Any) -> tuple[Any, Any]:
+        if type(value) is not list:
+            return None, UNSET if value is None else value
+        split = [one(inner) for inner in value]
+        left = {str(index): over for index, (_, over) in enumerate(split) if over is not UNSET}
+        return [fits for fits, _ in split], left or UNSET
+
+    return fit
+
+
+def _text(value: Any) -> tuple[Any, Any]:
+    return (value, UNSET) if value is None or type(value) is str else (None, value)
+
+
+def _boolean(value: Any) -> tuple[Any, Any]:
+    return (value, UNSET) if value is None or type(value) is bool else (None, value)
+
+
+def _json(value: Any) -> tuple[Any, Any]:
+    return (None if value is None else encode_json(value).decode()), UNSET
+
+
+def _integer(value: Any) -> tuple[Any, Any]:
+    if type(value) is Raw:
+        number = Decimal(bytes(value).decode())
+        value = int(number) if number.adjusted() < _INTEGER_DIGITS and number == number.to_integral_value() else value
+    if type(value) is int and -_INT64_END <= value < _INT64_END:
+        return value, UNSET
+    if type(value) in {int, Raw}:
+        raise _Misfit(_written(value), "int64")
+    return (None, UNSET) if value is None else (None, value)
+
+
+def _decimal(value: Any) -> tuple[Any, Any]:
+    if value is None:
+        return None, UNSET
+    if type(value) is Raw and _PLAIN_DECIMAL.fullmatch(value):
+        return value, UNSET
+    if type(value) is int and -_INTEGER_END < value < _INTEGER_END:
+        return value, UNSET
+    # Arrow reads numbers in quotes too, so that is what they are here
+    if type(value) in {Raw, int} or (type(value) is str and _NUMBER.fullmatch(value)):
+        return _plain(_written(value)), UNSET
+    return None, value
+
+
+def _written(value: Raw | int | str) -> str:
+    return bytes(value).decode() if isinstance(value, Raw) else str(value)
+
+
+def _plain(text: str) -> Raw:
+    """Write a number without exponent and idle zeros, every digit kept."""
+    sign, digits, exponent = Decimal(text).as_tuple()
+    if not isinstance(exponent, int):
+        raise _Misfit(text, "a decimal")
+    significant = "".join(map(str, digits)).rstrip("0")
+    exponent += len(digits) - len(significant)
+    significant = significant.lstrip("0")
+    if not significant:
+        return Raw(b"0")
+    if len(significant) + exponent > _INTEGER_DIGITS or exponent < -DECIMAL_SCALE:
+        raise _Misfit(text, f"decimal({DECIMAL_DIGITS}, {DECIMAL_SCALE})")
+    number = Decimal((sign, tuple(map(int, significant)), exponent))
+    return Raw(format(number, "f").encode())
+
+
+def _moment(value: Any) -> tuple[Any, Any]:
+    if value is None or value == "":
+        return None, UNSET
+    match = _MOMENT.fullmatch(value) if type(value) is str else None
+    if match is None:
+        return None, value
+    fraction = (match["fraction"] or "").rstrip("0")
+    written = f"{match['date']}T{match['time'] or '00:00'}"
+    try:
+        datetime.fromisoformat(written)
+    except ValueError:  # the 30th of February
+        return None, value
+    if match["time"] and len(match["time"]) > len("00:00") and fraction:
+        written = f"{written}.{fraction[:_MICROSECOND_DIGITS]}"
+    says_more = match["offset"] or len(fraction) > _MICROSECOND_DIGITS
+    return written, value if says_more else UNSET
+
+
+_FITS: Final[dict[str, Fit]] = {
+    "text": _text,
+    "integer": _integer,
+    "decimal": _decimal,
+    "boolean": _boolean,
+    "moment": _moment,
+    "json": _json,
+}

@@ -1,0 +1,348 @@
+"""Incremental exports: where a run starts, which rows it need not publish again, and what the manifest says after it.
+
+A run starts at the last *watermark*: the greatest lastModified value that the earlier runs saw, the server's own text.
+Our clock has no say in it, because the zone of the server's times is not known (docs/facts.md 5.10). From there it goes
+back
+
+- by the time that the earlier run took, since a row that was changed behind the reader is older than the watermark;
+- by the *overlap*, since changes may be committed late and the server's local time goes back an hour in autumn.
+
+So rows come twice. Those of the overlap that were published already, and are the same to the byte (paging metadata
+aside), are left out. A key and its time alone would not do: two changes can carry the same time.
+
+The new rows are published as parts beside the earlier ones; a record that was changed stands in several parts then,
+and the last of them counts. Nothing tells of deleted records: export the whole list now and then.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, Final, get_args
+
+import attrs
+import msgspec
+
+from vismanet_async._api.registry import method_facts
+from vismanet_async._export.files import write_atomically
+from vismanet_async._export.locations import size_of
+from vismanet_async._export.manifest import Part, ResourceEntry, Run, Verdict, part_fault
+from vismanet_async._paging.keys import stamp_of, stamp_text
+from vismanet_async.errors import ExportError, RequestRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from vismanet_async._export.locations import Place
+    from vismanet_async._paging.row_scanner import RawRow
+
+__all__ = ["DEFAULT_OVERLAP", "Changes", "Start", "added_to", "first_run", "known_rows", "modified_filter", "start_of"]
+
+DEFAULT_OVERLAP: Final = timedelta(days=1)
+"""Covers late commits, clocks set back and other zones (docs/facts.md 5.10); what comes twice is left out again."""
+_DIGEST_BYTES: Final = 16
+_COLUMNS_NAMED: Final = 5
+_MOST_DIGESTS: Final = 100_000
+"""Some 10 MB of memory. Of more rows than that in the overlap, the older ones may be published twice."""
+_LONGEST_RUN: Final = timedelta(days=1)
+"""How far before the overlap rows are remembered while it is not known yet how long this run will take."""
+_EASTERNMOST: Final = timedelta(hours=14)
+_CLOCK_MARGIN: Final = timedelta(hours=10)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_FIRST_MOMENT: Final = stamp_of("0001-01-01T00:00:00")
+_METADATA: Final = re.compile(rb'"metadata"\s*:\s*\{[^{}"]*("[^"\\]*"[^{}"]*)*\}')
+"""Cannot begin within a text: there the quotes would be escaped."""
+
+
+def modified_filter(resource: str, filters: Mapping[str, Any]) -> tuple[str, str]:
+    """Give the filter on a row's last change, as the list method calls it, and the row's field with that time.
+
+    Raises:
+        RequestRefused: the list cannot be filtered by that, or the caller does so already.
+    """
+    facts = method_facts(resource, "list")
+    frozen = facts.get("frozen_filter")
+    if not frozen:
+        raise RequestRefused(
+            f"{resource} cannot be exported incrementally: the API has no condition on when its rows were changed, so "
+            "nothing tells what is new. Nothing was sent. Export it whole, in a run of its own."
+        )
+    name: str = next(one["name"] for one in facts["parameters"] if one["json"] == frozen[0])
+    if any(given.replace("_", "").casefold() == name.replace("_", "") for given in filters):
+        raise RequestRefused(f"an incremental export sets {name} itself; nothing was sent. Leave it out.")
+    return name, frozen[1]
+
+
+@attrs.frozen(kw_only=True)
+class Start:
+    """Where one resource's run begins."""
+
+    since: str | None = None
+    """None: nothing was published of it yet (or of an empty list), so the whole list is read."""
+    before: ResourceEntry | None = None
+    """What the run adds to; None where it replaces everything."""
+    known: bytes = attrs.field(default=b"", repr=False)
+    """Digests of the rows that were published lately."""
+
+    @property
+    def first_part(self) -> int:
+        """The number of the first part to write; each number is used once."""
+        if self.before is None:
+            return 0
+        return 1 + max((_number(part.file) for part in self.before.parts), default=-1)
+
+    @property
+    def runs(self) -> int:
+        """How many runs there were."""
+        return 0 if self.before is None else len(self.before.runs) or 1
+
+
+def _number(file: str) -> int:
+    return int(PurePosixPath(file).name.removeprefix("part-").partition(".")[0])
+
+
+def start_of(
+    before: ResourceEntry | None,
+    name: str,
+    like: Mapping[str, object],
+    *,
+    overlap: timedelta,
+    now: datetime,
+    columns: Mapping[str, str] | None = None,
+) -> Start:
+    """Find where to begin.
+
+    Args:
+        before: what stands published of the resource.
+        name: of the resource.
+        like: fields of `ResourceEntry` that this run will have; what stands there must have the same.
+        overlap: to go back from the watermark.
+        now: UTC; only to refuse a watermark that no zone's clock can have reached.
+        columns: of the parts that this run will write.
+
+    Raises:
+        RequestRefused: what stands there was exported in another way, so that the new rows would not belong to it.
+        ExportError: its watermark cannot be trusted.
+    """
+    if before is None or before.watermark is None:
+        return Start()
+    for what, asked in like.items():
+        here = getattr(before, what)
+        if here != asked:
+            raise RequestRefused(
+                f"{name} was exported with {what} {here or 'none'}, and this run has {asked or 'none'}; nothing was "
+                "sent. Go on in the same way, or export it whole, without incremental."
+            )
+    _require_columns(before, name, columns)
+    if stamp_of(before.watermark) > latest_stamp(now):
+        raise ExportError(
+            f"{name}: the last run saw a row that was changed at {before.watermark}, which no clock has reached. An "
+            "incremental run would miss changes; nothing was sent. Begin anew, incrementally, in an empty directory: "
+            "such a run passes rows with impossible times over when it looks for its watermark."
+        )
+    since = _since(before, overlap=overlap)
+    # rows stamped 0001-01-01 and nothing later: what was changed since the first moment is the whole list
+    return Start() if since is None else Start(since=since, before=before)
+
+
+def _require_columns(before: ResourceEntry, name: str, columns: Mapping[str, str] | None) -> None:
+    """Refuse parts of two shapes in one folder, which readers take for one table."""
+    if not columns or not before.columns or list(columns.items()) == list(before.columns.items()):
+        return
+    found = []
+    for what, these, others in (("new", columns, before.columns), ("gone", before.columns, columns)):
+        names = [column for column in these if column not in others]
+        if names:
+            found.append(f"{what}: {_few(names)}")
+    changed = [column for column in columns if before.columns.get(column, columns[column]) != columns[column]]
+    if changed:
+        found.append(f"of another kind: {_few(changed)}")
+    raise RequestRefused(
+        f"the files of {name} that stand there have other columns than this version of vismanet-async writes "
+        f"({'; '.join(found) or 'in another order'}); nothing was sent. Export it whole once, without incremental; "
+        "later runs go on from there."
+    )
+
+
+def _few(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_COLUMNS_NAMED])
+    return shown if len(names) <= _COLUMNS_NAMED else f"{shown} and {len(names) - _COLUMNS_NAMED} more"
+
+
+def latest_stamp(now: datetime) -> int:
+    """Give the greatest lastModified value that can be true."""
+    return stamp_of((now.astimezone(UTC) + _EASTERNMOST + _CLOCK_MARGIN).replace(tzinfo=None).isoformat())
+
+
+def _since(before: ResourceEntry, *, overlap: timedelta) -> str | None:
+    """Give the filter's value; None where it would be before the first moment that there is."""
+    last = before.runs[-1] if before.runs else before
+    took = last.finished_at - last.started_at if last.started_at and last.finished_at else _LONGEST_RUN
+    since = stamp_of(before.watermark) - (took + overlap) // _MICROSECOND
+    return stamp_text(since) if since > _FIRST_MOMENT else None
+
+
+def known_rows(place: Place, before: ResourceEntry) -> bytes:
+    """Make sure that what a run is to add to is there, each part with its size; give its digests. Blocks.
+
+    Raises:
+        ExportError: something is missing or was changed.
+    """
+    for part in before.parts:
+        size = size_of(place / part.file)
+        if size != part.bytes:
+            raise _not_as_stated(place, part, "is missing" if size is None else f"has {size} bytes")
+    if before.overlap is None:
+        return b""
+    fault = part_fault(place, before.overlap)
+    if fault:
+        raise _not_as_stated(place, before.overlap, fault)
+    return (place / before.overlap.file).read_bytes()
+
+
+def _not_as_stated(place: Place, part: Part, fault: str) -> ExportError:
+    return ExportError(
+        f"{place / part.file} {fault}, which its manifest does not say; nothing was sent. Export the whole list again, "
+        "without incremental."
+    )
+
+
+class Changes:
+    """Looks at the rows of an incremental run: which were published already, and what the next run must know.
+
+    One caller at a time.
+
+    Args:
+        row_field: which field of a row says when it was changed.
+        known: digests of the rows that the runs before published lately.
+        overlap: how far the next run will go back.
+        latest: rows stamped later than this do not move the watermark.
+    """
+
+    def __init__(self, row_field: str, *, known: bytes, overlap: timedelta, latest: int) -> None:
+        fields: list[Any] = [("modified", str | None, msgspec.field(default=None, name=row_field))]
+        self._decode = msgspec.json.Decoder(msgspec.defstruct("Changed", fields, gc=False)).decode
+        self._known = frozenset(known[at : at + _DIGEST_BYTES] for at in range(0, len(known), _DIGEST_BYTES))
+        self._remember = (overlap + _LONGEST_RUN) // _MICROSECOND
+        self._overlap = overlap // _MICROSECOND
+        self._latest = latest
+        self._seen: dict[bytes, int] = {}
+        self._newest, self._text = 0, ""
+        self._floor = 0
+        self.repeated = 0
+        """Rows that were published already."""
+        self.unstamped = 0
+        """Rows that say nothing about when they were changed."""
+
+    @property
+    def watermark(self) -> str | None:
+        """The greatest lastModified value among the rows, as the server wrote it."""
+        return self._text or None
+
+    @property
+    def remark(self) -> str:
+        """What the verdict's reason must add."""
+        if not self.unstamped:
+            return ""
+        return f"; {self.unstamped:,} rows do not tell when they were changed, so that later runs will not find them"
+
+    def repeats(self, rows: Sequence[RawRow]) -> list[int]:
+        """Take in a page; give the places of the rows that were published already."""
+        found = []
+        for place, row in enumerate(rows):
+            text = getattr(self._decode(row), "modified", None) or ""
+            stamp = stamp_of(text)
+            self.unstamped += not stamp
+            if self._newest < stamp <= self._latest:
+                self._newest, self._text = stamp, text
+                self._floor = max(self._floor, stamp - self._remember)
+            if stamp < self._floor and not self._known:
+                continue  # most rows of a whole list
+            digest = _digest(row)
+            if stamp >= self._floor:
+                self._seen[digest] = stamp
+            if digest in self._known:
+                found.append(place)
+        if len(self._seen) > _MOST_DIGESTS:
+            self._forget()
+        self.repeated += len(found)
+        return found
+
+    def write(self, path: Path, *, took: timedelta) -> Part:
+        """Write the digests of the rows that the next run will read again."""
+        floor = max(self._floor, self._newest - self._overlap - took // _MICROSECOND)
+        kept = sorted(digest for digest, stamp in self._seen.items() if stamp >= floor)
+        content = b"".join(kept)
+        write_atomically(path, content)
+        return Part(
+            file=f"{path.parent.name}/{path.name}",
+            rows=len(kept),
+            bytes=len(content),
+            sha256=hashlib.sha256(content).hexdigest(),
+        )
+
+    def _forget(self) -> None:
+        """Forget the older half, and those as old as the youngest of it: they may be published twice, never lost."""
+        stamps = sorted(self._seen.values())
+        self._floor = max(self._floor, stamps[len(stamps) // 2] + 1)
+        self._seen = {digest: stamp for digest, stamp in self._seen.items() if stamp >= self._floor}
+
+
+def _digest(row: RawRow) -> bytes:
+    # the total within the metadata is that of the answer, not of the record
+    return hashlib.blake2b(_METADATA.sub(b"", bytes(row)), digest_size=_DIGEST_BYTES).digest()
+
+
+def first_run(entry: ResourceEntry) -> ResourceEntry:
+    """Give the entry of a whole list its history of one run."""
+    return attrs.evolve(entry, runs=(_run(entry, since=None, repeated=0),))
+
+
+def added_to(before: ResourceEntry, new: ResourceEntry, *, since: str, repeated: int) -> ResourceEntry:
+    """Give the entry of a resource after a run that added to it.
+
+    Args:
+        before: what stood published.
+        new: what the run alone wrote.
+        since: its filter's value.
+        repeated: rows that it left out.
+    """
+    parts = tuple(part for part in new.parts if part.rows)
+    # a delta without the latest row of an earlier run (it was deleted) must not lower the watermark
+    watermark = max((before.watermark, new.watermark), key=stamp_of)
+    added = attrs.evolve(new, parts=parts, watermark=watermark)
+    history = before.runs or first_run(before).runs
+    weakest = max((before, new), key=lambda entry: get_args(Verdict).index(entry.verdict))
+    return attrs.evolve(
+        added,
+        rows=before.rows + sum(part.rows for part in parts),
+        unique=None,
+        verdict=weakest.verdict,
+        reason=weakest.reason,
+        requests=before.requests + new.requests,
+        parts=(*before.parts, *parts),
+        started_at=before.started_at,
+        runs=(*history, _run(added, since=since, repeated=repeated)),
+    )
+
+
+def _run(entry: ResourceEntry, *, since: str | None, repeated: int) -> Run:
+    moment = datetime.min.replace(tzinfo=UTC)  # only manifests of others lack the times
+    return Run(
+        since=since,
+        rows=sum(part.rows for part in entry.parts),
+        repeated=repeated,
+        verdict=entry.verdict,
+        reason=entry.reason,
+        total_first=entry.total_first,
+        total_last=entry.total_last,
+        requests=entry.requests,
+        parts=tuple(part.file for part in entry.parts),
+        window=entry.window,
+        watermark=entry.watermark,
+        started_at=entry.started_at or moment,
+        finished_at=entry.finished_at or moment,
+    )

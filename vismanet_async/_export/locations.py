@@ -1,0 +1,250 @@
+"""Where exports lie: a local directory, or a folder in an object store that fsspec can reach.
+
+==========================================  ==========================================================
+`out`, `/data/out`, `file:///data/out`      a local directory
+`s3://bucket/folder`                        S3 and what speaks like it (extra `s3`)
+`abfs://container@account.dfs.../folder`    Azure Blob Storage and Data Lake (extra `azure`)
+`gs://bucket/folder`                        Google Cloud Storage (extra `gcs`)
+`memory://folder`                           this process's memory, for tests (extra `s3`, `azure` or `gcs`)
+==========================================  ==========================================================
+
+Credentials come from where each store's own tools look for them (environment, profile files, the machine's identity),
+or as `storage_options` from Python. They never stand in the URL.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
+from urllib.parse import unquote, urlsplit
+
+import attrs
+
+from vismanet_async._arguments import expect
+from vismanet_async._export.conditional import (
+    ConditionFailed,
+    Unfinished,
+    end_upload,
+    tag_of,
+    unfinished_uploads,
+    write_if,
+)
+from vismanet_async._export.extras import extra
+from vismanet_async.errors import TargetNotWritable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["Place", "RemotePath", "below", "is_url", "place_of", "size_of"]
+
+_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+"""Two letters at least: C:/ is a drive. A `Path` has one slash left."""
+_EXTRAS: Final = {
+    "s3": ("s3", "s3fs"),
+    "s3a": ("s3", "s3fs"),
+    "abfs": ("azure", "adlfs"),
+    "abfss": ("azure", "adlfs"),
+    "az": ("azure", "adlfs"),
+    "gs": ("gcs", "gcsfs"),
+    "gcs": ("gcs", "gcsfs"),
+}
+
+
+@attrs.frozen
+class RemotePath:
+    """A file or folder in an object store, with the few things of `pathlib.Path` that exports need. All block.
+
+    Raises (from every method): `FileNotFoundError` when reading, `ConditionFailed` from `replace`, and
+    `TargetNotWritable` for all else that a store may say.
+    """
+
+    url: str
+    options: Mapping[str, Any] = attrs.field(factory=dict, repr=False, eq=False)
+    """What fsspec's filesystem takes; may hold secrets."""
+
+    def __truediv__(self, name: str) -> RemotePath:
+        return attrs.evolve(self, url=f"{self.url.rstrip('/')}/{name}")
+
+    def __str__(self) -> str:
+        return self.url
+
+    @property
+    def name(self) -> str:
+        """The last part of it."""
+        return self.url.rstrip("/").rpartition("/")[2]
+
+    def require(self) -> None:
+        """Make sure that what reaches this store is installed, and that the URL can be read.
+
+        Raises:
+            RequestRefused: a package is missing; says what to type.
+        """
+        scheme = urlsplit(self.url).scheme.lower()
+        name, package = _EXTRAS.get(scheme, ("s3", "fsspec"))
+        extra("fsspec", name)
+        extra(package, name)
+        with self._reaching("reached"):
+            self._store()
+
+    def open(self, mode: str = "rb") -> BinaryIO:
+        """Open it for reading, a few megabytes at a time."""
+        with self._reaching("read"):
+            store, path = self._store()
+            return cast("BinaryIO", store.open(path, mode))
+
+    def read_bytes(self) -> bytes:
+        """Read it whole, as it is now."""
+        with self._reaching("read"):
+            store, path = self._store()
+            return cast("bytes", store.cat_file(path))
+
+    def size(self) -> int | None:
+        """Count its bytes; None where there is no such file."""
+        with self._reaching("read"):
+            store, path = self._store()
+            store.invalidate_cache()
+            try:
+                return int(store.info(path)["size"])
+            except FileNotFoundError:
+                return None
+
+    def write_bytes(self, content: bytes) -> None:
+        """Put the content there in one piece; until it is whole, the old content stands."""
+        with self._reaching("written"):
+            store, path = self._store()
+            store.pipe_file(path, content)
+
+    def read_tagged(self) -> tuple[bytes, str]:
+        """Read it whole, and give the tag that `replace` wants (`vismanet_async._export.conditional`)."""
+        with self._reaching("read"):
+            store, path = self._store()
+            tag = tag_of(store, path)
+            return cast("bytes", store.cat_file(path)), tag
+
+    def replace(self, content: bytes, *, tag: str | None) -> None:
+        """Put the content there in one piece if it still has this tag, or is not there (None).
+
+        Raises:
+            ConditionFailed: another writer was there; nothing was written.
+        """
+        with self._reaching("written"):
+            store, path = self._store()
+            write_if(store, path, content, tag)
+
+    def files(self) -> list[str]:
+        """Give the names of the files in this folder; none where it is not there."""
+        with self._reaching("listed"):
+            store, path = self._store()
+            store.invalidate_cache()
+            try:
+                found = store.ls(path, detail=False)
+            except FileNotFoundError:
+                return []
+            return sorted(str(one).rstrip("/").rpartition("/")[2] for one in found)
+
+    def unfinished(self) -> dict[str, Unfinished]:
+        """Find the uploads below this folder that were begun in pieces and not ended, by their names below it."""
+        with self._reaching("listed"):
+            store, path = self._store()
+            root = f"{path.rstrip('/')}/"
+            return {one.path.removeprefix(root): one for one in unfinished_uploads(store, path)}
+
+    def end(self, upload: Unfinished) -> None:
+        """End such an upload."""
+        with self._reaching("ended"):
+            store, _ = self._store()
+            end_upload(store, upload)
+
+    def upload(self, file: Path) -> None:
+        """Put a local file there."""
+        with self._reaching("written"):
+            store, path = self._store()
+            store.put_file(str(file), path)
+
+    def remove(self) -> None:
+        """Remove it, if it is there."""
+        with self._reaching("removed"), contextlib.suppress(FileNotFoundError):
+            store, path = self._store()
+            store.rm_file(path)
+
+    def _store(self) -> tuple[Any, str]:
+        return cast("tuple[Any, str]", extra("fsspec.core", "s3").url_to_fs(self.url, **self.options))
+
+    @contextlib.contextmanager
+    def _reaching(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except ConditionFailed:
+            raise
+        except Exception as error:  # each store has errors of its own, which share no base but this one
+            if what == "read" and isinstance(error, FileNotFoundError):
+                raise
+            raise TargetNotWritable(
+                f"{self.url} cannot be {what}: {type(error).__name__}: {error}. Check the address, and that the "
+                "credentials which the store's own tools use are there and allow it."
+            ) from error
+
+
+Place = Path | RemotePath
+"""Both have `/`, `open`, `read_bytes` and `name`."""
+
+
+def size_of(place: Place) -> int | None:
+    """Count the bytes of a file; None where there is none. Blocks."""
+    if isinstance(place, RemotePath):
+        return place.size()
+    return place.stat().st_size if place.is_file() else None
+
+
+def is_url(text: str) -> bool:
+    """Whether a text names a place in a store rather than a path."""
+    return bool(_URL.match(text))
+
+
+def place_of(given: str | os.PathLike[str] | RemotePath, options: Mapping[str, Any] | None = None) -> Place:
+    """Give the place that a path or URL names; nothing is opened.
+
+    Raises:
+        TargetNotWritable: it names none, or holds a password.
+    """
+    if isinstance(given, RemotePath):
+        return given
+    expect("to", given, str, os.PathLike, words="a path, or a URL as text")
+    text = os.fspath(given)
+    expect("to", text, str, os.PathLike, words="a path of text")
+    if not text:
+        raise TargetNotWritable("the target directory has no name; nothing was sent. Give a path.")
+    if not is_url(text):
+        return _local(text)
+    if "://" not in text:
+        raise TargetNotWritable(
+            f"{text} is a URL with one slash, as from a Path; nothing was sent. Give it as text, with ://."
+        )
+    try:
+        parts = urlsplit(text)
+        secret = parts.password is not None
+    except ValueError as error:
+        raise TargetNotWritable(f"{text} is no URL: {error}; nothing was sent.") from error
+    if secret or parts.query or parts.fragment:
+        raise TargetNotWritable(
+            f"the target URL at {parts.hostname} holds a password, a query or a fragment; nothing was sent. Give "
+            "credentials by the environment, and a plain address."
+        )
+    if parts.scheme.lower() in {"file", "local"}:
+        return _local(unquote(parts.path))
+    return RemotePath(text.rstrip("/"), dict(options or {}))
+
+
+def _local(text: str) -> Path:
+    return Path(os.path.abspath(Path(text).expanduser()))  # noqa: PTH100 - resolve() would follow links
+
+
+def below(to: str | os.PathLike[str], name: str) -> str:
+    """Give the folder `name` of a target; a URL keeps its form."""
+    expect("to", to, str, os.PathLike, words="a path, or a URL as text")
+    text = os.fspath(to)
+    expect("to", text, str, os.PathLike, words="a path of text")
+    return f"{text.rstrip('/')}/{name}" if is_url(text) else os.path.join(text, name)  # noqa: PTH118 - of texts

@@ -1,0 +1,257 @@
+"""The manifest: what an export published, and the check that it is still there unchanged.
+
+`manifest.json` is the last file that an export puts in place. Where it stands, the parts it names are whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime  # noqa: TC003 - msgspec reads the annotations when it decodes
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Literal
+
+import attrs
+import msgspec
+
+from vismanet_async._export.locations import place_of
+from vismanet_async.errors import ExportError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from vismanet_async._export.locations import Place, RemotePath
+
+__all__ = [
+    "MANIFEST_NAME",
+    "Manifest",
+    "Part",
+    "ResourceEntry",
+    "Run",
+    "Verdict",
+    "faults_of",
+    "part_fault",
+    "validate",
+]
+
+MANIFEST_NAME = "manifest.json"
+SCHEMA_VERSION = 1
+_CHUNK_BYTES = 1 << 20  # read at once while checking: large enough to be fast, small enough to be nothing
+
+Verdict = Literal["proven", "counted", "uncertain"]
+"""How far a list is shown to be complete, strongest first."""
+
+
+@attrs.frozen(kw_only=True)
+class Part:
+    """One output file."""
+
+    file: str
+    """Below the manifest's directory, with forward slashes."""
+    rows: int
+    bytes: int
+    sha256: str
+    """Of the file as it lies there, in hex."""
+
+
+@attrs.frozen(kw_only=True)
+class Run:
+    """What one run added to a resource: the whole list, or what was changed since an earlier run."""
+
+    since: str | None
+    """The filter's value: rows changed then or later were read. None: the whole list was."""
+    rows: int
+    """Rows in its parts."""
+    repeated: int = 0
+    """Rows read again in the overlap, unchanged, and left out."""
+    verdict: Verdict
+    reason: str
+    total_first: int | None
+    total_last: int | None
+    requests: int
+    parts: tuple[str, ...]
+    """The files that it added."""
+    window: str | None = None
+    watermark: str | None = None
+    """The greatest lastModified value that this run and those before it saw."""
+    started_at: datetime
+    finished_at: datetime
+
+
+@attrs.frozen(kw_only=True)
+class ResourceEntry:
+    """What was published of one resource: a whole list, and after it what incremental runs added.
+
+    Where runs added something, a record may be there in several versions; the one of the latest run counts. The
+    figures are then those of all runs together, the verdict is the weakest, and totals and window are the last run's.
+
+    Args:
+        verdict: what was shown about the list: `proven`, `counted` or `uncertain`.
+        total_last: the last total that the server reported; None where it reports none.
+        format: what the parts are: `jsonl`, `csv`, `parquet`, ...
+        format_options: how it was written where that is not as by default, such as `delimiter`.
+        filters: the query parameters that chose the rows.
+        columns: of the parts, by name, and what each is; empty for formats without columns, and in what versions
+            wrote that did not tell.
+    """
+
+    rows: int
+    """Rows in the parts together."""
+    unique: int | None
+    """Different records seen, by the resource's key; None where it has no known key, or after incremental runs."""
+    verdict: Verdict
+    reason: str
+    """Why the verdict is what it is, in words."""
+    total_first: int | None
+    """The first total that the server reported; None where it reports none."""
+    total_last: int | None
+    requests: int
+    """Requests sent for this resource, repeats included."""
+    parts: tuple[Part, ...]
+    """Oldest first."""
+    format: str = "jsonl"
+    format_options: dict[str, str] = attrs.field(factory=dict)
+    filters: dict[str, str] = attrs.field(factory=dict)
+    columns: dict[str, str] = attrs.field(factory=dict)
+    window: str | None = None
+    """Where the list was frozen to be proven: what changed before it was read first, the rest after."""
+    watermark: str | None = None
+    """The greatest lastModified value seen, the server's own text; where the next incremental run starts."""
+    started_at: datetime | None = None
+    """Of the run that read the whole list, UTC."""
+    finished_at: datetime | None = None
+    """Of the last run."""
+    runs: tuple[Run, ...] = ()
+    """The whole list first, then what was added; empty in what older versions of this package wrote."""
+    overlap: Part | None = None
+    """Which rows the next incremental run need not publish again (`vismanet_async._export.incremental`)."""
+
+    @property
+    def files(self) -> tuple[Part, ...]:
+        """Everything that must lie beside the manifest for this resource."""
+        return self.parts if self.overlap is None else (*self.parts, self.overlap)
+
+
+@attrs.frozen(kw_only=True)
+class Manifest:
+    """What stands published in one directory.
+
+    A run replaces the entries of its own resources and carries the other ones over, each with its own times.
+    """
+
+    resources: dict[str, ResourceEntry]
+    tool: str
+    """Name and version of what wrote it."""
+    started_at: datetime
+    finished_at: datetime
+    company: str | None = None
+    """The tenant id of the company, where it is known."""
+    base_url: str | None = None
+    """Where the rows came from."""
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def rows(self) -> int:
+        """Rows of all resources together."""
+        return sum(entry.rows for entry in self.resources.values())
+
+    @property
+    def requests(self) -> int:
+        """Requests of all resources together."""
+        return sum(entry.requests for entry in self.resources.values())
+
+    def to_json(self) -> bytes:
+        """Give the file's content: indented JSON with a final newline."""
+        # asdict keeps the order of the fields, which msgspec's own encoding of slotted classes does not
+        return msgspec.json.format(msgspec.json.encode(attrs.asdict(self)), indent=2) + b"\n"
+
+    @classmethod
+    def from_json(cls, content: bytes, *, where: str = MANIFEST_NAME) -> Manifest:
+        """Read a manifest's content.
+
+        Raises:
+            ExportError: when it is not a manifest, or one of a newer schema.
+        """
+        try:
+            version = msgspec.json.decode(content, type=_Version).schema_version
+            if version > SCHEMA_VERSION:
+                raise ExportError(
+                    f"{where} has schema version {version}, and this vismanet_async reads {SCHEMA_VERSION}: "
+                    "upgrade it to read this export."
+                )
+            return msgspec.json.decode(content, type=cls)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise ExportError(f"{where} is not the manifest of an export: {error}.") from error
+
+    @classmethod
+    def read(cls, directory: Path | RemotePath | str) -> Manifest:
+        """Read the manifest that stands in a directory, or at a URL.
+
+        Raises:
+            ExportError: when there is none, or it cannot be read.
+        """
+        path = place_of(directory) / MANIFEST_NAME
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError as error:
+            raise ExportError(f"{directory} holds no {MANIFEST_NAME}: nothing is published there.") from error
+        except OSError as error:
+            raise ExportError(f"{path} cannot be read: {error.strerror or error}.") from error
+        return cls.from_json(content, where=str(path))
+
+
+class _Version(msgspec.Struct):
+    schema_version: int
+
+
+def validate(directory: Path | RemotePath | str) -> Manifest:
+    """Read an export's manifest and check every part that it names against it.
+
+    Reads each part once, a megabyte at a time. Sends nothing.
+
+    Returns:
+        the manifest, when every part is there with the bytes, rows and hash that it states.
+
+    Raises:
+        ExportError: naming each part that is missing or different, or a manifest that cannot be read.
+    """
+    root = place_of(directory)
+    manifest = Manifest.read(root)
+    faults = faults_of(root, manifest)
+    if faults:
+        raise ExportError(f"{root} does not hold what its manifest states: {'; '.join(faults)}. Export it again.")
+    return manifest
+
+
+def faults_of(root: Place, manifest: Manifest) -> list[str]:
+    """Say in words where a directory differs from a manifest; reads every part."""
+    return [fault for name, entry in manifest.resources.items() for fault in _faults(root, name, entry)]
+
+
+def _faults(root: Place, name: str, entry: ResourceEntry) -> list[str]:
+    stated = sum(part.rows for part in entry.parts)
+    faults = [] if stated == entry.rows else [f"{name}: {entry.rows} rows, but its parts have {stated}"]
+    faults += [f"{part.file} {fault}" for part in entry.files if (fault := part_fault(root, part))]
+    return faults
+
+
+def part_fault(root: Place, part: Part) -> str | None:
+    """Say what is wrong with a part's file, or None when it is as stated."""
+    if PurePosixPath(part.file).is_absolute() or ".." in PurePosixPath(part.file).parts:
+        return "is not below the manifest's directory"
+    digest = hashlib.sha256()
+    size = lines = 0
+    try:
+        with (root / part.file).open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                digest.update(chunk)
+                size += len(chunk)
+                lines += chunk.count(b"\n")
+    except OSError as error:
+        return f"cannot be read ({error.strerror or error})"
+    if size != part.bytes:
+        return f"has {size} bytes instead of {part.bytes}"
+    if digest.hexdigest() != part.sha256:
+        return "has another sha256"
+    if part.file.endswith(".jsonl") and lines != part.rows:
+        return f"has {lines} rows instead of {part.rows}"
+    return None

@@ -1,0 +1,176 @@
+"""What an export is to do, checked before anything is opened or sent."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+
+import attrs
+import msgspec
+
+from vismanet_async._api.registry import find_resource
+from vismanet_async._arguments import expect, expect_count, typed
+from vismanet_async._conditions import Condition
+from vismanet_async._export.incremental import DEFAULT_OVERLAP, modified_filter
+from vismanet_async._export.locations import Place, RemotePath, place_of
+from vismanet_async._export.sinks.csv import CsvOptions
+from vismanet_async._export.sinks.formats import Format, require_format
+from vismanet_async._export.sinks.parquet import ParquetOptions
+from vismanet_async._export.sinks.parts import DEFAULT_PART_BYTES
+from vismanet_async.errors import RequestRefused
+
+__all__ = ["Completeness", "ExportPlan", "Format", "filter_text"]
+
+Completeness = Literal["best", "prove", "count", "none"]
+"""What to show about each list: the most it allows, that nothing was lost, that the counts agree, or nothing at all."""
+
+_SMALLEST_PART_BYTES: Final = 1024
+
+
+def _resources(given: str | Sequence[str] | Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    if isinstance(given, str):
+        given = [given]
+    expect("resources", given, Iterable, words="names of resources, or names with their filters")
+    pairs = given.items() if isinstance(given, Mapping) else [(name, {}) for name in given]
+    chosen: dict[str, dict[str, Any]] = {}
+    for spelling, filters in pairs:
+        expect("resources", spelling, str, words="names of resources as texts")
+        expect(f"resources[{spelling!r}]", filters, Mapping, words="a mapping of filters")
+        name = find_resource(spelling)  # it becomes a directory: only a name of the registry may
+        if name in chosen:
+            raise RequestRefused(f"{name} is asked for twice; nothing was sent. Name each resource once.")
+        chosen[name] = dict(filters)
+    return chosen
+
+
+def _spool(given: object) -> Path | None:
+    expect("spool", given, str, Path, type(None), words="a local directory, or None")
+    return None if given is None else Path(str(given))
+
+
+def _count(least: int) -> Callable[[object, attrs.Attribute[Any], object], None]:
+    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        expect_count(attribute.name, value, least=least, none=attribute.default is None)
+
+    return check
+
+
+def filter_text(value: Any) -> str:
+    """Say a filter's value in words: `Open`, `>= 2025-05-25`."""
+    return f"{value.operator} {value.value}" if isinstance(value, Condition) else str(value)
+
+
+@attrs.frozen(kw_only=True)
+class ExportPlan:
+    """Which lists go where, and how.
+
+    Args:
+        resources: names, or names with their filters; any common spelling of a name will do.
+        to: a local directory, or a URL (`vismanet_async._export.locations`).
+        storage_options: what fsspec's filesystem takes, for a URL; may hold secrets, and never shows.
+        spool: for a URL: the local directory where the files are put together and checkpoints lie; None: one in the
+            user's cache. What a stopped run read is found again with the same one.
+        format: what the files are: `jsonl`, `jsonl.gz`, `jsonl.zst`, `csv` or `parquet`.
+        completeness: what to show about each list: `best` is proven where the list allows it, else counted;
+            `prove` that nothing was lost, or `IncompleteListing`; `count` the rows against the server's total; or
+            `none`.
+        allow_uncertain: publish a list too that could not be shown complete; its verdict says so.
+        page_size: rows asked for at a time; None: as many as the endpoint gives.
+        part_bytes: size of a file; a part is closed by the page (in Parquet: the row group) that brings it here.
+        csv: how CSV is written; by default as `CsvOptions()`.
+        parquet: how Parquet is written; by default as `ParquetOptions()`.
+        incremental: read what was changed since the last run, and publish it beside what is there
+            (`vismanet_async._export.incremental`); the first run reads everything.
+        overlap: how far an incremental run goes back from the last watermark.
+        resume: go on where an earlier run of the same plan was stopped in the last 24 hours; False starts afresh.
+
+    Raises:
+        UnknownName: for a resource that there is not.
+        RequestRefused: for no resource, one named twice, or a number that cannot be used.
+        TargetNotWritable: for a target that is no place.
+
+    Examples:
+        >>> plan = ExportPlan(resources=["customer"], to="out")
+        >>> plan.resources, plan.completeness
+        ({'customer': {}}, 'best')
+    """
+
+    resources: dict[str, dict[str, Any]] = attrs.field(converter=_resources)
+    to: Place = attrs.field(converter=place_of)
+    storage_options: Mapping[str, Any] = attrs.field(factory=dict, validator=typed(Mapping), repr=False)
+    spool: Path | None = attrs.field(default=None, converter=_spool)
+    format: Format = attrs.field(default="jsonl", validator=typed(str))
+    completeness: Completeness = attrs.field(default="best", validator=typed(str))
+    allow_uncertain: bool = attrs.field(default=False, validator=typed(bool))
+    page_size: int | None = attrs.field(default=None, validator=_count(1))
+    part_bytes: int = attrs.field(default=DEFAULT_PART_BYTES, validator=_count(_SMALLEST_PART_BYTES))
+    csv: CsvOptions = attrs.field(factory=CsvOptions, validator=typed(CsvOptions))
+    parquet: ParquetOptions = attrs.field(factory=ParquetOptions, validator=typed(ParquetOptions))
+    incremental: bool = attrs.field(default=False, validator=typed(bool))
+    overlap: timedelta = attrs.field(default=DEFAULT_OVERLAP, validator=typed(timedelta))
+    resume: bool = attrs.field(default=True, validator=typed(bool))
+
+    def __attrs_post_init__(self) -> None:
+        if not self.resources:
+            raise RequestRefused("there is no resource to export; nothing was sent. Name at least one.")
+        if self.format not in get_args(Format):
+            raise RequestRefused(
+                f"there is no format {self.format!r}, only {', '.join(get_args(Format))}; nothing was sent."
+            )
+        require_format(self.format)
+        if self.completeness not in get_args(Completeness):
+            raise RequestRefused(
+                f"completeness is one of {', '.join(get_args(Completeness))}, not {self.completeness!r}; "
+                "nothing was sent."
+            )
+        if self.incremental:
+            self._require_incremental()
+        if isinstance(self.place, RemotePath):
+            self.place.require()
+
+    @property
+    def place(self) -> Place:
+        """The target with what opens it."""
+        to = self.to
+        return attrs.evolve(to, options=self.storage_options) if isinstance(to, RemotePath) else to
+
+    def _require_incremental(self) -> None:
+        if self.completeness == "none":
+            raise RequestRefused(
+                "an incremental export needs to know when rows were changed, and completeness none does not look; "
+                "nothing was sent. Use prove or count."
+            )
+        if self.overlap < timedelta(0):
+            raise RequestRefused(
+                f"the overlap cannot be negative ({self.overlap / timedelta(hours=1):g} hours); nothing was sent."
+            )
+        for name, filters in self.resources.items():
+            modified_filter(name, filters)
+
+    def filter_texts(self, name: str) -> dict[str, str]:
+        """Say a resource's filters in words, as the manifest does."""
+        return {key: filter_text(value) for key, value in self.resources[name].items()}
+
+    @property
+    def format_options(self) -> dict[str, str]:
+        """What a reader of the files has to know beside the format, in words."""
+        return self.csv.changed if self.format == "csv" else {}
+
+    def fingerprint(self, *, company: str | None, base_url: str | None = None) -> str:
+        """Give a short text that is the same for the same export of the same company, wherever it is written."""
+        parts = [
+            company,
+            base_url,
+            sorted((name, sorted(self.filter_texts(name).items())) for name in self.resources),
+            self.format,
+            self.completeness,
+            self.page_size,
+            self.part_bytes,
+            attrs.astuple(self.csv),
+            attrs.astuple(self.parquet),
+            self.overlap.total_seconds() if self.incremental else None,
+        ]
+        return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]

@@ -1,0 +1,243 @@
+"""`Report`: what happened in an export, gathered from its events, as one page to read and to keep.
+
+The page needs nothing but itself: no network, no script. Its looks are in `report_page` and `report.css`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import aclosing, asynccontextmanager
+from typing import TYPE_CHECKING, Self
+
+import anyio
+import attrs
+from anyio import to_thread
+
+from vismanet_async._clock import SystemClock
+from vismanet_async._deferred import mark_used
+from vismanet_async._export.batch import CompanyDone, CompanyEvent, CompanyStarted, ManyOutcome
+from vismanet_async._export.files import refuse_irregular, write_atomically, writing
+from vismanet_async._export.report_page import page
+from vismanet_async._export.run import PageWritten, Published, RequestEnded, ResourceDone, ResourceIncomplete
+from vismanet_async.errors import VismaNetError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+    from vismanet_async._clock import Clock
+    from vismanet_async._export.batch import CompanyOutcome, ExportMany, ManyEvent
+    from vismanet_async._export.manifest import Manifest
+    from vismanet_async._export.run import Event, Export
+    from vismanet_async._paging.guarantee import Completeness
+    from vismanet_async.errors import Attempt
+
+__all__ = ["ListRecord", "Report", "run_many_reported", "run_reported"]
+
+Span = tuple[float, float]
+"""Begin and end, in seconds since the export began."""
+
+
+@attrs.define
+class ListRecord:
+    """What is known about one list of one company."""
+
+    name: str
+    company: str | None = None
+    rows: int = 0
+    pages: list[tuple[float, int]] = attrs.field(factory=list)
+    """When each page was written, and which one it was, from 1."""
+    completeness: Completeness | None = None
+    """None: it did not come to its end."""
+    requests: int = 0
+    outcomes: Counter[str] = attrs.field(factory=Counter)
+    """How tries ended that were repeated or given up: `429`, `read timeout`."""
+    waited_seconds: dict[str, float] = attrs.field(factory=dict)
+    """What requests waited for, summed over all of them: `quota`, `slot`, `backoff`, `token`."""
+
+
+class Report:
+    """Gathers an export's events and draws them as one HTML page.
+
+    Shape: `html()` is one document of a few dozen KiB, charts thinned to what can be seen. Memory: some 100 bytes a
+    request. Secrets never get here: events hold none. All text that comes from data is escaped, and the page forbids
+    itself scripts and the network.
+
+    Feed it everything that `async for event in export` yields; `add` may be called for several companies in turn. It
+    can be drawn at any time, also of an export that failed (`failed`). Not for several threads at once.
+
+    Example:
+        report = Report()
+        async for event in visma.export(["customer"], to="out"):
+            report.add(event)
+        report.write(Path("report.html"))
+    """
+
+    def __init__(self, *, title: str = "Export", clock: Clock | None = None) -> None:
+        self.title = title
+        self._clock = clock or SystemClock()
+        self._started = self._clock.monotonic()
+        self._delays: dict[str, float] = {}
+        """How long after the report's own beginning each of many companies had its turn."""
+        self.lists: dict[tuple[str | None, str], ListRecord] = {}
+        self.manifests: list[tuple[str | None, Manifest]] = []
+        """What was published, with the company that the events were given for."""
+        self.flights: list[Span] = []
+        """Of each try of each request."""
+        self.pauses: list[Span] = []
+        """When requests were held back by the quota."""
+        self.latencies_seconds: list[float] = []
+        """Of each try."""
+        self.quota: dict[str | None, list[tuple[float, int]]] = {}
+        """Requests left, by company, as the server told."""
+        self.quota_limit: int | None = None
+        self.bytes_received = 0
+        self.seconds = 0.0
+        """When the latest event happened, since the export began."""
+        self.errors: list[str] = []
+        """What ended exports, in words."""
+
+    def add(self, event: Event | ManyEvent, *, company: str | None = None) -> Self:
+        """Take in one event.
+
+        Args:
+            event: of an `Export` or an `ExportMany`.
+            company: whose it is, where several exports are put together by hand.
+        """
+        match event:
+            case CompanyStarted():
+                self._delays[event.company.name] = self._clock.monotonic() - self._started
+            case CompanyEvent():
+                self.add(_later(event.event, self._delays[event.company.name]), company=event.company.name)
+            case CompanyDone():
+                if event.outcome.error is not None:
+                    self.failed(event.outcome.error, company=event.outcome.company.name)
+            case RequestEnded():
+                self._request(event, company)
+            case PageWritten():
+                record = self._list(company, event.resource)
+                record.rows = event.progress.rows
+                record.pages.append((event.at_seconds, len(record.pages) + 1))
+                self._reached(event.at_seconds)
+            case ResourceDone() | ResourceIncomplete():
+                self._list(company, event.resource).completeness = event.completeness
+                self._reached(event.at_seconds)
+            case Published():
+                self._published(event.manifest, company)
+        return self
+
+    def failed(self, error: VismaNetError, *, company: str | None = None) -> Self:
+        """Take in that the export ended with this error."""
+        self.errors.append(str(error) if company is None else f"{company}: {error}")
+        return self
+
+    def html(self) -> str:
+        """Draw the page."""
+        return page(self)
+
+    def write(self, path: Path) -> None:
+        """Draw the page into a file, whole or not at all. Blocks.
+
+        Raises:
+            TargetNotWritable: it cannot be written, or what is there is no regular file: a link, a pipe, a device.
+        """
+        with writing(path):
+            refuse_irregular(path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, self.html().encode())
+
+    def _published(self, manifest: Manifest, company: str | None) -> None:
+        self.manifests.append((company, manifest))
+        for name in manifest.resources:  # in the order they were asked for, no longer in that of their first pages
+            if (record := self.lists.pop((company, name), None)) is not None:
+                self.lists[company, name] = record
+
+    def _list(self, company: str | None, name: str) -> ListRecord:
+        return self.lists.setdefault((company, name), ListRecord(name, company))
+
+    def _reached(self, seconds: float) -> None:
+        self.seconds = max(self.seconds, seconds)
+
+    def _request(self, event: RequestEnded, company: str | None) -> None:
+        record = self._list(company, event.resource)
+        record.requests += 1
+        self.bytes_received += event.bytes
+        self._reached(event.ended_seconds)
+        given_up = event.attempts[-1:] if event.error else ()
+        for attempt in (*event.attempts[:-1], *given_up):
+            record.outcomes[attempt.outcome] += 1
+        for attempt in event.attempts:
+            began = event.began_seconds + attempt.started_after_seconds
+            self.flights.append((began, began + attempt.duration_seconds))
+            self.latencies_seconds.append(attempt.duration_seconds)
+            for what, seconds in _waits(attempt):
+                record.waited_seconds[what] = record.waited_seconds.get(what, 0.0) + seconds
+                if what == "quota":
+                    self.pauses.append((began - seconds, began))
+        if event.quota_remaining is not None:
+            self.quota.setdefault(company, []).append((event.ended_seconds, event.quota_remaining))
+        if event.quota_limit is not None:
+            self.quota_limit = event.quota_limit
+
+
+async def run_reported(export: Export, path: Path, *, title: str = "Export") -> Manifest:
+    """Run an export and leave its report at `path`, also when it fails or is cancelled.
+
+    Raises:
+        TargetNotWritable: the report cannot be written; found before anything is sent.
+        VismaNetError: what the export raises.
+    """
+    mark_used(export)  # handed over: a path that is refused is told by its own error
+    async with _written(Report(title=title), path) as report, aclosing(aiter(export)) as events:
+        async for event in events:
+            report.add(event)
+    return report.manifests[-1][1]
+
+
+async def run_many_reported(many: ExportMany, path: Path, *, title: str = "Export") -> ManyOutcome:
+    """Run an export of many companies and leave one report of all of them at `path`, whatever becomes of it.
+
+    Raises:
+        TargetNotWritable: the report cannot be written; found before anything is sent.
+    """
+    mark_used(many)
+    outcomes: dict[str, CompanyOutcome] = {}
+    async with _written(Report(title=title), path) as report, aclosing(aiter(many)) as events:
+        async for event in events:
+            report.add(event)
+            if isinstance(event, CompanyDone):
+                outcomes[event.outcome.company.name] = event.outcome
+    return ManyOutcome(outcomes=tuple(outcomes[company.name] for company in many.companies))
+
+
+@asynccontextmanager
+async def _written(report: Report, path: Path) -> AsyncIterator[Report]:
+    """Write a report now, so that a path that cannot be written is found, and again at the end."""
+    await to_thread.run_sync(report.write, path)
+    try:
+        yield report
+    except VismaNetError as error:
+        report.failed(error)
+        raise
+    finally:
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(report.write, path)
+
+
+def _later(event: Event, seconds: float) -> Event:
+    """Give an event with its times counted from an earlier moment."""
+    match event:
+        case RequestEnded():
+            return attrs.evolve(
+                event, began_seconds=event.began_seconds + seconds, ended_seconds=event.ended_seconds + seconds
+            )
+        case Published():
+            return event
+        case _:
+            return attrs.evolve(event, at_seconds=event.at_seconds + seconds)
+
+
+def _waits(attempt: Attempt) -> Iterator[tuple[str, float]]:
+    for text in attempt.waited_for:
+        what, seconds, _unit = text.rsplit(" ", 2)
+        yield what, float(seconds)

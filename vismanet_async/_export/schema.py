@@ -1,0 +1,226 @@
+"""Columns for a list's rows, made from the catalog of the API and never from the data.
+
+The same operation has the same columns in every run, also where the list is empty. Names are the API's own.
+
+=============================  ==============  ==========================================================
+in the catalog                 `kind`          in Arrow and Parquet
+=============================  ==============  ==========================================================
+number                         decimal         decimal128(38, 18): 20 digits before the point, 18 after
+integer                        integer         int64
+boolean                        boolean         bool
+string, date-time              moment          timestamp[us] without a zone: date and time as written
+other strings, enums, ids      text            string
+object                         record          struct
+array                          (`repeated`)    list
+a DTO within itself            json            string: the JSON of the value
+=============================  ==============  ==========================================================
+
+One more column, `_extra`, holds what the others cannot: see `vismanet_async._export.coerce`.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import attrs
+import msgspec
+
+from vismanet_async._export.extras import extra
+from vismanet_async.errors import RequestRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = [
+    "DECIMAL_DIGITS",
+    "DECIMAL_SCALE",
+    "EXTRA",
+    "VALUE",
+    "Column",
+    "arrow_schema",
+    "column_kinds",
+    "columns_of",
+    "leaves",
+]
+
+Kind = Literal["text", "integer", "decimal", "boolean", "moment", "json", "record"]
+
+EXTRA: Final = "_extra"
+"""The name of the column for what the others cannot hold; the API's own names begin with a letter."""
+VALUE: Final = "value"
+"""The name of the only column of a list of plain values."""
+DECIMAL_DIGITS: Final = 38
+"""The most that DuckDB, polars, Spark and the warehouses read."""
+DECIMAL_SCALE: Final = 18
+"""Amounts have 4 places (docs/facts.md 12.1), rates more; 17 digits show any binary float that slipped in."""
+
+
+@attrs.frozen
+class Column:
+    """One column, or one field of a record."""
+
+    name: str
+    kind: Kind
+    repeated: bool = False
+    fields: tuple[Column, ...] = ()
+    """Of a record."""
+
+
+class _Field(msgspec.Struct, frozen=True):
+    type: str
+    format: str | None = None
+    ref: str | None = None
+    items: str | None = None
+
+
+class _Dto(msgspec.Struct, frozen=True):
+    fields: dict[str, _Field]
+
+
+class _Schemas(msgspec.Struct, frozen=True):
+    schemas: dict[str, msgspec.Raw]
+
+
+class _Response(msgspec.Struct, frozen=True):
+    kind: str
+    dto: str | None = None
+    type: str | None = None
+
+
+class _Operation(msgspec.Struct, frozen=True):
+    id: str
+    response: _Response
+
+
+class _Operations(msgspec.Struct, frozen=True):
+    operations: list[_Operation]
+
+
+@cache
+def columns_of(operation_id: str) -> tuple[Column, ...]:
+    """Give the columns of a list operation's rows, in the catalog's order.
+
+    Raises:
+        RequestRefused: the catalog has no such operation, or does not say what its rows are.
+
+    Examples:
+        >>> [column.name for column in columns_of("Branch_GetAllBranches")][:3]
+        ['branchId', 'number', 'name']
+    """
+    response = _responses().get(operation_id)
+    if response is not None and response.kind in {"list", "envelope"}:
+        dtos = _dtos()
+        if response.dto in dtos:
+            return _fields(response.dto, within=(response.dto,))
+        if response.type is not None:
+            return (Column(VALUE, _kind(_Field(type=response.type))),)
+    raise RequestRefused(
+        f"the catalog does not say what the rows of {operation_id} are; nothing was sent. Export it as jsonl, which "
+        "needs no columns."
+    )
+
+
+def leaves(columns: tuple[Column, ...], *, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Give the paths of all columns that are not records; a list is one column, whatever is in it."""
+    for column in columns:
+        here = (*path, column.name)
+        if column.kind == "record" and not column.repeated:
+            yield from leaves(column.fields, path=here)
+        else:
+            yield here
+
+
+def column_kinds(columns: tuple[Column, ...], *, path: str = "") -> Iterator[tuple[str, str]]:
+    """Give the names of all columns that are not records, and what each is; those within lists too.
+
+    Examples:
+        >>> dict(column_kinds((Column("id", "integer"), Column("lines", "record", True, (Column("qty", "decimal"),)))))
+        {'id': 'integer', 'lines[].qty': 'decimal'}
+    """
+    for column in columns:
+        name = f"{path}{column.name}{'[]' if column.repeated else ''}"
+        if column.kind == "record":
+            yield from column_kinds(column.fields, path=f"{name}.")
+        else:
+            yield name, column.kind
+
+
+def arrow_schema(columns: tuple[Column, ...], *, moments_as_text: bool = False) -> Any:
+    """Give the `pyarrow.Schema` of the columns and `_extra`.
+
+    Args:
+        columns: of the rows.
+        moments_as_text: for reading; Arrow's JSON reader would shift a time with an offset and forget the offset.
+
+    Raises:
+        RequestRefused: pyarrow is not installed.
+    """
+    pyarrow = extra("pyarrow", "parquet")
+    types = {
+        "text": pyarrow.string(),
+        "json": pyarrow.string(),
+        "integer": pyarrow.int64(),
+        "decimal": pyarrow.decimal128(DECIMAL_DIGITS, DECIMAL_SCALE),
+        "boolean": pyarrow.bool_(),
+        "moment": pyarrow.string() if moments_as_text else pyarrow.timestamp("us"),
+    }
+
+    def field(column: Column) -> Any:
+        one = pyarrow.struct([*map(field, column.fields)]) if column.kind == "record" else types[column.kind]
+        return pyarrow.field(column.name, pyarrow.list_(one) if column.repeated else one)
+
+    return pyarrow.schema([*map(field, columns), pyarrow.field(EXTRA, pyarrow.string())])
+
+
+def _fields(dto: str, *, within: tuple[str, ...]) -> tuple[Column, ...]:
+    return tuple(_column(name, field, within=within) for name, field in _dto(dto).fields.items())
+
+
+def _column(name: str, field: _Field, *, within: tuple[str, ...]) -> Column:
+    repeated = field.type == "array"
+    inner = field.items if repeated else field.ref
+    if inner is None:
+        # the catalog names no type for the elements of such arrays, and what they are called says text
+        return Column(name, "text" if repeated else _kind(field), repeated)
+    # files cannot nest without end: what holds itself is cut there; Parquet knows no record without fields either
+    if inner in within or inner not in _dtos() or not _dto(inner).fields:
+        return Column(name, "json")
+    return Column(name, "record", repeated, _fields(inner, within=(*within, inner)))
+
+
+def _kind(field: _Field) -> Kind:
+    match field:
+        case _Field(type="number"):
+            return "decimal"
+        case _Field(type="integer"):
+            return "integer"
+        case _Field(type="boolean"):
+            return "boolean"
+        case _Field(type="string", format="date-time"):
+            return "moment"
+        case _Field(type="string"):
+            return "text"
+        case _:
+            return "json"
+
+
+@cache
+def _dto(name: str) -> _Dto:
+    return msgspec.json.decode(_dtos()[name], type=_Dto)  # a few of many hundreds are needed
+
+
+@cache
+def _dtos() -> dict[str, msgspec.Raw]:
+    return msgspec.json.decode(_catalog("schemas.json"), type=_Schemas).schemas
+
+
+@cache
+def _responses() -> dict[str, _Response]:
+    found = msgspec.json.decode(_catalog("operations.json"), type=_Operations).operations
+    return {operation.id: operation.response for operation in found}
+
+
+def _catalog(name: str) -> bytes:
+    return (resources.files("vismanet_async._api") / "catalog" / name).read_bytes()

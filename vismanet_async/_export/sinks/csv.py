@@ -1,0 +1,276 @@
+"""CSV: records flattened by rule, one header for every run.
+
+- A field of a record is a column of its own, its name the path with points: `mainAddress.country.id`.
+- A list is one column and holds its JSON. So does `_extra`, which holds what has no column: keys that the catalog does
+  not know, and values where it says that there is a record (`vismanet_async._export.schema`).
+- Numbers are the server's text; booleans are `true` and `false`; a missing key, null and an empty text are all empty.
+- The header and the columns come from the catalog, also for an empty list. Each part begins with the header.
+- UTF-8, RFC 4180: commas, CRLF, quotes where needed. `CsvOptions` changes some of that.
+
+A text that a spreadsheet would run as a formula gets an apostrophe in front unless it is a plain number, because the
+texts are often other people's (`=HYPERLINK(...)` as the name of a customer). So does a formula within a text where a
+spreadsheet set to another language would begin a cell: it splits at `;` where this file has commas, and then it heeds
+no quotes that do not begin its cell, so that a line break within a text begins a cell as well. See
+https://owasp.org/www-community/attacks/CSV_Injection.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final
+
+import attrs
+import msgspec
+from msgspec import UNSET, Raw
+
+from vismanet_async._arguments import expect, typed
+from vismanet_async._export.coerce import decode_row, encode_json
+from vismanet_async._export.files import writing
+from vismanet_async._export.schema import EXTRA, VALUE, leaves
+from vismanet_async._export.sinks.parts import DEFAULT_PART_BYTES, OpenPart, PartSink
+from vismanet_async.errors import ExportError, RequestRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from vismanet_async._export.schema import Column
+    from vismanet_async._export.sinks import Page
+    from vismanet_async._paging.row_scanner import RawRow
+
+    Cells = Callable[[Any, list[str]], Any]
+    """Appends a value's cells; gives what has no column (UNSET: nothing)."""
+
+__all__ = ["CsvOptions", "CsvSink"]
+
+_SIGNS: Final = "=+\\-@\uff1d\uff0b\uff0d\uff20"
+"""What a formula begins with; in full width too, which spreadsheets set to an East Asian language read alike."""
+_UNSEEN: Final = r"\s\x00-\x20\x7f\xa0\xad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff"
+"""What some programs pass over before they look what a cell begins with."""
+_FORMULA: Final = re.compile(rf"[{_UNSEEN}]*[{_SIGNS}]|[\t\r\n]")
+_JSON_TEXT: Final = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_SEPARATORS: Final = ",;\t\r\n"
+_PLAIN_NUMBER: Final = re.compile(r"-?\d+([.,]\d+)?([eE][+-]?\d+)?", re.ASCII)
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+
+
+def _delimiter(_: object, attribute: attrs.Attribute[str], value: str) -> None:
+    expect(attribute.name, value, str)
+    if len(value) != 1 or value in '"\r\n' or value.isalnum():
+        raise RequestRefused(
+            f"{attribute.name} must be one character, no quote, letter, digit or line break, not {value!r}; nothing "
+            "was sent."
+        )
+
+
+@attrs.frozen(kw_only=True)
+class CsvOptions:
+    """How CSV is written."""
+
+    neutralise_formulas: bool = attrs.field(default=True, validator=typed(bool))
+    """Put an apostrophe before what a spreadsheet would run, in texts that begin with `= + - @`, a tab or a line break,
+    and where the cell of a spreadsheet with another separator would. For machines alone: False."""
+    byte_order_mark: bool = attrs.field(default=False, validator=typed(bool))
+    """Begin each part with one: old versions of Excel need it to see that it is UTF-8."""
+    delimiter: str = attrs.field(default=",", validator=_delimiter)
+    """Between fields. Spreadsheets set to a Nordic language expect `;`."""
+    decimal_comma: bool = attrs.field(default=False, validator=typed(bool))
+    """Write `1234,50` for numbers in columns of their own, as such spreadsheets read them. JSON keeps its point."""
+    header: bool = attrs.field(default=True, validator=typed(bool))
+    """Begin each part with the names of the columns."""
+
+    @property
+    def changed(self) -> dict[str, str]:
+        """What is not as by default, in words; what a reader of the files has to know."""
+        return {
+            field.name: str(value)
+            for field in attrs.fields(CsvOptions)
+            if (value := getattr(self, field.name)) != field.default
+        }
+
+
+class CsvSink(PartSink[OpenPart]):
+    """Write `directory/part-NNNNN.csv`; a part begins and ends with a page.
+
+    Args:
+        directory: where the parts go.
+        columns: of the rows (`vismanet_async._export.schema.columns_of`).
+        operation_id: for errors.
+        part_bytes: a part is closed by the page that brings it here.
+        options: how it is written.
+
+    Raises:
+        ExportError: from `write`: a row is no JSON.
+    """
+
+    extension: ClassVar[str] = "csv"
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        columns: Sequence[Column],
+        operation_id: str,
+        part_bytes: int = DEFAULT_PART_BYTES,
+        options: CsvOptions | None = None,
+    ) -> None:
+        super().__init__(directory, part_bytes=part_bytes)
+        self._options = options or CsvOptions()
+        self._operation_id = operation_id
+        self._paths = [".".join(path) for path in leaves(tuple(columns))]
+        number = _with_comma if self._options.decimal_comma else str
+        neutral = _neutral if self._options.neutralise_formulas else str
+        self._cells = _record(columns, neutral=neutral, number=number, json=str)
+        self._inner: _InnerFormulas | None = None
+        if self._options.neutralise_formulas:
+            self._inner = inner = _InnerFormulas(delimiter=self._options.delimiter)
+            self._careful_cells = _record(columns, neutral=inner.neutral, number=number, json=inner.neutral_json)
+        self._plain_values = [column.name for column in columns] == [VALUE]
+
+    def write(self, page: Page, /) -> None:
+        """Write a page's rows, and complete the part when it is large enough; rows cannot be read back from here."""
+        if not page.rows:
+            return
+        content = self._content(page.rows)
+        with writing(self._directory):
+            self._part().write(content, rows=len(page.rows))
+            self._rows += len(page.rows)
+            self._complete(from_bytes=self._part_bytes)
+
+    def _content(self, rows: Sequence[RawRow]) -> bytes:
+        text = self._text([self._row(row, self._rows + at, self._cells) for at, row in enumerate(rows)])
+        # one look at the whole page: few have anything of the kind
+        if self._inner is not None and self._inner.may_be_in(text):
+            text = self._text(
+                [self._row(row, self._rows + at, self._careful_cells, self._inner) for at, row in enumerate(rows)]
+            )
+        return text.encode()
+
+    def _row(self, raw: RawRow, number: int, make: Cells, inner: _InnerFormulas | None = None) -> list[str]:
+        try:
+            row = decode_row(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise ExportError(
+                f"{self._operation_id}: row {number:,} (0 is the first) cannot be read: {error}. Nothing was "
+                "published. Export it as jsonl, which does not read the rows."
+            ) from error
+        cells: list[str] = []
+        left = make({VALUE: row} if self._plain_values else row, cells)
+        extra = "" if left is UNSET else encode_json(left).decode()
+        cells.append(extra if inner is None else inner.neutral_json(extra))
+        return cells
+
+    def _begin(self, path: Path) -> OpenPart:
+        part = OpenPart(path)
+        if self._options.byte_order_mark:
+            part.write(_BYTE_ORDER_MARK, rows=0)
+        if self._options.header:
+            part.write(self._text([[*self._paths, EXTRA]]).encode(), rows=0)
+        return part
+
+    def _copy(self, path: Path, part: OpenPart, *, without: set[int]) -> None:
+        with path.open("rb") as file:
+            if self._options.byte_order_mark:
+                file.seek(len(_BYTE_ORDER_MARK))
+            records = _records(file)
+            if self._options.header:
+                next(records)  # the new part has its header already
+            for number, record in enumerate(records):
+                if number not in without:
+                    part.write(record, rows=1)
+
+    def _text(self, rows: Sequence[Sequence[str]]) -> str:
+        text = io.StringIO(newline="")
+        csv.writer(text, delimiter=self._options.delimiter).writerows(rows)  # its default dialect is RFC 4180
+        return text.getvalue()
+
+
+def _record(
+    columns: Sequence[Column],
+    *,
+    neutral: Callable[[str], str],
+    number: Callable[[str], str],
+    json: Callable[[str], str],
+) -> Cells:
+    known = frozenset(column.name for column in columns)
+    width = sum(1 for _ in leaves(tuple(columns)))
+
+    def scalar(value: Any, cells: list[str]) -> Any:
+        cells.append(neutral(value) if type(value) is str else _cell(value, number, json))
+        return UNSET
+
+    inner = [
+        (
+            column.name,
+            _record(column.fields, neutral=neutral, number=number, json=json)
+            if column.kind == "record" and not column.repeated
+            else scalar,
+        )
+        for column in columns
+    ]
+
+    def write(value: Any, cells: list[str]) -> Any:
+        if type(value) is not dict:
+            cells.extend([""] * width)
+            return UNSET if value is None else value
+        left = {} if value.keys() <= known else {name: value[name] for name in value if name not in known}
+        for name, append in inner:
+            over = append(value.get(name), cells)
+            if over is not UNSET:
+                left[name] = over
+        return left or UNSET
+
+    return write
+
+
+def _cell(value: Any, number: Callable[[str], str], json: Callable[[str], str]) -> str:
+    if value is None:
+        return ""
+    if type(value) is Raw:
+        return number(bytes(value).decode())
+    return json(encode_json(value).decode())
+
+
+def _neutral(text: str) -> str:
+    if text and not text[0].isalnum() and _FORMULA.match(text) and not _PLAIN_NUMBER.fullmatch(text.strip(" ")):
+        return f"'{text}"
+    return text
+
+
+class _InnerFormulas:
+    """Formulas within a text, where a spreadsheet that splits elsewhere than at the file's delimiter begins a cell."""
+
+    def __init__(self, *, delimiter: str) -> None:
+        before = re.escape(_SEPARATORS.replace(delimiter, ""))  # at its own delimiter the file quotes
+        passed_over = rf'[{_UNSEEN}"\\]*'  # also quotes: where none is open, two of them are an empty text
+        self.may_be_in = re.compile(rf"[{before}]{passed_over}[{_SIGNS}]").search
+        self._in_text = re.compile(rf"([{before}]{passed_over})(?=[{_SIGNS}])")
+        self._in_json = re.compile(rf"((?:^|[{before}]){passed_over})([{_SIGNS}])")
+
+    def neutral(self, text: str) -> str:
+        """Put an apostrophe before each of them, and before the text if it is one."""
+        return self._in_text.sub(r"\1'", _neutral(text))
+
+    def neutral_json(self, text: str) -> str:
+        """Write what they begin with as an escape, which means the same in JSON."""
+        return _JSON_TEXT.sub(lambda found: f'"{self._in_json.sub(_escaped, found[1])}"', text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"{found[1]}\\u{ord(found[2]):04x}"
+
+
+def _with_comma(number: str) -> str:
+    return number.replace(".", ",")
+
+
+def _records(file: BinaryIO) -> Iterator[bytes]:
+    """Split a part into records: a line break within quotes does not end one."""
+    record = b""
+    for line in file:
+        record += line
+        if record.count(b'"') % 2 == 0:
+            yield record
+            record = b""

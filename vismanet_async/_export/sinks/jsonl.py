@@ -1,0 +1,107 @@
+"""JSON lines: one record a line, the very bytes that the server sent.
+
+Nothing is decoded. In a compact page the commas between its records become newlines, in place; other pages are joined
+from their records. Numbers keep every digit and keys their order.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, BinaryIO, ClassVar
+
+import attrs
+import msgspec
+
+from vismanet_async._export.files import writing
+from vismanet_async._export.sinks import Written
+from vismanet_async._export.sinks.parts import DEFAULT_PART_BYTES, Compressor, OpenPart, PartSink
+from vismanet_async._paging.row_scanner import Rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from vismanet_async._export.sinks import Page
+    from vismanet_async._paging.row_scanner import RawRow
+
+__all__ = ["DEFAULT_PART_BYTES", "JsonlSink", "LinedPage", "json_lines"]
+
+_NEWLINE = 0x0A
+
+
+class JsonlSink(PartSink[OpenPart]):
+    """Write `directory/part-NNNNN.jsonl`; a part begins and ends with a page."""
+
+    extension: ClassVar[str] = "jsonl"
+
+    def write(self, page: Page, /) -> Written | None:
+        """Write a page's rows, and complete the part when it is large enough."""
+        if not page.rows:
+            return None
+        with writing(self._directory):
+            part = self._part()
+            start = part.bytes
+            part.write(json_lines(page), rows=len(page.rows))
+            self._rows += len(page.rows)
+            written = Written(part.name, start, part.bytes, part.sha256)
+            self._complete(from_bytes=self._part_bytes)
+        return written
+
+    def _begin(self, path: Path) -> OpenPart:
+        return OpenPart(path, compressor=self._compressor())
+
+    def _copy(self, path: Path, part: OpenPart, *, without: set[int]) -> None:
+        with self._reading(path) as file:
+            for number, line in enumerate(file):
+                if number not in without:
+                    part.write(line, rows=1)
+
+    def _compressor(self) -> Compressor | None:
+        return None
+
+    def _reading(self, path: Path) -> BinaryIO:
+        return path.open("rb")
+
+
+@attrs.frozen
+class LinedPage:
+    """A page whose rows are lines already: they are made once for sinks that all want them."""
+
+    rows: Sequence[RawRow]
+    body: bytes | bytearray | None
+    lines: memoryview | bytes
+    """Only until the sinks return."""
+
+
+def json_lines(page: Page) -> memoryview | bytes:
+    """Give each row of a page a line: in place where they are all of a compact page, else joined.
+
+    Args:
+        page: with at least one row. If its body is a bytearray, commas between the rows become newlines there.
+    """
+    if isinstance(page, LinedPage):
+        return page.lines
+    body, rows = page.body, page.rows
+    if not isinstance(rows, Rows) or rows.body is not body or _has_line_break(rows.body, rows.end):
+        return _joined(rows)
+    lines = rows.body if isinstance(rows.body, bytearray) else bytearray(rows.body)
+    for start in rows.starts:
+        lines[start - 1] = _NEWLINE
+    lines[rows.end] = _NEWLINE
+    return memoryview(lines)[1 : rows.end + 1]
+
+
+def _has_line_break(text: bytes | bytearray, end: int) -> bool:
+    return text.find(b"\n", 0, end) >= 0 or text.find(b"\r", 0, end) >= 0
+
+
+def _joined(rows: Sequence[RawRow]) -> bytes:
+    lines = b"\n".join([*rows, b""])
+    if lines.count(b"\n") == len(rows) and b"\r" not in lines:
+        return lines
+    return b"\n".join([*map(_one_line, rows), b""])
+
+
+def _one_line(row: RawRow) -> bytes:
+    """Take the whitespace between a record's tokens away if it breaks the line; no other byte of it changes."""
+    text = bytes(row)
+    return msgspec.json.format(text, indent=-1) if _has_line_break(text, len(text)) else text

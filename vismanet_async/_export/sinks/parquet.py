@@ -1,0 +1,325 @@
+"""Parquet with real types: nested records and lists, exact decimals, columns from the catalog.
+
+Arrow's JSON reader parses the pages beside each other, outside the interpreter lock. It never rounds: what it cannot
+read as it stands, it refuses, and then the rows of that page are made to fit one by one (`vismanet_async._export.coerce`).
+"""
+
+from __future__ import annotations
+
+import io
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, get_args
+
+import attrs
+
+from vismanet_async._arguments import expect, expect_count
+from vismanet_async._export.coerce import RowFitter
+from vismanet_async._export.extras import extra
+from vismanet_async._export.files import writing
+from vismanet_async._export.projection import PresentColumns
+from vismanet_async._export.schema import arrow_schema
+from vismanet_async._export.sinks.jsonl import json_lines
+from vismanet_async._export.sinks.parts import DEFAULT_PART_BYTES, OpenPart, PartSink
+from vismanet_async._paging.row_scanner import lengths
+from vismanet_async.errors import ExportError, RequestRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import Future
+    from pathlib import Path
+
+    from vismanet_async._export.manifest import Part
+    from vismanet_async._export.schema import Column
+    from vismanet_async._export.sinks import Page
+
+__all__ = ["DEFAULT_ROW_GROUP_BYTES", "Compression", "ParquetOptions", "ParquetSink"]
+
+DEFAULT_ROW_GROUP_BYTES: Final = 32 * 1024 * 1024
+"""Of JSON. The first page that brings a row group here closes it: some ten thousand rows."""
+
+_BATCH_BYTES: Final = 4 * 1024 * 1024
+"""Parsed at once: smaller ones cost time for each column, larger ones begin later and take more memory."""
+_THREADS: Final = 2
+"""They parse batches, in some 60 ms each, and write row groups; more of them get in the way of the event loop."""
+_BATCHES_AHEAD: Final = 3
+"""Batches handed over and not parsed yet; then `write` waits."""
+_NULL_BYTES: Final = len("null")
+_BUFFER_BYTES: Final = 1024 * 1024
+_WRITER_OPTIONS: Final = {
+    "version": "2.6",
+    # the Arrow schema as a blob adds nothing to the types in the file, and differs between versions of Arrow
+    "store_schema": False,
+}
+
+
+Compression = Literal["zstd", "snappy", "gzip", "lz4", "none"]
+
+
+@attrs.frozen(kw_only=True)
+class ParquetOptions:
+    """How Parquet is written.
+
+    Raises:
+        RequestRefused: for a compression that there is not, or row groups without a size.
+    """
+
+    compression: Compression = "zstd"
+    row_group_bytes: int = DEFAULT_ROW_GROUP_BYTES
+    """Of JSON; more makes readers faster that want few columns, and takes memory: two row groups of Arrow data."""
+
+    def __attrs_post_init__(self) -> None:
+        expect("compression", self.compression, str)
+        if self.compression not in get_args(Compression):
+            raise RequestRefused(
+                f"compression is one of {', '.join(get_args(Compression))}, not {self.compression!r}; nothing was sent."
+            )
+        expect_count("row_group_bytes", self.row_group_bytes)
+
+    @property
+    def writer_options(self) -> dict[str, Any]:
+        """What `pyarrow.parquet.ParquetWriter` takes."""
+        level = {"compression_level": 1} if self.compression == "zstd" else {}
+        return {**_WRITER_OPTIONS, "compression": self.compression, **level}
+
+
+class ParquetSink(PartSink["_ParquetPart"]):
+    """Write `directory/part-NNNNN.parquet`. Row groups begin and end with a page, parts with a row group.
+
+    Memory: two row groups of Arrow data and the pages being parsed. Runs threads of its own from the first pages until
+    `finish` or `close`, which may wait for them some 100 ms.
+
+    Args:
+        directory: where the parts go.
+        columns: of the rows (`vismanet_async._export.schema.columns_of`).
+        operation_id: for errors.
+        part_bytes: a part is closed by the row group that brings it here.
+        options: how it is written.
+
+    Raises:
+        RequestRefused: pyarrow is not installed.
+        ExportError: from `write` and `finish`: a number does not fit its column.
+    """
+
+    extension: ClassVar[str] = "parquet"
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        columns: Sequence[Column],
+        operation_id: str,
+        part_bytes: int = DEFAULT_PART_BYTES,
+        options: ParquetOptions | None = None,
+    ) -> None:
+        super().__init__(directory, part_bytes=part_bytes)
+        self._options = options or ParquetOptions()
+        self._row_group_bytes = self._options.row_group_bytes
+        self._reader = _Reader(tuple(columns), operation_id=operation_id)
+        self._parquet = extra("pyarrow.parquet", "parquet")
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="parquet")
+        self._parsing: deque[Future[Any]] = deque()
+        self._batch = _Batch(0)
+        self._group: list[Future[Any]] = []
+        self._group_bytes = 0
+        self._written: Future[None] | None = None
+
+    def write(self, page: Page, /) -> None:
+        """Take a page's rows; errors of one page may come up with a later one. Rows cannot be read back from here."""
+        if not page.rows:
+            return
+        with writing(self._directory):
+            lines = json_lines(page)
+            self._batch.lines += lines
+            self._batch.rows += len(page.rows)
+            # Arrow's reader crashes on rows that are null
+            self._batch.as_sent &= _NULL_BYTES not in lengths(page.rows)
+            self._rows += len(page.rows)
+            is_first = self._batch.first_row == 0  # parsed by itself, since nothing else is to be done yet
+            is_full = self._group_bytes + len(self._batch.lines) >= self._row_group_bytes
+            if is_first or is_full or len(self._batch.lines) >= _BATCH_BYTES:
+                self._close_batch()
+            if is_full:
+                self._close_group()
+
+    def close(self) -> None:
+        """Stop the threads and close the part being written; it is of no use."""
+        self._pool.shutdown(cancel_futures=True)
+        super().close()
+
+    def _flush(self) -> None:
+        if self._batch.rows:
+            self._close_batch()
+        if self._group:
+            self._close_group()
+        self._wait_for_writing()
+        self._pool.shutdown()
+
+    def _close_batch(self) -> None:
+        while len(self._parsing) >= _BATCHES_AHEAD:
+            self._parsing.popleft().result()
+        table = self._pool.submit(self._reader.table, self._batch)
+        self._parsing.append(table)
+        self._group.append(table)
+        self._group_bytes += len(self._batch.lines)
+        self._batch = _Batch(self._rows)
+
+    def _close_group(self) -> None:
+        self._wait_for_writing()
+        self._written = self._pool.submit(self._write_group, self._group)
+        self._group, self._group_bytes = [], 0
+
+    def _wait_for_writing(self) -> None:
+        written, self._written = self._written, None
+        if written is not None:
+            written.result()
+
+    def _write_group(self, tables: list[Future[Any]]) -> None:
+        self._part().add([table.result() for table in tables])
+        self._complete(from_bytes=self._part_bytes)
+
+    def _begin(self, path: Path) -> _ParquetPart:
+        return _ParquetPart(path, schema=self._reader.schema, options=self._options)
+
+    def _copy(self, path: Path, part: _ParquetPart, *, without: set[int]) -> None:
+        pyarrow = extra("pyarrow", "parquet")
+        with self._parquet.ParquetFile(path) as file:
+            first = 0
+            for index in range(file.num_row_groups):
+                table = file.read_row_group(index, use_threads=False).cast(self._reader.schema)
+                kept = pyarrow.array(number not in without for number in range(first, first + table.num_rows))
+                part.add([table.filter(kept)])
+                first += table.num_rows
+
+
+@attrs.define
+class _Batch:
+    """Rows to parse at once, a line each."""
+
+    first_row: int
+    """The number of the first of them."""
+    lines: bytearray = attrs.field(factory=bytearray)
+    rows: int = 0
+    as_sent: bool = True
+    """Whether Arrow may look at them before they are made to fit."""
+
+    def each(self) -> list[bytes]:
+        """Cut the rows out."""
+        return bytes(self.lines).split(b"\n")[:-1]
+
+
+class _Reader:
+    """Turns rows into Arrow tables; any thread may call it."""
+
+    def __init__(self, columns: tuple[Column, ...], *, operation_id: str) -> None:
+        self._pyarrow = extra("pyarrow", "parquet")
+        self._json = extra("pyarrow.json", "parquet")
+        self.schema = arrow_schema(columns)
+        self._row_type = self._pyarrow.struct(list(self.schema))
+        self._whole_schema = arrow_schema(columns, moments_as_text=True)
+        self._present = PresentColumns(columns)
+        self._fitter = RowFitter(columns, operation_id=operation_id)
+        self._operation_id = operation_id
+        self._needs_fitting = any(_holds_json(column) for column in columns)
+
+    def table(self, batch: _Batch) -> Any:
+        """Parse rows; the result is exact.
+
+        Raises:
+            ExportError: a number does not fit its column.
+        """
+        if batch.as_sent and not self._needs_fitting and (table := self._read_as_sent(batch)) is not None:
+            return table
+        try:
+            fitted = self._fitter.lines(batch.each(), first_row=batch.first_row)
+            return self._read(fitted, batch.rows, self._whole_schema)
+        except self._pyarrow.ArrowInvalid as error:
+            raise ExportError(
+                f"{self._operation_id}: a row from {batch.first_row:,} to {batch.first_row + batch.rows - 1:,} (0 is "
+                f"the first) cannot be read: {error}. Nothing was published. Export it as jsonl, which does not read "
+                "the rows."
+            ) from error
+
+    def _read_as_sent(self, batch: _Batch) -> Any | None:
+        """Parse rows; None when something in them is not as the catalog says."""
+        schema = self._present.schema(batch.each)
+        while True:
+            try:
+                return self._read(batch.lines, batch.rows, schema)
+            except self._pyarrow.ArrowInvalid:
+                before, schema = schema, self._present.learn(batch.each())
+                if schema == before:
+                    return None
+
+    def _read(self, lines: bytes | bytearray, rows: int, schema: Any) -> Any:
+        """Parse lines with the columns of a schema; the others are null."""
+        read = self._json.read_json(
+            self._pyarrow.BufferReader(lines),
+            read_options=self._json.ReadOptions(use_threads=False, block_size=len(lines) + 1),
+            parse_options=self._json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error"),
+        )
+        if read.num_rows != rows:
+            raise ExportError(f"{self._operation_id}: {rows} rows were read as {read.num_rows}. Nothing was published.")
+        # as one column: each call into Arrow may have to wait for the interpreter lock when it returns
+        table = self._pyarrow.Table.from_struct_array(read.to_struct_array().cast(self._row_type))
+        table.validate(full=True)  # the reader lets decimals of 39 digits pass
+        return table
+
+
+class _ParquetPart(OpenPart):
+    def __init__(self, path: Path, *, schema: Any, options: ParquetOptions) -> None:
+        super().__init__(path)
+        self._pyarrow = extra("pyarrow", "parquet")
+        self._handle = _Handle(self._put)
+        # Arrow writes every column's few bytes by themselves, and each time would wait for the interpreter lock
+        self._stream = self._pyarrow.BufferedOutputStream(self._pyarrow.PythonFile(self._handle, "w"), _BUFFER_BYTES)
+        try:
+            parquet = extra("pyarrow.parquet", "parquet")
+            self._writer = parquet.ParquetWriter(self._stream, schema, **options.writer_options)
+        except BaseException:
+            super().close()
+            raise
+
+    def add(self, tables: Sequence[Any]) -> None:
+        """Write tables as one row group."""
+        table = self._pyarrow.concat_tables(tables)
+        if table.num_rows:
+            self._writer.write_table(table, row_group_size=table.num_rows)
+            self._stream.flush()  # parts are closed by their bytes
+            self.rows += table.num_rows
+
+    def complete(self) -> Part:
+        self._writer.close()
+        self._stream.flush()
+        self._handle.put = None
+        return super().complete()
+
+    def close(self) -> None:
+        self._handle.put = None
+        self._writer.close()  # an open writer would go on writing when it is collected
+        super().close()
+
+
+class _Handle(io.RawIOBase):
+    """The file object that Arrow writes to. Without `put` it takes everything and keeps nothing.
+
+    Arrow holds it where the garbage collector cannot see: a part that is not taken out of it is never freed.
+    """
+
+    def __init__(self, put: Callable[[memoryview], None]) -> None:
+        super().__init__()
+        self.put: Callable[[memoryview], None] | None = put
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: Any, /) -> int:
+        view = memoryview(content)
+        if self.put is not None:
+            self.put(view)
+        return len(view)
+
+
+def _holds_json(column: Column) -> bool:
+    """Tell whether the column, or one in it, holds JSON text: Arrow would take a plain text for that."""
+    return column.kind == "json" or any(map(_holds_json, column.fields))

@@ -1,0 +1,276 @@
+"""The directory that an export writes to: one run at a time, and whole or not at all.
+
+::
+
+    PATH/manifest.json                      names the parts that are published; where it stands, they are whole
+    PATH/<resource>/part-00000.jsonl        published parts, and nothing else of ours
+    PATH/_overlap/<resource>-00001.bin      what the next incremental run need not publish again
+    PATH/.export.lock                       held while a run writes here
+    PATH/.export/                           staging: nothing in it is published
+        1/plan.json                         what the run is to do
+        1/<resource>/part-00000.jsonl       a whole part, synced
+        1/<resource>/part-00001.jsonl.tmp   the part being written
+        1/manifest.json                     every part is whole: publishing has begun
+
+The rest of what lies in staging is `checkpoint`'s. How parts get from there to their places, and what stands whenever a
+step of that fails, is `publishing`'s; whoever opens the target next finishes it (`recover`).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Final
+from uuid import uuid4
+
+import attrs
+
+from vismanet_async._export.directory_steps import DirectorySteps, overtaken, standing_in
+from vismanet_async._export.files import refuse_irregular, remove_if_empty, sync_directory, writing
+from vismanet_async._export.lock import FileLock
+from vismanet_async._export.manifest import MANIFEST_NAME, Manifest
+from vismanet_async._export.publishing import Publication, files_of, is_below, make_publication, names_beside
+from vismanet_async._export.sinks import FINAL
+from vismanet_async.errors import ExportError, TargetBusy, TargetNotWritable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["LOCK_NAME", "OVERLAP_NAME", "WORK_NAME", "Target", "pending", "staged_files"]
+
+WORK_NAME: Final = ".export"
+LOCK_NAME: Final = ".export.lock"
+OVERLAP_NAME: Final = "_overlap"
+"""Beside the resources' folders, so that those hold nothing but parts; no resource's name begins like this."""
+_MARK_NAME: Final = "README.txt"
+_MARK: Final = b"An export of vismanet_async keeps here what it has not published yet. Do not change anything here.\n"
+_log = logging.getLogger("vismanet_async._export")
+
+
+@attrs.define
+class Target:
+    """A local directory that this run alone writes to. All methods block: call them in a worker thread."""
+
+    root: Path
+    _lock: FileLock
+    _made: list[Path]
+    """Directories that opening made, innermost first; removed again if nothing gets published."""
+    upon: str | None = None
+    """Digest of the manifest that stood when the run began; what it publishes is made upon that."""
+
+    @classmethod
+    def open(cls, root: Path, resources: Sequence[str]) -> Target:
+        """Make the directory if need be, take its lock and prove that all that will be written there can be.
+
+        Raises:
+            TargetNotWritable: it cannot be written, or something not ours stands where our own files go.
+            TargetBusy: another run holds it.
+        """
+        made: list[Path] = []
+        try:
+            with writing(root):
+                _make(root, made)
+                lock = _locked(root)
+            target = cls(root, lock, made)
+            try:
+                with writing(root):
+                    target._probe(resources)
+            except BaseException:
+                target._unlock()
+                raise
+        except BaseException:
+            for path in made:
+                remove_if_empty(path)
+            raise
+        return target
+
+    @property
+    def work(self) -> Path:
+        """Where everything lies that is not published."""
+        return self.root / WORK_NAME
+
+    def published(self) -> Manifest | None:
+        """Give the manifest that stands published here, if any."""
+        return self._standing()[0]
+
+    def mark(self) -> None:
+        """Make the staging area, if need be, and say in it whose it is."""
+        with writing(self.work):
+            self.work.mkdir(exist_ok=True)
+            mark = self.work / _MARK_NAME
+            if not mark.exists() or mark.read_bytes() != _MARK:
+                mark.write_bytes(_MARK)
+
+    def recover(self) -> Manifest | None:
+        """Finish the publishing that an earlier run began and did not end; None where there is none, or none may be.
+
+        What stands here decides (`publishing.steps_of`). Where another manifest stands than the one that it was made
+        upon, or its files are gone, it is given up, and a run begins anew upon what stands.
+
+        Raises:
+            TargetNotWritable: it cannot be finished now; all that it needs is still there.
+        """
+        finished = None
+        with writing(self.root):
+            for staging, publication in pending(self.work):
+                steps = DirectorySteps(self.root, publication, staging)
+                reason = steps.hindrance()
+                if reason is None:
+                    finished = steps.carry_out()
+                else:
+                    _log.warning("%s: a publishing that was cut off is given up: %s", self.root, reason)
+                    steps.give_up()
+        if finished is not None:
+            shutil.rmtree(self.work, ignore_errors=True)  # what is left of it is made upon what stood before
+        self.upon = self._standing()[1]
+        return finished
+
+    def publish(self, manifest: Manifest, staging: Path) -> Manifest:
+        """Publish a manifest and the parts in `staging` that it names; give it as it stands there.
+
+        At every moment the manifest that stands names parts that are whole, the earlier or the new ones.
+
+        Raises:
+            TargetNotWritable: a step failed; says what stands, and the next `recover` goes on.
+            TargetBusy: another manifest stands here than when the run began.
+        """
+        with writing(self.root):
+            before, standing = self._standing()
+            if standing != self.upon:
+                raise overtaken(self.root)
+            staged = staged_files(manifest, staging)
+            for directory in {(staging / file).parent for file in staged.values()}:
+                sync_directory(directory)
+            taken = self._taken(staged)
+            publication = make_publication(
+                manifest,
+                run=uuid4().hex[:8],
+                upon=standing,
+                before=before,
+                staged=staged,
+                names=names_beside(staged, taken),
+                taken=taken,
+            )
+            published = DirectorySteps(self.root, publication, staging).carry_out()
+        shutil.rmtree(self.work, ignore_errors=True)  # what is left of it is made upon what stood before
+        return published
+
+    def close(self, *, keep_work: bool = False) -> None:
+        """Give the target up; without `keep_work` nothing but what is published, or is being, stays behind.
+
+        Raises:
+            TargetNotWritable: the lock cannot be removed.
+        """
+        try:
+            with writing(self.work):
+                if not (keep_work and self._has_work()) and not pending(self.work):
+                    shutil.rmtree(self.work, ignore_errors=True)
+        finally:
+            self._unlock()
+            for path in self._made:
+                remove_if_empty(path)
+
+    def _has_work(self) -> bool:
+        return self.work.is_dir() and any(path.name != _MARK_NAME for path in self.work.iterdir())
+
+    def _standing(self) -> tuple[Manifest | None, str | None]:
+        return standing_in(self.root)
+
+    def _taken(self, staged: Iterable[str]) -> set[str]:
+        folders = {PurePosixPath(file).parent for file in staged}
+        return {
+            str(folder / path.name)
+            for folder in folders
+            if (self.root / folder).is_dir()
+            for path in (self.root / folder).iterdir()
+        }
+
+    def _probe(self, resources: Sequence[str]) -> None:
+        refuse_irregular(self.root / MANIFEST_NAME)
+        try:
+            self.upon = self._standing()[1]
+        except ExportError as error:
+            raise TargetNotWritable(
+                f"{self.root / MANIFEST_NAME} was not written by an export and would be replaced; nothing was sent. "
+                f"Choose another directory. ({error})"
+            ) from error
+        if os.path.lexists(self.work) and not _is_ours(self.work):
+            raise TargetNotWritable(
+                f"{self.work} was not made by an export and would be replaced; nothing was sent. Choose another "
+                "directory, or move it away."
+            )
+        _prove_writable(self.root)
+        for name in (*resources, OVERLAP_NAME):
+            directory = self.root / name
+            if os.path.lexists(directory):
+                _prove_writable(directory)
+
+    def _unlock(self) -> None:
+        with writing(self.root):
+            self._lock.release()
+
+
+def pending(work: Path) -> list[tuple[Path, Publication]]:
+    """Give the publications that were begun and not ended, each with its staging directory."""
+    found = []
+    for path in sorted(work.glob(f"*/{MANIFEST_NAME}")):
+        publication = Publication.from_json(path.read_bytes())
+        if publication is not None:  # else it cannot be told what it was to be; it goes with the rest of the work
+            found.append((path.parent, publication))
+    return found
+
+
+def staged_files(manifest: Manifest, staging: Path) -> dict[str, str]:
+    """Give where each new file lies in staging, by its own name; what was written anew counts, not what it replaces."""
+    found = {}
+    for file in sorted(files_of(manifest)):
+        path = PurePosixPath(file)
+        for staged in (path.parent / FINAL / path.name, path):
+            if is_below(file) and (staging / staged).is_file():
+                found[file] = str(staged)
+                break
+    return found
+
+
+def _is_ours(work: Path) -> bool:
+    """Whether a staging area was made by an export, of this version or an earlier one."""
+    if not work.is_dir():
+        return False
+    known = (work / "plan.json", work / "dask" / "plan.json")  # of versions that left no mark
+    files = [path for path in work.rglob("*") if not path.is_dir()]
+    mark = work / _MARK_NAME
+    content = mark.read_bytes() if mark in files else b""
+    if content == _MARK or (files == [mark] and _MARK.startswith(content)):
+        return True
+    return not files or any(path in files for path in known) or bool(pending(work))
+
+
+def _locked(root: Path) -> FileLock:
+    lock = FileLock(root / LOCK_NAME)
+    if not lock.acquire():
+        raise TargetBusy(
+            f"another run is writing to {root}; nothing was sent. Wait until it has ended, or choose another directory."
+        )
+    return lock
+
+
+def _make(path: Path, made: list[Path]) -> None:
+    if path.is_dir():
+        return
+    if path.parent != path:
+        _make(path.parent, made)
+    path.mkdir(exist_ok=True)
+    made.insert(0, path)
+
+
+def _prove_writable(directory: Path) -> None:
+    try:
+        # without a name where the system can do that: a killed run leaves nothing, and nobody's file is touched
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        error.filename = str(directory)  # the temporary name would tell nobody anything
+        raise

@@ -1,0 +1,145 @@
+"""What came back: an answer of the API, or something else with a success status. Pure.
+
+Gateways and sign-in pages answer 200 too, and so do some errors. What counts is the status, the content type and the
+shape of the body together, for reads and for writes (docs/facts.md 10 and 11).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import attrs
+import msgspec
+
+from vismanet_async._http.charset import charset_in, decoded
+from vismanet_async._http.error_body import read_problem
+from vismanet_async._http.message import UTF8_BOM
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Answer", "Shape", "json_text", "read_answer"]
+
+Shape = Literal["blank", "object", "array", "scalar", "other"]
+"""What a body is: nothing (also `null` and `""`), JSON of one of three kinds, or no JSON."""
+
+_DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
+_BLANK: Final = frozenset({b"", b"null", b'""'})
+_ERROR_KEYS: Final = frozenset(
+    {
+        "error",
+        "error_description",
+        "errors",
+        "exceptionfaultcode",
+        "exceptionmessage",
+        "exceptiontype",
+        "fault",
+        "message",
+        "messagedetail",
+        "modelstate",
+    }
+)
+"""Keys of the error documents of this API and of gateways; no answer to a write has them."""
+_ACTION_ERROR_KEYS: Final = frozenset({"errorcode", "errorinfo", "errormessage"})
+"""Keys that results of actions have too: an error where nothing says how the action ended."""
+_SUCCESS_KEYS: Final = frozenset({"issuccess", "ok", "succeeded", "success"})
+_STATUS_KEYS: Final = ("status", "statuscode")
+_ERRORS_FROM: Final = 400
+_LEADING_SPACE: Final = re.compile(rb"[\s\0]*")
+
+
+@attrs.frozen(kw_only=True)
+class Answer:
+    """A body, and what it is."""
+
+    shape: Shape
+    text: bytes = attrs.field(repr=False)
+    """JSON text in UTF-8 without byte order mark; the body as it came where it is no JSON."""
+    value: Any = attrs.field(default=None, repr=False)
+    """The JSON value, with numbers as int or Decimal."""
+    looks: str = ""
+    """What it looks like, in words; for messages."""
+    error: str | None = None
+    """What the body says went wrong, where it is an error document; perhaps empty."""
+
+    @property
+    def members(self) -> dict[str, Any]:
+        """The members of an object by their names in lower case; empty for other shapes."""
+        return {str(name).lower(): each for name, each in self.value.items()} if self.shape == "object" else {}
+
+
+def json_text(headers: Mapping[str, str], body: bytes) -> bytes:
+    r"""Return JSON text as UTF-8 without byte order mark, whatever its content type says of its character set.
+
+    Examples:
+        >>> json_text({}, b"\xef\xbb\xbf[]"), json_text({}, "[]".encode("utf-16"))
+        (b'[]', b'[]')
+    """
+    if body.startswith(UTF8_BOM):
+        return body.removeprefix(UTF8_BOM).strip()
+    charset = charset_in(headers.get("Content-Type"), body)
+    return (body if charset is None else decoded(body, charset).encode("utf-8", "replace")).strip()
+
+
+def read_answer(headers: Mapping[str, str], body: bytes) -> Answer:
+    """Tell what an answer with a success status is.
+
+    Examples:
+        >>> read_answer({}, b"<html>").looks, read_answer({}, b'{"message": "No licence."}').error
+        ('an HTML or XML page', 'No licence.')
+        >>> read_answer({}, b' null ').shape, read_answer({"Content-Type": "text/html"}, b'{"id": 1}').value
+        ('blank', {'id': 1})
+    """
+    text = json_text(headers, body)
+    if text in _BLANK:
+        return Answer(shape="blank", text=text, looks="blank")
+    try:
+        value = _loaded(text)
+    except (ValueError, RecursionError, InvalidOperation):
+        return Answer(shape="other", text=body, looks=_looks(text))
+    shape: Shape = "object" if isinstance(value, dict) else "array" if isinstance(value, list) else "scalar"
+    answer = Answer(shape=shape, text=text, value=value, looks=f"JSON ({shape})")
+    if _is_error(answer, headers.get("Content-Type", "")):
+        return attrs.evolve(answer, looks="an error document", error=read_problem(headers, text).detail)
+    return answer
+
+
+def _loaded(text: bytes) -> Any:
+    try:
+        return _DECODER.decode(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError):  # also halves of surrogate pairs, which msgspec refuses
+        return json.loads(text, parse_float=Decimal, parse_constant=_no_constant)
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _is_error(answer: Answer, content_type: str) -> bool:
+    if "problem+" in content_type.lower():
+        return True
+    members = answer.members
+    if any(members.get(key) for key in _ERROR_KEYS) or any(members.get(key) is False for key in _SUCCESS_KEYS):
+        return True
+    if not members.get("actionresult") and any(members.get(key) for key in _ACTION_ERROR_KEYS):
+        return True
+    if {"title", "detail"} <= members.keys():
+        return True
+    return any(_is_error_status(members.get(key)) for key in _STATUS_KEYS)
+
+
+def _is_error_status(value: Any) -> bool:
+    number = int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
+    return isinstance(number, int | Decimal) and not isinstance(number, bool) and number >= _ERRORS_FROM
+
+
+def _looks(text: bytes) -> str:
+    start = text[_LEADING_SPACE.match(text).end() :][:1]  # type: ignore[union-attr]  # it matches anything
+    if start == b"<":
+        return "an HTML or XML page"
+    if start in {b"{", b"["}:
+        return "damaged or cut-off JSON"
+    return "plain text" if start else "white space"

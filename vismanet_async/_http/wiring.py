@@ -1,0 +1,262 @@
+"""What is needed of aiohttp beyond its documented interface, in one place.
+
+Two things guard a promise, and their absence is an error before anything is sent: the switch that keeps aiohttp from
+repeating requests by itself, and the hook that tells when a connection is in hand (`WatchedConnector`). The rest makes
+something faster or more tolerant; it is probed when first used, and left out where it does not behave as expected.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import re
+from contextvars import ContextVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import aiohttp
+from aiohttp import http_exceptions
+from aiohttp.client_proto import ResponseHandler
+
+from vismanet_async._accel import Accelerator
+from vismanet_async.errors import RequestRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from aiohttp.connector import Connection
+
+__all__ = [
+    "IN_PLACE",
+    "TOLERANT",
+    "WatchedConnector",
+    "aiohttp_words",
+    "ensure_watched",
+    "header_limits",
+    "keep_from_repeating",
+    "under_way",
+]
+
+_MAX_HEADER_BYTES: Final = 64 * 1024
+"""Of one header line: policies and cookies of gateways take more than aiohttp allows by itself."""
+_MAX_HEADERS: Final = 1024
+_THEIR_HEADER_BYTES: Final = 8190
+_THEIR_HEADERS: Final = 128
+_NO_CONTENT: Final = re.compile(rb"HTTP/1\.[01] (?:204|304)\b")
+_DECLARES_BODY: Final = re.compile(rb"\r\n(?:transfer-encoding:|content-length:[ \t]*0*[1-9])", re.IGNORECASE)
+_HEAD_END: Final = b"\r\n\r\n"
+_MAX_HEAD_BYTES: Final = 1024 * 1024
+
+
+class _Watched(Protocol):
+    connected: bool
+
+
+under_way: ContextVar[_Watched] = ContextVar("under_way")
+"""The exchange that the running task is sending."""
+
+
+class WatchedConnector(aiohttp.TCPConnector):
+    """Tells an exchange when it has a connection in hand; aiohttp's tracing could too, but costs a quarter more.
+
+    An exchange gets one connection: a second would be for a repetition that only the retry table may decide on.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        if TOLERANT.usable:
+            # aiohttp makes its side of each connection by this
+            self._factory: Any = partial(_TolerantHandler, loop=asyncio.get_running_loop())
+
+    async def connect(self, *args: Any, **kwargs: Any) -> Connection:
+        """Connect for the exchange that is under way."""
+        exchange = under_way.get()
+        if exchange.connected:
+            raise aiohttp.ServerDisconnectedError
+        connection = await super().connect(*args, **kwargs)
+        exchange.connected = True
+        return connection
+
+
+def keep_from_repeating(session: aiohttp.ClientSession) -> None:
+    """Keep aiohttp from repeating GET, PUT and DELETE by itself on a connection that the server had closed.
+
+    Raises:
+        RequestRefused: this version of aiohttp has no such switch; nothing was sent.
+    """
+    if not hasattr(session, "_retry_connection"):
+        session.detach()
+        raise _refused("has no switch that keeps it from repeating requests by itself")
+    session._retry_connection = False  # noqa: SLF001 - there is no public switch
+
+
+async def ensure_watched() -> None:
+    """Make sure that aiohttp asks `WatchedConnector` for every connection; without network, once a process.
+
+    Raises:
+        RequestRefused: it does not, so nobody could tell whether a request left; nothing was sent.
+    """
+    if _proven:
+        return
+    probe = _Probe()
+    before = under_way.set(probe)
+    try:
+        async with aiohttp.ClientSession(connector=_ProbedConnector()) as session:
+            await session.request("GET", "http://127.0.0.1:9/")
+    except aiohttp.ClientError:
+        pass
+    finally:
+        under_way.reset(before)
+    if not probe.connected:
+        raise _refused("does not ask its connector for connections in the known way")
+    _proven.append(True)
+
+
+_proven: Final[list[bool]] = []
+
+
+class _Probe:
+    connected = False
+
+
+class _ProbedConnector(WatchedConnector):
+    async def connect(self, *_: Any, **__: Any) -> Connection:
+        under_way.get().connected = True
+        raise aiohttp.ClientConnectionError
+
+
+def _refused(what: str) -> RequestRefused:
+    return RequestRefused(
+        f"aiohttp {aiohttp.__version__} {what}, so a change could be made twice. Install another version of aiohttp, "
+        "or of this SDK. Nothing was sent."
+    )
+
+
+def header_limits() -> dict[str, int]:
+    """Return the session's options that give room for the answer's headers, as far as this aiohttp has them."""
+    wanted = {"max_line_size": _MAX_HEADER_BYTES, "max_field_size": _MAX_HEADER_BYTES, "max_headers": _MAX_HEADERS}
+    known = inspect.signature(aiohttp.ClientSession.__init__).parameters
+    return {name: limit for name, limit in wanted.items() if name in known}
+
+
+def aiohttp_words(error: aiohttp.ClientResponseError) -> str:
+    """Say why aiohttp could not read an answer, without anything of the answer."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, http_exceptions.LineTooLong):
+            limit = header_limits().get("max_field_size", _THEIR_HEADER_BYTES)
+            return f"the answer has a header of more than {limit:,} bytes"
+        if isinstance(cause, http_exceptions.InvalidHeader):
+            return "the answer has a header that is not HTTP"
+        if isinstance(cause, http_exceptions.BadHttpMessage) and "Too many headers" in str(cause):
+            limit = header_limits().get("max_headers", _THEIR_HEADERS)
+            return f"the answer has more than {limit:,} headers"
+        cause = cause.__cause__
+    return "the answer is not HTTP"
+
+
+class _TolerantHandler(ResponseHandler):
+    """aiohttp's side of a connection, which takes a 204 for what it is although a body follows.
+
+    Some servers send one, `{}` or an empty chunk. aiohttp reads it as the beginning of another answer, and with that
+    loses the whole one before. Here it is dropped, and the connection is not used again.
+    """
+
+    _head = b""
+
+    def data_received(self, data: bytes) -> None:
+        if self._head or (data.startswith(b"HTTP/1.") and self._expects_head() and _NO_CONTENT.match(data)):
+            data = self._without_body(self._head + data)
+        if data:
+            super().data_received(data)
+
+    def _expects_head(self) -> bool:
+        return self._parser is not None and (self._payload is None or self._payload.is_eof())
+
+    def _without_body(self, data: bytes) -> bytes:
+        end = data.find(_HEAD_END)
+        if end < 0 and len(data) < _MAX_HEAD_BYTES:
+            self._head = data
+            return b""
+        self._head = b""
+        if end < 0:
+            return data
+        end += len(_HEAD_END)
+        if len(data) > end or _DECLARES_BODY.search(data, 0, end):
+            self.force_close()
+        return data[:end]
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self._head:
+            head, self._head = self._head, b""
+            super().data_received(head)
+        super().connection_lost(exc)
+
+
+class _NoTransport(asyncio.Transport):
+    """Stands in for a connection while something is probed."""
+
+    def is_closing(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def _some_loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """Yield an event loop to probe with: what is found is remembered, so it must not depend on who asks first."""
+    try:
+        running = asyncio.get_running_loop()
+    except RuntimeError:
+        with contextlib.closing(asyncio.new_event_loop()) as own:
+            yield own
+    else:
+        yield running
+
+
+def _probe_tolerance() -> bool:
+    with _some_loop() as loop:
+        return _is_tolerant(loop)
+
+
+def _is_tolerant(loop: asyncio.AbstractEventLoop) -> bool:
+    handler = _TolerantHandler(loop)
+    handler.connection_made(_NoTransport())
+    handler.set_response_params()
+    handler.data_received(b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\n{}")
+    connector = aiohttp.BaseConnector(loop=loop)
+    made = connector._factory()  # noqa: SLF001 - what is probed
+    return type(made) is ResponseHandler and handler.exception() is None and len(handler._buffer) == 1  # noqa: SLF001
+
+
+def _probe_in_place() -> bool:
+    with _some_loop() as loop:
+        return _reads_in_place(loop)
+
+
+def _reads_in_place(loop: asyncio.AbstractEventLoop) -> bool:
+    """Read a body as `body.Body` does, on a connection that is none."""
+    handler = ResponseHandler(loop)
+    handler.connection_made(_NoTransport())
+    handler.set_response_params(auto_decompress=False)
+    handler.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n012")
+    (_, content), _ = handler._buffer.popleft()  # noqa: SLF001 - what `read` gives
+    began = content.total_bytes == len(b"012") and not content.is_eof()
+    handler.set_response_params()
+    content.feed_eof()
+    ended = content.is_eof() and handler.exception() is None
+    handler.set_response_params(auto_decompress=False)
+    handler.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    answer, connection = aiohttp.ClientResponse, aiohttp.connector.Connection
+    parts = (answer, "connection"), (answer, "content"), (connection, "protocol"), (connection, "transport")
+    return began and ended and len(handler._buffer) == 1 and all(hasattr(*part) for part in parts)  # noqa: SLF001
+
+
+TOLERANT: Final = Accelerator(
+    "taking a 204 with a body", instead="such an answer counts as lost", probe=_probe_tolerance
+)
+IN_PLACE: Final = Accelerator(
+    "reading bodies in place", instead="they are copied piece by piece", probe=_probe_in_place
+)

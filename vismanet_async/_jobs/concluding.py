@@ -1,0 +1,176 @@
+"""`Conclusions`: writes down what became of submissions, however long the store is out of reach.
+
+What a submission has learnt (an id, an answer, that nothing was sent) is known to nobody else. It is kept until it is
+written, also when the caller is cancelled or was told of the failure. Then the job is followed here, or free.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+import anyio
+import attrs
+
+from vismanet_async._jobs.model import Accepted, Answered, Lost, NeverSent, State, TransitionError, advance
+from vismanet_async._jobs.store import JobIdTaken, LeaseLost, StoreNotUsable
+from vismanet_async._jobs.uncancellable import to_the_end
+
+if TYPE_CHECKING:
+    from vismanet_async._jobs.course import Ending
+    from vismanet_async._jobs.leased_jobs import HeldJobs
+    from vismanet_async._jobs.model import Record, Result
+    from vismanet_async._jobs.store import Leased
+
+__all__ = ["Conclusion", "Conclusions"]
+
+_FIRST_PAUSE_SECONDS: Final = 0.5
+_LONGEST_PAUSE_SECONDS: Final = 5.0
+_log = logging.getLogger("vismanet_async._jobs")
+
+
+@attrs.frozen(kw_only=True)
+class Conclusion:
+    """What became of a submission."""
+
+    leased: Leased
+    """The job as it was written last, or as its intent may have been written."""
+    event: Ending
+    result: Result | None = None
+
+    @property
+    def record(self) -> Record:
+        """The job as it is, whether or not it is written down."""
+        return advance(self.leased.record, self.event)
+
+    @property
+    def job_id(self) -> str | None:
+        """The server's id, if it is known."""
+        return self.event.job_id if isinstance(self.event, Accepted) else None
+
+
+class Conclusions:
+    """Those that could not be written yet, and how they are written."""
+
+    def __init__(self, held: HeldJobs) -> None:
+        self._held = held
+        self._unwritten: dict[str, Conclusion] = {}
+        self._added = anyio.Event()
+
+    def __len__(self) -> int:
+        return len(self._unwritten)
+
+    @to_the_end
+    async def conclude(self, conclusion: Conclusion) -> Record:
+        """Write down what became of a submission, and go on with its job.
+
+        Raises:
+            StoreNotUsable: it could not be written yet; `run` goes on trying. `job_id` is the server's id if known.
+        """
+        try:
+            return await self._write(conclusion)
+        except StoreNotUsable as error:
+            own_id = conclusion.leased.record.id
+            self._unwritten[own_id] = conclusion
+            self._added.set()
+            _log.log(
+                logging.INFO if conclusion.job_id is None else logging.WARNING,
+                "what became of the submission of job %s (%s, id at the server %s) is written down when the job store "
+                "is back: %s",
+                own_id,
+                type(conclusion.event).__name__,
+                conclusion.job_id,
+                error,
+                extra={"company": self._held.company, "job": own_id, "job_id": conclusion.job_id},
+            )
+            error.job_id = conclusion.job_id
+            raise
+
+    async def run(self) -> None:
+        """Write down what could not be written, as long as the task is not cancelled."""
+        pause = _FIRST_PAUSE_SECONDS
+        while True:
+            if not self._unwritten:
+                self._added = anyio.Event()
+                await self._added.wait()
+                pause = _FIRST_PAUSE_SECONDS
+            await self._held.clock.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            if await self.flush():
+                pause = _FIRST_PAUSE_SECONDS
+
+    @to_the_end
+    async def flush(self) -> bool:
+        """Try once to write what could not be written; return whether nothing is left."""
+        for own_id, conclusion in [*self._unwritten.items()]:
+            try:
+                await self._write(conclusion)
+            except StoreNotUsable:
+                return False
+            del self._unwritten[own_id]
+        return not self._unwritten
+
+    def report(self) -> None:
+        """Log what was not written in the end, so that no server's id is lost."""
+        for own_id, conclusion in self._unwritten.items():
+            _log.error(
+                "job %s (%s %s) is %s, its id at the server is %s, and that could not be written down",
+                own_id,
+                conclusion.leased.record.operation.method,
+                conclusion.leased.record.operation.path,
+                conclusion.record.state.value,
+                conclusion.job_id,
+                extra={"company": self._held.company, "job": own_id, "job_id": conclusion.job_id},
+            )
+
+    async def _write(self, conclusion: Conclusion) -> Record:
+        held, event = self._held, conclusion.event
+        own_id = conclusion.leased.record.id
+        try:
+            leased = await held.apply(conclusion.leased, event, result=conclusion.result)
+        except LeaseLost:
+            return await self._leave_to_others(conclusion)
+        except JobIdTaken as error:
+            lost = Lost(at=event.at, reason=f"the server gave an id that is in use: {error}")
+            leased = await held.apply(conclusion.leased, lost)
+        record = leased.record
+        if record.job_id is None or record.settled or held.closed:
+            held.drop(own_id)
+            await held.give_up([own_id])
+            return record
+        held.follow(leased)
+        if record.notify == "subscription":
+            try:
+                # its webhook may have overtaken the answer
+                await held.take_in_hint(own_id)
+            except StoreNotUsable as error:
+                _log.warning("whether a webhook spoke of job %s is looked up later: %s", own_id, error)
+        held.announce(own_id)
+        return record
+
+    async def _leave_to_others(self, conclusion: Conclusion) -> Record:
+        """Tell what is known of a job that is another's now: this process was taken for dead meanwhile."""
+        held, event = self._held, conclusion.event
+        own_id = conclusion.leased.record.id
+        if isinstance(event, Accepted):
+            # evidence, by which whoever has the job finds it at the server
+            await held.store.hint(own_id=own_id, job_ids=[event.job_id], at=event.at)
+        record = await held.store.get(own_id)
+        held.drop(own_id)
+        if record is None:
+            return conclusion.record  # its intent was never written, or it was forgotten
+        if isinstance(event, Answered | NeverSent) and record.state is State.UNCERTAIN and record.job_id is None:
+            return await self._correct(conclusion, record)
+        return record
+
+    async def _correct(self, conclusion: Conclusion, record: Record) -> Record:
+        """Settle a job that its successor had to call uncertain, if nobody works on it."""
+        held = self._held
+        for claimed in await held.claim([record.id]):
+            leased = claimed
+            with suppress(LeaseLost, TransitionError):
+                leased = await held.apply(claimed, conclusion.event, result=conclusion.result)
+            await held.finish(leased)
+            return leased.record
+        return record

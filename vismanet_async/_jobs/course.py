@@ -1,0 +1,134 @@
+"""How far a submission has come, and what is certain of it there. Pure: answers, errors and times come in.
+
+Before `SENT` nothing has left, whatever fails. From there on only an answer, or an error that says so, tells what the
+server has; anything else is *lost*, and never sent again.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from vismanet_async._http.error_body import read_problem
+from vismanet_async._jobs.background_api import job_id_in
+from vismanet_async._jobs.model import FINAL, Accepted, Answered, Lost, NeverSent, Result, State
+from vismanet_async._jobs.results import error_of, judge, kept_headers
+from vismanet_async.errors import (
+    DeadlineExceeded,
+    HostNotAllowed,
+    JobUncertain,
+    NotSent,
+    RateLimited,
+    RequestRefused,
+    TokenRefused,
+    VismaNetError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from vismanet_async._http.message import Response
+    from vismanet_async._jobs.background_api import Answer
+    from vismanet_async._jobs.model import Record
+
+__all__ = ["Course", "Ending", "Step", "Submitted"]
+
+Ending = Accepted | Answered | Lost | NeverSent
+"""What may become of a submission."""
+
+_NEVER_SENT: Final = (NotSent, RequestRefused, TokenRefused, RateLimited, HostNotAllowed)
+_ACCEPTED: Final = 202
+_SUCCESS: Final = range(200, 300)
+
+
+class Step(Enum):
+    """What a submission has done last."""
+
+    NEW = auto()
+    """Nothing is written."""
+    WRITING = auto()
+    """Its intent is being written: it may be in the store."""
+    QUEUED = auto()
+    """Its intent is written; it waits for earlier jobs on the same document."""
+    READY = auto()
+    """It is written down as sent, and has not left."""
+    SENT = auto()
+    """It was given to the client: it may have left."""
+    ANSWERED = auto()
+    """Its answer was read."""
+
+
+@attrs.define(kw_only=True)
+class Course:
+    """One submission under way."""
+
+    record: Record
+    """The intent."""
+    step: Step = Step.NEW
+    blocked_by: str | None = None
+    """The uncertain job on the same document, behind which nothing is sent."""
+    result: Result | None = None
+    """What the server answered outside the queue."""
+    _ending: Ending | None = None
+
+    def answered(self, answer: Answer, *, at: datetime, decode: Callable[[Response], Any]) -> None:
+        """Take in the answer to the submission."""
+        self.step = Step.ANSWERED
+        if answer.status == _ACCEPTED:
+            job_id = job_id_in(answer)
+            lost = Lost(at=at, reason="a 202 without a job id")
+            self._ending = lost if job_id is None else Accepted(at=at, job_id=job_id)
+            return
+        kept = kept_headers(answer.headers.items())
+        self.result = Result(status_code=answer.status, content=answer.body, headers=kept, read_at=at)
+        if answer.status in _SUCCESS:
+            judgement = judge(self.record, self.result, decode=decode)
+            self._ending = Answered(at=at, status_code=answer.status, judgement=judgement)
+        else:
+            problem = read_problem(answer.headers, answer.body)
+            self._ending = Answered(at=at, status_code=answer.status, error=problem.detail)
+
+    def ending(self, *, at: datetime, error: BaseException | None) -> Ending:
+        """Return what is certain of the submission if it ends here.
+
+        Args:
+            at: the present moment.
+            error: what ended it; None where it came to its end.
+        """
+        if self._ending is not None:
+            return self._ending
+        if self.step is not Step.SENT:
+            return NeverSent(at=at, reason=self._why_not_sent())
+        never = isinstance(error, _NEVER_SENT) or (isinstance(error, DeadlineExceeded) and not error.sent)
+        reason = str(error) if isinstance(error, VismaNetError) else type(error).__name__
+        return NeverSent(at=at, reason=reason) if never else Lost(at=at, reason=reason)
+
+    def _why_not_sent(self) -> str:
+        if self.blocked_by is not None:
+            return f"job {self.blocked_by} on the same document is uncertain; settle it first"
+        return "given up in the queue" if self.step is Step.QUEUED else "cancelled"
+
+
+@attrs.frozen(kw_only=True)
+class Submitted:
+    """What became of a submission."""
+
+    record: Record
+    result: Result | None = None
+    failure: VismaNetError | None = None
+    """What the transport raised, if it did."""
+    blocked_by: str | None = None
+
+    def error(self, decode: Callable[[Response], Any]) -> VismaNetError | None:
+        """Return what `submit` raises for it; None when the job is under way or has succeeded."""
+        record = self.record
+        if record.state is State.SUCCEEDED or record.state not in {*FINAL, State.UNCERTAIN}:
+            return None
+        if self.blocked_by is not None:
+            blocked = JobUncertain(f"job {record.id} was {record.error}. Nothing was sent.")
+            blocked.job_id = self.blocked_by
+            return blocked
+        return error_of(record, self.result, decode=decode)

@@ -1,0 +1,314 @@
+"""`Database`: the address, the connections and the failures of a job store's database, over SQLAlchemy's async core.
+
+A database that is busy is waited for, whichever way it says so; one that fails is `StoreNotUsable` with the reason.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import stat
+import time
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+import platformdirs
+
+from vismanet_async._jobs.store import StoreNotUsable
+from vismanet_async.errors import SettingsError
+
+try:
+    import sqlalchemy as sa
+    from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+    from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+    from sqlalchemy.pool import AsyncAdaptedQueuePool
+except ModuleNotFoundError as missing:  # pragma: no cover - depends on what is installed
+    raise SettingsError(
+        f"job stores need {missing.name}: pip install 'vismanet-async[sqlite]', or [postgres] for PostgreSQL."
+    ) from missing
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from sqlalchemy.engine import URL
+
+__all__ = ["BUSY_SECONDS", "Database", "default_path", "parse_address", "without_password"]
+
+BUSY_SECONDS: Final = 30.0
+"""How long a locked SQLite file, a server that is starting or a used-up connection limit is waited for."""
+_CONNECT_SECONDS: Final = 30.0
+_STATEMENT_SECONDS: Final = 60.0
+_POOL_SECONDS: Final = 30.0
+_CONNECTIONS: Final = 5
+_MORE_CONNECTIONS: Final = 5
+"""PostgreSQL: so many connections are kept, and so many more are opened while those are in use."""
+_LONGEST_PAUSE_SECONDS: Final = 0.1
+_SQLITE_BUSY: Final = frozenset({5, 6})
+"""SQLITE_BUSY and SQLITE_LOCKED, the low byte of extended codes."""
+_POSTGRES_BUSY: Final = frozenset({"53300", "57P03"})
+"""too_many_connections and cannot_connect_now (starting up, in recovery)."""
+_SQLITE_MAGIC: Final = b"SQLite format 3\x00"
+_OWNER_ONLY: Final = 0o600
+_PASSWORD: Final = re.compile(r"^([\w+]+://[^:/?@]*):(.*)@", re.DOTALL)
+_SECRET_OPTION: Final = re.compile(r"([?&][^=&]*(?:pass|secret|key)[^=&]*=)[^&]*", re.IGNORECASE)
+_DRIVERS: Final = {
+    "sqlite": "sqlite+aiosqlite",
+    "postgresql": "postgresql+asyncpg",
+    "postgres": "postgresql+asyncpg",
+}
+
+
+def default_path() -> Path:
+    """Return the file that is used when no store is named, in the platform's directory for state."""
+    return Path(platformdirs.user_state_dir("vismanet-async", appauthor=False)) / "jobs.sqlite3"
+
+
+def parse_address(address: str | Path | None) -> URL:
+    """Read a path or a database URL; None is the default file.
+
+    An `@` in a password needs no escape: the account ends at the last `@` before the path.
+
+    Raises:
+        SettingsError: it is neither a path nor a URL of SQLite or PostgreSQL. The message does not repeat it.
+
+    Examples:
+        >>> parse_address("postgresql://me:p@ss@db/jobs").host
+        'db'
+    """
+    if address is None:
+        address = default_path()
+    if isinstance(address, Path) or "://" not in address:
+        return sa.URL.create(_DRIVERS["sqlite"], database=str(address))
+    try:
+        parsed = sa.make_url(_escaped(address))
+    except (ArgumentError, ValueError) as error:
+        raise SettingsError("the job store's address is neither a path nor a database URL.") from error
+    name = parsed.drivername.split("+")[0]
+    if name not in _DRIVERS:
+        raise SettingsError(f"job stores are kept in SQLite or PostgreSQL, not in {name!r}.")
+    return parsed.set(drivername=_DRIVERS[name])
+
+
+def _escaped(address: str) -> str:
+    """Escape each `@` of a password, which SQLAlchemy would take for the account's end."""
+    scheme, _, rest = address.partition("://")
+    first = rest.find("@")
+    path = re.compile(r"[/?]").search(rest, max(first, 0))
+    account, at, host = rest[: path.start() if path else None].rpartition("@")
+    user, colon, password = account.partition(":")
+    if not colon:
+        return address
+    return f"{scheme}://{user}:{password.replace('@', '%40')}{at}{host}{rest[path.start() :] if path else ''}"
+
+
+def without_password(address: str | Path | None) -> str:
+    """Return an address as it may be shown: all up to the last `@` that may belong to a password is masked.
+
+    Examples:
+        >>> without_password("postgresql://me:p@ss@db/jobs")
+        'postgresql://me:***@db/jobs'
+    """
+    shown = str(default_path() if address is None else address)
+    if "://" not in shown:
+        return shown
+    return _SECRET_OPTION.sub(r"\1***", _PASSWORD.sub(r"\1:***@", shown))
+
+
+class Database:
+    """The connections of one store. Any number of processes may open the same database at once."""
+
+    def __init__(self, address: str | Path | None) -> None:
+        """Name the database; nothing is opened yet.
+
+        Raises:
+            SettingsError: the address cannot be understood, or the driver is not installed.
+        """
+        self._url = parse_address(address)
+        self.shown = without_password(address)
+        """The address without its password."""
+        self.sqlite: bool = self._url.get_backend_name() == "sqlite"
+        self._opened = False
+        self._opening = anyio.Lock()
+        try:
+            self._engine = create_async_engine(self._url, **_engine_options(sqlite=self.sqlite))
+        except (ArgumentError, NoSuchModuleError) as error:
+            raise SettingsError(f"cannot use a job store at {self.shown}: {type(error).__name__}.") from error
+        except ModuleNotFoundError as error:
+            extra = "sqlite" if self.sqlite else "postgres"
+            raise SettingsError(f"{error.name} is missing: pip install 'vismanet-async[{extra}]'.") from error
+        if self.sqlite:
+            sa.event.listen(self._engine.sync_engine, "connect", _set_up_sqlite)
+            sa.event.listen(self._engine.sync_engine, "begin", _begin_immediate)
+
+    async def open(self, migrate: Callable[[sa.Connection], None]) -> None:
+        """Make the database usable; may be called again.
+
+        Args:
+            migrate: creates what is missing, in the transaction that it is given.
+
+        Raises:
+            StoreNotUsable: it cannot be reached, or the file is something else than a database.
+        """
+        async with self._opening:
+            if self._opened:
+                return
+            path = self._file()
+            if path is not None:
+                await anyio.to_thread.run_sync(_make_file, path)
+            async with self._connected() as connection:
+                await connection.run_sync(migrate)
+                ours = path is not None and await connection.run_sync(_holds_only_our_tables)
+            if path is not None and ours:
+                await anyio.to_thread.run_sync(_make_private, path)
+            self._opened = True
+
+    async def aclose(self) -> None:
+        """Give back the connections."""
+        await self._engine.dispose()
+        self._opened = False
+
+    @asynccontextmanager
+    async def transaction(self, migrate: Callable[[sa.Connection], None]) -> AsyncIterator[AsyncConnection]:
+        """Run a transaction; it is committed at the end of the block. The database is opened first if need be.
+
+        Raises:
+            StoreNotUsable: the database failed. Nothing of this transaction was committed unless the commit itself
+                was under way.
+        """
+        if not self._opened:
+            await self.open(migrate)
+        async with self._connected() as connection:
+            yield connection
+
+    def _file(self) -> Path | None:
+        name = self._url.database
+        if not self.sqlite or not name or name == ":memory:" or name.startswith("file:"):
+            return None
+        return Path(name)
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[AsyncConnection]:
+        connecting = True
+        try:
+            connection = await self._connect()
+            try:
+                async with connection.begin():
+                    connecting = False
+                    yield connection
+            finally:
+                await connection.close()
+        except StoreNotUsable:
+            raise
+        except (DBAPIError, sa.exc.TimeoutError, OSError) as error:
+            what = "cannot be reached" if connecting else "failed"
+            raise StoreNotUsable(
+                f"the job store at {self.shown} {what}: {_reason(error, connecting=connecting)}. "
+                "What was committed stands."
+            ) from error
+
+    async def _connect(self) -> AsyncConnection:
+        until = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                return await self._engine.connect()
+            except DBAPIError as error:
+                if not _is_busy(error.orig) or time.monotonic() >= until:
+                    raise
+            except TypeError as error:
+                raise SettingsError(f"the job store at {self.shown} cannot be opened: {error}.") from error
+            await anyio.sleep(random.uniform(0, _LONGEST_PAUSE_SECONDS))  # noqa: S311 - spreads attempts, no secret
+
+
+def _is_busy(error: object) -> bool:
+    """Return whether the database would take the same attempt a little later."""
+    # "PRAGMA journal_mode=WAL" asks no busy handler where another connection writes to a file without WAL yet
+    code = getattr(error, "sqlite_errorcode", None)
+    return (code is not None and code & 0xFF in _SQLITE_BUSY) or getattr(error, "sqlstate", None) in _POSTGRES_BUSY
+
+
+def _reason(error: DBAPIError | sa.exc.TimeoutError | OSError, *, connecting: bool) -> str:
+    """Return why a database failed, in words; drivers leave those of a time limit empty."""
+    if isinstance(error, sa.exc.TimeoutError):
+        return f"each of its {_CONNECTIONS + _MORE_CONNECTIONS} connections was in use for {_POOL_SECONDS:g} s"
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if text := str(cause).strip():
+        return text
+    if not isinstance(cause, TimeoutError):
+        return type(cause).__name__
+    if connecting:
+        return f"no connection within {_CONNECT_SECONDS:g} s"
+    return f"a statement took longer than {_STATEMENT_SECONDS:g} s"
+
+
+def _engine_options(*, sqlite: bool) -> dict[str, Any]:
+    if sqlite:
+        # one connection: SQLite has one writer anyway, and :memory: lives in it
+        return {"poolclass": AsyncAdaptedQueuePool, "pool_size": 1, "max_overflow": 0, "pool_timeout": None}
+    return {
+        "pool_size": _CONNECTIONS,
+        "max_overflow": _MORE_CONNECTIONS,
+        "pool_timeout": _POOL_SECONDS,
+        "pool_pre_ping": True,
+        "connect_args": {"timeout": _CONNECT_SECONDS, "command_timeout": _STATEMENT_SECONDS},
+    }
+
+
+def _set_up_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # transactions begin where this module says
+    cursor = connection.cursor()
+    busy = f"busy_timeout={BUSY_SECONDS * 1000:.0f}"
+    for setting in (busy, "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {setting}")
+    cursor.close()
+
+
+def _begin_immediate(connection: sa.Connection) -> None:
+    # a transaction that starts as a reader cannot wait for its turn to write (SQLITE_BUSY_SNAPSHOT)
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+# -- the file ------------------------------------------------------------------------------------------------------
+
+
+def _make_file(path: Path) -> None:
+    """Create the file, and its directory if missing, for the owner alone; SQLite's side files take the same mode.
+
+    What exists and is not empty is only looked at: its name does not make it a job store.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.exists():
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        regular, head = path.is_file(), b""
+        if regular:
+            with path.open("rb") as file:
+                head = file.read(len(_SQLITE_MAGIC))
+    except OSError as error:
+        raise StoreNotUsable(f"the job store {path} cannot be made: {error.strerror}.") from error
+    if not regular:
+        raise StoreNotUsable(f"the job store {path} is not a regular file; nothing was changed.")
+    if head not in {b"", _SQLITE_MAGIC}:
+        raise StoreNotUsable(f"the job store {path} is a file of another kind; nothing was changed.")
+    if not head:
+        _make_private(path)
+
+
+def _make_private(path: Path) -> None:
+    """Let nobody but the owner read a file that is a job store and nothing else, and SQLite's side files."""
+    for each in (path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))):
+        try:
+            found = each.stat()
+            if found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) != _OWNER_ONLY:
+                each.chmod(_OWNER_ONLY)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise StoreNotUsable(f"the job store {path} cannot be made private: {error.strerror}.") from error
+
+
+def _holds_only_our_tables(connection: sa.Connection) -> bool:
+    others = "SELECT COUNT(*) FROM sqlite_master WHERE name NOT GLOB 'vismanet_*' AND name NOT GLOB 'sqlite_*'"
+    return connection.exec_driver_sql(others).scalar() == 0

@@ -1,0 +1,129 @@
+"""`Job[T]`: a handle on one background job. It holds an id; everything else is in the store."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from vismanet_async._deferred import DeferredCall
+from vismanet_async._jobs.model import State
+from vismanet_async._jobs.results import error_of, value_of
+from vismanet_async.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from vismanet_async._http.message import Response
+    from vismanet_async._jobs.manager import JobManager
+    from vismanet_async._jobs.model import Record, Result
+
+__all__ = ["Job", "id_in_token"]
+
+T = TypeVar("T")
+
+
+class Job(DeferredCall[T]):
+    """One background job, in this process or any other.
+
+    `await job` waits for its end and gives the operation's own result, typed, or raises what the call itself would
+    have raised. Dropping the handle or cancelling the wait does not touch the job: the server has no way to stop
+    one. Any number of tasks and processes may hold handles on the same job.
+
+    Examples:
+        >>> job = await visma.jobs.submit(visma.customer.get("10000"))
+        >>> same = await visma.jobs.from_token(job.token)  # in another process, or tomorrow
+        >>> (await same).number
+        '10000'
+    """
+
+    def __init__(self, manager: JobManager, own_id: str, decode: Callable[[Response], T]) -> None:
+        """Made by `JobManager`; use `manager.get(id)` to make one from an id."""
+        self._manager = manager
+        self._decode = decode
+        self.id = own_id
+
+    def __repr__(self) -> str:
+        return f"<Job {self.id}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Job) and other.id == self.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        return self.result().__await__()
+
+    @property
+    def token(self) -> str:
+        """A JSON text that `JobManager.from_token` makes a handle of, in any process with the same store."""
+        return json.dumps({"vismanet_job": 1, "id": self.id, "company": self._manager.company})
+
+    async def status(self) -> Record:
+        """Give the job as it is written down; asks the store, never the server.
+
+        Raises:
+            JobUnknown: it was forgotten or pruned.
+        """
+        return await self._manager.record(self.id)
+
+    async def wait(self, timeout_seconds: float | None = None) -> Record:
+        """Wait until it is settled; an uncertain job is waited for as well (a webhook may settle it).
+
+        Args:
+            timeout_seconds: how long to wait; None for as long as it takes.
+
+        Raises:
+            TimeoutError: it has not been settled in time; the message says how it stands. The job goes on and may be
+                waited for again.
+            StoreNotUsable: the store is out of reach from the beginning. One that fails later is waited for.
+        """
+        return await self._manager.wait(self.id, timeout_seconds=timeout_seconds, until_certain=False)
+
+    async def result(self, timeout_seconds: float | None = None) -> T:
+        """Wait for the end and give the operation's own result.
+
+        May be called again at any time: results are kept until the job is forgotten or pruned.
+
+        Raises:
+            ApiError: the executed request was answered with an error; `PreconditionFailed` when If-Match was stale.
+            JobFailed: the queue failed it. Whether it was executed is not known.
+            JobExpired: the server no longer knows it.
+            JobUncertain: its id got lost, or its deadline passed. It may be running and is not sent again.
+            TimeoutError: see `wait`.
+        """
+        record = await self._manager.wait(self.id, timeout_seconds=timeout_seconds, until_certain=True)
+        value: T = value_of(record, await self._manager.kept_result(self.id), decode=self._decode)
+        return value
+
+    async def error(self) -> Exception | None:
+        """Give what `result` would raise as things stand; None for success and for jobs that go on."""
+        record = await self.status()
+        settled = record.settled or record.state is State.UNCERTAIN
+        if not settled:
+            return None
+        return error_of(record, await self._manager.kept_result(self.id), decode=self._decode)
+
+    async def raw(self) -> Result | None:
+        """Give what the server said, as it came: state document, content and headers; None before the end."""
+        return await self._manager.kept_result(self.id)
+
+    async def forget(self) -> None:
+        """Delete it and its result from the store. The server's job goes on; nobody follows it any more."""
+        await self._manager.forget(self.id)
+
+
+def id_in_token(token: str, *, company: str) -> str:
+    """Read a token's id.
+
+    Raises:
+        SettingsError: it is no token, or one of another company.
+    """
+    try:
+        found = json.loads(token)
+        own_id, theirs = found["id"], found["company"]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise SettingsError("this is not a job token; pass on what job.token gave.") from error
+    if theirs != company:
+        raise SettingsError(f"the job belongs to company {theirs}, this client to {company}.")
+    return str(own_id)

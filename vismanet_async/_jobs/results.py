@@ -1,0 +1,189 @@
+"""What a settled job gives its caller: the operation's typed result, or the error that the call would have raised."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from vismanet_async._http.error_body import KEPT_HEADERS, read_problem
+from vismanet_async._http.message import Response
+from vismanet_async._jobs import answers
+from vismanet_async._jobs.model import Judgement, State
+from vismanet_async.errors import (
+    JobError,
+    JobExpired,
+    JobFailed,
+    JobUncertain,
+    NotSent,
+    PreconditionFailed,
+    UnexpectedResponse,
+    VismaNetError,
+    api_error_type,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from vismanet_async._jobs.model import Record, Result
+
+__all__ = ["error_of", "judge", "kept_document", "kept_headers", "plain_json", "value_of"]
+
+_NOT_KEPT: Final = frozenset({"set-cookie", "authorization"})
+"""Response headers that have no place in a store."""
+_KEPT_BODY_BYTES: Final = 4096
+_DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
+_ERRORS_FROM: Final = 300
+_NO_CONTENT: Final = 204
+
+
+def value_of(record: Record, result: Result | None, *, decode: Callable[[Response], Any]) -> Any:
+    """Return the result of a settled job.
+
+    Raises:
+        VismaNetError: the job did not succeed; see `error_of`.
+    """
+    error = error_of(record, result, decode=decode)
+    if error is not None:
+        raise error
+    if result is None or (record.settled_by == "user" and result.content is None):
+        return None  # the user settled it: there is nothing to decode
+    return decode(_response(result))
+
+
+def error_of(
+    record: Record, result: Result | None, *, decode: Callable[[Response], Any] | None = None
+) -> VismaNetError | None:
+    """Return the error that a job's end amounts to; None when it succeeded or has not ended.
+
+    Args:
+        record: the job.
+        result: what the server said about it.
+        decode: the operation's decoder, for errors that only the content tells, such as `ActionFailed`.
+    """
+    error: VismaNetError | None = None
+    match record.state:
+        case State.SUCCEEDED if _lacks_content(record, result):
+            error = _job_error(JobExpired, record, f"it succeeded ({record.status_code}), but {record.error}")
+        case State.EXPIRED if record.status_code is not None:
+            error = _job_error(JobExpired, record, f"{record.error}")
+        case State.EXPIRED:
+            error = _job_error(JobExpired, record, f"{record.error}. How it ended is not known: look the document up")
+        case State.UNCERTAIN:
+            text = f"{record.error}. It is not sent again: look the document up, then settle the job"
+            error = _job_error(JobUncertain, record, text)
+        case State.FAILED if (record.status_code or 0) >= _ERRORS_FROM:
+            error = _api_error(record, result)
+        case State.FAILED if record.sending_at is None or (record.error or "").startswith("never sent"):
+            error = NotSent(f"job {record.id} ({record.operation.id}) was {record.error}; nothing happened.")
+        case State.FAILED:
+            error = _error_in(result, decode) or _job_error(
+                JobFailed, record, record.error or f"the server said {record.server_status!r}"
+            )
+        case _:
+            pass
+    return error
+
+
+def judge(record: Record, result: Result, *, decode: Callable[[Response], Any], missing: bool = False) -> Judgement:
+    """Return how a call that was answered with a success status ended, by its own answer.
+
+    An action's result decides whether it succeeded. A write whose answer cannot be understood, or an action whose
+    result the server did not keep, may have succeeded or not: it is uncertain. A read without its answer is of no use.
+
+    Args:
+        record: the job.
+        result: status, headers and content of the answer.
+        decode: the operation's decoder.
+        missing: the answer had a content that can no longer be had.
+    """
+    kept = result.content is not None
+    code = result.status_code
+    if kept and answers.action_failed(result.content or b""):
+        error = _error_in(result, decode)
+        return Judgement(state=State.FAILED, error=str(error or "the action's result says that it failed"))
+    gone = f"it was executed ({code}), but its content was gone"
+    by_hand, reads = record.operation.by_hand, record.operation.method == "GET"
+    if missing and (reads or by_hand):
+        return Judgement(state=State.EXPIRED, error=gone)
+    try:
+        value = decode(_response(result))
+    except Exception as error:  # noqa: BLE001 - a decoder's own fault, too, must not keep the job from its end
+        why = str(error) if isinstance(error, VismaNetError) else f"its content could not be decoded: {error!r}"
+        return Judgement(state=State.FAILED if reads else State.UNCERTAIN, error=gone if missing else why)
+    # the API describes no result for actions that give a `Done`: having none says nothing
+    unsaid = missing or (code != _NO_CONTENT and not hasattr(value, "result"))
+    acts = not by_hand and "/action/" in record.operation.path.casefold()
+    if acts and unsaid and not kept:
+        lacking = gone if missing else f"it was executed ({code}), but the server kept no content"
+        return Judgement(state=State.UNCERTAIN, error=f"{lacking}, which alone says whether the action succeeded")
+    return Judgement(state=State.SUCCEEDED)
+
+
+def plain_json(response: Response) -> Any:
+    """Decode an answer of an operation that is not known here: JSON with exact numbers, or None without a body."""
+    if not response.body.strip():
+        return None
+    try:
+        return _DECODER.decode(response.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidOperation) as error:
+        raise UnexpectedResponse(f"the job's content is not JSON: {error}.") from None
+
+
+def kept_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Give the headers of an answer that may be stored."""
+    return tuple((name, value) for name, value in headers if name.lower() not in _NOT_KEPT)
+
+
+def kept_document(body: bytes) -> bytes:
+    """Return a state document as it came, but for those headers of the executed request that are not stored."""
+    return answers.without_headers(body, _NOT_KEPT)
+
+
+def _response(result: Result) -> Response:
+    headers = CIMultiDictProxy(CIMultiDict(result.headers))
+    return Response(status=result.status_code, headers=headers, body=result.content or b"")
+
+
+def _error_in(result: Result | None, decode: Callable[[Response], Any] | None) -> VismaNetError | None:
+    """Return what the decoder raises for a success status, such as `ActionFailed`."""
+    if result is None or result.content is None or decode is None:
+        return None
+    try:
+        decode(_response(result))
+    except VismaNetError as error:
+        return error
+    return None
+
+
+def _lacks_content(record: Record, result: Result | None) -> bool:
+    # written by versions that called a job whose content was gone succeeded
+    by_server = record.settled_by != "user" and record.error is not None
+    return by_server and result is not None and result.content is None
+
+
+def _api_error(record: Record, result: Result | None) -> VismaNetError:
+    status = record.status_code or 0
+    content = (result.content if result else None) or b""
+    headers = CIMultiDict(result.headers if result else ())
+    problem = read_problem(headers, content)
+    error = api_error_type(status)(
+        f"{record.operation.id} (job {record.id})",
+        status=status,
+        detail=problem.detail or record.error or "",
+        reference=problem.reference,
+        body=content[:_KEPT_BODY_BYTES],
+        headers={name: headers[name] for name in KEPT_HEADERS if name in headers},
+    )
+    if isinstance(error, PreconditionFailed):
+        error.expected = (record.operation.if_match or "").strip('"') or None
+        error.current = headers.get("ETag", "").removeprefix("W/").strip('"') or None
+    return error
+
+
+def _job_error(kind: type[JobError], record: Record, text: str) -> JobError:
+    error = kind(f"job {record.id} ({record.operation.id} {record.operation.path}): {text}.")
+    error.job_id = record.id
+    return error

@@ -1,0 +1,205 @@
+"""`Submission`: one operation on its way into the queue, from the intent that is written first to what came back.
+
+Between any two lines the process may die, the caller may be cancelled, and the store may fail. What is certain at each
+point is said by `Course`; `Conclusions` writes it down.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from contextlib import nullcontext, suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import anyio
+import anyio.lowlevel
+import attrs
+
+from vismanet_async._jobs.concluding import Conclusion
+from vismanet_async._jobs.course import Course, Step, Submitted
+from vismanet_async._jobs.model import (
+    NeverSent,
+    OperationNote,
+    Record,
+    Sending,
+    State,
+    advance,
+    background_header,
+    document_key,
+)
+from vismanet_async._jobs.store import LeaseLost, StoreNotUsable
+from vismanet_async.errors import RequestRefused, VismaNetError
+
+if TYPE_CHECKING:
+    from vismanet_async._http.message import Request
+    from vismanet_async._jobs.background_api import Submitter
+    from vismanet_async._jobs.concluding import Conclusions
+    from vismanet_async._jobs.course import Ending
+    from vismanet_async._jobs.leased_jobs import HeldJobs
+    from vismanet_async._jobs.model import Notify, Result
+    from vismanet_async._jobs.store import Leased
+    from vismanet_async._operation import Operation
+
+__all__ = ["Submission"]
+
+_log = logging.getLogger("vismanet_async._jobs")
+
+
+@attrs.frozen(kw_only=True)
+class Submission:
+    """How operations are submitted: the same for one and for many."""
+
+    submitter: Submitter
+    held: HeldJobs
+    conclusions: Conclusions
+    reference: str | None = None
+    notify: Notify = "none"
+    deadline_seconds: float | None = None
+    document: str | None = "auto"
+    limiter: anyio.CapacityLimiter | None = None
+    """How many requests may be under way at once. Waiting for one's turn takes no place."""
+
+    def check(self, operation: Operation[Any], own_id: str = "0") -> str:
+        """Return the value of the background header; refuse what cannot be sent.
+
+        Raises:
+            RequestRefused: nothing was sent or written.
+        """
+        header = background_header(notify=self.notify, own_id=own_id, reference=self.reference)
+        body = operation.request(background=header).body
+        if body is not None and not isinstance(body, bytes):
+            raise RequestRefused(
+                f"{operation.spec.id}: a streamed body cannot run in the background; nothing was sent."
+            )
+        return header
+
+    async def submit(self, operation: Operation[Any]) -> Submitted:
+        """Write down, wait for earlier jobs on the document, send, and write down what came of it.
+
+        However it ends, by cancellation at any await too, the job is certainly not sent, followed here, or free for
+        the next process. What the store cannot take now is written when it is back.
+
+        Raises:
+            RequestRefused: it cannot be sent that way; nothing was sent or written.
+            StoreNotUsable: nothing was sent; or, with `job_id`, the job was accepted and is written down later.
+        """
+        own_id = uuid.uuid4().hex
+        header = self.check(operation, own_id)
+        request = operation.request(background=header)
+        document = self.document
+        if document == "auto":
+            document = document_key(method=request.method, path=request.path)
+        course = Course(record=self._intent(request, own_id, document=document))
+        failure: VismaNetError | None = None
+        try:
+            await self._run(course, operation, header)
+        except VismaNetError as error:
+            failure = error
+        except BaseException as error:
+            if course.step is not Step.NEW:
+                with suppress(StoreNotUsable):  # it was logged, and is written when the store is back
+                    await self._write_down(self._lease(course), self._ending(course, error), course.result)
+            raise
+        leased, ending = self._lease(course), self._ending(course, failure)
+        known = advance(leased.record, ending)
+        try:
+            record = await self._write_down(leased, ending, course.result)
+        except StoreNotUsable as error:
+            record = known
+            if known.state is State.SUBMITTED or known.state is State.SUCCEEDED:
+                _tell_the_id(known, error)
+        if isinstance(failure, StoreNotUsable):
+            raise StoreNotUsable(f"{failure} Nothing was sent.") from failure
+        if isinstance(ending, NeverSent):
+            record = known  # the store may not have it, or another process may not have got to it yet
+        return Submitted(record=record, result=course.result, failure=failure, blocked_by=course.blocked_by)
+
+    async def _run(self, course: Course, operation: Operation[Any], header: str) -> None:
+        """Take a submission from step to step."""
+        if course.record.document is None:
+            async with self.limiter or nullcontext():
+                await self._write_intent(course)
+                course.step = Step.READY
+                await self._send(course, operation, header)
+            return
+        await self._write_intent(course)
+        course.step = Step.QUEUED
+        course.blocked_by = await self._wait_for_turn(course.record)
+        if course.blocked_by is not None:
+            return
+        async with self.limiter or nullcontext():
+            leased = self.held.get(course.record.id)
+            if leased is None:
+                raise LeaseLost(f"job {course.record.id} is another process's now")
+            await self.held.apply(leased, Sending(at=self.held.clock.utc_now()))
+            course.step = Step.READY
+            await self._send(course, operation, header)
+
+    async def _write_intent(self, course: Course) -> None:
+        course.step = Step.WRITING
+        await self.held.write_intent(course.record)
+
+    async def _wait_for_turn(self, record: Record) -> str | None:
+        """Wait until no earlier job on the same document is open; return the id of one that is uncertain."""
+        waits_for: str | None = None
+        while (ahead := await self.held.store.ahead(record.id)) is not None:
+            if ahead.state is State.UNCERTAIN:
+                return ahead.id
+            if waits_for != ahead.id:
+                waits_for = ahead.id
+                text = "job %s waits for job %s on the same document, which is %s"
+                facts = {"company": record.company, "job": record.id}
+                _log.info(text, record.id, ahead.id, ahead.state.value, extra=facts)
+            await self.held.adopt([ahead.id])
+            await self.held.wait_a_while(ahead.id)
+        return None
+
+    async def _send(self, course: Course, operation: Operation[Any], header: str) -> None:
+        await anyio.lowlevel.checkpoint_if_cancelled()
+        course.step = Step.SENT
+        answer = await self.submitter.submit(operation, background=header)
+        course.answered(answer, at=self.held.clock.utc_now(), decode=operation.decode)
+
+    def _ending(self, course: Course, error: BaseException | None) -> Ending:
+        return course.ending(at=self.held.clock.utc_now(), error=error)
+
+    def _lease(self, course: Course) -> Leased:
+        return self.held.get(course.record.id) or self.held.lease_of(course.record)
+
+    async def _write_down(self, leased: Leased, event: Ending, result: Result | None) -> Record:
+        """Write down what became of it, now or when the store is back; not to be cancelled half-way."""
+        return await self.conclusions.conclude(Conclusion(leased=leased, event=event, result=result))
+
+    def _intent(self, request: Request, own_id: str, *, document: str | None) -> Record:
+        now = self.held.clock.utc_now()
+        return Record(
+            id=own_id,
+            company=self.held.company,
+            operation=OperationNote.of(
+                operation_id=request.operation,
+                method=request.method,
+                path=request.path,
+                query=request.query,
+                headers=request.headers,
+                body=request.body if isinstance(request.body, bytes) else None,
+            ),
+            document=document,
+            reference=self.reference,
+            notify=self.notify,
+            created_at=now,
+            deadline_at=None if self.deadline_seconds is None else now + timedelta(seconds=self.deadline_seconds),
+            # it is sent at once unless it has to wait for others
+            sending_at=now if document is None else None,
+        )
+
+
+def _tell_the_id(record: Record, error: StoreNotUsable) -> NoReturn:
+    """Raise what says that the server has taken a job that is not written down yet."""
+    what = "was executed at once" if record.job_id is None else f"was accepted as job {record.job_id}"
+    failure = StoreNotUsable(
+        f"{error} {record.operation.id} {what}, and that is written down as soon as the store is back: job "
+        f"{record.id}. Do not submit it again."
+    )
+    failure.job_id = record.job_id
+    raise failure from error

@@ -1,0 +1,309 @@
+"""The receiving end of `BACKGROUND_API_RESPONSE` webhooks: signed hints to poll now, never the truth.
+
+A request counts when its signature fits: HMAC-SHA256 over the raw body with the subscription's key, in base64
+(docs/facts.md 8). Everything else is hearsay: headers are not signed and the body's shape is not public, so all that
+is taken from it are ids, and what they lead to is a poll of our own. A repeat is answered with 200 and does nothing.
+
+`WebhookReceiver.handle` is a handler for `aiohttp.web`, `WebhookReceiver.asgi` an ASGI application.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+from collections import OrderedDict
+from collections.abc import Iterable
+from ipaddress import ip_address, ip_network
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from aiohttp import web
+
+from vismanet_async._arguments import expect, expect_count, expect_parts, text_of
+from vismanet_async._clock import SystemClock
+from vismanet_async._jobs.model import JOB_HEADER
+from vismanet_async.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, MutableMapping
+    from datetime import datetime
+
+    from vismanet_async._clock import Clock
+
+__all__ = ["DISPATCHERS", "Hints", "SeenBodies", "WebhookReceiver", "ids_in", "sign", "signature_fits"]
+
+DISPATCHERS: Final = ("18.202.121.26", "34.242.104.102", "54.220.26.45")
+"""Where Visma's dispatcher sends from (docs/facts.md 8); for `sources`."""
+
+_UUID: Final = re.compile(rb"(?<![0-9a-zA-Z])[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}(?![0-9a-zA-Z])", re.IGNORECASE)
+_LOCATED: Final = re.compile(rb"/background\\?/(" + _UUID.pattern + rb")", re.IGNORECASE)
+_MOST_IDS: Final = 32
+_MOST_LOOKED_AT: Final = 1000
+_OWN_ID: Final = re.compile(r"[0-9a-f]{32}")
+
+
+class Hints(Protocol):
+    """Where hints go: `JobManager`, or the store that it shares."""
+
+    async def hint(self, *, own_id: str | None, job_ids: tuple[str, ...], at: datetime) -> None:
+        """Take in that something happened to these jobs; ids that mean nothing are passed over."""
+        ...
+
+
+class Seen(Protocol):
+    """What remembers the bodies that were dealt with."""
+
+    async def seen(self, digest: bytes, *, at: datetime) -> bool:
+        """Tell whether this body was dealt with before."""
+        ...
+
+    async def remember(self, digest: bytes, *, at: datetime) -> None:
+        """Note that this body has been dealt with."""
+        ...
+
+
+class SeenBodies:
+    """Remembers digests of bodies in memory: at most so many, for at most so long."""
+
+    def __init__(self, *, limit: int = 10_000, keep_seconds: float = 7 * 86_400.0) -> None:
+        self._limit = limit
+        self._keep_seconds = keep_seconds
+        self._digests: OrderedDict[bytes, datetime] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._digests)
+
+    async def seen(self, digest: bytes, *, at: datetime) -> bool:
+        """Tell whether this body was dealt with before."""
+        while self._digests:
+            oldest = next(iter(self._digests.values()))
+            if (at - oldest).total_seconds() <= self._keep_seconds:
+                break
+            self._digests.popitem(last=False)
+        return digest in self._digests
+
+    async def remember(self, digest: bytes, *, at: datetime) -> None:
+        """Note that this body has been dealt with; the oldest goes when there is no room."""
+        self._digests[digest] = at
+        self._digests.move_to_end(digest)
+        if len(self._digests) > self._limit:
+            self._digests.popitem(last=False)
+
+
+def sign(body: bytes, *, key: bytes) -> str:
+    """Sign a body as Visma's dispatcher does.
+
+    Examples:
+        >>> sign(b"{}", key=b"k")
+        'rdhTsQP7zJNqGU+esV4pxP8Ir25H1dG8pPICGOMeT/8='
+    """
+    return base64.b64encode(hmac.digest(key, body, "sha256")).decode()
+
+
+def signature_fits(signature: str, *, body: bytes, key: bytes) -> bool:
+    """Compare in constant time; anything that is not the right base64 text does not fit."""
+    return hmac.compare_digest(signature.strip().encode("utf-8", "replace"), sign(body, key=key).encode())
+
+
+def ids_in(body: bytes) -> tuple[str, ...]:
+    """Give every UUID in a body, once, in lower case; at most 32, those in a location of the queue first.
+
+    The payload's shape is not public (docs/facts.md 8), so ids are looked for wherever they stand: as a value of
+    their own or in a location. The location itself is never used.
+
+    Examples:
+        >>> ids_in(b'{"stateLocation": "https://example.org/v1/background/73AC0029-1e4f-4adc-a7eb-318cd25ba4bf"}')
+        ('73ac0029-1e4f-4adc-a7eb-318cd25ba4bf',)
+    """
+    located = (match[1] for match in _LOCATED.finditer(body))
+    anywhere = (match[0] for match in _UUID.finditer(body))
+    found = dict.fromkeys(each.decode().lower() for each in islice(chain(located, anywhere), _MOST_LOOKED_AT))
+    return tuple(found)[:_MOST_IDS]
+
+
+class WebhookReceiver:
+    """Checks webhooks and turns them into hints.
+
+    Several requests may be handled at once. A request is remembered only after its hint was stored, so that one that
+    failed half-way is accepted when it is sent again.
+
+    Answers: 200 taken in (or a repeat), 401 wrong signature, 403 source not on the list, 405 not a POST, 413 too
+    large, 503 the hint could not be stored (the dispatcher then sends it again).
+
+    Examples:
+        >>> receiver = WebhookReceiver(visma.jobs, key="of the subscription", signature_header="X-Visma-Signature")
+        >>> async def body():
+        ...     yield b'{"stateLocation": "https://x.example/v1/background/73ac0029-1e4f-4adc-a7eb-318cd25ba4bf"}'
+        >>> await receiver.receive(body(), headers={"x-visma-signature": "forged"}, source=None)
+        401
+    """
+
+    def __init__(
+        self,
+        hints: Hints,
+        *,
+        key: str | bytes,
+        signature_header: str,
+        body_limit_bytes: int = 256 * 1024,
+        sources: Iterable[str] | None = None,
+        seen: Seen | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        """Build a receiver.
+
+        Args:
+            hints: where the hints go.
+            key: the subscription's signing key, as the Developer Portal shows it. Kept out of logs and reprs.
+            signature_header: the header with the signature. Visma does not publish its name: look at one delivery.
+            body_limit_bytes: larger bodies are refused before they are read to their end.
+            sources: addresses or networks that may send (`DISPATCHERS`, for instance). Compared with the address of
+                the connection, so leave it out behind a proxy. None allows all.
+            seen: remembers what was dealt with, in memory if not given.
+            clock: for tests.
+
+        Raises:
+            SettingsError: when the key is empty, or a source is neither an address nor a network.
+        """
+        expect_parts("hints", hints, ("hint",), "visma.jobs", error=SettingsError)
+        expect("key", key, str, bytes, error=SettingsError)
+        expect("signature_header", signature_header, str, error=SettingsError)
+        expect_count("body_limit_bytes", body_limit_bytes, error=SettingsError)
+        if isinstance(sources, str) or not (sources is None or isinstance(sources, Iterable)):
+            raise SettingsError(f"sources takes a list of addresses and networks, not {text_of(sources)}.")
+        self._key = key.encode() if isinstance(key, str) else key
+        if not self._key:
+            raise SettingsError("the webhook key is empty: any body would seem signed. Copy it from Developer Portal.")
+        try:
+            self._sources = None if sources is None else tuple(ip_network(source) for source in sources)
+        except ValueError as error:
+            raise SettingsError(f"a webhook source must be an address or a network: {error}") from error
+        self._hints = hints
+        self._signature_header = signature_header
+        self._body_limit_bytes = body_limit_bytes
+        self._seen: Seen = seen or SeenBodies()
+        self._clock = clock or SystemClock()
+
+    def __repr__(self) -> str:
+        return f"WebhookReceiver(signature_header={self._signature_header!r})"
+
+    async def receive(
+        self, chunks: AsyncIterable[bytes], *, headers: Mapping[str, str], source: str | None, method: str = "POST"
+    ) -> int:
+        """Deal with one request; gives the status to answer with.
+
+        Args:
+            chunks: the body as it arrives; read only as far as the limit goes.
+            headers: case-insensitive, or with names in lower case.
+            source: the address of the connection.
+            method: the HTTP method.
+        """
+        if method != "POST":
+            return 405
+        if not self._allows(source):
+            return 403
+        length = headers.get("content-length", "")
+        if length.isdigit() and int(length) > self._body_limit_bytes:
+            return 413
+        body = await _read(chunks, limit=self._body_limit_bytes)
+        if body is None:
+            return 413
+        signature = headers.get(self._signature_header) or headers.get(self._signature_header.lower()) or ""
+        if not signature_fits(signature, body=body, key=self._key):
+            return 401
+        return await self._deal_with(body, headers)
+
+    async def _deal_with(self, body: bytes, headers: Mapping[str, str]) -> int:
+        at = self._clock.utc_now()
+        digest = hashlib.sha256(body).digest()
+        own_id = headers.get(JOB_HEADER) or headers.get(JOB_HEADER.lower())
+        try:
+            if await self._seen.seen(digest, at=at):
+                return 200
+            if own_id is not None and not _OWN_ID.fullmatch(own_id):
+                own_id = None
+            await self._hints.hint(own_id=own_id, job_ids=ids_in(body), at=at)
+            await self._seen.remember(digest, at=at)
+        except OSError:
+            # the store is out of reach; the dispatcher sends it again
+            return 503
+        return 200
+
+    def _allows(self, source: str | None) -> bool:
+        if self._sources is None:
+            return True
+        if source is None:
+            return False
+        try:
+            address = ip_address(source)
+        except ValueError:
+            return False
+        mapped = getattr(address, "ipv4_mapped", None)
+        return any((mapped or address) in network for network in self._sources)
+
+    async def handle(self, request: web.BaseRequest) -> web.Response:
+        """Handle one request of an `aiohttp.web` application: `app.router.add_post("/visma", receiver.handle)`."""
+        status = await self.receive(
+            request.content.iter_any(), headers=request.headers, source=request.remote, method=request.method
+        )
+        response = web.Response(status=status)
+        if not request.content.is_eof():
+            # the rest of a refused body is not worth receiving
+            response.force_close()
+        return response
+
+    async def asgi(
+        self,
+        scope: MutableMapping[str, Any],
+        receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
+        send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
+    ) -> None:
+        """Be an ASGI 3 application; mount it under the path that the subscription names."""
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+            return
+        if scope["type"] != "http":
+            return
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        client = scope.get("client")
+        status = await self.receive(
+            _asgi_body(receive), headers=headers, source=client[0] if client else None, method=scope["method"]
+        )
+        closing = [(b"connection", b"close")] if status == 413 else []  # noqa: PLR2004 - statuses read best as numbers
+        await send({"type": "http.response.start", "status": status, "headers": [(b"content-length", b"0"), *closing]})
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def _read(chunks: AsyncIterable[bytes], *, limit: int) -> bytes | None:
+    parts: list[bytes] = []
+    size = 0
+    async for chunk in chunks:
+        size += len(chunk)
+        if size > limit:
+            return None
+        parts.append(chunk)
+    return b"".join(parts)
+
+
+async def _asgi_body(receive: Callable[[], Awaitable[MutableMapping[str, Any]]]) -> AsyncIterable[bytes]:
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return
+        yield message.get("body", b"")
+        if not message.get("more_body", False):
+            return
+
+
+async def _lifespan(
+    receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
+    send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
+) -> None:
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            await send({"type": "lifespan.startup.complete"})
+        elif message["type"] == "lifespan.shutdown":
+            await send({"type": "lifespan.shutdown.complete"})
+            return

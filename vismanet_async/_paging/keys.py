@@ -1,0 +1,200 @@
+"""Which rows are the same record, and which version of it is newer (no IO).
+
+A row's *name* is the JSON text of its identity fields. `seen_keys.py` keeps the names that were delivered.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+import msgspec
+
+from vismanet_async._codec.halves import with_whole_pairs
+from vismanet_async._paging.key_scanner import Likeness
+from vismanet_async._paging.page_formats import PageFormatError
+from vismanet_async._paging.row_scanner import RawRow, Rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+__all__ = ["NO_STAMP", "KeyReader", "PageKeys", "RowKeys", "row_digest", "stamp_of", "stamp_text"]
+
+NO_STAMP: Final = 0
+_SECOND: Final = 1_000_000  # stamps are microseconds
+_WHOLE_ROW: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def stamp_of(text: str | None) -> int:
+    """Turn a last-modified text into microseconds that can be compared; 0 for none or for what is not a moment.
+
+    An offset is dropped, not applied: the filter compares the local time that the server shows (facts 5.10).
+
+    Examples:
+        >>> stamp_of("2025-05-25T10:00:00.12") < stamp_of("2025-05-25 10:00:00.1234567")
+        True
+    """
+    if not text:
+        return NO_STAMP
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return NO_STAMP
+    return (at.toordinal() * 86_400 + at.hour * 3_600 + at.minute * 60 + at.second) * _SECOND + at.microsecond
+
+
+def stamp_text(stamp: int) -> str:
+    """Write a stamp as a filter value, rounded down to whole seconds.
+
+    Examples:
+        >>> stamp_text(stamp_of("2025-05-25T10:00:00.999"))
+        '2025-05-25T10:00:00'
+    """
+    days, seconds = divmod(stamp // _SECOND, 86_400)
+    return (datetime.fromordinal(days) + timedelta(seconds=seconds)).isoformat()
+
+
+@attrs.frozen
+class RowKeys:
+    """Which JSON fields say what a row is, and when it was changed."""
+
+    identity: tuple[str, ...]
+    """Field names, dotted where nested (`customer.number`). Empty: the row as a whole, without its metadata."""
+    modified: str | None = "lastModifiedDateTime"
+    """The last-modified field; None where rows carry none."""
+
+
+@attrs.define
+class PageKeys:
+    """The keys of one page's rows, in their order."""
+
+    names: Sequence[bytes]
+    """The JSON text of each row's identity; several fields are joined by a zero byte."""
+    newest: str | None = None
+    """No row was modified later than this, by the server's own text."""
+    versions: bool = True
+    """False: two rows of one name are the same version, whatever their times."""
+    _times: Sequence[str] = attrs.field(default=(), repr=False, eq=False)
+    _stamps: list[int] | None = attrs.field(default=None, init=False, repr=False, eq=False)
+
+    def __len__(self) -> int:
+        """Count the rows."""
+        return len(self.names)
+
+    @property
+    def stamps(self) -> list[int]:
+        """Last modified of each row, in microseconds; 0 where it has none."""
+        if self._stamps is None:
+            self._stamps = list(map(stamp_of, self._times)) or [NO_STAMP] * len(self.names)
+        return self._stamps
+
+    @property
+    def unstamped(self) -> int:
+        """How many rows carry no last-modified value."""
+        return self.stamps.count(NO_STAMP)
+
+    def part(self, offsets: Iterable[int]) -> PageKeys:
+        """Give the keys of some of the rows."""
+        chosen = list(offsets)
+        part = PageKeys([self.names[offset] for offset in chosen], self.newest, self.versions)
+        if self.versions and self._times:
+            part._stamps = [self.stamps[offset] for offset in chosen]
+        return part
+
+    def plain(self) -> PageKeys:
+        """Give the same keys without versions, for counting."""
+        return PageKeys(self.names, versions=False)
+
+
+class KeyReader:
+    """Reads identity and last-modified out of rows, without decoding anything else. One a walk: it learns."""
+
+    def __init__(self, keys: RowKeys) -> None:
+        self._paths = tuple(tuple(name.split(".")) for name in keys.identity)
+        tree: dict[str, Any] = {}
+        for path in self._paths:
+            node = tree
+            for name in path[:-1]:
+                node = node.setdefault(name, {})
+            node[path[-1]] = {}
+        self._rows = msgspec.json.Decoder(_struct(tree, keys.modified))
+        self._whole = msgspec.json.Decoder(dict[str, msgspec.Raw])
+        plain = all(len(path) == 1 for path in self._paths)
+        self._likeness = Likeness(keys.identity, keys.modified) if self._paths and plain else None
+
+    def read(self, rows: Sequence[RawRow], *, versions: bool = True) -> PageKeys:
+        """Read the keys of a page.
+
+        Args:
+            rows: the page's elements.
+            versions: False where all versions of a row are known to be the same.
+
+        Raises:
+            PageFormatError: a row lacks an identity field, so that it cannot be told from another.
+        """
+        quick = self._likeness.read(rows) if self._likeness and isinstance(rows, Rows) else None
+        if quick is not None:
+            return PageKeys(quick.names, _latest(quick.times), versions, quick.times)
+        if not self._paths and all(bytes(row)[:1] == b'"' for row in rows):
+            return PageKeys([bytes(row) for row in rows], versions=False)  # plain text is its own name
+        decode = self._rows.decode
+        try:
+            heads = [decode(row) for row in rows]
+            names = self._names(rows, heads)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, AttributeError) as error:
+            mended = [with_whole_pairs(bytes(row), told_apart=True) for row in rows]
+            if any(mended):
+                return self.read([new or old for new, old in zip(mended, rows, strict=True)], versions=versions)
+            wanted = ", ".join(".".join(path) for path in self._paths)
+            raise PageFormatError(f"a row without its identity ({wanted[:60]}): {str(error)[:100]}") from error
+        times = [head.modified or "" for head in heads]
+        if rows and self._likeness:
+            self._likeness.learn(bytes(rows[0]))
+        return PageKeys(names, _latest(times), versions, times)
+
+    def _names(self, rows: Sequence[RawRow], heads: Sequence[Any]) -> list[bytes]:
+        if len(self._paths) == 1 and len(self._paths[0]) == 1:  # the common case, worth its line
+            name = self._paths[0][0]
+            return [bytes(getattr(head, name)) for head in heads]
+        if self._paths:
+            return [b"\0".join([bytes(_walk(head, path)) for path in self._paths]) for head in heads]
+        return [_without_metadata(self._whole.decode(row)) for row in rows]
+
+
+def _latest(times: Sequence[str]) -> str | None:
+    # the texts of one server sort as the moments they name
+    return max(times, default="") or None
+
+
+def _struct(tree: Mapping[str, Any], modified: str | None) -> Any:
+    fields: list[Any] = [(name, _struct(inner, None) if inner else msgspec.Raw) for name, inner in tree.items()]
+    rename = {}
+    if modified is not None:
+        fields.append(("modified", str | None, None))
+        rename["modified"] = modified
+    else:
+        fields.append(("modified", str | None, msgspec.field(default=None, name="\u2400")))
+    return msgspec.defstruct("_Head", fields, rename=rename, gc=False)
+
+
+def _walk(head: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        head = getattr(head, name)
+    return head
+
+
+def row_digest(row: RawRow) -> bytes:
+    """Return what tells a row from a changed one, whatever its metadata says.
+
+    Examples:
+        >>> row_digest(b'{"id":1,"metadata":{"totalCount":2}}') == row_digest(b'{"id":1,"metadata":{"totalCount":3}}')
+        True
+    """
+    return blake2b(_without_metadata(_WHOLE_ROW.decode(row)), digest_size=16).digest()
+
+
+def _without_metadata(row: dict[str, msgspec.Raw]) -> bytes:
+    """The metadata block changes with the total although the record does not."""
+    return b"\0".join([name.encode() + b":" + bytes(value) for name, value in row.items() if name != "metadata"])

@@ -1,0 +1,281 @@
+"""Prove a list by pages of other sizes, whose ends overlap: no stamp, no filter and no total is needed (no IO).
+
+A page of another size begins elsewhere, so that an answer can show rows of the one before it. Such a row, if it was not
+changed meanwhile, is an *anchor*. The answers form a chain: *every row that stays and was not delivered stands behind
+all rows of the chain.* Take an answer with an anchor. A row that was not delivered stands behind the anchor. Were it
+within the answer, it would be delivered; so it stands behind the answer's last row too, which joins the chain. An
+answer with an anchor that is shorter than its page is the end.
+
+Others may insert and delete what they like: the order of rows that nobody changes has no time. A changed row is no
+anchor, and is met again where it goes: behind the chain, or in front of the first page, which is asked for once more
+at the end. If anchors come in another order than before, nothing is proven.
+
+After rows [0, end) the next page is number k of size q, with (k - 1) * q at least `margin` rows before the end, and
+k * q as far behind it as possible. For pages of 1,000 that takes about 1.05 times the pages; the smaller the pages and
+the longer the list, the more (`docs/paging.md`, what it costs).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from vismanet_async._paging.asks import Ask, Reply, Scope, contradiction, doubles
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["LEAST_PAGE_SIZE", "OverlapChain", "OverlapPage", "overlapping_page"]
+
+LEAST_PAGE_SIZE: Final = 8
+"""Below it hardly any page of another size gains rows."""
+_CHOICES: Final = 12  # page numbers tried for the one that gains most
+_LEAST_MARGIN: Final = 3
+_TRIES: Final = 3
+_MOST_AHEAD: Final = 16  # requests that are planned before the answers in front of them have come
+_ENDS: Final = 2  # short answers that show the end
+_LONGEST: Final = 5  # times the page size in pages: beyond it, steps gain too little
+
+
+@attrs.frozen
+class OverlapPage:
+    """A page of some size."""
+
+    number: int
+    """Counted from 1."""
+    size: int
+
+    @property
+    def start(self) -> int:
+        """Position of its first row, counted from 0."""
+        return (self.number - 1) * self.size
+
+    @property
+    def stop(self) -> int:
+        """Position behind its last row, where it is full."""
+        return self.number * self.size
+
+
+def _page_of(ask: Ask) -> OverlapPage:
+    return OverlapPage(ask.page, ask.size or 0)
+
+
+def margin_of(page_size: int) -> int:
+    """Return how many rows pages share: some of them may leave meanwhile."""
+    return max(_LEAST_MARGIN, page_size // 50)
+
+
+def overlapping_page(end: int, *, page_size: int, margin: int) -> OverlapPage:
+    """Choose the page that begins at least `margin` rows before `end` and reaches furthest behind it.
+
+    Where none of them reaches further than `end`, one that begins nearer to it, unless more than the usual margin is
+    asked for.
+
+    Args:
+        end: rows of the chain so far.
+        page_size: the largest page.
+        margin: rows that must lie before `end`; all of them where there are fewer.
+
+    Examples:
+        >>> page = overlapping_page(1_000, page_size=1_000, margin=20)
+        >>> page.number, page.size, page.start, page.stop
+        (2, 980, 980, 1960)
+    """
+    best = _furthest(max(0, end - margin), page_size, _CHOICES)
+    for begin in range(end - margin + 1, end if margin == margin_of(page_size) else 0):
+        if best.stop > end:
+            break
+        best = _furthest(begin, page_size, begin)
+    return best
+
+
+def _furthest(begin: int, page_size: int, choices: int) -> OverlapPage:
+    """Return the page that reaches furthest of those that begin at a row or before it."""
+    least = max(2, begin // page_size + 1)
+    pages = (OverlapPage(number, min(page_size, begin // (number - 1))) for number in range(least, least + choices))
+    return max((page for page in pages if page.size), key=lambda page: page.stop, default=OverlapPage(1, page_size))
+
+
+class OverlapChain:
+    """The chain of one list.
+
+    Args:
+        first: page 1, read before; its rows are delivered.
+        page_size: the largest page that the server gives.
+        use_totals: False where totals are absent or contradict their rows.
+        deliver: called with each reply whose rows may be handed out, in the order of the list.
+    """
+
+    def __init__(self, first: Reply, *, page_size: int, use_totals: bool, deliver: Callable[[Reply], None]) -> None:
+        self._page_size = page_size
+        self._margin = margin_of(page_size)
+        self._use_totals = use_totals
+        self._deliver = deliver
+        self._first = first
+        self._chain: deque[Reply] = deque([first], maxlen=2)  # whose rows can be anchors
+        self._end = first.rows
+        self._back = self._margin
+        self._short = int(first.rows < page_size)
+        self._front: bool | None = None  # whether the look at page 1 is under way
+        self._planned: deque[OverlapPage] = deque()
+        self._unsent: deque[OverlapPage] = deque()
+        self._replies: dict[OverlapPage, Reply] = {}
+        self._odd: dict[OverlapPage, int] = {}
+        self._unchanged: set[int] = set()  # of the answer at hand, what the chain shows already
+        self.total = first.total
+        self.repairs = 0
+        self.smaller_size: int | None = None
+        """The server lowered the page size to this; the reading has ended."""
+        self.failure: str | None = None
+        """Why nothing is proven; the reading has ended."""
+        self.is_complete = False
+        """Every row that stayed was delivered."""
+
+    @property
+    def done(self) -> bool:
+        """Whether the chain has reached the end, or cannot."""
+        return self.is_complete or self.failure is not None or self.smaller_size is not None
+
+    @property
+    def held(self) -> int:
+        """How many answers are kept until those before them have come."""
+        return len(self._replies)
+
+    def next_ask(self, in_flight: int) -> Ask | None:
+        """Return a request to send now; None: wait for an answer."""
+        if self.done:
+            return None
+        if not self._unsent and in_flight < _MOST_AHEAD:
+            self._plan()
+        if not self._unsent:
+            return None
+        page = self._unsent.popleft()
+        return Ask(Scope.ALL, page.number, page.size)
+
+    def failed(self, ask: Ask) -> None:
+        """Take back a request that got no answer."""
+        page = _page_of(ask)
+        if page in self._planned:
+            self._unsent.appendleft(page)
+
+    def _plan(self) -> None:
+        """Plan the next page; several ahead only as far as the total tells that there are rows."""
+        if self._front:
+            page = OverlapPage(1, self._page_size)
+            if not self._planned:
+                self._add(page)
+            return
+        if not self._planned:
+            self._add(overlapping_page(self._end, page_size=self._page_size, margin=self._back))
+            return
+        last = self._planned[-1]
+        if not self._use_totals or self.total is None or last.stop >= self.total or self._short:
+            return
+        page = overlapping_page(last.stop, page_size=self._page_size, margin=self._margin)
+        if page.stop > last.stop:
+            self._add(page)
+
+    def _add(self, page: OverlapPage) -> None:
+        self._planned.append(page)
+        self._unsent.append(page)
+
+    def receive(self, reply: Reply) -> None:
+        """Take an answer."""
+        page = _page_of(reply.ask)
+        if page not in self._planned:
+            return  # planned before the chain had to go back
+        if reply.size < page.size:
+            self.smaller_size = reply.size
+            return
+        self._replies[page] = reply
+        while self._planned and not self.done and (reply_there := self._replies.pop(self._planned[0], None)):
+            self._take(self._planned[0], reply_there)
+
+    def _take(self, page: OverlapPage, reply: Reply) -> None:
+        why = self._complaint(reply)
+        if why is None and not reply.rows and page.start == 0 and self._odd.get(page, 0) < _TRIES - 1:
+            why = "an answer without rows"  # believed when it comes three times
+        if why is not None:
+            self._try_again(page, why)
+        elif page.start == 0 and self._front:
+            self._planned.popleft()
+            self._look_at_the_front(reply)
+        elif page.start == 0 or self._anchors(reply):
+            if self.failure is None:
+                self._planned.popleft()
+                self._extend(page, reply)
+        else:
+            self._go_back()
+
+    def _complaint(self, reply: Reply) -> str | None:
+        if self._use_totals and (reply.rows or reply.total is not None):
+            return contradiction(reply)
+        size, stop = reply.ask.size or 0, reply.start + reply.rows
+        if reply.rows < size and stop < (reply.total or 0):
+            return f"page {reply.ask.page} ended after {reply.rows} rows, and its total says that more follow"
+        return doubles(reply) or ("more rows came than were asked for" if reply.rows > size else None)
+
+    def _try_again(self, page: OverlapPage, why: str) -> None:
+        self._odd[page] = self._odd.get(page, 0) + 1
+        self.repairs += 1
+        if self._odd[page] >= _TRIES:
+            self.failure = why
+        else:
+            self._unsent.appendleft(page)
+
+    def _go_back(self) -> None:
+        """No row of the chain was in the answer: too many left in front of it, or it was blank. Look further back."""
+        self.repairs += 1
+        self._back *= 2
+        self._forget_plan()
+
+    def _forget_plan(self) -> None:
+        self._planned.clear()
+        self._unsent.clear()
+        self._replies.clear()
+
+    def _anchors(self, reply: Reply) -> bool:
+        """Whether the answer shows an unchanged row of the chain; in another order than before, nothing is proven."""
+        found = False
+        self._unchanged = set()
+        offsets = {name: offset for offset, name in enumerate(reply.names)}
+        for known in self._chain:
+            there = [(offset, offsets[name]) for offset, name in enumerate(known.names) if name in offsets]
+            places = [place for offset, place in there if known.mark(offset) == reply.mark(place)]
+            found = found or bool(places)
+            self._unchanged.update(places)
+            if places != sorted(places):
+                self.failure = "the order of the rows is not stable"
+        return found
+
+    def _extend(self, page: OverlapPage, reply: Reply) -> None:
+        if page.start == 0:
+            self._anchors(reply)  # none is needed: nothing precedes page 1
+        self._deliver(attrs.evolve(reply, unchanged=frozenset(self._unchanged)))
+        self._back = self._margin
+        self._end = page.start + reply.rows
+        if reply.total is not None:
+            self.total = reply.total
+        if reply.rows:
+            self._chain.append(reply)
+        if reply.rows < page.size:
+            self._short += 1
+            self._forget_plan()
+            if self._short >= _ENDS:
+                self._front = True
+        else:
+            self._short = 0
+            if self._end > _LONGEST * self._page_size**2:
+                self.failure = f"pages of {self._page_size} are too small to overlap in a list as long as this one"
+
+    def _look_at_the_front(self, reply: Reply) -> None:
+        """Deliver what stands in front of the first page by now: a changed row may have gone there."""
+        first = {name: self._first.mark(offset) for offset, name in enumerate(self._first.names)}
+        same = frozenset(offset for offset, name in enumerate(reply.names) if first.get(name) == reply.mark(offset))
+        self._deliver(attrs.evolve(reply, unchanged=same))
+        if same or reply.rows < self._page_size:
+            self.is_complete = True
+        else:
+            self.failure = "no row of the first page is where it was"

@@ -1,0 +1,380 @@
+"""Read a window page by page, several at once, so that no row slips from a page that is unread to one that was read.
+
+A window is a part of a list that rows only leave. Its answers form a *chain*: every row that stays and that no answer
+of the chain shows stands beyond the chain's last row (reading upwards), or before its first one (reading downwards).
+Two answers may follow one another in the chain in one of three ways:
+
+- *same state*: both tell the same total. Rows only leave, so an equal total is the very same window.
+- *later*, reading downwards only: the request for the lower page left after the page above it had come. Rows move
+  towards the front only, so a row that stays and was not seen above stands below.
+- *anchored*, reading upwards only: the answer shows a row of the chain. A row that stands beyond the chain stands
+  behind that row, hence beyond the answer, or in it. This takes for granted that rows that stay keep their order.
+
+A false total may hide the moment at which a row left: one that was told too low before it, or too high after it. So an
+answer is linked by its total only if it was asked for after another had told that total (after a fall: two others; the
+total is *vouched for* then; at a quiet start page 1 of the whole list does that), and the link counts as *settled* once
+two later answers told it too. When a total falls, what is not settled is read again (upwards: from the last settled
+page, which is the anchor).
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from itertools import chain
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from vismanet_async._paging.asks import Ask, Reply, Scope, contradiction, pages_of
+from vismanet_async._paging.keys import stamp_of
+from vismanet_async._paging.overlap import LEAST_PAGE_SIZE
+from vismanet_async._paging.protocol import Contradiction, ReadAnew, Restless
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+__all__ = ["WindowChain"]
+
+_TRIES: Final = 3  # of a page whose answer contradicts itself; as many blanks in a row are believed
+_WITNESSES: Final = 2  # answers with the same total, before and after, that settle a link
+_NEVER: Final = 1 << 62
+_KEPT_LINKS: Final = 16  # anchors further back than this are looked for at page 1
+_WASTE_UPWARDS: Final = 0.3  # share of pages that may be read again on a busy list: fewer requests in flight then
+_WASTE_DOWNWARDS: Final = 0.08
+_BUSY_FALLS: Final = 3
+_BUSY_SHARE: Final = 0.12  # falls an answer: upwards, links by equal totals hardly settle any more
+_SECOND: Final = 1_000_000  # stamps are microseconds; filters compare whole seconds
+
+
+@attrs.define(eq=False)
+class _Link:
+    reply: Reply
+    is_sure: bool
+    """Follows the link before it whatever totals say: it is the first, came later, or shows an anchor."""
+
+    @property
+    def page(self) -> int:
+        return self.reply.ask.page
+
+
+class WindowChain:
+    """The pages of one window.
+
+    Args:
+        size: rows a page.
+        edge_stamp: rows modified at this moment or later do not belong to the window.
+        descending: read from the last page to the first; else from the first to the last.
+        guess: the probable length of the window.
+        trusts_guess: an equal guess vouches for the first total; downwards, the last pages are asked for before it.
+        first_witnesses: answers that vouch for the first total otherwise.
+        wave: upwards, how many pages to ask for before the length is known.
+        ahead_pages: upwards, how far beyond the chain to ask; None: anywhere.
+        deliver: called with each reply whose rows may be handed out; upwards in page order.
+    """
+
+    def __init__(
+        self,
+        *,
+        size: int,
+        edge_stamp: int,
+        descending: bool,
+        guess: int,
+        trusts_guess: bool = True,
+        first_witnesses: int = 1,
+        wave: int = 1,
+        ahead_pages: int | None = None,
+        deliver: Callable[[Reply], None],
+    ) -> None:
+        self._size = size
+        self._edge_stamp = edge_stamp
+        self._descending = descending
+        self._in_order = not descending
+        self._wave = max(1, wave)
+        self._ahead_pages = ahead_pages
+        self._deliver = deliver
+        self._links: list[_Link] = []  # the last ones; only the first of a list that was cut is not page 1 or the top
+        self._stored: dict[int, Reply] = {}  # answers that are not in the chain yet
+        self._sent: set[int] = set()
+        self._told: deque[tuple[int, int]] = deque(maxlen=4 * _KEPT_LINKS)  # (sent, total) since the last fall
+        self._tries: Counter[int] = Counter()
+        self._blanks: Counter[int] = Counter()
+        self._heads: dict[bytes, tuple[int, int | None]] = {}  # the first row of each page, and the total told
+        self._top = pages_of(guess, size)
+        self._guess = guess if trusts_guess else None
+        self._anchor: int | None = None  # upwards: the settled page that is read again
+        self._total_since = 0
+        self._witnesses = first_witnesses  # that vouch for the present total
+        self._vouched_since = _NEVER  # requests that left later can be linked by their totals
+        self._answers = 0
+        self._falls = 0
+        self.total: int | None = None
+        """The length of the window as last told; None before the first answer."""
+        self.repairs = 0
+        """Pages that were read again."""
+        self.linked_by_totals = False
+        """Some link rests on two equal totals."""
+        self.violation: ReadAnew | Restless | Contradiction | None = None
+        """What broke an assumption; the reading has ended."""
+        self.smaller_size: int | None = None
+        """The server lowered the page size to this; the reading has ended."""
+        self.first_look: Reply | None = None
+        """Page 1 as first read."""
+        self.first_page: Reply | None = None
+        """Page 1 as it stands in the chain; `first_look` itself where it was read once."""
+        self.last_page: Reply | None = None
+        """The last page; None for an empty window."""
+        self.end_seen_at: Reply | None = None
+        """The last page behind which nothing was seen; set by whoever looked."""
+
+    @property
+    def fell(self) -> bool:
+        """Whether rows left while the window was read."""
+        return self._falls > 0
+
+    @property
+    def is_too_busy(self) -> bool:
+        """Whether rows leave so often that overlapping pages are quicker; the reading has ended."""
+        is_busy = self._falls >= _BUSY_FALLS and self._falls > _BUSY_SHARE * self._answers
+        return is_busy and not self._descending and self._size >= LEAST_PAGE_SIZE
+
+    @property
+    def end_is_open(self) -> bool:
+        """Whether only the total says that the last page is the last: it is full, and nobody looked behind it."""
+        last = self.last_page
+        return last is not None and last.rows == self._size and last is not self.end_seen_at
+
+    @property
+    def done(self) -> bool:
+        """Whether the chain spans the window, or cannot."""
+        if self.violation is not None or self.smaller_size is not None or self.total == 0 or self.is_too_busy:
+            return True
+        if not self._links or self._anchor is not None:
+            return False
+        newest = self._links[-1]
+        return newest.page == 1 if self._descending else newest.page >= pages_of(newest.reply.total or 0, self._size)
+
+    @property
+    def held(self) -> int:
+        """How many answers are kept until those before them have come."""
+        return len(self._stored) if self._in_order else 0
+
+    # -- requests
+
+    def next_ask(self, in_flight: int) -> Ask | None:
+        """Return a request to send now; None: wait for an answer."""
+        if self.done or in_flight >= self._most_in_flight():
+            return None
+        page = next((page for page in self._wanted() if page not in self._sent and page not in self._stored), None)
+        if page is None:
+            return None
+        self._sent.add(page)
+        return Ask(Scope.BELOW, page, self._size)
+
+    def failed(self, ask: Ask) -> None:
+        """Take back a request that got no answer."""
+        self._sent.discard(ask.page)
+
+    def pause(self) -> None:
+        """Forget what is in flight: its answers will not be handed in."""
+        self._sent.clear()
+        self._stored.clear()
+
+    def _most_in_flight(self) -> int:
+        """Return fewer for a busy list: each fall has the pages read again that were in flight."""
+        if self.total is not None and self._vouched_since == _NEVER:
+            return 1
+        if not self._falls:
+            return 1 << 30
+        waste, more = (_WASTE_DOWNWARDS, 0) if self._descending else (_WASTE_UPWARDS, 1)
+        return max(1, int(waste * self._answers / self._falls) - _WITNESSES - more)
+
+    def _wanted(self) -> Iterable[int]:
+        if self._descending and self.total is None:
+            return chain((1,), range(self._top - 1, 1, -1) if self._guess is not None else ())
+        if self._descending:
+            top = pages_of(self.total or 0, self._size)
+            return range(self._links[-1].page - 1 if self._links else top, 0, -1)
+        begin = self._anchor or (self._links[-1].page + 1 if self._links else 1)
+        last = self._wave if self.total is None else pages_of(self.total, self._size)
+        if self._ahead_pages is not None:
+            last = min(last, begin + self._ahead_pages - 1)
+        return range(begin, max(begin, last) + 1)
+
+    # -- answers
+
+    def receive(self, reply: Reply) -> None:
+        """Take an answer."""
+        page = reply.ask.page
+        self._sent.discard(page)
+        self._answers += 1
+        if reply.size < self._size:
+            self.smaller_size = reply.size
+        elif not reply.rows and not reply.total:
+            self._receive_blank(page)
+        elif self._is_outdated(reply):
+            pass  # asked for again
+        elif (why := self._complaint(reply)) is not None:
+            self._tries[page] += 1
+            self.repairs += 1
+            if self._tries[page] >= _TRIES:
+                self.violation = why
+        else:
+            self._accept(page, reply)
+        while not self.done and self._extend():
+            pass
+
+    def _accept(self, page: int, reply: Reply) -> None:
+        self._blanks[page] = self._tries[page] = 0
+        self._note_total(reply)
+        if page == 1 and self.first_look is None:
+            self.first_look = reply.light()
+        if reply.rows:
+            self._heads[reply.names[0]] = (page, reply.total)
+        if not self._in_order:
+            self._deliver(reply)
+            reply = reply.light()
+        if self._descending or self._is_vouched(reply):
+            self._stored[page] = reply
+
+    def confirm(self, reply: Reply) -> None:
+        """Take a later look at page 1 of the window: it settles links, or shows that a row has left."""
+        total = reply.total if reply.rows else 0  # a blank answer was given three times
+        if total is not None and self.total is not None and total <= self.total:
+            self._note_total(reply)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether no two false totals can have hidden that a row left."""
+        return not self.total or self._settle() == len(self._links)
+
+    def _is_outdated(self, reply: Reply) -> bool:
+        """Whether the answer may have been computed before the fall that is known: it is of no use then."""
+        above = self.total is not None and (reply.total or 0) > self.total
+        return above and reply.sent < self._total_since
+
+    def _complaint(self, reply: Reply) -> ReadAnew | Restless | Contradiction | None:
+        """Return what is wrong with an answer, and what follows if it is so three times."""
+        if stamp_of(reply.keys.newest) >= self._edge_stamp + _SECOND:
+            return Restless("the server does not apply its last-modified filter")
+        if reply.total is not None and self.total is not None and reply.total > self.total:
+            return ReadAnew("rows entered the part of the list that can only shrink")
+        page, total = self._heads.get(reply.names[0], (reply.ask.page, None)) if reply.rows else (reply.ask.page, None)
+        if page != reply.ask.page and total == reply.total:
+            return ReadAnew(f"page {reply.ask.page} showed the rows of page {page}")
+        why = contradiction(reply)
+        return None if why is None else Contradiction(why)
+
+    def _receive_blank(self, page: int) -> None:
+        self._blanks[page] += 1
+        if page > 1 and (self.total is None or (page - 1) * self._size >= self.total):
+            return  # beyond the end, or before it is known
+        if self._descending and not self._links and page > 1 and self._blanks[page] >= _WITNESSES:
+            # the total says that rows are here, and they are not: find the end from below
+            self._descending = False
+            self._stored = {number: reply for number, reply in self._stored.items() if self._is_vouched(reply)}
+            return
+        if self._blanks[page] < _TRIES:
+            self.repairs += 1
+            return
+        if page == 1:
+            self.total = 0
+        elif self._descending:
+            self.violation = ReadAnew(f"page {page} of the part that can only shrink had no rows where some were due")
+        else:
+            self._fall((page - 1) * self._size)
+            self._anchor = None if self._anchor is None else min(self._anchor, page - 1)
+
+    def _note_total(self, reply: Reply) -> None:
+        total = reply.total or 0
+        if self.total is not None and total < self.total:
+            self._fall(total)
+            self._total_since = reply.received
+        elif self.total is None:
+            self._total_since = reply.received
+            if total == self._guess:
+                self._vouched_since = 0
+        self.total = total
+        self._told.append((reply.sent, total))
+        if self._vouched_since == _NEVER and len(self._told) >= self._witnesses:
+            self._vouched_since = reply.received
+
+    def _is_vouched(self, *replies: Reply) -> bool:
+        return all(reply.sent >= self._vouched_since for reply in replies)
+
+    def _fall(self, total: int) -> None:
+        """Take in that rows have left: keep the settled part of the chain, and go on from there."""
+        settled = self._settle()
+        self.repairs += len(self._links) - settled
+        del self._links[settled:]
+        self._falls += 1
+        self.total = total
+        self._told.clear()
+        self._vouched_since, self._witnesses = _NEVER, _WITNESSES
+        self._stored = {page: reply for page, reply in self._stored.items() if reply.total == total}
+        if not self._descending and self._links:
+            self._anchor = self._links[-1].page
+            self.repairs += 1
+
+    def _settle(self) -> int:
+        """Return how many links are settled; a link is no surer than those before it."""
+        for number, link in enumerate(self._links):
+            if not link.is_sure:
+                told = (link.reply.received, link.reply.total)
+                witnesses = sum(sent >= told[0] and total == told[1] for sent, total in self._told)
+                if witnesses < _WITNESSES:
+                    return number
+                link.is_sure = True
+        return len(self._links)
+
+    # -- the chain
+
+    def _extend(self) -> bool:
+        """Take a stored answer into the chain; False: none fits."""
+        if self._anchor is not None:
+            return self._extend_from_anchor(self._anchor)
+        if not self._links:
+            reply = self._stored.pop(pages_of(self.total or 0, self._size) if self._descending else 1, None)
+            if reply is None or (self._descending and reply.total != self.total):
+                return False
+            self._append(reply, is_sure=True)
+            return True
+        before = self._links[-1]
+        reply = self._stored.pop(before.page + (-1 if self._descending else 1), None)
+        if reply is None:
+            return False
+        is_later = self._descending and reply.sent >= before.reply.received
+        if not is_later:
+            if reply.total != before.reply.total or not self._is_vouched(reply, before.reply):
+                return False  # perhaps of another state: asked for again
+            self.linked_by_totals = True
+        self._append(reply, is_sure=is_later)
+        return True
+
+    def _extend_from_anchor(self, page: int) -> bool:
+        reply = self._stored.pop(page, None)
+        if reply is None:
+            return False
+        known = {name for link in self._links if link.page >= page for name in link.reply.names}
+        if page > 1 and known.isdisjoint(reply.names):
+            # a page of rows has left before it: look for a row of the chain a page earlier; nothing precedes page 1
+            self.repairs += 1
+            self._anchor = page - 1 if self._links[0].page < page else 1
+            return True
+        while self._links and self._links[-1].page >= page:
+            self._links.pop()
+        self._anchor = None
+        self._append(reply, is_sure=True)
+        return True
+
+    def _append(self, reply: Reply, *, is_sure: bool) -> None:
+        light = reply.light()
+        if reply.ask.page == 1:
+            is_first_look = self.first_look is not None and self.first_look.received == reply.received
+            self.first_page = self.first_look if is_first_look else light
+        if not self._descending or not self._links:
+            self.last_page = light
+        self._links.append(_Link(light, is_sure))
+        if len(self._links) > 2 * _KEPT_LINKS and self._settle() > _KEPT_LINKS:
+            del self._links[:_KEPT_LINKS]
+        if self._in_order:
+            self._deliver(reply)

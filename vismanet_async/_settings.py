@@ -1,0 +1,201 @@
+"""Hosts, credentials and options, from arguments, the environment and a profile file.
+
+Order: what is passed wins over the environment, which wins over the profile. Variables:
+
+=============================  ==================================================================
+`VISMANET_CLIENT_ID`           of the service application
+`VISMANET_CLIENT_SECRET`       of the service application
+`VISMANET_TENANT_ID`           the Company tenant id
+`VISMANET_TOKEN`               a ready bearer token, instead of the three above
+`VISMANET_BASE_URL`            what stands before `/v1/...`
+`VISMANET_TOKEN_URL`           the identity service's token endpoint
+`VISMANET_SALES_ORDER_URL`     what stands before `/api/v3/...`
+`VISMANET_TIME_ZONE`           the company's zone, such as `Europe/Oslo`, for aware datetimes in filters
+`VISMANET_JOB_STORE`           where background jobs are kept: a path, or a `sqlite` or `postgresql` URL
+`VISMANET_PROFILE`             which table of the profile file to use
+`VISMANET_PROFILE_FILE`        where the profile file is
+=============================  ==================================================================
+
+The profile file is TOML, a table a profile, with the same names in lower case without the prefix::
+
+    [default]
+    client_id = "isv_..."
+    client_secret = "..."
+    tenant_id = "..."
+
+It holds a secret, so it is refused when other users of the machine can read it (`chmod 600`).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import tomllib
+from collections.abc import Mapping
+from datetime import tzinfo
+from pathlib import Path
+from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import attrs
+
+from vismanet_async._arguments import expect
+from vismanet_async.errors import SettingsError
+
+__all__ = ["ERP_URL", "SALES_ORDER_URL", "TOKEN_URL", "Settings", "profile_file", "zone_of"]
+
+ERP_URL: Final = "https://api.finance.visma.net"
+SALES_ORDER_URL: Final = "https://salesorder.visma.net"
+TOKEN_URL: Final = "https://connect.visma.com/connect/token"  # noqa: S105 - an address, no secret
+_MOST_BYTES = 64 * 1024
+_PREFIX: Final = "VISMANET_"
+_DEFAULT_PROFILE: Final = "default"
+_CLIENT: Final = frozenset({"client_id", "client_secret"})
+
+
+def zone_of(value: object) -> Any:
+    """Return the zone of a name, or a zone as it is.
+
+    Raises:
+        SettingsError: it is no zone, or not known.
+    """
+    if value is None or isinstance(value, tzinfo):
+        return value
+    expect("time_zone", value, str, words="a name such as Europe/Oslo, a zone or None", error=SettingsError)
+    try:
+        return ZoneInfo(str(value))
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise SettingsError(f"time_zone {value!r} is not a known zone; use a name such as Europe/Oslo.") from None
+
+
+def _text(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is not None or attribute.default is not None:
+        expect(attribute.name, value, str, error=SettingsError)
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """What is needed to build a client. Secrets never show in its repr.
+
+    Args:
+        client_id: of the service application in the Developer Portal.
+        client_secret: of the same.
+        tenant_id: the Company tenant id (not the Customer tenant id).
+        token: a ready bearer token, instead of the three above; `tenant_id` may tell whose it is.
+        base_url: what stands before `/v1/...`; https, or http on loopback.
+        token_url: the identity service's token endpoint.
+        sales_order_url: what stands before `/api/v3/...` of the Sales Order service.
+        time_zone: the company's zone or its name, such as `Europe/Oslo`; for aware datetimes in filters.
+        job_store: where background jobs are kept: a path, or a `sqlite` or `postgresql` URL; None: a file in the user's
+            state directory.
+
+    Raises:
+        SettingsError: the zone is not known, or a setting is no text.
+
+    Examples:
+        >>> settings = Settings.load(environ={"VISMANET_TOKEN": "token", "VISMANET_TIME_ZONE": "Europe/Oslo"})
+        >>> settings.time_zone
+        zoneinfo.ZoneInfo(key='Europe/Oslo')
+        >>> async with VismaNet.from_settings(settings) as client:
+        ...     client
+        <VismaNet static token at https://api.finance.visma.net>
+    """
+
+    client_id: str | None = attrs.field(default=None, validator=_text)
+    client_secret: str | None = attrs.field(default=None, validator=_text, repr=False)
+    tenant_id: str | None = attrs.field(default=None, validator=_text)
+    token: str | None = attrs.field(default=None, validator=_text, repr=False)
+    base_url: str = attrs.field(default=ERP_URL, validator=_text)
+    token_url: str = attrs.field(default=TOKEN_URL, validator=_text)
+    sales_order_url: str = attrs.field(default=SALES_ORDER_URL, validator=_text)
+    time_zone: ZoneInfo | None = attrs.field(default=None, converter=zone_of)
+    job_store: str | None = attrs.field(default=None, validator=_text, repr=False)
+
+    @classmethod
+    def load(
+        cls, *, environ: Mapping[str, str] | None = None, profile: str | None = None, **given: str | None
+    ) -> Settings:
+        """Gather the settings; reads the environment and the profile file, sends nothing.
+
+        Args:
+            environ: instead of the process's own environment.
+            profile: the profile to use, instead of `VISMANET_PROFILE` or `default`.
+            given: settings by name, which win over everything; None or an empty text counts as not given.
+
+        Raises:
+            SettingsError: the profile file cannot be used, or a value cannot be read.
+        """
+        if environ is not None:
+            expect("environ", environ, Mapping, error=SettingsError)
+        source = os.environ if environ is None else environ
+        expect("profile", profile, str, type(None), error=SettingsError)
+        for name, value in given.items():
+            expect(name, value, str, type(None), error=SettingsError)
+        names = [field.name for field in attrs.fields(cls)]
+        unknown = sorted(set(given) - set(names))
+        if unknown:
+            raise SettingsError(f"there is no setting {unknown[0]!r}; there are {', '.join(names)}.")
+        environment = {name: source.get(_PREFIX + name.upper(), "").strip() for name in names}
+        values: dict[str, Any] = {}
+        for layer in (_profile(source, profile, names), environment, given):
+            told = {name: value for name, value in layer.items() if value}
+            # one way to sign in replaces the other, instead of mixing with it
+            replaced = _CLIENT if "token" in told else {"token"} if _CLIENT & told.keys() else set()
+            values = {name: value for name, value in values.items() if name not in replaced}
+            values |= told
+        return cls(**values)
+
+
+def _profile(environ: Mapping[str, str], name: str | None, known: list[str]) -> Mapping[str, str]:
+    asked = name or environ.get(_PREFIX + "PROFILE") or None
+    explicit = environ.get(_PREFIX + "PROFILE_FILE")
+    path = profile_file(environ)
+    try:
+        with path.open("rb") as file:
+            _refuse_if_open(path, os.fstat(file.fileno()).st_mode)
+            content = file.read(_MOST_BYTES + 1)
+            if len(content) > _MOST_BYTES:
+                raise SettingsError(
+                    f"the profile file {path} is larger than {_MOST_BYTES} bytes: it is something else."
+                )
+            text = content.decode("utf-8-sig")
+    except FileNotFoundError:
+        if asked or explicit:
+            raise SettingsError(f"there is no profile file {path}.") from None
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"the profile file {path} cannot be read: {error}.") from None
+    try:
+        profiles = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise SettingsError(f"the profile file {path} is not TOML: {error}.") from None
+    table = profiles.get(asked or _DEFAULT_PROFILE)
+    if table is None and not asked:
+        return {}
+    if not isinstance(table, dict):
+        raise SettingsError(
+            f"the profile file {path} has no profile {asked or _DEFAULT_PROFILE!r}; "
+            f"it has {', '.join(profiles) or 'none'}."
+        )
+    for key, value in table.items():
+        if key not in known or not isinstance(value, str):
+            raise SettingsError(
+                f"profile {asked or _DEFAULT_PROFILE!r} in {path}: {key!r} is not a text setting of ours."
+            )
+    return table
+
+
+def profile_file(environ: Mapping[str, str]) -> Path:
+    """Tell where the profile file is looked for, be it there or not."""
+    if explicit := environ.get(_PREFIX + "PROFILE_FILE"):
+        return Path(explicit)
+    # platformdirs is only needed here, and costs import time
+    import platformdirs  # noqa: PLC0415
+
+    return Path(platformdirs.user_config_dir("vismanet", appauthor=False)) / "profiles.toml"
+
+
+def _refuse_if_open(path: Path, mode: int) -> None:
+    if sys.platform != "win32" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise SettingsError(f"the profile file {path} holds secrets and others can read it: run chmod 600 {path}.")

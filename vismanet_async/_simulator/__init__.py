@@ -1,0 +1,1 @@
+"""The simulator itself; `vismanet_async.simulator` is its face."""

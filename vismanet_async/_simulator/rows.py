@@ -1,0 +1,429 @@
+"""The rows of one table: untouched ones from `base_rows.py`, and what was changed, added and removed."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy, deepcopy
+from typing import TYPE_CHECKING, Any
+
+from attrs import define, field
+
+from vismanet_async._simulator.base_rows import BaseRows, invented_uuid, row_version
+from vismanet_async._simulator.clock import naive_text_of_ms
+from vismanet_async._simulator.filter_fields import hidden_stamps
+from vismanet_async._simulator.filters import Condition, fulfils
+from vismanet_async._simulator.json_text import decode, encode
+from vismanet_async._simulator.sequence import RowOrder
+from vismanet_async._simulator.shapes import Shaper, is_slot
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from vismanet_async._simulator.tables import TableSpec
+
+__all__ = ["Key", "Selection", "Table"]
+
+Key = tuple[str, ...]
+
+_MODIFIED_NAMES = ("lastModifiedDateTime", "lastModified", "lastUpdateDate")
+_KEPT_SELECTIONS = 32
+_KEPT_MATCHES = 64
+
+
+@define
+class Selection:
+    """The rows that a query finds, in list order, as a few sequences of row numbers."""
+
+    parts: list[Sequence[int]]
+    ends: list[int] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        total = 0
+        self.ends = [total := total + len(part) for part in self.parts]
+
+    def __len__(self) -> int:
+        return self.ends[-1] if self.ends else 0
+
+    def __iter__(self) -> Iterator[int]:
+        for part in self.parts:
+            yield from part
+
+    def ids(self, start: int, stop: int) -> list[int]:
+        """Return the row numbers at these places."""
+        found: list[int] = []
+        place = bisect_right(self.ends, start)
+        while start < min(stop, len(self)):
+            part = self.parts[place]
+            offset = start - (self.ends[place] - len(part))
+            taken = part[offset : offset + stop - start]
+            found.extend(taken)
+            start += len(taken)
+            place += 1
+        return found
+
+
+class Table:
+    """One table: its rows by number and by key, their order, their changes.
+
+    Row numbers below `count` are base rows; the others were added. A changed row lives in `overlay` as a
+    dictionary of its own, all fields included. `changes` grows with every change.
+    """
+
+    def __init__(self, spec: TableSpec, base: BaseRows, *, schemas: Mapping[str, Mapping[str, Mapping[str,
+    Any]]], shaper: Shaper,
+                 next_version: Callable[[], int], now_text: Callable[[], str]) -> None:  # fmt: skip
+        self.spec = spec
+        self.base = base
+        self.count = base.count
+        self.fields = schemas[spec.dto]
+        self._hidden_stamps = hidden_stamps(schemas, spec.dto)
+        self.order = RowOrder(base.count)
+        self.overlay: dict[int, dict[str, Any]] = {}
+        self.changes = 0
+        self._gone: set[int] = set()
+        self._schemas = schemas
+        self._shaper = shaper
+        self._next_version = next_version
+        self._now_text = now_text
+        self._row_versions: dict[int, str] = {}
+        self._stamps: dict[int, dict[str, str]] = {}
+        """The times of changed rows whose shape does not show them; the service filters by them all the same."""
+        self._by_key: dict[Key, int] = {}
+        self._by_number: dict[str, dict[int, None]] = {}
+        self._next_row = base.count
+        self._next_number = base.count
+        self._base_matches: dict[tuple[Condition, ...], array[int]] = {}
+        self._selections: OrderedDict[tuple[Condition, ...], tuple[int, Selection]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    # -- who a row is -------------------------------------------------------------------------------------
+
+    def key_of(self, row: int) -> Key:
+        """Return the identity of a row."""
+        changed = self.overlay.get(row)
+        return self.base.key(row) if changed is None else self.key_in(changed)
+
+    def key_in(self, row: Mapping[str, Any]) -> Key:
+        """Return the identity that a row dictionary states."""
+        key = []
+        for path in self.spec.key:
+            value: Any = row
+            for name in path.split("."):
+                value = value.get(name) if isinstance(value, Mapping) else None
+            key.append("" if value is None else str(value))
+        return tuple(key)
+
+    def internal_of(self, row: int) -> int:
+        """Return the internal id of a row."""
+        return self.base.internal(row)
+
+    def name_of(self, row: int) -> str:
+        """Return the name or description of a row."""
+        changed = self.overlay.get(row)
+        if changed is not None and self.spec.title:
+            return str(changed.get(self.spec.title) or "")
+        return self.base.name(row)
+
+    def version_of(self, row: int) -> str:
+        """Return the row version, also of shapes that do not show it."""
+        return self._row_versions.get(row) or self.base.version(row)
+
+    def exists(self, row: int) -> bool:
+        """Tell whether the row is there now."""
+        return row in self.overlay or (0 <= row < self.count and row not in self._gone)
+
+    def find(self, key: Sequence[str]) -> int | None:
+        """Return the row with this key, in any case; a number alone finds the first type that has it."""
+        wanted = _folded(key)
+        if len(wanted) < len(self.spec.key) and not self.spec.parent:
+            row = self._base_row(wanted)
+            return row if row is not None else next(iter(self._by_number.get(wanted[-1], ())), None)
+        row = self._by_key.get(wanted)
+        if row is None:
+            row = self._base_row(wanted)
+            if row is not None and _folded(self.base.key(row)) != wanted:
+                row = None
+        return row
+
+    def find_internal(self, internal: int) -> int | None:
+        """Return the row with this internal id."""
+        row = self.base.row_of_internal(internal)
+        return row if self.exists(row) else None
+
+    def _base_row(self, key: Key) -> int | None:
+        """Return the untouched base row that the key means."""
+        row = self.base.row_of(key)
+        return row if row is not None and self.exists(row) and row not in self.overlay and row < self.count else None
+
+    def _index(self, row: int, key: Key) -> None:
+        folded = _folded(key)
+        self._by_key[folded] = row
+        self._by_number.setdefault(folded[-1], {})[row] = None
+
+    def _unindex(self, row: int, key: Key) -> None:
+        folded = _folded(key)
+        if self._by_key.get(folded) == row:
+            del self._by_key[folded]
+            self._by_number[folded[-1]].pop(row, None)
+
+    # -- what a row says ----------------------------------------------------------------------------------
+
+    def json_rows(self, rows: Sequence[int], dto: str, left_out: frozenset[str]) -> list[bytes]:
+        """Return rows as JSON objects without their closing brace (the metadata goes there)."""
+        if not self.overlay:
+            return self.base.json_rows(rows, dto, left_out)
+        made: list[bytes] = []
+        untouched: list[int] = []
+        for row in rows:
+            if row in self.overlay:
+                made += self.base.json_rows(untouched, dto, left_out)
+                untouched = []
+                made.append(self._json_changed(row, dto, left_out))
+            else:
+                untouched.append(row)
+        return made + self.base.json_rows(untouched, dto, left_out)
+
+    def _json_changed(self, row: int, dto: str, left_out: frozenset[str]) -> bytes:
+        data = self.overlay[row] if dto == self.spec.dto else self.project(row, dto)
+        return encode({name: value for name, value in data.items() if name not in left_out and name != "metadata"})[:-1]
+
+    def row(self, row: int) -> dict[str, Any]:
+        """Return a row as a dictionary of its own (without metadata).
+
+        Raises:
+            KeyError: There is no such row now.
+        """
+        if not self.exists(row):
+            raise KeyError(row)
+        if row in self.overlay:
+            return deepcopy(self.overlay[row])
+        return self._base_dict(row)
+
+    def _base_dict(self, row: int) -> dict[str, Any]:
+        made: dict[str, Any] = decode(self.base.json_rows((row,), self.spec.dto, frozenset())[0] + b"}")
+        return made
+
+    def look(self, row: int) -> Mapping[str, Any]:
+        """Return what a row says, for looking only: slots stand in untouched rows."""
+        return self.overlay[row] if row in self.overlay else self.base.variant_of(row)
+
+    def project(self, row: int, dto: str) -> dict[str, Any]:
+        """Return a row in another shape: what both shapes have is the row's, the rest is generated."""
+        if dto == self.spec.dto:
+            return self.row(row)
+        own = self.row(row)
+        shown = self._shaper.single(dto, "/".join(self.key_of(row)))
+        shown.update({name: own[name] for name in self._schemas[dto] if name in own})
+        party = shown.get(self.spec.name)
+        if isinstance(party, dict):
+            marks = {
+                "number": self.key_of(row)[-1],
+                "name": self.name_of(row),
+                "internalId": self.internal_of(row),
+            }
+            party.update({name: value for name, value in marks.items() if name in party})
+        return shown
+
+    # -- finding ------------------------------------------------------------------------------------------
+
+    def select(self, conditions: tuple[Condition, ...] = ()) -> Selection:
+        """Return the rows that fulfil all conditions, in list order; remembered until the table changes."""
+        known = self._selections.get(conditions)
+        if known is not None and known[0] == self.changes:
+            return known[1]
+        selection = self._select(conditions)
+        self._selections[conditions] = (self.changes, selection)
+        if len(self._selections) > _KEPT_SELECTIONS:
+            self._selections.popitem(last=False)
+        return selection
+
+    def _select(self, conditions: tuple[Condition, ...]) -> Selection:
+        if not conditions:
+            return Selection([range(start, stop) for start, stop in self.order.runs])
+        matches = self._matching_base(conditions)
+        parts: list[Sequence[int]] = []
+        for start, stop in self.order.runs:
+            if start >= self.count or start in self.overlay:
+                parts.append([row for row in range(start, stop) if fulfils(self._known(row), conditions)])
+            else:
+                parts.append(matches[bisect_left(matches, start) : bisect_left(matches, stop)])
+        return Selection([part for part in parts if part])
+
+    def _known(self, row: int) -> Mapping[str, Any]:
+        """Return what filters may know of a changed row."""
+        hidden = self._stamps.get(row)
+        return self.overlay[row] if hidden is None else hidden | self.overlay[row]
+
+    def _matching_base(self, conditions: tuple[Condition, ...]) -> array[int]:
+        """Return the numbers of all base rows that fulfil the conditions, as they were made."""
+        known = self._base_matches.get(conditions)
+        if known is None:
+            rows: Sequence[int] = range(self.count)
+            for condition in conditions:
+                rows = self.base.narrow(rows, condition)
+            known = array("I", rows)
+            if len(self._base_matches) >= _KEPT_MATCHES:
+                self._base_matches.clear()
+            self._base_matches[conditions] = known
+        return known
+
+    # -- changing -----------------------------------------------------------------------------------------
+
+    def next_number(self) -> str:
+        """Return the next free number of the series and take it."""
+        while True:
+            number = self.spec.series.text(self._next_number)
+            self._next_number += 1
+            if number.casefold() not in self._by_number:
+                return number
+
+    def stamp(self, row: dict[str, Any], *, created: bool = False) -> None:
+        """Give a row dictionary a new version and a new time of change."""
+        now = self._now_text()
+        row.update({name: now for name in _MODIFIED_NAMES if name in self.fields or name in self._hidden_stamps})
+        if created and ("createdDateTime" in self.fields or "createdDateTime" in self._hidden_stamps):
+            row["createdDateTime"] = now
+        version = row_version(self._next_version())
+        row.update({name: version for name in ("timeStamp", "timestamp") if name in self.fields})
+
+    def insert(self, row: dict[str, Any], *, index: int | None = None) -> int:
+        """Add a row dictionary (its key must be free), at the end or before `index`; return its number."""
+        number = self._next_row
+        self._next_row += 1
+        if self.spec.internal and self.spec.internal not in row:
+            row[self.spec.internal] = self.internal_of(number)
+        self._put(number, {name: row[name] for name in (*self.fields, *self._hidden_stamps) if name in row})
+        if index is None or index >= len(self.order):
+            self.order.append(number)
+        else:
+            self.order.insert(index, number)
+        self.changes += 1
+        return number
+
+    def replace(self, row: int, data: dict[str, Any], *, to_end: bool = False) -> None:
+        """Put a changed dictionary in a row's place, or at the end of the list."""
+        self._unindex(row, self.key_of(row))
+        if row not in self.overlay:
+            self.order.isolate(row)
+        self._put(row, data)
+        if to_end:
+            self.order.remove(row)
+            self.order.append(row)
+        self.changes += 1
+
+    def _put(self, row: int, data: dict[str, Any]) -> None:
+        self.overlay[row] = data
+        self._index(row, self.key_in(data))
+        if self._hidden_stamps:
+            earlier = {"lastModifiedDateTime": self._now_text(), "createdDateTime": self._created_text(row)}
+            earlier |= {name: text for name, text in self._stamps.get(row, {}).items() if name == "createdDateTime"}
+            self._stamps[row] = {name: data.pop(name, earlier[name]) for name in self._hidden_stamps}
+        shown = data.get("timeStamp") or data.get("timestamp")
+        self._row_versions[row] = str(shown) if shown else row_version(self._next_version())
+
+    def _created_text(self, row: int) -> str:
+        return naive_text_of_ms(self.base.created_ms(row)) if row < self.count else self._now_text()
+
+    def remove(self, row: int) -> None:
+        """Delete a row.
+
+        Raises:
+            KeyError: There is no such row now.
+        """
+        if not self.exists(row):
+            raise KeyError(row)
+        self._unindex(row, self.key_of(row))
+        self.order.remove(row)
+        self.overlay.pop(row, None)
+        self._gone.add(row)
+        self.changes += 1
+
+    def restamp(self, milliseconds: int) -> None:
+        """Give every row the same time of change, as an upgrade of the service does (facts 5.11)."""
+        self.base.restamped_ms = milliseconds
+        text = naive_text_of_ms(milliseconds)
+        for data in self.overlay.values():
+            data.update({name: text for name in _MODIFIED_NAMES if name in self.fields})
+        for stamps in self._stamps.values():
+            stamps.update({name: text for name in stamps if name == "lastModifiedDateTime"})
+        self._base_matches.clear()
+        self.changes += 1
+
+    def generate(self, random: Random) -> dict[str, Any]:
+        """Return a complete new row, numbered by the series, that is not in the table yet."""
+        number = self.next_number()
+        row = (
+            self._base_dict(random.randrange(self.count))
+            if self.count
+            else deepcopy(self.base.variant(self.spec.dto, 0))
+        )
+        head, tail = self.spec.key[:-1], self.spec.key[-1]
+        if "." not in tail:
+            row[tail] = int(number) if self.fields[tail]["type"] == "integer" else number
+        if self.spec.types and head:
+            row[head[0]] = self.spec.types[0]
+        row = {name: value for name, value in row.items() if not is_slot(value) and name != self.spec.internal}
+        row.update(
+            {
+                name: invented_uuid(random.getrandbits(32), name)
+                for name, facts in self.fields.items()
+                if facts.get("format") == "uuid"
+            }
+        )
+        if self.spec.status and "status" in row:
+            row["status"] = self.spec.status
+        self.stamp(row, created=True)
+        return row
+
+    def frozen(self) -> Table:
+        """Return the table as it is now; changes do not reach it, other than `restamp`."""
+        made = copy(self)
+        vars(made).update(
+            order=self.order.copy(), overlay=dict(self.overlay), _stamps=dict(self._stamps), _gone=set(self._gone),
+            _row_versions=dict(self._row_versions), _by_key=dict(self._by_key),
+            _by_number={number: dict(rows) for number, rows in self._by_number.items()},
+            _selections=OrderedDict(),
+        )  # fmt: skip
+        return made
+
+    # -- snapshots ----------------------------------------------------------------------------------------
+
+    def export(self) -> dict[str, Any]:
+        """Return all changes as JSON values."""
+        return {
+            "count": self.count, "runs": self.order.runs, "overlay": {str(row): data for row,
+            data in self.overlay.items()},
+            "gone": sorted(self._gone), "next_row": self._next_row, "next_number": self._next_number,
+            "versions": {str(row): text for row, text in self._row_versions.items()},
+            "restamped_ms": self.base.restamped_ms,
+            "stamps": {str(row): stamps for row, stamps in self._stamps.items()},
+        }  # fmt: skip
+
+    def restore(self, content: Mapping[str, Any]) -> None:
+        """Take over the changes that `export` returned.
+
+        Raises:
+            ValueError: They belong to a table of another size.
+        """
+        if content["count"] != self.count:
+            raise ValueError(f"{self.spec.name} has {self.count} rows here and {content['count']} in the snapshot")
+        self.order.restore([(start, stop) for start, stop in content["runs"]])
+        self.overlay = {int(row): data for row, data in content["overlay"].items()}
+        self._gone = set(content["gone"])
+        self._next_row, self._next_number = content["next_row"], content["next_number"]
+        self._row_versions = {int(row): text for row, text in content["versions"].items()}
+        self.base.restamped_ms = content["restamped_ms"]
+        self._stamps = {int(row): stamps for row, stamps in content.get("stamps", {}).items()}
+        for row, data in self.overlay.items():
+            self._index(row, self.key_in(data))
+        self._base_matches.clear()
+        self.changes += 1
+
+
+def _folded(key: Sequence[str]) -> Key:
+    return tuple(part.casefold() for part in key)

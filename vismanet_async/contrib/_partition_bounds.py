@@ -1,0 +1,145 @@
+"""How one list is divided into date ranges that can be read on different machines, and why nothing falls between them.
+
+The API takes one value and one operator for a date, so `a <= date < b` cannot be asked for: a list can be halved once
+by each of its dates (created, document date, due date, ...), which makes 2, 4 or 8 ranges.
+
+A row that somebody changes meanwhile may leave one range and enter another, unseen by both reads. So only the *window*
+is divided: the rows with `lastModified < T0`, T0 safely in the past. A change takes a row out of the window for good.
+When all ranges are read, the *rest* is: `lastModified >= T0`. A record that was there throughout was either not
+changed, and stayed in its range, or it was, and is in the rest; where it is in both, the rest has its newer version.
+
+A row without a date is in neither half. That no row of the window is like that is shown by counting, the whole first:
+``whole >= first half + second half`` at any later time, because a window and its halves only shrink. If they are
+equal, there was no other row, and there never will be. If not, or if the server ignores the filter, that date is not
+used. Rows without a time of change are looked for in the same way, and then the list is not divided at all.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from vismanet_async._conditions import before, on_or_after
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from vismanet_async._conditions import Condition
+
+    Filters = Mapping[str, Condition[str]]
+    Count = Callable[[Filters], Awaitable[int]]
+    """Asks the server how many rows match."""
+
+__all__ = ["Division", "divide"]
+
+_EARLIEST: Final = date(1990, 1, 1)
+"""What is older falls into the first half, as what is later than today falls into the second."""
+_EVEN: Final = 0.15
+"""A half may have this much more or less than half of the rows."""
+_TRIES: Final = 5
+"""Of a count that others may have disturbed; the same difference twice was no disturbance."""
+
+
+@attrs.frozen
+class Division:
+    """The reads that together are one list."""
+
+    ranges: tuple[dict[str, Condition[str]], ...]
+    """Of the window; each row of it matches exactly one."""
+    rest: dict[str, Condition[str]]
+    """To be read when all ranges have been."""
+    requests: int
+    """That finding it took."""
+
+
+async def divide(
+    count: Count, *, modified: str, boundary: str, dates: Sequence[str], least_rows: int, most: int, today: date
+) -> Division | None:
+    """Find how to divide a list; None: not at all.
+
+    Args:
+        count: asks how many rows match some filters on top of the list's own.
+        modified: the filter on the time of the last change.
+        boundary: T0, passed in every time zone (`vismanet_async._paging.guarantee.safe_boundary`).
+        dates: other filters on dates, the best first.
+        least_rows: a range with fewer is not divided further.
+        most: ranges at most.
+        today: where the search for a good date begins at the latest.
+    """
+    asked = _Asked(count)
+    window, rest = {modified: before(boundary)}, {modified: on_or_after(boundary)}
+    rows = await _stamped(asked, window, rest)
+    if rows is None or rows < 2 * least_rows:
+        return None
+    open_: list[tuple[int, dict[str, Any]]] = [(rows, window)]
+    closed: list[tuple[int, dict[str, Any]]] = []
+    while open_ and len(open_) + len(closed) < most:
+        largest = max(open_, key=lambda piece: piece[0])
+        open_.remove(largest)
+        halves = None
+        if largest[0] >= 2 * least_rows:
+            for name in dates:
+                if name not in largest[1] and halves is None:
+                    halves = await _halves(asked, largest[1], name, today)
+        if halves is None:
+            closed.append(largest)
+        else:
+            open_ += halves
+    ranges = [filters for _, filters in open_ + closed]
+    return None if len(ranges) == 1 else Division(tuple(ranges), rest, asked.requests)
+
+
+@attrs.define
+class _Asked:
+    count: Count
+    requests: int = 0
+
+    async def __call__(self, filters: Filters) -> int:
+        self.requests += 1
+        return await self.count(filters)
+
+
+async def _stamped(count: Count, window: Filters, rest: Filters) -> int | None:
+    """Count the window, if every row of the list is either in it or in the rest."""
+    gap = 0
+    for _ in range(_TRIES):
+        rest_before = await count(rest)
+        whole, inside = await count({}), await count(window)
+        last_gap, gap = gap, whole - inside - rest_before
+        if not gap and await count(rest) == rest_before:
+            return inside
+        if gap and gap == last_gap:
+            break
+    return None
+
+
+async def _halves(count: Count, filters: Filters, name: str, today: date) -> list[tuple[int, dict[str, Any]]] | None:
+    """Divide by one date, if the two halves are even and no row is in neither."""
+    cut = await _median(count, filters, name, today)
+    if cut is None:
+        return None
+    halves = [{**filters, name: half(cut)} for half in (before, on_or_after)]
+    gap = 0
+    for _ in range(_TRIES):
+        whole = await count(filters)  # before its halves: see the module
+        rows = [await count(half) for half in halves]
+        last_gap, gap = gap, whole - sum(rows)
+        if not gap:
+            return list(zip(rows, halves, strict=True))
+        if gap == last_gap:
+            break
+    return None
+
+
+async def _median(count: Count, filters: Filters, name: str, today: date) -> str | None:
+    low, high = _EARLIEST, today
+    whole = await count(filters)
+    while high - low > timedelta(days=1):
+        middle = low + (high - low) // 2
+        share = await count({**filters, name: before(middle.isoformat())}) / max(whole, 1)
+        if abs(share - 0.5) <= _EVEN:
+            return middle.isoformat()
+        low, high = (middle, high) if share < 0.5 else (low, middle)  # noqa: PLR2004 - half
+    return None

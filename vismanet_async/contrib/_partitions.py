@@ -1,0 +1,359 @@
+"""A share of an export, read by one process and whole or absent: what a worker of a cluster does.
+
+::
+
+    <share>/share.json                 the share is whole: what it holds
+    <share>/<resource>/part-00000...   its parts
+    <share>/keys.bin                   which record each row is, where there are other shares of the same list
+    <share>.<random>/                  a share being read; of no use to anybody else
+
+The directory gets its name by one rename. Whoever comes second, because a worker that was believed dead was not,
+removes what it wrote and takes what is there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import uuid
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+
+import anyio
+import attrs
+import msgspec
+from anyio import to_thread
+
+from vismanet_async._api.registry import method_facts
+from vismanet_async._client import VismaNet
+from vismanet_async._export.files import sync_directory, write_atomically, writing
+from vismanet_async._export.manifest import Part  # noqa: TC001 - msgspec reads the annotations when it decodes
+from vismanet_async._export.plan import filter_text
+from vismanet_async._export.sinks import FINAL
+from vismanet_async._export.sinks.formats import open_sink
+from vismanet_async._paging.guarantee import Completeness, safe_boundary
+from vismanet_async._paging.keys import KeyReader, RowKeys
+from vismanet_async._settings import Settings
+from vismanet_async.contrib._partition_bounds import Division, divide
+from vismanet_async.errors import ExportError, VismaNetError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from vismanet_async._conditions import Condition
+    from vismanet_async._export.companies import Company
+    from vismanet_async._export.plan import ExportPlan
+    from vismanet_async._export.sinks.parts import PartSink
+    from vismanet_async._paging.listing import Listing
+    from vismanet_async._paging.paginator import Delivery
+
+__all__ = [
+    "Access",
+    "Failure",
+    "Share",
+    "ShareDone",
+    "divide_share",
+    "outcome",
+    "place",
+    "read_share",
+    "without_newer",
+]
+
+T = TypeVar("T")
+
+_CONCURRENCY: Final = 4
+_DIGEST_BYTES: Final = 16
+_KEYS: Final = "keys.bin"
+_DONE: Final = "share.json"
+_CREATED: Final = "created_date_time"
+
+
+@attrs.frozen(kw_only=True)
+class Access:
+    """How a worker signs in. Its repr, which is what Dask logs, shows no secret."""
+
+    settings: Settings | None = attrs.field(default=None, repr=False)
+    """None: the worker's own environment and profile file, so that no secret travels."""
+    profile: str | None = None
+    concurrency: int | str = _CONCURRENCY
+    """Requests in flight of one worker thread: many of them share one company's quota."""
+
+    def client(self, company: Company | None) -> VismaNet:
+        """Give a client for a company; None: the one that the settings name."""
+        settings = self.settings or Settings.load(profile=self.profile)
+        if company is not None:
+            settings = attrs.evolve(settings, tenant_id=company.tenant_id)
+            if (own := company.credentials()) is not None:
+                settings = attrs.evolve(settings, token=None, client_id=own.client_id, client_secret=own.client_secret)
+        return VismaNet.from_settings(settings, concurrency=self.concurrency)
+
+
+@attrs.frozen(kw_only=True)
+class Share:
+    """One list of one company, or a range of it. Holds no secret."""
+
+    directory: Path
+    """Where it stands when it is whole."""
+    company: Company | None
+    resource: str
+    plan: ExportPlan = attrs.field(repr=False)
+    range: Mapping[str, Condition[Any]] = attrs.field(factory=dict)
+    """On top of the plan's filters."""
+    divided: bool = False
+    """There are other shares of this list, which its rows may have to be compared with."""
+
+    def __str__(self) -> str:
+        where = " and ".join(f"{name} {filter_text(value)}" for name, value in self.range.items())
+        return f"{self.resource}{where and f' where {where}'}{f' of {self.company.name}' if self.company else ''}"
+
+    @property
+    def filters(self) -> dict[str, Any]:
+        """All that chooses its rows."""
+        return {**self.plan.resources[self.resource], **self.range}
+
+    def done(self) -> ShareDone | None:
+        """Give what it holds, when it is whole. Blocks."""
+        with contextlib.suppress(FileNotFoundError):
+            return _DONE_DECODER.decode((self.directory / _DONE).read_bytes())
+        return None
+
+    def listing(self, visma: VismaNet) -> Listing[Any]:
+        """Give the list to read."""
+        plan = self.plan
+        return visma.list_by_name(
+            self.resource,
+            self.filters,
+            page_size=plan.page_size,
+            allow_uncertain=plan.allow_uncertain,
+            completeness=plan.completeness,
+        )
+
+
+@attrs.frozen(kw_only=True)
+class ShareDone:
+    """What a whole share holds."""
+
+    directory: str
+    """Where it stands."""
+    parts: tuple[Part, ...]
+    completeness: Completeness
+    company: str | None
+    base_url: str
+
+    @property
+    def rows(self) -> int:
+        """Rows in the parts."""
+        return sum(part.rows for part in self.parts)
+
+
+_DONE_DECODER: Final = msgspec.json.Decoder(ShareDone)
+
+
+@attrs.frozen
+class Failure:
+    """An error of ours as a plain value.
+
+    Dask would send the exception with its traceback and all that led to it, which it cannot always pickle: what
+    arrives then is a bare `Exception`.
+    """
+
+    kept: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, error: VismaNetError) -> Failure:
+        """Keep an error."""
+        return cls(error.__reduce__())
+
+    def error(self) -> VismaNetError:
+        """Give it again."""
+        rebuild, arguments = self.kept
+        error: VismaNetError = rebuild(*arguments)
+        return error
+
+
+def outcome(work: Callable[..., T], *args: Any, **options: Any) -> T | Failure:
+    """Do some work; an error of ours is a result too. What a worker runs."""
+    try:
+        return work(*args, **options)
+    except VismaNetError as error:
+        return Failure.of(error)
+
+
+def divide_share(share: Share, access: Access, *, least_rows: int, most: int) -> Division | None:
+    """Find date ranges for a list that is worth it (`_partition_bounds`). Blocks; for a worker's thread."""
+    facts = method_facts(share.resource, "list")
+    frozen, filters = facts.get("frozen_filter"), share.filters
+    names = [one["name"] for one in facts.get("parameters", ()) if one["kind"] == "condition"]
+    modified = next((one["name"] for one in facts.get("parameters", ()) if frozen and one["json"] == frozen[0]), None)
+    given = {name.replace("_", "").casefold() for name in filters}
+    free = [name for name in names if name.replace("_", "").casefold() not in given]
+    provable = share.plan.completeness in {"best", "prove"} and facts.get("identity") and modified in free
+    if not provable or facts["style"] in {"lines", "unpaged"} or most <= 1:
+        return None
+    dates = sorted((name for name in free if name != modified), key=lambda name: name != _CREATED)
+
+    async def find() -> Division | None:
+        async with access.client(share.company) as visma:
+
+            async def count(more: Mapping[str, Condition[str]]) -> int:
+                return await visma.list_by_name(share.resource, {**filters, **more}).count()
+
+            now = visma.clock.utc_now()
+            return await divide(
+                count,
+                modified=cast("str", modified),
+                boundary=safe_boundary(now),
+                dates=dates,
+                least_rows=least_rows,
+                most=most,
+                today=now.date(),
+            )
+
+    return anyio.run(find)
+
+
+def read_share(share: Share, access: Access) -> ShareDone:
+    """Read a share, unless it is there already. Blocks; for a worker's thread.
+
+    Raises:
+        VismaNetError: those of an export; the share is absent then, and nothing of it stays behind.
+    """
+    return share.done() or _published(share, lambda attempt: anyio.run(_read, share, access, attempt))
+
+
+def without_newer(share: Share, newer: Path) -> ShareDone:
+    """Give a whole share without the rows of which another one, at `newer`, has later versions. Blocks."""
+    done = share.done()
+    if done is None:
+        raise ExportError(f"{share}: its directory {share.directory} is not there any more. Start the export again.")
+    later = set(_digests(newer))
+    dropped = [number for number, digest in enumerate(_digests(share.directory)) if digest in later]
+    if not dropped:
+        return done
+    final = attrs.evolve(share, directory=share.directory.with_name(f"{share.directory.name}-final"))
+
+    def rewrite(attempt: Path) -> ShareDone:
+        (attempt / share.resource).mkdir()
+        for part in done.parts:
+            place(share.directory / part.file, attempt / part.file)
+        sink = _sink(share, attempt, operation_id=method_facts(share.resource, "list")["id"])
+        sink.adopt(done.parts)
+        return attrs.evolve(done, parts=_finished(sink, dropped, attempt / share.resource))
+
+    return final.done() or _published(final, rewrite)
+
+
+def place(source: Path, destination: Path) -> None:
+    """Let a file stand in a second place too, by a link where the file system has them."""
+    try:
+        os.link(source, destination)
+    except OSError:
+        shutil.copyfile(source, destination)
+        with destination.open("rb+") as file:
+            os.fsync(file.fileno())
+
+
+def _published(share: Share, write: Callable[[Path], ShareDone]) -> ShareDone:
+    """Have a share written into a directory of its own, and give that the share's name."""
+    attempt = share.directory.with_name(f"{share.directory.name}.{uuid.uuid4().hex[:12]}")
+    try:
+        with writing(attempt):
+            attempt.mkdir()
+        done = attrs.evolve(write(attempt), directory=str(share.directory))
+        with writing(attempt):
+            write_atomically(attempt / _DONE, msgspec.json.encode(done))
+            try:
+                attempt.rename(share.directory)
+            except OSError:
+                there = share.done()
+                if there is None:  # not because another attempt was first
+                    raise
+                return there
+            sync_directory(share.directory.parent)
+        return done
+    finally:
+        shutil.rmtree(attempt, ignore_errors=True)
+
+
+async def _read(share: Share, access: Access, attempt: Path) -> ShareDone:
+    async with access.client(share.company) as visma:
+        listing = share.listing(visma)
+        facts = method_facts(share.resource, "list")
+        keys = KeyReader(RowKeys(tuple(facts["identity"]))) if share.divided else None
+        sink = _sink(share, attempt, operation_id=listing.operation_id)
+        writer = _Writer(sink, keys, attempt / _KEYS)
+        try:
+            async with listing.raw_pages(ordered=True) as pages:
+                async for page in pages:
+                    await to_thread.run_sync(writer.write, page)
+            report = listing.completeness
+            if report is None:
+                raise RuntimeError(f"the listing of {share.resource} ended without a report")
+            parts = await to_thread.run_sync(partial(_finished, sink, writer.dropped, attempt / share.resource))
+            await to_thread.run_sync(writer.forget_dropped)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await to_thread.run_sync(sink.close)
+        return ShareDone(
+            directory=str(share.directory),
+            parts=parts,
+            completeness=report,
+            company=visma.tenant_id,
+            base_url=visma.base_url,
+        )
+
+
+@attrs.define
+class _Writer:
+    """What happens to the pages in a worker thread, one after the other."""
+
+    sink: PartSink[Any]
+    keys: KeyReader | None
+    keys_file: Path
+    dropped: set[int] = attrs.field(factory=set)
+    """Numbers of the written rows that later ones have replaced."""
+    _starts: dict[int, int] = attrs.field(factory=dict)
+
+    def write(self, page: Delivery) -> None:
+        self._starts[page.number] = self.sink.rows
+        self.dropped.update(self._starts[old.delivery] + old.row for old in page.supersedes)
+        self.sink.write(page)
+        if self.keys is not None:
+            names = self.keys.read(page.rows, versions=False).names
+            with writing(self.keys_file), self.keys_file.open("ab") as file:
+                file.write(b"".join([hashlib.blake2b(name, digest_size=_DIGEST_BYTES).digest() for name in names]))
+
+    def forget_dropped(self) -> None:
+        """Leave in the file of keys those of the rows that stand in the parts: the two are counted together later."""
+        if self.dropped and self.keys is not None:
+            kept = [key for number, key in enumerate(_digests(self.keys_file.parent)) if number not in self.dropped]
+            with writing(self.keys_file):
+                self.keys_file.write_bytes(b"".join(kept))
+
+
+def _sink(share: Share, directory: Path, *, operation_id: str) -> PartSink[Any]:
+    plan = share.plan
+    sink = open_sink(
+        plan.format,
+        directory / share.resource,
+        operation_id=operation_id,
+        part_bytes=plan.part_bytes,
+        csv=plan.csv,
+        parquet=plan.parquet,
+    )
+    return cast("PartSink[Any]", sink)  # what it is where nothing is to be read back
+
+
+def _finished(sink: PartSink[Any], dropped: Iterable[int], directory: Path) -> tuple[Part, ...]:
+    parts = sink.finish(dropped=dropped)
+    for final in directory.glob(f"{FINAL}/*"):
+        final.replace(directory / final.name)
+    return parts
+
+
+def _digests(directory: Path) -> Iterator[bytes]:
+    content = (directory / _KEYS).read_bytes() if (directory / _KEYS).exists() else b""
+    return (content[at : at + _DIGEST_BYTES] for at in range(0, len(content), _DIGEST_BYTES))
