@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import inspect
 import pydoc
+import re
 import subprocess
 import sys
 import typing
@@ -36,7 +37,7 @@ print(time.process_time() - start)
 
 
 def test_every_public_name_resolves_and_is_listed() -> None:
-    assert sorted(vismanet_async.__all__) == sorted(vismanet_async._HOME_OF)
+    assert sorted(vismanet_async.__all__) == sorted(name for names in vismanet_async._HOMES.values() for name in names)
     for name in vismanet_async.__all__:
         assert getattr(vismanet_async, name) is not None
         assert name in dir(vismanet_async)
@@ -83,11 +84,11 @@ def documented() -> list[type]:
     found = {getattr(vismanet_async, name) for name in vismanet_async.__all__}
     for path in REFERENCE:
         home, _, name = path.rpartition(".")
-        module = importlib.import_module(path if name.islower() and name != "modify" else home)
-        names = module.__all__ if module.__name__ == path else [name]
+        names = importlib.import_module(path).__all__ if path == "vismanet_async.errors" else [name]
+        module = importlib.import_module(path if names != [name] else home)
         found |= {getattr(module, each) for each in names}
     found |= {getattr(errors, name) for name in errors.__all__}
-    of_users = (one for one in found if isinstance(one, type) and ".simulator." not in one.__module__)
+    of_users = (one for one in found if isinstance(one, type) and "._simulator." not in one.__module__)
     return sorted(of_users, key=lambda one: (one.__module__, one.__name__))
 
 
@@ -97,3 +98,29 @@ def test_tools_can_look_at_what_is_public(cls: type) -> None:
     with contextlib.suppress(ValueError):  # an alias of the standard library has none
         inspect.signature(cls)
     typing.get_type_hints(cls)
+
+
+def test_the_list_of_public_names_is_that_of_the_package() -> None:
+    root = Path(__file__).parents[1]
+    if not (root / ".ci").is_dir():
+        pytest.skip("a source tree without .ci")
+    command = [sys.executable, root / ".ci" / "public_names.py", "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=root)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_whatever_is_not_public_begins_with_an_underscore() -> None:
+    package = Path(vismanet_async.__file__).parent
+    public = {path.stem if path.is_file() else path.name for path in package.iterdir() if path.name[0] != "_"}
+    assert public - {"py"} == {"contrib", "errors", "exports", "jobs", "models", "simulator", "webhooks"}
+    assert [path.name for path in (package / "simulator").glob("[!_]*.py")] == ["pytest_plugin.py"]
+    assert sorted(path.stem for path in (package / "contrib").glob("[!_]*.py")) == ["dask", "dlt", "opentelemetry"]
+
+
+def test_documentation_imports_what_is_public() -> None:
+    root = Path(__file__).parents[1]
+    pages = [root / "README.md", *(root / "docs").rglob("*.md"), *(root / "docs" / "example_project").rglob("*.py")]
+    private = re.compile(r"^.*(?:from|import|:::) vismanet_async[\w.]*\._(?!_).*$", re.MULTILINE)
+    pages = [page for page in pages if page.name != "benchmarks.md"]  # measures what importing the client alone takes
+    found = {page.name: private.findall(page.read_text("utf-8")) for page in pages}
+    assert {name: lines for name, lines in found.items() if lines} == {}

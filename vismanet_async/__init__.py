@@ -1,25 +1,33 @@
 """Asyncio SDK for the Visma Net ERP API.
 
-`VismaNet` is the front door; a call is a value that `await` sends. Names are loaded on first use, so that importing
-the package costs next to nothing; models are in `vismanet_async._api.models`, the error tree in
-`vismanet_async.errors`, the simulator in `vismanet_async.simulator`.
+`VismaNet` is the client; a call is a value that `await` sends. What is public: the names here, and the modules
+`errors`, `models`, `exports`, `jobs`, `webhooks`, `simulator` and those of `contrib`. Names are loaded on first use, so
+that importing the package costs next to nothing.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from vismanet_async._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from vismanet_async._api.results import Created, Updated
+    from vismanet_async._api.files import Download, File, Upload
+    from vismanet_async._api.modify import modify
+    from vismanet_async._api.results import Created, Done, Updated
+    from vismanet_async._cli.doctor import diagnose
     from vismanet_async._client import VismaNet
+    from vismanet_async._clock import Clock, SystemClock
     from vismanet_async._codec.values import UNSET, UnsetType
-    from vismanet_async._conditions import after, before, on_or_after, on_or_before
+    from vismanet_async._conditions import Condition, after, before, on_or_after, on_or_before
     from vismanet_async._http.auth import AuthorizationCode, ClientCredentials, StaticToken
+    from vismanet_async._http.limiter import ConcurrencyRule
     from vismanet_async._http.pool import SessionPool
-    from vismanet_async._observer import Observer
-    from vismanet_async._operation import Operation
-    from vismanet_async._paging.listing import Listing
+    from vismanet_async._http.rate_limit import Quota
+    from vismanet_async._observer import CallFacts, CallWatch, ExportFacts, JobFacts, Observer, ResourceWatch
+    from vismanet_async._operation import Operation, Preview
+    from vismanet_async._paging.guarantee import Completeness
+    from vismanet_async._paging.listing import Listing, Page, Progress
     from vismanet_async._settings import Settings
     from vismanet_async._version import __version__
     from vismanet_async.errors import (
@@ -40,37 +48,71 @@ __all__ = [
     "ActionFailed",
     "ApiError",
     "AuthorizationCode",
+    "CallFacts",
+    "CallWatch",
     "ClientCredentials",
+    "Clock",
+    "Completeness",
+    "ConcurrencyRule",
+    "Condition",
     "Created",
+    "Done",
+    "Download",
+    "ExportFacts",
+    "File",
     "IncompleteListing",
+    "JobFacts",
     "Listing",
     "NotFound",
     "Observer",
     "Operation",
     "OutcomeUnknown",
+    "Page",
     "PreconditionFailed",
+    "Preview",
+    "Progress",
+    "Quota",
     "RateLimited",
     "RequestRefused",
+    "ResourceWatch",
     "SessionPool",
     "Settings",
     "StaticToken",
+    "SystemClock",
     "TransportError",
     "UnsetType",
     "Updated",
+    "Upload",
     "VismaNet",
     "VismaNetError",
     "__version__",
     "after",
     "before",
+    "diagnose",
+    "modify",
     "on_or_after",
     "on_or_before",
 ]
 
 _HOMES = {
-    "_api.results": ("Created", "Updated"),
+    "_api.files": ("Download", "File", "Upload"),
+    "_api.modify": ("modify",),
+    "_api.results": ("Created", "Done", "Updated"),
     "_client": ("VismaNet",),
+    "_clock": ("Clock", "SystemClock"),
+    "_cli.doctor": ("diagnose",),
     "_codec.values": ("UNSET", "UnsetType"),
-    "_conditions": ("after", "before", "on_or_after", "on_or_before"),
+    "_conditions": ("Condition", "after", "before", "on_or_after", "on_or_before"),
+    "_http.auth": ("AuthorizationCode", "ClientCredentials", "StaticToken"),
+    "_http.limiter": ("ConcurrencyRule",),
+    "_http.pool": ("SessionPool",),
+    "_http.rate_limit": ("Quota",),
+    "_observer": ("CallFacts", "CallWatch", "ExportFacts", "JobFacts", "Observer", "ResourceWatch"),
+    "_operation": ("Operation", "Preview"),
+    "_paging.guarantee": ("Completeness",),
+    "_paging.listing": ("Listing", "Page", "Progress"),
+    "_settings": ("Settings",),
+    "_version": ("__version__",),
     "errors": (
         "ActionFailed",
         "ApiError",
@@ -83,25 +125,6 @@ _HOMES = {
         "TransportError",
         "VismaNetError",
     ),
-    "_observer": ("Observer",),
-    "_operation": ("Operation",),
-    "_paging.listing": ("Listing",),
-    "_settings": ("Settings",),
-    "_http.auth": ("AuthorizationCode", "ClientCredentials", "StaticToken"),
-    "_http.pool": ("SessionPool",),
-    "_version": ("__version__",),
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value  # found without this function from now on
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(globals(), _HOMES)

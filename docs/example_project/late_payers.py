@@ -14,7 +14,7 @@ from attrs import define, field
 from vismanet_async import OutcomeUnknown, VismaNet, before
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models import Customer
+    from vismanet_async.models import Customer
 
 _NO_CREDIT = Decimal(0)
 

@@ -72,6 +72,9 @@ def _response(body: bytes = b"", **headers: str) -> Response:
     return Response(status=200, headers=_headers(**headers), body=body)
 
 
+_FORMATS = (page_formats.PAGE_NUMBER, page_formats.ENVELOPE, page_formats.UNPAGED, page_formats.PAGE_INDEX)
+
+
 def _page(style: page_formats.PageStyle) -> Callable[[bytes], Any]:
     def read(data: bytes) -> None:
         answer = style.read(data)
@@ -246,7 +249,7 @@ READERS: Final = {
     reader.name: reader
     for reader in (
         *(Reader(f"page: {style.name}", _page(style), (page_formats.PageFormatError, errors.VismaNetError))
-          for style in (page_formats.PAGE_NUMBER, page_formats.ENVELOPE, page_formats.UNPAGED, page_formats.PAGE_INDEX)),
+          for style in _FORMATS),
         Reader("page: quick", _quick_page, (page_formats.PageFormatError,)),
         Reader("page: journal lines", _journal, (page_formats.PageFormatError,)),
         Reader("record", _record),

@@ -14,8 +14,8 @@ import pytest
 
 from vismanet_async import VismaNetError
 from vismanet_async._api.files import Upload
-from vismanet_async._simulator.client_fixture import connected
 from vismanet_async.simulator import Simulator, VirtualClock
+from vismanet_async.simulator._client_fixture import connected
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Iterator

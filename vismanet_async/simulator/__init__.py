@@ -6,8 +6,9 @@ loaded on first use: the pytest plugin below this package is imported by every p
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from vismanet_async._lazy import lazy_names
 
 if TYPE_CHECKING:
     from vismanet_async._simulator.background import BackgroundQueue, Duration, Job, JobScript
@@ -66,17 +67,4 @@ _HOMES = {
     "simulator": ("Simulator",),
     "webhooks": ("Delivery", "Notice", "WebhookSender", "signature"),
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"vismanet_async._simulator.{home}"), name)
-    globals()[name] = value  # found without this function from now on
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(globals(), {f"_simulator.{home}": names for home, names in _HOMES.items()})

@@ -76,7 +76,7 @@ def _asynchronous(runner: str, fixture: Callable[..., Any]) -> type:
             yield running
 
     async def client(visma_simulator: Simulator, tmp_path: Path) -> AsyncIterator[VismaNet]:
-        from vismanet_async._simulator.client_fixture import connected  # noqa: PLC0415 - as above
+        from vismanet_async.simulator._client_fixture import connected  # noqa: PLC0415 - as above
 
         async with connected(visma_simulator, job_store=tmp_path / "jobs.sqlite") as made:
             yield made

@@ -1,7 +1,7 @@
 """Parquet with real types: nested records and lists, exact decimals, columns from the catalog.
 
 Arrow's JSON reader parses the pages beside each other, outside the interpreter lock. It never rounds: what it cannot
-read as it stands, it refuses, and then the rows of that page are made to fit one by one (`vismanet_async._export.coerce`).
+read as it stands, it refuses, and then the rows of that page are made to fit one by one (`coerce.py`).
 """
 
 from __future__ import annotations

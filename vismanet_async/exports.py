@@ -1,0 +1,97 @@
+"""Exports: plans, events, manifests, reports, and many companies at once.
+
+An export is made by `visma.export(...)`. Names are loaded on first use.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vismanet_async._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from vismanet_async._export.batch import (
+        CompanyDone,
+        CompanyEvent,
+        CompanyOutcome,
+        CompanyProgress,
+        CompanyStarted,
+        ExportMany,
+        ManyEvent,
+        ManyOutcome,
+    )
+    from vismanet_async._export.companies import Company, companies_of, read_companies
+    from vismanet_async._export.manifest import Manifest, Part, ResourceEntry, validate
+    from vismanet_async._export.plan import ExportPlan
+    from vismanet_async._export.report import Report
+    from vismanet_async._export.run import (
+        Event,
+        Export,
+        PageWritten,
+        Published,
+        RequestEnded,
+        ResourceDone,
+        ResourceIncomplete,
+    )
+    from vismanet_async._export.sinks.csv import CsvOptions
+    from vismanet_async._export.sinks.parquet import ParquetOptions
+
+__all__ = [
+    "Company",
+    "CompanyDone",
+    "CompanyEvent",
+    "CompanyOutcome",
+    "CompanyProgress",
+    "CompanyStarted",
+    "CsvOptions",
+    "Event",
+    "Export",
+    "ExportMany",
+    "ExportPlan",
+    "Manifest",
+    "ManyEvent",
+    "ManyOutcome",
+    "PageWritten",
+    "ParquetOptions",
+    "Part",
+    "Published",
+    "Report",
+    "RequestEnded",
+    "ResourceDone",
+    "ResourceEntry",
+    "ResourceIncomplete",
+    "companies_of",
+    "read_companies",
+    "validate",
+]
+
+__getattr__, __dir__ = lazy_names(
+    globals(),
+    {
+        "_export.batch": (
+            "CompanyDone",
+            "CompanyEvent",
+            "CompanyOutcome",
+            "CompanyProgress",
+            "CompanyStarted",
+            "ExportMany",
+            "ManyEvent",
+            "ManyOutcome",
+        ),
+        "_export.companies": ("Company", "companies_of", "read_companies"),
+        "_export.manifest": ("Manifest", "Part", "ResourceEntry", "validate"),
+        "_export.plan": ("ExportPlan",),
+        "_export.report": ("Report",),
+        "_export.run": (
+            "Event",
+            "Export",
+            "PageWritten",
+            "Published",
+            "RequestEnded",
+            "ResourceDone",
+            "ResourceIncomplete",
+        ),
+        "_export.sinks.csv": ("CsvOptions",),
+        "_export.sinks.parquet": ("ParquetOptions",),
+    },
+)
