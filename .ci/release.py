@@ -38,7 +38,7 @@ LOWEST, HIGHEST = RESOLUTIONS = ("lowest-direct", "highest")
 
 LOWEST_TESTS = (
     *(f"tests/paging/test_{name}.py" for name in ("completeness", "listing", "over_http", "styles", "walk")),
-    *(f"tests/transport/test_{name}.py" for name in ("auth", "pool", "quota", "send")),
+    *(f"tests/transport/test_{name}.py" for name in ("auth", "pool", "rate_limit", "send")),
     "tests/cli/test_help.py",
 )
 """What leans on the libraries most; half a minute."""

@@ -180,7 +180,7 @@ def errors() -> str:
 
 # --- the modules -----------------------------------------------------------------------------------------------------
 
-_MADE: Final = ("api/models/", "api/resources/")
+_MADE: Final = ("_api/models/", "_api/resources/")
 
 
 def modules() -> str:
@@ -188,7 +188,7 @@ def modules() -> str:
     root = _HERE.parent / "vismanet_async"
     parts = [
         "# Modules",
-        "Every module of the package and what it is for, from its first line; `api/models` and `api/resources` apart.",
+        "Every module of the package and what it is for, from its first line; `_api/models` and `_api/resources` apart.",
         "The picture of the whole: [architecture](../architecture.md).",
     ]
     rooms: dict[str, list[str]] = {}

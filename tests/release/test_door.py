@@ -177,7 +177,7 @@ def test_quick_tests_are_of_pure_rules(path: Path) -> None:
 
 
 def test_impure_tests_are_noticed() -> None:
-    assert "test_nobody_overtakes_who_waits" in impure(ROOT / "tests" / "transport" / "test_concurrency.py")
+    assert "test_nobody_overtakes_who_waits" in impure(ROOT / "tests" / "transport" / "test_limiter.py")
     assert "subprocess" in impure(ROOT / "tests" / "release" / "test_release.py")
 
 

@@ -1,1 +1,1 @@
-"""Makes `api/resources`, `api/models`, the registry and the coverage page from the catalog. See `_api/generate.py`."""
+"""Makes `_api/resources`, `_api/models`, the registry and the coverage page from the catalog. See `_api/generate.py`."""

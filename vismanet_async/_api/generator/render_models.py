@@ -23,7 +23,7 @@ _SHOWN_DTOS = 2
 
 
 def render(models: Models) -> dict[str, str]:
-    """Give the text of every file below `api/models`, by its path there."""
+    """Give the text of every file below `_api/models`, by its path there."""
     homes: dict[str, list[ModelClass]] = defaultdict(list)
     for one in models.classes.values():
         homes[one.home].append(one)

@@ -19,7 +19,7 @@ _SCALARS = {"str"}
 
 
 def render(plans: list[ResourcePlan], models: Models) -> dict[str, str]:
-    """Give the text of every file below `api/resources`, by its path there."""
+    """Give the text of every file below `_api/resources`, by its path there."""
     files = {f"{one.module}.py": _module(one, models) for one in plans}
     files["__init__.py"] = _index(plans)
     return files
