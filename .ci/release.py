@@ -132,7 +132,7 @@ def make_dist() -> None:
 
 
 def wheel_problems(names: Iterable[str], modules: Iterable[str]) -> list[str]:
-    """Tell what is missing in the wheel, and what does not belong there."""
+    """Return what is missing in the wheel, and what does not belong there."""
     held = set(names)
     info = next((name.split("/")[0] for name in held if ".dist-info/" in name), "no.dist-info")
     wanted = {*IN_WHEEL, *modules, f"{info}/licenses/LICENSE", f"{info}/entry_points.txt"}
@@ -145,13 +145,13 @@ def wheel_problems(names: Iterable[str], modules: Iterable[str]) -> list[str]:
 
 
 def sdist_problems(names: Iterable[str], modules: Iterable[str]) -> list[str]:
-    """Tell what is missing in the source archive."""
+    """Return what is missing in the source archive."""
     held = {name.partition("/")[2] for name in names}
     return [f"the source archive lacks {name}" for name in sorted({*IN_SDIST, *modules} - held)]
 
 
 def metadata_problems(text: str, expected: str) -> list[str]:
-    """Tell what is wrong in the wheel's metadata."""
+    """Return what is wrong in the wheel's metadata."""
     told = email.parser.Parser().parsestr(text)
     needed = told.get_all("Requires-Dist", [])
     problems = [] if told["Version"] == expected else [f"the wheel says version {told['Version']}, not {expected}"]
@@ -162,19 +162,19 @@ def metadata_problems(text: str, expected: str) -> list[str]:
 
 
 def requirements(wheel: Path, *, extras: bool) -> list[str]:
-    """Give what the wheel needs, with or without its extras, as requirements of its user."""
+    """Return what the wheel needs, with or without its extras, as requirements of its user."""
     told = email.parser.Parser().parsestr(wheel_metadata(wheel)).get_all("Requires-Dist", [])
     return [one.partition(";")[0].strip() for one in told if extras or "extra ==" not in one]
 
 
 def lower_bounds(needed: Iterable[str]) -> dict[str, str]:
-    """Give the lowest version of each requirement by its name."""
+    """Return the lowest version of each requirement by its name."""
     parsed = [Requirement(one) for one in needed]
     return {one.name: next(part.version for part in one.specifier if part.operator == ">=") for one in parsed}
 
 
 def unbounded(requirements: Iterable[str]) -> list[str]:
-    """Give the requirements without a lower bound: nobody knows with what they work."""
+    """Return the requirements without a lower bound: nobody knows with what they work."""
     return [one for one in requirements if ">=" not in one.partition(";")[0]]
 
 
@@ -195,7 +195,7 @@ def sdist_names(path: Path) -> list[str]:
 
 
 def extras() -> list[str]:
-    """Give the names of all extras, from pyproject.toml."""
+    """Return the names of all extras, from pyproject.toml."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     return sorted(project["optional-dependencies"])
 
@@ -312,7 +312,7 @@ def run_tests(venv: Path, folder: Path, tests: Sequence[str], resolution: str, *
 
 
 def find_pythons(versions: Iterable[str]) -> dict[str, Path]:
-    """Give the Pythons that are there by version: from PATH, else the newest of pyenv."""
+    """Return the Pythons that are there by version: from PATH, else the newest of pyenv."""
     found: dict[str, Path] = {}
     for wanted in versions:
         name = f"python{wanted}"
@@ -383,7 +383,7 @@ def check_changes() -> None:
 
 
 def change_problems(files: Mapping[str, str]) -> list[str]:
-    """Tell which files in .changes would be overlooked, or would read badly in the changelog."""
+    """Return which files in .changes would be overlooked, or would read badly in the changelog."""
     problems = []
     for name, text in files.items():
         if name == "README.md":

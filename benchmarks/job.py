@@ -57,7 +57,7 @@ class Task:
         return f"{self.base_url}/v1/{self.job.resource}"
 
     def to_plain(self) -> dict[str, Any]:
-        """Give what JSON can carry."""
+        """Return what JSON can carry."""
         return {**dataclasses.asdict(self), "out": str(self.out)}
 
     @classmethod

@@ -61,7 +61,7 @@ class Run:
 
 
 def describe_run(result: GroupResult, *, command: str) -> Run:
-    """Put machine, versions and date to a result."""
+    """Add machine, versions and date to a result."""
     packages = sorted({package for case in result.cases for package in CLIENTS[case.client].packages})
     return Run(
         result=result,
@@ -150,7 +150,7 @@ def show(group: Group, result: GroupResult, console: Console) -> None:
 
 
 def write_page(runs: list[Run]) -> Path:
-    """Put these runs in the place of earlier ones of the same groups, and write `docs/benchmarks.md` from all."""
+    """Replace earlier runs by these of the same groups, and write `docs/benchmarks.md` from all."""
     from benchmarks.plots import plot
 
     _ROOM.mkdir(parents=True, exist_ok=True)

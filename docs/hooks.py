@@ -89,7 +89,7 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 
 def command_line() -> str:
-    """Give `--help` of each command, as a terminal of 100 columns shows it."""
+    """Return `--help` of each command, as a terminal of 100 columns shows it."""
     parts = [
         "# Command line",
         "What `--help` prints, command by command. What each ending means to a shell: [exit codes](exit-codes.md).",
@@ -133,7 +133,7 @@ _SECTION: Final = re.compile(r"^## (\w+)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.D
 
 
 def resources(coverage: str) -> str:
-    """Give one line a resource, from the generated coverage page."""
+    """Return one line a resource, from the generated coverage page."""
     lines = [
         "# Resources",
         "Attributes of [`VismaNet`](client.md). A name leads to its operations: path, parameters, models, If-Match.",
@@ -157,7 +157,7 @@ def _resources() -> str:
 
 
 def errors() -> str:
-    """Give the error tree and each error's description."""
+    """Return the error tree and each error's description."""
     import vismanet_async.errors  # noqa: PLC0415 - as above
 
     doc = vismanet_async.errors.__doc__ or ""
@@ -184,22 +184,22 @@ _MADE: Final = ("_api/models/", "_api/resources/")
 
 
 def modules() -> str:
-    """Give every module that is written by hand with the first sentence of its docstring, a section a room."""
+    """Return every module that is written by hand with the first sentence of its docstring, a section a room."""
     root = _HERE.parent / "vismanet_async"
     parts = [
         "# Modules",
-        "Every module of the package and what it is for, from its first line; `_api/models` and `_api/resources` apart.",
+        "Every module written by hand and what it is for, from its first line.",
         "The picture of the whole: [architecture](../architecture.md).",
     ]
-    rooms: dict[str, list[str]] = {}
+    folders: dict[str, list[str]] = {}
     for path in sorted(root.rglob("*.py")):
         name = path.relative_to(root).as_posix()
         text = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
         if not name.startswith(_MADE) and path.name != "__init__.py":
             first = " ".join(text.partition("\n\n")[0].split()).replace("|", "\\|")
-            rooms.setdefault(name.rpartition("/")[0], []).append(f"| `{name.rpartition('/')[2]}` | {first} |")
-    for room, rows in sorted(rooms.items()):
-        title = f"vismanet_async/{room}".rstrip("/")
+            folders.setdefault(name.rpartition("/")[0], []).append(f"| `{name.rpartition('/')[2]}` | {first} |")
+    for folder, rows in sorted(folders.items()):
+        title = f"vismanet_async/{folder}".rstrip("/")
         parts.append("\n".join([f"## {title}", "", "| module | what it is for |", "|---|---|", *rows]))
     return "\n\n".join(parts) + "\n"
 

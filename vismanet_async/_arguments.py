@@ -119,7 +119,7 @@ def typed(*kinds: type, words: str = "") -> Callable[[object, attrs.Attribute[An
 
 
 def text_of(value: object) -> str:
-    """Say what an argument is, without its value."""
+    """Describe an argument without its value."""
     if value is None:
         return "None"
     if isinstance(value, type):

@@ -1,4 +1,4 @@
-"""`VismaNet`: the front door. Owns lifetimes and wires the rooms; the rules live in them."""
+"""`VismaNet`: the client. Owns the pool and wires transport, jobs and exports together."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ class VismaNet(Resources):
     def company(
         self, tenant_id: str, *, credentials: ClientCredentials | None = None, concurrency: int | str | None = None
     ) -> VismaNet:
-        """Give a client for another company: same connections, own token, quota and slots.
+        """Return a client for another company: same connections, own token, quota and slots.
 
         It need not be closed: the connections belong to this client, and end with it, as does following its jobs.
 
@@ -310,7 +310,7 @@ class VismaNet(Resources):
         return self._own_store
 
     def listing(self, source: ListSource) -> Listing[Any]:
-        """Give the listing of a list call; what the resources build theirs with."""
+        """Return the listing of a list call; what the resources build theirs with."""
         from vismanet_async._paging.listing import Listing  # noqa: PLC0415 - the walk is loaded with the first list
 
         return Listing(source, sender=self._transport, clock=self._options.clock)
@@ -374,7 +374,7 @@ class VismaNet(Resources):
         return exports
 
     def list_by_name(self, name: str, filters: Mapping[str, Any] | None = None, **options: Any) -> Listing[Any]:
-        """Give the list of a resource by its name, for programs that learn it at run time.
+        """Return the list of a resource by its name, for programs that learn it at run time.
 
         Args:
             name: such as `customer_invoice`; other spellings of it will do.

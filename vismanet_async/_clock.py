@@ -33,7 +33,7 @@ class Clock(Protocol):
         ...
 
     def move_on_after(self, seconds: float) -> AbstractContextManager[anyio.CancelScope, bool]:
-        """Give a scope whose block is cancelled when `seconds` have passed; `cancelled_caught` tells whether it was."""
+        """Return a scope whose block is cancelled after `seconds`; `cancelled_caught` tells whether it was."""
         ...
 
 
@@ -53,5 +53,5 @@ class SystemClock:
         await anyio.sleep(max(0.0, seconds))
 
     def move_on_after(self, seconds: float) -> AbstractContextManager[anyio.CancelScope, bool]:
-        """Give a scope that ends by the event loop's time."""
+        """Return a scope that ends by the event loop's time."""
         return anyio.move_on_after(max(0.0, seconds))

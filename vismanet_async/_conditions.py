@@ -64,7 +64,7 @@ class Condition(Generic[V_co]):
             )
 
     def parameters(self, name: str, *, zone: tzinfo | None = None) -> tuple[tuple[str, str], tuple[str, str]]:
-        """Give the two query parameters for the filter `name`.
+        """Return the two query parameters for the filter `name`.
 
         Args:
             name: the API's parameter name, such as `lastModifiedDateTime`.

@@ -91,7 +91,7 @@ class DeferredCall(Coroutine[Any, Any, T_co], Generic[T_co]):
 
 
 def warn_if_dropped(call: DeferredCall[Any], message: str) -> None:
-    """Have Python say `message` if the value is dropped unused, as it does for a coroutine that was never awaited."""
+    """Make Python warn with `message` if the value is dropped unused, like a coroutine never awaited."""
     object.__setattr__(call, "_unmade", message)  # the value may be frozen
     depth = sys.get_coroutine_origin_tracking_depth()
     if depth:

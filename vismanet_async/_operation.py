@@ -154,7 +154,7 @@ class Operation(DeferredCall[T]):
             raise
 
     def request(self, *, background: str | None = None) -> Request:
-        """Give the request to send, for the background queue when `background` is its header's value.
+        """Return the request to send, for the background queue when `background` is its header's value.
 
         Raises:
             RequestRefused: when this operation or its If-Match cannot be sent that way; nothing was sent.
@@ -185,7 +185,7 @@ class Operation(DeferredCall[T]):
     def with_options(
         self, *, timeout_seconds: float | None = None, headers: Mapping[str, str] | None = None
     ) -> Operation[T]:
-        """Give a copy with another deadline or more headers.
+        """Return a copy with another deadline or more headers.
 
         Args:
             timeout_seconds: for the whole call: queueing, token, attempts and reading.

@@ -187,7 +187,7 @@ def _profile(environ: Mapping[str, str], name: str | None, known: list[str]) -> 
 
 
 def profile_file(environ: Mapping[str, str]) -> Path:
-    """Tell where the profile file is looked for, be it there or not."""
+    """Return where the profile file is looked for, whether it exists or not."""
     if explicit := environ.get(_PREFIX + "PROFILE_FILE"):
         return Path(explicit)
     # platformdirs is only needed here, and costs import time

@@ -125,7 +125,7 @@ class _KeyRuns:
         self._lasts: list[int] = []
 
     def add(self, keys: list[int]) -> None:
-        """Take a page's keys in; refuse those that would have to be compared one by one."""
+        """Add a page's keys; refuse those that would have to be compared one by one."""
         at = bisect_left(self._firsts, keys[0])
         rising = all(map(lt, keys, islice(keys, 1, None)))
         after = at == 0 or self._lasts[at - 1] < keys[0]

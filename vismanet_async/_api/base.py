@@ -57,7 +57,7 @@ class Caller(Protocol):
         ...
 
     def listing(self, source: ListSource, /) -> Listing[Any]:
-        """Give the listing of a list call."""
+        """Return the listing of a list call."""
         ...
 
 
@@ -70,7 +70,7 @@ class ModelRef:
     name: str
 
     def __call__(self) -> type[Any]:
-        """Give the class."""
+        """Return the class."""
         found: type[Any] = getattr(import_module(f"vismanet_async._api.models.{self.home}"), self.name)
         return found
 
@@ -222,7 +222,7 @@ class Resource:
         )
 
     def _turn(self, path: str) -> anyio.Lock:
-        """Give the lock by which the tasks of this client take turns at changing one record."""
+        """Return the lock that tasks of this client share to change one record, one at a time."""
         lock = self._turns.get(path)
         if lock is None:
             lock = self._turns[path] = anyio.Lock()
@@ -238,7 +238,7 @@ def _action_body(body: Any, model: Callable[[], type[WriteModel]] | None) -> byt
 
 
 def etag_of(version: IfMatch) -> str:
-    """Take the bare ETag out of whatever names a version.
+    """Return the bare ETag of whatever names a version.
 
     Raises:
         RequestRefused: there is none in it; nothing was sent.

@@ -73,7 +73,7 @@ class Base64Watch:
         self._ends_in = b""
 
     def look(self, chunk: bytes) -> None:
-        """Take in the next piece."""
+        """Decode the next piece."""
         self._bytes += len(chunk)
         self._quotes += chunk.count(b'"')
         self._ends_in = chunk.rstrip(_SPACE)[-1:] or self._ends_in

@@ -18,7 +18,7 @@ __all__ = ["decoder_of"]
 
 
 def decoder_of(operation_id: str) -> Callable[[Response], Any] | None:
-    """Give what the method of that operation decodes its answer with.
+    """Return what the method of that operation decodes its answer with.
 
     A write by method and path has these for an id (`POST /v1/...`). None for lists, for other ids not in the catalog,
     and for what cannot run in the background.

@@ -89,7 +89,7 @@ class Upload:
         return self.name or (self.content.name if isinstance(self.content, Path) else "")
 
     def body(self) -> _Multipart:
-        """Give the request body."""
+        """Return the request body."""
         return _Multipart(self)
 
 
@@ -105,7 +105,7 @@ class _Multipart:
         return isinstance(self.upload.content, Path | bytes)
 
     def open(self) -> tuple[AsyncIterator[bytes], Mapping[str, str]]:
-        """Give the chunks and the headers that describe them."""
+        """Return the chunks and the headers that describe them."""
         boundary = f"vismanet-{uuid4().hex}"
         head, tail = self._head(boundary), f"\r\n--{boundary}--\r\n".encode()
         headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
@@ -183,7 +183,7 @@ class Download(Operation[File]):
         headers: Mapping[str, str] | None = None,
         base64: bool | None = None,
     ) -> Download:
-        """Give a copy with other options.
+        """Return a copy with other options.
 
         Args:
             timeout_seconds: for the whole call.
@@ -269,7 +269,7 @@ def _tell(name: str | None, decoded_by: str | None) -> None:
 
 
 def _settle(part: Path, place: Path, name: str | None, encoding: Base64Watch, is_folder: bool) -> Path:  # noqa: FBT001
-    """Put the finished part under its name, decoded if need be. Blocking; runs in a thread."""
+    """Move the finished part to its name, decoded if necessary. Blocking; runs in a thread."""
     _tell(name, _decode_file(part, encoding))
     if not is_folder:
         return part.replace(place)

@@ -133,7 +133,7 @@ class _Round:
         self._unsure.append((version, _sent(operation), error))
 
     def _was_own(self, current: Record, version: str) -> bool:
-        """Tell whether a write without an answer is what the record shows now; raises where nobody can tell."""
+        """Return whether a write without an answer is what the record shows now; raises where nobody can tell."""
         from vismanet_async._codec.record_matches import shows  # noqa: PLC0415 - only after a loss
 
         if not self._unsure:
@@ -154,7 +154,7 @@ class _Round:
         raise unknown from error
 
     def _unsettled(self, error: VismaNetError) -> OutcomeUnknown:
-        """Say of an error that came after a write without an answer what it leaves open."""
+        """Add a note to an error that came after a write without an answer: what it leaves open."""
         lost = self._unsure[-1][2]
         unknown = OutcomeUnknown(f"{lost} Looking the record up failed: {error}")
         unknown.attempts = (*lost.attempts, *error.attempts)

@@ -26,7 +26,7 @@ _B64 = re.compile(r"b64\(([A-Za-z0-9_=-]*)\)")
 
 
 def fill(template: str, ids: Sequence[Id]) -> str:
-    """Put ids into a path template, in order.
+    """Fill ids into a path template, in order.
 
     An id with a reserved character goes as `b64(<base64url>)`, others are percent-encoded.
 
@@ -57,7 +57,7 @@ def _encoded(value: Id, name: str) -> str:
 
 
 def ids_in(location: str, template: str) -> tuple[str, ...]:
-    """Take the ids out of a Location header, whose host and prefix are not to be trusted (docs/facts.md 1).
+    """Return the ids in a Location header, whose host and prefix are not to be trusted (docs/facts.md 1).
 
     Args:
         location: the header; absolute or not, of any version of the API.

@@ -51,12 +51,12 @@ class Needed:
     kind: Callable[[str, Any, tzinfo | None], Pairs]
 
     def __call__(self, name: str, value: Any, zone: tzinfo | None) -> Pairs:
-        """Put the value on the wire."""
+        """Return the value as it is sent."""
         return self.kind(name, value, zone)
 
 
 def pairs(parts: Iterable[Part], zone: tzinfo | None) -> Pairs:
-    """Put parameters on the wire, in the order given.
+    """Return parameters as they are sent, in the order given.
 
     Args:
         parts: name, kind and value of each.

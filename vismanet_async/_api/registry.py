@@ -36,19 +36,19 @@ __all__ = [
 
 @cache
 def registry() -> dict[str, Any]:
-    """Give the whole registry: `resources`, `models` and `enums` by name. Some 2 MB once it is read."""
+    """Return the whole registry: `resources`, `models` and `enums` by name. Some 2 MB once it is read."""
     text = resources.files("vismanet_async._api").joinpath("registry.json").read_bytes()
     found: dict[str, Any] = msgspec.json.decode(text)
     return found
 
 
 def resource_names() -> list[str]:
-    """Give the names of all resources, sorted."""
+    """Return the names of all resources, sorted."""
     return sorted(registry()["resources"])
 
 
 def find_resource(name: str) -> str:
-    """Give a resource's own name from any common spelling of it: `customerInvoice`, `customer-invoice`.
+    """Return a resource's own name from any common spelling of it: `customerInvoice`, `customer-invoice`.
 
     Raises:
         UnknownName: there is none; with the nearest names.
@@ -57,7 +57,7 @@ def find_resource(name: str) -> str:
 
 
 def find_method(name: str) -> tuple[str, str]:
-    """Give resource and method of a dotted name, in any common spelling: `customer.get`, `customerInvoice.list`.
+    """Return resource and method of a dotted name, in any common spelling: `customer.get`, `customerInvoice.list`.
 
     Raises:
         UnknownName: there is none; with the nearest names.
@@ -75,7 +75,7 @@ def find_method(name: str) -> tuple[str, str]:
 
 
 def method_facts(resource: str, method: str) -> dict[str, Any]:
-    """Give what the registry holds about a method, by the own names of both."""
+    """Return what the registry holds about a method, by the own names of both."""
     facts: dict[str, Any] = registry()["resources"][resource]["methods"][method]
     return facts
 

@@ -129,7 +129,7 @@ def read_call(
 
 
 def _example(facts: Mapping[str, Any]) -> str:
-    """Say what has to follow a method's name."""
+    """Return the usage of a method: what has to follow its name."""
     needed = [one["name"] for one in facts.get("parameters", ()) if one.get("required")]
     return " ".join(
         [
@@ -298,7 +298,7 @@ async def _call(call: Call, settings: Settings, to: Path | None, background: boo
 
 
 def operation_of(call: Call, built: Operation[Any] | Listing[Any]) -> Operation[Any]:
-    """Give the operation to run in the background.
+    """Return the operation to run in the background.
 
     Raises:
         RequestRefused: a list, which is read by many requests.

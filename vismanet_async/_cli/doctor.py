@@ -58,7 +58,7 @@ _MARKS: Final = {"ok": "green", "note": "cyan", "warning": "yellow", "error": "r
 
 
 def run_doctor(*, profile: str | None, as_json: bool) -> int:
-    """Look, print the findings, and give the exit code of the worst."""
+    """Look, print the findings, and return the exit code of the worst."""
     findings = anyio.run(_collect, profile, SystemClock(), None if as_json else _show)
     if as_json:
         print(json.dumps({"versions": _versions(), "findings": [attrs.asdict(one) for one in findings]}, indent=2))

@@ -84,7 +84,7 @@ def _warning(check: str, text: str, advice: str) -> Finding:
 
 
 def worst(findings: Iterable[Finding]) -> int:
-    """Give the exit code: that of the first error, else of a warning, else 0."""
+    """Return the exit code: that of the first error, else of a warning, else 0."""
     codes = [finding.exit_code for finding in sorted(findings, key=lambda one: one.level != "error")]
     return next((code for code in codes if code != DONE), DONE)
 
@@ -93,7 +93,7 @@ def worst(findings: Iterable[Finding]) -> int:
 
 
 def settings_findings(settings: Settings | SettingsError, *, profile_file: Path | None = None) -> list[Finding]:
-    """Tell whether the settings are enough to sign in.
+    """Check whether the settings are enough to sign in.
 
     Args:
         settings: as they were gathered, or why they were not.
@@ -131,7 +131,7 @@ def settings_findings(settings: Settings | SettingsError, *, profile_file: Path 
 
 
 def token_finding(grant: Grant | VismaNetError, *, service: Service = "erp") -> Finding:
-    """Tell whether the identity service gave a token."""
+    """Check whether the identity service issued a token."""
     name = "" if service == "erp" else "sales orders: "
     if isinstance(grant, VismaNetError):
         if service != "erp":
@@ -146,7 +146,7 @@ def token_finding(grant: Grant | VismaNetError, *, service: Service = "erp") -> 
 
 
 def scope_findings(granted: str, *, service: Service = "erp") -> list[Finding]:
-    """Tell which scopes are missing.
+    """Check which scopes are missing.
 
     Args:
         granted: the scopes of the token answer, parted by blanks.
@@ -185,7 +185,7 @@ def _scopes_argument(granted: str, wanted: Sequence[str], service: Service) -> s
 
 
 def api_finding(answer: VismaNetError | None, *, signed_in: bool) -> Finding:
-    """Tell whether the company lets this integration read.
+    """Check whether the company lets this integration read.
 
     Args:
         answer: the error of a small read; None for its success.
@@ -218,7 +218,7 @@ def api_finding(answer: VismaNetError | None, *, signed_in: bool) -> Finding:
 
 
 def quota_finding(quota: Quota, *, now: float) -> Finding:
-    """Tell what is left of the window.
+    """Check what is left of the quota.
 
     Args:
         quota: as the last answer told it.
@@ -259,7 +259,7 @@ def clock_finding(headers: Mapping[str, str], *, utc_now: datetime) -> Finding:
 
 
 def zone_finding(zone: ZoneInfo | None, *, modified: Iterable[str], utc_now: datetime) -> Finding:
-    """Tell whether the company's zone is declared, and whether it can be the right one.
+    """Check whether the company's zone is declared, and whether it can be the right one.
 
     Args:
         zone: the declared one.

@@ -85,7 +85,7 @@ def _table() -> tuple[tuple[type[VismaNetError], int], ...]:
 
 
 def exit_code(error: VismaNetError) -> int:
-    """Give the exit code for an error."""
+    """Return the exit code for an error."""
     if isinstance(error, DeadlineExceeded) and error.sent:
         return NOT_KNOWN
     if isinstance(error, OutputFailed) and error.code is not None:

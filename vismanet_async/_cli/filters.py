@@ -21,7 +21,7 @@ _CONDITIONS: Final = frozenset({"condition", "number_condition"})
 
 
 def read_where(text: str) -> tuple[str | None, str, Any]:
-    """Give resource (if named), name and value; a comparison becomes a condition.
+    """Return resource (if named), name and value; a comparison becomes a condition.
 
     Examples:
         >>> read_where("status=Active"), read_where("customer.name=a>=b")

@@ -57,7 +57,7 @@ def print_json(text: bytes) -> None:
 
 
 def json_text(value: Any) -> bytes:
-    """Give the JSON of a result. A list is an array with one row on each line."""
+    """Return the JSON of a result. A list is an array with one row on each line."""
     if isinstance(value, Model):
         return to_json(value)
     if isinstance(value, list):

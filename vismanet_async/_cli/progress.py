@@ -111,7 +111,7 @@ def _details(progress: Progress, quota: Quota) -> str:
 
 
 def summary(manifest: Manifest, plan: ExportPlan) -> str:
-    """Say in a few lines what was published."""
+    """Print in a few lines what was published."""
     names = list(plan.resources)
     wide = max(len(name) for name in names)
     lines = [

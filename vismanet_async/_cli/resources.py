@@ -70,7 +70,7 @@ def _print_all(*, as_json: bool) -> None:
 
 
 def _list_filters(resource: str) -> list[str] | None:
-    """Give the filters of the list that an export would read; None where there is none."""
+    """Return the filters of the list that an export would read; None where there is none."""
     facts = registry()["resources"][resource]["methods"].get("list")
     if facts is None or facts["call"] != "list" or facts.get("ids"):
         return None
@@ -109,7 +109,7 @@ def _parameter(one: dict[str, Any]) -> dict[str, Any]:
 
 
 def _models(operations: Sequence[tuple[str, str]], *, nested: bool) -> dict[str, list[dict[str, Any]]]:
-    """Give the fields of the models of bodies and results by name; with those of the models inside them if `nested`."""
+    """Return the fields of models of bodies and results by name; if `nested`, of models inside them as well."""
     known = registry()["models"]
     used = [method_facts(*each).get(part) for each in operations for part in ("body", "result")]
     due = [name for name in map(_bare_type, used) if name in known]

@@ -223,7 +223,7 @@ def tell(what: str | bytes, *, done: str, code: int | None = None) -> None:
 
 @contextlib.contextmanager
 def standard_streams() -> Iterator[None]:
-    """Put an `Output` and a `Notices` in front of the standard streams."""
+    """Wrap the standard streams in an `Output` and a `Notices`."""
     _fill_descriptors()
     out, err = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = cast("TextIO", Output(out)), cast("TextIO", Notices(err))

@@ -81,7 +81,7 @@ class Answering:
         return response
 
     def _handle(self, request: Request, entry: LoggedRequest, struck: Sequence[Fault]) -> Reply:
-        """Let one server of the farm answer; lists may be answered untruly."""
+        """Answer from one server of the farm; lists may be answered untruly."""
         farm, faults = self.simulator.farm, self.simulator.faults
         is_list = self.service.is_list(request, entry.operation)
         is_api = not request.path.lower().startswith("/connect/")
@@ -107,7 +107,7 @@ class Answering:
         return timed_out
 
     def _upset(self, struck: Sequence[Fault]) -> None:
-        """Let happen what faults do to the world before a request is answered."""
+        """Apply what faults do to the data before a request is answered."""
         for fault in struck:
             if fault.kind == "expire_tokens":
                 self.simulator.tokens.revoke()

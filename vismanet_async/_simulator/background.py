@@ -99,7 +99,7 @@ class JobScript:
     used: int = 0
 
     def fits(self, call: Call) -> bool:
-        """Tell whether the next such request is meant."""
+        """Return whether the next such request is meant."""
         return (
             (not self.times or self.used < self.times)
             and (self.operation is None or self.operation == call.operation.id)
@@ -137,7 +137,7 @@ class BackgroundQueue:
         return len(self.jobs)
 
     def script(self, **what: Any) -> JobScript:
-        """Say what shall happen to the next jobs; the fields are those of `JobScript`."""
+        """Set what happens to the next jobs; the fields are those of `JobScript`."""
         made = JobScript(**what)
         self.scripts.append(made)
         return made

@@ -95,7 +95,7 @@ class Merger:
     time_zone: str
 
     def merge(self, row: dict[str, Any], body: Mapping[str, Any], update: str, read: str, *, own_key: str = "") -> None:
-        """Put what was sent into the row; what was not sent stays. The row's own number is not looked up.
+        """Write what was sent into the row; what was not sent stays. The row's own number is not looked up.
 
         Raises:
             BodyError: A value has the wrong form or type, or points at nothing. The row may be half changed.

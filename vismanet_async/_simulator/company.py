@@ -234,7 +234,7 @@ class Company:
         return Truth(table.spec.name, table.spec.key, keys, lambda: (table.row(row) for row in list(table.order)))
 
     def restamp(self, resource: str) -> None:
-        """Give all rows the same time of change, as an upgrade of the service does (facts 5.11)."""
+        """Set the same time of change for all rows, as an upgrade of the service does (facts 5.11)."""
         self._table(resource).restamp(parse_naive_ms(self.world.now_text()))
 
     def churn(self, resource: str, *, every_requests: int = 1, add: int = 0, remove: int = 0, touch: int = 0,
@@ -294,7 +294,7 @@ class Company:
             self._commit(write)
 
     def _commit(self, write: _Unseen) -> None:
-        """Let a write be seen; a change of a row that was changed or removed meanwhile is lost."""
+        """Make a write visible; a change of a row that was changed or removed meanwhile is lost."""
         table, row = write.table, write.row
         if row is None:
             table.insert(write.data, index=self._index(table, write.where))
@@ -320,17 +320,17 @@ class Company:
     # -- things that happen later -------------------------------------------------------------------------
 
     def later(self, seconds: float, action: Callable[[], object]) -> None:
-        """Do something once the clock has moved on that far."""
+        """Call something once the clock has moved on that far."""
         self.at(self.clock.now() + seconds, action)
 
     def at(self, when: float, action: Callable[[], object]) -> None:
-        """Do something at this time."""
+        """Call something at this time."""
         self._timer_count += 1
         heappush(self._timers, (when, self._timer_count, action))
         self.on_timer()
 
     def run_due(self) -> None:
-        """Do what is due by now, in the order of its time."""
+        """Call what is due by now, in the order of its time."""
         while self._timers and self._timers[0][0] <= self.clock.now():
             heappop(self._timers)[2]()
 

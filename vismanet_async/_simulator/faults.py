@@ -103,7 +103,7 @@ class Fault:
         self.name = self.name or self.kind
 
     def fits(self, request: Request, operation: str | None) -> bool:
-        """Tell whether the fault looks at this request at all."""
+        """Return whether the fault looks at this request at all."""
         low = request.path.lower()
         if self.path is None:
             if low.startswith("/connect/"):
@@ -206,7 +206,7 @@ class FaultScript:
         return made
 
     def clear(self) -> None:
-        """Let everything go well again."""
+        """Remove all faults."""
         self._faults.clear()
 
     def load(self, source: Path | str) -> list[Fault]:

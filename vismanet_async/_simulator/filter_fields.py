@@ -135,7 +135,7 @@ class Field:
 
 
 def is_filter(name: str) -> bool:
-    """Tell whether a query parameter chooses rows; the Condition of another one is none by itself."""
+    """Return whether a query parameter chooses rows; the Condition of another one is none by itself."""
     low = name.lower()
     return low not in NOT_FILTERS and not low.endswith("condition") and not low.startswith("expand")
 

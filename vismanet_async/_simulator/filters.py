@@ -56,7 +56,7 @@ class Condition:
     value: Any
 
     def holds(self, found: object) -> bool:
-        """Tell whether a single value fulfils the condition."""
+        """Return whether a single value fulfils the condition."""
         if self.operator == "contains":
             return isinstance(found, str) and self.value in found.casefold()
         if self.operator == "in":
@@ -127,7 +127,7 @@ def values_at(row: object, path: str) -> Iterator[object]:
 
 
 def fulfils(row: Mapping[str, Any], conditions: tuple[Condition, ...]) -> bool:
-    """Tell whether a row fulfils all conditions, each with any of the values at its path."""
+    """Return whether a row fulfils all conditions, each with any of the values at its path."""
     return all(any(condition.holds(value) for value in values_at(row, condition.path)) for condition in conditions)
 
 

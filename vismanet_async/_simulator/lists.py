@@ -117,7 +117,7 @@ def answer_list(call: Call) -> Reply | None:
 
 
 def _is_other_company(call: Call) -> bool:
-    """Tell whether the old company header names another company, and that matters."""
+    """Return whether the old company header names another company, and that matters."""
     named = call.request.headers.get("ipp-company-id")
     known = {None, "", call.company.tenant_id}
     return call.company.behaviours.wrong_company_header == "empty_list" and named not in known

@@ -40,7 +40,7 @@ def _modified(data: Mapping[str, Any]) -> str | None:
 
 
 def _of(data: Mapping[str, Any], **names: str) -> _Row:
-    """Take fields under new names."""
+    """Return fields under new names."""
     return {new: data.get(old) for new, old in names.items()}
 
 

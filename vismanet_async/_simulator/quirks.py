@@ -21,7 +21,7 @@ _ZONES = {"offset": "+01:00", "z": "Z"}
 
 
 def dress(reply: Reply, behaviours: Behaviours, *, holds_records: bool = True) -> Reply:
-    """Give a reply the forms that are switched on; state documents of the background queue are no records."""
+    """Apply the forms that are switched on to a reply; state documents of the background queue are no records."""
     if "ETag" in reply.headers:
         bare = reply.headers["ETag"].strip('"')
         reply.headers["ETag"] = {"quoted": f'"{bare}"', "bare": bare, "weak": f'W/"{bare}"'}[behaviours.etag_style]

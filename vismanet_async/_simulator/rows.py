@@ -134,7 +134,7 @@ class Table:
         return self._row_versions.get(row) or self.base.version(row)
 
     def exists(self, row: int) -> bool:
-        """Tell whether the row is there now."""
+        """Return whether the row is there now."""
         return row in self.overlay or (0 <= row < self.count and row not in self._gone)
 
     def find(self, key: Sequence[str]) -> int | None:
@@ -283,7 +283,7 @@ class Table:
                 return number
 
     def stamp(self, row: dict[str, Any], *, created: bool = False) -> None:
-        """Give a row dictionary a new version and a new time of change."""
+        """Set a new version and time of change in a row dictionary."""
         now = self._now_text()
         row.update({name: now for name in _MODIFIED_NAMES if name in self.fields or name in self._hidden_stamps})
         if created and ("createdDateTime" in self.fields or "createdDateTime" in self._hidden_stamps):
@@ -306,7 +306,7 @@ class Table:
         return number
 
     def replace(self, row: int, data: dict[str, Any], *, to_end: bool = False) -> None:
-        """Put a changed dictionary in a row's place, or at the end of the list."""
+        """Replace a row by a changed dictionary, or append it."""
         self._unindex(row, self.key_of(row))
         if row not in self.overlay:
             self.order.isolate(row)
@@ -344,7 +344,7 @@ class Table:
         self.changes += 1
 
     def restamp(self, milliseconds: int) -> None:
-        """Give every row the same time of change, as an upgrade of the service does (facts 5.11)."""
+        """Set the same time of change for every row, as an upgrade of the service does (facts 5.11)."""
         self.base.restamped_ms = milliseconds
         text = naive_text_of_ms(milliseconds)
         for data in self.overlay.values():
@@ -405,7 +405,7 @@ class Table:
         }  # fmt: skip
 
     def restore(self, content: Mapping[str, Any]) -> None:
-        """Take over the changes that `export` returned.
+        """Apply the changes that `export` returned.
 
         Raises:
             ValueError: They belong to a table of another size.

@@ -64,7 +64,7 @@ class _Shown:
 
 
 def is_order_list(path: str) -> bool:
-    """Tell whether a path of the service is that of a list."""
+    """Return whether a path of the service is that of a list."""
     name, *key = path.lower().partition("/api/v3/")[2].strip("/").split("/")
     lines = len(key) == _KEY_PARTS + 1 and key[-1] in {"lines", "orderlines"}
     return name in _LISTS and (not key or (name == "salesorders" and (len(key) == 1 or lines)))

@@ -36,7 +36,7 @@ class RowOrder:
         return next((place for place, (start, stop) in enumerate(self.runs) if start <= row < stop), None)
 
     def append(self, row: int) -> None:
-        """Put a row at the end."""
+        """Append a row."""
         if self.runs and self.runs[-1][1] == row > self._count:
             self.runs[-1] = (self.runs[-1][0], row + 1)
         else:
@@ -44,7 +44,7 @@ class RowOrder:
         self._length += 1
 
     def insert(self, index: int, row: int) -> None:
-        """Put a row before the one at this index."""
+        """Insert a row before the one at this index."""
         passed = 0
         for place, (start, stop) in enumerate(self.runs):
             if index <= passed + stop - start:
@@ -58,7 +58,7 @@ class RowOrder:
         self.append(row)
 
     def remove(self, row: int) -> None:
-        """Take a row out.
+        """Remove a row.
 
         Raises:
             KeyError: The row is not there.
@@ -77,12 +77,12 @@ class RowOrder:
         return made
 
     def restore(self, runs: list[tuple[int, int]]) -> None:
-        """Take over runs that were kept."""
+        """Restore runs that were kept."""
         self.runs = runs
         self._length = sum(stop - start for start, stop in runs)
 
     def isolate(self, row: int) -> None:
-        """Give a row a run of its own, where it stands."""
+        """Split the run so that a row has one of its own."""
         place = self._run_of(row)
         if place is not None:
             start, stop = self.runs[place]

@@ -122,7 +122,7 @@ class Service:
         return None if isinstance(match, int) else match.operation.id
 
     def is_list(self, request: Request, operation_id: str | None) -> bool:
-        """Tell whether a request asks for a list."""
+        """Return whether a request asks for a list."""
         if request.method != "GET":
             return False
         if operation_id is None:
@@ -160,7 +160,7 @@ class Service:
         return reply
 
     def _finish(self, caller: _Caller, reply: Reply, *, holds_records: bool = True) -> Reply:
-        """Put on what every answer carries, and remember failures."""
+        """Add the headers of every answer, and remember failures."""
         company = caller.company
         reply.headers.update(company.limits.headers(caller.grant.client_id, caller.policy))
         reply.headers.setdefault("Ipp-Request-Id", company.visma_id())
@@ -261,7 +261,7 @@ def _handler(operation: Operation) -> Callable[[Call], Reply]:
 
 
 def _has_ended(operation: Operation) -> bool:
-    """Tell whether the service has announced the end of this operation (facts 1.13)."""
+    """Return whether the service has announced the end of this operation (facts 1.13)."""
     if operation.resource.startswith("SalesOrder") and operation.collection.startswith("salesorder"):
         return operation.collection != "salesordertype"
     return operation.method == "GET" and operation.version == 1 and operation.collection == "purchasereceipt"

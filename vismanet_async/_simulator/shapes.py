@@ -74,7 +74,7 @@ def slot(name: str) -> str:
 
 
 def is_slot(value: object) -> bool:
-    """Tell whether the value is such a mark."""
+    """Return whether the value is such a mark."""
     return isinstance(value, str) and value.startswith(_MARK)
 
 

@@ -297,7 +297,7 @@ class Simulator:
         return self.company().churn(resource, **options)
 
     def restamp(self, resource: str) -> None:
-        """Give all rows the same time of change, as an upgrade of the service does (facts 5.11)."""
+        """Set the same time of change for all rows, as an upgrade of the service does (facts 5.11)."""
         self.company().restamp(resource)
 
     def issue_token(self, tenant_id: str | None = None, *, lifetime_seconds: float | None = None) -> str:

@@ -40,7 +40,7 @@ class Grant:
     expires_at: float
 
     def may(self, service: str, right: str) -> bool:
-        """Tell whether a scope covers a right: `read`, `create`, `update`, `delete`."""
+        """Return whether a scope covers a right: `read`, `create`, `update`, `delete`."""
         if service == "salesorder":
             return f"visma.net.erp.salesorder:{'read' if right == 'read' else 'write'}" in self.scopes
         return any(f"vismanet_erp_{kind}_api:{right}" in self.scopes for kind in ("service", "interactive"))

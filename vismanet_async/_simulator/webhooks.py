@@ -110,7 +110,7 @@ class WebhookSender:
         return made
 
     def release_held(self) -> None:
-        """Let go of what was held back to go out of order, with the next notice or tick."""
+        """Send what was held back to arrive out of order, with the next notice or tick."""
         self._ready += self._held
         self._held = []
 

@@ -88,7 +88,7 @@ def success_of(call: Call, usual: int) -> int:
 
 
 def save(table: Table, row: int, data: dict[str, Any], company: Company) -> None:
-    """Put a changed row back with a new version and time."""
+    """Store a changed row with a new version and time."""
     table.stamp(data)
     table.replace(row, data, to_end=company.behaviours.list_order == "last_modified")
 

@@ -1,1 +1,1 @@
-"""Makes `_api/resources`, `_api/models`, the registry and the coverage page from the catalog. See `_api/generate.py`."""
+"""Makes resources, models, the registry and the coverage page from the catalog. See `_api/generate.py`."""

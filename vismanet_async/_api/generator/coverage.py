@@ -22,7 +22,7 @@ Condition pairs count as one parameter; page parameters and those without effect
 
 
 def render(facts: Facts, plans: list[ResourcePlan], models: Models) -> str:
-    """Give its text."""
+    """Return its text."""
     lines = [
         _HEAD.format(
             operations=len(facts.operations),

@@ -24,7 +24,7 @@ class Facts:
     overrides: dict[str, Any]
 
     def override(self, kind: str, key: str) -> dict[str, Any] | None:
-        """Give the override of one kind for one key, if there is one."""
+        """Return the override of one kind for one key, if there is one."""
         found: dict[str, Any] | None = self.overrides.get(kind, {}).get(key)
         return found
 

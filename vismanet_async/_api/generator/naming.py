@@ -33,7 +33,7 @@ def words(name: str) -> list[str]:
 
 
 def snake(name: str) -> str:
-    """Give the snake case of a name of the API.
+    """Return the snake case of a name of the API.
 
     Examples:
         >>> snake("lastModifiedDateTime"), snake("POBalance"), snake("accountCD")
@@ -48,7 +48,7 @@ def safe(name: str) -> str:
 
 
 def class_name(name: str, known: Container[str]) -> str:
-    """Give the class name for a DTO: `CustomerDto` -> `Customer`, `AddressInContactDto` -> `ContactAddress`.
+    """Return the class name for a DTO: `CustomerDto` -> `Customer`, `AddressInContactDto` -> `ContactAddress`.
 
     Args:
         name: the DTO.
@@ -77,7 +77,7 @@ def _bare(name: str) -> str:
 
 
 def plural(word: str) -> str:
-    """Give the plural of a snake case name.
+    """Return the plural of a snake case name.
 
     Examples:
         >>> plural("invoice"), plural("customer_class"), plural("balance"), plural("salespersons"), plural("currency")
@@ -93,7 +93,7 @@ def plural(word: str) -> str:
 
 
 def singular(word: str) -> str:
-    """Give the singular of a snake case name: one of `cross_references` is a `cross_reference`."""
+    """Return the singular of a snake case name: one of `cross_references` is a `cross_reference`."""
     return word[:-1] if word.endswith("s") and not word.endswith("ss") else word
 
 
@@ -103,5 +103,5 @@ def method_name(name: str) -> str:
 
 
 def docstring_name(name: str) -> str:
-    """Give the words of a class name for a sentence: `CustomerInvoice` -> `customer invoice`."""
+    """Return the words of a class name for a sentence: `CustomerInvoice` -> `customer invoice`."""
     return " ".join(words(name))

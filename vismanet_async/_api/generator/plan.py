@@ -80,7 +80,7 @@ class ResourcePlan:
 
 
 def module_of(tag: str) -> str:
-    """Give the module, and the attribute of the client, for one of the catalog's resources; versions are merged."""
+    """Return the module, and the attribute of the client, for one of the catalog's resources; versions are merged."""
     return naming.snake(re.sub(r"V\d$", "", tag))
 
 
@@ -141,7 +141,7 @@ def _tail(operation: dict[str, Any]) -> list[str]:
 
 
 def _selector(operation: dict[str, Any]) -> str | None:
-    """Give the parameter that `internal/{internalId}` names: the record is meant, not a part of it."""
+    """Return the parameter that `internal/{internalId}` names: the record is meant, not a part of it."""
     tail = _tail(operation)
     return tail[tail.index("internal") + 1].strip("{}") if "internal" in tail else None
 

@@ -15,7 +15,7 @@ __all__ = ["render"]
 
 
 def render(plans: list[ResourcePlan], models: Models) -> str:
-    """Give its text: one resource or model a line, for small differences between versions.
+    """Return its text: one resource or model a line, for small differences between versions.
 
     Raises:
         ValueError: when a model written by hand has the name of a generated one.

@@ -23,7 +23,7 @@ _SHOWN_DTOS = 2
 
 
 def render(models: Models) -> dict[str, str]:
-    """Give the text of every file below `_api/models`, by its path there."""
+    """Return the text of every file below `_api/models`, by its path there."""
     homes: dict[str, list[ModelClass]] = defaultdict(list)
     for one in models.classes.values():
         homes[one.home].append(one)
@@ -101,19 +101,19 @@ def _codec_names(classes: list[ModelClass]) -> set[str]:
 
 
 def base_of(one: ModelClass) -> str:
-    """Give the base class of a model."""
+    """Return the base class of a model."""
     if not one.written:
         return "Record" if one.top else "Model"
     return "LineUpdate" if has_operation(one) else "WriteModel"
 
 
 def has_operation(one: ModelClass) -> bool:
-    """Tell whether it says Insert, Update or Delete."""
+    """Return whether it says Insert, Update or Delete."""
     return any(field.enum == "LineOperation" for field in one.fields)
 
 
 def line_key(one: ModelClass) -> str | None:
-    """Give the field that names the line, if it has one."""
+    """Return the field that names the line, if it has one."""
     names = {field.name for field in one.fields}
     return next((key for key in _LINE_KEYS if key in names), None)
 

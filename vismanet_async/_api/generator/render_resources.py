@@ -19,7 +19,7 @@ _SCALARS = {"str"}
 
 
 def render(plans: list[ResourcePlan], models: Models) -> dict[str, str]:
-    """Give the text of every file below `_api/resources`, by its path there."""
+    """Return the text of every file below `_api/resources`, by its path there."""
     files = {f"{one.module}.py": _module(one, models) for one in plans}
     files["__init__.py"] = _index(plans)
     return files
@@ -79,7 +79,7 @@ def _enum_import(methods: tuple[Method, ...]) -> list[str]:
 
 
 def _shadows(methods: tuple[Method, ...]) -> bool:
-    """Tell whether a parameter has the name of a builtin."""
+    """Return whether a parameter has the name of a builtin."""
     names = {one.name for method in methods for one in method.parameters}
     names |= {name for method in methods for name, _ in method.ids}
     return any(hasattr(builtins, name) for name in names)
@@ -238,7 +238,7 @@ def _kind(one: Parameter) -> str:
 
 
 def _read_partner(method: Method, plan: ResourcePlan) -> Method | None:
-    """Give the read of the same record, where an update of it honours If-Match."""
+    """Return the read of the same record, where an update of it honours If-Match."""
     if method.call != "update" or method.if_match != "always" or not method.ids:
         return None
     path = method.operation["path"].lower()

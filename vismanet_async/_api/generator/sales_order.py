@@ -22,7 +22,7 @@ _ROWS: Final = {"call": "list", "style": "page_index"}
 
 
 def resource() -> dict[str, Any]:
-    """Give its entry among the resources."""
+    """Return its entry among the resources."""
     methods = {
         "list": _method(
             "List",
@@ -90,7 +90,7 @@ def resource() -> dict[str, Any]:
 
 
 def models() -> dict[str, Any]:
-    """Give the entries of its models, read from the classes."""
+    """Return the entries of its models, read from the classes."""
     found = {name: getattr(sales_order_models, name) for name in sales_order_models.__all__}
     return {name: _model(cls) for name, cls in found.items() if isinstance(cls, type)}
 

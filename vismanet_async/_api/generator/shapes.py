@@ -37,12 +37,12 @@ class FieldLine:
 
     @property
     def annotation(self) -> str:
-        """Give the text behind the colon."""
+        """Return the text behind the colon."""
         return f"Maybe[list[{self.type}]]" if self.many else f"Maybe[{self.type}]"
 
     @property
     def default(self) -> str:
-        """Give the text behind the equals sign."""
+        """Return the text behind the equals sign."""
         explicit = f'"{self.json}"' if camel(self.name) != self.json else ""
         if self.wrapped:
             return f"wrapped({explicit})"
@@ -65,12 +65,12 @@ class ModelClass:
 
     @property
     def refs(self) -> list[str]:
-        """Give the classes that its fields name."""
+        """Return the classes that its fields name."""
         return sorted({field.ref for field in self.fields if field.ref})
 
     @property
     def home(self) -> str:
-        """Give the module, below `_api.models`, that holds it: the resource's own, or its own if several use it."""
+        """Return the module, below `_api.models`, that holds it: the resource's own, or its own if several use it."""
         if len(self.resources) == 1:
             return next(iter(self.resources))
         return f"common.{naming.snake(self.name)}"
