@@ -88,7 +88,8 @@ async def test_serve_stops_when_told() -> None:
 def test_the_simulator_knows_nothing_of_the_sdk() -> None:
     code = (
         "import sys, vismanet_async.simulator, vismanet_async.simulator.pytest_plugin;"
-        "own = 'vismanet_async.simulator';"
+        "import vismanet_async._simulator.simulator;"
+        "own = ('vismanet_async.simulator', 'vismanet_async._simulator', 'vismanet_async._lazy');"
         "bad = [n for n in sys.modules if n.startswith('vismanet_async.') and not n.startswith(own)];"
         "sys.exit(str(bad) if bad else 0)"
     )
