@@ -104,7 +104,7 @@ def test_the_list_of_public_names_is_that_of_the_package() -> None:
     root = Path(__file__).parents[1]
     if not (root / ".ci").is_dir():
         pytest.skip("a source tree without .ci")
-    command = [sys.executable, root / ".ci" / "public_names.py", "--check"]
+    command = [sys.executable, str(root / ".ci" / "public_names.py"), "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=root)
     assert done.returncode == 0, done.stdout + done.stderr
 

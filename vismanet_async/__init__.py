@@ -14,6 +14,7 @@ from vismanet_async._lazy import lazy_names
 if TYPE_CHECKING:
     from vismanet_async._api.files import Download, File, Upload
     from vismanet_async._api.modify import modify
+    from vismanet_async._api.query import Other
     from vismanet_async._api.results import Created, Done, Updated
     from vismanet_async._cli.doctor import diagnose
     from vismanet_async._client import VismaNet
@@ -66,6 +67,7 @@ __all__ = [
     "NotFound",
     "Observer",
     "Operation",
+    "Other",
     "OutcomeUnknown",
     "Page",
     "PreconditionFailed",
@@ -97,6 +99,7 @@ __all__ = [
 _HOMES = {
     "_api.files": ("Download", "File", "Upload"),
     "_api.modify": ("modify",),
+    "_api.query": ("Other",),
     "_api.results": ("Created", "Done", "Updated"),
     "_client": ("VismaNet",),
     "_clock": ("Clock", "SystemClock"),

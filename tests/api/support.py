@@ -34,6 +34,12 @@ def operations() -> dict[str, dict[str, Any]]:
 
 
 @cache
+def enums() -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = json.loads((CATALOG / "enums.json").read_text("utf-8"))["enums"]
+    return found
+
+
+@cache
 def schemas() -> dict[str, dict[str, Any]]:
     found: dict[str, Any] = {}
     for name in ("schemas", "additions"):

@@ -37,6 +37,24 @@ def test_a_bare_date_is_refused_where_a_condition_belongs(value: Any) -> None:
         Client().customer.list(last_modified_date_time=value)
 
 
+def test_a_value_that_no_record_can_have_is_refused() -> None:
+    """An empty answer would be taken for the truth: a misspelled filter must not empty an export."""
+    wrong: Any = "Opne"
+    with pytest.raises(RequestRefused, match=r"status has no value 'Opne': did you mean 'Open'\?"):
+        Client().customer_invoice.list(status=wrong)
+    wrong = "whatever"
+    with pytest.raises(RequestRefused, match=r"the catalog has Hold, .*Other\('whatever'\)"):
+        Client().customer_invoice.list(status=wrong)
+    source: Any = Client().customer_invoice.list(status=q.Other("whatever"))
+    assert dict(source.query) == {"status": "whatever"}
+
+
+def test_an_operation_that_ended_warns_and_still_calls() -> None:
+    with pytest.warns(DeprecationWarning, match=r"ended this operation on 2026-09-15; use `purchase_receipt\.get`"):
+        operation = Client().purchase_receipt.get_v1("1")
+    assert operation is not None
+
+
 def test_conditions_of_the_wrong_kind_are_refused() -> None:
     wrong: Any = on_or_after(5)
     with pytest.raises(RequestRefused, match="a condition on a date"):

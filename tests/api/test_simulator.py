@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+# what Visma has ended is called here as well
+pytestmark = pytest.mark.filterwarnings("ignore:Visma ended this operation:DeprecationWarning")
+
 PAGING = {"pageNumber", "pageSize"}
 
 

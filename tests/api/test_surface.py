@@ -110,7 +110,8 @@ def test_generated_code_is_what_the_catalog_gives(
 def test_the_coverage_page_has_every_operation() -> None:
     page = (ROOT / "docs" / "coverage.md").read_text("utf-8")
     for key, operation in operations().items():
-        assert f"| `{key}` | `" in page
+        ended = f", ended {operation['ended']}: use `{operation['instead']}`" if "ended" in operation else ""
+        assert f"| `{key}`{ended} | `" in page
         assert f"{operation['method']} `{operation['path']}`" in page
 
 
@@ -145,6 +146,7 @@ WRONG = """
     from datetime import date, datetime
 
     from vismanet_async._api.models import CustomerUpdate
+    from vismanet_async._api.query import Other
     from vismanet_async._client import VismaNet
     from vismanet_async._conditions import Condition, DateTimeCondition, NumberCondition, on_or_after
 
@@ -159,6 +161,8 @@ WRONG = """
         visma.customer.list(colour="red")  # expect: call-arg
         visma.customer.list(last_modified_date_time="2025-05-25")  # expect: arg-type
         visma.customer.list(page_size="100")  # expect: arg-type
+        visma.customer_invoice.list(status="Opne")  # expect: arg-type
+        visma.purchase_receipt.get_v1("1")  # expect: deprecated
         visma.customer.get()  # expect: call-arg
         visma.custommer  # expect: attr-defined
         CustomerUpdate(nmae="x")  # expect: call-arg
@@ -174,7 +178,7 @@ WRONG = """
         since = on_or_after(datetime(2025, 5, 25))
         await visma.customer.list(last_modified_date_time=since).count()
         async for invoice in visma.customer_invoice.list(
-            last_modified_date_time=on_or_after("2025-05-25"), status="Whatever"
+            last_modified_date_time=on_or_after("2025-05-25"), status=Other("Whatever")
         ):
             if invoice.amount:
                 print(invoice.amount + 1)
@@ -187,7 +191,10 @@ def test_wrong_use_fails_in_the_type_checker(tmp_path: Path) -> None:
     code = textwrap.dedent(WRONG)
     (tmp_path / "wrong.py").write_text(code, "utf-8")
     done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml"), str(tmp_path / "wrong.py")],
+        [
+            *(sys.executable, "-m", "mypy", "--enable-error-code=deprecated"),
+            *("--config-file", str(ROOT / "pyproject.toml"), str(tmp_path / "wrong.py")),
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -30,6 +30,7 @@ import tempfile
 from pathlib import Path
 
 from vismanet_async._api.generator import (
+    changes,
     coverage,
     facts as fact_files,
     lists,
@@ -54,6 +55,8 @@ def main() -> int:
     )
     parser.add_argument("--check", action="store_true", help="compare instead of writing")
     check = parser.parse_args().check
+    if not check:
+        _apply_changes()
     made = _made()
     stale = [path for path in _present() if path not in made]
     differing = [path for path, text in made.items() if not path.is_file() or path.read_text("utf-8") != text]
@@ -70,6 +73,12 @@ def main() -> int:
     return 0
 
 
+def _apply_changes() -> None:
+    """Write the catalog with all later changes; what is made is made from that."""
+    for path, text in changes.applied(fact_files.API / "catalog").items():
+        path.write_text(text, "utf-8")
+
+
 def _made() -> dict[Path, str]:
     """Make every file, formatted, in memory."""
     facts = fact_files.load()
@@ -81,6 +90,8 @@ def _made() -> dict[Path, str]:
     made = {fact_files.API / path: text for path, text in _formatted(code).items()}
     made[fact_files.API / "registry.json"] = registry.render(resources, models)
     made[_ROOT / "docs" / "coverage.md"] = coverage.render(facts, resources, models)
+    made |= changes.applied(fact_files.API / "catalog")
+    made[_ROOT / "docs" / "api-changes.md"] = changes.table(changes.read(fact_files.API / "catalog"))
     made[_ROOT / "docs" / "lists.md"] = lists.render(resources)
     for path, text in made.items():
         if path.suffix == ".py" and text.count("\n") > _MOST_LINES:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, TypeAlias
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
 import attrs
 import msgspec
 
+from vismanet_async._api.lazy import open_enum
 from vismanet_async._codec.values import Moment
 from vismanet_async._conditions import Condition, on_or_after
 from vismanet_async._decimals import MOST_DIGITS, fits_whole, plain
@@ -21,8 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AttributeFilter",
+    "Choice",
     "Moment",
     "Needed",
+    "Other",
     "Pairs",
     "Part",
     "attributes",
@@ -80,6 +84,39 @@ def text(name: str, value: Any, _: tzinfo | None) -> Pairs:
     if not value:
         raise _refused(name, "is empty: the API would ignore it and return everything. Leave it out instead")
     return ((name, str(value)),)
+
+
+class Other(str):
+    """A value of an enumeration that the catalog lacks, for whoever knows that the API has it by now.
+
+    Examples:
+        >>> Choice("ApprovalStatus")("status", Other("Escalated"), None)
+        (('status', 'Escalated'),)
+    """
+
+    __slots__ = ()
+
+
+@attrs.frozen
+class Choice:
+    """One of the values of an enumeration: the API takes another one for no filter, or for one that nothing fulfils."""
+
+    enum: str
+
+    def __call__(self, name: str, value: Any, zone: tzinfo | None) -> Pairs:
+        """Return the value as it is sent."""
+        pair = text(name, value, zone)
+        if isinstance(value, Other):
+            return pair
+        known = get_args(get_args(open_enum(self.enum))[0])
+        folded = {each.casefold(): each for each in known}
+        if value.casefold() in folded:  # Visma's own samples say `status=open`
+            return pair
+        near = [folded[each] for each in get_close_matches(value.casefold(), folded, n=3)]
+        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"the catalog has {', '.join(known)}."
+        raise _refused(
+            name, f"has no value {value!r}: {hint} A value that is newer than the catalog is Other({value!r})"
+        )
 
 
 def integer(name: str, value: Any, _: tzinfo | None) -> Pairs:

@@ -94,6 +94,7 @@ def _facts(resource: str, method: str) -> dict[str, Any]:
         "result": facts.get("result"),
         "background": facts["background"],
         "if_match": facts.get("if_match"),
+        "ended": facts.get("ended"),
         "notice": facts.get("notice"),
     }
 

@@ -49,8 +49,9 @@ def _row(plan: ResourcePlan, one: Method) -> str:
     sends = f"`{one.body}`" if one.body else ("file" if one.call == "upload" else "")
     answers = f"`{one.result}`" if one.result else {"download": "file", "delete": ""}.get(one.call, "")
     signature = f"`{plan.module}.{one.name}({', '.join(name for name, _ in one.ids)})`"
+    ended = f", ended {one.ended}: use `{facts['instead']}`" if one.ended else ""
     cells = [
-        f"`{facts['id']}`",
+        f"`{facts['id']}`{ended}",
         signature,
         f"{facts['method']} `{facts['path']}`",
         str(len(one.parameters) or ""),

@@ -57,8 +57,10 @@ class Method:
     identity: tuple[str, ...]
     frozen: tuple[str, str] | None
     max_page_size: int | None
+    ended: str | None
+    """The day of its end of life, as Visma has announced it."""
     notice: str | None
-    """What a user must know before using it, such as an end of life."""
+    """What a user must know before using it."""
 
     @property
     def if_match(self) -> Literal["always", "background"] | None:
@@ -210,8 +212,15 @@ def _method(facts: Facts, models: Models, name: str, operation: dict[str, Any]) 
         identity=_identity(facts, dto) if listing and dto else (),
         frozen=_frozen(facts, operation, dto) if listing and dto else None,
         max_page_size=operation.get("max_page_size"),
-        notice=operation.get("notice"),
+        ended=operation.get("ended"),
+        notice=_notice(operation),
     )
+
+
+def _notice(operation: dict[str, Any]) -> str | None:
+    if "ended" not in operation:
+        return operation.get("notice")
+    return f"Visma ended this operation on {operation['ended']}; use `{operation['instead']}`."
 
 
 def _parameters(operation: dict[str, Any], facts: Facts) -> tuple[Parameter, ...]:
@@ -244,7 +253,7 @@ def _kind(one: dict[str, Any], has_condition: bool, facts: Facts) -> tuple[str, 
     if "enum" in one:
         override = facts.override("enum", one["enum"])
         enum = str(override["name"]) if override else one["enum"].removesuffix("Enum")
-        return "text", enum, enum
+        return "text", f"{enum}Value | Other", enum
     if one["name"] == "attributes":
         return "attributes", "AttributeFilter", None
     if one["type"] == "array":

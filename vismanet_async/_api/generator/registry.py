@@ -56,6 +56,7 @@ def _method(one: Method) -> dict[str, Any]:
         "max_page_size": one.max_page_size,
         "if_match": one.if_match,
         "background": facts["background"],
+        "ended": one.ended,
         "notice": one.notice,
     }
     return {key: value for key, value in known.items() if value not in (None, [], "")}

@@ -152,7 +152,8 @@ def _enums(models: Models) -> str:
         f"__all__ = {sorted(models.enums)!r}",
     ]
     for name, values in models.enums.items():
-        lines += ["", f"{name}: TypeAlias = Literal[{', '.join(repr(value) for value in values)}] | str"]
+        lines += ["", f"{name}Value: TypeAlias = Literal[{', '.join(repr(value) for value in values)}]"]
+        lines += [f"{name}: TypeAlias = {name}Value | str"]
     return "\n".join(lines) + "\n"
 
 

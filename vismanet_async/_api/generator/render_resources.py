@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 __all__ = ["render"]
 
 _SCALARS = {"str"}
+_DEPRECATION = [
+    "if TYPE_CHECKING:",
+    "    from typing_extensions import deprecated",
+    "else:",
+    "    from vismanet_async._api.deprecation import deprecated",
+    "",
+]
 
 
 def render(plans: list[ResourcePlan], models: Models) -> dict[str, str]:
@@ -44,13 +51,14 @@ def _module(plan: ResourcePlan, models: Models) -> str:
         "from vismanet_async._operation import OperationSpec",
         "from vismanet_async._paging.list_spec import FrozenFilter",
         "",
+        *(_DEPRECATION if any(one.ended for one in methods) else []),
         "if TYPE_CHECKING:",
         "    from collections.abc import Callable, Mapping, Sequence",
         "    from decimal import Decimal",
         "    from vismanet_async._api.base import IfMatch",
         "    from vismanet_async._api.files import Download, Upload",
         "    from vismanet_async._api.paths import Id",
-        "    from vismanet_async._api.query import AttributeFilter, Moment",
+        "    from vismanet_async._api.query import AttributeFilter, Moment, Other",
         "    from vismanet_async._api.results import Created, Done, Updated",
         "    from vismanet_async._conditions import DateTimeCondition, NumberCondition",
         "    from vismanet_async._operation import Operation",
@@ -75,7 +83,8 @@ def _module(plan: ResourcePlan, models: Models) -> str:
 
 def _enum_import(methods: tuple[Method, ...]) -> list[str]:
     enums = sorted({one.enum for method in methods for one in method.parameters if one.enum})
-    return [f"    from vismanet_async._api.models.enums import {', '.join(enums)}"] if enums else []
+    values = ", ".join(f"{enum}Value" for enum in enums)
+    return [f"    from vismanet_async._api.models.enums import {values}"] if enums else []
 
 
 def _shadows(methods: tuple[Method, ...]) -> bool:
@@ -144,7 +153,8 @@ def _signature(method: Method) -> list[str]:
     if method.if_match:
         keywords.append("if_match: IfMatch | None = None")
     inside = ["self", *positional, *(["/"] if positional else []), *(["*", *keywords] if keywords else [])]
-    return [f"    def {method.name}({', '.join(inside)},) -> {_returns(method)}:"]
+    marks = [f"    @deprecated({method.notice!r})"] if method.ended else []
+    return [*marks, f"    def {method.name}({', '.join(inside)},) -> {_returns(method)}:"]
 
 
 def _keyword(one: Parameter) -> str:
@@ -231,7 +241,8 @@ def _body(method: Method) -> list[str]:
 
 
 def _kind(one: Parameter) -> str:
-    return f"q.Needed(q.{one.kind})" if one.required else f"q.{one.kind}"
+    kind = f"q.Choice({one.enum!r})" if one.enum else f"q.{one.kind}"
+    return f"q.Needed({kind})" if one.required else kind
 
 
 # --- modify --------------------------------------------------------------------------------------------------------

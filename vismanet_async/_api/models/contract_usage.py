@@ -49,6 +49,7 @@ class ContractUsage(Record):
     contract: Maybe[str] = UNSET
     transaction: Maybe[list[ContractUsageLine]] = UNSET
     last_modified_date_time: Maybe[datetime] = UNSET
+    time_stamp: Maybe[str] = UNSET
 
 
 @write_model

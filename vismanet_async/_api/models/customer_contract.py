@@ -123,6 +123,7 @@ class CustomerContract(Record):
     summary: Maybe[CustomerContractSummary] = UNSET
     details: Maybe[CustomerContractDetails] = UNSET
     attributes: Maybe[list[AttributeIdValue]] = UNSET
+    time_stamp: Maybe[str] = UNSET
 
 
 @write_model

@@ -200,3 +200,8 @@ class CustomerDebitNoteUpdate(WriteModel):
     cash_account: Maybe[str] = wrapped()
     dont_print: Maybe[bool] = wrapped()
     dont_email: Maybe[bool] = wrapped()
+    start_date: Maybe[Moment] = wrapped()
+    end_date: Maybe[Moment] = wrapped()
+    accounting_cost_ref: Maybe[str] = wrapped()
+    originator_doc_ref: Maybe[str] = wrapped()
+    contract_doc_ref: Maybe[str] = wrapped()

@@ -26,6 +26,7 @@ __all__ = [
     "BarCode",
     "BarCodeMetadata",
     "ChangeInventoryNbrAction",
+    "CostPriceStatisticsUpdate",
     "CrossReferenceUpdate",
     "IntrastatUpdate",
     "InventoryCrossReferenceUpdate",
@@ -56,6 +57,13 @@ class ChangeInventoryNbrAction(WriteModel):
     """The API's `ChangeInventoryNbrActionDto`."""
 
     inventory_nbr: Maybe[str] = UNSET
+
+
+@write_model
+class CostPriceStatisticsUpdate(WriteModel):
+    """The API's `CostPriceStatisticsUpdateDto`."""
+
+    last_cost: Maybe[Number] = wrapped()
 
 
 @write_model
@@ -165,3 +173,4 @@ class InventoryUpdate(WriteModel):
     default_receipt_to: Maybe[str] = wrapped()
     kit_item: Maybe[bool] = wrapped()
     note: Maybe[str] = wrapped()
+    cost_price_statistics: Maybe[CostPriceStatisticsUpdate] = UNSET

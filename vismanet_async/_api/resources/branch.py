@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     from vismanet_async._api.models.branch import Branch
     from vismanet_async._api.models.common.bank_settings_update import BankSettingsUpdate
-    from vismanet_async._api.models.enums import BranchOrderBy
+    from vismanet_async._api.models.enums import BranchOrderByValue
     from vismanet_async._api.paths import Id
+    from vismanet_async._api.query import Other
     from vismanet_async._api.results import Updated
     from vismanet_async._conditions import DateTimeCondition
     from vismanet_async._operation import Operation
@@ -48,7 +49,7 @@ class BranchResource(Resource):
     def list(
         self,
         *,
-        order_by: BranchOrderBy | None = None,
+        order_by: BranchOrderByValue | Other | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
         expand_address: bool | None = None,
         expand_contact: bool | None = None,
@@ -68,7 +69,7 @@ class BranchResource(Resource):
         return self._list(
             _LIST,
             (),
-            ("orderBy", q.text, order_by),
+            ("orderBy", q.Choice("BranchOrderBy"), order_by),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             ("expandAddress", q.flag, expand_address),
             ("expandContact", q.flag, expand_contact),

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from vismanet_async._api.base import IfMatch
     from vismanet_async._api.models.cash_sale import CashSaleUpdate
     from vismanet_async._api.models.common.cash_sale import CashSale
-    from vismanet_async._api.models.enums import CustomerDocumentStatus
+    from vismanet_async._api.models.enums import CustomerDocumentStatusValue
     from vismanet_async._api.paths import Id
+    from vismanet_async._api.query import Other
     from vismanet_async._api.results import Created, Updated
     from vismanet_async._conditions import DateTimeCondition
     from vismanet_async._operation import Operation
@@ -63,7 +64,7 @@ class CashSaleResource(Resource):
         expand_invoice_address: bool | None = None,
         financial_period: str | None = None,
         document_due_date: DateTimeCondition | None = None,
-        status: CustomerDocumentStatus | None = None,
+        status: CustomerDocumentStatusValue | Other | None = None,
         external_reference: str | None = None,
         payment_reference: str | None = None,
         customer_ref_number: str | None = None,
@@ -93,7 +94,7 @@ class CashSaleResource(Resource):
             ("expandInvoiceAddress", q.flag, expand_invoice_address),
             ("financialPeriod", q.text, financial_period),
             ("documentDueDate", q.condition, document_due_date),
-            ("status", q.text, status),
+            ("status", q.Choice("CustomerDocumentStatus"), status),
             ("externalReference", q.text, external_reference),
             ("paymentReference", q.text, payment_reference),
             ("customerRefNumber", q.text, customer_ref_number),

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
+from vismanet_async._api.modify import modify
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    from vismanet_async._api.base import IfMatch
     from vismanet_async._api.models.contract_usage import ContractUsage, ContractUsageUpdate
     from vismanet_async._api.paths import Id
     from vismanet_async._api.results import Updated
@@ -34,7 +36,9 @@ _LIST = ListCall(
     frozen_filter=FrozenFilter(parameter="lastModifiedDateTime", row_field="lastModifiedDateTime"),
 )
 _GET = OperationSpec(id="ContractUsage_GetSpecificBycontractId", method="GET", path="/v1/contractUsage/{contractId}")
-_UPDATE = OperationSpec(id="ContractUsage_PutBycontractId", method="PUT", path="/v1/contractUsage/{contractId}")
+_UPDATE = OperationSpec(
+    id="ContractUsage_PutBycontractId", method="PUT", path="/v1/contractUsage/{contractId}", if_match=True
+)
 
 
 class ContractUsageResource(Resource):
@@ -67,9 +71,31 @@ class ContractUsageResource(Resource):
         contract_id: Id,
         body: ContractUsageUpdate | Mapping[str, Any],
         /,
+        *,
+        if_match: IfMatch | None = None,
     ) -> Operation[Updated]:
         """Change a contract usage; only the fields given change.
 
         `PUT /v1/contractUsage/{contractId}`
         """
-        return self._update(_UPDATE, (contract_id,), body=body, model=_ContractUsageUpdate)
+        return self._update(_UPDATE, (contract_id,), body=body, model=_ContractUsageUpdate, if_match=if_match)
+
+    async def modify(
+        self,
+        contract_id: Id,
+        change: Callable[[ContractUsage], ContractUsageUpdate | Mapping[str, Any] | None],
+        /,
+        *,
+        attempts: int = 5,
+    ) -> Updated:
+        """Read the record, apply `change` and write what it gives, unless somebody else wrote in between.
+
+        See `vismanet_async._api.modify`.
+        """
+        return await modify(
+            self,
+            lambda: self.get(contract_id),
+            lambda body, etag: self.update(contract_id, body, if_match=etag),
+            change,
+            attempts=attempts,
+        )

@@ -36,9 +36,9 @@ if TYPE_CHECKING:
         CustomerUpdate,
         Note,
     )
-    from vismanet_async._api.models.enums import CustomerDocumentStatus, CustomerStatus, SalesOrderStatus
+    from vismanet_async._api.models.enums import CustomerDocumentStatusValue, CustomerStatusValue, SalesOrderStatusValue
     from vismanet_async._api.paths import Id
-    from vismanet_async._api.query import AttributeFilter
+    from vismanet_async._api.query import AttributeFilter, Other
     from vismanet_async._api.results import Created, Updated
     from vismanet_async._conditions import DateTimeCondition
     from vismanet_async._operation import Operation
@@ -81,7 +81,7 @@ _CHANGE_CUSTOMER_CD = OperationSpec(
 _LIST_BALANCES = ListCall(
     spec=OperationSpec(id="Customer_GetAllCustomerBalance", method="GET", path="/v1/customer/balance"),
     model=_CustomerBalance,
-    style="unpaged",
+    style="page_number",
     frozen_filter=FrozenFilter(parameter="lastModifiedDateTime", row_field="lastModified"),
 )
 _LIST_CUSTOMER_CLASSES = ListCall(
@@ -207,7 +207,7 @@ class CustomerResource(Resource):
         self,
         *,
         name: str | None = None,
-        status: CustomerStatus | None = None,
+        status: CustomerStatusValue | Other | None = None,
         corporate_id: str | None = None,
         vat_registration_id: str | None = None,
         email: str | None = None,
@@ -228,7 +228,7 @@ class CustomerResource(Resource):
             _LIST,
             (),
             ("name", q.text, name),
-            ("status", q.text, status),
+            ("status", q.Choice("CustomerStatus"), status),
             ("corporateId", q.text, corporate_id),
             ("vatRegistrationId", q.text, vat_registration_id),
             ("email", q.text, email),
@@ -272,6 +272,7 @@ class CustomerResource(Resource):
         *,
         order_by: str | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
+        page_size: int | None = None,
     ) -> Listing[CustomerBalance]:
         """List balances.
 
@@ -282,6 +283,7 @@ class CustomerResource(Resource):
             (),
             ("orderBy", q.text, order_by),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
+            page_size=page_size,
         )
 
     def list_customer_classes(
@@ -464,7 +466,7 @@ class CustomerResource(Resource):
         /,
         *,
         order_type: str | None = None,
-        status: SalesOrderStatus | None = None,
+        status: SalesOrderStatusValue | Other | None = None,
         show_notes: bool | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
@@ -477,7 +479,7 @@ class CustomerResource(Resource):
             _LIST_SALES_ORDERS,
             (customer_cd,),
             ("orderType", q.text, order_type),
-            ("status", q.text, status),
+            ("status", q.Choice("SalesOrderStatus"), status),
             ("showNotes", q.flag, show_notes),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             page_size=page_size,
@@ -489,7 +491,7 @@ class CustomerResource(Resource):
         /,
         *,
         order_type: str | None = None,
-        status: SalesOrderStatus | None = None,
+        status: SalesOrderStatusValue | Other | None = None,
         show_notes: bool | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
@@ -502,7 +504,7 @@ class CustomerResource(Resource):
             _LIST_SALES_ORDERS_BASIC,
             (customer_cd,),
             ("orderType", q.text, order_type),
-            ("status", q.text, status),
+            ("status", q.Choice("SalesOrderStatus"), status),
             ("showNotes", q.flag, show_notes),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             page_size=page_size,
@@ -538,7 +540,7 @@ class CustomerResource(Resource):
         expand_invoice_address: bool | None = None,
         financial_period: str | None = None,
         document_due_date: DateTimeCondition | None = None,
-        status: CustomerDocumentStatus | None = None,
+        status: CustomerDocumentStatusValue | Other | None = None,
         external_reference: str | None = None,
         payment_reference: str | None = None,
         customer_ref_number: str | None = None,
@@ -568,7 +570,7 @@ class CustomerResource(Resource):
             ("expandInvoiceAddress", q.flag, expand_invoice_address),
             ("financialPeriod", q.text, financial_period),
             ("documentDueDate", q.condition, document_due_date),
-            ("status", q.text, status),
+            ("status", q.Choice("CustomerDocumentStatus"), status),
             ("externalReference", q.text, external_reference),
             ("paymentReference", q.text, payment_reference),
             ("customerRefNumber", q.text, customer_ref_number),
@@ -597,7 +599,7 @@ class CustomerResource(Resource):
         expand_invoice_address: bool | None = None,
         financial_period: str | None = None,
         document_due_date: DateTimeCondition | None = None,
-        status: CustomerDocumentStatus | None = None,
+        status: CustomerDocumentStatusValue | Other | None = None,
         external_reference: str | None = None,
         payment_reference: str | None = None,
         customer_ref_number: str | None = None,
@@ -627,7 +629,7 @@ class CustomerResource(Resource):
             ("expandInvoiceAddress", q.flag, expand_invoice_address),
             ("financialPeriod", q.text, financial_period),
             ("documentDueDate", q.condition, document_due_date),
-            ("status", q.text, status),
+            ("status", q.Choice("CustomerDocumentStatus"), status),
             ("externalReference", q.text, external_reference),
             ("paymentReference", q.text, payment_reference),
             ("customerRefNumber", q.text, customer_ref_number),
@@ -656,7 +658,7 @@ class CustomerResource(Resource):
         expand_invoice_address: bool | None = None,
         financial_period: str | None = None,
         document_due_date: DateTimeCondition | None = None,
-        status: CustomerDocumentStatus | None = None,
+        status: CustomerDocumentStatusValue | Other | None = None,
         external_reference: str | None = None,
         payment_reference: str | None = None,
         customer_ref_number: str | None = None,
@@ -686,7 +688,7 @@ class CustomerResource(Resource):
             ("expandInvoiceAddress", q.flag, expand_invoice_address),
             ("financialPeriod", q.text, financial_period),
             ("documentDueDate", q.condition, document_due_date),
-            ("status", q.text, status),
+            ("status", q.Choice("CustomerDocumentStatus"), status),
             ("externalReference", q.text, external_reference),
             ("paymentReference", q.text, payment_reference),
             ("customerRefNumber", q.text, customer_ref_number),

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
+from vismanet_async._api.modify import modify
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    from vismanet_async._api.base import IfMatch
     from vismanet_async._api.models.customer_contract import (
         CustomerContract,
         CustomerContractDetails,
@@ -22,9 +24,9 @@ if TYPE_CHECKING:
         CustomerContractSummary,
         CustomerContractUpdate,
     )
-    from vismanet_async._api.models.enums import CustomerContractStatus
+    from vismanet_async._api.models.enums import CustomerContractStatusValue
     from vismanet_async._api.paths import Id
-    from vismanet_async._api.query import AttributeFilter, Moment
+    from vismanet_async._api.query import AttributeFilter, Moment, Other
     from vismanet_async._api.results import Created, Done, Updated
     from vismanet_async._conditions import DateTimeCondition
     from vismanet_async._operation import Operation
@@ -49,11 +51,14 @@ _CREATE = OperationSpec(id="CustomerContract_CreateCustomerContract", method="PO
 _GET = OperationSpec(
     id="CustomerContract_GetCustomerContractBycontractId", method="GET", path="/v1/customerContract/{contractId}"
 )
-_UPDATE = OperationSpec(id="CustomerContract_PutBycontractId", method="PUT", path="/v1/customerContract/{contractId}")
+_UPDATE = OperationSpec(
+    id="CustomerContract_PutBycontractId", method="PUT", path="/v1/customerContract/{contractId}", if_match=True
+)
 _ACTIVATE_CONTRACT = OperationSpec(
     id="CustomerContract_ActivateContractBycontractId",
     method="POST",
     path="/v1/customerContract/{contractId}/action/activateContract",
+    if_match_background=True,
 )
 _ACTIVATE_UPGRADE = OperationSpec(
     id="CustomerContract_ActivateUpgradeBycontractId",
@@ -64,11 +69,13 @@ _SETUP_AND_ACTIVATE_CONTRACT = OperationSpec(
     id="CustomerContract_SetupAndActivateContractBycontractId",
     method="POST",
     path="/v1/customerContract/{contractId}/action/setupAndActivateContract",
+    if_match_background=True,
 )
 _SETUP_CONTRACT = OperationSpec(
     id="CustomerContract_SetupContractBycontractId",
     method="POST",
     path="/v1/customerContract/{contractId}/action/setupContract",
+    if_match_background=True,
 )
 _TERMINATE_CONTRACT = OperationSpec(
     id="CustomerContract_TerminateContractBycontractId",
@@ -106,7 +113,7 @@ class CustomerContractResource(Resource):
         order_by: str | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
         contract_template: str | None = None,
-        status: CustomerContractStatus | None = None,
+        status: CustomerContractStatusValue | Other | None = None,
         customer: str | None = None,
         expand_summary: bool | None = None,
         expand_details: bool | None = None,
@@ -123,7 +130,7 @@ class CustomerContractResource(Resource):
             ("orderBy", q.text, order_by),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             ("contractTemplate", q.text, contract_template),
-            ("status", q.text, status),
+            ("status", q.Choice("CustomerContractStatus"), status),
             ("customer", q.text, customer),
             ("expandSummary", q.flag, expand_summary),
             ("expandDetails", q.flag, expand_details),
@@ -158,12 +165,34 @@ class CustomerContractResource(Resource):
         contract_id: Id,
         body: CustomerContractUpdate | Mapping[str, Any],
         /,
+        *,
+        if_match: IfMatch | None = None,
     ) -> Operation[Updated]:
         """Change a customer contract; only the fields given change.
 
         `PUT /v1/customerContract/{contractId}`
         """
-        return self._update(_UPDATE, (contract_id,), body=body, model=_CustomerContractUpdate)
+        return self._update(_UPDATE, (contract_id,), body=body, model=_CustomerContractUpdate, if_match=if_match)
+
+    async def modify(
+        self,
+        contract_id: Id,
+        change: Callable[[CustomerContract], CustomerContractUpdate | Mapping[str, Any] | None],
+        /,
+        *,
+        attempts: int = 5,
+    ) -> Updated:
+        """Read the record, apply `change` and write what it gives, unless somebody else wrote in between.
+
+        See `vismanet_async._api.modify`.
+        """
+        return await modify(
+            self,
+            lambda: self.get(contract_id),
+            lambda body, etag: self.update(contract_id, body, if_match=etag),
+            change,
+            attempts=attempts,
+        )
 
     def activate_contract(
         self,
@@ -171,12 +200,16 @@ class CustomerContractResource(Resource):
         /,
         *,
         activation_date: Moment | None = None,
+        if_match: IfMatch | None = None,
     ) -> Operation[Done]:
         """Run the action `activateContract` on a customer contract.
 
-        `POST /v1/customerContract/{contractId}/action/activateContract`
+        `POST /v1/customerContract/{contractId}/action/activateContract`.
+        `if_match` is honoured only as a background job, and refused otherwise.
         """
-        return self._do(_ACTIVATE_CONTRACT, (contract_id,), ("activationDate", q.moment, activation_date))
+        return self._do(
+            _ACTIVATE_CONTRACT, (contract_id,), ("activationDate", q.moment, activation_date), if_match=if_match
+        )
 
     def activate_upgrade(
         self,
@@ -197,12 +230,19 @@ class CustomerContractResource(Resource):
         /,
         *,
         activation_date: Moment | None = None,
+        if_match: IfMatch | None = None,
     ) -> Operation[Done]:
         """Run the action `setupAndActivateContract` on a customer contract.
 
-        `POST /v1/customerContract/{contractId}/action/setupAndActivateContract`
+        `POST /v1/customerContract/{contractId}/action/setupAndActivateContract`.
+        `if_match` is honoured only as a background job, and refused otherwise.
         """
-        return self._do(_SETUP_AND_ACTIVATE_CONTRACT, (contract_id,), ("activationDate", q.moment, activation_date))
+        return self._do(
+            _SETUP_AND_ACTIVATE_CONTRACT,
+            (contract_id,),
+            ("activationDate", q.moment, activation_date),
+            if_match=if_match,
+        )
 
     def setup_contract(
         self,
@@ -210,12 +250,14 @@ class CustomerContractResource(Resource):
         /,
         *,
         setup_date: Moment | None = None,
+        if_match: IfMatch | None = None,
     ) -> Operation[Done]:
         """Run the action `setupContract` on a customer contract.
 
-        `POST /v1/customerContract/{contractId}/action/setupContract`
+        `POST /v1/customerContract/{contractId}/action/setupContract`.
+        `if_match` is honoured only as a background job, and refused otherwise.
         """
-        return self._do(_SETUP_CONTRACT, (contract_id,), ("setupDate", q.moment, setup_date))
+        return self._do(_SETUP_CONTRACT, (contract_id,), ("setupDate", q.moment, setup_date), if_match=if_match)
 
     def terminate_contract(
         self,

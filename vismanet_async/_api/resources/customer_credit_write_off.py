@@ -14,8 +14,9 @@ from vismanet_async._paging.list_spec import FrozenFilter
 
 if TYPE_CHECKING:
     from vismanet_async._api.models.customer_credit_write_off import CustomerCreditWriteOff
-    from vismanet_async._api.models.enums import CustomerDocumentStatus
+    from vismanet_async._api.models.enums import CustomerDocumentStatusValue
     from vismanet_async._api.paths import Id
+    from vismanet_async._api.query import Other
     from vismanet_async._conditions import DateTimeCondition
     from vismanet_async._operation import Operation
     from vismanet_async._paging.listing import Listing
@@ -56,7 +57,7 @@ class CustomerCreditWriteOffResource(Resource):
         expand_invoice_address: bool | None = None,
         financial_period: str | None = None,
         document_due_date: DateTimeCondition | None = None,
-        status: CustomerDocumentStatus | None = None,
+        status: CustomerDocumentStatusValue | Other | None = None,
         external_reference: str | None = None,
         payment_reference: str | None = None,
         customer_ref_number: str | None = None,
@@ -86,7 +87,7 @@ class CustomerCreditWriteOffResource(Resource):
             ("expandInvoiceAddress", q.flag, expand_invoice_address),
             ("financialPeriod", q.text, financial_period),
             ("documentDueDate", q.condition, document_due_date),
-            ("status", q.text, status),
+            ("status", q.Choice("CustomerDocumentStatus"), status),
             ("externalReference", q.text, external_reference),
             ("paymentReference", q.text, payment_reference),
             ("customerRefNumber", q.text, customer_ref_number),

@@ -14,7 +14,8 @@ from vismanet_async._paging.list_spec import FrozenFilter
 
 if TYPE_CHECKING:
     from vismanet_async._api.models.common.customer_document import CustomerDocument
-    from vismanet_async._api.models.enums import CustomerDocumentStatus
+    from vismanet_async._api.models.enums import CustomerDocumentStatusValue
+    from vismanet_async._api.query import Other
     from vismanet_async._conditions import DateTimeCondition
     from vismanet_async._paging.listing import Listing
 
@@ -50,7 +51,7 @@ class CustomerDocumentResource(Resource):
         expand_invoice_address: bool | None = None,
         financial_period: str | None = None,
         document_due_date: DateTimeCondition | None = None,
-        status: CustomerDocumentStatus | None = None,
+        status: CustomerDocumentStatusValue | Other | None = None,
         external_reference: str | None = None,
         payment_reference: str | None = None,
         customer_ref_number: str | None = None,
@@ -80,7 +81,7 @@ class CustomerDocumentResource(Resource):
             ("expandInvoiceAddress", q.flag, expand_invoice_address),
             ("financialPeriod", q.text, financial_period),
             ("documentDueDate", q.condition, document_due_date),
-            ("status", q.text, status),
+            ("status", q.Choice("CustomerDocumentStatus"), status),
             ("externalReference", q.text, external_reference),
             ("paymentReference", q.text, payment_reference),
             ("customerRefNumber", q.text, customer_ref_number),

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from vismanet_async._api.models.common.release_payment_action import ReleasePaymentAction
     from vismanet_async._api.models.common.void_payment_action import VoidPaymentAction
     from vismanet_async._api.models.common.void_payment_action_result import VoidPaymentActionResult
-    from vismanet_async._api.models.enums import CustomerDocumentStatus, CustomerPaymentType
+    from vismanet_async._api.models.enums import CustomerDocumentStatusValue, CustomerPaymentTypeValue
     from vismanet_async._api.paths import Id
+    from vismanet_async._api.query import Other
     from vismanet_async._api.results import Created, Updated
     from vismanet_async._conditions import DateTimeCondition
     from vismanet_async._operation import Operation
@@ -72,10 +73,10 @@ class CustomerPaymentResource(Resource):
         self,
         *,
         payment_nbr: str | None = None,
-        payment_type: CustomerPaymentType | None = None,
+        payment_type: CustomerPaymentTypeValue | Other | None = None,
         customer: str | None = None,
         invoice_ref_nbr: str | None = None,
-        status: CustomerDocumentStatus | None = None,
+        status: CustomerDocumentStatusValue | Other | None = None,
         order_by: str | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
         branch: str | None = None,
@@ -91,10 +92,10 @@ class CustomerPaymentResource(Resource):
             _LIST,
             (),
             ("paymentNbr", q.text, payment_nbr),
-            ("paymentType", q.text, payment_type),
+            ("paymentType", q.Choice("CustomerPaymentType"), payment_type),
             ("customer", q.text, customer),
             ("invoiceRefNbr", q.text, invoice_ref_nbr),
-            ("status", q.text, status),
+            ("status", q.Choice("CustomerDocumentStatus"), status),
             ("orderBy", q.text, order_by),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             ("branch", q.text, branch),

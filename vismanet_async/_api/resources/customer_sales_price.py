@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from vismanet_async._api.base import IfMatch
     from vismanet_async._api.models.customer_sales_price import CustomerSalesPrice, CustomerSalesPriceUpdate
-    from vismanet_async._api.models.enums import SalesPriceType
-    from vismanet_async._api.query import Moment
+    from vismanet_async._api.models.enums import SalesPriceTypeValue
+    from vismanet_async._api.query import Moment, Other
     from vismanet_async._api.results import Created, Updated
     from vismanet_async._conditions import DateTimeCondition
     from vismanet_async._operation import Operation
@@ -55,7 +55,7 @@ class CustomerSalesPriceResource(Resource):
     def list(
         self,
         *,
-        price_type: SalesPriceType | None = None,
+        price_type: SalesPriceTypeValue | Other | None = None,
         price_code: str | None = None,
         inventory_id: str | None = None,
         effective_as_of: Moment | None = None,
@@ -69,7 +69,7 @@ class CustomerSalesPriceResource(Resource):
         return self._list(
             _LIST,
             (),
-            ("priceType", q.text, price_type),
+            ("priceType", q.Choice("SalesPriceType"), price_type),
             ("priceCode", q.text, price_code),
             ("inventoryId", q.text, inventory_id),
             ("effectiveAsOf", q.moment, effective_as_of),

@@ -24,9 +24,14 @@ if TYPE_CHECKING:
     from vismanet_async._api.models.common.expense_receipt import ExpenseReceipt
     from vismanet_async._api.models.common.time_card import TimeCard
     from vismanet_async._api.models.employee import ChangeEmployeeNrAction, EmployeeCreate, EmployeeUpdate
-    from vismanet_async._api.models.enums import ExpenseClaimStatus, ExpenseReceiptStatus, TimeCardStatus, TimeCardType
+    from vismanet_async._api.models.enums import (
+        ExpenseClaimStatusValue,
+        ExpenseReceiptStatusValue,
+        TimeCardStatusValue,
+        TimeCardTypeValue,
+    )
     from vismanet_async._api.paths import Id
-    from vismanet_async._api.query import Moment
+    from vismanet_async._api.query import Moment, Other
     from vismanet_async._api.results import Created, Updated
     from vismanet_async._conditions import DateTimeCondition
     from vismanet_async._operation import Operation
@@ -192,7 +197,7 @@ class EmployeeResource(Resource):
         employee_cd: Id,
         /,
         *,
-        status: ExpenseClaimStatus | None = None,
+        status: ExpenseClaimStatusValue | Other | None = None,
         date: Moment | None = None,
         customer: str | None = None,
         department_id: str | None = None,
@@ -206,7 +211,7 @@ class EmployeeResource(Resource):
         return self._list(
             _LIST_EXPENSE_CLAIMS,
             (employee_cd,),
-            ("status", q.text, status),
+            ("status", q.Choice("ExpenseClaimStatus"), status),
             ("date", q.moment, date),
             ("customer", q.text, customer),
             ("departmentId", q.text, department_id),
@@ -225,7 +230,7 @@ class EmployeeResource(Resource):
         claimed_by: str | None = None,
         project_task: str | None = None,
         invoiceable: bool | None = None,
-        status: ExpenseReceiptStatus | None = None,
+        status: ExpenseReceiptStatusValue | Other | None = None,
         customer: str | None = None,
     ) -> Listing[ExpenseReceipt]:
         """List expense receipts of an employee.
@@ -241,7 +246,7 @@ class EmployeeResource(Resource):
             ("claimedBy", q.text, claimed_by),
             ("projectTask", q.text, project_task),
             ("invoiceable", q.flag, invoiceable),
-            ("status", q.text, status),
+            ("status", q.Choice("ExpenseReceiptStatus"), status),
             ("customer", q.text, customer),
         )
 
@@ -250,9 +255,9 @@ class EmployeeResource(Resource):
         employee_cd: Id,
         /,
         *,
-        status: TimeCardStatus | None = None,
+        status: TimeCardStatusValue | Other | None = None,
         week: str | None = None,
-        type: TimeCardType | None = None,
+        type: TimeCardTypeValue | Other | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
     ) -> Listing[TimeCard]:
         """List time cards of an employee.
@@ -262,8 +267,8 @@ class EmployeeResource(Resource):
         return self._list(
             _LIST_TIME_CARDS,
             (employee_cd,),
-            ("status", q.text, status),
+            ("status", q.Choice("TimeCardStatus"), status),
             ("week", q.text, week),
-            ("type", q.text, type),
+            ("type", q.Choice("TimeCardType"), type),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
         )

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from vismanet_async._api.base import IfMatch
     from vismanet_async._api.models.common.action_result import ActionResult
     from vismanet_async._api.models.common.expense_claim import ExpenseClaim
-    from vismanet_async._api.models.enums import ExpenseClaimStatus
+    from vismanet_async._api.models.enums import ExpenseClaimStatusValue
     from vismanet_async._api.models.expense_claim import ExpenseClaimUpdate
     from vismanet_async._api.paths import Id
-    from vismanet_async._api.query import Moment
+    from vismanet_async._api.query import Moment, Other
     from vismanet_async._api.results import Created, Updated
     from vismanet_async._conditions import DateTimeCondition
     from vismanet_async._operation import Operation
@@ -77,7 +77,7 @@ class ExpenseClaimResource(Resource):
     def list(
         self,
         *,
-        status: ExpenseClaimStatus | None = None,
+        status: ExpenseClaimStatusValue | Other | None = None,
         date: Moment | None = None,
         customer: str | None = None,
         department_id: str | None = None,
@@ -91,7 +91,7 @@ class ExpenseClaimResource(Resource):
         return self._list(
             _LIST,
             (),
-            ("status", q.text, status),
+            ("status", q.Choice("ExpenseClaimStatus"), status),
             ("date", q.moment, date),
             ("customer", q.text, customer),
             ("departmentId", q.text, department_id),

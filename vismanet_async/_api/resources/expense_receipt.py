@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from vismanet_async._api.base import IfMatch
     from vismanet_async._api.files import Upload
     from vismanet_async._api.models.common.expense_receipt import ExpenseReceipt
-    from vismanet_async._api.models.enums import ExpenseReceiptStatus
+    from vismanet_async._api.models.enums import ExpenseReceiptStatusValue
     from vismanet_async._api.models.expense_receipt import ExpenseReceiptUpdate
     from vismanet_async._api.paths import Id
+    from vismanet_async._api.query import Other
     from vismanet_async._api.results import Created, Updated
     from vismanet_async._conditions import DateTimeCondition
     from vismanet_async._operation import Operation
@@ -65,7 +66,7 @@ class ExpenseReceiptResource(Resource):
         claimed_by: str | None = None,
         project_task: str | None = None,
         invoiceable: bool | None = None,
-        status: ExpenseReceiptStatus | None = None,
+        status: ExpenseReceiptStatusValue | Other | None = None,
         customer: str | None = None,
     ) -> Listing[ExpenseReceipt]:
         """List expense receipts.
@@ -81,7 +82,7 @@ class ExpenseReceiptResource(Resource):
             ("claimedBy", q.text, claimed_by),
             ("projectTask", q.text, project_task),
             ("invoiceable", q.flag, invoiceable),
-            ("status", q.text, status),
+            ("status", q.Choice("ExpenseReceiptStatus"), status),
             ("customer", q.text, customer),
         )
 

@@ -13,10 +13,10 @@ from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import FixedAssetStatus
+    from vismanet_async._api.models.enums import FixedAssetStatusValue
     from vismanet_async._api.models.fixed_asset import FixedAsset
     from vismanet_async._api.paths import Id
-    from vismanet_async._api.query import Moment
+    from vismanet_async._api.query import Moment, Other
     from vismanet_async._conditions import DateTimeCondition
     from vismanet_async._operation import Operation
     from vismanet_async._paging.listing import Listing
@@ -43,7 +43,7 @@ class FixedAssetResource(Resource):
         *,
         asset_id: str | None = None,
         class_id: str | None = None,
-        status: FixedAssetStatus | None = None,
+        status: FixedAssetStatusValue | Other | None = None,
         from_date: Moment | None = None,
         to_date: Moment | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
@@ -59,7 +59,7 @@ class FixedAssetResource(Resource):
             (),
             ("assetID", q.text, asset_id),
             ("classID", q.text, class_id),
-            ("status", q.text, status),
+            ("status", q.Choice("FixedAssetStatus"), status),
             ("fromDate", q.moment, from_date),
             ("toDate", q.moment, to_date),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),

@@ -13,9 +13,10 @@ from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import FixedAssetRegisterStatus, FixedAssetTransactionType
+    from vismanet_async._api.models.enums import FixedAssetRegisterStatusValue, FixedAssetTransactionTypeValue
     from vismanet_async._api.models.fixed_asset_transaction import FixedAssetTransaction
     from vismanet_async._api.paths import Id
+    from vismanet_async._api.query import Other
     from vismanet_async._conditions import DateTimeCondition
     from vismanet_async._paging.listing import Listing
 
@@ -49,8 +50,8 @@ class FixedAssetTransactionResource(Resource):
         to_period: str | None = None,
         account_id: str | None = None,
         sub_account_id: str | None = None,
-        status: FixedAssetRegisterStatus | None = None,
-        transaction_type: FixedAssetTransactionType | None = None,
+        status: FixedAssetRegisterStatusValue | Other | None = None,
+        transaction_type: FixedAssetTransactionTypeValue | Other | None = None,
         transaction_from_date: str | None = None,
         transaction_to_date: str | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
@@ -70,8 +71,8 @@ class FixedAssetTransactionResource(Resource):
             ("toPeriod", q.text, to_period),
             ("accountID", q.text, account_id),
             ("subAccountID", q.text, sub_account_id),
-            ("status", q.text, status),
-            ("transactionType", q.text, transaction_type),
+            ("status", q.Choice("FixedAssetRegisterStatus"), status),
+            ("transactionType", q.Choice("FixedAssetTransactionType"), transaction_type),
             ("transactionFromDate", q.text, transaction_from_date),
             ("transactionToDate", q.text, transaction_to_date),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),

@@ -12,9 +12,9 @@ from vismanet_async._api.base import ListCall, ModelRef, Resource
 from vismanet_async._operation import OperationSpec
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import LedgerBalanceType
+    from vismanet_async._api.models.enums import LedgerBalanceTypeValue
     from vismanet_async._api.models.general_ledger_balance import GeneralLedgerBalance
-    from vismanet_async._api.query import Moment
+    from vismanet_async._api.query import Moment, Other
     from vismanet_async._paging.listing import Listing
 
 __all__ = ["GeneralLedgerBalanceResource"]
@@ -40,7 +40,7 @@ class GeneralLedgerBalanceResource(Resource):
         account: str | None = None,
         ledger: str | None = None,
         branch: str | None = None,
-        balance_type: LedgerBalanceType | None = None,
+        balance_type: LedgerBalanceTypeValue | Other | None = None,
         toggle_balance_signs: bool | None = None,
         last_modified_date_time: Moment | None = None,
         exclude_ytd_account: bool | None = None,
@@ -57,7 +57,7 @@ class GeneralLedgerBalanceResource(Resource):
             ("account", q.text, account),
             ("ledger", q.text, ledger),
             ("branch", q.text, branch),
-            ("balanceType", q.text, balance_type),
+            ("balanceType", q.Choice("LedgerBalanceType"), balance_type),
             ("toggleBalanceSigns", q.flag, toggle_balance_signs),
             ("lastModifiedDateTime", q.moment, last_modified_date_time),
             ("excludeYTDAccount", q.flag, exclude_ytd_account),

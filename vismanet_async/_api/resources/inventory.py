@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vismanet_async._api.models.common.inventory_cross_reference import InventoryCrossReference
     from vismanet_async._api.models.common.item_class import ItemClass
     from vismanet_async._api.models.common.posting_class import PostingClass
-    from vismanet_async._api.models.enums import InventoryStatusFilter
+    from vismanet_async._api.models.enums import InventoryStatusFilterValue
     from vismanet_async._api.models.inventory import (
         BarCode,
         ChangeInventoryNbrAction,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         InventoryUpdate,
     )
     from vismanet_async._api.paths import Id
-    from vismanet_async._api.query import AttributeFilter
+    from vismanet_async._api.query import AttributeFilter, Other
     from vismanet_async._api.results import Created, Updated
     from vismanet_async._conditions import DateTimeCondition
     from vismanet_async._operation import Operation
@@ -175,7 +175,7 @@ class InventoryResource(Resource):
         expand_sales_categories: bool | None = None,
         expand_note: bool | None = None,
         attachment_last_modified_date_time: DateTimeCondition | None = None,
-        status: InventoryStatusFilter | None = None,
+        status: InventoryStatusFilterValue | Other | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
@@ -205,7 +205,7 @@ class InventoryResource(Resource):
             ("expandSalesCategories", q.flag, expand_sales_categories),
             ("expandNote", q.flag, expand_note),
             ("attachmentLastModifiedDateTime", q.condition, attachment_last_modified_date_time),
-            ("status", q.text, status),
+            ("status", q.Choice("InventoryStatusFilter"), status),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             ("createdDateTime", q.condition, created_date_time),
             page_size=page_size,

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vismanet_async._api.models.common.action_result import ActionResult
-    from vismanet_async._api.models.enums import InventoryDocumentStatus
+    from vismanet_async._api.models.enums import InventoryDocumentStatusValue
     from vismanet_async._api.models.inventory_transfer import InventoryTransfer, InventoryTransferUpdate
     from vismanet_async._api.paths import Id
+    from vismanet_async._api.query import Other
     from vismanet_async._api.results import Created, Updated
     from vismanet_async._conditions import DateTimeCondition
     from vismanet_async._operation import Operation
@@ -63,7 +64,7 @@ class InventoryTransferResource(Resource):
         *,
         warehouse: str | None = None,
         to_warehouse: str | None = None,
-        status: InventoryDocumentStatus | None = None,
+        status: InventoryDocumentStatusValue | Other | None = None,
         date: DateTimeCondition | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
@@ -77,7 +78,7 @@ class InventoryTransferResource(Resource):
             (),
             ("warehouse", q.text, warehouse),
             ("toWarehouse", q.text, to_warehouse),
-            ("status", q.text, status),
+            ("status", q.Choice("InventoryDocumentStatus"), status),
             ("date", q.condition, date),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             page_size=page_size,

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from vismanet_async._api.base import IfMatch
     from vismanet_async._api.files import Upload
     from vismanet_async._api.models.common.action_result import ActionResult
-    from vismanet_async._api.models.enums import JournalTransactionStatusFilter
+    from vismanet_async._api.models.enums import JournalTransactionStatusFilterValue
     from vismanet_async._api.models.journal_transaction import JournalTransaction, JournalTransactionUpdate
     from vismanet_async._api.paths import Id
-    from vismanet_async._api.query import Moment
+    from vismanet_async._api.query import Moment, Other
     from vismanet_async._api.results import Created, Updated
     from vismanet_async._operation import Operation
     from vismanet_async._paging.listing import Listing
@@ -80,7 +80,7 @@ class JournalTransactionResource(Resource):
         period_id: str | None = None,
         last_modified_date_time: Moment | None = None,
         module: str | None = None,
-        status: JournalTransactionStatusFilter | None = None,
+        status: JournalTransactionStatusFilterValue | Other | None = None,
         expand_attachments: bool | None = None,
         branch: str | None = None,
         page_size: int | None = None,
@@ -96,7 +96,7 @@ class JournalTransactionResource(Resource):
             ("periodId", q.text, period_id),
             ("lastModifiedDateTime", q.moment, last_modified_date_time),
             ("module", q.text, module),
-            ("status", q.text, status),
+            ("status", q.Choice("JournalTransactionStatusFilter"), status),
             ("expandAttachments", q.flag, expand_attachments),
             ("branch", q.text, branch),
             page_size=page_size,

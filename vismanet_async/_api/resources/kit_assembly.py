@@ -16,9 +16,10 @@ from vismanet_async._paging.list_spec import FrozenFilter
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vismanet_async._api.models.enums import KitAssemblyStatusFilter
+    from vismanet_async._api.models.enums import KitAssemblyStatusFilterValue
     from vismanet_async._api.models.kit_assembly import KitAssembly, KitAssemblyInsert, KitAssemblyUpdate
     from vismanet_async._api.paths import Id
+    from vismanet_async._api.query import Other
     from vismanet_async._api.results import Created, Done, Updated
     from vismanet_async._conditions import DateTimeCondition
     from vismanet_async._operation import Operation
@@ -56,7 +57,7 @@ class KitAssemblyResource(Resource):
         created_date_time: DateTimeCondition | None = None,
         type: str | None = None,
         ref_no: str | None = None,
-        status: KitAssemblyStatusFilter | None = None,
+        status: KitAssemblyStatusFilterValue | Other | None = None,
         expand_stock_components: bool | None = None,
         expand_non_stock_components: bool | None = None,
         expand_kit_allocations: bool | None = None,
@@ -73,7 +74,7 @@ class KitAssemblyResource(Resource):
             ("createdDateTime", q.condition, created_date_time),
             ("type", q.text, type),
             ("refNo", q.text, ref_no),
-            ("status", q.text, status),
+            ("status", q.Choice("KitAssemblyStatusFilter"), status),
             ("expandStockComponents", q.flag, expand_stock_components),
             ("expandNonStockComponents", q.flag, expand_non_stock_components),
             ("expandKitAllocations", q.flag, expand_kit_allocations),

@@ -15,12 +15,13 @@ from vismanet_async._paging.list_spec import FrozenFilter
 
 if TYPE_CHECKING:
     from vismanet_async._api.models.enums import (
-        LotSerialClassAssignmentMethod,
-        LotSerialClassIssueMethod,
-        LotSerialClassTrackingMethod,
+        LotSerialClassAssignmentMethodValue,
+        LotSerialClassIssueMethodValue,
+        LotSerialClassTrackingMethodValue,
     )
     from vismanet_async._api.models.lot_serial_class import LotSerialClass
     from vismanet_async._api.paths import Id
+    from vismanet_async._api.query import Other
     from vismanet_async._conditions import DateTimeCondition
     from vismanet_async._operation import Operation
     from vismanet_async._paging.listing import Listing
@@ -46,11 +47,11 @@ class LotSerialClassResource(Resource):
         self,
         *,
         description: str | None = None,
-        tracking_method: LotSerialClassTrackingMethod | None = None,
+        tracking_method: LotSerialClassTrackingMethodValue | Other | None = None,
         track_expiration_date: bool | None = None,
         required_for_drop_ship: bool | None = None,
-        assignment_method: LotSerialClassAssignmentMethod | None = None,
-        issue_method: LotSerialClassIssueMethod | None = None,
+        assignment_method: LotSerialClassAssignmentMethodValue | Other | None = None,
+        issue_method: LotSerialClassIssueMethodValue | Other | None = None,
         auto_incremental_value_between_classes: bool | None = None,
         auto_incremental_value: str | None = None,
         auto_generate_next_number: bool | None = None,
@@ -65,11 +66,11 @@ class LotSerialClassResource(Resource):
             _LIST,
             (),
             ("description", q.text, description),
-            ("trackingMethod", q.text, tracking_method),
+            ("trackingMethod", q.Choice("LotSerialClassTrackingMethod"), tracking_method),
             ("trackExpirationDate", q.flag, track_expiration_date),
             ("requiredForDropShip", q.flag, required_for_drop_ship),
-            ("assignmentMethod", q.text, assignment_method),
-            ("issueMethod", q.text, issue_method),
+            ("assignmentMethod", q.Choice("LotSerialClassAssignmentMethod"), assignment_method),
+            ("issueMethod", q.Choice("LotSerialClassIssueMethod"), issue_method),
             ("autoIncrementalValueBetweenClasses", q.flag, auto_incremental_value_between_classes),
             ("autoIncrementalValue", q.text, auto_incremental_value),
             ("autoGenerateNextNumber", q.flag, auto_generate_next_number),

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from vismanet_async._api.base import IfMatch
     from vismanet_async._api.models.common.action_result import ActionResult
     from vismanet_async._api.models.common.task_extended import TaskExtended
-    from vismanet_async._api.models.enums import ProjectStatus, ProjectTaskStatus
+    from vismanet_async._api.models.enums import ProjectStatusValue, ProjectTaskStatusValue
     from vismanet_async._api.models.project import ChangeProjectIdAction, Project, ProjectUpdate
     from vismanet_async._api.paths import Id
-    from vismanet_async._api.query import AttributeFilter, Moment
+    from vismanet_async._api.query import AttributeFilter, Moment, Other
     from vismanet_async._api.results import Created, Updated
     from vismanet_async._conditions import DateTimeCondition
     from vismanet_async._operation import Operation
@@ -73,13 +73,13 @@ class ProjectResource(Resource):
     def list(
         self,
         *,
-        status: ProjectStatus | None = None,
+        status: ProjectStatusValue | Other | None = None,
         system_template: bool | None = None,
         visible_in_ap: bool | None = None,
         start_date: Moment | None = None,
         expand_attribute: bool | None = None,
         attributes: AttributeFilter | None = None,
-        task_status: ProjectTaskStatus | None = None,
+        task_status: ProjectTaskStatusValue | Other | None = None,
         task_visible_in_ap: bool | None = None,
         task_visible_in_ar: bool | None = None,
         task_visible_in_ca: bool | None = None,
@@ -107,13 +107,13 @@ class ProjectResource(Resource):
         return self._list(
             _LIST,
             (),
-            ("status", q.text, status),
+            ("status", q.Choice("ProjectStatus"), status),
             ("systemTemplate", q.flag, system_template),
             ("visibleInAP", q.flag, visible_in_ap),
             ("startDate", q.moment, start_date),
             ("expandAttribute", q.flag, expand_attribute),
             ("attributes", q.attributes, attributes),
-            ("taskStatus", q.text, task_status),
+            ("taskStatus", q.Choice("ProjectTaskStatus"), task_status),
             ("taskVisibleInAp", q.flag, task_visible_in_ap),
             ("taskVisibleInAr", q.flag, task_visible_in_ar),
             ("taskVisibleInCa", q.flag, task_visible_in_ca),
@@ -222,7 +222,7 @@ class ProjectResource(Resource):
         description: str | None = None,
         task_cd: str | None = None,
         task_cd_desc: str | None = None,
-        status: ProjectTaskStatus | None = None,
+        status: ProjectTaskStatusValue | Other | None = None,
         expand_attribute: bool | None = None,
         visible_in_ap: bool | None = None,
         visible_in_ar: bool | None = None,
@@ -253,7 +253,7 @@ class ProjectResource(Resource):
             ("description", q.text, description),
             ("taskCd", q.text, task_cd),
             ("taskCdDesc", q.text, task_cd_desc),
-            ("status", q.text, status),
+            ("status", q.Choice("ProjectTaskStatus"), status),
             ("expandAttribute", q.flag, expand_attribute),
             ("visibleInAp", q.flag, visible_in_ap),
             ("visibleInAr", q.flag, visible_in_ar),

@@ -13,9 +13,9 @@ from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import ProjectStatus
+    from vismanet_async._api.models.enums import ProjectStatusValue
     from vismanet_async._api.models.project_basic import ProjectBasic
-    from vismanet_async._api.query import Moment
+    from vismanet_async._api.query import Moment, Other
     from vismanet_async._conditions import DateTimeCondition
     from vismanet_async._paging.listing import Listing
 
@@ -38,7 +38,7 @@ class ProjectBasicResource(Resource):
     def list(
         self,
         *,
-        status: ProjectStatus | None = None,
+        status: ProjectStatusValue | Other | None = None,
         description: str | None = None,
         project_id: str | None = None,
         start_date: Moment | None = None,
@@ -68,7 +68,7 @@ class ProjectBasicResource(Resource):
         return self._list(
             _LIST,
             (),
-            ("status", q.text, status),
+            ("status", q.Choice("ProjectStatus"), status),
             ("description", q.text, description),
             ("projectId", q.text, project_id),
             ("startDate", q.moment, start_date),

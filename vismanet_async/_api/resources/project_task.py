@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     from vismanet_async._api.base import IfMatch
     from vismanet_async._api.models.common.task_extended import TaskExtended
-    from vismanet_async._api.models.enums import ProjectTaskStatus
+    from vismanet_async._api.models.enums import ProjectTaskStatusValue
     from vismanet_async._api.models.project_task import ProjectTaskUpdate
+    from vismanet_async._api.query import Other
     from vismanet_async._api.results import Created, Updated
     from vismanet_async._conditions import DateTimeCondition
     from vismanet_async._operation import Operation
@@ -56,7 +57,7 @@ class ProjectTaskResource(Resource):
         description: str | None = None,
         task_cd: str | None = None,
         task_cd_desc: str | None = None,
-        status: ProjectTaskStatus | None = None,
+        status: ProjectTaskStatusValue | Other | None = None,
         expand_attribute: bool | None = None,
         visible_in_ap: bool | None = None,
         visible_in_ar: bool | None = None,
@@ -87,7 +88,7 @@ class ProjectTaskResource(Resource):
             ("description", q.text, description),
             ("taskCd", q.text, task_cd),
             ("taskCdDesc", q.text, task_cd_desc),
-            ("status", q.text, status),
+            ("status", q.Choice("ProjectTaskStatus"), status),
             ("expandAttribute", q.flag, expand_attribute),
             ("visibleInAp", q.flag, visible_in_ap),
             ("visibleInAr", q.flag, visible_in_ar),

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from vismanet_async._api.base import IfMatch
-    from vismanet_async._api.models.enums import InventoryDocumentStatus, JournalTransactionModule
+    from vismanet_async._api.models.enums import InventoryDocumentStatusValue, JournalTransactionModuleValue
     from vismanet_async._api.models.project_transaction import (
         ProjectTransactionDocument,
         ProjectTransactionDocumentUpdate,
     )
     from vismanet_async._api.paths import Id
-    from vismanet_async._api.query import Moment
+    from vismanet_async._api.query import Moment, Other
     from vismanet_async._api.results import Created, Updated
     from vismanet_async._conditions import DateTimeCondition
     from vismanet_async._operation import Operation
@@ -52,8 +52,8 @@ class ProjectTransactionResource(Resource):
     def list(
         self,
         *,
-        module: JournalTransactionModule | None = None,
-        status: InventoryDocumentStatus | None = None,
+        module: JournalTransactionModuleValue | Other | None = None,
+        status: InventoryDocumentStatusValue | Other | None = None,
         project: str | None = None,
         project_task: str | None = None,
         billable: bool | None = None,
@@ -73,8 +73,8 @@ class ProjectTransactionResource(Resource):
         return self._list(
             _LIST,
             (),
-            ("module", q.text, module),
-            ("status", q.text, status),
+            ("module", q.Choice("JournalTransactionModule"), module),
+            ("status", q.Choice("InventoryDocumentStatus"), status),
             ("project", q.text, project),
             ("projectTask", q.text, project_task),
             ("billable", q.flag, billable),

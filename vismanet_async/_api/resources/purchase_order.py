@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
     from vismanet_async._api.base import IfMatch
     from vismanet_async._api.models.common.order_type_action import OrderTypeAction
-    from vismanet_async._api.models.enums import PurchaseOrderStatus, PurchaseOrderType
+    from vismanet_async._api.models.enums import PurchaseOrderStatusValue, PurchaseOrderTypeValue
     from vismanet_async._api.models.purchase_order import PurchaseOrder, PurchaseOrderUpdate
     from vismanet_async._api.paths import Id
+    from vismanet_async._api.query import Other
     from vismanet_async._api.results import Created, Done, Updated
     from vismanet_async._conditions import DateTimeCondition
     from vismanet_async._operation import Operation
@@ -63,8 +64,8 @@ class PurchaseOrderResource(Resource):
         self,
         *,
         last_modified_date_time: DateTimeCondition | None = None,
-        order_type: PurchaseOrderType | None = None,
-        order_status: PurchaseOrderStatus | None = None,
+        order_type: PurchaseOrderTypeValue | Other | None = None,
+        order_status: PurchaseOrderStatusValue | Other | None = None,
         supplier: str | None = None,
         branch: str | None = None,
         order_date: DateTimeCondition | None = None,
@@ -80,8 +81,8 @@ class PurchaseOrderResource(Resource):
             _LIST,
             (),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
-            ("orderType", q.text, order_type),
-            ("orderStatus", q.text, order_status),
+            ("orderType", q.Choice("PurchaseOrderType"), order_type),
+            ("orderStatus", q.Choice("PurchaseOrderStatus"), order_status),
             ("supplier", q.text, supplier),
             ("branch", q.text, branch),
             ("orderDate", q.condition, order_date),

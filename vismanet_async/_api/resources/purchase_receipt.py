@@ -14,12 +14,17 @@ from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
 if TYPE_CHECKING:
+    from typing_extensions import deprecated
+else:
+    from vismanet_async._api.deprecation import deprecated
+
+if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from vismanet_async._api.base import IfMatch
     from vismanet_async._api.files import Download
     from vismanet_async._api.models.common.action_result import ActionResult
-    from vismanet_async._api.models.enums import PurchaseReceiptStatus, PurchaseReceiptType
+    from vismanet_async._api.models.enums import PurchaseReceiptStatusValue, PurchaseReceiptTypeValue
     from vismanet_async._api.models.purchase_receipt import (
         PurchaseReceipt,
         PurchaseReceiptOrderLinesListUpdate,
@@ -27,6 +32,7 @@ if TYPE_CHECKING:
         PurchaseReceiptUpdate,
     )
     from vismanet_async._api.paths import Id
+    from vismanet_async._api.query import Other
     from vismanet_async._api.results import Created, Done, Updated
     from vismanet_async._conditions import DateTimeCondition
     from vismanet_async._operation import Operation
@@ -96,11 +102,12 @@ _GET = OperationSpec(
 class PurchaseReceiptResource(Resource):
     """`PurchaseReceipt, PurchaseReceiptV2`: 11 operations."""
 
+    @deprecated("Visma ended this operation on 2026-09-15; use `purchase_receipt.list`.")
     def list_v1(
         self,
         *,
-        receipt_type: PurchaseReceiptType | None = None,
-        status: PurchaseReceiptStatus | None = None,
+        receipt_type: PurchaseReceiptTypeValue | Other | None = None,
+        status: PurchaseReceiptStatusValue | Other | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
         supplier: str | None = None,
         po_order_nbr: str | None = None,
@@ -114,13 +121,13 @@ class PurchaseReceiptResource(Resource):
         """List purchase receipts.
 
         `GET /v1/PurchaseReceipt`.
-        Visma ends it on 2026-09-15; use `list`.
+        Visma ended this operation on 2026-09-15; use `purchase_receipt.list`.
         """
         return self._list(
             _LIST_V1,
             (),
-            ("receiptType", q.text, receipt_type),
-            ("status", q.text, status),
+            ("receiptType", q.Choice("PurchaseReceiptType"), receipt_type),
+            ("status", q.Choice("PurchaseReceiptStatus"), status),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             ("supplier", q.text, supplier),
             ("poOrderNbr", q.text, po_order_nbr),
@@ -143,6 +150,7 @@ class PurchaseReceiptResource(Resource):
         """
         return self._create(_CREATE, (), body=body, model=_PurchaseReceiptUpdate)
 
+    @deprecated("Visma ended this operation on 2026-09-15; use `purchase_receipt.get`.")
     def get_v1(
         self,
         receipt_number: Id,
@@ -151,7 +159,7 @@ class PurchaseReceiptResource(Resource):
         """Read a purchase receipt.
 
         `GET /v1/PurchaseReceipt/{receiptNumber}`.
-        Visma ends it on 2026-09-15; use `get`.
+        Visma ended this operation on 2026-09-15; use `purchase_receipt.get`.
         """
         return self._read(_GET_V1, (receipt_number,), model=_PurchaseReceipt)
 
@@ -261,8 +269,8 @@ class PurchaseReceiptResource(Resource):
     def list(
         self,
         *,
-        receipt_type: PurchaseReceiptType | None = None,
-        status: PurchaseReceiptStatus | None = None,
+        receipt_type: PurchaseReceiptTypeValue | Other | None = None,
+        status: PurchaseReceiptStatusValue | Other | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
         supplier: str | None = None,
         po_order_nbr: str | None = None,
@@ -281,8 +289,8 @@ class PurchaseReceiptResource(Resource):
         return self._list(
             _LIST,
             (),
-            ("receiptType", q.text, receipt_type),
-            ("status", q.text, status),
+            ("receiptType", q.Choice("PurchaseReceiptType"), receipt_type),
+            ("status", q.Choice("PurchaseReceiptStatus"), status),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             ("supplier", q.text, supplier),
             ("poOrderNbr", q.text, po_order_nbr),

@@ -14,13 +14,19 @@ from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
 if TYPE_CHECKING:
+    from typing_extensions import deprecated
+else:
+    from vismanet_async._api.deprecation import deprecated
+
+if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from vismanet_async._api.base import IfMatch
     from vismanet_async._api.models.common.action_result import ActionResult
-    from vismanet_async._api.models.enums import PurchaseReceiptStatus, PurchaseReceiptType
+    from vismanet_async._api.models.enums import PurchaseReceiptStatusValue, PurchaseReceiptTypeValue
     from vismanet_async._api.models.purchase_receipt_basic import PurchaseReceiptBasic, PurchaseReceiptBasicUpdate
     from vismanet_async._api.paths import Id
+    from vismanet_async._api.query import Other
     from vismanet_async._api.results import Created, Updated
     from vismanet_async._conditions import DateTimeCondition
     from vismanet_async._operation import Operation
@@ -61,11 +67,12 @@ _RELEASE = OperationSpec(
 class PurchaseReceiptBasicResource(Resource):
     """`PurchaseReceiptBasic`: 5 operations."""
 
+    @deprecated("Visma ended this operation on 2026-09-15; use `purchase_receipt.list`.")
     def list(
         self,
         *,
-        receipt_type: PurchaseReceiptType | None = None,
-        status: PurchaseReceiptStatus | None = None,
+        receipt_type: PurchaseReceiptTypeValue | Other | None = None,
+        status: PurchaseReceiptStatusValue | Other | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
         supplier: str | None = None,
         po_order_nbr: str | None = None,
@@ -78,13 +85,14 @@ class PurchaseReceiptBasicResource(Resource):
     ) -> Listing[PurchaseReceiptBasic]:
         """List purchase receipt basics.
 
-        `GET /v1/PurchaseReceiptBasic`
+        `GET /v1/PurchaseReceiptBasic`.
+        Visma ended this operation on 2026-09-15; use `purchase_receipt.list`.
         """
         return self._list(
             _LIST,
             (),
-            ("receiptType", q.text, receipt_type),
-            ("status", q.text, status),
+            ("receiptType", q.Choice("PurchaseReceiptType"), receipt_type),
+            ("status", q.Choice("PurchaseReceiptStatus"), status),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             ("supplier", q.text, supplier),
             ("poOrderNbr", q.text, po_order_nbr),
@@ -107,6 +115,7 @@ class PurchaseReceiptBasicResource(Resource):
         """
         return self._create(_CREATE, (), body=body, model=_PurchaseReceiptBasicUpdate)
 
+    @deprecated("Visma ended this operation on 2026-09-15; use `purchase_receipt.get`.")
     def get(
         self,
         receipt_number: Id,
@@ -116,7 +125,8 @@ class PurchaseReceiptBasicResource(Resource):
     ) -> Operation[PurchaseReceiptBasic]:
         """Read a purchase receipt basic.
 
-        `GET /v1/PurchaseReceiptBasic/{receiptNumber}`
+        `GET /v1/PurchaseReceiptBasic/{receiptNumber}`.
+        Visma ended this operation on 2026-09-15; use `purchase_receipt.get`.
         """
         return self._read(
             _GET,

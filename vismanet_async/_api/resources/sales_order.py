@@ -13,6 +13,11 @@ from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
 if TYPE_CHECKING:
+    from typing_extensions import deprecated
+else:
+    from vismanet_async._api.deprecation import deprecated
+
+if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vismanet_async._api.files import Download, Upload
@@ -22,7 +27,7 @@ if TYPE_CHECKING:
     from vismanet_async._api.models.common.order_type_action import OrderTypeAction
     from vismanet_async._api.models.common.prepare_invoice_action_result import PrepareInvoiceActionResult
     from vismanet_async._api.models.common.sales_order import SalesOrder
-    from vismanet_async._api.models.enums import SalesOrderStatus
+    from vismanet_async._api.models.enums import SalesOrderStatusValue
     from vismanet_async._api.models.sales_order import (
         CreatePurchaseOrderAction,
         ReopenSalesOrderAction,
@@ -31,6 +36,7 @@ if TYPE_CHECKING:
         SalesOrderUpdate,
     )
     from vismanet_async._api.paths import Id
+    from vismanet_async._api.query import Other
     from vismanet_async._api.results import Created, Done, Updated
     from vismanet_async._conditions import DateTimeCondition
     from vismanet_async._operation import Operation
@@ -185,11 +191,12 @@ _REOPEN_SALES_ORDER_V2 = OperationSpec(
 class SalesOrderResource(Resource):
     """`SalesOrder, SalesOrderV2`: 30 operations."""
 
+    @deprecated("Visma ended this operation on 2026-03-31; use `sales_order_service`.")
     def list(
         self,
         *,
         order_type: str | None = None,
-        status: SalesOrderStatus | None = None,
+        status: SalesOrderStatusValue | Other | None = None,
         show_notes: bool | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
@@ -197,18 +204,19 @@ class SalesOrderResource(Resource):
         """List sales orders.
 
         `GET /v1/salesorder`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        Visma ended this operation on 2026-03-31; use `sales_order_service`.
         """
         return self._list(
             _LIST,
             (),
             ("orderType", q.text, order_type),
-            ("status", q.text, status),
+            ("status", q.Choice("SalesOrderStatus"), status),
             ("showNotes", q.flag, show_notes),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             page_size=page_size,
         )
 
+    @deprecated("Visma ended this operation on 2026-03-31; use `sales_order_service`.")
     def create(
         self,
         body: SalesOrderUpdate | Mapping[str, Any],
@@ -217,7 +225,7 @@ class SalesOrderResource(Resource):
         """Create a sales order.
 
         `POST /v1/salesorder`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        Visma ended this operation on 2026-03-31; use `sales_order_service`.
         """
         return self._create(_CREATE, (), body=body, model=_SalesOrderUpdate)
 
@@ -230,8 +238,7 @@ class SalesOrderResource(Resource):
     ) -> Operation[Created]:
         """Attach a file to a sales order.
 
-        `POST /v1/salesorder/orderType/{orderType}/{orderNumber}/attachment`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        `POST /v1/salesorder/orderType/{orderType}/{orderNumber}/attachment`
         """
         return self._upload(
             _ADD_ATTACHMENT_BY_ORDER_TYPE,
@@ -252,8 +259,7 @@ class SalesOrderResource(Resource):
     ) -> Operation[Created]:
         """Attach a file to a line of a sales order.
 
-        `POST /v1/salesorder/orderType/{orderType}/{orderNumber}/{lineNumber}/attachment`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        `POST /v1/salesorder/orderType/{orderType}/{orderNumber}/{lineNumber}/attachment`
         """
         return self._upload(
             _ADD_LINE_ATTACHMENT_BY_ORDER_TYPE,
@@ -265,6 +271,7 @@ class SalesOrderResource(Resource):
             file=file,
         )
 
+    @deprecated("Visma ended this operation on 2026-03-31; use `sales_order_service`.")
     def get(
         self,
         order_nbr: Id,
@@ -273,10 +280,11 @@ class SalesOrderResource(Resource):
         """Read a sales order.
 
         `GET /v1/salesorder/{orderNbr}`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        Visma ended this operation on 2026-03-31; use `sales_order_service`.
         """
         return self._read(_GET, (order_nbr,), model=_SalesOrder)
 
+    @deprecated("Visma ended this operation on 2026-03-31; use `sales_order_service`.")
     def update(
         self,
         order_nbr: Id,
@@ -286,7 +294,7 @@ class SalesOrderResource(Resource):
         """Change a sales order; only the fields given change.
 
         `PUT /v1/salesorder/{orderNbr}`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        Visma ended this operation on 2026-03-31; use `sales_order_service`.
         """
         return self._update(_UPDATE, (order_nbr,), body=body, model=_SalesOrderUpdate)
 
@@ -298,8 +306,7 @@ class SalesOrderResource(Resource):
     ) -> Operation[Created]:
         """Attach a file to a sales order.
 
-        `POST /v1/salesorder/{orderNumber}/attachment`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        `POST /v1/salesorder/{orderNumber}/attachment`
         """
         return self._upload(_ADD_ATTACHMENT, (order_number,), file=file)
 
@@ -312,8 +319,7 @@ class SalesOrderResource(Resource):
     ) -> Operation[Created]:
         """Attach a file to a line of a sales order.
 
-        `POST /v1/salesorder/{orderNumber}/{lineNumber}/attachment`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        `POST /v1/salesorder/{orderNumber}/{lineNumber}/attachment`
         """
         return self._upload(
             _ADD_LINE_ATTACHMENT,
@@ -324,6 +330,7 @@ class SalesOrderResource(Resource):
             file=file,
         )
 
+    @deprecated("Visma ended this operation on 2026-03-31; use `sales_order_service`.")
     def get_by_order_type(
         self,
         order_type: Id,
@@ -333,7 +340,7 @@ class SalesOrderResource(Resource):
         """Read a sales order.
 
         `GET /v1/salesorder/{orderType}/{orderNbr}`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        Visma ended this operation on 2026-03-31; use `sales_order_service`.
         """
         return self._read(
             _GET_BY_ORDER_TYPE,
@@ -344,6 +351,7 @@ class SalesOrderResource(Resource):
             model=_SalesOrder,
         )
 
+    @deprecated("Visma ended this operation on 2026-03-31; use `sales_order_service`.")
     def list_commissions(
         self,
         order_type: Id,
@@ -353,7 +361,7 @@ class SalesOrderResource(Resource):
         """List commissions of a sales order.
 
         `GET /v1/salesorder/{orderType}/{orderNbr}/commissions`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        Visma ended this operation on 2026-03-31; use `sales_order_service`.
         """
         return self._list(
             _LIST_COMMISSIONS,
@@ -363,6 +371,7 @@ class SalesOrderResource(Resource):
             ),
         )
 
+    @deprecated("Visma ended this operation on 2026-03-31; use `sales_order_service`.")
     def get_rot_rut(
         self,
         order_type: Id,
@@ -372,7 +381,7 @@ class SalesOrderResource(Resource):
         """Read the rot rut of a sales order.
 
         `GET /v1/salesorder/{orderType}/{orderNbr}/rotrut`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        Visma ended this operation on 2026-03-31; use `sales_order_service`.
         """
         return self._read(
             _GET_ROT_RUT,
@@ -392,8 +401,7 @@ class SalesOrderResource(Resource):
     ) -> Operation[None]:
         """Delete the attachment of a sales order.
 
-        `DELETE /v1/salesorder/{orderType}/{orderNumber}/attachment/{fileId}`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        `DELETE /v1/salesorder/{orderType}/{orderNumber}/attachment/{fileId}`
         """
         return self._delete(
             _DELETE_ATTACHMENT,
@@ -412,8 +420,7 @@ class SalesOrderResource(Resource):
     ) -> Download:
         """Fetch a sales order as a file.
 
-        `GET /v1/salesorder/{orderType}/{orderNumber}/printOrder`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        `GET /v1/salesorder/{orderType}/{orderNumber}/printOrder`
         """
         return self._download(
             _PRINT_ORDER,
@@ -433,8 +440,7 @@ class SalesOrderResource(Resource):
     ) -> Operation[None]:
         """Delete the line attachment of a sales order.
 
-        `DELETE /v1/salesorder/{orderType}/{orderNumber}/{lineNumber}/attachment/{fileId}`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        `DELETE /v1/salesorder/{orderType}/{orderNumber}/{lineNumber}/attachment/{fileId}`
         """
         return self._delete(
             _DELETE_LINE_ATTACHMENT,
@@ -446,6 +452,7 @@ class SalesOrderResource(Resource):
             ),
         )
 
+    @deprecated("Visma ended this operation on 2026-03-31; use `sales_order_service`.")
     def cancel_sales_order(
         self,
         sale_order_number: Id,
@@ -455,7 +462,7 @@ class SalesOrderResource(Resource):
         """Run the action `cancelSalesOrder` on a sales order.
 
         `POST /v1/salesorder/{saleOrderNumber}/action/cancelSalesOrder`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        Visma ended this operation on 2026-03-31; use `sales_order_service`.
         """
         return self._act(
             _CANCEL_SALES_ORDER, (sale_order_number,), result=_ActionResult, body=body, model=_OrderTypeAction
@@ -469,8 +476,7 @@ class SalesOrderResource(Resource):
     ) -> Operation[CreateShipmentActionResult]:
         """Run the action `createShipment` on a sales order.
 
-        `POST /v1/salesorder/{saleOrderNumber}/action/createShipment`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        `POST /v1/salesorder/{saleOrderNumber}/action/createShipment`
         """
         return self._act(
             _CREATE_SHIPMENT,
@@ -480,6 +486,7 @@ class SalesOrderResource(Resource):
             model=_CreateShipmentAction,
         )
 
+    @deprecated("Visma ended this operation on 2026-03-31; use `sales_order_service`.")
     def reopen_sales_order(
         self,
         sales_order_number: Id,
@@ -489,17 +496,18 @@ class SalesOrderResource(Resource):
         """Run the action `reopenSalesOrder` on a sales order.
 
         `POST /v1/salesorder/{salesOrderNumber}/action/reopenSalesOrder`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        Visma ended this operation on 2026-03-31; use `sales_order_service`.
         """
         return self._act(
             _REOPEN_SALES_ORDER, (sales_order_number,), result=_ActionResult, body=body, model=_ReopenSalesOrderAction
         )
 
+    @deprecated("Visma ended this operation on 2026-03-31; use `sales_order_service`.")
     def list_v2(
         self,
         *,
         order_type: str | None = None,
-        status: SalesOrderStatus | None = None,
+        status: SalesOrderStatusValue | Other | None = None,
         show_notes: bool | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
@@ -507,18 +515,19 @@ class SalesOrderResource(Resource):
         """List sales orders.
 
         `GET /v2/salesorder`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        Visma ended this operation on 2026-03-31; use `sales_order_service`.
         """
         return self._list(
             _LIST_V2,
             (),
             ("orderType", q.text, order_type),
-            ("status", q.text, status),
+            ("status", q.Choice("SalesOrderStatus"), status),
             ("showNotes", q.flag, show_notes),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             page_size=page_size,
         )
 
+    @deprecated("Visma ended this operation on 2026-03-31; use `sales_order_service`.")
     def create_v2(
         self,
         body: SalesOrderUpdate | Mapping[str, Any],
@@ -527,7 +536,7 @@ class SalesOrderResource(Resource):
         """Create a sales order.
 
         `POST /v2/salesorder`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        Visma ended this operation on 2026-03-31; use `sales_order_service`.
         """
         return self._create(_CREATE_V2, (), body=body, model=_SalesOrderUpdate)
 
@@ -540,8 +549,7 @@ class SalesOrderResource(Resource):
     ) -> Operation[Created]:
         """Attach a file to a sales order.
 
-        `POST /v2/salesorder/orderType/{orderType}/{orderNumber}/attachment`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        `POST /v2/salesorder/orderType/{orderType}/{orderNumber}/attachment`
         """
         return self._upload(
             _ADD_ATTACHMENT_BY_ORDER_TYPE_V2,
@@ -562,8 +570,7 @@ class SalesOrderResource(Resource):
     ) -> Operation[Created]:
         """Attach a file to a line of a sales order.
 
-        `POST /v2/salesorder/orderType/{orderType}/{orderNumber}/{lineNumber}/attachment`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        `POST /v2/salesorder/orderType/{orderType}/{orderNumber}/{lineNumber}/attachment`
         """
         return self._upload(
             _ADD_LINE_ATTACHMENT_BY_ORDER_TYPE_V2,
@@ -582,8 +589,7 @@ class SalesOrderResource(Resource):
     ) -> Operation[SalesOrder]:
         """Read a sales order.
 
-        `GET /v2/salesorder/{orderNbr}`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        `GET /v2/salesorder/{orderNbr}`
         """
         return self._read(_GET_V2, (order_nbr,), model=_SalesOrder)
 
@@ -595,8 +601,7 @@ class SalesOrderResource(Resource):
     ) -> Operation[Created]:
         """Attach a file to a sales order.
 
-        `POST /v2/salesorder/{orderNumber}/attachment`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        `POST /v2/salesorder/{orderNumber}/attachment`
         """
         return self._upload(_ADD_ATTACHMENT_V2, (order_number,), file=file)
 
@@ -609,8 +614,7 @@ class SalesOrderResource(Resource):
     ) -> Operation[Created]:
         """Attach a file to a line of a sales order.
 
-        `POST /v2/salesorder/{orderNumber}/{lineNumber}/attachment`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        `POST /v2/salesorder/{orderNumber}/{lineNumber}/attachment`
         """
         return self._upload(
             _ADD_LINE_ATTACHMENT_V2,
@@ -629,8 +633,7 @@ class SalesOrderResource(Resource):
     ) -> Operation[PrepareInvoiceActionResult]:
         """Run the action `prepareInvoice` on a sales order.
 
-        `POST /v2/salesorder/{orderType}/{orderNumber}/action/prepareInvoice`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        `POST /v2/salesorder/{orderType}/{orderNumber}/action/prepareInvoice`
         """
         return self._act(
             _PREPARE_INVOICE,
@@ -649,8 +652,7 @@ class SalesOrderResource(Resource):
     ) -> Operation[ActionResult]:
         """Run the action `sendbymail` on a sales order.
 
-        `POST /v2/salesorder/{orderType}/{orderNumber}/action/sendbymail`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        `POST /v2/salesorder/{orderType}/{orderNumber}/action/sendbymail`
         """
         return self._act(
             _SEND_BY_MAIL,
@@ -661,6 +663,7 @@ class SalesOrderResource(Resource):
             result=_ActionResult,
         )
 
+    @deprecated("Visma ended this operation on 2026-03-31; use `sales_order_service`.")
     def cancel_sales_order_v2(
         self,
         sale_order_number: Id,
@@ -670,7 +673,7 @@ class SalesOrderResource(Resource):
         """Run the action `cancelSalesOrder` on a sales order.
 
         `POST /v2/salesorder/{saleOrderNumber}/action/cancelSalesOrder`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        Visma ended this operation on 2026-03-31; use `sales_order_service`.
         """
         return self._act(
             _CANCEL_SALES_ORDER_V2, (sale_order_number,), result=_ActionResult, body=body, model=_OrderTypeAction
@@ -684,8 +687,7 @@ class SalesOrderResource(Resource):
     ) -> Operation[Done]:
         """Run the action `createPurchaseOrders` on a sales order.
 
-        `POST /v2/salesorder/{saleOrderNumber}/action/createPurchaseOrders`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        `POST /v2/salesorder/{saleOrderNumber}/action/createPurchaseOrders`
         """
         return self._do(_CREATE_PURCHASE_ORDERS, (sale_order_number,), body=body, model=_CreatePurchaseOrderAction)
 
@@ -697,8 +699,7 @@ class SalesOrderResource(Resource):
     ) -> Operation[CreateShipmentActionResult]:
         """Run the action `createShipment` on a sales order.
 
-        `POST /v2/salesorder/{saleOrderNumber}/action/createShipment`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        `POST /v2/salesorder/{saleOrderNumber}/action/createShipment`
         """
         return self._act(
             _CREATE_SHIPMENT_V2,
@@ -708,6 +709,7 @@ class SalesOrderResource(Resource):
             model=_CreateShipmentAction,
         )
 
+    @deprecated("Visma ended this operation on 2026-03-31; use `sales_order_service`.")
     def reopen_sales_order_v2(
         self,
         sales_order_number: Id,
@@ -717,7 +719,7 @@ class SalesOrderResource(Resource):
         """Run the action `reopenSalesOrder` on a sales order.
 
         `POST /v2/salesorder/{salesOrderNumber}/action/reopenSalesOrder`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        Visma ended this operation on 2026-03-31; use `sales_order_service`.
         """
         return self._act(
             _REOPEN_SALES_ORDER_V2,

@@ -13,6 +13,11 @@ from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
 if TYPE_CHECKING:
+    from typing_extensions import deprecated
+else:
+    from vismanet_async._api.deprecation import deprecated
+
+if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vismanet_async._api.files import Upload
@@ -21,9 +26,10 @@ if TYPE_CHECKING:
     from vismanet_async._api.models.common.create_shipment_action_result import CreateShipmentActionResult
     from vismanet_async._api.models.common.prepare_invoice_action_result import PrepareInvoiceActionResult
     from vismanet_async._api.models.common.sales_order_basic import SalesOrderBasic
-    from vismanet_async._api.models.enums import SalesOrderStatus
+    from vismanet_async._api.models.enums import SalesOrderStatusValue
     from vismanet_async._api.models.sales_order_basic import SalesOrderBasicUpdate
     from vismanet_async._api.paths import Id
+    from vismanet_async._api.query import Other
     from vismanet_async._api.results import Created, Updated
     from vismanet_async._conditions import DateTimeCondition
     from vismanet_async._operation import Operation
@@ -129,11 +135,12 @@ _CREATE_SHIPMENT_V2 = OperationSpec(
 class SalesOrderBasicResource(Resource):
     """`SalesOrderBasic, SalesOrderBasicV2`: 20 operations."""
 
+    @deprecated("Visma ended this operation on 2026-03-31; use `sales_order_service`.")
     def list(
         self,
         *,
         order_type: str | None = None,
-        status: SalesOrderStatus | None = None,
+        status: SalesOrderStatusValue | Other | None = None,
         show_notes: bool | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
@@ -141,18 +148,19 @@ class SalesOrderBasicResource(Resource):
         """List sales order basics.
 
         `GET /v1/salesorderbasic`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        Visma ended this operation on 2026-03-31; use `sales_order_service`.
         """
         return self._list(
             _LIST,
             (),
             ("orderType", q.text, order_type),
-            ("status", q.text, status),
+            ("status", q.Choice("SalesOrderStatus"), status),
             ("showNotes", q.flag, show_notes),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             page_size=page_size,
         )
 
+    @deprecated("Visma ended this operation on 2026-03-31; use `sales_order_service`.")
     def create(
         self,
         body: SalesOrderBasicUpdate | Mapping[str, Any],
@@ -161,7 +169,7 @@ class SalesOrderBasicResource(Resource):
         """Create a sales order basic.
 
         `POST /v1/salesorderbasic`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        Visma ended this operation on 2026-03-31; use `sales_order_service`.
         """
         return self._create(_CREATE, (), body=body, model=_SalesOrderBasicUpdate)
 
@@ -174,8 +182,7 @@ class SalesOrderBasicResource(Resource):
     ) -> Operation[Created]:
         """Attach a file to a sales order basic.
 
-        `POST /v1/salesorderbasic/orderType/{orderType}/{orderNumber}/attachment`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        `POST /v1/salesorderbasic/orderType/{orderType}/{orderNumber}/attachment`
         """
         return self._upload(
             _ADD_ATTACHMENT_BY_ORDER_TYPE,
@@ -196,8 +203,7 @@ class SalesOrderBasicResource(Resource):
     ) -> Operation[Created]:
         """Attach a file to a line of a sales order basic.
 
-        `POST /v1/salesorderbasic/orderType/{orderType}/{orderNumber}/{lineNumber}/attachment`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        `POST /v1/salesorderbasic/orderType/{orderType}/{orderNumber}/{lineNumber}/attachment`
         """
         return self._upload(
             _ADD_LINE_ATTACHMENT_BY_ORDER_TYPE,
@@ -209,6 +215,7 @@ class SalesOrderBasicResource(Resource):
             file=file,
         )
 
+    @deprecated("Visma ended this operation on 2026-03-31; use `sales_order_service`.")
     def get(
         self,
         order_nbr: Id,
@@ -217,10 +224,11 @@ class SalesOrderBasicResource(Resource):
         """Read a sales order basic.
 
         `GET /v1/salesorderbasic/{orderNbr}`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        Visma ended this operation on 2026-03-31; use `sales_order_service`.
         """
         return self._read(_GET, (order_nbr,), model=_SalesOrderBasic)
 
+    @deprecated("Visma ended this operation on 2026-03-31; use `sales_order_service`.")
     def update(
         self,
         order_nbr: Id,
@@ -230,7 +238,7 @@ class SalesOrderBasicResource(Resource):
         """Change a sales order basic; only the fields given change.
 
         `PUT /v1/salesorderbasic/{orderNbr}`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        Visma ended this operation on 2026-03-31; use `sales_order_service`.
         """
         return self._update(_UPDATE, (order_nbr,), body=body, model=_SalesOrderBasicUpdate)
 
@@ -242,8 +250,7 @@ class SalesOrderBasicResource(Resource):
     ) -> Operation[Created]:
         """Attach a file to a sales order basic.
 
-        `POST /v1/salesorderbasic/{orderNumber}/attachment`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        `POST /v1/salesorderbasic/{orderNumber}/attachment`
         """
         return self._upload(_ADD_ATTACHMENT, (order_number,), file=file)
 
@@ -256,8 +263,7 @@ class SalesOrderBasicResource(Resource):
     ) -> Operation[Created]:
         """Attach a file to a line of a sales order basic.
 
-        `POST /v1/salesorderbasic/{orderNumber}/{lineNumber}/attachment`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        `POST /v1/salesorderbasic/{orderNumber}/{lineNumber}/attachment`
         """
         return self._upload(
             _ADD_LINE_ATTACHMENT,
@@ -268,6 +274,7 @@ class SalesOrderBasicResource(Resource):
             file=file,
         )
 
+    @deprecated("Visma ended this operation on 2026-03-31; use `sales_order_service`.")
     def get_by_order_type(
         self,
         order_type: Id,
@@ -277,7 +284,7 @@ class SalesOrderBasicResource(Resource):
         """Read a sales order basic.
 
         `GET /v1/salesorderbasic/{orderType}/{orderNbr}`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        Visma ended this operation on 2026-03-31; use `sales_order_service`.
         """
         return self._read(
             _GET_BY_ORDER_TYPE,
@@ -297,8 +304,7 @@ class SalesOrderBasicResource(Resource):
     ) -> Operation[None]:
         """Delete the attachment of a sales order basic.
 
-        `DELETE /v1/salesorderbasic/{orderType}/{orderNumber}/attachment/{fileId}`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        `DELETE /v1/salesorderbasic/{orderType}/{orderNumber}/attachment/{fileId}`
         """
         return self._delete(
             _DELETE_ATTACHMENT,
@@ -319,8 +325,7 @@ class SalesOrderBasicResource(Resource):
     ) -> Operation[None]:
         """Delete the line attachment of a sales order basic.
 
-        `DELETE /v1/salesorderbasic/{orderType}/{orderNumber}/{lineNumber}/attachment/{fileId}`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        `DELETE /v1/salesorderbasic/{orderType}/{orderNumber}/{lineNumber}/attachment/{fileId}`
         """
         return self._delete(
             _DELETE_LINE_ATTACHMENT,
@@ -340,8 +345,7 @@ class SalesOrderBasicResource(Resource):
     ) -> Operation[CreateShipmentActionResult]:
         """Run the action `createShipment` on a sales order basic.
 
-        `POST /v1/salesorderbasic/{saleOrderNumber}/action/createShipment`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        `POST /v1/salesorderbasic/{saleOrderNumber}/action/createShipment`
         """
         return self._act(
             _CREATE_SHIPMENT,
@@ -351,6 +355,7 @@ class SalesOrderBasicResource(Resource):
             model=_CreateShipmentAction,
         )
 
+    @deprecated("Visma ended this operation on 2026-03-31; use `sales_order_service`.")
     def create_v2(
         self,
         body: SalesOrderBasicUpdate | Mapping[str, Any],
@@ -359,7 +364,7 @@ class SalesOrderBasicResource(Resource):
         """Create a sales order basic.
 
         `POST /v2/salesorderbasic`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        Visma ended this operation on 2026-03-31; use `sales_order_service`.
         """
         return self._create(_CREATE_V2, (), body=body, model=_SalesOrderBasicUpdate)
 
@@ -372,8 +377,7 @@ class SalesOrderBasicResource(Resource):
     ) -> Operation[Created]:
         """Attach a file to a sales order basic.
 
-        `POST /v2/salesorderbasic/orderType/{orderType}/{orderNumber}/attachment`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        `POST /v2/salesorderbasic/orderType/{orderType}/{orderNumber}/attachment`
         """
         return self._upload(
             _ADD_ATTACHMENT_BY_ORDER_TYPE_V2,
@@ -394,8 +398,7 @@ class SalesOrderBasicResource(Resource):
     ) -> Operation[Created]:
         """Attach a file to a line of a sales order basic.
 
-        `POST /v2/salesorderbasic/orderType/{orderType}/{orderNumber}/{lineNumber}/attachment`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        `POST /v2/salesorderbasic/orderType/{orderType}/{orderNumber}/{lineNumber}/attachment`
         """
         return self._upload(
             _ADD_LINE_ATTACHMENT_BY_ORDER_TYPE_V2,
@@ -415,8 +418,7 @@ class SalesOrderBasicResource(Resource):
     ) -> Operation[Created]:
         """Attach a file to a sales order basic.
 
-        `POST /v2/salesorderbasic/{orderNumber}/attachment`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        `POST /v2/salesorderbasic/{orderNumber}/attachment`
         """
         return self._upload(_ADD_ATTACHMENT_V2, (order_number,), file=file)
 
@@ -429,8 +431,7 @@ class SalesOrderBasicResource(Resource):
     ) -> Operation[Created]:
         """Attach a file to a line of a sales order basic.
 
-        `POST /v2/salesorderbasic/{orderNumber}/{lineNumber}/attachment`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        `POST /v2/salesorderbasic/{orderNumber}/{lineNumber}/attachment`
         """
         return self._upload(
             _ADD_LINE_ATTACHMENT_V2,
@@ -449,8 +450,7 @@ class SalesOrderBasicResource(Resource):
     ) -> Operation[PrepareInvoiceActionResult]:
         """Run the action `prepareInvoice` on a sales order basic.
 
-        `POST /v2/salesorderbasic/{orderType}/{orderNumber}/action/prepareInvoice`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        `POST /v2/salesorderbasic/{orderType}/{orderNumber}/action/prepareInvoice`
         """
         return self._act(
             _PREPARE_INVOICE,
@@ -469,8 +469,7 @@ class SalesOrderBasicResource(Resource):
     ) -> Operation[ActionResult]:
         """Run the action `sendbymail` on a sales order basic.
 
-        `POST /v2/salesorderbasic/{orderType}/{orderNumber}/action/sendbymail`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        `POST /v2/salesorderbasic/{orderType}/{orderNumber}/action/sendbymail`
         """
         return self._act(
             _SEND_BY_MAIL,
@@ -489,8 +488,7 @@ class SalesOrderBasicResource(Resource):
     ) -> Operation[CreateShipmentActionResult]:
         """Run the action `createShipment` on a sales order basic.
 
-        `POST /v2/salesorderbasic/{saleOrderNumber}/action/createShipment`.
-        Visma ended the ERP API's sales orders on 2026-03-31; use `sales_order_service`.
+        `POST /v2/salesorderbasic/{saleOrderNumber}/action/createShipment`
         """
         return self._act(
             _CREATE_SHIPMENT_V2,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vismanet_async._api.files import Download
     from vismanet_async._api.models.common.action_result import ActionResult
     from vismanet_async._api.models.common.shipment import Shipment
-    from vismanet_async._api.models.enums import ShipmentStatus, ShipmentType
+    from vismanet_async._api.models.enums import ShipmentStatusValue, ShipmentTypeValue
     from vismanet_async._api.models.shipment import (
         ShipmentDetailLineAdd,
         ShipmentSoLine,
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         ShipmentUpdateDeleteLine,
     )
     from vismanet_async._api.paths import Id
+    from vismanet_async._api.query import Other
     from vismanet_async._api.results import Created, Done, Updated
     from vismanet_async._conditions import DateTimeCondition
     from vismanet_async._operation import Operation
@@ -102,8 +103,8 @@ class ShipmentResource(Resource):
         customer_id: int | None = None,
         customer_number: str | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
-        status: ShipmentStatus | None = None,
-        shipment_type: ShipmentType | None = None,
+        status: ShipmentStatusValue | Other | None = None,
+        shipment_type: ShipmentTypeValue | Other | None = None,
         shipment_date: DateTimeCondition | None = None,
         include_custom_free_fields: bool | None = None,
         page_size: int | None = None,
@@ -118,8 +119,8 @@ class ShipmentResource(Resource):
             ("customerId", q.integer, customer_id),
             ("customerNumber", q.text, customer_number),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
-            ("status", q.text, status),
-            ("shipmentType", q.text, shipment_type),
+            ("status", q.Choice("ShipmentStatus"), status),
+            ("shipmentType", q.Choice("ShipmentType"), shipment_type),
             ("shipmentDate", q.condition, shipment_date),
             ("includeCustomFreeFields", q.flag, include_custom_free_fields),
             page_size=page_size,

@@ -15,9 +15,10 @@ from vismanet_async._paging.list_spec import FrozenFilter
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vismanet_async._api.models.enums import StocktakeLineStatus, StocktakeStatus
+    from vismanet_async._api.models.enums import StocktakeLineStatusValue, StocktakeStatusValue
     from vismanet_async._api.models.stocktake import Stocktake, StocktakeUpdate
     from vismanet_async._api.paths import Id
+    from vismanet_async._api.query import Other
     from vismanet_async._api.results import Updated
     from vismanet_async._conditions import DateTimeCondition
     from vismanet_async._operation import Operation
@@ -49,13 +50,13 @@ class StocktakeResource(Resource):
         location: str | None = None,
         inventory: str | None = None,
         lot_serial_number: str | None = None,
-        summary_status: StocktakeStatus | None = None,
+        summary_status: StocktakeStatusValue | Other | None = None,
         start_with_line: int | None = None,
         end_with_line: int | None = None,
         freeze_date_time: DateTimeCondition | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
         expiration_date_time: DateTimeCondition | None = None,
-        status: StocktakeLineStatus | None = None,
+        status: StocktakeLineStatusValue | Other | None = None,
         page_size: int | None = None,
     ) -> Listing[Stocktake]:
         """List stocktakes.
@@ -69,13 +70,13 @@ class StocktakeResource(Resource):
             ("location", q.text, location),
             ("inventory", q.text, inventory),
             ("lotSerialNumber", q.text, lot_serial_number),
-            ("summaryStatus", q.text, summary_status),
+            ("summaryStatus", q.Choice("StocktakeStatus"), summary_status),
             ("startWithLine", q.integer, start_with_line),
             ("endWithLine", q.integer, end_with_line),
             ("freezeDateTime", q.condition, freeze_date_time),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             ("expirationDateTime", q.condition, expiration_date_time),
-            ("status", q.text, status),
+            ("status", q.Choice("StocktakeLineStatus"), status),
             page_size=page_size,
         )
 

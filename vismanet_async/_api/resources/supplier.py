@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from vismanet_async._api.models.common.contact import Contact
     from vismanet_async._api.models.common.supplier_document import SupplierDocument
     from vismanet_async._api.models.common.supplier_invoice import SupplierInvoice
-    from vismanet_async._api.models.enums import SupplierDocumentStatus, SupplierInvoiceType, SupplierStatus
+    from vismanet_async._api.models.enums import (
+        SupplierDocumentStatusValue,
+        SupplierInvoiceTypeValue,
+        SupplierStatusValue,
+    )
     from vismanet_async._api.models.supplier import (
         Supplier,
         SupplierBalance,
@@ -30,7 +34,7 @@ if TYPE_CHECKING:
         SupplierUpdate,
     )
     from vismanet_async._api.paths import Id
-    from vismanet_async._api.query import AttributeFilter
+    from vismanet_async._api.query import AttributeFilter, Other
     from vismanet_async._api.results import Created, Updated
     from vismanet_async._conditions import DateTimeCondition, NumberCondition
     from vismanet_async._operation import Operation
@@ -134,7 +138,7 @@ class SupplierResource(Resource):
         order_by: str | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
         name: str | None = None,
-        status: SupplierStatus | None = None,
+        status: SupplierStatusValue | Other | None = None,
         vat_registration_id: str | None = None,
         corporate_id: str | None = None,
         attributes: AttributeFilter | None = None,
@@ -152,7 +156,7 @@ class SupplierResource(Resource):
             ("orderBy", q.text, order_by),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             ("name", q.text, name),
-            ("status", q.text, status),
+            ("status", q.Choice("SupplierStatus"), status),
             ("vatRegistrationId", q.text, vat_registration_id),
             ("corporateId", q.text, corporate_id),
             ("attributes", q.attributes, attributes),
@@ -329,12 +333,12 @@ class SupplierResource(Resource):
         supplier_number: Id,
         /,
         *,
-        document_type: SupplierInvoiceType | None = None,
+        document_type: SupplierInvoiceTypeValue | Other | None = None,
         released: int | None = None,
         project: str | None = None,
         expand_approval: bool | None = None,
         expand_note: bool | None = None,
-        status: SupplierDocumentStatus | None = None,
+        status: SupplierDocumentStatusValue | Other | None = None,
         expand_line_prebook_accounts: bool | None = None,
         branch: str | None = None,
         financial_period: str | None = None,
@@ -353,12 +357,12 @@ class SupplierResource(Resource):
         return self._list(
             _LIST_DOCUMENTS,
             (supplier_number,),
-            ("documentType", q.text, document_type),
+            ("documentType", q.Choice("SupplierInvoiceType"), document_type),
             ("released", q.integer, released),
             ("project", q.text, project),
             ("expandApproval", q.flag, expand_approval),
             ("expandNote", q.flag, expand_note),
-            ("status", q.text, status),
+            ("status", q.Choice("SupplierDocumentStatus"), status),
             ("expandLinePrebookAccounts", q.flag, expand_line_prebook_accounts),
             ("branch", q.text, branch),
             ("financialPeriod", q.text, financial_period),
@@ -378,12 +382,12 @@ class SupplierResource(Resource):
         *,
         expand_attachment: bool | None = None,
         expand_landed_costs: bool | None = None,
-        document_type: SupplierInvoiceType | None = None,
+        document_type: SupplierInvoiceTypeValue | Other | None = None,
         released: int | None = None,
         project: str | None = None,
         expand_approval: bool | None = None,
         expand_note: bool | None = None,
-        status: SupplierDocumentStatus | None = None,
+        status: SupplierDocumentStatusValue | Other | None = None,
         expand_line_prebook_accounts: bool | None = None,
         branch: str | None = None,
         financial_period: str | None = None,
@@ -404,12 +408,12 @@ class SupplierResource(Resource):
             (supplier_number,),
             ("expandAttachment", q.flag, expand_attachment),
             ("expandLandedCosts", q.flag, expand_landed_costs),
-            ("documentType", q.text, document_type),
+            ("documentType", q.Choice("SupplierInvoiceType"), document_type),
             ("released", q.integer, released),
             ("project", q.text, project),
             ("expandApproval", q.flag, expand_approval),
             ("expandNote", q.flag, expand_note),
-            ("status", q.text, status),
+            ("status", q.Choice("SupplierDocumentStatus"), status),
             ("expandLinePrebookAccounts", q.flag, expand_line_prebook_accounts),
             ("branch", q.text, branch),
             ("financialPeriod", q.text, financial_period),

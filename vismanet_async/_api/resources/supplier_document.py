@@ -14,7 +14,8 @@ from vismanet_async._paging.list_spec import FrozenFilter
 
 if TYPE_CHECKING:
     from vismanet_async._api.models.common.supplier_document import SupplierDocument
-    from vismanet_async._api.models.enums import SupplierDocumentStatus, SupplierInvoiceType
+    from vismanet_async._api.models.enums import SupplierDocumentStatusValue, SupplierInvoiceTypeValue
+    from vismanet_async._api.query import Other
     from vismanet_async._conditions import DateTimeCondition, NumberCondition
     from vismanet_async._paging.listing import Listing
 
@@ -38,12 +39,12 @@ class SupplierDocumentResource(Resource):
         self,
         *,
         supplier: str | None = None,
-        document_type: SupplierInvoiceType | None = None,
+        document_type: SupplierInvoiceTypeValue | Other | None = None,
         released: int | None = None,
         project: str | None = None,
         expand_approval: bool | None = None,
         expand_note: bool | None = None,
-        status: SupplierDocumentStatus | None = None,
+        status: SupplierDocumentStatusValue | Other | None = None,
         expand_line_prebook_accounts: bool | None = None,
         branch: str | None = None,
         financial_period: str | None = None,
@@ -63,12 +64,12 @@ class SupplierDocumentResource(Resource):
             _LIST,
             (),
             ("supplier", q.text, supplier),
-            ("documentType", q.text, document_type),
+            ("documentType", q.Choice("SupplierInvoiceType"), document_type),
             ("released", q.integer, released),
             ("project", q.text, project),
             ("expandApproval", q.flag, expand_approval),
             ("expandNote", q.flag, expand_note),
-            ("status", q.text, status),
+            ("status", q.Choice("SupplierDocumentStatus"), status),
             ("expandLinePrebookAccounts", q.flag, expand_line_prebook_accounts),
             ("branch", q.text, branch),
             ("financialPeriod", q.text, financial_period),

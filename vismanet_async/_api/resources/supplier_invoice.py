@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vismanet_async._api.files import Upload
     from vismanet_async._api.models.common.action_result import ActionResult
     from vismanet_async._api.models.common.supplier_invoice import SupplierInvoice
-    from vismanet_async._api.models.enums import SupplierDocumentStatus, SupplierInvoiceType
+    from vismanet_async._api.models.enums import SupplierDocumentStatusValue, SupplierInvoiceTypeValue
     from vismanet_async._api.models.supplier_invoice import (
         CorrectSupplierInvoiceActionResult,
         PrebookingUpdate,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         SupplierInvoiceUpdate,
     )
     from vismanet_async._api.paths import Id
+    from vismanet_async._api.query import Other
     from vismanet_async._api.results import Created, Done, Updated
     from vismanet_async._conditions import DateTimeCondition, NumberCondition
     from vismanet_async._operation import Operation
@@ -159,12 +160,12 @@ class SupplierInvoiceResource(Resource):
         supplier: str | None = None,
         expand_attachment: bool | None = None,
         expand_landed_costs: bool | None = None,
-        document_type: SupplierInvoiceType | None = None,
+        document_type: SupplierInvoiceTypeValue | Other | None = None,
         released: int | None = None,
         project: str | None = None,
         expand_approval: bool | None = None,
         expand_note: bool | None = None,
-        status: SupplierDocumentStatus | None = None,
+        status: SupplierDocumentStatusValue | Other | None = None,
         expand_line_prebook_accounts: bool | None = None,
         branch: str | None = None,
         financial_period: str | None = None,
@@ -186,12 +187,12 @@ class SupplierInvoiceResource(Resource):
             ("supplier", q.text, supplier),
             ("expandAttachment", q.flag, expand_attachment),
             ("expandLandedCosts", q.flag, expand_landed_costs),
-            ("documentType", q.text, document_type),
+            ("documentType", q.Choice("SupplierInvoiceType"), document_type),
             ("released", q.integer, released),
             ("project", q.text, project),
             ("expandApproval", q.flag, expand_approval),
             ("expandNote", q.flag, expand_note),
-            ("status", q.text, status),
+            ("status", q.Choice("SupplierDocumentStatus"), status),
             ("expandLinePrebookAccounts", q.flag, expand_line_prebook_accounts),
             ("branch", q.text, branch),
             ("financialPeriod", q.text, financial_period),

@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
     from vismanet_async._api.base import IfMatch
     from vismanet_async._api.models.common.action_result import ActionResult
-    from vismanet_async._api.models.enums import SupplierPaymentStatus, SupplierPaymentType
+    from vismanet_async._api.models.enums import SupplierPaymentStatusValue, SupplierPaymentTypeValue
     from vismanet_async._api.models.supplier_payment import (
         ReleaseSupplierPaymentAction,
         SupplierPayment,
         SupplierPaymentUpdate,
     )
     from vismanet_async._api.paths import Id
+    from vismanet_async._api.query import Other
     from vismanet_async._api.results import Created, Updated
     from vismanet_async._conditions import DateTimeCondition, NumberCondition
     from vismanet_async._operation import Operation
@@ -75,7 +76,7 @@ class SupplierPaymentResource(Resource):
         self,
         *,
         invoice_ref_nbr: str | None = None,
-        payment_type: SupplierPaymentType | None = None,
+        payment_type: SupplierPaymentTypeValue | Other | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
         supplier: str | None = None,
         branch: str | None = None,
@@ -83,7 +84,7 @@ class SupplierPaymentResource(Resource):
         due_date: DateTimeCondition | None = None,
         financial_period: str | None = None,
         balance: NumberCondition | None = None,
-        status: SupplierPaymentStatus | None = None,
+        status: SupplierPaymentStatusValue | Other | None = None,
         page_size: int | None = None,
     ) -> Listing[SupplierPayment]:
         """List supplier payments.
@@ -94,7 +95,7 @@ class SupplierPaymentResource(Resource):
             _LIST,
             (),
             ("invoiceRefNbr", q.text, invoice_ref_nbr),
-            ("paymentType", q.text, payment_type),
+            ("paymentType", q.Choice("SupplierPaymentType"), payment_type),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             ("supplier", q.text, supplier),
             ("branch", q.text, branch),
@@ -102,7 +103,7 @@ class SupplierPaymentResource(Resource):
             ("dueDate", q.condition, due_date),
             ("financialPeriod", q.text, financial_period),
             ("balance", q.number_condition, balance),
-            ("status", q.text, status),
+            ("status", q.Choice("SupplierPaymentStatus"), status),
             page_size=page_size,
         )
 

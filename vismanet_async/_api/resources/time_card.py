@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from vismanet_async._api.base import IfMatch
     from vismanet_async._api.models.common.action_result import ActionResult
     from vismanet_async._api.models.common.time_card import TimeCard
-    from vismanet_async._api.models.enums import TimeCardStatus, TimeCardType
+    from vismanet_async._api.models.enums import TimeCardStatusValue, TimeCardTypeValue
     from vismanet_async._api.models.time_card import TimeCardUpdate
     from vismanet_async._api.paths import Id
+    from vismanet_async._api.query import Other
     from vismanet_async._api.results import Created, Updated
     from vismanet_async._conditions import DateTimeCondition
     from vismanet_async._operation import Operation
@@ -74,9 +75,9 @@ class TimeCardResource(Resource):
     def list(
         self,
         *,
-        status: TimeCardStatus | None = None,
+        status: TimeCardStatusValue | Other | None = None,
         week: str | None = None,
-        type: TimeCardType | None = None,
+        type: TimeCardTypeValue | Other | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
         employee_cd: str | None = None,
     ) -> Listing[TimeCard]:
@@ -87,9 +88,9 @@ class TimeCardResource(Resource):
         return self._list(
             _LIST,
             (),
-            ("status", q.text, status),
+            ("status", q.Choice("TimeCardStatus"), status),
             ("week", q.text, week),
-            ("type", q.text, type),
+            ("type", q.Choice("TimeCardType"), type),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             ("employeeCd", q.text, employee_cd),
         )

@@ -15,9 +15,10 @@ from vismanet_async._operation import OperationSpec
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vismanet_async._api.models.enums import UiExtensionType
+    from vismanet_async._api.models.enums import UiExtensionTypeValue
     from vismanet_async._api.models.ui_extension import UiExtension, UiExtensionScreen, UiExtensionUpdate
     from vismanet_async._api.paths import Id
+    from vismanet_async._api.query import Other
     from vismanet_async._api.results import Created
     from vismanet_async._operation import Operation
     from vismanet_async._paging.listing import Listing
@@ -79,13 +80,15 @@ class UiExtensionResource(Resource):
         /,
         *,
         screen_id: str | None = None,
-        type: UiExtensionType | None = None,
+        type: UiExtensionTypeValue | Other | None = None,
     ) -> Listing[UiExtension]:
         """List ui extensions.
 
         `GET /v1/uiExtension/{ownerId}`
         """
-        return self._list(_LIST, (owner_id,), ("screenId", q.text, screen_id), ("type", q.text, type))
+        return self._list(
+            _LIST, (owner_id,), ("screenId", q.text, screen_id), ("type", q.Choice("UiExtensionType"), type)
+        )
 
     def delete(
         self,

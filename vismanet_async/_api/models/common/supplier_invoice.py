@@ -109,3 +109,4 @@ class SupplierInvoice(Record):
     time_stamp: Maybe[str] = UNSET
     error_info: Maybe[str] = UNSET
     metadata: Maybe[Metadata] = UNSET
+    original_reference_number: Maybe[str] = UNSET
