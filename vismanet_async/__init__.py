@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from vismanet_async._api.modify import modify
     from vismanet_async._api.query import Other
     from vismanet_async._api.results import Created, Done, Updated
+    from vismanet_async._blocking import Blocking
     from vismanet_async._cli.doctor import diagnose
     from vismanet_async._client import VismaNet
     from vismanet_async._clock import Clock, SystemClock
@@ -49,6 +50,7 @@ __all__ = [
     "ActionFailed",
     "ApiError",
     "AuthorizationCode",
+    "Blocking",
     "CallFacts",
     "CallWatch",
     "ClientCredentials",
@@ -101,6 +103,7 @@ _HOMES = {
     "_api.modify": ("modify",),
     "_api.query": ("Other",),
     "_api.results": ("Created", "Done", "Updated"),
+    "_blocking": ("Blocking",),
     "_client": ("VismaNet",),
     "_clock": ("Clock", "SystemClock"),
     "_cli.doctor": ("diagnose",),

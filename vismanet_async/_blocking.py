@@ -1,0 +1,186 @@
+"""`Blocking`: calls from code that is not asynchronous, through an event loop in a thread of its own."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+
+import anyio
+import attrs
+from anyio.from_thread import start_blocking_portal
+
+from vismanet_async._arguments import expect
+from vismanet_async._client import VismaNet
+from vismanet_async._paging.listing import Listing
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+    from types import TracebackType
+
+    from anyio.from_thread import BlockingPortal
+
+__all__ = ["Blocking"]
+
+T = TypeVar("T")
+
+
+@attrs.define(eq=False)
+class _Running(Generic[T]):
+    """What runs in the other thread."""
+
+    future: Future[T]
+    _ended: threading.Event
+
+    def cancel(self) -> None:
+        """Cancel it and wait until it has ended; its future is done before that."""
+        if self.future.cancel():
+            self._ended.wait()
+
+
+class Blocking:
+    """Runs calls of a client for code that cannot `await`: scripts, notebooks, Django views, Airflow tasks.
+
+    A call is a value, so nothing else is different: build it with the client, and pass it here. The event loop runs in
+    a thread of its own, so this also works where another loop is running, as in a notebook.
+
+    Any number of threads may use it at the same time. Ctrl-C cancels the call that waits, and returns when it has
+    ended. A child process that was forked needs a `Blocking` of its own. `close`, the end of a `with` block, or the end
+    of the interpreter closes the client; calls under way are cancelled then.
+
+    Args:
+        visma: a client that nothing has used yet; it is closed with this object. The clients that its `company`
+            returns can be used, too.
+
+    Raises:
+        RuntimeError: it is closed, was made by another process, or is used by its own event loop.
+
+    Examples:
+        >>> with Blocking(VismaNet.from_env()) as run:  # doctest: +SKIP
+        ...     customer = run(visma.customer.get("10000"))
+    """
+
+    def __init__(self, visma: VismaNet) -> None:
+        expect("visma", visma, VismaNet, words="a VismaNet")
+        self.visma = visma
+        """The client."""
+        self._pid = os.getpid()
+        opened = ExitStack()
+        with opened:  # what was opened is closed again where the rest fails
+            self._portal: BlockingPortal = opened.enter_context(start_blocking_portal(name="vismanet_async"))
+            self._thread = self._portal.call(threading.get_ident)
+            opened.enter_context(self._portal.wrap_async_context_manager(visma))
+            self._running: weakref.WeakSet[_Running[Any]] = weakref.WeakSet()
+            self._starting = threading.Lock()
+            self._closing = weakref.finalize(
+                self, _close, opened.pop_all(), self._running, starting=self._starting, pid=self._pid
+            )
+
+    def __call__(self, call: Awaitable[T]) -> T:
+        """Send a call and return its result; a listing gives its rows, a job the result of its operation.
+
+        Raises:
+            VismaNetError: what the call raises.
+        """
+        expect("call", call, Awaitable, words="a call, a listing, an export or a job")
+
+        async def awaited() -> T:
+            return await call
+
+        return self._run(awaited)
+
+    def iter(self, source: AsyncIterable[T]) -> Iterator[T]:
+        """Iterate over the rows of a listing or the events of an export, while the next ones are fetched.
+
+        Leaving the loop early ends the reading.
+        """
+        expect("source", source, AsyncIterable, words="a listing or an export")
+        self._check()
+        return self._iterate(source)
+
+    def close(self) -> None:
+        """Close the client and stop its event loop; closing again does nothing."""
+        self._closing()
+
+    def __enter__(self) -> Self:
+        """Return itself; the end of the block closes it."""
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def _iterate(self, source: AsyncIterable[T]) -> Iterator[T]:
+        # pages, not rows: each step between threads takes as long as decoding several rows
+        pages: AsyncIterable[Any] = source.pages() if isinstance(source, Listing) else source
+        send, receive = anyio.create_memory_object_stream[Any](1)
+
+        async def feed() -> None:
+            async with send:
+                async for each in pages:
+                    await send.send(each)
+
+        feeding = self._started(feed)
+        try:
+            while True:
+                try:
+                    found = self._run(receive.receive)
+                except anyio.EndOfStream:
+                    break
+                if isinstance(source, Listing):
+                    yield from found.rows
+                else:
+                    yield found
+            self._result(feeding)
+        finally:
+            feeding.cancel()
+            receive.close()
+
+    def _run(self, make: Callable[[], Awaitable[T]]) -> T:
+        return self._result(self._started(make))
+
+    def _started(self, make: Callable[[], Awaitable[T]]) -> _Running[T]:
+        ended = threading.Event()
+
+        async def tracked() -> T:
+            try:
+                return await make()
+            finally:
+                ended.set()
+
+        with self._starting:  # so that closing sees it, or it sees that this is closed
+            self._check()
+            running = _Running(self._portal.start_task_soon(tracked), ended)
+            self._running.add(running)
+        return running
+
+    @staticmethod
+    def _result(running: _Running[T]) -> T:
+        try:
+            return running.future.result()
+        except BaseException:  # Ctrl-C here leaves the call running there
+            running.cancel()
+            raise
+
+    def _check(self) -> None:
+        if os.getpid() != self._pid:
+            raise RuntimeError("this Blocking belongs to another process: make one in each child; nothing was sent.")
+        if threading.get_ident() == self._thread:
+            raise RuntimeError("this is the event loop of this Blocking: await the call instead; nothing was sent.")
+        if not self._closing.alive:
+            raise RuntimeError("this Blocking is closed; nothing was sent.")
+
+
+def _close(opened: ExitStack, running: weakref.WeakSet[_Running[Any]], *, starting: threading.Lock, pid: int) -> None:
+    if os.getpid() != pid:
+        return  # a forked child has neither the thread nor its loop
+    with starting:
+        under_way = list(running)
+    for each in under_way:
+        each.cancel()
+    opened.close()
