@@ -26,7 +26,7 @@ _DATA = {
     "vismanet_async._jobs.model.Result",
     "vismanet_async._jobs.model.State",
     "vismanet_async._jobs.store",
-    "vismanet_async._paging.listing.Progress",
+    "vismanet_async._paging.fetcher.Progress",
     "vismanet_async._simulator.ledger.Execution",
     "vismanet_async._http.limiter.ConcurrencyRule",
 }

@@ -31,6 +31,7 @@ from vismanet_async._jobs.background_api import Answer, job_id_in
 from vismanet_async._jobs.model import StateDocument
 from vismanet_async._jobs.results import plain_json
 from vismanet_async._paging import page_formats
+from vismanet_async._paging.journals import merge_batches
 from vismanet_async._settings import Settings
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def _quick_page(data: bytes) -> None:
 
 def _journal(data: bytes) -> None:
     rows = page_formats.JOURNAL.read(data).rows
-    page_formats.merge_batches(list(rows))
+    merge_batches(list(rows))
 
 
 def _record(data: bytes) -> None:

@@ -36,22 +36,26 @@ from vismanet_async._paging.page_formats import (
     PageReader,
     PageStyle,
 )
-from vismanet_async._paging.paginator import Delivery, ModifiedFilter, PageRequest, Walk
+from vismanet_async._paging.paginator import Paginator
+from vismanet_async._paging.scope_filters import ModifiedFilter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from vismanet_async._paging.delivery import Delivery
+    from vismanet_async._paging.request_log import PageRequest
+
 MODES = ("none", "count", "prove", "best")
 
 
-def walk_of(mode: str = "prove", **options: Any) -> Walk:
+def walk_of(mode: str = "prove", **options: Any) -> Paginator:
     defaults: dict[str, Any] = {
         "style": PAGE_NUMBER,
         "page_size": 2,
         "keys": KEYS,
         "boundary": BOUNDARY,
     }
-    return Walk(completeness=mode, **(defaults | options))  # type: ignore[arg-type]  # parametrized
+    return Paginator(completeness=mode, **(defaults | options))  # type: ignore[arg-type]  # parametrized
 
 
 @attrs.define
@@ -75,7 +79,7 @@ def quiet(rows: int, *, limit: int = 2, order: str = "number", at: int | None = 
     return server
 
 
-def walked(server: Server, walk: Walk, concurrency: int = 1) -> Outcome:
+def walked(server: Server, walk: Paginator, concurrency: int = 1) -> Outcome:
     return run(walk, server, concurrency=concurrency)
 
 
@@ -146,7 +150,7 @@ def test_counting_keeps_the_newest_version_whichever_comes_first() -> None:
         deliveries = []
         for row in (first, second):
             request = asked(walk)
-            deliveries += walk.answered(request, PageAnswer([row], 2, None, None, b""))
+            deliveries += walk.receive_page(request, PageAnswer([row], 2, None, None, b""))
         report = walk.report()
         assert (report.superseded, report.unique, report.verdict) == (superseded, 1, "uncertain")
         assert collect(walk, deliveries).rows == {1: 20}
@@ -223,14 +227,14 @@ def test_a_first_total_lets_requests_leave_before_its_rows_are_read() -> None:
     walk = walk_of("count")
     first = asked(walk)
     assert walk.next_request() is None
-    assert walk.glimpsed(first, Metadata(7, 2))
+    assert walk.peek_metadata(first, Metadata(7, 2))
     others = list(iter(walk.next_request, None))
     assert [request.page for request in others] == [2, 3, 4]
-    walk.answered(first, server.answer(first.query))
-    assert not walk.glimpsed(others[0], Metadata(100, 2)), "it is known by now"
-    assert not walk.glimpsed(first, Metadata(100, 2)), "it was answered"
+    walk.receive_page(first, server.answer(first.query))
+    assert not walk.peek_metadata(others[0], Metadata(100, 2)), "it is known by now"
+    assert not walk.peek_metadata(first, Metadata(100, 2)), "it was answered"
     for request in others:
-        walk.answered(request, server.answer(request.query))
+        walk.receive_page(request, server.answer(request.query))
     assert walk.done
     assert (walk.report().requests, walk.report().verdict) == (4, "counted")
 
@@ -248,7 +252,7 @@ def test_a_first_total_lets_requests_leave_before_its_rows_are_read() -> None:
 )
 def test_a_first_total_that_settles_nothing(mode: str, options: dict[str, Any], metadata: Metadata) -> None:
     walk = walk_of(mode, **options)
-    assert not walk.glimpsed(asked(walk), metadata)
+    assert not walk.peek_metadata(asked(walk), metadata)
     assert walk.next_request() is None
 
 
@@ -256,7 +260,7 @@ def test_a_first_total_that_settles_nothing(mode: str, options: dict[str, Any], 
 def test_the_window_of_a_long_list_starts_with_several_pages(ordered: bool, pages: list[int]) -> None:
     server = quiet(100)
     walk = walk_of(ordered=ordered)
-    walk.answered(asked(walk), server.answer({"pageNumber": "1", "pageSize": "2"}))
+    walk.receive_page(asked(walk), server.answer({"pageNumber": "1", "pageSize": "2"}))
     assert [asked(walk).page for _ in pages] == pages
     assert walk.in_flight == len(pages)
     assert walk.live_total == 100
@@ -352,7 +356,7 @@ def test_counting_a_short_list_reads_it_again_until_it_holds_still() -> None:
 # -- failures
 
 
-def asked(walk: Walk) -> PageRequest:
+def asked(walk: Paginator) -> PageRequest:
     request = walk.next_request()
     assert request is not None
     return request
@@ -361,16 +365,16 @@ def asked(walk: Walk) -> PageRequest:
 def test_a_page_that_fails_is_asked_for_again_while_its_neighbours_succeed() -> None:
     server = quiet(5)
     walk = walk_of("count", ordered=True)
-    deliveries = walk.answered(asked(walk), server.answer({"pageNumber": "1", "pageSize": "2"}))
+    deliveries = walk.receive_page(asked(walk), server.answer({"pageNumber": "1", "pageSize": "2"}))
     second, third = asked(walk), asked(walk)
-    deliveries += walk.answered(third, server.answer(third.query))
+    deliveries += walk.receive_page(third, server.answer(third.query))
     assert len(deliveries) == 1  # page 3 waits for page 2
     for _ in range(2):
-        assert walk.failed(second, TimeoutError())
+        assert walk.receive_error(second, TimeoutError())
         second = asked(walk)
         assert second.page == 2
         assert walk.next_request() is None
-    deliveries += walk.answered(second, server.answer(second.query))
+    deliveries += walk.receive_page(second, server.answer(second.query))
     assert [delivery.page for delivery in deliveries] == [1, 2, 3]
     assert walk.report().verdict == "counted"
 
@@ -378,9 +382,9 @@ def test_a_page_that_fails_is_asked_for_again_while_its_neighbours_succeed() -> 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_page_that_fails_for_good(mode: str) -> None:
     walk = walk_of(mode)
-    assert walk.failed(asked(walk), TimeoutError())
-    assert walk.failed(asked(walk), TimeoutError())
-    assert not walk.failed(asked(walk), TimeoutError())
+    assert walk.receive_error(asked(walk), TimeoutError())
+    assert walk.receive_error(asked(walk), TimeoutError())
+    assert not walk.receive_error(asked(walk), TimeoutError())
     assert walk.done
     assert walk.next_request() is None
     assert walk.report().verdict == "uncertain"
@@ -391,16 +395,16 @@ def test_a_page_that_fails_for_good(mode: str) -> None:
 def test_a_failed_page_that_is_no_longer_within_the_list_holds_no_rows_back(mode: str) -> None:
     server = quiet(7)
     walk = walk_of(mode, ordered=True)
-    deliveries = walk.answered(asked(walk), server.answer({"pageNumber": "1", "pageSize": "2"}))
+    deliveries = walk.receive_page(asked(walk), server.answer({"pageNumber": "1", "pageSize": "2"}))
     second, third, fourth = asked(walk), asked(walk), asked(walk)
-    deliveries += walk.answered(fourth, server.answer(fourth.query))  # waits for its turn
+    deliveries += walk.receive_page(fourth, server.answer(fourth.query))  # waits for its turn
     for number in (4, 5, 6):
         server.delete(number)
-    deliveries += walk.answered(second, server.answer(second.query))
-    assert walk.failed(third, TimeoutError())
+    deliveries += walk.receive_page(second, server.answer(second.query))
+    assert walk.receive_error(third, TimeoutError())
     again = asked(walk)
     assert again.page == 3
-    deliveries += walk.answered(again, server.answer(again.query))
+    deliveries += walk.receive_page(again, server.answer(again.query))
     numbers = [int(json.loads(bytes(row))["number"]) for delivery in deliveries for row in delivery.rows]
     assert sorted(set(numbers)) == [1, 2, 3, 7]
 
@@ -408,17 +412,17 @@ def test_a_failed_page_that_is_no_longer_within_the_list_holds_no_rows_back(mode
 def test_a_request_is_answered_once() -> None:
     walk = walk_of("count")
     request = asked(walk)
-    walk.answered(request, PageAnswer([], None, None, None, b"[]"))
+    walk.receive_page(request, PageAnswer([], None, None, None, b"[]"))
     with pytest.raises(ValueError, match="not in flight"):
-        walk.answered(request, PageAnswer([], None, None, None, b"[]"))
+        walk.receive_page(request, PageAnswer([], None, None, None, b"[]"))
     with pytest.raises(ValueError, match="not in flight"):
-        walk.failed(request, TimeoutError())
+        walk.receive_error(request, TimeoutError())
 
 
 def test_a_row_without_its_identity_is_loud() -> None:
     walk = walk_of("count", keys=RowKeys(("id",)))
     with pytest.raises(PageFormatError, match="id"):
-        walk.answered(asked(walk), PageAnswer([raw(1, 1)], 1, None, None, b""))
+        walk.receive_page(asked(walk), PageAnswer([raw(1, 1)], 1, None, None, b""))
 
 
 # -- breaches of what the proof rests on
@@ -501,10 +505,10 @@ def broken(kind: type[Scripted], rows: int = 12, limit: int = 2, **options: Any)
     return kind(Random(3), page_limit=limit, change_rate=0, rows=quiet(rows).rows, next_number=rows + 1, **options)
 
 
-def everything(walk: Walk, server: Server) -> tuple[set[int], Any]:
+def everything(walk: Paginator, server: Server) -> tuple[set[int], Any]:
     deliveries: list[Delivery] = []
     while (request := walk.next_request()) is not None:
-        deliveries += walk.answered(request, server.answer(request.query))
+        deliveries += walk.receive_page(request, server.answer(request.query))
     assert walk.done
     return {int(json.loads(bytes(row))["number"]) for one in deliveries for row in one.rows}, walk.report()
 
@@ -577,14 +581,14 @@ def test_rows_without_a_stamp_on_the_first_page_are_read_without_a_window() -> N
 def test_an_identity_that_is_not_unique_is_noticed_and_drops_nothing() -> None:
     walk = walk_of("count", keys=RowKeys(("kind",)), page_size=3)
     rows = [json_row(kind="A", n=n) for n in range(2)]
-    (delivery,) = walk.answered(asked(walk), PageAnswer(rows, 2, None, None, b""))
+    (delivery,) = walk.receive_page(asked(walk), PageAnswer(rows, 2, None, None, b""))
     assert len(delivery.rows) == 2
     assert walk.report().verdict == "uncertain"
     assert "same identity" in walk.report().reason
     for mode in ("prove", "best"):
         walk = walk_of(mode, keys=RowKeys(("kind",)), page_size=3)
         while (request := walk.next_request()) is not None:
-            walk.answered(request, PageAnswer(rows, 2, None, None, b""))
+            walk.receive_page(request, PageAnswer(rows, 2, None, None, b""))
         assert walk.report().verdict == "uncertain"
         assert "same identity" in walk.report().reason
 
@@ -597,7 +601,7 @@ def test_what_is_uncertain_was_delivered(total: int | None) -> None:
         delivered = 0
         while (request := walk.next_request()) is not None:
             answer = PageAnswer(rows if request.page == 1 else [], total, None, None, b"")
-            delivered += sum(len(delivery.rows) for delivery in walk.answered(request, answer))
+            delivered += sum(len(delivery.rows) for delivery in walk.receive_page(request, answer))
         assert walk.report().verdict == "uncertain"
         assert delivered == 2
 
@@ -719,11 +723,11 @@ def test_without_an_identity_a_proof_is_refused_and_the_best_is_a_count(keys: Ro
 # -- other styles
 
 
-def bodies(walk: Walk, answers: dict[str, bytes], style: PageStyle) -> list[Any]:
+def bodies(walk: Paginator, answers: dict[str, bytes], style: PageStyle) -> list[Any]:
     rows: list[Any] = []
     while (request := walk.next_request()) is not None:
         (page, *_) = request.query.values() or ["1"]
-        for delivery in walk.answered(request, style.read(answers.get(page, b"[]"))):
+        for delivery in walk.receive_page(request, style.read(answers.get(page, b"[]"))):
             rows += [json.loads(bytes(row)) for row in delivery.rows]
     assert walk.done
     walk.close()
@@ -777,7 +781,7 @@ def test_a_list_without_totals_ends_where_its_last_page_comes_again(mode: str) -
 
 def test_a_failed_page_of_a_list_without_totals_is_asked_for_again() -> None:
     walk = walk_of("count")
-    walk.answered(asked(walk), PAGE_NUMBER.read(b'[{"number":"1"},{"number":"2"}]'))
+    walk.receive_page(asked(walk), PAGE_NUMBER.read(b'[{"number":"1"},{"number":"2"}]'))
     assert walk.next_request() is not None
     assert walk.next_request() is None
 
@@ -881,19 +885,19 @@ def test_a_page_is_not_asked_for_far_ahead_of_the_next_to_hand_out() -> None:
     for mode, pages in (("count", [2, 3, 4]), ("prove", [1, 2, 3])):
         walk = walk_of(mode, ordered=True, reorder_pages=3)
         server = quiet(99)
-        walk.answered(asked(walk), server.answer({"pageNumber": "1", "pageSize": "2"}))
+        walk.receive_page(asked(walk), server.answer({"pageNumber": "1", "pageSize": "2"}))
         assert [request.page for request in iter(walk.next_request, None)] == pages
 
 
 def test_a_whole_page_keeps_its_body() -> None:
     body = b'[{"number":"1","metadata":{"totalCount":3}},{"number":"2"}]'
     for walk in (walk_of("none"), walk_of("count")):
-        (delivery,) = walk.answered(asked(walk), PAGE_NUMBER.read(body))
+        (delivery,) = walk.receive_page(asked(walk), PAGE_NUMBER.read(body))
         assert delivery.body == body
     walk = walk_of("count")
-    walk.answered(asked(walk), PAGE_NUMBER.read(body))
+    walk.receive_page(asked(walk), PAGE_NUMBER.read(body))
     repeated = b'[{"number":"2","metadata":{"totalCount":3}}]'
-    assert walk.answered(asked(walk), PAGE_NUMBER.read(repeated)) == []
+    assert walk.receive_page(asked(walk), PAGE_NUMBER.read(repeated)) == []
     assert walk.report().duplicates_dropped == 1
     walk.close()
 
@@ -916,7 +920,7 @@ def test_a_nested_record_that_changed_later_is_no_breach() -> None:
     while not walk.done:
         request = asked(walk)
         answer = reader.read(body(server, request.query), page_size=5)
-        rows += sum(len(delivery.rows) for delivery in walk.answered(request, answer))
+        rows += sum(len(delivery.rows) for delivery in walk.receive_page(request, answer))
     assert rows == 40
     assert walk.report().verdict == "proven", walk.report()
 
@@ -992,7 +996,7 @@ def test_a_tail_that_contradicts_its_totals_is_no_ground_for_a_proof() -> None:
 def test_equal_rows_without_an_identity_are_all_kept() -> None:
     walk = walk_of("count", keys=None, page_size=3)
     rows = [json_row(a=1), json_row(a=1)]
-    (delivery,) = walk.answered(asked(walk), PageAnswer(rows, 2, None, None, b""))
+    (delivery,) = walk.receive_page(asked(walk), PageAnswer(rows, 2, None, None, b""))
     assert len(delivery.rows) == 2
     assert walk.report().verdict == "proven"
 

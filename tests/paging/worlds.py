@@ -14,14 +14,14 @@ import attrs
 
 from vismanet_async._paging.keys import PageKeys, RowKeys, stamp_of, stamp_text
 from vismanet_async._paging.page_formats import PAGE_NUMBER, PageAnswer
-from vismanet_async._paging.paginator import Walk
+from vismanet_async._paging.paginator import Paginator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from random import Random
 
     from vismanet_async._paging.guarantee import Completeness
-    from vismanet_async._paging.paginator import PageRequest
+    from vismanet_async._paging.request_log import PageRequest
 
 BOUNDARY: Final = "2025-01-02T00:00:00"
 EDGE: Final = stamp_of(BOUNDARY)
@@ -192,7 +192,7 @@ def read(
     most_answers: int = 10_000,
     in_flight: int = 1,
     order: Random | None = None,
-    walk_type: type[Walk] = Walk,
+    walk_type: type[Paginator] = Paginator,
 ) -> Result:
     """Read the list of a world, one request after the other; or several at once, whose answers come in any order."""
     world = World(config, events)
@@ -218,7 +218,7 @@ def read(
         if not flying:
             break
         request, answer = flying.pop(order.randrange(len(flying)) if order is not None else 0)
-        for delivery in walk.answered(request, answer or world.answer(request.query)):
+        for delivery in walk.receive_page(request, answer or world.answer(request.query)):
             rows: Sequence[Any] = delivery.rows
             delivered.update(int(name) for name, _ in rows)
         dear = max(dear, world.answered - walk.cost_limit)

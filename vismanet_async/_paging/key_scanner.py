@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from vismanet_async._paging.row_scanner import Rows
 
-__all__ = ["Column", "Likeness", "Read"]
+__all__ = ["FixedWidthKeys", "KeyScanner", "Read"]
 
 _SCALAR: Final = rb'(?:"[^"\\]*"|-?[0-9.eE+-]+|true|false|null)'
 _CAUGHT: Final = rb'("[^"\\]*"|-?[0-9.eE+-]+|true|false|null)'
@@ -46,7 +46,7 @@ class Read:
     """Empty texts where there is none; nothing at all where rows of this list have none."""
 
 
-class Column(Sequence[bytes]):
+class FixedWidthKeys(Sequence[bytes]):
     """Names of a page whose rows begin alike but for their digits; cut out when asked for."""
 
     __slots__ = ("_begin", "_length", "_text", "_width")
@@ -80,7 +80,7 @@ class Column(Sequence[bytes]):
         return [text[at : at + length] for at in range(self._begin + start, len(text), self._width)]
 
 
-class Likeness:
+class KeyScanner:
     """What the rows of one list have alike. One a walk.
 
     Args:
@@ -147,7 +147,7 @@ class Likeness:
             names = list(map(b"\0".join, zip(*(columns[name] for name in self._identity), strict=True)))
             return Read(names, times)
         (only,) = columns.values()
-        return Read(only if isinstance(only, Column) else list(map(bytes, only)), times)
+        return Read(only if isinstance(only, FixedWidthKeys) else list(map(bytes, only)), times)
 
     def _times(self, column: Sequence[Any]) -> list[str] | None:
         """Give times, empty for nulls; None where something else stands."""
@@ -169,7 +169,7 @@ def _caught(rows: Rows, head: re.Pattern[bytes]) -> Sequence[Sequence[bytes]] | 
     return list(zip(*[found.groups() for found in heads], strict=True))
 
 
-def _column(rows: Rows, head: re.Pattern[bytes]) -> Column | None:
+def _column(rows: Rows, head: re.Pattern[bytes]) -> FixedWidthKeys | None:
     """Cut the names of a page out at once, where its rows begin alike but for their digits; else None.
 
     What `head` catches in the first row stands at the same place in all of them then.
@@ -183,7 +183,7 @@ def _column(rows: Rows, head: re.Pattern[bytes]) -> Column | None:
     text = b"".join([body[start : start + width] for start in starts])
     if text.translate(_DIGITS_ALIKE) != text[:width].translate(_DIGITS_ALIKE) * len(starts):
         return None
-    return Column(text, width=width, begin=begin, length=end - begin)
+    return FixedWidthKeys(text, width=width, begin=begin, length=end - begin)
 
 
 @attrs.define

@@ -13,7 +13,7 @@ import attrs
 import msgspec
 
 from vismanet_async._codec.halves import with_whole_pairs
-from vismanet_async._paging.key_scanner import Likeness
+from vismanet_async._paging.key_scanner import KeyScanner
 from vismanet_async._paging.page_formats import PageFormatError
 from vismanet_async._paging.row_scanner import RawRow, Rows
 
@@ -122,7 +122,7 @@ class KeyReader:
         self._rows = msgspec.json.Decoder(_struct(tree, keys.modified))
         self._whole = msgspec.json.Decoder(dict[str, msgspec.Raw])
         plain = all(len(path) == 1 for path in self._paths)
-        self._likeness = Likeness(keys.identity, keys.modified) if self._paths and plain else None
+        self._likeness = KeyScanner(keys.identity, keys.modified) if self._paths and plain else None
 
     def read(self, rows: Sequence[RawRow], *, versions: bool = True) -> PageKeys:
         """Read the keys of a page.

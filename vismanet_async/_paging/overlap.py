@@ -139,7 +139,7 @@ class OverlapChain:
         return self.is_complete or self.failure is not None or self.smaller_size is not None
 
     @property
-    def held(self) -> int:
+    def buffered(self) -> int:
         """How many answers are kept until those before them have come."""
         return len(self._replies)
 
@@ -154,7 +154,7 @@ class OverlapChain:
         page = self._unsent.popleft()
         return Ask(Scope.ALL, page.number, page.size)
 
-    def failed(self, ask: Ask) -> None:
+    def receive_error(self, ask: Ask) -> None:
         """Take back a request that got no answer."""
         page = _page_of(ask)
         if page in self._planned:

@@ -21,7 +21,7 @@ import attrs
 import msgspec
 
 from vismanet_async._codec.halves import as_they_came, with_whole_pairs
-from vismanet_async._paging.row_scanner import Rows, Seam
+from vismanet_async._paging.row_scanner import Rows, RowSeparator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,7 +40,6 @@ __all__ = [
     "PageFormatError",
     "PageReader",
     "PageStyle",
-    "merge_batches",
 ]
 
 _SHOWN_CHARACTERS = 80  # of a body in an error: enough to tell HTML from JSON, too little to be a leak
@@ -131,11 +130,11 @@ class PageReader:
 
     def __init__(self, style: PageStyle) -> None:
         self._style = style
-        self._seam = Seam()
+        self._seam = RowSeparator()
         self._most_rows: int | None = None
         self._has_read = False
 
-    def glimpse(self, body: bytes | bytearray) -> Metadata | None:
+    def peek_metadata(self, body: bytes | bytearray) -> Metadata | None:
         """Read the totals of a list's first page off its first row: of a large page, long before all of it is read.
 
         None where they cannot be had in a moment, and for every page but the first.
@@ -292,45 +291,3 @@ UNPAGED: Final = PageStyle("unpaged", False, False, None, 1, _split_whole)
 
 STYLES: Final = {style.name: style for style in (PAGE_NUMBER, ENVELOPE, PAGE_INDEX, JOURNAL, UNPAGED)}
 """The styles by name."""
-
-
-class _Line(msgspec.Struct, gc=False):
-    lineNumber: msgspec.Raw = msgspec.Raw(b"null")  # noqa: N815 - the API's name
-
-
-_OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_LINE: Final = msgspec.json.Decoder(_Line)
-JOURNAL_LINES: Final = "journalTransactionLines"
-
-
-def merge_batches(parts: Sequence[RawRow]) -> tuple[RawRow, int]:
-    """Join the parts of one journal batch that was split over pages, and count its lines.
-
-    Shape: the last part's fields with the lines of all parts, in the order given, each `lineNumber` once (the later
-    one wins). A single part comes back as it is.
-
-    Examples:
-        >>> batch, lines = merge_batches([
-        ...     msgspec.Raw(b'{"batchNumber":"7","journalTransactionLines":[{"lineNumber":1}]}'),
-        ...     msgspec.Raw(b'{"batchNumber":"7","journalTransactionLines":[{"lineNumber":2}]}'),
-        ... ])
-        >>> lines, bytes(batch)
-        (2, b'{"batchNumber":"7","journalTransactionLines":[{"lineNumber":1},{"lineNumber":2}]}')
-    """
-    lines: dict[bytes, msgspec.Raw] = {}
-    fields: dict[str, msgspec.Raw] = {}
-    for number, part in enumerate(parts):
-        fields = _OBJECT.decode(part)
-        for index, line in enumerate(_lines(fields)):
-            name = bytes(_LINE.decode(line).lineNumber)
-            # a line without a number is never taken for a repeat
-            lines[b"%d/%d" % (number, index) if name == b"null" else name] = line
-    if len(parts) == 1:
-        return parts[0], len(lines)
-    fields[JOURNAL_LINES] = msgspec.Raw(msgspec.json.encode(list(lines.values())))
-    return msgspec.Raw(msgspec.json.encode(fields)), len(lines)
-
-
-def _lines(fields: dict[str, msgspec.Raw]) -> list[msgspec.Raw]:
-    raw = fields.get(JOURNAL_LINES)
-    return [] if raw is None or bytes(raw) == b"null" else _ROWS.decode(raw)

@@ -15,9 +15,9 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Span", "Sweep"]
+__all__ = ["PagePlan", "Span"]
 
-_READS_OF_AN_ODD_PAGE: Final = 3
+_READS_OF_AN_INCONSISTENT_PAGE: Final = 3
 
 
 @attrs.frozen
@@ -33,14 +33,14 @@ class Span:
 
 
 @attrs.frozen
-class _Seen:
+class _TotalObservation:
     """A total, and the moment (counted in events) since when it may have been out of date."""
 
     total: int
     answered: int
 
 
-class Sweep:
+class PagePlan:
     """Which pages to ask for until the list is covered up to its live end.
 
     Args:
@@ -69,12 +69,12 @@ class Sweep:
         self._covered: list[tuple[int, int]] = []  # disjoint, sorted, never adjacent
         self._sent: dict[int, int] = {}  # page in flight -> when it was sent, counted in events
         self._again: list[int] = []
-        self._odd_reads: dict[int, int] = {}
+        self._inconsistent_reads: dict[int, int] = {}
         self._clock = 0
-        self._current: list[_Seen] = []
-        self._newest: _Seen | None = None
+        self._current: list[_TotalObservation] = []
+        self._newest: _TotalObservation | None = None
         self._cap: int | None = None
-        self._blind = False  # rows came without a total: go on until a page without rows
+        self._without_total = False  # rows came without a total: go on until a page without rows
         self._ended = False
         self.page_size: int | None = page_size
         """The size in use; None before the first answer when it was left to the server."""
@@ -88,7 +88,7 @@ class Sweep:
         """Some answer was certainly later than another and told a smaller total."""
         self.changes = 0
         """Answers whose total differed from the one that arrived before."""
-        self.odd: str | None = None
+        self.inconsistency: str | None = None
         """A page that stayed in contradiction with its own total, in words."""
 
     # -- what to ask
@@ -101,14 +101,14 @@ class Sweep:
     @property
     def answered_once(self) -> bool:
         """Whether the list's length, or that it has none, is known."""
-        return self._blind or self._ended or self.first_total is not None
+        return self._without_total or self._ended or self.first_total is not None
 
     @property
     def complete(self) -> bool:
         """Whether every position up to the live end has been read and nothing is on its way."""
         if self._sent or self._again or not self.answered_once:
             return False
-        return self._ended if self._blind else self._gap_after(0) >= self.end
+        return self._ended if self._without_total else self._gap_after(0) >= self.end
 
     def next_page(self) -> int | None:
         """Choose a page to ask for now; None: nothing before the next answer."""
@@ -125,7 +125,7 @@ class Sweep:
             if 1 not in self._sent:
                 return 1
             return self._wanted(self._expected_rows or 0) if self._asked_size else None
-        if self._blind:
+        if self._without_total:
             return None if self._sent or self._ended else self._gap_after(0) // (self.page_size or 1) + 1
         return self._wanted(self.end)
 
@@ -158,7 +158,7 @@ class Sweep:
 
     # -- what came back
 
-    def glimpsed(self, total: int, max_page_size: int | None) -> bool:
+    def peek_metadata(self, total: int, max_page_size: int | None) -> bool:
         """Take the first answer's total before its rows; give whether other pages need not wait for those.
 
         Only for what they would be anyway: where the server lowers the page size, its rows tell to what.
@@ -168,12 +168,12 @@ class Sweep:
         self._expected_rows = total
         return True
 
-    def failed(self, page: int) -> None:
+    def receive_error(self, page: int) -> None:
         """Take back a page that got no answer. It is asked for again, even if the list has become shorter meanwhile."""
         del self._sent[page]
         self._again.append(page)
 
-    def answered(
+    def receive_page(
         self, page: int, *, rows: int, total: int | None, max_page_size: int | None, more: bool | None
     ) -> Span | None:
         """Take an answer; give the positions it covers, or None when it contradicts itself and is asked for again.
@@ -188,11 +188,11 @@ class Sweep:
         sent = self._sent.pop(page)
         self._clock += 1
         if rows == 0 and (total is None or total <= (page - 1) * (self.page_size or 1)):
-            return self._answered_empty(page, total, sent)
+            return self._receive_empty(page, total, sent)
         if more is False:
             self._ended = True
         if total is None:
-            return self._answered_blind(page, rows, more=more)
+            return self._receive_without_total(page, rows, more=more)
         size = self._size(page, rows, total, max_page_size)
         self._note_total(total, sent)
         start = (page - 1) * size
@@ -201,11 +201,11 @@ class Sweep:
             self._cover(start, start + due)
             return Span(start, start + due, total)
         if rows != due:
-            reads = self._odd_reads[page] = self._odd_reads.get(page, 0) + 1
-            if reads < _READS_OF_AN_ODD_PAGE:
+            reads = self._inconsistent_reads[page] = self._inconsistent_reads.get(page, 0) + 1
+            if reads < _READS_OF_AN_INCONSISTENT_PAGE:
                 self._again.append(page)
                 return None
-            self.odd = f"page {page} had {rows} rows where {due} were due (page size {size}, total {total})"
+            self.inconsistency = f"page {page} had {rows} rows where {due} were due (page size {size}, total {total})"
         self._cover(start, start + size)
         return Span(start, start + rows, total)
 
@@ -228,9 +228,9 @@ class Sweep:
         self._ended = True
         self._again.clear()
 
-    def _answered_empty(self, page: int, total: int | None, sent: int) -> Span:
+    def _receive_empty(self, page: int, total: int | None, sent: int) -> Span:
         start = (page - 1) * (self.page_size or 1)
-        if self._blind:
+        if self._without_total:
             self._ended = True
             return Span(start, start, None)
         if page == 1:
@@ -241,10 +241,10 @@ class Sweep:
         self._note_total(bound, sent)
         return Span(start, start, None)
 
-    def _answered_blind(self, page: int, rows: int, *, more: bool | None) -> Span:
+    def _receive_without_total(self, page: int, rows: int, *, more: bool | None) -> Span:
         if page == 1 or self.page_size is None:
             self.page_size = rows
-        self._blind = True
+        self._without_total = True
         start = (page - 1) * self.page_size
         self._cover(start, start + max(rows, self.page_size))
         if more is False:
@@ -265,7 +265,7 @@ class Sweep:
         return size
 
     def _note_total(self, total: int, sent: int) -> None:
-        now = _Seen(total, self._clock)
+        now = _TotalObservation(total, self._clock)
         if self.first_total is None:
             self.first_total = self.min_total = total
         elif total != self.last_total:

@@ -8,7 +8,7 @@ from typing import Final
 
 import attrs
 
-__all__ = ["Window"]
+__all__ = ["PrefetchWindow"]
 
 _STOCK_PAGES: Final = 1
 """One being read; a reader that wants more ready keeps it itself."""
@@ -23,19 +23,19 @@ _RECENT: Final = 64
 
 
 @attrs.define
-class Window:
+class PrefetchWindow:
     """The pages that are handled while an answer is on its way, and a small stock.
 
     More would only pile up in memory: of a server that is near, or for a reader that is slow. Only the fastest answer
     counts, because the others waited for this process and for one another: by them, a window would grow by itself.
 
     Examples:
-        >>> window = Window()
-        >>> window.answered(0.300)
-        >>> window.handled(0.010)
+        >>> window = PrefetchWindow()
+        >>> window.response_time(0.300)
+        >>> window.consumer_time(0.010)
         >>> window.pages(in_flight=8)
         16
-        >>> window.answered(0.004)
+        >>> window.response_time(0.004)
         >>> window.pages(in_flight=8)
         2
     """
@@ -43,31 +43,31 @@ class Window:
     _answers: deque[float] = attrs.field(factory=lambda: deque(maxlen=_RECENT))
     _fastest: float = math.inf
     _from_disk: bool = False
-    _worked_seconds: float | None = None
-    _handled_seconds: float | None = None
+    _loop_seconds: float | None = None
+    _consumer_seconds: float | None = None
 
-    def answered(self, seconds: float) -> None:
+    def response_time(self, seconds: float) -> None:
         """Take note of how long an answer of the server took."""
         self._answers.append(seconds)
         self._fastest = min(self._fastest, seconds)
         self._from_disk = False
 
-    def replayed(self) -> None:
+    def served_from_cache(self) -> None:
         """Take note of an answer that did not come from the server."""
         self._from_disk = True
 
-    def worked(self, seconds: float) -> None:
+    def loop_time(self, seconds: float) -> None:
         """Take note of how long the event loop was at work, with whatever, since the page before."""
-        self._worked_seconds = _mean(self._worked_seconds, seconds)
+        self._loop_seconds = _mean(self._loop_seconds, seconds)
 
-    def handled(self, seconds: float) -> None:
+    def consumer_time(self, seconds: float) -> None:
         """Take note of how long the reader was busy with a page."""
-        self._handled_seconds = _mean(self._handled_seconds, seconds)
+        self._consumer_seconds = _mean(self._consumer_seconds, seconds)
 
     def pages(self, *, in_flight: int) -> int:
         """Give how many pages may be in flight or waiting, where so many requests may be; at most twice as many."""
         # both go on side by side, so the slower one is what the others would pile up before
-        busy = max(self._worked_seconds or 0.0, self._handled_seconds or 0.0)
+        busy = max(self._loop_seconds or 0.0, self._consumer_seconds or 0.0)
         most = 2 * in_flight
         fastest = min(self._answers, default=math.inf)
         is_near = fastest < _NEAR_SECONDS

@@ -104,9 +104,9 @@ class Proof:
         return self._asker.size
 
     @property
-    def held(self) -> int:
+    def buffered(self) -> int:
         """How many pages wait for those before them."""
-        return self._runner.held
+        return self._runner.buffered
 
     @property
     def watermark(self) -> str | None:
@@ -121,11 +121,11 @@ class Proof:
         """Take an answer."""
         self._runner.receive(reply)
 
-    def failed(self, ask: Ask) -> None:
+    def receive_error(self, ask: Ask) -> None:
         """Take back a request that got no usable answer: it is asked again."""
-        self._runner.failed(ask)
+        self._runner.receive_error(ask)
 
-    def violated(self, reason: str) -> None:
+    def report_violation(self, reason: str) -> None:
         """Take note of what the caller saw while it delivered rows: an identity twice, a row out of its place."""
         self._violation = self._violation or reason
 
@@ -212,7 +212,7 @@ class Proof:
             self._show(reply)
             count.add(reply)
             if _is_further_back(reply, places):
-                self.violated("a row was further back than page 1 of all showed it")
+                self.report_violation("a row was further back than page 1 of all showed it")
 
         self.used_window = True
         window = WindowChain(

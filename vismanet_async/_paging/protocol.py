@@ -36,7 +36,7 @@ class Parallel(Protocol):
         ...
 
     @property
-    def held(self) -> int:
+    def buffered(self) -> int:
         """How many answers are kept until those before them have come."""
         ...
 
@@ -48,7 +48,7 @@ class Parallel(Protocol):
         """Take an answer."""
         ...
 
-    def failed(self, ask: Ask) -> None:
+    def receive_error(self, ask: Ask) -> None:
         """Take back a request that got no answer."""
         ...
 
@@ -118,9 +118,9 @@ class RuleRunner:
         return attrs.evolve(ask, stage=self._stage)
 
     @property
-    def held(self) -> int:
+    def buffered(self) -> int:
         """How many answers are kept until those before them have come."""
-        return 0 if isinstance(self._step, Ask) else self._step.held
+        return 0 if isinstance(self._step, Ask) else self._step.buffered
 
     def receive(self, reply: Reply) -> None:
         """Take an answer; one to an earlier stage is of no use."""
@@ -134,7 +134,7 @@ class RuleRunner:
         if self._step.done:
             self._advance(lambda: self._rules.send(None))
 
-    def failed(self, ask: Ask) -> None:
+    def receive_error(self, ask: Ask) -> None:
         """Take back a request that got no usable answer: it is asked again."""
         if ask.stage != self._stage or self.claim is not None:
             return
@@ -142,7 +142,7 @@ class RuleRunner:
         if isinstance(self._step, Ask):
             self._is_asked = False
         else:
-            self._step.failed(ask)
+            self._step.receive_error(ask)
 
     def _advance(self, step: Callable[[], Ask | Parallel]) -> None:
         self._stage += 1

@@ -20,7 +20,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["RawRow", "Rows", "Seam", "lengths"]
+__all__ = ["RawRow", "RowSeparator", "Rows", "lengths"]
 
 RawRow = bytes | msgspec.Raw
 """One row's JSON text."""
@@ -79,7 +79,7 @@ class Rows(Sequence[bytes]):
         return self._view[start : self.end if last else self.starts[follower] - 1].tobytes()
 
 
-class Seam:
+class RowSeparator:
     """The bytes between two rows of one list, learnt from a page that was parsed. One a walk; not for two lists."""
 
     def __init__(self) -> None:

@@ -1,6 +1,6 @@
 """The keys that were delivered, compact enough for millions (no IO but a spill).
 
-`KeyIndex` keeps the names of `keys.py` in one of two ways. Names that end in a number, as document and customer numbers
+`SeenKeys` keeps the names of `keys.py` in one of two ways. Names that end in a number, as document and customer numbers
 do, are kept as *runs*: one page's numbers, packed into about a byte each. Where runs do not serve (other names, or an
 order that has nothing to do with them) it keeps 16-byte BLAKE2b digests, some 22 bytes a row, and past `spill_keys` of
 them a private temporary SQLite database.
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from vismanet_async._paging.key_scanner import Column
+from vismanet_async._paging.key_scanner import FixedWidthKeys
 from vismanet_async._paging.keys import NO_STAMP, stamp_of
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from vismanet_async._paging.keys import PageKeys
 
-__all__ = ["KeyIndex", "Repeat"]
+__all__ = ["Repeat", "SeenKeys"]
 
 _DIGEST_BYTES: Final = 16
 
@@ -47,7 +47,7 @@ class Repeat:
     """This row is a newer version, so it was given a number of its own."""
 
 
-class KeyIndex:
+class SeenKeys:
     """Every key that was delivered, with its delivery number.
 
     A repeat counts as a newer version when it was modified at or after the latest time on the page that the earlier
@@ -61,7 +61,7 @@ class KeyIndex:
     def __init__(self, *, spill_keys: int = 4_000_000, exact_since: int | None = None) -> None:
         self._exact_since = exact_since
         self._exact: dict[int, array[int]] = {}  # by page: the times of the rows that were numbered
-        self._runs: _Runs | None = _Runs()
+        self._runs: NumberRanges | None = NumberRanges()
         self._digests = _Digests(spill_keys)
         self._firsts: list[int] = []  # ordinals at which pages begin, and the latest time on each
         self._ceilings: list[int] = []
@@ -74,7 +74,7 @@ class KeyIndex:
         """Count the distinct keys."""
         return self._keys
 
-    def offer(self, keys: PageKeys) -> list[Repeat]:
+    def add(self, keys: PageKeys) -> list[Repeat]:
         """Number the new rows of a page one after the other, in order, and name those seen before.
 
         A repeat in a newer version is numbered too and takes the earlier one's place. A key that occurs twice within
@@ -91,14 +91,14 @@ class KeyIndex:
             self._runs.add(numbers)
         else:
             self._give_up_runs()
-            repeats = self._offer_digests(keys)
+            repeats = self._add_digests(keys)
         if self._exact_since is not None and keys.versions and self._ceilings[-1] >= self._exact_since:
             left_out = {repeat.offset for repeat in repeats if not repeat.newer and repeat.ordinal < first}
             times = (stamp for offset, stamp in enumerate(keys.stamps) if offset not in left_out)
             self._exact[len(self._firsts) - 1] = array("q", times)
         return repeats
 
-    def _number(self, keys: PageKeys, known: dict[int, int]) -> tuple[_Numbers, list[Repeat]]:
+    def _number(self, keys: PageKeys, known: dict[int, int]) -> tuple[ParsedNumbers, list[Repeat]]:
         assert self._runs is not None
         numbers = self._runs.latest
         first = self.ordinal
@@ -122,7 +122,7 @@ class KeyIndex:
             self.ordinal += 1
         return numbers.numbered(ordinals), repeats
 
-    def _offer_digests(self, keys: PageKeys) -> list[Repeat]:
+    def _add_digests(self, keys: PageKeys) -> list[Repeat]:
         first = self.ordinal
         repeats = []
         for offset, name in enumerate(keys.names):
@@ -181,19 +181,19 @@ _OVERLAPS: Final = 8
 
 
 @attrs.frozen
-class _Numbers:
+class ParsedNumbers:
     """The names of a page as numbers of one family each, with or without the ordinals they were given."""
 
-    families: Mapping[_Family, tuple[Sequence[int], Sequence[int]]]
+    families: Mapping[KeyPattern, tuple[Sequence[int], Sequence[int]]]
     """Numbers in rising order, and the page offset of each."""
     ordinals: Sequence[int | None] = ()
 
-    def numbered(self, ordinals: Sequence[int | None]) -> _Numbers:
-        return _Numbers(self.families, ordinals)
+    def numbered(self, ordinals: Sequence[int | None]) -> ParsedNumbers:
+        return ParsedNumbers(self.families, ordinals)
 
 
 @attrs.frozen
-class _Family:
+class KeyPattern:
     """Names that differ by a number only."""
 
     before: bytes
@@ -206,7 +206,7 @@ class _Family:
 
 
 @attrs.frozen
-class _Run:
+class PackedRange:
     """The numbers of one family on one page, packed."""
 
     first: int
@@ -217,7 +217,7 @@ class _Run:
     """Packed as well; or the first of them, where they follow one another."""
 
     @classmethod
-    def of(cls, numbers: Sequence[int], ordinals: Sequence[int]) -> _Run:
+    def of(cls, numbers: Sequence[int], ordinals: Sequence[int]) -> PackedRange:
         """Pack numbers in rising order."""
         first, last = numbers[0], numbers[-1]
         packed = None if last - first == len(numbers) - 1 else _pack(numbers)
@@ -237,18 +237,18 @@ def _unpack(packed: bytes) -> Iterable[int]:
     return accumulate(array("q", zlib.decompress(packed)))
 
 
-class _Runs:
+class NumberRanges:
     """Names kept as runs of numbers, family by family."""
 
     def __init__(self) -> None:
-        self._runs: dict[_Family, list[_Run]] = {}
-        self._spans: dict[_Family, int] = {}  # the widest run of each family
-        self._unpacked: OrderedDict[int, tuple[_Run, dict[int, int]]] = OrderedDict()
-        self.latest = _Numbers({})
+        self._runs: dict[KeyPattern, list[PackedRange]] = {}
+        self._spans: dict[KeyPattern, int] = {}  # the widest run of each family
+        self._unpacked: OrderedDict[int, tuple[PackedRange, dict[int, int]]] = OrderedDict()
+        self.latest = ParsedNumbers({})
 
     def known(self, names: Sequence[bytes]) -> dict[int, int] | None:
         """Give the ordinals of the names that are here already, by offset; None where runs do not serve."""
-        numbers = _column_numbers(names) if isinstance(names, Column) else _quick_numbers(names)
+        numbers = _column_numbers(names) if isinstance(names, FixedWidthKeys) else _quick_numbers(names)
         numbers = numbers or _numbers(names)
         if numbers is None:
             return None
@@ -265,18 +265,18 @@ class _Runs:
                 }
         return found
 
-    def add(self, numbers: _Numbers) -> None:
+    def add(self, numbers: ParsedNumbers) -> None:
         """Keep the names of the page that `known` was asked about, as far as they were given ordinals."""
         for family, (values, offsets) in numbers.families.items():
             if isinstance(offsets, range) and isinstance(numbers.ordinals, range):
-                self._keep(family, _Run.of(values, numbers.ordinals))
+                self._keep(family, PackedRange.of(values, numbers.ordinals))
                 continue
             ordinals = [numbers.ordinals[offset] for offset in offsets]
             fresh = [(value, ordinal) for value, ordinal in zip(values, ordinals, strict=True) if ordinal is not None]
             if fresh:
-                self._keep(family, _Run.of(*map(list, zip(*fresh, strict=True))))
+                self._keep(family, PackedRange.of(*map(list, zip(*fresh, strict=True))))
 
-    def _keep(self, family: _Family, run: _Run) -> None:
+    def _keep(self, family: KeyPattern, run: PackedRange) -> None:
         runs = self._runs.setdefault(family, [])
         runs.insert(bisect_left(runs, run.first, key=_first), run)
         self._spans[family] = max(self._spans.get(family, 0), run.last - run.first)
@@ -288,13 +288,13 @@ class _Runs:
                 for number, ordinal in run.unpacked().items():
                     yield family.name(number), ordinal
 
-    def _near(self, family: _Family, low: int, high: int) -> list[_Run]:
+    def _near(self, family: KeyPattern, low: int, high: int) -> list[PackedRange]:
         runs = self._runs.get(family, [])
         start = bisect_left(runs, low - self._spans.get(family, 0), key=_first)
         stop = bisect_right(runs, high, key=_first)
         return [run for run in runs[start:stop] if run.last >= low]
 
-    def _content(self, run: _Run) -> dict[int, int]:
+    def _content(self, run: PackedRange) -> dict[int, int]:
         """Unpack a run; the last few are kept, because shifts come in at neighbours."""
         kept = self._unpacked.get(id(run))
         if kept is None:
@@ -304,11 +304,11 @@ class _Runs:
         return kept[1]
 
 
-def _first(run: _Run) -> int:
+def _first(run: PackedRange) -> int:
     return run.first
 
 
-def _column_numbers(names: Column) -> _Numbers | None:
+def _column_numbers(names: FixedWidthKeys) -> ParsedNumbers | None:
     """Read a page whose names are known to differ by digits only; None unless the first number is where they differ."""
     shape = _NUMBERED.fullmatch(names[0])
     if shape is None or _DIGIT.search(shape[1]):
@@ -321,7 +321,7 @@ def _column_numbers(names: Column) -> _Numbers | None:
     return _one_family(before, digits, after, list(map(int, numbers)))
 
 
-def _quick_numbers(names: Sequence[bytes]) -> _Numbers | None:
+def _quick_numbers(names: Sequence[bytes]) -> ParsedNumbers | None:
     """Read a page whose names rise and differ by a number of one width only: the common case, without a loop."""
     shape = _NUMBERED.fullmatch(names[0])
     if shape is None:
@@ -343,29 +343,29 @@ def _quick_numbers(names: Sequence[bytes]) -> _Numbers | None:
     return _one_family(before, digits, after, list(map(int, middles)))
 
 
-def _one_family(before: bytes, digits: bytes, after: bytes, values: Sequence[int]) -> _Numbers | None:
+def _one_family(before: bytes, digits: bytes, after: bytes, values: Sequence[int]) -> ParsedNumbers | None:
     """Give the numbers of names of one width; None unless they rise, and are padded all or none."""
     padded = _padded(digits)
     grows_to_full_width = padded and values[-1] >= 10 ** (len(digits) - 1)
     rises = isinstance(values, range) or all(map(lt, values, islice(values, 1, None)))
     if grows_to_full_width or not rises:
         return None
-    return _Numbers({_Family(before, len(digits) if padded else 0, after): (values, range(len(values)))})
+    return ParsedNumbers({KeyPattern(before, len(digits) if padded else 0, after): (values, range(len(values)))})
 
 
 def _padded(digits: bytes) -> bool:
     return digits[:1] == b"0" and len(digits) > 1
 
 
-def _numbers(names: Sequence[bytes]) -> _Numbers | None:
+def _numbers(names: Sequence[bytes]) -> ParsedNumbers | None:
     """Sort a page's names into families; None where a name has no number, or stands there twice."""
-    families: dict[_Family, list[tuple[int, int]]] = {}
+    families: dict[KeyPattern, list[tuple[int, int]]] = {}
     for offset, name in enumerate(names):
         shape = _NUMBERED.fullmatch(name)
         if shape is None:
             return None
         before, digits, after = shape.groups()
-        family = _Family(before, len(digits) if _padded(digits) else 0, after)
+        family = KeyPattern(before, len(digits) if _padded(digits) else 0, after)
         families.setdefault(family, []).append((int(digits), offset))
     if len(families) > max(_OVERLAPS, len(names) // _OVERLAPS):
         return None
@@ -376,7 +376,7 @@ def _numbers(names: Sequence[bytes]) -> _Numbers | None:
         if any(low == high for low, high in pairwise(values)):
             return None
         sorted_families[family] = (values, [offset for _, offset in pairs])
-    return _Numbers(sorted_families)
+    return ParsedNumbers(sorted_families)
 
 
 _BUCKET_SHIFT: Final = 64 - 12  # 4,096 sorted buckets: short enough that an insertion moves few bytes

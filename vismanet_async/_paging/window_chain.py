@@ -154,7 +154,7 @@ class WindowChain:
         return newest.page == 1 if self._descending else newest.page >= pages_of(newest.reply.total or 0, self._size)
 
     @property
-    def held(self) -> int:
+    def buffered(self) -> int:
         """How many answers are kept until those before them have come."""
         return len(self._stored) if self._in_order else 0
 
@@ -170,7 +170,7 @@ class WindowChain:
         self._sent.add(page)
         return Ask(Scope.BELOW, page, self._size)
 
-    def failed(self, ask: Ask) -> None:
+    def receive_error(self, ask: Ask) -> None:
         """Take back a request that got no answer."""
         self._sent.discard(ask.page)
 
