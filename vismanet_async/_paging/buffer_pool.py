@@ -1,7 +1,7 @@
-"""Memory of pages that is used again (no IO).
+"""Buffer pool for the bodies of pages (no IO).
 
-Pages are large and of much the same size, and come while small things come and go beside them. Given back to the
-allocator and asked for again, their memory is cut up by those, and a long walk takes more than a short one.
+Pages are large and of similar size, and are received while small objects are allocated beside them. If their memory
+went back to the allocator each time, small objects would fragment it, and a long list would need more than a short one.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Final
 __all__ = ["BufferPool"]
 
 _SMALLEST_BYTES: Final = 256 * 1024
-"""What is smaller does no harm."""
+"""Smaller bodies are not pooled; they do not fragment the heap."""
 _MOST: Final = 16
-"""Buffers kept; more pages at a time are the allocator's."""
+"""Buffers in the pool; for more pages at a time memory is allocated."""
 
 
 def _references(buffers: list[bytearray], index: int) -> int:
@@ -22,14 +22,14 @@ def _references(buffers: list[bytearray], index: int) -> int:
 
 
 _UNSHARED: Final = _references([bytearray()], 0)
-"""What is counted, on this interpreter, where nobody else refers to it."""
+"""The reference count of an unshared list element on this interpreter."""
 
 
 class BufferPool:
-    """Buffers for the bodies of one walk, each filled anew once nobody refers to it any more.
+    """Buffers for the bodies of one list, each reused when nothing refers to it any more.
 
-    Whatever still needs a body refers to it, or to a view of it, and so keeps it as it is: nobody has to say when he is
-    done. Not thread-safe; bodies may be let go of by any thread.
+    Whoever still needs a body refers to it, or to a view of it, so that it is not reused: nobody has to release it.
+    Not thread-safe; references may be dropped by any thread.
 
     Examples:
         >>> buffers = BufferPool()
@@ -46,14 +46,14 @@ class BufferPool:
         self._buffers: list[bytearray] = []
 
     def clear(self) -> None:
-        """Give the memory back, now or when whoever has it is done."""
+        """Drop the pool; buffers still in use are freed by their last user."""
         self._buffers.clear()
 
     def acquire(self, size: int) -> bytearray:
-        """Give a buffer of exactly so many bytes; what it holds is to be overwritten."""
+        """Return a buffer of exactly so many bytes, with arbitrary content."""
         if size < _SMALLEST_BYTES:
             return bytearray(size)
-        for index in range(len(self._buffers)):  # a loop over the buffers themselves would refer to them
+        for index in range(len(self._buffers)):  # a loop over the buffers would hold a reference
             if size > len(self._buffers[index]) // 2 and _references(self._buffers, index) == _UNSHARED:
                 return _resized(self._buffers[index], size)
         new = bytearray(size)

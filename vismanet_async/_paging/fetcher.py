@@ -51,9 +51,9 @@ class Progress:
 
 
 class Fetcher:
-    """Keeps requests in flight for one walk and buffers what they deliver.
+    """Keeps the requests of one paginator in flight and buffers what they deliver.
 
-    One task of its own supervises the requests in a task group, because the reader is an iterator and must not hold
+    One task of its own supervises the requests in a task group, because the consumer is an iterator and must not keep
     a task group open between two rows. `aclose` ends that task and everything under it.
     """
 
@@ -97,10 +97,12 @@ class Fetcher:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
+        """Start the task."""
         self._busy_until = time.thread_time()
         self._task = asyncio.get_running_loop().create_task(self._supervise())
 
     async def aclose(self) -> None:
+        """Cancel the task and everything under it, and wait for its end. Safe to call twice."""
         task, self._task = self._task, None
         if task is None:
             return
@@ -108,10 +110,11 @@ class Fetcher:
         with anyio.CancelScope(shield=True):
             await asyncio.wait([task])
         if not task.cancelled():
-            task.exception()  # told to the reader already, or the reader left
+            task.exception()  # retrieve it so that asyncio does not warn: the consumer has seen it or is gone
         self._buffer_pool.clear()  # a listing outlives its reads
 
     def progress(self) -> Progress:
+        """Return how far the read has come."""
         return Progress(
             rows=self.paginator.rows_delivered,
             total=self.paginator.live_total,
@@ -120,7 +123,7 @@ class Fetcher:
         )
 
     async def next(self) -> Delivery | None:
-        """Give the next delivery, None at the end or when enough rows were given; raises what ended the walk."""
+        """Return the next delivery; None at the end, or when enough rows were delivered. Raises what ended the read."""
         if self._rows_wanted is not None and self._rows_wanted <= 0:
             return None
         if self._delivered_at is not None:
@@ -170,7 +173,7 @@ class Fetcher:
                     group.start_soon(self._fetch, request)
                 if not self.paginator.done:
                     await self._wakeup.wait()
-            # what is still under way was asked for by a reading that was given up
+            # what is still in flight was asked for by a plan that was given up
             group.cancel_scope.cancel()
 
     def _can_request(self) -> bool:
@@ -178,21 +181,21 @@ class Fetcher:
         wanted = slots.limit if slots is not None else 1
         if self._in_flight >= wanted or self._limit_reached():
             return False
-        moving = self._in_flight + len(self._received) + len(self._ready)
-        if moving == 0:
-            return True  # pages that are held wait for this one
-        held = self._buffered_bytes + (self.paginator.buffered + self._in_flight + 1) * self._largest_bytes
-        return moving + self.paginator.buffered < self._prefetch.pages(in_flight=wanted) and held <= self._max_bytes
+        pages = self._in_flight + len(self._received) + len(self._ready)
+        if pages == 0:
+            return True  # pages that are buffered wait for this one
+        needed = self._buffered_bytes + (self.paginator.buffered + self._in_flight + 1) * self._largest_bytes
+        return pages + self.paginator.buffered < self._prefetch.pages(in_flight=wanted) and needed <= self._max_bytes
 
     def _limit_reached(self) -> bool:
-        """Whether what is under way and waiting will reach the limit, if its pages come full."""
+        """Return whether the pages in flight and buffered will reach the limit, if they are full."""
         if self._rows_wanted is None:
             return False
         coming = (self._in_flight + len(self._received)) * self._page_size
         return coming + sum(len(delivery.rows) for delivery, _ in self._ready) >= self._rows_wanted
 
     async def _fetch(self, request: PageRequest) -> None:
-        """Get one page. Its place is free before it is read, so that the next request leaves first."""
+        """Fetch one page. Its slot is free before the page is parsed, so that the next request is sent first."""
         begun = anyio.current_time()
         try:
             response = await self._sender.send(self._request(request.query, self._buffer_pool.acquire))
@@ -215,7 +218,7 @@ class Fetcher:
         self._wakeup.set()
 
     async def _parse_loop(self) -> None:
-        """Read the pages that have landed, half of one a turn of the event loop; what may follow them leaves first."""
+        """Parse received pages in two steps, yielding to the loop so that follow-up requests are sent first."""
         while not self.paginator.done:
             if not self._received:
                 self._received_event = anyio.Event()
@@ -239,7 +242,7 @@ class Fetcher:
             if not self.paginator.receive_error(request, error):
                 raise
         else:
-            await checkpoint()  # requests may leave between the halves
+            await checkpoint()  # requests may be sent between the two steps
             with page_errors(self._operation):
                 deliveries = self.paginator.receive_page(request, answer)
             before, self._busy_until = self._busy_until, time.thread_time()
@@ -254,13 +257,14 @@ class Fetcher:
         self._ready_event.set()
 
 
-async def _yield_to_loop(turns: int) -> None:
-    for _ in range(turns):
+async def _yield_to_loop(iterations: int) -> None:
+    for _ in range(iterations):
         await checkpoint()
 
 
 @contextmanager
 def page_errors(operation: str) -> Iterator[None]:
+    """Raise `UnexpectedResponse` for a body that is not a page."""
     try:
         yield
     except PageFormatError as error:
@@ -273,7 +277,7 @@ def _page_size(request: PageRequest) -> int | None:
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Give the error that made the others: the first that is no cancellation."""
+    """Return the error that caused the others: the first that is not a cancellation."""
     for error in group.exceptions:
         return _first(error) if isinstance(error, BaseExceptionGroup) else error
     return group

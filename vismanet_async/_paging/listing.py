@@ -52,13 +52,13 @@ class Page(Generic[T]):
     number: int | None
     """The page number asked for; None where rows of several pages were merged."""
     total: int | None
-    """Rows in the whole list, as last told."""
+    """Rows in the whole list, as last stated."""
 
 
 class Listing(DeferredCall[list[T]], Generic[T]):
     """A list call as a value; building it sends nothing.
 
-    - `async for row in listing`: rows one by one; pages are fetched concurrently ahead of the reader.
+    - `async for row in listing`: rows one by one; pages are fetched concurrently ahead of the consumer.
     - `await listing` (or `listing.all()`): all rows in a list.
     - `listing.pages()`: rows page by page. `listing.first()`, `listing.count()`: one small request.
     - `listing.completeness`: what the last finished read can claim.
@@ -66,16 +66,16 @@ class Listing(DeferredCall[list[T]], Generic[T]):
     Rows come in page order unless `ordered=False`. Each row comes once; a row that somebody changed while the list
     was read may come a second time, later, in its newer version (`all()` keeps only that one).
 
-    Memory: the pages that are handled while an answer is on its way, and a small stock (`_paging/prefetch.py`): at most
-    twice as many as requests may be in flight, and never more than `max_bytes`.
+    Memory: the pages consumed during one response time, and a small reserve (`_paging/prefetch.py`): at most twice the
+    requests that may be in flight, and never more than `max_bytes`.
 
     Raises:
         IncompleteListing: while reading: the list could not be shown complete; all that was read was delivered before.
         VismaNetError: while reading: what a request can raise. Rows delivered before are right, but not all.
 
-    Concurrency: every read is a walk of its own, so several tasks may read one listing. asyncio takes a listing
-    wherever it takes a coroutine (`gather`, `create_task`, ...), for `all()`. Leaving a loop early, or cancelling,
-    stops the requests under way; `async with aclosing(listing.pages())` does so at once.
+    Concurrency: every read is independent, so several tasks may read one listing. asyncio accepts a listing
+    wherever it accepts a coroutine (`gather`, `create_task`, ...), for `all()`. Leaving a loop early, or cancelling,
+    stops the requests in flight; `async with aclosing(listing.pages())` does so at once.
 
     Examples:
         >>> active = visma.customer.list(status="Active")
@@ -97,22 +97,22 @@ class Listing(DeferredCall[list[T]], Generic[T]):
         self._fetcher: Fetcher | None = None
 
     def with_options(self, **changes: Any) -> Listing[T]:
-        """Give a copy that reads in another way.
+        """Return a copy that reads with other options.
 
         Args:
             changes: any of
                 `completeness`: `"best"` (proven where the list allows it, else counted), `"prove"` (proven, or
                 `IncompleteListing`), `"count"` or `"none"` (docs/paging.md);
-                `strict`: True has a proof bear two false answers, for one or two requests more;
+                `strict`: True makes a proof bear two false answers, for one or two requests more;
                 `allow_uncertain`: True reads every page once and returns what came where `IncompleteListing` would be
                 raised;
-                `ordered`: False hands out pages as they arrive;
+                `ordered`: False delivers pages as they arrive;
                 `limit`: at most this many rows, and no claim about the rest;
                 `page_size`: rows a request; the server lowers what is too large;
                 `expected_rows`: a good guess lets the first requests go out together;
                 `timeout_seconds`: for one page, waits for the quota included;
                 `total_timeout_seconds`: for the whole list, until its last row is delivered;
-                `max_bytes`: answers held at once.
+                `max_bytes`: answers in flight and buffered at once.
 
         Raises:
             RequestRefused: no such option, or a value that it cannot have; nothing was sent.
@@ -129,11 +129,11 @@ class Listing(DeferredCall[list[T]], Generic[T]):
         return Listing(self._source, sender=self._sender, clock=self._clock, options=options)
 
     def with_sender(self, wrap: Callable[[Sender], Sender], *, clock: Clock | None = None) -> Listing[T]:
-        """Give a copy whose requests go through another sender, such as one that knows some of the answers.
+        """Return a copy whose requests go through another sender, such as one that replays some of the answers.
 
         Args:
-            wrap: takes the present sender and gives the one to use.
-            clock: instead of the present one; its wall clock decides where the list is frozen to be proven.
+            wrap: receives the present sender and returns the one to use.
+            clock: instead of the present one; its wall clock decides where the list is divided to be proven.
         """
         return Listing(self._source, sender=wrap(self._sender), clock=clock or self._clock, options=self._options)
 
@@ -149,7 +149,7 @@ class Listing(DeferredCall[list[T]], Generic[T]):
 
     @property
     def progress(self) -> Progress:
-        """Where the latest read stands; zeros before the first."""
+        """How far the latest read has come; zeros before the first."""
         fetcher = self._fetcher
         if fetcher is None:
             return Progress(rows=0, total=None, requests=0, in_flight=0)
@@ -189,7 +189,7 @@ class Listing(DeferredCall[list[T]], Generic[T]):
                     return
 
     async def all(self) -> list[T]:
-        """Read the whole list into memory, each row once in its newest version."""
+        """Return the whole list, each row once in its newest version."""
         if self._options.limit is not None:
             return [row async for row in self]
         rows: list[T] = []
@@ -204,7 +204,7 @@ class Listing(DeferredCall[list[T]], Generic[T]):
         return [row for index, row in enumerate(rows) if index not in replaced] if replaced else rows
 
     async def first(self) -> T | None:
-        """Read the first row, or None of an empty list, with one request.
+        """Return the first row, or None of an empty list, with one request.
 
         Raises:
             UnexpectedResponse: a journal batch that goes on beyond its page; read the list instead.
@@ -221,10 +221,10 @@ class Listing(DeferredCall[list[T]], Generic[T]):
         return rows[0] if rows else None
 
     async def count(self) -> int:
-        """Ask how many rows there are now, with one request. Lists that do not page are read whole for it.
+        """Return how many rows there are now, with one request. Lists that do not page are read whole for it.
 
         Raises:
-            RequestRefused: journals tell lines, not batches (docs/facts.md 4.12); nothing was sent.
+            RequestRefused: journals count lines, not batches (docs/facts.md 4.12); nothing was sent.
             UnexpectedResponse: the endpoint answers rows without saying how many there are.
 
         Examples:
@@ -246,8 +246,8 @@ class Listing(DeferredCall[list[T]], Generic[T]):
     ) -> AsyncIterator[AsyncIterator[Delivery]]:
         """Read the list undecoded: an async context manager around an iterator of deliveries.
 
-        The iterator yields `Delivery` values: the answer's rows as raw JSON, duplicates taken out, and which rows
-        delivered earlier are superseded by newer versions. Leaving the block stops the requests under way.
+        The iterator yields `Delivery` values: the answer's rows as raw JSON without duplicates, and which rows
+        delivered earlier are superseded by newer versions. Leaving the block stops the requests in flight.
 
         Args:
             completeness: instead of the listing's own.
@@ -277,7 +277,7 @@ class Listing(DeferredCall[list[T]], Generic[T]):
     async def _checked(self, fetcher: Fetcher, mode: Mode) -> AsyncIterator[Delivery]:
         while (delivery := await fetcher.next()) is not None:
             yield delivery
-            del delivery  # not held while the next one is waited for
+            del delivery  # so that its memory is free while the next one is awaited
         if not fetcher.paginator.done:
             return  # the limit was reached
         self._completeness = report = fetcher.paginator.report()
@@ -299,14 +299,14 @@ class Listing(DeferredCall[list[T]], Generic[T]):
 
     async def _decode_slice(self, rows: Sequence[RawRow]) -> list[T]:
         decoded: list[T] = decode_rows(rows, self._source.model())
-        # the loop gets its turn between slices, so that requests leave and others are served
+        # other tasks run between slices, so that requests are sent
         await checkpoint()
         return decoded
 
 
 def _advice(report: Completeness) -> str:
-    """Say what to do about a list that could not be shown complete."""
+    """Return what to do about a list that could not be shown complete."""
     accept = "accept what was read with .with_options(allow_uncertain=True)"
-    if report.total_last is None:  # another read cannot tell more
+    if report.total_last is None:  # another read would not show more
         return f"This endpoint cannot tell more: {accept}, and compare two reads where it matters."
     return f"Read it again when fewer write to it, or {accept}."

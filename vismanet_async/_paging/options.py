@@ -46,7 +46,7 @@ def _seconds(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
 
 @attrs.frozen(kw_only=True)
 class ListingOptions:
-    """How a listing is read; each changes by `Listing.with_options`."""
+    """How a listing is read; `Listing.with_options` changes them."""
 
     completeness: Mode = attrs.field(default="best", validator=_one_of)
     strict: bool = attrs.field(default=False, validator=_flag)

@@ -262,7 +262,7 @@ class Paginator:
     def report(self) -> Completeness:
         """Return what was read and what may be claimed; before `done` the verdict is uncertain."""
         plan = self._plan
-        claim = self._claim or Claim("uncertain", "the walk is not finished")
+        claim = self._claim or Claim("uncertain", "the list was not read to its end")
         if self._failed_proof is not None and self._failed_proof.claim is not None:
             claim, plan = self._failed_proof.claim, self._failed_proof
         reasons = [*self._notes, *(note for note in plan.notes if note != claim.reason), claim.reason]

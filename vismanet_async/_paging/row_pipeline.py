@@ -1,4 +1,4 @@
-"""From the rows of an answer to deliveries: keys are read, duplicates dropped, split batches joined (no IO)."""
+"""From the rows of an answer to deliveries: read keys, drop duplicates, join split batches (no IO)."""
 
 from __future__ import annotations
 

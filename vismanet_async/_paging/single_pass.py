@@ -1,7 +1,7 @@
 """Read each page of a list once, and compare the rows with the totals (no IO, no clock).
 
-*Counted* says: every total was the same, as many different rows came, and the end was seen: the last page is short, or
-the page behind it blank. One row removed and another added between two answers can still hide a third. A total that
+*Counted* means: every total was the same, as many different rows came, and the end was seen: the last page is short, or
+the page behind it is blank. One row removed and another added between two answers can still hide a third. A total that
 moved, or more rows than a total, is *uncertain*: rows were seen to come and go. A short list is then read anew, twice.
 """
 
@@ -21,20 +21,18 @@ if TYPE_CHECKING:
 
 __all__ = ["SinglePass"]
 
-_BLANKS: Final = 3  # so many blank first answers are believed
-_SHORT_PAGES: Final = 8  # a list of so few pages may be read anew as a whole
+_BLANKS: Final = 3  # blank first answers in a row that are believed
+_SHORT_PAGES: Final = 8  # a list of at most so many pages is read again where totals moved
 _READINGS: Final = 3
 _NO_TOTALS: Final = (
     "the server tells no totals: all pages were read up to an empty one, but nothing says how many rows there are, and "
     "a row that moved between two pages meanwhile may be missing"
 )
-
-
-_NOT_LOOKED: Final = "the endpoint is said not to page, and nobody looked whether it does"
+_NOT_CHECKED: Final = "the endpoint is said not to page, and nobody looked whether it does"
 
 
 @attrs.frozen
-class _Arrived:
+class _Received:
     reply: Reply
     span: Span
 
@@ -46,12 +44,11 @@ class SinglePass:
         page_size: rows to ask for; None leaves it to the server.
         pages: False where everything comes in one answer.
         by_line: sizes and totals count lines inside the rows.
-        has_keys: identities are compared; without them the rows are only counted.
         claims: False reads the pages and claims nothing.
         ordered: deliver in page order.
         ahead_pages: in order, how far ahead of the next page to ask.
         expected_rows: what the total will probably be.
-        deliver: called with each reply whose rows are to be delivered, and where they lie.
+        deliver: called with each reply whose rows are to be delivered, and their positions.
         counted: returns how many different rows (or lines) came since the last call of `anew`.
         anew: called when the list is read anew.
     """
@@ -91,7 +88,6 @@ class SinglePass:
         self.repairs = 0
         self.watermark: str | None = None
         """The latest change of which it is known that the rows show it and all before it; None: none is known."""
-        self._changes = 0
         self._begin()
 
     def _begin(self) -> None:
@@ -104,7 +100,7 @@ class SinglePass:
         )
         self._beyond: set[int] = set()  # pages behind a full last one that are in flight
         self._blank: set[int] = set()  # those that had no rows
-        self._buffered: list[_Arrived] = []
+        self._buffered: list[_Received] = []
         self._delivered_up_to = 0
         self._shape: tuple[int, bytes, bytes] | None = None  # of page 1: rows, the first, the last
 
@@ -112,22 +108,12 @@ class SinglePass:
 
     @property
     def page_size(self) -> int | None:
-        """Rows a page by now."""
+        """The page size in use."""
         return self._page_plan.page_size
 
     @property
-    def live_total(self) -> int | None:
-        """The list's length as last told."""
-        return self._page_plan.last_total
-
-    @property
-    def shifts(self) -> int:
-        """Answers whose total differed from the one before."""
-        return self._changes + self._page_plan.changes
-
-    @property
     def buffered(self) -> int:
-        """How many pages wait for those before them."""
+        """The number of pages that wait for those before them."""
         return len(self._buffered)
 
     def next_ask(self) -> Ask | None:
@@ -141,11 +127,11 @@ class SinglePass:
         return None if page is None else Ask(Scope.ALL, page, self._size, self._stage, is_beyond_end=True)
 
     def peek_metadata(self, total: int, max_page_size: int | None) -> bool:
-        """Take the first answer's total before its rows; return whether requests may follow already."""
+        """Use the first answer's total before its rows are read; return whether more requests can be sent already."""
         return self._page_plan.peek_metadata(total, max_page_size)
 
     def receive_error(self, ask: Ask) -> None:
-        """Take back a request that got no usable answer."""
+        """Ask again what got no usable answer."""
         if ask.stage != self._stage or self.claim is not None:
             return
         if ask.is_beyond_end:
@@ -154,11 +140,11 @@ class SinglePass:
             self._page_plan.receive_error(ask.page)
 
     def report_violation(self, reason: str) -> None:
-        """Take note of what the caller saw while it delivered rows."""
+        """Record what the caller saw while it delivered rows."""
         self._violation = self._violation or reason
 
     def receive(self, reply: Reply, first_row: bytes, last_row: bytes) -> None:
-        """Take an answer; one to an earlier stage is of no use."""
+        """Process an answer; one to an earlier stage is ignored."""
         if reply.ask.stage != self._stage or self.claim is not None:
             return
         page = reply.ask.page
@@ -171,7 +157,7 @@ class SinglePass:
             self._beyond.discard(page)
             if not reply.rows or self._page_plan.is_asked(page):
                 self._blank |= set() if reply.rows else {page}
-                self._see_whether_complete()
+                self._end_if_complete()
                 return
             self._page_plan.expect(page)
         span = self._page_plan.receive_page(
@@ -182,7 +168,7 @@ class SinglePass:
             more=reply.more if self._pages else False,
         )
         if self._size is not None and reply.max_size is not None and reply.max_size < self._size:
-            self._size = reply.max_size  # ask no server for more than the least of them gives
+            self._size = reply.max_size  # with several servers, ask for the smallest maximum
         if page == 1:
             self.watermark = reply.keys.newest  # a row that was read may be changed before the next is
         if self._paging_ignored(reply, first_row, last_row):
@@ -190,8 +176,8 @@ class SinglePass:
             self._end(Claim("uncertain", self._violation or ""))
             return
         if span is not None:
-            self._order(_Arrived(reply, span))
-        self._see_whether_complete()
+            self._order(_Received(reply, span))
+        self._end_if_complete()
 
     # -- the end
 
@@ -211,7 +197,7 @@ class SinglePass:
         return page
 
     def _paging_ignored(self, reply: Reply, first_row: bytes, last_row: bytes) -> bool:
-        """Whether a page shows the very rows of page 1 (paging is ignored) or of the page before (past its end)."""
+        """Return whether a page repeats page 1 (paging is ignored) or the page before it (behind the end)."""
         if not reply.rows or not self._pages or self._by_line:
             return False
         shape = (reply.rows, first_row, last_row)
@@ -233,7 +219,7 @@ class SinglePass:
 
     _latest: tuple[int, bytes, bytes] | None = None
 
-    def _see_whether_complete(self) -> None:
+    def _end_if_complete(self) -> None:
         plan = self._page_plan
         if not plan.complete or self._beyond or self.claim is not None:
             return
@@ -247,7 +233,6 @@ class SinglePass:
             self._end(claim)
             return
         self.repairs += 1
-        self._changes += plan.changes
         self._anew()
         self._begin()
 
@@ -258,7 +243,7 @@ class SinglePass:
         """Return the claim; None: read the list anew."""
         plan = self._page_plan
         is_checked = self._pages or plan.last_total is not None
-        if failure := self._violation or plan.inconsistency or (None if is_checked else _NOT_LOOKED):
+        if failure := self._violation or plan.inconsistency or (None if is_checked else _NOT_CHECKED):
             return Claim("uncertain", failure)
         if self._is_single_page():
             return BLANK if self._blanks == _BLANKS - 1 else Claim("proven", "one answer held the whole list")
@@ -274,7 +259,7 @@ class SinglePass:
         return Claim("uncertain", moved if self._claims else f"{moved}; keys were not compared")
 
     def _is_single_page(self) -> bool:
-        """Whether one answer held everything: it is of one instant."""
+        """Return whether one answer contained everything: it shows one instant."""
         plan = self._page_plan
         if self._stage > 1 or plan.max_total > (plan.page_size or 0):
             return False
@@ -284,15 +269,15 @@ class SinglePass:
 
     # -- the order of delivery
 
-    def _order(self, arrived: _Arrived | None) -> None:
-        """Deliver pages in order where that is asked for; None: the list is read, nothing has to wait any longer."""
-        if arrived is not None and not self._ordered:
-            self._deliver(arrived.reply, arrived.span)
+    def _order(self, received: _Received | None) -> None:
+        """Deliver pages, in order where that is asked for; None: the list is read, so deliver all that wait."""
+        if received is not None and not self._ordered:
+            self._deliver(received.reply, received.span)
             return
-        if arrived is not None:
-            self._buffered.append(arrived)
+        if received is not None:
+            self._buffered.append(received)
             self._buffered.sort(key=lambda waiting: waiting.span.start)
-        while self._buffered and (arrived is None or self._buffered[0].span.start <= self._delivered_up_to):
-            next_one = self._buffered.pop(0)
-            self._delivered_up_to = max(self._delivered_up_to, next_one.span.stop)
-            self._deliver(next_one.reply, next_one.span)
+        while self._buffered and (received is None or self._buffered[0].span.start <= self._delivered_up_to):
+            first = self._buffered.pop(0)
+            self._delivered_up_to = max(self._delivered_up_to, first.span.stop)
+            self._deliver(first.reply, first.span)
