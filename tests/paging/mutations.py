@@ -233,7 +233,7 @@ def found(seconds: float) -> str | None:
     random = Random(1)
     begun = time.monotonic()
     until = begun + seconds
-    search = _Search(_sound_walk())
+    search = _Search(_sound_paginator())
     small, overlap = list(test_worlds.SMALL), list(test_worlds.OVERLAP)
     random.shuffle(small)
     for config, events in chain(test_worlds.singles(overlap), _alternately(small)):
@@ -297,13 +297,15 @@ class _Search:
         return None
 
     @staticmethod
-    def _read(world: World, walk_type: type[Paginator]) -> worlds.Result:
+    def _read(world: World, paginator_type: type[Paginator]) -> worlds.Result:
         config, events, in_flight, seed = world
         order = Random(seed) if in_flight > 1 else None
-        return worlds.read(config, events, most_answers=2_000, in_flight=in_flight, order=order, walk_type=walk_type)
+        return worlds.read(
+            config, events, most_answers=2_000, in_flight=in_flight, order=order, paginator_type=paginator_type
+        )
 
 
-def _sound_walk() -> type[Paginator]:
+def _sound_paginator() -> type[Paginator]:
     """Import the package as it is beside the mutated one."""
     mutated = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "vismanet_async"}
     sys.path.insert(0, os.environ["SOUND_ROOT"])

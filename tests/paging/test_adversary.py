@@ -43,9 +43,9 @@ def scene(rows: int, size: int, *, fresh: tuple[int, ...] = (), **options: Any) 
 
 def read(server: TroubledServer, mode: str = "prove", *, concurrency: int = 1, **options: Any) -> Outcome:
     given: dict[str, Any] = {"page_size": server.page_limit, "boundary": BOUNDARY, "ordered": True, **options}
-    walk = Paginator(style=PAGE_NUMBER, completeness=mode, keys=KEYS, **given)  # type: ignore[arg-type]  # parametrized
-    outcome = run(walk, server, concurrency=concurrency)
-    assert outcome.report.requests <= walk.cost_limit
+    paginator = Paginator(style=PAGE_NUMBER, completeness=mode, keys=KEYS, **given)  # type: ignore[arg-type]  # parametrized
+    outcome = run(paginator, server, concurrency=concurrency)
+    assert outcome.report.requests <= paginator.cost_limit
     return outcome
 
 

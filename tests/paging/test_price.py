@@ -25,7 +25,7 @@ def requests(
     random = Random(seed)
     server = Server(random, page_limit=size, change_rate=rate / (1 + rate), order=random.choice(ORDERS))
     server.fill(pages * size, 0)
-    walk = Paginator(
+    paginator = Paginator(
         style=PAGE_NUMBER,
         completeness="prove",
         page_size=size,
@@ -33,7 +33,7 @@ def requests(
         boundary=BOUNDARY if has_filter else None,
         ordered=ordered,
     )
-    outcome = run(walk, server, concurrency=at_once)
+    outcome = run(paginator, server, concurrency=at_once)
     assert outcome.report.verdict == "proven", outcome.report
     assert server.stayed <= set(outcome.rows)
     assert not outcome.twice

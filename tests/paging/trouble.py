@@ -158,7 +158,7 @@ class Schedule:
     seed: int
     mode: Mode
     server: TroubledServer
-    walk: Paginator
+    paginator: Paginator
     outcome: Outcome
 
     @property
@@ -233,7 +233,7 @@ def draw_filter(random: Random, server: TroubledServer) -> ModifiedFilter | None
 MODES: Final[tuple[Mode, ...]] = ("prove", "prove", "prove", "prove", "prove", "best", "best", "count", "none")
 
 
-def draw_walk(random: Random, server: TroubledServer, mode: Mode) -> Paginator:
+def draw_paginator(random: Random, server: TroubledServer, mode: Mode) -> Paginator:
     """Draw a way to read the list."""
     limit = server.page_limit
     return Paginator(
@@ -255,9 +255,12 @@ def draw(seed: int) -> Schedule:
     random = Random(seed)
     server = draw_server(random)
     mode = random.choice(MODES)
-    walk = draw_walk(random, server, mode)
+    paginator = draw_paginator(random, server, mode)
     outcome = run(
-        walk, server, concurrency=random.choice((1, 2, random.randint(3, 8))), failures=random.choice((0.0, 0.0, 0.03))
+        paginator,
+        server,
+        concurrency=random.choice((1, 2, random.randint(3, 8))),
+        failures=random.choice((0.0, 0.0, 0.03)),
     )
-    walk.close()
-    return Schedule(seed, mode, server, walk, outcome)
+    paginator.close()
+    return Schedule(seed, mode, server, paginator, outcome)
