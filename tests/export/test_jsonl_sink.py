@@ -58,15 +58,15 @@ def test_a_compact_page_goes_through_unjoined(after: bytes, monkeypatch: pytest.
     assert answer == customers(0, 50) + after
 
 
-@pytest.mark.parametrize("found", ["parsed", "by their seams"])
+@pytest.mark.parametrize("found", ["parsed", "by their separator"])
 def test_lines_are_made_in_a_body_that_may_change(found: str) -> None:
     """The rows stay what they are: only the commas between them become newlines."""
     body = bytearray(customers(0, 50))
     rows = Rows.of(body, RAW.decode(body))
-    if found == "by their seams":
-        seam = RowSeparator()
-        seam.learn(rows)
-        split = seam.split(body, expected=50)
+    if found == "by their separator":
+        separator = RowSeparator()
+        separator.learn(rows)
+        split = separator.split(body, expected=50)
         assert split is not None
         rows = split
     lines = json_lines(FakePage(rows, body))

@@ -82,7 +82,7 @@ def _page(style: page_formats.PageStyle) -> Callable[[bytes], Any]:
 
 
 def _quick_page(data: bytes) -> None:
-    """The seam is learnt from one page and looked for in the next: what is found must be what parsing finds."""
+    """The row separator is learnt from one page and used on the next: the rows must be those that parsing finds."""
     reader = page_formats.PageReader(page_formats.PAGE_NUMBER)
     first, _, second = data.partition(b"\x00")
     for body in (first, first, second):

@@ -77,9 +77,7 @@ from typing import Final, Literal
 
 import attrs
 
-from vismanet_async._paging.keys import RowKeys
-
-__all__ = ["Completeness", "Mode", "RestsOn", "RowKeys", "Verdict", "safe_boundary"]
+__all__ = ["Completeness", "Mode", "RestsOn", "Verdict", "safe_boundary"]
 
 Mode = Literal["best", "prove", "count", "none"]
 """How much certainty is asked for."""

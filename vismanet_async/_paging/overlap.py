@@ -99,7 +99,7 @@ def _furthest(begin: int, page_size: int, choices: int) -> OverlapPage:
 
 
 class OverlapChain:
-    """The chain of one list.
+    """Links overlapping pages of one list into a chain without a gap.
 
     Args:
         first: page 1, read before; its rows are delivered.

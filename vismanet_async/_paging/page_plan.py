@@ -19,7 +19,7 @@ _READS_OF_AN_INCONSISTENT_PAGE: Final = 3
 
 @attrs.frozen
 class Span:
-    """Where the rows of one answer lay in the list, at the instant of the answer."""
+    """The positions of one answer's rows in the list, at the instant of the answer."""
 
     start: int
     """Position of the first row, counted from 0."""
@@ -92,7 +92,7 @@ class PagePlan:
 
     @property
     def complete(self) -> bool:
-        """Whether every position up to the live end has been read and nothing is on its way."""
+        """Whether every position up to the live end has been read and nothing is in flight."""
         if self._sent or self._retries or not self.answered_once:
             return False
         return self._ended if self._without_total else self._gap_after(0) >= self.end
@@ -187,7 +187,7 @@ class PagePlan:
         self._sent[page] = self._clock
 
     def is_asked(self, page: int) -> bool:
-        """Whether the page is in flight."""
+        """Return whether the page is in flight."""
         return page in self._sent
 
     @property

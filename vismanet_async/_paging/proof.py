@@ -453,7 +453,7 @@ def _proven(reason: str, window: WindowChain) -> Claim:
 
 
 def _is_further_back(reply: Reply, places: Mapping[bytes, int]) -> bool:
-    """Whether a page of the window shows a row of page 1 of all at a later place than that did."""
+    """Return whether a page of the window shows a row of page 1 of all at a later position than that did."""
     if places.keys().isdisjoint(reply.names):
         return False
     return any(places.get(name, 1 << 60) < reply.start + offset for offset, name in enumerate(reply.names))

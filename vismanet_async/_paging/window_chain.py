@@ -58,7 +58,7 @@ class _Link:
 
 
 class WindowChain:
-    """The pages of one window.
+    """Links the pages of one window into a chain without a gap.
 
     Args:
         size: rows a page.
@@ -248,7 +248,7 @@ class WindowChain:
         return not self.total or self._settle() == len(self._links)
 
     def _is_outdated(self, reply: Reply) -> bool:
-        """Whether the answer may have been computed before the fall that is known: it is of no use then."""
+        """Return whether the answer may have been computed before the known fall, and so is of no use."""
         above = self.total is not None and (reply.total or 0) > self.total
         return above and reply.sent < self._total_since
 
