@@ -23,8 +23,9 @@ from distributed.client import FutureCancelledError
 from vismanet_async._conditions import before
 from vismanet_async._export.manifest import Manifest, validate
 from vismanet_async._export.plan import ExportPlan
+from vismanet_async._paging.delivery import Delivery, Replaced
 from vismanet_async._paging.page_formats import PAGE_NUMBER
-from vismanet_async._paging.paginator import Delivery, Replaced, Walk
+from vismanet_async._paging.paginator import Paginator
 from vismanet_async._settings import Settings
 from vismanet_async.contrib import dask as dask_export
 from vismanet_async.contrib._partitions import Failure, outcome, read_share, without_newer
@@ -399,7 +400,7 @@ def test_rows_are_told_apart_behind_others_that_came_twice(
 
     class Twice:
         operation_id = "Supplier_GetAll"
-        completeness = Walk(style=PAGE_NUMBER).report()
+        completeness = Paginator(style=PAGE_NUMBER).report()
 
         def __init__(self, pages: list[list[int]]) -> None:
             self.pages = pages

@@ -91,7 +91,7 @@ class FakeListing:
         self.options |= options
         return self
 
-    def through(self, wrap: Any, *, clock: Any) -> FakeListing:
+    def with_sender(self, wrap: Any, *, clock: Any) -> FakeListing:
         wrap(None)
         return self
 

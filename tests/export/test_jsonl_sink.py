@@ -16,7 +16,7 @@ from tests.support.hang import HANG_SECONDS
 from vismanet_async._export.manifest import part_fault
 from vismanet_async._export.sinks import jsonl, parts
 from vismanet_async._export.sinks.jsonl import JsonlSink, json_lines
-from vismanet_async._paging.row_scanner import Rows, Seam
+from vismanet_async._paging.row_scanner import Rows, RowSeparator
 from vismanet_async.errors import TargetNotWritable
 
 if TYPE_CHECKING:
@@ -58,15 +58,15 @@ def test_a_compact_page_goes_through_unjoined(after: bytes, monkeypatch: pytest.
     assert answer == customers(0, 50) + after
 
 
-@pytest.mark.parametrize("found", ["parsed", "by their seams"])
+@pytest.mark.parametrize("found", ["parsed", "by their separator"])
 def test_lines_are_made_in_a_body_that_may_change(found: str) -> None:
     """The rows stay what they are: only the commas between them become newlines."""
     body = bytearray(customers(0, 50))
     rows = Rows.of(body, RAW.decode(body))
-    if found == "by their seams":
-        seam = Seam()
-        seam.learn(rows)
-        split = seam.split(body, expected=50)
+    if found == "by their separator":
+        separator = RowSeparator()
+        separator.learn(rows)
+        split = separator.split(body, expected=50)
         assert split is not None
         rows = split
     lines = json_lines(FakePage(rows, body))

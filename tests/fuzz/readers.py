@@ -31,6 +31,7 @@ from vismanet_async._jobs.background_api import Answer, job_id_in
 from vismanet_async._jobs.model import StateDocument
 from vismanet_async._jobs.results import plain_json
 from vismanet_async._paging import page_formats
+from vismanet_async._paging.journals import merge_batches
 from vismanet_async._settings import Settings
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def _page(style: page_formats.PageStyle) -> Callable[[bytes], Any]:
 
 
 def _quick_page(data: bytes) -> None:
-    """The seam is learnt from one page and looked for in the next: what is found must be what parsing finds."""
+    """The row separator is learnt from one page and used on the next: the rows must be those that parsing finds."""
     reader = page_formats.PageReader(page_formats.PAGE_NUMBER)
     first, _, second = data.partition(b"\x00")
     for body in (first, first, second):
@@ -95,7 +96,7 @@ def _quick_page(data: bytes) -> None:
 
 def _journal(data: bytes) -> None:
     rows = page_formats.JOURNAL.read(data).rows
-    page_formats.merge_batches(list(rows))
+    merge_batches(list(rows))
 
 
 def _record(data: bytes) -> None:

@@ -36,7 +36,7 @@ class Live:
     def tasks_left(self) -> list[str]:
         """The client's own tasks that are under way."""
         names = [getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()]
-        return [name for name in names if name.startswith(("_Fetcher", "Listing", "Transport"))]
+        return [name for name in names if name.startswith(("Fetcher", "Listing", "Transport"))]
 
     @property
     def connections_in_use(self) -> int:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import attrs
 
 from tests.paging import worlds
-from vismanet_async._paging.paginator import Walk
+from vismanet_async._paging.paginator import Paginator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -218,7 +218,7 @@ MUTATIONS: Final = (
         "                self._front = True",
         "                self.is_complete = True",
     ),
-    Mutation("a reading has no bound", "paginator.py", "if self._requests >= self.cost_limit:", "if False:"),
+    Mutation("a reading has no bound", "paginator.py", "if self._requests.count >= self.cost_limit:", "if False:"),
 )
 
 
@@ -233,7 +233,7 @@ def found(seconds: float) -> str | None:
     random = Random(1)
     begun = time.monotonic()
     until = begun + seconds
-    search = _Search(_sound_walk())
+    search = _Search(_sound_paginator())
     small, overlap = list(test_worlds.SMALL), list(test_worlds.OVERLAP)
     random.shuffle(small)
     for config, events in chain(test_worlds.singles(overlap), _alternately(small)):
@@ -274,7 +274,7 @@ def _alternately(chosen: Sequence[worlds.Config]) -> Iterator[tuple[worlds.Confi
 class _Search:
     """Reads worlds by the broken rules and by the sound ones."""
 
-    sound: type[Walk]
+    sound: type[Paginator]
     reached: list[World] = attrs.field(factory=list)
     """Worlds in which the two asked for different pages, or claimed different things: places to go on from."""
     dearer: str | None = None
@@ -283,7 +283,7 @@ class _Search:
         """Read a world; return what is wrong with it."""
         what = "{} {}, {} in flight".format(*world)
         try:
-            result = self._read(world, Walk)
+            result = self._read(world, Paginator)
         except AssertionError as error:
             return f"{what}: {error}"
         if result.lost or result.is_too_dear:
@@ -297,18 +297,20 @@ class _Search:
         return None
 
     @staticmethod
-    def _read(world: World, walk_type: type[Walk]) -> worlds.Result:
+    def _read(world: World, paginator_type: type[Paginator]) -> worlds.Result:
         config, events, in_flight, seed = world
         order = Random(seed) if in_flight > 1 else None
-        return worlds.read(config, events, most_answers=2_000, in_flight=in_flight, order=order, walk_type=walk_type)
+        return worlds.read(
+            config, events, most_answers=2_000, in_flight=in_flight, order=order, paginator_type=paginator_type
+        )
 
 
-def _sound_walk() -> type[Walk]:
+def _sound_paginator() -> type[Paginator]:
     """Import the package as it is beside the mutated one."""
     mutated = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "vismanet_async"}
     sys.path.insert(0, os.environ["SOUND_ROOT"])
     try:
-        return importlib.import_module("vismanet_async._paging.paginator").Walk  # type: ignore[no-any-return]  # by its name
+        return importlib.import_module("vismanet_async._paging.paginator").Paginator  # type: ignore[no-any-return]  # by its name
     finally:
         sys.path.pop(0)
         sys.modules.update(mutated)

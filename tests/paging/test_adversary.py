@@ -13,7 +13,7 @@ from tests.paging.trouble import LIES, SPACING, TroubledServer
 from tests.paging.virtual import BOUNDARY, BOUNDARY_SECONDS, DAY, KEYS, NOW_SECONDS, Outcome, run
 from vismanet_async._paging.guarantee import safe_boundary
 from vismanet_async._paging.page_formats import PAGE_NUMBER, PageAnswer
-from vismanet_async._paging.paginator import Walk
+from vismanet_async._paging.paginator import Paginator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -43,9 +43,9 @@ def scene(rows: int, size: int, *, fresh: tuple[int, ...] = (), **options: Any) 
 
 def read(server: TroubledServer, mode: str = "prove", *, concurrency: int = 1, **options: Any) -> Outcome:
     given: dict[str, Any] = {"page_size": server.page_limit, "boundary": BOUNDARY, "ordered": True, **options}
-    walk = Walk(style=PAGE_NUMBER, completeness=mode, keys=KEYS, **given)  # type: ignore[arg-type]  # parametrized
-    outcome = run(walk, server, concurrency=concurrency)
-    assert outcome.report.requests <= walk.cost_limit
+    paginator = Paginator(style=PAGE_NUMBER, completeness=mode, keys=KEYS, **given)  # type: ignore[arg-type]  # parametrized
+    outcome = run(paginator, server, concurrency=concurrency)
+    assert outcome.report.requests <= paginator.cost_limit
     return outcome
 
 

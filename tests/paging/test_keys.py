@@ -15,7 +15,7 @@ from hypothesis import given, settings, strategies as st
 from vismanet_async._paging.keys import KeyReader, PageKeys, RowKeys, stamp_of, stamp_text
 from vismanet_async._paging.page_formats import PageFormatError
 from vismanet_async._paging.row_scanner import Rows
-from vismanet_async._paging.seen_keys import KeyIndex
+from vismanet_async._paging.seen_keys import SeenKeys
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ NAMES: dict[str, Callable[[int], bytes]] = {
 @settings(deadline=None)
 @given(pages=st.lists(st.lists(st.integers(0, 40), max_size=8), max_size=12), rising=st.booleans())
 def test_the_index_agrees_with_a_dictionary(kind: str, spill_keys: int, pages: list[list[int]], rising: bool) -> None:
-    index = KeyIndex(spill_keys=spill_keys)
+    index = SeenKeys(spill_keys=spill_keys)
     model: dict[int, int] = {}
     ordinal = 0
     for drawn in pages:
@@ -47,7 +47,7 @@ def test_the_index_agrees_with_a_dictionary(kind: str, spill_keys: int, pages: l
                 expected.append((offset, known, False))
             if known >= first:
                 ordinal += 1
-        found = index.offer(PageKeys([NAMES[kind](number) for number in numbers], versions=False))
+        found = index.add(PageKeys([NAMES[kind](number) for number in numbers], versions=False))
         assert [(repeat.offset, repeat.ordinal, repeat.newer) for repeat in found] == expected
         assert index.ordinal == ordinal
         assert len(index) == len(model)
@@ -56,20 +56,20 @@ def test_the_index_agrees_with_a_dictionary(kind: str, spill_keys: int, pages: l
 
 
 def test_keys_stay_small_and_memory_stops_growing_when_they_spill() -> None:
-    def grown(index: KeyIndex, pages: int, name: Callable[[int], bytes]) -> int:
+    def grown(index: SeenKeys, pages: int, name: Callable[[int], bytes]) -> int:
         tracemalloc.start()
         try:
             for page in range(pages):
                 names = [name(page * 1_000 + row) for row in range(1_000)]
-                index.offer(PageKeys(names, versions=False))
+                index.add(PageKeys(names, versions=False))
                 del names
             return tracemalloc.get_traced_memory()[0]
         finally:
             tracemalloc.stop()
 
-    assert grown(KeyIndex(), 50, lambda number: b'"%06d"' % number) / 50_000 < 4
+    assert grown(SeenKeys(), 50, lambda number: b'"%06d"' % number) / 50_000 < 4
     random = Random(1)
-    index = KeyIndex(spill_keys=20_000)
+    index = SeenKeys(spill_keys=20_000)
     assert grown(index, 20, lambda _: random.randbytes(8).hex().encode()) / 20_000 < 100  # mostly empty buckets still
     assert grown(index, 5, lambda _: random.randbytes(8).hex().encode()) < 200_000
     assert len(index) == 25_000
@@ -254,11 +254,11 @@ def test_a_row_stamped_ahead_hides_no_newer_version_of_its_neighbours() -> None:
         return keys
 
     edge, second = stamp_of("2025-01-02T00:00:00"), 1_000_000
-    index = KeyIndex(exact_since=edge)
-    assert not index.offer(page(edge + 1000 * second, edge + second))  # the first is stamped ahead of the clock
-    assert [repeat.newer for repeat in index.offer(page(edge + 1000 * second, edge + 2 * second))] == [True, True]
-    assert [repeat.newer for repeat in index.offer(page(edge + 1000 * second, edge + 2 * second))] == [False, False]
+    index = SeenKeys(exact_since=edge)
+    assert not index.add(page(edge + 1000 * second, edge + second))  # the first is stamped ahead of the clock
+    assert [repeat.newer for repeat in index.add(page(edge + 1000 * second, edge + 2 * second))] == [True, True]
+    assert [repeat.newer for repeat in index.add(page(edge + 1000 * second, edge + 2 * second))] == [False, False]
     # of a page from before the edge, nothing that was changed since can have its latest time
-    index = KeyIndex(exact_since=edge)
-    index.offer(page(edge - 2 * second, edge - second))
-    assert [repeat.newer for repeat in index.offer(page(edge, edge - second))] == [True, False]
+    index = SeenKeys(exact_since=edge)
+    index.add(page(edge - 2 * second, edge - second))
+    assert [repeat.newer for repeat in index.add(page(edge, edge - second))] == [True, False]

@@ -22,8 +22,9 @@ from vismanet_async._api.models import Customer
 from vismanet_async._http.pool import Exchange
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging import page_formats
+from vismanet_async._paging.fetcher import Progress
 from vismanet_async._paging.list_spec import FrozenFilter, ListSource
-from vismanet_async._paging.listing import Listing, Page, Progress
+from vismanet_async._paging.listing import Listing, Page
 from vismanet_async._paging.page_formats import PageReader
 from vismanet_async.errors import (
     DeadlineExceeded,
@@ -545,7 +546,7 @@ async def test_another_sender_may_know_some_of_the_answers(site: Live) -> None:
         made.append(Counting(sender))
         return made[0]
 
-    through: Callable[..., Any] = customers(site).through
+    through: Callable[..., Any] = customers(site).with_sender
     assert keys(await through(wrap, clock=VirtualClock())) == truth(site)
     assert made[0].sent == 13
     assert site.sim.requests.most_in_flight == 1  # a sender that tells no places gets one request at a time

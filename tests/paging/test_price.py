@@ -13,7 +13,7 @@ import pytest
 from tests.paging.virtual import BOUNDARY, KEYS, Server, run
 from vismanet_async._paging.overlap import LEAST_PAGE_SIZE, margin_of, overlapping_page
 from vismanet_async._paging.page_formats import PAGE_NUMBER
-from vismanet_async._paging.paginator import Walk
+from vismanet_async._paging.paginator import Paginator
 
 SEEDS = range(int(os.environ.get("VISMANET_PRICE_SEEDS", "5")))
 ORDERS = ("number", "last modified", "scattered")
@@ -25,7 +25,7 @@ def requests(
     random = Random(seed)
     server = Server(random, page_limit=size, change_rate=rate / (1 + rate), order=random.choice(ORDERS))
     server.fill(pages * size, 0)
-    walk = Walk(
+    paginator = Paginator(
         style=PAGE_NUMBER,
         completeness="prove",
         page_size=size,
@@ -33,7 +33,7 @@ def requests(
         boundary=BOUNDARY if has_filter else None,
         ordered=ordered,
     )
-    outcome = run(walk, server, concurrency=at_once)
+    outcome = run(paginator, server, concurrency=at_once)
     assert outcome.report.verdict == "proven", outcome.report
     assert server.stayed <= set(outcome.rows)
     assert not outcome.twice

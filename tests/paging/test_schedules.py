@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from tests.paging import virtual
-from tests.paging.trouble import LIES, TroubledServer, draw, draw_walk
+from tests.paging.trouble import LIES, TroubledServer, draw, draw_paginator
 from tests.paging.virtual import Server, naive, run, schedule
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ IN_ONE_TAIL = ("the rows before the edge, and the rest in one answer", "the rows
 
 
 def check_rows(seed: object, server: Server, outcome: Outcome) -> None:
-    """What holds for every walk that compares keys, whatever happened."""
+    """What holds for every traversal that compares keys, whatever happened."""
     report = outcome.report
     assert not outcome.twice, f"{seed}: {outcome.twice} delivered twice: {report}"
     assert report.unique == len(outcome.rows), f"{seed}: {report}"
@@ -97,8 +97,8 @@ def test_every_record_that_stayed_is_delivered_once_shrinkable(  # noqa: PLR0917
 ) -> None:
     server = TroubledServer(random=random, page_limit=limit, change_rate=rate, order=order, lies=lies)
     server.fill_spaced(rows, random.randint(0, rows))
-    walk = draw_walk(random, server, mode)
-    check_rows(f"{mode} {lies}", server, run(walk, server, concurrency=concurrency))
+    paginator = draw_paginator(random, server, mode)
+    check_rows(f"{mode} {lies}", server, run(paginator, server, concurrency=concurrency))
 
 
 def losses(read: Callable[[Server], set[int]], seeds: range) -> float:
@@ -123,8 +123,8 @@ def test_counting_alone_is_fooled_where_a_proof_is_not() -> None:
         for seed in range(400):
             server = Server(random=Random(seed), page_limit=3, change_rate=0.15, weights=(1, 1, 0))
             server.fill(24, 0)
-            walk = virtual.draw_walk(server.random, server, mode)
-            outcome = run(walk, server, concurrency=1)
+            paginator = virtual.draw_paginator(server.random, server, mode)
+            outcome = run(paginator, server, concurrency=1)
             check_rows(seed, server, outcome)
             fooled += outcome.report.verdict == "counted" and bool(server.stayed - set(outcome.rows))
     assert fooled  # equal totals prove nothing: this is what the window is for

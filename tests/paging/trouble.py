@@ -14,7 +14,8 @@ import attrs
 
 from tests.paging.virtual import BOUNDARY, BOUNDARY_SECONDS, KEYS, ORDERS, Outcome, Server, raw, run, text
 from vismanet_async._paging.page_formats import PAGE_NUMBER, PageAnswer
-from vismanet_async._paging.paginator import ModifiedFilter, Walk
+from vismanet_async._paging.paginator import Paginator
+from vismanet_async._paging.scope_filters import ModifiedFilter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -157,7 +158,7 @@ class Schedule:
     seed: int
     mode: Mode
     server: TroubledServer
-    walk: Walk
+    paginator: Paginator
     outcome: Outcome
 
     @property
@@ -232,10 +233,10 @@ def draw_filter(random: Random, server: TroubledServer) -> ModifiedFilter | None
 MODES: Final[tuple[Mode, ...]] = ("prove", "prove", "prove", "prove", "prove", "best", "best", "count", "none")
 
 
-def draw_walk(random: Random, server: TroubledServer, mode: Mode) -> Walk:
+def draw_paginator(random: Random, server: TroubledServer, mode: Mode) -> Paginator:
     """Draw a way to read the list."""
     limit = server.page_limit
-    return Walk(
+    return Paginator(
         style=PAGE_NUMBER,
         completeness=mode,
         page_size=random.choice((limit, limit, limit, limit + 3, None)),
@@ -254,9 +255,12 @@ def draw(seed: int) -> Schedule:
     random = Random(seed)
     server = draw_server(random)
     mode = random.choice(MODES)
-    walk = draw_walk(random, server, mode)
+    paginator = draw_paginator(random, server, mode)
     outcome = run(
-        walk, server, concurrency=random.choice((1, 2, random.randint(3, 8))), failures=random.choice((0.0, 0.0, 0.03))
+        paginator,
+        server,
+        concurrency=random.choice((1, 2, random.randint(3, 8))),
+        failures=random.choice((0.0, 0.0, 0.03)),
     )
-    walk.close()
-    return Schedule(seed, mode, server, walk, outcome)
+    paginator.close()
+    return Schedule(seed, mode, server, paginator, outcome)

@@ -17,12 +17,14 @@ import msgspec
 
 from vismanet_async._paging.keys import RowKeys
 from vismanet_async._paging.page_formats import PAGE_NUMBER, Metadata, PageAnswer
-from vismanet_async._paging.paginator import Delivery, PageRequest, Walk
+from vismanet_async._paging.paginator import Paginator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from vismanet_async._paging.delivery import Delivery
     from vismanet_async._paging.guarantee import Completeness, Mode
+    from vismanet_async._paging.request_log import PageRequest
 
 DAY = datetime(2025, 1, 1)
 BOUNDARY_SECONDS = 86_400
@@ -165,40 +167,40 @@ class Outcome:
     deliveries: list[Delivery]
 
 
-def run(walk: Walk, server: Server, *, concurrency: int, failures: float = 0.0) -> Outcome:
-    """Drive a walk: answers are made and handed back in any order among the requests in flight."""
+def run(paginator: Paginator, server: Server, *, concurrency: int, failures: float = 0.0) -> Outcome:
+    """Drive a paginator: answers are made and handed back in any order among the requests in flight."""
     random = server.random
     waiting: list[PageRequest] = []
     ready: list[tuple[PageRequest, PageAnswer]] = []
     deliveries: list[Delivery] = []
     server.start()
     steps = 0
-    while not walk.done:
+    while not paginator.done:
         steps += 1
         if steps > 20_000:
-            raise AssertionError(f"the walk does not end: {walk.report()}")
-        while len(waiting) + len(ready) < concurrency and (request := walk.next_request()) is not None:
+            raise AssertionError(f"the traversal does not end: {paginator.report()}")
+        while len(waiting) + len(ready) < concurrency and (request := paginator.next_request()) is not None:
             waiting.append(request)
-        if not waiting and not ready and not walk.report().reason.startswith("the walk is not"):
+        if not waiting and not ready and not paginator.report().reason.startswith("the list was not read to its end"):
             break  # asking for a request may end it
         if not waiting and not ready:
-            raise AssertionError(f"the walk waits for nothing: {walk.report()}")
+            raise AssertionError(f"the paginator waits for nothing: {paginator.report()}")
         if waiting and (not ready or random.random() < 0.5):
             request = waiting.pop(random.randrange(len(waiting)))
             if failures and random.random() < failures:
-                if not walk.failed(request, TimeoutError()):
+                if not paginator.receive_error(request, TimeoutError()):
                     break
             else:
                 answer = server.answer(request.query)
                 ready.append((request, answer))
                 if server.answers % 2:  # requests that follow may leave before its rows are read
-                    walk.glimpsed(request, Metadata(answer.total, answer.max_page_size))
+                    paginator.peek_metadata(request, Metadata(answer.total, answer.max_page_size))
         else:
-            deliveries += walk.answered(*ready.pop(random.randrange(len(ready))))
-    return collect(walk, deliveries)
+            deliveries += paginator.receive_page(*ready.pop(random.randrange(len(ready))))
+    return collect(paginator, deliveries)
 
 
-def collect(walk: Walk, deliveries: list[Delivery]) -> Outcome:
+def collect(paginator: Paginator, deliveries: list[Delivery]) -> Outcome:
     replaced = {(old.delivery, old.row) for delivery in deliveries for old in delivery.supersedes}
     rows: dict[int, int] = {}
     twice = []
@@ -212,7 +214,7 @@ def collect(walk: Walk, deliveries: list[Delivery]) -> Outcome:
             if number in rows:
                 twice.append(number)
             rows[number] = stamp
-    return Outcome(rows, walk.report(), twice, deliveries)
+    return Outcome(rows, paginator.report(), twice, deliveries)
 
 
 def schedule(seed: int, *, change_rate: float | None = None) -> tuple[Server, int, Random]:
@@ -232,8 +234,8 @@ def schedule(seed: int, *, change_rate: float | None = None) -> tuple[Server, in
     return server, random.randint(1, 6), random
 
 
-def draw_walk(random: Random, server: Server, completeness: Mode, **options: Any) -> Walk:
-    return Walk(
+def draw_paginator(random: Random, server: Server, completeness: Mode, **options: Any) -> Paginator:
+    return Paginator(
         style=PAGE_NUMBER,
         completeness=completeness,
         page_size=max(2, random.choice((server.page_limit, server.page_limit + 3))),

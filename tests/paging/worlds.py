@@ -14,14 +14,14 @@ import attrs
 
 from vismanet_async._paging.keys import PageKeys, RowKeys, stamp_of, stamp_text
 from vismanet_async._paging.page_formats import PAGE_NUMBER, PageAnswer
-from vismanet_async._paging.paginator import Walk
+from vismanet_async._paging.paginator import Paginator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from random import Random
 
     from vismanet_async._paging.guarantee import Completeness
-    from vismanet_async._paging.paginator import PageRequest
+    from vismanet_async._paging.request_log import PageRequest
 
 BOUNDARY: Final = "2025-01-02T00:00:00"
 EDGE: Final = stamp_of(BOUNDARY)
@@ -192,11 +192,11 @@ def read(
     most_answers: int = 10_000,
     in_flight: int = 1,
     order: Random | None = None,
-    walk_type: type[Walk] = Walk,
+    paginator_type: type[Paginator] = Paginator,
 ) -> Result:
     """Read the list of a world, one request after the other; or several at once, whose answers come in any order."""
     world = World(config, events)
-    walk = walk_type(
+    paginator = paginator_type(
         style=PAGE_NUMBER,
         completeness="prove",
         page_size=config.page_size,
@@ -211,23 +211,23 @@ def read(
     flying: list[tuple[PageRequest, PageAnswer | None]] = []
     asked: list[str] = []
     while True:
-        while len(flying) < in_flight and (request := walk.next_request()) is not None:
+        while len(flying) < in_flight and (request := paginator.next_request()) is not None:
             asked.append(" ".join(request.query.values()))
             is_answered_late = order is not None and order.random() < 0.5
             flying.append((request, None if is_answered_late else world.answer(request.query)))
         if not flying:
             break
         request, answer = flying.pop(order.randrange(len(flying)) if order is not None else 0)
-        for delivery in walk.answered(request, answer or world.answer(request.query)):
+        for delivery in paginator.receive_page(request, answer or world.answer(request.query)):
             rows: Sequence[Any] = delivery.rows
             delivered.update(int(name) for name, _ in rows)
-        dear = max(dear, world.answered - walk.cost_limit)
+        dear = max(dear, world.answered - paginator.cost_limit)
         if world.answered > most_answers:
             dear = world.answered
             break
-    if not walk.done and dear <= 0:
-        raise AssertionError(f"the walk waits for nothing: {walk.report()}")
-    report = walk.report()
+    if not paginator.done and dear <= 0:
+        raise AssertionError(f"the paginator waits for nothing: {paginator.report()}")
+    report = paginator.report()
     lost = world.stayed - delivered if report.verdict == "proven" else set()
     return Result(report, lost, world.answered, dear > 0, tuple(asked))
 

@@ -352,7 +352,7 @@ async def _first_request(listing: Any) -> Request:
     def record(_: Sender) -> Sender:
         return recorder
 
-    await listing.through(record).with_options(completeness="none").all()
+    await listing.with_sender(record).with_options(completeness="none").all()
     return recorder.requests[0]
 
 

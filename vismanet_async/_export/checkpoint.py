@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from vismanet_async._clock import Clock
     from vismanet_async._export.sinks import Written
     from vismanet_async._http.message import Request, Sender, StreamedResponse
-    from vismanet_async._paging.paginator import Delivery
+    from vismanet_async._paging.delivery import Delivery
 
 __all__ = ["Answers", "BegunAt", "Checkpoint", "Journal", "NoJournal", "Question", "Recorder", "Unfinished", "look"]
 

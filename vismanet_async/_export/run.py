@@ -55,8 +55,8 @@ if TYPE_CHECKING:
     from vismanet_async._export.plan import ExportPlan
     from vismanet_async._export.sinks import Sink
     from vismanet_async._http.message import Sender
+    from vismanet_async._paging.delivery import Delivery
     from vismanet_async._paging.listing import Listing
-    from vismanet_async._paging.paginator import Delivery
 
 __all__ = [
     "Event",
@@ -376,7 +376,7 @@ class Export(DeferredCall[Manifest]):
         self._began[name] = self._clock.monotonic()
         journal = await self._in_thread(checkpoint.journal, name)
         recorder = Recorder(checkpoint.answers.get(name, {}), journal, threads=self._threads)
-        listing = self._listings[name] = self._listings[name].through(
+        listing = self._listings[name] = self._listings[name].with_sender(
             lambda sender: recorder.around(self._watched(name, sender)), clock=BegunAt(self._clock, checkpoint.begun_at)
         )
         sink = open_sink(

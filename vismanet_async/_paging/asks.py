@@ -1,4 +1,4 @@
-"""What a reading asks and what it is told: the words that `proof`, `overlap` and their neighbours share (no IO)."""
+"""Requests and answers of a reading: the types that `proof`, `overlap` and their neighbours share (no IO)."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ class Reply:
     ask: Ask
     keys: PageKeys
     total: int | None
-    """Rows in the list at the answer's instant, as told; None: not told."""
+    """Rows in the list at the answer's instant, as stated; None: not stated."""
     max_size: int | None
-    """The page size that the server clamps to; None: not told."""
+    """The page size that the server clamps to; None: not stated."""
     more: bool | None
     """Whether the server says that another page follows; None: it does not say."""
     sent: int
@@ -66,11 +66,11 @@ class Reply:
     unchanged: frozenset[int] = frozenset()
     """Offsets of rows that were delivered before, in the same version."""
     digest: Any = None
-    """Return what tells an unchanged row from a changed one where rows carry no stamp, by offset."""
+    """Returns a digest of the row at an offset, which tells changed from unchanged rows that have no stamp."""
 
     @property
     def rows(self) -> int:
-        """How many rows came."""
+        """The number of rows received."""
         return len(self.keys)
 
     @property
@@ -94,7 +94,7 @@ class Reply:
         return self.digest(offset) if stamp == NO_STAMP and self.digest is not None else stamp
 
     def light(self) -> Reply:
-        """Return the same without its rows, to be kept."""
+        """Return the reply without its rows, to be kept."""
         return attrs.evolve(self, page=None, digest=None)
 
     def since(self, edge_stamp: int) -> frozenset[bytes]:
@@ -125,7 +125,7 @@ def pages_of(rows: int, size: int) -> int:
 def contradiction(reply: Reply) -> str | None:
     """Return what in an answer does not agree with itself, in words; None where all does.
 
-    An answer without rows and without a total says nothing that could be checked.
+    An answer without rows and without a total has nothing to check.
     """
     if reply.total is None:
         return "rows came without a total" if reply.rows else None

@@ -1,7 +1,7 @@
-"""Memory of pages that is used again (no IO).
+"""Buffer pool for the bodies of pages (no IO).
 
-Pages are large and of much the same size, and come while small things come and go beside them. Given back to the
-allocator and asked for again, their memory is cut up by those, and a long walk takes more than a short one.
+Pages are large and of similar size, and are received while small objects are allocated beside them. If their memory
+went back to the allocator each time, small objects would fragment it, and a long list would need more than a short one.
 """
 
 from __future__ import annotations
@@ -9,53 +9,53 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-__all__ = ["PageBuffers"]
+__all__ = ["BufferPool"]
 
 _SMALLEST_BYTES: Final = 256 * 1024
-"""What is smaller does no harm."""
+"""Smaller bodies are not pooled; they do not fragment the heap."""
 _MOST: Final = 16
-"""Buffers kept; more pages at a time are the allocator's."""
+"""Buffers in the pool; for more pages at a time memory is allocated."""
 
 
-def _references(buffers: list[bytearray], place: int) -> int:
-    return sys.getrefcount(buffers[place])
+def _references(buffers: list[bytearray], index: int) -> int:
+    return sys.getrefcount(buffers[index])
 
 
 _UNSHARED: Final = _references([bytearray()], 0)
-"""What is counted, on this interpreter, where nobody else refers to it."""
+"""The reference count of an unshared list element on this interpreter."""
 
 
-class PageBuffers:
-    """Buffers for the bodies of one walk, each filled anew once nobody refers to it any more.
+class BufferPool:
+    """Buffers for the bodies of one list, each reused when nothing refers to it any more.
 
-    Whatever still needs a body refers to it, or to a view of it, and so keeps it as it is: nobody has to say when he is
-    done. Not thread-safe; bodies may be let go of by any thread.
+    Whoever still needs a body refers to it, or to a view of it, so that it is not reused: nobody has to release it.
+    Not thread-safe; references may be dropped by any thread.
 
     Examples:
-        >>> buffers = PageBuffers()
-        >>> first = buffers.take(1_000_000)
+        >>> buffers = BufferPool()
+        >>> first = buffers.acquire(1_000_000)
         >>> view, identity = memoryview(first), id(first)
-        >>> id(buffers.take(1_000_000)) == identity
+        >>> id(buffers.acquire(1_000_000)) == identity
         False
         >>> del first, view
-        >>> id(buffers.take(1_000_000)) == identity
+        >>> id(buffers.acquire(1_000_000)) == identity
         True
     """
 
     def __init__(self) -> None:
         self._buffers: list[bytearray] = []
 
-    def let_go(self) -> None:
-        """Give the memory back, now or when whoever has it is done."""
+    def clear(self) -> None:
+        """Drop the pool; buffers still in use are freed by their last user."""
         self._buffers.clear()
 
-    def take(self, size: int) -> bytearray:
-        """Give a buffer of exactly so many bytes; what it holds is to be overwritten."""
+    def acquire(self, size: int) -> bytearray:
+        """Return a buffer of exactly so many bytes, with arbitrary content."""
         if size < _SMALLEST_BYTES:
             return bytearray(size)
-        for place in range(len(self._buffers)):  # a loop over the buffers themselves would refer to them
-            if size > len(self._buffers[place]) // 2 and _references(self._buffers, place) == _UNSHARED:
-                return _resized(self._buffers[place], size)
+        for index in range(len(self._buffers)):  # a loop over the buffers would hold a reference
+            if size > len(self._buffers[index]) // 2 and _references(self._buffers, index) == _UNSHARED:
+                return _resized(self._buffers[index], size)
         new = bytearray(size)
         if len(self._buffers) < _MOST:
             self._buffers.append(new)

@@ -22,7 +22,7 @@ as a list at rest. So a proof takes for granted that nothing *enters* some part 
 ``totals``
     Answers before and after that tell the same total vouch for a link between two pages of a window that shrank.
 ``keys``
-    A row that was seen before and after the turn was there at the turn (two passes).
+    A row that was seen before and after the turning point was there at that point (two passes).
 ``blank``
     Three blank answers are true (an empty list).
 ``one answer``
@@ -77,9 +77,7 @@ from typing import Final, Literal
 
 import attrs
 
-from vismanet_async._paging.keys import RowKeys
-
-__all__ = ["Completeness", "Mode", "RestsOn", "RowKeys", "Verdict", "safe_boundary"]
+__all__ = ["Completeness", "Mode", "RestsOn", "Verdict", "safe_boundary"]
 
 Mode = Literal["best", "prove", "count", "none"]
 """How much certainty is asked for."""
@@ -93,7 +91,7 @@ _MARGIN: Final = timedelta(hours=1)  # clocks that are wrong, writes that are co
 
 
 def safe_boundary(now: datetime) -> str:
-    """Give a moment that has passed in every time zone, as a filter value.
+    """Return a moment that has passed in every time zone, as a filter value.
 
     Args:
         now: the present, aware. The server's zone is not known (facts 5.10), so it is taken to be the westernmost.
@@ -112,7 +110,7 @@ def safe_boundary(now: datetime) -> str:
 
 @attrs.frozen(kw_only=True)
 class Completeness:
-    """What a walk did, and what it may claim about its rows.
+    """What a read did, and what it may claim about its rows.
 
     Examples:
         >>> customers = visma.customer.list().with_options(completeness="prove")
@@ -123,7 +121,7 @@ class Completeness:
 
     verdict: Verdict
     reason: str
-    """Why not more, or what the claim rests on, in a sentence."""
+    """Why not more is claimed, or what the claim rests on, in a sentence."""
     rests_on: tuple[RestsOn, ...]
     """What a proof takes for granted, by name: `docs/paging.md` says what each means. Empty: nothing."""
     rows: int
@@ -135,7 +133,7 @@ class Completeness:
     superseded: int
     """Delivered rows of which a newer version was delivered later."""
     total_first: int | None
-    """The first total the server told; None: none."""
+    """The first total that the server stated; None: none."""
     total_last: int | None
     """The last one."""
     requests: int

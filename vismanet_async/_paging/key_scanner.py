@@ -1,14 +1,14 @@
-"""Quick ways to read names and times off rows that are alike (no IO).
+"""Extract identities and modification times without parsing whole rows, where rows share one layout (no IO).
 
 One serializer writes all rows of a list: the same members in the same order. So once one row was parsed, the others
 need not be parsed whole:
 
-- *head*: plain members before the first object are matched as they stand, one after another from the very first.
-- *rear*: for members that come behind an object, rows are parsed from the first of those to their end. That works from
-  a row's own member only: from within a nested object there would be a brace too many, and from within a text the names
-  that follow would stand outside of quotes.
+- *prefix*: plain members before the first object are matched by a pattern, from the first member on.
+- *suffix*: for members that come after an object, rows are parsed from the first of these to their end. A match inside
+  a nested object leaves an unbalanced brace, and one inside a text leaves names without quotes. Both fail to parse,
+  so neither is mistaken for the row's own member.
 
-Nothing is guessed: where one row of a page is not as learnt, the page is to be parsed.
+Nothing is guessed: where one row of a page has another layout, the page is parsed.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
     from vismanet_async._paging.row_scanner import Rows
 
-__all__ = ["Column", "Likeness", "Read"]
+__all__ = ["FixedWidthKeys", "KeyScanner", "Read"]
 
 _SCALAR: Final = rb'(?:"[^"\\]*"|-?[0-9.eE+-]+|true|false|null)'
-_CAUGHT: Final = rb'("[^"\\]*"|-?[0-9.eE+-]+|true|false|null)'
+_CAPTURED: Final = rb'("[^"\\]*"|-?[0-9.eE+-]+|true|false|null)'
 _DIGIT_IN_NAME: Final = re.compile(rb'[0-9][^"]*":')
 _DIGITS_ALIKE: Final = bytes.maketrans(b"123456789", b"0" * 9)
 _WHOLE: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -39,15 +39,15 @@ _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 @attrs.frozen
 class Read:
-    """What was read off a page."""
+    """The identities and times of a page."""
 
     names: Sequence[bytes]
     times: Sequence[str]
-    """Empty texts where there is none; nothing at all where rows of this list have none."""
+    """Empty texts for rows without one; an empty sequence where no row of this list has one."""
 
 
-class Column(Sequence[bytes]):
-    """Names of a page whose rows begin alike but for their digits; cut out when asked for."""
+class FixedWidthKeys(Sequence[bytes]):
+    """Identities of rows whose first bytes differ by digits only; copied when asked for."""
 
     __slots__ = ("_begin", "_length", "_text", "_width")
 
@@ -75,31 +75,31 @@ class Column(Sequence[bytes]):
         return iter([text[at : at + length] for at in range(self._begin, len(text), self._width)])
 
     def digits(self, start: int, stop: int) -> list[bytes]:
-        """Cut out what stands between two places of each name: digits in all, if they are in the first."""
+        """Return the bytes between two offsets of each key: digits in all, if they are in the first."""
         text, length = self._text, stop - start
         return [text[at : at + length] for at in range(self._begin + start, len(text), self._width)]
 
 
-class Likeness:
-    """What the rows of one list have alike. One a walk.
+class KeyScanner:
+    """Learns the layout of one list's rows, and reads their keys by it. Use one per traversal.
 
     Args:
-        identity: the members that name a row, all of its own.
-        modified: the member that tells when it was changed, if there is one.
+        identity: the members that identify a row, none of them nested.
+        modified: the member with the time of its last change, if there is one.
     """
 
     def __init__(self, identity: Sequence[str], modified: str | None) -> None:
         self._identity = tuple(identity)
         self._modified = modified
-        self._head: re.Pattern[bytes] | None = None
-        self._caught: list[str] = []  # by the head
-        self._rear: _Rear | None = None
+        self._prefix: re.Pattern[bytes] | None = None
+        self._captured: list[str] = []  # members that the prefix captures
+        self._suffix: _SuffixScanner | None = None
         self._has_learnt = False
 
     def learn(self, row: bytes) -> None:
-        """Take it from a row; what cannot be learnt leaves pages to be parsed."""
+        """Learn the layout from a row; if that fails, pages are parsed."""
         self._has_learnt = True
-        self._head, self._caught, self._rear = None, [], None
+        self._prefix, self._captured, self._suffix = None, [], None
         try:
             members = _WHOLE.decode(row)
         except _UNREADABLE:
@@ -108,33 +108,33 @@ class Likeness:
         if not wanted <= members.keys():
             return
         pattern: list[bytes] = []
-        caught: list[str] = []
+        captured: list[str] = []
         for name, value in members.items():
-            if bytes(value)[:1] in {b"{", b"["} or len(caught) == len(wanted):
+            if bytes(value)[:1] in {b"{", b"["} or len(captured) == len(wanted):
                 break
             is_wanted = name in wanted
-            pattern.append(re.escape(b'"' + name.encode() + b'":') + (_CAUGHT if is_wanted else _SCALAR))
-            caught += [name] if is_wanted else []
-        if len(caught) < len(wanted):
-            behind = [name for name in members if name in wanted and name not in caught]
-            self._rear = _Rear.learnt(row, behind, modified=self._modified)
-            if self._rear is None:
+            pattern.append(re.escape(b'"' + name.encode() + b'":') + (_CAPTURED if is_wanted else _SCALAR))
+            captured += [name] if is_wanted else []
+        if len(captured) < len(wanted):
+            behind = [name for name in members if name in wanted and name not in captured]
+            self._suffix = _SuffixScanner.learnt(row, behind, modified=self._modified)
+            if self._suffix is None:
                 return
-        if caught:
-            self._head, self._caught = re.compile(rb"\{" + b",".join(pattern) + rb"(?=[,}])"), caught
+        if captured:
+            self._prefix, self._captured = re.compile(rb"\{" + b",".join(pattern) + rb"(?=[,}])"), captured
 
     def read(self, rows: Rows) -> Read | None:
-        """Read a page; None where it has to be parsed."""
+        """Return the keys of a page; None where it has to be parsed."""
         if not self._has_learnt:
             self.learn(rows[0])
         columns: dict[str, Sequence[Any]] = {}
-        if self._head is not None:
-            caught = _caught(rows, self._head)
-            if caught is None:
+        if self._prefix is not None:
+            captured = _match_prefix(rows, self._prefix)
+            if captured is None:
                 return None
-            columns |= zip(self._caught, caught, strict=True)
-        if self._rear is not None:
-            behind = self._rear.read(rows)
+            columns |= zip(self._captured, captured, strict=True)
+        if self._suffix is not None:
+            behind = self._suffix.read(rows)
             if behind is None:
                 return None
             columns |= behind
@@ -147,35 +147,35 @@ class Likeness:
             names = list(map(b"\0".join, zip(*(columns[name] for name in self._identity), strict=True)))
             return Read(names, times)
         (only,) = columns.values()
-        return Read(only if isinstance(only, Column) else list(map(bytes, only)), times)
+        return Read(only if isinstance(only, FixedWidthKeys) else list(map(bytes, only)), times)
 
     def _times(self, column: Sequence[Any]) -> list[str] | None:
-        """Give times, empty for nulls; None where something else stands."""
+        """Return times, empty for nulls; None where a value is neither text nor null."""
         try:
-            texts = map(_TIME.decode, column) if self._modified in self._caught else column
+            texts = map(_TIME.decode, column) if self._modified in self._captured else column
             return [text or "" for text in texts]
         except _UNREADABLE:
             return None
 
 
-def _caught(rows: Rows, head: re.Pattern[bytes]) -> Sequence[Sequence[bytes]] | None:
-    """Give a column for each member that the head catches; None where a row does not begin as learnt."""
-    column = _column(rows, head) if head.groups == 1 else None
+def _match_prefix(rows: Rows, prefix: re.Pattern[bytes]) -> Sequence[Sequence[bytes]] | None:
+    """Return a column for each member that the prefix captures; None where a row does not match it."""
+    column = _fixed_width_keys(rows, prefix) if prefix.groups == 1 else None
     if column is not None:
         return [column]
-    heads = [found for start in rows.starts if (found := head.match(rows.body, start))]
-    if len(heads) != len(rows):
+    prefixes = [found for start in rows.starts if (found := prefix.match(rows.body, start))]
+    if len(prefixes) != len(rows):
         return None
-    return list(zip(*[found.groups() for found in heads], strict=True))
+    return list(zip(*[found.groups() for found in prefixes], strict=True))
 
 
-def _column(rows: Rows, head: re.Pattern[bytes]) -> Column | None:
-    """Cut the names of a page out at once, where its rows begin alike but for their digits; else None.
+def _fixed_width_keys(rows: Rows, prefix: re.Pattern[bytes]) -> FixedWidthKeys | None:
+    """Return the keys of a page whose rows begin alike but for their digits; None for other pages.
 
-    What `head` catches in the first row stands at the same place in all of them then.
+    What `prefix` captures in the first row is at the same offset in all of them then.
     """
     body, starts = rows.body, rows.starts
-    first = head.match(body, starts[0])
+    first = prefix.match(body, starts[0])
     if first is None or _DIGIT_IN_NAME.search(first[0]):
         return None
     begin, end = first.start(1) - starts[0], first.end(1) - starts[0]
@@ -183,28 +183,28 @@ def _column(rows: Rows, head: re.Pattern[bytes]) -> Column | None:
     text = b"".join([body[start : start + width] for start in starts])
     if text.translate(_DIGITS_ALIKE) != text[:width].translate(_DIGITS_ALIKE) * len(starts):
         return None
-    return Column(text, width=width, begin=begin, length=end - begin)
+    return FixedWidthKeys(text, width=width, begin=begin, length=end - begin)
 
 
 @attrs.define
-class _Rear:
-    """How rows are parsed from a member to their end."""
+class _SuffixScanner:
+    """Parses rows from a member to their end."""
 
     mark: bytes
-    """The comma and the name that the rear begins with."""
-    usual_bytes: int
-    """How long the first row's rear was: many rows have theirs as far from the end, and need no search."""
-    reach_bytes: int
-    """How far before a row's end it is looked for first, so that what nested objects have before it is not found."""
+    """The comma and the member name that the suffix begins with."""
+    typical_len: int
+    """Length of the first row's suffix: many rows have one of the same length, and need no search."""
+    search_window: int
+    """Bytes before a row's end that are searched first; avoids matches in nested objects before it."""
     members: dict[str, str]
-    """Attributes of a record by the names of the members that it holds."""
+    """Attributes of a record by the names of its members."""
     records_of: msgspec.json.Decoder[list[Any]]
-    is_even: bool = True
-    """All rears were as long as the first row's so far: their places need not be looked for."""
+    fixed_length: bool = True
+    """All suffixes were as long as the first row's so far, so no search is needed."""
 
     @classmethod
-    def learnt(cls, row: bytes, names: Sequence[str], *, modified: str | None) -> _Rear | None:
-        """Learn from a row where the first of these members stands; None where it cannot be found.
+    def learnt(cls, row: bytes, names: Sequence[str], *, modified: str | None) -> _SuffixScanner | None:
+        """Return a scanner for these members, learnt from a row; None where they are not found.
 
         Args:
             row: parsed before.
@@ -228,36 +228,36 @@ class _Rear:
         return None
 
     def read(self, rows: Rows) -> dict[str, Sequence[Any]] | None:
-        """Parse the rears of a page at once and give its members' columns; None where one is not as learnt."""
+        """Parse all suffixes of a page at once; return a column for each member, None for another layout."""
         ends = [start - 1 for start in rows.starts[1:]]
         ends.append(rows.end)
-        if self.is_even:
-            columns = self._parsed(rows, [end - self.usual_bytes for end in ends], ends)
+        if self.fixed_length:
+            columns = self._parsed(rows, [end - self.typical_len for end in ends], ends)
             if columns is not None:
                 return columns
-            self.is_even = False
+            self.fixed_length = False
         places = self._places(rows, ends)
         return None if min(places) < 0 else self._parsed(rows, places, ends)
 
     def _places(self, rows: Rows, ends: Sequence[int]) -> list[int]:
-        """Find where the rears begin; -1 for where one does not."""
-        body, find, mark, reach, usual = rows.body, rows.body.find, self.mark, self.reach_bytes, self.usual_bytes
+        """Return where the suffixes begin; -1 for a row without one."""
+        body, find, mark, window, typical = rows.body, rows.body.find, self.mark, self.search_window, self.typical_len
         stands = body.startswith
-        places = [end - usual if stands(mark, end - usual) else find(mark, end - reach, end) for end in ends]
+        places = [end - typical if stands(mark, end - typical) else find(mark, end - window, end) for end in ends]
         if min(places) < 0:
             places = [at if at >= 0 else find(mark, *span) for at, *span in zip(places, rows.starts, ends, strict=True)]
         return places
 
     def _parsed(self, rows: Rows, places: Sequence[int], ends: Sequence[int]) -> dict[str, Sequence[Any]] | None:
         body = rows.body
-        rears = [body[at + 1 : end] for at, end in zip(places, ends, strict=True)]
-        rears[0] = b"[{" + rears[0]  # around all of them it would be one more large copy
-        rears[-1] += b"]"
+        suffixes = [body[at + 1 : end] for at, end in zip(places, ends, strict=True)]
+        suffixes[0] = b"[{" + suffixes[0]  # brackets around the joined text would copy it once more
+        suffixes[-1] += b"]"
         try:
-            records = self.records_of.decode(b",{".join(rears))
+            records = self.records_of.decode(b",{".join(suffixes))
         except _UNREADABLE:
             return None
-        # a rear that began in the row before would be two records
+        # a suffix that began in the row before would make two records
         if len(records) != len(rows):
             return None
         return {name: list(map(attrgetter(at), records)) for name, at in self.members.items()}

@@ -1,6 +1,6 @@
 """Which rows are the same record, and which version of it is newer (no IO).
 
-A row's *name* is the JSON text of its identity fields. `seen_keys.py` keeps the names that were delivered.
+A row's *name* is the JSON text of its identity fields, its key. `seen_keys.py` keeps those that were delivered.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import attrs
 import msgspec
 
 from vismanet_async._codec.halves import with_whole_pairs
-from vismanet_async._paging.key_scanner import Likeness
+from vismanet_async._paging.key_scanner import KeyScanner
 from vismanet_async._paging.page_formats import PageFormatError
 from vismanet_async._paging.row_scanner import RawRow, Rows
 
@@ -28,7 +28,7 @@ _WHOLE_ROW: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def stamp_of(text: str | None) -> int:
-    """Turn a last-modified text into microseconds that can be compared; 0 for none or for what is not a moment.
+    """Return a last-modified text as microseconds that can be compared; 0 for none or for an invalid time.
 
     An offset is dropped, not applied: the filter compares the local time that the server shows (facts 5.10).
 
@@ -46,7 +46,7 @@ def stamp_of(text: str | None) -> int:
 
 
 def stamp_text(stamp: int) -> str:
-    """Write a stamp as a filter value, rounded down to whole seconds.
+    """Return a stamp as a filter value, rounded down to whole seconds.
 
     Examples:
         >>> stamp_text(stamp_of("2025-05-25T10:00:00.999"))
@@ -58,12 +58,12 @@ def stamp_text(stamp: int) -> str:
 
 @attrs.frozen
 class RowKeys:
-    """Which JSON fields say what a row is, and when it was changed."""
+    """Which JSON fields identify a row, and which one states its last change."""
 
     identity: tuple[str, ...]
     """Field names, dotted where nested (`customer.number`). Empty: the row as a whole, without its metadata."""
     modified: str | None = "lastModifiedDateTime"
-    """The last-modified field; None where rows carry none."""
+    """The last-modified field; None where rows have none."""
 
 
 @attrs.define
@@ -73,14 +73,14 @@ class PageKeys:
     names: Sequence[bytes]
     """The JSON text of each row's identity; several fields are joined by a zero byte."""
     newest: str | None = None
-    """No row was modified later than this, by the server's own text."""
+    """The latest modification time of the page, as the server wrote it."""
     versions: bool = True
     """False: two rows of one name are the same version, whatever their times."""
     _times: Sequence[str] = attrs.field(default=(), repr=False, eq=False)
     _stamps: list[int] | None = attrs.field(default=None, init=False, repr=False, eq=False)
 
     def __len__(self) -> int:
-        """Count the rows."""
+        """Return the number of rows."""
         return len(self.names)
 
     @property
@@ -92,11 +92,11 @@ class PageKeys:
 
     @property
     def unstamped(self) -> int:
-        """How many rows carry no last-modified value."""
+        """The number of rows without a last-modified value."""
         return self.stamps.count(NO_STAMP)
 
     def part(self, offsets: Iterable[int]) -> PageKeys:
-        """Give the keys of some of the rows."""
+        """Return the keys of some of the rows."""
         chosen = list(offsets)
         part = PageKeys([self.names[offset] for offset in chosen], self.newest, self.versions)
         if self.versions and self._times:
@@ -104,12 +104,12 @@ class PageKeys:
         return part
 
     def plain(self) -> PageKeys:
-        """Give the same keys without versions, for counting."""
+        """Return the same keys without versions, for counting."""
         return PageKeys(self.names, versions=False)
 
 
 class KeyReader:
-    """Reads identity and last-modified out of rows, without decoding anything else. One a walk: it learns."""
+    """Reads identity and last-modified out of rows, without decoding anything else. One per traversal: it learns."""
 
     def __init__(self, keys: RowKeys) -> None:
         self._paths = tuple(tuple(name.split(".")) for name in keys.identity)
@@ -122,7 +122,7 @@ class KeyReader:
         self._rows = msgspec.json.Decoder(_struct(tree, keys.modified))
         self._whole = msgspec.json.Decoder(dict[str, msgspec.Raw])
         plain = all(len(path) == 1 for path in self._paths)
-        self._likeness = Likeness(keys.identity, keys.modified) if self._paths and plain else None
+        self._scanner = KeyScanner(keys.identity, keys.modified) if self._paths and plain else None
 
     def read(self, rows: Sequence[RawRow], *, versions: bool = True) -> PageKeys:
         """Read the keys of a page.
@@ -134,7 +134,7 @@ class KeyReader:
         Raises:
             PageFormatError: a row lacks an identity field, so that it cannot be told from another.
         """
-        quick = self._likeness.read(rows) if self._likeness and isinstance(rows, Rows) else None
+        quick = self._scanner.read(rows) if self._scanner and isinstance(rows, Rows) else None
         if quick is not None:
             return PageKeys(quick.names, _latest(quick.times), versions, quick.times)
         if not self._paths and all(bytes(row)[:1] == b'"' for row in rows):
@@ -150,21 +150,21 @@ class KeyReader:
             wanted = ", ".join(".".join(path) for path in self._paths)
             raise PageFormatError(f"a row without its identity ({wanted[:60]}): {str(error)[:100]}") from error
         times = [head.modified or "" for head in heads]
-        if rows and self._likeness:
-            self._likeness.learn(bytes(rows[0]))
+        if rows and self._scanner:
+            self._scanner.learn(bytes(rows[0]))
         return PageKeys(names, _latest(times), versions, times)
 
     def _names(self, rows: Sequence[RawRow], heads: Sequence[Any]) -> list[bytes]:
-        if len(self._paths) == 1 and len(self._paths[0]) == 1:  # the common case, worth its line
+        if len(self._paths) == 1 and len(self._paths[0]) == 1:  # a fast path for the common case
             name = self._paths[0][0]
             return [bytes(getattr(head, name)) for head in heads]
         if self._paths:
-            return [b"\0".join([bytes(_walk(head, path)) for path in self._paths]) for head in heads]
+            return [b"\0".join([bytes(_member(head, path)) for path in self._paths]) for head in heads]
         return [_without_metadata(self._whole.decode(row)) for row in rows]
 
 
 def _latest(times: Sequence[str]) -> str | None:
-    # the texts of one server sort as the moments they name
+    # the texts of one server sort like the times they state
     return max(times, default="") or None
 
 
@@ -179,14 +179,14 @@ def _struct(tree: Mapping[str, Any], modified: str | None) -> Any:
     return msgspec.defstruct("_Head", fields, rename=rename, gc=False)
 
 
-def _walk(head: Any, path: tuple[str, ...]) -> Any:
+def _member(head: Any, path: tuple[str, ...]) -> Any:
     for name in path:
         head = getattr(head, name)
     return head
 
 
 def row_digest(row: RawRow) -> bytes:
-    """Return what tells a row from a changed one, whatever its metadata says.
+    """Return a digest that differs when a row was changed, whatever its metadata says.
 
     Examples:
         >>> row_digest(b'{"id":1,"metadata":{"totalCount":2}}') == row_digest(b'{"id":1,"metadata":{"totalCount":3}}')
@@ -196,5 +196,5 @@ def row_digest(row: RawRow) -> bytes:
 
 
 def _without_metadata(row: dict[str, msgspec.Raw]) -> bytes:
-    """The metadata block changes with the total although the record does not."""
+    """Return a row without its metadata block, which changes with the total although the record does not."""
     return b"\0".join([name.encode() + b":" + bytes(value) for name, value in row.items() if name != "metadata"])

@@ -1,4 +1,4 @@
-"""What a listing needs to know about a list operation. Written by `api`, read by the walk."""
+"""What a listing needs to know about a list operation. Made by `_api`, read by the paginator."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ Style = Literal["page_number", "envelope", "page_index", "lines", "unpaged"]
 
 @attrs.frozen(kw_only=True)
 class FrozenFilter:
-    """The filter by which the membership of a list can be frozen: the time of a row's last change."""
+    """The filter that gives a stable snapshot of a list: the time of a row's last change."""
 
     parameter: str
     """The query parameter; its operator is `<parameter>Condition`."""
     row_field: str
-    """The JSON name of the same moment in a row."""
+    """The JSON name of the same time in a row."""
 
 
 @attrs.frozen(kw_only=True)
@@ -43,12 +43,12 @@ class ListSource:
     """The filters, without page and page size."""
     style: Style
     model: Callable[[], type[Any]] = attrs.field(repr=False)
-    """Gives the class of a row, loading its module on the first call; `str` for lists of plain text."""
+    """Returns the class of a row, loading its module on the first call; `str` for lists of plain text."""
     identity: tuple[str, ...]
-    """The JSON names that together tell a row from all others; empty when the rows have no identity."""
+    """The JSON names that together identify a row; empty when the rows have no identity."""
     page_size: int | None = None
     """What the caller asked for; None leaves it to the listing."""
     max_page_size: int | None = None
-    """The largest page that the server is known to give; None when not known."""
+    """The server's maximum page size; None when not known."""
     frozen_filter: FrozenFilter | None = None
-    """None when the operation has no such filter, or its rows do not show the moment."""
+    """None when the operation has no such filter, or its rows do not contain the time."""

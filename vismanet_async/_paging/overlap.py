@@ -99,13 +99,13 @@ def _furthest(begin: int, page_size: int, choices: int) -> OverlapPage:
 
 
 class OverlapChain:
-    """The chain of one list.
+    """Links overlapping pages of one list into a chain without a gap.
 
     Args:
         first: page 1, read before; its rows are delivered.
         page_size: the largest page that the server gives.
         use_totals: False where totals are absent or contradict their rows.
-        deliver: called with each reply whose rows may be handed out, in the order of the list.
+        deliver: called with each reply whose rows may be delivered, in the order of the list.
     """
 
     def __init__(self, first: Reply, *, page_size: int, use_totals: bool, deliver: Callable[[Reply], None]) -> None:
@@ -123,7 +123,7 @@ class OverlapChain:
         self._unsent: deque[OverlapPage] = deque()
         self._replies: dict[OverlapPage, Reply] = {}
         self._odd: dict[OverlapPage, int] = {}
-        self._unchanged: set[int] = set()  # of the answer at hand, what the chain shows already
+        self._unchanged: set[int] = set()  # offsets in the present answer that the chain shows already
         self.total = first.total
         self.repairs = 0
         self.smaller_size: int | None = None
@@ -139,8 +139,8 @@ class OverlapChain:
         return self.is_complete or self.failure is not None or self.smaller_size is not None
 
     @property
-    def held(self) -> int:
-        """How many answers are kept until those before them have come."""
+    def buffered(self) -> int:
+        """The number of answers that wait for those before them."""
         return len(self._replies)
 
     def next_ask(self, in_flight: int) -> Ask | None:
@@ -154,14 +154,14 @@ class OverlapChain:
         page = self._unsent.popleft()
         return Ask(Scope.ALL, page.number, page.size)
 
-    def failed(self, ask: Ask) -> None:
-        """Take back a request that got no answer."""
+    def receive_error(self, ask: Ask) -> None:
+        """Ask again what got no answer."""
         page = _page_of(ask)
         if page in self._planned:
             self._unsent.appendleft(page)
 
     def _plan(self) -> None:
-        """Plan the next page; several ahead only as far as the total tells that there are rows."""
+        """Plan the next page; several ahead only as far as there are rows by the total."""
         if self._front:
             page = OverlapPage(1, self._page_size)
             if not self._planned:
@@ -182,7 +182,7 @@ class OverlapChain:
         self._unsent.append(page)
 
     def receive(self, reply: Reply) -> None:
-        """Take an answer."""
+        """Process an answer."""
         page = _page_of(reply.ask)
         if page not in self._planned:
             return  # planned before the chain had to go back
@@ -226,7 +226,7 @@ class OverlapChain:
             self._unsent.appendleft(page)
 
     def _go_back(self) -> None:
-        """No row of the chain was in the answer: too many left in front of it, or it was blank. Look further back."""
+        """Look further back, as no row of the chain was in the answer: too many left before it, or it was blank."""
         self.repairs += 1
         self._back *= 2
         self._forget_plan()
@@ -237,7 +237,7 @@ class OverlapChain:
         self._replies.clear()
 
     def _anchors(self, reply: Reply) -> bool:
-        """Whether the answer shows an unchanged row of the chain; in another order than before, nothing is proven."""
+        """Return whether the answer shows an unchanged row of the chain; in another order, nothing is proven."""
         found = False
         self._unchanged = set()
         offsets = {name: offset for offset, name in enumerate(reply.names)}

@@ -1,7 +1,7 @@
-"""How each kind of list endpoint is asked for a page, and how its answer is read (no IO).
+"""Paging parameters and page formats of each kind of list endpoint (no IO).
 
-Pages are counted from 1 by everybody outside this module; `PAGE_INDEX` alone turns that into the zero-based number
-that the Sales Order service wants (facts 4.14). A body is split into its rows without decoding them: one pass, about
+Pages are counted from 1 everywhere else; only `PAGE_INDEX` converts that to the zero-based number of the Sales Order
+service (facts 4.14). A body is split into its rows without decoding them: one pass, about
 one millisecond per megabyte.
 
 Examples:
@@ -21,7 +21,7 @@ import attrs
 import msgspec
 
 from vismanet_async._codec.halves import as_they_came, with_whole_pairs
-from vismanet_async._paging.row_scanner import Rows, Seam
+from vismanet_async._paging.row_scanner import Rows, RowSeparator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,20 +40,19 @@ __all__ = [
     "PageFormatError",
     "PageReader",
     "PageStyle",
-    "merge_batches",
 ]
 
 _SHOWN_CHARACTERS = 80  # of a body in an error: enough to tell HTML from JSON, too little to be a leak
 _UTF8_BOM = b"\xef\xbb\xbf"
 _LARGE_BYTES = 256 * 1024
-"""A page from this size on takes longer to read than a request to leave."""
+"""Parsing a page of this size or more takes longer than sending a request."""
 _FIRST_ROW_BYTES = 64 * 1024
-"""How far the end of a first row is looked for."""
+"""How far the end of the first row is searched."""
 _EMPTY = re.compile(rb"""\s*+(?:\[\]|null|"")?+\s*+""")
 
 
 class PageFormatError(ValueError):
-    """A body is not a page of the style that the endpoint has; the text says what was seen. Nothing was delivered."""
+    """A body is not a page of the style that the endpoint has; the text states what was seen. Nothing was delivered."""
 
 
 @attrs.frozen
@@ -63,9 +62,9 @@ class PageAnswer:
     rows: Sequence[RawRow]
     """The elements as the server wrote them; `body` lives as long as they do."""
     total: int | None
-    """Rows (journals: lines) that matched at that instant; None: not told, which is so for every empty answer."""
+    """Rows (journals: lines) that matched at that instant; None: not stated, as in every empty answer."""
     max_page_size: int | None
-    """The size that the server clamps to; None: not told."""
+    """The size that the server clamps to; None: not stated."""
     more: bool | None
     """Whether the server says that another page follows; None: it does not say."""
     body: bytes | bytearray
@@ -74,7 +73,7 @@ class PageAnswer:
 
 @attrs.frozen
 class PageStyle:
-    """A way of paging: makes query parameters, reads answers. Stateless, safe to share."""
+    """A way of paging: builds query parameters, reads answers. Stateless, safe to share."""
 
     name: str
     """What the catalog calls it."""
@@ -87,7 +86,7 @@ class PageStyle:
     _split: Callable[[bytes | bytearray], PageAnswer]
 
     def query(self, page: int, page_size: int | None = None) -> dict[str, str]:
-        """Give the paging parameters for a page.
+        """Return the paging parameters for a page.
 
         Args:
             page: counted from 1.
@@ -121,29 +120,29 @@ class PageStyle:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             mended = with_whole_pairs(data)
             if mended is None:
-                raise PageFormatError(_what_was_seen(self.name, data, error)) from error
+                raise PageFormatError(_what_came(self.name, data, error)) from error
             answer = self.read(mended)
             return attrs.evolve(answer, rows=as_they_came(answer.rows, mended, data), body=data)
 
 
 class PageReader:
-    """Reads the pages of one list, quickly once it has seen how their rows meet. One a walk."""
+    """Parses the pages of one list; after the first page, by the learnt row separator. Use one per traversal."""
 
     def __init__(self, style: PageStyle) -> None:
         self._style = style
-        self._seam = Seam()
+        self._separator = RowSeparator()
         self._most_rows: int | None = None
         self._has_read = False
 
-    def glimpse(self, body: bytes | bytearray) -> Metadata | None:
-        """Read the totals of a list's first page off its first row: of a large page, long before all of it is read.
+    def peek_metadata(self, body: bytes | bytearray) -> Metadata | None:
+        """Return the totals of a first page from its first row: for a large page, long before all of it is parsed.
 
-        None where they cannot be had in a moment, and for every page but the first.
+        None where they are not found quickly, and for every page but the first.
         """
         if self._has_read or self._style is not PAGE_NUMBER or len(body) < _LARGE_BYTES:
             return None
         head = bytes(body[1 : body.find(b'":', 1, _FIRST_ROW_BYTES) + 2])
-        # the row ends where the next one begins alike, and not within an array of its own: it is whole JSON then
+        # the row ends where the next one begins with the same member; within a nested array it is not whole JSON
         mark = b"}," + head
         end = body.find(mark, 1, _FIRST_ROW_BYTES)
         while end >= 0 and head.startswith(b'{"'):
@@ -154,7 +153,7 @@ class PageReader:
         return None
 
     def read(self, body: bytes | bytearray, *, page_size: int | None) -> PageAnswer:
-        """Split a body into rows and read its totals, as `PageStyle.read` does.
+        """Split a body into rows and read its totals, like `PageStyle.read`.
 
         Args:
             body: the whole answer.
@@ -162,20 +161,20 @@ class PageReader:
         """
         if self._style is not PAGE_NUMBER or page_size is None:
             return self._style.read(body)
-        quick = self._quickly(body, page_size)
+        quick = self._split_by_separator(body, page_size)
         if quick is not None:
             return quick
         answer = self._style.read(body)
         self._has_read = True
         self._most_rows = answer.max_page_size or self._most_rows
         if len(answer.rows) == min(page_size, self._most_rows or page_size):
-            self._seam.learn(answer.rows)
+            self._separator.learn(answer.rows)
         return answer
 
-    def _quickly(self, body: bytes | bytearray, page_size: int) -> PageAnswer | None:
+    def _split_by_separator(self, body: bytes | bytearray, page_size: int) -> PageAnswer | None:
         if self._most_rows is None:
             return None
-        rows = self._seam.split(body, expected=min(page_size, self._most_rows))
+        rows = self._separator.split(body, expected=min(page_size, self._most_rows))
         if rows is None:
             return None
         try:
@@ -233,7 +232,7 @@ def _split_array(body: bytes | bytearray) -> PageAnswer:
 
 def _split_whole(body: bytes | bytearray) -> PageAnswer:
     rows = _ROWS.decode(body)
-    if rows and all(bytes(row)[:1] == b'"' for row in rows):  # plain text carries nothing beside itself
+    if rows and all(bytes(row)[:1] == b'"' for row in rows):  # plain text has no metadata
         return PageAnswer(rows=rows, total=None, max_page_size=None, more=None, body=body)
     return _split_array(body)
 
@@ -251,7 +250,7 @@ def _split_envelope(body: bytes | bytearray) -> PageAnswer:
 
 def _split_value(body: bytes | bytearray) -> PageAnswer:
     answer = _VALUE.decode(body)
-    # the URL itself is never followed; it only tells that there is more (facts 4.16)
+    # the URL itself is never followed; it only shows that there is more (facts 4.16)
     return PageAnswer(
         rows=answer.value or [],
         total=_count(answer.totalCount),
@@ -262,16 +261,16 @@ def _split_value(body: bytes | bytearray) -> PageAnswer:
 
 
 def _count(value: int | None) -> int | None:
-    """A negative total means nothing."""
+    """Return a total; None for a negative one."""
     return value if value is not None and value >= 0 else None
 
 
 def _size(value: int | None) -> int | None:
-    """A page size of zero or less means nothing."""
+    """Return a page size; None for zero or less."""
     return value if value is not None and value > 0 else None
 
 
-def _what_was_seen(style: str, body: bytes | bytearray, error: Exception) -> str:
+def _what_came(style: str, body: bytes | bytearray, error: Exception) -> str:
     start = re.sub(r"\s+", " ", body[:_SHOWN_CHARACTERS].decode("utf-8", "replace")).strip()
     if start[:1] == "<":
         return f"expected a page ({style}), got HTML or XML of {len(body)} bytes: {start[:40]!r}"
@@ -292,45 +291,3 @@ UNPAGED: Final = PageStyle("unpaged", False, False, None, 1, _split_whole)
 
 STYLES: Final = {style.name: style for style in (PAGE_NUMBER, ENVELOPE, PAGE_INDEX, JOURNAL, UNPAGED)}
 """The styles by name."""
-
-
-class _Line(msgspec.Struct, gc=False):
-    lineNumber: msgspec.Raw = msgspec.Raw(b"null")  # noqa: N815 - the API's name
-
-
-_OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_LINE: Final = msgspec.json.Decoder(_Line)
-JOURNAL_LINES: Final = "journalTransactionLines"
-
-
-def merge_batches(parts: Sequence[RawRow]) -> tuple[RawRow, int]:
-    """Join the parts of one journal batch that was split over pages, and count its lines.
-
-    Shape: the last part's fields with the lines of all parts, in the order given, each `lineNumber` once (the later
-    one wins). A single part comes back as it is.
-
-    Examples:
-        >>> batch, lines = merge_batches([
-        ...     msgspec.Raw(b'{"batchNumber":"7","journalTransactionLines":[{"lineNumber":1}]}'),
-        ...     msgspec.Raw(b'{"batchNumber":"7","journalTransactionLines":[{"lineNumber":2}]}'),
-        ... ])
-        >>> lines, bytes(batch)
-        (2, b'{"batchNumber":"7","journalTransactionLines":[{"lineNumber":1},{"lineNumber":2}]}')
-    """
-    lines: dict[bytes, msgspec.Raw] = {}
-    fields: dict[str, msgspec.Raw] = {}
-    for number, part in enumerate(parts):
-        fields = _OBJECT.decode(part)
-        for index, line in enumerate(_lines(fields)):
-            name = bytes(_LINE.decode(line).lineNumber)
-            # a line without a number is never taken for a repeat
-            lines[b"%d/%d" % (number, index) if name == b"null" else name] = line
-    if len(parts) == 1:
-        return parts[0], len(lines)
-    fields[JOURNAL_LINES] = msgspec.Raw(msgspec.json.encode(list(lines.values())))
-    return msgspec.Raw(msgspec.json.encode(fields)), len(lines)
-
-
-def _lines(fields: dict[str, msgspec.Raw]) -> list[msgspec.Raw]:
-    raw = fields.get(JOURNAL_LINES)
-    return [] if raw is None or bytes(raw) == b"null" else _ROWS.decode(raw)

@@ -1,53 +1,48 @@
-"""One reading of a list with fixed filters: which page next, and when all positions are covered (no IO).
+"""Which page to ask for next, and when all positions of a list are covered (no IO).
 
-The list lives while it is read. Every answer tells the total at its own instant, so the end moves with each answer
-(facts 4.5); the server may lower the page size at any time (facts 4.2), which gives every page another meaning. What
-has been read is therefore kept as *positions*, not as page numbers.
+Others write to the list while it is read. Every answer states the total at its own instant, so the end moves with each
+answer (facts 4.5); the server may lower the page size at any time (facts 4.2), so that a page number means other
+rows. What has been read is therefore kept as *positions*, not as page numbers.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import attrs
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+__all__ = ["PagePlan", "Span"]
 
-__all__ = ["Span", "Sweep"]
-
-_READS_OF_AN_ODD_PAGE: Final = 3
+_READS_OF_AN_INCONSISTENT_PAGE: Final = 3
 
 
 @attrs.frozen
 class Span:
-    """Where the rows of one answer lay in the list, at the instant of the answer."""
+    """The positions of one answer's rows in the list, at the instant of the answer."""
 
     start: int
     """Position of the first row, counted from 0."""
     stop: int
-    """Position after the last row."""
+    """Position behind the last row."""
     total: int | None
-    """Length of the list at that instant; None: not told."""
+    """Length of the list at that instant; None: not stated."""
 
 
 @attrs.frozen
-class _Seen:
+class _TotalObservation:
     """A total, and the moment (counted in events) since when it may have been out of date."""
 
     total: int
     answered: int
 
 
-class Sweep:
-    """Which pages to ask for until the list is covered up to its live end.
+class PagePlan:
+    """Plans the pages of a list until it is covered up to its live end.
 
     Args:
         page_size: rows asked for; None: the server's own maximum.
         by_line: sizes and totals count lines, so that a page's number of rows proves nothing (facts 4.12).
-        backward: take page 1, then the others from the last to the second. In a list that can only shrink, rows slide
-            towards the front, that is, into pages still to be read: nothing slips through.
         expected_rows: what the total will probably be, so that the first pages need not wait for page 1.
         window_pages: how far ahead of the first uncovered position to ask; None: anywhere.
     """
@@ -57,61 +52,53 @@ class Sweep:
         *,
         page_size: int | None,
         by_line: bool = False,
-        backward: bool = False,
         expected_rows: int | None = None,
         window_pages: int | None = None,
     ) -> None:
         self._asked_size = page_size
         self._by_line = by_line
-        self._backward = backward
         self._expected_rows = expected_rows
         self._window_pages = window_pages
         self._covered: list[tuple[int, int]] = []  # disjoint, sorted, never adjacent
         self._sent: dict[int, int] = {}  # page in flight -> when it was sent, counted in events
-        self._again: list[int] = []
-        self._odd_reads: dict[int, int] = {}
+        self._retries: list[int] = []
+        self._inconsistent_reads: dict[int, int] = {}
         self._clock = 0
-        self._current: list[_Seen] = []
-        self._newest: _Seen | None = None
+        self._current: list[_TotalObservation] = []
         self._cap: int | None = None
-        self._blind = False  # rows came without a total: go on until a page without rows
+        self._without_total = False  # rows came without a total: go on until a page without rows
         self._ended = False
         self.page_size: int | None = page_size
         """The size in use; None before the first answer when it was left to the server."""
         self.first_total: int | None = None
         self.last_total: int | None = None
         self.max_total = 0
-        self.min_total: int | None = None
-        self.rose = False
-        """Some answer was certainly later than another and told a greater total."""
-        self.fell = False
-        """Some answer was certainly later than another and told a smaller total."""
         self.changes = 0
         """Answers whose total differed from the one that arrived before."""
-        self.odd: str | None = None
+        self.inconsistency: str | None = None
         """A page that stayed in contradiction with its own total, in words."""
 
     # -- what to ask
 
     @property
     def end(self) -> int:
-        """The live length of the list: the greatest total that no later answer has outdated."""
+        """The live length of the list: the greatest total that no later answer contradicts."""
         return max((seen.total for seen in self._current), default=0)
 
     @property
     def answered_once(self) -> bool:
         """Whether the list's length, or that it has none, is known."""
-        return self._blind or self._ended or self.first_total is not None
+        return self._without_total or self._ended or self.first_total is not None
 
     @property
     def complete(self) -> bool:
-        """Whether every position up to the live end has been read and nothing is on its way."""
-        if self._sent or self._again or not self.answered_once:
+        """Whether every position up to the live end has been read and nothing is in flight."""
+        if self._sent or self._retries or not self.answered_once:
             return False
-        return self._ended if self._blind else self._gap_after(0) >= self.end
+        return self._ended if self._without_total else self._gap_after(0) >= self.end
 
     def next_page(self) -> int | None:
-        """Choose a page to ask for now; None: nothing before the next answer."""
+        """Return a page to ask for now; None: wait for an answer."""
         page = self._choose()
         if page is not None:
             self._clock += 1
@@ -119,21 +106,19 @@ class Sweep:
         return page
 
     def _choose(self) -> int | None:
-        if self._again:
-            return self._again.pop()
+        if self._retries:
+            return self._retries.pop()
         if not self.answered_once:
             if 1 not in self._sent:
                 return 1
             return self._wanted(self._expected_rows or 0) if self._asked_size else None
-        if self._blind:
+        if self._without_total:
             return None if self._sent or self._ended else self._gap_after(0) // (self.page_size or 1) + 1
         return self._wanted(self.end)
 
     def _wanted(self, end: int) -> int | None:
-        """The next page with an uncovered position below `end`, in the reading direction."""
+        """Return the next page with an uncovered position below `end`."""
         size = self.page_size or 1
-        if self._backward and self.answered_once:
-            return self._wanted_from_the_end(end, size)
         position = self._gap_after(0)
         last = end if self._window_pages is None else min(end, (position // size + self._window_pages) * size)
         while position < last:
@@ -143,56 +128,43 @@ class Sweep:
             position = self._gap_after(page * size)
         return None
 
-    def _wanted_from_the_end(self, end: int, size: int) -> int | None:
-        position = self._gap_before(end)
-        while position is not None:
-            page = position // size + 1
-            if page not in self._sent:
-                return page
-            position = self._gap_before((page - 1) * size)
-        return None
-
-    def again(self, pages: Iterable[int]) -> None:
-        """Ask for pages once more, the last of them first."""
-        self._again.extend(sorted(pages))
-
     # -- what came back
 
-    def glimpsed(self, total: int, max_page_size: int | None) -> bool:
-        """Take the first answer's total before its rows; give whether other pages need not wait for those.
+    def peek_metadata(self, total: int, max_page_size: int | None) -> bool:
+        """Use the first answer's total before its rows are read; return whether other pages can be asked for already.
 
-        Only for what they would be anyway: where the server lowers the page size, its rows tell to what.
+        False where the server lowers the page size: only the rows show to what.
         """
         if self.answered_once or self._asked_size is None or self._asked_size > (max_page_size or self._asked_size):
             return False
         self._expected_rows = total
         return True
 
-    def failed(self, page: int) -> None:
-        """Take back a page that got no answer. It is asked for again, even if the list has become shorter meanwhile."""
+    def receive_error(self, page: int) -> None:
+        """Ask for a page again that got no answer, even if the list has become shorter meanwhile."""
         del self._sent[page]
-        self._again.append(page)
+        self._retries.append(page)
 
-    def answered(
+    def receive_page(
         self, page: int, *, rows: int, total: int | None, max_page_size: int | None, more: bool | None
     ) -> Span | None:
-        """Take an answer; give the positions it covers, or None when it contradicts itself and is asked for again.
+        """Process an answer; return the positions it covers, or None when it contradicts itself and is asked for again.
 
         Args:
-            page: as given by `next_page`.
-            rows: how many rows it held.
-            total: its total; None when not told.
-            max_page_size: what the server clamps to; None when not told.
+            page: as returned by `next_page`.
+            rows: how many rows it had.
+            total: its total; None when not stated.
+            max_page_size: what the server clamps to; None when not stated.
             more: whether the server says that there is another page; None when it does not.
         """
         sent = self._sent.pop(page)
         self._clock += 1
         if rows == 0 and (total is None or total <= (page - 1) * (self.page_size or 1)):
-            return self._answered_empty(page, total, sent)
+            return self._receive_empty(page, total, sent)
         if more is False:
             self._ended = True
         if total is None:
-            return self._answered_blind(page, rows, more=more)
+            return self._receive_without_total(page, rows, more=more)
         size = self._size(page, rows, total, max_page_size)
         self._note_total(total, sent)
         start = (page - 1) * size
@@ -201,21 +173,21 @@ class Sweep:
             self._cover(start, start + due)
             return Span(start, start + due, total)
         if rows != due:
-            reads = self._odd_reads[page] = self._odd_reads.get(page, 0) + 1
-            if reads < _READS_OF_AN_ODD_PAGE:
-                self._again.append(page)
+            reads = self._inconsistent_reads[page] = self._inconsistent_reads.get(page, 0) + 1
+            if reads < _READS_OF_AN_INCONSISTENT_PAGE:
+                self._retries.append(page)
                 return None
-            self.odd = f"page {page} had {rows} rows where {due} were due (page size {size}, total {total})"
+            self.inconsistency = f"page {page} had {rows} rows where {due} were due (page size {size}, total {total})"
         self._cover(start, start + size)
         return Span(start, start + rows, total)
 
     def expect(self, page: int) -> None:
-        """Take note of a page that was asked for elsewhere: its answer comes here after all."""
+        """Expect the answer to a page that was asked for elsewhere."""
         self._clock += 1
         self._sent[page] = self._clock
 
     def is_asked(self, page: int) -> bool:
-        """Whether the page is in flight."""
+        """Return whether the page is in flight."""
         return page in self._sent
 
     @property
@@ -224,27 +196,27 @@ class Sweep:
         return self._ended
 
     def stop(self) -> None:
-        """Take the list as ended where it is: the endpoint ignores paging."""
+        """End the list where it is: the endpoint ignores paging."""
         self._ended = True
-        self._again.clear()
+        self._retries.clear()
 
-    def _answered_empty(self, page: int, total: int | None, sent: int) -> Span:
+    def _receive_empty(self, page: int, total: int | None, sent: int) -> Span:
         start = (page - 1) * (self.page_size or 1)
-        if self._blind:
+        if self._without_total:
             self._ended = True
             return Span(start, start, None)
         if page == 1:
             self._note_total(0, sent)
             return Span(0, 0, 0)
-        # nothing here says how long the list is, only that it ends before this page
+        # this does not show how long the list is, only that it ends before this page
         bound = min([start, *(seen.total for seen in self._current)]) if total is None else total
         self._note_total(bound, sent)
         return Span(start, start, None)
 
-    def _answered_blind(self, page: int, rows: int, *, more: bool | None) -> Span:
+    def _receive_without_total(self, page: int, rows: int, *, more: bool | None) -> Span:
         if page == 1 or self.page_size is None:
             self.page_size = rows
-        self._blind = True
+        self._without_total = True
         start = (page - 1) * self.page_size
         self._cover(start, start + max(rows, self.page_size))
         if more is False:
@@ -252,7 +224,7 @@ class Sweep:
         return Span(start, start + rows, None)
 
     def _size(self, page: int, rows: int, total: int, max_page_size: int | None) -> int:
-        """The page size that the server used for this answer."""
+        """Return the page size that the server used for this answer."""
         if page == 1 and 0 < rows < total and not self._by_line:
             size = rows  # more rows follow, so this is a full page: the surest witness
             known = min(filter(None, (self._asked_size, max_page_size)), default=size)
@@ -265,36 +237,25 @@ class Sweep:
         return size
 
     def _note_total(self, total: int, sent: int) -> None:
-        now = _Seen(total, self._clock)
+        now = _TotalObservation(total, self._clock)
         if self.first_total is None:
-            self.first_total = self.min_total = total
+            self.first_total = total
         elif total != self.last_total:
             self.changes += 1
         self.last_total = total
         self.max_total = max(self.max_total, total)
-        self.min_total = total if self.min_total is None else min(self.min_total, total)
-        for seen in self._current:
-            if seen.answered < sent:  # that answer had come before this request left
-                self.rose = self.rose or total > seen.total
-                self.fell = self.fell or total < seen.total
+        # an answer that had come before this request left is out of date
         self._current = [seen for seen in self._current if seen.answered >= sent]
         self._current.append(now)
 
     # -- positions
 
     def _gap_after(self, position: int) -> int:
-        """The first uncovered position at or after this one."""
+        """Return the first uncovered position at or after this one."""
         at = bisect_left(self._covered, (position + 1,)) - 1
         if at >= 0 and self._covered[at][1] > position:
             return self._covered[at][1]
         return position
-
-    def _gap_before(self, position: int) -> int | None:
-        """The last uncovered position before this one."""
-        at = bisect_left(self._covered, (position,)) - 1
-        if at >= 0 and self._covered[at][1] >= position:
-            position = self._covered[at][0]
-        return position - 1 if position > 0 else None
 
     def _cover(self, start: int, stop: int) -> None:
         if start >= stop:

@@ -1,4 +1,4 @@
-"""How many pages a walk has under way and waiting: so many that its reader need not wait (no IO, no clock)."""
+"""Prefetch window: how many pages are in flight or buffered, so that the consumer need not wait (no IO, no clock)."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from typing import Final
 
 import attrs
 
-__all__ = ["Window"]
+__all__ = ["PrefetchWindow"]
 
-_STOCK_PAGES: Final = 1
-"""One being read; a reader that wants more ready keeps it itself."""
-_NEAR_SECONDS: Final = 0.08
-"""A first answer within this time, the making of its connection included, is from near: the second tells how near."""
-_SPARE_TIMES: Final = 4
-"""Answers from further away may take this much longer than the fastest: they vary, and a wait for one is long."""
+_RESERVE_PAGES: Final = 1
+"""One page in reserve; a consumer that wants more buffers them itself."""
+_LOW_LATENCY_SECONDS: Final = 0.08
+"""A first response this fast, connection setup included, means low latency; the second refines the estimate."""
+_VARIATION: Final = 4
+"""Of a slower server, responses may take this many times the fastest: they vary, and a wait for one is long."""
 _WEIGHT: Final = 1 / 8
-"""Of the newest page in the mean."""
+"""Weight of the newest page in the mean."""
 _RECENT: Final = 64
-"""Answers that must all be from further away before that is believed: servers become slower, too."""
+"""Consecutive slow responses needed before the latency estimate is raised."""
 
 
 @attrs.define
-class Window:
-    """The pages that are handled while an answer is on its way, and a small stock.
+class PrefetchWindow:
+    """Computes the window: the pages consumed during one response time, and a small reserve.
 
-    More would only pile up in memory: of a server that is near, or for a reader that is slow. Only the fastest answer
-    counts, because the others waited for this process and for one another: by them, a window would grow by itself.
+    More would only pile up in memory where the server is fast or the consumer slow. Only the fastest response counts:
+    the others waited for this process and for one another, so that a window based on them would keep growing.
 
     Examples:
-        >>> window = Window()
-        >>> window.answered(0.300)
-        >>> window.handled(0.010)
+        >>> window = PrefetchWindow()
+        >>> window.response_time(0.300)
+        >>> window.consumer_time(0.010)
         >>> window.pages(in_flight=8)
         16
-        >>> window.answered(0.004)
+        >>> window.response_time(0.004)
         >>> window.pages(in_flight=8)
         2
     """
@@ -43,40 +43,40 @@ class Window:
     _answers: deque[float] = attrs.field(factory=lambda: deque(maxlen=_RECENT))
     _fastest: float = math.inf
     _from_disk: bool = False
-    _worked_seconds: float | None = None
-    _handled_seconds: float | None = None
+    _loop_seconds: float | None = None
+    _consumer_seconds: float | None = None
 
-    def answered(self, seconds: float) -> None:
-        """Take note of how long an answer of the server took."""
+    def response_time(self, seconds: float) -> None:
+        """Record how long a response of the server took."""
         self._answers.append(seconds)
         self._fastest = min(self._fastest, seconds)
         self._from_disk = False
 
-    def replayed(self) -> None:
-        """Take note of an answer that did not come from the server."""
+    def served_from_cache(self) -> None:
+        """Record a response that did not come from the server."""
         self._from_disk = True
 
-    def worked(self, seconds: float) -> None:
-        """Take note of how long the event loop was at work, with whatever, since the page before."""
-        self._worked_seconds = _mean(self._worked_seconds, seconds)
+    def loop_time(self, seconds: float) -> None:
+        """Record the CPU time of the event loop's thread, for anything, since the page before."""
+        self._loop_seconds = _mean(self._loop_seconds, seconds)
 
-    def handled(self, seconds: float) -> None:
-        """Take note of how long the reader was busy with a page."""
-        self._handled_seconds = _mean(self._handled_seconds, seconds)
+    def consumer_time(self, seconds: float) -> None:
+        """Record how long the consumer was busy with a page."""
+        self._consumer_seconds = _mean(self._consumer_seconds, seconds)
 
     def pages(self, *, in_flight: int) -> int:
-        """Give how many pages may be in flight or waiting, where so many requests may be; at most twice as many."""
-        # both go on side by side, so the slower one is what the others would pile up before
-        busy = max(self._worked_seconds or 0.0, self._handled_seconds or 0.0)
+        """Return how many pages may be in flight or buffered: at most twice the requests that may be in flight."""
+        # both run concurrently, so pages would pile up in front of the slower one
+        busy = max(self._loop_seconds or 0.0, self._consumer_seconds or 0.0)
         most = 2 * in_flight
         fastest = min(self._answers, default=math.inf)
-        is_near = fastest < _NEAR_SECONDS
-        if self._from_disk or (len(self._answers) == 1 and is_near):
-            return min(most, 1 + _STOCK_PAGES)  # a full first wave of large pages would be the peak of memory
-        wait = self._fastest if is_near else fastest * _SPARE_TIMES
+        is_low_latency = fastest < _LOW_LATENCY_SECONDS
+        if self._from_disk or (len(self._answers) == 1 and is_low_latency):
+            return min(most, 1 + _RESERVE_PAGES)  # a full first wave of large pages would be the memory peak
+        wait = self._fastest if is_low_latency else fastest * _VARIATION
         if not busy or wait >= busy * most:
             return most
-        return min(most, math.ceil(wait / busy) + _STOCK_PAGES)
+        return min(most, math.ceil(wait / busy) + _RESERVE_PAGES)
 
 
 def _mean(before: float | None, newest: float) -> float:

@@ -1,7 +1,6 @@
-"""The rules that prove a list: which request comes next, and what the answers allow to claim (no IO, no clock).
+"""The rules that prove a list: which request comes next, and what its answers prove (no IO, no clock).
 
-The rules stand in the order in which they are tried. What they rest on is argued in `guarantee.py`, how they are run
-is in `protocol.py`.
+The rules are in the order in which they are tried. `guarantee.py` argues what they rest on, `protocol.py` runs them.
 
 ====================  ================================================================================================
 the list              how it is proven
@@ -43,7 +42,7 @@ _ROUND_NUMBER: Final = 50  # limits that servers set are multiples of it
 
 
 class Proof:
-    """Reads one list so that it can be proven.
+    """Chooses the requests that prove one list.
 
     Args:
         page_size: rows to ask for; None leaves it to the server.
@@ -95,22 +94,22 @@ class Proof:
 
     @property
     def claim(self) -> Claim | None:
-        """How it ended; None before."""
+        """The verdict; None before the end."""
         return self._runner.claim
 
     @property
     def page_size(self) -> int | None:
-        """Rows a page by now."""
+        """The page size in use."""
         return self._asker.size
 
     @property
-    def held(self) -> int:
-        """How many pages wait for those before them."""
-        return self._runner.held
+    def buffered(self) -> int:
+        """The number of pages that wait for those before them."""
+        return self._runner.buffered
 
     @property
     def watermark(self) -> str | None:
-        """The latest change of which it is known that the rows show it and all before it; None: none is known."""
+        """The latest change that the rows are known to show, with all before it; None: none is known."""
         return max(self._newest.values(), default="") or None
 
     def next_ask(self) -> Ask | None:
@@ -118,15 +117,15 @@ class Proof:
         return self._runner.next_ask()
 
     def receive(self, reply: Reply) -> None:
-        """Take an answer."""
+        """Process an answer."""
         self._runner.receive(reply)
 
-    def failed(self, ask: Ask) -> None:
-        """Take back a request that got no usable answer: it is asked again."""
-        self._runner.failed(ask)
+    def receive_error(self, ask: Ask) -> None:
+        """Ask again what got no usable answer."""
+        self._runner.receive_error(ask)
 
-    def violated(self, reason: str) -> None:
-        """Take note of what the caller saw while it delivered rows: an identity twice, a row out of its place."""
+    def report_violation(self, reason: str) -> None:
+        """Record what the caller saw while it delivered rows: an identity twice, a row out of its place."""
         self._violation = self._violation or reason
 
     # -- any list
@@ -172,7 +171,7 @@ class Proof:
         return (yield from self._windowed(first))
 
     def _is_all(self, first: Reply) -> Rule[bool]:
-        """Return whether one answer, which has as many rows as it tells, holds everything."""
+        """Return whether one answer, which has as many rows as its total, contains everything."""
         if first.rows < first.size:
             return True
         return (yield from self._asker.sees_end(first.ask.scope, rows=first.rows, last=first.names[-1]))
@@ -189,7 +188,7 @@ class Proof:
             self.notes.append(reason)
 
     def _show(self, reply: Reply) -> None:
-        """Note that the rows delivered show the list as of this answer: changes after it may be missing."""
+        """Record that the rows delivered show the list as of this answer: later changes may be missing."""
         newest, scope = reply.keys.newest or "", reply.ask.scope
         if scope is Scope.ALL:
             self._newest.clear()
@@ -212,7 +211,7 @@ class Proof:
             self._show(reply)
             count.add(reply)
             if _is_further_back(reply, places):
-                self.violated("a row was further back than page 1 of all showed it")
+                self.report_violation("a row was further back than page 1 of all showed it")
 
         self.used_window = True
         window = WindowChain(
@@ -319,7 +318,7 @@ class Proof:
         raise Restless("the rows before the edge did not come to rest")
 
     def _settle(self, window: WindowChain, count: KeyCount) -> Rule[None]:
-        """Have later answers vouch for the totals that link a window's pages; read again what they do not vouch for."""
+        """Ask until later answers vouch for the totals that link a window's pages; read again what they do not."""
         while True:
             if not window.done:
                 yield from self._read_window(window, count)
@@ -438,7 +437,7 @@ class Proof:
 
 
 def _one_answer(rows: int, *, is_blank_behind: bool) -> Claim:
-    """Return what one answer of an endpoint that does not page claims: it may be cut at a round number of rows."""
+    """Return the claim for one answer of an endpoint that does not page: it may be cut at a round number of rows."""
     if is_blank_behind:
         return Claim("proven", "one answer, and nothing behind it", ("one answer", "blank"))
     if rows % _ROUND_NUMBER:
@@ -454,7 +453,7 @@ def _proven(reason: str, window: WindowChain) -> Claim:
 
 
 def _is_further_back(reply: Reply, places: Mapping[bytes, int]) -> bool:
-    """Whether a page of the window shows a row of page 1 of all at a later place than that did."""
+    """Return whether a page of the window shows a row of page 1 of all at a later position than that did."""
     if places.keys().isdisjoint(reply.names):
         return False
     return any(places.get(name, 1 << 60) < reply.start + offset for offset, name in enumerate(reply.names))

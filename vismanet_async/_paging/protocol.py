@@ -1,8 +1,8 @@
-"""How the rules of a proof are run: each rule is a generator that yields requests and gets their answers (no IO).
+"""Runs the rules of a proof: each rule is a generator that yields requests and receives their answers (no IO).
 
-A rule yields an `Ask`, and gets its `Reply`; or it yields a `Parallel`, a part of the reading that keeps several
-requests in flight, and goes on when that is done. What a rule returns is its result; what it raises ends the reading or
-begins it anew.
+A rule yields an `Ask`, and receives its `Reply`; or it yields a `Parallel`, a part of the reading that keeps several
+requests in flight, and continues when that is done. A rule returns its result; what it raises ends the reading or
+restarts it.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ class Parallel(Protocol):
 
     @property
     def done(self) -> bool:
-        """Whether the rules can go on."""
+        """Whether the rules can continue."""
         ...
 
     @property
-    def held(self) -> int:
-        """How many answers are kept until those before them have come."""
+    def buffered(self) -> int:
+        """The number of answers that wait for those before them."""
         ...
 
     def next_ask(self, in_flight: int) -> Ask | None:
@@ -45,11 +45,11 @@ class Parallel(Protocol):
         ...
 
     def receive(self, reply: Reply) -> None:
-        """Take an answer."""
+        """Process an answer."""
         ...
 
-    def failed(self, ask: Ask) -> None:
-        """Take back a request that got no answer."""
+    def receive_error(self, ask: Ask) -> None:
+        """Ask again what got no answer."""
         ...
 
 
@@ -60,7 +60,7 @@ class KeyCount(Protocol):
     """Counts different identities."""
 
     def add(self, reply: Reply) -> None:
-        """Take in the identities of an answer."""
+        """Count the identities of an answer."""
 
     def __len__(self) -> int:
         """Return how many different ones there were."""
@@ -84,12 +84,12 @@ class Restless(Exception):
 
 
 class Contradiction(Exception):
-    """An answer contradicted itself as often as was asked."""
+    """An answer contradicted itself each time it was asked for."""
 
 
 @attrs.define
 class RuleRunner:
-    """Runs rules: hands out the requests that they yield, and hands them the answers."""
+    """Runs rules: returns the requests that they yield, and sends them the answers."""
 
     _rules: Rule[Claim]
     _step: Ask | Parallel = attrs.field(init=False)
@@ -97,7 +97,7 @@ class RuleRunner:
     _in_flight: int = attrs.field(default=0, init=False)
     _is_asked: bool = attrs.field(default=False, init=False)
     claim: Claim | None = attrs.field(default=None, init=False)
-    """How the rules ended; None before."""
+    """The result of the rules; None before their end."""
 
     def __attrs_post_init__(self) -> None:
         """Run the rules up to their first request."""
@@ -118,12 +118,12 @@ class RuleRunner:
         return attrs.evolve(ask, stage=self._stage)
 
     @property
-    def held(self) -> int:
-        """How many answers are kept until those before them have come."""
-        return 0 if isinstance(self._step, Ask) else self._step.held
+    def buffered(self) -> int:
+        """The number of answers that wait for those before them."""
+        return 0 if isinstance(self._step, Ask) else self._step.buffered
 
     def receive(self, reply: Reply) -> None:
-        """Take an answer; one to an earlier stage is of no use."""
+        """Process an answer; one to an earlier stage is ignored."""
         if reply.ask.stage != self._stage or self.claim is not None:
             return
         self._in_flight -= 1
@@ -134,15 +134,15 @@ class RuleRunner:
         if self._step.done:
             self._advance(lambda: self._rules.send(None))
 
-    def failed(self, ask: Ask) -> None:
-        """Take back a request that got no usable answer: it is asked again."""
+    def receive_error(self, ask: Ask) -> None:
+        """Ask again what got no usable answer."""
         if ask.stage != self._stage or self.claim is not None:
             return
         self._in_flight -= 1
         if isinstance(self._step, Ask):
             self._is_asked = False
         else:
-            self._step.failed(ask)
+            self._step.receive_error(ask)
 
     def _advance(self, step: Callable[[], Ask | Parallel]) -> None:
         self._stage += 1

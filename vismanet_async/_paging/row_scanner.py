@@ -1,11 +1,11 @@
-"""The rows of a page as places in its body, and the quick way to find those places.
+"""The rows of a page as slices of its body, and a quick way to find them.
 
-Parsing a page of 2.5 MB just to see where its rows begin costs as much as fetching it. But rows of one list meet in
-the same bytes (`,"maxPageSize":1000}},{"internalId":`, say), so once one page was parsed, the next ones are searched
-for that *seam*. What makes a find certain:
+Parsing a page of 2.5 MB just to see where its rows begin costs as much as fetching it. But between two rows of one list
+stand the same bytes (`,"maxPageSize":1000}},{"internalId":`, say). So once one page was parsed, the next ones are
+searched for that *separator*. Why a match is certain:
 
-- inside a JSON string every quote is escaped, so a seam, which holds `{"`, is never part of a text;
-- a page whose seams are not exactly as many as it must have rows is parsed;
+- inside a JSON string every quote is escaped, so a separator, which contains `{"`, is never part of a text;
+- a page is parsed whose separators do not match the number of rows it must have;
 - so is page 1, the last page, a page without the array's brackets at its ends, and one whose last row is not whole.
 """
 
@@ -20,23 +20,23 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["RawRow", "Rows", "Seam", "lengths"]
+__all__ = ["RawRow", "RowSeparator", "Rows", "lengths"]
 
 RawRow = bytes | msgspec.Raw
 """One row's JSON text."""
 
 _SHORTEST: Final = 12
-"""A seam of fewer bytes would be found too often and too slowly."""
+"""Bytes; a shorter separator would match too often and too slowly."""
 _LONGEST: Final = 96
 _EXAMPLES: Final = 64
-"""Rows of a page that are looked at: where others meet in another way, pages are parsed."""
+"""Rows of a page that are compared; where others are separated differently, pages are parsed."""
 _AHEAD_BYTES: Final = 8192
-"""How far a seam is looked for at first: over long texts `bytes.find` prepares itself anew at each call."""
+"""How far a separator is searched first: `bytes.find` has a cost per call that grows with the text."""
 _ANYTHING: Final = msgspec.json.Decoder(msgspec.Raw)
 
 
 class Rows(Sequence[bytes]):
-    """The rows of a page, cut out of its body when asked for. Immutable; holds the body alive.
+    """The rows of a page, cut out of its body when asked for. Immutable; keeps the body alive.
 
     The bytes between the rows may change where the body is a bytearray: a sink makes lines of them.
     """
@@ -53,9 +53,9 @@ class Rows(Sequence[bytes]):
 
     @classmethod
     def of(cls, body: bytes | bytearray, parsed: Sequence[msgspec.Raw]) -> Sequence[RawRow]:
-        """Give the elements of a parsed array as places in it, if it is compact; else as they are.
+        """Return the elements of a parsed array as slices of it, if it is compact; else as they are.
 
-        Compact is: two brackets, a comma between every two rows, and not a byte more.
+        Compact means: two brackets, a comma between every two rows, and no other byte.
         """
         *starts, follower = accumulate((len(row) + 1 for row in parsed), initial=1)
         end = follower - 1
@@ -79,18 +79,18 @@ class Rows(Sequence[bytes]):
         return self._view[start : self.end if last else self.starts[follower] - 1].tobytes()
 
 
-class Seam:
-    """The bytes between two rows of one list, learnt from a page that was parsed. One a walk; not for two lists."""
+class RowSeparator:
+    """Splits pages by the bytes between two rows, learnt from a page that was parsed. Use one per traversal."""
 
     def __init__(self) -> None:
         self._bytes = b""
-        self._lead = 0
-        """How much of the seam belongs to the row before, comma included."""
-        self._near = 0
-        """How far behind a row's beginning the next seam is at least; where it is nearer, the page is parsed."""
+        self._prefix_len = 0
+        """Bytes of the separator up to the next row: the end of the row before, and the comma."""
+        self._min_gap = 0
+        """The smallest distance from a row's start to the next separator; where it is smaller, the page is parsed."""
 
     def learn(self, rows: Sequence[RawRow]) -> None:
-        """Take the seam from a page's rows; what cannot be learnt leaves later pages to be parsed."""
+        """Learn the separator from a page's rows; if that fails, later pages are parsed."""
         self._bytes = b""
         if len(rows) < 2:  # noqa: PLR2004 - it takes two rows to have something between them
             return
@@ -98,29 +98,29 @@ class Seam:
         name_end = texts[0].find(b'":') + 2
         head = texts[0][:name_end]
         tail = _common_tail(texts)
-        # a total stands in every row, and changes from page to page when others write
+        # every row contains the total, which changes from page to page when others write
         counted = tail.find(b'"totalCount":')
         if counted >= 0:
             after = min((at for mark in (b",", b"}") if (at := tail.find(mark, counted)) >= 0), default=len(tail))
             tail = tail[after:]
-        seam = tail + b"," + head
-        if not head.startswith(b'{"') or len(seam) < _SHORTEST or not all(text.startswith(head) for text in texts):
+        separator = tail + b"," + head
+        if not head.startswith(b'{"') or len(separator) < _SHORTEST or not all(text.startswith(head) for text in texts):
             return
-        self._bytes, self._lead = seam, len(tail) + 1
+        self._bytes, self._prefix_len = separator, len(tail) + 1
         nearest = max(0, min(lengths(rows)) * 63 // 64 - len(tail))
-        self._near = min(self._near, nearest) if self._near else nearest
+        self._min_gap = min(self._min_gap, nearest) if self._min_gap else nearest
 
     def split(self, body: bytes | bytearray, *, expected: int) -> Rows | None:
-        """Find the rows of a page that must have `expected` of them; None where it has to be parsed."""
-        seam = self._bytes
-        if not seam or expected < 2 or body[:1] != b"[" or body[-1:] != b"]":  # noqa: PLR2004 - as above
+        """Return the rows of a page that must have `expected` of them; None where it has to be parsed."""
+        separator = self._bytes
+        if not separator or expected < 2 or body[:1] != b"[" or body[-1:] != b"]":  # noqa: PLR2004 - as above
             return None
-        find, lead, near = body.find, self._lead, self._near
+        find, prefix_len, min_gap = body.find, self._prefix_len, self._min_gap
         starts = [1]
-        searched = 1 + near
-        while (at := find(seam, searched, searched + _AHEAD_BYTES)) >= 0 or (at := find(seam, searched)) >= 0:
-            starts.append(at + lead)
-            searched = at + lead + near
+        searched = 1 + min_gap
+        while (at := find(separator, searched, searched + _AHEAD_BYTES)) >= 0 or (at := find(separator, searched)) >= 0:
+            starts.append(at + prefix_len)
+            searched = at + prefix_len + min_gap
         if len(starts) != expected:
             return None
         rows = Rows(body, starts, len(body) - 1)
@@ -140,7 +140,7 @@ def _common_tail(texts: Sequence[bytes]) -> bytes:
 
 
 def lengths(rows: Iterable[Any]) -> list[int]:
-    """Give the length of each row in bytes, without cutting rows out of their page."""
+    """Return the length of each row in bytes, without copying the rows."""
     if isinstance(rows, Rows):
         ends = [*(start - 1 for start in rows.starts[1:]), rows.end]
         return [end - start for start, end in zip(rows.starts, ends, strict=True)]

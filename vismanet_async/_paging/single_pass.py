@@ -1,7 +1,7 @@
 """Read each page of a list once, and compare the rows with the totals (no IO, no clock).
 
-*Counted* says: every total was the same, as many different rows came, and the end was seen: the last page is short, or
-the page behind it blank. One row removed and another added between two answers can still hide a third. A total that
+*Counted* means: every total was the same, as many different rows came, and the end was seen: the last page is short, or
+the page behind it is blank. One row removed and another added between two answers can still hide a third. A total that
 moved, or more rows than a total, is *uncertain*: rows were seen to come and go. A short list is then read anew, twice.
 """
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from vismanet_async._paging.asks import BLANK, Ask, Claim, Reply, Scope
-from vismanet_async._paging.page_plan import Sweep
+from vismanet_async._paging.page_plan import PagePlan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,20 +21,18 @@ if TYPE_CHECKING:
 
 __all__ = ["SinglePass"]
 
-_BLANKS: Final = 3  # so many blank first answers are believed
-_SHORT_PAGES: Final = 8  # a list of so few pages may be read anew as a whole
+_BLANKS: Final = 3  # blank first answers in a row that are believed
+_SHORT_PAGES: Final = 8  # a list of at most so many pages is read again where totals moved
 _READINGS: Final = 3
 _NO_TOTALS: Final = (
     "the server tells no totals: all pages were read up to an empty one, but nothing says how many rows there are, and "
     "a row that moved between two pages meanwhile may be missing"
 )
-
-
-_NOT_LOOKED: Final = "the endpoint is said not to page, and nobody looked whether it does"
+_NOT_CHECKED: Final = "the endpoint is said not to page, and nobody looked whether it does"
 
 
 @attrs.frozen
-class _Arrived:
+class _Received:
     reply: Reply
     span: Span
 
@@ -46,12 +44,11 @@ class SinglePass:
         page_size: rows to ask for; None leaves it to the server.
         pages: False where everything comes in one answer.
         by_line: sizes and totals count lines inside the rows.
-        has_keys: identities are compared; without them the rows are only counted.
         claims: False reads the pages and claims nothing.
         ordered: deliver in page order.
         ahead_pages: in order, how far ahead of the next page to ask.
         expected_rows: what the total will probably be.
-        deliver: called with each reply whose rows are to be delivered, and where they lie.
+        deliver: called with each reply whose rows are to be delivered, and their positions.
         counted: returns how many different rows (or lines) came since the last call of `anew`.
         anew: called when the list is read anew.
     """
@@ -91,12 +88,11 @@ class SinglePass:
         self.repairs = 0
         self.watermark: str | None = None
         """The latest change of which it is known that the rows show it and all before it; None: none is known."""
-        self._changes = 0
         self._begin()
 
     def _begin(self) -> None:
         self._stage += 1
-        self._sweep = Sweep(
+        self._page_plan = PagePlan(
             page_size=self._size,
             by_line=self._by_line,
             expected_rows=self._expected_rows,
@@ -104,77 +100,67 @@ class SinglePass:
         )
         self._beyond: set[int] = set()  # pages behind a full last one that are in flight
         self._blank: set[int] = set()  # those that had no rows
-        self._held: list[_Arrived] = []
-        self._handed_out = 0
+        self._buffered: list[_Received] = []
+        self._delivered_up_to = 0
         self._shape: tuple[int, bytes, bytes] | None = None  # of page 1: rows, the first, the last
 
     # -- what the caller drives
 
     @property
     def page_size(self) -> int | None:
-        """Rows a page by now."""
-        return self._sweep.page_size
+        """The page size in use."""
+        return self._page_plan.page_size
 
     @property
-    def live_total(self) -> int | None:
-        """The list's length as last told."""
-        return self._sweep.last_total
-
-    @property
-    def shifts(self) -> int:
-        """Answers whose total differed from the one before."""
-        return self._changes + self._sweep.changes
-
-    @property
-    def held(self) -> int:
-        """How many pages wait for those before them."""
-        return len(self._held)
+    def buffered(self) -> int:
+        """The number of pages that wait for those before them."""
+        return len(self._buffered)
 
     def next_ask(self) -> Ask | None:
         """Return a request to send now; None: wait for an answer, or `claim` is there."""
         if self.claim is not None:
             return None
-        page = self._sweep.next_page()
+        page = self._page_plan.next_page()
         if page is not None:
             return Ask(Scope.ALL, page, self._size, self._stage)
         page = self._page_beyond()
         return None if page is None else Ask(Scope.ALL, page, self._size, self._stage, is_beyond_end=True)
 
-    def glimpsed(self, total: int, max_page_size: int | None) -> bool:
-        """Take the first answer's total before its rows; return whether requests may follow already."""
-        return self._sweep.glimpsed(total, max_page_size)
+    def peek_metadata(self, total: int, max_page_size: int | None) -> bool:
+        """Use the first answer's total before its rows are read; return whether more requests can be sent already."""
+        return self._page_plan.peek_metadata(total, max_page_size)
 
-    def failed(self, ask: Ask) -> None:
-        """Take back a request that got no usable answer."""
+    def receive_error(self, ask: Ask) -> None:
+        """Ask again what got no usable answer."""
         if ask.stage != self._stage or self.claim is not None:
             return
         if ask.is_beyond_end:
             self._beyond.discard(ask.page)
         else:
-            self._sweep.failed(ask.page)
+            self._page_plan.receive_error(ask.page)
 
-    def violated(self, reason: str) -> None:
-        """Take note of what the caller saw while it delivered rows."""
+    def report_violation(self, reason: str) -> None:
+        """Record what the caller saw while it delivered rows."""
         self._violation = self._violation or reason
 
     def receive(self, reply: Reply, first_row: bytes, last_row: bytes) -> None:
-        """Take an answer; one to an earlier stage is of no use."""
+        """Process an answer; one to an earlier stage is ignored."""
         if reply.ask.stage != self._stage or self.claim is not None:
             return
         page = reply.ask.page
         if page == 1 and not reply.rows and not reply.total and self._blanks < _BLANKS - 1:
             self._blanks += 1
-            self._sweep.failed(page)
+            self._page_plan.receive_error(page)
             return
         self._answers += 1
         if reply.ask.is_beyond_end:
             self._beyond.discard(page)
-            if not reply.rows or self._sweep.is_asked(page):
+            if not reply.rows or self._page_plan.is_asked(page):
                 self._blank |= set() if reply.rows else {page}
-                self._see_whether_complete()
+                self._end_if_complete()
                 return
-            self._sweep.expect(page)
-        span = self._sweep.answered(
+            self._page_plan.expect(page)
+        span = self._page_plan.receive_page(
             page,
             rows=reply.rows,
             total=reply.total,
@@ -182,115 +168,116 @@ class SinglePass:
             more=reply.more if self._pages else False,
         )
         if self._size is not None and reply.max_size is not None and reply.max_size < self._size:
-            self._size = reply.max_size  # ask no server for more than the least of them gives
+            self._size = reply.max_size  # with several servers, ask for the smallest maximum
         if page == 1:
             self.watermark = reply.keys.newest  # a row that was read may be changed before the next is
-        if self._repeats(reply, first_row, last_row):
-            self._sweep.stop()
+        if self._paging_ignored(reply, first_row, last_row):
+            self._page_plan.stop()
             self._end(Claim("uncertain", self._violation or ""))
             return
         if span is not None:
-            self._arrange(_Arrived(reply, span))
-        self._see_whether_complete()
+            self._order(_Received(reply, span))
+        self._end_if_complete()
 
     # -- the end
 
     def _page_behind(self) -> int | None:
         """Return the page behind a full last one: it has to be blank. None where the end shows by itself."""
-        size, sweep = self._sweep.page_size, self._sweep
-        if not (self._claims and self._pages) or self._by_line or not size or sweep.last_total is None:
+        size, plan = self._page_plan.page_size, self._page_plan
+        if not (self._claims and self._pages) or self._by_line or not size or plan.last_total is None:
             return None
-        return sweep.end // size + 1 if sweep.end and not sweep.end % size and not sweep.has_end else None
+        return plan.end // size + 1 if plan.end and not plan.end % size and not plan.has_end else None
 
     def _page_beyond(self) -> int | None:
         """Return the page behind a full last one where it is to be asked for: beside the others."""
         page = self._page_behind()
-        if page is None or page in self._blank or page in self._beyond or self._sweep.is_asked(page):
+        if page is None or page in self._blank or page in self._beyond or self._page_plan.is_asked(page):
             return None
         self._beyond.add(page)
         return page
 
-    def _repeats(self, reply: Reply, first_row: bytes, last_row: bytes) -> bool:
-        """Whether a page shows the very rows of page 1 (paging is ignored) or of the page before (past its end)."""
+    def _paging_ignored(self, reply: Reply, first_row: bytes, last_row: bytes) -> bool:
+        """Return whether a page repeats page 1 (paging is ignored) or the page before it (behind the end)."""
         if not reply.rows or not self._pages or self._by_line:
             return False
         shape = (reply.rows, first_row, last_row)
         page = reply.ask.page
         if page > 1 and shape == self._shape and (reply.rows > 1 or reply.total is None):
-            self.violated(f"page {page} repeats page 1: the endpoint seems to ignore paging")
+            self.report_violation(f"page {page} repeats page 1: the endpoint seems to ignore paging")
             return True
         if page == 1:
             self._shape = self._latest = shape
             return False
         if reply.total is None:
             if shape == self._latest:
-                self.violated(f"page {page} repeats page {page - 1}: the endpoint seems to repeat its last page")
+                self.report_violation(
+                    f"page {page} repeats page {page - 1}: the endpoint seems to repeat its last page"
+                )
                 return True
             self._latest = shape
         return False
 
     _latest: tuple[int, bytes, bytes] | None = None
 
-    def _see_whether_complete(self) -> None:
-        sweep = self._sweep
-        if not sweep.complete or self._beyond or self.claim is not None:
+    def _end_if_complete(self) -> None:
+        plan = self._page_plan
+        if not plan.complete or self._beyond or self.claim is not None:
             return
         behind = self._page_behind()
         if behind is not None and behind not in self._blank:
             return
-        self._arrange(None)
+        self._order(None)
         self._all_delivered()
-        claim = self._judged()
+        claim = self._evaluate()
         if claim is not None:
             self._end(claim)
             return
         self.repairs += 1
-        self._changes += sweep.changes
         self._anew()
         self._begin()
 
     def _end(self, claim: Claim) -> None:
         self.claim = claim
 
-    def _judged(self) -> Claim | None:
+    def _evaluate(self) -> Claim | None:
         """Return the claim; None: read the list anew."""
-        sweep = self._sweep
-        is_checked = self._pages or sweep.last_total is not None
-        if failure := self._violation or sweep.odd or (None if is_checked else _NOT_LOOKED):
+        plan = self._page_plan
+        is_checked = self._pages or plan.last_total is not None
+        if failure := self._violation or plan.inconsistency or (None if is_checked else _NOT_CHECKED):
             return Claim("uncertain", failure)
-        if self._is_alone():
+        if self._is_single_page():
             return BLANK if self._blanks == _BLANKS - 1 else Claim("proven", "one answer held the whole list")
-        if sweep.last_total is None:
+        if plan.last_total is None:
             return Claim("uncertain", _NO_TOTALS)
         counted = self._counted()
-        if not sweep.changes and counted == sweep.max_total:
+        if not plan.changes and counted == plan.max_total:
             return Claim("counted", "every total was the same, and as many different rows came")
-        is_short = sweep.max_total <= _SHORT_PAGES * (sweep.page_size or 1)
+        is_short = plan.max_total <= _SHORT_PAGES * (plan.page_size or 1)
         if self._claims and is_short and self._stage < _READINGS:
             return None
-        moved = f"the totals went from {sweep.first_total} to {sweep.last_total}, {counted} counted"
+        moved = f"the totals went from {plan.first_total} to {plan.last_total}, {counted} counted"
         return Claim("uncertain", moved if self._claims else f"{moved}; keys were not compared")
 
-    def _is_alone(self) -> bool:
-        """Whether one answer held everything: it is of one instant."""
-        sweep = self._sweep
-        if self._stage > 1 or sweep.max_total > (sweep.page_size or 0):
+    def _is_single_page(self) -> bool:
+        """Return whether one answer contained everything: it shows one instant."""
+        plan = self._page_plan
+        if self._stage > 1 or plan.max_total > (plan.page_size or 0):
             return False
         if self._answers == 1:
-            return sweep.max_total < (sweep.page_size or 0) or sweep.has_end or self._by_line or not sweep.max_total
+            return plan.max_total < (plan.page_size or 0) or plan.has_end or self._by_line or not plan.max_total
         return self._answers == 2 and bool(self._blank)  # noqa: PLR2004 - the page, and the blank one behind it
 
     # -- the order of delivery
 
-    def _arrange(self, arrived: _Arrived | None) -> None:
-        """Deliver pages in order where that is asked for; None: the list is read, nothing has to wait any longer."""
-        if arrived is not None and not self._ordered:
-            self._deliver(arrived.reply, arrived.span)
+    def _order(self, received: _Received | None) -> None:
+        """Deliver pages, in order where that is asked for; None: the list is read, so deliver all that wait."""
+        if received is not None and not self._ordered:
+            self._deliver(received.reply, received.span)
             return
-        if arrived is not None:
-            self._held.append(arrived)
-            self._held.sort(key=lambda held: held.span.start)
-        while self._held and (arrived is None or self._held[0].span.start <= self._handed_out):
-            next_one = self._held.pop(0)
-            self._handed_out = max(self._handed_out, next_one.span.stop)
-            self._deliver(next_one.reply, next_one.span)
+        if received is not None:
+            self._buffered.append(received)
+            self._buffered.sort(key=lambda waiting: waiting.span.start)
+        while self._buffered and (received is None or self._buffered[0].span.start <= self._delivered_up_to):
+            first = self._buffered.pop(0)
+            self._delivered_up_to = max(self._delivered_up_to, first.span.stop)
+            self._deliver(first.reply, first.span)

@@ -1,4 +1,4 @@
-"""Read a list twice, up and down: what was seen before and after the turn was there at the turn (no IO)."""
+"""Read a list twice, up and down: what was seen before and after the last page was there with it (no IO)."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _once(asker: Asker, scope: Scope, deliver: Callable[[Reply], None]) -> Rule[
 
 
 class _Seen:
-    """What the answers of two passes told."""
+    """The rows and totals of two passes."""
 
     def __init__(self) -> None:
         self.names: set[bytes] = set()

@@ -58,7 +58,7 @@ class _Link:
 
 
 class WindowChain:
-    """The pages of one window.
+    """Links the pages of one window into a chain without a gap.
 
     Args:
         size: rows a page.
@@ -69,7 +69,7 @@ class WindowChain:
         first_witnesses: answers that vouch for the first total otherwise.
         wave: upwards, how many pages to ask for before the length is known.
         ahead_pages: upwards, how far beyond the chain to ask; None: anywhere.
-        deliver: called with each reply whose rows may be handed out; upwards in page order.
+        deliver: called with each reply whose rows may be delivered; upwards in page order.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class WindowChain:
         self._told: deque[tuple[int, int]] = deque(maxlen=4 * _KEPT_LINKS)  # (sent, total) since the last fall
         self._tries: Counter[int] = Counter()
         self._blanks: Counter[int] = Counter()
-        self._heads: dict[bytes, tuple[int, int | None]] = {}  # the first row of each page, and the total told
+        self._heads: dict[bytes, tuple[int, int | None]] = {}  # the first row of each page, and the total stated
         self._top = pages_of(guess, size)
         self._guess = guess if trusts_guess else None
         self._anchor: int | None = None  # upwards: the settled page that is read again
@@ -108,7 +108,7 @@ class WindowChain:
         self._answers = 0
         self._falls = 0
         self.total: int | None = None
-        """The length of the window as last told; None before the first answer."""
+        """The length of the window as last stated; None before the first answer."""
         self.repairs = 0
         """Pages that were read again."""
         self.linked_by_totals = False
@@ -154,8 +154,8 @@ class WindowChain:
         return newest.page == 1 if self._descending else newest.page >= pages_of(newest.reply.total or 0, self._size)
 
     @property
-    def held(self) -> int:
-        """How many answers are kept until those before them have come."""
+    def buffered(self) -> int:
+        """The number of answers that wait for those before them."""
         return len(self._stored) if self._in_order else 0
 
     # -- requests
@@ -170,12 +170,12 @@ class WindowChain:
         self._sent.add(page)
         return Ask(Scope.BELOW, page, self._size)
 
-    def failed(self, ask: Ask) -> None:
-        """Take back a request that got no answer."""
+    def receive_error(self, ask: Ask) -> None:
+        """Ask again what got no answer."""
         self._sent.discard(ask.page)
 
     def pause(self) -> None:
-        """Forget what is in flight: its answers will not be handed in."""
+        """Forget what is in flight: its answers will not be received."""
         self._sent.clear()
         self._stored.clear()
 
@@ -203,7 +203,7 @@ class WindowChain:
     # -- answers
 
     def receive(self, reply: Reply) -> None:
-        """Take an answer."""
+        """Process an answer."""
         page = reply.ask.page
         self._sent.discard(page)
         self._answers += 1
@@ -237,7 +237,7 @@ class WindowChain:
             self._stored[page] = reply
 
     def confirm(self, reply: Reply) -> None:
-        """Take a later look at page 1 of the window: it settles links, or shows that a row has left."""
+        """Process a later look at page 1 of the window: it settles links, or shows that a row has left."""
         total = reply.total if reply.rows else 0  # a blank answer was given three times
         if total is not None and self.total is not None and total <= self.total:
             self._note_total(reply)
@@ -248,7 +248,7 @@ class WindowChain:
         return not self.total or self._settle() == len(self._links)
 
     def _is_outdated(self, reply: Reply) -> bool:
-        """Whether the answer may have been computed before the fall that is known: it is of no use then."""
+        """Return whether the answer may have been computed before the known fall, and so is of no use."""
         above = self.total is not None and (reply.total or 0) > self.total
         return above and reply.sent < self._total_since
 
@@ -302,7 +302,7 @@ class WindowChain:
         return all(reply.sent >= self._vouched_since for reply in replies)
 
     def _fall(self, total: int) -> None:
-        """Take in that rows have left: keep the settled part of the chain, and go on from there."""
+        """Process a fall, where rows have left: keep the settled part of the chain, and continue from there."""
         settled = self._settle()
         self.repairs += len(self._links) - settled
         del self._links[settled:]
@@ -329,7 +329,7 @@ class WindowChain:
     # -- the chain
 
     def _extend(self) -> bool:
-        """Take a stored answer into the chain; False: none fits."""
+        """Add a stored answer to the chain; return False where none fits."""
         if self._anchor is not None:
             return self._extend_from_anchor(self._anchor)
         if not self._links:

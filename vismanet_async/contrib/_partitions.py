@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from vismanet_async._export.companies import Company
     from vismanet_async._export.plan import ExportPlan
     from vismanet_async._export.sinks.parts import PartSink
+    from vismanet_async._paging.delivery import Delivery
     from vismanet_async._paging.listing import Listing
-    from vismanet_async._paging.paginator import Delivery
 
 __all__ = [
     "Access",

@@ -52,9 +52,9 @@ if TYPE_CHECKING:
 
     from vismanet_async._export.plan import Completeness as Mode
     from vismanet_async._export.schema import Column
+    from vismanet_async._paging.delivery import Delivery
     from vismanet_async._paging.guarantee import Completeness
     from vismanet_async._paging.listing import Listing
-    from vismanet_async._paging.paginator import Delivery
 
 __all__ = ["LOADS", "visma_source"]
 

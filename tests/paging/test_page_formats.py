@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from vismanet_async._paging import page_formats
+from vismanet_async._paging.journals import merge_batches
 from vismanet_async._paging.keys import KeyReader, RowKeys
 from vismanet_async._paging.page_formats import (
     ENVELOPE,
@@ -17,7 +18,6 @@ from vismanet_async._paging.page_formats import (
     PageFormatError,
     PageReader,
     PageStyle,
-    merge_batches,
 )
 
 
@@ -158,7 +158,7 @@ def every_page_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     ids=["plain", "buffer", "rows within rows", "cut off later"],
 )
 def test_totals_can_be_had_before_all_is_read(body: bytes) -> None:
-    metadata = PageReader(PAGE_NUMBER).glimpse(body)
+    metadata = PageReader(PAGE_NUMBER).peek_metadata(body)
     assert metadata is not None
     assert (metadata.totalCount, metadata.maxPageSize) == (9, 3)
 
@@ -173,16 +173,16 @@ def test_totals_can_be_had_before_all_is_read(body: bytes) -> None:
     ],
 )  # fmt: skip
 def test_totals_that_cannot_be_had_early(body: bytes) -> None:
-    assert PageReader(PAGE_NUMBER).glimpse(body) is None
+    assert PageReader(PAGE_NUMBER).peek_metadata(body) is None
 
 
 def test_totals_are_had_early_where_that_helps(every_page_is_large: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert PageReader(ENVELOPE).glimpse(page_body()) is None
+    assert PageReader(ENVELOPE).peek_metadata(page_body()) is None
     reader = PageReader(PAGE_NUMBER)
     reader.read(page_body(), page_size=3)
-    assert reader.glimpse(page_body()) is None, "it is known by now"
+    assert reader.peek_metadata(page_body()) is None, "it is known by now"
     monkeypatch.setattr(page_formats, "_LARGE_BYTES", 10_000)
-    assert PageReader(PAGE_NUMBER).glimpse(page_body()) is None, "it is read in no time"
+    assert PageReader(PAGE_NUMBER).peek_metadata(page_body()) is None, "it is read in no time"
 
 
 def test_other_styles_and_sizes_are_parsed() -> None:

@@ -5,37 +5,37 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
-from vismanet_async._paging.prefetch import Window
+from vismanet_async._paging.prefetch import PrefetchWindow
 
 SECONDS = st.floats(0.0001, 60)
 
 
-def window(*, answer: float, handling: float, work: float = 0.001) -> Window:
-    made = Window()
-    made.answered(answer + 60)  # the first
-    made.answered(answer)
-    made.worked(work)
-    made.handled(handling)
+def window(*, answer: float, handling: float, work: float = 0.001) -> PrefetchWindow:
+    made = PrefetchWindow()
+    made.response_time(answer + 60)  # the first
+    made.response_time(answer)
+    made.loop_time(work)
+    made.consumer_time(handling)
     return made
 
 
 def test_nothing_is_held_back_before_anything_is_known() -> None:
-    assert Window().pages(in_flight=8) == 16
+    assert PrefetchWindow().pages(in_flight=8) == 16
 
 
 def test_the_second_answer_of_a_near_server_is_waited_for_with_few_pages_only() -> None:
-    made = Window()
-    made.answered(0.020)
-    made.worked(0.001)
+    made = PrefetchWindow()
+    made.response_time(0.020)
+    made.loop_time(0.001)
     assert made.pages(in_flight=8) == 1 + 1
-    made.answered(0.015)
+    made.response_time(0.015)
     assert made.pages(in_flight=8) == 15 + 1
 
 
 def test_a_server_far_away_gets_a_full_first_wave() -> None:
-    made = Window()
-    made.answered(0.100)
-    made.worked(0.010)
+    made = PrefetchWindow()
+    made.response_time(0.100)
+    made.loop_time(0.010)
     assert made.pages(in_flight=8) == 16
 
 
@@ -66,26 +66,26 @@ def test_pages_are_handled_while_an_answer_is_on_its_way(seconds: dict[str, floa
 def test_answers_of_a_near_server(answers: list[float], pages: int) -> None:
     made = window(answer=0.010, handling=0.010)
     for seconds in answers:
-        made.answered(seconds)
+        made.response_time(seconds)
     assert made.pages(in_flight=8) == pages + 1
 
 
 def test_answers_from_disk_say_nothing_of_the_server() -> None:
-    made = Window()
-    made.replayed()
+    made = PrefetchWindow()
+    made.served_from_cache()
     assert made.pages(in_flight=8) == 1 + 1
-    made.answered(0.300)
-    made.worked(0.010)
+    made.response_time(0.300)
+    made.loop_time(0.010)
     assert made.pages(in_flight=8) == 16
 
 
 def test_one_stall_of_the_reader_changes_little_and_many_do() -> None:
     made = window(answer=0.050, handling=0.010)
     before = made.pages(in_flight=16)
-    made.handled(0.030)
+    made.consumer_time(0.030)
     assert before - 3 <= made.pages(in_flight=16) <= before
     for _ in range(50):
-        made.handled(0.030)
+        made.consumer_time(0.030)
     assert made.pages(in_flight=16) == 2 + 1
 
 

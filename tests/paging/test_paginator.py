@@ -36,22 +36,26 @@ from vismanet_async._paging.page_formats import (
     PageReader,
     PageStyle,
 )
-from vismanet_async._paging.paginator import Delivery, ModifiedFilter, PageRequest, Walk
+from vismanet_async._paging.paginator import Paginator
+from vismanet_async._paging.scope_filters import ModifiedFilter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from vismanet_async._paging.delivery import Delivery
+    from vismanet_async._paging.request_log import PageRequest
+
 MODES = ("none", "count", "prove", "best")
 
 
-def walk_of(mode: str = "prove", **options: Any) -> Walk:
+def paginator_of(mode: str = "prove", **options: Any) -> Paginator:
     defaults: dict[str, Any] = {
         "style": PAGE_NUMBER,
         "page_size": 2,
         "keys": KEYS,
         "boundary": BOUNDARY,
     }
-    return Walk(completeness=mode, **(defaults | options))  # type: ignore[arg-type]  # parametrized
+    return Paginator(completeness=mode, **(defaults | options))  # type: ignore[arg-type]  # parametrized
 
 
 @attrs.define
@@ -75,8 +79,8 @@ def quiet(rows: int, *, limit: int = 2, order: str = "number", at: int | None = 
     return server
 
 
-def walked(server: Server, walk: Walk, concurrency: int = 1) -> Outcome:
-    return run(walk, server, concurrency=concurrency)
+def read(server: Server, paginator: Paginator, concurrency: int = 1) -> Outcome:
+    return run(paginator, server, concurrency=concurrency)
 
 
 # -- the guarantee, by name
@@ -97,13 +101,13 @@ def test_delete_one_add_one() -> None:
     assert naive(server) == {1, 2, 4, 5, 6, 7}
     assert server.stayed == {2, 3, 4, 5, 6}
     server = made()
-    counted = walked(server, walk_of("count"))
+    counted = read(server, paginator_of("count"))
     assert counted.report.verdict == "counted"  # which is why counting is called counting
     assert 3 not in counted.rows
     for ordered in (False, True):
         for moment in range(1, 8):
             server = quiet(6, script={moment: delete_one_add_one})
-            outcome = walked(server, walk_of(ordered=ordered))
+            outcome = read(server, paginator_of(ordered=ordered))
             assert outcome.report.verdict == "proven"
             assert server.stayed <= set(outcome.rows)
 
@@ -113,7 +117,7 @@ def test_a_touched_row_is_delivered_in_its_newest_version_and_the_old_one_is_nam
         server.rows[2] = server.now
 
     server = quiet(6, script={5: touch})
-    outcome = walked(server, walk_of(ordered=True))
+    outcome = read(server, paginator_of(ordered=True))
     assert outcome.rows[2] == NOW_SECONDS + 1
     assert outcome.report.superseded == 1
     assert outcome.report.watermark == text(NOW_SECONDS + 1)
@@ -128,13 +132,13 @@ def test_the_watermark_is_a_change_before_which_nothing_is_missing() -> None:
         server.rows[25] = server.now + 1
 
     for mode in ("count", "none"):
-        outcome = walked(
-            quiet(30, limit=10, script={3: change}), walk_of(mode, page_size=10, ordered=True, boundary=None)
+        outcome = read(
+            quiet(30, limit=10, script={3: change}), paginator_of(mode, page_size=10, ordered=True, boundary=None)
         )
         assert outcome.rows[25] == NOW_SECONDS + 2
         assert outcome.rows[1] == 1
         assert outcome.report.watermark == (text(10) if mode == "count" else None)
-    outcome = walked(quiet(30, limit=10, script={3: change}), walk_of(page_size=10, boundary=None))
+    outcome = read(quiet(30, limit=10, script={3: change}), paginator_of(page_size=10, boundary=None))
     assert outcome.report.verdict == "proven"
     assert outcome.report.watermark == text(10)
 
@@ -142,14 +146,14 @@ def test_the_watermark_is_a_change_before_which_nothing_is_missing() -> None:
 def test_counting_keeps_the_newest_version_whichever_comes_first() -> None:
     newer, older = raw(1, 20), raw(1, 10)
     for first, second, superseded in ((older, newer, 1), (newer, older, 0)):
-        walk = walk_of("count", page_size=1)
+        paginator = paginator_of("count", page_size=1)
         deliveries = []
         for row in (first, second):
-            request = asked(walk)
-            deliveries += walk.answered(request, PageAnswer([row], 2, None, None, b""))
-        report = walk.report()
+            request = asked(paginator)
+            deliveries += paginator.receive_page(request, PageAnswer([row], 2, None, None, b""))
+        report = paginator.report()
         assert (report.superseded, report.unique, report.verdict) == (superseded, 1, "uncertain")
-        assert collect(walk, deliveries).rows == {1: 20}
+        assert collect(paginator, deliveries).rows == {1: 20}
 
 
 # -- the price
@@ -165,8 +169,8 @@ def test_a_proof_of_a_quiet_list_costs_at_most_three_requests_more_than_its_page
     for order in ("number", "last modified", "scattered"):
         for concurrency in (1, 4):
             for mode in ("prove", "best"):
-                walk = walk_of(mode, page_size=10, ordered=ordered)
-                outcome = walked(quiet(rows, limit=10, order=order), walk, concurrency)
+                paginator = paginator_of(mode, page_size=10, ordered=ordered)
+                outcome = read(quiet(rows, limit=10, order=order), paginator, concurrency)
                 assert len(outcome.rows) == rows
                 assert outcome.report.verdict == "proven"
                 most = 3 if not rows else 1 + (rows == 10) if rows <= 10 else least(rows, 10) + 3
@@ -177,7 +181,7 @@ def test_a_proof_of_a_quiet_list_costs_at_most_three_requests_more_than_its_page
 @pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 6, 12, 99, 100])
 def test_a_proof_costs_up_to_five_requests_more_where_no_smaller_page_shows_the_end(rows: int) -> None:
     for ordered in (False, True):
-        outcome = walked(quiet(rows), walk_of(ordered=ordered))
+        outcome = read(quiet(rows), paginator_of(ordered=ordered))
         assert outcome.report.verdict == "proven"
         assert outcome.report.requests <= least(rows, 2) + 3 + 2 * (rows % 2 == 0)
 
@@ -187,7 +191,7 @@ def test_counting_asks_once_more_where_the_last_page_is_full(rows: int) -> None:
     for order in ("number", "last modified", "scattered"):
         for concurrency in (1, 4):
             for mode, more in (("none", 0), ("count", rows % 2 == 0)):
-                outcome = walked(quiet(rows, order=order), walk_of(mode), concurrency)
+                outcome = read(quiet(rows, order=order), paginator_of(mode), concurrency)
                 assert len(outcome.rows) == rows
                 assert outcome.report.requests == least(rows, 2) + more, outcome.report
                 is_seen = rows == 1 or (rows == 2 and mode == "count")  # one answer, and the end behind it
@@ -202,7 +206,7 @@ def test_requests_on_a_quiet_list_with_recent_rows(recent: int, ordered: bool) -
         server = quiet(100, limit=10, order=order)
         for number in range(1, recent + 1):
             server.rows[number] = BOUNDARY_SECONDS + number * 7
-        outcome = walked(server, walk_of(page_size=10, ordered=ordered), 3)
+        outcome = read(server, paginator_of(page_size=10, ordered=ordered), 3)
         assert outcome.report.verdict == "proven"
         assert outcome.report.tail_passes == 1
         assert outcome.report.window == BOUNDARY
@@ -212,27 +216,27 @@ def test_requests_on_a_quiet_list_with_recent_rows(recent: int, ordered: bool) -
 
 
 def test_a_known_length_lets_the_first_requests_leave_together() -> None:
-    walk = walk_of("count", expected_rows=6)
-    assert [request.page for request in iter(walk.next_request, None)] == [1, 2, 3]
-    walk = walk_of("count", expected_rows=6, page_size=None)
-    assert [request.page for request in iter(walk.next_request, None)] == [1]
+    paginator = paginator_of("count", expected_rows=6)
+    assert [request.page for request in iter(paginator.next_request, None)] == [1, 2, 3]
+    paginator = paginator_of("count", expected_rows=6, page_size=None)
+    assert [request.page for request in iter(paginator.next_request, None)] == [1]
 
 
 def test_a_first_total_lets_requests_leave_before_its_rows_are_read() -> None:
     server = quiet(7)
-    walk = walk_of("count")
-    first = asked(walk)
-    assert walk.next_request() is None
-    assert walk.glimpsed(first, Metadata(7, 2))
-    others = list(iter(walk.next_request, None))
+    paginator = paginator_of("count")
+    first = asked(paginator)
+    assert paginator.next_request() is None
+    assert paginator.peek_metadata(first, Metadata(7, 2))
+    others = list(iter(paginator.next_request, None))
     assert [request.page for request in others] == [2, 3, 4]
-    walk.answered(first, server.answer(first.query))
-    assert not walk.glimpsed(others[0], Metadata(100, 2)), "it is known by now"
-    assert not walk.glimpsed(first, Metadata(100, 2)), "it was answered"
+    paginator.receive_page(first, server.answer(first.query))
+    assert not paginator.peek_metadata(others[0], Metadata(100, 2)), "it is known by now"
+    assert not paginator.peek_metadata(first, Metadata(100, 2)), "it was answered"
     for request in others:
-        walk.answered(request, server.answer(request.query))
-    assert walk.done
-    assert (walk.report().requests, walk.report().verdict) == (4, "counted")
+        paginator.receive_page(request, server.answer(request.query))
+    assert paginator.done
+    assert (paginator.report().requests, paginator.report().verdict) == (4, "counted")
 
 
 @pytest.mark.parametrize(
@@ -247,19 +251,19 @@ def test_a_first_total_lets_requests_leave_before_its_rows_are_read() -> None:
     ids=["smaller pages", "empty", "no total", "size left to the server", "another stage follows"],
 )
 def test_a_first_total_that_settles_nothing(mode: str, options: dict[str, Any], metadata: Metadata) -> None:
-    walk = walk_of(mode, **options)
-    assert not walk.glimpsed(asked(walk), metadata)
-    assert walk.next_request() is None
+    paginator = paginator_of(mode, **options)
+    assert not paginator.peek_metadata(asked(paginator), metadata)
+    assert paginator.next_request() is None
 
 
 @pytest.mark.parametrize(("ordered", "pages"), [(True, [1, 2, 3]), (False, [1, 49, 48, 47])])
 def test_the_window_of_a_long_list_starts_with_several_pages(ordered: bool, pages: list[int]) -> None:
     server = quiet(100)
-    walk = walk_of(ordered=ordered)
-    walk.answered(asked(walk), server.answer({"pageNumber": "1", "pageSize": "2"}))
-    assert [asked(walk).page for _ in pages] == pages
-    assert walk.in_flight == len(pages)
-    assert walk.live_total == 100
+    paginator = paginator_of(ordered=ordered)
+    paginator.receive_page(asked(paginator), server.answer({"pageNumber": "1", "pageSize": "2"}))
+    assert [asked(paginator).page for _ in pages] == pages
+    assert paginator.in_flight == len(pages)
+    assert paginator.live_total == 100
 
 
 # -- page sizes
@@ -268,7 +272,7 @@ def test_the_window_of_a_long_list_starts_with_several_pages(ordered: bool, page
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("page_size", [None, 2, 3, 100])
 def test_a_clamped_page_size(mode: str, page_size: int | None) -> None:
-    outcome = walked(quiet(11, limit=3), walk_of(mode, page_size=page_size), 3)
+    outcome = read(quiet(11, limit=3), paginator_of(mode, page_size=page_size), 3)
     assert len(outcome.rows) == 11
     assert outcome.report.verdict != "uncertain"
     assert outcome.report.page_size == min(3, page_size or 3)
@@ -283,7 +287,7 @@ def test_a_page_size_that_changes_on_the_way(mode: str, limit: int, ordered: boo
 
     for moment in range(1, 9):
         server = quiet(23, limit=6, script={moment: resize})
-        outcome = walked(server, walk_of(mode, page_size=6, ordered=ordered), 3)
+        outcome = read(server, paginator_of(mode, page_size=6, ordered=ordered), 3)
         assert set(outcome.rows) == set(server.rows)
         if mode != "none":
             assert not outcome.twice
@@ -299,7 +303,7 @@ def test_a_server_that_clamps_without_saying_so(told: bool) -> None:
             return attrs.evolve(answer, max_page_size=1000 if told else None)
 
     server = Silent(Random(1), page_limit=3, change_rate=0, rows=quiet(11).rows)
-    outcome = walked(server, walk_of("count", page_size=10), 3)
+    outcome = read(server, paginator_of("count", page_size=10), 3)
     assert set(outcome.rows) == set(server.rows)
     assert outcome.report.verdict == "counted"
 
@@ -310,7 +314,7 @@ def test_a_server_that_clamps_without_saying_so(told: bool) -> None:
 @pytest.mark.parametrize("mode", ["none", "count"])
 def test_the_end_moves_forward(mode: str) -> None:
     server = quiet(4, script={2: Scripted.insert})
-    outcome = walked(server, walk_of(mode))
+    outcome = read(server, paginator_of(mode))
     assert len(outcome.rows) == 5
     assert outcome.report.shifts == 1
     assert outcome.report.verdict == ("counted" if mode == "count" else "uncertain")
@@ -324,19 +328,19 @@ def test_the_end_moves_back_and_pages_beyond_it_are_no_error() -> None:
     for mode in MODES:
         for moment in range(1, 7):
             server = quiet(8, script={moment: shrink})
-            outcome = walked(server, walk_of(mode), 4)
+            outcome = read(server, paginator_of(mode), 4)
             assert server.stayed <= set(outcome.rows)
 
 
 def test_a_list_that_empties() -> None:
     for moment in range(1, 11):
         server = quiet(60, limit=10, script={moment: lambda server: server.rows.clear()})
-        assert walked(server, walk_of(page_size=10), 2).report.verdict == "proven"
+        assert read(server, paginator_of(page_size=10), 2).report.verdict == "proven"
 
 
 def test_counting_a_long_list_ends_uncertain_where_rows_were_seen_to_go_or_to_come() -> None:
     for step in (lambda server: server.delete(1), Scripted.insert):
-        outcome = walked(quiet(100, script={25: step}), walk_of("count"))
+        outcome = read(quiet(100, script={25: step}), paginator_of("count"))
         assert outcome.report.verdict == "uncertain"
         assert "went from 100 to" in outcome.report.reason
         assert len(outcome.rows) >= 99
@@ -344,7 +348,7 @@ def test_counting_a_long_list_ends_uncertain_where_rows_were_seen_to_go_or_to_co
 
 def test_counting_a_short_list_reads_it_again_until_it_holds_still() -> None:
     server = quiet(6, script={2: Scripted.insert, 3: lambda server: server.delete(1)})
-    outcome = walked(server, walk_of("count"))
+    outcome = read(server, paginator_of("count"))
     assert outcome.report.verdict == "counted"
     assert server.stayed <= set(outcome.rows)
 
@@ -352,73 +356,73 @@ def test_counting_a_short_list_reads_it_again_until_it_holds_still() -> None:
 # -- failures
 
 
-def asked(walk: Walk) -> PageRequest:
-    request = walk.next_request()
+def asked(paginator: Paginator) -> PageRequest:
+    request = paginator.next_request()
     assert request is not None
     return request
 
 
 def test_a_page_that_fails_is_asked_for_again_while_its_neighbours_succeed() -> None:
     server = quiet(5)
-    walk = walk_of("count", ordered=True)
-    deliveries = walk.answered(asked(walk), server.answer({"pageNumber": "1", "pageSize": "2"}))
-    second, third = asked(walk), asked(walk)
-    deliveries += walk.answered(third, server.answer(third.query))
+    paginator = paginator_of("count", ordered=True)
+    deliveries = paginator.receive_page(asked(paginator), server.answer({"pageNumber": "1", "pageSize": "2"}))
+    second, third = asked(paginator), asked(paginator)
+    deliveries += paginator.receive_page(third, server.answer(third.query))
     assert len(deliveries) == 1  # page 3 waits for page 2
     for _ in range(2):
-        assert walk.failed(second, TimeoutError())
-        second = asked(walk)
+        assert paginator.receive_error(second, TimeoutError())
+        second = asked(paginator)
         assert second.page == 2
-        assert walk.next_request() is None
-    deliveries += walk.answered(second, server.answer(second.query))
+        assert paginator.next_request() is None
+    deliveries += paginator.receive_page(second, server.answer(second.query))
     assert [delivery.page for delivery in deliveries] == [1, 2, 3]
-    assert walk.report().verdict == "counted"
+    assert paginator.report().verdict == "counted"
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_page_that_fails_for_good(mode: str) -> None:
-    walk = walk_of(mode)
-    assert walk.failed(asked(walk), TimeoutError())
-    assert walk.failed(asked(walk), TimeoutError())
-    assert not walk.failed(asked(walk), TimeoutError())
-    assert walk.done
-    assert walk.next_request() is None
-    assert walk.report().verdict == "uncertain"
-    assert "TimeoutError" in walk.report().reason
+    paginator = paginator_of(mode)
+    assert paginator.receive_error(asked(paginator), TimeoutError())
+    assert paginator.receive_error(asked(paginator), TimeoutError())
+    assert not paginator.receive_error(asked(paginator), TimeoutError())
+    assert paginator.done
+    assert paginator.next_request() is None
+    assert paginator.report().verdict == "uncertain"
+    assert "TimeoutError" in paginator.report().reason
 
 
 @pytest.mark.parametrize("mode", ["none", "count"])
 def test_a_failed_page_that_is_no_longer_within_the_list_holds_no_rows_back(mode: str) -> None:
     server = quiet(7)
-    walk = walk_of(mode, ordered=True)
-    deliveries = walk.answered(asked(walk), server.answer({"pageNumber": "1", "pageSize": "2"}))
-    second, third, fourth = asked(walk), asked(walk), asked(walk)
-    deliveries += walk.answered(fourth, server.answer(fourth.query))  # waits for its turn
+    paginator = paginator_of(mode, ordered=True)
+    deliveries = paginator.receive_page(asked(paginator), server.answer({"pageNumber": "1", "pageSize": "2"}))
+    second, third, fourth = asked(paginator), asked(paginator), asked(paginator)
+    deliveries += paginator.receive_page(fourth, server.answer(fourth.query))  # waits for its turn
     for number in (4, 5, 6):
         server.delete(number)
-    deliveries += walk.answered(second, server.answer(second.query))
-    assert walk.failed(third, TimeoutError())
-    again = asked(walk)
+    deliveries += paginator.receive_page(second, server.answer(second.query))
+    assert paginator.receive_error(third, TimeoutError())
+    again = asked(paginator)
     assert again.page == 3
-    deliveries += walk.answered(again, server.answer(again.query))
+    deliveries += paginator.receive_page(again, server.answer(again.query))
     numbers = [int(json.loads(bytes(row))["number"]) for delivery in deliveries for row in delivery.rows]
     assert sorted(set(numbers)) == [1, 2, 3, 7]
 
 
 def test_a_request_is_answered_once() -> None:
-    walk = walk_of("count")
-    request = asked(walk)
-    walk.answered(request, PageAnswer([], None, None, None, b"[]"))
+    paginator = paginator_of("count")
+    request = asked(paginator)
+    paginator.receive_page(request, PageAnswer([], None, None, None, b"[]"))
     with pytest.raises(ValueError, match="not in flight"):
-        walk.answered(request, PageAnswer([], None, None, None, b"[]"))
+        paginator.receive_page(request, PageAnswer([], None, None, None, b"[]"))
     with pytest.raises(ValueError, match="not in flight"):
-        walk.failed(request, TimeoutError())
+        paginator.receive_error(request, TimeoutError())
 
 
 def test_a_row_without_its_identity_is_loud() -> None:
-    walk = walk_of("count", keys=RowKeys(("id",)))
+    paginator = paginator_of("count", keys=RowKeys(("id",)))
     with pytest.raises(PageFormatError, match="id"):
-        walk.answered(asked(walk), PageAnswer([raw(1, 1)], 1, None, None, b""))
+        paginator.receive_page(asked(paginator), PageAnswer([raw(1, 1)], 1, None, None, b""))
 
 
 # -- breaches of what the proof rests on
@@ -501,12 +505,12 @@ def broken(kind: type[Scripted], rows: int = 12, limit: int = 2, **options: Any)
     return kind(Random(3), page_limit=limit, change_rate=0, rows=quiet(rows).rows, next_number=rows + 1, **options)
 
 
-def everything(walk: Walk, server: Server) -> tuple[set[int], Any]:
+def everything(paginator: Paginator, server: Server) -> tuple[set[int], Any]:
     deliveries: list[Delivery] = []
-    while (request := walk.next_request()) is not None:
-        deliveries += walk.answered(request, server.answer(request.query))
-    assert walk.done
-    return {int(json.loads(bytes(row))["number"]) for one in deliveries for row in one.rows}, walk.report()
+    while (request := paginator.next_request()) is not None:
+        deliveries += paginator.receive_page(request, server.answer(request.query))
+    assert paginator.done
+    return {int(json.loads(bytes(row))["number"]) for one in deliveries for row in one.rows}, paginator.report()
 
 
 @pytest.mark.parametrize(
@@ -527,7 +531,7 @@ def test_a_breach_is_noticed_and_the_list_proven_without_what_is_broken(
         server = broken(kind, rows=45, limit=10)
         if kind in {Breach.FilterIgnored, Breach.BelowIgnored}:
             server.rows[12] = BOUNDARY_SECONDS + 10
-        found, report = everything(walk_of(mode, page_size=10), server)
+        found, report = everything(paginator_of(mode, page_size=10), server)
         assert report.verdict == "proven"
         assert report.rests_on == rests_on
         assert words in report.reason
@@ -537,7 +541,7 @@ def test_a_breach_is_noticed_and_the_list_proven_without_what_is_broken(
 def test_who_accepts_a_list_without_a_proof_gets_every_page_of_it_once() -> None:
     for reads_on, ordered, concurrency in itertools.product((True, False), (True, False), (1, 4)):
         server = broken(Breach.Unstable, rows=95, limit=10)
-        outcome = walked(server, walk_of(page_size=10, reads_on=reads_on, ordered=ordered), concurrency)
+        outcome = read(server, paginator_of(page_size=10, reads_on=reads_on, ordered=ordered), concurrency)
         assert outcome.report.verdict == "uncertain"
         assert "the order of the rows is not stable" in outcome.report.reason
         assert outcome.report.watermark is None
@@ -551,7 +555,7 @@ def test_who_accepts_a_list_without_a_proof_gets_every_page_of_it_once() -> None
 )
 def test_a_breach_that_leaves_nothing_to_rest_on_is_uncertain(kind: type[Scripted], words: str) -> None:
     for limit, rows in ((2, 12), (10, 45)):
-        _, report = everything(walk_of(page_size=limit), broken(kind, rows=rows, limit=limit))
+        _, report = everything(paginator_of(page_size=limit), broken(kind, rows=rows, limit=limit))
         assert report.verdict == "uncertain"
         assert words in report.reason
 
@@ -560,7 +564,7 @@ def test_a_breach_that_leaves_nothing_to_rest_on_is_uncertain(kind: type[Scripte
 def test_a_breach_on_pages_too_small_to_overlap_is_proven_by_two_passes(kind: type[Scripted]) -> None:
     server = broken(kind)
     server.rows[12] = BOUNDARY_SECONDS + 10 if kind is not Breach.Unstamped else 12
-    found, report = everything(walk_of(), server)
+    found, report = everything(paginator_of(), server)
     assert (report.verdict, report.rests_on) == ("proven", ("keys",))
     assert found == set(server.rows)
 
@@ -568,37 +572,37 @@ def test_a_breach_on_pages_too_small_to_overlap_is_proven_by_two_passes(kind: ty
 def test_rows_without_a_stamp_on_the_first_page_are_read_without_a_window() -> None:
     server = broken(Breach.Unstamped, limit=6)
     server.order = "number, newest first"
-    found, report = everything(walk_of(page_size=6), server)
+    found, report = everything(paginator_of(page_size=6), server)
     assert report.window is None
     assert (report.verdict, report.rests_on) == ("proven", ("keys",))
     assert found == set(server.rows)
 
 
 def test_an_identity_that_is_not_unique_is_noticed_and_drops_nothing() -> None:
-    walk = walk_of("count", keys=RowKeys(("kind",)), page_size=3)
+    paginator = paginator_of("count", keys=RowKeys(("kind",)), page_size=3)
     rows = [json_row(kind="A", n=n) for n in range(2)]
-    (delivery,) = walk.answered(asked(walk), PageAnswer(rows, 2, None, None, b""))
+    (delivery,) = paginator.receive_page(asked(paginator), PageAnswer(rows, 2, None, None, b""))
     assert len(delivery.rows) == 2
-    assert walk.report().verdict == "uncertain"
-    assert "same identity" in walk.report().reason
+    assert paginator.report().verdict == "uncertain"
+    assert "same identity" in paginator.report().reason
     for mode in ("prove", "best"):
-        walk = walk_of(mode, keys=RowKeys(("kind",)), page_size=3)
-        while (request := walk.next_request()) is not None:
-            walk.answered(request, PageAnswer(rows, 2, None, None, b""))
-        assert walk.report().verdict == "uncertain"
-        assert "same identity" in walk.report().reason
+        paginator = paginator_of(mode, keys=RowKeys(("kind",)), page_size=3)
+        while (request := paginator.next_request()) is not None:
+            paginator.receive_page(request, PageAnswer(rows, 2, None, None, b""))
+        assert paginator.report().verdict == "uncertain"
+        assert "same identity" in paginator.report().reason
 
 
 @pytest.mark.parametrize("total", [2, None])
 def test_what_is_uncertain_was_delivered(total: int | None) -> None:
     for mode in ("prove", "best"):
-        walk = walk_of(mode, keys=RowKeys(("kind",)), page_size=3)
+        paginator = paginator_of(mode, keys=RowKeys(("kind",)), page_size=3)
         rows = [json_row(kind="A" if total else str(n), n=n) for n in range(2)]
         delivered = 0
-        while (request := walk.next_request()) is not None:
+        while (request := paginator.next_request()) is not None:
             answer = PageAnswer(rows if request.page == 1 else [], total, None, None, b"")
-            delivered += sum(len(delivery.rows) for delivery in walk.answered(request, answer))
-        assert walk.report().verdict == "uncertain"
+            delivered += sum(len(delivery.rows) for delivery in paginator.receive_page(request, answer))
+        assert paginator.report().verdict == "uncertain"
         assert delivered == 2
 
 
@@ -614,7 +618,7 @@ def test_an_unstable_order_is_never_proven_while_rows_are_missing(rate: float) -
     for seed in range(300):
         server = Breach.Unstable(Random(seed), page_limit=3, change_rate=0)
         server.fill(12, 0)
-        found, report = everything(walk_of(page_size=3), server)
+        found, report = everything(paginator_of(page_size=3), server)
         if report.verdict == "proven":
             proven += 1
             assert found == set(server.rows)
@@ -625,7 +629,7 @@ def test_rows_deleted_from_the_tail_are_no_breach() -> None:
     for moment in range(2, 18):
         server = quiet(19, script={moment: lambda server: server.delete(20)})
         server.insert()
-        outcome = walked(server, walk_of())
+        outcome = read(server, paginator_of())
         assert outcome.report.verdict == "proven"
         assert server.stayed <= set(outcome.rows)
 
@@ -643,7 +647,7 @@ def test_a_tail_of_several_pages_is_read_in_two_passes(ordered: bool, stamps: st
 
     for moment in range(1, 8):
         server = quiet(6, script={moment: burst})
-        outcome = walked(server, walk_of(ordered=ordered))
+        outcome = read(server, paginator_of(ordered=ordered))
         assert outcome.report.verdict == "proven"
         assert server.stayed <= set(outcome.rows)
 
@@ -663,9 +667,9 @@ def test_a_tail_that_never_ends_is_given_up(limit: int) -> None:
     rows = 3 * limit
     server = Frantic(Random(1), page_limit=limit, change_rate=0, rows=quiet(rows).rows, next_number=rows + 1)
     server.rows[rows] = NOW_SECONDS
-    walk = walk_of(page_size=limit)
-    outcome = walked(server, walk, 4)
-    assert outcome.report.requests <= walk.cost_limit
+    paginator = paginator_of(page_size=limit)
+    outcome = read(server, paginator, 4)
+    assert outcome.report.requests <= paginator.cost_limit
     assert server.stayed <= set(outcome.rows)
     assert "the rows since the edge did not come to rest" in outcome.report.reason
     assert "stamps" not in outcome.report.rests_on
@@ -676,7 +680,7 @@ def test_a_tail_that_never_ends_is_given_up(limit: int) -> None:
 
 @pytest.mark.parametrize(("condition", "numbers"), [(">=", range(5, 21)), (">", range(6, 21))])
 def test_an_incremental_read_is_proven(condition: Any, numbers: range) -> None:
-    outcome = walked(quiet(20), walk_of(modified=ModifiedFilter(condition, text(5))), 3)
+    outcome = read(quiet(20), paginator_of(modified=ModifiedFilter(condition, text(5))), 3)
     assert set(outcome.rows) == set(numbers)
     assert outcome.report.verdict == "proven"
     assert outcome.report.total_last == outcome.report.total_first == len(numbers) or outcome.report.tail_passes > 1
@@ -685,101 +689,101 @@ def test_an_incremental_read_is_proven(condition: Any, numbers: range) -> None:
 @pytest.mark.parametrize(("condition", "numbers"), [("<", range(1, 15)), ("<=", range(1, 16))])
 @pytest.mark.parametrize("ordered", [False, True])
 def test_a_read_of_the_past_is_proven_without_a_tail(condition: Any, numbers: range, ordered: bool) -> None:
-    walk = walk_of(page_size=5, ordered=ordered, modified=ModifiedFilter(condition, text(15)))
-    outcome = walked(quiet(20, limit=5), walk)
+    paginator = paginator_of(page_size=5, ordered=ordered, modified=ModifiedFilter(condition, text(15)))
+    outcome = read(quiet(20, limit=5), paginator)
     assert set(outcome.rows) == set(numbers)
     assert (outcome.report.verdict, outcome.report.tail_passes) == ("proven", 0)
     assert outcome.report.requests <= 3 + 3
 
 
 def test_a_filter_up_to_the_present_has_no_window() -> None:
-    walk = walk_of(page_size=10, modified=ModifiedFilter("<", text(NOW_SECONDS)))
-    outcome = walked(quiet(20, limit=10), walk)
+    paginator = paginator_of(page_size=10, modified=ModifiedFilter("<", text(NOW_SECONDS)))
+    outcome = read(quiet(20, limit=10), paginator)
     assert (outcome.report.verdict, outcome.report.rests_on) == ("proven", ("order",))
     assert outcome.report.window is None
 
 
 @pytest.mark.parametrize(("limit", "rests_on"), [(2, "keys"), (10, "order")])
 def test_without_a_filter_a_list_is_proven_by_overlap_or_two_passes(limit: int, rests_on: str) -> None:
-    outcome = walked(quiet(28, limit=limit), walk_of(page_size=limit, boundary=None))
+    outcome = read(quiet(28, limit=limit), paginator_of(page_size=limit, boundary=None))
     assert (outcome.report.verdict, outcome.report.rests_on) == ("proven", (rests_on,))
     assert outcome.report.window is None
 
 
 @pytest.mark.parametrize("keys", [None, RowKeys(())])
 def test_without_an_identity_a_proof_is_refused_and_the_best_is_a_count(keys: RowKeys | None) -> None:
-    outcome = walked(quiet(8), walk_of("prove", keys=keys))
+    outcome = read(quiet(8), paginator_of("prove", keys=keys))
     assert outcome.report.verdict == "uncertain"
     assert "no identity" in outcome.report.reason
-    assert walked(quiet(8), walk_of("best", keys=keys)).report.verdict == "counted"
+    assert read(quiet(8), paginator_of("best", keys=keys)).report.verdict == "counted"
     for mode in ("prove", "best"):
-        assert walked(quiet(8, limit=10), walk_of(mode, keys=keys, page_size=10)).report.verdict == "proven"
+        assert read(quiet(8, limit=10), paginator_of(mode, keys=keys, page_size=10)).report.verdict == "proven"
 
 
 # -- other styles
 
 
-def bodies(walk: Walk, answers: dict[str, bytes], style: PageStyle) -> list[Any]:
+def bodies(paginator: Paginator, answers: dict[str, bytes], style: PageStyle) -> list[Any]:
     rows: list[Any] = []
-    while (request := walk.next_request()) is not None:
+    while (request := paginator.next_request()) is not None:
         (page, *_) = request.query.values() or ["1"]
-        for delivery in walk.answered(request, style.read(answers.get(page, b"[]"))):
+        for delivery in paginator.receive_page(request, style.read(answers.get(page, b"[]"))):
             rows += [json.loads(bytes(row)) for row in delivery.rows]
-    assert walk.done
-    walk.close()
+    assert paginator.done
+    paginator.close()
     return rows
 
 
 @pytest.mark.parametrize("mode", ["count", "prove", "best"])
 def test_unpaged_lists_are_one_answer_that_comes_twice(mode: str) -> None:
-    walk = walk_of(mode, style=UNPAGED, keys=RowKeys(("id",), None))
+    paginator = paginator_of(mode, style=UNPAGED, keys=RowKeys(("id",), None))
     body = b'[{"id":1},{"id":2},{"id":3}]'
-    assert bodies(walk, {"1": body, "2": body}, UNPAGED) == [{"id": 1}, {"id": 2}, {"id": 3}]
-    report = walk.report()
+    assert bodies(paginator, {"1": body, "2": body}, UNPAGED) == [{"id": 1}, {"id": 2}, {"id": 3}]
+    report = paginator.report()
     assert (report.verdict, report.rests_on, report.requests) == ("proven", ("one answer",), 2)
 
 
 def test_one_answer_of_an_unpaged_list_alone_claims_nothing() -> None:
-    walk = walk_of("none", style=UNPAGED)
-    assert len(bodies(walk, {"1": b'[{"id":1},{"id":2}]'}, UNPAGED)) == 2
-    assert (walk.report().verdict, walk.report().rests_on) == ("uncertain", ())
-    assert "nobody looked" in walk.report().reason
+    paginator = paginator_of("none", style=UNPAGED)
+    assert len(bodies(paginator, {"1": b'[{"id":1},{"id":2}]'}, UNPAGED)) == 2
+    assert (paginator.report().verdict, paginator.report().rests_on) == ("uncertain", ())
+    assert "nobody looked" in paginator.report().reason
 
 
 @pytest.mark.parametrize("mode", ["none", "count"])
 def test_an_endpoint_that_ignores_paging_and_tells_nothing(mode: str) -> None:
     page = b'[{"number":"1"},{"number":"2"}]'
-    walk = walk_of(mode)
-    rows = bodies(walk, {"1": page, "2": page, "3": page}, PAGE_NUMBER)
+    paginator = paginator_of(mode)
+    rows = bodies(paginator, {"1": page, "2": page, "3": page}, PAGE_NUMBER)
     assert rows == [{"number": "1"}, {"number": "2"}]
-    assert walk.report().verdict == "uncertain"
-    assert "ignore paging" in walk.report().reason
+    assert paginator.report().verdict == "uncertain"
+    assert "ignore paging" in paginator.report().reason
 
 
 @pytest.mark.parametrize("mode", ["none", "count"])
 def test_an_endpoint_that_tells_no_totals_is_read_to_its_empty_page(mode: str) -> None:
     pages = {"1": b'[{"number":"1"},{"number":"2"}]', "2": b'[{"number":"3"}]'}
-    walk = walk_of(mode)
-    assert len(bodies(walk, pages, PAGE_NUMBER)) == 3
-    assert walk.report().verdict == "uncertain"
-    assert "no totals" in walk.report().reason
+    paginator = paginator_of(mode)
+    assert len(bodies(paginator, pages, PAGE_NUMBER)) == 3
+    assert paginator.report().verdict == "uncertain"
+    assert "no totals" in paginator.report().reason
 
 
 @pytest.mark.parametrize("mode", ["none", "count"])
 def test_a_list_without_totals_ends_where_its_last_page_comes_again(mode: str) -> None:
     last = b'[{"number":"3"},{"number":"4"}]'
-    walk = walk_of(mode)
-    rows = bodies(walk, {"1": b'[{"number":"1"},{"number":"2"}]', "2": last, "3": last, "4": last}, PAGE_NUMBER)
+    paginator = paginator_of(mode)
+    rows = bodies(paginator, {"1": b'[{"number":"1"},{"number":"2"}]', "2": last, "3": last, "4": last}, PAGE_NUMBER)
     assert [row["number"] for row in rows] == ["1", "2", "3", "4"]
-    assert walk.report().verdict == "uncertain"
-    assert "page 3 repeats page 2" in walk.report().reason
+    assert paginator.report().verdict == "uncertain"
+    assert "page 3 repeats page 2" in paginator.report().reason
 
 
 def test_a_failed_page_of_a_list_without_totals_is_asked_for_again() -> None:
-    walk = walk_of("count")
-    walk.answered(asked(walk), PAGE_NUMBER.read(b'[{"number":"1"},{"number":"2"}]'))
-    assert walk.next_request() is not None
-    assert walk.next_request() is None
+    paginator = paginator_of("count")
+    paginator.receive_page(asked(paginator), PAGE_NUMBER.read(b'[{"number":"1"},{"number":"2"}]'))
+    assert paginator.next_request() is not None
+    assert paginator.next_request() is None
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -788,21 +792,21 @@ def test_envelopes(mode: str) -> None:
         records = [{"number": str(one)} for one in ids]
         return json.dumps({"pageNumber": number, "pageSize": 2, "totalCount": 5, "records": records}).encode()
 
-    walk = walk_of(mode, style=ENVELOPE, page_size=1000, boundary=None)
-    assert len(bodies(walk, {"1": page(1, 1, 2), "2": page(2, 3, 4), "3": page(3, 5)}, ENVELOPE)) == 5
-    assert walk.report().verdict == ("proven" if mode in {"prove", "best"} else "counted")
+    paginator = paginator_of(mode, style=ENVELOPE, page_size=1000, boundary=None)
+    assert len(bodies(paginator, {"1": page(1, 1, 2), "2": page(2, 3, 4), "3": page(3, 5)}, ENVELOPE)) == 5
+    assert paginator.report().verdict == ("proven" if mode in {"prove", "best"} else "counted")
 
 
 def test_an_envelope_that_says_a_page_within_the_list_is_empty() -> None:
     full = b'{"pageSize":2,"totalCount":4,"records":[{"number":"1"},{"number":"2"}]}'
     hole = b'{"pageSize":2,"totalCount":4,"records":[]}'
-    walk = walk_of("count", style=ENVELOPE)
-    bodies(walk, {"1": full, "2": hole}, ENVELOPE)
-    assert walk.report().verdict == "uncertain"
-    assert "had 0 rows where 2 were due" in walk.report().reason
-    walk = walk_of("count", style=ENVELOPE)
-    bodies(walk, {"1": hole}, ENVELOPE)
-    assert walk.report().verdict == "uncertain"
+    paginator = paginator_of("count", style=ENVELOPE)
+    bodies(paginator, {"1": full, "2": hole}, ENVELOPE)
+    assert paginator.report().verdict == "uncertain"
+    assert "had 0 rows where 2 were due" in paginator.report().reason
+    paginator = paginator_of("count", style=ENVELOPE)
+    bodies(paginator, {"1": hole}, ENVELOPE)
+    assert paginator.report().verdict == "uncertain"
 
 
 @pytest.mark.parametrize("total", ["null", "3"])
@@ -811,10 +815,10 @@ def test_sales_orders(total: str) -> None:
         "0": b'{"value":[{"number":"1"},{"number":"2"}],"totalCount":%s,"nextPage":"https://x"}' % total.encode(),
         "1": b'{"value":[{"number":"3"}],"totalCount":%s,"nextPage":null}' % total.encode(),
     }
-    walk = walk_of("count", style=PAGE_INDEX)
-    assert len(bodies(walk, pages, PAGE_INDEX)) == 3
-    assert walk.report().requests == 2
-    assert walk.report().verdict == ("counted" if total == "3" else "uncertain")
+    paginator = paginator_of("count", style=PAGE_INDEX)
+    assert len(bodies(paginator, pages, PAGE_INDEX)) == 3
+    assert paginator.report().requests == 2
+    assert paginator.report().verdict == ("counted" if total == "3" else "uncertain")
 
 
 def batch(number: int, *lines: int, total: int = 6, **fields: Any) -> dict[str, Any]:
@@ -831,12 +835,12 @@ def test_journals_count_lines_and_join_batches_split_over_pages(mode: str) -> No
         "1": json.dumps([batch(1, 1), batch(2, 1, 2)]).encode(),
         "2": json.dumps([batch(2, 3), batch(3, 1), batch(4, 1)]).encode(),
     }
-    walk = walk_of(mode, style=JOURNAL, keys=RowKeys(("batchNumber",)), page_size=3)
-    rows = bodies(walk, pages, JOURNAL)
+    paginator = paginator_of(mode, style=JOURNAL, keys=RowKeys(("batchNumber",)), page_size=3)
+    rows = bodies(paginator, pages, JOURNAL)
     lines = {row["batchNumber"]: [line["lineNumber"] for line in row["journalTransactionLines"]] for row in rows}
     assert lines == {"1": [1], "2": [1, 2, 3], "3": [1], "4": [1]}
     assert len(rows) == 4
-    assert walk.report().verdict == ("uncertain" if mode == "prove" else "counted")
+    assert paginator.report().verdict == ("uncertain" if mode == "prove" else "counted")
 
 
 def test_a_journal_batch_over_three_pages_and_a_repeated_one() -> None:
@@ -845,25 +849,25 @@ def test_a_journal_batch_over_three_pages_and_a_repeated_one() -> None:
         "2": json.dumps([batch(1, 4, 5, 6, total=9)]).encode(),
         "3": json.dumps([batch(1, 7, total=9), batch(2, 1, total=9), batch(3, 1, total=9)]).encode(),
     }
-    walk = walk_of("count", style=JOURNAL, keys=RowKeys(("batchNumber",)), page_size=3)
-    rows = bodies(walk, pages, JOURNAL)
+    paginator = paginator_of("count", style=JOURNAL, keys=RowKeys(("batchNumber",)), page_size=3)
+    rows = bodies(paginator, pages, JOURNAL)
     assert sorted((row["batchNumber"], len(row["journalTransactionLines"])) for row in rows) == [
         ("1", 7),
         ("2", 1),
         ("3", 1),
     ]
-    assert walk.report().verdict == "counted"
+    assert paginator.report().verdict == "counted"
     shifted = pages | {"2": json.dumps([batch(9, 1), batch(2, 1), batch(8, 1)]).encode()}
-    walk = walk_of("count", style=JOURNAL, keys=RowKeys(("batchNumber",)), page_size=3)
-    bodies(walk, shifted, JOURNAL)
-    assert walk.report().verdict == "uncertain"
-    assert walk.report().duplicates_dropped
+    paginator = paginator_of("count", style=JOURNAL, keys=RowKeys(("batchNumber",)), page_size=3)
+    bodies(paginator, shifted, JOURNAL)
+    assert paginator.report().verdict == "uncertain"
+    assert paginator.report().duplicates_dropped
 
 
 def test_an_empty_journal() -> None:
-    walk = walk_of("count", style=JOURNAL, keys=RowKeys(("batchNumber",)))
-    assert bodies(walk, {}, JOURNAL) == []
-    assert walk.report().verdict == "proven"
+    paginator = paginator_of("count", style=JOURNAL, keys=RowKeys(("batchNumber",)))
+    assert bodies(paginator, {}, JOURNAL) == []
+    assert paginator.report().verdict == "proven"
 
 
 # -- order and bodies
@@ -873,29 +877,29 @@ def test_rows_come_in_page_order_where_asked_for() -> None:
     for seed in range(50):
         server = quiet(30)
         server.random.seed(seed)
-        outcome = run(walk_of("prove", ordered=True, reorder_pages=3), server, concurrency=5)
+        outcome = run(paginator_of("prove", ordered=True, reorder_pages=3), server, concurrency=5)
         assert list(outcome.rows) == list(range(1, 31))
 
 
 def test_a_page_is_not_asked_for_far_ahead_of_the_next_to_hand_out() -> None:
     for mode, pages in (("count", [2, 3, 4]), ("prove", [1, 2, 3])):
-        walk = walk_of(mode, ordered=True, reorder_pages=3)
+        paginator = paginator_of(mode, ordered=True, reorder_pages=3)
         server = quiet(99)
-        walk.answered(asked(walk), server.answer({"pageNumber": "1", "pageSize": "2"}))
-        assert [request.page for request in iter(walk.next_request, None)] == pages
+        paginator.receive_page(asked(paginator), server.answer({"pageNumber": "1", "pageSize": "2"}))
+        assert [request.page for request in iter(paginator.next_request, None)] == pages
 
 
 def test_a_whole_page_keeps_its_body() -> None:
     body = b'[{"number":"1","metadata":{"totalCount":3}},{"number":"2"}]'
-    for walk in (walk_of("none"), walk_of("count")):
-        (delivery,) = walk.answered(asked(walk), PAGE_NUMBER.read(body))
+    for paginator in (paginator_of("none"), paginator_of("count")):
+        (delivery,) = paginator.receive_page(asked(paginator), PAGE_NUMBER.read(body))
         assert delivery.body == body
-    walk = walk_of("count")
-    walk.answered(asked(walk), PAGE_NUMBER.read(body))
+    paginator = paginator_of("count")
+    paginator.receive_page(asked(paginator), PAGE_NUMBER.read(body))
     repeated = b'[{"number":"2","metadata":{"totalCount":3}}]'
-    assert walk.answered(asked(walk), PAGE_NUMBER.read(repeated)) == []
-    assert walk.report().duplicates_dropped == 1
-    walk.close()
+    assert paginator.receive_page(asked(paginator), PAGE_NUMBER.read(repeated)) == []
+    assert paginator.report().duplicates_dropped == 1
+    paginator.close()
 
 
 # -- corners
@@ -910,15 +914,15 @@ def test_a_nested_record_that_changed_later_is_no_breach() -> None:
         return json.dumps([row | nested for row in rows], separators=(",", ":")).encode()
 
     server = quiet(40, limit=5)
-    walk = walk_of(page_size=5)
+    paginator = paginator_of(page_size=5)
     reader = PageReader(PAGE_NUMBER)  # finds rows and the latest time without decoding, nested ones among them
     rows = 0
-    while not walk.done:
-        request = asked(walk)
+    while not paginator.done:
+        request = asked(paginator)
         answer = reader.read(body(server, request.query), page_size=5)
-        rows += sum(len(delivery.rows) for delivery in walk.answered(request, answer))
+        rows += sum(len(delivery.rows) for delivery in paginator.receive_page(request, answer))
     assert rows == 40
-    assert walk.report().verdict == "proven", walk.report()
+    assert paginator.report().verdict == "proven", paginator.report()
 
 
 @pytest.mark.parametrize("ordered", [True, False])
@@ -927,7 +931,7 @@ def test_rows_that_leave_with_every_answer_are_read_by_overlap(ordered: bool) ->
         server.delete(min(server.rows))
 
     server = quiet(200, limit=20, script=dict.fromkeys(range(2, 1_000), leave))
-    outcome = walked(server, walk_of(page_size=20, ordered=ordered))
+    outcome = read(server, paginator_of(page_size=20, ordered=ordered))
     assert server.stayed <= set(outcome.rows)
     assert (outcome.report.verdict, outcome.report.rests_on) == ("proven", ("order",))
 
@@ -938,10 +942,10 @@ def test_rows_that_leave_with_every_answer_of_small_pages_are_given_up_within_th
         server.delete(min(server.rows))
 
     server = quiet(100, limit=5, script=dict.fromkeys(range(2, 100), leave))
-    walk = walk_of(page_size=5, ordered=ordered)
-    outcome = walked(server, walk)
+    paginator = paginator_of(page_size=5, ordered=ordered)
+    outcome = read(server, paginator)
     assert outcome.report.verdict == "uncertain"
-    assert outcome.report.requests <= walk.cost_limit <= 4 * 20 + 16
+    assert outcome.report.requests <= paginator.cost_limit <= 4 * 20 + 16
 
 
 @pytest.mark.parametrize(("condition", "since"), [("<", 1), ("<", 4), (">=", 4)])
@@ -963,7 +967,7 @@ def test_windows_and_tails_without_totals_are_no_ground_for_a_proof(condition: s
     server = Mute(
         Random(1), page_limit=limit, change_rate=0, rows=quiet(rows).rows, next_number=rows + 1, script={5: burst}
     )
-    outcome = walked(server, walk_of(page_size=limit, reads_on=True))
+    outcome = read(server, paginator_of(page_size=limit, reads_on=True))
     assert "without a total" in outcome.report.reason
     assert "stamps" not in outcome.report.rests_on
     assert server.stayed <= set(outcome.rows)
@@ -983,23 +987,23 @@ def test_a_tail_that_contradicts_its_totals_is_no_ground_for_a_proof() -> None:
             return attrs.evolve(answer, rows=answer.rows[:1]) if hole else answer
 
     server = Holes(Random(1), page_limit=10, change_rate=0, rows=quiet(30).rows, next_number=31, script={4: burst})
-    outcome = walked(server, walk_of(page_size=10))
+    outcome = read(server, paginator_of(page_size=10))
     assert "had 1 rows where 5 were due" in outcome.report.reason
     assert len(outcome.rows) == 45
     assert outcome.report.rests_on == ("order",)
 
 
 def test_equal_rows_without_an_identity_are_all_kept() -> None:
-    walk = walk_of("count", keys=None, page_size=3)
+    paginator = paginator_of("count", keys=None, page_size=3)
     rows = [json_row(a=1), json_row(a=1)]
-    (delivery,) = walk.answered(asked(walk), PageAnswer(rows, 2, None, None, b""))
+    (delivery,) = paginator.receive_page(asked(paginator), PageAnswer(rows, 2, None, None, b""))
     assert len(delivery.rows) == 2
-    assert walk.report().verdict == "proven"
+    assert paginator.report().verdict == "proven"
 
 
 def test_a_journal_page_beyond_the_total_adds_nothing() -> None:
     pages = {"1": json.dumps([batch(1, 1), batch(2, 1), batch(3, 1), batch(4, 1)]).encode()}
     pages["2"] = json.dumps([batch(5, 1, total=2)]).encode()
-    walk = walk_of("count", style=JOURNAL, keys=RowKeys(("batchNumber",)), page_size=3)
-    assert len(bodies(walk, pages, JOURNAL)) == 5
-    assert walk.report().verdict == "uncertain"
+    paginator = paginator_of("count", style=JOURNAL, keys=RowKeys(("batchNumber",)), page_size=3)
+    assert len(bodies(paginator, pages, JOURNAL)) == 5
+    assert paginator.report().verdict == "uncertain"

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given, strategies as st
 
 from tests.paging.live import live
-from vismanet_async._paging.buffer_pool import PageBuffers
+from vismanet_async._paging.buffer_pool import BufferPool
 from vismanet_async._paging.row_scanner import Rows
 
 LARGE = 300_000
 
 
-def use(buffers: PageBuffers, size: int = LARGE) -> int:
+def use(buffers: BufferPool, size: int = LARGE) -> int:
     """Take a buffer and let go of it; tell which it was."""
-    return id(buffers.take(size))
+    return id(buffers.acquire(size))
 
 
 @pytest.mark.parametrize(
@@ -34,12 +34,12 @@ def use(buffers: PageBuffers, size: int = LARGE) -> int:
 )
 def test_a_body_that_something_refers_to_is_left_alone(hold: object) -> None:
     assert callable(hold)
-    buffers = PageBuffers()
-    body = buffers.take(LARGE)
+    buffers = BufferPool()
+    body = buffers.acquire(LARGE)
     body[:] = b"[%b]" % (b'"' + b"x" * (LARGE - 4) + b'"')
     before, held = bytes(body), hold(body)
     first = id(body)
-    again = buffers.take(LARGE)
+    again = buffers.acquire(LARGE)
     again[:] = b"y" * LARGE
     assert id(again) != first
     assert body == before
@@ -50,10 +50,10 @@ def test_a_body_that_something_refers_to_is_left_alone(hold: object) -> None:
 @given(st.lists(st.integers(1, 900_000), max_size=30), st.integers(0, 100))
 def test_bodies_are_as_long_as_asked_for_and_each_its_own(sizes: list[int], seed: int) -> None:
     chosen = random.Random(seed)
-    buffers = PageBuffers()
+    buffers = BufferPool()
     held: list[tuple[bytearray, int, int]] = []
     for number, size in enumerate(sizes):
-        body = buffers.take(size)
+        body = buffers.acquire(size)
         assert len(body) == size
         body[0] = body[-1] = number
         held.append((body, size, number))
@@ -64,9 +64,9 @@ def test_bodies_are_as_long_as_asked_for_and_each_its_own(sizes: list[int], seed
 
 
 def test_small_bodies_and_many_are_not_kept() -> None:
-    buffers = PageBuffers()
-    small = buffers.take(1000)
-    held = [buffers.take(LARGE) for _ in range(50)]
+    buffers = BufferPool()
+    small = buffers.acquire(1000)
+    held = [buffers.acquire(LARGE) for _ in range(50)]
     assert len({id(body) for body in held}) == 50
     assert len(buffers._buffers) == 16
     assert all(kept is not small for kept in buffers._buffers)
@@ -81,7 +81,7 @@ async def test_a_listing_that_was_read_holds_no_memory() -> None:
         async with listing.raw_pages() as pages:
             assert listing._fetcher is not None
             kept = Watched(LARGE)
-            listing._fetcher._buffers._buffers.append(kept)
+            listing._fetcher._buffer_pool._buffers.append(kept)
             alive = weakref.ref(kept)
             del kept
             async for _ in pages:

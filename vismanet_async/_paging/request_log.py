@@ -1,0 +1,91 @@
+"""The requests of one traversal: numbered, timed in events, and counted where they fail (no IO, no clock)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vismanet_async._paging.asks import Ask
+    from vismanet_async._paging.proof import Proof
+    from vismanet_async._paging.single_pass import SinglePass
+
+__all__ = ["PageRequest", "RequestLog", "SentRequest"]
+
+_ATTEMPTS: Final = 3  # of one request, on top of what the transport does by itself
+
+
+@attrs.frozen
+class PageRequest:
+    """A request to send."""
+
+    number: int
+    """Counts the requests of one traversal from 1."""
+    page: int
+    """Counted from 1."""
+    query: Mapping[str, str]
+    """Paging and boundary parameters; they replace the listing's own of the same name."""
+
+
+@attrs.frozen
+class SentRequest:
+    """What a request in flight was sent for."""
+
+    ask: Ask
+    moment: int
+    """When it was sent, counted in events."""
+    plan: Proof | SinglePass
+    """What asked for it."""
+
+
+@attrs.define
+class RequestLog:
+    """Numbers requests, and keeps those in flight."""
+
+    count: int = attrs.field(default=0, init=False)
+    """How many requests there were."""
+    moment: int = attrs.field(default=0, init=False)
+    """How many events there were: requests and answers."""
+    _sent: dict[int, SentRequest] = attrs.field(factory=dict, init=False)
+    _failures: Counter[Ask] = attrs.field(factory=Counter, init=False)
+
+    @property
+    def in_flight(self) -> int:
+        """The number of requests without an outcome yet."""
+        return len(self._sent)
+
+    def is_in_flight(self, request: PageRequest) -> bool:
+        """Return whether the request has no outcome yet."""
+        return request.number in self._sent
+
+    def add(self, ask: Ask, plan: Proof | SinglePass, query: Mapping[str, str]) -> PageRequest:
+        """Return a new request; it is in flight from now on."""
+        self.count += 1
+        self.moment += 1
+        self._sent[self.count] = SentRequest(ask, self.moment, plan)
+        return PageRequest(number=self.count, page=ask.page, query=query)
+
+    def take(self, request: PageRequest) -> SentRequest:
+        """Return what a request was sent for; it is no longer in flight.
+
+        Raises:
+            ValueError: the request is not in flight.
+        """
+        sent = self._sent.pop(request.number, None)
+        if sent is None:
+            raise ValueError(f"request {request.number} is not in flight: it was answered already or never given out")
+        return sent
+
+    def may_fail(self, request: PageRequest) -> bool:
+        """Return whether the request would be sent again if it failed once more."""
+        sent = self._sent.get(request.number)
+        return sent is not None and self._failures[sent.ask] + 1 < _ATTEMPTS
+
+    def note_failure(self, ask: Ask) -> bool:
+        """Record a failure; return whether the page may be asked for again."""
+        self._failures[ask] += 1
+        return self._failures[ask] < _ATTEMPTS
