@@ -16,7 +16,8 @@ from tests.jobs.disturbed import Server, at_rest, until
 from tests.jobs.fast import FastClock
 from tests.support.clock import VirtualClock
 from vismanet_async._jobs import database as database_module
-from vismanet_async._jobs.model import OperationNote, Record, State
+from vismanet_async._jobs.core.records import JobRecord, OperationSummary
+from vismanet_async._jobs.core.states import State
 from vismanet_async._jobs.sql_store import SqlStore
 from vismanet_async._jobs.store import StoreNotUsable
 from vismanet_async.errors import JobUncertain
@@ -113,7 +114,7 @@ async def test_an_end_that_was_committed_unheard_is_not_written_twice(away: Away
     states: list[State] = []
     real = store.save
 
-    async def save(leased: Any, record: Record, **options: Any) -> Any:
+    async def save(leased: Any, record: JobRecord, **options: Any) -> Any:
         saved = await real(leased, record, **options)
         states.append(record.state)
         if record.settled:
@@ -255,9 +256,9 @@ async def test_any_number_of_ids(store: JobStore) -> None:
     """PostgreSQL takes 32,767 parameters a statement, some SQLites 32,766."""
     clock = FastClock(1)
     many = [f"{number:032x}" for number in range(70_000)]
-    note = OperationNote(id="x", method="POST", path=PATH)
+    note = OperationSummary(id="x", method="POST", path=PATH)
     for number in (0, 65_000, 69_999):
-        record = Record(
+        record = JobRecord(
             id=many[number], company="c", operation=note, created_at=clock.utc_now(), job_id=f"J{number}",
             state=State.SUBMITTED,
         )  # fmt: skip
@@ -275,11 +276,11 @@ async def test_any_number_of_ids(store: JobStore) -> None:
 @shared
 async def test_all_that_are_named_are_claimed(store: JobStore) -> None:
     clock = FastClock(1)
-    note = OperationNote(id="x", method="POST", path=PATH)
+    note = OperationSummary(id="x", method="POST", path=PATH)
     own_ids = [f"{number:04}" for number in range(1001)]
 
     async def write(own_id: str) -> None:
-        record = Record(id=own_id, company="c", operation=note, created_at=clock.utc_now())
+        record = JobRecord(id=own_id, company="c", operation=note, created_at=clock.utc_now())
         await store.write_intent(record, owner="me", until=clock.utc_now())
 
     async with anyio.create_task_group() as tasks:

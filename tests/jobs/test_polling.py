@@ -15,7 +15,9 @@ import pytest
 from tests.jobs.bench import Bench, opened
 from tests.support.clock import VirtualClock
 from vismanet_async._jobs.background_api import Answer
-from vismanet_async._jobs.model import Recovered, State, advance
+from vismanet_async._jobs.core.events import Recovered
+from vismanet_async._jobs.core.states import State
+from vismanet_async._jobs.core.transitions import advance
 from vismanet_async._jobs.store import StoreNotUsable
 from vismanet_async.errors import JobUncertain, NotSent, OutcomeUnknown, RateLimited, TransportError
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from tests.support.outside import Outside
-    from vismanet_async._jobs.model import Record
+    from vismanet_async._jobs.core.records import JobRecord
     from vismanet_async._jobs.store import JobStore, Leased
 
 PATH = "/v1/x/1/action/release"
@@ -89,7 +91,7 @@ async def following(script: Script, store: Any, clock: VirtualClock) -> AsyncIte
         yield bench
 
 
-async def ended(bench: Bench, **options: Any) -> Record:
+async def ended(bench: Bench, **options: Any) -> JobRecord:
     job = await bench.manager.submit(bench.release(PATH), **options)
     return await job.wait(timeout_seconds=20_000)
 
@@ -148,7 +150,7 @@ async def lost(bench: Bench, script: Script) -> str:
     return caught.value.job_id or ""
 
 
-async def without_candidates(bench: Bench, own_id: str) -> Record:
+async def without_candidates(bench: Bench, own_id: str) -> JobRecord:
     while (record := await bench.manager.record(own_id)).candidates:
         await bench.visma.clock.sleep(1)
     return record
@@ -239,7 +241,7 @@ async def test_a_lease_that_is_lost_just_after_an_answer_was_written_down(
     save = store.save
     fences: list[int] = []
 
-    async def and_lost(leased: Leased, record: Record, **options: Any) -> Leased:
+    async def and_lost(leased: Leased, record: JobRecord, **options: Any) -> Leased:
         saved = await save(leased, record, **options)
         if record.content_due and not fences:
             fences.append(saved.fence)
@@ -289,7 +291,7 @@ async def test_a_store_that_fails_while_asking_is_tried_again(store: JobStore, c
         def __getattr__(self, name: str) -> Any:
             return getattr(store, name)
 
-        async def save(self, leased: Any, record: Record, **options: Any) -> Any:
+        async def save(self, leased: Any, record: JobRecord, **options: Any) -> Any:
             if record.unanswered and failing:
                 failing.pop()
                 raise StoreNotUsable("down")

@@ -18,8 +18,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from tests.jobs.conftest import BACKENDS
 from vismanet_async._jobs import sql_store
+from vismanet_async._jobs.core.records import JobRecord, JobResult, OperationSummary
+from vismanet_async._jobs.core.states import State
 from vismanet_async._jobs.migrations import LATEST
-from vismanet_async._jobs.model import OperationNote, Record, Result, State
 from vismanet_async._jobs.sql_store import SqlStore, default_path
 from vismanet_async._jobs.store import Leased, LeaseLost, StoreNotUsable
 from vismanet_async.errors import SettingsError
@@ -37,8 +38,8 @@ shared_backend = pytest.mark.parametrize("database", ["sqlite", "postgresql"], i
 pytestmark = pytest.mark.filterwarnings("error")
 
 
-def record(own_id: str = "a", **fields: Any) -> Record:
-    operation = OperationNote(
+def record(own_id: str = "a", **fields: Any) -> JobRecord:
+    operation = OperationSummary(
         id="SupplierInvoice_Release",
         method="POST",
         path="/v1/supplierInvoice/1/action/release",
@@ -46,7 +47,7 @@ def record(own_id: str = "a", **fields: Any) -> Record:
         if_match='"AAA="',
         body_sha256="00" * 32,
     )
-    return attrs.evolve(Record(id=own_id, company="c", operation=operation, created_at=NOW), **fields)
+    return attrs.evolve(JobRecord(id=own_id, company="c", operation=operation, created_at=NOW), **fields)
 
 
 async def written(store: JobStore, own_id: str = "a", *, owner: str = "me", **fields: Any) -> Leased:
@@ -108,7 +109,7 @@ async def test_every_field_survives(store: JobStore) -> None:
 @each_backend
 async def test_a_result_is_kept_byte_by_byte_and_replaced(store: JobStore) -> None:
     leased = await written(store)
-    first = Result(status_code=200, state_document=b'{"x":1}', content=None, headers=(), read_at=NOW)
+    first = JobResult(status_code=200, state_document=b'{"x":1}', content=None, headers=(), read_at=NOW)
     leased = await store.save(leased, record(state=State.RUNNING), result=first)
     assert await store.result("a") == first
     second = attrs.evolve(first, content=b"\x00\xff", headers=(("ETag", '"1"'), ("etag", "2")), read_at=SOON)
@@ -160,7 +161,7 @@ async def test_who_lost_the_lease_cannot_write(store: JobStore) -> None:
     [new] = await store.claim(company="c", owner="quick", now=later, until=later + timedelta(seconds=30))
     settled = record(state=State.SUCCEEDED)
     with pytest.raises(LeaseLost):
-        await store.save(old, settled, result=Result(status_code=200, read_at=NOW))
+        await store.save(old, settled, result=JobResult(status_code=200, read_at=NOW))
     with pytest.raises(LeaseLost):
         await store.drop_candidates(old, ["x"])
     assert await store.result("a") is None, "a refused write leaves nothing behind"
@@ -337,7 +338,7 @@ async def test_lists_newest_first_by_what_is_asked_for(store: JobStore) -> None:
 async def test_pruning_takes_settled_jobs_only(store: JobStore) -> None:
     old = await written(store, "old")
     await store.save(
-        old, record("old", state=State.FAILED, settled_at=NOW), result=Result(status_code=400, read_at=NOW)
+        old, record("old", state=State.FAILED, settled_at=NOW), result=JobResult(status_code=400, read_at=NOW)
     )
     await written(store, "new", state=State.SUCCEEDED, settled_at=SOON)
     await written(store, "open", created_at=NOW - timedelta(days=400))

@@ -28,8 +28,10 @@ from tests.jobs.disturbed import (
 )
 from tests.jobs.fast import FastClock
 from vismanet_async._jobs.background_api import Answer
+from vismanet_async._jobs.core.events import Accepted, Answered, Lost, NeverSent
+from vismanet_async._jobs.core.records import JobRecord, OperationSummary
+from vismanet_async._jobs.core.states import State
 from vismanet_async._jobs.course import Course, Step
-from vismanet_async._jobs.model import Accepted, Answered, Lost, NeverSent, OperationNote, Record, State
 from vismanet_async._jobs.schedule import Rules
 from vismanet_async._jobs.store import StoreNotUsable
 from vismanet_async.errors import (
@@ -61,9 +63,9 @@ pytestmark = pytest.mark.timeout(max(120, CANCELS))
 # -- what is certain, step by step -----------------------------------------------------------------------------------
 
 
-def intent() -> Record:
-    note = OperationNote(id="x", method="POST", path="/v1/x/1/action/release")
-    return Record(id="a", company="c", operation=note, created_at=NOW)
+def intent() -> JobRecord:
+    note = OperationSummary(id="x", method="POST", path="/v1/x/1/action/release")
+    return JobRecord(id="a", company="c", operation=note, created_at=NOW)
 
 
 SENT_ERRORS = [
@@ -258,7 +260,7 @@ async def test_of_many_those_under_way_are_finished_when_the_store_fails(
     written, enough = 0, anyio.Event()
     real = store.write_intent
 
-    async def write_intent(record: Record, **options: Any) -> Any:
+    async def write_intent(record: JobRecord, **options: Any) -> Any:
         nonlocal written
         written += 1
         if written == 4:

@@ -10,7 +10,7 @@ from aiohttp import web
 from attrs import define
 
 from tests.soak.company import Company, may_have_happened
-from vismanet_async._jobs.model import State
+from vismanet_async._jobs.core.states import State
 from vismanet_async._jobs.sql_store import SqlStore
 from vismanet_async._jobs.store import LeaseLost
 from vismanet_async._jobs.webhook import WebhookReceiver

@@ -23,8 +23,9 @@ from vismanet_async._cli.output import print_json, print_result
 from vismanet_async._cli.streams import tell, told_on_stderr
 from vismanet_async._client import VismaNet
 from vismanet_async._export.run import one_error
+from vismanet_async._jobs.core.states import OPEN, State
+from vismanet_async._jobs.core.transitions import TransitionError
 from vismanet_async._jobs.job import Job
-from vismanet_async._jobs.model import OPEN, State, TransitionError
 from vismanet_async._jobs.sql_store import SqlStore
 from vismanet_async._jobs.store import JobUnknown, StoreNotUsable
 from vismanet_async._jobs.webhook import WebhookReceiver
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vismanet_async._cli.call import Call
-    from vismanet_async._jobs.model import Notify, Outcome, Record
+    from vismanet_async._jobs.core.records import JobRecord
+    from vismanet_async._jobs.core.states import Notify, Outcome
 
 __all__ = [
     "Company",
@@ -222,7 +224,7 @@ def _waiting(run: Callable[[], Awaitable[None]]) -> int:
 def list_jobs(company: Company, *, states: Collection[str], reference: str | None, limit: int) -> int:
     """Print jobs, newest first."""
 
-    async def run() -> Sequence[Record]:
+    async def run() -> Sequence[JobRecord]:
         async with company.open(sends=False) as visma:
             chosen = [State(state) for state in states] or None
             return await visma.jobs.list(states=chosen, reference=reference, limit=limit)
@@ -287,12 +289,12 @@ def work(company: Company) -> int:
     return _until_interrupted(run)
 
 
-async def _follow(visma: VismaNet, show: Callable[[Sequence[Record]], None], *, until_settled: bool) -> None:
+async def _follow(visma: VismaNet, show: Callable[[Sequence[JobRecord]], None], *, until_settled: bool) -> None:
     """Work on the jobs that nobody else works on, and show all that were open at some time since.
 
     With `until_settled` it ends when no job is open; without, it also outlives a store that is out of reach.
     """
-    known: dict[str, Record] = {}
+    known: dict[str, JobRecord] = {}
     with one_error():
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(visma.jobs.run)
@@ -313,7 +315,7 @@ async def _follow(visma: VismaNet, show: Callable[[Sequence[Record]], None], *, 
             tasks.cancel_scope.cancel()
 
 
-async def _look(visma: VismaNet, known: dict[str, Record]) -> dict[str, Record]:
+async def _look(visma: VismaNet, known: dict[str, JobRecord]) -> dict[str, JobRecord]:
     """Give all jobs that are open or uncertain now, and what became of those known from before."""
     unsettled = await visma.jobs.list(states=[*OPEN, State.UNCERTAIN], limit=_MOST_SHOWN)
     now = {record.id: record for record in unsettled}

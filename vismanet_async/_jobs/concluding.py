@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Final
 import anyio
 import attrs
 
-from vismanet_async._jobs.model import Accepted, Answered, Lost, NeverSent, State, TransitionError, advance
+from vismanet_async._jobs.core.events import Accepted, Answered, Lost, NeverSent
+from vismanet_async._jobs.core.states import State
+from vismanet_async._jobs.core.transitions import TransitionError, advance
 from vismanet_async._jobs.store import JobIdTaken, LeaseLost, StoreNotUsable
 from vismanet_async._jobs.uncancellable import to_the_end
 
 if TYPE_CHECKING:
+    from vismanet_async._jobs.core.records import JobRecord, JobResult
     from vismanet_async._jobs.course import Ending
     from vismanet_async._jobs.leased_jobs import HeldJobs
-    from vismanet_async._jobs.model import Record, Result
     from vismanet_async._jobs.store import Leased
 
 __all__ = ["Conclusion", "Conclusions"]
@@ -37,10 +39,10 @@ class Conclusion:
     leased: Leased
     """The job as it was written last, or as its intent may have been written."""
     event: Ending
-    result: Result | None = None
+    result: JobResult | None = None
 
     @property
-    def record(self) -> Record:
+    def record(self) -> JobRecord:
         """The job as it is, whether or not it is written down."""
         return advance(self.leased.record, self.event)
 
@@ -62,7 +64,7 @@ class Conclusions:
         return len(self._unwritten)
 
     @to_the_end
-    async def conclude(self, conclusion: Conclusion) -> Record:
+    async def conclude(self, conclusion: Conclusion) -> JobRecord:
         """Write down what became of a submission, and go on with its job.
 
         Raises:
@@ -124,7 +126,7 @@ class Conclusions:
                 extra={"company": self._held.company, "job": own_id, "job_id": conclusion.job_id},
             )
 
-    async def _write(self, conclusion: Conclusion) -> Record:
+    async def _write(self, conclusion: Conclusion) -> JobRecord:
         held, event = self._held, conclusion.event
         own_id = conclusion.leased.record.id
         try:
@@ -149,7 +151,7 @@ class Conclusions:
         held.announce(own_id)
         return record
 
-    async def _leave_to_others(self, conclusion: Conclusion) -> Record:
+    async def _leave_to_others(self, conclusion: Conclusion) -> JobRecord:
         """Tell what is known of a job that is another's now: this process was taken for dead meanwhile."""
         held, event = self._held, conclusion.event
         own_id = conclusion.leased.record.id
@@ -164,7 +166,7 @@ class Conclusions:
             return await self._correct(conclusion, record)
         return record
 
-    async def _correct(self, conclusion: Conclusion, record: Record) -> Record:
+    async def _correct(self, conclusion: Conclusion, record: JobRecord) -> JobRecord:
         """Settle a job that its successor had to call uncertain, if nobody works on it."""
         held = self._held
         for claimed in await held.claim([record.id]):

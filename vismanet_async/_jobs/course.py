@@ -13,7 +13,9 @@ import attrs
 
 from vismanet_async._http.error_body import read_problem
 from vismanet_async._jobs.background_api import job_id_in
-from vismanet_async._jobs.model import FINAL, Accepted, Answered, Lost, NeverSent, Result, State
+from vismanet_async._jobs.core.events import Accepted, Answered, Lost, NeverSent
+from vismanet_async._jobs.core.records import JobResult
+from vismanet_async._jobs.core.states import FINAL, State
 from vismanet_async._jobs.results import error_of, judge, kept_headers
 from vismanet_async.errors import (
     DeadlineExceeded,
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
     from vismanet_async._http.message import Response
     from vismanet_async._jobs.background_api import Answer
-    from vismanet_async._jobs.model import Record
+    from vismanet_async._jobs.core.records import JobRecord
 
 __all__ = ["Course", "Ending", "Step", "Submitted"]
 
@@ -65,12 +67,12 @@ class Step(Enum):
 class Course:
     """One submission under way."""
 
-    record: Record
+    record: JobRecord
     """The intent."""
     step: Step = Step.NEW
     blocked_by: str | None = None
     """The uncertain job on the same document, behind which nothing is sent."""
-    result: Result | None = None
+    result: JobResult | None = None
     """What the server answered outside the queue."""
     _ending: Ending | None = None
 
@@ -83,7 +85,7 @@ class Course:
             self._ending = lost if job_id is None else Accepted(at=at, job_id=job_id)
             return
         kept = kept_headers(answer.headers.items())
-        self.result = Result(status_code=answer.status, content=answer.body, headers=kept, read_at=at)
+        self.result = JobResult(status_code=answer.status, content=answer.body, headers=kept, read_at=at)
         if answer.status in _SUCCESS:
             judgement = judge(self.record, self.result, decode=decode)
             self._ending = Answered(at=at, status_code=answer.status, judgement=judgement)
@@ -116,8 +118,8 @@ class Course:
 class Submitted:
     """What became of a submission."""
 
-    record: Record
-    result: Result | None = None
+    record: JobRecord
+    result: JobResult | None = None
     failure: VismaNetError | None = None
     """What the transport raised, if it did."""
     blocked_by: str | None = None

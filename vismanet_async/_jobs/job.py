@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vismanet_async._deferred import DeferredCall
-from vismanet_async._jobs.model import State
+from vismanet_async._jobs.core.states import State
 from vismanet_async._jobs.results import error_of, value_of
 from vismanet_async.errors import SettingsError
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from vismanet_async._http.message import Response
+    from vismanet_async._jobs.core.records import JobRecord, JobResult
     from vismanet_async._jobs.manager import JobManager
-    from vismanet_async._jobs.model import Record, Result
 
 __all__ = ["Job", "id_in_token"]
 
@@ -59,7 +59,7 @@ class Job(DeferredCall[T]):
         """A JSON text that `JobManager.from_token` makes a handle of, in any process with the same store."""
         return json.dumps({"vismanet_job": 1, "id": self.id, "company": self._manager.company})
 
-    async def status(self) -> Record:
+    async def status(self) -> JobRecord:
         """Give the job as it is written down; asks the store, never the server.
 
         Raises:
@@ -67,7 +67,7 @@ class Job(DeferredCall[T]):
         """
         return await self._manager.record(self.id)
 
-    async def wait(self, timeout_seconds: float | None = None) -> Record:
+    async def wait(self, timeout_seconds: float | None = None) -> JobRecord:
         """Wait until it is settled; an uncertain job is waited for as well (a webhook may settle it).
 
         Args:
@@ -104,7 +104,7 @@ class Job(DeferredCall[T]):
             return None
         return error_of(record, await self._manager.kept_result(self.id), decode=self._decode)
 
-    async def raw(self) -> Result | None:
+    async def raw(self) -> JobResult | None:
         """Give what the server said, as it came: state document, content and headers; None before the end."""
         return await self._manager.kept_result(self.id)
 

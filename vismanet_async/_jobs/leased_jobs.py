@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Final
 import anyio
 import attrs
 
-from vismanet_async._jobs.model import Recovered, State, advance
+from vismanet_async._jobs.core.events import Recovered
+from vismanet_async._jobs.core.states import State
+from vismanet_async._jobs.core.transitions import advance
 from vismanet_async._jobs.schedule import Schedule
 from vismanet_async._jobs.store import JobIdTaken, JobUnknown, Leased, LeaseLost, StoreNotUsable
 from vismanet_async._jobs.uncancellable import to_the_end
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from vismanet_async._clock import Clock
-    from vismanet_async._jobs.model import Event, Record, Result
+    from vismanet_async._jobs.core.events import Event
+    from vismanet_async._jobs.core.records import JobRecord, JobResult
     from vismanet_async._jobs.schedule import Rules
     from vismanet_async._jobs.store import JobStore
     from vismanet_async._observer import Observer
@@ -40,7 +43,7 @@ _LOOK_AGAIN_SECONDS: Final = 60.0
 """How often the store is looked at for a job that is followed here, whose end is announced."""
 
 
-def can_follow(record: Record) -> bool:
+def can_follow(record: JobRecord) -> bool:
     """Tell whether there is anything to ask the server about an uncertain job."""
     return bool(record.candidates) or (record.job_id is not None and record.hint_pending)
 
@@ -90,7 +93,7 @@ class HeldJobs:
         held = self._leases.get(leased.record.id)
         return held is not None and held.fence == leased.fence
 
-    async def record(self, own_id: str) -> Record:
+    async def record(self, own_id: str) -> JobRecord:
         """Give any job as it is written down.
 
         Raises:
@@ -103,12 +106,12 @@ class HeldJobs:
 
     # -- taking and letting go -------------------------------------------------------------------------------------
 
-    def lease_of(self, record: Record) -> Leased:
+    def lease_of(self, record: JobRecord) -> Leased:
         """Return the lease that `write_intent` takes, also where its answer got lost."""
         return Leased(record=record, owner=self._owner, fence=1)
 
     @to_the_end
-    async def write_intent(self, record: Record) -> Leased:
+    async def write_intent(self, record: JobRecord) -> Leased:
         """Write a new job down and hold it."""
         leased = await self.store.write_intent(record, owner=self._owner, until=self._lease_end())
         self._leases[record.id] = leased
@@ -241,7 +244,7 @@ class HeldJobs:
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
-    async def apply(self, leased: Leased, event: Event, *, result: Result | None = None) -> Leased:
+    async def apply(self, leased: Leased, event: Event, *, result: JobResult | None = None) -> Leased:
         """Write down that something happened to a job.
 
         Raises:
@@ -251,7 +254,7 @@ class HeldJobs:
         return await self.save(leased, advance(leased.record, event), result=result)
 
     @to_the_end
-    async def save(self, leased: Leased, record: Record, *, result: Result | None = None) -> Leased:
+    async def save(self, leased: Leased, record: JobRecord, *, result: JobResult | None = None) -> Leased:
         """Write a job down as it is now, keeping what webhooks have told meanwhile; raises as `apply`."""
         try:
             saved = await self.store.save(leased, record, result=result)
@@ -318,7 +321,7 @@ class HeldJobs:
         self.schedule.hint(own_id, self.clock.monotonic())
         self.stir()
 
-    def _tell(self, before: Record | None, record: Record) -> None:
+    def _tell(self, before: JobRecord | None, record: JobRecord) -> None:
         """Log that a job has come into a state, and tell the observer."""
         operation, state = record.operation, record.state.value
         named = {"operation": operation.id, "company": record.company, "job": record.id, "state": state}
@@ -379,7 +382,7 @@ class HeldJobs:
 
     # -- times -----------------------------------------------------------------------------------------------------
 
-    def switch_to_content(self, record: Record) -> None:
+    def switch_to_content(self, record: JobRecord) -> None:
         """Plan to ask for a job's content instead of its state."""
         asked = [self._monotonic(when) for when in record.content_asked]
         self.schedule.switch(record.id, now=self.clock.monotonic(), asked=asked)

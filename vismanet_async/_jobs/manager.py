@@ -22,10 +22,13 @@ from vismanet_async._clock import SystemClock
 from vismanet_async._deferred import mark_used
 from vismanet_async._jobs.answers import is_job_id
 from vismanet_async._jobs.concluding import Conclusions
+from vismanet_async._jobs.core.background_header import ordering_key
+from vismanet_async._jobs.core.events import Found, Settled
+from vismanet_async._jobs.core.states import Notify, Outcome, State
+from vismanet_async._jobs.core.transitions import advance
 from vismanet_async._jobs.job import Job, id_in_token
 from vismanet_async._jobs.lease_keeper import Keeper
 from vismanet_async._jobs.leased_jobs import WATCH_SECONDS, HeldJobs
-from vismanet_async._jobs.model import Found, Notify, Outcome, Record, Result, Settled, State, advance, document_key
 from vismanet_async._jobs.polling import Poller
 from vismanet_async._jobs.results import plain_json
 from vismanet_async._jobs.store import JobUnknown, LeaseLost, StoreNotUsable
@@ -43,7 +46,8 @@ if TYPE_CHECKING:
     from vismanet_async._clock import Clock
     from vismanet_async._http.message import Response
     from vismanet_async._jobs.background_api import Submitter
-    from vismanet_async._jobs.model import Event
+    from vismanet_async._jobs.core.events import Event
+    from vismanet_async._jobs.core.records import JobRecord, JobResult
     from vismanet_async._jobs.schedule import Rules
     from vismanet_async._jobs.store import JobStore
 
@@ -245,7 +249,7 @@ class JobManager:
         lanes: dict[str, list[tuple[int, Operation[T]]]] = {}
         for index, operation in enumerate(chosen):
             submission.check(operation)
-            key = document_key(method=operation.spec.method, path=operation.path) or f"#{index}"
+            key = ordering_key(method=operation.spec.method, path=operation.path) or f"#{index}"
             lanes.setdefault(key, []).append((index, operation))
         jobs: dict[int, Job[T]] = {}
         failures: list[VismaNetError] = []
@@ -307,7 +311,7 @@ class JobManager:
 
     async def list(
         self, *, states: Collection[State] | None = None, reference: str | None = None, limit: int = 1000
-    ) -> Sequence[Record]:
+    ) -> Sequence[JobRecord]:
         """Give jobs as they are written down, newest first; asks the store, never the server."""
         if states is not None:
             expect("states", states, Iterable, words="states, or None")
@@ -318,17 +322,17 @@ class JobManager:
         expect_count("limit", limit)
         return await self._store.select(company=self.company, states=states, reference=reference, limit=limit)
 
-    async def record(self, own_id: str) -> Record:
+    async def record(self, own_id: str) -> JobRecord:
         """Give one job as it is written down."""
         expect("own_id", own_id, str)
         return await self._held.record(own_id)
 
-    async def kept_result(self, own_id: str) -> Result | None:
+    async def kept_result(self, own_id: str) -> JobResult | None:
         """Give what the server said about a job."""
         expect("own_id", own_id, str)
         return await self._store.result(own_id)
 
-    async def wait(self, own_id: str, *, timeout_seconds: float | None, until_certain: bool) -> Record:
+    async def wait(self, own_id: str, *, timeout_seconds: float | None, until_certain: bool) -> JobRecord:
         """Wait until a job is settled, following it here unless another process does; see `Job.wait`."""
         expect("own_id", own_id, str)
         expect_seconds("timeout_seconds", timeout_seconds, zero=True)
@@ -376,7 +380,7 @@ class JobManager:
         outcome: Outcome | None = None,
         job_id: str | None = None,
         note: str = "",
-    ) -> Record:
+    ) -> JobRecord:
         """Say what is known about an uncertain job.
 
         Args:
@@ -445,7 +449,7 @@ class JobManager:
     def _submission(self, **options: Any) -> Submission:
         return Submission(submitter=self._submitter, held=self._held, conclusions=self._conclusions, **options)
 
-    def _decoder(self, record: Record) -> Callable[[Response], Any]:
+    def _decoder(self, record: JobRecord) -> Callable[[Response], Any]:
         found = None if self._decoder_of is None else self._decoder_of(record.operation.id)
         return found or plain_json
 

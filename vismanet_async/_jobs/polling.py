@@ -15,21 +15,10 @@ import anyio
 import attrs
 
 from vismanet_async._http.error_body import read_problem
-from vismanet_async._jobs.model import (
-    ContentRead,
-    DeadlinePassed,
-    Found,
-    Judgement,
-    Polled,
-    Record,
-    Result,
-    State,
-    StateDocument,
-    TransitionError,
-    Unreadable,
-    Vanished,
-    advance,
-)
+from vismanet_async._jobs.core.events import ContentRead, DeadlinePassed, Found, Polled, Unreadable, Vanished
+from vismanet_async._jobs.core.records import JobRecord, JobResult, Judgement, StateDocument
+from vismanet_async._jobs.core.states import State
+from vismanet_async._jobs.core.transitions import TransitionError, advance
 from vismanet_async._jobs.results import judge, kept_document, kept_headers
 from vismanet_async._jobs.store import JobIdTaken, LeaseLost, StoreNotUsable
 from vismanet_async.errors import RateLimited, VismaNetError
@@ -40,8 +29,8 @@ if TYPE_CHECKING:
 
     from vismanet_async._http.message import Response
     from vismanet_async._jobs.background_api import Answer, Submitter
+    from vismanet_async._jobs.core.events import Event
     from vismanet_async._jobs.leased_jobs import HeldJobs
-    from vismanet_async._jobs.model import Event
     from vismanet_async._jobs.store import Leased
 
 __all__ = ["Poller"]
@@ -90,7 +79,7 @@ class Poller:
         submitter: Submitter,
         *,
         random: Callable[[], float],
-        decoder_of: Callable[[Record], Callable[[Response], Any]],
+        decoder_of: Callable[[JobRecord], Callable[[Response], Any]],
     ) -> None:
         self._held = held
         self._submitter = submitter
@@ -196,7 +185,7 @@ class Poller:
             return Unreadable(at=at, reason="its state was answered with something else than a state document"), b""
 
     async def _take_in(
-        self, leased: Leased, record: Record, event: Event, body: bytes, *, times: int
+        self, leased: Leased, record: JobRecord, event: Event, body: bytes, *, times: int
     ) -> tuple[Leased, bool]:
         """Write down what a poll brought, and plan the next unless the job's state could not be read."""
         try:
@@ -206,7 +195,7 @@ class Poller:
             after = advance(record, event)
         if self._deadline_passed(after):
             after = advance(after, DeadlinePassed(at=event.at))
-        result: Result | None = None
+        result: JobResult | None = None
         if isinstance(event, Polled) and event.document.done and (after.content_due or after.settled):
             result = self._result_of(event.document, body)
             if after.state is State.SUCCEEDED:
@@ -221,11 +210,11 @@ class Poller:
             self._held.schedule.pending(record.id, self._held.clock.monotonic(), times=times)
         return leased, isinstance(event, Polled)
 
-    def _deadline_passed(self, record: Record) -> bool:
+    def _deadline_passed(self, record: JobRecord) -> bool:
         return record.deadline_at is not None and self._held.clock.utc_now() >= record.deadline_at
 
-    def _result_of(self, document: StateDocument, body: bytes) -> Result:
-        return Result(
+    def _result_of(self, document: StateDocument, body: bytes) -> JobResult:
+        return JobResult(
             status_code=document.status_code,
             state_document=kept_document(body),
             headers=kept_headers(document.response_headers),
@@ -240,10 +229,10 @@ class Poller:
         record = self._unstamped(leased.record, "content_asked", reply.times)
         at = self._held.clock.utc_now()
         kept = await self._held.store.result(record.id)
-        kept = kept or Result(status_code=record.status_code or 0, read_at=at)
+        kept = kept or JobResult(status_code=record.status_code or 0, read_at=at)
         missing = reply.status in _GONE
         young = reply.status == _NOT_FOUND and at - record.content_asked[0] < _KNOWN_AFTER
-        result: Result | None = None
+        result: JobResult | None = None
         if reply.answer is not None and reply.status in _READ:
             result = attrs.evolve(kept, content=reply.answer.body, read_at=at)
             after = self._judged(record, result, missing=False, at=at)
@@ -259,7 +248,7 @@ class Poller:
         else:
             self._later(record.id, reply, young_404=len(record.content_asked) if young else 0)
 
-    def _judged(self, record: Record, result: Result, *, missing: bool, at: datetime) -> Record:
+    def _judged(self, record: JobRecord, result: JobResult, *, missing: bool, at: datetime) -> JobRecord:
         """Return a job as its content says that it ended; without it, as far as that can be known."""
         judgement: Judgement | None = None
         if record.verdict == "succeeded":
@@ -311,7 +300,7 @@ class Poller:
         polls = record.polls + (not record.content_due)
         return await self._held.save(leased, attrs.evolve(record, asked_at=now, unanswered=True, polls=polls))
 
-    def _unstamped(self, record: Record, name: Literal["state_asked", "content_asked"], times: int) -> Record:
+    def _unstamped(self, record: JobRecord, name: Literal["state_asked", "content_asked"], times: int) -> JobRecord:
         asked = (*getattr(record, name), *[self._held.clock.utc_now()] * times)[-_KEPT_STAMPS:]
         if name == "state_asked":
             return attrs.evolve(record, unanswered=False, state_asked=asked)
@@ -344,7 +333,7 @@ class Poller:
         self._held.schedule.fault(own_id, now, randomness=self._random(), refused=reply.refused, times=reply.times)
 
 
-def _is_of(record: Record, document: StateDocument, job_id: str) -> bool:
+def _is_of(record: JobRecord, document: StateDocument, job_id: str) -> bool:
     """Tell whether a state document is that of this job: the same id, the same path, not older than its request."""
     if document.job_id is not None and document.job_id.casefold() != job_id.casefold():
         return False

@@ -11,7 +11,8 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from vismanet_async._http.error_body import KEPT_HEADERS, read_problem
 from vismanet_async._http.message import Response
 from vismanet_async._jobs import answers
-from vismanet_async._jobs.model import Judgement, State
+from vismanet_async._jobs.core.records import Judgement
+from vismanet_async._jobs.core.states import State
 from vismanet_async.errors import (
     JobError,
     JobExpired,
@@ -27,7 +28,7 @@ from vismanet_async.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from vismanet_async._jobs.model import Record, Result
+    from vismanet_async._jobs.core.records import JobRecord, JobResult
 
 __all__ = ["error_of", "judge", "kept_document", "kept_headers", "plain_json", "value_of"]
 
@@ -39,7 +40,7 @@ _ERRORS_FROM: Final = 300
 _NO_CONTENT: Final = 204
 
 
-def value_of(record: Record, result: Result | None, *, decode: Callable[[Response], Any]) -> Any:
+def value_of(record: JobRecord, result: JobResult | None, *, decode: Callable[[Response], Any]) -> Any:
     """Return the result of a settled job.
 
     Raises:
@@ -54,7 +55,7 @@ def value_of(record: Record, result: Result | None, *, decode: Callable[[Respons
 
 
 def error_of(
-    record: Record, result: Result | None, *, decode: Callable[[Response], Any] | None = None
+    record: JobRecord, result: JobResult | None, *, decode: Callable[[Response], Any] | None = None
 ) -> VismaNetError | None:
     """Return the error that a job's end amounts to; None when it succeeded or has not ended.
 
@@ -87,7 +88,9 @@ def error_of(
     return error
 
 
-def judge(record: Record, result: Result, *, decode: Callable[[Response], Any], missing: bool = False) -> Judgement:
+def judge(
+    record: JobRecord, result: JobResult, *, decode: Callable[[Response], Any], missing: bool = False
+) -> Judgement:
     """Return how a call that was answered with a success status ended, by its own answer.
 
     An action's result decides whether it succeeded. A write whose answer cannot be understood, or an action whose
@@ -142,12 +145,12 @@ def kept_document(body: bytes) -> bytes:
     return answers.without_headers(body, _NOT_KEPT)
 
 
-def _response(result: Result) -> Response:
+def _response(result: JobResult) -> Response:
     headers = CIMultiDictProxy(CIMultiDict(result.headers))
     return Response(status=result.status_code, headers=headers, body=result.content or b"")
 
 
-def _error_in(result: Result | None, decode: Callable[[Response], Any] | None) -> VismaNetError | None:
+def _error_in(result: JobResult | None, decode: Callable[[Response], Any] | None) -> VismaNetError | None:
     """Return what the decoder raises for a success status, such as `ActionFailed`."""
     if result is None or result.content is None or decode is None:
         return None
@@ -158,13 +161,13 @@ def _error_in(result: Result | None, decode: Callable[[Response], Any] | None) -
     return None
 
 
-def _lacks_content(record: Record, result: Result | None) -> bool:
+def _lacks_content(record: JobRecord, result: JobResult | None) -> bool:
     # written by versions that called a job whose content was gone succeeded
     by_server = record.settled_by != "user" and record.error is not None
     return by_server and result is not None and result.content is None
 
 
-def _api_error(record: Record, result: Result | None) -> VismaNetError:
+def _api_error(record: JobRecord, result: JobResult | None) -> VismaNetError:
     status = record.status_code or 0
     content = (result.content if result else None) or b""
     headers = CIMultiDict(result.headers if result else ())
@@ -183,7 +186,7 @@ def _api_error(record: Record, result: Result | None) -> VismaNetError:
     return error
 
 
-def _job_error(kind: type[JobError], record: Record, text: str) -> JobError:
+def _job_error(kind: type[JobError], record: JobRecord, text: str) -> JobError:
     error = kind(f"job {record.id} ({record.operation.id} {record.operation.path}): {text}.")
     error.job_id = record.id
     return error

@@ -1,6 +1,6 @@
 """`SqlStore`: jobs in SQLite (one file, no server) or PostgreSQL (several workers), over SQLAlchemy's async core.
 
-What is kept of an operation is an allow-list (`OperationNote`): no header but If-Match, no body, no token. Files are
+What is kept of an operation is an allow-list (`OperationSummary`): no header but If-Match, no body, no token. Files are
 made readable by their owner only, because results hold ledger data.
 """
 
@@ -20,8 +20,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from vismanet_async._jobs.answers import storable
+from vismanet_async._jobs.core.records import JobRecord, JobResult, OperationSummary
+from vismanet_async._jobs.core.states import OPEN, State
 from vismanet_async._jobs.migrations import LATEST, STEPS, WORDS
-from vismanet_async._jobs.model import OPEN, OperationNote, Record, Result, State
 from vismanet_async._jobs.store import JobIdTaken, Leased, LeaseLost, StoreNotUsable
 from vismanet_async._jobs.uncancellable import to_the_end
 
@@ -163,7 +164,7 @@ class SqlStore:
     # -- leases ----------------------------------------------------------------------------------------------------
 
     @to_the_end
-    async def write_intent(self, record: Record, *, owner: str, until: datetime) -> Leased:
+    async def write_intent(self, record: JobRecord, *, owner: str, until: datetime) -> Leased:
         """Write a new job down and lease it."""
         values = {**_to_row(record), "owner": owner, "lease_until": until.timestamp(), "fence": 1}
         async with self._transaction() as connection:
@@ -175,7 +176,7 @@ class SqlStore:
         return Leased(record=record, owner=owner, fence=1)
 
     @to_the_end
-    async def save(self, leased: Leased, record: Record, *, result: Result | None = None) -> Leased:
+    async def save(self, leased: Leased, record: JobRecord, *, result: JobResult | None = None) -> Leased:
         """Replace the record, and its result with it."""
         values = {name: value for name, value in _to_row(record).items() if name not in _OTHERS}
         try:
@@ -315,12 +316,12 @@ class SqlStore:
     # -- reading ---------------------------------------------------------------------------------------------------
 
     @to_the_end
-    async def get(self, own_id: str) -> Record | None:
+    async def get(self, own_id: str) -> JobRecord | None:
         """Give a record by our own id."""
         return await self._one(_jobs.c.id == own_id)
 
     @to_the_end
-    async def find(self, *, company: str, job_id: str) -> Record | None:
+    async def find(self, *, company: str, job_id: str) -> JobRecord | None:
         """Give a record by the server's id."""
         return await self._one((_jobs.c.company == company) & (_jobs.c.job_id == job_id))
 
@@ -333,7 +334,7 @@ class SqlStore:
         reference: str | None = None,
         ids: Collection[str] | None = None,
         limit: int | None = None,
-    ) -> Sequence[Record]:
+    ) -> Sequence[JobRecord]:
         """Give records, newest first."""
         statement = sa.select(_jobs).where(_jobs.c.company == company)
         if states is not None:
@@ -348,7 +349,7 @@ class SqlStore:
             return [_to_record(row) for row in rows]
 
     @to_the_end
-    async def ahead(self, own_id: str) -> Record | None:
+    async def ahead(self, own_id: str) -> JobRecord | None:
         """Give the oldest unsettled job on the same document that was written before this one."""
         this = sa.select(_jobs.c.sequence, _jobs.c.company, _jobs.c.document).where(_jobs.c.id == own_id).subquery()
         statement = (
@@ -367,13 +368,13 @@ class SqlStore:
         return None if row is None else _to_record(row)
 
     @to_the_end
-    async def result(self, own_id: str) -> Result | None:
+    async def result(self, own_id: str) -> JobResult | None:
         """Give what the server said."""
         async with self._transaction() as connection:
             row = (await connection.execute(sa.select(_results).where(_results.c.id == own_id))).one_or_none()
         if row is None:
             return None
-        return Result(
+        return JobResult(
             status_code=row.status_code,
             state_document=row.state_document,
             content=row.content,
@@ -448,7 +449,7 @@ class SqlStore:
             return column.in_(sa.select(each.c.value))
         return column == sa.any_(sa.literal(list(values), postgresql.ARRAY(sa.Text())))
 
-    async def _one(self, condition: sa.ColumnElement[bool]) -> Record | None:
+    async def _one(self, condition: sa.ColumnElement[bool]) -> JobRecord | None:
         async with self._transaction() as connection:
             row = (await connection.execute(sa.select(_jobs).where(condition))).mappings().one_or_none()
         return None if row is None else _to_record(row)
@@ -492,7 +493,7 @@ def _version(connection: sa.Connection) -> int:
 # -- rows ----------------------------------------------------------------------------------------------------------
 
 
-def _to_row(record: Record) -> dict[str, Any]:
+def _to_row(record: JobRecord) -> dict[str, Any]:
     row: dict[str, Any] = {}
     for name in _FIELDS:
         row[name] = _encoder(name)(getattr(record, name))
@@ -502,11 +503,11 @@ def _to_row(record: Record) -> dict[str, Any]:
     return row
 
 
-def _to_record(row: RowMapping) -> Record:
+def _to_record(row: RowMapping) -> JobRecord:
     operation = {name: row["operation_id" if name == "id" else name] for name in _OPERATION}
     operation["query"] = tuple((name, value) for name, value in json.loads(row["query"]))
     fields: dict[str, Any] = {name: _decoder(name)(row[name]) for name in _FIELDS}
-    return Record(operation=OperationNote(**operation), **fields)
+    return JobRecord(operation=OperationSummary(**operation), **fields)
 
 
 _FIELDS: Final = tuple(
@@ -542,7 +543,7 @@ def _decoder(name: str) -> Callable[[Any], Any]:
     return (lambda value: tuple(json.loads(value))) if name == "candidates" else lambda value: value
 
 
-def _result_row(own_id: str, result: Result) -> dict[str, Any]:
+def _result_row(own_id: str, result: JobResult) -> dict[str, Any]:
     return {
         "id": own_id,
         "status_code": result.status_code,

@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
-from vismanet_async._jobs.model import Record  # noqa: TC001 - looked up by whoever asks for the types
+from vismanet_async._jobs.core.records import JobRecord  # noqa: TC001 - looked up by whoever asks for the types
 from vismanet_async.errors import JobError, VismaNetError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from datetime import datetime
 
-    from vismanet_async._jobs.model import Result, State
+    from vismanet_async._jobs.core.records import JobResult
+    from vismanet_async._jobs.core.states import State
 
 __all__ = ["JobIdTaken", "JobStore", "JobUnknown", "LeaseLost", "Leased", "StoreNotUsable"]
 
@@ -57,7 +58,7 @@ class JobIdTaken(StoreNotUsable):
 class Leased:
     """A record together with the right to write it."""
 
-    record: Record
+    record: JobRecord
     owner: str
     fence: int
     """Grows with each change of hands; a write with an older number is refused."""
@@ -78,11 +79,11 @@ class JobStore(Protocol):
         """Give back connections. Leases stay as they are."""
         ...
 
-    async def write_intent(self, record: Record, *, owner: str, until: datetime) -> Leased:
+    async def write_intent(self, record: JobRecord, *, owner: str, until: datetime) -> Leased:
         """Write a new job down and lease it. Jobs on one document are numbered in the order of these calls."""
         ...
 
-    async def save(self, leased: Leased, record: Record, *, result: Result | None = None) -> Leased:
+    async def save(self, leased: Leased, record: JobRecord, *, result: JobResult | None = None) -> Leased:
         """Replace the record, and add or replace its result in the same transaction.
 
         `hinted_at` and `candidates` are not touched: they belong to `hint` and `drop_candidates`.
@@ -149,11 +150,11 @@ class JobStore(Protocol):
         """
         ...
 
-    async def get(self, own_id: str) -> Record | None:
+    async def get(self, own_id: str) -> JobRecord | None:
         """Give a record by our own id."""
         ...
 
-    async def find(self, *, company: str, job_id: str) -> Record | None:
+    async def find(self, *, company: str, job_id: str) -> JobRecord | None:
         """Give a record by the server's id."""
         ...
 
@@ -165,15 +166,15 @@ class JobStore(Protocol):
         reference: str | None = None,
         ids: Collection[str] | None = None,
         limit: int | None = None,
-    ) -> Sequence[Record]:
+    ) -> Sequence[JobRecord]:
         """Return records, newest first; `ids` and `limit` as in `claim`."""
         ...
 
-    async def ahead(self, own_id: str) -> Record | None:
+    async def ahead(self, own_id: str) -> JobRecord | None:
         """Give the oldest job on the same document that was written before this one and is not settled."""
         ...
 
-    async def result(self, own_id: str) -> Result | None:
+    async def result(self, own_id: str) -> JobResult | None:
         """Give what the server said."""
         ...
 

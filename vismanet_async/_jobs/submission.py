@@ -17,17 +17,12 @@ import anyio.lowlevel
 import attrs
 
 from vismanet_async._jobs.concluding import Conclusion
+from vismanet_async._jobs.core.background_header import background_header, ordering_key
+from vismanet_async._jobs.core.events import NeverSent, Sending
+from vismanet_async._jobs.core.records import JobRecord, OperationSummary
+from vismanet_async._jobs.core.states import State
+from vismanet_async._jobs.core.transitions import advance
 from vismanet_async._jobs.course import Course, Step, Submitted
-from vismanet_async._jobs.model import (
-    NeverSent,
-    OperationNote,
-    Record,
-    Sending,
-    State,
-    advance,
-    background_header,
-    document_key,
-)
 from vismanet_async._jobs.store import LeaseLost, StoreNotUsable
 from vismanet_async.errors import RequestRefused, VismaNetError
 
@@ -35,9 +30,10 @@ if TYPE_CHECKING:
     from vismanet_async._http.message import Request
     from vismanet_async._jobs.background_api import Submitter
     from vismanet_async._jobs.concluding import Conclusions
+    from vismanet_async._jobs.core.records import JobResult
+    from vismanet_async._jobs.core.states import Notify
     from vismanet_async._jobs.course import Ending
     from vismanet_async._jobs.leased_jobs import HeldJobs
-    from vismanet_async._jobs.model import Notify, Result
     from vismanet_async._jobs.store import Leased
     from vismanet_async._operation import Operation
 
@@ -89,7 +85,7 @@ class Submission:
         request = operation.request(background=header)
         document = self.document
         if document == "auto":
-            document = document_key(method=request.method, path=request.path)
+            document = ordering_key(method=request.method, path=request.path)
         course = Course(record=self._intent(request, own_id, document=document))
         failure: VismaNetError | None = None
         try:
@@ -140,7 +136,7 @@ class Submission:
         course.step = Step.WRITING
         await self.held.write_intent(course.record)
 
-    async def _wait_for_turn(self, record: Record) -> str | None:
+    async def _wait_for_turn(self, record: JobRecord) -> str | None:
         """Wait until no earlier job on the same document is open; return the id of one that is uncertain."""
         waits_for: str | None = None
         while (ahead := await self.held.store.ahead(record.id)) is not None:
@@ -167,16 +163,16 @@ class Submission:
     def _lease(self, course: Course) -> Leased:
         return self.held.get(course.record.id) or self.held.lease_of(course.record)
 
-    async def _write_down(self, leased: Leased, event: Ending, result: Result | None) -> Record:
+    async def _write_down(self, leased: Leased, event: Ending, result: JobResult | None) -> JobRecord:
         """Write down what became of it, now or when the store is back; not to be cancelled half-way."""
         return await self.conclusions.conclude(Conclusion(leased=leased, event=event, result=result))
 
-    def _intent(self, request: Request, own_id: str, *, document: str | None) -> Record:
+    def _intent(self, request: Request, own_id: str, *, document: str | None) -> JobRecord:
         now = self.held.clock.utc_now()
-        return Record(
+        return JobRecord(
             id=own_id,
             company=self.held.company,
-            operation=OperationNote.of(
+            operation=OperationSummary.of(
                 operation_id=request.operation,
                 method=request.method,
                 path=request.path,
@@ -194,7 +190,7 @@ class Submission:
         )
 
 
-def _tell_the_id(record: Record, error: StoreNotUsable) -> NoReturn:
+def _tell_the_id(record: JobRecord, error: StoreNotUsable) -> NoReturn:
     """Raise what says that the server has taken a job that is not written down yet."""
     what = "was executed at once" if record.job_id is None else f"was accepted as job {record.job_id}"
     failure = StoreNotUsable(

@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from vismanet_async._jobs.core.states import State
 from vismanet_async._jobs.leased_jobs import can_follow
-from vismanet_async._jobs.model import State
 from vismanet_async._jobs.store import StoreNotUsable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from vismanet_async._jobs.core.records import JobRecord
     from vismanet_async._jobs.leased_jobs import HeldJobs
-    from vismanet_async._jobs.model import Record
 
 __all__ = ["wait_for_end"]
 
@@ -22,7 +22,7 @@ _log = logging.getLogger("vismanet_async._jobs")
 
 async def wait_for_end(
     held: HeldJobs, own_id: str, *, timeout_seconds: float | None, until_certain: bool, alive: Callable[[], None]
-) -> Record:
+) -> JobRecord:
     """Wait until a job is settled, following it here unless another process does.
 
     What it waits for is logged once where it does not move by itself: an uncertain job, a job of another process, a
@@ -73,7 +73,7 @@ async def wait_for_end(
         await held.wait_a_while(own_id, at_most_seconds=left)
 
 
-def _standing(record: Record, *, here: bool) -> str:
+def _standing(record: JobRecord, *, here: bool) -> str:
     if record.state is State.UNCERTAIN and not here:
         return f"it is uncertain ({record.error}); a webhook that names it ends that, or what you say with `settle`"
     who = "this process follows it" if here else "another process works on it, or did until its lease ends"

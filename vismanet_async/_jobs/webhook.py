@@ -23,7 +23,7 @@ from aiohttp import web
 
 from vismanet_async._arguments import expect, expect_count, expect_parts, text_of
 from vismanet_async._clock import SystemClock
-from vismanet_async._jobs.model import JOB_HEADER
+from vismanet_async._jobs.core.background_header import JOB_HEADER
 from vismanet_async.errors import SettingsError
 
 if TYPE_CHECKING:
