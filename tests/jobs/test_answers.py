@@ -18,8 +18,8 @@ from tests.jobs.disturbed import until
 from tests.support.clock import VirtualClock
 from vismanet_async._api.decoders import decoder_of
 from vismanet_async._cli.exit_codes import exit_code
-from vismanet_async._jobs import answers
 from vismanet_async._jobs.background_api import Answer, job_id_in
+from vismanet_async._jobs.core import answers
 from vismanet_async._jobs.core.records import JobRecord, OperationSummary, StateDocument
 from vismanet_async._jobs.core.states import State
 from vismanet_async._jobs.leased_jobs import HeldJobs

@@ -24,7 +24,7 @@ from tests.jobs.fast import FastClock, ServerClock
 from tests.jobs.nursery import Nursery
 from tests.support.hang import HANG_SECONDS
 from vismanet_async._jobs.core.states import OPEN, State
-from vismanet_async._jobs.sql_store import SqlStore
+from vismanet_async._jobs.sql.store import SqlStore
 from vismanet_async._jobs.webhook import WebhookReceiver
 from vismanet_async.simulator import Simulator
 

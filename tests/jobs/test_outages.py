@@ -15,10 +15,10 @@ from tests.jobs.bench import Bench, opened
 from tests.jobs.disturbed import Server, at_rest, until
 from tests.jobs.fast import FastClock
 from tests.support.clock import VirtualClock
-from vismanet_async._jobs import database as database_module
 from vismanet_async._jobs.core.records import JobRecord, OperationSummary
 from vismanet_async._jobs.core.states import State
-from vismanet_async._jobs.sql_store import SqlStore
+from vismanet_async._jobs.sql import engine as engine_module
+from vismanet_async._jobs.sql.store import SqlStore
 from vismanet_async._jobs.store import StoreNotUsable
 from vismanet_async.errors import JobUncertain
 
@@ -187,8 +187,8 @@ async def test_closing_outlives_an_outage(away: Away) -> None:
 
 @postgresql
 async def test_a_used_up_pool_and_a_late_statement_are_named(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database_module, "_POOL_SECONDS", 0.5)
-    monkeypatch.setattr(database_module, "_STATEMENT_SECONDS", 2.0)
+    monkeypatch.setattr(engine_module, "_POOL_SECONDS", 0.5)
+    monkeypatch.setattr(engine_module, "_STATEMENT_SECONDS", 2.0)
     store = SqlStore(database)
     await store.open()
     engine = create_async_engine(database)
@@ -215,8 +215,8 @@ async def test_a_used_up_pool_and_a_late_statement_are_named(database: str, monk
 
 @postgresql
 async def test_the_manager_outlives_a_used_up_pool(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database_module, "_POOL_SECONDS", 0.5)
-    monkeypatch.setattr(database_module, "_STATEMENT_SECONDS", 2.0)
+    monkeypatch.setattr(engine_module, "_POOL_SECONDS", 0.5)
+    monkeypatch.setattr(engine_module, "_STATEMENT_SECONDS", 2.0)
     store = SqlStore(database)
     await store.open()
     engine = create_async_engine(database)

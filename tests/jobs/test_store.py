@@ -17,11 +17,12 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from tests.jobs.conftest import BACKENDS
-from vismanet_async._jobs import sql_store
 from vismanet_async._jobs.core.records import JobRecord, JobResult, OperationSummary
 from vismanet_async._jobs.core.states import State
-from vismanet_async._jobs.migrations import LATEST
-from vismanet_async._jobs.sql_store import SqlStore, default_path
+from vismanet_async._jobs.sql.engine import default_path
+from vismanet_async._jobs.sql.migrations import LATEST, migrate
+from vismanet_async._jobs.sql.schema import METADATA
+from vismanet_async._jobs.sql.store import SqlStore
 from vismanet_async._jobs.store import Leased, LeaseLost, StoreNotUsable
 from vismanet_async.errors import SettingsError
 
@@ -387,15 +388,15 @@ async def test_migrated_schema_is_the_one_the_code_speaks(database: str, version
         url = f"sqlite+aiosqlite:///{database}"
     engine = create_async_engine(url)
     async with engine.begin() as connection:
-        await connection.run_sync(partial(sql_store._migrate, latest=version))
+        await connection.run_sync(partial(migrate, latest=version))
     store = SqlStore(database)
     await store.open()
     await store.aclose()
     async with engine.begin() as connection:
         migrated = await connection.run_sync(schema)
         versions = (await connection.exec_driver_sql("SELECT version FROM vismanet_schema")).scalars().all()
-        await connection.run_sync(sql_store._METADATA.drop_all)
-        await connection.run_sync(sql_store._METADATA.create_all)
+        await connection.run_sync(METADATA.drop_all)
+        await connection.run_sync(METADATA.create_all)
         assert migrated == await connection.run_sync(schema)
     await engine.dispose()
     assert list(versions) == list(range(1, LATEST + 1))

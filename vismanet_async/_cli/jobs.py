@@ -26,7 +26,7 @@ from vismanet_async._export.run import one_error
 from vismanet_async._jobs.core.states import OPEN, State
 from vismanet_async._jobs.core.transitions import TransitionError
 from vismanet_async._jobs.job import Job
-from vismanet_async._jobs.sql_store import SqlStore
+from vismanet_async._jobs.sql.store import SqlStore
 from vismanet_async._jobs.store import JobUnknown, StoreNotUsable
 from vismanet_async._jobs.webhook import WebhookReceiver
 from vismanet_async._settings import Settings

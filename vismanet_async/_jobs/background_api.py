@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import attrs
 
 from vismanet_async._http.message import Request, no_headers
-from vismanet_async._jobs.answers import job_id
+from vismanet_async._jobs.core.answers import job_id
 from vismanet_async.errors import ApiError, RateLimited
 
 if TYPE_CHECKING:

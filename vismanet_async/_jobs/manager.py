@@ -20,8 +20,8 @@ import anyio
 from vismanet_async._arguments import expect, expect_count, expect_seconds
 from vismanet_async._clock import SystemClock
 from vismanet_async._deferred import mark_used
-from vismanet_async._jobs.answers import is_job_id
 from vismanet_async._jobs.concluding import Conclusions
+from vismanet_async._jobs.core.answers import is_job_id
 from vismanet_async._jobs.core.background_header import ordering_key
 from vismanet_async._jobs.core.events import Found, Settled
 from vismanet_async._jobs.core.states import Notify, Outcome, State

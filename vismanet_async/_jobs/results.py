@@ -10,7 +10,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from vismanet_async._http.error_body import KEPT_HEADERS, read_problem
 from vismanet_async._http.message import Response
-from vismanet_async._jobs import answers
+from vismanet_async._jobs.core import answers
 from vismanet_async._jobs.core.records import Judgement
 from vismanet_async._jobs.core.states import State
 from vismanet_async.errors import (

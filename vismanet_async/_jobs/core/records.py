@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import attrs
 
-from vismanet_async._jobs import answers
+from vismanet_async._jobs.core import answers
 from vismanet_async._jobs.core.states import FINAL, KEPT_FOR, Notify, Outcome, State
 
 if TYPE_CHECKING:

@@ -16,19 +16,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import platformdirs
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from vismanet_async._jobs.store import StoreNotUsable
 from vismanet_async.errors import SettingsError
-
-try:
-    import sqlalchemy as sa
-    from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
-    from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
-    from sqlalchemy.pool import AsyncAdaptedQueuePool
-except ModuleNotFoundError as missing:  # pragma: no cover - depends on what is installed
-    raise SettingsError(
-        f"job stores need {missing.name}: pip install 'vismanet-async[sqlite]', or [postgres] for PostgreSQL."
-    ) from missing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
