@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.jobs.bench import Bench
     from vismanet_async._jobs.core.records import JobRecord
 
-CALLS = frozenset({"write_intent", "save", "claim", "release", "hint", "ahead", "get", "result", "submit"})
+CALLS = frozenset({"write_intent", "save", "claim", "release", "hint", "predecessor", "get", "result", "submit"})
 """What a submission awaits."""
 
 
@@ -143,7 +143,7 @@ async def submitted_in_trouble(bench: Bench, path: str, trouble: Trouble, **opti
 async def at_rest(bench: Bench) -> None:
     """Wait until everything that is known is written down, and nothing is followed any more."""
     manager = bench.manager
-    await until(lambda: not (len(manager._conclusions) or len(manager._held.schedule) or manager._held._leases))
+    await until(lambda: not (len(manager._conclusions) or len(manager._jobs.schedule) or manager._jobs._leases))
 
 
 async def until(happened: Callable[[], bool]) -> None:

@@ -354,7 +354,7 @@ async def test_a_hint_that_comes_while_the_answer_is_written_down(
         async def save(self, leased: Leased, record: JobRecord, **options: Any) -> Leased:
             if record.state is State.SUBMITTED and not asked.is_set():
                 await store.hint(own_id=record.id, job_ids=[record.job_id or ""], at=clock.utc_now())
-                tasks.start_soon(slow.manager._held.take_in_hint, record.id)
+                tasks.start_soon(slow.manager._jobs.apply_hint, record.id)
                 await asked.wait()
             return await store.save(leased, record, **options)
 
@@ -362,7 +362,7 @@ async def test_a_hint_that_comes_while_the_answer_is_written_down(
         async with anyio.create_task_group() as tasks:
             job = await slow.manager.submit(slow.release("/v1/ok/1/action/release"), notify="subscription")
             answered.set()
-        leased = slow.manager._held.get(job.id)
+        leased = slow.manager._jobs.get(job.id)
         assert leased is not None
         assert leased.record.job_id is not None
 

@@ -88,14 +88,14 @@ async def test_away_at_the_first_look_the_manager_goes_on_when_it_is_back(away: 
 
 @memory
 @pytest.mark.parametrize(
-    "name", ["run_times", "renew", "hints", "workers", "release", "get", "save", "result", "claim", "ahead"]
+    "name", ["run_times", "renew", "hints", "workers", "release", "get", "save", "result", "claim", "predecessor"]
 )
 async def test_away_at_any_call_the_manager_goes_on(away: Away, name: str) -> None:
     async with following(away, Server(), lease_seconds=30.0) as bench:
         away.away_for = {name}
         serving = asyncio.create_task(bench.manager.run())
         first = asyncio.create_task(bench.manager.submit(bench.release(PATH), document=None))
-        if name not in {"release", "get", "result", "ahead"}:  # not all are called without more to do
+        if name not in {"release", "get", "result", "predecessor"}:  # not all are called without more to do
             await until(lambda: name in away.refused)
         away.away_for = set()
         await asyncio.wait({first})

@@ -137,7 +137,7 @@ async def test_a_lease_is_given_once_and_again_after_its_end(store: JobStore) ->
     assert await store.claim(company="c", owner="x", now=NOW, until=SOON) == []
     assert await store.claim(company="other", owner="x", now=later, until=later) == []
     [one] = await store.claim(company="c", owner="x", now=later, until=later + timedelta(seconds=9), ids=["b"])
-    assert (one.record.id, one.owner, one.fence) == ("b", "x", 2)
+    assert (one.record.id, one.owner, one.fencing_token) == ("b", "x", 2)
     [two] = await store.claim(company="c", owner="y", now=later, until=later + timedelta(seconds=9))
     assert two.record.id == "a"
     assert await store.workers(company="c", now=later) == 2
@@ -307,15 +307,15 @@ async def test_jobs_on_one_document_have_an_order(store: JobStore) -> None:
     other = await written(store, "b", document="/x/2")
     await written(store, "free")
     last = await written(store, "c", document="/x/1")
-    assert await store.ahead("a") is None
-    assert await store.ahead("b") is None
-    assert await store.ahead("free") is None
-    assert (await store.ahead("c") or record()).id == "a"
+    assert await store.predecessor("a") is None
+    assert await store.predecessor("b") is None
+    assert await store.predecessor("free") is None
+    assert (await store.predecessor("c") or record()).id == "a"
     await store.save(other, attrs.evolve(other.record, state=State.FAILED))
     [leased] = [last]
     assert leased.record.document == "/x/1"
     await store.forget("a")
-    assert await store.ahead("c") is None
+    assert await store.predecessor("c") is None
 
 
 @each_backend

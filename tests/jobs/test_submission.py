@@ -143,7 +143,7 @@ async def calls_of(store: JobStore, path: str, **options: Any) -> list[str]:
 async def test_disturbed_at_every_call(store: JobStore, how: How, document: str | None) -> None:
     options: dict[str, Any] = {"document": document, "notify": "subscription"}
     calls = await calls_of(store, "/v1/x/0/action/release", **options)
-    assert calls == ["write_intent", *([] if document is None else ["ahead", "save"]), "submit", "save", "get"]
+    assert calls == ["write_intent", *([] if document is None else ["predecessor", "save"]), "submit", "save", "get"]
     ends: Counter[str] = Counter()
     async with disturbed(store, Server()) as bench:
         for at in range(1, len(calls) + 1):

@@ -17,12 +17,12 @@ from vismanet_async._jobs.core.events import Accepted, Answered, Lost, NeverSent
 from vismanet_async._jobs.core.states import State
 from vismanet_async._jobs.core.transitions import TransitionError, advance
 from vismanet_async._jobs.store import JobIdTaken, LeaseLost, StoreNotUsable
-from vismanet_async._jobs.uncancellable import to_the_end
+from vismanet_async._jobs.uncancellable import run_to_completion
 
 if TYPE_CHECKING:
     from vismanet_async._jobs.core.records import JobRecord, JobResult
     from vismanet_async._jobs.course import Ending
-    from vismanet_async._jobs.leased_jobs import HeldJobs
+    from vismanet_async._jobs.leased_jobs import LeasedJobs
     from vismanet_async._jobs.store import Leased
 
 __all__ = ["Conclusion", "Conclusions"]
@@ -55,15 +55,15 @@ class Conclusion:
 class Conclusions:
     """Those that could not be written yet, and how they are written."""
 
-    def __init__(self, held: HeldJobs) -> None:
-        self._held = held
+    def __init__(self, jobs: LeasedJobs) -> None:
+        self._jobs = jobs
         self._unwritten: dict[str, Conclusion] = {}
         self._added = anyio.Event()
 
     def __len__(self) -> int:
         return len(self._unwritten)
 
-    @to_the_end
+    @run_to_completion
     async def conclude(self, conclusion: Conclusion) -> JobRecord:
         """Write down what became of a submission, and go on with its job.
 
@@ -84,7 +84,7 @@ class Conclusions:
                 type(conclusion.event).__name__,
                 conclusion.job_id,
                 error,
-                extra={"company": self._held.company, "job": own_id, "job_id": conclusion.job_id},
+                extra={"company": self._jobs.company, "job": own_id, "job_id": conclusion.job_id},
             )
             error.job_id = conclusion.job_id
             raise
@@ -97,12 +97,12 @@ class Conclusions:
                 self._added = anyio.Event()
                 await self._added.wait()
                 pause = _FIRST_PAUSE_SECONDS
-            await self._held.clock.sleep(pause)
+            await self._jobs.clock.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
             if await self.flush():
                 pause = _FIRST_PAUSE_SECONDS
 
-    @to_the_end
+    @run_to_completion
     async def flush(self) -> bool:
         """Try once to write what could not be written; return whether nothing is left."""
         for own_id, conclusion in [*self._unwritten.items()]:
@@ -123,43 +123,43 @@ class Conclusions:
                 conclusion.leased.record.operation.path,
                 conclusion.record.state.value,
                 conclusion.job_id,
-                extra={"company": self._held.company, "job": own_id, "job_id": conclusion.job_id},
+                extra={"company": self._jobs.company, "job": own_id, "job_id": conclusion.job_id},
             )
 
     async def _write(self, conclusion: Conclusion) -> JobRecord:
-        held, event = self._held, conclusion.event
+        jobs, event = self._jobs, conclusion.event
         own_id = conclusion.leased.record.id
         try:
-            leased = await held.apply(conclusion.leased, event, result=conclusion.result)
+            leased = await jobs.apply(conclusion.leased, event, result=conclusion.result)
         except LeaseLost:
             return await self._leave_to_others(conclusion)
         except JobIdTaken as error:
             lost = Lost(at=event.at, reason=f"the server gave an id that is in use: {error}")
-            leased = await held.apply(conclusion.leased, lost)
+            leased = await jobs.apply(conclusion.leased, lost)
         record = leased.record
-        if record.job_id is None or record.settled or held.closed:
-            held.drop(own_id)
-            await held.give_up([own_id])
+        if record.job_id is None or record.settled or jobs.closed:
+            jobs.abandon(own_id)
+            await jobs.try_release([own_id])
             return record
-        held.follow(leased)
+        jobs.follow(leased)
         if record.notify == "subscription":
             try:
                 # its webhook may have overtaken the answer
-                await held.take_in_hint(own_id)
+                await jobs.apply_hint(own_id)
             except StoreNotUsable as error:
                 _log.warning("whether a webhook spoke of job %s is looked up later: %s", own_id, error)
-        held.announce(own_id)
+        jobs.notifier.notify_waiters(own_id)
         return record
 
     async def _leave_to_others(self, conclusion: Conclusion) -> JobRecord:
         """Tell what is known of a job that is another's now: this process was taken for dead meanwhile."""
-        held, event = self._held, conclusion.event
+        jobs, event = self._jobs, conclusion.event
         own_id = conclusion.leased.record.id
         if isinstance(event, Accepted):
             # evidence, by which whoever has the job finds it at the server
-            await held.store.hint(own_id=own_id, job_ids=[event.job_id], at=event.at)
-        record = await held.store.get(own_id)
-        held.drop(own_id)
+            await jobs.store.hint(own_id=own_id, job_ids=[event.job_id], at=event.at)
+        record = await jobs.store.get(own_id)
+        jobs.abandon(own_id)
         if record is None:
             return conclusion.record  # its intent was never written, or it was forgotten
         if isinstance(event, Answered | NeverSent) and record.state is State.UNCERTAIN and record.job_id is None:
@@ -168,11 +168,11 @@ class Conclusions:
 
     async def _correct(self, conclusion: Conclusion, record: JobRecord) -> JobRecord:
         """Settle a job that its successor had to call uncertain, if nobody works on it."""
-        held = self._held
-        for claimed in await held.claim([record.id]):
+        jobs = self._jobs
+        for claimed in await jobs.claim([record.id]):
             leased = claimed
             with suppress(LeaseLost, TransitionError):
-                leased = await held.apply(claimed, conclusion.event, result=conclusion.result)
-            await held.finish(leased)
+                leased = await jobs.apply(claimed, conclusion.event, result=conclusion.result)
+            await jobs.finish(leased)
             return leased.record
         return record

@@ -17,6 +17,7 @@ from vismanet_async._jobs.core.events import Accepted, Answered, Lost, NeverSent
 from vismanet_async._jobs.core.records import JobResult
 from vismanet_async._jobs.core.states import FINAL, State
 from vismanet_async._jobs.results import error_of, judge, kept_headers
+from vismanet_async._jobs.store import LeaseLost
 from vismanet_async.errors import (
     DeadlineExceeded,
     HostNotAllowed,
@@ -134,3 +135,11 @@ class Submitted:
             blocked.job_id = self.blocked_by
             return blocked
         return error_of(record, self.result, decode=decode)
+
+    def raise_failure(self, decode: Callable[[Response], Any]) -> None:
+        """Raise what `submit` raises for it; nothing when the job is under way or has succeeded."""
+        error = self.error(decode)
+        if self.failure is not None and self.record.state is State.FAILED and not isinstance(self.failure, LeaseLost):
+            raise self.failure
+        if error is not None:
+            raise error from self.failure

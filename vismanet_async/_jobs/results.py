@@ -108,7 +108,7 @@ def judge(
         error = _error_in(result, decode)
         return Judgement(state=State.FAILED, error=str(error or "the action's result says that it failed"))
     gone = f"it was executed ({code}), but its content was gone"
-    by_hand, reads = record.operation.by_hand, record.operation.method == "GET"
+    by_hand, reads = record.operation.custom, record.operation.method == "GET"
     if missing and (reads or by_hand):
         return Judgement(state=State.EXPIRED, error=gone)
     try:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from vismanet_async._jobs.duration_stats import Arrivals, RunTimes
+from vismanet_async._jobs.poll_budget import PollBudget
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -111,8 +112,7 @@ class Schedule:
 
     def __init__(self, *, rules: Rules | None = None) -> None:
         self.rules = rules or Rules()
-        self.workers = 1
-        """How many processes share the quota; each takes its part."""
+        self.budget = PollBudget(self.rules)
         self._jobs: dict[str, _Followed] = {}
         self._run_times: dict[str, RunTimes] = {}
         self._arrivals: dict[str, Arrivals] = {}
@@ -121,10 +121,6 @@ class Schedule:
         self._queue: list[tuple[float, int, str]] = []
         self._urgent: list[tuple[float, int, str]] = []
         self._weights = 0.0
-        self._paused_until = -math.inf
-        self._allowance: float | None = None
-        self._resets_at = -math.inf
-        self._next_free = -math.inf
         self._versions = 0
 
     def __len__(self) -> int:
@@ -228,48 +224,30 @@ class Schedule:
             run_times.ran(0.0, value)
             run_times.ended(value)
 
-    # -- limits ----------------------------------------------------------------------------------------------------
-
-    def observe_quota(self, *, now: float, remaining: int, resets_at: float) -> None:
-        """Take in what an answer told about the rate-limit window."""
-        allowance = remaining * self.rules.share / self.workers
-        same_window = self._allowance is not None and now < self._resets_at and resets_at <= self._resets_at + 2.0
-        # within a window the allowance only falls: what others leave over is not ours to take
-        self._allowance = min(allowance, self._allowance or 0.0) if same_window else allowance
-        self._resets_at = resets_at
-
-    def pause(self, until: float) -> None:
-        """Ask for nothing before this moment."""
-        self._paused_until = max(self._paused_until, until)
-
     # -- asking ----------------------------------------------------------------------------------------------------
 
     def take(self, now: float) -> str | None:
         """Give the job to ask for now, if any may be; it is in flight until it is given back."""
-        if now < self._open_at(now):
+        if now < self.budget.open_at(now):
             return None
         self._clean()
         queue = self._urgent if self._urgent and self._urgent[0][0] <= now else self._queue
         if not queue or queue[0][0] > now:
             return None
-        if queue is self._queue and now < self._paced_at(now):
+        if queue is self._queue and now < self.budget.paced_at(now):
             return None
         followed = self._jobs[heapq.heappop(queue)[2]]
         followed.in_flight, followed.urgent = True, False
         followed.asked.append(now)
-        self._next_free = max(self._next_free, now) + 1 / self._rate(now)
-        if now < self._resets_at:
-            self._next_free = min(self._next_free, self._resets_at)
-        if self._allowance is not None:
-            self._allowance -= 1
+        self.budget.spend(now)
         return followed.key
 
     def wakeup(self, now: float) -> float:
         """Give the moment at which `take` should be tried again; infinity when nothing is planned."""
         self._clean()
         urgent = self._urgent[0][0] if self._urgent else math.inf
-        queued = max(self._queue[0][0], self._paced_at(now)) if self._queue else math.inf
-        return max(min(urgent, queued), self._open_at(now))
+        queued = max(self._queue[0][0], self.budget.paced_at(now)) if self._queue else math.inf
+        return max(min(urgent, queued), self.budget.open_at(now))
 
     def pending(self, key: str, now: float, *, times: int = 1) -> None:
         """Give back a job that has not ended.
@@ -367,8 +345,8 @@ class Schedule:
         last = max(followed.anchor, followed.last_at)
         age = max(0.0, last - followed.began_at)
         self._weigh(followed, run_times.weight(age))
-        effort = max(self._weights, self._expected(now)) / self._rate(now)
-        scarce = min(run_times.stretch(age, effort), 2.5 * len(self._jobs) / self._rate(now))
+        effort = max(self._weights, self._expected(now)) / self.budget.rate(now)
+        scarce = min(run_times.stretch(age, effort), 2.5 * len(self._jobs) / self.budget.rate(now))
         self._weigh(followed, effort / scarce)
         if at <= last:
             for gap in gaps[1:]:
@@ -379,7 +357,7 @@ class Schedule:
                 at = last + self.rules.steady_gap_seconds
         # what is used up now is there again after the reset
         due = max(at, last + scarce)
-        return min(due, max(self._resets_at, at)) if now < self._resets_at else due
+        return min(due, max(self.budget.resets_at, at)) if now < self.budget.resets_at else due
 
     def _known(self, operation: str) -> RunTimes:
         return self._run_times.setdefault(operation, RunTimes())
@@ -397,20 +375,6 @@ class Schedule:
             self._forecast = sum(flow * run_times.life() for run_times, flow in flows if flow)
             self._forecast_until = now + _FORECAST_SECONDS
         return self._forecast
-
-    def _rate(self, now: float) -> float:
-        """Polls per second that the quota allows from here to the window's end."""
-        if self._allowance is None or now >= self._resets_at:
-            return self.rules.unknown_quota_per_second / self.workers
-        return max(self._allowance, 1e-6) / max(self._resets_at - now, 1.0)
-
-    def _open_at(self, now: float) -> float:
-        if self._allowance is not None and self._allowance < 1 and now < self._resets_at:
-            return max(self._paused_until, self._resets_at)
-        return self._paused_until
-
-    def _paced_at(self, now: float) -> float:
-        return self._next_free - self.rules.burst / self._rate(now)
 
     def _put(self, followed: _Followed, due_at: float) -> None:
         self._versions += 1

@@ -60,7 +60,7 @@ class Leased:
 
     record: JobRecord
     owner: str
-    fence: int
+    fencing_token: int
     """Grows with each change of hands; a write with an older number is refused."""
 
 
@@ -170,7 +170,7 @@ class JobStore(Protocol):
         """Return records, newest first; `ids` and `limit` as in `claim`."""
         ...
 
-    async def ahead(self, own_id: str) -> JobRecord | None:
+    async def predecessor(self, own_id: str) -> JobRecord | None:
         """Give the oldest job on the same document that was written before this one and is not settled."""
         ...
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from vismanet_async._jobs.core.records import JobResult
     from vismanet_async._jobs.core.states import Notify
     from vismanet_async._jobs.course import Ending
-    from vismanet_async._jobs.leased_jobs import HeldJobs
+    from vismanet_async._jobs.leased_jobs import LeasedJobs
     from vismanet_async._jobs.store import Leased
     from vismanet_async._operation import Operation
 
@@ -47,12 +47,12 @@ class Submission:
     """How operations are submitted: the same for one and for many."""
 
     submitter: Submitter
-    held: HeldJobs
+    jobs: LeasedJobs
     conclusions: Conclusions
     reference: str | None = None
     notify: Notify = "none"
     deadline_seconds: float | None = None
-    document: str | None = "auto"
+    ordering_key: str | None = "auto"
     limiter: anyio.CapacityLimiter | None = None
     """How many requests may be under way at once. Waiting for one's turn takes no place."""
 
@@ -83,10 +83,10 @@ class Submission:
         own_id = uuid.uuid4().hex
         header = self.check(operation, own_id)
         request = operation.request(background=header)
-        document = self.document
-        if document == "auto":
-            document = ordering_key(method=request.method, path=request.path)
-        course = Course(record=self._intent(request, own_id, document=document))
+        key = self.ordering_key
+        if key == "auto":
+            key = ordering_key(method=request.method, path=request.path)
+        course = Course(record=self._intent(request, own_id, key=key))
         failure: VismaNetError | None = None
         try:
             await self._run(course, operation, header)
@@ -121,57 +121,57 @@ class Submission:
             return
         await self._write_intent(course)
         course.step = Step.QUEUED
-        course.blocked_by = await self._wait_for_turn(course.record)
+        course.blocked_by = await self._wait_for_predecessor(course.record)
         if course.blocked_by is not None:
             return
         async with self.limiter or nullcontext():
-            leased = self.held.get(course.record.id)
+            leased = self.jobs.get(course.record.id)
             if leased is None:
                 raise LeaseLost(f"job {course.record.id} is another process's now")
-            await self.held.apply(leased, Sending(at=self.held.clock.utc_now()))
+            await self.jobs.apply(leased, Sending(at=self.jobs.clock.utc_now()))
             course.step = Step.READY
             await self._send(course, operation, header)
 
     async def _write_intent(self, course: Course) -> None:
         course.step = Step.WRITING
-        await self.held.write_intent(course.record)
+        await self.jobs.write_intent(course.record)
 
-    async def _wait_for_turn(self, record: JobRecord) -> str | None:
+    async def _wait_for_predecessor(self, record: JobRecord) -> str | None:
         """Wait until no earlier job on the same document is open; return the id of one that is uncertain."""
         waits_for: str | None = None
-        while (ahead := await self.held.store.ahead(record.id)) is not None:
-            if ahead.state is State.UNCERTAIN:
-                return ahead.id
-            if waits_for != ahead.id:
-                waits_for = ahead.id
+        while (earlier := await self.jobs.store.predecessor(record.id)) is not None:
+            if earlier.state is State.UNCERTAIN:
+                return earlier.id
+            if waits_for != earlier.id:
+                waits_for = earlier.id
                 text = "job %s waits for job %s on the same document, which is %s"
                 facts = {"company": record.company, "job": record.id}
-                _log.info(text, record.id, ahead.id, ahead.state.value, extra=facts)
-            await self.held.adopt([ahead.id])
-            await self.held.wait_a_while(ahead.id)
+                _log.info(text, record.id, earlier.id, earlier.state.value, extra=facts)
+            await self.jobs.take_over([earlier.id])
+            await self.jobs.wait_for_news(earlier.id)
         return None
 
     async def _send(self, course: Course, operation: Operation[Any], header: str) -> None:
         await anyio.lowlevel.checkpoint_if_cancelled()
         course.step = Step.SENT
         answer = await self.submitter.submit(operation, background=header)
-        course.answered(answer, at=self.held.clock.utc_now(), decode=operation.decode)
+        course.answered(answer, at=self.jobs.clock.utc_now(), decode=operation.decode)
 
     def _ending(self, course: Course, error: BaseException | None) -> Ending:
-        return course.ending(at=self.held.clock.utc_now(), error=error)
+        return course.ending(at=self.jobs.clock.utc_now(), error=error)
 
     def _lease(self, course: Course) -> Leased:
-        return self.held.get(course.record.id) or self.held.lease_of(course.record)
+        return self.jobs.get(course.record.id) or self.jobs.lease_of(course.record)
 
     async def _write_down(self, leased: Leased, event: Ending, result: JobResult | None) -> JobRecord:
         """Write down what became of it, now or when the store is back; not to be cancelled half-way."""
         return await self.conclusions.conclude(Conclusion(leased=leased, event=event, result=result))
 
-    def _intent(self, request: Request, own_id: str, *, document: str | None) -> JobRecord:
-        now = self.held.clock.utc_now()
+    def _intent(self, request: Request, own_id: str, *, key: str | None) -> JobRecord:
+        now = self.jobs.clock.utc_now()
         return JobRecord(
             id=own_id,
-            company=self.held.company,
+            company=self.jobs.company,
             operation=OperationSummary.of(
                 operation_id=request.operation,
                 method=request.method,
@@ -180,13 +180,13 @@ class Submission:
                 headers=request.headers,
                 body=request.body if isinstance(request.body, bytes) else None,
             ),
-            document=document,
+            document=key,
             reference=self.reference,
             notify=self.notify,
             created_at=now,
             deadline_at=None if self.deadline_seconds is None else now + timedelta(seconds=self.deadline_seconds),
             # it is sent at once unless it has to wait for others
-            sending_at=now if document is None else None,
+            sending_at=now if key is None else None,
         )
 
 

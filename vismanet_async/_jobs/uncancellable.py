@@ -10,13 +10,13 @@ import anyio
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
-__all__ = ["to_the_end"]
+__all__ = ["run_to_completion"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def to_the_end(method: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+def run_to_completion(method: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
     """Run a coroutine function in a task of its own; cancellation is raised when it is done.
 
     A shielded scope alone holds against other scopes, not against `asyncio.Task.cancel()`, which is what Ctrl-C,

@@ -33,7 +33,7 @@ class OperationSummary:
     """Hex digest of the body; None when there was none."""
 
     @property
-    def by_hand(self) -> bool:
+    def custom(self) -> bool:
         """Whether it is a call by method and path, which has no id but these."""
         return self.id == f"{self.method} {self.path}"
 

@@ -18,7 +18,7 @@ from vismanet_async._jobs.sql.migrations import migrate
 from vismanet_async._jobs.sql.rows import dump, moment, to_record, to_result, to_result_row, to_row
 from vismanet_async._jobs.sql.schema import JOBS, RESULTS, WEBHOOKS
 from vismanet_async._jobs.store import JobIdTaken, Leased, LeaseLost, StoreNotUsable
-from vismanet_async._jobs.uncancellable import to_the_end
+from vismanet_async._jobs.uncancellable import run_to_completion
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -67,12 +67,12 @@ class SqlStore:
     def __repr__(self) -> str:
         return f"SqlStore({self._database.shown!r})"
 
-    @to_the_end
+    @run_to_completion
     async def open(self) -> None:
         """Create what is missing and bring an older schema up to date; any number of processes may do so at once."""
         await self._database.open(migrate)
 
-    @to_the_end
+    @run_to_completion
     async def aclose(self) -> None:
         """Give back the connections; also when the caller is being cancelled."""
         with anyio.CancelScope(shield=True):
@@ -80,7 +80,7 @@ class SqlStore:
 
     # -- leases ----------------------------------------------------------------------------------------------------
 
-    @to_the_end
+    @run_to_completion
     async def write_intent(self, record: JobRecord, *, owner: str, until: datetime) -> Leased:
         """Write a new job down and lease it."""
         values = {**to_row(record), "owner": owner, "lease_until": until.timestamp(), "fence": 1}
@@ -90,9 +90,9 @@ class SqlStore:
                 key = f"{record.company}\n{record.document}"
                 await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(key, 0))))
             await connection.execute(sa.insert(JOBS).values(**values))
-        return Leased(record=record, owner=owner, fence=1)
+        return Leased(record=record, owner=owner, fencing_token=1)
 
-    @to_the_end
+    @run_to_completion
     async def save(self, leased: Leased, record: JobRecord, *, result: JobResult | None = None) -> Leased:
         """Replace the record, and its result with it."""
         values = {name: value for name, value in to_row(record).items() if name not in _HINT_COLUMNS}
@@ -111,9 +111,9 @@ class SqlStore:
                 f"`vismanet jobs show {record.job_id}` shows it. Two servers or simulators that give the same ids need "
                 "a store each."
             ) from error
-        return Leased(record=record, owner=leased.owner, fence=leased.fence)
+        return Leased(record=record, owner=leased.owner, fencing_token=leased.fencing_token)
 
-    @to_the_end
+    @run_to_completion
     async def claim(
         self,
         *,
@@ -131,9 +131,9 @@ class SqlStore:
         async with self._transaction() as connection:
             rows = (await connection.execute(statement)).mappings().all()
         ordered = sorted(rows, key=lambda row: cast("int", row["sequence"]))
-        return [Leased(record=to_record(row), owner=owner, fence=row["fence"]) for row in ordered]
+        return [Leased(record=to_record(row), owner=owner, fencing_token=row["fence"]) for row in ordered]
 
-    @to_the_end
+    @run_to_completion
     async def renew(self, *, owner: str, now: datetime, until: datetime) -> frozenset[str]:
         """Prolong all leases of an owner that have not run out."""
         statement = (
@@ -145,7 +145,7 @@ class SqlStore:
         async with self._transaction() as connection:
             return frozenset((await connection.execute(statement)).scalars())
 
-    @to_the_end
+    @run_to_completion
     async def release(self, *, owner: str, ids: Collection[str] | None = None) -> None:
         """Give up leases."""
         statement = sa.update(JOBS).where(JOBS.c.owner == owner).values(owner=None, lease_until=None)
@@ -154,7 +154,7 @@ class SqlStore:
         async with self._transaction() as connection:
             await connection.execute(statement)
 
-    @to_the_end
+    @run_to_completion
     async def workers(self, *, company: str, now: datetime) -> int:
         """Count the owners with a live lease."""
         statement = sa.select(sa.func.count(JOBS.c.owner.distinct())).where(
@@ -165,7 +165,7 @@ class SqlStore:
 
     # -- hints -----------------------------------------------------------------------------------------------------
 
-    @to_the_end
+    @run_to_completion
     async def hint(self, *, own_id: str | None, job_ids: Collection[str], at: datetime) -> Sequence[str]:
         """Note that a webhook spoke of jobs."""
         columns = JOBS.c
@@ -195,7 +195,7 @@ class SqlStore:
                     concerned[own_id] = None
         return list(concerned)
 
-    @to_the_end
+    @run_to_completion
     async def hints(self, *, company: str, since: datetime) -> Sequence[tuple[str, datetime]]:
         """Give the jobs that were hinted at since then."""
         statement = sa.select(JOBS.c.id, JOBS.c.hinted_at).where(
@@ -205,7 +205,7 @@ class SqlStore:
             rows = (await connection.execute(statement)).all()
         return [(row.id, moment(row.hinted_at)) for row in rows]
 
-    @to_the_end
+    @run_to_completion
     async def drop_candidates(self, leased: Leased, tried: Collection[str]) -> tuple[str, ...]:
         """Take away candidates that turned out to be something else."""
         async with self._transaction() as connection:
@@ -217,17 +217,17 @@ class SqlStore:
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
-    @to_the_end
+    @run_to_completion
     async def get(self, own_id: str) -> JobRecord | None:
         """Give a record by our own id."""
         return await self._one(JOBS.c.id == own_id)
 
-    @to_the_end
+    @run_to_completion
     async def find(self, *, company: str, job_id: str) -> JobRecord | None:
         """Give a record by the server's id."""
         return await self._one((JOBS.c.company == company) & (JOBS.c.job_id == job_id))
 
-    @to_the_end
+    @run_to_completion
     async def select(
         self,
         *,
@@ -250,14 +250,14 @@ class SqlStore:
             rows = (await connection.execute(statement)).mappings()
             return [to_record(row) for row in rows]
 
-    @to_the_end
-    async def ahead(self, own_id: str) -> JobRecord | None:
+    @run_to_completion
+    async def predecessor(self, own_id: str) -> JobRecord | None:
         """Give the oldest unsettled job on the same document that was written before this one."""
         async with self._transaction() as connection:
             row = (await connection.execute(statements.predecessor(own_id))).mappings().one_or_none()
         return None if row is None else to_record(row)
 
-    @to_the_end
+    @run_to_completion
     async def result(self, own_id: str) -> JobResult | None:
         """Give what the server said."""
         async with self._transaction() as connection:
@@ -265,7 +265,7 @@ class SqlStore:
             row = (await connection.execute(statement)).mappings().one_or_none()
         return None if row is None else to_result(row)
 
-    @to_the_end
+    @run_to_completion
     async def run_times(self, *, company: str, limit: int = 200) -> dict[str, list[float]]:
         """Give run times in seconds of the last jobs, by operation id."""
         statement = statements.latest_run_times(company=company, limit=limit)
@@ -277,27 +277,27 @@ class SqlStore:
 
     # -- forgetting ------------------------------------------------------------------------------------------------
 
-    @to_the_end
+    @run_to_completion
     async def forget(self, own_id: str) -> bool:
         """Delete a job and its result."""
         async with self._transaction() as connection:
             return bool((await connection.execute(sa.delete(JOBS).where(JOBS.c.id == own_id))).rowcount)
 
-    @to_the_end
+    @run_to_completion
     async def prune(self, *, company: str, settled_before: datetime) -> int:
         """Delete jobs settled before then."""
         statement = sa.delete(JOBS).where(JOBS.c.company == company, JOBS.c.settled_at < settled_before.timestamp())
         async with self._transaction() as connection:
             return int((await connection.execute(statement)).rowcount)
 
-    @to_the_end
+    @run_to_completion
     async def seen(self, digest: bytes, *, at: datetime) -> bool:  # noqa: ARG002 - the contract; age is kept on writing
         """Tell whether a webhook body was dealt with before."""
         statement = sa.select(sa.exists().where(WEBHOOKS.c.digest == digest))
         async with self._transaction() as connection:
             return bool((await connection.execute(statement)).scalar_one())
 
-    @to_the_end
+    @run_to_completion
     async def remember(self, digest: bytes, *, at: datetime) -> None:
         """Note that a webhook body has been dealt with."""
         oldest = (at - _KEEP_WEBHOOKS).timestamp()
@@ -312,7 +312,7 @@ class SqlStore:
         return self._database.transaction(migrate)
 
     async def _write(self, connection: AsyncConnection, leased: Leased, values: Mapping[str, Any]) -> None:
-        held = (JOBS.c.id == leased.record.id) & (JOBS.c.owner == leased.owner) & (JOBS.c.fence == leased.fence)
+        held = (JOBS.c.id == leased.record.id) & (JOBS.c.owner == leased.owner) & (JOBS.c.fence == leased.fencing_token)
         written = await connection.execute(sa.update(JOBS).where(held).values(**values))
         if written.rowcount != 1:
             raise LeaseLost(
