@@ -1,4 +1,4 @@
-"""How jobs look: a table on a terminal, a line for each change elsewhere."""
+"""Output of jobs: a table on a terminal, a line for each change elsewhere."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def table(records: Sequence[JobRecord]) -> None:
 
 
 def details(record: JobRecord, error: Exception | None) -> str:
-    """Give all that is written down about a job, a line each."""
+    """Return all that is stored about a job, a line for each fact."""
     operation = record.operation
     facts: dict[str, Any] = {
         "job": record.id,

@@ -1,7 +1,7 @@
-"""`Conclusions`: writes down what became of submissions, however long the store is out of reach.
+"""`Conclusions`: stores the outcomes of submissions, however long the store is out of reach.
 
-What a submission has learnt (an id, an answer, that nothing was sent) is known to nobody else. It is kept until it is
-written, also when the caller is cancelled or was told of the failure. Then the job is followed here, or free.
+Only this process knows the outcome (an id, an answer, that nothing was sent). It is kept in memory until it is stored,
+even if the caller was cancelled or got the error. Then the job is followed here, or its lease is released.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ _log = logging.getLogger("vismanet_async._jobs")
 
 @attrs.frozen(kw_only=True)
 class Conclusion:
-    """What became of a submission."""
+    """The outcome of a submission."""
 
     leased: Leased
-    """The job as it was written last, or as its intent may have been written."""
+    """The job as it was stored last, or as its intent may have been stored."""
     event: Ending
     result: JobResult | None = None
 
     @property
     def record(self) -> JobRecord:
-        """The job as it is, whether or not it is written down."""
+        """The job with this outcome, whether or not it is stored."""
         return advance(self.leased.record, self.event)
 
     @property
@@ -53,7 +53,7 @@ class Conclusion:
 
 
 class Conclusions:
-    """Those that could not be written yet, and how they are written."""
+    """The outcomes that are not stored yet, and their retries."""
 
     def __init__(self, jobs: LeasedJobs) -> None:
         self._jobs = jobs
@@ -65,10 +65,10 @@ class Conclusions:
 
     @run_to_completion
     async def conclude(self, conclusion: Conclusion) -> JobRecord:
-        """Write down what became of a submission, and go on with its job.
+        """Store the outcome of a submission, and follow its job.
 
         Raises:
-            StoreNotUsable: it could not be written yet; `run` goes on trying. `job_id` is the server's id if known.
+            StoreNotUsable: it could not be stored yet; `run` retries. `job_id` is the server's id if known.
         """
         try:
             return await self._write(conclusion)
@@ -78,8 +78,7 @@ class Conclusions:
             self._added.set()
             _log.log(
                 logging.INFO if conclusion.job_id is None else logging.WARNING,
-                "what became of the submission of job %s (%s, id at the server %s) is written down when the job store "
-                "is back: %s",
+                "the outcome of submitting job %s (%s, id at the server %s) is stored when the job store is back: %s",
                 own_id,
                 type(conclusion.event).__name__,
                 conclusion.job_id,
@@ -90,7 +89,7 @@ class Conclusions:
             raise
 
     async def run(self) -> None:
-        """Write down what could not be written, as long as the task is not cancelled."""
+        """Retry what could not be stored, until the task is cancelled."""
         pause = _FIRST_PAUSE_SECONDS
         while True:
             if not self._unwritten:
@@ -104,7 +103,7 @@ class Conclusions:
 
     @run_to_completion
     async def flush(self) -> bool:
-        """Try once to write what could not be written; return whether nothing is left."""
+        """Retry once what could not be stored; return whether nothing is left."""
         for own_id, conclusion in [*self._unwritten.items()]:
             try:
                 await self._write(conclusion)
@@ -114,10 +113,10 @@ class Conclusions:
         return not self._unwritten
 
     def report(self) -> None:
-        """Log what was not written in the end, so that no server's id is lost."""
+        """Log what is not stored at the end, so that no id of the server is lost."""
         for own_id, conclusion in self._unwritten.items():
             _log.error(
-                "job %s (%s %s) is %s, its id at the server is %s, and that could not be written down",
+                "job %s (%s %s) is %s, its id at the server is %s, and that could not be stored",
                 own_id,
                 conclusion.leased.record.operation.method,
                 conclusion.leased.record.operation.path,
@@ -132,7 +131,7 @@ class Conclusions:
         try:
             leased = await jobs.apply(conclusion.leased, event, result=conclusion.result)
         except LeaseLost:
-            return await self._leave_to_others(conclusion)
+            return await self._hand_over(conclusion)
         except JobIdTaken as error:
             lost = Lost(at=event.at, reason=f"the server gave an id that is in use: {error}")
             leased = await jobs.apply(conclusion.leased, lost)
@@ -144,30 +143,30 @@ class Conclusions:
         jobs.follow(leased)
         if record.notify == "subscription":
             try:
-                # its webhook may have overtaken the answer
+                # its webhook may have arrived before the answer
                 await jobs.apply_hint(own_id)
             except StoreNotUsable as error:
-                _log.warning("whether a webhook spoke of job %s is looked up later: %s", own_id, error)
+                _log.warning("webhook hints for job %s are read later: %s", own_id, error)
         jobs.notifier.notify_waiters(own_id)
         return record
 
-    async def _leave_to_others(self, conclusion: Conclusion) -> JobRecord:
-        """Tell what is known of a job that is another's now: this process was taken for dead meanwhile."""
+    async def _hand_over(self, conclusion: Conclusion) -> JobRecord:
+        """Record the outcome for a job whose lease another process has taken over, because this one seemed dead."""
         jobs, event = self._jobs, conclusion.event
         own_id = conclusion.leased.record.id
         if isinstance(event, Accepted):
-            # evidence, by which whoever has the job finds it at the server
+            # a hint, by which the process that leases the job now finds it at the server
             await jobs.store.hint(own_id=own_id, job_ids=[event.job_id], at=event.at)
         record = await jobs.store.get(own_id)
         jobs.abandon(own_id)
         if record is None:
-            return conclusion.record  # its intent was never written, or it was forgotten
+            return conclusion.record  # its intent was never stored, or it was forgotten
         if isinstance(event, Answered | NeverSent) and record.state is State.UNCERTAIN and record.job_id is None:
             return await self._correct(conclusion, record)
         return record
 
     async def _correct(self, conclusion: Conclusion, record: JobRecord) -> JobRecord:
-        """Settle a job that its successor had to call uncertain, if nobody works on it."""
+        """Settle a job that another process had to call uncertain, unless a process has leased it."""
         jobs = self._jobs
         for claimed in await jobs.claim([record.id]):
             leased = claimed

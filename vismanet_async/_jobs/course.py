@@ -1,7 +1,7 @@
-"""How far a submission has come, and what is certain of it there. Pure: answers, errors and times come in.
+"""The steps of a submission, and its outcome when it ends at one of them. Pure: answers, errors and times come in.
 
-Before `SENT` nothing has left, whatever fails. From there on only an answer, or an error that says so, tells what the
-server has; anything else is *lost*, and never sent again.
+Before `SENT` nothing was sent, whatever fails. From then on only an answer, or an error that says so, shows whether the
+server has it. Anything else is *lost*, and never sent again.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["Course", "Ending", "Step", "Submitted"]
 
 Ending = Accepted | Answered | Lost | NeverSent
-"""What may become of a submission."""
+"""The possible outcomes of a submission."""
 
 _NEVER_SENT: Final = (NotSent, RequestRefused, TokenRefused, RateLimited, HostNotAllowed)
 _ACCEPTED: Final = 202
@@ -48,18 +48,18 @@ _SUCCESS: Final = range(200, 300)
 
 
 class Step(Enum):
-    """What a submission has done last."""
+    """The last step of a submission."""
 
     NEW = auto()
     """Nothing is written."""
     WRITING = auto()
     """Its intent is being written: it may be in the store."""
     QUEUED = auto()
-    """Its intent is written; it waits for earlier jobs on the same document."""
+    """Its intent is written; it waits for earlier jobs with the same ordering key."""
     READY = auto()
-    """It is written down as sent, and has not left."""
+    """It is stored as sent, and was not sent yet."""
     SENT = auto()
-    """It was given to the client: it may have left."""
+    """It was passed to the client: it may have been sent."""
     ANSWERED = auto()
     """Its answer was read."""
 
@@ -72,13 +72,13 @@ class Course:
     """The intent."""
     step: Step = Step.NEW
     blocked_by: str | None = None
-    """The uncertain job on the same document, behind which nothing is sent."""
+    """The uncertain job with the same ordering key; nothing is sent after it until it is settled."""
     result: JobResult | None = None
     """What the server answered outside the queue."""
     _ending: Ending | None = None
 
     def answered(self, answer: Answer, *, at: datetime, decode: Callable[[Response], Any]) -> None:
-        """Take in the answer to the submission."""
+        """Record the answer to the submission."""
         self.step = Step.ANSWERED
         if answer.status == _ACCEPTED:
             job_id = job_id_in(answer)
@@ -95,11 +95,11 @@ class Course:
             self._ending = Answered(at=at, status_code=answer.status, error=problem.detail)
 
     def ending(self, *, at: datetime, error: BaseException | None) -> Ending:
-        """Return what is certain of the submission if it ends here.
+        """Return the outcome of the submission if it ends at this step.
 
         Args:
             at: the present moment.
-            error: what ended it; None where it came to its end.
+            error: what ended it; None if nothing failed.
         """
         if self._ending is not None:
             return self._ending
@@ -117,7 +117,7 @@ class Course:
 
 @attrs.frozen(kw_only=True)
 class Submitted:
-    """What became of a submission."""
+    """The outcome of a submission, with its record."""
 
     record: JobRecord
     result: JobResult | None = None
@@ -126,7 +126,7 @@ class Submitted:
     blocked_by: str | None = None
 
     def error(self, decode: Callable[[Response], Any]) -> VismaNetError | None:
-        """Return what `submit` raises for it; None when the job is under way or has succeeded."""
+        """Return the error of the job; None if it is under way or has succeeded."""
         record = self.record
         if record.state is State.SUCCEEDED or record.state not in {*FINAL, State.UNCERTAIN}:
             return None
@@ -137,7 +137,7 @@ class Submitted:
         return error_of(record, self.result, decode=decode)
 
     def raise_failure(self, decode: Callable[[Response], Any]) -> None:
-        """Raise what `submit` raises for it; nothing when the job is under way or has succeeded."""
+        """Raise the error of the submission or of the job, unless the job is under way or has succeeded."""
         error = self.error(decode)
         if self.failure is not None and self.record.state is State.FAILED and not isinstance(self.failure, LeaseLost):
             raise self.failure

@@ -1,4 +1,4 @@
-"""`LeaseKeeper`: keeps what this process holds in line with what other processes do."""
+"""`LeaseKeeper`: renews leases and picks up webhook hints that other processes stored."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["LeaseKeeper"]
 
 _HINTS_OVERLAP: Final = timedelta(seconds=60)
-"""How much later than its time a hint may become visible: clocks differ, and a store may be slow to commit."""
+"""How long after its timestamp a hint may become visible: clocks differ, and a commit may be slow."""
 _log = logging.getLogger("vismanet_async._jobs")
 
 
@@ -28,10 +28,10 @@ class LeaseKeeper:
     def __init__(self, jobs: LeasedJobs) -> None:
         self._jobs = jobs
         self.company_workers = 0
-        """How many tasks here work for the whole company, and not for some jobs alone."""
+        """How many tasks of this process follow all jobs of the company, not only their own."""
 
     async def run(self) -> None:
-        """Do so as long as the task is not cancelled; a store that is out of reach is tried again."""
+        """Renew and look for hints until the task is cancelled; retry while the store is out of reach."""
         jobs = self._jobs
         looked_at = jobs.clock.utc_now()
         renewed_at = jobs.clock.monotonic()
@@ -56,10 +56,10 @@ class LeaseKeeper:
             await jobs.clock.sleep(min(WATCH_SECONDS, jobs.lease_seconds / 6))
 
     async def take_over_all(self, *, alive: Callable[[], None]) -> None:
-        """Take over all free jobs of the company, now and later, as long as the task is not cancelled.
+        """Claim and follow all free jobs of the company, now and later, until the task is cancelled.
 
         Args:
-            alive: raises where nothing is followed here any more.
+            alive: raises if this process no longer follows jobs.
         """
         alive()
         self.company_workers += 1
@@ -77,7 +77,7 @@ class LeaseKeeper:
             self.company_workers -= 1
 
     async def apply_hints(self, own_ids: Sequence[str]) -> None:
-        """Ask at once for those jobs that webhooks spoke of and that concern this process."""
+        """Poll at once those hinted jobs that concern this process."""
         mine = [own_id for own_id in own_ids if self.company_workers or own_id in self._jobs.watched]
         strangers = [own_id for own_id in mine if own_id not in self._jobs]
         if strangers:

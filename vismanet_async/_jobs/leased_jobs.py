@@ -1,7 +1,7 @@
-"""`LeasedJobs`: the jobs that this process holds the lease of, in the store, in memory and in the schedule alike.
+"""`LeasedJobs`: the jobs leased by this process, in the store, in memory and in the schedule.
 
-All that is written about a held job goes through here, so that the three always agree. The record in memory is what
-was written last, with the hints that others wrote meanwhile.
+Every write to a leased job goes through this class, so that the three always agree. The record in memory is the one
+stored last, with the hints that other processes stored since.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ __all__ = ["WATCH_SECONDS", "LeasedJobs", "can_follow"]
 _log = logging.getLogger("vismanet_async._jobs")
 
 WATCH_SECONDS: Final = 2.0
-"""How often the store is looked at for what other processes wrote."""
+"""How often the store is read for what other processes wrote."""
 _LOOK_AGAIN_SECONDS: Final = 60.0
-"""How often the store is looked at for a job that is followed here, whose end is announced."""
+"""How often the store is read for a job that is followed here: its waiters are notified of its end."""
 
 
 def can_follow(record: JobRecord) -> bool:
-    """Tell whether there is anything to ask the server about an uncertain job."""
+    """Return whether there is anything to ask the server about an uncertain job."""
     return bool(record.candidates) or (record.job_id is not None and record.hint_pending)
 
 
 class LeasedJobs:
-    """Leases of one company's jobs, and what is planned for them."""
+    """Leases of one company's jobs, and their schedule."""
 
     def __init__(
         self,
@@ -69,13 +69,13 @@ class LeasedJobs:
         self.notifier = Notifier(clock)
         self.lease_seconds = lease_seconds
         self.watched: set[str] = set()
-        """Jobs that someone in this process cares about; webhooks that other processes take in concern them."""
+        """Jobs submitted or awaited in this process; it looks for webhooks of them that other processes received."""
         self.closed = False
-        """Whether nothing is followed here any more; what is written down from then on is free for others."""
+        """Whether jobs are no longer followed here; what is stored from then on is free for other processes."""
         self._owner = uuid.uuid4().hex
         self._leases: dict[str, Leased] = {}
         self._unconfirmed: set[str] = set()
-        """Jobs of which the store may know more than this process: a write to it failed, or was committed unheard."""
+        """Jobs whose last write failed: it may have been committed although no answer came."""
         self._orphaned: frozenset[str] = frozenset()
         """Leases that the last renewal prolonged although no task here follows the job."""
 
@@ -83,34 +83,34 @@ class LeasedJobs:
         return own_id in self._leases
 
     def get(self, own_id: str) -> Leased | None:
-        """Give a job as it was written last; None when it is not held here."""
+        """Return a job as it was stored last; None if it is not leased here."""
         return self._leases.get(own_id)
 
     def is_current(self, leased: Leased) -> bool:
-        """Tell whether this very lease is held, and not a later one of the same job."""
+        """Return whether this is the current lease of its job, and not an earlier one."""
         current = self._leases.get(leased.record.id)
         return current is not None and current.fencing_token == leased.fencing_token
 
     async def record(self, own_id: str) -> JobRecord:
-        """Give any job as it is written down.
+        """Return the stored record of any job.
 
         Raises:
-            JobUnknown: it is not.
+            JobUnknown: there is none.
         """
         record = await self.store.get(own_id)
         if record is None:
             raise JobUnknown(f"job {own_id} is not written down any more: it was forgotten or pruned.")
         return record
 
-    # -- taking and letting go -------------------------------------------------------------------------------------
+    # -- leases ----------------------------------------------------------------------------------------------------
 
     def lease_of(self, record: JobRecord) -> Leased:
-        """Return the lease that `write_intent` takes, also where its answer got lost."""
+        """Return the lease that `write_intent` creates, even if the store's answer got lost."""
         return Leased(record=record, owner=self._owner, fencing_token=1)
 
     @run_to_completion
     async def write_intent(self, record: JobRecord) -> Leased:
-        """Write a new job down and hold it."""
+        """Store a new job and lease it."""
         leased = await self.store.write_intent(record, owner=self._owner, until=self._lease_end())
         self._leases[record.id] = leased
         self.watched.add(record.id)
@@ -118,7 +118,7 @@ class LeasedJobs:
         return leased
 
     async def claim(self, own_ids: Collection[str] | None) -> Sequence[Leased]:
-        """Lease jobs that nobody holds; None for all of this company. They are not followed by that."""
+        """Lease free jobs; `None` claims every free job of the company. Does not schedule polls."""
         claimed = await self.store.claim(
             company=self.company,
             owner=self._owner,
@@ -127,14 +127,14 @@ class LeasedJobs:
             ids=None if own_ids is None else set(own_ids),
         )
         for leased in claimed:
-            # held under a lease that ran out unnoticed: a poll that is still under way has no say any more
+            # its earlier lease expired unnoticed: a poll that is still under way must not write
             if leased.record.id in self._leases:
                 self.abandon(leased.record.id)
         return claimed
 
     @run_to_completion
     async def take_over(self, own_ids: Collection[str] | None) -> Sequence[Leased]:
-        """Claim jobs and go on with them. An intent among them is what a process left that died."""
+        """Claim jobs and follow them. An intent among them was left by a process that died."""
         taken: list[Leased] = []
         claimed = await self.claim(own_ids)
         try:
@@ -158,11 +158,11 @@ class LeasedJobs:
         return taken
 
     def follow(self, leased: Leased, *, missed: bool = False) -> None:
-        """Hold a job and plan its next poll.
+        """Keep a leased job and schedule its next poll.
 
         Args:
             leased: the job.
-            missed: webhooks may have come while nobody listened.
+            missed: webhooks may have arrived while no process listened.
         """
         record = leased.record
         self._leases[record.id] = leased
@@ -180,13 +180,13 @@ class LeasedJobs:
             asked=[self._monotonic(when) for when in asked],
             unanswered_since=self._monotonic(record.asked_at) if record.unanswered and record.asked_at else None,
         )
-        # a candidate came with a webhook, whoever asked for another one since
+        # a candidate came with a webhook, even if another one was polled since
         if record.hint_pending or record.content_due or record.candidates:
             self.schedule.hint(record.id, now)
         self.notifier.wake()
 
     async def finish(self, leased: Leased) -> None:
-        """Let go of a job that needs no more work, learn from it, and tell those who wait for it."""
+        """Release a job that needs no more work, learn its run time, and notify its waiters."""
         record = leased.record
         ran = None
         if record.settled and record.status_code and record.submitted_at and record.settled_at:
@@ -203,37 +203,37 @@ class LeasedJobs:
             self.notifier.notify_waiters(record.id)
 
     def abandon(self, own_id: str) -> None:
-        """Stop working on a job that is another's now, or is no more."""
+        """Stop following a job that another process has leased, or that was deleted."""
         self._leases.pop(own_id, None)
         self._unconfirmed.discard(own_id)
         self.schedule.remove(own_id)
         self.notifier.notify_waiters(own_id)
 
     def abandon_if_lost(self, leased: Leased) -> None:
-        """Stop working under a lease that was lost; one that was claimed anew meanwhile stays."""
+        """Stop following a job whose lease was lost, unless it was claimed again since."""
         if self.is_current(leased):
             self.abandon(leased.record.id)
 
     async def release(self, own_ids: Collection[str] | None = None) -> None:
-        """Give up leases in the store; all of them if none are named."""
+        """Release leases in the store; all of them if none are named."""
         await self.store.release(owner=self._owner, ids=own_ids)
 
     async def try_release(self, own_ids: Collection[str] | None = None) -> None:
-        """Give up leases as `release` does; where the store is out of reach, `renew` or their end frees them later."""
+        """Release leases; if the store is out of reach, `renew` or their expiry frees them later."""
         try:
             await self.release(own_ids)
         except StoreNotUsable as error:
-            _log.warning("leases could not be given up, they run out: %s", error, extra={"company": self.company})
+            _log.warning("leases could not be released, they expire: %s", error, extra={"company": self.company})
 
     async def renew(self) -> None:
-        """Prolong what is held, and find out what no longer is and how many processes share the quota."""
+        """Renew all leases, abandon the lost ones, and count the processes that share the quota."""
         now = self.clock.utc_now()
         before = dict(self._leases)
         still_leased = await self.store.renew(owner=self._owner, now=now, until=self._lease_end())
         for own_id, leased in before.items():
             if own_id not in still_leased:
                 self.abandon_if_lost(leased)
-        # a lease that nobody here works under must not be prolonged for ever
+        # a lease whose job no task here follows must not be renewed for ever
         orphaned = still_leased - self._leases.keys()
         if unclaimed := orphaned & self._orphaned:
             await self.release(unclaimed)
@@ -243,17 +243,17 @@ class LeasedJobs:
     # -- writing ---------------------------------------------------------------------------------------------------
 
     async def apply(self, leased: Leased, event: Event, *, result: JobResult | None = None) -> Leased:
-        """Write down that something happened to a job.
+        """Store the record after an event.
 
         Raises:
-            TransitionError: it cannot happen to it; nothing was written.
-            LeaseLost: it is another's now; nothing was written.
+            TransitionError: the event cannot happen in this state; nothing was written.
+            LeaseLost: another process has the lease; nothing was written.
         """
         return await self.save(leased, advance(leased.record, event), result=result)
 
     @run_to_completion
     async def save(self, leased: Leased, record: JobRecord, *, result: JobResult | None = None) -> Leased:
-        """Write a job down as it is now, keeping what webhooks have told meanwhile; raises as `apply`."""
+        """Store a record, and keep the hints that arrived since; raises as `apply`."""
         try:
             saved = await self.store.save(leased, record, result=result)
         except JobIdTaken:
@@ -271,9 +271,9 @@ class LeasedJobs:
         return saved
 
     async def reconciled(self, leased: Leased) -> Leased | None:
-        """Return a held job as the store knows it, after a write whose answer got lost; None: nothing is left to do.
+        """Return a leased job, read again from the store if its last write failed; None if nothing is left to do.
 
-        What was committed unheard must not be overwritten by what was known before.
+        That write may have been committed although no answer came; older data must not overwrite it.
         """
         own_id = leased.record.id
         if own_id not in self._unconfirmed:
@@ -296,7 +296,7 @@ class LeasedJobs:
 
     @run_to_completion
     async def drop_candidate(self, leased: Leased, job_id: str) -> tuple[str, ...]:
-        """Take away a candidate that turned out to be something else; gives those that are left."""
+        """Remove a candidate that is not this job's id; return the candidates left."""
         left = await self.store.drop_candidates(leased, [job_id])
         if self.is_current(leased):
             fresh = attrs.evolve(leased.record, candidates=left)
@@ -304,23 +304,23 @@ class LeasedJobs:
         return left
 
     async def apply_hint(self, own_id: str) -> None:
-        """Ask at once for a held job that a webhook spoke of, unless that is known already."""
+        """Poll a leased job at once if the store has a webhook hint for it that is new here."""
         record = await self.store.get(own_id) if own_id in self._leases else None
-        # looked up after the store has answered: a submission or a poll may have been written down meanwhile
+        # read after the store has answered: a submission or a poll may have been stored meanwhile
         leased = self._leases.get(own_id)
         if leased is None or record is None or not record.hint_pending:
             return
         current = leased.record
         if (current.hinted_at, current.candidates) == (record.hinted_at, record.candidates):
             return
-        # only what hints write is taken from the store: the rest may be half-way through a poll here
+        # only the hint columns are taken from the store: a poll under way here may change the rest
         fresh = attrs.evolve(current, hinted_at=record.hinted_at, candidates=record.candidates)
         self._leases[own_id] = attrs.evolve(leased, record=fresh)
         self.schedule.hint(own_id, self.clock.monotonic())
         self.notifier.wake()
 
     async def wait_for_news(self, own_id: str, *, at_most_seconds: float | None = None) -> None:
-        """Wait until there is news of a job, or it is time to look into the store for what others did."""
+        """Wait for news of a job, or until it is time to read from the store what other processes did."""
         look_again = WATCH_SECONDS if own_id not in self._leases else _LOOK_AGAIN_SECONDS
         seconds = look_again if at_most_seconds is None else min(look_again, at_most_seconds)
         await self.notifier.wait_for_news(own_id, seconds)
@@ -328,7 +328,7 @@ class LeasedJobs:
     # -- times -----------------------------------------------------------------------------------------------------
 
     def switch_to_content(self, record: JobRecord) -> None:
-        """Plan to ask for a job's content instead of its state."""
+        """Schedule requests for a job's content instead of its state."""
         asked = [self._monotonic(when) for when in record.content_asked]
         self.schedule.switch(record.id, now=self.clock.monotonic(), asked=asked)
 

@@ -1,8 +1,8 @@
-"""`JobManager`: the front door of background jobs. Submits them, hands out handles, settles what is uncertain.
+"""`JobManager`: the public interface of background jobs. Submits jobs, returns handles, settles uncertain jobs.
 
-What is durable, in this order: the intent (before the request leaves), the job id, each poll (before it leaves, and
-its answer), the end, the content. A process may be killed between any two of them; whoever takes its jobs over goes
-on from there, and nothing is sent twice. The work is done by `Submission`, `Poller` and `LeaseKeeper`, on `LeasedJobs`.
+Stored in this order: the intent (before the request is sent), the job id, each poll (before it is sent, and its
+answer), the end, the content. A process may be killed between any two of them; the process that takes its jobs over
+continues from there, and nothing is sent twice. `Submission`, `Poller` and `LeaseKeeper` do the work, on `LeasedJobs`.
 """
 
 from __future__ import annotations
@@ -80,19 +80,19 @@ class JobManager:
         decoder_of: Callable[[str], Callable[[Response], Any] | None] | None = None,
         observer: Observer | None = None,
     ) -> None:
-        """Wire a manager; nothing is opened or sent yet.
+        """Create a manager; nothing is opened or sent yet.
 
         Args:
-            submitter: the border to the client.
+            submitter: the client interface.
             company: the tenant that the submitter's tokens are for; jobs of others in the same store are left alone.
             store: where jobs are kept. It is opened on first use; its owner closes it.
             clock: for tests.
-            random: gives numbers from 0 to 1, for jitter.
+            random: returns numbers from 0 to 1, for jitter.
             rules: the schedule's figures.
             lease_seconds: how long a job of a process that died stays its own.
             decoder_of: finds an operation's decoder by catalog id, for handles made from an id alone; without one
                 their result is plain JSON.
-            observer: is told of each state that a job comes into here.
+            observer: gets each state change of a job that is followed here.
         """
         self.company = company
         self._submitter = submitter
@@ -190,7 +190,7 @@ class JobManager:
         deadline_seconds: float | None = None,
         at_once: int = 8,
     ) -> list[Job[T]]:
-        """Submit many operations; documents take turns, and operations on one document keep their order.
+        """Submit many operations in parallel; operations on one document keep their order.
 
         Args:
             operations: what to run.
@@ -232,7 +232,7 @@ class JobManager:
     async def get(self, own_id: str, *, operation: Operation[T]) -> Job[T]: ...
 
     async def get(self, own_id: str, *, operation: Operation[Any] | None = None) -> Job[Any]:
-        """Make a handle from an id, ours or the server's, in any process with the same store.
+        """Return a handle by id, ours or the server's, in any process with the same store.
 
         Args:
             own_id: `job.id`, or the server's job id.
@@ -255,19 +255,19 @@ class JobManager:
     async def list(
         self, *, states: Collection[State] | None = None, reference: str | None = None, limit: int = 1000
     ) -> Sequence[JobRecord]:
-        """Give jobs as they are written down, newest first; asks the store, never the server."""
+        """Return stored jobs, newest first; asks the store, never the server."""
         chosen = _checked_states(states)
         expect("reference", reference, str, type(None))
         expect_count("limit", limit)
         return await self._store.select(company=self.company, states=chosen, reference=reference, limit=limit)
 
     async def record(self, own_id: str) -> JobRecord:
-        """Give one job as it is written down."""
+        """Return one stored job."""
         expect("own_id", own_id, str)
         return await self._jobs.record(own_id)
 
     async def kept_result(self, own_id: str) -> JobResult | None:
-        """Give what the server said about a job."""
+        """Return the server's answer about a job."""
         expect("own_id", own_id, str)
         return await self._store.result(own_id)
 
@@ -283,17 +283,17 @@ class JobManager:
     # -- working ---------------------------------------------------------------------------------------------------
 
     async def resume(self) -> Sequence[Job[Any]]:
-        """Take over every open job of this company that no living process holds, and follow it here.
+        """Claim every open job of this company that no living process has leased, and follow it here.
 
-        An intent found so is uncertain (or was certainly never sent). Jobs of a process that died moments ago come
-        free when its leases end; `run` takes those too.
+        An intent found so is uncertain (or was certainly never sent). Jobs of a process that died moments ago are
+        free when its leases expire; `run` claims those too.
         """
         self._start()
         records = [leased.record for leased in await self._jobs.take_over(None)]
         return [Job(self, record.id, self._decoder(record)) for record in records]
 
     async def run(self) -> None:
-        """Work as long as the task is not cancelled: take over and follow all jobs of this company, now and later.
+        """Claim and follow all jobs of this company, now and later, until the task is cancelled.
 
         Several processes may do so on one PostgreSQL; each job is followed by one of them at a time.
         """
@@ -302,7 +302,7 @@ class JobManager:
     async def settle(
         self, own_id: str, *, outcome: Outcome | None = None, job_id: str | None = None, note: str = ""
     ) -> JobRecord:
-        """Say what is known about an uncertain job.
+        """Settle an uncertain job by its outcome, or follow it again by its id.
 
         Args:
             own_id: the job.
@@ -328,12 +328,12 @@ class JobManager:
         self._jobs.abandon(own_id)
 
     async def prune(self, *, older_than: timedelta = timedelta(days=90)) -> int:
-        """Delete jobs settled that long ago, with their results; tells how many. Open and uncertain ones stay."""
+        """Delete jobs settled that long ago, with their results; return how many. Open and uncertain ones stay."""
         expect("older_than", older_than, timedelta)
         return await self._store.prune(company=self.company, settled_before=self._clock.utc_now() - older_than)
 
     async def hint(self, *, own_id: str | None, job_ids: tuple[str, ...], at: datetime) -> None:
-        """Take in a webhook's ids: they are written down, and what is followed here is asked for at once."""
+        """Store the ids of a webhook as hints, and poll at once those jobs that are followed here."""
         await self._keeper.apply_hints(await self._store.hint(own_id=own_id, job_ids=job_ids, at=at))
 
     # -- inside ----------------------------------------------------------------------------------------------------
@@ -346,7 +346,7 @@ class JobManager:
         return found or plain_json
 
     def _start(self) -> None:
-        """Begin to follow jobs, on first use."""
+        """Start to follow jobs, on first use."""
         self._work.start(name=repr(self))
 
 

@@ -1,6 +1,6 @@
-"""`Poller`: asks the server for held jobs, when the schedule says so, and writes down what comes of it.
+"""`Poller`: polls leased jobs when they are due, and stores the answers.
 
-Each poll is written down before it leaves, so that a restart cannot forget it, and its answer before the next one.
+Each poll is stored before it is sent, so that a restart cannot forget it, and its answer before the next poll.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _log = logging.getLogger("vismanet_async._jobs")
 
 @attrs.frozen
 class _Reply:
-    """What came of one request: an answer, or a failure of the transport."""
+    """The outcome of one request: an answer, or a failure of the transport."""
 
     answer: Answer | None
     failure: VismaNetError | None = None
@@ -62,7 +62,7 @@ class _Reply:
 
     @property
     def times(self) -> int:
-        """How often the request went out."""
+        """How often the request was sent."""
         return 1 if self.answer is None else self.answer.asked
 
     @property
@@ -71,7 +71,7 @@ class _Reply:
 
 
 class Poller:
-    """One schedule's hands: a few requests at once, each about another job."""
+    """Runs the polls that are due, a few concurrently, one per job."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class Poller:
         self._decoder_of = decoder_of
 
     async def run(self) -> None:
-        """Ask for what is due as long as the task is not cancelled."""
+        """Run polls when they are due, until the task is cancelled."""
         jobs, polling = self._jobs, anyio.CapacityLimiter(_AT_ONCE)
 
         async def ask(own_id: str, borrower: object) -> None:
@@ -119,7 +119,7 @@ class Poller:
             self._jobs.schedule.budget.observe(now=now, remaining=quota.remaining, resets_at=quota.resets_at)
 
     async def _ask(self, own_id: str) -> None:
-        """Ask for what is due of a job, and write down what came of it; the schedule knows when it is next."""
+        """Poll a job for what is due, store the answer, and schedule the next poll."""
         leased = self._jobs.get(own_id)
         if leased is None:
             self._jobs.schedule.remove(own_id)
@@ -187,7 +187,7 @@ class Poller:
     async def _apply_poll(
         self, leased: Leased, record: JobRecord, event: Event, body: bytes, *, times: int
     ) -> tuple[Leased, bool]:
-        """Write down what a poll brought, and plan the next unless the job's state could not be read."""
+        """Store what a poll returned; schedule the next one unless the state could not be read."""
         try:
             after = advance(record, event)
         except TransitionError as error:
@@ -249,7 +249,7 @@ class Poller:
             self._reschedule(record.id, reply, young_404=len(record.content_asked) if young else 0)
 
     def _judged(self, record: JobRecord, result: JobResult, *, missing: bool, at: datetime) -> JobRecord:
-        """Return a job as its content says that it ended; without it, as far as that can be known."""
+        """Return the record with the outcome that the content shows, or what is known without the content."""
         judgement: Judgement | None = None
         if record.verdict == "succeeded":
             judgement = judge(record, result, decode=self._decoder_of(record), missing=missing)
@@ -258,7 +258,7 @@ class Poller:
     # -- whether an id is its own ----------------------------------------------------------------------------------
 
     async def _check_candidate(self, leased: Leased) -> None:
-        """See whether an id out of a webhook is this job's: headers are not signed, so the server is asked."""
+        """Ask the server whether an id from a webhook is this job's: a webhook's headers are not signed."""
         if not leased.record.candidates:
             await self._jobs.finish(leased)
             return
@@ -293,7 +293,7 @@ class Poller:
     # -- one request -----------------------------------------------------------------------------------------------
 
     async def _mark_polling(self, leased: Leased) -> Leased:
-        """Write down that a request is about to leave, so that a restart cannot forget it."""
+        """Store that a request is about to be sent, so that a restart cannot forget it."""
         record, now = leased.record, self._jobs.clock.utc_now()
         if record.unanswered:
             record = self._mark_polled(record, "content_asked" if record.content_due else "state_asked", 1)
@@ -313,12 +313,12 @@ class Poller:
             return _Reply(None, error)
 
     def _reschedule(self, own_id: str, reply: _Reply, *, young_404: int = 0) -> None:
-        """Plan another attempt for what could not be read.
+        """Schedule another attempt for what could not be read.
 
         Args:
             own_id: the job.
-            reply: what came of this attempt.
-            young_404: how often it was asked for in all, where the answer is a 404 that may be too early.
+            reply: the outcome of this attempt.
+            young_404: how often it was asked for in all, if the answer is a 404 that may be too early; else 0.
         """
         now = self._jobs.clock.monotonic()
         if young_404:
@@ -334,7 +334,7 @@ class Poller:
 
 
 def _is_of(record: JobRecord, document: StateDocument, job_id: str) -> bool:
-    """Tell whether a state document is that of this job: the same id, the same path, not older than its request."""
+    """Return whether a state document is of this job: same id, same path, not older than its request."""
     if document.job_id is not None and document.job_id.casefold() != job_id.casefold():
         return False
     if document.original_uri is not None:

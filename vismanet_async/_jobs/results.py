@@ -1,4 +1,4 @@
-"""What a settled job gives its caller: the operation's typed result, or the error that the call would have raised."""
+"""The outcome of a settled job: the operation's typed result, or the error that the call would have raised."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["error_of", "judge", "kept_document", "kept_headers", "plain_json", "value_of"]
 
 _NOT_KEPT: Final = frozenset({"set-cookie", "authorization"})
-"""Response headers that have no place in a store."""
+"""Response headers that are not stored."""
 _KEPT_BODY_BYTES: Final = 4096
 _DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
 _ERRORS_FROM: Final = 300
@@ -57,12 +57,12 @@ def value_of(record: JobRecord, result: JobResult | None, *, decode: Callable[[R
 def error_of(
     record: JobRecord, result: JobResult | None, *, decode: Callable[[Response], Any] | None = None
 ) -> VismaNetError | None:
-    """Return the error that a job's end amounts to; None when it succeeded or has not ended.
+    """Return the error of a job; None if it succeeded or has not ended.
 
     Args:
         record: the job.
-        result: what the server said about it.
-        decode: the operation's decoder, for errors that only the content tells, such as `ActionFailed`.
+        result: the server's answer about it.
+        decode: the operation's decoder, for errors that only the content shows, such as `ActionFailed`.
     """
     error: VismaNetError | None = None
     match record.state:
@@ -91,7 +91,7 @@ def error_of(
 def judge(
     record: JobRecord, result: JobResult, *, decode: Callable[[Response], Any], missing: bool = False
 ) -> Judgement:
-    """Return how a call that was answered with a success status ended, by its own answer.
+    """Return the outcome of a call whose status was a success, judged by its content.
 
     An action's result decides whether it succeeded. A write whose answer cannot be understood, or an action whose
     result the server did not keep, may have succeeded or not: it is uncertain. A read without its answer is of no use.
@@ -100,7 +100,7 @@ def judge(
         record: the job.
         result: status, headers and content of the answer.
         decode: the operation's decoder.
-        missing: the answer had a content that can no longer be had.
+        missing: the answer had a content that the server no longer has.
     """
     kept = result.content is not None
     code = result.status_code
@@ -136,7 +136,7 @@ def plain_json(response: Response) -> Any:
 
 
 def kept_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """Give the headers of an answer that may be stored."""
+    """Return the headers of an answer that may be stored."""
     return tuple((name, value) for name, value in headers if name.lower() not in _NOT_KEPT)
 
 

@@ -1,7 +1,7 @@
-"""`Submission`: one operation on its way into the queue, from the intent that is written first to what came back.
+"""`Submission`: sends operations to the queue, from the stored intent to the stored outcome.
 
-Between any two lines the process may die, the caller may be cancelled, and the store may fail. What is certain at each
-point is said by `Course`; `Conclusions` writes it down.
+Between any two lines the process may die, the caller may be cancelled, and the store may fail. `Course` knows the
+outcome at each step; `Conclusions` stores it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _log = logging.getLogger("vismanet_async._jobs")
 
 @attrs.frozen(kw_only=True)
 class Submission:
-    """How operations are submitted: the same for one and for many."""
+    """The options with which one operation, or many, are submitted."""
 
     submitter: Submitter
     jobs: LeasedJobs
@@ -54,13 +54,13 @@ class Submission:
     deadline_seconds: float | None = None
     ordering_key: str | None = "auto"
     limiter: anyio.CapacityLimiter | None = None
-    """How many requests may be under way at once. Waiting for one's turn takes no place."""
+    """Bounds the concurrent requests. Waiting for a predecessor does not count."""
 
     def check(self, operation: Operation[Any], own_id: str = "0") -> str:
-        """Return the value of the background header; refuse what cannot be sent.
+        """Return the value of the background header.
 
         Raises:
-            RequestRefused: nothing was sent or written.
+            RequestRefused: the operation cannot run in the background; nothing was sent or written.
         """
         header = background_header(notify=self.notify, own_id=own_id, reference=self.reference)
         body = operation.request(background=header).body
@@ -71,10 +71,10 @@ class Submission:
         return header
 
     async def submit(self, operation: Operation[Any]) -> Submitted:
-        """Write down, wait for earlier jobs on the document, send, and write down what came of it.
+        """Store the intent, wait for predecessors, send, and store the outcome.
 
-        However it ends, by cancellation at any await too, the job is certainly not sent, followed here, or free for
-        the next process. What the store cannot take now is written when it is back.
+        However it ends, also by cancellation at any await, the job is certainly not sent, followed here, or free for
+        the next process. If the store is out of reach, the outcome is stored when it is back.
 
         Raises:
             RequestRefused: it cannot be sent that way; nothing was sent or written.
@@ -95,24 +95,24 @@ class Submission:
         except BaseException as error:
             if course.step is not Step.NEW:
                 with suppress(StoreNotUsable):  # it was logged, and is written when the store is back
-                    await self._write_down(self._lease(course), self._ending(course, error), course.result)
+                    await self._conclude(self._lease(course), self._ending(course, error), course.result)
             raise
         leased, ending = self._lease(course), self._ending(course, failure)
         known = advance(leased.record, ending)
         try:
-            record = await self._write_down(leased, ending, course.result)
+            record = await self._conclude(leased, ending, course.result)
         except StoreNotUsable as error:
             record = known
             if known.state is State.SUBMITTED or known.state is State.SUCCEEDED:
-                _tell_the_id(known, error)
+                _raise_not_stored(known, error)
         if isinstance(failure, StoreNotUsable):
             raise StoreNotUsable(f"{failure} Nothing was sent.") from failure
         if isinstance(ending, NeverSent):
-            record = known  # the store may not have it, or another process may not have got to it yet
+            record = known  # the store may not have it yet, or another process may not have handled it yet
         return Submitted(record=record, result=course.result, failure=failure, blocked_by=course.blocked_by)
 
     async def _run(self, course: Course, operation: Operation[Any], header: str) -> None:
-        """Take a submission from step to step."""
+        """Run a submission from step to step."""
         if course.record.document is None:
             async with self.limiter or nullcontext():
                 await self._write_intent(course)
@@ -127,7 +127,7 @@ class Submission:
         async with self.limiter or nullcontext():
             leased = self.jobs.get(course.record.id)
             if leased is None:
-                raise LeaseLost(f"job {course.record.id} is another process's now")
+                raise LeaseLost(f"another process has taken job {course.record.id} over")
             await self.jobs.apply(leased, Sending(at=self.jobs.clock.utc_now()))
             course.step = Step.READY
             await self._send(course, operation, header)
@@ -137,7 +137,7 @@ class Submission:
         await self.jobs.write_intent(course.record)
 
     async def _wait_for_predecessor(self, record: JobRecord) -> str | None:
-        """Wait until no earlier job on the same document is open; return the id of one that is uncertain."""
+        """Wait until no earlier job with the same key is open; return the id of one that is uncertain."""
         waits_for: str | None = None
         while (earlier := await self.jobs.store.predecessor(record.id)) is not None:
             if earlier.state is State.UNCERTAIN:
@@ -163,8 +163,8 @@ class Submission:
     def _lease(self, course: Course) -> Leased:
         return self.jobs.get(course.record.id) or self.jobs.lease_of(course.record)
 
-    async def _write_down(self, leased: Leased, event: Ending, result: JobResult | None) -> JobRecord:
-        """Write down what became of it, now or when the store is back; not to be cancelled half-way."""
+    async def _conclude(self, leased: Leased, event: Ending, result: JobResult | None) -> JobRecord:
+        """Store the outcome, now or when the store is back; a cancellation waits for it."""
         return await self.conclusions.conclude(Conclusion(leased=leased, event=event, result=result))
 
     def _intent(self, request: Request, own_id: str, *, key: str | None) -> JobRecord:
@@ -185,13 +185,13 @@ class Submission:
             notify=self.notify,
             created_at=now,
             deadline_at=None if self.deadline_seconds is None else now + timedelta(seconds=self.deadline_seconds),
-            # it is sent at once unless it has to wait for others
+            # sent at once unless it has to wait for predecessors
             sending_at=now if key is None else None,
         )
 
 
-def _tell_the_id(record: JobRecord, error: StoreNotUsable) -> NoReturn:
-    """Raise what says that the server has taken a job that is not written down yet."""
+def _raise_not_stored(record: JobRecord, error: StoreNotUsable) -> NoReturn:
+    """Raise the error for a job that the server has accepted and that is not stored yet."""
     what = "was executed at once" if record.job_id is None else f"was accepted as job {record.job_id}"
     failure = StoreNotUsable(
         f"{error} {record.operation.id} {what}, and that is written down as soon as the store is back: job "

@@ -1,4 +1,4 @@
-"""Waiting for a job's end, wherever it is followed: here, by another process, or by nobody."""
+"""Wait for a job's end, whether this process follows it, another one, or none."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ async def wait_for_end(
 ) -> JobRecord:
     """Wait until a job is settled, following it here unless another process does.
 
-    What it waits for is logged once where it does not move by itself: an uncertain job, a job of another process, a
-    store that is out of reach since the wait began.
+    A warning is logged once if the job does not advance by itself: an uncertain job, a job of another process, a store
+    that is out of reach since the wait began.
 
     Args:
         jobs: the jobs of this process.
         own_id: the job.
         timeout_seconds: how long; None for as long as it takes.
         until_certain: whether an uncertain job ends the wait, too.
-        alive: raises where nothing is followed here any more.
+        alive: raises if this process no longer follows jobs.
 
     Raises:
-        TimeoutError: it was not settled in time; the message says how it stands.
-        JobUnknown: it is not written down, or not any more.
+        TimeoutError: it was not settled in time; the message has its state.
+        JobUnknown: it is not stored, or not any more.
         StoreNotUsable: the store is out of reach from the beginning.
     """
     clock = jobs.clock
@@ -49,7 +49,7 @@ async def wait_for_end(
             record = await jobs.record(own_id)
             looked = True
             if record.settled or (until_certain and record.state is State.UNCERTAIN):
-                jobs.notifier.notify_waiters(own_id)  # others wait for it as well, perhaps
+                jobs.notifier.notify_waiters(own_id)  # others may wait for it as well
                 return record
             jobs.watched.add(own_id)
             if own_id not in jobs and (record.state is not State.UNCERTAIN or can_follow(record)):

@@ -19,10 +19,10 @@ _LONGEST_REFERENCE: Final = 200
 
 
 def background_header(*, notify: Notify, own_id: str, reference: str | None = None) -> str:
-    """Give the value of `erp-api-background`, with our own id and reference where a webhook brings them back.
+    """Return the value of `erp-api-background`, with our own id and reference if a webhook is to return them.
 
     Raises:
-        RequestRefused: when the reference could break out of the header; nothing was sent.
+        RequestRefused: the reference could break out of the header; nothing was sent.
 
     Examples:
         >>> background_header(notify="subscription", own_id="5f0c", reference="nightly")
@@ -54,7 +54,7 @@ def _check_reference(reference: str, *, ascii_only: bool) -> None:
 
 
 def ordering_key(*, method: str, path: str) -> str | None:
-    """Name the document that an operation changes (jobs on it keep their order); None if there is none yet.
+    """Return the path of the document that an operation changes, as ordering key; None if there is none yet.
 
     Examples:
         >>> ordering_key(method="POST", path="/v1/supplierInvoice/000357/action/release")

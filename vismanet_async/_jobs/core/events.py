@@ -37,12 +37,12 @@ class _Event:
 
 @attrs.frozen(kw_only=True)
 class Sending(_Event):
-    """The request is about to leave. Written before it does."""
+    """The request is about to be sent. Stored before that."""
 
 
 @attrs.frozen(kw_only=True)
 class Accepted(_Event):
-    """202: the server took it and gave an id."""
+    """202: the server accepted it and returned an id."""
 
     job_id: str
 
@@ -54,7 +54,7 @@ class Answered(_Event):
     status_code: int
     error: str | None = None
     judgement: Judgement | None = None
-    """What a success status amounts to; None: a success."""
+    """The outcome by the answer's content, for a success status; None: a success."""
 
 
 @attrs.frozen(kw_only=True)
@@ -89,7 +89,7 @@ class Polled(_Event):
 
     document: StateDocument
     judgement: Judgement | None = None
-    """What the end amounts to where the server kept no content; None: what the document says."""
+    """The outcome if the server kept no content; None: what the document says."""
 
 
 @attrs.frozen(kw_only=True)
@@ -98,7 +98,7 @@ class ContentRead(_Event):
 
     missing: bool = False
     judgement: Judgement | None = None
-    """What the end amounts to by its content, or without it; None: what the state document said."""
+    """The outcome by the content, or without it; None: what the state document said."""
 
 
 @attrs.frozen(kw_only=True)
@@ -122,7 +122,7 @@ class DeadlinePassed(_Event):
 
 @attrs.frozen(kw_only=True)
 class Settled(_Event):
-    """The user says how it ended."""
+    """The user states the outcome."""
 
     outcome: Outcome
     note: str

@@ -1,4 +1,4 @@
-"""What is known of a job: its record, its operation, and what the server said about it."""
+"""The data of a job: its record, its operation, and the server's answers about it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SUCCESS: Final = range(200, 300)
 
 @attrs.frozen(kw_only=True)
 class OperationSummary:
-    """What of an operation is written down: enough to recognise it, and never its body, headers or token."""
+    """What is stored of an operation: enough to recognise it, and never its body, headers or token."""
 
     id: str
     """The catalog id."""
@@ -34,7 +34,7 @@ class OperationSummary:
 
     @property
     def custom(self) -> bool:
-        """Whether it is a call by method and path, which has no id but these."""
+        """Whether it is a custom call by method and path, which has no catalog id."""
         return self.id == f"{self.method} {self.path}"
 
     @classmethod
@@ -48,7 +48,7 @@ class OperationSummary:
         headers: Mapping[str, str],
         body: bytes | None,
     ) -> OperationSummary:
-        """Note an operation down; of its headers only If-Match is kept."""
+        """Return the summary of an operation; of its headers only If-Match is kept."""
         if_match = next((value for name, value in headers.items() if name.lower() == "if-match"), None)
         digest = None if body is None else hashlib.sha256(body).hexdigest()
         return cls(id=operation_id, method=method, path=path, query=query, if_match=if_match, body_sha256=digest)
@@ -56,10 +56,10 @@ class OperationSummary:
 
 @attrs.frozen(kw_only=True)
 class StateDocument:
-    """`GET /v1/background/{id}`, as far as it is understood (docs/facts.md 7)."""
+    """The answer to `GET /v1/background/{id}`, as far as it is understood (docs/facts.md 7)."""
 
     status: str
-    """As it came: `Started`, `Finished`, `Failed`, or anything else (which counts as pending)."""
+    """As received: `Started`, `Finished`, `Failed`, or anything else (which counts as pending)."""
     status_code: int = 0
     """HTTP status of the executed request; 0 while it is not done."""
     job_id: str | None = None
@@ -91,7 +91,7 @@ class StateDocument:
 
     @classmethod
     def read(cls, body: bytes) -> StateDocument:
-        """Read an answer's body.
+        """Return the document in an answer's body.
 
         Raises:
             ValueError: when it is not a state document.
@@ -116,7 +116,7 @@ class StateDocument:
 
 @attrs.frozen(kw_only=True)
 class JobResult:
-    """What the server said about a job, kept for good: it is gone there after 24 hours."""
+    """The server's answer about a job, stored for good: the server deletes it after 24 hours."""
 
     status_code: int
     state_document: bytes | None = attrs.field(default=None, repr=False)
@@ -130,27 +130,27 @@ class JobResult:
 
 @attrs.frozen(kw_only=True)
 class JobRecord:
-    """One job as it is written down. All times are aware and in UTC."""
+    """One job as it is stored. All times are aware and in UTC."""
 
     id: str
-    """Our own id, given before anything is sent; it comes back in the webhook's headers."""
+    """Our own id, assigned before anything is sent; it comes back in the webhook's headers."""
     company: str
     operation: OperationSummary
     document: str | None = None
-    """Jobs with the same document run one after the other; None runs beside anything."""
+    """Ordering key: jobs with equal keys run one at a time; None imposes no order."""
     reference: str | None = None
     notify: Notify = "none"
     created_at: datetime
     deadline_at: datetime | None = None
-    """After this the job is no longer followed; None follows it until its state is gone."""
+    """After this the job is no longer followed; None follows it until the server forgets it."""
     state: State = State.INTENT
     sending_at: datetime | None = None
-    """From here on the request may have left; None: it certainly has not."""
+    """From then on the request may have been sent; None: it certainly was not."""
     job_id: str | None = None
     """The server's id."""
     submitted_at: datetime | None = None
     server_status: str | None = None
-    """The status text of the last state document, as it came."""
+    """The status text of the last state document, as received."""
     status_code: int | None = None
     """HTTP status of the executed request."""
     started_at: datetime | None = None
@@ -166,11 +166,11 @@ class JobRecord:
     settled_at: datetime | None = None
     settled_by: Literal["server", "user"] | None = None
     hinted_at: datetime | None = None
-    """When a webhook last spoke of it; written by whoever receives webhooks, without a lease."""
+    """When a webhook last named it; written by the process that receives webhooks, without a lease."""
     candidates: tuple[str, ...] = ()
-    """Ids out of webhooks that named our own id, while the server's id is not known; each still to be checked."""
+    """Ids from webhooks that named our own id while the server's id is not known; each is still to be checked."""
     asked_at: datetime | None = None
-    """When it was last asked for. Written before the request leaves."""
+    """When it was last polled. Written before the request is sent."""
     unanswered: bool = False
     """No answer to that is known (yet, or because the process ended)."""
     state_asked: tuple[datetime, ...] = ()
@@ -187,7 +187,7 @@ class JobRecord:
 
     @property
     def hint_pending(self) -> bool:
-        """Whether a webhook spoke of it, and no answer has come to a poll made after that."""
+        """Whether a webhook named it and no poll made after that was answered."""
         if self.hinted_at is None:
             return False
         return self.asked_at is None or self.unanswered or self.asked_at < self.hinted_at
@@ -200,7 +200,7 @@ class JobRecord:
 
 @attrs.frozen(kw_only=True)
 class Judgement:
-    """How a job ended by what its own answer says, where that is more than the status of the executed request."""
+    """The outcome by the content of the answer, where the content says more than the status."""
 
     state: State
     """Succeeded, failed, expired (its answer is gone) or uncertain (its answer alone could have told)."""

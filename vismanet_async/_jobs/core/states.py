@@ -17,12 +17,12 @@ KEPT_FOR: Final = timedelta(hours=24)
 
 
 class State(StrEnum):
-    """Where a job stands, who puts it there, and what may follow."""
+    """The state of a job: what leads to it, and what may follow."""
 
     INTENT = "intent"
-    """Written down before its request is sent, by `submit`. Then: any other state."""
+    """Stored by `submit` before its request is sent. Then: any other state."""
     SUBMITTED = "submitted"
-    """The server gave a job id. Then: running or settled."""
+    """The server returned a job id. Then: running or settled."""
     RUNNING = "running"
     """A poll saw it started. Then: settled."""
     SUCCEEDED = "succeeded"
@@ -32,10 +32,10 @@ class State(StrEnum):
     EXPIRED = "expired"
     """The server no longer knows it. Final."""
     UNCERTAIN = "uncertain"
-    """Its id got lost, its deadline passed, or its answer, which alone could tell, is gone. It may be running, or have
+    """Its id got lost, its deadline passed, or the answer that shows its outcome is gone. It may be running, or have
     succeeded. Never sent again. Then: submitted or settled."""
 
 
 FINAL: Final = frozenset({State.SUCCEEDED, State.FAILED, State.EXPIRED})
 OPEN: Final = frozenset({State.INTENT, State.SUBMITTED, State.RUNNING})
-"""The states that a worker takes further by itself."""
+"""The states that a worker advances by itself."""

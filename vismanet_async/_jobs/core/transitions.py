@@ -63,13 +63,13 @@ class TransitionError(ValueError):
 
 
 def advance(record: JobRecord, event: Event) -> JobRecord:
-    """Give the record as it is after the event; the same object when the event changes nothing.
+    """Return the record after the event; the same object if the event changes nothing.
 
     Raises:
         TransitionError: when the event cannot happen to a job in this state. The record is as it was.
     """
-    by_hand = isinstance(event, Sending | Settled)
-    if record.settled and not (by_hand or _contradicts_the_user(record, event)):
+    by_caller = isinstance(event, Sending | Settled)
+    if record.settled and not (by_caller or _contradicts_the_user(record, event)):
         return record
     after: JobRecord
     match event:

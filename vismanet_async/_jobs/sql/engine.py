@@ -115,7 +115,7 @@ class Database:
     """The connections of one store. Any number of processes may open the same database at once."""
 
     def __init__(self, address: str | Path | None) -> None:
-        """Name the database; nothing is opened yet.
+        """Create the engine; nothing is opened yet.
 
         Raises:
             SettingsError: the address cannot be understood, or the driver is not installed.
@@ -160,7 +160,7 @@ class Database:
             self._opened = True
 
     async def aclose(self) -> None:
-        """Give back the connections."""
+        """Close the connections."""
         await self._engine.dispose()
         self._opened = False
 
@@ -291,7 +291,7 @@ def _make_file(path: Path) -> None:
 
 
 def _make_private(path: Path) -> None:
-    """Let nobody but the owner read a file that is a job store and nothing else, and SQLite's side files."""
+    """Make a file that is only a job store, and SQLite's side files, readable by its owner alone."""
     for each in (path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))):
         try:
             found = each.stat()

@@ -52,7 +52,7 @@ class SqlStore:
     """
 
     def __init__(self, url: str | Path | None = None) -> None:
-        """Name the database; nothing is opened yet.
+        """Create a store; nothing is opened yet.
 
         Args:
             url: a path of a SQLite file, `:memory:`, `sqlite:///...` or `postgresql://user@host/database`; the
@@ -74,7 +74,7 @@ class SqlStore:
 
     @run_to_completion
     async def aclose(self) -> None:
-        """Give back the connections; also when the caller is being cancelled."""
+        """Close the connections, even if the caller is being cancelled."""
         with anyio.CancelScope(shield=True):
             await self._database.aclose()
 
@@ -82,11 +82,11 @@ class SqlStore:
 
     @run_to_completion
     async def write_intent(self, record: JobRecord, *, owner: str, until: datetime) -> Leased:
-        """Write a new job down and lease it."""
+        """Store a new job and lease it."""
         values = {**to_row(record), "owner": owner, "lease_until": until.timestamp(), "fence": 1}
         async with self._transaction() as connection:
             if record.document is not None and not self._sqlite:
-                # numbers are given out at insertion and seen at commit: one writer a document keeps both in one order
+                # numbers are assigned at insertion and visible at commit: one writer a key keeps both in one order
                 key = f"{record.company}\n{record.document}"
                 await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(key, 0))))
             await connection.execute(sa.insert(JOBS).values(**values))
@@ -94,7 +94,7 @@ class SqlStore:
 
     @run_to_completion
     async def save(self, leased: Leased, record: JobRecord, *, result: JobResult | None = None) -> Leased:
-        """Replace the record, and its result with it."""
+        """Replace the record, and its result if given."""
         values = {name: value for name, value in to_row(record).items() if name not in _HINT_COLUMNS}
         try:
             async with self._transaction() as connection:
@@ -124,7 +124,7 @@ class SqlStore:
         ids: Collection[str] | None = None,
         limit: int | None = None,
     ) -> Sequence[Leased]:
-        """Lease jobs that need work and that nobody holds."""
+        """Lease free jobs that need work."""
         statement = statements.claim(
             company=company, owner=owner, now=now, until=until, ids=ids, limit=limit, sqlite=self._sqlite
         )
@@ -135,7 +135,7 @@ class SqlStore:
 
     @run_to_completion
     async def renew(self, *, owner: str, now: datetime, until: datetime) -> frozenset[str]:
-        """Prolong all leases of an owner that have not run out."""
+        """Renew all leases of an owner that have not expired."""
         statement = (
             sa.update(JOBS)
             .where(JOBS.c.owner == owner, JOBS.c.lease_until >= now.timestamp())
@@ -147,7 +147,7 @@ class SqlStore:
 
     @run_to_completion
     async def release(self, *, owner: str, ids: Collection[str] | None = None) -> None:
-        """Give up leases."""
+        """Release leases."""
         statement = sa.update(JOBS).where(JOBS.c.owner == owner).values(owner=None, lease_until=None)
         if ids is not None:
             statement = statement.where(self._among(JOBS.c.id, ids))
@@ -156,7 +156,7 @@ class SqlStore:
 
     @run_to_completion
     async def workers(self, *, company: str, now: datetime) -> int:
-        """Count the owners with a live lease."""
+        """Count the owners with a lease that has not expired."""
         statement = sa.select(sa.func.count(JOBS.c.owner.distinct())).where(
             JOBS.c.company == company, JOBS.c.lease_until >= now.timestamp(), JOBS.c.state.in_(statements.UNSETTLED)
         )
@@ -167,12 +167,12 @@ class SqlStore:
 
     @run_to_completion
     async def hint(self, *, own_id: str | None, job_ids: Collection[str], at: datetime) -> Sequence[str]:
-        """Note that a webhook spoke of jobs."""
+        """Store that a webhook named jobs."""
         columns = JOBS.c
         concerned: dict[str, None] = {}
         async with self._transaction() as connection:
             if own_id is not None:
-                # the answer to its submission may be being written down just now: wait for that, and see the id
+                # another transaction may be storing its id just now: wait for it, and see the id
                 await connection.execute(sa.select(columns.id).where(columns.id == own_id).with_for_update())
             marked = sa.update(JOBS).where(self._among(columns.job_id, job_ids)).values(hinted_at=at.timestamp())
             rows = (await connection.execute(marked.returning(columns.id, columns.job_id))).all()
@@ -197,7 +197,7 @@ class SqlStore:
 
     @run_to_completion
     async def hints(self, *, company: str, since: datetime) -> Sequence[tuple[str, datetime]]:
-        """Give the jobs that were hinted at since then."""
+        """Return the jobs that got a hint since then."""
         statement = sa.select(JOBS.c.id, JOBS.c.hinted_at).where(
             JOBS.c.company == company, JOBS.c.hinted_at >= since.timestamp(), JOBS.c.state.in_(statements.UNSETTLED)
         )
@@ -207,7 +207,7 @@ class SqlStore:
 
     @run_to_completion
     async def drop_candidates(self, leased: Leased, tried: Collection[str]) -> tuple[str, ...]:
-        """Take away candidates that turned out to be something else."""
+        """Remove candidates that are not the job's id."""
         async with self._transaction() as connection:
             current = sa.select(JOBS.c.candidates).where(JOBS.c.id == leased.record.id).with_for_update()
             before = (await connection.execute(current)).scalar_one_or_none() or "[]"
@@ -219,12 +219,12 @@ class SqlStore:
 
     @run_to_completion
     async def get(self, own_id: str) -> JobRecord | None:
-        """Give a record by our own id."""
+        """Return a record by our own id."""
         return await self._one(JOBS.c.id == own_id)
 
     @run_to_completion
     async def find(self, *, company: str, job_id: str) -> JobRecord | None:
-        """Give a record by the server's id."""
+        """Return a record by the server's id."""
         return await self._one((JOBS.c.company == company) & (JOBS.c.job_id == job_id))
 
     @run_to_completion
@@ -237,7 +237,7 @@ class SqlStore:
         ids: Collection[str] | None = None,
         limit: int | None = None,
     ) -> Sequence[JobRecord]:
-        """Give records, newest first."""
+        """Return records, newest first."""
         statement = sa.select(JOBS).where(JOBS.c.company == company)
         if states is not None:
             statement = statement.where(JOBS.c.state.in_([state.value for state in states]))
@@ -252,14 +252,14 @@ class SqlStore:
 
     @run_to_completion
     async def predecessor(self, own_id: str) -> JobRecord | None:
-        """Give the oldest unsettled job on the same document that was written before this one."""
+        """Return the oldest unsettled job with the same ordering key that was stored before this one."""
         async with self._transaction() as connection:
             row = (await connection.execute(statements.predecessor(own_id))).mappings().one_or_none()
         return None if row is None else to_record(row)
 
     @run_to_completion
     async def result(self, own_id: str) -> JobResult | None:
-        """Give what the server said."""
+        """Return the server's answer about a job."""
         async with self._transaction() as connection:
             statement = sa.select(RESULTS).where(RESULTS.c.id == own_id)
             row = (await connection.execute(statement)).mappings().one_or_none()
@@ -267,7 +267,7 @@ class SqlStore:
 
     @run_to_completion
     async def run_times(self, *, company: str, limit: int = 200) -> dict[str, list[float]]:
-        """Give run times in seconds of the last jobs, by operation id."""
+        """Return run times in seconds of the last jobs, by operation id."""
         statement = statements.latest_run_times(company=company, limit=limit)
         found: dict[str, list[float]] = {}
         async with self._transaction() as connection:
@@ -292,14 +292,14 @@ class SqlStore:
 
     @run_to_completion
     async def seen(self, digest: bytes, *, at: datetime) -> bool:  # noqa: ARG002 - the contract; age is kept on writing
-        """Tell whether a webhook body was dealt with before."""
+        """Return whether a webhook body was handled before."""
         statement = sa.select(sa.exists().where(WEBHOOKS.c.digest == digest))
         async with self._transaction() as connection:
             return bool((await connection.execute(statement)).scalar_one())
 
     @run_to_completion
     async def remember(self, digest: bytes, *, at: datetime) -> None:
-        """Note that a webhook body has been dealt with."""
+        """Store that a webhook body was handled."""
         oldest = (at - _KEEP_WEBHOOKS).timestamp()
         async with self._transaction() as connection:
             await connection.execute(sa.delete(WEBHOOKS).where(WEBHOOKS.c.dealt_with_at < oldest))
@@ -312,12 +312,14 @@ class SqlStore:
         return self._database.transaction(migrate)
 
     async def _write(self, connection: AsyncConnection, leased: Leased, values: Mapping[str, Any]) -> None:
-        held = (JOBS.c.id == leased.record.id) & (JOBS.c.owner == leased.owner) & (JOBS.c.fence == leased.fencing_token)
-        written = await connection.execute(sa.update(JOBS).where(held).values(**values))
+        same_lease = (
+            (JOBS.c.id == leased.record.id) & (JOBS.c.owner == leased.owner) & (JOBS.c.fence == leased.fencing_token)
+        )
+        written = await connection.execute(sa.update(JOBS).where(same_lease).values(**values))
         if written.rowcount != 1:
             raise LeaseLost(
-                f"job {leased.record.id} is in other hands now, or was forgotten: this write was refused and changed "
-                "nothing."
+                f"another process has taken job {leased.record.id} over, or it was forgotten: this write was refused "
+                "and changed nothing."
             )
 
     def _among(self, column: sa.Column[Any], values: Collection[str]) -> sa.ColumnElement[bool]:
