@@ -69,5 +69,5 @@ class BackgroundWork:
                 tasks.start_soon(self._keeper.run)
                 tasks.start_soon(self._conclusions.run)
         finally:
-            # whoever waits looks again, and finds out
+            # waiters look again, and get the error
             self._jobs.notifier.notify_all()

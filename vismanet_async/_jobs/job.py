@@ -109,7 +109,7 @@ class Job(DeferredCall[T]):
         return await self._manager.kept_result(self.id)
 
     async def forget(self) -> None:
-        """Delete it and its result from the store. The server's job goes on; nobody follows it any more."""
+        """Delete it and its result from the store. The server's job continues; no process follows it any more."""
         await self._manager.forget(self.id)
 
 

@@ -23,7 +23,7 @@ _log = logging.getLogger("vismanet_async._jobs")
 
 
 class LeaseKeeper:
-    """Renews leases, counts the processes that share the quota, and notices webhooks that others received."""
+    """Renews leases, counts the processes that share the quota, and picks up hints that others stored."""
 
     def __init__(self, jobs: LeasedJobs) -> None:
         self._jobs = jobs
@@ -35,13 +35,13 @@ class LeaseKeeper:
         jobs = self._jobs
         looked_at = jobs.clock.utc_now()
         renewed_at = jobs.clock.monotonic()
-        experienced = False
+        run_times_loaded = False
         while True:
             try:
-                if not experienced:
+                if not run_times_loaded:
                     for operation, seconds in (await jobs.store.run_times(company=jobs.company)).items():
                         jobs.schedule.know(operation, seconds)
-                    experienced = True
+                    run_times_loaded = True
                 now = jobs.clock.monotonic()
                 if now - renewed_at >= jobs.lease_seconds / 3:
                     await jobs.renew()

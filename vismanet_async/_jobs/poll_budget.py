@@ -18,7 +18,7 @@ class PollBudget:
         self.workers = 1
         """How many processes share the quota; each takes its part."""
         self.resets_at = -math.inf
-        """When the window ends, as the server last told it."""
+        """When the window ends, as the server last reported it."""
         self._rules = rules
         self._paused_until = -math.inf
         self._allowance: float | None = None

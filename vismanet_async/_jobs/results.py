@@ -116,7 +116,7 @@ def judge(
     except Exception as error:  # noqa: BLE001 - a decoder's own fault, too, must not keep the job from its end
         why = str(error) if isinstance(error, VismaNetError) else f"its content could not be decoded: {error!r}"
         return Judgement(state=State.FAILED if reads else State.UNCERTAIN, error=gone if missing else why)
-    # the API describes no result for actions that give a `Done`: having none says nothing
+    # the API describes no result for actions that return a `Done`: no content proves nothing
     unsaid = missing or (code != _NO_CONTENT and not hasattr(value, "result"))
     acts = not by_hand and "/action/" in record.operation.path.casefold()
     if acts and unsaid and not kept:

@@ -9,8 +9,8 @@ Three limits meet here (docs/facts.md 3):
 
 Within them the delay between a job's end and its detection is kept small: the first polls are dense, because the
 first gaps of a window are free, then equal gaps follow, which no schedule beats while nothing is known of a job.
-Where run times of the same operation are known, asking begins when the first of them can have ended, and scarce
-polls go where an end is likelier. They are kept for the jobs still to come, too: where a hundred will be open soon, the
+If run times of the same operation are known, polls begin when the first jobs can have ended, and scarce polls go to
+the jobs that are likelier to have ended. Some are kept for jobs still to come: if a hundred will be open soon, the
 first ten may not use up what all could share.
 """
 

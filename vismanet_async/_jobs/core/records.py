@@ -203,5 +203,5 @@ class Judgement:
     """The outcome by the content of the answer, where the content says more than the status."""
 
     state: State
-    """Succeeded, failed, expired (its answer is gone) or uncertain (its answer alone could have told)."""
+    """Succeeded, failed, expired (its answer is gone) or uncertain (only its answer could have shown the outcome)."""
     error: str | None = None

@@ -1,6 +1,6 @@
 """`Database`: the address, the connections and the failures of a job store's database, over SQLAlchemy's async core.
 
-A database that is busy is waited for, whichever way it says so; one that fails is `StoreNotUsable` with the reason.
+A busy database is retried, whichever error reports it; one that fails is `StoreNotUsable` with the reason.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["BUSY_SECONDS", "Database", "default_path", "parse_address", "without_password"]
 
 BUSY_SECONDS: Final = 30.0
-"""How long a locked SQLite file, a server that is starting or a used-up connection limit is waited for."""
+"""How long to retry a locked SQLite file, a server that is starting or a used-up connection limit."""
 _CONNECT_SECONDS: Final = 30.0
 _STATEMENT_SECONDS: Final = 60.0
 _POOL_SECONDS: Final = 30.0
@@ -260,7 +260,7 @@ def _set_up_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _begin_immediate(connection: sa.Connection) -> None:
-    # a transaction that starts as a reader cannot wait for its turn to write (SQLITE_BUSY_SNAPSHOT)
+    # a transaction that starts as a reader cannot wait for the write lock (SQLITE_BUSY_SNAPSHOT)
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
@@ -270,7 +270,7 @@ def _begin_immediate(connection: sa.Connection) -> None:
 def _make_file(path: Path) -> None:
     """Create the file, and its directory if missing, for the owner alone; SQLite's side files take the same mode.
 
-    What exists and is not empty is only looked at: its name does not make it a job store.
+    A file that exists and is not empty is only read: its name does not make it a job store.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
