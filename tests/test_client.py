@@ -342,7 +342,7 @@ async def test_jobs_are_made_once_and_closed_with_the_client(site: Live, tmp_pat
 
 
 async def test_a_store_that_was_given_stays_open(tmp_path: Path) -> None:
-    from vismanet_async._jobs.sql_store import SqlStore
+    from vismanet_async._jobs.sql.store import SqlStore
 
     store = SqlStore(tmp_path / "jobs.sqlite3")
     await store.open()

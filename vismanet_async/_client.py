@@ -304,7 +304,7 @@ class VismaNet(Resources):
         given = self._options.job_store
         if given is not None and not isinstance(given, str | Path):
             return given
-        from vismanet_async._jobs.sql_store import SqlStore  # noqa: PLC0415 - as above
+        from vismanet_async._jobs.sql.store import SqlStore  # noqa: PLC0415 - as above
 
         self._own_store = SqlStore(given)
         return self._own_store

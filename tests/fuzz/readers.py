@@ -28,7 +28,7 @@ from vismanet_async._http.message import Response
 from vismanet_async._http.rate_limit import Quota
 from vismanet_async._jobs import job, webhook
 from vismanet_async._jobs.background_api import Answer, job_id_in
-from vismanet_async._jobs.model import StateDocument
+from vismanet_async._jobs.core.records import StateDocument
 from vismanet_async._jobs.results import plain_json
 from vismanet_async._paging import page_formats
 from vismanet_async._paging.journals import merge_batches

@@ -6,7 +6,7 @@ import pytest
 
 from tests.jobs.postgres import new_database, postgres
 from tests.support.outside import Outside
-from vismanet_async._jobs.sql_store import SqlStore
+from vismanet_async._jobs.sql.store import SqlStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

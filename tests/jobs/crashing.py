@@ -14,9 +14,9 @@ import attrs
 
 from tests.jobs.bench import Bench, opened
 from tests.jobs.fast import FastClock
-from vismanet_async._jobs.model import OPEN, State
+from vismanet_async._jobs.core.states import OPEN, State
 from vismanet_async._jobs.schedule import Rules
-from vismanet_async._jobs.sql_store import SqlStore
+from vismanet_async._jobs.sql.store import SqlStore
 from vismanet_async.errors import VismaNetError
 
 if TYPE_CHECKING:

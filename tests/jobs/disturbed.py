@@ -17,16 +17,16 @@ import anyio
 import attrs
 
 from vismanet_async._jobs.background_api import Answer
-from vismanet_async._jobs.model import State
+from vismanet_async._jobs.core.states import State
 from vismanet_async._jobs.store import StoreNotUsable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from tests.jobs.bench import Bench
-    from vismanet_async._jobs.model import Record
+    from vismanet_async._jobs.core.records import JobRecord
 
-CALLS = frozenset({"write_intent", "save", "claim", "release", "hint", "ahead", "get", "result", "submit"})
+CALLS = frozenset({"write_intent", "save", "claim", "release", "hint", "predecessor", "get", "result", "submit"})
 """What a submission awaits."""
 
 
@@ -143,7 +143,7 @@ async def submitted_in_trouble(bench: Bench, path: str, trouble: Trouble, **opti
 async def at_rest(bench: Bench) -> None:
     """Wait until everything that is known is written down, and nothing is followed any more."""
     manager = bench.manager
-    await until(lambda: not (len(manager._conclusions) or len(manager._held.schedule) or manager._held._leases))
+    await until(lambda: not (len(manager._conclusions) or len(manager._jobs.schedule) or manager._jobs._leases))
 
 
 async def until(happened: Callable[[], bool]) -> None:
@@ -161,7 +161,7 @@ async def held_by_nobody(bench: Bench, store: Any, own_ids: Collection[str]) -> 
     return {leased.record.id for leased in claimed}
 
 
-def check_end(record: Record, server: Server, error: BaseException | None) -> str:
+def check_end(record: JobRecord, server: Server, error: BaseException | None) -> str:
     """Hold what is written down against what the server did, once everything is at rest; return how it ended."""
     executed = server.executed[record.operation.path]
     assert executed <= 1, "twice"

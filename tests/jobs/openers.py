@@ -10,7 +10,7 @@ import os
 import sys
 import traceback
 
-from vismanet_async._jobs.sql_store import SqlStore
+from vismanet_async._jobs.sql.store import SqlStore
 
 
 async def open_and_read(address: str) -> None:

@@ -18,10 +18,11 @@ from tests.jobs.disturbed import until
 from tests.support.clock import VirtualClock
 from vismanet_async._api.decoders import decoder_of
 from vismanet_async._cli.exit_codes import exit_code
-from vismanet_async._jobs import answers
 from vismanet_async._jobs.background_api import Answer, job_id_in
-from vismanet_async._jobs.leased_jobs import HeldJobs
-from vismanet_async._jobs.model import OperationNote, Record, State, StateDocument
+from vismanet_async._jobs.core import answers
+from vismanet_async._jobs.core.records import JobRecord, OperationSummary, StateDocument
+from vismanet_async._jobs.core.states import State
+from vismanet_async._jobs.leased_jobs import LeasedJobs
 from vismanet_async._jobs.polling import Poller
 from vismanet_async._jobs.results import kept_document, plain_json
 from vismanet_async._jobs.store import JobIdTaken
@@ -262,7 +263,7 @@ async def test_record_list_exit_code_and_exception_say_the_same(store: JobStore,
         if code is not None:
             assert (0 if raised is None else exit_code(raised)) == code
         assert (content is None) == ("content" not in script.asked)
-        await until(lambda: job.id not in bench.manager._held)
+        await until(lambda: job.id not in bench.manager._jobs)
 
 
 @pytest.mark.parametrize("database", ["memory"], indirect=True)
@@ -325,19 +326,19 @@ class StillClock:
         raise AssertionError(f"nobody waits here, for {seconds} s")
 
 
-async def followed(store: JobStore, script: Scripted) -> tuple[Record, list[tuple[str, float]]]:
+async def followed(store: JobStore, script: Scripted) -> tuple[JobRecord, list[tuple[str, float]]]:
     """Follow a submitted job to its end, with no time between what the schedule plans; tell what was asked when."""
     clock = StillClock()
     arguments: dict[str, Any] = {"rules": None, "lease_seconds": 60.0, "observer": Observer()}
-    held = HeldJobs(company="c", store=store, clock=clock, **arguments)
+    held = LeasedJobs(company="c", store=store, clock=clock, **arguments)
     poller = Poller(held, script, random=lambda: 0.0, decoder_of=lambda _: plain_json)
-    note = OperationNote(id="x", method="POST", path="/v1/supplierInvoice/300004/action/release")
+    note = OperationSummary(id="x", method="POST", path="/v1/supplierInvoice/300004/action/release")
     sent: dict[str, Any] = {
         "created_at": clock.utc_now(),
         "sending_at": clock.utc_now(),
         "submitted_at": clock.utc_now(),
     }
-    record = Record(id="a", company="c", operation=note, state=State.SUBMITTED, job_id=MINE, **sent)
+    record = JobRecord(id="a", company="c", operation=note, state=State.SUBMITTED, job_id=MINE, **sent)
     held.follow(await held.write_intent(record))
     times: list[float] = []
     while len(held.schedule):

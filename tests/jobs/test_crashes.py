@@ -23,8 +23,8 @@ from tests.jobs.crashing import KILLED, Task
 from tests.jobs.fast import FastClock, ServerClock
 from tests.jobs.nursery import Nursery
 from tests.support.hang import HANG_SECONDS
-from vismanet_async._jobs.model import OPEN, Record, State
-from vismanet_async._jobs.sql_store import SqlStore
+from vismanet_async._jobs.core.states import OPEN, State
+from vismanet_async._jobs.sql.store import SqlStore
 from vismanet_async._jobs.webhook import WebhookReceiver
 from vismanet_async.simulator import Simulator
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
+
+    from vismanet_async._jobs.core.records import JobRecord
 
 
 AT_ONCE = 4
@@ -238,7 +240,7 @@ async def verdict(on: Scene, invoice: str, company: str, *, expected: int) -> st
     return record.state.value
 
 
-def check_end(record: Record, expected: int) -> None:
+def check_end(record: JobRecord, expected: int) -> None:
     state = State.SUCCEEDED if expected == 200 else State.FAILED
     assert (record.state, record.status_code, record.settled_by) == (state, expected, "server")
 

@@ -13,7 +13,7 @@ import pytest
 from tests.jobs.bench import Bench, opened
 from tests.jobs.queue import Queue, serve
 from tests.support.clock import ServerClock, VirtualClock
-from vismanet_async._jobs.model import Record, State
+from vismanet_async._jobs.core.states import State
 from vismanet_async._jobs.store import JobUnknown, Leased
 from vismanet_async.errors import (
     BadRequest,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from tests.support.outside import Outside
+    from vismanet_async._jobs.core.records import JobRecord
     from vismanet_async._jobs.store import JobStore
 
 
@@ -350,10 +351,10 @@ async def test_a_hint_that_comes_while_the_answer_is_written_down(
                 await answered.wait()
             return found
 
-        async def save(self, leased: Leased, record: Record, **options: Any) -> Leased:
+        async def save(self, leased: Leased, record: JobRecord, **options: Any) -> Leased:
             if record.state is State.SUBMITTED and not asked.is_set():
                 await store.hint(own_id=record.id, job_ids=[record.job_id or ""], at=clock.utc_now())
-                tasks.start_soon(slow.manager._held.take_in_hint, record.id)
+                tasks.start_soon(slow.manager._jobs.apply_hint, record.id)
                 await asked.wait()
             return await store.save(leased, record, **options)
 
@@ -361,7 +362,7 @@ async def test_a_hint_that_comes_while_the_answer_is_written_down(
         async with anyio.create_task_group() as tasks:
             job = await slow.manager.submit(slow.release("/v1/ok/1/action/release"), notify="subscription")
             answered.set()
-        leased = slow.manager._held.get(job.id)
+        leased = slow.manager._jobs.get(job.id)
         assert leased is not None
         assert leased.record.job_id is not None
 

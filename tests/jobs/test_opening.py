@@ -14,8 +14,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from vismanet_async._jobs import database as database_module
-from vismanet_async._jobs.sql_store import SqlStore
+from vismanet_async._jobs.sql import engine as engine_module
+from vismanet_async._jobs.sql.store import SqlStore
 from vismanet_async._jobs.store import StoreNotUsable
 from vismanet_async.errors import SettingsError
 
@@ -50,7 +50,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch, then: Callable[[], Awaitable[None]])
     async def sleep(_seconds: float) -> None:
         await then()
 
-    monkeypatch.setattr(database_module, "anyio", Replaced(anyio, sleep=sleep))
+    monkeypatch.setattr(engine_module, "anyio", Replaced(anyio, sleep=sleep))
 
 
 class Replaced:
@@ -98,11 +98,11 @@ async def test_a_file_that_stays_locked_is_given_up(tmp_path: Path, monkeypatch:
         now += 10
 
     pauses(monkeypatch, ten_seconds)
-    monkeypatch.setattr(database_module, "time", Replaced(None, monotonic=lambda: now))
+    monkeypatch.setattr(engine_module, "time", Replaced(None, monotonic=lambda: now))
     store = SqlStore(path)
     with pytest.raises(StoreNotUsable, match=r"cannot be reached: database is locked"):
         await store.open()
-    assert now == database_module.BUSY_SECONDS
+    assert now == engine_module.BUSY_SECONDS
     other.execute("ROLLBACK")
     await store.open()
     await store.aclose()
@@ -228,7 +228,7 @@ async def test_an_option_that_the_driver_does_not_know_is_named() -> None:
 
 @pytest.mark.parametrize("password", ["plain", "a@b", "a@b@c", "p/x@y", "%40"])
 def test_a_password_with_an_at_sign_is_used_whole(password: str) -> None:
-    url = database_module.parse_address(f"postgresql://u:{password}@db.example:5433/jobs?ssl=require")
+    url = engine_module.parse_address(f"postgresql://u:{password}@db.example:5433/jobs?ssl=require")
     expected = password.replace("%40", "@")
     assert (url.username, url.password, url.host, url.port) == ("u", expected, "db.example", 5433)
     assert (url.database, dict(url.query)) == ("jobs", {"ssl": "require"})
@@ -236,6 +236,6 @@ def test_a_password_with_an_at_sign_is_used_whole(password: str) -> None:
 
 def test_addresses_that_hold_no_password_are_read_as_they_are() -> None:
     for address in ("postgresql://u@h/d", "postgresql://h/d", "postgresql://u@/d?host=/tmp/a@b", "sqlite:///a@b.db"):
-        url = database_module.parse_address(address)
+        url = engine_module.parse_address(address)
         assert url.password is None
         assert url.database == sa.make_url(address).database

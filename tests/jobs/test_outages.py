@@ -15,9 +15,10 @@ from tests.jobs.bench import Bench, opened
 from tests.jobs.disturbed import Server, at_rest, until
 from tests.jobs.fast import FastClock
 from tests.support.clock import VirtualClock
-from vismanet_async._jobs import database as database_module
-from vismanet_async._jobs.model import OperationNote, Record, State
-from vismanet_async._jobs.sql_store import SqlStore
+from vismanet_async._jobs.core.records import JobRecord, OperationSummary
+from vismanet_async._jobs.core.states import State
+from vismanet_async._jobs.sql import engine as engine_module
+from vismanet_async._jobs.sql.store import SqlStore
 from vismanet_async._jobs.store import StoreNotUsable
 from vismanet_async.errors import JobUncertain
 
@@ -87,14 +88,14 @@ async def test_away_at_the_first_look_the_manager_goes_on_when_it_is_back(away: 
 
 @memory
 @pytest.mark.parametrize(
-    "name", ["run_times", "renew", "hints", "workers", "release", "get", "save", "result", "claim", "ahead"]
+    "name", ["run_times", "renew", "hints", "workers", "release", "get", "save", "result", "claim", "predecessor"]
 )
 async def test_away_at_any_call_the_manager_goes_on(away: Away, name: str) -> None:
     async with following(away, Server(), lease_seconds=30.0) as bench:
         away.away_for = {name}
         serving = asyncio.create_task(bench.manager.run())
         first = asyncio.create_task(bench.manager.submit(bench.release(PATH), document=None))
-        if name not in {"release", "get", "result", "ahead"}:  # not all are called without more to do
+        if name not in {"release", "get", "result", "predecessor"}:  # not all are called without more to do
             await until(lambda: name in away.refused)
         away.away_for = set()
         await asyncio.wait({first})
@@ -113,7 +114,7 @@ async def test_an_end_that_was_committed_unheard_is_not_written_twice(away: Away
     states: list[State] = []
     real = store.save
 
-    async def save(leased: Any, record: Record, **options: Any) -> Any:
+    async def save(leased: Any, record: JobRecord, **options: Any) -> Any:
         saved = await real(leased, record, **options)
         states.append(record.state)
         if record.settled:
@@ -186,8 +187,8 @@ async def test_closing_outlives_an_outage(away: Away) -> None:
 
 @postgresql
 async def test_a_used_up_pool_and_a_late_statement_are_named(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database_module, "_POOL_SECONDS", 0.5)
-    monkeypatch.setattr(database_module, "_STATEMENT_SECONDS", 2.0)
+    monkeypatch.setattr(engine_module, "_POOL_SECONDS", 0.5)
+    monkeypatch.setattr(engine_module, "_STATEMENT_SECONDS", 2.0)
     store = SqlStore(database)
     await store.open()
     engine = create_async_engine(database)
@@ -214,8 +215,8 @@ async def test_a_used_up_pool_and_a_late_statement_are_named(database: str, monk
 
 @postgresql
 async def test_the_manager_outlives_a_used_up_pool(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database_module, "_POOL_SECONDS", 0.5)
-    monkeypatch.setattr(database_module, "_STATEMENT_SECONDS", 2.0)
+    monkeypatch.setattr(engine_module, "_POOL_SECONDS", 0.5)
+    monkeypatch.setattr(engine_module, "_STATEMENT_SECONDS", 2.0)
     store = SqlStore(database)
     await store.open()
     engine = create_async_engine(database)
@@ -255,9 +256,9 @@ async def test_any_number_of_ids(store: JobStore) -> None:
     """PostgreSQL takes 32,767 parameters a statement, some SQLites 32,766."""
     clock = FastClock(1)
     many = [f"{number:032x}" for number in range(70_000)]
-    note = OperationNote(id="x", method="POST", path=PATH)
+    note = OperationSummary(id="x", method="POST", path=PATH)
     for number in (0, 65_000, 69_999):
-        record = Record(
+        record = JobRecord(
             id=many[number], company="c", operation=note, created_at=clock.utc_now(), job_id=f"J{number}",
             state=State.SUBMITTED,
         )  # fmt: skip
@@ -275,11 +276,11 @@ async def test_any_number_of_ids(store: JobStore) -> None:
 @shared
 async def test_all_that_are_named_are_claimed(store: JobStore) -> None:
     clock = FastClock(1)
-    note = OperationNote(id="x", method="POST", path=PATH)
+    note = OperationSummary(id="x", method="POST", path=PATH)
     own_ids = [f"{number:04}" for number in range(1001)]
 
     async def write(own_id: str) -> None:
-        record = Record(id=own_id, company="c", operation=note, created_at=clock.utc_now())
+        record = JobRecord(id=own_id, company="c", operation=note, created_at=clock.utc_now())
         await store.write_intent(record, owner="me", until=clock.utc_now())
 
     async with anyio.create_task_group() as tasks:

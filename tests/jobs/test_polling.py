@@ -15,7 +15,9 @@ import pytest
 from tests.jobs.bench import Bench, opened
 from tests.support.clock import VirtualClock
 from vismanet_async._jobs.background_api import Answer
-from vismanet_async._jobs.model import Recovered, State, advance
+from vismanet_async._jobs.core.events import Recovered
+from vismanet_async._jobs.core.states import State
+from vismanet_async._jobs.core.transitions import advance
 from vismanet_async._jobs.store import StoreNotUsable
 from vismanet_async.errors import JobUncertain, NotSent, OutcomeUnknown, RateLimited, TransportError
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from tests.support.outside import Outside
-    from vismanet_async._jobs.model import Record
+    from vismanet_async._jobs.core.records import JobRecord
     from vismanet_async._jobs.store import JobStore, Leased
 
 PATH = "/v1/x/1/action/release"
@@ -89,7 +91,7 @@ async def following(script: Script, store: Any, clock: VirtualClock) -> AsyncIte
         yield bench
 
 
-async def ended(bench: Bench, **options: Any) -> Record:
+async def ended(bench: Bench, **options: Any) -> JobRecord:
     job = await bench.manager.submit(bench.release(PATH), **options)
     return await job.wait(timeout_seconds=20_000)
 
@@ -148,7 +150,7 @@ async def lost(bench: Bench, script: Script) -> str:
     return caught.value.job_id or ""
 
 
-async def without_candidates(bench: Bench, own_id: str) -> Record:
+async def without_candidates(bench: Bench, own_id: str) -> JobRecord:
     while (record := await bench.manager.record(own_id)).candidates:
         await bench.visma.clock.sleep(1)
     return record
@@ -207,7 +209,7 @@ async def test_who_lost_its_lease_while_asking_changes_nothing(store: JobStore, 
     async with following(script, store, clock) as bench:
         job = await bench.manager.submit(bench.release(PATH))
         script.meanwhile = lambda: take_away(store, clock)
-        while job.id in bench.manager._held:
+        while job.id in bench.manager._jobs:
             await clock.sleep(1)
         record = await job.status()
         assert (record.state, record.unanswered) == (State.SUBMITTED, True)
@@ -221,7 +223,7 @@ async def test_a_lease_that_was_lost_and_won_back_while_asking(store: JobStore, 
     async def suspended() -> None:
         await take_away(store, clock)
         await store.release(owner="other")
-        await bench.manager._held.adopt(None)
+        await bench.manager._jobs.take_over(None)
 
     async with following(script, store, clock) as bench:
         job = await bench.manager.submit(bench.release(PATH))
@@ -239,15 +241,15 @@ async def test_a_lease_that_is_lost_just_after_an_answer_was_written_down(
     save = store.save
     fences: list[int] = []
 
-    async def and_lost(leased: Leased, record: Record, **options: Any) -> Leased:
+    async def and_lost(leased: Leased, record: JobRecord, **options: Any) -> Leased:
         saved = await save(leased, record, **options)
         if record.content_due and not fences:
-            fences.append(saved.fence)
-            held = bench.manager._held
-            held.drop(record.id)
+            fences.append(saved.fencing_token)
+            held = bench.manager._jobs
+            held.abandon(record.id)
             await held.release([record.id])
             if won_back:
-                fences.extend(one.fence for one in await held.adopt(None))
+                fences.extend(one.fencing_token for one in await held.take_over(None))
         return saved
 
     monkeypatch.setattr(store, "save", and_lost)
@@ -256,10 +258,10 @@ async def test_a_lease_that_is_lost_just_after_an_answer_was_written_down(
         while not fences:
             await clock.sleep(1)
         if not won_back:
-            assert job.id not in bench.manager._held
+            assert job.id not in bench.manager._jobs
             await clock.sleep(100)
             assert script.asked == ["submit", MINE]
-            await bench.manager._held.adopt(None)
+            await bench.manager._jobs.take_over(None)
         assert (await job.wait(timeout_seconds=20_000)).state is State.SUCCEEDED
         assert len(set(fences)) == 1 + won_back
     assert script.asked == ["submit", MINE, f"{MINE}/content"]
@@ -275,7 +277,7 @@ async def test_who_lost_its_lease_while_submitting_leaves_the_id_as_evidence(
             _ = await bench.manager.submit(bench.release(PATH))
         [record] = await bench.manager.list()
         assert (record.state, record.candidates) == (State.UNCERTAIN, (MINE,))
-        assert record.id not in bench.manager._held
+        assert record.id not in bench.manager._jobs
         # its successor finds the job by that
         await store.release(owner="other")
         assert [job.id for job in await bench.manager.resume()] == [record.id]
@@ -289,7 +291,7 @@ async def test_a_store_that_fails_while_asking_is_tried_again(store: JobStore, c
         def __getattr__(self, name: str) -> Any:
             return getattr(store, name)
 
-        async def save(self, leased: Any, record: Record, **options: Any) -> Any:
+        async def save(self, leased: Any, record: JobRecord, **options: Any) -> Any:
             if record.unanswered and failing:
                 failing.pop()
                 raise StoreNotUsable("down")
@@ -340,14 +342,14 @@ async def test_a_lease_that_runs_out_unnoticed_is_noticed_on_renewal(store: JobS
     script = Script(states=[document("Started")])
     async with following(script, store, clock) as bench:
         job = await bench.manager.submit(bench.release(PATH), notify="subscription")
-        assert job.id in bench.manager._held
+        assert job.id in bench.manager._jobs
         await take_away(store, clock)
-        await bench.manager._held.renew()
-        assert job.id not in bench.manager._held
+        await bench.manager._jobs.renew()
+        assert job.id not in bench.manager._jobs
         # and one that is held by mistake is given back, at the second look
         await store.release(owner="other")
-        [claimed] = await bench.manager._held.claim([job.id])
+        [claimed] = await bench.manager._jobs.claim([job.id])
         for _ in range(2):
-            await bench.manager._held.renew()
+            await bench.manager._jobs.renew()
         assert await store.claim(company="c", owner="x", now=bench.now, until=bench.now) != []
         assert claimed.record.id == job.id

@@ -62,13 +62,13 @@ def test_a_thousand_jobs_under_a_quota(shape: str, seed: int) -> None:
 
 def test_polls_are_kept_for_the_jobs_to_come() -> None:
     schedule = Schedule()
-    schedule.observe_quota(now=0.0, remaining=1000, resets_at=3600.0)
+    schedule.budget.observe(now=0.0, remaining=1000, resets_at=3600.0)
     for number in range(60):
         schedule.add(str(number), now=number * 5.0, operation="op", began_at=number * 5.0)
         if number < 59:
             schedule.remove(str(number))
     alone = Schedule()
-    alone.observe_quota(now=0.0, remaining=1000, resets_at=3600.0)
+    alone.budget.observe(now=0.0, remaining=1000, resets_at=3600.0)
     alone.add("59", now=295.0, operation="op", began_at=295.0)
     assert schedule.wakeup(295.0) - 295.0 > 2 * (alone.wakeup(295.0) - 295.0)
 
@@ -171,10 +171,10 @@ def follow(schedule: Schedule, key: str = "a", **options: float) -> None:
 def test_nothing_is_asked_in_a_pause_or_beyond_the_quota() -> None:
     schedule = Schedule()
     follow(schedule)
-    schedule.pause(50.0)
+    schedule.budget.pause(50.0)
     assert schedule.take(40.0) is None
     assert schedule.wakeup(40.0) == 50.0
-    schedule.observe_quota(now=50.0, remaining=1, resets_at=300.0)
+    schedule.budget.observe(now=50.0, remaining=1, resets_at=300.0)
     assert schedule.take(60.0) is None
     assert schedule.wakeup(60.0) == 300.0
     assert schedule.take(300.0) == "a"
@@ -184,21 +184,21 @@ def test_what_others_leave_over_is_not_ours() -> None:
     schedule = Schedule()
     for number in range(30):
         follow(schedule, str(number))
-    schedule.observe_quota(now=0.0, remaining=20, resets_at=100.0)
+    schedule.budget.observe(now=0.0, remaining=20, resets_at=100.0)
     taken = 0
     for second in range(100):
         while schedule.take(float(second)) is not None:
             taken += 1
-            schedule.observe_quota(now=float(second), remaining=20, resets_at=100.0)
+            schedule.budget.observe(now=float(second), remaining=20, resets_at=100.0)
     assert taken <= 10
 
 
 def test_workers_share_the_quota() -> None:
     schedule = Schedule()
-    schedule.workers = 2
+    schedule.budget.workers = 2
     for number in range(30):
         follow(schedule, str(number))
-    schedule.observe_quota(now=0.0, remaining=20, resets_at=100.0)
+    schedule.budget.observe(now=0.0, remaining=20, resets_at=100.0)
     taken = sum(1 for second in range(100) if schedule.take(float(second)))
     assert taken <= 5
 

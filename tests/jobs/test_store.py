@@ -17,10 +17,12 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from tests.jobs.conftest import BACKENDS
-from vismanet_async._jobs import sql_store
-from vismanet_async._jobs.migrations import LATEST
-from vismanet_async._jobs.model import OperationNote, Record, Result, State
-from vismanet_async._jobs.sql_store import SqlStore, default_path
+from vismanet_async._jobs.core.records import JobRecord, JobResult, OperationSummary
+from vismanet_async._jobs.core.states import State
+from vismanet_async._jobs.sql.engine import default_path
+from vismanet_async._jobs.sql.migrations import LATEST, migrate
+from vismanet_async._jobs.sql.schema import METADATA
+from vismanet_async._jobs.sql.store import SqlStore
 from vismanet_async._jobs.store import Leased, LeaseLost, StoreNotUsable
 from vismanet_async.errors import SettingsError
 
@@ -37,8 +39,8 @@ shared_backend = pytest.mark.parametrize("database", ["sqlite", "postgresql"], i
 pytestmark = pytest.mark.filterwarnings("error")
 
 
-def record(own_id: str = "a", **fields: Any) -> Record:
-    operation = OperationNote(
+def record(own_id: str = "a", **fields: Any) -> JobRecord:
+    operation = OperationSummary(
         id="SupplierInvoice_Release",
         method="POST",
         path="/v1/supplierInvoice/1/action/release",
@@ -46,7 +48,7 @@ def record(own_id: str = "a", **fields: Any) -> Record:
         if_match='"AAA="',
         body_sha256="00" * 32,
     )
-    return attrs.evolve(Record(id=own_id, company="c", operation=operation, created_at=NOW), **fields)
+    return attrs.evolve(JobRecord(id=own_id, company="c", operation=operation, created_at=NOW), **fields)
 
 
 async def written(store: JobStore, own_id: str = "a", *, owner: str = "me", **fields: Any) -> Leased:
@@ -108,7 +110,7 @@ async def test_every_field_survives(store: JobStore) -> None:
 @each_backend
 async def test_a_result_is_kept_byte_by_byte_and_replaced(store: JobStore) -> None:
     leased = await written(store)
-    first = Result(status_code=200, state_document=b'{"x":1}', content=None, headers=(), read_at=NOW)
+    first = JobResult(status_code=200, state_document=b'{"x":1}', content=None, headers=(), read_at=NOW)
     leased = await store.save(leased, record(state=State.RUNNING), result=first)
     assert await store.result("a") == first
     second = attrs.evolve(first, content=b"\x00\xff", headers=(("ETag", '"1"'), ("etag", "2")), read_at=SOON)
@@ -135,7 +137,7 @@ async def test_a_lease_is_given_once_and_again_after_its_end(store: JobStore) ->
     assert await store.claim(company="c", owner="x", now=NOW, until=SOON) == []
     assert await store.claim(company="other", owner="x", now=later, until=later) == []
     [one] = await store.claim(company="c", owner="x", now=later, until=later + timedelta(seconds=9), ids=["b"])
-    assert (one.record.id, one.owner, one.fence) == ("b", "x", 2)
+    assert (one.record.id, one.owner, one.fencing_token) == ("b", "x", 2)
     [two] = await store.claim(company="c", owner="y", now=later, until=later + timedelta(seconds=9))
     assert two.record.id == "a"
     assert await store.workers(company="c", now=later) == 2
@@ -160,7 +162,7 @@ async def test_who_lost_the_lease_cannot_write(store: JobStore) -> None:
     [new] = await store.claim(company="c", owner="quick", now=later, until=later + timedelta(seconds=30))
     settled = record(state=State.SUCCEEDED)
     with pytest.raises(LeaseLost):
-        await store.save(old, settled, result=Result(status_code=200, read_at=NOW))
+        await store.save(old, settled, result=JobResult(status_code=200, read_at=NOW))
     with pytest.raises(LeaseLost):
         await store.drop_candidates(old, ["x"])
     assert await store.result("a") is None, "a refused write leaves nothing behind"
@@ -305,15 +307,15 @@ async def test_jobs_on_one_document_have_an_order(store: JobStore) -> None:
     other = await written(store, "b", document="/x/2")
     await written(store, "free")
     last = await written(store, "c", document="/x/1")
-    assert await store.ahead("a") is None
-    assert await store.ahead("b") is None
-    assert await store.ahead("free") is None
-    assert (await store.ahead("c") or record()).id == "a"
+    assert await store.predecessor("a") is None
+    assert await store.predecessor("b") is None
+    assert await store.predecessor("free") is None
+    assert (await store.predecessor("c") or record()).id == "a"
     await store.save(other, attrs.evolve(other.record, state=State.FAILED))
     [leased] = [last]
     assert leased.record.document == "/x/1"
     await store.forget("a")
-    assert await store.ahead("c") is None
+    assert await store.predecessor("c") is None
 
 
 @each_backend
@@ -337,7 +339,7 @@ async def test_lists_newest_first_by_what_is_asked_for(store: JobStore) -> None:
 async def test_pruning_takes_settled_jobs_only(store: JobStore) -> None:
     old = await written(store, "old")
     await store.save(
-        old, record("old", state=State.FAILED, settled_at=NOW), result=Result(status_code=400, read_at=NOW)
+        old, record("old", state=State.FAILED, settled_at=NOW), result=JobResult(status_code=400, read_at=NOW)
     )
     await written(store, "new", state=State.SUCCEEDED, settled_at=SOON)
     await written(store, "open", created_at=NOW - timedelta(days=400))
@@ -386,15 +388,15 @@ async def test_migrated_schema_is_the_one_the_code_speaks(database: str, version
         url = f"sqlite+aiosqlite:///{database}"
     engine = create_async_engine(url)
     async with engine.begin() as connection:
-        await connection.run_sync(partial(sql_store._migrate, latest=version))
+        await connection.run_sync(partial(migrate, latest=version))
     store = SqlStore(database)
     await store.open()
     await store.aclose()
     async with engine.begin() as connection:
         migrated = await connection.run_sync(schema)
         versions = (await connection.exec_driver_sql("SELECT version FROM vismanet_schema")).scalars().all()
-        await connection.run_sync(sql_store._METADATA.drop_all)
-        await connection.run_sync(sql_store._METADATA.create_all)
+        await connection.run_sync(METADATA.drop_all)
+        await connection.run_sync(METADATA.create_all)
         assert migrated == await connection.run_sync(schema)
     await engine.dispose()
     assert list(versions) == list(range(1, LATEST + 1))

@@ -28,8 +28,10 @@ from tests.jobs.disturbed import (
 )
 from tests.jobs.fast import FastClock
 from vismanet_async._jobs.background_api import Answer
+from vismanet_async._jobs.core.events import Accepted, Answered, Lost, NeverSent
+from vismanet_async._jobs.core.records import JobRecord, OperationSummary
+from vismanet_async._jobs.core.states import State
 from vismanet_async._jobs.course import Course, Step
-from vismanet_async._jobs.model import Accepted, Answered, Lost, NeverSent, OperationNote, Record, State
 from vismanet_async._jobs.schedule import Rules
 from vismanet_async._jobs.store import StoreNotUsable
 from vismanet_async.errors import (
@@ -61,9 +63,9 @@ pytestmark = pytest.mark.timeout(max(120, CANCELS))
 # -- what is certain, step by step -----------------------------------------------------------------------------------
 
 
-def intent() -> Record:
-    note = OperationNote(id="x", method="POST", path="/v1/x/1/action/release")
-    return Record(id="a", company="c", operation=note, created_at=NOW)
+def intent() -> JobRecord:
+    note = OperationSummary(id="x", method="POST", path="/v1/x/1/action/release")
+    return JobRecord(id="a", company="c", operation=note, created_at=NOW)
 
 
 SENT_ERRORS = [
@@ -141,7 +143,7 @@ async def calls_of(store: JobStore, path: str, **options: Any) -> list[str]:
 async def test_disturbed_at_every_call(store: JobStore, how: How, document: str | None) -> None:
     options: dict[str, Any] = {"document": document, "notify": "subscription"}
     calls = await calls_of(store, "/v1/x/0/action/release", **options)
-    assert calls == ["write_intent", *([] if document is None else ["ahead", "save"]), "submit", "save", "get"]
+    assert calls == ["write_intent", *([] if document is None else ["predecessor", "save"]), "submit", "save", "get"]
     ends: Counter[str] = Counter()
     async with disturbed(store, Server()) as bench:
         for at in range(1, len(calls) + 1):
@@ -258,7 +260,7 @@ async def test_of_many_those_under_way_are_finished_when_the_store_fails(
     written, enough = 0, anyio.Event()
     real = store.write_intent
 
-    async def write_intent(record: Record, **options: Any) -> Any:
+    async def write_intent(record: JobRecord, **options: Any) -> Any:
         nonlocal written
         written += 1
         if written == 4:

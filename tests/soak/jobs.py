@@ -10,8 +10,8 @@ from aiohttp import web
 from attrs import define
 
 from tests.soak.company import Company, may_have_happened
-from vismanet_async._jobs.model import State
-from vismanet_async._jobs.sql_store import SqlStore
+from vismanet_async._jobs.core.states import State
+from vismanet_async._jobs.sql.store import SqlStore
 from vismanet_async._jobs.store import LeaseLost
 from vismanet_async._jobs.webhook import WebhookReceiver
 from vismanet_async.errors import ApiError, JobError, JobUncertain, VismaNetError
@@ -46,13 +46,13 @@ async def run_jobs(company: Company, *, count: int) -> None:
     # on the fast clock a busy moment outlasts a lease; so do suspended machines
     lease_seconds = company.random.choice((30.0, 1_000.0, 1_000.0))
     async with company.client(job_store=path) as visma, anyio.create_task_group() as group:
-        visma.jobs._held.lease_seconds = lease_seconds
+        visma.jobs._jobs.lease_seconds = lease_seconds
         for work in works:
             group.start_soon(_submit, company, visma, work)
     store = SqlStore(path)
     try:
         async with company.client(job_store=store) as visma, _webhooks(company, visma):
-            visma.jobs._held.lease_seconds = lease_seconds
+            visma.jobs._jobs.lease_seconds = lease_seconds
             await visma.jobs.resume()
             async with anyio.create_task_group() as group:
                 for work in works:

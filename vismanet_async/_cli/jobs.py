@@ -23,9 +23,10 @@ from vismanet_async._cli.output import print_json, print_result
 from vismanet_async._cli.streams import tell, told_on_stderr
 from vismanet_async._client import VismaNet
 from vismanet_async._export.run import one_error
+from vismanet_async._jobs.core.states import OPEN, State
+from vismanet_async._jobs.core.transitions import TransitionError
 from vismanet_async._jobs.job import Job
-from vismanet_async._jobs.model import OPEN, State, TransitionError
-from vismanet_async._jobs.sql_store import SqlStore
+from vismanet_async._jobs.sql.store import SqlStore
 from vismanet_async._jobs.store import JobUnknown, StoreNotUsable
 from vismanet_async._jobs.webhook import WebhookReceiver
 from vismanet_async._settings import Settings
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vismanet_async._cli.call import Call
-    from vismanet_async._jobs.model import Notify, Outcome, Record
+    from vismanet_async._jobs.core.records import JobRecord
+    from vismanet_async._jobs.core.states import Notify, Outcome
 
 __all__ = [
     "Company",
@@ -54,7 +56,7 @@ __all__ = [
 
 _WATCH_SECONDS: Final = 0.5
 _WORK_SECONDS: Final = 2.0
-"""How often the store is looked at for what to show."""
+"""How often the store is read for what to show."""
 _MOST_SHOWN: Final = 100_000
 _LONGEST_AGE: Final = timedelta(days=100 * 365)
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -62,14 +64,14 @@ _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w":
 
 @attrs.frozen(kw_only=True)
 class Company:
-    """Whose jobs, and where they are written down."""
+    """The company whose jobs are meant, and their store."""
 
     profile: str | None = None
     store: str | None = None
     as_json: bool = False
 
     def settings(self) -> Settings:
-        """Gather the settings; the store that was named wins over the environment's and the profile's."""
+        """Return the settings; a store given as option overrides the environment's and the profile's."""
         return Settings.load(profile=self.profile, job_store=self.store)
 
     @asynccontextmanager
@@ -96,7 +98,7 @@ class Company:
 
 
 async def _job(visma: VismaNet, own_id: str) -> Job[Any]:
-    """Make a handle from either id, with the operation's own decoder."""
+    """Return a handle by either id, with the operation's own decoder."""
     job = await visma.jobs.get(own_id)
     decode = decoder_of((await job.status()).operation.id)
     return job if decode is None else Job(visma.jobs, job.id, decode)
@@ -165,7 +167,7 @@ def result(company: Company, own_id: str, *, to: Path | None) -> int:
 
 
 def show(company: Company, own_id: str) -> int:
-    """Print what is written down about a job."""
+    """Print what is stored about a job."""
 
     async def run() -> None:
         async with company.open(sends=False) as visma:
@@ -181,7 +183,7 @@ def show(company: Company, own_id: str) -> int:
 
 
 def settle(company: Company, own_id: str, *, outcome: Outcome | None, job_id: str | None, note: str) -> int:
-    """Write down what the user knows about an uncertain job."""
+    """Settle an uncertain job by what the user knows."""
 
     async def run() -> None:
         # a job found again is asked for at once
@@ -222,7 +224,7 @@ def _waiting(run: Callable[[], Awaitable[None]]) -> int:
 def list_jobs(company: Company, *, states: Collection[str], reference: str | None, limit: int) -> int:
     """Print jobs, newest first."""
 
-    async def run() -> Sequence[Record]:
+    async def run() -> Sequence[JobRecord]:
         async with company.open(sends=False) as visma:
             chosen = [State(state) for state in states] or None
             return await visma.jobs.list(states=chosen, reference=reference, limit=limit)
@@ -287,12 +289,12 @@ def work(company: Company) -> int:
     return _until_interrupted(run)
 
 
-async def _follow(visma: VismaNet, show: Callable[[Sequence[Record]], None], *, until_settled: bool) -> None:
+async def _follow(visma: VismaNet, show: Callable[[Sequence[JobRecord]], None], *, until_settled: bool) -> None:
     """Work on the jobs that nobody else works on, and show all that were open at some time since.
 
     With `until_settled` it ends when no job is open; without, it also outlives a store that is out of reach.
     """
-    known: dict[str, Record] = {}
+    known: dict[str, JobRecord] = {}
     with one_error():
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(visma.jobs.run)
@@ -313,8 +315,8 @@ async def _follow(visma: VismaNet, show: Callable[[Sequence[Record]], None], *, 
             tasks.cancel_scope.cancel()
 
 
-async def _look(visma: VismaNet, known: dict[str, Record]) -> dict[str, Record]:
-    """Give all jobs that are open or uncertain now, and what became of those known from before."""
+async def _look(visma: VismaNet, known: dict[str, JobRecord]) -> dict[str, JobRecord]:
+    """Return all jobs that are open or uncertain now, and the records of known jobs that were settled since."""
     unsettled = await visma.jobs.list(states=[*OPEN, State.UNCERTAIN], limit=_MOST_SHOWN)
     now = {record.id: record for record in unsettled}
     found = {own_id: record for own_id, record in known.items() if record.settled}
@@ -335,7 +337,7 @@ def listen(
     sources: Sequence[str],
     work: bool,
 ) -> int:
-    """Take in webhooks until interrupted."""
+    """Receive webhooks until interrupted."""
     key = os.environ.get(key_env)
     if not key:
         raise SettingsError(f"--key-env {key_env}: that variable is not set; put the subscription's signing key in it.")

@@ -71,7 +71,7 @@ def submit(
     reference
         Your own text, to find the job by; without comma and equals sign.
     notify
-        subscription: the server sends a webhook at the end, which `vismanet jobs listen` takes in.
+        subscription: the server sends a webhook at the end, which `vismanet jobs listen` receives.
     wait
         Wait for the end and print the result.
     timeout
@@ -241,7 +241,7 @@ def settle(
     store: str | None = None,
     json: bool = False,
 ) -> int:
-    """Say what you found out about an uncertain job: how it ended, or its id at the server.
+    """Settle an uncertain job by what you found out: how it ended, or its id at the server.
 
     Parameters
     ----------
@@ -297,7 +297,7 @@ def listen(
     store: str | None = None,
     json: bool = False,
 ) -> int:
-    """Take in the webhooks of ended jobs until interrupted, so that they need no polling.
+    """Receive the webhooks of ended jobs until interrupted, so that they need no polling.
 
     Parameters
     ----------

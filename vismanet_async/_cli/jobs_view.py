@@ -1,4 +1,4 @@
-"""How jobs look: a table on a terminal, a line for each change elsewhere."""
+"""Output of jobs: a table on a terminal, a line for each change elsewhere."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from vismanet_async._jobs.model import Record
+    from vismanet_async._jobs.core.records import JobRecord
 
-    Show = Callable[[Sequence[Record]], None]
+    Show = Callable[[Sequence[JobRecord]], None]
 
 __all__ = ["details", "lines_shown", "print_record", "table", "table_shown"]
 
@@ -25,7 +25,7 @@ _COLUMNS: Final = ("job", "state", "status", "submitted", "operation", "path", "
 _STYLES: Final = {"succeeded": "green", "failed": "red", "expired": "red", "uncertain": "yellow"}
 
 
-def print_record(record: Record, *, as_json: bool) -> None:
+def print_record(record: JobRecord, *, as_json: bool) -> None:
     """Print one job."""
     if as_json:
         print_json(msgspec.json.encode(record))
@@ -33,7 +33,7 @@ def print_record(record: Record, *, as_json: bool) -> None:
         print(_line(record))
 
 
-def table(records: Sequence[Record]) -> None:
+def table(records: Sequence[JobRecord]) -> None:
     """Print jobs: with columns on a terminal, a line each elsewhere."""
     if not sys.stdout.isatty():
         for record in records:
@@ -44,8 +44,8 @@ def table(records: Sequence[Record]) -> None:
     Console().print(_table(records))
 
 
-def details(record: Record, error: Exception | None) -> str:
-    """Give all that is written down about a job, a line each."""
+def details(record: JobRecord, error: Exception | None) -> str:
+    """Return all that is stored about a job, a line for each fact."""
     operation = record.operation
     facts: dict[str, Any] = {
         "job": record.id,
@@ -75,7 +75,7 @@ def lines_shown(out: TextIO, *, as_json: bool) -> Iterator[Show]:
     """Print a line for each job that is new or in another state."""
     told: dict[str, str] = {}
 
-    def show(records: Sequence[Record]) -> None:
+    def show(records: Sequence[JobRecord]) -> None:
         nonlocal told
         before, told = told, {record.id: record.state for record in records}
         for record in records:
@@ -96,7 +96,7 @@ def table_shown(out: TextIO, *, as_json: bool) -> Iterator[Show]:  # noqa: ARG00
         yield lambda records: live.update(_table(records), refresh=True)
 
 
-def _table(records: Sequence[Record]) -> Table:
+def _table(records: Sequence[JobRecord]) -> Table:
     from rich.table import Table  # noqa: PLC0415 - as above
     from rich.text import Text  # noqa: PLC0415
 
@@ -108,11 +108,11 @@ def _table(records: Sequence[Record]) -> Table:
     return shown
 
 
-def _line(record: Record) -> str:
+def _line(record: JobRecord) -> str:
     return "  ".join(cell or "-" for cell in _cells(record))
 
 
-def _cells(record: Record) -> tuple[str, ...]:
+def _cells(record: JobRecord) -> tuple[str, ...]:
     return (
         record.id,
         record.state.value,

@@ -1,4 +1,4 @@
-"""What the job room needs of the client: send an operation to the background queue, and read what became of it."""
+"""The client interface that the job manager requires: send an operation to the background queue, read its outcome."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import attrs
 
 from vismanet_async._http.message import Request, no_headers
-from vismanet_async._jobs.answers import job_id
+from vismanet_async._jobs.core.answers import job_id
 from vismanet_async.errors import ApiError, RateLimited
 
 if TYPE_CHECKING:
@@ -25,17 +25,17 @@ _POLL_SECONDS: Final = 60.0
 
 @attrs.frozen(kw_only=True)
 class Answer:
-    """An answer of any status, read to its end."""
+    """A complete response of any status."""
 
     status: int
     headers: Mapping[str, str] = attrs.field(factory=no_headers, repr=False)
     body: bytes = attrs.field(default=b"", repr=False)
     asked: int = 1
-    """How often the request went out for it; a renewed token repeats it."""
+    """How often the request was sent; a renewed token repeats it."""
 
 
 class Submitter(Protocol):
-    """The border to the client. Each method sends its request once, apart from what was certainly not executed.
+    """The client, as the job manager uses it. Each method sends its request once, or again if it was not executed.
 
     All raise the transport errors of `vismanet_async.errors`: `NotSent` when nothing left, `OutcomeUnknown` (or
     `DeadlineExceeded` with `sent`) when a submission may have arrived.
@@ -43,7 +43,7 @@ class Submitter(Protocol):
 
     @property
     def quota(self) -> Quota | None:
-        """The rate-limit window as the server last told it, on the monotonic clock."""
+        """The rate-limit window as the server last reported it, on the monotonic clock."""
         ...
 
     async def submit(self, operation: Operation[Any], *, background: str) -> Answer:
@@ -63,13 +63,18 @@ class SenderSubmitter:
     """A `Submitter` over the client's pipeline."""
 
     def __init__(self, sender: Sender, *, quota: Quota | None = None) -> None:
-        """Take the pipeline and the quota that it keeps."""
+        """Create a submitter.
+
+        Args:
+            sender: the client's pipeline.
+            quota: the rate-limit window that the pipeline updates.
+        """
         self._sender = sender
         self._quota = quota
 
     @property
     def quota(self) -> Quota | None:
-        """The rate-limit window as the server last told it."""
+        """The rate-limit window as the server last reported it."""
         return self._quota
 
     async def submit(self, operation: Operation[Any], *, background: str) -> Answer:
@@ -77,11 +82,11 @@ class SenderSubmitter:
         return await self._send(operation.request(background=background))
 
     async def state(self, job_id: str) -> Answer:
-        """Read a job's state."""
+        """Send `GET /v1/background/{id}`."""
         return await self._read("Background_GetBackgroundApiOperationByrequestId", "/v1/background/{requestId}", job_id)
 
     async def content(self, job_id: str) -> Answer:
-        """Read a job's content."""
+        """Send `GET /v1/background/{id}/content`."""
         return await self._read(
             "Background_GetBackgroundApiOperationContentByrequestId", "/v1/background/{requestId}/content", job_id
         )

@@ -1,7 +1,7 @@
-"""`Conclusions`: writes down what became of submissions, however long the store is out of reach.
+"""`Conclusions`: stores the outcomes of submissions, however long the store is out of reach.
 
-What a submission has learnt (an id, an answer, that nothing was sent) is known to nobody else. It is kept until it is
-written, also when the caller is cancelled or was told of the failure. Then the job is followed here, or free.
+Only this process knows the outcome (an id, an answer, that nothing was sent). It is kept in memory until it is stored,
+even if the caller was cancelled or got the error. Then the job is followed here, or its lease is released.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Final
 import anyio
 import attrs
 
-from vismanet_async._jobs.model import Accepted, Answered, Lost, NeverSent, State, TransitionError, advance
+from vismanet_async._jobs.core.events import Accepted, Answered, Lost, NeverSent
+from vismanet_async._jobs.core.states import State
+from vismanet_async._jobs.core.transitions import TransitionError, advance
 from vismanet_async._jobs.store import JobIdTaken, LeaseLost, StoreNotUsable
-from vismanet_async._jobs.uncancellable import to_the_end
+from vismanet_async._jobs.uncancellable import run_to_completion
 
 if TYPE_CHECKING:
+    from vismanet_async._jobs.core.records import JobRecord, JobResult
     from vismanet_async._jobs.course import Ending
-    from vismanet_async._jobs.leased_jobs import HeldJobs
-    from vismanet_async._jobs.model import Record, Result
+    from vismanet_async._jobs.leased_jobs import LeasedJobs
     from vismanet_async._jobs.store import Leased
 
 __all__ = ["Conclusion", "Conclusions"]
@@ -32,16 +34,16 @@ _log = logging.getLogger("vismanet_async._jobs")
 
 @attrs.frozen(kw_only=True)
 class Conclusion:
-    """What became of a submission."""
+    """The outcome of a submission."""
 
     leased: Leased
-    """The job as it was written last, or as its intent may have been written."""
+    """The job as it was stored last, or as its intent may have been stored."""
     event: Ending
-    result: Result | None = None
+    result: JobResult | None = None
 
     @property
-    def record(self) -> Record:
-        """The job as it is, whether or not it is written down."""
+    def record(self) -> JobRecord:
+        """The job with this outcome, whether or not it is stored."""
         return advance(self.leased.record, self.event)
 
     @property
@@ -51,22 +53,22 @@ class Conclusion:
 
 
 class Conclusions:
-    """Those that could not be written yet, and how they are written."""
+    """The outcomes that are not stored yet, and their retries."""
 
-    def __init__(self, held: HeldJobs) -> None:
-        self._held = held
+    def __init__(self, jobs: LeasedJobs) -> None:
+        self._jobs = jobs
         self._unwritten: dict[str, Conclusion] = {}
         self._added = anyio.Event()
 
     def __len__(self) -> int:
         return len(self._unwritten)
 
-    @to_the_end
-    async def conclude(self, conclusion: Conclusion) -> Record:
-        """Write down what became of a submission, and go on with its job.
+    @run_to_completion
+    async def conclude(self, conclusion: Conclusion) -> JobRecord:
+        """Store the outcome of a submission, and follow its job.
 
         Raises:
-            StoreNotUsable: it could not be written yet; `run` goes on trying. `job_id` is the server's id if known.
+            StoreNotUsable: it could not be stored yet; `run` retries. `job_id` is the server's id if known.
         """
         try:
             return await self._write(conclusion)
@@ -76,33 +78,32 @@ class Conclusions:
             self._added.set()
             _log.log(
                 logging.INFO if conclusion.job_id is None else logging.WARNING,
-                "what became of the submission of job %s (%s, id at the server %s) is written down when the job store "
-                "is back: %s",
+                "the outcome of submitting job %s (%s, id at the server %s) is stored when the job store is back: %s",
                 own_id,
                 type(conclusion.event).__name__,
                 conclusion.job_id,
                 error,
-                extra={"company": self._held.company, "job": own_id, "job_id": conclusion.job_id},
+                extra={"company": self._jobs.company, "job": own_id, "job_id": conclusion.job_id},
             )
             error.job_id = conclusion.job_id
             raise
 
     async def run(self) -> None:
-        """Write down what could not be written, as long as the task is not cancelled."""
+        """Retry what could not be stored, until the task is cancelled."""
         pause = _FIRST_PAUSE_SECONDS
         while True:
             if not self._unwritten:
                 self._added = anyio.Event()
                 await self._added.wait()
                 pause = _FIRST_PAUSE_SECONDS
-            await self._held.clock.sleep(pause)
+            await self._jobs.clock.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
             if await self.flush():
                 pause = _FIRST_PAUSE_SECONDS
 
-    @to_the_end
+    @run_to_completion
     async def flush(self) -> bool:
-        """Try once to write what could not be written; return whether nothing is left."""
+        """Retry once what could not be stored; return whether nothing is left."""
         for own_id, conclusion in [*self._unwritten.items()]:
             try:
                 await self._write(conclusion)
@@ -112,65 +113,65 @@ class Conclusions:
         return not self._unwritten
 
     def report(self) -> None:
-        """Log what was not written in the end, so that no server's id is lost."""
+        """Log what is not stored at the end, so that no id of the server is lost."""
         for own_id, conclusion in self._unwritten.items():
             _log.error(
-                "job %s (%s %s) is %s, its id at the server is %s, and that could not be written down",
+                "job %s (%s %s) is %s, its id at the server is %s, and that could not be stored",
                 own_id,
                 conclusion.leased.record.operation.method,
                 conclusion.leased.record.operation.path,
                 conclusion.record.state.value,
                 conclusion.job_id,
-                extra={"company": self._held.company, "job": own_id, "job_id": conclusion.job_id},
+                extra={"company": self._jobs.company, "job": own_id, "job_id": conclusion.job_id},
             )
 
-    async def _write(self, conclusion: Conclusion) -> Record:
-        held, event = self._held, conclusion.event
+    async def _write(self, conclusion: Conclusion) -> JobRecord:
+        jobs, event = self._jobs, conclusion.event
         own_id = conclusion.leased.record.id
         try:
-            leased = await held.apply(conclusion.leased, event, result=conclusion.result)
+            leased = await jobs.apply(conclusion.leased, event, result=conclusion.result)
         except LeaseLost:
-            return await self._leave_to_others(conclusion)
+            return await self._hand_over(conclusion)
         except JobIdTaken as error:
             lost = Lost(at=event.at, reason=f"the server gave an id that is in use: {error}")
-            leased = await held.apply(conclusion.leased, lost)
+            leased = await jobs.apply(conclusion.leased, lost)
         record = leased.record
-        if record.job_id is None or record.settled or held.closed:
-            held.drop(own_id)
-            await held.give_up([own_id])
+        if record.job_id is None or record.settled or jobs.closed:
+            jobs.abandon(own_id)
+            await jobs.try_release([own_id])
             return record
-        held.follow(leased)
+        jobs.follow(leased)
         if record.notify == "subscription":
             try:
-                # its webhook may have overtaken the answer
-                await held.take_in_hint(own_id)
+                # its webhook may have arrived before the answer
+                await jobs.apply_hint(own_id)
             except StoreNotUsable as error:
-                _log.warning("whether a webhook spoke of job %s is looked up later: %s", own_id, error)
-        held.announce(own_id)
+                _log.warning("webhook hints for job %s are read later: %s", own_id, error)
+        jobs.notifier.notify_waiters(own_id)
         return record
 
-    async def _leave_to_others(self, conclusion: Conclusion) -> Record:
-        """Tell what is known of a job that is another's now: this process was taken for dead meanwhile."""
-        held, event = self._held, conclusion.event
+    async def _hand_over(self, conclusion: Conclusion) -> JobRecord:
+        """Record the outcome for a job whose lease another process has taken over, because this one seemed dead."""
+        jobs, event = self._jobs, conclusion.event
         own_id = conclusion.leased.record.id
         if isinstance(event, Accepted):
-            # evidence, by which whoever has the job finds it at the server
-            await held.store.hint(own_id=own_id, job_ids=[event.job_id], at=event.at)
-        record = await held.store.get(own_id)
-        held.drop(own_id)
+            # a hint, by which the process that leases the job now finds it at the server
+            await jobs.store.hint(own_id=own_id, job_ids=[event.job_id], at=event.at)
+        record = await jobs.store.get(own_id)
+        jobs.abandon(own_id)
         if record is None:
-            return conclusion.record  # its intent was never written, or it was forgotten
+            return conclusion.record  # its intent was never stored, or it was forgotten
         if isinstance(event, Answered | NeverSent) and record.state is State.UNCERTAIN and record.job_id is None:
             return await self._correct(conclusion, record)
         return record
 
-    async def _correct(self, conclusion: Conclusion, record: Record) -> Record:
-        """Settle a job that its successor had to call uncertain, if nobody works on it."""
-        held = self._held
-        for claimed in await held.claim([record.id]):
+    async def _correct(self, conclusion: Conclusion, record: JobRecord) -> JobRecord:
+        """Settle a job that another process had to call uncertain, unless a process has leased it."""
+        jobs = self._jobs
+        for claimed in await jobs.claim([record.id]):
             leased = claimed
             with suppress(LeaseLost, TransitionError):
-                leased = await held.apply(claimed, conclusion.event, result=conclusion.result)
-            await held.finish(leased)
+                leased = await jobs.apply(claimed, conclusion.event, result=conclusion.result)
+            await jobs.finish(leased)
             return leased.record
         return record

@@ -1,7 +1,7 @@
-"""How far a submission has come, and what is certain of it there. Pure: answers, errors and times come in.
+"""The steps of a submission, and its outcome when it ends at one of them. Pure: answers, errors and times come in.
 
-Before `SENT` nothing has left, whatever fails. From there on only an answer, or an error that says so, tells what the
-server has; anything else is *lost*, and never sent again.
+Before `SENT` nothing was sent, whatever fails. From then on only an answer, or an error that says so, shows whether the
+server has it. Anything else is *lost*, and never sent again.
 """
 
 from __future__ import annotations
@@ -13,8 +13,11 @@ import attrs
 
 from vismanet_async._http.error_body import read_problem
 from vismanet_async._jobs.background_api import job_id_in
-from vismanet_async._jobs.model import FINAL, Accepted, Answered, Lost, NeverSent, Result, State
+from vismanet_async._jobs.core.events import Accepted, Answered, Lost, NeverSent
+from vismanet_async._jobs.core.records import JobResult
+from vismanet_async._jobs.core.states import FINAL, State
 from vismanet_async._jobs.results import error_of, judge, kept_headers
+from vismanet_async._jobs.store import LeaseLost
 from vismanet_async.errors import (
     DeadlineExceeded,
     HostNotAllowed,
@@ -32,12 +35,12 @@ if TYPE_CHECKING:
 
     from vismanet_async._http.message import Response
     from vismanet_async._jobs.background_api import Answer
-    from vismanet_async._jobs.model import Record
+    from vismanet_async._jobs.core.records import JobRecord
 
 __all__ = ["Course", "Ending", "Step", "Submitted"]
 
 Ending = Accepted | Answered | Lost | NeverSent
-"""What may become of a submission."""
+"""The possible outcomes of a submission."""
 
 _NEVER_SENT: Final = (NotSent, RequestRefused, TokenRefused, RateLimited, HostNotAllowed)
 _ACCEPTED: Final = 202
@@ -45,18 +48,18 @@ _SUCCESS: Final = range(200, 300)
 
 
 class Step(Enum):
-    """What a submission has done last."""
+    """The last step of a submission."""
 
     NEW = auto()
     """Nothing is written."""
     WRITING = auto()
     """Its intent is being written: it may be in the store."""
     QUEUED = auto()
-    """Its intent is written; it waits for earlier jobs on the same document."""
+    """Its intent is written; it waits for earlier jobs with the same ordering key."""
     READY = auto()
-    """It is written down as sent, and has not left."""
+    """It is stored as sent, and was not sent yet."""
     SENT = auto()
-    """It was given to the client: it may have left."""
+    """It was passed to the client: it may have been sent."""
     ANSWERED = auto()
     """Its answer was read."""
 
@@ -65,17 +68,17 @@ class Step(Enum):
 class Course:
     """One submission under way."""
 
-    record: Record
+    record: JobRecord
     """The intent."""
     step: Step = Step.NEW
     blocked_by: str | None = None
-    """The uncertain job on the same document, behind which nothing is sent."""
-    result: Result | None = None
+    """The uncertain job with the same ordering key; nothing is sent after it until it is settled."""
+    result: JobResult | None = None
     """What the server answered outside the queue."""
     _ending: Ending | None = None
 
     def answered(self, answer: Answer, *, at: datetime, decode: Callable[[Response], Any]) -> None:
-        """Take in the answer to the submission."""
+        """Record the answer to the submission."""
         self.step = Step.ANSWERED
         if answer.status == _ACCEPTED:
             job_id = job_id_in(answer)
@@ -83,7 +86,7 @@ class Course:
             self._ending = lost if job_id is None else Accepted(at=at, job_id=job_id)
             return
         kept = kept_headers(answer.headers.items())
-        self.result = Result(status_code=answer.status, content=answer.body, headers=kept, read_at=at)
+        self.result = JobResult(status_code=answer.status, content=answer.body, headers=kept, read_at=at)
         if answer.status in _SUCCESS:
             judgement = judge(self.record, self.result, decode=decode)
             self._ending = Answered(at=at, status_code=answer.status, judgement=judgement)
@@ -92,11 +95,11 @@ class Course:
             self._ending = Answered(at=at, status_code=answer.status, error=problem.detail)
 
     def ending(self, *, at: datetime, error: BaseException | None) -> Ending:
-        """Return what is certain of the submission if it ends here.
+        """Return the outcome of the submission if it ends at this step.
 
         Args:
             at: the present moment.
-            error: what ended it; None where it came to its end.
+            error: what ended it; None if nothing failed.
         """
         if self._ending is not None:
             return self._ending
@@ -114,16 +117,16 @@ class Course:
 
 @attrs.frozen(kw_only=True)
 class Submitted:
-    """What became of a submission."""
+    """The outcome of a submission, with its record."""
 
-    record: Record
-    result: Result | None = None
+    record: JobRecord
+    result: JobResult | None = None
     failure: VismaNetError | None = None
     """What the transport raised, if it did."""
     blocked_by: str | None = None
 
     def error(self, decode: Callable[[Response], Any]) -> VismaNetError | None:
-        """Return what `submit` raises for it; None when the job is under way or has succeeded."""
+        """Return the error of the job; None if it is under way or has succeeded."""
         record = self.record
         if record.state is State.SUCCEEDED or record.state not in {*FINAL, State.UNCERTAIN}:
             return None
@@ -132,3 +135,11 @@ class Submitted:
             blocked.job_id = self.blocked_by
             return blocked
         return error_of(record, self.result, decode=decode)
+
+    def raise_failure(self, decode: Callable[[Response], Any]) -> None:
+        """Raise the error of the submission or of the job, unless the job is under way or has succeeded."""
+        error = self.error(decode)
+        if self.failure is not None and self.record.state is State.FAILED and not isinstance(self.failure, LeaseLost):
+            raise self.failure
+        if error is not None:
+            raise error from self.failure

@@ -1,4 +1,4 @@
-"""What is known of how long jobs of an operation run, and how many come. Pure: ages and times come in as arguments."""
+"""Statistics of run times by operation, and of arrivals. Pure: ages and times come in as arguments."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["Arrivals", "RunTimes"]
 
 _PRIOR_SECONDS: Final = 120.0
-"""What is believed of an unknown operation: one end in two minutes. Weighs as much as one job seen."""
+"""Prior for an unknown operation: one end in two minutes. Weighs as much as one observed job."""
 _LEARNED_FROM: Final = 10
 _FADES_AT: Final = 400
 _QUIET_SHARE: Final = 0.05
@@ -26,8 +26,8 @@ _BINS: Final = 52
 class RunTimes:
     """How long jobs of one operation run: ends and seconds at risk for each age.
 
-    Jobs still running count as well (seconds at risk without an end); judging by the finished ones alone would take
-    every operation for a quick one, because quick jobs finish first. Old experience fades.
+    Jobs still running count as well (seconds at risk without an end); finished jobs alone would make
+    every operation look quick, because quick jobs finish first. Old observations lose weight.
     """
 
     def __init__(self, seconds: Iterable[float] = ()) -> None:
@@ -38,13 +38,13 @@ class RunTimes:
             self.ended(value)
 
     def ran(self, since: float, until: float) -> None:
-        """Take in that a job was running at these ages."""
+        """Record that a job was running between these ages."""
         for index in range(_bin(since), _bin(until) + 1):
             low, high = _edges(index)
             self._at_risk[index] += max(0.0, min(until, high) - max(since, low))
 
     def ended(self, age: float) -> None:
-        """Take in that a job ended at this age."""
+        """Record that a job ended at this age."""
         self._ends[_bin(age)] += 1
         if sum(self._ends) > _FADES_AT:
             self._ends = [value / 2 for value in self._ends]
@@ -58,7 +58,7 @@ class RunTimes:
         return (self._ends[index] + 1.0) / (self._at_risk[index] + _PRIOR_SECONDS)
 
     def weight(self, age: float) -> float:
-        """Tell which part of the polls a job of this age should have, compared with others."""
+        """Return the weight of a job of this age when polls are shared out."""
         return math.pow(self.hazard(age), _POWER)
 
     def life(self) -> float:
@@ -73,7 +73,7 @@ class RunTimes:
         return total
 
     def stretch(self, age: float, effort: float) -> float:
-        """Give how long to wait at this age for an effort: the integral of the weight over the wait."""
+        """Return the wait at this age over which the integral of the weight is the effort."""
         at = age
         for index in range(_bin(age), _BINS):
             _, high = _edges(index)
@@ -85,7 +85,7 @@ class RunTimes:
         return math.inf
 
     def quiet_seconds(self, otherwise: float) -> float:
-        """Tell how long asking is pointless: until 5 % have ended, or `otherwise` where that is longer or unknown."""
+        """Return the age before which polls are pointless: 5 % have ended, or `otherwise` if longer or unknown."""
         if sum(self._ends) < _LEARNED_FROM:
             return otherwise
         ended = 0.0
@@ -122,7 +122,7 @@ class Arrivals:
         self._slices: Counter[int] = Counter()
 
     def add(self, when: float) -> None:
-        """Take in that a job began."""
+        """Record that a job began."""
         self._slices[int(when // _SLICE_SECONDS)] += 1
 
     def per_second(self, now: float) -> float:

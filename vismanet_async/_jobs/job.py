@@ -1,4 +1,4 @@
-"""`Job[T]`: a handle on one background job. It holds an id; everything else is in the store."""
+"""`Job[T]`: a handle on one background job. It has an id; everything else is in the store."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vismanet_async._deferred import DeferredCall
-from vismanet_async._jobs.model import State
+from vismanet_async._jobs.core.states import State
 from vismanet_async._jobs.results import error_of, value_of
 from vismanet_async.errors import SettingsError
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from vismanet_async._http.message import Response
+    from vismanet_async._jobs.core.records import JobRecord, JobResult
     from vismanet_async._jobs.manager import JobManager
-    from vismanet_async._jobs.model import Record, Result
 
 __all__ = ["Job", "id_in_token"]
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 class Job(DeferredCall[T]):
     """One background job, in this process or any other.
 
-    `await job` waits for its end and gives the operation's own result, typed, or raises what the call itself would
+    `await job` waits for its end and returns the operation's own result, typed, or raises what the call itself would
     have raised. Dropping the handle or cancelling the wait does not touch the job: the server has no way to stop
     one. Any number of tasks and processes may hold handles on the same job.
 
@@ -37,7 +37,7 @@ class Job(DeferredCall[T]):
     """
 
     def __init__(self, manager: JobManager, own_id: str, decode: Callable[[Response], T]) -> None:
-        """Made by `JobManager`; use `manager.get(id)` to make one from an id."""
+        """Create a handle; `JobManager.get` is the public way."""
         self._manager = manager
         self._decode = decode
         self.id = own_id
@@ -56,32 +56,32 @@ class Job(DeferredCall[T]):
 
     @property
     def token(self) -> str:
-        """A JSON text that `JobManager.from_token` makes a handle of, in any process with the same store."""
+        """A JSON text from which `JobManager.from_token` creates a handle, in any process with the same store."""
         return json.dumps({"vismanet_job": 1, "id": self.id, "company": self._manager.company})
 
-    async def status(self) -> Record:
-        """Give the job as it is written down; asks the store, never the server.
+    async def status(self) -> JobRecord:
+        """Return the stored record; asks the store, never the server.
 
         Raises:
             JobUnknown: it was forgotten or pruned.
         """
         return await self._manager.record(self.id)
 
-    async def wait(self, timeout_seconds: float | None = None) -> Record:
-        """Wait until it is settled; an uncertain job is waited for as well (a webhook may settle it).
+    async def wait(self, timeout_seconds: float | None = None) -> JobRecord:
+        """Wait until it is settled, also while it is uncertain (a webhook may settle it).
 
         Args:
             timeout_seconds: how long to wait; None for as long as it takes.
 
         Raises:
-            TimeoutError: it has not been settled in time; the message says how it stands. The job goes on and may be
+            TimeoutError: it has not been settled in time; the message has its state. The job goes on and may be
                 waited for again.
             StoreNotUsable: the store is out of reach from the beginning. One that fails later is waited for.
         """
         return await self._manager.wait(self.id, timeout_seconds=timeout_seconds, until_certain=False)
 
     async def result(self, timeout_seconds: float | None = None) -> T:
-        """Wait for the end and give the operation's own result.
+        """Wait for the end and return the operation's own result.
 
         May be called again at any time: results are kept until the job is forgotten or pruned.
 
@@ -97,24 +97,24 @@ class Job(DeferredCall[T]):
         return value
 
     async def error(self) -> Exception | None:
-        """Give what `result` would raise as things stand; None for success and for jobs that go on."""
+        """Return what `result` would raise now; None if the job has succeeded or is still open."""
         record = await self.status()
         settled = record.settled or record.state is State.UNCERTAIN
         if not settled:
             return None
         return error_of(record, await self._manager.kept_result(self.id), decode=self._decode)
 
-    async def raw(self) -> Result | None:
-        """Give what the server said, as it came: state document, content and headers; None before the end."""
+    async def raw(self) -> JobResult | None:
+        """Return the server's answer as received: state document, content and headers; None before the end."""
         return await self._manager.kept_result(self.id)
 
     async def forget(self) -> None:
-        """Delete it and its result from the store. The server's job goes on; nobody follows it any more."""
+        """Delete it and its result from the store. The server's job continues; no process follows it any more."""
         await self._manager.forget(self.id)
 
 
 def id_in_token(token: str, *, company: str) -> str:
-    """Read a token's id.
+    """Return the job id in a token.
 
     Raises:
         SettingsError: it is no token, or one of another company.

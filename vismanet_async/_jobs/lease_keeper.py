@@ -1,4 +1,4 @@
-"""`Keeper`: keeps what this process holds in line with what other processes do."""
+"""`LeaseKeeper`: renews leases and picks up webhook hints that other processes stored."""
 
 from __future__ import annotations
 
@@ -10,60 +10,81 @@ from vismanet_async._jobs.leased_jobs import WATCH_SECONDS
 from vismanet_async._jobs.store import StoreNotUsable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from vismanet_async._jobs.leased_jobs import HeldJobs
+    from vismanet_async._jobs.leased_jobs import LeasedJobs
 
-__all__ = ["Keeper"]
+__all__ = ["LeaseKeeper"]
 
 _HINTS_OVERLAP: Final = timedelta(seconds=60)
-"""How much later than its time a hint may become visible: clocks differ, and a store may be slow to commit."""
+"""How long after its timestamp a hint may become visible: clocks differ, and a commit may be slow."""
 _log = logging.getLogger("vismanet_async._jobs")
 
 
-class Keeper:
-    """Renews leases, counts the processes that share the quota, and notices webhooks that others received."""
+class LeaseKeeper:
+    """Renews leases, counts the processes that share the quota, and picks up hints that others stored."""
 
-    def __init__(self, held: HeldJobs) -> None:
-        self._held = held
-        self.serving = 0
-        """How many tasks here work for the whole company, and not for some jobs alone."""
+    def __init__(self, jobs: LeasedJobs) -> None:
+        self._jobs = jobs
+        self.company_workers = 0
+        """How many tasks of this process follow all jobs of the company, not only their own."""
 
     async def run(self) -> None:
-        """Do so as long as the task is not cancelled; a store that is out of reach is tried again."""
-        held = self._held
-        looked_at = held.clock.utc_now()
-        renewed_at = held.clock.monotonic()
-        experienced = False
+        """Renew and look for hints until the task is cancelled; retry while the store is out of reach."""
+        jobs = self._jobs
+        looked_at = jobs.clock.utc_now()
+        renewed_at = jobs.clock.monotonic()
+        run_times_loaded = False
         while True:
             try:
-                if not experienced:
-                    for operation, seconds in (await held.store.run_times(company=held.company)).items():
-                        held.schedule.know(operation, seconds)
-                    experienced = True
-                now = held.clock.monotonic()
-                if now - renewed_at >= held.lease_seconds / 3:
-                    await held.renew()
+                if not run_times_loaded:
+                    for operation, seconds in (await jobs.store.run_times(company=jobs.company)).items():
+                        jobs.schedule.know(operation, seconds)
+                    run_times_loaded = True
+                now = jobs.clock.monotonic()
+                if now - renewed_at >= jobs.lease_seconds / 3:
+                    await jobs.renew()
                     renewed_at = now
-                if held.watched or self.serving:
-                    since = held.clock.utc_now()
-                    found = await held.store.hints(company=held.company, since=looked_at - _HINTS_OVERLAP)
-                    await self.take_in([own_id for own_id, at in found if not self._knows(own_id, at)])
+                if jobs.watched or self.company_workers:
+                    since = jobs.clock.utc_now()
+                    found = await jobs.store.hints(company=jobs.company, since=looked_at - _HINTS_OVERLAP)
+                    await self.apply_hints([own_id for own_id, at in found if not self._knows(own_id, at)])
                     looked_at = since
             except StoreNotUsable as error:
-                _log.warning("the job store is out of reach, trying again: %s", error, extra={"company": held.company})
-            await held.clock.sleep(min(WATCH_SECONDS, held.lease_seconds / 6))
+                _log.warning("the job store is out of reach, trying again: %s", error, extra={"company": jobs.company})
+            await jobs.clock.sleep(min(WATCH_SECONDS, jobs.lease_seconds / 6))
 
-    async def take_in(self, own_ids: Sequence[str]) -> None:
-        """Ask at once for those jobs that webhooks spoke of and that concern this process."""
-        mine = [own_id for own_id in own_ids if self.serving or own_id in self._held.watched]
-        strangers = [own_id for own_id in mine if own_id not in self._held]
+    async def take_over_all(self, *, alive: Callable[[], None]) -> None:
+        """Claim and follow all free jobs of the company, now and later, until the task is cancelled.
+
+        Args:
+            alive: raises if this process no longer follows jobs.
+        """
+        alive()
+        self.company_workers += 1
+        try:
+            while True:
+                alive()
+                try:
+                    await self._jobs.take_over(None)
+                except StoreNotUsable as error:
+                    _log.warning(
+                        "the job store is out of reach, trying again: %s", error, extra={"company": self._jobs.company}
+                    )
+                await self._jobs.clock.sleep(WATCH_SECONDS)
+        finally:
+            self.company_workers -= 1
+
+    async def apply_hints(self, own_ids: Sequence[str]) -> None:
+        """Poll at once those hinted jobs that concern this process."""
+        mine = [own_id for own_id in own_ids if self.company_workers or own_id in self._jobs.watched]
+        strangers = [own_id for own_id in mine if own_id not in self._jobs]
         if strangers:
-            await self._held.adopt(strangers)
+            await self._jobs.take_over(strangers)
         for own_id in mine:
-            await self._held.take_in_hint(own_id)
+            await self._jobs.apply_hint(own_id)
 
     def _knows(self, own_id: str, hinted_at: datetime) -> bool:
-        leased = self._held.get(own_id)
+        leased = self._jobs.get(own_id)
         return leased is not None and leased.record.hinted_at == hinted_at

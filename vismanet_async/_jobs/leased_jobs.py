@@ -1,7 +1,7 @@
-"""`HeldJobs`: the jobs that this process holds the lease of, in the store, in memory and in the schedule alike.
+"""`LeasedJobs`: the jobs leased by this process, in the store, in memory and in the schedule.
 
-All that is written about a held job goes through here, so that the three always agree. The record in memory is what
-was written last, with the hints that others wrote meanwhile.
+Every write to a leased job goes through this class, so that the three always agree. The record in memory is the one
+stored last, with the hints that other processes stored since.
 """
 
 from __future__ import annotations
@@ -11,42 +11,45 @@ import uuid
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-import anyio
 import attrs
 
-from vismanet_async._jobs.model import Recovered, State, advance
+from vismanet_async._jobs.core.events import Recovered
+from vismanet_async._jobs.core.states import State
+from vismanet_async._jobs.core.transitions import advance
+from vismanet_async._jobs.notifier import Notifier
 from vismanet_async._jobs.schedule import Schedule
+from vismanet_async._jobs.state_log import report_state
 from vismanet_async._jobs.store import JobIdTaken, JobUnknown, Leased, LeaseLost, StoreNotUsable
-from vismanet_async._jobs.uncancellable import to_the_end
-from vismanet_async._observer import JobFacts
+from vismanet_async._jobs.uncancellable import run_to_completion
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from datetime import datetime
 
     from vismanet_async._clock import Clock
-    from vismanet_async._jobs.model import Event, Record, Result
+    from vismanet_async._jobs.core.events import Event
+    from vismanet_async._jobs.core.records import JobRecord, JobResult
     from vismanet_async._jobs.schedule import Rules
     from vismanet_async._jobs.store import JobStore
     from vismanet_async._observer import Observer
 
-__all__ = ["WATCH_SECONDS", "HeldJobs", "can_follow"]
+__all__ = ["WATCH_SECONDS", "LeasedJobs", "can_follow"]
 
 _log = logging.getLogger("vismanet_async._jobs")
 
 WATCH_SECONDS: Final = 2.0
-"""How often the store is looked at for what other processes wrote."""
+"""How often the store is read for what other processes wrote."""
 _LOOK_AGAIN_SECONDS: Final = 60.0
-"""How often the store is looked at for a job that is followed here, whose end is announced."""
+"""How often the store is read for a job that is followed here: its waiters are notified of its end."""
 
 
-def can_follow(record: Record) -> bool:
-    """Tell whether there is anything to ask the server about an uncertain job."""
+def can_follow(record: JobRecord) -> bool:
+    """Return whether there is anything to ask the server about an uncertain job."""
     return bool(record.candidates) or (record.job_id is not None and record.hint_pending)
 
 
-class HeldJobs:
-    """Leases of one company's jobs, and what is planned for them."""
+class LeasedJobs:
+    """Leases of one company's jobs, and their schedule."""
 
     def __init__(
         self,
@@ -63,61 +66,59 @@ class HeldJobs:
         self.store = store
         self.clock = clock
         self.schedule = Schedule(rules=rules)
+        self.notifier = Notifier(clock)
         self.lease_seconds = lease_seconds
         self.watched: set[str] = set()
-        """Jobs that someone in this process cares about; webhooks that other processes take in concern them."""
+        """Jobs submitted or awaited in this process; it looks for webhooks of them that other processes received."""
         self.closed = False
-        """Whether nothing is followed here any more; what is written down from then on is free for others."""
+        """Whether jobs are no longer followed here; what is stored from then on is free for other processes."""
         self._owner = uuid.uuid4().hex
         self._leases: dict[str, Leased] = {}
-        self._doubtful: set[str] = set()
-        """Jobs of which the store may know more than this process: a write to it failed, or was committed unheard."""
-        self._astray: frozenset[str] = frozenset()
-        """Leases that the last renewal found without a job followed here."""
-        self._ends: dict[str, anyio.Event] = {}
-        """What those wait for who want to know of a job's end."""
-        self._stirred = anyio.Event()
+        self._unconfirmed: set[str] = set()
+        """Jobs whose last write failed: it may have been committed although no answer came."""
+        self._orphaned: frozenset[str] = frozenset()
+        """Leases that the last renewal prolonged although no task here follows the job."""
 
     def __contains__(self, own_id: str) -> bool:
         return own_id in self._leases
 
     def get(self, own_id: str) -> Leased | None:
-        """Give a job as it was written last; None when it is not held here."""
+        """Return a job as it was stored last; None if it is not leased here."""
         return self._leases.get(own_id)
 
-    def holds(self, leased: Leased) -> bool:
-        """Tell whether this very lease is held, and not a later one of the same job."""
-        held = self._leases.get(leased.record.id)
-        return held is not None and held.fence == leased.fence
+    def is_current(self, leased: Leased) -> bool:
+        """Return whether this is the current lease of its job, and not an earlier one."""
+        current = self._leases.get(leased.record.id)
+        return current is not None and current.fencing_token == leased.fencing_token
 
-    async def record(self, own_id: str) -> Record:
-        """Give any job as it is written down.
+    async def record(self, own_id: str) -> JobRecord:
+        """Return the stored record of any job.
 
         Raises:
-            JobUnknown: it is not.
+            JobUnknown: there is none.
         """
         record = await self.store.get(own_id)
         if record is None:
             raise JobUnknown(f"job {own_id} is not written down any more: it was forgotten or pruned.")
         return record
 
-    # -- taking and letting go -------------------------------------------------------------------------------------
+    # -- leases ----------------------------------------------------------------------------------------------------
 
-    def lease_of(self, record: Record) -> Leased:
-        """Return the lease that `write_intent` takes, also where its answer got lost."""
-        return Leased(record=record, owner=self._owner, fence=1)
+    def lease_of(self, record: JobRecord) -> Leased:
+        """Return the lease that `write_intent` creates, even if the store's answer got lost."""
+        return Leased(record=record, owner=self._owner, fencing_token=1)
 
-    @to_the_end
-    async def write_intent(self, record: Record) -> Leased:
-        """Write a new job down and hold it."""
+    @run_to_completion
+    async def write_intent(self, record: JobRecord) -> Leased:
+        """Store a new job and lease it."""
         leased = await self.store.write_intent(record, owner=self._owner, until=self._lease_end())
         self._leases[record.id] = leased
         self.watched.add(record.id)
-        self._tell(None, record)
+        self._report(None, record)
         return leased
 
     async def claim(self, own_ids: Collection[str] | None) -> Sequence[Leased]:
-        """Lease jobs that nobody holds; None for all of this company. They are not followed by that."""
+        """Lease free jobs; `None` claims every free job of the company. Does not schedule polls."""
         claimed = await self.store.claim(
             company=self.company,
             owner=self._owner,
@@ -126,15 +127,15 @@ class HeldJobs:
             ids=None if own_ids is None else set(own_ids),
         )
         for leased in claimed:
-            # held under a lease that ran out unnoticed: a poll that is still under way has no say any more
+            # its earlier lease expired unnoticed: a poll that is still under way must not write
             if leased.record.id in self._leases:
-                self.drop(leased.record.id)
+                self.abandon(leased.record.id)
         return claimed
 
-    @to_the_end
-    async def adopt(self, own_ids: Collection[str] | None) -> Sequence[Leased]:
-        """Claim jobs and go on with them. An intent among them is what a process left that died."""
-        adopted: list[Leased] = []
+    @run_to_completion
+    async def take_over(self, own_ids: Collection[str] | None) -> Sequence[Leased]:
+        """Claim jobs and follow them. An intent among them was left by a process that died."""
+        taken: list[Leased] = []
         claimed = await self.claim(own_ids)
         try:
             for each in claimed:
@@ -144,7 +145,7 @@ class HeldJobs:
                         leased = await self.apply(leased, Recovered(at=self.clock.utc_now()))
                     except LeaseLost:
                         continue
-                adopted.append(leased)
+                taken.append(leased)
                 record = leased.record
                 if record.settled or (record.state is State.UNCERTAIN and not can_follow(record)):
                     await self.finish(leased)
@@ -152,16 +153,16 @@ class HeldJobs:
                     self.follow(leased, missed=True)
         except StoreNotUsable:
             unfollowed = [each.record.id for each in claimed if each.record.id not in self._leases]
-            await self.give_up(unfollowed)
+            await self.try_release(unfollowed)
             raise
-        return adopted
+        return taken
 
     def follow(self, leased: Leased, *, missed: bool = False) -> None:
-        """Hold a job and plan its next poll.
+        """Keep a leased job and schedule its next poll.
 
         Args:
             leased: the job.
-            missed: webhooks may have come while nobody listened.
+            missed: webhooks may have arrived while no process listened.
         """
         record = leased.record
         self._leases[record.id] = leased
@@ -179,13 +180,13 @@ class HeldJobs:
             asked=[self._monotonic(when) for when in asked],
             unanswered_since=self._monotonic(record.asked_at) if record.unanswered and record.asked_at else None,
         )
-        # a candidate came with a webhook, whoever asked for another one since
+        # a candidate came with a webhook, even if another one was polled since
         if record.hint_pending or record.content_due or record.candidates:
             self.schedule.hint(record.id, now)
-        self.stir()
+        self.notifier.wake()
 
     async def finish(self, leased: Leased) -> None:
-        """Let go of a job that needs no more work, learn from it, and tell those who wait for it."""
+        """Release a job that needs no more work, learn its run time, and notify its waiters."""
         record = leased.record
         ran = None
         if record.settled and record.status_code and record.submitted_at and record.settled_at:
@@ -197,192 +198,142 @@ class HeldJobs:
         if record.settled:
             self.watched.discard(record.id)
         try:
-            await self.give_up([record.id])
+            await self.try_release([record.id])
         finally:
-            self.announce(record.id)
+            self.notifier.notify_waiters(record.id)
 
-    def drop(self, own_id: str) -> None:
-        """Stop working on a job that is another's now, or is no more."""
+    def abandon(self, own_id: str) -> None:
+        """Stop following a job that another process has leased, or that was deleted."""
         self._leases.pop(own_id, None)
-        self._doubtful.discard(own_id)
+        self._unconfirmed.discard(own_id)
         self.schedule.remove(own_id)
-        self.announce(own_id)
+        self.notifier.notify_waiters(own_id)
 
-    def drop_lost(self, leased: Leased) -> None:
-        """Stop working under a lease that was lost; one that was claimed anew meanwhile stays."""
-        if self.holds(leased):
-            self.drop(leased.record.id)
+    def abandon_if_lost(self, leased: Leased) -> None:
+        """Stop following a job whose lease was lost, unless it was claimed again since."""
+        if self.is_current(leased):
+            self.abandon(leased.record.id)
 
     async def release(self, own_ids: Collection[str] | None = None) -> None:
-        """Give up leases in the store; all of them if none are named."""
+        """Release leases in the store; all of them if none are named."""
         await self.store.release(owner=self._owner, ids=own_ids)
 
-    async def give_up(self, own_ids: Collection[str] | None = None) -> None:
-        """Give up leases as `release` does; where the store is out of reach, `renew` or their end frees them later."""
+    async def try_release(self, own_ids: Collection[str] | None = None) -> None:
+        """Release leases; if the store is out of reach, `renew` or their expiry frees them later."""
         try:
             await self.release(own_ids)
         except StoreNotUsable as error:
-            _log.warning("leases could not be given up, they run out: %s", error, extra={"company": self.company})
+            _log.warning("leases could not be released, they expire: %s", error, extra={"company": self.company})
 
     async def renew(self) -> None:
-        """Prolong what is held, and find out what no longer is and how many processes share the quota."""
+        """Renew all leases, abandon the lost ones, and count the processes that share the quota."""
         now = self.clock.utc_now()
         before = dict(self._leases)
-        held = await self.store.renew(owner=self._owner, now=now, until=self._lease_end())
+        still_leased = await self.store.renew(owner=self._owner, now=now, until=self._lease_end())
         for own_id, leased in before.items():
-            if own_id not in held:
-                self.drop_lost(leased)
-        # a lease that nobody here works under must not be prolonged for ever
-        astray = held - self._leases.keys()
-        if unclaimed := astray & self._astray:
+            if own_id not in still_leased:
+                self.abandon_if_lost(leased)
+        # a lease whose job no task here follows must not be renewed for ever
+        orphaned = still_leased - self._leases.keys()
+        if unclaimed := orphaned & self._orphaned:
             await self.release(unclaimed)
-        self._astray = astray - unclaimed
-        self.schedule.workers = max(1, await self.store.workers(company=self.company, now=now))
+        self._orphaned = orphaned - unclaimed
+        self.schedule.budget.workers = max(1, await self.store.workers(company=self.company, now=now))
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
-    async def apply(self, leased: Leased, event: Event, *, result: Result | None = None) -> Leased:
-        """Write down that something happened to a job.
+    async def apply(self, leased: Leased, event: Event, *, result: JobResult | None = None) -> Leased:
+        """Store the record after an event.
 
         Raises:
-            TransitionError: it cannot happen to it; nothing was written.
-            LeaseLost: it is another's now; nothing was written.
+            TransitionError: the event cannot happen in this state; nothing was written.
+            LeaseLost: another process has the lease; nothing was written.
         """
         return await self.save(leased, advance(leased.record, event), result=result)
 
-    @to_the_end
-    async def save(self, leased: Leased, record: Record, *, result: Result | None = None) -> Leased:
-        """Write a job down as it is now, keeping what webhooks have told meanwhile; raises as `apply`."""
+    @run_to_completion
+    async def save(self, leased: Leased, record: JobRecord, *, result: JobResult | None = None) -> Leased:
+        """Store a record, and keep the hints that arrived since; raises as `apply`."""
         try:
             saved = await self.store.save(leased, record, result=result)
         except JobIdTaken:
             raise
         except StoreNotUsable:
-            self._doubtful.add(record.id)
+            self._unconfirmed.add(record.id)
             raise
-        self._doubtful.discard(record.id)
+        self._unconfirmed.discard(record.id)
         if record.state is not leased.record.state:
-            self._tell(leased.record, record)
-        held = self._leases.get(record.id)
-        if held is not None and held.fence == leased.fence:
-            fresh = attrs.evolve(record, hinted_at=held.record.hinted_at, candidates=held.record.candidates)
+            self._report(leased.record, record)
+        current = self._leases.get(record.id)
+        if current is not None and current.fencing_token == leased.fencing_token:
+            fresh = attrs.evolve(record, hinted_at=current.record.hinted_at, candidates=current.record.candidates)
             saved = self._leases[record.id] = attrs.evolve(saved, record=fresh)
         return saved
 
-    async def sure(self, leased: Leased) -> Leased | None:
-        """Return a held job as the store knows it, after a write whose answer got lost; None: nothing is left to do.
+    async def reconciled(self, leased: Leased) -> Leased | None:
+        """Return a leased job, read again from the store if its last write failed; None if nothing is left to do.
 
-        What was committed unheard must not be overwritten by what was known before.
+        That write may have been committed although no answer came; older data must not overwrite it.
         """
         own_id = leased.record.id
-        if own_id not in self._doubtful:
+        if own_id not in self._unconfirmed:
             return leased
         record = await self.store.get(own_id)
-        self._doubtful.discard(own_id)
-        held = self._leases.get(own_id)
-        if held is None or held.fence != leased.fence:
+        self._unconfirmed.discard(own_id)
+        current = self._leases.get(own_id)
+        if current is None or current.fencing_token != leased.fencing_token:
             return None
         if record is None:
-            self.drop(own_id)
+            self.abandon(own_id)
             return None
-        if record.state is not held.record.state:
-            self._tell(held.record, record)
-        sure = self._leases[own_id] = attrs.evolve(held, record=record)
+        if record.state is not current.record.state:
+            self._report(current.record, record)
+        known = self._leases[own_id] = attrs.evolve(current, record=record)
         if record.settled or (record.state is State.UNCERTAIN and not can_follow(record)):
-            await self.finish(sure)
+            await self.finish(known)
             return None
-        return sure
+        return known
 
-    @to_the_end
+    @run_to_completion
     async def drop_candidate(self, leased: Leased, job_id: str) -> tuple[str, ...]:
-        """Take away a candidate that turned out to be something else; gives those that are left."""
+        """Remove a candidate that is not this job's id; return the candidates left."""
         left = await self.store.drop_candidates(leased, [job_id])
-        if self.holds(leased):
+        if self.is_current(leased):
             fresh = attrs.evolve(leased.record, candidates=left)
             self._leases[fresh.id] = attrs.evolve(leased, record=fresh)
         return left
 
-    async def take_in_hint(self, own_id: str) -> None:
-        """Ask at once for a held job that a webhook spoke of, unless that is known already."""
+    async def apply_hint(self, own_id: str) -> None:
+        """Poll a leased job at once if the store has a webhook hint for it that is new here."""
         record = await self.store.get(own_id) if own_id in self._leases else None
-        # looked up after the store has answered: a submission or a poll may have been written down meanwhile
+        # read after the store has answered: a submission or a poll may have been stored meanwhile
         leased = self._leases.get(own_id)
         if leased is None or record is None or not record.hint_pending:
             return
-        held = leased.record
-        if (held.hinted_at, held.candidates) == (record.hinted_at, record.candidates):
+        current = leased.record
+        if (current.hinted_at, current.candidates) == (record.hinted_at, record.candidates):
             return
-        # only what hints write is taken from the store: the rest may be half-way through a poll here
-        fresh = attrs.evolve(held, hinted_at=record.hinted_at, candidates=record.candidates)
+        # only the hint columns are taken from the store: a poll under way here may change the rest
+        fresh = attrs.evolve(current, hinted_at=record.hinted_at, candidates=record.candidates)
         self._leases[own_id] = attrs.evolve(leased, record=fresh)
         self.schedule.hint(own_id, self.clock.monotonic())
-        self.stir()
+        self.notifier.wake()
 
-    def _tell(self, before: Record | None, record: Record) -> None:
-        """Log that a job has come into a state, and tell the observer."""
-        operation, state = record.operation, record.state.value
-        named = {"operation": operation.id, "company": record.company, "job": record.id, "state": state}
-        _log.info("job %s %s: %s", record.id, operation.id, state, extra={**named, "attempt": record.polls})
-        self.observer.job(
-            JobFacts(
-                id=record.id,
-                company=record.company,
-                operation=None if operation.by_hand else operation.id,
-                state=state,
-                before=None if before is None else before.state.value,
-                settled=record.settled,
-                created_at=record.created_at,
-                sending_at=record.sending_at,
-                at=self.clock.utc_now(),
-                status_code=record.status_code,
-                polls=record.polls,
-            )
-        )
-
-    # -- waiting ---------------------------------------------------------------------------------------------------
-
-    def announce(self, own_id: str) -> None:
-        """Let those who wait for a job look at it again."""
-        event = self._ends.pop(own_id, None)
-        if event is not None:
-            event.set()
-
-    def announce_all(self) -> None:
-        """Let everybody look again."""
-        for own_id in [*self._ends]:
-            self.announce(own_id)
-
-    async def wait_a_while(self, own_id: str, *, at_most_seconds: float | None = None) -> None:
-        """Wait until there is news of a job, or it is time to look into the store for what others did."""
-        event = self._ends.setdefault(own_id, anyio.Event())
+    async def wait_for_news(self, own_id: str, *, at_most_seconds: float | None = None) -> None:
+        """Wait for news of a job, or until it is time to read from the store what other processes did."""
         look_again = WATCH_SECONDS if own_id not in self._leases else _LOOK_AGAIN_SECONDS
-        await self._wait(event, look_again if at_most_seconds is None else min(look_again, at_most_seconds))
-
-    def stir(self) -> None:
-        """Have the schedule looked at again."""
-        self._stirred.set()
-
-    def settle_down(self) -> None:
-        """Begin a new look at the schedule: what stirs from here on is noticed by `wait_for_stir`."""
-        self._stirred = anyio.Event()
-
-    async def wait_for_stir(self, seconds: float | None) -> None:
-        """Wait until the plan has changed, or so long."""
-        await self._wait(self._stirred, seconds)
-
-    async def _wait(self, event: anyio.Event, seconds: float | None) -> None:
-        if seconds is None:
-            await event.wait()
-            return
-        with self.clock.move_on_after(seconds):
-            await event.wait()
+        seconds = look_again if at_most_seconds is None else min(look_again, at_most_seconds)
+        await self.notifier.wait_for_news(own_id, seconds)
 
     # -- times -----------------------------------------------------------------------------------------------------
 
-    def switch_to_content(self, record: Record) -> None:
-        """Plan to ask for a job's content instead of its state."""
+    def switch_to_content(self, record: JobRecord) -> None:
+        """Schedule requests for a job's content instead of its state."""
         asked = [self._monotonic(when) for when in record.content_asked]
         self.schedule.switch(record.id, now=self.clock.monotonic(), asked=asked)
+
+    def _report(self, before: JobRecord | None, record: JobRecord) -> None:
+        report_state(before, record, observer=self.observer, at=self.clock.utc_now())
 
     def _lease_end(self) -> datetime:
         return self.clock.utc_now() + timedelta(seconds=self.lease_seconds)

@@ -1,49 +1,47 @@
-"""`JobManager`: the front door of background jobs. Submits them, hands out handles, settles what is uncertain.
+"""`JobManager`: the public interface of background jobs. Submits jobs, returns handles, settles uncertain jobs.
 
-What is durable, in this order: the intent (before the request leaves), the job id, each poll (before it leaves, and
-its answer), the end, the content. A process may be killed between any two of them; whoever takes its jobs over goes
-on from there, and nothing is sent twice. The work is done by `Submission`, `Poller` and `Keeper`, on `HeldJobs`.
+Stored in this order: the intent (before the request is sent), the job id, each poll (before it is sent, and its
+answer), the end, the content. A process may be killed between any two of them; the process that takes its jobs over
+continues from there, and nothing is sent twice. `Submission`, `Poller` and `LeaseKeeper` do the work, on `LeasedJobs`.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 import logging
 from collections.abc import Iterable
-from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, get_args, overload
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
 
 import anyio
 
 from vismanet_async._arguments import expect, expect_count, expect_seconds
 from vismanet_async._clock import SystemClock
 from vismanet_async._deferred import mark_used
-from vismanet_async._jobs.answers import is_job_id
+from vismanet_async._jobs.background_work import BackgroundWork
+from vismanet_async._jobs.batch import submit_batch
 from vismanet_async._jobs.concluding import Conclusions
+from vismanet_async._jobs.core.states import Notify, Outcome, State
 from vismanet_async._jobs.job import Job, id_in_token
-from vismanet_async._jobs.lease_keeper import Keeper
-from vismanet_async._jobs.leased_jobs import WATCH_SECONDS, HeldJobs
-from vismanet_async._jobs.model import Found, Notify, Outcome, Record, Result, Settled, State, advance, document_key
+from vismanet_async._jobs.lease_keeper import LeaseKeeper
+from vismanet_async._jobs.leased_jobs import LeasedJobs
 from vismanet_async._jobs.polling import Poller
 from vismanet_async._jobs.results import plain_json
-from vismanet_async._jobs.store import JobUnknown, LeaseLost, StoreNotUsable
+from vismanet_async._jobs.settling import event_of, settle
+from vismanet_async._jobs.store import JobUnknown
 from vismanet_async._jobs.submission import Submission
 from vismanet_async._jobs.waiting import wait_for_end
 from vismanet_async._observer import Observer
 from vismanet_async._operation import Operation
-from vismanet_async.errors import RequestRefused, VismaNetError
+from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
     from datetime import datetime
-    from types import TracebackType
 
     from vismanet_async._clock import Clock
     from vismanet_async._http.message import Response
     from vismanet_async._jobs.background_api import Submitter
-    from vismanet_async._jobs.model import Event
+    from vismanet_async._jobs.core.records import JobRecord, JobResult
     from vismanet_async._jobs.schedule import Rules
     from vismanet_async._jobs.store import JobStore
 
@@ -82,26 +80,26 @@ class JobManager:
         decoder_of: Callable[[str], Callable[[Response], Any] | None] | None = None,
         observer: Observer | None = None,
     ) -> None:
-        """Wire a manager; nothing is opened or sent yet.
+        """Create a manager; nothing is opened or sent yet.
 
         Args:
-            submitter: the border to the client.
+            submitter: the client interface.
             company: the tenant that the submitter's tokens are for; jobs of others in the same store are left alone.
             store: where jobs are kept. It is opened on first use; its owner closes it.
             clock: for tests.
-            random: gives numbers from 0 to 1, for jitter.
+            random: returns numbers from 0 to 1, for jitter.
             rules: the schedule's figures.
             lease_seconds: how long a job of a process that died stays its own.
             decoder_of: finds an operation's decoder by catalog id, for handles made from an id alone; without one
                 their result is plain JSON.
-            observer: is told of each state that a job comes into here.
+            observer: gets each state change of a job that is followed here.
         """
         self.company = company
         self._submitter = submitter
         self._store = store
         self._clock = clock or SystemClock()
         self._decoder_of = decoder_of
-        self._held = HeldJobs(
+        self._jobs = LeasedJobs(
             company=company,
             store=store,
             clock=self._clock,
@@ -109,18 +107,15 @@ class JobManager:
             lease_seconds=lease_seconds,
             observer=observer or Observer(),
         )
-        self._conclusions = Conclusions(self._held)
-        self._poller = Poller(self._held, submitter, random=random, decoder_of=self._decoder)
-        self._keeper = Keeper(self._held)
-        self._closed = False
-        self._task: asyncio.Task[None] | None = None
+        self._conclusions = Conclusions(self._jobs)
+        self._keeper = LeaseKeeper(self._jobs)
+        poller = Poller(self._jobs, submitter, random=random, decoder_of=self._decoder)
+        self._work = BackgroundWork(self._jobs, poller=poller, keeper=self._keeper, conclusions=self._conclusions)
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:
@@ -128,22 +123,10 @@ class JobManager:
 
         A store that is out of reach is logged, not raised: what it lacks is logged with the ids, and leases run out.
         """
-        task, self._task, self._closed = self._task, None, True
-        self._held.closed = True
-        if task is None:
-            return
-        task.cancel()
-        with anyio.CancelScope(shield=True):
-            try:
-                with suppress(asyncio.CancelledError):
-                    await task
-            finally:
-                if not await self._conclusions.flush():
-                    self._conclusions.report()
-                await self._held.give_up()
+        await self._work.stop()
 
     def __repr__(self) -> str:
-        return f"<JobManager {self.company}, {len(self._held.schedule)} followed>"
+        return f"<JobManager {self.company}, {len(self._jobs.schedule)} followed>"
 
     # -- submitting ------------------------------------------------------------------------------------------------
 
@@ -192,15 +175,10 @@ class JobManager:
         _check(operation, reference=reference, notify=notify, deadline_seconds=deadline_seconds, document=document)
         self._start()
         submission = self._submission(
-            reference=reference, notify=notify, deadline_seconds=deadline_seconds, document=document
+            reference=reference, notify=notify, deadline_seconds=deadline_seconds, ordering_key=document
         )
         submitted = await submission.submit(operation)
-        failure = submitted.failure
-        error = submitted.error(operation.decode)
-        if failure is not None and submitted.record.state is State.FAILED and not isinstance(failure, LeaseLost):
-            raise failure
-        if error is not None:
-            raise error from failure
+        submitted.raise_failure(operation.decode)
         return Job(self, submitted.record.id, operation.decode)
 
     async def submit_many(
@@ -212,7 +190,7 @@ class JobManager:
         deadline_seconds: float | None = None,
         at_once: int = 8,
     ) -> list[Job[T]]:
-        """Submit many operations; documents take turns, and operations on one document keep their order.
+        """Submit many operations in parallel; operations on one document keep their order.
 
         Args:
             operations: what to run.
@@ -242,32 +220,8 @@ class JobManager:
             deadline_seconds=deadline_seconds,
             limiter=anyio.CapacityLimiter(at_once),
         )
-        lanes: dict[str, list[tuple[int, Operation[T]]]] = {}
-        for index, operation in enumerate(chosen):
-            submission.check(operation)
-            key = document_key(method=operation.spec.method, path=operation.path) or f"#{index}"
-            lanes.setdefault(key, []).append((index, operation))
-        jobs: dict[int, Job[T]] = {}
-        failures: list[VismaNetError] = []
-
-        async def lane(work: list[tuple[int, Operation[T]]]) -> None:
-            for index, operation in work:
-                if failures:
-                    return
-                try:
-                    submitted = await submission.submit(operation)
-                except VismaNetError as error:
-                    # the others are under way: cutting them off would leave jobs whose ids nobody knows
-                    failures.append(error)
-                    return
-                jobs[index] = Job(self, submitted.record.id, operation.decode)
-
-        async with anyio.create_task_group() as tasks:
-            for work in lanes.values():
-                tasks.start_soon(lane, work)
-        if failures:
-            raise _failure_of_many(failures, submitted=len(jobs), of=len(chosen))
-        return [jobs[index] for index in range(len(chosen))]
+        submitted = await submit_batch(submission, chosen)
+        return [Job(self, each.record.id, operation.decode) for each, operation in zip(submitted, chosen, strict=True)]
 
     # -- handles ---------------------------------------------------------------------------------------------------
 
@@ -278,7 +232,7 @@ class JobManager:
     async def get(self, own_id: str, *, operation: Operation[T]) -> Job[T]: ...
 
     async def get(self, own_id: str, *, operation: Operation[Any] | None = None) -> Job[Any]:
-        """Make a handle from an id, ours or the server's, in any process with the same store.
+        """Return a handle by id, ours or the server's, in any process with the same store.
 
         Args:
             own_id: `job.id`, or the server's job id.
@@ -290,94 +244,65 @@ class JobManager:
         expect("own_id", own_id, str)
         if operation is not None:
             _check(operation)
-        record = await self._store.get(own_id)
-        if record is None or record.company != self.company:
-            record = await self._store.find(company=self.company, job_id=own_id)
-        if record is None:
-            raise JobUnknown(
-                f"no job {own_id} of company {self.company} is written down in this store. "
-                "`vismanet jobs list` shows those that are."
-            )
+        record = await _find(own_id, company=self.company, store=self._store)
         return Job(self, record.id, self._decoder(record) if operation is None else operation.decode)
 
     async def from_token(self, token: str) -> Job[Any]:
-        """Make a handle from `job.token`."""
+        """Return a handle from `job.token`."""
         expect("token", token, str)
         return await self.get(id_in_token(token, company=self.company))
 
     async def list(
         self, *, states: Collection[State] | None = None, reference: str | None = None, limit: int = 1000
-    ) -> Sequence[Record]:
-        """Give jobs as they are written down, newest first; asks the store, never the server."""
-        if states is not None:
-            expect("states", states, Iterable, words="states, or None")
-            states = list(states)
-            for state in states:
-                expect("states", state, State, words="members of State, or None")
+    ) -> Sequence[JobRecord]:
+        """Return stored jobs, newest first; asks the store, never the server."""
+        chosen = _checked_states(states)
         expect("reference", reference, str, type(None))
         expect_count("limit", limit)
-        return await self._store.select(company=self.company, states=states, reference=reference, limit=limit)
+        return await self._store.select(company=self.company, states=chosen, reference=reference, limit=limit)
 
-    async def record(self, own_id: str) -> Record:
-        """Give one job as it is written down."""
+    async def record(self, own_id: str) -> JobRecord:
+        """Return one stored job."""
         expect("own_id", own_id, str)
-        return await self._held.record(own_id)
+        return await self._jobs.record(own_id)
 
-    async def kept_result(self, own_id: str) -> Result | None:
-        """Give what the server said about a job."""
+    async def kept_result(self, own_id: str) -> JobResult | None:
+        """Return the server's answer about a job."""
         expect("own_id", own_id, str)
         return await self._store.result(own_id)
 
-    async def wait(self, own_id: str, *, timeout_seconds: float | None, until_certain: bool) -> Record:
+    async def wait(self, own_id: str, *, timeout_seconds: float | None, until_certain: bool) -> JobRecord:
         """Wait until a job is settled, following it here unless another process does; see `Job.wait`."""
         expect("own_id", own_id, str)
         expect_seconds("timeout_seconds", timeout_seconds, zero=True)
         self._start()
         return await wait_for_end(
-            self._held, own_id, timeout_seconds=timeout_seconds, until_certain=until_certain, alive=self._start
+            self._jobs, own_id, timeout_seconds=timeout_seconds, until_certain=until_certain, alive=self._start
         )
 
     # -- working ---------------------------------------------------------------------------------------------------
 
     async def resume(self) -> Sequence[Job[Any]]:
-        """Take over every open job of this company that no living process holds, and follow it here.
+        """Claim every open job of this company that no living process has leased, and follow it here.
 
-        An intent found so is uncertain (or was certainly never sent). Jobs of a process that died moments ago come
-        free when its leases end; `run` takes those too.
+        An intent found so is uncertain (or was certainly never sent). Jobs of a process that died moments ago are
+        free when its leases expire; `run` claims those too.
         """
         self._start()
-        records = [leased.record for leased in await self._held.adopt(None)]
+        records = [leased.record for leased in await self._jobs.take_over(None)]
         return [Job(self, record.id, self._decoder(record)) for record in records]
 
     async def run(self) -> None:
-        """Work as long as the task is not cancelled: take over and follow all jobs of this company, now and later.
+        """Claim and follow all jobs of this company, now and later, until the task is cancelled.
 
         Several processes may do so on one PostgreSQL; each job is followed by one of them at a time.
         """
-        self._start()
-        self._keeper.serving += 1
-        try:
-            while True:
-                self._start()
-                try:
-                    await self._held.adopt(None)
-                except StoreNotUsable as error:
-                    _log.warning(
-                        "the job store is out of reach, trying again: %s", error, extra={"company": self.company}
-                    )
-                await self._clock.sleep(WATCH_SECONDS)
-        finally:
-            self._keeper.serving -= 1
+        await self._keeper.take_over_all(alive=self._start)
 
     async def settle(
-        self,
-        own_id: str,
-        *,
-        outcome: Outcome | None = None,
-        job_id: str | None = None,
-        note: str = "",
-    ) -> Record:
-        """Say what is known about an uncertain job.
+        self, own_id: str, *, outcome: Outcome | None = None, job_id: str | None = None, note: str = ""
+    ) -> JobRecord:
+        """Settle an uncertain job by its outcome, or follow it again by its id.
 
         Args:
             own_id: the job.
@@ -391,95 +316,65 @@ class JobManager:
             JobUnknown: no such job.
             JobIdTaken: another job has that id.
         """
-        for name, value in (("own_id", own_id), ("note", note)):
-            expect(name, value, str)
-        for name, chosen in (("outcome", outcome), ("job_id", job_id)):
-            expect(name, chosen, str, type(None))
-        if outcome is not None and outcome not in get_args(Outcome):
-            raise RequestRefused(f"outcome is one of {', '.join(get_args(Outcome))}, not {outcome!r}; nothing changed.")
+        expect("own_id", own_id, str)
+        event = event_of(outcome=outcome, job_id=job_id, note=note, at=self._clock.utc_now())
         self._start()
-        if (outcome is None) == (job_id is None):
-            raise RequestRefused("settle takes an outcome or a job_id, one of both; nothing was changed.")
-        if job_id is not None and not is_job_id(job_id):
-            raise RequestRefused(f"{job_id!r} is not an id of the server's; nothing was changed.")
-        record = await self.record(own_id)
-        at = self._clock.utc_now()
-        event: Event = (
-            Settled(at=at, outcome=outcome, note=note) if outcome is not None else Found(at=at, job_id=job_id or "")
-        )
-        advance(record, event)
-        held = self._held.get(own_id)
-        claimed = [held] if held else list(await self._held.claim([own_id]))
-        if not claimed:
-            raise LeaseLost(f"job {own_id} is being worked on by another process; try again.")
-        try:
-            leased = await self._held.apply(claimed[0], event)
-        except VismaNetError:
-            if held is None:
-                await self._held.give_up([own_id])
-            raise
-        if leased.record.settled:
-            await self._held.finish(leased)
-        else:
-            self._held.watched.add(own_id)
-            self._held.follow(leased)
-        return leased.record
+        return await settle(self._jobs, own_id, event)
 
     async def forget(self, own_id: str) -> None:
         """Delete a job and its result from the store."""
         expect("own_id", own_id, str)
         await self._store.forget(own_id)
-        self._held.drop(own_id)
+        self._jobs.abandon(own_id)
 
     async def prune(self, *, older_than: timedelta = timedelta(days=90)) -> int:
-        """Delete jobs settled that long ago, with their results; tells how many. Open and uncertain ones stay."""
+        """Delete jobs settled that long ago, with their results; return how many. Open and uncertain ones stay."""
         expect("older_than", older_than, timedelta)
         return await self._store.prune(company=self.company, settled_before=self._clock.utc_now() - older_than)
 
     async def hint(self, *, own_id: str | None, job_ids: tuple[str, ...], at: datetime) -> None:
-        """Take in a webhook's ids: they are written down, and what is followed here is asked for at once."""
-        await self._keeper.take_in(await self._store.hint(own_id=own_id, job_ids=job_ids, at=at))
+        """Store the ids of a webhook as hints, and poll at once those jobs that are followed here."""
+        await self._keeper.apply_hints(await self._store.hint(own_id=own_id, job_ids=job_ids, at=at))
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
     def _submission(self, **options: Any) -> Submission:
-        return Submission(submitter=self._submitter, held=self._held, conclusions=self._conclusions, **options)
+        return Submission(submitter=self._submitter, jobs=self._jobs, conclusions=self._conclusions, **options)
 
-    def _decoder(self, record: Record) -> Callable[[Response], Any]:
+    def _decoder(self, record: JobRecord) -> Callable[[Response], Any]:
         found = None if self._decoder_of is None else self._decoder_of(record.operation.id)
         return found or plain_json
 
     def _start(self) -> None:
-        """Begin to follow jobs, on first use."""
-        if self._closed:
-            raise RuntimeError("the job manager is closed; jobs go on in the next one with the same store.")
-        if self._task is None:
-            # a task of its own holds the task group: a manager is often opened and closed by different tasks
-            # (fixtures, frameworks), which a group entered here would not survive
-            self._task = asyncio.create_task(self._follow_jobs(), name=repr(self), context=contextvars.Context())
-        if self._task.done():
-            raise RuntimeError(
-                "the job manager has stopped because of an error; its jobs are safe in the store."
-            ) from (None if self._task.cancelled() else self._task.exception())
-
-    async def _follow_jobs(self) -> None:
-        try:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._poller.run)
-                tasks.start_soon(self._keeper.run)
-                tasks.start_soon(self._conclusions.run)
-        finally:
-            # whoever waits looks again, and finds out
-            self._held.announce_all()
+        """Start to follow jobs, on first use."""
+        self._work.start(name=repr(self))
 
 
-def _failure_of_many(failures: Sequence[VismaNetError], *, submitted: int, of: int) -> VismaNetError:
-    """Return the first failure, with what became of the other operations."""
-    first, *others = failures
-    first.add_note(f"{submitted} of {of} operations were submitted and are in the store; no more were begun.")
-    for other in others:
-        first.add_note(str(other))
-    return first
+async def _find(own_id: str, *, company: str, store: JobStore) -> JobRecord:
+    """Return a job by its id, ours or the server's.
+
+    Raises:
+        JobUnknown: no such job of this company is written down.
+    """
+    record = await store.get(own_id)
+    if record is None or record.company != company:
+        record = await store.find(company=company, job_id=own_id)
+    if record is None:
+        raise JobUnknown(
+            f"no job {own_id} of company {company} is written down in this store. "
+            "`vismanet jobs list` shows those that are."
+        )
+    return record
+
+
+def _checked_states(states: Collection[State] | None) -> Sequence[State] | None:
+    if states is None:
+        return None
+    expect("states", states, Iterable, words="states, or None")
+    chosen = [*states]
+    for state in chosen:
+        expect("states", state, State, words="members of State, or None")
+    return chosen
 
 
 def _check(

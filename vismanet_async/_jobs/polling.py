@@ -1,6 +1,6 @@
-"""`Poller`: asks the server for held jobs, when the schedule says so, and writes down what comes of it.
+"""`Poller`: polls leased jobs when they are due, and stores the answers.
 
-Each poll is written down before it leaves, so that a restart cannot forget it, and its answer before the next one.
+Each poll is stored before it is sent, so that a restart cannot forget it, and its answer before the next poll.
 """
 
 from __future__ import annotations
@@ -15,21 +15,10 @@ import anyio
 import attrs
 
 from vismanet_async._http.error_body import read_problem
-from vismanet_async._jobs.model import (
-    ContentRead,
-    DeadlinePassed,
-    Found,
-    Judgement,
-    Polled,
-    Record,
-    Result,
-    State,
-    StateDocument,
-    TransitionError,
-    Unreadable,
-    Vanished,
-    advance,
-)
+from vismanet_async._jobs.core.events import ContentRead, DeadlinePassed, Found, Polled, Unreadable, Vanished
+from vismanet_async._jobs.core.records import JobRecord, JobResult, Judgement, StateDocument
+from vismanet_async._jobs.core.states import State
+from vismanet_async._jobs.core.transitions import TransitionError, advance
 from vismanet_async._jobs.results import judge, kept_document, kept_headers
 from vismanet_async._jobs.store import JobIdTaken, LeaseLost, StoreNotUsable
 from vismanet_async.errors import RateLimited, VismaNetError
@@ -40,8 +29,8 @@ if TYPE_CHECKING:
 
     from vismanet_async._http.message import Response
     from vismanet_async._jobs.background_api import Answer, Submitter
-    from vismanet_async._jobs.leased_jobs import HeldJobs
-    from vismanet_async._jobs.model import Event
+    from vismanet_async._jobs.core.events import Event
+    from vismanet_async._jobs.leased_jobs import LeasedJobs
     from vismanet_async._jobs.store import Leased
 
 __all__ = ["Poller"]
@@ -62,7 +51,7 @@ _log = logging.getLogger("vismanet_async._jobs")
 
 @attrs.frozen
 class _Reply:
-    """What came of one request: an answer, or a failure of the transport."""
+    """The outcome of one request: an answer, or a failure of the transport."""
 
     answer: Answer | None
     failure: VismaNetError | None = None
@@ -73,7 +62,7 @@ class _Reply:
 
     @property
     def times(self) -> int:
-        """How often the request went out."""
+        """How often the request was sent."""
         return 1 if self.answer is None else self.answer.asked
 
     @property
@@ -82,76 +71,76 @@ class _Reply:
 
 
 class Poller:
-    """One schedule's hands: a few requests at once, each about another job."""
+    """Runs the polls that are due, a few concurrently, one per job."""
 
     def __init__(
         self,
-        held: HeldJobs,
+        jobs: LeasedJobs,
         submitter: Submitter,
         *,
         random: Callable[[], float],
-        decoder_of: Callable[[Record], Callable[[Response], Any]],
+        decoder_of: Callable[[JobRecord], Callable[[Response], Any]],
     ) -> None:
-        self._held = held
+        self._jobs = jobs
         self._submitter = submitter
         self._random = random
         self._decoder_of = decoder_of
 
     async def run(self) -> None:
-        """Ask for what is due as long as the task is not cancelled."""
-        held, polling = self._held, anyio.CapacityLimiter(_AT_ONCE)
+        """Run polls when they are due, until the task is cancelled."""
+        jobs, polling = self._jobs, anyio.CapacityLimiter(_AT_ONCE)
 
         async def ask(own_id: str, borrower: object) -> None:
             try:
                 await self._ask(own_id)
             finally:
                 polling.release_on_behalf_of(borrower)
-                held.stir()
+                jobs.notifier.wake()
 
         async with anyio.create_task_group() as polls:
             while True:
-                held.settle_down()
-                now = held.clock.monotonic()
+                jobs.notifier.reset_wakeup()
+                now = jobs.clock.monotonic()
                 self._observe_quota(now)
-                if polling.available_tokens and (own_id := held.schedule.take(now)) is not None:
+                if polling.available_tokens and (own_id := jobs.schedule.take(now)) is not None:
                     borrower = object()  # not the id: a job may come back while a poll under a lost lease still runs
                     polling.acquire_on_behalf_of_nowait(borrower)
                     polls.start_soon(ask, own_id, borrower)
                     continue
-                wakeup = held.schedule.wakeup(now) if polling.available_tokens else float("inf")
-                await held.wait_for_stir(None if wakeup == float("inf") else wakeup - now)
+                wakeup = jobs.schedule.wakeup(now) if polling.available_tokens else float("inf")
+                await jobs.notifier.wait_for_wakeup(None if wakeup == float("inf") else wakeup - now)
 
     def _observe_quota(self, now: float) -> None:
         quota = self._submitter.quota
         if quota is None:
             return
-        self._held.schedule.pause(quota.paused_until)
+        self._jobs.schedule.budget.pause(quota.paused_until)
         if quota.remaining is not None and quota.resets_at is not None and quota.resets_at > now:
-            self._held.schedule.observe_quota(now=now, remaining=quota.remaining, resets_at=quota.resets_at)
+            self._jobs.schedule.budget.observe(now=now, remaining=quota.remaining, resets_at=quota.resets_at)
 
     async def _ask(self, own_id: str) -> None:
-        """Ask for what is due of a job, and write down what came of it; the schedule knows when it is next."""
-        leased = self._held.get(own_id)
+        """Poll a job for what is due, store the answer, and schedule the next poll."""
+        leased = self._jobs.get(own_id)
         if leased is None:
-            self._held.schedule.remove(own_id)
+            self._jobs.schedule.remove(own_id)
             return
         try:
-            sure = await self._held.sure(leased)
+            sure = await self._jobs.reconciled(leased)
             if sure is None:
                 return
-            with self._held.observer.following(own_id):
+            with self._jobs.observer.following(own_id):
                 await self._ask_what_is_due(sure)
         except LeaseLost:
-            self._held.drop_lost(leased)
+            self._jobs.abandon_if_lost(leased)
         except StoreNotUsable as error:
             _log.warning(
                 "the job store is out of reach, job %s is asked for again later: %s",
                 own_id,
                 error,
-                extra={"company": self._held.company, "job": own_id, "operation": leased.record.operation.id},
+                extra={"company": self._jobs.company, "job": own_id, "operation": leased.record.operation.id},
             )
-            if self._held.holds(leased):
-                self._held.schedule.fault(own_id, self._held.clock.monotonic(), randomness=self._random())
+            if self._jobs.is_current(leased):
+                self._jobs.schedule.fault(own_id, self._jobs.clock.monotonic(), randomness=self._random())
 
     async def _ask_what_is_due(self, leased: Leased) -> None:
         if leased.record.job_id is None:
@@ -165,16 +154,16 @@ class Poller:
     # -- its state -------------------------------------------------------------------------------------------------
 
     async def _ask_state(self, leased: Leased) -> Leased:
-        leased = await self._stamp(leased)
+        leased = await self._mark_polling(leased)
         reply = await self._reply(self._submitter.state(leased.record.job_id or ""))
         event, body = self._read_state(reply)
-        record = self._unstamped(leased.record, "state_asked", reply.times)
+        record = self._mark_polled(leased.record, "state_asked", reply.times)
         young = self._is_young_404(event, since=record.submitted_at or record.created_at)
         if young:
             event = Unreadable(at=event.at, reason="the server does not know the job (404) yet, or any more")
-        leased, read = await self._take_in(leased, record, event, body, times=reply.times)
-        if not read and leased.record.id in self._held:
-            self._later(leased.record.id, reply, young_404=len(record.state_asked) if young else 0)
+        leased, read = await self._apply_poll(leased, record, event, body, times=reply.times)
+        if not read and leased.record.id in self._jobs:
+            self._reschedule(leased.record.id, reply, young_404=len(record.state_asked) if young else 0)
         return leased
 
     def _is_young_404(self, event: Event, *, since: datetime) -> bool:
@@ -182,7 +171,7 @@ class Poller:
         return unknown and event.at - since < _KNOWN_AFTER
 
     def _read_state(self, reply: _Reply) -> tuple[Event, bytes]:
-        at, answer = self._held.clock.utc_now(), reply.answer
+        at, answer = self._jobs.clock.utc_now(), reply.answer
         if answer is None:
             return Unreadable(at=at, reason=f"its state could not be read: {reply.failure}"), b""
         if answer.status in _GONE:
@@ -195,10 +184,10 @@ class Poller:
         except (ValueError, RecursionError):
             return Unreadable(at=at, reason="its state was answered with something else than a state document"), b""
 
-    async def _take_in(
-        self, leased: Leased, record: Record, event: Event, body: bytes, *, times: int
+    async def _apply_poll(
+        self, leased: Leased, record: JobRecord, event: Event, body: bytes, *, times: int
     ) -> tuple[Leased, bool]:
-        """Write down what a poll brought, and plan the next unless the job's state could not be read."""
+        """Store what a poll returned; schedule the next one unless the state could not be read."""
         try:
             after = advance(record, event)
         except TransitionError as error:
@@ -206,44 +195,44 @@ class Poller:
             after = advance(record, event)
         if self._deadline_passed(after):
             after = advance(after, DeadlinePassed(at=event.at))
-        result: Result | None = None
+        result: JobResult | None = None
         if isinstance(event, Polled) and event.document.done and (after.content_due or after.settled):
             result = self._result_of(event.document, body)
             if after.state is State.SUCCEEDED:
                 judgement = judge(record, result, decode=self._decoder_of(record))
                 after = advance(record, attrs.evolve(event, judgement=judgement))
-        leased = await self._held.save(leased, after, result=result)
+        leased = await self._jobs.save(leased, after, result=result)
         if after.settled or after.state is State.UNCERTAIN:
-            await self._held.finish(leased)
+            await self._jobs.finish(leased)
         elif after.content_due:
-            self._held.switch_to_content(after)
+            self._jobs.switch_to_content(after)
         elif isinstance(event, Polled):
-            self._held.schedule.pending(record.id, self._held.clock.monotonic(), times=times)
+            self._jobs.schedule.pending(record.id, self._jobs.clock.monotonic(), times=times)
         return leased, isinstance(event, Polled)
 
-    def _deadline_passed(self, record: Record) -> bool:
-        return record.deadline_at is not None and self._held.clock.utc_now() >= record.deadline_at
+    def _deadline_passed(self, record: JobRecord) -> bool:
+        return record.deadline_at is not None and self._jobs.clock.utc_now() >= record.deadline_at
 
-    def _result_of(self, document: StateDocument, body: bytes) -> Result:
-        return Result(
+    def _result_of(self, document: StateDocument, body: bytes) -> JobResult:
+        return JobResult(
             status_code=document.status_code,
             state_document=kept_document(body),
             headers=kept_headers(document.response_headers),
-            read_at=self._held.clock.utc_now(),
+            read_at=self._jobs.clock.utc_now(),
         )
 
     # -- its content -----------------------------------------------------------------------------------------------
 
     async def _ask_content(self, leased: Leased) -> None:
-        leased = await self._stamp(leased)
+        leased = await self._mark_polling(leased)
         reply = await self._reply(self._submitter.content(leased.record.job_id or ""))
-        record = self._unstamped(leased.record, "content_asked", reply.times)
-        at = self._held.clock.utc_now()
-        kept = await self._held.store.result(record.id)
-        kept = kept or Result(status_code=record.status_code or 0, read_at=at)
+        record = self._mark_polled(leased.record, "content_asked", reply.times)
+        at = self._jobs.clock.utc_now()
+        kept = await self._jobs.store.result(record.id)
+        kept = kept or JobResult(status_code=record.status_code or 0, read_at=at)
         missing = reply.status in _GONE
         young = reply.status == _NOT_FOUND and at - record.content_asked[0] < _KNOWN_AFTER
-        result: Result | None = None
+        result: JobResult | None = None
         if reply.answer is not None and reply.status in _READ:
             result = attrs.evolve(kept, content=reply.answer.body, read_at=at)
             after = self._judged(record, result, missing=False, at=at)
@@ -253,14 +242,14 @@ class Poller:
             after = advance(record, Unreadable(at=at, reason="its content could not be read"))
             if after.settled:
                 after = self._judged(record, kept, missing=True, at=at)
-        leased = await self._held.save(leased, after, result=result)
+        leased = await self._jobs.save(leased, after, result=result)
         if after.settled or after.state is State.UNCERTAIN:
-            await self._held.finish(leased)
+            await self._jobs.finish(leased)
         else:
-            self._later(record.id, reply, young_404=len(record.content_asked) if young else 0)
+            self._reschedule(record.id, reply, young_404=len(record.content_asked) if young else 0)
 
-    def _judged(self, record: Record, result: Result, *, missing: bool, at: datetime) -> Record:
-        """Return a job as its content says that it ended; without it, as far as that can be known."""
+    def _judged(self, record: JobRecord, result: JobResult, *, missing: bool, at: datetime) -> JobRecord:
+        """Return the record with the outcome that the content shows, or what is known without the content."""
         judgement: Judgement | None = None
         if record.verdict == "succeeded":
             judgement = judge(record, result, decode=self._decoder_of(record), missing=missing)
@@ -269,50 +258,50 @@ class Poller:
     # -- whether an id is its own ----------------------------------------------------------------------------------
 
     async def _check_candidate(self, leased: Leased) -> None:
-        """See whether an id out of a webhook is this job's: headers are not signed, so the server is asked."""
+        """Ask the server whether an id from a webhook is this job's: a webhook's headers are not signed."""
         if not leased.record.candidates:
-            await self._held.finish(leased)
+            await self._jobs.finish(leased)
             return
         job_id = leased.record.candidates[0]
-        leased = await self._stamp(leased)
+        leased = await self._mark_polling(leased)
         reply = await self._reply(self._submitter.state(job_id))
         event, body = self._read_state(reply)
-        record = self._unstamped(leased.record, "state_asked", reply.times)
+        record = self._mark_polled(leased.record, "state_asked", reply.times)
         if isinstance(event, Polled) and _is_of(record, event.document, job_id):
             found = advance(record, Found(at=event.at, job_id=job_id))
             with suppress(JobIdTaken):  # another job has it: it is not this one's
-                leased, _ = await self._take_in(leased, found, event, body, times=reply.times)
+                leased, _ = await self._apply_poll(leased, found, event, body, times=reply.times)
                 if leased.record.content_due:
                     await self._ask_content(leased)
                 return
         elif not isinstance(event, Polled | Vanished) and reply.status != _FORBIDDEN:
-            await self._held.save(leased, record)
-            self._later(record.id, reply)
+            await self._jobs.save(leased, record)
+            self._reschedule(record.id, reply)
             return
-        await self._try_the_next(await self._held.save(leased, record), job_id)
+        await self._try_the_next(await self._jobs.save(leased, record), job_id)
 
     async def _try_the_next(self, leased: Leased, tried: str) -> None:
-        now = self._held.clock.monotonic()
-        if await self._held.drop_candidate(leased, tried):
-            own_id, schedule = leased.record.id, self._held.schedule
+        now = self._jobs.clock.monotonic()
+        if await self._jobs.drop_candidate(leased, tried):
+            own_id, schedule = leased.record.id, self._jobs.schedule
             schedule.switch(own_id, now=now, asked=())
             schedule.pending(own_id, now)
             schedule.hint(own_id, now)
         else:
-            await self._held.finish(leased)
+            await self._jobs.finish(leased)
 
     # -- one request -----------------------------------------------------------------------------------------------
 
-    async def _stamp(self, leased: Leased) -> Leased:
-        """Write down that a request is about to leave, so that a restart cannot forget it."""
-        record, now = leased.record, self._held.clock.utc_now()
+    async def _mark_polling(self, leased: Leased) -> Leased:
+        """Store that a request is about to be sent, so that a restart cannot forget it."""
+        record, now = leased.record, self._jobs.clock.utc_now()
         if record.unanswered:
-            record = self._unstamped(record, "content_asked" if record.content_due else "state_asked", 1)
+            record = self._mark_polled(record, "content_asked" if record.content_due else "state_asked", 1)
         polls = record.polls + (not record.content_due)
-        return await self._held.save(leased, attrs.evolve(record, asked_at=now, unanswered=True, polls=polls))
+        return await self._jobs.save(leased, attrs.evolve(record, asked_at=now, unanswered=True, polls=polls))
 
-    def _unstamped(self, record: Record, name: Literal["state_asked", "content_asked"], times: int) -> Record:
-        asked = (*getattr(record, name), *[self._held.clock.utc_now()] * times)[-_KEPT_STAMPS:]
+    def _mark_polled(self, record: JobRecord, name: Literal["state_asked", "content_asked"], times: int) -> JobRecord:
+        asked = (*getattr(record, name), *[self._jobs.clock.utc_now()] * times)[-_KEPT_STAMPS:]
         if name == "state_asked":
             return attrs.evolve(record, unanswered=False, state_asked=asked)
         return attrs.evolve(record, unanswered=False, content_asked=asked)
@@ -323,29 +312,29 @@ class Poller:
         except VismaNetError as error:
             return _Reply(None, error)
 
-    def _later(self, own_id: str, reply: _Reply, *, young_404: int = 0) -> None:
-        """Plan another attempt for what could not be read.
+    def _reschedule(self, own_id: str, reply: _Reply, *, young_404: int = 0) -> None:
+        """Schedule another attempt for what could not be read.
 
         Args:
             own_id: the job.
-            reply: what came of this attempt.
-            young_404: how often it was asked for in all, where the answer is a 404 that may be too early.
+            reply: the outcome of this attempt.
+            young_404: how often it was asked for in all, if the answer is a 404 that may be too early; else 0.
         """
-        now = self._held.clock.monotonic()
+        now = self._jobs.clock.monotonic()
         if young_404:
             # once soon, then after a while: a failed request may be repeated twice in five minutes (docs/facts.md 3.5)
             wait = None if young_404 == 1 else _KNOWN_AFTER.total_seconds()
-            self._held.schedule.fault(
+            self._jobs.schedule.fault(
                 own_id, now, randomness=self._random(), times=reply.times, at_least_seconds=wait or 0.0
             )
             return
         if isinstance(reply.failure, RateLimited):
-            self._held.schedule.pause(now + (reply.failure.retry_after_seconds or 0.0))
-        self._held.schedule.fault(own_id, now, randomness=self._random(), refused=reply.refused, times=reply.times)
+            self._jobs.schedule.budget.pause(now + (reply.failure.retry_after_seconds or 0.0))
+        self._jobs.schedule.fault(own_id, now, randomness=self._random(), refused=reply.refused, times=reply.times)
 
 
-def _is_of(record: Record, document: StateDocument, job_id: str) -> bool:
-    """Tell whether a state document is that of this job: the same id, the same path, not older than its request."""
+def _is_of(record: JobRecord, document: StateDocument, job_id: str) -> bool:
+    """Return whether a state document is of this job: same id, same path, not older than its request."""
     if document.job_id is not None and document.job_id.casefold() != job_id.casefold():
         return False
     if document.original_uri is not None:

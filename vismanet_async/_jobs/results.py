@@ -1,4 +1,4 @@
-"""What a settled job gives its caller: the operation's typed result, or the error that the call would have raised."""
+"""The outcome of a settled job: the operation's typed result, or the error that the call would have raised."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from vismanet_async._http.error_body import KEPT_HEADERS, read_problem
 from vismanet_async._http.message import Response
-from vismanet_async._jobs import answers
-from vismanet_async._jobs.model import Judgement, State
+from vismanet_async._jobs.core import answers
+from vismanet_async._jobs.core.records import Judgement
+from vismanet_async._jobs.core.states import State
 from vismanet_async.errors import (
     JobError,
     JobExpired,
@@ -27,19 +28,19 @@ from vismanet_async.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from vismanet_async._jobs.model import Record, Result
+    from vismanet_async._jobs.core.records import JobRecord, JobResult
 
 __all__ = ["error_of", "judge", "kept_document", "kept_headers", "plain_json", "value_of"]
 
 _NOT_KEPT: Final = frozenset({"set-cookie", "authorization"})
-"""Response headers that have no place in a store."""
+"""Response headers that are not stored."""
 _KEPT_BODY_BYTES: Final = 4096
 _DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
 _ERRORS_FROM: Final = 300
 _NO_CONTENT: Final = 204
 
 
-def value_of(record: Record, result: Result | None, *, decode: Callable[[Response], Any]) -> Any:
+def value_of(record: JobRecord, result: JobResult | None, *, decode: Callable[[Response], Any]) -> Any:
     """Return the result of a settled job.
 
     Raises:
@@ -54,14 +55,14 @@ def value_of(record: Record, result: Result | None, *, decode: Callable[[Respons
 
 
 def error_of(
-    record: Record, result: Result | None, *, decode: Callable[[Response], Any] | None = None
+    record: JobRecord, result: JobResult | None, *, decode: Callable[[Response], Any] | None = None
 ) -> VismaNetError | None:
-    """Return the error that a job's end amounts to; None when it succeeded or has not ended.
+    """Return the error of a job; None if it succeeded or has not ended.
 
     Args:
         record: the job.
-        result: what the server said about it.
-        decode: the operation's decoder, for errors that only the content tells, such as `ActionFailed`.
+        result: the server's answer about it.
+        decode: the operation's decoder, for errors that only the content shows, such as `ActionFailed`.
     """
     error: VismaNetError | None = None
     match record.state:
@@ -87,8 +88,10 @@ def error_of(
     return error
 
 
-def judge(record: Record, result: Result, *, decode: Callable[[Response], Any], missing: bool = False) -> Judgement:
-    """Return how a call that was answered with a success status ended, by its own answer.
+def judge(
+    record: JobRecord, result: JobResult, *, decode: Callable[[Response], Any], missing: bool = False
+) -> Judgement:
+    """Return the outcome of a call whose status was a success, judged by its content.
 
     An action's result decides whether it succeeded. A write whose answer cannot be understood, or an action whose
     result the server did not keep, may have succeeded or not: it is uncertain. A read without its answer is of no use.
@@ -97,7 +100,7 @@ def judge(record: Record, result: Result, *, decode: Callable[[Response], Any], 
         record: the job.
         result: status, headers and content of the answer.
         decode: the operation's decoder.
-        missing: the answer had a content that can no longer be had.
+        missing: the answer had a content that the server no longer has.
     """
     kept = result.content is not None
     code = result.status_code
@@ -105,7 +108,7 @@ def judge(record: Record, result: Result, *, decode: Callable[[Response], Any], 
         error = _error_in(result, decode)
         return Judgement(state=State.FAILED, error=str(error or "the action's result says that it failed"))
     gone = f"it was executed ({code}), but its content was gone"
-    by_hand, reads = record.operation.by_hand, record.operation.method == "GET"
+    by_hand, reads = record.operation.custom, record.operation.method == "GET"
     if missing and (reads or by_hand):
         return Judgement(state=State.EXPIRED, error=gone)
     try:
@@ -113,7 +116,7 @@ def judge(record: Record, result: Result, *, decode: Callable[[Response], Any], 
     except Exception as error:  # noqa: BLE001 - a decoder's own fault, too, must not keep the job from its end
         why = str(error) if isinstance(error, VismaNetError) else f"its content could not be decoded: {error!r}"
         return Judgement(state=State.FAILED if reads else State.UNCERTAIN, error=gone if missing else why)
-    # the API describes no result for actions that give a `Done`: having none says nothing
+    # the API describes no result for actions that return a `Done`: no content proves nothing
     unsaid = missing or (code != _NO_CONTENT and not hasattr(value, "result"))
     acts = not by_hand and "/action/" in record.operation.path.casefold()
     if acts and unsaid and not kept:
@@ -133,7 +136,7 @@ def plain_json(response: Response) -> Any:
 
 
 def kept_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """Give the headers of an answer that may be stored."""
+    """Return the headers of an answer that may be stored."""
     return tuple((name, value) for name, value in headers if name.lower() not in _NOT_KEPT)
 
 
@@ -142,12 +145,12 @@ def kept_document(body: bytes) -> bytes:
     return answers.without_headers(body, _NOT_KEPT)
 
 
-def _response(result: Result) -> Response:
+def _response(result: JobResult) -> Response:
     headers = CIMultiDictProxy(CIMultiDict(result.headers))
     return Response(status=result.status_code, headers=headers, body=result.content or b"")
 
 
-def _error_in(result: Result | None, decode: Callable[[Response], Any] | None) -> VismaNetError | None:
+def _error_in(result: JobResult | None, decode: Callable[[Response], Any] | None) -> VismaNetError | None:
     """Return what the decoder raises for a success status, such as `ActionFailed`."""
     if result is None or result.content is None or decode is None:
         return None
@@ -158,13 +161,13 @@ def _error_in(result: Result | None, decode: Callable[[Response], Any] | None) -
     return None
 
 
-def _lacks_content(record: Record, result: Result | None) -> bool:
+def _lacks_content(record: JobRecord, result: JobResult | None) -> bool:
     # written by versions that called a job whose content was gone succeeded
     by_server = record.settled_by != "user" and record.error is not None
     return by_server and result is not None and result.content is None
 
 
-def _api_error(record: Record, result: Result | None) -> VismaNetError:
+def _api_error(record: JobRecord, result: JobResult | None) -> VismaNetError:
     status = record.status_code or 0
     content = (result.content if result else None) or b""
     headers = CIMultiDict(result.headers if result else ())
@@ -183,7 +186,7 @@ def _api_error(record: Record, result: Result | None) -> VismaNetError:
     return error
 
 
-def _job_error(kind: type[JobError], record: Record, text: str) -> JobError:
+def _job_error(kind: type[JobError], record: JobRecord, text: str) -> JobError:
     error = kind(f"job {record.id} ({record.operation.id} {record.operation.path}): {text}.")
     error.job_id = record.id
     return error

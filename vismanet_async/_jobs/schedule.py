@@ -1,16 +1,16 @@
-"""When to ask for which job. Pure: times (seconds of one clock that only goes forward) and randomness come in.
+"""When to poll which job. Pure: monotonic times in seconds and randomness come in as arguments.
 
 Three limits meet here (docs/facts.md 3):
 
 * *the same request at most 5 times a minute*: one window per job, counted from the moment the answer came, so that
   a slow request followed by a quick one cannot be closer at the server than it looks from here;
 * *the hourly quota is shared*: polls may use half of what is left of a window, spread evenly over its rest;
-* *everybody pauses after a 429*.
+* *all requests pause after a 429*.
 
 Within them the delay between a job's end and its detection is kept small: the first polls are dense, because the
 first gaps of a window are free, then equal gaps follow, which no schedule beats while nothing is known of a job.
-Where run times of the same operation are known, asking begins when the first of them can have ended, and scarce
-polls go where an end is likelier. They are kept for the jobs still to come, too: where a hundred will be open soon, the
+If run times of the same operation are known, polls begin when the first jobs can have ended, and scarce polls go to
+the jobs that are likelier to have ended. Some are kept for jobs still to come: if a hundred will be open soon, the
 first ten may not use up what all could share.
 """
 
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from vismanet_async._jobs.duration_stats import Arrivals, RunTimes
+from vismanet_async._jobs.poll_budget import PollBudget
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,12 +32,12 @@ if TYPE_CHECKING:
 __all__ = ["Rules", "Schedule", "earliest"]
 
 _FORECAST_SECONDS: Final = 5.0
-"""How long a forecast is good for."""
+"""How long a forecast is reused."""
 
 
 @attrs.frozen(kw_only=True)
 class Rules:
-    """The figures of the schedule, each with its reason."""
+    """The parameters of the schedule, each with its reason."""
 
     same_request: int = 5
     """The same request at most so often ..."""
@@ -47,13 +48,13 @@ class Rules:
     steady_gap_seconds: float = 12.05
     """The window shared out evenly."""
     share: float = 0.5
-    """Polls may take this part of what is left of the quota."""
+    """The part of the remaining quota that polls may use."""
     burst: int = 10
-    """Polls that may go at once before they are spread evenly."""
+    """Polls that may be sent at once before they are spread evenly."""
     unknown_quota_per_second: float = 1.0
-    """Polls while no answer has told the quota yet."""
+    """Polls per second while no answer has reported the quota yet."""
     with_webhook_seconds: float = 900.0
-    """With a webhook on its way, polls are only a safety net: the first after this, then doubling ..."""
+    """If a webhook is expected, polls are only a safety net: the first after this, then doubling ..."""
     with_webhook_cap_seconds: float = 3600.0
     """... up to this."""
     fault_seconds: float = 15.0
@@ -67,10 +68,10 @@ class Rules:
 
 
 def earliest(asked: Iterable[float], *, rules: Rules) -> float:
-    """Give the first moment at which the same request may be sent once more.
+    """Return the first moment at which the same request may be sent once more.
 
     Args:
-        asked: when it was answered before (sent, while no answer came), oldest first.
+        asked: when it was answered before (or sent, if no answer came yet), oldest first.
         rules: the limit and its window.
     """
     recent = list(asked)[-rules.same_request :]
@@ -82,7 +83,7 @@ class _Followed:
     key: str
     operation: str
     anchor: float
-    """What the first gaps are counted from: submission, or the last hint."""
+    """Start of the first gaps: submission, or the last hint."""
     began_at: float
     expires_at: float
     deadline_at: float
@@ -103,16 +104,15 @@ class _Followed:
 
 
 class Schedule:
-    """One plan for all jobs that this process follows. Not thread-safe; holds no IO and no clock.
+    """The plan of polls for all jobs that this process follows. Not thread-safe; has no IO and no clock.
 
-    `take` gives the next job that may be asked for now; each job taken is given back with `pending`, `fault` or
+    `take` returns the next job that may be polled now; each job taken is returned with `pending`, `fault` or
     `remove`. Costs O(log n) a call.
     """
 
     def __init__(self, *, rules: Rules | None = None) -> None:
         self.rules = rules or Rules()
-        self.workers = 1
-        """How many processes share the quota; each takes its part."""
+        self.budget = PollBudget(self.rules)
         self._jobs: dict[str, _Followed] = {}
         self._run_times: dict[str, RunTimes] = {}
         self._arrivals: dict[str, Arrivals] = {}
@@ -121,10 +121,6 @@ class Schedule:
         self._queue: list[tuple[float, int, str]] = []
         self._urgent: list[tuple[float, int, str]] = []
         self._weights = 0.0
-        self._paused_until = -math.inf
-        self._allowance: float | None = None
-        self._resets_at = -math.inf
-        self._next_free = -math.inf
         self._versions = 0
 
     def __len__(self) -> int:
@@ -159,10 +155,10 @@ class Schedule:
             expires_at: when the server forgets it.
             deadline_at: a poll is made then, whatever else.
             webhook: whether a webhook will come.
-            missed: webhooks may have come while nobody listened: ask once without waiting for one.
+            missed: webhooks may have arrived while no process listened: poll once without waiting for one.
             asked: when it was asked for before, by whichever process; later than now counts as now.
-            unanswered_since: when the last request left whose answer never came (its process ended). It may have
-                reached the server as late as now, and counts so.
+            unanswered_since: when the last request was sent, if its answer never came (its process ended). It counts
+                as sent now, because it may have reached the server that late.
         """
         if key in self._jobs:
             return
@@ -189,10 +185,10 @@ class Schedule:
         self._plan(followed, now)
 
     def remove(self, key: str, *, ran_seconds: float | None = None) -> None:
-        """Follow it no longer.
+        """Stop following a job.
 
         Args:
-            key: the job; one that is not followed is passed over.
+            key: the job; one that is not followed is ignored.
             ran_seconds: how long it ran, if it has ended: to learn from.
         """
         followed = self._jobs.pop(key, None)
@@ -205,7 +201,7 @@ class Schedule:
             run_times.ended(ran_seconds)
 
     def hint(self, key: str, now: float) -> None:
-        """Ask as soon as the rules allow, because something says that it has ended."""
+        """Poll a job as soon as the rules allow, because a hint says that it has ended."""
         followed = self._jobs.get(key)
         if followed is None:
             return
@@ -215,64 +211,46 @@ class Schedule:
             self._put(followed, max(now, earliest(followed.asked, rules=self.rules)))
 
     def switch(self, key: str, *, now: float, asked: Iterable[float]) -> None:
-        """Ask for something else of a job in flight, at once (its content): another request, another window."""
+        """Switch a job in flight to its content, at once: another request, with a window of its own."""
         followed = self._jobs.get(key)
         if followed is None:  # its lease was lost meanwhile
             return
         followed.asked = deque([*(min(when, now) for when in asked), now], maxlen=self.rules.same_request)
 
     def know(self, operation: str, seconds: Iterable[float]) -> None:
-        """Take in run times that were learned earlier."""
+        """Record run times that were learned earlier."""
         run_times = self._known(operation)
         for value in seconds:
             run_times.ran(0.0, value)
             run_times.ended(value)
 
-    # -- limits ----------------------------------------------------------------------------------------------------
-
-    def observe_quota(self, *, now: float, remaining: int, resets_at: float) -> None:
-        """Take in what an answer told about the rate-limit window."""
-        allowance = remaining * self.rules.share / self.workers
-        same_window = self._allowance is not None and now < self._resets_at and resets_at <= self._resets_at + 2.0
-        # within a window the allowance only falls: what others leave over is not ours to take
-        self._allowance = min(allowance, self._allowance or 0.0) if same_window else allowance
-        self._resets_at = resets_at
-
-    def pause(self, until: float) -> None:
-        """Ask for nothing before this moment."""
-        self._paused_until = max(self._paused_until, until)
-
     # -- asking ----------------------------------------------------------------------------------------------------
 
     def take(self, now: float) -> str | None:
-        """Give the job to ask for now, if any may be; it is in flight until it is given back."""
-        if now < self._open_at(now):
+        """Return the job to poll now, if any is due; it is in flight until it is returned."""
+        if now < self.budget.open_at(now):
             return None
         self._clean()
         queue = self._urgent if self._urgent and self._urgent[0][0] <= now else self._queue
         if not queue or queue[0][0] > now:
             return None
-        if queue is self._queue and now < self._paced_at(now):
+        if queue is self._queue and now < self.budget.paced_at(now):
             return None
         followed = self._jobs[heapq.heappop(queue)[2]]
         followed.in_flight, followed.urgent = True, False
         followed.asked.append(now)
-        self._next_free = max(self._next_free, now) + 1 / self._rate(now)
-        if now < self._resets_at:
-            self._next_free = min(self._next_free, self._resets_at)
-        if self._allowance is not None:
-            self._allowance -= 1
+        self.budget.spend(now)
         return followed.key
 
     def wakeup(self, now: float) -> float:
-        """Give the moment at which `take` should be tried again; infinity when nothing is planned."""
+        """Return the moment at which `take` should be called again; infinity if nothing is scheduled."""
         self._clean()
         urgent = self._urgent[0][0] if self._urgent else math.inf
-        queued = max(self._queue[0][0], self._paced_at(now)) if self._queue else math.inf
-        return max(min(urgent, queued), self._open_at(now))
+        queued = max(self._queue[0][0], self.budget.paced_at(now)) if self._queue else math.inf
+        return max(min(urgent, queued), self.budget.open_at(now))
 
     def pending(self, key: str, now: float, *, times: int = 1) -> None:
-        """Give back a job that has not ended.
+        """Return a job that has not ended to the schedule.
 
         Args:
             key: the job.
@@ -297,7 +275,7 @@ class Schedule:
         times: int = 1,
         at_least_seconds: float = 0.0,
     ) -> None:
-        """Give back a job that could not be read.
+        """Return a job that could not be read to the schedule.
 
         Args:
             key: the job.
@@ -357,7 +335,7 @@ class Schedule:
         return max(followed.last_at, followed.anchor) + min(wait, self.rules.with_webhook_cap_seconds)
 
     def _wish(self, followed: _Followed, now: float) -> float:
-        """When it should be asked for next: as densely as its age allows, or as scarcely as the quota demands."""
+        """Return when to poll next: as densely as its age allows, or as rarely as the quota demands."""
         run_times = self._known(followed.operation)
         gaps = self.rules.first_gaps_seconds
         at = followed.anchor + gaps[0]
@@ -367,8 +345,8 @@ class Schedule:
         last = max(followed.anchor, followed.last_at)
         age = max(0.0, last - followed.began_at)
         self._weigh(followed, run_times.weight(age))
-        effort = max(self._weights, self._expected(now)) / self._rate(now)
-        scarce = min(run_times.stretch(age, effort), 2.5 * len(self._jobs) / self._rate(now))
+        effort = max(self._weights, self._expected(now)) / self.budget.rate(now)
+        scarce = min(run_times.stretch(age, effort), 2.5 * len(self._jobs) / self.budget.rate(now))
         self._weigh(followed, effort / scarce)
         if at <= last:
             for gap in gaps[1:]:
@@ -379,7 +357,7 @@ class Schedule:
                 at = last + self.rules.steady_gap_seconds
         # what is used up now is there again after the reset
         due = max(at, last + scarce)
-        return min(due, max(self._resets_at, at)) if now < self._resets_at else due
+        return min(due, max(self.budget.resets_at, at)) if now < self.budget.resets_at else due
 
     def _known(self, operation: str) -> RunTimes:
         return self._run_times.setdefault(operation, RunTimes())
@@ -391,26 +369,12 @@ class Schedule:
             self._weights = 0.0
 
     def _expected(self, now: float) -> float:
-        """The weight of the jobs that will be open if as many go on to come as have come lately."""
+        """Return the total weight of the jobs that will be open at the recent arrival rate."""
         if now >= self._forecast_until:
             flows = ((self._known(name), each.per_second(now)) for name, each in self._arrivals.items())
             self._forecast = sum(flow * run_times.life() for run_times, flow in flows if flow)
             self._forecast_until = now + _FORECAST_SECONDS
         return self._forecast
-
-    def _rate(self, now: float) -> float:
-        """Polls per second that the quota allows from here to the window's end."""
-        if self._allowance is None or now >= self._resets_at:
-            return self.rules.unknown_quota_per_second / self.workers
-        return max(self._allowance, 1e-6) / max(self._resets_at - now, 1.0)
-
-    def _open_at(self, now: float) -> float:
-        if self._allowance is not None and self._allowance < 1 and now < self._resets_at:
-            return max(self._paused_until, self._resets_at)
-        return self._paused_until
-
-    def _paced_at(self, now: float) -> float:
-        return self._next_free - self.rules.burst / self._rate(now)
 
     def _put(self, followed: _Followed, due_at: float) -> None:
         self._versions += 1

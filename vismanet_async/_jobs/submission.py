@@ -1,7 +1,7 @@
-"""`Submission`: one operation on its way into the queue, from the intent that is written first to what came back.
+"""`Submission`: sends operations to the queue, from the stored intent to the stored outcome.
 
-Between any two lines the process may die, the caller may be cancelled, and the store may fail. What is certain at each
-point is said by `Course`; `Conclusions` writes it down.
+Between any two lines the process may die, the caller may be cancelled, and the store may fail. `Course` knows the
+outcome at each step; `Conclusions` stores it.
 """
 
 from __future__ import annotations
@@ -17,17 +17,12 @@ import anyio.lowlevel
 import attrs
 
 from vismanet_async._jobs.concluding import Conclusion
+from vismanet_async._jobs.core.background_header import background_header, ordering_key
+from vismanet_async._jobs.core.events import NeverSent, Sending
+from vismanet_async._jobs.core.records import JobRecord, OperationSummary
+from vismanet_async._jobs.core.states import State
+from vismanet_async._jobs.core.transitions import advance
 from vismanet_async._jobs.course import Course, Step, Submitted
-from vismanet_async._jobs.model import (
-    NeverSent,
-    OperationNote,
-    Record,
-    Sending,
-    State,
-    advance,
-    background_header,
-    document_key,
-)
 from vismanet_async._jobs.store import LeaseLost, StoreNotUsable
 from vismanet_async.errors import RequestRefused, VismaNetError
 
@@ -35,9 +30,10 @@ if TYPE_CHECKING:
     from vismanet_async._http.message import Request
     from vismanet_async._jobs.background_api import Submitter
     from vismanet_async._jobs.concluding import Conclusions
+    from vismanet_async._jobs.core.records import JobResult
+    from vismanet_async._jobs.core.states import Notify
     from vismanet_async._jobs.course import Ending
-    from vismanet_async._jobs.leased_jobs import HeldJobs
-    from vismanet_async._jobs.model import Notify, Result
+    from vismanet_async._jobs.leased_jobs import LeasedJobs
     from vismanet_async._jobs.store import Leased
     from vismanet_async._operation import Operation
 
@@ -48,23 +44,23 @@ _log = logging.getLogger("vismanet_async._jobs")
 
 @attrs.frozen(kw_only=True)
 class Submission:
-    """How operations are submitted: the same for one and for many."""
+    """The options with which one operation, or many, are submitted."""
 
     submitter: Submitter
-    held: HeldJobs
+    jobs: LeasedJobs
     conclusions: Conclusions
     reference: str | None = None
     notify: Notify = "none"
     deadline_seconds: float | None = None
-    document: str | None = "auto"
+    ordering_key: str | None = "auto"
     limiter: anyio.CapacityLimiter | None = None
-    """How many requests may be under way at once. Waiting for one's turn takes no place."""
+    """Bounds the concurrent requests. Waiting for a predecessor does not count."""
 
     def check(self, operation: Operation[Any], own_id: str = "0") -> str:
-        """Return the value of the background header; refuse what cannot be sent.
+        """Return the value of the background header.
 
         Raises:
-            RequestRefused: nothing was sent or written.
+            RequestRefused: the operation cannot run in the background; nothing was sent or written.
         """
         header = background_header(notify=self.notify, own_id=own_id, reference=self.reference)
         body = operation.request(background=header).body
@@ -75,10 +71,10 @@ class Submission:
         return header
 
     async def submit(self, operation: Operation[Any]) -> Submitted:
-        """Write down, wait for earlier jobs on the document, send, and write down what came of it.
+        """Store the intent, wait for predecessors, send, and store the outcome.
 
-        However it ends, by cancellation at any await too, the job is certainly not sent, followed here, or free for
-        the next process. What the store cannot take now is written when it is back.
+        However it ends, also by cancellation at any await, the job is certainly not sent, followed here, or free for
+        the next process. If the store is out of reach, the outcome is stored when it is back.
 
         Raises:
             RequestRefused: it cannot be sent that way; nothing was sent or written.
@@ -87,10 +83,10 @@ class Submission:
         own_id = uuid.uuid4().hex
         header = self.check(operation, own_id)
         request = operation.request(background=header)
-        document = self.document
-        if document == "auto":
-            document = document_key(method=request.method, path=request.path)
-        course = Course(record=self._intent(request, own_id, document=document))
+        key = self.ordering_key
+        if key == "auto":
+            key = ordering_key(method=request.method, path=request.path)
+        course = Course(record=self._intent(request, own_id, key=key))
         failure: VismaNetError | None = None
         try:
             await self._run(course, operation, header)
@@ -99,24 +95,24 @@ class Submission:
         except BaseException as error:
             if course.step is not Step.NEW:
                 with suppress(StoreNotUsable):  # it was logged, and is written when the store is back
-                    await self._write_down(self._lease(course), self._ending(course, error), course.result)
+                    await self._conclude(self._lease(course), self._ending(course, error), course.result)
             raise
         leased, ending = self._lease(course), self._ending(course, failure)
         known = advance(leased.record, ending)
         try:
-            record = await self._write_down(leased, ending, course.result)
+            record = await self._conclude(leased, ending, course.result)
         except StoreNotUsable as error:
             record = known
             if known.state is State.SUBMITTED or known.state is State.SUCCEEDED:
-                _tell_the_id(known, error)
+                _raise_not_stored(known, error)
         if isinstance(failure, StoreNotUsable):
             raise StoreNotUsable(f"{failure} Nothing was sent.") from failure
         if isinstance(ending, NeverSent):
-            record = known  # the store may not have it, or another process may not have got to it yet
+            record = known  # the store may not have it yet, or another process may not have handled it yet
         return Submitted(record=record, result=course.result, failure=failure, blocked_by=course.blocked_by)
 
     async def _run(self, course: Course, operation: Operation[Any], header: str) -> None:
-        """Take a submission from step to step."""
+        """Run a submission from step to step."""
         if course.record.document is None:
             async with self.limiter or nullcontext():
                 await self._write_intent(course)
@@ -125,58 +121,58 @@ class Submission:
             return
         await self._write_intent(course)
         course.step = Step.QUEUED
-        course.blocked_by = await self._wait_for_turn(course.record)
+        course.blocked_by = await self._wait_for_predecessor(course.record)
         if course.blocked_by is not None:
             return
         async with self.limiter or nullcontext():
-            leased = self.held.get(course.record.id)
+            leased = self.jobs.get(course.record.id)
             if leased is None:
-                raise LeaseLost(f"job {course.record.id} is another process's now")
-            await self.held.apply(leased, Sending(at=self.held.clock.utc_now()))
+                raise LeaseLost(f"another process has taken job {course.record.id} over")
+            await self.jobs.apply(leased, Sending(at=self.jobs.clock.utc_now()))
             course.step = Step.READY
             await self._send(course, operation, header)
 
     async def _write_intent(self, course: Course) -> None:
         course.step = Step.WRITING
-        await self.held.write_intent(course.record)
+        await self.jobs.write_intent(course.record)
 
-    async def _wait_for_turn(self, record: Record) -> str | None:
-        """Wait until no earlier job on the same document is open; return the id of one that is uncertain."""
+    async def _wait_for_predecessor(self, record: JobRecord) -> str | None:
+        """Wait until no earlier job with the same key is open; return the id of one that is uncertain."""
         waits_for: str | None = None
-        while (ahead := await self.held.store.ahead(record.id)) is not None:
-            if ahead.state is State.UNCERTAIN:
-                return ahead.id
-            if waits_for != ahead.id:
-                waits_for = ahead.id
+        while (earlier := await self.jobs.store.predecessor(record.id)) is not None:
+            if earlier.state is State.UNCERTAIN:
+                return earlier.id
+            if waits_for != earlier.id:
+                waits_for = earlier.id
                 text = "job %s waits for job %s on the same document, which is %s"
                 facts = {"company": record.company, "job": record.id}
-                _log.info(text, record.id, ahead.id, ahead.state.value, extra=facts)
-            await self.held.adopt([ahead.id])
-            await self.held.wait_a_while(ahead.id)
+                _log.info(text, record.id, earlier.id, earlier.state.value, extra=facts)
+            await self.jobs.take_over([earlier.id])
+            await self.jobs.wait_for_news(earlier.id)
         return None
 
     async def _send(self, course: Course, operation: Operation[Any], header: str) -> None:
         await anyio.lowlevel.checkpoint_if_cancelled()
         course.step = Step.SENT
         answer = await self.submitter.submit(operation, background=header)
-        course.answered(answer, at=self.held.clock.utc_now(), decode=operation.decode)
+        course.answered(answer, at=self.jobs.clock.utc_now(), decode=operation.decode)
 
     def _ending(self, course: Course, error: BaseException | None) -> Ending:
-        return course.ending(at=self.held.clock.utc_now(), error=error)
+        return course.ending(at=self.jobs.clock.utc_now(), error=error)
 
     def _lease(self, course: Course) -> Leased:
-        return self.held.get(course.record.id) or self.held.lease_of(course.record)
+        return self.jobs.get(course.record.id) or self.jobs.lease_of(course.record)
 
-    async def _write_down(self, leased: Leased, event: Ending, result: Result | None) -> Record:
-        """Write down what became of it, now or when the store is back; not to be cancelled half-way."""
+    async def _conclude(self, leased: Leased, event: Ending, result: JobResult | None) -> JobRecord:
+        """Store the outcome, now or when the store is back; a cancellation waits for it."""
         return await self.conclusions.conclude(Conclusion(leased=leased, event=event, result=result))
 
-    def _intent(self, request: Request, own_id: str, *, document: str | None) -> Record:
-        now = self.held.clock.utc_now()
-        return Record(
+    def _intent(self, request: Request, own_id: str, *, key: str | None) -> JobRecord:
+        now = self.jobs.clock.utc_now()
+        return JobRecord(
             id=own_id,
-            company=self.held.company,
-            operation=OperationNote.of(
+            company=self.jobs.company,
+            operation=OperationSummary.of(
                 operation_id=request.operation,
                 method=request.method,
                 path=request.path,
@@ -184,18 +180,18 @@ class Submission:
                 headers=request.headers,
                 body=request.body if isinstance(request.body, bytes) else None,
             ),
-            document=document,
+            document=key,
             reference=self.reference,
             notify=self.notify,
             created_at=now,
             deadline_at=None if self.deadline_seconds is None else now + timedelta(seconds=self.deadline_seconds),
-            # it is sent at once unless it has to wait for others
-            sending_at=now if document is None else None,
+            # sent at once unless it has to wait for predecessors
+            sending_at=now if key is None else None,
         )
 
 
-def _tell_the_id(record: Record, error: StoreNotUsable) -> NoReturn:
-    """Raise what says that the server has taken a job that is not written down yet."""
+def _raise_not_stored(record: JobRecord, error: StoreNotUsable) -> NoReturn:
+    """Raise the error for a job that the server has accepted and that is not stored yet."""
     what = "was executed at once" if record.job_id is None else f"was accepted as job {record.job_id}"
     failure = StoreNotUsable(
         f"{error} {record.operation.id} {what}, and that is written down as soon as the store is back: job "

@@ -1,4 +1,4 @@
-"""Calls that are finished once they have begun, however their caller is cancelled."""
+"""Decorator that lets a coroutine finish even if its caller is cancelled."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import anyio
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
-__all__ = ["to_the_end"]
+__all__ = ["run_to_completion"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def to_the_end(method: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """Run a coroutine function in a task of its own; cancellation is raised when it is done.
+def run_to_completion(method: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Return a coroutine function that runs in a task of its own; cancellation is raised when it is done.
 
-    A shielded scope alone holds against other scopes, not against `asyncio.Task.cancel()`, which is what Ctrl-C,
+    A shielded scope alone protects from other scopes, not from `asyncio.Task.cancel()`, which is what Ctrl-C,
     `asyncio.timeout` and many frameworks use. A database call that is cut off half-way costs the connection, and with
     `:memory:` all that was in it.
     """

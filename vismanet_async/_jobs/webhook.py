@@ -1,8 +1,8 @@
-"""The receiving end of `BACKGROUND_API_RESPONSE` webhooks: signed hints to poll now, never the truth.
+"""Receiver of `BACKGROUND_API_RESPONSE` webhooks: signed hints to poll now, never the truth.
 
-A request counts when its signature fits: HMAC-SHA256 over the raw body with the subscription's key, in base64
-(docs/facts.md 8). Everything else is hearsay: headers are not signed and the body's shape is not public, so all that
-is taken from it are ids, and what they lead to is a poll of our own. A repeat is answered with 200 and does nothing.
+A request counts if its signature matches: HMAC-SHA256 over the raw body with the subscription's key, in base64
+(docs/facts.md 8). Nothing else is trusted: headers are not signed and the body's shape is not public, so only ids
+are read from it, and each id leads to a poll of our own. A repeat is answered with 200 and does nothing.
 
 `WebhookReceiver.handle` is a handler for `aiohttp.web`, `WebhookReceiver.asgi` an ASGI application.
 """
@@ -23,7 +23,7 @@ from aiohttp import web
 
 from vismanet_async._arguments import expect, expect_count, expect_parts, text_of
 from vismanet_async._clock import SystemClock
-from vismanet_async._jobs.model import JOB_HEADER
+from vismanet_async._jobs.core.background_header import JOB_HEADER
 from vismanet_async.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["DISPATCHERS", "Hints", "SeenBodies", "WebhookReceiver", "ids_in", "sign", "signature_fits"]
 
 DISPATCHERS: Final = ("18.202.121.26", "34.242.104.102", "54.220.26.45")
-"""Where Visma's dispatcher sends from (docs/facts.md 8); for `sources`."""
+"""Addresses of Visma's dispatcher (docs/facts.md 8); for `sources`."""
 
 _UUID: Final = re.compile(rb"(?<![0-9a-zA-Z])[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}(?![0-9a-zA-Z])", re.IGNORECASE)
 _LOCATED: Final = re.compile(rb"/background\\?/(" + _UUID.pattern + rb")", re.IGNORECASE)
@@ -45,27 +45,27 @@ _OWN_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
 class Hints(Protocol):
-    """Where hints go: `JobManager`, or the store that it shares."""
+    """Receiver of hints: `JobManager`, or the store that it shares."""
 
     async def hint(self, *, own_id: str | None, job_ids: tuple[str, ...], at: datetime) -> None:
-        """Take in that something happened to these jobs; ids that mean nothing are passed over."""
+        """Store that something happened to these jobs; unknown ids are ignored."""
         ...
 
 
 class Seen(Protocol):
-    """What remembers the bodies that were dealt with."""
+    """Memory of the bodies that were handled."""
 
     async def seen(self, digest: bytes, *, at: datetime) -> bool:
-        """Tell whether this body was dealt with before."""
+        """Return whether this body was handled before."""
         ...
 
     async def remember(self, digest: bytes, *, at: datetime) -> None:
-        """Note that this body has been dealt with."""
+        """Store that this body was handled."""
         ...
 
 
 class SeenBodies:
-    """Remembers digests of bodies in memory: at most so many, for at most so long."""
+    """Digests of handled bodies in memory: a bounded number, for a bounded time."""
 
     def __init__(self, *, limit: int = 10_000, keep_seconds: float = 7 * 86_400.0) -> None:
         self._limit = limit
@@ -76,7 +76,7 @@ class SeenBodies:
         return len(self._digests)
 
     async def seen(self, digest: bytes, *, at: datetime) -> bool:
-        """Tell whether this body was dealt with before."""
+        """Return whether this body was handled before."""
         while self._digests:
             oldest = next(iter(self._digests.values()))
             if (at - oldest).total_seconds() <= self._keep_seconds:
@@ -85,7 +85,7 @@ class SeenBodies:
         return digest in self._digests
 
     async def remember(self, digest: bytes, *, at: datetime) -> None:
-        """Note that this body has been dealt with; the oldest goes when there is no room."""
+        """Store that this body was handled; beyond the limit the oldest is deleted."""
         self._digests[digest] = at
         self._digests.move_to_end(digest)
         if len(self._digests) > self._limit:
@@ -93,7 +93,7 @@ class SeenBodies:
 
 
 def sign(body: bytes, *, key: bytes) -> str:
-    """Sign a body as Visma's dispatcher does.
+    """Return the signature of a body, as Visma's dispatcher computes it.
 
     Examples:
         >>> sign(b"{}", key=b"k")
@@ -103,14 +103,14 @@ def sign(body: bytes, *, key: bytes) -> str:
 
 
 def signature_fits(signature: str, *, body: bytes, key: bytes) -> bool:
-    """Compare in constant time; anything that is not the right base64 text does not fit."""
+    """Return whether a signature is the right base64 text, compared in constant time."""
     return hmac.compare_digest(signature.strip().encode("utf-8", "replace"), sign(body, key=key).encode())
 
 
 def ids_in(body: bytes) -> tuple[str, ...]:
-    """Give every UUID in a body, once, in lower case; at most 32, those in a location of the queue first.
+    """Return every UUID in a body, once, in lower case; at most 32, those in a location of the queue first.
 
-    The payload's shape is not public (docs/facts.md 8), so ids are looked for wherever they stand: as a value of
+    The payload's shape is not public (docs/facts.md 8), so ids are found anywhere: as a value of
     their own or in a location. The location itself is never used.
 
     Examples:
@@ -129,7 +129,7 @@ class WebhookReceiver:
     Several requests may be handled at once. A request is remembered only after its hint was stored, so that one that
     failed half-way is accepted when it is sent again.
 
-    Answers: 200 taken in (or a repeat), 401 wrong signature, 403 source not on the list, 405 not a POST, 413 too
+    Answers: 200 accepted (or a repeat), 401 wrong signature, 403 source not on the list, 405 not a POST, 413 too
     large, 503 the hint could not be stored (the dispatcher then sends it again).
 
     Examples:
@@ -151,16 +151,16 @@ class WebhookReceiver:
         seen: Seen | None = None,
         clock: Clock | None = None,
     ) -> None:
-        """Build a receiver.
+        """Create a receiver.
 
         Args:
-            hints: where the hints go.
+            hints: receives the hints.
             key: the subscription's signing key, as the Developer Portal shows it. Kept out of logs and reprs.
             signature_header: the header with the signature. Visma does not publish its name: look at one delivery.
             body_limit_bytes: larger bodies are refused before they are read to their end.
             sources: addresses or networks that may send (`DISPATCHERS`, for instance). Compared with the address of
                 the connection, so leave it out behind a proxy. None allows all.
-            seen: remembers what was dealt with, in memory if not given.
+            seen: remembers what was handled, in memory if not given.
             clock: for tests.
 
         Raises:
@@ -191,7 +191,7 @@ class WebhookReceiver:
     async def receive(
         self, chunks: AsyncIterable[bytes], *, headers: Mapping[str, str], source: str | None, method: str = "POST"
     ) -> int:
-        """Deal with one request; gives the status to answer with.
+        """Handle one request; return the status to answer with.
 
         Args:
             chunks: the body as it arrives; read only as far as the limit goes.
@@ -212,9 +212,9 @@ class WebhookReceiver:
         signature = headers.get(self._signature_header) or headers.get(self._signature_header.lower()) or ""
         if not signature_fits(signature, body=body, key=self._key):
             return 401
-        return await self._deal_with(body, headers)
+        return await self._handle_body(body, headers)
 
-    async def _deal_with(self, body: bytes, headers: Mapping[str, str]) -> int:
+    async def _handle_body(self, body: bytes, headers: Mapping[str, str]) -> int:
         at = self._clock.utc_now()
         digest = hashlib.sha256(body).digest()
         own_id = headers.get(JOB_HEADER) or headers.get(JOB_HEADER.lower())
@@ -259,7 +259,7 @@ class WebhookReceiver:
         receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
         send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
     ) -> None:
-        """Be an ASGI 3 application; mount it under the path that the subscription names."""
+        """Handle one ASGI 3 request; mount it under the path that the subscription names."""
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
             return

@@ -1,16 +1,23 @@
 """The store's schema, step by step. A step that was released is never changed: a new one is added.
 
 Every store is made by running the steps in order, new ones too, so there is one way to a schema and it is always
-tested. `{bytes}`, `{number}` and so on are each database's own word.
+tested. `{bytes}`, `{real}` and `{serial}` stand for each database's own type (`DIALECT_TYPES`).
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["LATEST", "STEPS", "WORDS"]
+import sqlalchemy as sa
 
-WORDS: Final = {
+from vismanet_async._jobs.store import StoreNotUsable
+
+__all__ = ["DIALECT_TYPES", "LATEST", "MIGRATIONS", "migrate"]
+
+_MIGRATING: Final = 7_105_612_019
+"""The key of the advisory lock under which one process at a time migrates a PostgreSQL database."""
+
+DIALECT_TYPES: Final = {
     "sqlite": {"bytes": "BLOB", "real": "REAL", "serial": "INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT"},
     "postgresql": {
         "bytes": "BYTEA",
@@ -19,7 +26,7 @@ WORDS: Final = {
     },
 }
 
-STEPS: Final[tuple[tuple[str, ...], ...]] = (
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     # 1: records, results, webhooks dealt with
     (
         """
@@ -89,4 +96,33 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
     ),
 )
 
-LATEST: Final = len(STEPS)
+LATEST: Final = len(MIGRATIONS)
+
+
+def migrate(connection: sa.Connection, *, latest: int = LATEST) -> None:
+    """Bring the schema up to date, in the connection's transaction; any number of processes may do so at once.
+
+    Raises:
+        StoreNotUsable: the schema was made by a newer version; nothing was changed.
+    """
+    if connection.dialect.name == "postgresql":
+        if _version(connection) == latest:
+            return  # nothing to do, so nobody to wait for
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATING)))
+    connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS vismanet_schema (version INTEGER NOT NULL)")
+    version = _version(connection)
+    if version > LATEST:
+        raise StoreNotUsable(
+            f"the job store has schema {version}, made by a newer version of vismanet-async; this one knows {LATEST}. "
+            "Nothing was changed: upgrade, or use another store."
+        )
+    for number, statements in enumerate(MIGRATIONS[version:latest], start=version + 1):
+        for statement in statements:
+            connection.exec_driver_sql(statement.format(**DIALECT_TYPES[connection.dialect.name]))
+        connection.exec_driver_sql(f"INSERT INTO vismanet_schema (version) VALUES ({number:d})")  # noqa: S608 - a number
+
+
+def _version(connection: sa.Connection) -> int:
+    if not sa.inspect(connection).has_table("vismanet_schema"):
+        return 0
+    return connection.exec_driver_sql("SELECT MAX(version) FROM vismanet_schema").scalar() or 0

@@ -1,6 +1,6 @@
 """`Database`: the address, the connections and the failures of a job store's database, over SQLAlchemy's async core.
 
-A database that is busy is waited for, whichever way it says so; one that fails is `StoreNotUsable` with the reason.
+A busy database is retried, whichever error reports it; one that fails is `StoreNotUsable` with the reason.
 """
 
 from __future__ import annotations
@@ -16,19 +16,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import platformdirs
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from vismanet_async._jobs.store import StoreNotUsable
 from vismanet_async.errors import SettingsError
-
-try:
-    import sqlalchemy as sa
-    from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
-    from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
-    from sqlalchemy.pool import AsyncAdaptedQueuePool
-except ModuleNotFoundError as missing:  # pragma: no cover - depends on what is installed
-    raise SettingsError(
-        f"job stores need {missing.name}: pip install 'vismanet-async[sqlite]', or [postgres] for PostgreSQL."
-    ) from missing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -38,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["BUSY_SECONDS", "Database", "default_path", "parse_address", "without_password"]
 
 BUSY_SECONDS: Final = 30.0
-"""How long a locked SQLite file, a server that is starting or a used-up connection limit is waited for."""
+"""How long to retry a locked SQLite file, a server that is starting or a used-up connection limit."""
 _CONNECT_SECONDS: Final = 30.0
 _STATEMENT_SECONDS: Final = 60.0
 _POOL_SECONDS: Final = 30.0
@@ -121,7 +115,7 @@ class Database:
     """The connections of one store. Any number of processes may open the same database at once."""
 
     def __init__(self, address: str | Path | None) -> None:
-        """Name the database; nothing is opened yet.
+        """Create the engine; nothing is opened yet.
 
         Raises:
             SettingsError: the address cannot be understood, or the driver is not installed.
@@ -166,7 +160,7 @@ class Database:
             self._opened = True
 
     async def aclose(self) -> None:
-        """Give back the connections."""
+        """Close the connections."""
         await self._engine.dispose()
         self._opened = False
 
@@ -266,7 +260,7 @@ def _set_up_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _begin_immediate(connection: sa.Connection) -> None:
-    # a transaction that starts as a reader cannot wait for its turn to write (SQLITE_BUSY_SNAPSHOT)
+    # a transaction that starts as a reader cannot wait for the write lock (SQLITE_BUSY_SNAPSHOT)
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
@@ -276,7 +270,7 @@ def _begin_immediate(connection: sa.Connection) -> None:
 def _make_file(path: Path) -> None:
     """Create the file, and its directory if missing, for the owner alone; SQLite's side files take the same mode.
 
-    What exists and is not empty is only looked at: its name does not make it a job store.
+    A file that exists and is not empty is only read: its name does not make it a job store.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -297,7 +291,7 @@ def _make_file(path: Path) -> None:
 
 
 def _make_private(path: Path) -> None:
-    """Let nobody but the owner read a file that is a job store and nothing else, and SQLite's side files."""
+    """Make a file that is only a job store, and SQLite's side files, readable by its owner alone."""
     for each in (path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))):
         try:
             found = each.stat()

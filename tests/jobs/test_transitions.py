@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from vismanet_async._jobs import model
-from vismanet_async._jobs.model import (
+from vismanet_async._jobs.core.background_header import background_header, ordering_key
+from vismanet_async._jobs.core.events import (
     Accepted,
     Answered,
     ContentRead,
@@ -20,25 +20,20 @@ from vismanet_async._jobs.model import (
     Found,
     Lost,
     NeverSent,
-    OperationNote,
     Polled,
-    Record,
     Recovered,
     Sending,
     Settled,
-    State,
-    StateDocument,
-    TransitionError,
     Unreadable,
     Vanished,
-    advance,
-    background_header,
-    document_key,
 )
+from vismanet_async._jobs.core.records import JobRecord, OperationSummary, StateDocument
+from vismanet_async._jobs.core.states import State
+from vismanet_async._jobs.core.transitions import GIVEN_UP_AFTER, TransitionError, advance
 from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
-    from vismanet_async._jobs.model import Event
+    from vismanet_async._jobs.core.events import Event
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SAMPLE = b"""{"id":"73ac0029-1e4f-4adc-a7eb-318cd25ba4bf","status":"Finished","statusCode":400,
@@ -49,12 +44,12 @@ SAMPLE = b"""{"id":"73ac0029-1e4f-4adc-a7eb-318cd25ba4bf","status":"Finished","s
  "errorMessage":null,"reference":null,"responseHeaders":null}"""
 
 
-def intent(**fields: Any) -> Record:
-    note = OperationNote(id="x", method="POST", path="/v1/x/1/action/release")
-    return attrs.evolve(Record(id="a", company="c", operation=note, created_at=NOW, sending_at=NOW), **fields)
+def intent(**fields: Any) -> JobRecord:
+    note = OperationSummary(id="x", method="POST", path="/v1/x/1/action/release")
+    return attrs.evolve(JobRecord(id="a", company="c", operation=note, created_at=NOW, sending_at=NOW), **fields)
 
 
-def after(record: Record, *events: Event) -> Record:
+def after(record: JobRecord, *events: Event) -> JobRecord:
     for event in events:
         record = advance(record, event)
     return record
@@ -209,9 +204,9 @@ def test_no_reference_breaks_out_of_the_header(reference: str) -> None:
 
 
 def test_documents() -> None:
-    assert document_key(method="GET", path="/v1/customer/1") is None
-    assert document_key(method="POST", path="/v1/customer/1/attachment") is None
-    assert document_key(method="DELETE", path="/v1/Customer/1") == document_key(method="PUT", path="/v2/customer/1")
+    assert ordering_key(method="GET", path="/v1/customer/1") is None
+    assert ordering_key(method="POST", path="/v1/customer/1/attachment") is None
+    assert ordering_key(method="DELETE", path="/v1/Customer/1") == ordering_key(method="PUT", path="/v2/customer/1")
 
 
 class Jobs(RuleBasedStateMachine):
@@ -224,7 +219,7 @@ class Jobs(RuleBasedStateMachine):
         self.executions = 0
         self.server: tuple[str, int, bool] | None = None
         self.answers: list[Event] = []
-        self.finals: list[Record] = []
+        self.finals: list[JobRecord] = []
         self.by_user = False
 
     def tell(self, event: Event) -> None:
@@ -329,7 +324,7 @@ class Jobs(RuleBasedStateMachine):
         if record.state is State.EXPIRED:
             assert record.submitted_at is not None
             assert record.settled_at is not None
-            assert record.settled_at - record.submitted_at >= model.GIVEN_UP_AFTER
+            assert record.settled_at - record.submitted_at >= GIVEN_UP_AFTER
             return
         assert self.server is not None
         status, code, _ = self.server

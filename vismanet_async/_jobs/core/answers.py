@@ -1,4 +1,4 @@
-"""The one reader of all answers about jobs: the 202, state documents, and results of actions.
+"""Parser of all answers about jobs: the 202, state documents, and results of actions.
 
 Servers and gateways vary in what carries no meaning: a byte order mark, `statusCode` or `StatusCode`, 200, 200.0 or
 "200", a value wrapped as `{"value": ...}`. All of them are read alike. Facts: docs/facts.md 7.3, 7.7 and 10.1.
