@@ -17,7 +17,7 @@ from tests.paging.live import Live, keys, live
 from tests.support.clock import VirtualClock
 from vismanet_async._client import VismaNet
 from vismanet_async._conditions import on_or_after
-from vismanet_async._http.auth import ClientCredentials, StaticToken
+from vismanet_async._http.auth.credentials import ClientCredentials, StaticToken
 from vismanet_async._http.message import Response, no_headers
 from vismanet_async._http.pool import SessionPool
 from vismanet_async._settings import ERP_URL, Settings

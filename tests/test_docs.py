@@ -18,7 +18,7 @@ from tests.docs.running import check_commands, run_page
 from vismanet_async import errors
 from vismanet_async._cli import exit_codes
 from vismanet_async._export.plan import ExportPlan
-from vismanet_async._http.auth import AuthorizationCode, ClientCredentials, StaticToken
+from vismanet_async._http.auth.credentials import AuthorizationCode, ClientCredentials, StaticToken
 from vismanet_async._http.retry import TABLE
 from vismanet_async._settings import Settings
 from vismanet_async._simulator.faults import FaultKind

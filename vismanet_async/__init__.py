@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from vismanet_async._client import VismaNet
     from vismanet_async._codec.values import UNSET, UnsetType
     from vismanet_async._conditions import after, before, on_or_after, on_or_before
-    from vismanet_async._http.auth import AuthorizationCode, ClientCredentials, StaticToken
+    from vismanet_async._http.auth.credentials import AuthorizationCode, ClientCredentials, StaticToken
     from vismanet_async._http.pool import SessionPool
     from vismanet_async._observer import Observer
     from vismanet_async._operation import Operation
@@ -87,7 +87,7 @@ _HOMES = {
     "_operation": ("Operation",),
     "_paging.listing": ("Listing",),
     "_settings": ("Settings",),
-    "_http.auth": ("AuthorizationCode", "ClientCredentials", "StaticToken"),
+    "_http.auth.credentials": ("AuthorizationCode", "ClientCredentials", "StaticToken"),
     "_http.pool": ("SessionPool",),
     "_version": ("__version__",),
 }

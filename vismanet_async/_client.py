@@ -16,7 +16,8 @@ from vismanet_async._arguments import expect, expect_parts, expect_seconds, text
 from vismanet_async._clock import Clock, SystemClock
 from vismanet_async._deferred import warn_if_dropped
 from vismanet_async._http.answer import read_answer
-from vismanet_async._http.auth import ClientCredentials, Credentials, StaticToken, TokenProvider
+from vismanet_async._http.auth.credentials import ClientCredentials, Credentials, StaticToken
+from vismanet_async._http.auth.provider import TokenProvider
 from vismanet_async._http.hosts import base_url
 from vismanet_async._http.limiter import Slots, read_concurrency
 from vismanet_async._http.message import header_fault
@@ -46,7 +47,7 @@ __all__ = ["VismaNet"]
 
 _DEADLINE_SECONDS: Final = 300.0
 _NEVER_RUN: Final = "was never awaited, so nothing was read or written. Write `await visma.export(...)`."
-_CREDENTIALS: Final = ("identity", "ready_token", "session", "form", "received")
+_CREDENTIALS: Final = ("identity", "static_token", "session", "token_request", "on_token")
 _KINDS_OF_CREDENTIALS: Final = "ClientCredentials(...), StaticToken(...) or AuthorizationCode(...)"
 _SERVICES: Final = ("erp", "sales_order")
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})

@@ -21,9 +21,9 @@ from vismanet_async._codec.decode import decode_one, decode_rows
 from vismanet_async._codec.record_matches import shows
 from vismanet_async._export.checkpoint import Checkpoint
 from vismanet_async._export.manifest import Manifest, validate
-from vismanet_async._http import auth, charset, error_body, hosts
+from vismanet_async._http import charset, error_body, hosts
 from vismanet_async._http.answer import read_answer
-from vismanet_async._http.auth import TokenAnswer
+from vismanet_async._http.auth.grant import RawTokenResponse, read_token_response
 from vismanet_async._http.message import Response
 from vismanet_async._http.rate_limit import Quota
 from vismanet_async._jobs import job, webhook
@@ -182,7 +182,7 @@ def _problem(data: bytes) -> None:
 
 def _token(data: bytes) -> None:
     for status in (200, 400):
-        grant = auth.read_grant(TokenAnswer(status, data), host="example.org")
+        grant = read_token_response(RawTokenResponse(status, data), host="example.org")
         assert 0 < grant.lifetime_seconds < float("inf")
 
 

@@ -10,7 +10,7 @@ import attrs
 from tests.jobs.fast import PATIENCE_SECONDS, FastClock, patient
 from tests.support.clock import VirtualClock
 from vismanet_async._client import VismaNet
-from vismanet_async._http.auth import StaticToken
+from vismanet_async._http.auth.credentials import StaticToken
 from vismanet_async._jobs.background_api import SenderSubmitter
 from vismanet_async._jobs.manager import JobManager
 

@@ -10,7 +10,7 @@ import attrs
 
 from tests.support.clock import ServerClock, VirtualClock
 from vismanet_async._client import VismaNet
-from vismanet_async._http.auth import ClientCredentials
+from vismanet_async._http.auth.credentials import ClientCredentials
 from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:

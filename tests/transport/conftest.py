@@ -8,7 +8,8 @@ from yarl import URL
 
 from tests.support.clock import VirtualClock
 from tests.transport.wire import Wire, wire_server
-from vismanet_async._http.auth import ClientCredentials, Credentials, StaticToken, TokenProvider
+from vismanet_async._http.auth.credentials import ClientCredentials, Credentials, StaticToken
+from vismanet_async._http.auth.provider import TokenProvider
 from vismanet_async._http.hosts import base_url
 from vismanet_async._http.limiter import Slots
 from vismanet_async._http.pipeline import Target, Transport

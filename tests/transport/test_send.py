@@ -22,7 +22,7 @@ from tests.transport.wire import CLOSE, Seen, Wire, answer, token
 from vismanet_async import errors
 from vismanet_async._clock import SystemClock
 from vismanet_async._http import pipeline as send_module, pool as pool_module
-from vismanet_async._http.auth import AuthorizationCode
+from vismanet_async._http.auth.credentials import AuthorizationCode
 from vismanet_async._http.decompress import inflated
 from vismanet_async._http.direct_read import Body
 from vismanet_async._http.limiter import Slots

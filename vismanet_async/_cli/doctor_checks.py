@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import attrs
 
 from vismanet_async._cli.exit_codes import DONE, NOT_SIGNED_IN, WORTH_A_LOOK, WRONG_USE, exit_code
-from vismanet_async._http.auth import ERP_SCOPES, SALES_ORDER_SCOPES
+from vismanet_async._http.auth.credentials import ERP_SCOPES, SALES_ORDER_SCOPES
 from vismanet_async._settings import ERP_URL
 from vismanet_async.errors import (
     NotAllowed,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from zoneinfo import ZoneInfo
 
-    from vismanet_async._http.auth import Grant
+    from vismanet_async._http.auth.grant import TokenResponse
     from vismanet_async._http.message import Service
     from vismanet_async._http.rate_limit import Quota
     from vismanet_async._settings import Settings
@@ -130,7 +130,7 @@ def settings_findings(settings: Settings | SettingsError, *, profile_file: Path 
 # --- the token -----------------------------------------------------------------------------------------------------
 
 
-def token_finding(grant: Grant | VismaNetError, *, service: Service = "erp") -> Finding:
+def token_finding(grant: TokenResponse | VismaNetError, *, service: Service = "erp") -> Finding:
     """Tell whether the identity service gave a token."""
     name = "" if service == "erp" else "sales orders: "
     if isinstance(grant, VismaNetError):

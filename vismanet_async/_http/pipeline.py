@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from yarl import URL
 
     from vismanet_async._clock import Clock
-    from vismanet_async._http.auth import Token, TokenProvider
+    from vismanet_async._http.auth.provider import TokenProvider
+    from vismanet_async._http.auth.session import Token
     from vismanet_async._http.limiter import Slots
     from vismanet_async._observer import CallWatch, Observer
 
@@ -348,8 +349,8 @@ class Transport:
 
     async def _token(self, call: _Call) -> Token:
         tokens = call.lane.target.tokens
-        if (at_hand := tokens.at_hand(rejected=call.rejected)) is not None:
-            return at_hand
+        if (cached := tokens.cached(rejected=call.rejected)) is not None:
+            return cached
         began = self._clock.monotonic()
         failure: VismaNetError
         try:

@@ -14,7 +14,7 @@ from anyio.lowlevel import checkpoint
 from multidict import CIMultiDict
 
 from vismanet_async._arguments import expect, expect_count
-from vismanet_async._http.auth import TokenAnswer
+from vismanet_async._http.auth.grant import RawTokenResponse
 from vismanet_async._http.decompress import ENCODINGS, InflateError, encoding_of, inflated, told_size
 from vismanet_async._http.direct_read import Body
 from vismanet_async._http.message import header_fault
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from yarl import URL
 
-    from vismanet_async._http.auth import TokenForm
+    from vismanet_async._http.auth.grant import TokenRequest
 
 __all__ = ["MAX_BODY_BYTES", "Envelope", "Exchange", "SessionPool", "default_user_agent"]
 
@@ -387,7 +387,7 @@ class SessionPool:
             raise RequestRefused("this client belongs to another event loop: make one for each. Nothing was sent.")
         return self._session
 
-    async def post_form(self, url: URL, form: TokenForm, /) -> TokenAnswer:
+    async def post_form(self, url: URL, request: TokenRequest, /) -> RawTokenResponse:
         """Post a form to the token endpoint and read the answer.
 
         Raises:
@@ -397,12 +397,12 @@ class SessionPool:
             method="POST",
             url=url,
             headers=CIMultiDict(_FORM_HEADERS),
-            data=urlencode(form.fields).encode(),
-            repeatable=form.repeatable,
+            data=urlencode(request.fields).encode(),
+            repeatable=request.repeatable,
         )
         with self.exchange(envelope) as exchange:
             raw = await exchange.open()
-            return TokenAnswer(raw.status, await exchange.read(max_bytes=_MAX_TOKEN_ANSWER_BYTES))
+            return RawTokenResponse(raw.status, await exchange.read(max_bytes=_MAX_TOKEN_ANSWER_BYTES))
 
     async def aclose(self) -> None:
         """Close every connection; requests under way break off. May be called more than once."""
