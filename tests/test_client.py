@@ -136,7 +136,7 @@ async def test_companies_share_connections_and_nothing_else(site: Live) -> None:
     assert other.tenant_id == OTHER
     assert other._pool is visma._pool
     assert other.quota is not visma.quota
-    assert other.sender.slots is not visma.sender.slots
+    assert other.sender.limiter is not visma.sender.limiter
     site.sim.remove("customer", count=5)
     assert (await visma.customer.list().count(), await other.customer.list().count()) == (25, 30)
     tenants = [entry.tenant_id for entry in site.sim.requests.matching(operation="Customer_GetAll")]
@@ -157,7 +157,7 @@ async def test_siblings_take_over_the_options(site: Live) -> None:
     ) as visma:
         other = visma.company("d")
         assert other._options == visma._options
-        assert other.sender.slots.limit == 3
+        assert other.sender.limiter.limit == 3
 
 
 async def test_a_pool_that_was_given_stays_open(site: Live) -> None:
@@ -196,7 +196,7 @@ async def test_an_unreachable_host_is_told_and_nothing_was_sent() -> None:
         async with VismaNet(StaticToken("t0ken"), base_url=url, clock=VirtualClock()) as visma:
             with pytest.raises(NotSent, match="cannot connect"):
                 await visma.customer.list()
-            assert visma.sender.slots.in_flight == 0
+            assert visma.sender.limiter.in_flight == 0
 
 
 # -- lists by name

@@ -123,7 +123,7 @@ def test_the_retry_table_is_the_codes() -> None:
     text = (DOCS / "explanation/retries.md").read_text("utf-8")
     rows = re.findall(r"^\| `(\w+)`.*? \| ([a-z, ]+) \| (\d) \| (.*) \|$", text, re.MULTILINE)
     told = [(fault, kinds, int(tries), wait == "backoff") for fault, kinds, tries, wait in rows]
-    assert told == [(rule.fault.name, ", ".join(rule.kinds), rule.tries, rule.backoff) for rule in TABLE]
+    assert told == [(rule.fault.name, ", ".join(rule.kinds), rule.attempts, rule.backoff) for rule in TABLE]
 
 
 @pytest.mark.parametrize("name", ["README.md", "docs/reference/settings.md"])

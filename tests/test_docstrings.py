@@ -28,7 +28,7 @@ _DATA = {
     "vismanet_async._jobs.store",
     "vismanet_async._paging.listing.Progress",
     "vismanet_async._simulator.ledger.Execution",
-    "vismanet_async._http.limiter.ConcurrencyRule",
+    "vismanet_async._http.limiter.AdaptiveLimit",
 }
 
 

@@ -108,7 +108,7 @@ def _quota(data: bytes) -> None:
     for status in (200, 429):
         quota.observe(headers, status=status, now=10.0, utc_now=NOW, randomness=0.5)
     assert 0 <= quota.wait_seconds(10.0) < 100_000
-    assert (quota.room(10.0) or 1) >= 1
+    assert (quota.max_in_flight(10.0) or 1) >= 1
 
 
 def _created(data: bytes) -> None:

@@ -59,7 +59,7 @@ async def opened(
             patient(visma)
         if isinstance(clock, VirtualClock):
             # a request that waits for its next attempt has no slot
-            clock.stand_still_while(lambda: visma.sender.slots.in_flight)
+            clock.stand_still_while(lambda: visma.sender.limiter.in_flight)
         submitter = SenderSubmitter(visma.sender, quota=visma.quota)
         manager = JobManager(
             border(submitter),

@@ -18,7 +18,7 @@ from vismanet_async._jobs.model import Recovered, State, advance
 from vismanet_async._jobs.schedule import Schedule
 from vismanet_async._jobs.store import JobIdTaken, JobUnknown, Leased, LeaseLost, StoreNotUsable
 from vismanet_async._jobs.uncancellable import to_the_end
-from vismanet_async._observer import JobFacts
+from vismanet_async._observer import JobInfo
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -324,7 +324,7 @@ class HeldJobs:
         named = {"operation": operation.id, "company": record.company, "job": record.id, "state": state}
         _log.info("job %s %s: %s", record.id, operation.id, state, extra={**named, "attempt": record.polls})
         self.observer.job(
-            JobFacts(
+            JobInfo(
                 id=record.id,
                 company=record.company,
                 operation=None if operation.by_hand else operation.id,

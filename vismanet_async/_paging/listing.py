@@ -559,8 +559,8 @@ class _Fetcher:
             group.cancel_scope.cancel()
 
     def _may_ask(self) -> bool:
-        slots = getattr(self._sender, "slots", None)
-        wanted = slots.limit if slots is not None else 1
+        limiter = getattr(self._sender, "limiter", None)
+        wanted = limiter.limit if limiter is not None else 1
         if self._in_flight >= wanted or self._enough():
             return False
         moving = self._in_flight + len(self._landed) + len(self._ready)

@@ -116,7 +116,7 @@ def _lifetime(value: Any) -> float:
 
 def _refusal(status: int, response: TokenResponse, *, host: str) -> TokenRefused:
     advice = _ADVICE.get(response.error, "Check the credentials and the token URL.")
-    if fault_of(status) in {Fault.BUSY, Fault.BROKEN, Fault.RATE_LIMITED}:
+    if fault_of(status) in {Fault.UNAVAILABLE, Fault.SERVER_ERROR, Fault.RATE_LIMITED}:
         advice = "The identity service cannot answer now: try again later."
     reason = f"{status} {response.error}" if response.error else str(status)
     return TokenRefused(

@@ -141,7 +141,7 @@ class TokenProvider:
                     if last or not (request.repeatable or isinstance(error, NotSent)):
                         raise _unreachable(self._url, error, request) from error
                 else:
-                    retryable = fault_of(raw.status) in {Fault.BUSY, Fault.BROKEN, Fault.RATE_LIMITED}
+                    retryable = fault_of(raw.status) in {Fault.UNAVAILABLE, Fault.SERVER_ERROR, Fault.RATE_LIMITED}
                     if last or not request.repeatable or not retryable:
                         await self._store(raw, sent_at)
                         return
