@@ -24,10 +24,10 @@ from vismanet_async._settings import ERP_URL, Settings
 from vismanet_async.errors import (
     NotFound,
     NotSent,
-    NotSignedIn,
     RequestRefused,
     SettingsError,
     TokenRefused,
+    Unauthorized,
     UnexpectedResponse,
     UnknownName,
 )
@@ -185,7 +185,7 @@ async def test_a_wrong_secret_says_what_to_check(site: Live) -> None:
 
 async def test_the_wrong_kind_of_tenant_is_told(site: Live) -> None:
     visma = site.visma.company(site.sim.customer_tenant_id)
-    with pytest.raises(NotSignedIn, match="Company tenant id"):
+    with pytest.raises(Unauthorized, match="Company tenant id"):
         await visma.customer.list().first()
 
 

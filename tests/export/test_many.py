@@ -15,7 +15,7 @@ from vismanet_async._export.companies import Company
 from vismanet_async._export.manifest import validate
 from vismanet_async._export.run import PageWritten
 from vismanet_async._http.auth.credentials import ClientCredentials, StaticToken
-from vismanet_async.errors import NotSignedIn, RequestRefused, ServerError, SettingsError, TargetNotWritable
+from vismanet_async.errors import RequestRefused, ServerError, SettingsError, TargetNotWritable, Unauthorized
 from vismanet_async.simulator import Fault, Simulator
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ async def test_broken_companies_do_not_stop_the_others(
     async with client(simulator) as visma:
         outcome = await ExportMany(visma, names, list(ROWS), to=tmp_path)
         errors = {one.company.name: type(one.error) for one in outcome.failed}
-        assert errors == {"broken": ServerError, "unwritable": TargetNotWritable, "wrong": NotSignedIn}
+        assert errors == {"broken": ServerError, "unwritable": TargetNotWritable, "wrong": Unauthorized}
         assert list(outcome.manifests) == ["good", "better"]
         # what is repaired is exported by the same command; the rest is simply exported again
         simulator.faults.clear()

@@ -34,7 +34,6 @@ from vismanet_async.errors import (
     BadRequest,
     DeadlineExceeded,
     NotSent,
-    NotSignedIn,
     OutcomeUnknown,
     PreconditionFailed,
     RateLimited,
@@ -42,6 +41,7 @@ from vismanet_async.errors import (
     ResponseLost,
     ServerError,
     TokenRefused,
+    Unauthorized,
     UnexpectedResponse,
     VismaNetError,
 )
@@ -668,14 +668,14 @@ async def test_one_fresh_token_after_a_401(wire: Wire, make: Make, name: str) ->
 async def test_a_fresh_token_that_is_refused_too_names_the_tenant_id(wire: Wire, make: Make) -> None:
     wire.default = (answer(401, b"{}"),)
     transport = make(client_credentials())
-    with pytest.raises(NotSignedIn, match="Company tenant id"):
+    with pytest.raises(Unauthorized, match="Company tenant id"):
         await transport.send(get())
     assert (len(wire.seen), len(wire.asked)) == (2, 2)
 
 
 async def test_a_static_token_is_sent_once(wire: Wire, make: Make) -> None:
     wire.default = (answer(401, b"{}"),)
-    with pytest.raises(NotSignedIn, match="Company tenant id"):
+    with pytest.raises(Unauthorized, match="Company tenant id"):
         await make().send(get())
     assert (len(wire.seen), len(wire.asked)) == (1, 0)
 
