@@ -18,7 +18,7 @@ from vismanet_async._api import base64_file, files, results
 from vismanet_async._api.models import ActionResult, Customer, CustomerInvoice
 from vismanet_async._codec import halves
 from vismanet_async._codec.decode import decode_one, decode_rows
-from vismanet_async._codec.record_matches import shows
+from vismanet_async._codec.record_matches import record_matches
 from vismanet_async._export.checkpoint import Checkpoint
 from vismanet_async._export.manifest import Manifest, validate
 from vismanet_async._http import charset, error_body, hosts
@@ -200,8 +200,8 @@ def _hook(data: bytes) -> None:
 
 def _shown(data: bytes) -> None:
     sent, _, record = data.partition(b"|")
-    shows(record, b'{"name":{"value":"x"},"lines":[{"operation":"Insert"}]}')
-    shows(b'{"name":"x"}', b'{"name":' + sent + b"}") if _is_json(b'{"name":' + sent + b"}") else None
+    record_matches(record, b'{"name":{"value":"x"},"lines":[{"operation":"Insert"}]}')
+    record_matches(b'{"name":"x"}', b'{"name":' + sent + b"}") if _is_json(b'{"name":' + sent + b"}") else None
 
 
 def _is_json(data: bytes) -> bool:
