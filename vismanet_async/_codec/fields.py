@@ -7,7 +7,7 @@ import sys
 from datetime import datetime
 from decimal import Decimal
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import attrs
 
@@ -102,7 +102,7 @@ def _field(cls: type[Model], attribute: attrs.Attribute[Any]) -> Field:
     if match is None:
         raise TypeError(f"{cls.__name__}.{attribute.name} must be annotated Maybe[...], not {attribute.type}")
     named = _named(cls, match["name"])
-    model = named if isinstance(named, type) and attrs.has(named) else None
+    model = cast("type[Model]", named) if isinstance(named, type) and attrs.has(named) else None
     return Field(
         name=attribute.name,
         json=json_key(attribute),

@@ -80,7 +80,7 @@ class WatchedConnector(aiohttp.TCPConnector):
 
 
 def keep_from_repeating(session: aiohttp.ClientSession) -> None:
-    """Keep aiohttp from repeating GET, PUT and DELETE by itself on a connection that the server had closed.
+    """Stop aiohttp from repeating GET, PUT and DELETE by itself on a connection that the server had closed.
 
     Raises:
         RequestRefused: this version of aiohttp has no such switch; nothing was sent.

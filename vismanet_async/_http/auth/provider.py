@@ -1,4 +1,4 @@
-"""`TokenProvider`: renews tokens so that many callers cause one request to the token endpoint.
+"""`TokenProvider`: renews tokens; any number of concurrent callers cause one request to the token endpoint.
 
 A token belongs to one company (docs/facts.md 2). One caller renews it early while the others use the old one; when it
 is about to end, all callers wait.
