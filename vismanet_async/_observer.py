@@ -13,7 +13,7 @@ raise. Their arguments contain no token, header or body; `CallInfo` contains no 
 
 from __future__ import annotations
 
-from collections.abc import Sequence  # noqa: TC003 - looked up by whoever asks for the types
+from collections.abc import Sequence  # noqa: TC003 - `get_type_hints` evaluates it
 from contextlib import nullcontext
 from datetime import datetime  # noqa: TC003 - as above
 from typing import TYPE_CHECKING

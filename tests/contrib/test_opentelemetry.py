@@ -288,11 +288,11 @@ async def test_polls_do_not_belong_to_whoever_submitted_first(
 @pytest.mark.parametrize(("state", "settled"), [("failed", True), ("expired", True), ("uncertain", False)])
 def test_jobs_that_did_not_succeed_are_errors(state: str, settled: bool, exported: Exported) -> None:
     at = datetime(2026, 3, 1, tzinfo=UTC)
-    facts = JobInfo(
+    info = JobInfo(
         id="not one of ours", company="1", operation="X", state=state, before="intent", settled=settled, created_at=at,
         sending_at=None, at=at + timedelta(seconds=7), status_code=None, polls=0,
     )  # fmt: skip
-    exported.telemetry.job(facts)
+    exported.telemetry.job(info)
     names = ["submit X", *(["job X"] if settled else [])]
     assert [span.name for span in exported.spans] == names
     assert {told(span)["error.type"] for span in exported.spans} == {state}

@@ -213,8 +213,8 @@ class Export(DeferredCall[Manifest]):
     async def run(self) -> Manifest:
         """Run it; the same as awaiting the export."""
         mark_used(self)
-        facts = ExportInfo(resources=tuple(self.plan.resources), format=self.plan.format, company=self._company)
-        with self._observer.export(facts):
+        info = ExportInfo(resources=tuple(self.plan.resources), format=self.plan.format, company=self._company)
+        with self._observer.export(info):
             return await self._run()
 
     async def _run(self) -> Manifest:

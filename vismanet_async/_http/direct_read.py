@@ -32,12 +32,12 @@ class DirectBodyReader(asyncio.BufferedProtocol):
     A context manager: leaving it returns the connection to aiohttp, which closes it if the body is not complete.
     """
 
-    def __init__(self, answer: aiohttp.ClientResponse, *, size: int, buffer: Callable[[int], bytearray]) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, *, size: int, buffer: Callable[[int], bytearray]) -> None:
         """Prepare to read; `buffer(size)` is called at the first `fill`."""
         self.buffer = bytearray()
         self.remaining = size
         """Bytes that have not arrived."""
-        self._answer = answer
+        self._response = response
         self._allocate = buffer
         self._free = memoryview(b"")
         """The part of the buffer that has not been filled."""
@@ -62,7 +62,7 @@ class DirectBodyReader(asyncio.BufferedProtocol):
         Raises:
             aiohttp.ClientError, OSError: the connection broke.
         """
-        content = self._answer.content
+        content = self._response.content
         if not self.buffer:
             self.buffer = self._allocate(self.remaining)
             self._free = memoryview(self.buffer)
@@ -79,10 +79,10 @@ class DirectBodyReader(asyncio.BufferedProtocol):
 
     def _attach(self) -> bool:
         """Replace aiohttp's protocol if aiohttp has delivered all of the body that it has received."""
-        connection = self._answer.connection
+        connection = self._response.connection
         transport = None if connection is None else connection.transport
         handler = None if connection is None else connection.protocol
-        if transport is None or handler is None or self._answer.content.total_bytes != self._from_aiohttp:
+        if transport is None or handler is None or self._response.content.total_bytes != self._from_aiohttp:
             return False
         self._transport, self._handler = transport, handler
         self._detached = anyio.Event()
@@ -111,7 +111,7 @@ class DirectBodyReader(asyncio.BufferedProtocol):
         if not self.remaining and (handler := self._handler) is not None:
             self._detach()
             handler.set_response_params()  # a parser that expects nothing more of this body
-            self._answer.content.feed_eof()
+            self._response.content.feed_eof()
 
     def eof_received(self) -> None:
         """Forward it to aiohttp; then the connection closes and `connection_lost` is called."""
