@@ -39,7 +39,7 @@ async def test_tls_to_a_server_without_it_never_left() -> None:
     server = await asyncio.start_server(plain, "127.0.0.1", 0)
     url = URL(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}")
     pool = SessionPool()
-    request = WireRequest(method="POST", url=url, headers=CIMultiDict(), repeatable=False)
+    request = WireRequest(method="POST", url=url, headers=CIMultiDict(), idempotent=False)
     with pool.attempt(request) as attempt, pytest.raises(NotSent, match="cannot connect"):
         await attempt.open()
     await pool.aclose()
@@ -48,7 +48,7 @@ async def test_tls_to_a_server_without_it_never_left() -> None:
 
 async def test_waiting_for_a_connection_counts_as_not_sent(wire: Wire) -> None:
     pool = SessionPool()
-    request = WireRequest(method="POST", url=URL(wire.url), headers=CIMultiDict(), repeatable=False)
+    request = WireRequest(method="POST", url=URL(wire.url), headers=CIMultiDict(), idempotent=False)
     with pool.attempt(request) as attempt, pytest.raises(NotSent, match="not been sent yet"):
         await attempt.read()
     assert isinstance(attempt.transport_error("anything"), NotSent)

@@ -43,7 +43,7 @@ def assert_silent(text: str) -> None:
         StaticToken(SECRET),
         StaticToken(SECRET).static_token(),
         Token(SECRET, 0, 1),
-        TokenRequest(fields={"client_secret": SECRET}, repeatable=True),
+        TokenRequest(fields={"client_secret": SECRET}, idempotent=True),
         RawTokenResponse(200, SECRET.encode()),
         TokenResponse(access_token=SECRET, refresh_token=SECRET),
         AuthorizationCode("c", SECRET, refresh_token=SECRET, code=SECRET, redirect_uri="x", code_verifier=SECRET),

@@ -145,8 +145,8 @@ async def test_connections_are_kept_and_cookies_are_not(wire: Wire, make: Make) 
 
 
 class Chunks:
-    def __init__(self, *parts: bytes | Exception, replayable: bool = True) -> None:
-        self.parts, self.replayable, self.opened = parts, replayable, 0
+    def __init__(self, *parts: bytes | Exception, rewindable: bool = True) -> None:
+        self.parts, self.rewindable, self.opened = parts, rewindable, 0
 
     def open(self) -> tuple[AsyncIterator[bytes], Mapping[str, str]]:
         self.opened += 1
@@ -169,7 +169,7 @@ async def test_streamed_bodies_are_opened_for_each_attempt(wire: Wire, make: Mak
 
 async def test_a_body_that_can_be_opened_once_is_sent_once(wire: Wire, make: Make) -> None:
     wire.reply(answer(429, Retry_After="1"))
-    body = Chunks(b"abc", replayable=False)
+    body = Chunks(b"abc", rewindable=False)
     with pytest.raises(RateLimited):
         await make().send(post(body=body))
     assert (body.opened, len(wire.seen)) == (1, 1)
@@ -1151,4 +1151,4 @@ def test_headers_that_are_refused(header: dict[str, str]) -> None:
 )
 def test_kinds(name: str, kind: str) -> None:
     assert REQUESTS[name].kind == kind
-    assert REQUESTS[name].repeatable == (kind != "write")
+    assert REQUESTS[name].idempotent == (kind != "write")

@@ -252,7 +252,7 @@ async def test_reasons_of_aiohttp_are_told_apart(reply: bytes, words: str, wire:
 
 async def test_an_attempt_alone_is_guarded_too(wire: Wire) -> None:
     pool = SessionPool()
-    with pool.attempt(WireRequest(method="GET", url=URL(wire.url), headers=CIMultiDict(), repeatable=True)) as attempt:
+    with pool.attempt(WireRequest(method="GET", url=URL(wire.url), headers=CIMultiDict(), idempotent=True)) as attempt:
         await attempt.open()
         assert attempt.connected
     await pool.aclose()

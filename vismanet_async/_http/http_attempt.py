@@ -53,7 +53,7 @@ class WireRequest:
     headers: CIMultiDict[str] = attrs.field(repr=False)
     data: Any = attrs.field(default=None, repr=False)
     """Bytes, or an async iterator of them."""
-    repeatable: bool
+    idempotent: bool
 
 
 class HttpAttempt:
@@ -171,7 +171,7 @@ class HttpAttempt:
         text = f"{request.method} {request.url.path} at {request.url.host}: {reason}"
         if not self.connected:
             return NotSent(f"{text}. The request never left.")
-        if request.repeatable:
+        if request.idempotent:
             return ResponseLost(f"{text}. The answer got lost; sending it again is safe.")
         return OutcomeUnknown(
             f"{text}. The request may have been executed; it was not sent again. Look the record up first."

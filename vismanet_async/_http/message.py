@@ -50,7 +50,7 @@ class Body(Protocol):
     """A request body that is opened again for each attempt, such as an attachment."""
 
     @property
-    def replayable(self) -> bool:
+    def rewindable(self) -> bool:
         """Whether `open` may be called more than once."""
         ...
 
@@ -113,7 +113,7 @@ class Request:
         return "conditional" if self.method in {"PUT", "DELETE"} and self.header("If-Match") else "write"
 
     @property
-    def repeatable(self) -> bool:
+    def idempotent(self) -> bool:
         """Whether sending it twice does no more than sending it once."""
         return self.kind != "write"
 

@@ -284,13 +284,13 @@ class Transport:
             headers["Content-Type"] = "application/json; charset=utf-8"
         headers.update(request.headers)
         if body is not None and not isinstance(body, bytes):
-            call.body_opened = not body.replayable
+            call.body_opened = not body.rewindable
             data, described = body.open()
             headers.update(described)
         if encoding is not None:
             headers["Accept-Encoding"] = encoding
         headers["Authorization"] = f"Bearer {token.text}"
-        return WireRequest(method=request.method, url=url, headers=headers, data=data, repeatable=request.repeatable)
+        return WireRequest(method=request.method, url=url, headers=headers, data=data, idempotent=request.idempotent)
 
     def _observe(self, call: Call, attempt: RunningAttempt, raw: aiohttp.ClientResponse) -> None:
         call.service.quota.observe(

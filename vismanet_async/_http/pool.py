@@ -108,7 +108,7 @@ class SessionPool:
             url=url,
             headers=CIMultiDict(_FORM_HEADERS),
             data=urlencode(request.fields).encode(),
-            repeatable=request.repeatable,
+            idempotent=request.idempotent,
         )
         with self.attempt(form) as attempt:
             raw = await attempt.open()

@@ -139,7 +139,7 @@ class ClientCredentials:
         }
         if scopes:
             fields["scope"] = " ".join(scopes)
-        return TokenRequest(fields=fields, repeatable=True)
+        return TokenRequest(fields=fields, idempotent=True)
 
     async def on_token(self, response: TokenResponse) -> None:
         """Do nothing: client credentials come without a refresh token."""
@@ -267,7 +267,7 @@ class AuthorizationCode:
                 "offline_access to get refresh tokens.",
                 error="invalid_grant",
             )
-        return TokenRequest(fields=fields, repeatable=False)
+        return TokenRequest(fields=fields, idempotent=False)
 
     async def on_token(self, response: TokenResponse) -> None:
         """Store the rotated refresh token."""

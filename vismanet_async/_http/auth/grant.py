@@ -38,7 +38,7 @@ class TokenRequest:
     """A form to post to the token endpoint."""
 
     fields: Mapping[str, str] = attrs.field(repr=False)
-    repeatable: bool
+    idempotent: bool
     """Whether the request may be sent again after its response was lost (a rotating refresh token may be used up)."""
 
 

@@ -134,15 +134,15 @@ class TokenProvider:
             sent_at = self._clock.monotonic()
             last = number == attempts
             # the request may use the refresh token up, so its response is awaited even when the caller is cancelled
-            with anyio.CancelScope(shield=not request.repeatable):
+            with anyio.CancelScope(shield=not request.idempotent):
                 try:
                     raw = await self._send(request)
                 except TransportError as error:
-                    if last or not (request.repeatable or isinstance(error, NotSent)):
+                    if last or not (request.idempotent or isinstance(error, NotSent)):
                         raise _unreachable(self._url, error, request) from error
                 else:
                     retryable = fault_of(raw.status) in {Fault.UNAVAILABLE, Fault.SERVER_ERROR, Fault.RATE_LIMITED}
-                    if last or not request.repeatable or not retryable:
+                    if last or not request.idempotent or not retryable:
                         await self._store(raw, sent_at)
                         return
             await self._clock.sleep(backoff_seconds(number, randomness=self._random()))
@@ -161,5 +161,5 @@ class TokenProvider:
 
 
 def _unreachable(url: URL, error: TransportError, request: TokenRequest) -> NotSent:
-    hint = "" if request.repeatable else " If the refresh token is refused from now on, let the user sign in again."
+    hint = "" if request.idempotent else " If the refresh token is refused from now on, let the user sign in again."
     return NotSent(f"no token from {url.host}: {error} The request itself was not sent.{hint}")
