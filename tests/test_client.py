@@ -17,17 +17,17 @@ from tests.paging.live import Live, keys, live
 from tests.support.clock import VirtualClock
 from vismanet_async._client import VismaNet
 from vismanet_async._conditions import on_or_after
-from vismanet_async._http.auth import ClientCredentials, StaticToken
+from vismanet_async._http.auth.credentials import ClientCredentials, StaticToken
 from vismanet_async._http.message import Response, no_headers
 from vismanet_async._http.pool import SessionPool
 from vismanet_async._settings import ERP_URL, Settings
 from vismanet_async.errors import (
     NotFound,
     NotSent,
-    NotSignedIn,
     RequestRefused,
     SettingsError,
     TokenRefused,
+    Unauthorized,
     UnexpectedResponse,
     UnknownName,
 )
@@ -136,7 +136,7 @@ async def test_companies_share_connections_and_nothing_else(site: Live) -> None:
     assert other.tenant_id == OTHER
     assert other._pool is visma._pool
     assert other.quota is not visma.quota
-    assert other.sender.slots is not visma.sender.slots
+    assert other.sender.limiter is not visma.sender.limiter
     site.sim.remove("customer", count=5)
     assert (await visma.customer.list().count(), await other.customer.list().count()) == (25, 30)
     tenants = [entry.tenant_id for entry in site.sim.requests.matching(operation="Customer_GetAll")]
@@ -157,7 +157,7 @@ async def test_siblings_take_over_the_options(site: Live) -> None:
     ) as visma:
         other = visma.company("d")
         assert other._options == visma._options
-        assert other.sender.slots.limit == 3
+        assert other.sender.limiter.limit == 3
 
 
 async def test_a_pool_that_was_given_stays_open(site: Live) -> None:
@@ -185,7 +185,7 @@ async def test_a_wrong_secret_says_what_to_check(site: Live) -> None:
 
 async def test_the_wrong_kind_of_tenant_is_told(site: Live) -> None:
     visma = site.visma.company(site.sim.customer_tenant_id)
-    with pytest.raises(NotSignedIn, match="Company tenant id"):
+    with pytest.raises(Unauthorized, match="Company tenant id"):
         await visma.customer.list().first()
 
 
@@ -196,7 +196,7 @@ async def test_an_unreachable_host_is_told_and_nothing_was_sent() -> None:
         async with VismaNet(StaticToken("t0ken"), base_url=url, clock=VirtualClock()) as visma:
             with pytest.raises(NotSent, match="cannot connect"):
                 await visma.customer.list()
-            assert visma.sender.slots.in_flight == 0
+            assert visma.sender.limiter.in_flight == 0
 
 
 # -- lists by name

@@ -15,7 +15,7 @@ from vismanet_async._codec.decode import decode_one, decode_rows
 from vismanet_async._codec.encode import encode_plain, encode_write
 from vismanet_async._conditions import on_or_after
 from vismanet_async._decimals import MOST_DIGITS, number_in, plain, whole_number_in
-from vismanet_async._http.auth import TokenAnswer, read_grant
+from vismanet_async._http.auth.grant import RawTokenResponse, read_token_response
 from vismanet_async.errors import RequestRefused, UnexpectedResponse
 
 NUMBERS = ["0", "12", "-12.50", "007", "0.0000001", "99999999999999999.99", "9" * MOST_DIGITS]
@@ -94,7 +94,7 @@ def test_what_is_written_reads_the_same(value: Decimal) -> None:
 def test_a_life_time_that_is_no_number_has_the_default(told: Any) -> None:
     def seconds(expires_in: Any) -> float:
         body = json.dumps({"access_token": "t", "expires_in": expires_in}).encode()
-        return read_grant(TokenAnswer(200, body), host="h").lifetime_seconds
+        return read_token_response(RawTokenResponse(200, body), host="h").lifetime_seconds
 
     assert seconds(told) == seconds("soon")
     assert seconds("120") == seconds(120) == 120

@@ -18,7 +18,7 @@ from tests.docs.running import check_commands, run_page
 from vismanet_async import errors
 from vismanet_async._cli import exit_codes
 from vismanet_async._export.plan import ExportPlan
-from vismanet_async._http.auth import AuthorizationCode, ClientCredentials, StaticToken
+from vismanet_async._http.auth.credentials import AuthorizationCode, ClientCredentials, StaticToken
 from vismanet_async._http.retry import TABLE
 from vismanet_async._settings import Settings
 from vismanet_async._simulator.faults import FaultKind
@@ -123,7 +123,7 @@ def test_the_retry_table_is_the_codes() -> None:
     text = (DOCS / "explanation/retries.md").read_text("utf-8")
     rows = re.findall(r"^\| `(\w+)`.*? \| ([a-z, ]+) \| (\d) \| (.*) \|$", text, re.MULTILINE)
     told = [(fault, kinds, int(tries), wait == "backoff") for fault, kinds, tries, wait in rows]
-    assert told == [(rule.fault.name, ", ".join(rule.kinds), rule.tries, rule.backoff) for rule in TABLE]
+    assert told == [(rule.fault.name, ", ".join(rule.kinds), rule.attempts, rule.backoff) for rule in TABLE]
 
 
 @pytest.mark.parametrize("name", ["README.md", "docs/reference/settings.md"])

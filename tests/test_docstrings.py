@@ -21,15 +21,15 @@ _FACES = ("vismanet_async", "vismanet_async.exports", "vismanet_async.jobs", "vi
 _ONLY_LOOKED_AT = {
     # records and protocols: what is in them, or has to be implemented, is all there is to them
     *(
-        "CallFacts",
-        "CallWatch",
+        "CallInfo",
+        "CallObserver",
         "Clock",
-        "ConcurrencyRule",
+        "AdaptiveLimit",
         "Condition",
         "Done",
-        "ExportFacts",
-        "JobFacts",
-        "ResourceWatch",
+        "ExportInfo",
+        "JobInfo",
+        "ResourceObserver",
     ),
     *("Customer", "CustomerUpdate", "Execution"),
     *(

@@ -52,7 +52,7 @@ def test_texts(given: dict[str, Any], text: str) -> None:
 
 
 def test_statuses_have_their_errors() -> None:
-    named = {400: "BadRequest", 401: "NotSignedIn", 403: "NotAllowed", 404: "NotFound", 408: "ServerError"}
+    named = {400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 408: "ServerError"}
     named |= {409: "Conflict", 410: "Gone", 412: "PreconditionFailed", 422: "BadRequest", 429: "RateLimited"}
     named |= {428: "PreconditionRequired"} | dict.fromkeys(range(500, 600), "ServerError")
     for status in range(300, 600):

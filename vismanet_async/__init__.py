@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from vismanet_async._codec.values import UNSET, UnsetType
     from vismanet_async._conditions import Condition, after, before, on_or_after, on_or_before
     from vismanet_async._http.auth import AuthorizationCode, ClientCredentials, StaticToken
-    from vismanet_async._http.limiter import ConcurrencyRule
+    from vismanet_async._http.limiter import AdaptiveLimit
     from vismanet_async._http.pool import SessionPool
     from vismanet_async._http.rate_limit import Quota
-    from vismanet_async._observer import CallFacts, CallWatch, ExportFacts, JobFacts, Observer, ResourceWatch
+    from vismanet_async._observer import CallInfo, CallObserver, ExportInfo, JobInfo, Observer, ResourceObserver
     from vismanet_async._operation import Operation, Preview
     from vismanet_async._paging.guarantee import Completeness
     from vismanet_async._paging.listing import Listing, Page, Progress
@@ -51,20 +51,20 @@ __all__ = [
     "ApiError",
     "AuthorizationCode",
     "Blocking",
-    "CallFacts",
-    "CallWatch",
+    "CallInfo",
+    "CallObserver",
     "ClientCredentials",
     "Clock",
     "Completeness",
-    "ConcurrencyRule",
+    "AdaptiveLimit",
     "Condition",
     "Created",
     "Done",
     "Download",
-    "ExportFacts",
+    "ExportInfo",
     "File",
     "IncompleteListing",
-    "JobFacts",
+    "JobInfo",
     "Listing",
     "NotFound",
     "Observer",
@@ -78,7 +78,7 @@ __all__ = [
     "Quota",
     "RateLimited",
     "RequestRefused",
-    "ResourceWatch",
+    "ResourceObserver",
     "SessionPool",
     "Settings",
     "StaticToken",
@@ -110,10 +110,10 @@ _HOMES = {
     "_codec.values": ("UNSET", "UnsetType"),
     "_conditions": ("Condition", "after", "before", "on_or_after", "on_or_before"),
     "_http.auth": ("AuthorizationCode", "ClientCredentials", "StaticToken"),
-    "_http.limiter": ("ConcurrencyRule",),
+    "_http.limiter": ("AdaptiveLimit",),
     "_http.pool": ("SessionPool",),
     "_http.rate_limit": ("Quota",),
-    "_observer": ("CallFacts", "CallWatch", "ExportFacts", "JobFacts", "Observer", "ResourceWatch"),
+    "_observer": ("CallInfo", "CallObserver", "ExportInfo", "JobInfo", "Observer", "ResourceObserver"),
     "_operation": ("Operation", "Preview"),
     "_paging.guarantee": ("Completeness",),
     "_paging.listing": ("Listing", "Page", "Progress"),

@@ -16,11 +16,13 @@ from vismanet_async._arguments import expect, expect_parts, expect_seconds, text
 from vismanet_async._clock import Clock, SystemClock
 from vismanet_async._deferred import warn_if_dropped
 from vismanet_async._http.answer import read_answer
-from vismanet_async._http.auth import ClientCredentials, Credentials, StaticToken, TokenProvider
+from vismanet_async._http.auth.credentials import ClientCredentials, Credentials, StaticToken
+from vismanet_async._http.auth.provider import TokenProvider
+from vismanet_async._http.call import Endpoint
 from vismanet_async._http.hosts import base_url
-from vismanet_async._http.limiter import Slots, read_concurrency
+from vismanet_async._http.limiter import ConcurrencyLimiter, read_concurrency
 from vismanet_async._http.message import header_fault
-from vismanet_async._http.pipeline import Target, Transport
+from vismanet_async._http.pipeline import Transport
 from vismanet_async._http.pool import SessionPool
 from vismanet_async._operation import Operation, OperationSpec
 from vismanet_async._settings import ERP_URL, SALES_ORDER_URL, TOKEN_URL, Settings, zone_of
@@ -46,7 +48,7 @@ __all__ = ["VismaNet"]
 
 _DEADLINE_SECONDS: Final = 300.0
 _NEVER_RUN: Final = "was never awaited, so nothing was read or written. Write `await visma.export(...)`."
-_CREDENTIALS: Final = ("identity", "ready_token", "session", "form", "received")
+_CREDENTIALS: Final = ("identity", "static_token", "session", "token_request", "on_token")
 _KINDS_OF_CREDENTIALS: Final = "ClientCredentials(...), StaticToken(...) or AuthorizationCode(...)"
 _SERVICES: Final = ("erp", "sales_order")
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
@@ -456,7 +458,7 @@ class VismaNet(Resources):
         options = self._options
         token_url = base_url(options.token_url, name="token_url")
 
-        def target(service: Service, where: str, name: str) -> Target:
+        def endpoint(service: Service, where: str, name: str) -> Endpoint:
             tokens = TokenProvider(
                 self._credentials,
                 service=service,
@@ -465,15 +467,15 @@ class VismaNet(Resources):
                 clock=options.clock,
                 random=random.random,
             )
-            return Target(base=base_url(where, name=name), tokens=tokens)
+            return Endpoint(base=base_url(where, name=name), tokens=tokens)
 
         return Transport(
             self._pool,
-            targets={
-                "erp": target("erp", options.base_url, "base_url"),
-                "sales_order": target("sales_order", options.sales_order_url, "sales_order_url"),
+            endpoints={
+                "erp": endpoint("erp", options.base_url, "base_url"),
+                "sales_order": endpoint("sales_order", options.sales_order_url, "sales_order_url"),
             },
-            slots=Slots(read_concurrency(options.concurrency)),
+            limiter=ConcurrencyLimiter(read_concurrency(options.concurrency)),
             clock=options.clock,
             random=random.random,
             deadline_seconds=options.timeout_seconds,

@@ -1,19 +1,19 @@
-"""What the SDK tells whoever wants to watch it: calls and their attempts, background jobs, exports.
+"""Observers: what the SDK reports about calls and their attempts, background jobs and exports.
 
-`Observer` has a method for each, which does nothing; override those that matter, and give it to the client::
+`Observer` has a method for each, which does nothing. Override those that you need, and pass it to the client::
 
     class Slow(Observer):
-        def call(self, call: CallFacts) -> CallWatch: ...
+        def call(self, call: CallInfo) -> CallObserver: ...
 
     VismaNet(credentials, observer=Slow())
 
 `vismanet_async.contrib.opentelemetry` is one. Methods are called on the event loop, so they must be quick and must not
-raise. Nothing that they are told holds a token, a header or a body; `CallFacts` holds no id of a record either.
+raise. Their arguments contain no token, header or body; `CallInfo` contains no id of a record either.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence  # noqa: TC003 - looked up by whoever asks for the types
+from collections.abc import Sequence  # noqa: TC003 - `get_type_hints` evaluates it
 from contextlib import nullcontext
 from datetime import datetime  # noqa: TC003 - as above
 from typing import TYPE_CHECKING
@@ -25,58 +25,58 @@ if TYPE_CHECKING:
 
     from vismanet_async.errors import Attempt
 
-__all__ = ["CallFacts", "CallWatch", "ExportFacts", "JobFacts", "Observer", "ResourceWatch"]
+__all__ = ["CallInfo", "CallObserver", "ExportInfo", "JobInfo", "Observer", "ResourceObserver"]
 
 
 @attrs.frozen(kw_only=True)
-class CallFacts:
-    """One call: what is asked for, and of whom."""
+class CallInfo:
+    """A call that begins: its operation, server and company."""
 
     operation: str | None
-    """The catalog id; None for a call by method and path, which may hold ids of records."""
+    """The catalog id; None for a call by method and path, which may contain ids of records."""
     method: str
     template: str | None
-    """The path with its ids left open, such as `/v1/customer/{customerCd}`; None where `operation` is."""
+    """The path with placeholders for ids, such as `/v1/customer/{customerCd}`; None if `operation` is None."""
     scheme: str
     host: str
     port: int
     service: str
     """`erp` or `sales_order`."""
     company: str | None
-    """The tenant id, where it is known."""
+    """The tenant id, if known."""
     background: bool
-    """Whether it goes to, or asks for a job of, the background queue."""
+    """Whether the call submits to the background queue or reads a job of it."""
 
 
-class CallWatch:
-    """What is told about one call after its start."""
+class CallObserver:
+    """Observes one call after its start."""
 
     def attempted(self, attempt: Attempt, *, fault: str | None) -> None:
-        """One try has ended just now.
+        """Called when an attempt has ended.
 
         Args:
-            attempt: the entry of the attempt log; its outcome is the HTTP status or some words.
-            fault: `not sent`, `no answer`, `rate limited`, `signed out`, `busy` or `broken`; None for an answer that
-                is handed on, be it a success or a definite error.
+            attempt: the entry of the attempt log; its outcome is the HTTP status or a few words.
+            fault: `not sent`, `no response`, `rate limited`, `unauthorized`, `unavailable` or `server error`; None for
+                a success or a definite error, which are not retried.
         """
 
     def ended(self, error: BaseException | None) -> None:
-        """The call is over: answered, or with the error that it raises."""
+        """Called when the call is over; `error` is what it raises, None for a success."""
 
 
 @attrs.frozen(kw_only=True)
-class JobFacts:
-    """One background job that has just come into a state, as it is written down."""
+class JobInfo:
+    """A background job that has changed its state, as stored."""
 
     id: str
-    """Our own id: 32 hexadecimal digits, the same in every process."""
+    """The SDK's own id: 32 hexadecimal digits, the same in every process."""
     company: str
     operation: str | None
-    """The catalog id; None for a call by method and path, which may hold ids of records."""
+    """The catalog id; None for a call by method and path, which may contain ids of records."""
     state: str
     """`intent`, `submitted`, `running`, `succeeded`, `failed`, `expired` or `uncertain`."""
     before: str | None
-    """The state before; None for a job that has just been written down."""
+    """The state before; None for a new job."""
     settled: bool
     """Whether `state` is final."""
     created_at: datetime
@@ -88,23 +88,23 @@ class JobFacts:
 
 
 @attrs.frozen(kw_only=True)
-class ExportFacts:
-    """One export that is about to run."""
+class ExportInfo:
+    """An export that begins."""
 
     resources: Sequence[str]
     format: str
     company: str | None
 
 
-class ResourceWatch:
-    """What is told about one resource of an export."""
+class ResourceObserver:
+    """Observes one resource of an export."""
 
     def done(self, *, rows: int, requests: int, verdict: str) -> None:
-        """All its rows are in the files; not published yet."""
+        """Called when all its rows are in the files, which are not published yet."""
 
 
 class Observer:
-    """Watches a client and its siblings. Every method may be left as it is.
+    """Observes a client and its siblings. The methods do nothing; override those that you need.
 
     Examples:
         >>> class Printing(Observer):
@@ -115,20 +115,20 @@ class Observer:
         Customer_GetBycustomerCd
     """
 
-    def call(self, call: CallFacts) -> CallWatch | None:
-        """A call begins. Give what is to be told about it, or None."""
+    def call(self, call: CallInfo) -> CallObserver | None:
+        """Called when a call begins; returns the observer of that call, or None."""
 
-    def job(self, job: JobFacts) -> None:
-        """A job came into another state, and that is written down."""
+    def job(self, job: JobInfo) -> None:
+        """Called when a job has changed its state and the change is stored."""
 
-    def following(self, job_id: str) -> AbstractContextManager[None]:  # noqa: ARG002 - for those who override it
-        """Give a context for asking the server about a job, of whichever process."""
+    def following(self, job_id: str) -> AbstractContextManager[None]:  # noqa: ARG002 - for subclasses
+        """Return a context for polling the server about a job, which may be another process's."""
         return nullcontext()
 
-    def export(self, export: ExportFacts) -> AbstractContextManager[None]:  # noqa: ARG002 - as above
-        """Give a context for a run, in which also its calls are made."""
+    def export(self, export: ExportInfo) -> AbstractContextManager[None]:  # noqa: ARG002 - as above
+        """Return a context for an export; its calls are made inside."""
         return nullcontext()
 
-    def resource(self, name: str) -> AbstractContextManager[ResourceWatch]:  # noqa: ARG002 - as above
-        """Give a context for reading one resource of an export."""
-        return nullcontext(ResourceWatch())
+    def resource(self, name: str) -> AbstractContextManager[ResourceObserver]:  # noqa: ARG002 - as above
+        """Return a context for reading one resource of an export."""
+        return nullcontext(ResourceObserver())

@@ -6,42 +6,42 @@
     ├── SettingsError (ValueError)        the client cannot be built from what was given
     ├── RequestRefused (ValueError)       refused here, before anything was sent
     │   ├── UnknownName                   no such resource, parameter or field; carries the nearest names
-    │   └── HostNotAllowed                a token would have gone to a host that is not on the allow-list
+    │   └── HostNotAllowed                the host is not on the allow-list, so no token is sent to it
     ├── TransportError (OSError)          no usable answer came back
-    │   ├── NotSent                       the request never left: safe to send again
-    │   ├── ResponseLost                  a read was sent and its answer got lost: safe to send again
-    │   ├── OutcomeUnknown                a write was sent and its answer got lost: it may have happened
-    │   └── DeadlineExceeded (TimeoutError)   the time given was used up; says whether anything was sent
+    │   ├── NotSent                       the request was never sent: safe to send again
+    │   ├── ResponseLost                  a read was sent and its response was lost: safe to send again
+    │   ├── OutcomeUnknown                a write was sent and its response was lost: it may have been executed
+    │   └── DeadlineExceeded (TimeoutError)   the deadline passed; says whether anything was sent
     ├── ApiError                          the API answered with an error status
     │   ├── BadRequest                    400, 422
-    │   ├── NotSignedIn                   401: token refused, or the wrong kind of tenant id
-    │   ├── NotAllowed                    403: scope or role
+    │   ├── Unauthorized                  401: token refused, or the wrong kind of tenant id
+    │   ├── Forbidden                     403: scope or role
     │   ├── NotFound                      404
     │   ├── Conflict                      409
     │   ├── Gone                          410
-    │   ├── PreconditionFailed            412: somebody else wrote first
-    │   ├── PreconditionRequired          428: If-Match is mandatory here
+    │   ├── PreconditionFailed            412: the record has changed meanwhile
+    │   ├── PreconditionRequired          428: this operation requires If-Match
     │   ├── RateLimited                   429, or a pause longer than the time left
     │   └── ServerError                   5xx and 408
     ├── TokenRefused                      the identity service gave no token
     ├── UnexpectedResponse                a success status with a body that is not what the API promises
     ├── ActionFailed                      the API answered with success and `actionResult: Failed`
-    ├── IncompleteListing                 a list could not be shown complete
+    ├── IncompleteListing                 a list could not be proven complete
     ├── JobError                          a background job ended without success
-    │   ├── JobFailed                     the queue itself failed it
-    │   ├── JobExpired                    its state is gone (kept for 24 hours)
-    │   └── JobUncertain                  its submission was sent and the job id got lost
+    │   ├── JobFailed                     the queue failed it
+    │   ├── JobExpired                    its state is no longer stored (24 hours)
+    │   └── JobUncertain                  its submission was sent and the job id was lost
     └── ExportError                       an export could not be written
         ├── TargetNotWritable (OSError)
-        └── TargetBusy                    another run is writing there
+        └── TargetBusy                    another run is writing to it
 
 Each error says what happened, what was and was not done, and what to do next. Errors of one request carry its
-attempt log (`attempts`). No error text or repr holds a token, a secret or a whole body.
+attempt log (`attempts`). No error text or repr contains a token, a secret or a whole body.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence  # noqa: TC003 - looked up by whoever asks for the types
+from collections.abc import Mapping, Sequence  # noqa: TC003 - `get_type_hints` evaluates it
 from typing import Any, ClassVar
 
 import attrs
@@ -54,6 +54,7 @@ __all__ = [
     "Conflict",
     "DeadlineExceeded",
     "ExportError",
+    "Forbidden",
     "Gone",
     "HostNotAllowed",
     "IncompleteListing",
@@ -61,10 +62,8 @@ __all__ = [
     "JobExpired",
     "JobFailed",
     "JobUncertain",
-    "NotAllowed",
     "NotFound",
     "NotSent",
-    "NotSignedIn",
     "OutcomeUnknown",
     "PreconditionFailed",
     "PreconditionRequired",
@@ -77,6 +76,7 @@ __all__ = [
     "TargetNotWritable",
     "TokenRefused",
     "TransportError",
+    "Unauthorized",
     "UnexpectedResponse",
     "UnknownName",
     "VismaNetError",
@@ -86,21 +86,21 @@ __all__ = [
 
 @attrs.frozen(kw_only=True)
 class Attempt:
-    """One try at one request: when, how it ended, and what was waited for before it.
+    """One attempt to send a request: its start, its outcome, and the waits before it.
 
-    Seconds are measured on the client's clock from the start of the call. Holds no header, body or token.
+    Seconds are measured on the client's clock from the start of the call. Contains no header, body or token.
     """
 
     number: int
     """1 for the first."""
     started_after_seconds: float
-    """Seconds from the start of the call to the moment this attempt left."""
+    """Seconds from the start of the call to the start of this attempt."""
     duration_seconds: float
-    """Seconds from leaving to the answer or the fault."""
+    """Seconds from the start of the attempt to the response or the fault."""
     outcome: str
-    """`200`, `429`, or the fault in a word or two: `connection refused`, `read timeout`."""
+    """`200`, `429`, or the fault in a few words: `connection refused`, `read timeout`."""
     waited_for: tuple[str, ...] = ()
-    """What held it back, each with its seconds: `quota 12.0 s`, `slot 0.3 s`, `backoff 1.4 s`."""
+    """The waits before it, each with its seconds: `quota 12.0 s`, `slot 0.3 s`, `backoff 1.4 s`."""
 
     def __str__(self) -> str:
         waits = f" after waiting for {', '.join(self.waited_for)}" if self.waited_for else ""
@@ -108,7 +108,7 @@ class Attempt:
 
 
 class VismaNetError(Exception):
-    """Base of every error that the SDK raises on purpose.
+    """The base of every error that the SDK raises on purpose.
 
     Examples:
         >>> try:
@@ -119,10 +119,10 @@ class VismaNetError(Exception):
     """
 
     attempts: Sequence[Attempt] = ()
-    """What was tried, oldest first; empty when nothing was sent."""
+    """The attempts, oldest first; empty if nothing was sent."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Let errors be copied and cross processes, whatever their constructors take."""
+        """Support copies and pickles, whatever the arguments of the constructor are."""
         return _rebuilt, (type(self), self.args, self.__dict__)
 
 
@@ -134,11 +134,11 @@ def _rebuilt(kind: type[VismaNetError], args: tuple[Any, ...], state: dict[str, 
 
 
 class SettingsError(VismaNetError, ValueError):
-    """The client cannot be built: a setting is missing or cannot be used. Nothing was sent."""
+    """The client cannot be built: a setting is missing or invalid. Nothing was sent."""
 
 
 class RequestRefused(VismaNetError, ValueError):
-    """The request was refused here, before anything was sent, because the API would misread it.
+    """The SDK refused the request before anything was sent, because the API would misread it.
 
     Examples:
         >>> visma.customer_invoice.list(last_modified_date_time=on_or_after("25.05.2025"))
@@ -150,7 +150,7 @@ class RequestRefused(VismaNetError, ValueError):
 class UnknownName(RequestRefused):
     """No resource, parameter or field has this name. Nothing was sent.
 
-    The API ignores parameters that it does not know and answers with the wrong rows, so they stop here.
+    The API ignores parameters that it does not know and answers with the wrong rows, so the SDK refuses them.
     """
 
     def __init__(
@@ -167,11 +167,11 @@ class UnknownName(RequestRefused):
 
 
 class HostNotAllowed(RequestRefused):
-    """The request would have taken a token to a host that is not on the allow-list. Nothing was sent."""
+    """The host of the request is not on the allow-list, so no token is sent to it. Nothing was sent."""
 
 
 class TransportError(VismaNetError, OSError):
-    """No usable answer came back.
+    """No usable response was received.
 
     Examples:
         >>> fault = sim.faults.add("reset_before")
@@ -184,21 +184,21 @@ class TransportError(VismaNetError, OSError):
 
 
 class NotSent(TransportError):
-    """The request never left (no connection): nothing happened at the server, sending again is safe."""
+    """The request was never sent (no connection): nothing happened at the server, sending again is safe."""
 
 
 class ResponseLost(TransportError):
-    """A read was sent and its answer got lost: nothing changed at the server, sending again is safe."""
+    """A read was sent and its response was lost: nothing changed at the server, sending again is safe."""
 
 
 class OutcomeUnknown(TransportError):
-    """A write was sent and its answer got lost, or is none of the API: it may or may not have happened.
+    """A write was sent and its response was lost or is not the API's: it may or may not have been executed.
 
-    A success status with an HTML page, an error document or damaged JSON is no answer of the API: a gateway or a
+    A success status with an HTML page, an error document or damaged JSON is not the API's response: a gateway or a
     sign-in page may have sent it.
 
     The API has no idempotency key (docs/facts.md 10), so the SDK never repeats such a write. Look the record up
-    (by its external reference, for instance) before sending it again.
+    (by its external reference, for instance) before you send it again.
 
     Examples:
         >>> from vismanet_async._api.models.customer import CustomerUpdate
@@ -212,7 +212,7 @@ class OutcomeUnknown(TransportError):
 
 
 class DeadlineExceeded(TransportError, TimeoutError):
-    """The time given to the call was used up. `sent` says whether a write may have left before that."""
+    """The call's deadline passed. `sent` says whether a write may have been sent before that."""
 
     def __init__(self, message: str, *, sent: bool = False) -> None:
         super().__init__(message)
@@ -226,9 +226,9 @@ class ApiError(VismaNetError):
         status: the HTTP status.
         operation: the catalog id of the operation, or method and path.
         detail: the server's own words, shortened.
-        reference: what Visma's support asks for (`VismaId`, `Ipp-Request-Id`), if the answer held one.
-        body: at most 4,096 bytes of the answer.
-        headers: the answer's headers that an allow-list lets through.
+        reference: the id that Visma's support asks for (`VismaId`, `Ipp-Request-Id`), if the response has one.
+        body: at most 4,096 bytes of the response.
+        headers: the response's headers that are on an allow-list.
 
     Examples:
         >>> try:
@@ -272,7 +272,7 @@ class BadRequest(ApiError):
     """400 or 422: the API refused the request's content; nothing was changed."""
 
 
-class NotSignedIn(ApiError):
+class Unauthorized(ApiError):
     """401: the token is not accepted for this company."""
 
     advice = (
@@ -281,7 +281,7 @@ class NotSignedIn(ApiError):
     )
 
 
-class NotAllowed(ApiError):
+class Forbidden(ApiError):
     """403: the token lacks the scope or the API user lacks the role."""
 
     advice = "Check the scopes of the integration and the roles of its API user; a new role takes 10-15 minutes."
@@ -305,7 +305,7 @@ class Conflict(ApiError):
 
 
 class Gone(ApiError):
-    """410: it was there and is not kept any longer."""
+    """410: the record or file existed and is no longer stored."""
 
 
 class PreconditionFailed(ApiError):
@@ -359,7 +359,7 @@ class ServerError(ApiError):
 
 
 class TokenRefused(VismaNetError):
-    """The identity service gave no token.
+    """The identity service issued no token.
 
     Attributes:
         error: the OAuth error code, such as `invalid_client`.
@@ -373,10 +373,10 @@ class TokenRefused(VismaNetError):
 
 
 class UnexpectedResponse(VismaNetError):
-    """A success status came with a body that is not what the API promises (HTML, cut off, another shape).
+    """A response with a success status has a body that the API does not specify (HTML, cut off, another shape).
 
-    A read may be sent again. Of a write whose answer is not understood `OutcomeUnknown` is raised; where this is raised
-    for one all the same, its answer was too large or compressed in an unknown way: look the record up.
+    A read may be sent again. A write whose response cannot be understood raises `OutcomeUnknown` instead. A write that
+    raises this error got a response that was too large or had an unknown encoding: look the record up.
     """
 
 
@@ -403,10 +403,10 @@ class ActionFailed(VismaNetError):
 
 
 class IncompleteListing(VismaNetError):
-    """A list could not be shown complete.
+    """A list could not be proven complete.
 
     Attributes:
-        completeness: the report: what was read, what moved, what is missing.
+        completeness: the report: what was read, what changed, what is missing.
 
     Examples:
         >>> # one of the lists that tell no total: it can be proven, but not counted
@@ -430,19 +430,19 @@ class JobError(VismaNetError):
 
 
 class JobFailed(JobError):
-    """The background machinery failed the job; whether its action was executed is not known."""
+    """The background queue failed the job; whether its action was executed is not known."""
 
 
 class JobExpired(JobError):
-    """The job's state is no longer kept by the server (24 hours), so its end cannot be read any more."""
+    """The server no longer stores the job's state (24 hours), so its result cannot be read."""
 
 
 class JobUncertain(JobError):
-    """A job was submitted and the answer with its id got lost; it may be running. It is never sent again."""
+    """A job was submitted and the response with its id was lost; it may be running. It is never sent again."""
 
 
 class ExportError(VismaNetError):
-    """An export could not be written. A whole one stands published: the earlier one, unless the text says otherwise."""
+    """An export could not be written. The previous export stays published, unless the text says otherwise."""
 
 
 class TargetNotWritable(ExportError, OSError):
@@ -455,8 +455,8 @@ class TargetBusy(ExportError):
 
 _BY_STATUS: dict[int, type[ApiError]] = {
     400: BadRequest,
-    401: NotSignedIn,
-    403: NotAllowed,
+    401: Unauthorized,
+    403: Forbidden,
     404: NotFound,
     408: ServerError,
     409: Conflict,
@@ -471,7 +471,7 @@ _SERVER_ERRORS_FROM = 500
 
 
 def api_error_type(status: int) -> type[ApiError]:
-    """Tell which error a status becomes; statuses without a name of their own are plain `ApiError`.
+    """Return the error class of a status; `ApiError` if the status has no class of its own.
 
     Examples:
         >>> api_error_type(412).__name__, api_error_type(503).__name__, api_error_type(418).__name__

@@ -13,7 +13,7 @@ from vismanet_async._client import VismaNet
 from vismanet_async._codec.decode import decode_rows
 from vismanet_async._export.plan import ExportPlan
 from vismanet_async._export.run import Export, PageWritten
-from vismanet_async._http.auth import StaticToken
+from vismanet_async._http.auth.credentials import StaticToken
 
 if TYPE_CHECKING:
     from benchmarks.job import Task

@@ -52,7 +52,7 @@ async def test_a_path_is_sent_in_pieces_and_can_be_sent_again(tmp_path: Path) ->
         assert head.startswith(f"--{boundary}\r\n".encode())
         assert b'name="file"; filename="faktura \xc3\xa5.pdf"; filename*=UTF-8\'\'faktura%20%C3%A5.pdf' in head
         assert rest == PDF * 100 + f"\r\n--{boundary}--\r\n".encode()
-    assert upload.body().replayable
+    assert upload.body().rewindable
 
 
 async def test_bytes_and_streams() -> None:
@@ -63,7 +63,7 @@ async def test_bytes_and_streams() -> None:
     body, headers = await body_of(upload)
     assert b"\r\n\r\ncontent\r\n" in body
     assert "Content-Length" not in headers
-    assert not upload.body().replayable
+    assert not upload.body().rewindable
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ async def test_an_upload_is_one_request_and_gives_the_attachment_id() -> None:
     assert created.id == "73ac0029"
     (request,) = client.recorder.requests
     assert request.path == "/v1/customerinvoice/000050/attachment"
-    assert not request.repeatable
+    assert not request.idempotent
 
 
 FORMS = [

@@ -13,7 +13,7 @@ from vismanet_async._api.decoders import decoder_of
 from vismanet_async._api.files import Upload
 from vismanet_async._api.results import Created, Done, Updated
 from vismanet_async._client import VismaNet
-from vismanet_async._http.auth import StaticToken
+from vismanet_async._http.auth.credentials import StaticToken
 from vismanet_async.errors import ActionFailed, OutcomeUnknown, UnexpectedResponse
 
 ETAG = {"if_match": "AAAAAA="}

@@ -21,7 +21,7 @@ from vismanet_async._api.sales_order_models import NewOrder, NewOrderCustomer, N
 from vismanet_async._client import VismaNet
 from vismanet_async._codec.model import Record
 from vismanet_async._codec.values import UNSET
-from vismanet_async._http.auth import StaticToken
+from vismanet_async._http.auth.credentials import StaticToken
 from vismanet_async._paging.listing import Listing
 from vismanet_async.errors import IncompleteListing, NotFound, PreconditionFailed, VismaNetError
 from vismanet_async.simulator import Simulator

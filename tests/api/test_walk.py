@@ -15,7 +15,8 @@ from vismanet_async._api.files import Download, Upload
 from vismanet_async._api.registry import registry
 from vismanet_async._api.results import Created, Done, Updated
 from vismanet_async._codec.decode import decode_rows
-from vismanet_async._codec.model import Model, Record, fields_of
+from vismanet_async._codec.fields import fields_of
+from vismanet_async._codec.model import Model, Record
 from vismanet_async._codec.values import UNSET
 from vismanet_async._conditions import on_or_after
 from vismanet_async._paging.list_spec import ListSource

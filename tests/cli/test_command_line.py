@@ -139,7 +139,7 @@ def test_every_error_has_its_exit_code() -> None:
         return {code(kind) for top in kinds for kind in all_errors(top)}
 
     assert codes(errors.SettingsError, errors.RequestRefused) == {2}
-    assert codes(errors.TokenRefused, errors.NotSignedIn, errors.NotAllowed) == {3}
+    assert codes(errors.TokenRefused, errors.Unauthorized, errors.Forbidden) == {3}
     assert codes(errors.IncompleteListing) == {4}
     assert codes(errors.ServerError, errors.RateLimited, errors.UnexpectedResponse, errors.NotSent) == {5}
     assert codes(errors.ExportError, StoreNotUsable) == {6}

@@ -21,7 +21,7 @@ from tests.transport.wire import Wire, answer, token, wire_server
 from vismanet_async._cli import main
 from vismanet_async._cli.doctor import _show, diagnose
 from vismanet_async._cli.doctor_checks import Finding, clock_finding, quota_finding, worst, zone_finding
-from vismanet_async._http.auth import ERP_SCOPES
+from vismanet_async._http.auth.credentials import ERP_SCOPES
 from vismanet_async._http.rate_limit import Quota
 
 if TYPE_CHECKING:

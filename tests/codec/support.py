@@ -7,12 +7,13 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from vismanet_async._api import models, sales_order_models
-from vismanet_async._codec.model import Model, WriteModel, fields_of
+from vismanet_async._codec.fields import fields_of
+from vismanet_async._codec.model import Model, WriteModel
 
 if TYPE_CHECKING:
     from random import Random
 
-    from vismanet_async._codec.model import Field
+    from vismanet_async._codec.fields import Field
 
 TEXTS = ['"x"', '""', '"Blåbærsyltetøy"', '"\\u00e5 \\"quoted\\" \\\\ \\n"', '"000050"', '"\U0001f600"']
 VALUES = {

@@ -18,8 +18,10 @@ from vismanet_async._api.models import Customer, CustomerInvoice, Metadata
 from vismanet_async._codec import struct_decoder
 from vismanet_async._codec.decode import decode_one, decode_rows
 from vismanet_async._codec.encode import to_json
-from vismanet_async._codec.model import Field, Model, Record, camel, fields_of, json_name, read_model
-from vismanet_async._codec.record_matches import shows
+from vismanet_async._codec.fields import Field, camel, fields_of, json_name
+from vismanet_async._codec.layout import read_model
+from vismanet_async._codec.model import Model, Record
+from vismanet_async._codec.record_matches import record_matches
 from vismanet_async._codec.tolerant_decoder import parse_datetime
 from vismanet_async._codec.values import UNSET, Maybe
 from vismanet_async.errors import UnexpectedResponse
@@ -203,7 +205,7 @@ def test_methods_of_a_model_reach_their_base() -> None:
     assert decode_one(b'{"version": "1"}', Versioned, etag="2").etag == "2"
 
 
-@pytest.mark.parametrize("name", ["_raw", "_answer", "_value"])
+@pytest.mark.parametrize("name", ["_raw", "_response", "_value"])
 @pytest.mark.parametrize("value", [b"null", b'"x"', b"[1]"])
 def test_no_key_reaches_what_a_record_keeps_for_itself(name: str, value: bytes) -> None:
     body = b'{"text": "x", "%s": %s}' % (name.encode(), value)
@@ -343,4 +345,4 @@ def test_a_wrapped_null_is_null_for_objects_too(note: bytes) -> None:
     ],
 )
 def test_whether_a_record_shows_what_was_sent(record: bytes, sent: bytes, expected: bool | None) -> None:
-    assert shows(record, sent) is expected
+    assert record_matches(record, sent) is expected

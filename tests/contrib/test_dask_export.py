@@ -32,8 +32,8 @@ from vismanet_async.contrib._partitions import Failure, outcome, read_share, wit
 from vismanet_async.contrib.dask import Access, Share, ShareDone, export_many_on_dask, export_on_dask
 from vismanet_async.errors import (
     ExportError,
+    Forbidden,
     IncompleteListing,
-    NotAllowed,
     RequestRefused,
     SettingsError,
     TokenRefused,
@@ -271,7 +271,7 @@ async def test_companies_failures_and_going_on(company: Company, cluster: LocalC
     # a refused list: nothing is published, what was whole stays, and the next run asks for the rest alone
     company.portal.call(lambda: simulator.faults.add("status", status=403, path="/v1/supplier"))
     read.clear()
-    with pytest.raises(NotAllowed):
+    with pytest.raises(Forbidden):
         await export("again", ["branch", "supplier"], range_rows=10**6)
     assert not (tmp_path / "again" / "manifest.json").exists()
     company.portal.call(simulator.faults.clear)
@@ -428,12 +428,12 @@ def test_rows_are_told_apart_behind_others_that_came_twice(
 
 
 def test_errors_travel_as_they_are() -> None:
-    error = NotAllowed("Supplier_GetAll", status=403, detail="no scope")
+    error = Forbidden("Supplier_GetAll", status=403, detail="no scope")
     error.__context__ = error  # as an error may look that several tasks raised
     failed = outcome(_raise, error)
     assert isinstance(failed, Failure)
     there = pickle.loads(pickle.dumps(failed)).error()
-    assert (type(there), str(there), there.status) == (NotAllowed, str(error), 403)
+    assert (type(there), str(there), there.status) == (Forbidden, str(error), 403)
 
 
 def _raise(error: Exception) -> None:

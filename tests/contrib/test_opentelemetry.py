@@ -21,7 +21,7 @@ from yarl import URL
 from tests.support.hang import until
 from vismanet_async import ClientCredentials, NotFound, OutcomeUnknown, VismaNet
 from vismanet_async._jobs import schedule
-from vismanet_async._observer import CallWatch, JobFacts, Observer, ResourceWatch
+from vismanet_async._observer import CallObserver, JobInfo, Observer, ResourceObserver
 from vismanet_async.contrib.opentelemetry import Telemetry, job_trace
 from vismanet_async.simulator import Simulator
 
@@ -190,7 +190,7 @@ async def test_a_lost_answer_and_a_cancelled_call_are_told(
     with pytest.raises(OutcomeUnknown):
         await visma.customer.create({"name": "A"})
     assert told(exported.one("Customer_Post"))["error.type"] == "OutcomeUnknown"
-    assert told(exported.one("POST /v1/customer"))["error.type"] == "no_answer"
+    assert told(exported.one("POST /v1/customer"))["error.type"] == "no_response"
     simulator.latency = 60.0
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(got, visma)
@@ -288,11 +288,11 @@ async def test_polls_do_not_belong_to_whoever_submitted_first(
 @pytest.mark.parametrize(("state", "settled"), [("failed", True), ("expired", True), ("uncertain", False)])
 def test_jobs_that_did_not_succeed_are_errors(state: str, settled: bool, exported: Exported) -> None:
     at = datetime(2026, 3, 1, tzinfo=UTC)
-    facts = JobFacts(
+    info = JobInfo(
         id="not one of ours", company="1", operation="X", state=state, before="intent", settled=settled, created_at=at,
         sending_at=None, at=at + timedelta(seconds=7), status_code=None, polls=0,
     )  # fmt: skip
-    exported.telemetry.job(facts)
+    exported.telemetry.job(info)
     names = ["submit X", *(["job X"] if settled else [])]
     assert [span.name for span in exported.spans] == names
     assert {told(span)["error.type"] for span in exported.spans} == {state}
@@ -341,14 +341,14 @@ async def test_an_export_that_failed_is_an_error(
 
 async def test_an_observer_may_leave_everything_as_it_is(simulator: Simulator, tmp_path: Path) -> None:
     class Deaf(Observer):
-        def call(self, call: Any) -> CallWatch:
-            return CallWatch()
+        def call(self, call: Any) -> CallObserver:
+            return CallObserver()
 
     for observer in (Observer(), Deaf()):
         async with client(simulator, observer, store=tmp_path / "jobs.db") as visma:
             await visma.export("supplier", to=tmp_path / "out")
             await (await visma.jobs.submit(visma.customer.get(keys(simulator, "customer")[0])))
-    ResourceWatch().done(rows=1, requests=1, verdict="proven")
+    ResourceObserver().done(rows=1, requests=1, verdict="proven")
 
 
 async def test_following_jobs_belongs_to_nobody(simulator: Simulator, tmp_path: Path) -> None:
@@ -359,7 +359,7 @@ async def test_following_jobs_belongs_to_nobody(simulator: Simulator, tmp_path: 
         def __init__(self) -> None:
             self.seen: dict[str, str] = {}
 
-        def job(self, job: JobFacts) -> None:
+        def job(self, job: JobInfo) -> None:
             self.seen[job.state] = whose.get()
 
     watching = Watching()

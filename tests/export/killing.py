@@ -18,7 +18,7 @@ from vismanet_async._export.plan import ExportPlan
 from vismanet_async._export.run import Export
 from vismanet_async._export.schema import columns_of
 from vismanet_async._export.sinks.parts import OpenPart
-from vismanet_async._http.auth import StaticToken
+from vismanet_async._http.auth.credentials import StaticToken
 
 if TYPE_CHECKING:
     from collections.abc import Callable

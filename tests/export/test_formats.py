@@ -16,7 +16,7 @@ from vismanet_async._export.manifest import validate
 from vismanet_async._export.plan import ExportPlan
 from vismanet_async._export.run import Export, PageWritten
 from vismanet_async._export.sinks.formats import Format
-from vismanet_async._http.auth import StaticToken
+from vismanet_async._http.auth.credentials import StaticToken
 from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from vismanet_async._export.plan import ExportPlan
 from vismanet_async._export.run import Export, PageWritten
 from vismanet_async._export.schema import Column, columns_of
 from vismanet_async._export.status import status_of
-from vismanet_async._http.auth import StaticToken
+from vismanet_async._http.auth.credentials import StaticToken
 from vismanet_async._paging.keys import stamp_of
 from vismanet_async.errors import ExportError, RequestRefused
 from vismanet_async.simulator import Simulator

@@ -14,8 +14,8 @@ from vismanet_async._export.batch import CompanyDone, CompanyEvent, CompanyStart
 from vismanet_async._export.companies import Company
 from vismanet_async._export.manifest import validate
 from vismanet_async._export.run import PageWritten
-from vismanet_async._http.auth import ClientCredentials, StaticToken
-from vismanet_async.errors import NotSignedIn, RequestRefused, ServerError, SettingsError, TargetNotWritable
+from vismanet_async._http.auth.credentials import ClientCredentials, StaticToken
+from vismanet_async.errors import RequestRefused, ServerError, SettingsError, TargetNotWritable, Unauthorized
 from vismanet_async.simulator import Fault, Simulator
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ async def test_broken_companies_do_not_stop_the_others(
     async with client(simulator) as visma:
         outcome = await ExportMany(visma, names, list(ROWS), to=tmp_path)
         errors = {one.company.name: type(one.error) for one in outcome.failed}
-        assert errors == {"broken": ServerError, "unwritable": TargetNotWritable, "wrong": NotSignedIn}
+        assert errors == {"broken": ServerError, "unwritable": TargetNotWritable, "wrong": Unauthorized}
         assert list(outcome.manifests) == ["good", "better"]
         # what is repaired is exported by the same command; the rest is simply exported again
         simulator.faults.clear()
@@ -138,7 +138,7 @@ async def test_the_requests_in_flight_are_shared(simulator: Simulator, tmp_path:
     async with client(simulator) as visma:
         many = visma.export_many(TENANTS, list(ROWS), to=tmp_path, at_once=3, connections=6, page_size=5)
         async for _ in many:
-            now = {turn.company.name: turn.client.sender.slots.in_flight for turn in many._turns}  # type: ignore[attr-defined]  # the real client's
+            now = {turn.company.name: turn.client.sender.limiter.in_flight for turn in many._turns}  # type: ignore[attr-defined]  # the real client's
             assert sum(now.values()) <= 6
             flying = {name: max(flying.get(name, 0), count) for name, count in now.items()}
     assert max(flying.values()) == 2

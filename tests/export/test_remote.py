@@ -21,7 +21,7 @@ from vismanet_async._export.plan import ExportPlan
 from vismanet_async._export.remote import RemoteTarget
 from vismanet_async._export.run import Export, PageWritten
 from vismanet_async._export.status import status_of
-from vismanet_async._http.auth import StaticToken
+from vismanet_async._http.auth.credentials import StaticToken
 from vismanet_async.errors import ExportError, RequestRefused, TargetBusy, TargetNotWritable
 from vismanet_async.simulator import Simulator
 

@@ -18,7 +18,7 @@ from vismanet_async._export.plan import ExportPlan
 from vismanet_async._export.report import Report, run_many_reported, run_reported
 from vismanet_async._export.report_charts import Series, in_flight, latency_bars, line_chart, merged, thinned, ticks
 from vismanet_async._export.run import Export, PageWritten, Progress, RequestEnded
-from vismanet_async.errors import Attempt, IncompleteListing, NotAllowed, TargetNotWritable
+from vismanet_async.errors import Attempt, Forbidden, IncompleteListing, TargetNotWritable
 from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ async def test_a_failed_export_has_a_report_too(tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     async with company() as simulator, client(simulator) as visma:
         simulator.faults.add("status", status=403, path="/v1/supplier")
-        with pytest.raises(NotAllowed) as raised:
+        with pytest.raises(Forbidden) as raised:
             await run_reported(visma.export(["customer", "supplier"], to=tmp_path / "out"), path)
     text = words(path.read_text("utf-8"))
     assert " ".join(str(raised.value).split()) in text
@@ -180,7 +180,7 @@ def test_text_from_data_is_escaped() -> None:
         )
         report.add(ended, company=evil)
         report.add(ended, company="other")
-    report.failed(NotAllowed("Customer_GetAll", status=403, detail=evil), company=evil)
+    report.failed(Forbidden("Customer_GetAll", status=403, detail=evil), company=evil)
     html = report.html()
     assert "<script" not in html
     assert "' onload" not in html

@@ -18,12 +18,12 @@ from vismanet_async._api import base64_file, files, results
 from vismanet_async._api.models import ActionResult, Customer, CustomerInvoice
 from vismanet_async._codec import halves
 from vismanet_async._codec.decode import decode_one, decode_rows
-from vismanet_async._codec.record_matches import shows
+from vismanet_async._codec.record_matches import record_matches
 from vismanet_async._export.checkpoint import Checkpoint
 from vismanet_async._export.manifest import Manifest, validate
-from vismanet_async._http import auth, charset, error_body, hosts
+from vismanet_async._http import charset, error_body, hosts
 from vismanet_async._http.answer import read_answer
-from vismanet_async._http.auth import TokenAnswer
+from vismanet_async._http.auth.grant import RawTokenResponse, read_token_response
 from vismanet_async._http.message import Response
 from vismanet_async._http.rate_limit import Quota
 from vismanet_async._jobs import job, webhook
@@ -112,7 +112,7 @@ def _quota(data: bytes) -> None:
     for status in (200, 429):
         quota.observe(headers, status=status, now=10.0, utc_now=NOW, randomness=0.5)
     assert 0 <= quota.wait_seconds(10.0) < 100_000
-    assert (quota.room(10.0) or 1) >= 1
+    assert (quota.max_in_flight(10.0) or 1) >= 1
 
 
 def _created(data: bytes) -> None:
@@ -186,7 +186,7 @@ def _problem(data: bytes) -> None:
 
 def _token(data: bytes) -> None:
     for status in (200, 400):
-        grant = auth.read_grant(TokenAnswer(status, data), host="example.org")
+        grant = read_token_response(RawTokenResponse(status, data), host="example.org")
         assert 0 < grant.lifetime_seconds < float("inf")
 
 
@@ -204,8 +204,8 @@ def _hook(data: bytes) -> None:
 
 def _shown(data: bytes) -> None:
     sent, _, record = data.partition(b"|")
-    shows(record, b'{"name":{"value":"x"},"lines":[{"operation":"Insert"}]}')
-    shows(b'{"name":"x"}', b'{"name":' + sent + b"}") if _is_json(b'{"name":' + sent + b"}") else None
+    record_matches(record, b'{"name":{"value":"x"},"lines":[{"operation":"Insert"}]}')
+    record_matches(b'{"name":"x"}', b'{"name":' + sent + b"}") if _is_json(b'{"name":' + sent + b"}") else None
 
 
 def _is_json(data: bytes) -> bool:

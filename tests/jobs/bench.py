@@ -10,7 +10,7 @@ import attrs
 from tests.jobs.fast import PATIENCE_SECONDS, FastClock, patient
 from tests.support.clock import VirtualClock
 from vismanet_async._client import VismaNet
-from vismanet_async._http.auth import StaticToken
+from vismanet_async._http.auth.credentials import StaticToken
 from vismanet_async._jobs.background_api import SenderSubmitter
 from vismanet_async._jobs.manager import JobManager
 
@@ -59,7 +59,7 @@ async def opened(
             patient(visma)
         if isinstance(clock, VirtualClock):
             # a request that waits for its next attempt has no slot
-            clock.stand_still_while(lambda: visma.sender.slots.in_flight)
+            clock.stand_still_while(lambda: visma.sender.limiter.in_flight)
         submitter = SenderSubmitter(visma.sender, quota=visma.quota)
         manager = JobManager(
             border(submitter),

@@ -59,8 +59,8 @@ PATIENCE_SECONDS = 1e6
 def patient(visma: VismaNet) -> VismaNet:
     """Let a client on a fast clock wait for tokens and answers as long as one on a real clock."""
     visma.sender._clock = clock = cast("Clock", _Patient(visma.clock))
-    for lane in visma.sender._lanes.values():
-        lane.target.tokens._clock = clock
+    for service in visma.sender._services.values():
+        service.endpoint.tokens._clock = clock
     return visma
 
 

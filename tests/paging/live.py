@@ -10,7 +10,7 @@ import attrs
 
 from tests.support.clock import ServerClock, VirtualClock
 from vismanet_async._client import VismaNet
-from vismanet_async._http.auth import ClientCredentials
+from vismanet_async._http.auth.credentials import ClientCredentials
 from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Live:
         async with asyncio.timeout(60):  # only a leak meets it
             while self.sim.requests.in_flight or self.connections_in_use or self.tasks_left:
                 await self.clock.sleep(1.0)
-        assert self.visma.sender.slots.in_flight == 0, "a slot leaked"
+        assert self.visma.sender.limiter.in_flight == 0, "a slot leaked"
 
     @property
     def tasks_left(self) -> list[str]:

@@ -19,7 +19,7 @@ from tests.api.support import Recorder, reply
 from tests.paging.live import Live, keys, live
 from tests.support.clock import VirtualClock
 from vismanet_async._api.models import Customer
-from vismanet_async._http.pool import Exchange
+from vismanet_async._http.http_attempt import HttpAttempt
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging import page_formats
 from vismanet_async._paging.fetcher import Progress
@@ -250,9 +250,9 @@ async def test_a_page_is_read_after_the_request_that_takes_its_place_has_left(
 ) -> None:
     sent = 0
     sent_before: list[int] = []
-    begin, read = Exchange.open, PageReader.read
+    begin, read = HttpAttempt.open, PageReader.read
 
-    async def counted(self: Exchange) -> Any:
+    async def counted(self: HttpAttempt) -> Any:
         nonlocal sent
         sent += 1
         return await begin(self)
@@ -262,7 +262,7 @@ async def test_a_page_is_read_after_the_request_that_takes_its_place_has_left(
         return read(self, body, **options)
 
     await customers(site).count()  # signed in
-    monkeypatch.setattr(Exchange, "open", counted)
+    monkeypatch.setattr(HttpAttempt, "open", counted)
     monkeypatch.setattr(PageReader, "read", noted)
     await customers(site, completeness="count", expected_rows=ROWS)
     assert sent_before[1] > sent_before[0], "pages land together, and are read one by one"
@@ -338,7 +338,7 @@ async def test_closing_stops_the_requests_at_once(site: Live) -> None:
     async with aclosing(customers(site).pages()) as pages:
         async for _ in pages:
             break
-    assert site.visma.sender.slots.in_flight == 0
+    assert site.visma.sender.limiter.in_flight == 0
     await site.rest()
 
 
@@ -348,7 +348,7 @@ async def test_an_error_of_the_reader_stops_the_requests(site: Live) -> None:
         async with customers(site).raw_pages() as deliveries:
             async for delivery in deliveries:
                 _ = 1 // delivery.number
-    assert site.visma.sender.slots.in_flight == 0
+    assert site.visma.sender.limiter.in_flight == 0
     await site.rest()
 
 
@@ -367,7 +367,7 @@ async def test_cancelling_at_any_moment_leaves_nothing(fault: str | None, mode: 
                 for _ in range(turns):
                     await asyncio.sleep(0)
                 group.cancel_scope.cancel()
-            assert site.visma.sender.slots.in_flight == 0
+            assert site.visma.sender.limiter.in_flight == 0
             await site.rest()
 
 
@@ -415,7 +415,7 @@ async def test_an_error_in_the_middle_ends_all_requests_and_comes_alone(site: Li
             rows.append(row)  # noqa: PERF401 - what came before the error is looked at
     assert not isinstance(caught.value, BaseExceptionGroup)
     assert keys(rows) == truth(site)[: len(rows)]
-    assert site.visma.sender.slots.in_flight == 0
+    assert site.visma.sender.limiter.in_flight == 0
     await site.rest()
 
 
@@ -439,7 +439,7 @@ class Pages:
     """A sender with places, that answers at once and counts what it has given out."""
 
     def __init__(self, rows: int, *, places: int = 4, padding: int = 0, late: int | None = None) -> None:
-        self.slots = self
+        self.limiter = self
         self.limit = places
         self.sent = 0
         self._rows = rows

@@ -18,7 +18,7 @@ from vismanet_async._api.files import File, Upload
 from vismanet_async._api.results import Created, Done, Updated
 from vismanet_async._client import VismaNet
 from vismanet_async._codec.model import Record
-from vismanet_async._http.auth import ClientCredentials, StaticToken
+from vismanet_async._http.auth.credentials import ClientCredentials, StaticToken
 from vismanet_async._paging.listing import Listing
 from vismanet_async._simulator.catalog import Operation, load
 from vismanet_async._simulator.tables import SPECS

@@ -9,7 +9,7 @@ from attrs import define, field
 
 from tests.jobs.fast import PATIENCE_SECONDS, patient
 from vismanet_async._client import VismaNet
-from vismanet_async._http.auth import ClientCredentials
+from vismanet_async._http.auth.credentials import ClientCredentials
 from vismanet_async.errors import DeadlineExceeded, OutcomeUnknown, ServerError, UnexpectedResponse
 
 if TYPE_CHECKING:

@@ -51,8 +51,10 @@ async def company(tmp_path: Path) -> AsyncIterator[tuple[Company, VismaNet]]:
 
 
 async def test_a_write_that_is_sent_twice_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rule = retry._RULES[retry.Fault.NO_ANSWER]
-    monkeypatch.setitem(retry._RULES, retry.Fault.NO_ANSWER, attrs.evolve(rule, kinds=("read", "guarded", "write")))
+    rule = retry._RULES[retry.Fault.NO_RESPONSE]
+    monkeypatch.setitem(
+        retry._RULES, retry.Fault.NO_RESPONSE, attrs.evolve(rule, kinds=("read", "conditional", "write"))
+    )
     async with company(tmp_path) as (made, visma):
         made.simulator.faults.add("reset_after", method="POST", path="/v1/supplier*", times=2)
         await writes.create(made, visma, "twice")

@@ -8,10 +8,12 @@ from yarl import URL
 
 from tests.support.clock import VirtualClock
 from tests.transport.wire import Wire, wire_server
-from vismanet_async._http.auth import ClientCredentials, Credentials, StaticToken, TokenProvider
+from vismanet_async._http.auth.credentials import ClientCredentials, Credentials, StaticToken
+from vismanet_async._http.auth.provider import TokenProvider
+from vismanet_async._http.call import Endpoint
 from vismanet_async._http.hosts import base_url
-from vismanet_async._http.limiter import Slots
-from vismanet_async._http.pipeline import Target, Transport
+from vismanet_async._http.limiter import ConcurrencyLimiter
+from vismanet_async._http.pipeline import Transport
 from vismanet_async._http.pool import SessionPool
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ async def make(wire: Wire, clock: VirtualClock) -> AsyncIterator[Callable[..., T
             credentials: Credentials | None = None,
             *,
             base: str | None = None,
-            slots: Slots | None = None,
+            limiter: ConcurrencyLimiter | None = None,
             deadline_seconds: float = 300.0,
             clock: Clock = clock,
             headers: dict[str, str] | None = None,
@@ -64,7 +66,7 @@ async def make(wire: Wire, clock: VirtualClock) -> AsyncIterator[Callable[..., T
             pool = SessionPool(user_agent="tests")
             stack.push_async_callback(pool.aclose)
 
-            def target(service: Any) -> Target:
+            def endpoint(service: Any) -> Endpoint:
                 tokens = provider(
                     credentials or StaticToken(SECRET),
                     service=service,
@@ -72,12 +74,12 @@ async def make(wire: Wire, clock: VirtualClock) -> AsyncIterator[Callable[..., T
                     post=pool.post_form,
                     clock=clock,
                 )
-                return Target(base=base_url(base or wire.url, name="base_url"), tokens=tokens)
+                return Endpoint(base=base_url(base or wire.url, name="base_url"), tokens=tokens)
 
             transport = Transport(
                 pool,
-                targets={"erp": target("erp"), "sales_order": target("sales_order")},
-                slots=slots or Slots(4),
+                endpoints={"erp": endpoint("erp"), "sales_order": endpoint("sales_order")},
+                limiter=limiter or ConcurrencyLimiter(4),
                 clock=clock,
                 random=lambda: 0.5,
                 deadline_seconds=deadline_seconds,
@@ -88,7 +90,7 @@ async def make(wire: Wire, clock: VirtualClock) -> AsyncIterator[Callable[..., T
 
         yield build
         for transport in made:
-            assert transport.slots.in_flight == 0, "a slot leaked"
+            assert transport.limiter.in_flight == 0, "a slot leaked"
             session = transport._pool._session
             if session is not None:
                 connector = session.connector

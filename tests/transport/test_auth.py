@@ -9,23 +9,16 @@ import attrs
 import pytest
 
 from tests.transport.conftest import SECRET, client_credentials, provider
-from vismanet_async._http.auth import (
-    AuthorizationCode,
-    ClientCredentials,
-    Credentials,
-    StaticToken,
-    Token,
-    TokenAnswer,
-    TokenForm,
-    TokenProvider,
-    TokenState,
-)
+from vismanet_async._http.auth.credentials import AuthorizationCode, ClientCredentials, Credentials, StaticToken
+from vismanet_async._http.auth.grant import RawTokenResponse, TokenRequest
+from vismanet_async._http.auth.session import Decision, Token, TokenState
 from vismanet_async.errors import NotSent, ResponseLost, SettingsError, TokenRefused, UnexpectedResponse
 
 if TYPE_CHECKING:
     from yarl import URL
 
     from tests.support.clock import VirtualClock
+    from vismanet_async._http.auth.provider import TokenProvider
 
 URL_TEXT = "https://connect.example/connect/token"
 
@@ -42,7 +35,7 @@ class Identity:
     rotate: bool = False
     gate: anyio.Event | None = None
 
-    async def post(self, url: URL, form: TokenForm, /) -> TokenAnswer:
+    async def post(self, url: URL, form: TokenRequest, /) -> RawTokenResponse:
         assert str(url) == URL_TEXT
         self.forms.append(dict(form.fields))
         number = len(self.forms)
@@ -56,7 +49,7 @@ class Identity:
             more = {"refresh_token": f"refresh-{number}"} if self.rotate else {}
             step = (200, {"access_token": f"token-{number}", "expires_in": self.lifetime, **more})
         status, body = step
-        return TokenAnswer(status, body if isinstance(body, bytes) else json.dumps(body).encode())
+        return RawTokenResponse(status, body if isinstance(body, bytes) else json.dumps(body).encode())
 
 
 @pytest.fixture
@@ -88,25 +81,25 @@ async def both(*calls: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    ("lifetime", "age", "need"),
+    ("lifetime", "age", "decision"),
     [
         (3600, 0, "use"), (3600, 3299.9, "use"), (3600, 3300, "renew early"), (3600, 3569.9, "renew early"),
         (3600, 3570, "wait"), (3600, 9999, "wait"),
         (60, 44.9, "use"), (60, 45, "renew early"), (60, 56.9, "renew early"), (60, 57, "wait"),
     ],
 )  # fmt: skip
-def test_windows(lifetime: float, age: float, need: str) -> None:
-    assert TokenState(Token("t", 100, 100 + lifetime)).need(100 + age, rejected=None) == need
+def test_windows(lifetime: float, age: float, decision: str) -> None:
+    assert TokenState(Token("t", 100, 100 + lifetime)).decide(100 + age, rejected=None) is Decision(decision)
 
 
 def test_rejection_counts_by_object_and_a_failed_early_renewal_holds_the_next() -> None:
     token, same_text = Token("t", 0, 3600), Token("t", 0, 3600)
-    assert TokenState().need(0, rejected=None) == "wait"
-    assert TokenState(token).need(0, rejected=token) == "wait"
-    assert TokenState(token).need(0, rejected=same_text) == "use"
-    assert TokenState(token, retry_early_at=3400).need(3399, rejected=None) == "use"
-    assert TokenState(token, retry_early_at=3400).need(3400, rejected=None) == "renew early"
-    assert TokenState(token, retry_early_at=3600).need(3590, rejected=None) == "wait"
+    assert TokenState().decide(0, rejected=None) is Decision.WAIT
+    assert TokenState(token).decide(0, rejected=token) is Decision.WAIT
+    assert TokenState(token).decide(0, rejected=same_text) is Decision.USE
+    assert TokenState(token, retry_early_at=3400).decide(3399, rejected=None) is Decision.USE
+    assert TokenState(token, retry_early_at=3400).decide(3400, rejected=None) is Decision.RENEW_EARLY
+    assert TokenState(token, retry_early_at=3600).decide(3590, rejected=None) is Decision.WAIT
 
 
 # --- single flight ---
@@ -115,11 +108,11 @@ def test_rejection_counts_by_object_and_a_failed_early_renewal_holds_the_next() 
 async def test_two_hundred_callers_cause_one_request(identity: Identity) -> None:
     tokens = of(identity)
     identity.seconds = 1
-    assert tokens.at_hand() is None
+    assert tokens.cached() is None
     results = await both(*[tokens.get] * 200)
     assert {token.text for token in results} == {"token-1"}
     assert len(identity.forms) == 1
-    assert tokens.at_hand() is results[0]
+    assert tokens.cached() is results[0]
 
 
 async def test_a_failure_is_shared_by_those_who_waited_and_not_by_later_callers(identity: Identity) -> None:
@@ -346,12 +339,12 @@ async def test_a_static_token_is_never_renewed(identity: Identity) -> None:
     tokens = of(identity, credentials)
     token = await tokens.get()
     assert token.text == "abc"
-    assert tokens.at_hand(rejected=token) is token
+    assert tokens.cached(rejected=token) is token
     assert not tokens.renewable
     assert of(identity).renewable
     assert identity.forms == []
     with pytest.raises(TokenRefused, match="cannot be renewed"):
-        credentials.form("erp")
+        credentials.token_request("erp")
 
 
 @pytest.mark.parametrize("bad", ["", "  ", "a b", "a\nb", "tøken", None])

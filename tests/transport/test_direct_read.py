@@ -19,7 +19,7 @@ from aiohttp.client_proto import ResponseHandler
 
 from tests.support.hang import HANG_SECONDS
 from tests.transport.wire import CLOSE, Step, Wire, answer, wire_server
-from vismanet_async._http.direct_read import Body
+from vismanet_async._http.direct_read import DirectBodyReader
 from vismanet_async._http.wiring import IN_PLACE
 
 if TYPE_CHECKING:
@@ -72,16 +72,16 @@ def noise(size: int, *, seed: int = 0) -> bytes:
 async def read(session: aiohttp.ClientSession, wire: Wire, *, begun: asyncio.Event | None = None) -> bytes:
     """Read an answer; `begun` is set once aiohttp is no longer in charge, or at once where it stays so."""
     async with session.get(wire.url) as reply:
-        with Body(reply, size=reply.content_length or 0, buffer=bytearray) as body:
+        with DirectBodyReader(reply, size=reply.content_length or 0, buffer=bytearray) as body:
             async with anyio.create_task_group() as tasks:
                 if begun is not None:
                     tasks.start_soon(tell, body, begun)
                 await body.fill()
-        assert not body.missing
-        return bytes(body.kept)
+        assert not body.remaining
+        return bytes(body.buffer)
 
 
-async def tell(body: Body, begun: asyncio.Event) -> None:
+async def tell(body: DirectBodyReader, begun: asyncio.Event) -> None:
     while IN_PLACE.usable and body._handler is None:
         await anyio.lowlevel.checkpoint()
     begun.set()
@@ -113,10 +113,10 @@ def test_most_of_a_body_goes_past_aiohttp(run: Run) -> None:
         body, begun = noise(3_000_000), asyncio.Event()
         wire.reply((answer(200, body[:1000], length=len(body)), begun, body[1000:]))
         async with session.get(wire.url) as reply, anyio.create_task_group() as tasks:
-            with Body(reply, size=len(body), buffer=bytearray) as taken:
+            with DirectBodyReader(reply, size=len(body), buffer=bytearray) as taken:
                 tasks.start_soon(tell, taken, begun)
                 await taken.fill()
-            assert taken.kept == body
+            assert taken.buffer == body
             assert reply.content.total_bytes == 1000
             assert reply.content.at_eof()
 
@@ -130,11 +130,11 @@ def test_a_body_that_breaks_off_is_told(run: Run, here: int) -> None:
         wire.reply((answer(200, body[:here], length=len(body)), begun, body[here : here + 500_000], CLOSE))
         wire.reply(answer(200, body))
         async with session.get(wire.url) as reply:
-            with Body(reply, size=len(body), buffer=bytearray) as taken:
+            with DirectBodyReader(reply, size=len(body), buffer=bytearray) as taken:
                 begun.set()
                 with pytest.raises(aiohttp.ClientPayloadError):
                     await taken.fill()
-        assert taken.missing >= len(body) - here - 500_000
+        assert taken.remaining >= len(body) - here - 500_000
         assert await read(session, wire) == body
         assert wire.connections == 2
 
@@ -146,15 +146,15 @@ def test_a_read_that_was_interrupted_goes_on(run: Run) -> None:
         body, begun = noise(2_000_000), asyncio.Event()
         wire.reply((answer(200, body[:1000], length=len(body)), begun, body[1000:]), answer(200, b"next"))
         async with session.get(wire.url) as reply:
-            with Body(reply, size=len(body), buffer=bytearray) as taken:
+            with DirectBodyReader(reply, size=len(body), buffer=bytearray) as taken:
                 for _ in range(3):
                     with anyio.move_on_after(0):
                         await taken.fill()
-                assert taken.missing >= 1_999_000
+                assert taken.remaining >= 1_999_000
                 begun.set()
                 await taken.fill()
                 await taken.fill()  # whole already
-            assert taken.kept == body
+            assert taken.buffer == body
         assert await read(session, wire) == b"next"
         assert wire.connections == 1
 
@@ -166,7 +166,7 @@ def test_a_read_that_was_given_up_closes_its_connection(run: Run) -> None:
         body, begun = noise(2_000_000), asyncio.Event()
         wire.reply((answer(200, body[:1000], length=len(body)), begun, body[1000:]), answer(200, body))
         async with session.get(wire.url) as reply:
-            with Body(reply, size=len(body), buffer=bytearray) as taken:
+            with DirectBodyReader(reply, size=len(body), buffer=bytearray) as taken:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(taken.fill)
                     await tell(taken, asyncio.Event())
@@ -177,7 +177,7 @@ def test_a_read_that_was_given_up_closes_its_connection(run: Run) -> None:
         begun.set()
         assert await read(session, wire) == body
         assert wire.connections == 2
-        assert bytes(taken.kept[1000:]) == bytes(1_999_000), "nothing is written to memory that is the reader's again"
+        assert bytes(taken.buffer[1000:]) == bytes(1_999_000), "nothing is written to memory that is the reader's again"
 
     run(check)
 
@@ -187,10 +187,10 @@ def test_the_memory_can_be_used_again_at_once(run: Run) -> None:
         begun = asyncio.Event()
         wire.reply((answer(200, b"", length=300_000), begun, bytes(300_000)))
         async with session.get(wire.url) as reply, anyio.create_task_group() as tasks:
-            with Body(reply, size=300_000, buffer=bytearray) as taken:
+            with DirectBodyReader(reply, size=300_000, buffer=bytearray) as taken:
                 tasks.start_soon(tell, taken, begun)
                 await taken.fill()
-            taken.kept += b"more"  # raises BufferError while anybody else holds it
+            taken.buffer += b"more"  # raises BufferError while anybody else holds it
 
     run(check)
 
@@ -215,9 +215,9 @@ async def test_a_body_that_is_shorter_than_told() -> None:
     reply: Any = SimpleNamespace(connection=None, content=aiohttp.StreamReader(Mock(), 2**16))
     reply.content.feed_data(b"12")
     reply.content.feed_eof()
-    with Body(reply, size=3, buffer=bytearray) as taken:
+    with DirectBodyReader(reply, size=3, buffer=bytearray) as taken:
         await taken.fill()
-    assert taken.missing == 1
+    assert taken.remaining == 1
 
 
 def test_what_else_the_connection_says_reaches_aiohttp() -> None:
@@ -225,8 +225,8 @@ def test_what_else_the_connection_says_reaches_aiohttp() -> None:
     handler, transport = create_autospec(ResponseHandler, instance=True), Mock(spec=asyncio.Transport)
     connection = SimpleNamespace(protocol=handler, transport=transport)
     reply: Any = SimpleNamespace(connection=connection, content=SimpleNamespace(total_bytes=0))
-    with Body(reply, size=3, buffer=bytearray) as taken:
-        assert taken._take_over()
+    with DirectBodyReader(reply, size=3, buffer=bytearray) as taken:
+        assert taken._attach()
         taken.pause_writing()
         taken.resume_writing()
         taken.eof_received()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from tests.support.clock import VirtualClock
-from vismanet_async._http.limiter import MAX_AUTO, ConcurrencyRule, Slots, read_concurrency
+from vismanet_async._http.limiter import MAX_AUTO, AdaptiveLimit, ConcurrencyLimiter, read_concurrency
 from vismanet_async.errors import SettingsError
 
 
@@ -22,24 +22,24 @@ def test_settings_that_are_refused(value: object) -> None:
         read_concurrency(value)  # type: ignore[arg-type]
 
 
-def run(rule: ConcurrencyRule, *, capacity: int, seconds: float, now: float = 0.0) -> float:
+def run(rule: AdaptiveLimit, *, capacity: int, seconds: float, now: float = 0.0) -> float:
     """A server that does `capacity` requests at once, a tenth of a second each, always asked for `limit` at once."""
     end = now + seconds
     while now < end:
         now += 0.1 / min(rule.limit, capacity)
-        rule.finished(started_at=now - 0.1, now=now, strained=False, busy=True)
+        rule.finished(started_at=now - 0.1, now=now, overloaded=False, busy=True)
     return now
 
 
 def test_it_climbs_to_the_top_while_it_pays() -> None:
-    rule = ConcurrencyRule()
+    rule = AdaptiveLimit()
     assert rule.limit == 4
     run(rule, capacity=64, seconds=5)
     assert rule.limit == MAX_AUTO == 16
 
 
 def test_it_steps_back_when_it_does_not_pay_and_tries_again_later() -> None:
-    rule = ConcurrencyRule()
+    rule = AdaptiveLimit()
     now = run(rule, capacity=4, seconds=5)
     assert rule.limit == 4
     seen = set()
@@ -53,25 +53,25 @@ def test_it_steps_back_when_it_does_not_pay_and_tries_again_later() -> None:
 
 
 def test_a_slow_spell_after_a_climb_that_paid_does_not_undo_it() -> None:
-    rule = ConcurrencyRule()
+    rule = AdaptiveLimit()
     now = run(rule, capacity=64, seconds=5)
     run(rule, capacity=2, seconds=20, now=now)
     assert rule.limit == 16
 
 
-def test_a_burst_of_strain_halves_once() -> None:
-    rule = ConcurrencyRule(limit=16)
+def test_a_burst_of_overload_halves_once() -> None:
+    rule = AdaptiveLimit(limit=16)
     for number in range(16):  # all had left before the first refusal came, the last of them takes 8 s
-        rule.finished(started_at=9.9, now=10 + number / 2, strained=True, busy=True)
+        rule.finished(started_at=9.9, now=10 + number / 2, overloaded=True, busy=True)
     assert rule.limit == 8
-    rule.finished(started_at=18, now=18.2, strained=True, busy=True)
+    rule.finished(started_at=18, now=18.2, overloaded=True, busy=True)
     assert rule.limit == 4
 
 
-def test_strain_never_goes_below_one_and_is_recovered_from_after_a_hold() -> None:
-    rule = ConcurrencyRule()
+def test_overload_never_goes_below_one_and_is_recovered_from_after_a_hold() -> None:
+    rule = AdaptiveLimit()
     for now in range(10):
-        rule.finished(started_at=float(now), now=now + 0.5, strained=True, busy=True)
+        rule.finished(started_at=float(now), now=now + 0.5, overloaded=True, busy=True)
     assert rule.limit == 1
     later = run(rule, capacity=64, seconds=29, now=10)
     assert rule.limit == 1
@@ -80,101 +80,101 @@ def test_strain_never_goes_below_one_and_is_recovered_from_after_a_hold() -> Non
 
 
 def test_idle_places_say_nothing_about_the_limit() -> None:
-    rule = ConcurrencyRule()
+    rule = AdaptiveLimit()
     for number in range(1000):
-        rule.finished(started_at=number / 10, now=number / 10 + 0.1, strained=False, busy=number % 5 != 0)
+        rule.finished(started_at=number / 10, now=number / 10 + 0.1, overloaded=False, busy=number % 5 != 0)
     assert rule.limit == 4
 
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 10), st.floats(0, 10), st.booleans(), st.booleans()), max_size=300))
 def test_the_limit_stays_in_bounds(events: list[tuple[float, float, bool, bool]]) -> None:
-    rule, now = ConcurrencyRule(), 0.0
-    for step, took, strained, busy in events:
+    rule, now = AdaptiveLimit(), 0.0
+    for step, took, overloaded, busy in events:
         now += step
-        rule.finished(started_at=now - took, now=now, strained=strained, busy=busy)
+        rule.finished(started_at=now - took, now=now, overloaded=overloaded, busy=busy)
         assert 1 <= rule.limit <= MAX_AUTO
 
 
 async def test_first_come_first_served_within_the_limit() -> None:
-    slots, order, clock = Slots(2), [], VirtualClock()
+    limiter, order, clock = ConcurrencyLimiter(2), [], VirtualClock()
 
     async def work(number: int) -> None:
-        await slots.acquire()
+        await limiter.acquire()
         order.append(number)
-        assert slots.in_flight <= 2
+        assert limiter.in_flight <= 2
         await clock.sleep(1)
-        slots.release()
+        limiter.release()
 
     async with anyio.create_task_group() as tasks:
         for number in range(20):
             tasks.start_soon(work, number)
     assert order == list(range(20))
-    assert (slots.in_flight, slots.ceiling, slots.limit) == (0, 2, 2)
+    assert (limiter.in_flight, limiter.maximum, limiter.limit) == (0, 2, 2)
 
 
 async def test_nobody_overtakes_who_waits() -> None:
-    slots = Slots(1)
-    assert slots.acquire_nowait()
+    limiter = ConcurrencyLimiter(1)
+    assert limiter.acquire_nowait()
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(slots.acquire)
+        tasks.start_soon(limiter.acquire)
         await anyio.wait_all_tasks_blocked()
-        slots.release()
-        assert not slots.acquire_nowait()
-    assert slots.in_flight == 1
+        limiter.release()
+        assert not limiter.acquire_nowait()
+    assert limiter.in_flight == 1
 
 
 @pytest.mark.parametrize("given_first", [False, True])
 async def test_a_cancelled_waiter_leaves_no_trace(given_first: bool) -> None:
-    slots = Slots(1)
-    slots.acquire_nowait()
-    first, second = asyncio.ensure_future(slots.acquire()), asyncio.ensure_future(slots.acquire())
+    limiter = ConcurrencyLimiter(1)
+    limiter.acquire_nowait()
+    first, second = asyncio.ensure_future(limiter.acquire()), asyncio.ensure_future(limiter.acquire())
     await anyio.wait_all_tasks_blocked()
     if given_first:
-        slots.release()  # the place is given to the first, which is cancelled before it notices
+        limiter.release()  # the place is given to the first, which is cancelled before it notices
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
         await first
     if not given_first:
         assert not second.done()
-        slots.release()
+        limiter.release()
     await second
-    assert slots.in_flight == 1
-    slots.release()
-    assert slots.acquire_nowait()
+    assert limiter.in_flight == 1
+    limiter.release()
+    assert limiter.acquire_nowait()
 
 
-async def test_a_window_near_its_end_confines_the_places() -> None:
-    slots = Slots(4)
-    slots.confine(2)
-    assert slots.limit == 2
-    assert [slots.acquire_nowait() for _ in range(3)] == [True, True, False]
+async def test_a_window_near_its_end_caps_the_limit() -> None:
+    limiter = ConcurrencyLimiter(4)
+    limiter.cap(2)
+    assert limiter.limit == 2
+    assert [limiter.acquire_nowait() for _ in range(3)] == [True, True, False]
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(slots.acquire)
+        tasks.start_soon(limiter.acquire)
         await anyio.wait_all_tasks_blocked()
-        assert slots.in_flight == 2
-        slots.confine(None)
-        assert slots.in_flight == 3
+        assert limiter.in_flight == 2
+        limiter.cap(None)
+        assert limiter.in_flight == 3
 
 
 async def test_a_raised_limit_wakes_waiters() -> None:
-    slots = Slots()
+    limiter = ConcurrencyLimiter()
     for _ in range(4):
-        slots.acquire_nowait()
+        limiter.acquire_nowait()
     async with anyio.create_task_group() as tasks:
         for _ in range(12):
-            tasks.start_soon(slots.acquire)
+            tasks.start_soon(limiter.acquire)
         await anyio.wait_all_tasks_blocked()
         now = 0.0
         for _ in range(60):
-            now += 0.1 / slots.limit
-            slots.finished(started_at=0.0, now=now, strained=False)
-        assert slots.limit == 16
+            now += 0.1 / limiter.limit
+            limiter.finished(started_at=0.0, now=now, overloaded=False)
+        assert limiter.limit == 16
         await anyio.wait_all_tasks_blocked()
-        assert slots.in_flight == 16
-    assert slots.ceiling == 16
-    assert slots.sibling().limit == 4
-    assert Slots(3).sibling().ceiling == 3
-    slots.finished(started_at=1e9, now=1e9, strained=True)
-    assert slots.limit == 8
-    Slots(3).finished(started_at=0, now=0, strained=True)
+        assert limiter.in_flight == 16
+    assert limiter.maximum == 16
+    assert limiter.like_this().limit == 4
+    assert ConcurrencyLimiter(3).like_this().maximum == 3
+    limiter.finished(started_at=1e9, now=1e9, overloaded=True)
+    assert limiter.limit == 8
+    ConcurrencyLimiter(3).finished(started_at=0, now=0, overloaded=True)

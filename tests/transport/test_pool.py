@@ -10,8 +10,9 @@ import pytest
 from multidict import CIMultiDict
 from yarl import URL
 
-from vismanet_async._http import pool as pool_module
-from vismanet_async._http.pool import Envelope, SessionPool, default_user_agent
+from vismanet_async._http.http_attempt import WireRequest
+from vismanet_async._http.pool import SessionPool, default_user_agent
+from vismanet_async._http.reasons import connect_reason, failure_reason
 from vismanet_async._version import __version__
 from vismanet_async.errors import NotSent, SettingsError
 
@@ -26,8 +27,8 @@ def test_the_user_agent_names_the_sdk() -> None:
 async def test_a_certificate_that_is_not_trusted_is_told_as_such() -> None:
     key: Any = SimpleNamespace(host="api.example", port=443, is_ssl=True, ssl=True)
     error = aiohttp.ClientConnectorCertificateError(key, ssl.SSLCertVerificationError("self-signed certificate"))
-    assert "certificate is not trusted: " in pool_module._reason(error)
-    assert "self-signed" in pool_module._reason(error)
+    assert "certificate is not trusted: " in connect_reason(error)
+    assert "self-signed" in connect_reason(error)
 
 
 async def test_tls_to_a_server_without_it_never_left() -> None:
@@ -38,19 +39,19 @@ async def test_tls_to_a_server_without_it_never_left() -> None:
     server = await asyncio.start_server(plain, "127.0.0.1", 0)
     url = URL(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}")
     pool = SessionPool()
-    envelope = Envelope(method="POST", url=url, headers=CIMultiDict(), repeatable=False)
-    with pool.exchange(envelope) as exchange, pytest.raises(NotSent, match="cannot connect"):
-        await exchange.open()
+    request = WireRequest(method="POST", url=url, headers=CIMultiDict(), idempotent=False)
+    with pool.attempt(request) as attempt, pytest.raises(NotSent, match="cannot connect"):
+        await attempt.open()
     await pool.aclose()
     server.close()
 
 
 async def test_waiting_for_a_connection_counts_as_not_sent(wire: Wire) -> None:
     pool = SessionPool()
-    envelope = Envelope(method="POST", url=URL(wire.url), headers=CIMultiDict(), repeatable=False)
-    with pool.exchange(envelope) as exchange, pytest.raises(NotSent, match="not been sent yet"):
-        await exchange.read()
-    assert isinstance(exchange.fault("anything"), NotSent)
+    request = WireRequest(method="POST", url=URL(wire.url), headers=CIMultiDict(), idempotent=False)
+    with pool.attempt(request) as attempt, pytest.raises(NotSent, match="not been sent yet"):
+        await attempt.read()
+    assert isinstance(attempt.transport_error("anything"), NotSent)
     await pool.aclose()
 
 
@@ -60,7 +61,7 @@ def test_a_user_agent_that_no_header_can_hold_is_refused(text: str, says: str) -
         SessionPool(user_agent=text)
 
 
-def test_words() -> None:
-    assert pool_module._words(TimeoutError()) == "no answer in time"
-    assert pool_module._words(ConnectionResetError()) == "the connection broke"
-    assert pool_module._words(OSError()) == "OSError"
+def test_reasons() -> None:
+    assert failure_reason(TimeoutError()) == "no answer in time"
+    assert failure_reason(ConnectionResetError()) == "the connection broke"
+    assert failure_reason(OSError()) == "OSError"

@@ -25,21 +25,21 @@ def observe(quota: Quota, *, now: float = 100.0, status: int = 200, randomness: 
 
 def test_a_window_with_room_lets_go() -> None:
     quota = Quota()
-    assert (quota.wait_seconds(100), quota.room(100)) == (0, None)
+    assert (quota.wait_seconds(100), quota.max_in_flight(100)) == (0, None)
     observe(quota, limit=1000, remaining=999, reset=60, policy="4-fixed-window")
     assert (quota.limit, quota.remaining, quota.policy, quota.resets_at) == (1000, 999, "4-fixed-window", 160)
-    assert (quota.wait_seconds(100), quota.room(100)) == (0, 999)
+    assert (quota.wait_seconds(100), quota.max_in_flight(100)) == (0, 999)
 
 
 def test_an_empty_window_waits_for_its_end_and_recovers() -> None:
     quota = Quota()
     observe(quota, remaining=0, reset=60)
     assert quota.wait_seconds(100) == 60
-    assert quota.room(100) == 1
+    assert quota.max_in_flight(100) == 1
     assert quota.wait_seconds(159.5) == 0.5
-    assert (quota.wait_seconds(160), quota.room(160)) == (0, None)
+    assert (quota.wait_seconds(160), quota.max_in_flight(160)) == (0, None)
     observe(quota, now=160.1, remaining=999, reset=60)
-    assert (quota.wait_seconds(160.1), quota.room(160.1)) == (0, 999)
+    assert (quota.wait_seconds(160.1), quota.max_in_flight(160.1)) == (0, 999)
 
 
 def test_overtaking_answers_of_one_window_never_raise_the_budget() -> None:
@@ -88,7 +88,7 @@ def test_missing_headers_pace_nothing() -> None:
     observe(quota)
     observe(quota, reset=60)
     observe(quota, remaining="many", reset=60)
-    assert (quota.wait_seconds(100), quota.room(100), quota.limit) == (0, None, None)
+    assert (quota.wait_seconds(100), quota.max_in_flight(100), quota.limit) == (0, None, None)
     observe(quota, remaining=0)
     assert quota.wait_seconds(100) == 0
 

@@ -6,39 +6,39 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from vismanet_async._http.retry import MOST_SENT, TABLE, Fault, backoff_seconds, fault_of, next_step
+from vismanet_async._http.retry import MAX_SENT, TABLE, Fault, backoff_seconds, fault_of, next_delay
 
-KINDS: tuple[Any, ...] = ("read", "guarded", "write")
+KINDS: tuple[Any, ...] = ("read", "conditional", "write")
 # written out by hand from docs/facts.md 11.8: how many attempts of one call may end in the fault
-TRIES = {
+ATTEMPTS = {
     (Fault.NOT_SENT, "read"): 4,
-    (Fault.NOT_SENT, "guarded"): 4,
+    (Fault.NOT_SENT, "conditional"): 4,
     (Fault.NOT_SENT, "write"): 4,
-    (Fault.NO_ANSWER, "read"): 3,
-    (Fault.NO_ANSWER, "guarded"): 3,
-    (Fault.NO_ANSWER, "write"): 1,
+    (Fault.NO_RESPONSE, "read"): 3,
+    (Fault.NO_RESPONSE, "conditional"): 3,
+    (Fault.NO_RESPONSE, "write"): 1,
     (Fault.RATE_LIMITED, "read"): 5,
-    (Fault.RATE_LIMITED, "guarded"): 5,
+    (Fault.RATE_LIMITED, "conditional"): 5,
     (Fault.RATE_LIMITED, "write"): 5,
-    (Fault.SIGNED_OUT, "read"): 2,
-    (Fault.SIGNED_OUT, "guarded"): 2,
-    (Fault.SIGNED_OUT, "write"): 2,
-    (Fault.BUSY, "read"): 3,
-    (Fault.BUSY, "guarded"): 1,
-    (Fault.BUSY, "write"): 1,
-    (Fault.BROKEN, "read"): 2,
-    (Fault.BROKEN, "guarded"): 1,
-    (Fault.BROKEN, "write"): 1,
+    (Fault.UNAUTHORIZED, "read"): 2,
+    (Fault.UNAUTHORIZED, "conditional"): 2,
+    (Fault.UNAUTHORIZED, "write"): 2,
+    (Fault.UNAVAILABLE, "read"): 3,
+    (Fault.UNAVAILABLE, "conditional"): 1,
+    (Fault.UNAVAILABLE, "write"): 1,
+    (Fault.SERVER_ERROR, "read"): 2,
+    (Fault.SERVER_ERROR, "conditional"): 1,
+    (Fault.SERVER_ERROR, "write"): 1,
 }
 
 
 @pytest.mark.parametrize(("fault", "kind"), list(product(Fault, KINDS)))
 def test_each_cell_of_the_table(fault: Fault, kind: Any) -> None:
     for times in range(1, 8):
-        step = next_step(fault, times=times, sent=1, kind=kind, randomness=0.5)
-        assert (step is not None) == (times < TRIES[fault, kind])
+        step = next_delay(fault, failures=times, attempts_sent=1, kind=kind, randomness=0.5)
+        assert (step is not None) == (times < ATTEMPTS[fault, kind])
         if step is not None:
-            assert (step == 0) == (fault in {Fault.RATE_LIMITED, Fault.SIGNED_OUT})
+            assert (step == 0) == (fault in {Fault.RATE_LIMITED, Fault.UNAUTHORIZED})
 
 
 def test_the_table_has_one_row_for_each_fault() -> None:
@@ -47,15 +47,15 @@ def test_the_table_has_one_row_for_each_fault() -> None:
 
 @pytest.mark.parametrize(("fault", "kind"), list(product(Fault, KINDS)))
 def test_no_call_reaches_the_server_more_than_five_times(fault: Fault, kind: Any) -> None:
-    assert next_step(fault, times=1, sent=MOST_SENT, kind=kind, randomness=0.5) is None
-    assert MOST_SENT == 5
+    assert next_delay(fault, failures=1, attempts_sent=MAX_SENT, kind=kind, randomness=0.5) is None
+    assert MAX_SENT == 5
 
 
 @pytest.mark.parametrize("status", range(100, 600))
 def test_every_status_is_classified(status: int) -> None:
-    named = {429: Fault.RATE_LIMITED, 401: Fault.SIGNED_OUT, 408: Fault.BUSY, 502: Fault.BUSY}
-    named |= {503: Fault.BUSY, 504: Fault.BUSY}
-    assert fault_of(status) is named.get(status, Fault.BROKEN if status >= 500 else None)
+    named = {429: Fault.RATE_LIMITED, 401: Fault.UNAUTHORIZED, 408: Fault.UNAVAILABLE, 502: Fault.UNAVAILABLE}
+    named |= {503: Fault.UNAVAILABLE, 504: Fault.UNAVAILABLE}
+    assert fault_of(status) is named.get(status, Fault.SERVER_ERROR if status >= 500 else None)
 
 
 @settings(deadline=None)
@@ -72,6 +72,6 @@ def test_backoff_doubles_from_half_a_second() -> None:
 
 
 def test_a_server_that_asks_for_longer_gets_it() -> None:
-    step = {"fault": Fault.BUSY, "times": 1, "sent": 1, "kind": "read", "randomness": 1.0}
-    assert next_step(**step, asked_seconds=7.0) == 7.0  # type: ignore[arg-type] # one dict, many types
-    assert next_step(**step, asked_seconds=0.1) == 0.5  # type: ignore[arg-type]
+    step = {"fault": Fault.UNAVAILABLE, "failures": 1, "attempts_sent": 1, "kind": "read", "randomness": 1.0}
+    assert next_delay(**step, retry_after=7.0) == 7.0  # type: ignore[arg-type] # one dict, many types
+    assert next_delay(**step, retry_after=0.1) == 0.5  # type: ignore[arg-type]

@@ -13,14 +13,9 @@ import pytest
 
 from tests.transport.conftest import SECRET, client_credentials
 from tests.transport.wire import CLOSE, Wire, answer, token
-from vismanet_async._http.auth import (
-    AuthorizationCode,
-    Grant,
-    StaticToken,
-    Token,
-    TokenAnswer,
-    TokenForm,
-)
+from vismanet_async._http.auth.credentials import AuthorizationCode, StaticToken
+from vismanet_async._http.auth.grant import RawTokenResponse, TokenRequest, TokenResponse
+from vismanet_async._http.auth.session import Token
 from vismanet_async._http.message import Request
 from vismanet_async._settings import Settings
 from vismanet_async.errors import VismaNetError
@@ -44,13 +39,13 @@ def assert_silent(text: str) -> None:
     "holder",
     [
         client_credentials(),
-        client_credentials().form("erp"),
+        client_credentials().token_request("erp"),
         StaticToken(SECRET),
-        StaticToken(SECRET).ready_token(),
+        StaticToken(SECRET).static_token(),
         Token(SECRET, 0, 1),
-        TokenForm(fields={"client_secret": SECRET}, repeatable=True),
-        TokenAnswer(200, SECRET.encode()),
-        Grant(access_token=SECRET, refresh_token=SECRET),
+        TokenRequest(fields={"client_secret": SECRET}, idempotent=True),
+        RawTokenResponse(200, SECRET.encode()),
+        TokenResponse(access_token=SECRET, refresh_token=SECRET),
         AuthorizationCode("c", SECRET, refresh_token=SECRET, code=SECRET, redirect_uri="x", code_verifier=SECRET),
         Settings(client_secret=SECRET, token=SECRET),
         Request(operation="x", method="GET", path="/", headers={"Authorization": SECRET}, body=SECRET.encode()),

@@ -15,8 +15,9 @@ from yarl import URL
 from tests.transport.wire import CLOSE, answer
 from vismanet_async._accel import VARIABLE, Accelerator
 from vismanet_async._http import direct_read as body_module, wiring
+from vismanet_async._http.http_attempt import WireRequest
 from vismanet_async._http.message import Request
-from vismanet_async._http.pool import Envelope, SessionPool
+from vismanet_async._http.pool import SessionPool
 from vismanet_async.errors import OutcomeUnknown, RequestRefused, ResponseLost
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ async def test_it_is_proven_once_and_without_network(wire: Wire, make: Make, mon
 async def test_aiohttp_alone_never_sends_a_change_twice(
     method: str, wire: Wire, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not even where the switch has lost its effect: an exchange gets one connection."""
+    """Not even where the switch has lost its effect: an attempt gets one connection."""
     monkeypatch.setattr("vismanet_async._http.pool.keep_from_repeating", lambda _: None)
     transport = make()
     wire.reply(answer(), (CLOSE,))
@@ -249,9 +250,9 @@ async def test_reasons_of_aiohttp_are_told_apart(reply: bytes, words: str, wire:
         await make().send(request("GET"))
 
 
-async def test_an_exchange_alone_is_guarded_too(wire: Wire) -> None:
+async def test_an_attempt_alone_is_guarded_too(wire: Wire) -> None:
     pool = SessionPool()
-    with pool.exchange(Envelope(method="GET", url=URL(wire.url), headers=CIMultiDict(), repeatable=True)) as exchange:
-        await exchange.open()
-        assert exchange.connected
+    with pool.attempt(WireRequest(method="GET", url=URL(wire.url), headers=CIMultiDict(), idempotent=True)) as attempt:
+        await attempt.open()
+        assert attempt.connected
     await pool.aclose()

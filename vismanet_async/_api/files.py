@@ -100,7 +100,7 @@ class _Multipart:
     upload: Upload
 
     @property
-    def replayable(self) -> bool:
+    def rewindable(self) -> bool:
         """A stream can be read once."""
         return isinstance(self.upload.content, Path | bytes)
 

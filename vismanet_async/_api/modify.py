@@ -134,7 +134,7 @@ class _Round:
 
     def _was_own(self, current: Record, version: str) -> bool:
         """Return whether a write without an answer is what the record shows now; raises where nobody can tell."""
-        from vismanet_async._codec.record_matches import shows  # noqa: PLC0415 - only after a loss
+        from vismanet_async._codec.record_matches import record_matches  # noqa: PLC0415 - only after a loss
 
         if not self._unsure:
             return False
@@ -144,7 +144,7 @@ class _Round:
             if self._left == 0:
                 raise error
             return False
-        if shows(current.raw_json, sent):
+        if record_matches(current.raw_json, sent):
             return True
         unknown = OutcomeUnknown(
             f"{error} The record has another version now and does not show what was sent, so whether the change "

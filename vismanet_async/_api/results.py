@@ -8,7 +8,8 @@ import attrs
 
 from vismanet_async._api.paths import ids_in
 from vismanet_async._codec.decode import decode_one
-from vismanet_async._codec.model import Model, fields_of
+from vismanet_async._codec.fields import fields_of
+from vismanet_async._codec.model import Model
 from vismanet_async._codec.values import UNSET
 from vismanet_async._http.answer import json_text, read_answer
 from vismanet_async._http.charset import header_text

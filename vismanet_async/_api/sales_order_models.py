@@ -12,7 +12,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from vismanet_async._codec.model import Model, Record, WriteModel, instant, read_model, write_model
+from vismanet_async._codec.fields import point_in_time
+from vismanet_async._codec.layout import read_model, write_model
+from vismanet_async._codec.model import Model, Record, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe, Moment, Number
 
 __all__ = [
@@ -415,9 +417,9 @@ class NewOrderFinancialInformation(WriteModel):
     """The invoice that an order leads to."""
 
     invoice_id: Maybe[str] = UNSET
-    invoice_date: Maybe[Moment] = instant()
-    due_date: Maybe[Moment] = instant()
-    cash_discount_date: Maybe[Moment] = instant()
+    invoice_date: Maybe[Moment] = point_in_time()
+    due_date: Maybe[Moment] = point_in_time()
+    cash_discount_date: Maybe[Moment] = point_in_time()
     invoice_separately: Maybe[bool] = UNSET
     post_period: Maybe[str] = UNSET
 
@@ -446,7 +448,7 @@ class NewOrderShipping(WriteModel):
 
     address: Maybe[NewOrderAddress] = UNSET
     contact: Maybe[NewOrderContact] = UNSET
-    scheduled_date: Maybe[Moment] = instant()
+    scheduled_date: Maybe[Moment] = point_in_time()
     rule: Maybe[str] = UNSET
     priority: Maybe[int] = UNSET
     ship_separately: Maybe[bool] = UNSET
@@ -475,9 +477,9 @@ class OrderPatch(WriteModel):
     """What to change in an order; only the fields given change."""
 
     status: Maybe[str] = UNSET
-    date: Maybe[Moment] = instant()
-    request_on: Maybe[Moment] = instant()
-    cancel_by: Maybe[Moment] = instant()
+    date: Maybe[Moment] = point_in_time()
+    request_on: Maybe[Moment] = point_in_time()
+    cancel_by: Maybe[Moment] = point_in_time()
     description: Maybe[str] = UNSET
     note: Maybe[str] = UNSET
     currency_id: Maybe[str] = UNSET
@@ -516,8 +518,8 @@ class NewOrderLine(WriteModel):
     has_manual_discount: Maybe[bool] = UNSET
     has_manual_price: Maybe[bool] = UNSET
     commissionable: Maybe[bool] = UNSET
-    request_date: Maybe[Moment] = instant()
-    ship_date: Maybe[Moment] = instant()
+    request_date: Maybe[Moment] = point_in_time()
+    ship_date: Maybe[Moment] = point_in_time()
     shipping_rule: Maybe[str] = UNSET
     undership_threshold: Maybe[Number] = UNSET
     overship_threshold: Maybe[Number] = UNSET

@@ -28,7 +28,8 @@ from vismanet_async._cli.doctor_checks import (
 from vismanet_async._cli.exit_codes import API_FAILED, WORTH_A_LOOK
 from vismanet_async._client import VismaNet
 from vismanet_async._clock import SystemClock
-from vismanet_async._http.auth import ClientCredentials, StaticToken, read_grant
+from vismanet_async._http.auth.credentials import ClientCredentials, StaticToken
+from vismanet_async._http.auth.grant import read_token_response
 from vismanet_async._http.hosts import base_url, is_loopback
 from vismanet_async._http.pool import SessionPool
 from vismanet_async._settings import Settings, profile_file
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from yarl import URL
 
     from vismanet_async._clock import Clock
-    from vismanet_async._http.auth import Grant
+    from vismanet_async._http.auth.grant import TokenResponse
     from vismanet_async._http.message import Response, Service
 
 __all__ = ["diagnose", "run_doctor"]
@@ -148,10 +149,12 @@ class _Visit:
             return found, ""
         return [*found, *scope_findings(grant.scope, service=service)], grant.access_token
 
-    async def _ask(self, credentials: ClientCredentials, service: Service) -> Grant | VismaNetError:
+    async def _ask(self, credentials: ClientCredentials, service: Service) -> TokenResponse | VismaNetError:
         url = self.urls["token_url"]
         try:
-            return read_grant(await self.pool.post_form(url, credentials.form(service)), host=url.host or "")
+            return read_token_response(
+                await self.pool.post_form(url, credentials.token_request(service)), host=url.host or ""
+            )
         except VismaNetError as error:
             return error
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import attrs
 
 from vismanet_async._cli.exit_codes import DONE, NOT_SIGNED_IN, WORTH_A_LOOK, WRONG_USE, exit_code
-from vismanet_async._http.auth import ERP_SCOPES, SALES_ORDER_SCOPES
+from vismanet_async._http.auth.credentials import ERP_SCOPES, SALES_ORDER_SCOPES
 from vismanet_async._settings import ERP_URL
 from vismanet_async.errors import (
-    NotAllowed,
+    Forbidden,
     NotFound,
-    NotSignedIn,
     RateLimited,
     SettingsError,
     TokenRefused,
+    Unauthorized,
     VismaNetError,
 )
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from zoneinfo import ZoneInfo
 
-    from vismanet_async._http.auth import Grant
+    from vismanet_async._http.auth.grant import TokenResponse
     from vismanet_async._http.message import Service
     from vismanet_async._http.rate_limit import Quota
     from vismanet_async._settings import Settings
@@ -130,7 +130,7 @@ def settings_findings(settings: Settings | SettingsError, *, profile_file: Path 
 # --- the token -----------------------------------------------------------------------------------------------------
 
 
-def token_finding(grant: Grant | VismaNetError, *, service: Service = "erp") -> Finding:
+def token_finding(grant: TokenResponse | VismaNetError, *, service: Service = "erp") -> Finding:
     """Check whether the identity service issued a token."""
     name = "" if service == "erp" else "sales orders: "
     if isinstance(grant, VismaNetError):
@@ -195,15 +195,15 @@ def api_finding(answer: VismaNetError | None, *, signed_in: bool) -> Finding:
         return _ok("company", "answers; the integration may read it.")
     level: Level = "error"
     code, advice = exit_code(answer), ""
-    if isinstance(answer, NotSignedIn) and signed_in:
+    if isinstance(answer, Unauthorized) and signed_in:
         text = "the token is good, and refused with 401 all the same."
         advice = (
             "This is what a Customer tenant id looks like: set VISMANET_TENANT_ID to the Company tenant id. If it is "
             "that already, the customer has not approved the integration for this company (docs/facts.md 2.7, 2.8)."
         )
-    elif isinstance(answer, NotSignedIn):
+    elif isinstance(answer, Unauthorized):
         text, advice = "the given token is refused with 401.", "It has ended, or is for another company: get a new one."
-    elif isinstance(answer, NotAllowed):
+    elif isinstance(answer, Forbidden):
         text = "refused with 403."
         advice = "The token lacks the scope to read, or the API user the role; a new role takes 10-15 minutes."
     elif isinstance(answer, NotFound):

@@ -8,14 +8,14 @@ from vismanet_async._cli.streams import OutputFailed
 from vismanet_async.errors import (
     DeadlineExceeded,
     ExportError,
+    Forbidden,
     IncompleteListing,
     JobError,
-    NotAllowed,
-    NotSignedIn,
     OutcomeUnknown,
     RequestRefused,
     SettingsError,
     TokenRefused,
+    Unauthorized,
     VismaNetError,
 )
 
@@ -71,8 +71,8 @@ def _table() -> tuple[tuple[type[VismaNetError], int], ...]:
         (SettingsError, WRONG_USE),
         (RequestRefused, WRONG_USE),
         (TokenRefused, NOT_SIGNED_IN),
-        (NotSignedIn, NOT_SIGNED_IN),
-        (NotAllowed, NOT_SIGNED_IN),
+        (Unauthorized, NOT_SIGNED_IN),
+        (Forbidden, NOT_SIGNED_IN),
         (IncompleteListing, INCOMPLETE),
         (ExportError, NOT_WRITTEN),
         (StoreNotUsable, NOT_WRITTEN),

@@ -1,1 +1,1 @@
-"""JSON to models and back: exact numbers, missing and null told apart, `{"value": x}`, unknown keys kept."""
+"""Decodes and encodes models: exact numbers, missing keys apart from null, `{"value": x}`, unknown keys kept."""

@@ -1,4 +1,4 @@
-"""JSON bytes into models: the fast path, and behind it the reference."""
+"""Decodes JSON into models: with the fast decoder, and where that refuses, with the tolerant one."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from vismanet_async._codec.model import Model, Record, keep_answer, keep_raw
-from vismanet_async._codec.struct_decoder import FAST, decoder, paused_collector, quotes_amounts, reads_otherwise
+from vismanet_async._codec.model import Model, Record, attach_raw, attach_response
+from vismanet_async._codec.struct_decoder import FAST, decoder, needs_tolerant_decoder, paused_collector, quotes_amounts
 from vismanet_async.errors import UnexpectedResponse
 
 if TYPE_CHECKING:
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 __all__ = ["decode_one", "decode_rows"]
 
 _UTF8_BOM = b"\xef\xbb\xbf"
-_LOOKED_AT_EVERY = 50
-"""Of the rows of a slice, those that are looked at for amounts that come as text: a server quotes all or none."""
+_SAMPLE_EVERY = 50
+"""Every so many rows of a slice are checked for amounts sent as text: a server quotes all or none."""
 T = TypeVar("T")
 
 
 def decode_rows(raws: Sequence[bytes | msgspec.Raw], cls: type[T]) -> list[T]:
-    """Decode rows of a list, each from its own JSON text.
+    """Return the decoded rows of a list, each from its own JSON text.
 
-    Meant for slices of about 100 rows: it holds the event loop for the slice (some 2 ms) and leaves it to the caller to
-    yield between slices. A `Record` keeps a copy of its text, so the page they came from can go.
+    Meant for slices of about 100 rows: it blocks the event loop for one slice (some 2 ms), and the caller yields
+    between slices. A `Record` keeps a copy of its text, so that the page can be freed.
 
     Args:
         raws: one JSON text for each row, such as `msgspec.json.decode(page, type=list[msgspec.Raw])`.
         cls: the model; `str` for lists of plain text.
 
     Raises:
-        UnexpectedResponse: when a row cannot be read as `cls`; names the row and the field.
+        UnexpectedResponse: a row cannot be read as `cls`; the error names the row and the field.
     """
     texts = list(map(bytes, raws))
     if not _is_fast(cls):
@@ -42,37 +42,37 @@ def decode_rows(raws: Sequence[bytes | msgspec.Raw], cls: type[T]) -> list[T]:
     decode = decoder(cls).decode
     with paused_collector():
         try:
-            if any(map(reads_otherwise, texts)) or quotes_amounts(_sample(texts), cls):
+            if any(map(needs_tolerant_decoder, texts)) or quotes_amounts(_sample(texts), cls):
                 return _one_by_one(texts, cls)
             rows = list(map(decode, texts))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return _one_by_one(texts, cls)
         if issubclass(cls, Record):
             for row, text in zip(rows, texts, strict=True):
-                keep_raw(row, text)
+                attach_raw(row, text)
     return rows
 
 
 def decode_one(body: bytes, cls: type[T], *, etag: str | None = None, attempts: tuple[Attempt, ...] = ()) -> T:
-    """Decode the answer of a single read.
+    """Return the decoded response of a single read.
 
-    Some single reads answer an array; of one record that is read as the record.
+    Some single reads return an array; an array of one record is read as that record.
 
     Args:
         body: the JSON text.
         cls: the model.
-        etag: the answer's ETag header, bare; becomes `record.etag`.
+        etag: the response's ETag header, without quotes; becomes `record.etag`.
         attempts: the attempt log; becomes `record.attempts`.
 
     Raises:
-        UnexpectedResponse: when there is no such record in the body; names the field that does not fit.
+        UnexpectedResponse: the body is no such record; the error names the field that does not fit.
     """
     text = body.removeprefix(_UTF8_BOM).strip()
     if text[:1] == b"[":
         text = _only(text, cls)
     record = _one(text, cls)
     if isinstance(record, Record):
-        keep_answer(record, etag, attempts)
+        attach_response(record, etag, attempts)
     return record
 
 
@@ -81,7 +81,7 @@ def _is_fast(cls: type) -> bool:
 
 
 def _sample(texts: list[bytes]) -> list[bytes]:
-    return texts if len(texts) <= _LOOKED_AT_EVERY else texts[::_LOOKED_AT_EVERY]
+    return texts if len(texts) <= _SAMPLE_EVERY else texts[::_SAMPLE_EVERY]
 
 
 def _only(text: bytes, cls: type) -> bytes:
@@ -106,21 +106,21 @@ def _one_by_one(texts: list[bytes], cls: type[T]) -> list[T]:
 
 def _one(text: bytes, cls: type[T]) -> T:
     record: Any
-    if not _is_fast(cls) or reads_otherwise(text) or quotes_amounts((text,), cls):
-        record = _by_reference(text, cls)
+    if not _is_fast(cls) or needs_tolerant_decoder(text) or quotes_amounts((text,), cls):
+        record = _tolerantly(text, cls)
     else:
         try:
             record = decoder(cls).decode(text)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            record = _by_reference(text, cls)
+            record = _tolerantly(text, cls)
     if isinstance(record, Record):
-        keep_raw(record, text)
+        attach_raw(record, text)
     return record  # type: ignore[no-any-return]  # a T by construction
 
 
-def _by_reference(text: bytes, cls: type[T]) -> T:
-    from vismanet_async._codec.tolerant_decoder import load, structure  # noqa: PLC0415 - cattrs is loaded only when needed
+def _tolerantly(text: bytes, cls: type[T]) -> T:
+    from vismanet_async._codec.tolerant_decoder import loads_exact, structure  # noqa: PLC0415 - cattrs is loaded only when needed
 
     if not text.strip() or text.strip() in {b"null", b'""'}:
         raise UnexpectedResponse(f"the answer is empty where a {cls.__name__} was promised.")
-    return structure(load(text), cls)
+    return structure(loads_exact(text), cls)

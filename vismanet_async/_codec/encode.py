@@ -1,4 +1,4 @@
-"""Models and plain dicts into JSON for the API, checked against the schema on the way."""
+"""Encodes models and mappings as JSON for the API, and checks them against the schema."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from uuid import UUID
 
 import msgspec
 
-from vismanet_async._codec.model import LineUpdate, Model, Record, WriteModel, fields_of
+from vismanet_async._codec.fields import fields_of
+from vismanet_async._codec.model import LineUpdate, Model, Record, WriteModel
 from vismanet_async._codec.values import UNSET
 from vismanet_async._decimals import MOST_DIGITS, fits_whole, number_in, plain, whole_number_in
 from vismanet_async.errors import RequestRefused, UnknownName
@@ -21,7 +22,7 @@ from vismanet_async.errors import RequestRefused, UnknownName
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vismanet_async._codec.model import Field
+    from vismanet_async._codec.fields import Field
 
 __all__ = ["encode_plain", "encode_write", "to_json"]
 
@@ -34,13 +35,13 @@ _MOMENT: Final = re.compile(
 
 
 def encode_write(value: WriteModel | Mapping[str, Any], cls: type[WriteModel], *, creating: bool = False) -> bytes:
-    """Give the JSON body for a write, with `{"value": x}` exactly where the API wants it.
+    """Return the JSON body of a write, with `{"value": x}` exactly where the API expects it.
 
     Args:
         value: the model, or a mapping. A mapping may use snake case or the API's names, and bare or already wrapped
-            values; `None` clears a field, what is absent stays as it is.
+            values; `None` clears a field, an absent one stays unchanged.
         cls: the model that the operation takes.
-        creating: whether a new document is made: its lines may carry numbers, since there are none to confuse.
+        creating: whether a new document is created: then its lines may have numbers, since there are no old lines.
 
     Raises:
         UnknownName: a field that the API does not know, by its path, with the nearest names. Nothing was sent.
@@ -50,13 +51,13 @@ def encode_write(value: WriteModel | Mapping[str, Any], cls: type[WriteModel], *
 
 
 def encode_plain(value: Any) -> bytes:
-    """Return the JSON body for a write that the catalog lacks.
+    """Return the JSON body of a write that is not in the catalog.
 
     Args:
-        value: Python values; Decimals go out as numbers to the last digit.
+        value: Python values; Decimals become numbers with all their digits.
 
     Raises:
-        RequestRefused: a value that JSON cannot hold or that is no number, by its path. Nothing was sent.
+        RequestRefused: a value that JSON cannot represent or that is not a number, by its path. Nothing was sent.
     """
     _check_plain(value, "json")
     try:
@@ -66,7 +67,7 @@ def encode_plain(value: Any) -> bytes:
 
 
 def _check_plain(value: Any, path: str) -> None:
-    """Refuse what the encoder would write as something else, or not at all."""
+    """Raise for values that the encoder would change or could not encode."""
     if isinstance(value, str):
         _whole_characters(value, path)
     elif isinstance(value, Decimal) or (isinstance(value, int) and not isinstance(value, bool)):
@@ -85,10 +86,10 @@ def _check_plain(value: Any, path: str) -> None:
 
 
 def to_json(record: Model) -> bytes:
-    """Give the JSON of a record: the server's own bytes of one that was decoded, else its fields.
+    """Return the JSON of a record: the server's bytes if it was decoded, else its fields.
 
-    The server's bytes have everything that the fields cannot hold: keys that the catalog lacks, the seventh digit of a
-    fraction of a second, the way a number was written.
+    The server's bytes have what the fields lack: keys that are not in the catalog, the seventh digit of a fraction of
+    a second, the notation of a number.
     """
     raw = record.raw_json if isinstance(record, Record) else b""
     return raw or _ENCODER.encode(_plain(record))
@@ -160,13 +161,13 @@ def _many(field: Field, value: Any, path: str, *, creating: bool) -> list[Any]:
 def _one(field: Field, value: Any, path: str, *, creating: bool) -> Any:
     if field.model is not None:
         return _object(value, field.model, f"{path}.", creating=creating)
-    if field.instant:
+    if field.point_in_time:
         return _instant(value, path)
     return _SCALARS[field.kind](value, path)
 
 
 def _check_line(line: dict[str, Any], cls: type[LineUpdate], path: str, *, creating: bool) -> None:
-    """Refuse the lines that would do something else than they look like (docs/facts.md 10)."""
+    """Raise for lines that the API would treat differently than expected (docs/facts.md 10)."""
     operation = line.get("operation")
     if operation is None:
         raise _refused(
@@ -286,7 +287,7 @@ def _mapping(value: Any, path: str) -> Mapping[str, Any]:
 
 
 def _loose(value: Any, path: str) -> Any:
-    """Check a value that the schema says nothing of."""
+    """Return a value that the schema does not describe, after a check."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
@@ -296,7 +297,7 @@ def _loose(value: Any, path: str) -> Any:
 
 
 def _whole_characters(text: str, path: str) -> str:
-    """Return the text; refuse halves of surrogate pairs, which no UTF-8 can hold."""
+    """Return the text; raise for halves of surrogate pairs, which UTF-8 cannot represent."""
     if not text.isascii():
         try:
             text.encode()

@@ -1,11 +1,11 @@
-"""What the raw JSON of a record holds and its model does not."""
+"""The values in the raw JSON of a record that its model has no field for."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vismanet_async._codec.model import fields_of
-from vismanet_async._codec.tolerant_decoder import load
+from vismanet_async._codec.fields import fields_of
+from vismanet_async._codec.tolerant_decoder import loads_exact
 
 if TYPE_CHECKING:
     from vismanet_async._codec.model import Model
@@ -14,16 +14,16 @@ __all__ = ["unknown_keys"]
 
 
 def unknown_keys(raw: bytes, cls: type[Model]) -> dict[str, Any]:
-    """Collect the keys of `raw` that `cls` (and the models in it) has no field for, by path."""
+    """Return the values of `raw` that `cls` (and the models in it) has no field for, by path."""
     found: dict[str, Any] = {}
-    _collect(load(raw), cls, "", found)
+    _collect(loads_exact(raw), cls, "", found)
     return found
 
 
 def _collect(value: Any, cls: type[Model], path: str, found: dict[str, Any]) -> None:
     fields = {field.json: field for field in fields_of(cls)}
     if isinstance(value, dict) and value.keys() == {"value"} and "value" not in fields:
-        value = value["value"]  # wrapped where a bare object was promised; the reference unwraps it too
+        value = value["value"]  # wrapped where a bare object is specified; the tolerant decoder unwraps it too
     if not isinstance(value, dict):
         return
     for key, inner in value.items():

@@ -1,7 +1,7 @@
-r"""Halves of surrogate pairs in JSON text (`\ud83d` without its partner), which some .NET servers cut names to. Pure.
+r"""Halves of surrogate pairs in JSON text (`\ud83d` alone), which some .NET servers produce when they cut a name. Pure.
 
-msgspec refuses the whole text for one of them. Here they become the replacement mark for as long as msgspec looks, in
-text of the same length, so that the places that it finds hold for the text as it came.
+msgspec refuses the whole text because of one of them. So they are replaced by the replacement mark before msgspec
+reads the text. Its length stays the same, so that positions are valid in the original text too.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _TO_PRIVATE_USE: Final = 0xE000 - 0xD800
 
 
 def with_whole_pairs(text: bytes | bytearray, *, told_apart: bool = False) -> bytes | None:
-    r"""Return JSON text of the same length without halves; None where it has none.
+    r"""Return JSON text of the same length without halves; None if it has none.
 
     Args:
         text: JSON text.
-        told_apart: put a character of its own for each of the 2,048 halves, from the private use area, so that texts
-            that differ still do; else the replacement mark.
+        told_apart: replace each of the 2,048 halves by its own character of the private use area, so that different
+            texts stay different; else all by the replacement mark.
 
     Examples:
         >>> with_whole_pairs(rb'["\ud83d", "\ud83d\ude00", "\\ud83d"]').decode()
@@ -35,22 +35,22 @@ def with_whole_pairs(text: bytes | bytearray, *, told_apart: bool = False) -> by
     """
     found = 0
 
-    def mend(match: re.Match[bytes]) -> bytes:
+    def replace(match: re.Match[bytes]) -> bytes:
         nonlocal found
         if match[1] is None:
             return match[0]
         found += 1
         return b"\\u%04x" % (int(match[1][-4:], 16) + _TO_PRIVATE_USE) if told_apart else rb"\ufffd"
 
-    mended = _ESCAPE.sub(mend, bytes(text))
-    return mended if found else None
+    replaced = _ESCAPE.sub(replace, bytes(text))
+    return replaced if found else None
 
 
-def as_they_came(parts: Iterable[bytes], mended: bytes, text: bytes | bytearray) -> list[bytes]:
-    """Return parts of mended text, one behind the other, as they stand in the text that came."""
+def as_they_came(parts: Iterable[bytes], replaced: bytes, text: bytes | bytearray) -> list[bytes]:
+    """Return the original text of consecutive parts of a replaced text."""
     came, end = [], 0
     for part in map(bytes, parts):
-        start = mended.index(part, end)
+        start = replaced.index(part, end)
         end = start + len(part)
         came.append(bytes(text[start:end]))
     return came

@@ -1,26 +1,26 @@
-"""Whether a record shows what was sent: how a write whose answer got lost recognises its own success."""
+"""Whether a record has the values that were sent: shows whether a write without a response was executed."""
 
 from __future__ import annotations
 
 from decimal import Decimal
 from typing import Any
 
-from vismanet_async._codec.tolerant_decoder import load, parse_datetime
+from vismanet_async._codec.tolerant_decoder import loads_exact, parse_datetime
 from vismanet_async.errors import UnexpectedResponse
 
-__all__ = ["shows"]
+__all__ = ["record_matches"]
 
 _REFERENCE_SUFFIXES = ("Id", "ID", "Number", "Cd")
 
 
-def shows(raw: bytes, sent: bytes) -> bool | None:
-    """Tell whether the record `raw` has every value of the body `sent`.
+def record_matches(raw: bytes, sent: bytes) -> bool | None:
+    """Return whether the record `raw` has every value of the body `sent`.
 
     Returns:
-        True or False where every field sent can be compared, None where one cannot: lists (an inserted line cannot be
-        told from another's), and fields that the record does not show.
+        True or False if every field sent can be compared; None if one cannot: lists (an inserted line cannot be
+        distinguished from another user's), and fields that the record does not have.
     """
-    return _object(load(raw), load(sent))
+    return _object(loads_exact(raw), loads_exact(sent))
 
 
 def _object(record: Any, sent: dict[str, Any]) -> bool | None:
@@ -47,7 +47,7 @@ def _field(record: Any, name: str, value: Any) -> bool | None:
 
 
 def _find(record: dict[str, Any], name: str) -> tuple[bool, Any]:
-    """Find the value of `name`; what is written as `customerClassId` is shown as `customerClass: {id}`."""
+    """Return whether there is a value of `name`, and the value; `customerClassId` is read as `customerClass: {id}`."""
     if name in record:
         return True, record[name]
     for suffix in _REFERENCE_SUFFIXES:

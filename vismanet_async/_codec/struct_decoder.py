@@ -1,11 +1,11 @@
-"""The fast path: msgspec decodes straight into the models, which are structs (`_codec.model.read_model`).
+"""The fast decoder: msgspec decodes into the models, which are structs (`_codec.layout.read_model`).
 
-msgspec takes names and defaults from the struct. The types it reads from `__annotations__` when a decoder is built,
-where models say `Maybe[...]` with names that are imported for type checkers only. So while a decoder is built each
-class shows the types of its fields there; after that its own annotations are put back.
+msgspec reads names and defaults from the struct, and types from its `__annotations__` when a decoder is built. There
+models have `Maybe[...]` with names that are imported for type checkers only. So while a decoder is built, the
+annotations of each class are replaced by the types of its fields; afterwards the original ones are restored.
 
-That is no documented use of msgspec, so it is probed first (`FAST`). What msgspec refuses, and what it would read
-otherwise than `reference` does, is decoded by `reference`.
+That is not a documented use of msgspec, so it is probed first (`FAST`). What msgspec refuses or would decode
+differently is decoded by the tolerant decoder.
 """
 
 from __future__ import annotations
@@ -22,16 +22,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import msgspec
 
 from vismanet_async._accel import Accelerator
-from vismanet_async._codec.model import Model, Record, fields_of, read_model
+from vismanet_async._codec.fields import fields_of
+from vismanet_async._codec.layout import read_model
+from vismanet_async._codec.model import Model, Record
 from vismanet_async._codec.values import UNSET, UnsetType
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from vismanet_async._codec.model import Field
+    from vismanet_async._codec.fields import Field
     from vismanet_async._codec.values import Maybe
 
-__all__ = ["FAST", "decoder", "paused_collector", "quotes_amounts", "reads_otherwise"]
+__all__ = ["FAST", "decoder", "needs_tolerant_decoder", "paused_collector", "quotes_amounts"]
 
 _SCALARS: dict[str, Any] = {
     "str": str,
@@ -43,15 +45,15 @@ _SCALARS: dict[str, Any] = {
 }
 
 _NOTHING: Any = Annotated[int, msgspec.Meta(gt=0, lt=0)]
-"""A type that no JSON value has, null included: `{"value": null}` is no object, and left to the reference."""
+"""A type that no JSON value has, null included, so that `{"value": null}` is left to the tolerant decoder."""
 
 _decoders: dict[type, msgspec.json.Decoder[Any]] = {}
-# Two threads building at once would see each other's half-changed classes.
+# two threads that build decoders at once would see each other's replaced annotations
 _lock = RLock()
 
 
 def decoder(cls: type) -> msgspec.json.Decoder[Any]:
-    """Give the decoder of one record of `cls`; built once for each class, from any thread."""
+    """Return the decoder for a record of `cls`; built once for each class, from any thread."""
     known = _decoders.get(cls)
     if known is None:
         with _lock:
@@ -61,18 +63,19 @@ def decoder(cls: type) -> msgspec.json.Decoder[Any]:
     return known
 
 
-def reads_otherwise(body: bytes) -> bool:
-    """Tell whether msgspec might carry a moment in `body` into the next second.
+def needs_tolerant_decoder(body: bytes) -> bool:
+    """Return whether msgspec might round a moment in `body` up to the next second.
 
     It rounds the seventh digit of a fraction, so 23:59:59.9999999 would become the next day.
     """
-    return body.rfind(b".999999") >= 0  # half the time that `in` takes
+    return body.rfind(b".999999") >= 0  # twice as fast as `in`
 
 
 def quotes_amounts(texts: Sequence[bytes], cls: type) -> bool:
-    """Return whether amounts of `cls` come as text in any of the rows.
+    """Return whether any of the rows has an amount of `cls` as text.
 
-    msgspec hands such text to `Decimal` as it is, which reads `NaN` and `1_000` too; the reference reads numbers only.
+    msgspec passes such text to `Decimal`, which accepts `NaN` and `1_000` too; the tolerant decoder accepts numbers
+    only.
     """
     pattern = _quoted_amount(cls)
     return pattern is not None and any(pattern.search(text) for text in texts)
@@ -89,9 +92,9 @@ def _quoted_amount(cls: type) -> re.Pattern[bytes] | None:
 
 @contextmanager
 def paused_collector() -> Iterator[None]:
-    """Keep the cyclic collector out of a decode call: it would walk all new objects again and again for nothing.
+    """Disable the cyclic collector during a decode: repeated collections of live objects are wasted work.
 
-    No await may stand inside.
+    The block must not contain an await.
     """
     if not gc.isenabled():
         yield
@@ -110,7 +113,7 @@ def _build(cls: type) -> msgspec.json.Decoder[Any]:
     before = {each: each.__annotations__ for each in classes}
     try:
         for each in classes:
-            # what attrs does not show as a field
+            # fields of the struct that are not attrs fields
             hidden = dict.fromkeys(each.__struct_fields__) | {"_value": _NOTHING}
             each.__annotations__ = hidden | {field.name: _type(field) for field in fields_of(each)}
         return msgspec.json.Decoder(cls)
@@ -135,7 +138,7 @@ def _type(field: Field) -> Any:
 
 
 def _probe() -> bool:
-    """Decode a record of a model made for it, and hold the result to what the reference would say."""
+    """Return whether a record is decoded as the tolerant decoder would decode it."""
     decode = _build(_Probed).decode
     row = decode(b'{"amount":12.50,"text":null,"parts":[{"day":"2025-11-21T00:00:00"}],"new":{"value":1}}')
     refused = False

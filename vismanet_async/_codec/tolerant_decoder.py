@@ -1,14 +1,14 @@
-"""The reference: a cattrs converter over the same classes, which also reads what real servers send now and then.
+"""The tolerant decoder: a cattrs converter for the same classes, which also reads deviations of real servers.
 
-It is what the fast path is tested against, and where a record goes that the fast path refuses. It takes, beyond what
-the catalog promises (docs/facts.md 10 and 12):
+The fast decoder is tested against it, and a record that the fast decoder refuses is decoded by it. Beyond what the
+catalog specifies (docs/facts.md 10 and 12) it accepts:
 
 * `""` for a null of anything but text,
-* `{"value": x}` where `x` was promised, null included,
+* `{"value": x}` where `x` is specified, null included,
 * a date without a time, and fractions of any length (rounded to microseconds, but never into the next second),
 * numbers and booleans as text, text as numbers.
 
-JSON is read by the standard library here, with `Decimal` for every number that has a fraction or an exponent.
+It parses JSON with the standard library, with `Decimal` for every number that has a fraction or an exponent.
 """
 
 from __future__ import annotations
@@ -25,16 +25,17 @@ from cattrs import Converter, transform_error
 from cattrs.errors import BaseValidationError
 from cattrs.gen import make_dict_structure_fn, override
 
-from vismanet_async._codec.model import Model, fields_of, open_enums
+from vismanet_async._codec.fields import fields_of, open_enums
 from vismanet_async._decimals import number_in
 from vismanet_async.errors import UnexpectedResponse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from vismanet_async._codec.model import Field, Kind
+    from vismanet_async._codec.fields import Field, Kind
+    from vismanet_async._codec.model import Model
 
-__all__ = ["load", "parse_datetime", "structure"]
+__all__ = ["loads_exact", "parse_datetime", "structure"]
 
 T = TypeVar("T")
 
@@ -42,15 +43,15 @@ _MOMENT = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?)?(?:([Zz])|([+-])(\d\d):?(\d\d))?", re.ASCII
 )
 _MICROSECOND_DIGITS = 6
-_MOST_DIGITS = 40  # 1e999999999 is short to send, and fills the memory as an int
+_MOST_DIGITS = 40  # as an int, 1e999999999 would fill the memory
 _LAST_MICROSECOND = 999_999
 
 
-def load(body: bytes) -> Any:
-    """Read JSON text with exact numbers.
+def loads_exact(body: bytes) -> Any:
+    """Return the value of JSON text, with exact numbers.
 
     Raises:
-        UnexpectedResponse: when it is not JSON.
+        UnexpectedResponse: it is not JSON.
     """
     try:
         return json.loads(body, parse_float=Decimal, parse_constant=_no_constant)
@@ -59,10 +60,10 @@ def load(body: bytes) -> Any:
 
 
 def structure(value: Any, cls: type[T]) -> T:
-    """Turn JSON values into an object of `cls`.
+    """Return an object of `cls` made from JSON values.
 
     Raises:
-        UnexpectedResponse: naming the path of the field that does not fit.
+        UnexpectedResponse: a field does not fit; the error names its path.
     """
     try:
         return _converter().structure(value, cls)
@@ -74,7 +75,7 @@ def structure(value: Any, cls: type[T]) -> T:
 
 
 def parse_datetime(text: str) -> datetime:
-    """Read a moment as it came: without a zone it stays so, with an offset it keeps it; a date alone is its midnight.
+    """Return the moment of a text: with its offset if it has one, else without a zone; a date alone is its midnight.
 
     Examples:
         >>> parse_datetime("2025-12-31"), parse_datetime("2025-12-31T23:59:59.99999999")
@@ -112,7 +113,7 @@ def _microseconds(fraction: str | None) -> int:
 def _converter() -> Converter:
     converter = Converter(detailed_validation=True)
     converter.register_structure_hook_factory(
-        lambda cls: isinstance(cls, type) and issubclass(cls, Model),
+        lambda cls: isinstance(cls, type) and attrs.has(cls),
         lambda cls: _object_hook(cls, converter),
     )
     converter.register_structure_hook(str, lambda value, _: _text(value))
@@ -122,7 +123,7 @@ def _converter() -> Converter:
 def _object_hook(cls: type[Model], converter: Converter) -> Callable[[Any, Any], Any]:
     fields = fields_of(cls)
     names = {field.json for field in fields}
-    # cattrs wants the annotations evaluated; open enums are imported for type checkers only
+    # cattrs needs evaluated annotations; open enums are imported for type checkers only
     attrs.resolve_types(cls, localns=dict.fromkeys(open_enums(cls), str))
     hook = make_dict_structure_fn(
         cls,

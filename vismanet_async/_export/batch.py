@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from anyio.streams.memory import MemoryObjectSendStream
 
-    from vismanet_async._http.auth import ClientCredentials
+    from vismanet_async._http.auth.credentials import ClientCredentials
     from vismanet_async._http.rate_limit import Quota
 
 __all__ = [

@@ -342,9 +342,9 @@ class Recorder:
         return self
 
     @property
-    def slots(self) -> Any:
+    def limiter(self) -> Any:
         """How many requests may be in flight: the listing asks its sender."""
-        return getattr(self._sender, "slots", None)
+        return getattr(self._sender, "limiter", None)
 
     async def send(self, request: Request) -> Response:
         """Answer from what is known, else ask the server."""

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from vismanet_async._arguments import expect
-from vismanet_async._http.auth import ClientCredentials
+from vismanet_async._http.auth.credentials import ClientCredentials
 from vismanet_async.errors import RequestRefused, SettingsError
 
 if TYPE_CHECKING:

@@ -53,9 +53,9 @@ class Watch:
         self._tell = tell
 
     @property
-    def slots(self) -> Any:
+    def limiter(self) -> Any:
         """How many requests may be in flight: the listing asks its sender."""
-        return getattr(self._sender, "slots", None)
+        return getattr(self._sender, "limiter", None)
 
     async def send(self, request: Request) -> Response:
         """Send it, and tell how it went before the answer is handed on."""

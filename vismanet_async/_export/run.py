@@ -40,7 +40,7 @@ from vismanet_async._export.remote import RemoteTarget
 from vismanet_async._export.sinks.formats import columns_written, open_sink
 from vismanet_async._export.target import OVERLAP_NAME, Target
 from vismanet_async._export.writer_thread import working
-from vismanet_async._observer import ExportFacts, Observer
+from vismanet_async._observer import ExportInfo, Observer
 from vismanet_async._paging.guarantee import Completeness  # noqa: TC001 - looked up by whoever asks for the types
 from vismanet_async._version import __version__
 from vismanet_async.errors import IncompleteListing, RequestRefused, VismaNetError
@@ -213,8 +213,8 @@ class Export(DeferredCall[Manifest]):
     async def run(self) -> Manifest:
         """Run it; the same as awaiting the export."""
         mark_used(self)
-        facts = ExportFacts(resources=tuple(self.plan.resources), format=self.plan.format, company=self._company)
-        with self._observer.export(facts):
+        info = ExportInfo(resources=tuple(self.plan.resources), format=self.plan.format, company=self._company)
+        with self._observer.export(info):
             return await self._run()
 
     async def _run(self) -> Manifest:

@@ -1,1 +1,1 @@
-"""One request, done right: sessions, tokens, quota, concurrency, retries, deadlines."""
+"""Sends requests: sessions, tokens, quota, concurrency, retries, deadlines."""

@@ -1,7 +1,7 @@
-"""What came back: an answer of the API, or something else with a success status. Pure.
+"""Classifies a response with a success status: the API's own, or something else. Pure.
 
-Gateways and sign-in pages answer 200 too, and so do some errors. What counts is the status, the content type and the
-shape of the body together, for reads and for writes (docs/facts.md 10 and 11).
+Gateways and sign-in pages answer 200 too, and so do some errors. The status, the content type and the shape of the body
+decide together, for reads and for writes (docs/facts.md 10 and 11).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "Shape", "json_text", "read_answer"]
 
 Shape = Literal["blank", "object", "array", "scalar", "other"]
-"""What a body is: nothing (also `null` and `""`), JSON of one of three kinds, or no JSON."""
+"""The shape of a body: blank (also `null` and `""`), JSON of one of three kinds, or other than JSON."""
 
 _DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
 _BLANK: Final = frozenset({b"", b"null", b'""'})
@@ -42,9 +42,9 @@ _ERROR_KEYS: Final = frozenset(
         "modelstate",
     }
 )
-"""Keys of the error documents of this API and of gateways; no answer to a write has them."""
+"""Keys of the error documents of this API and of gateways; no response to a write has them."""
 _ACTION_ERROR_KEYS: Final = frozenset({"errorcode", "errorinfo", "errormessage"})
-"""Keys that results of actions have too: an error where nothing says how the action ended."""
+"""Keys that results of actions have too; without an action result they mean an error."""
 _SUCCESS_KEYS: Final = frozenset({"issuccess", "ok", "succeeded", "success"})
 _STATUS_KEYS: Final = ("status", "statuscode")
 _ERRORS_FROM: Final = 400
@@ -53,17 +53,17 @@ _LEADING_SPACE: Final = re.compile(rb"[\s\0]*")
 
 @attrs.frozen(kw_only=True)
 class Answer:
-    """A body, and what it is."""
+    """A body and its classification."""
 
     shape: Shape
     text: bytes = attrs.field(repr=False)
-    """JSON text in UTF-8 without byte order mark; the body as it came where it is no JSON."""
+    """JSON text in UTF-8 without byte order mark; the body as received if it is not JSON."""
     value: Any = attrs.field(default=None, repr=False)
     """The JSON value, with numbers as int or Decimal."""
     looks: str = ""
-    """What it looks like, in words; for messages."""
+    """A description for messages."""
     error: str | None = None
-    """What the body says went wrong, where it is an error document; perhaps empty."""
+    """The error text of an error document, which may be empty; None for other bodies."""
 
     @property
     def members(self) -> dict[str, Any]:
@@ -72,7 +72,7 @@ class Answer:
 
 
 def json_text(headers: Mapping[str, str], body: bytes) -> bytes:
-    r"""Return JSON text as UTF-8 without byte order mark, whatever its content type says of its character set.
+    r"""Return JSON text in UTF-8 without byte order mark, whatever its character set is.
 
     Examples:
         >>> json_text({}, b"\xef\xbb\xbf[]"), json_text({}, "[]".encode("utf-16"))
@@ -85,7 +85,7 @@ def json_text(headers: Mapping[str, str], body: bytes) -> bytes:
 
 
 def read_answer(headers: Mapping[str, str], body: bytes) -> Answer:
-    """Tell what an answer with a success status is.
+    """Return the classification of a response with a success status.
 
     Examples:
         >>> read_answer({}, b"<html>").looks, read_answer({}, b'{"message": "No licence."}').error
@@ -110,7 +110,7 @@ def read_answer(headers: Mapping[str, str], body: bytes) -> Answer:
 def _loaded(text: bytes) -> Any:
     try:
         return _DECODER.decode(text)
-    except (msgspec.MsgspecError, UnicodeDecodeError):  # also halves of surrogate pairs, which msgspec refuses
+    except (msgspec.MsgspecError, UnicodeDecodeError):  # for example halves of surrogate pairs
         return json.loads(text, parse_float=Decimal, parse_constant=_no_constant)
 
 

@@ -1,4 +1,4 @@
-"""Text in the character set that its sender used, not only in the one that the standards ask for. Pure."""
+"""Decodes text in the character set that its sender used, which may differ from the standards. Pure."""
 
 from __future__ import annotations
 
@@ -30,14 +30,15 @@ _OF_TEXT: Final = (
     "utf-16",
     "utf-32",
 )
-"""Beginnings of Python's names of character sets; it has codecs of other kinds under names of the same form."""
+"""Prefixes of Python's names of character sets; Python has other codecs under similar names."""
 _USUAL: Final = "utf-8"
 
 
 def charset_in(content_type: str | None, body: bytes) -> str | None:
     """Return the character set to decode a body with; None for UTF-8.
 
-    A byte order mark wins over the content type, and so does valid UTF-8: many servers name a set that they do not use.
+    A byte order mark takes precedence over the content type, and so does valid UTF-8: many servers declare a character
+    set that they do not use.
 
     Examples:
         >>> charset_in("text/plain; charset=iso-8859-1", "å".encode("latin-1")), charset_in("text/plain", b"abc")
@@ -57,14 +58,14 @@ def charset_in(content_type: str | None, body: bytes) -> str | None:
 
 
 def decoded(body: bytes, charset: str | None) -> str:
-    """Return text in a character set, in UTF-8 where it is None; what does not fit becomes the replacement mark."""
+    """Return the text of a body; None means UTF-8, and invalid bytes become the replacement mark."""
     return body.decode(charset or _USUAL, "replace")
 
 
 def header_text(value: str) -> str:
-    r"""Return a header's text, its bytes read as Latin-1 where they are no UTF-8.
+    r"""Return a header's text; bytes that are not UTF-8 are decoded as Latin-1.
 
-    aiohttp hands such bytes on as halves of surrogate pairs (PEP 383), which nothing accepts later.
+    aiohttp represents such bytes as halves of surrogate pairs (PEP 383), which later code does not accept.
 
     Examples:
         >>> header_text("/v1/customer/\udcc5S"), header_text("/v1/customer/ÅS")

@@ -1,9 +1,9 @@
-"""Bodies of known size, read from the socket straight into the memory that keeps them.
+"""Reads a body of known length from the socket straight into the caller's buffer.
 
-aiohttp hands a body on in pieces of its own, each made anew and then copied to where it belongs: for a page of
-2.5 MB that is more work than all the rest of reading it. What is still to come of such a body needs no parser,
-so for as long the connection speaks to `Body` instead; with the last byte aiohttp has it back. The switch is asyncio's
-own (`set_protocol`), and aiohttp begins every answer with a new parser.
+aiohttp delivers a body in chunks of its own, each allocated and then copied to its place: for a page of 2.5 MB that is
+more work than all the rest of reading it. The rest of such a body needs no parser. So `DirectBodyReader` temporarily
+installs itself as the transport's protocol (`set_protocol`, which asyncio documents), and restores aiohttp's handler
+after the last byte. aiohttp begins every response with a new parser.
 """
 
 from __future__ import annotations
@@ -23,28 +23,29 @@ if TYPE_CHECKING:
     import aiohttp
     from aiohttp.client_proto import ResponseHandler
 
-__all__ = ["Body"]
+__all__ = ["DirectBodyReader"]
 
 
-class Body(asyncio.BufferedProtocol):
-    """The body of an answer while it arrives.
+class DirectBodyReader(asyncio.BufferedProtocol):
+    """Reads the body of one response into a buffer.
 
-    A context manager: leaving it gives the connection back to aiohttp, which closes it if the body is not whole.
+    A context manager: leaving it returns the connection to aiohttp, which closes it if the body is not complete.
     """
 
-    def __init__(self, answer: aiohttp.ClientResponse, *, size: int, buffer: Callable[[int], bytearray]) -> None:
-        """Take the memory, `buffer(size)`, when it begins to be filled."""
-        self.kept = bytearray()
-        self.missing = size
+    def __init__(self, response: aiohttp.ClientResponse, *, size: int, buffer: Callable[[int], bytearray]) -> None:
+        """Prepare to read; `buffer(size)` is called at the first `fill`."""
+        self.buffer = bytearray()
+        self.remaining = size
         """Bytes that have not arrived."""
-        self._answer = answer
-        self._buffer = buffer
-        self._left = memoryview(b"")
+        self._response = response
+        self._allocate = buffer
+        self._free = memoryview(b"")
+        """The part of the buffer that has not been filled."""
         self._from_aiohttp = 0
         self._handler: ResponseHandler | None = None
-        """aiohttp's side of the connection, while it is not in charge."""
+        """aiohttp's protocol of the connection, while this one replaces it."""
         self._transport: asyncio.Transport | None = None
-        self._given_back = anyio.Event()
+        self._detached = anyio.Event()
 
     def __enter__(self) -> Self:
         return self
@@ -52,84 +53,84 @@ class Body(asyncio.BufferedProtocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._give_back()
-        self._left = memoryview(b"")  # the memory is the reader's alone
+        self._detach()
+        self._free = memoryview(b"")  # the caller may resize the buffer only if no view refers to it
 
     async def fill(self) -> None:
-        """Read until it is whole, or its sender has ended it early; after a cancellation it may be called again.
+        """Read until the body is complete or the server ends it early; it may be called again after a cancellation.
 
         Raises:
-            aiohttp.ClientError, OSError: it broke off.
+            aiohttp.ClientError, OSError: the connection broke.
         """
-        content = self._answer.content
-        if not self.kept:
-            self.kept = self._buffer(self.missing)
-            self._left = memoryview(self.kept)
-        while self.missing:
-            if self._handler is not None or (IN_PLACE.usable and self._take_over()):
-                await self._given_back.wait()
+        content = self._response.content
+        if not self.buffer:
+            self.buffer = self._allocate(self.remaining)
+            self._free = memoryview(self.buffer)
+        while self.remaining:
+            if self._handler is not None or (IN_PLACE.usable and self._attach()):
+                await self._detached.wait()
                 continue
             part, _ = await content.readchunk()
             self._from_aiohttp += len(part)
-            self._left[: len(part)] = part
+            self._free[: len(part)] = part
             self._advance(len(part))
             if content.at_eof():
                 return
 
-    def _take_over(self) -> bool:
-        """Read from the socket from here on, if aiohttp holds nothing of the body any more."""
-        connection = self._answer.connection
+    def _attach(self) -> bool:
+        """Replace aiohttp's protocol if aiohttp has delivered all of the body that it has received."""
+        connection = self._response.connection
         transport = None if connection is None else connection.transport
         handler = None if connection is None else connection.protocol
-        if transport is None or handler is None or self._answer.content.total_bytes != self._from_aiohttp:
+        if transport is None or handler is None or self._response.content.total_bytes != self._from_aiohttp:
             return False
         self._transport, self._handler = transport, handler
-        self._given_back = anyio.Event()
+        self._detached = anyio.Event()
         transport.set_protocol(self)
         return True
 
-    def _give_back(self) -> None:
+    def _detach(self) -> None:
         transport, handler = self._transport, self._handler
         if transport is None or handler is None:
             return
         self._transport = self._handler = None
         transport.set_protocol(handler)
-        self._given_back.set()
+        self._detached.set()
 
     def _advance(self, by: int) -> None:
-        self._left = self._left[by:]
-        self.missing = len(self._left)
+        self._free = self._free[by:]
+        self.remaining = len(self._free)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - whatever the loop guesses
-        """Give the connection the memory to read into: never more than is missing."""
-        return self._left
+        """Return the memory to read into, never more than remains of the body."""
+        return self._free
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Take note of what was read; with the last byte aiohttp is in charge again."""
+        """Count what was read, and restore aiohttp's handler after the last byte."""
         self._advance(nbytes)
-        if not self.missing and (handler := self._handler) is not None:
-            self._give_back()
+        if not self.remaining and (handler := self._handler) is not None:
+            self._detach()
             handler.set_response_params()  # a parser that expects nothing more of this body
-            self._answer.content.feed_eof()
+            self._response.content.feed_eof()
 
     def eof_received(self) -> None:
-        """Pass it on; the connection closes then, and says so."""
+        """Forward it to aiohttp; then the connection closes and `connection_lost` is called."""
         if self._handler is not None:
             self._handler.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Give the connection back for aiohttp to say how it ended."""
+        """Restore aiohttp's handler and forward it, so that aiohttp raises the error."""
         handler = self._handler
-        self._give_back()
+        self._detach()
         if handler is not None:
             handler.connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """Pass it on: of a long request some may still be leaving."""
+        """Forward it to aiohttp: some of a long request may not have been sent yet."""
         if self._handler is not None:
             self._handler.pause_writing()
 
     def resume_writing(self) -> None:
-        """Pass it on."""
+        """Forward it to aiohttp."""
         if self._handler is not None:
             self._handler.resume_writing()

@@ -1,4 +1,4 @@
-"""What an error answer says, in any of the shapes the services use (docs/facts.md 11). Pure."""
+"""Reads the body of an error response, in any of the shapes that the services use (docs/facts.md 11). Pure."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ KEPT_HEADERS: Final = (
     "X-RateLimit-Remaining",
     "X-RateLimit-Reset",
 )
-"""Headers that errors may carry; everything else stays out."""
+"""The allow-list of headers that errors contain."""
 
 _DETAIL_CHARS: Final = 300
 _VISMA_ID: Final = re.compile(r"\bVismaId:\s*([0-9a-fA-F-]{36})\.?\s*")
 _TEXT_KEYS: Final = (
-    "exceptionmessage",  # ahead of message, which is "An error has occurred." then
+    "exceptionmessage",  # before message, which then is "An error has occurred."
     "message",
     "detail",
     "title",
@@ -48,14 +48,14 @@ _REFERENCE_CHARS: Final = 200
 
 @attrs.frozen
 class Problem:
-    """The server's own words and the reference that Visma's support asks for."""
+    """The server's error text and the reference that Visma's support asks for."""
 
     detail: str
     reference: str | None
 
 
 def read_problem(headers: Mapping[str, str], body: bytes) -> Problem:
-    """Read an error body: JSON of several shapes, HTML from a gateway, plain text, or nothing.
+    """Return the problem in an error body: JSON of several shapes, HTML from a gateway, plain text, or nothing.
 
     Examples:
         >>> read_problem({}, b'{"ExceptionMessage":"No license for this company.","ExceptionFaultCode":"12027"}').detail
@@ -78,7 +78,7 @@ def read_problem(headers: Mapping[str, str], body: bytes) -> Problem:
 
 
 def _plain(text: str) -> str:
-    """Keep one line of what can be shown: no control characters, no escape sequences."""
+    """Return the text in one line, without control characters and escape sequences."""
     return " ".join("".join(char if char.isprintable() else " " for char in text).split())
 
 

@@ -1,4 +1,4 @@
-"""Where a token may go: only to the origins the client was configured with, over https (http on loopback only)."""
+"""Checks where a token is sent: only to configured origins, over https (http on loopback only)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ __all__ = ["base_url", "check_target", "is_loopback", "request_url"]
 _PATH: Final = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+)+")
 """Segments of RFC 3986 that are not empty: no query, no fragment, no backslash, no `//`."""
 _HIDDEN: Final = re.compile(rb"[/\\\x00-\x1f\x7f]")
-"""What gateways may take apart once more after decoding (docs/facts.md 5.12)."""
+"""Characters that gateways may interpret again after decoding (docs/facts.md 5.12)."""
 
 
 def is_loopback(host: str | None) -> bool:
-    """Tell whether `host` is this machine without asking a name server.
+    """Return whether `host` is this machine, without a DNS lookup.
 
     Examples:
         >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("localhost.example.com")
@@ -40,7 +40,7 @@ def is_loopback(host: str | None) -> bool:
 
 
 def base_url(text: str, *, name: str) -> URL:
-    """Read a configured URL, refusing what a token must not be sent to.
+    """Return a configured URL; raise if a token must not be sent to it.
 
     Args:
         text: the setting, such as `https://api.finance.visma.net`.
@@ -57,7 +57,7 @@ def base_url(text: str, *, name: str) -> URL:
         url = URL(text.strip())
         host = url.host
     except ValueError:
-        # the reason would repeat the text, which may hold a password
+        # the original error repeats the text, which may contain a password
         raise SettingsError(f"{name} is not a URL. Nothing was sent.") from None
     if not url.absolute or host is None or url.scheme not in {"https", "http"}:
         raise SettingsError(f"{name} must be an absolute https URL such as https://api.finance.visma.net.")
@@ -71,12 +71,12 @@ def base_url(text: str, *, name: str) -> URL:
 
 
 def request_url(base: URL, path: str, query: Sequence[tuple[str, str]] = ()) -> URL:
-    """Build the URL of a request, refusing whatever could move it to another place.
+    """Return the URL of a request; raise if it could lead to another place.
 
     Args:
         base: from `base_url`.
         path: beginning with a slash, percent-encoded.
-        query: names and values as they are; they are encoded here, spaces as `%20` and `>=` as `%3E%3D`.
+        query: names and values, not encoded; they are encoded here, spaces as `%20` and `>=` as `%3E%3D`.
 
     Raises:
         RequestRefused: the path is not a plain path below the base URL, or a text cannot be encoded.
@@ -100,7 +100,7 @@ def request_url(base: URL, path: str, query: Sequence[tuple[str, str]] = ()) -> 
     if query:
         for pair in query:
             _refuse_half_characters(*pair)
-        # yarl writes spaces as in HTML forms; a literal plus is %2B by then
+        # yarl encodes spaces as in HTML forms; a literal plus is %2B by then
         text = f"{text}?{URL.build(query=query).raw_query_string.replace('+', '%20')}"
     url = URL(text, encoded=True)
     check_target(url, base)
@@ -112,7 +112,7 @@ def _refuse_half_characters(name: str, value: str) -> None:
         name.encode()
         value.encode()
     except UnicodeEncodeError:
-        # yarl would leave the half out, and another value would be sent
+        # yarl would drop the half, and another value would be sent
         raise RequestRefused(f"{name!r}={value!r} holds half of a surrogate pair; nothing was sent.") from None
 
 
@@ -122,11 +122,11 @@ def _misleading(segment: str) -> bool:
 
 
 def check_target(target: URL, base: URL) -> None:
-    """Refuse a request URL that has left its service's own origin; the last look before a token is attached.
+    """Raise if a request URL is outside its service's origin; the last check before a token is attached.
 
     Raises:
         HostNotAllowed: scheme, host or port differ from the configured base URL's.
     """
-    # not origin(): that tells https://host:443 from https://host
+    # not origin(): it distinguishes https://host:443 from https://host
     if (target.scheme, target.host, target.port) != (base.scheme, base.host, base.port):
         raise HostNotAllowed(f"{target.host} is not the configured host {base.host}; nothing was sent.")

@@ -1,7 +1,7 @@
-"""How many requests may be in flight, found by trying. `ConcurrencyRule` is pure; `Slots` waits.
+"""Limits the requests in flight; the best limit is found by trial. `AdaptiveLimit` is pure, `ConcurrencyLimiter` waits.
 
-The service documents no limit (docs/facts.md 3), so the rule begins low, goes up while more in flight brings more
-done, and backs off at the first sign of strain.
+The service documents no limit (docs/facts.md 3). So the limit starts low, increases while that raises throughput, and
+is halved when the server is overloaded.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ import attrs
 
 from vismanet_async.errors import SettingsError
 
-__all__ = ["MAX_AUTO", "ConcurrencyRule", "Slots", "read_concurrency"]
+__all__ = ["MAX_AUTO", "AdaptiveLimit", "ConcurrencyLimiter", "read_concurrency"]
 
 MAX_AUTO: Final = 16
-"""What `auto` goes up to; above it exports gain nothing that was measured."""
+"""The maximum of `auto`; above it no gain for exports was measured."""
 _START: Final = 4
-_WORTH_IT: Final = 1.10
-"""A step up must raise throughput by a tenth to be kept."""
+_MIN_GAIN: Final = 1.10
+"""A higher limit is kept only if it raises throughput by a tenth."""
 _HOLD_SECONDS: Final = 30.0
-"""After strain, or a step that did not pay, stay for this long."""
-_BUSY_SHARE: Final = 0.75
-"""The limit is put to the test while this share of it is in flight."""
+"""After an overload, or an increase without gain, the limit stays unchanged for this long."""
+_BUSY_RATIO: Final = 0.75
+"""Throughput is measured only while at least this share of the limit is in flight."""
 
 
 def read_concurrency(value: int | str, *, name: str = "concurrency") -> int | None:
-    """Read the setting: a number from 1 up, or `auto` (None).
+    """Return the setting's number, from 1 up; None for `auto`.
 
     Raises:
-        SettingsError: it is anything else.
+        SettingsError: the value is anything else.
     """
     if value == "auto":
         return None
@@ -45,12 +45,12 @@ def read_concurrency(value: int | str, *, name: str = "concurrency") -> int | No
 
 
 @attrs.define
-class ConcurrencyRule:
-    """Climbs while throughput climbs, halves on strain. Pure: takes the time as an argument.
+class AdaptiveLimit:
+    """Increases the limit while throughput increases, and halves it on overload. Pure: time is an argument.
 
     Args:
-        limit: requests in flight at most, now.
-        maximum: what the limit never climbs beyond.
+        limit: the most requests in flight, now.
+        maximum: the limit never exceeds this.
     """
 
     limit: int = _START
@@ -58,21 +58,21 @@ class ConcurrencyRule:
     _done: int = 0
     _since: float | None = None
     _last_rate: float | None = None
-    """The rate measured at `_last_limit`, while the step up from there is on trial."""
+    """The rate measured at `_last_limit`, while the higher limit is being tested."""
     _last_limit: int = 0
     _hold_until: float = 0.0
-    _strained_at: float | None = None
+    _overloaded_at: float | None = None
 
-    def finished(self, *, started_at: float, now: float, strained: bool, busy: bool) -> None:
-        """Take in one finished request.
+    def finished(self, *, started_at: float, now: float, overloaded: bool, busy: bool) -> None:
+        """Update the limit after a request.
 
         Args:
-            started_at: when it left, in monotonic seconds.
+            started_at: when it was sent, in monotonic seconds.
             now: monotonic seconds.
-            strained: it was throttled, timed out, or the server was busy.
-            busy: the places were in use meanwhile; only then does the rate say anything about the limit.
+            overloaded: it was throttled, got no response, or the server was unavailable.
+            busy: the slots were in use meanwhile; only then does the rate depend on the limit.
         """
-        if strained:
+        if overloaded:
             self._back_off(started_at, now)
         elif not busy:
             self._since, self._done = None, 0
@@ -81,19 +81,19 @@ class ConcurrencyRule:
         else:
             self._done += 1
             if self._done >= 2 * self.limit:
-                self._judge(self._done / max(now - self._since, 1e-6), now)
+                self._evaluate(self._done / max(now - self._since, 1e-6), now)
                 self._since, self._done = now, 0
 
     def _back_off(self, started_at: float, now: float) -> None:
-        # what left before the last halving belongs to the same burst: one sign of strain, not many
-        if self._strained_at is None or started_at >= self._strained_at:
+        # requests sent before the last halving belong to the same overload: it is counted once
+        if self._overloaded_at is None or started_at >= self._overloaded_at:
             self.limit = max(1, self.limit // 2)
-            self._strained_at = now
+            self._overloaded_at = now
         self._hold_until = now + _HOLD_SECONDS
         self._since, self._done, self._last_rate = None, 0, None
 
-    def _judge(self, rate: float, now: float) -> None:
-        if self._last_rate is not None and rate < self._last_rate * _WORTH_IT:
+    def _evaluate(self, rate: float, now: float) -> None:
+        if self._last_rate is not None and rate < self._last_rate * _MIN_GAIN:
             self.limit, self._last_rate = self._last_limit, None
             self._hold_until = now + _HOLD_SECONDS
         elif now >= self._hold_until and self.limit < self.maximum:
@@ -103,78 +103,78 @@ class ConcurrencyRule:
             self._last_rate = None
 
 
-class Slots:
-    """Hands out places in flight, first come first served. One per company and service; tasks share it freely."""
+class ConcurrencyLimiter:
+    """A limiter of the requests in flight, first come first served. One for each company and service."""
 
     def __init__(self, fixed: int | None = None) -> None:
-        self._rule = None if fixed else ConcurrencyRule()
+        self._adaptive = None if fixed else AdaptiveLimit()
         self._fixed = fixed or 0
-        self._room: int | None = None
-        self._taken = 0
+        self._cap: int | None = None
+        self._in_flight = 0
         self._waiters: deque[anyio.Event] = deque()
 
-    def sibling(self) -> Slots:
-        """Give slots of the same kind, for another service."""
-        return Slots(self._fixed or None)
+    def like_this(self) -> ConcurrencyLimiter:
+        """Return a new limiter with the same settings, for another service."""
+        return ConcurrencyLimiter(self._fixed or None)
 
     @property
     def limit(self) -> int:
-        """How many may be in flight now."""
-        limit = self._rule.limit if self._rule else self._fixed
-        return limit if self._room is None else min(limit, self._room)
+        """The most requests in flight, now."""
+        limit = self._adaptive.limit if self._adaptive else self._fixed
+        return limit if self._cap is None else min(limit, self._cap)
 
     @property
-    def ceiling(self) -> int:
-        """How many may ever be in flight; what a worker pool is sized by."""
-        return self._rule.maximum if self._rule else self._fixed
+    def maximum(self) -> int:
+        """The highest value that `limit` may reach; worker pools are sized by it."""
+        return self._adaptive.maximum if self._adaptive else self._fixed
 
     @property
     def in_flight(self) -> int:
-        """How many are in flight now."""
-        return self._taken
+        """The number of requests in flight."""
+        return self._in_flight
 
-    def confine(self, room: int | None) -> None:
-        """Let no more than `room` be in flight, whatever the limit (`Quota.room`); None lifts that."""
-        if room != self._room:
-            self._room = room
+    def cap(self, maximum: int | None) -> None:
+        """Allow at most `maximum` in flight, whatever the limit (`Quota.max_in_flight`); None removes the cap."""
+        if maximum != self._cap:
+            self._cap = maximum
             self._wake()
 
-    def finished(self, *, started_at: float, now: float, strained: bool) -> None:
-        """Tell how a request ended, while its slot is still held."""
-        if self._rule:
-            busy = self._taken >= _BUSY_SHARE * self._rule.limit
-            self._rule.finished(started_at=started_at, now=now, strained=strained, busy=busy)
+    def finished(self, *, started_at: float, now: float, overloaded: bool) -> None:
+        """Update the limit after a request. Call this before `release`."""
+        if self._adaptive:
+            busy = self._in_flight >= _BUSY_RATIO * self._adaptive.limit
+            self._adaptive.finished(started_at=started_at, now=now, overloaded=overloaded, busy=busy)
             self._wake()
 
     def acquire_nowait(self) -> bool:
-        """Take a place if one is free; none is while anybody waits, because each that comes free goes to the first."""
-        if self._taken < self.limit:
-            self._taken += 1
+        """Acquire a slot without waiting and return whether there was one; a released slot goes to the first waiter."""
+        if self._in_flight < self.limit:
+            self._in_flight += 1
             return True
         return False
 
     async def acquire(self) -> None:
-        """Wait for a place; the holder gives it back with `release`. Cancelled waiters leave no trace."""
+        """Wait for a slot and acquire it. A cancelled waiter keeps none."""
         if self.acquire_nowait():
             return
-        turn = anyio.Event()
-        self._waiters.append(turn)
+        acquired = anyio.Event()
+        self._waiters.append(acquired)
         try:
-            await turn.wait()
+            await acquired.wait()
         except BaseException:
-            if turn.is_set():
-                # the place was already given: pass it on
+            if acquired.is_set():
+                # this waiter already owns the slot
                 self.release()
             else:
-                self._waiters.remove(turn)
+                self._waiters.remove(acquired)
             raise
 
     def release(self) -> None:
-        """Give a place back."""
-        self._taken -= 1
+        """Release a slot."""
+        self._in_flight -= 1
         self._wake()
 
     def _wake(self) -> None:
-        while self._waiters and self._taken < self.limit:
-            self._taken += 1
+        while self._waiters and self._in_flight < self.limit:
+            self._in_flight += 1
             self._waiters.popleft().set()

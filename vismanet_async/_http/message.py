@@ -1,4 +1,4 @@
-"""What goes into the transport and what comes out of it."""
+"""Requests and responses of the transport."""
 
 from __future__ import annotations
 
@@ -32,29 +32,30 @@ __all__ = [
 Service = Literal["erp", "sales_order"]
 """Which of Visma's services: each has its own base URL, scopes, token and quota."""
 
-Kind = Literal["read", "guarded", "write"]
-"""What sending a request twice does: nothing (`read`), no more than once (`guarded` by If-Match), or harm (`write`)."""
+Kind = Literal["read", "conditional", "write"]
+"""The effect of sending a request twice: none (`read`), that of sending it once (`conditional`: by If-Match), or two
+changes (`write`)."""
 
 UTF8_BOM = b"\xef\xbb\xbf"
-"""A mark that some .NET answers put before JSON, where it does not belong."""
+"""A byte order mark that some .NET servers send before JSON, where the standard forbids it."""
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """A token (RFC 9110, 5.6.2)."""
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-"""What a header's value cannot hold (RFC 9110, 5.5); it may hold tabs."""
+"""Characters that a header's value must not contain (RFC 9110, 5.5); tabs are allowed."""
 
 
 class Body(Protocol):
-    """A request body that is opened anew for each attempt, such as an attachment."""
+    """A request body that is opened again for each attempt, such as an attachment."""
 
     @property
-    def replayable(self) -> bool:
+    def rewindable(self) -> bool:
         """Whether `open` may be called more than once."""
         ...
 
     def open(self) -> tuple[AsyncIterator[bytes], Mapping[str, str]]:
-        """Give the chunks and the headers that describe them (Content-Type, and Content-Length if known)."""
+        """Return the chunks and the headers that describe them (Content-Type, and Content-Length if known)."""
         ...
 
 
@@ -67,7 +68,7 @@ def _method(value: str) -> str:
 
 @attrs.frozen(kw_only=True)
 class Request:
-    """One request, complete but for base URL, token and the pipeline's own headers.
+    """One request without base URL, token and the pipeline's own headers.
 
     Raises:
         RequestRefused: the method is unknown, or a header cannot be sent (see `header_fault`).
@@ -76,7 +77,7 @@ class Request:
     operation: str
     """The catalog id, or method and path; for messages and logs."""
     template: str | None = None
-    """The path with its ids left open; None where only the path itself is known. For whoever watches."""
+    """The path with placeholders for ids, for observers; None if only the path itself is known."""
     method: str = attrs.field(converter=_method)
     path: str
     """Below the service's base URL, beginning with a slash, percent-encoded already."""
@@ -85,11 +86,11 @@ class Request:
     body: bytes | Body | None = attrs.field(default=None, repr=False)
     service: Service = "erp"
     deadline_seconds: float | None = None
-    """For the whole call: queueing, token, attempts, reading. None takes the client's default."""
+    """For the whole call: queueing, token, attempts, reading. None means the client's default."""
     background: bool = False
-    """Whether it goes to the background queue: then even a GET must not be sent twice."""
+    """Whether it is sent to the background queue: then even a GET must not be sent twice."""
     buffer: Callable[[int], bytearray] | None = attrs.field(default=None, repr=False, eq=False)
-    """Gives memory of a size, in which an answer of that size is put together; None: it is read as bytes."""
+    """Allocates the memory for a body of known size; None: the body is read as bytes."""
 
     @headers.validator
     def _refuse_faults(self, _attribute: object, headers: Mapping[str, str]) -> None:
@@ -98,33 +99,33 @@ class Request:
                 raise RequestRefused(f"{fault}; nothing was sent.")
 
     def header(self, name: str) -> str | None:
-        """Give a header by its name in any case."""
+        """Return a header by its name, case-insensitive."""
         wanted = name.lower()
         return next((value for key, value in self.headers.items() if key.lower() == wanted), None)
 
     @property
     def kind(self) -> Kind:
-        """What sending it twice would do (docs/facts.md 10.12, 10.13, 7)."""
+        """The effect of sending it twice (docs/facts.md 10.12, 10.13, 7)."""
         if self.background or self.header("erp-api-background") is not None:
             return "write"
         if self.method in {"GET", "HEAD"}:
             return "read"
-        return "guarded" if self.method in {"PUT", "DELETE"} and self.header("If-Match") else "write"
+        return "conditional" if self.method in {"PUT", "DELETE"} and self.header("If-Match") else "write"
 
     @property
-    def repeatable(self) -> bool:
+    def idempotent(self) -> bool:
         """Whether sending it twice does no more than sending it once."""
         return self.kind != "write"
 
 
 @attrs.frozen(kw_only=True)
 class Response:
-    """An answer with a success status, read to its end."""
+    """A response with a success status, with its whole body."""
 
     status: int
     headers: CIMultiDictProxy[str] = attrs.field(repr=False)
     content: bytes | bytearray = attrs.field(repr=False, alias="body")
-    """The body as it was put together: in the request's `buffer`, or bytes."""
+    """The body: the request's `buffer`, or bytes."""
     attempts: tuple[Attempt, ...] = ()
 
     @property
@@ -134,7 +135,7 @@ class Response:
 
 
 class StreamedResponse(Protocol):
-    """An answer with a success status whose body is read by the caller."""
+    """A response with a success status whose body the caller reads."""
 
     @property
     def status(self) -> int:
@@ -147,19 +148,19 @@ class StreamedResponse(Protocol):
         ...
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the body as it arrives; raises `ResponseLost` when it breaks off."""
+        """Yield the body as it arrives; raises `ResponseLost` if the connection breaks."""
         ...
 
 
 class Sender(Protocol):
-    """Sends requests for one company. What `_http.pipeline.Transport` is, and what tests put in its place."""
+    """Sends requests for one company: the interface of `_http.pipeline.Transport`."""
 
     async def send(self, request: Request, /) -> Response:
-        """Send it, with every rule of the pipeline; raises an error of `vismanet_async.errors` otherwise."""
+        """Send the request through the pipeline; raises an error of `vismanet_async.errors` on failure."""
         ...
 
     def stream(self, request: Request, /) -> AbstractAsyncContextManager[StreamedResponse]:
-        """Send it and hand over the answer unread; the connection is given back on leaving."""
+        """Send the request and return the response unread; leaving the context releases the connection."""
         ...
 
 
@@ -185,5 +186,5 @@ def header_fault(name: Any, value: Any) -> str | None:
 
 
 def no_headers() -> CIMultiDictProxy[str]:
-    """Give an empty header mapping, for answers made up in tests."""
+    """Return an empty header mapping, for responses made in tests."""
     return CIMultiDictProxy(CIMultiDict())

@@ -1,6 +1,6 @@
-"""The rate-limit window as the server tells it, and the pause that everybody takes after a 429.
+"""The rate-limit window that the server reports, and the pause of all requests after a 429.
 
-Headers and their history: docs/facts.md 3. `Quota` is pure: the time comes in as an argument.
+Headers and their history: docs/facts.md 3. `Quota` is pure: the time is an argument.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ __all__ = ["Quota", "retry_after_seconds"]
 
 _EPOCH_FROM: Final = 1_000_000_000
 """A reset above this is an epoch timestamp, as older gateways sent it, not a number of seconds."""
-_LONGEST_SECONDS: Final = 86_400.0
-"""Windows last an hour at most (docs/facts.md 3.3): what says more than a day is in another unit, and is not heeded."""
+_MAX_SECONDS: Final = 86_400.0
+"""Windows last an hour at most (docs/facts.md 3.3): a value of more than a day is in another unit, and is ignored."""
 _WITHOUT_HINT_SECONDS: Final = 30.0
 """The pause after a 429 without a usable hint; the shortest windows are a minute long."""
-_LEAST_PAUSE_SECONDS: Final = 1.0
-"""The pause after a 429 that says "now": whole seconds are rounded, and five refusals end a call."""
+_MIN_PAUSE_SECONDS: Final = 1.0
+"""The shortest pause after a 429, even for `Retry-After: 0`: whole seconds are rounded, and five 429 end a call."""
 _SPREAD: Final = 0.1
 _SPREAD_CAP_SECONDS: Final = 3.0
 _SAME_WINDOW_SECONDS: Final = 2.0
 
 
 def retry_after_seconds(headers: Mapping[str, str], *, utc_now: datetime) -> float | None:
-    """Read `Retry-After`, a number of seconds or an HTTP date. None when it is missing or unusable.
+    """Return the seconds of `Retry-After`, a number or an HTTP date; None if it is missing or unusable.
 
-    A date that has passed means now. It is compared with the answer's own `Date` where there is one, because the
-    server's clock need not be ours.
+    A date in the past means now. It is compared with the response's own `Date` if there is one, because the server's
+    clock may differ from ours.
     """
     text = headers.get("Retry-After")
     if text is None:
@@ -49,12 +49,12 @@ def retry_after_seconds(headers: Mapping[str, str], *, utc_now: datetime) -> flo
     if at is None:
         return None
     seconds = at - (_moment(headers.get("Date")) or utc_now).timestamp()
-    return max(0.0, seconds) if seconds <= _LONGEST_SECONDS else None
+    return max(0.0, seconds) if seconds <= _MAX_SECONDS else None
 
 
 @attrs.define(kw_only=True)
 class Quota:
-    """What one company's budget at one service looks like from here. Shared by everything that uses the same token.
+    """The rate limit of one company at one service, as last reported. All users of the same token share it.
 
     All times are seconds of the client's monotonic clock.
 
@@ -65,28 +65,28 @@ class Quota:
     """
 
     limit: int | None = None
-    """Requests per window, as last told."""
+    """Requests per window, as last reported."""
     remaining: int | None = None
-    """Requests left in the window, as last told; never counted down here (docs/facts.md 3.9)."""
+    """Requests left in the window, as last reported; never counted down here (docs/facts.md 3.9)."""
     policy: str | None = None
     resets_at: float | None = None
-    """When the window ends that `remaining` belongs to."""
+    """When the window of `remaining` ends."""
     paused_until: float = 0.0
-    """Nobody sends before this."""
+    """No request is sent before this."""
     throttled: int = 0
-    """How many 429 answers there were."""
+    """The number of 429 responses."""
 
     def wait_seconds(self, now: float) -> float:
-        """Tell how long the next request must wait; 0 when it may go."""
+        """Return how long the next request must wait; 0 if it may be sent now."""
         wait = self.paused_until - now
         if self.remaining == 0 and self.resets_at is not None:
             wait = max(wait, self.resets_at - now)
         return max(0.0, wait)
 
-    def room(self, now: float) -> int | None:
-        """Tell how many may be in flight at once so that the last of a window are not raced for; None for any number.
+    def max_in_flight(self, now: float) -> int | None:
+        """Return how many requests may be in flight without exceeding the window; None for any number.
 
-        Never below 1: an empty window is a matter of `wait_seconds`.
+        Never below 1: for an empty window `wait_seconds` applies.
         """
         if self.remaining is None or self.resets_at is None or self.resets_at <= now:
             return None
@@ -95,10 +95,10 @@ class Quota:
     def observe(
         self, headers: Mapping[str, str], *, status: int, now: float, utc_now: datetime, randomness: float
     ) -> None:
-        """Take in one answer.
+        """Update the quota after a response.
 
         Args:
-            headers: the answer's headers, case-insensitive.
+            headers: the response's headers, case-insensitive.
             status: its HTTP status; 429 starts the shared pause.
             now: monotonic seconds.
             utc_now: the wall clock, for resets given as epoch timestamps.
@@ -115,10 +115,10 @@ class Quota:
     def _pause(self, retry_after: float | None, reset: float | None, now: float, randomness: float) -> None:
         self.throttled += 1
         if retry_after is not None:
-            # it wins over the window's end (docs/facts.md 3.1)
+            # it takes precedence over the window's end (docs/facts.md 3.1)
             self.remaining = None
         pause = next((seconds for seconds in (retry_after, reset) if seconds is not None), _WITHOUT_HINT_SECONDS)
-        pause = max(_LEAST_PAUSE_SECONDS, pause)
+        pause = max(_MIN_PAUSE_SECONDS, pause)
         pause += randomness * min(_SPREAD_CAP_SECONDS, _SPREAD * pause)
         self.paused_until = max(self.paused_until, now + pause)
 
@@ -136,20 +136,20 @@ class Quota:
             and self.resets_at > now
             and abs(resets_at - self.resets_at) <= _SAME_WINDOW_SECONDS
         )
-        # answers overtake each other; within one window the budget only falls
+        # responses arrive out of order; within one window the number only decreases
         self.remaining = min(left, self.remaining) if same and self.remaining is not None else left
         self.resets_at = resets_at
 
 
 def _from_now(value: float, utc_now: datetime) -> float | None:
-    """Seconds from now, of seconds or an epoch timestamp; None where the unit or the clocks must be wrong."""
+    """Return seconds from now, given seconds or an epoch timestamp; None if the unit or the clocks must be wrong."""
     if value > _EPOCH_FROM:
         value -= utc_now.timestamp()
-    return value if 0 <= value <= _LONGEST_SECONDS else None
+    return value if 0 <= value <= _MAX_SECONDS else None
 
 
 def _moment(text: str | None) -> datetime | None:
-    """Read an HTTP date."""
+    """Return the moment of an HTTP date."""
     try:
         moment = parsedate_to_datetime(text or "")
     except (ValueError, OverflowError, TypeError):

@@ -1,8 +1,8 @@
-"""What is needed of aiohttp beyond its documented interface, in one place.
+"""The private parts of aiohttp that this package uses.
 
-Two things guard a promise, and their absence is an error before anything is sent: the switch that keeps aiohttp from
-repeating requests by itself, and the hook that tells when a connection is in hand (`WatchedConnector`). The rest makes
-something faster or more tolerant; it is probed when first used, and left out where it does not behave as expected.
+Two of them are required, and without them nothing is sent: the switch that keeps aiohttp from repeating requests by
+itself, and the hook that reports when a request has a connection (`WatchedConnector`). The others make something
+faster or more tolerant; they are probed on first use, and not used if they do not behave as expected.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ __all__ = [
     "IN_PLACE",
     "TOLERANT",
     "WatchedConnector",
-    "aiohttp_words",
+    "current_attempt",
     "ensure_watched",
     "header_limits",
     "keep_from_repeating",
-    "under_way",
+    "unreadable_reason",
 ]
 
 _MAX_HEADER_BYTES: Final = 64 * 1024
-"""Of one header line: policies and cookies of gateways take more than aiohttp allows by itself."""
+"""Of one header line: policies and cookies of gateways need more than aiohttp's default."""
 _MAX_HEADERS: Final = 1024
-_THEIR_HEADER_BYTES: Final = 8190
-_THEIR_HEADERS: Final = 128
+_DEFAULT_HEADER_BYTES: Final = 8190
+_DEFAULT_HEADERS: Final = 128
 _NO_CONTENT: Final = re.compile(rb"HTTP/1\.[01] (?:204|304)\b")
 _DECLARES_BODY: Final = re.compile(rb"\r\n(?:transfer-encoding:|content-length:[ \t]*0*[1-9])", re.IGNORECASE)
 _HEAD_END: Final = b"\r\n\r\n"
@@ -53,34 +53,34 @@ class _Watched(Protocol):
     connected: bool
 
 
-under_way: ContextVar[_Watched] = ContextVar("under_way")
-"""The exchange that the running task is sending."""
+current_attempt: ContextVar[_Watched] = ContextVar("current_attempt")
+"""The attempt that the running task is sending."""
 
 
 class WatchedConnector(aiohttp.TCPConnector):
-    """Tells an exchange when it has a connection in hand; aiohttp's tracing could too, but costs a quarter more.
+    """Reports to an attempt when it has a connection; aiohttp's tracing could do so too, but is a quarter slower.
 
-    An exchange gets one connection: a second would be for a repetition that only the retry table may decide on.
+    An attempt gets one connection: a second would be for a repetition, which only the retry table may decide on.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         if TOLERANT.usable:
-            # aiohttp makes its side of each connection by this
+            # aiohttp creates the protocol of each connection with this
             self._factory: Any = partial(_TolerantHandler, loop=asyncio.get_running_loop())
 
     async def connect(self, *args: Any, **kwargs: Any) -> Connection:
-        """Connect for the exchange that is under way."""
-        exchange = under_way.get()
-        if exchange.connected:
+        """Connect for the current attempt."""
+        attempt = current_attempt.get()
+        if attempt.connected:
             raise aiohttp.ServerDisconnectedError
         connection = await super().connect(*args, **kwargs)
-        exchange.connected = True
+        attempt.connected = True
         return connection
 
 
 def keep_from_repeating(session: aiohttp.ClientSession) -> None:
-    """Keep aiohttp from repeating GET, PUT and DELETE by itself on a connection that the server had closed.
+    """Stop aiohttp from repeating GET, PUT and DELETE by itself on a connection that the server had closed.
 
     Raises:
         RequestRefused: this version of aiohttp has no such switch; nothing was sent.
@@ -92,22 +92,22 @@ def keep_from_repeating(session: aiohttp.ClientSession) -> None:
 
 
 async def ensure_watched() -> None:
-    """Make sure that aiohttp asks `WatchedConnector` for every connection; without network, once a process.
+    """Check that aiohttp gets every connection from `WatchedConnector`; without network, once in a process.
 
     Raises:
-        RequestRefused: it does not, so nobody could tell whether a request left; nothing was sent.
+        RequestRefused: it does not, so that nothing reports whether a request was sent; nothing was sent.
     """
     if _proven:
         return
     probe = _Probe()
-    before = under_way.set(probe)
+    before = current_attempt.set(probe)
     try:
         async with aiohttp.ClientSession(connector=_ProbedConnector()) as session:
             await session.request("GET", "http://127.0.0.1:9/")
     except aiohttp.ClientError:
         pass
     finally:
-        under_way.reset(before)
+        current_attempt.reset(before)
     if not probe.connected:
         raise _refused("does not ask its connector for connections in the known way")
     _proven.append(True)
@@ -122,7 +122,7 @@ class _Probe:
 
 class _ProbedConnector(WatchedConnector):
     async def connect(self, *_: Any, **__: Any) -> Connection:
-        under_way.get().connected = True
+        current_attempt.get().connected = True
         raise aiohttp.ClientConnectionError
 
 
@@ -134,33 +134,33 @@ def _refused(what: str) -> RequestRefused:
 
 
 def header_limits() -> dict[str, int]:
-    """Return the session's options that give room for the answer's headers, as far as this aiohttp has them."""
+    """Return the session options for large response headers that this version of aiohttp has."""
     wanted = {"max_line_size": _MAX_HEADER_BYTES, "max_field_size": _MAX_HEADER_BYTES, "max_headers": _MAX_HEADERS}
     known = inspect.signature(aiohttp.ClientSession.__init__).parameters
     return {name: limit for name, limit in wanted.items() if name in known}
 
 
-def aiohttp_words(error: aiohttp.ClientResponseError) -> str:
-    """Say why aiohttp could not read an answer, without anything of the answer."""
+def unreadable_reason(error: aiohttp.ClientResponseError) -> str:
+    """Return why aiohttp could not read a response, without any content of the response."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, http_exceptions.LineTooLong):
-            limit = header_limits().get("max_field_size", _THEIR_HEADER_BYTES)
+            limit = header_limits().get("max_field_size", _DEFAULT_HEADER_BYTES)
             return f"the answer has a header of more than {limit:,} bytes"
         if isinstance(cause, http_exceptions.InvalidHeader):
             return "the answer has a header that is not HTTP"
         if isinstance(cause, http_exceptions.BadHttpMessage) and "Too many headers" in str(cause):
-            limit = header_limits().get("max_headers", _THEIR_HEADERS)
+            limit = header_limits().get("max_headers", _DEFAULT_HEADERS)
             return f"the answer has more than {limit:,} headers"
         cause = cause.__cause__
     return "the answer is not HTTP"
 
 
 class _TolerantHandler(ResponseHandler):
-    """aiohttp's side of a connection, which takes a 204 for what it is although a body follows.
+    """aiohttp's protocol of a connection, which accepts a 204 with a body.
 
-    Some servers send one, `{}` or an empty chunk. aiohttp reads it as the beginning of another answer, and with that
-    loses the whole one before. Here it is dropped, and the connection is not used again.
+    Some servers send a body with a 204: `{}` or an empty chunk. aiohttp reads it as the beginning of another response
+    and then loses the 204. This handler drops the body, and the connection is not used again.
     """
 
     _head = b""
@@ -195,7 +195,7 @@ class _TolerantHandler(ResponseHandler):
 
 
 class _NoTransport(asyncio.Transport):
-    """Stands in for a connection while something is probed."""
+    """A transport without a connection, for probes."""
 
     def is_closing(self) -> bool:
         return False
@@ -206,7 +206,7 @@ class _NoTransport(asyncio.Transport):
 
 @contextlib.contextmanager
 def _some_loop() -> Iterator[asyncio.AbstractEventLoop]:
-    """Yield an event loop to probe with: what is found is remembered, so it must not depend on who asks first."""
+    """Yield an event loop for a probe: its result is cached, so it must not depend on the first caller."""
     try:
         running = asyncio.get_running_loop()
     except RuntimeError:
@@ -237,12 +237,12 @@ def _probe_in_place() -> bool:
 
 
 def _reads_in_place(loop: asyncio.AbstractEventLoop) -> bool:
-    """Read a body as `body.Body` does, on a connection that is none."""
+    """Return whether a body can be read as `DirectBodyReader` does; no connection is used."""
     handler = ResponseHandler(loop)
     handler.connection_made(_NoTransport())
     handler.set_response_params(auto_decompress=False)
     handler.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n012")
-    (_, content), _ = handler._buffer.popleft()  # noqa: SLF001 - what `read` gives
+    (_, content), _ = handler._buffer.popleft()  # noqa: SLF001 - what `read` returns
     began = content.total_bytes == len(b"012") and not content.is_eof()
     handler.set_response_params()
     content.feed_eof()
@@ -255,7 +255,7 @@ def _reads_in_place(loop: asyncio.AbstractEventLoop) -> bool:
 
 
 TOLERANT: Final = Accelerator(
-    "taking a 204 with a body", instead="such an answer counts as lost", probe=_probe_tolerance
+    "accepting a 204 with a body", instead="such an answer counts as lost", probe=_probe_tolerance
 )
 IN_PLACE: Final = Accelerator(
     "reading bodies in place", instead="they are copied piece by piece", probe=_probe_in_place

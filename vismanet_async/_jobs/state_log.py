@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from vismanet_async._observer import JobFacts
+from vismanet_async._observer import JobInfo
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -24,7 +24,7 @@ def report_state(before: JobRecord | None, record: JobRecord, *, observer: Obser
     named = {"operation": operation.id, "company": record.company, "job": record.id, "state": state}
     _log.info("job %s %s: %s", record.id, operation.id, state, extra={**named, "attempt": record.polls})
     observer.job(
-        JobFacts(
+        JobInfo(
             id=record.id,
             company=record.company,
             operation=None if operation.custom else operation.id,

@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context, metrics, trace
 
-from vismanet_async._observer import CallFacts, CallWatch, ExportFacts, JobFacts, Observer, ResourceWatch
+from vismanet_async._observer import CallInfo, CallObserver, ExportInfo, JobInfo, Observer, ResourceObserver
 from vismanet_async._version import __version__
 from vismanet_async.errors import ApiError
 
@@ -94,11 +94,11 @@ class Telemetry(Observer):
         self._transitions = meter.create_counter("vismanet.job.transitions", "{transition}", "States of jobs.")
         self._rows = meter.create_counter("vismanet.export.rows", "{row}", "Rows exported.")
 
-    def call(self, call: CallFacts) -> CallWatch:
+    def call(self, call: CallInfo) -> CallObserver:
         """Start the span of a call."""
         return _Call(call, self._tracer, self._attempts, self._calls)
 
-    def job(self, job: JobFacts) -> None:
+    def job(self, job: JobInfo) -> None:
         """Count the state; write the span of the submission and that of the whole job when they are over."""
         named = _present({"vismanet.operation": job.operation, "vismanet.job.state": job.state})
         self._transitions.add(1, named)
@@ -135,7 +135,7 @@ class Telemetry(Observer):
         return nullcontext() if of_job is None else _within(_below(of_job))
 
     @contextmanager
-    def export(self, export: ExportFacts) -> Iterator[None]:
+    def export(self, export: ExportInfo) -> Iterator[None]:
         """Cover a run by a span."""
         attributes = _present({
             "vismanet.company": export.company,
@@ -146,7 +146,7 @@ class Telemetry(Observer):
             yield
 
     @contextmanager
-    def resource(self, name: str) -> Iterator[ResourceWatch]:
+    def resource(self, name: str) -> Iterator[ResourceObserver]:
         """Cover the reading of one resource by a span."""
         attributes = {"vismanet.export.resource": name}
         with self._spanning(f"export {name}", attributes) as span:
@@ -164,9 +164,9 @@ class Telemetry(Observer):
         _end(span, None)
 
 
-class _Call(CallWatch):
+class _Call(CallObserver):
     def __init__(
-        self, call: CallFacts, tracer: trace.Tracer, attempts: metrics.Histogram, calls: metrics.Histogram
+        self, call: CallInfo, tracer: trace.Tracer, attempts: metrics.Histogram, calls: metrics.Histogram
     ) -> None:
         self._tracer, self._attempts, self._calls = tracer, attempts, calls
         self._template = call.template
@@ -219,7 +219,7 @@ class _Call(CallWatch):
         )
 
 
-class _Resource(ResourceWatch):
+class _Resource(ResourceObserver):
     def __init__(self, name: str, span: trace.Span, rows: metrics.Counter) -> None:
         self._name, self._span, self._rows = name, span, rows
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vismanet_async._client import VismaNet
-from vismanet_async._http.auth import ClientCredentials
+from vismanet_async._http.auth.credentials import ClientCredentials
 from vismanet_async._simulator.clock import VirtualClock
 
 if TYPE_CHECKING:

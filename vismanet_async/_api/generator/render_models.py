@@ -58,10 +58,8 @@ def _module(home: str, classes: list[ModelClass], models: Models) -> str:
     if enums:
         lines.append("from typing import TYPE_CHECKING")
     lines += [f"from vismanet_async._api.models.{models.classes[name].home} import {name}" for name in foreign]
-    lines += [
-        f"from vismanet_async._codec.model import {', '.join(sorted(_codec_names(ordered)))}",
-        f"from vismanet_async._codec.values import {', '.join(_value_names(fields))}",
-    ]
+    lines += [f"from {module} import {', '.join(sorted(names))}" for module, names in _codec_names(ordered).items()]
+    lines.append(f"from vismanet_async._codec.values import {', '.join(_value_names(fields))}")
     if enums:
         lines += _enum_lines(enums)
     lines.append(f"__all__ = {sorted(own)!r}")
@@ -91,13 +89,15 @@ def _value_names(fields: list[FieldLine]) -> list[str]:
     return sorted({"Maybe"} | named | plain)
 
 
-def _codec_names(classes: list[ModelClass]) -> set[str]:
-    names = set()
-    for one in classes:
-        names.add("write_model" if one.written else "read_model")
-        names.add(base_of(one))
-        names |= {field.default.partition("(")[0] for field in one.fields if field.default != "UNSET"}
-    return names
+def _codec_names(classes: list[ModelClass]) -> dict[str, set[str]]:
+    """Return the names that a module of models imports, by the module that has them."""
+    defaults = {field.default.partition("(")[0] for one in classes for field in one.fields} - {"UNSET"}
+    names = {
+        "vismanet_async._codec.fields": defaults,
+        "vismanet_async._codec.layout": {"write_model" if one.written else "read_model" for one in classes},
+        "vismanet_async._codec.model": {base_of(one) for one in classes},
+    }
+    return {module: each for module, each in names.items() if each}
 
 
 def base_of(one: ModelClass) -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from vismanet_async._api import sales_order_models
-from vismanet_async._codec.model import Model, WriteModel, fields_of
+from vismanet_async._codec.fields import fields_of
+from vismanet_async._codec.model import Model, WriteModel
 
 __all__ = ["RESOURCE", "models", "resource"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from vismanet_async._api.generator import naming
-from vismanet_async._codec.model import camel
+from vismanet_async._codec.fields import camel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

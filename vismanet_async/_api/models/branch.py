@@ -13,7 +13,8 @@ from vismanet_async._api.models.common.bank_settings import BankSettings
 from vismanet_async._api.models.common.contact_info import ContactInfo
 from vismanet_async._api.models.common.country import Country
 from vismanet_async._api.models.common.id_description import IdDescription
-from vismanet_async._codec.model import Model, Record, read_model
+from vismanet_async._codec.layout import read_model
+from vismanet_async._codec.model import Model, Record
 from vismanet_async._codec.values import UNSET, Maybe
 
 __all__ = ["Branch", "BranchCurrency"]

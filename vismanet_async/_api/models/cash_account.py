@@ -15,7 +15,8 @@ from vismanet_async._api.models.common.active_id_description import ActiveIdDesc
 from vismanet_async._api.models.common.number_name import NumberName
 from vismanet_async._api.models.common.sub_account import SubAccount
 from vismanet_async._api.models.common.vat_zone import VatZone
-from vismanet_async._codec.model import Model, Record, read_model
+from vismanet_async._codec.layout import read_model
+from vismanet_async._codec.model import Model, Record
 from vismanet_async._codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:

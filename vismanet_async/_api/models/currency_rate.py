@@ -10,7 +10,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from vismanet_async._codec.model import Record, WriteModel, read_model, wrapped, write_model
+from vismanet_async._codec.fields import wrapped
+from vismanet_async._codec.layout import read_model, write_model
+from vismanet_async._codec.model import Record, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:

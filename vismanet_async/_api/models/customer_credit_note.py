@@ -28,16 +28,9 @@ from vismanet_async._api.models.common.sub_account import SubAccount
 from vismanet_async._api.models.common.tax_detail import TaxDetail
 from vismanet_async._api.models.common.tax_detail_update import TaxDetailUpdate
 from vismanet_async._api.models.common.work_type import WorkType
-from vismanet_async._codec.model import (
-    LineUpdate,
-    Model,
-    Record,
-    WriteModel,
-    json_name,
-    read_model,
-    wrapped,
-    write_model,
-)
+from vismanet_async._codec.fields import json_name, wrapped
+from vismanet_async._codec.layout import read_model, write_model
+from vismanet_async._codec.model import LineUpdate, Model, Record, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:

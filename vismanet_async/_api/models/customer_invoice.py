@@ -16,7 +16,9 @@ from vismanet_async._api.models.common.rot_rut_update import RotRutUpdate
 from vismanet_async._api.models.common.sales_invoice_contact_update import SalesInvoiceContactUpdate
 from vismanet_async._api.models.common.subaccount_segment_update import SubaccountSegmentUpdate
 from vismanet_async._api.models.common.tax_detail_update import TaxDetailUpdate
-from vismanet_async._codec.model import LineUpdate, Record, WriteModel, read_model, wrapped, write_model
+from vismanet_async._codec.fields import wrapped
+from vismanet_async._codec.layout import read_model, write_model
+from vismanet_async._codec.model import LineUpdate, Record, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from vismanet_async._api.models.common.id_description import IdDescription
 from vismanet_async._api.models.common.id_name import IdName
-from vismanet_async._codec.model import Model, Record, WriteModel, read_model, wrapped, write_model
+from vismanet_async._codec.fields import wrapped
+from vismanet_async._codec.layout import read_model, write_model
+from vismanet_async._codec.model import Model, Record, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe
 
 __all__ = [

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from vismanet_async._api.models.common.active_id_description import ActiveIdDescription
 from vismanet_async._api.models.common.id_description import IdDescription
 from vismanet_async._api.models.common.metadata import Metadata
-from vismanet_async._codec.model import Record, read_model
+from vismanet_async._codec.layout import read_model
+from vismanet_async._codec.model import Record
 from vismanet_async._codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:

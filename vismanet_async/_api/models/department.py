@@ -11,7 +11,9 @@ from datetime import datetime
 from vismanet_async._api.models.common.account_reference import AccountReference
 from vismanet_async._api.models.common.active_id_description import ActiveIdDescription
 from vismanet_async._api.models.common.subaccount_segment_update import SubaccountSegmentUpdate
-from vismanet_async._codec.model import Record, WriteModel, read_model, wrapped, write_model
+from vismanet_async._codec.fields import wrapped
+from vismanet_async._codec.layout import read_model, write_model
+from vismanet_async._codec.model import Record, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe
 
 __all__ = ["Department", "DepartmentUpdate"]

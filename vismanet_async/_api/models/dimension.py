@@ -9,7 +9,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from vismanet_async._codec.model import LineUpdate, Record, WriteModel, read_model, wrapped, write_model
+from vismanet_async._codec.fields import wrapped
+from vismanet_async._codec.layout import read_model, write_model
+from vismanet_async._codec.model import LineUpdate, Record, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:

@@ -10,7 +10,9 @@ from decimal import Decimal
 
 from vismanet_async._api.models.common.fixed_asset_accounts import FixedAssetAccounts
 from vismanet_async._api.models.common.metadata import Metadata
-from vismanet_async._codec.model import Model, Record, json_name, read_model
+from vismanet_async._codec.fields import json_name
+from vismanet_async._codec.layout import read_model
+from vismanet_async._codec.model import Model, Record
 from vismanet_async._codec.values import UNSET, Maybe
 
 __all__ = ["FixedAssetClass", "FixedAssetClassBookSettings"]

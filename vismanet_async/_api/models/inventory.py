@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 from vismanet_async._api.models.common.attribute_line_update import AttributeLineUpdate
 from vismanet_async._api.models.common.subaccount_segment_update import SubaccountSegmentUpdate
-from vismanet_async._codec.model import LineUpdate, Model, Record, WriteModel, read_model, wrapped, write_model
+from vismanet_async._codec.fields import wrapped
+from vismanet_async._codec.layout import read_model, write_model
+from vismanet_async._codec.model import LineUpdate, Model, Record, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe, Number
 
 if TYPE_CHECKING:

@@ -16,7 +16,9 @@ from vismanet_async._api.models.common.location_description import LocationDescr
 from vismanet_async._api.models.common.metadata import Metadata
 from vismanet_async._api.models.common.number_description import NumberDescription
 from vismanet_async._api.models.common.number_name import NumberName
-from vismanet_async._codec.model import LineUpdate, Model, Record, WriteModel, read_model, wrapped, write_model
+from vismanet_async._codec.fields import wrapped
+from vismanet_async._codec.layout import read_model, write_model
+from vismanet_async._codec.model import LineUpdate, Model, Record, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:

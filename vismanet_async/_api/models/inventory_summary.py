@@ -12,7 +12,9 @@ from vismanet_async._api.models.common.id_description import IdDescription
 from vismanet_async._api.models.common.integer_id_name import IntegerIdName
 from vismanet_async._api.models.common.metadata import Metadata
 from vismanet_async._api.models.common.number_description import NumberDescription
-from vismanet_async._codec.model import Record, json_name, read_model
+from vismanet_async._codec.fields import json_name
+from vismanet_async._codec.layout import read_model
+from vismanet_async._codec.model import Record
 from vismanet_async._codec.values import UNSET, Maybe
 
 __all__ = ["InventorySummary"]

@@ -16,7 +16,9 @@ from vismanet_async._api.models.common.internal_id_description import InternalId
 from vismanet_async._api.models.common.metadata import Metadata
 from vismanet_async._api.models.common.sub_account import SubAccount
 from vismanet_async._api.models.common.subaccount_segment_update import SubaccountSegmentUpdate
-from vismanet_async._codec.model import LineUpdate, Model, Record, WriteModel, read_model, wrapped, write_model
+from vismanet_async._codec.fields import wrapped
+from vismanet_async._codec.layout import read_model, write_model
+from vismanet_async._codec.model import LineUpdate, Model, Record, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:

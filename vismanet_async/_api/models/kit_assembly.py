@@ -13,16 +13,9 @@ from typing import TYPE_CHECKING
 from vismanet_async._api.models.common.allocation_update import AllocationUpdate
 from vismanet_async._api.models.common.inventory_allocation import InventoryAllocation
 from vismanet_async._api.models.common.metadata import Metadata
-from vismanet_async._codec.model import (
-    LineUpdate,
-    Model,
-    Record,
-    WriteModel,
-    json_name,
-    read_model,
-    wrapped,
-    write_model,
-)
+from vismanet_async._codec.fields import json_name, wrapped
+from vismanet_async._codec.layout import read_model, write_model
+from vismanet_async._codec.model import LineUpdate, Model, Record, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:

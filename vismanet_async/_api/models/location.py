@@ -15,7 +15,9 @@ from vismanet_async._api.models.common.contact_info_update import ContactInfoUpd
 from vismanet_async._api.models.common.internal_id_number_name import InternalIdNumberName
 from vismanet_async._api.models.common.metadata import Metadata
 from vismanet_async._api.models.common.vat_zone import VatZone
-from vismanet_async._codec.model import Model, Record, WriteModel, read_model, wrapped, write_model
+from vismanet_async._codec.fields import wrapped
+from vismanet_async._codec.layout import read_model, write_model
+from vismanet_async._codec.model import Model, Record, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe
 
 __all__ = ["Location", "LocationPeppolScheme", "LocationUpdate", "PeppolSchemeUpdate"]

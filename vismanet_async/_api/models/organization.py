@@ -16,7 +16,8 @@ from vismanet_async._api.models.common.currency import Currency
 from vismanet_async._api.models.common.id_description import IdDescription
 from vismanet_async._api.models.common.number_name import NumberName
 from vismanet_async._api.models.common.vat_zone import VatZone
-from vismanet_async._codec.model import Record, read_model
+from vismanet_async._codec.layout import read_model
+from vismanet_async._codec.model import Record
 from vismanet_async._codec.values import UNSET, Maybe
 
 __all__ = ["ExtendedOrganization"]

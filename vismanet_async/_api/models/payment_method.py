@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vismanet_async._codec.model import Model, Record, json_name, read_model
+from vismanet_async._codec.fields import json_name
+from vismanet_async._codec.layout import read_model
+from vismanet_async._codec.model import Model, Record
 from vismanet_async._codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:

@@ -22,16 +22,9 @@ from vismanet_async._api.models.common.project_employee_update import ProjectEmp
 from vismanet_async._api.models.common.subaccount_segment_update import SubaccountSegmentUpdate
 from vismanet_async._api.models.common.visibility import Visibility
 from vismanet_async._api.models.common.visibility_update import VisibilityUpdate
-from vismanet_async._codec.model import (
-    LineUpdate,
-    Model,
-    Record,
-    WriteModel,
-    json_name,
-    read_model,
-    wrapped,
-    write_model,
-)
+from vismanet_async._codec.fields import json_name, wrapped
+from vismanet_async._codec.layout import read_model, write_model
+from vismanet_async._codec.model import LineUpdate, Model, Record, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe, Moment
 
 if TYPE_CHECKING:

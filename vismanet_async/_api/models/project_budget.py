@@ -9,7 +9,9 @@ from __future__ import annotations
 from decimal import Decimal
 
 from vismanet_async._api.models.common.metadata import Metadata
-from vismanet_async._codec.model import Record, WriteModel, json_name, read_model, wrapped, write_model
+from vismanet_async._codec.fields import json_name, wrapped
+from vismanet_async._codec.layout import read_model, write_model
+from vismanet_async._codec.model import Record, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe, Number
 
 __all__ = ["ProjectBudget", "ProjectBudgetUpdate"]

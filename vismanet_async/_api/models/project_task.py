@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 from vismanet_async._api.models.common.project_employee_update import ProjectEmployeeUpdate
 from vismanet_async._api.models.common.visibility_update import VisibilityUpdate
-from vismanet_async._codec.model import WriteModel, wrapped, write_model
+from vismanet_async._codec.fields import wrapped
+from vismanet_async._codec.layout import write_model
+from vismanet_async._codec.model import WriteModel
 from vismanet_async._codec.values import UNSET, Maybe, Moment
 
 if TYPE_CHECKING:

@@ -25,16 +25,9 @@ from vismanet_async._api.models.common.purchase_order_line_update import Purchas
 from vismanet_async._api.models.common.purchase_receipts import PurchaseReceipts
 from vismanet_async._api.models.common.tax_detail import TaxDetail
 from vismanet_async._api.models.common.vat_zone import VatZone
-from vismanet_async._codec.model import (
-    LineUpdate,
-    Model,
-    Record,
-    WriteModel,
-    json_name,
-    read_model,
-    wrapped,
-    write_model,
-)
+from vismanet_async._codec.fields import json_name, wrapped
+from vismanet_async._codec.layout import read_model, write_model
+from vismanet_async._codec.model import LineUpdate, Model, Record, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:

@@ -19,7 +19,9 @@ from vismanet_async._api.models.common.purchase_order_line import PurchaseOrderL
 from vismanet_async._api.models.common.purchase_order_line_update import PurchaseOrderLineUpdate
 from vismanet_async._api.models.common.purchase_receipts import PurchaseReceipts
 from vismanet_async._api.models.common.tax_detail import TaxDetail
-from vismanet_async._codec.model import Record, WriteModel, json_name, read_model, wrapped, write_model
+from vismanet_async._codec.fields import json_name, wrapped
+from vismanet_async._codec.layout import read_model, write_model
+from vismanet_async._codec.model import Record, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:

@@ -17,7 +17,9 @@ from vismanet_async._api.models.common.metadata import Metadata
 from vismanet_async._api.models.common.number_name import NumberName
 from vismanet_async._api.models.common.purchase_receipt_line import PurchaseReceiptLine
 from vismanet_async._api.models.common.subaccount_segment_update import SubaccountSegmentUpdate
-from vismanet_async._codec.model import LineUpdate, Record, WriteModel, json_name, read_model, wrapped, write_model
+from vismanet_async._codec.fields import json_name, wrapped
+from vismanet_async._codec.layout import read_model, write_model
+from vismanet_async._codec.model import LineUpdate, Record, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:

@@ -12,16 +12,9 @@ from typing import TYPE_CHECKING
 
 from vismanet_async._api.models.common.active_id_description import ActiveIdDescription
 from vismanet_async._api.models.common.metadata import Metadata
-from vismanet_async._codec.model import (
-    LineUpdate,
-    Model,
-    Record,
-    WriteModel,
-    json_name,
-    read_model,
-    wrapped,
-    write_model,
-)
+from vismanet_async._codec.fields import json_name, wrapped
+from vismanet_async._codec.layout import read_model, write_model
+from vismanet_async._codec.model import LineUpdate, Model, Record, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe, Number
 
 if TYPE_CHECKING:

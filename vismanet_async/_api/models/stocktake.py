@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 from vismanet_async._api.models.common.id_description import IdDescription
 from vismanet_async._api.models.common.internal_id_description import InternalIdDescription
 from vismanet_async._api.models.common.metadata import Metadata
-from vismanet_async._codec.model import LineUpdate, Model, Record, WriteModel, read_model, wrapped, write_model
+from vismanet_async._codec.fields import wrapped
+from vismanet_async._codec.layout import read_model, write_model
+from vismanet_async._codec.model import LineUpdate, Model, Record, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:

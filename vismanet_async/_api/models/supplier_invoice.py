@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 from vismanet_async._api.models.common.subaccount_segment_update import SubaccountSegmentUpdate
 from vismanet_async._api.models.common.tax_detail_update import TaxDetailUpdate
-from vismanet_async._codec.model import LineUpdate, Record, WriteModel, json_name, read_model, wrapped, write_model
+from vismanet_async._codec.fields import json_name, wrapped
+from vismanet_async._codec.layout import read_model, write_model
+from vismanet_async._codec.model import LineUpdate, Record, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:

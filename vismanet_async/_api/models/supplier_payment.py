@@ -14,7 +14,9 @@ from vismanet_async._api.models.common.currency import Currency
 from vismanet_async._api.models.common.internal_id_number_name import InternalIdNumberName
 from vismanet_async._api.models.common.location_description import LocationDescription
 from vismanet_async._api.models.common.metadata import Metadata
-from vismanet_async._codec.model import LineUpdate, Model, Record, WriteModel, read_model, wrapped, write_model
+from vismanet_async._codec.fields import wrapped
+from vismanet_async._codec.layout import read_model, write_model
+from vismanet_async._codec.model import LineUpdate, Model, Record, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:

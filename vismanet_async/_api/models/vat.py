@@ -16,7 +16,9 @@ from vismanet_async._api.models.common.internal_id_number_name import InternalId
 from vismanet_async._api.models.common.number_description import NumberDescription
 from vismanet_async._api.models.common.vat_category import VatCategory
 from vismanet_async._api.models.common.vat_zone import VatZone
-from vismanet_async._codec.model import Model, Record, WriteModel, read_model, wrapped, write_model
+from vismanet_async._codec.fields import wrapped
+from vismanet_async._codec.layout import read_model, write_model
+from vismanet_async._codec.model import Model, Record, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:

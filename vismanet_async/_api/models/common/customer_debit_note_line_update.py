@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vismanet_async._api.models.common.subaccount_segment_update import SubaccountSegmentUpdate
-from vismanet_async._codec.model import LineUpdate, wrapped, write_model
+from vismanet_async._codec.fields import wrapped
+from vismanet_async._codec.layout import write_model
+from vismanet_async._codec.model import LineUpdate
 from vismanet_async._codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from vismanet_async._api.models.common.location_description import LocationDescr
 from vismanet_async._api.models.common.metadata import Metadata
 from vismanet_async._api.models.common.number_name import NumberName
 from vismanet_async._api.models.common.sub_account import SubAccount
-from vismanet_async._codec.model import Record, read_model
+from vismanet_async._codec.layout import read_model
+from vismanet_async._codec.model import Record
 from vismanet_async._codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:

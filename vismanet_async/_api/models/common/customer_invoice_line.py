@@ -17,7 +17,8 @@ from vismanet_async._api.models.common.internal_id_description import InternalId
 from vismanet_async._api.models.common.number_name import NumberName
 from vismanet_async._api.models.common.sub_account import SubAccount
 from vismanet_async._api.models.common.work_type import WorkType
-from vismanet_async._codec.model import Model, read_model
+from vismanet_async._codec.layout import read_model
+from vismanet_async._codec.model import Model
 from vismanet_async._codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:

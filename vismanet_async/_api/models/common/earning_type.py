@@ -9,7 +9,8 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 
-from vismanet_async._codec.model import Record, read_model
+from vismanet_async._codec.layout import read_model
+from vismanet_async._codec.model import Record
 from vismanet_async._codec.values import UNSET, Maybe
 
 __all__ = ["EarningType"]

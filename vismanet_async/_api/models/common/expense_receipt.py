@@ -18,7 +18,8 @@ from vismanet_async._api.models.common.id_description import IdDescription
 from vismanet_async._api.models.common.internal_id_description import InternalIdDescription
 from vismanet_async._api.models.common.number_description import NumberDescription
 from vismanet_async._api.models.common.number_name import NumberName
-from vismanet_async._codec.model import Record, read_model
+from vismanet_async._codec.layout import read_model
+from vismanet_async._codec.model import Record
 from vismanet_async._codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:

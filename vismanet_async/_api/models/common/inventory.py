@@ -26,7 +26,9 @@ from vismanet_async._api.models.common.posting_class import PostingClass
 from vismanet_async._api.models.common.sales_category_line import SalesCategoryLine
 from vismanet_async._api.models.common.supplier_details_line import SupplierDetailsLine
 from vismanet_async._api.models.common.warehouse_detail import WarehouseDetail
-from vismanet_async._codec.model import Record, json_name, read_model
+from vismanet_async._codec.fields import json_name
+from vismanet_async._codec.layout import read_model
+from vismanet_async._codec.model import Record
 from vismanet_async._codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from vismanet_async._api.models.common.account_number_type_description import AccountNumberTypeDescription
 from vismanet_async._api.models.common.active_id_description import ActiveIdDescription
-from vismanet_async._codec.model import Model, read_model
+from vismanet_async._codec.layout import read_model
+from vismanet_async._codec.model import Model
 from vismanet_async._codec.values import UNSET, Maybe
 
 __all__ = ["InventoryAccountInformation"]

@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vismanet_async._api.models.common.internal_id_number_name import InternalIdNumberName
-from vismanet_async._codec.model import Record, json_name, read_model
+from vismanet_async._codec.fields import json_name
+from vismanet_async._codec.layout import read_model
+from vismanet_async._codec.model import Record
 from vismanet_async._codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:

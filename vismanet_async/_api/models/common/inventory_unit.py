@@ -9,7 +9,9 @@ from __future__ import annotations
 from decimal import Decimal
 
 from vismanet_async._api.models.common.item_class import ItemClass
-from vismanet_async._codec.model import Model, json_name, read_model
+from vismanet_async._codec.fields import json_name
+from vismanet_async._codec.layout import read_model
+from vismanet_async._codec.model import Model
 from vismanet_async._codec.values import UNSET, Maybe
 
 __all__ = ["InventoryUnit"]

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from vismanet_async._api.models.common.class_attribute import ClassAttribute
 from vismanet_async._api.models.common.metadata import Metadata
-from vismanet_async._codec.model import Record, read_model
+from vismanet_async._codec.layout import read_model
+from vismanet_async._codec.model import Record
 from vismanet_async._codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from vismanet_async._codec.model import Model, read_model
+from vismanet_async._codec.layout import read_model
+from vismanet_async._codec.model import Model
 from vismanet_async._codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from vismanet_async._api.models.common.number_name import NumberName
 from vismanet_async._api.models.common.order_to_apply import OrderToApply
 from vismanet_async._api.models.common.payment_financial_details import PaymentFinancialDetails
 from vismanet_async._api.models.common.payment_line import PaymentLine
-from vismanet_async._codec.model import Record, read_model
+from vismanet_async._codec.layout import read_model
+from vismanet_async._codec.model import Record
 from vismanet_async._codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:

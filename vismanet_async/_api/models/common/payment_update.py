@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from vismanet_async._api.models.common.finance_charges_update import FinanceChargesUpdate
 from vismanet_async._api.models.common.payment_line_update import PaymentLineUpdate
 from vismanet_async._api.models.common.payment_orders_line_update import PaymentOrdersLineUpdate
-from vismanet_async._codec.model import WriteModel, wrapped, write_model
+from vismanet_async._codec.fields import wrapped
+from vismanet_async._codec.layout import write_model
+from vismanet_async._codec.model import WriteModel
 from vismanet_async._codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:

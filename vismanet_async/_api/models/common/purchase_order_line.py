@@ -16,7 +16,9 @@ from vismanet_async._api.models.common.internal_id_description import InternalId
 from vismanet_async._api.models.common.number_description import NumberDescription
 from vismanet_async._api.models.common.number_name import NumberName
 from vismanet_async._api.models.common.sub_account import SubAccount
-from vismanet_async._codec.model import Model, json_name, read_model
+from vismanet_async._codec.fields import json_name
+from vismanet_async._codec.layout import read_model
+from vismanet_async._codec.model import Model
 from vismanet_async._codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:

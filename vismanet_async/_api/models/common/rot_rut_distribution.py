@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from vismanet_async._codec.model import Model, read_model
+from vismanet_async._codec.layout import read_model
+from vismanet_async._codec.model import Model
 from vismanet_async._codec.values import UNSET, Maybe
 
 __all__ = ["RotRutDistribution"]

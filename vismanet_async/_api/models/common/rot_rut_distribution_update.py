@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vismanet_async._codec.model import LineUpdate, wrapped, write_model
+from vismanet_async._codec.fields import wrapped
+from vismanet_async._codec.layout import write_model
+from vismanet_async._codec.model import LineUpdate
 from vismanet_async._codec.values import UNSET, Maybe, Number
 
 if TYPE_CHECKING:

@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vismanet_async._api.models.common.rot_rut_distribution_update import RotRutDistributionUpdate
-from vismanet_async._codec.model import WriteModel, wrapped, write_model
+from vismanet_async._codec.fields import wrapped
+from vismanet_async._codec.layout import write_model
+from vismanet_async._codec.model import WriteModel
 from vismanet_async._codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:

@@ -23,7 +23,9 @@ from vismanet_async._api.models.common.sales_order_line import SalesOrderLine
 from vismanet_async._api.models.common.sales_order_owner import SalesOrderOwner
 from vismanet_async._api.models.common.sales_order_shipment import SalesOrderShipment
 from vismanet_async._api.models.common.vat_zone import VatZone
-from vismanet_async._codec.model import Record, json_name, read_model
+from vismanet_async._codec.fields import json_name
+from vismanet_async._codec.layout import read_model
+from vismanet_async._codec.model import Record
 from vismanet_async._codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:

@@ -21,7 +21,9 @@ from vismanet_async._api.models.common.overridable_contact import OverridableCon
 from vismanet_async._api.models.common.package_detail_line import PackageDetailLine
 from vismanet_async._api.models.common.shipment_detail_line import ShipmentDetailLine
 from vismanet_async._api.models.common.shipment_order_line import ShipmentOrderLine
-from vismanet_async._codec.model import Record, json_name, read_model
+from vismanet_async._codec.fields import json_name
+from vismanet_async._codec.layout import read_model
+from vismanet_async._codec.model import Record
 from vismanet_async._codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:

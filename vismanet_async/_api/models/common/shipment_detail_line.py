@@ -12,7 +12,9 @@ from decimal import Decimal
 from vismanet_async._api.models.common.allocations import Allocations
 from vismanet_async._api.models.common.id_description import IdDescription
 from vismanet_async._api.models.common.location_description import LocationDescription
-from vismanet_async._codec.model import Model, json_name, read_model
+from vismanet_async._codec.fields import json_name
+from vismanet_async._codec.layout import read_model
+from vismanet_async._codec.model import Model
 from vismanet_async._codec.values import UNSET, Maybe
 
 __all__ = ["ShipmentDetailLine"]

@@ -21,7 +21,8 @@ from vismanet_async._api.models.common.supplier_invoice_landed_cost import Suppl
 from vismanet_async._api.models.common.supplier_invoice_line import SupplierInvoiceLine
 from vismanet_async._api.models.common.tax_detail import TaxDetail
 from vismanet_async._api.models.common.vat_zone import VatZone
-from vismanet_async._codec.model import Record, read_model
+from vismanet_async._codec.layout import read_model
+from vismanet_async._codec.model import Record
 from vismanet_async._codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:

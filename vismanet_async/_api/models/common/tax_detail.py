@@ -9,7 +9,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 from vismanet_async._api.models.common.number_description import NumberDescription
-from vismanet_async._codec.model import Model, read_model
+from vismanet_async._codec.layout import read_model
+from vismanet_async._codec.model import Model
 from vismanet_async._codec.values import UNSET, Maybe
 
 __all__ = ["TaxDetail"]

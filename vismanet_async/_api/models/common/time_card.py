@@ -14,7 +14,8 @@ from vismanet_async._api.models.common.metadata import Metadata
 from vismanet_async._api.models.common.number_description import NumberDescription
 from vismanet_async._api.models.common.time_card_materials import TimeCardMaterials
 from vismanet_async._api.models.common.time_card_summary import TimeCardSummary
-from vismanet_async._codec.model import Record, read_model
+from vismanet_async._codec.layout import read_model
+from vismanet_async._codec.model import Record
 from vismanet_async._codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from vismanet_async._api.models.common.earning_type import EarningType
 from vismanet_async._api.models.common.internal_id_description import InternalIdDescription
-from vismanet_async._codec.model import Model, read_model
+from vismanet_async._codec.layout import read_model
+from vismanet_async._codec.model import Model
 from vismanet_async._codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:

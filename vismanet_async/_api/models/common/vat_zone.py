@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from vismanet_async._api.models.common.metadata import Metadata
 from vismanet_async._api.models.common.number_description import NumberDescription
-from vismanet_async._codec.model import Record, read_model
+from vismanet_async._codec.layout import read_model
+from vismanet_async._codec.model import Record
 from vismanet_async._codec.values import UNSET, Maybe
 
 __all__ = ["VatZone"]

@@ -1,0 +1,124 @@
+"""The fields of a model: their names and types on both sides, and the markers for those that differ from the rule."""
+
+from __future__ import annotations
+
+import re
+import sys
+from datetime import datetime
+from decimal import Decimal
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import attrs
+
+from vismanet_async._codec.values import UNSET
+
+if TYPE_CHECKING:
+    from vismanet_async._codec.model import Model
+
+__all__ = ["Field", "Kind", "camel", "fields_of", "json_key", "json_name", "open_enums", "point_in_time", "wrapped"]
+
+Kind = Literal["str", "int", "bool", "Decimal", "datetime", "dict", "model"]
+
+
+def camel(name: str) -> str:
+    """Return the JSON name of a snake case field by the rule.
+
+    Examples:
+        >>> camel("last_modified_date_time")
+        'lastModifiedDateTime'
+    """
+    first, *rest = name.split("_")
+    return first + "".join(part[:1].upper() + part[1:] for part in rest)
+
+
+def json_name(name: str, /) -> Any:
+    """Declare a field with a JSON name that differs from the rule."""
+    return attrs.field(default=UNSET, metadata={"json": name})
+
+
+def wrapped(name: str | None = None, /) -> Any:
+    """Declare a field of a write model that is sent as `{"value": x}`; a cleared one as `{"value": null}`."""
+    return attrs.field(default=UNSET, metadata={"wrapped": True} | ({"json": name} if name else {}))
+
+
+def point_in_time() -> Any:
+    """Declare a moment of a write model that may have a time zone, because it is not a business date."""
+    return attrs.field(default=UNSET, metadata={"point_in_time": True})
+
+
+@attrs.frozen
+class Field:
+    """One field of a model, in Python and in JSON."""
+
+    name: str
+    json: str
+    kind: Kind
+    many: bool
+    """A JSON array of `kind`."""
+    model: type[Model] | None
+    """The class, if `kind` is `model`."""
+    wrapped: bool
+    point_in_time: bool = False
+
+
+_SCALARS: dict[type, Kind] = {
+    str: "str",
+    int: "int",
+    bool: "bool",
+    Decimal: "Decimal",
+    datetime: "datetime",
+    dict: "dict",
+}
+_BY_NAME = {scalar.__name__: scalar for scalar in _SCALARS} | {
+    "dict[str, Any]": dict,
+    "Number": Decimal,
+    "Moment": datetime,
+}
+_ANNOTATION = re.compile(r"Maybe\[(?P<many>list\[)?(?P<name>\w+|dict\[str, Any\])\]{1,2}")
+_fields: dict[type[Model], tuple[Field, ...]] = {}
+_fields_lock = Lock()
+
+
+def fields_of(cls: type[Model]) -> tuple[Field, ...]:
+    """Return the fields of a model class in the order of its body; computed once for each class."""
+    known = _fields.get(cls)
+    if known is None:
+        with _fields_lock:
+            known = _fields.setdefault(cls, tuple(_field(cls, one) for one in attrs.fields(cls)))
+    return known
+
+
+def open_enums(cls: type[Model]) -> set[str]:
+    """Return the open enums that a class body refers to; its module has them as text, so that they are not loaded."""
+    known = vars(sys.modules[cls.__module__])
+    matches = (_ANNOTATION.fullmatch(str(one.type)) for one in attrs.fields(cls))
+    return {match["name"] for match in matches if match and isinstance(known.get(match["name"]), str)}
+
+
+def _field(cls: type[Model], attribute: attrs.Attribute[Any]) -> Field:
+    # the bodies are generated in one fixed form, so parsing the text is enough, and cheaper than evaluating it
+    match = _ANNOTATION.fullmatch(str(attribute.type))
+    if match is None:
+        raise TypeError(f"{cls.__name__}.{attribute.name} must be annotated Maybe[...], not {attribute.type}")
+    named = _named(cls, match["name"])
+    model = cast("type[Model]", named) if isinstance(named, type) and attrs.has(named) else None
+    return Field(
+        name=attribute.name,
+        json=json_key(attribute),
+        kind="model" if model else _SCALARS.get(named, "str"),
+        many=match["many"] is not None,
+        model=model,
+        wrapped=attribute.metadata.get("wrapped", False),
+        point_in_time=attribute.metadata.get("point_in_time", False),
+    )
+
+
+def json_key(attribute: attrs.Attribute[Any]) -> str:
+    """Return the JSON name of a model's attribute."""
+    return attribute.metadata.get("json") or camel(attribute.name)
+
+
+def _named(cls: type[Model], name: str) -> Any:
+    """Return what an annotation refers to; `str` for an open enum."""
+    return _BY_NAME.get(name) or vars(sys.modules[cls.__module__]).get(name, str)

@@ -1,0 +1,165 @@
+"""`TokenProvider`: renews tokens; any number of concurrent callers cause one request to the token endpoint.
+
+A token belongs to one company (docs/facts.md 2). One caller renews it early while the others use the old one; when it
+is about to end, all callers wait.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import TYPE_CHECKING, Final, Protocol
+
+import anyio
+
+from vismanet_async._http.auth.grant import read_token_response
+from vismanet_async._http.auth.session import HARD_SECONDS, Decision, Token
+from vismanet_async._http.retry import Fault, backoff_seconds, fault_of
+from vismanet_async.errors import NotSent, ResponseLost, TransportError, VismaNetError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from yarl import URL
+
+    from vismanet_async._clock import Clock
+    from vismanet_async._http.auth.credentials import Credentials
+    from vismanet_async._http.auth.grant import RawTokenResponse, TokenRequest
+    from vismanet_async._http.message import Service
+
+__all__ = ["Poster", "TokenProvider"]
+
+_ATTEMPTS: Final = 3
+_RESPONSE_SECONDS: Final = 30.0
+"""How long the identity service may take for one response."""
+
+
+class Poster(Protocol):
+    """Posts a request to the token endpoint; the only IO that tokens need."""
+
+    async def __call__(self, url: URL, request: TokenRequest, /) -> RawTokenResponse:
+        """Return the response. Raises `NotSent` or another `TransportError`."""
+        ...
+
+
+class TokenProvider:
+    """Provides the current token of one company and service to any number of tasks."""
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        *,
+        service: Service,
+        url: URL,
+        post: Poster,
+        clock: Clock,
+        random: Callable[[], float],
+    ) -> None:
+        self._credentials = credentials
+        self._service: Service = service
+        self._url = url
+        self._post = post
+        self._clock = clock
+        self._random = random
+        self._static = credentials.static_token()
+        self._session = credentials.session()
+
+    @property
+    def renewable(self) -> bool:
+        """Whether a rejected token can be replaced by a new one."""
+        return self._static is None
+
+    def cached(self, *, rejected: Token | None = None) -> Token | None:
+        """Return the token if it can be used without waiting, or None if `get` must be awaited."""
+        if self._static is not None:
+            return self._static
+        state = self._session.state
+        return state.token if state.decide(self._clock.monotonic(), rejected=rejected) is Decision.USE else None
+
+    async def get(self, *, rejected: Token | None = None) -> Token:
+        """Return a token that is valid for a request sent now.
+
+        Args:
+            rejected: the token that was just answered with 401; one renewal serves all callers that report it.
+
+        Raises:
+            TokenRefused: the identity service refused; nothing else was sent.
+            NotSent: it could not be reached, or its response was lost; nothing else was sent.
+            UnexpectedResponse: its response is not a token.
+        """
+        if self._static is not None:
+            return self._static
+        state = self._session.state
+        decision = state.decide(self._clock.monotonic(), rejected=rejected)
+        if decision is Decision.RENEW_EARLY:
+            await self._renew_early()
+        elif decision is Decision.WAIT:
+            await self._renew_for_all(rejected)
+        assert state.token is not None  # without one, the renewal has raised
+        return state.token
+
+    async def _renew_early(self) -> None:
+        session = self._session
+        try:
+            session.lock.acquire_nowait()
+        except anyio.WouldBlock:
+            return  # another caller renews it
+        try:
+            await self._renew(attempts=1)
+        except VismaNetError:
+            # the old token is still valid
+            session.state.retry_early_at = self._clock.monotonic() + HARD_SECONDS
+        finally:
+            session.lock.release()
+
+    async def _renew_for_all(self, rejected: Token | None) -> None:
+        session = self._session
+        renewals = session.renewals
+        async with session.lock:
+            if session.state.decide(self._clock.monotonic(), rejected=rejected) is not Decision.WAIT:
+                return  # another caller renewed it meanwhile
+            if session.failure is not None and session.renewals != renewals:
+                # it failed for all callers that waited; one request for each of them would be a stampede
+                raise copy.copy(session.failure)
+            try:
+                await self._renew(attempts=_ATTEMPTS)
+            except VismaNetError as failure:
+                session.failure, session.renewals = copy.copy(failure), session.renewals + 1
+                raise
+            session.failure, session.renewals = None, session.renewals + 1
+
+    async def _renew(self, *, attempts: int) -> None:
+        request = self._credentials.token_request(self._service)
+        for number in range(1, attempts + 1):
+            sent_at = self._clock.monotonic()
+            last = number == attempts
+            # the request may use the refresh token up, so its response is awaited even when the caller is cancelled
+            with anyio.CancelScope(shield=not request.idempotent):
+                try:
+                    raw = await self._send(request)
+                except TransportError as error:
+                    if last or not (request.idempotent or isinstance(error, NotSent)):
+                        raise _unreachable(self._url, error, request) from error
+                else:
+                    retryable = fault_of(raw.status) in {Fault.UNAVAILABLE, Fault.SERVER_ERROR, Fault.RATE_LIMITED}
+                    if last or not request.idempotent or not retryable:
+                        await self._store(raw, sent_at)
+                        return
+            await self._clock.sleep(backoff_seconds(number, randomness=self._random()))
+
+    async def _send(self, request: TokenRequest) -> RawTokenResponse:
+        with self._clock.move_on_after(_RESPONSE_SECONDS):
+            return await self._post(self._url, request)
+        raise ResponseLost(f"no answer within {_RESPONSE_SECONDS:.0f} s")
+
+    async def _store(self, raw: RawTokenResponse, sent_at: float) -> None:
+        response = read_token_response(raw, host=self._url.host or "")
+        await self._credentials.on_token(response)
+        state = self._session.state
+        state.token = Token(response.access_token, sent_at, sent_at + response.lifetime_seconds)
+        state.retry_early_at = -math.inf
+
+
+def _unreachable(url: URL, error: TransportError, request: TokenRequest) -> NotSent:
+    hint = "" if request.idempotent else " If the refresh token is refused from now on, let the user sign in again."
+    return NotSent(f"no token from {url.host}: {error} The request itself was not sent.{hint}")

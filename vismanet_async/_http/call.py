@@ -1,0 +1,96 @@
+"""The state of one call: its service, its deadline, its attempts and its faults."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+if TYPE_CHECKING:
+    import aiohttp
+    from yarl import URL
+
+    from vismanet_async._http.auth.provider import TokenProvider
+    from vismanet_async._http.auth.session import Token
+    from vismanet_async._http.http_attempt import HttpAttempt
+    from vismanet_async._http.limiter import ConcurrencyLimiter
+    from vismanet_async._http.message import Request
+    from vismanet_async._http.rate_limit import Quota
+    from vismanet_async._http.retry import Fault
+    from vismanet_async._observer import CallObserver
+    from vismanet_async.errors import Attempt
+
+__all__ = ["ATTEMPT_SECONDS", "Call", "Endpoint", "RunningAttempt", "ServiceState"]
+
+ATTEMPT_SECONDS: Final = 260.0
+"""The time limit of one attempt: slightly more than the gateway's own four minutes (docs/facts.md 1.8)."""
+
+
+@attrs.frozen(kw_only=True)
+class Endpoint:
+    """The base URL of one service and the provider of its tokens."""
+
+    base: URL
+    tokens: TokenProvider
+
+
+@attrs.frozen
+class ServiceState:
+    """One service as a company uses it: each has its own endpoint, quota and limiter."""
+
+    endpoint: Endpoint
+    quota: Quota
+    limiter: ConcurrencyLimiter
+
+
+@attrs.define
+class Call:
+    """One `send` or `stream` of the transport."""
+
+    request: Request
+    service: ServiceState
+    started_at: float
+    deadline_at: float
+    observer: CallObserver | None = None
+    attempts: list[Attempt] = attrs.field(factory=list)
+    waits: list[str] = attrs.field(factory=list)
+    """What the next attempt waited for, each with its seconds."""
+    faults: dict[Fault, int] = attrs.field(factory=dict)
+    rejected: Token | None = None
+    """The token that was answered with 401."""
+    sent: int = 0
+    """Attempts that may have reached the server."""
+    maybe_executed: bool = False
+    """An attempt was sent and got no complete response."""
+    body_opened: bool = False
+    """The body was opened and cannot be opened again."""
+
+    def waited_for(self, what: str, seconds: float) -> None:
+        """Add a wait to the log of the next attempt."""
+        if seconds >= 0.001:  # noqa: PLR2004 - less than a millisecond is no delay
+            self.waits.append(f"{what} {seconds:.3g} s")
+
+    def ended(self, error: BaseException | None) -> None:
+        """Notify the observer that the call is over."""
+        if self.observer is not None:
+            self.observer.ended(error)
+
+
+@attrs.define
+class RunningAttempt:
+    """One attempt of a call. It occupies a slot of the limiter until it is released."""
+
+    http: HttpAttempt
+    token: Token
+    started_at: float
+    ends_at: float
+    outcome: str = "abandoned"
+    fault: Fault | None = None
+    body: bytes | bytearray = attrs.field(default=b"", repr=False)
+
+    @property
+    def raw(self) -> aiohttp.ClientResponse:
+        """The response; call this after a success only."""
+        raw = self.http.raw
+        assert raw is not None
+        return raw

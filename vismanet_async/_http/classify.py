@@ -1,0 +1,111 @@
+"""The error that an attempt ended with, and what it means for the call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from vismanet_async._http.error_body import KEPT_HEADERS, read_problem
+from vismanet_async._http.retry import Fault, fault_of
+from vismanet_async.errors import (
+    ApiError,
+    DeadlineExceeded,
+    OutcomeUnknown,
+    PreconditionFailed,
+    RateLimited,
+    TransportError,
+    UnexpectedResponse,
+    VismaNetError,
+    api_error_type,
+)
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from vismanet_async._http.call import Call, RunningAttempt
+
+__all__ = ["api_error", "final_error", "lost", "timed_out", "too_late"]
+
+_KEPT_BODY_BYTES: Final = 4096
+_OWN_EFFECT: Final = (
+    "An earlier attempt of this same call got no answer and may have been executed, so this may be its own effect: "
+    "read the record again before deciding."
+)
+
+
+def api_error(call: Call, attempt: RunningAttempt, raw: aiohttp.ClientResponse, body: bytes, *, now: float) -> ApiError:
+    """Return the error for a response with an error status."""
+    # some gateways repeat the request in their error page
+    body = body.replace(attempt.token.text.encode(), b"***")
+    request = call.request
+    problem = read_problem(raw.headers, body)
+    advice = None
+    if raw.status < 400:  # noqa: PLR2004 - redirects
+        advice = "Redirects are never followed: check the base URL."
+    elif call.maybe_executed and request.kind != "read" and attempt.fault is None:
+        advice = _OWN_EFFECT
+    if attempt.fault is Fault.UNAVAILABLE:
+        call.maybe_executed = True
+    error = api_error_type(raw.status)(
+        request.operation,
+        status=raw.status,
+        detail=problem.detail,
+        reference=problem.reference,
+        body=body[:_KEPT_BODY_BYTES],
+        headers={name: raw.headers[name] for name in KEPT_HEADERS if name in raw.headers},
+        advice=advice,
+    )
+    if isinstance(error, RateLimited):
+        error.retry_after_seconds = call.service.quota.wait_seconds(now)
+    if isinstance(error, PreconditionFailed):
+        error.expected = _bare_tag(request.header("If-Match"))
+        error.current = _bare_tag(raw.headers.get("ETag"))
+    return error
+
+
+def lost(call: Call, attempt: RunningAttempt, failure: TransportError) -> TransportError:
+    """Record that an attempt ended without a response, and return its error."""
+    attempt.fault = Fault.NO_RESPONSE if attempt.http.connected else Fault.NOT_SENT
+    attempt.outcome = "deadline" if isinstance(failure, DeadlineExceeded) else attempt.http.reason
+    call.maybe_executed = call.maybe_executed or attempt.http.connected
+    return failure
+
+
+def timed_out(call: Call, attempt: RunningAttempt) -> TransportError:
+    """Return the error for an attempt that reached its own time limit or the call's deadline."""
+    if attempt.ends_at < call.deadline_at:
+        return attempt.http.transport_error(f"no whole answer within {attempt.ends_at - attempt.started_at:.0f} s")
+    return too_late(call, "no whole answer in time", sent=attempt.http.connected)
+
+
+def too_late(call: Call, reason: str, *, sent: bool = False) -> DeadlineExceeded:
+    """Return the error for a call whose deadline has passed."""
+    return DeadlineExceeded(
+        f"{call.request.operation}: {reason}, {call.deadline_at - call.started_at:.3g} s for the whole call. "
+        "Give it a longer timeout, or fewer calls at once.",
+        sent=sent or call.maybe_executed,
+    )
+
+
+def final_error(call: Call, error: VismaNetError) -> VismaNetError:
+    """Return the error to raise: with the attempt log, and for a write with what may have happened."""
+    final = error if call.request.kind == "read" else _of_a_write(call, error)
+    final.attempts = tuple(call.attempts)
+    return final
+
+
+def _of_a_write(call: Call, error: VismaNetError) -> VismaNetError:
+    """Return `OutcomeUnknown` if any attempt of the write may have been executed, else the error itself."""
+    if not call.maybe_executed or isinstance(error, OutcomeUnknown | UnexpectedResponse):
+        return error
+    if isinstance(error, ApiError) and fault_of(error.status) is None:
+        return error  # a definite response; its advice mentions the earlier attempt
+    unknown = OutcomeUnknown(
+        f"{error} The request may have been executed all the same; look the record up before sending it again."
+    )
+    unknown.__cause__ = error
+    return unknown
+
+
+def _bare_tag(tag: str | None) -> str | None:
+    """Return an ETag without its quotes and its weak prefix (docs/facts.md 6.2)."""
+    return None if tag is None else tag.strip().removeprefix("W/").strip('"') or None
