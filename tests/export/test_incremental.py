@@ -298,7 +298,7 @@ async def test_parts_of_another_shape_do_not_get_into_one_folder(
 
     plan: dict[str, Any] = {"resources": ["customer"], "format": fmt}
     with monkeypatch.context() as patch:
-        patch.setattr("vismanet_async._export.sinks.formats.columns_of", other)
+        patch.setattr("vismanet_async._export.sinks.opening.columns_of", other)
         before = await export(simulator, tmp_path, **plan)
     asked = simulator.requests.total
     with pytest.raises(RequestRefused, match=f"{change}.*nothing was sent.*without incremental"):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 from cyclopts import App, CoercionError, CycloptsError, Parameter
 from cyclopts.validators import Number
 
-from vismanet_async._cli import export_options as options  # noqa: TC001 - cyclopts reads the annotations
+from vismanet_async._cli import export_options as options
 from vismanet_async._cli.exit_codes import DONE, FAULT, INTERRUPTED, MEANINGS, WRONG_USE, exit_code
 from vismanet_async._cli.jobs_app import jobs_app
 from vismanet_async._cli.streams import OutputFailed, standard_streams
@@ -91,13 +91,7 @@ def export(
     companies: options.CompaniesFile = None,
     at_once: options.AtOnce = 8,
     connections: options.Connections = 32,
-    csv_delimiter: options.CsvDelimiter = ",",
-    csv_decimal_comma: options.CsvDecimalComma = False,
-    csv_no_header: options.CsvNoHeader = False,
-    csv_bom: options.CsvByteOrderMark = False,
-    csv_keep_formulas: options.CsvKeepFormulas = False,
-    parquet_compression: options.ParquetCompression = "zstd",
-    parquet_row_group_bytes: options.ParquetRowGroupBytes = 33_554_432,
+    format_flags: options.FormatFlags = options.NO_FORMAT_FLAGS,
     status: options.Status = None,
     verify: options.Verify = False,
     profile: options.Profile = None,
@@ -147,14 +141,7 @@ def export(
         allow_uncertain=allow_uncertain,
         resume=not restart,
         part_bytes=part_bytes,
-        csv={
-            "delimiter": "\t" if csv_delimiter == "tab" else csv_delimiter,
-            "decimal_comma": csv_decimal_comma,
-            "header": not csv_no_header,
-            "byte_order_mark": csv_bom,
-            "neutralise_formulas": not csv_keep_formulas,
-        },
-        parquet={"compression": parquet_compression, "row_group_bytes": parquet_row_group_bytes},
+        format_options=options.format_options(format, format_flags),
         report=report,
         dask=dask,
     )

@@ -17,13 +17,11 @@ from vismanet_async._conditions import on_or_after
 from vismanet_async._export.companies import companies_of, read_companies
 from vismanet_async._export.plan import ExportPlan
 from vismanet_async._export.run import Export
-from vismanet_async._export.sinks.csv import CsvOptions
-from vismanet_async._export.sinks.parquet import ParquetOptions
 from vismanet_async._settings import Settings
 from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from vismanet_async._export.manifest import Manifest
@@ -49,8 +47,6 @@ def run_export(
     report: Path | None,
     dask: str | None,
     as_json: bool,
-    csv: Mapping[str, Any],
-    parquet: Mapping[str, Any],
     **options: Any,
 ) -> int:
     """Do it; prints the manifest or a summary to stdout, progress to stderr.
@@ -69,11 +65,8 @@ def run_export(
         as_json: what to print.
         report: the HTML page to write.
         dask: the scheduler's address.
-        csv: fields of `CsvOptions`.
-        parquet: fields of `ParquetOptions`.
-        options: the other ones of `ExportPlan`.
+        options: those of `ExportPlan`.
     """
-    options |= {"csv": CsvOptions(**csv), "parquet": ParquetOptions(**parquet)}
     if to is None:
         raise RequestRefused(f"{_NO_TARGET}; nothing was sent.")
     if report is not None:

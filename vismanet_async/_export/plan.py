@@ -14,15 +14,14 @@ import msgspec
 from vismanet_async._api.registry import find_resource
 from vismanet_async._arguments import expect, expect_count, typed
 from vismanet_async._conditions import Condition
+from vismanet_async._export.formats import FormatOptions
+from vismanet_async._export.formats.registry import find_format, fingerprint_parts
 from vismanet_async._export.incremental import DEFAULT_OVERLAP, modified_filter
 from vismanet_async._export.locations import Place, RemotePath, place_of
-from vismanet_async._export.sinks.csv import CsvOptions
-from vismanet_async._export.sinks.formats import Format, require_format
-from vismanet_async._export.sinks.parquet import ParquetOptions
 from vismanet_async._export.sinks.parts import DEFAULT_PART_BYTES
 from vismanet_async.errors import RequestRefused
 
-__all__ = ["Completeness", "ExportPlan", "Format", "filter_text"]
+__all__ = ["Completeness", "ExportPlan", "filter_text"]
 
 Completeness = Literal["best", "prove", "count", "none"]
 """What to show about each list: the most it allows, that nothing was lost, that the counts agree, or nothing at all."""
@@ -80,8 +79,7 @@ class ExportPlan:
         allow_uncertain: publish a list too that could not be shown complete; its verdict says so.
         page_size: rows asked for at a time; None: as many as the endpoint gives.
         part_bytes: size of a file; a part is closed by the page (in Parquet: the row group) that brings it here.
-        csv: how CSV is written; by default as `CsvOptions()`.
-        parquet: how Parquet is written; by default as `ParquetOptions()`.
+        format_options: how the format is written: `CsvOptions` or `ParquetOptions`; None for its defaults.
         incremental: read what was changed since the last run, and publish it beside what is there
             (`vismanet_async._export.incremental`); the first run reads everything.
         overlap: how far an incremental run goes back from the last watermark.
@@ -102,13 +100,12 @@ class ExportPlan:
     to: Place = attrs.field(converter=place_of)
     storage_options: Mapping[str, Any] = attrs.field(factory=dict, validator=typed(Mapping), repr=False)
     spool: Path | None = attrs.field(default=None, converter=_spool)
-    format: Format = attrs.field(default="jsonl", validator=typed(str))
+    format: str = attrs.field(default="jsonl", validator=typed(str))
     completeness: Completeness = attrs.field(default="best", validator=typed(str))
     allow_uncertain: bool = attrs.field(default=False, validator=typed(bool))
     page_size: int | None = attrs.field(default=None, validator=_count(1))
     part_bytes: int = attrs.field(default=DEFAULT_PART_BYTES, validator=_count(_SMALLEST_PART_BYTES))
-    csv: CsvOptions = attrs.field(factory=CsvOptions, validator=typed(CsvOptions))
-    parquet: ParquetOptions = attrs.field(factory=ParquetOptions, validator=typed(ParquetOptions))
+    format_options: FormatOptions | None = attrs.field(default=None, validator=typed(FormatOptions, type(None)))
     incremental: bool = attrs.field(default=False, validator=typed(bool))
     overlap: timedelta = attrs.field(default=DEFAULT_OVERLAP, validator=typed(timedelta))
     resume: bool = attrs.field(default=True, validator=typed(bool))
@@ -116,11 +113,11 @@ class ExportPlan:
     def __attrs_post_init__(self) -> None:
         if not self.resources:
             raise RequestRefused("there is no resource to export; nothing was sent. Name at least one.")
-        if self.format not in get_args(Format):
-            raise RequestRefused(
-                f"there is no format {self.format!r}, only {', '.join(get_args(Format))}; nothing was sent."
-            )
-        require_format(self.format)
+        chosen = find_format(self.format)
+        if self.format_options is not None:
+            kinds = () if chosen.options is None else (chosen.options,)
+            expect("format_options", self.format_options, *kinds, type(None))
+        chosen.require()
         if self.completeness not in get_args(Completeness):
             raise RequestRefused(
                 f"completeness is one of {', '.join(get_args(Completeness))}, not {self.completeness!r}; "
@@ -155,9 +152,9 @@ class ExportPlan:
         return {key: filter_text(value) for key, value in self.resources[name].items()}
 
     @property
-    def format_options(self) -> dict[str, str]:
+    def options_for_readers(self) -> dict[str, str]:
         """What a reader of the files has to know beside the format, in words."""
-        return self.csv.changed if self.format == "csv" else {}
+        return {} if self.format_options is None else self.format_options.for_readers
 
     def fingerprint(self, *, company: str | None, base_url: str | None = None) -> str:
         """Give a short text that is the same for the same export of the same company, wherever it is written."""
@@ -169,8 +166,7 @@ class ExportPlan:
             self.completeness,
             self.page_size,
             self.part_bytes,
-            attrs.astuple(self.csv),
-            attrs.astuple(self.parquet),
+            *fingerprint_parts(self.format, self.format_options),
             self.overlap.total_seconds() if self.incremental else None,
         ]
         return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]

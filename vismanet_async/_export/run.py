@@ -37,7 +37,7 @@ from vismanet_async._export.locations import RemotePath
 from vismanet_async._export.manifest import Manifest, Part, ResourceEntry
 from vismanet_async._export.observed_sender import RequestEnded, Watch
 from vismanet_async._export.remote import RemoteTarget
-from vismanet_async._export.sinks.formats import columns_written, open_sink
+from vismanet_async._export.sinks.opening import columns_written, open_sink
 from vismanet_async._export.target import OVERLAP_NAME, Target
 from vismanet_async._export.writer_thread import working
 from vismanet_async._observer import ExportFacts, Observer
@@ -300,7 +300,7 @@ class Export(DeferredCall[Manifest]):
         for name in plan.resources:
             like = {
                 "format": plan.format,
-                "format_options": plan.format_options,
+                "format_options": plan.options_for_readers,
                 "filters": plan.filter_texts(name),
             }
             before = manifest.resources.get(name)
@@ -386,8 +386,7 @@ class Export(DeferredCall[Manifest]):
             part_bytes=self.plan.part_bytes,
             first_part=self._starts[name].first_part,
             resumable=checkpoint.known,
-            csv=self.plan.csv,
-            parquet=self.plan.parquet,
+            options=self.plan.format_options,
         )
         writer = _Writer(sink, journal, checkpoint, self._changes(name))
         try:
@@ -558,7 +557,7 @@ def _entry(
         requests=report.requests,
         parts=parts,
         format=plan.format,
-        format_options=plan.format_options,
+        format_options=plan.options_for_readers,
         filters=plan.filter_texts(name),
         columns=columns,
         window=report.window,

@@ -32,7 +32,7 @@ from vismanet_async._export.files import sync_directory, write_atomically, writi
 from vismanet_async._export.manifest import Part  # noqa: TC001 - msgspec reads the annotations when it decodes
 from vismanet_async._export.plan import filter_text
 from vismanet_async._export.sinks import FINAL
-from vismanet_async._export.sinks.formats import open_sink
+from vismanet_async._export.sinks.opening import open_sink
 from vismanet_async._paging.guarantee import Completeness, safe_boundary
 from vismanet_async._paging.keys import KeyReader, RowKeys
 from vismanet_async._settings import Settings
@@ -341,8 +341,7 @@ def _sink(share: Share, directory: Path, *, operation_id: str) -> PartSink[Any]:
         directory / share.resource,
         operation_id=operation_id,
         part_bytes=plan.part_bytes,
-        csv=plan.csv,
-        parquet=plan.parquet,
+        options=plan.format_options,
     )
     return cast("PartSink[Any]", sink)  # what it is where nothing is to be read back
 

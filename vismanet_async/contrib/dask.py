@@ -407,7 +407,7 @@ class _List:
             requests=sum(report.requests for report in reports) + (division.requests if division else 0),
             parts=parts,
             format=plan.format,
-            format_options=plan.format_options,
+            format_options=plan.options_for_readers,
             filters=plan.filter_texts(name),
             window=window,
             watermark=max((report.watermark for report in reports if report.watermark), key=stamp_of, default=None),

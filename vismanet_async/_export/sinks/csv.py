@@ -21,16 +21,15 @@ import io
 import re
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final
 
-import attrs
 import msgspec
 from msgspec import UNSET, Raw
 
-from vismanet_async._arguments import expect, typed
 from vismanet_async._export.coerce import decode_row, encode_json
 from vismanet_async._export.files import writing
+from vismanet_async._export.formats.csv import CsvOptions
 from vismanet_async._export.schema import EXTRA, VALUE, leaves
 from vismanet_async._export.sinks.parts import DEFAULT_PART_BYTES, OpenPart, PartSink
-from vismanet_async.errors import ExportError, RequestRefused
+from vismanet_async.errors import ExportError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
     Cells = Callable[[Any, list[str]], Any]
     """Appends a value's cells; gives what has no column (UNSET: nothing)."""
 
-__all__ = ["CsvOptions", "CsvSink"]
+__all__ = ["CsvSink"]
 
 _SIGNS: Final = "=+\\-@\uff1d\uff0b\uff0d\uff20"
 """What a formula begins with; in full width too, which spreadsheets set to an East Asian language read alike."""
@@ -54,41 +53,6 @@ _JSON_TEXT: Final = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _SEPARATORS: Final = ",;\t\r\n"
 _PLAIN_NUMBER: Final = re.compile(r"-?\d+([.,]\d+)?([eE][+-]?\d+)?", re.ASCII)
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
-
-
-def _delimiter(_: object, attribute: attrs.Attribute[str], value: str) -> None:
-    expect(attribute.name, value, str)
-    if len(value) != 1 or value in '"\r\n' or value.isalnum():
-        raise RequestRefused(
-            f"{attribute.name} must be one character, no quote, letter, digit or line break, not {value!r}; nothing "
-            "was sent."
-        )
-
-
-@attrs.frozen(kw_only=True)
-class CsvOptions:
-    """How CSV is written."""
-
-    neutralise_formulas: bool = attrs.field(default=True, validator=typed(bool))
-    """Put an apostrophe before what a spreadsheet would run, in texts that begin with `= + - @`, a tab or a line break,
-    and where the cell of a spreadsheet with another separator would. For machines alone: False."""
-    byte_order_mark: bool = attrs.field(default=False, validator=typed(bool))
-    """Begin each part with one: old versions of Excel need it to see that it is UTF-8."""
-    delimiter: str = attrs.field(default=",", validator=_delimiter)
-    """Between fields. Spreadsheets set to a Nordic language expect `;`."""
-    decimal_comma: bool = attrs.field(default=False, validator=typed(bool))
-    """Write `1234,50` for numbers in columns of their own, as such spreadsheets read them. JSON keeps its point."""
-    header: bool = attrs.field(default=True, validator=typed(bool))
-    """Begin each part with the names of the columns."""
-
-    @property
-    def changed(self) -> dict[str, str]:
-        """What is not as by default, in words; what a reader of the files has to know."""
-        return {
-            field.name: str(value)
-            for field in attrs.fields(CsvOptions)
-            if (value := getattr(self, field.name)) != field.default
-        }
 
 
 class CsvSink(PartSink[OpenPart]):

@@ -1,7 +1,7 @@
 """Parquet with real types: nested records and lists, exact decimals, columns from the catalog.
 
 Arrow's JSON reader parses the pages beside each other, outside the interpreter lock. It never rounds: what it cannot
-read as it stands, it refuses, and then the rows of that page are made to fit one by one (`vismanet_async._export.coerce`).
+read as it stands, it refuses, and then the rows of that page are coerced one by one (`vismanet_async._export.coerce`).
 """
 
 from __future__ import annotations
@@ -9,20 +9,20 @@ from __future__ import annotations
 import io
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
 
-from vismanet_async._arguments import expect, expect_count
 from vismanet_async._export.coerce import RowFitter
 from vismanet_async._export.extras import extra
 from vismanet_async._export.files import writing
+from vismanet_async._export.formats.parquet import ParquetOptions
 from vismanet_async._export.projection import PresentColumns
 from vismanet_async._export.schema import arrow_schema
 from vismanet_async._export.sinks.jsonl import json_lines
 from vismanet_async._export.sinks.parts import DEFAULT_PART_BYTES, OpenPart, PartSink
 from vismanet_async._paging.row_scanner import lengths
-from vismanet_async.errors import ExportError, RequestRefused
+from vismanet_async.errors import ExportError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,10 +33,7 @@ if TYPE_CHECKING:
     from vismanet_async._export.schema import Column
     from vismanet_async._export.sinks import Page
 
-__all__ = ["DEFAULT_ROW_GROUP_BYTES", "Compression", "ParquetOptions", "ParquetSink"]
-
-DEFAULT_ROW_GROUP_BYTES: Final = 32 * 1024 * 1024
-"""Of JSON. The first page that brings a row group here closes it: some ten thousand rows."""
+__all__ = ["ParquetSink"]
 
 _BATCH_BYTES: Final = 4 * 1024 * 1024
 """Parsed at once: smaller ones cost time for each column, larger ones begin later and take more memory."""
@@ -46,41 +43,6 @@ _BATCHES_AHEAD: Final = 3
 """Batches handed over and not parsed yet; then `write` waits."""
 _NULL_BYTES: Final = len("null")
 _BUFFER_BYTES: Final = 1024 * 1024
-_WRITER_OPTIONS: Final = {
-    "version": "2.6",
-    # the Arrow schema as a blob adds nothing to the types in the file, and differs between versions of Arrow
-    "store_schema": False,
-}
-
-
-Compression = Literal["zstd", "snappy", "gzip", "lz4", "none"]
-
-
-@attrs.frozen(kw_only=True)
-class ParquetOptions:
-    """How Parquet is written.
-
-    Raises:
-        RequestRefused: for a compression that there is not, or row groups without a size.
-    """
-
-    compression: Compression = "zstd"
-    row_group_bytes: int = DEFAULT_ROW_GROUP_BYTES
-    """Of JSON; more makes readers faster that want few columns, and takes memory: two row groups of Arrow data."""
-
-    def __attrs_post_init__(self) -> None:
-        expect("compression", self.compression, str)
-        if self.compression not in get_args(Compression):
-            raise RequestRefused(
-                f"compression is one of {', '.join(get_args(Compression))}, not {self.compression!r}; nothing was sent."
-            )
-        expect_count("row_group_bytes", self.row_group_bytes)
-
-    @property
-    def writer_options(self) -> dict[str, Any]:
-        """What `pyarrow.parquet.ParquetWriter` takes."""
-        level = {"compression_level": 1} if self.compression == "zstd" else {}
-        return {**_WRITER_OPTIONS, "compression": self.compression, **level}
 
 
 class ParquetSink(PartSink["_ParquetPart"]):
