@@ -17,7 +17,8 @@ from vismanet_async._cli.progress import progress_shown, summary
 from vismanet_async._client import VismaNet
 from vismanet_async._export.manifest import validate
 from vismanet_async._export.plan import ExportPlan
-from vismanet_async._export.run import Export, one_error
+from vismanet_async._export.run import Export
+from vismanet_async._export.tasks import unwrap_group
 from vismanet_async._settings import Settings
 from vismanet_async.simulator import Simulator
 
@@ -40,7 +41,7 @@ def run_demo(*, to: Path | None, seed: int) -> int:
     Raises:
         TargetNotWritable: `to` cannot be written.
     """
-    with one_error(), contextlib.ExitStack() as stack:
+    with unwrap_group(), contextlib.ExitStack() as stack:
         target = to or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vismanet-demo-"))) / "export"
         plan = ExportPlan(resources=list(_ROWS), to=target)
         print(

@@ -11,7 +11,7 @@ from vismanet_async._export.plan import ExportPlan
 from vismanet_async.errors import RequestRefused
 
 try:  # Dask takes its time to load, and is an extra: this module is imported by those who ask for it
-    from vismanet_async.contrib.dask import Access, Share, ShareDone, export_many_on_dask, export_on_dask
+    from vismanet_async.contrib.dask import Access, Partition, PartitionDone, export_many_on_dask, export_on_dask
 except ModuleNotFoundError as missing:
     raise RequestRefused(f"{missing} Nothing was sent.") from missing
 
@@ -51,5 +51,5 @@ async def many_on_dask(
     return await export_many_on_dask(companies, resources, to=to, cluster=address, access=access, told=_told, **options)
 
 
-def _told(share: Share, done: ShareDone) -> None:
-    print(f"{share}: {done.rows:,} rows, {done.completeness.verdict}", file=sys.stderr, flush=True)
+def _told(partition: Partition, done: PartitionDone) -> None:
+    print(f"{partition}: {done.rows:,} rows, {done.completeness.verdict}", file=sys.stderr, flush=True)

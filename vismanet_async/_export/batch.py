@@ -17,11 +17,12 @@ from vismanet_async._arguments import expect_count
 from vismanet_async._clock import Clock, SystemClock
 from vismanet_async._deferred import DeferredCall, mark_used
 from vismanet_async._export.companies import Company, companies_of
-from vismanet_async._export.events import events_of
-from vismanet_async._export.locations import below
+from vismanet_async._export.events import Event, Progress, Published
+from vismanet_async._export.locations import join
 from vismanet_async._export.manifest import Manifest  # noqa: TC001 - as above
 from vismanet_async._export.plan import ExportPlan
-from vismanet_async._export.run import Event, Export, Progress, Published, Source, one_error
+from vismanet_async._export.run import Export, Source
+from vismanet_async._export.tasks import iterate_events, unwrap_group
 from vismanet_async.errors import VismaNetError
 
 if TYPE_CHECKING:
@@ -197,7 +198,7 @@ class ExportMany(DeferredCall[ManyOutcome]):
         share = min(_MOST_A_COMPANY, connections // side_by_side)
         self._places = anyio.Semaphore(side_by_side)
         self._turns = [
-            self._turn(source, company, ExportPlan(resources=resources, to=below(to, company.name), **options), share)
+            self._turn(source, company, ExportPlan(resources=resources, to=join(to, company.name), **options), share)
             for company in self.companies
         ]
 
@@ -223,7 +224,7 @@ class ExportMany(DeferredCall[ManyOutcome]):
 
     async def __aiter__(self) -> AsyncGenerator[ManyEvent, None]:
         """Run it and yield what happens; the last event of each company is `CompanyDone`."""
-        async with aclosing(events_of(self._run)) as events:
+        async with aclosing(iterate_events(self._run)) as events:
             async for event in events:
                 yield event
 
@@ -242,7 +243,7 @@ class ExportMany(DeferredCall[ManyOutcome]):
                 await events.send(CompanyStarted(company=turn.company))
             manifest, error = None, None
             try:
-                with one_error():
+                with unwrap_group():
                     manifest = await _published(turn, events)
             except VismaNetError as failure:
                 error = failure

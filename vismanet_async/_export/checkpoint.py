@@ -18,8 +18,8 @@ not know, all further ones go to the server. For the same reason answers of seve
     .export/2/...                      the run that goes on; it journals again what it takes over
 
 An answer is believed only where its file, from the first byte up to the answer's last, has the hash that the journal
-states. What earlier runs left is kept until a run has begun that may replace it (`Checkpoint.begun`): one that is
-refused, or stops before it reads anything, takes nothing away.
+states. What earlier runs left is kept until a run that replaces it has received an answer
+(`Checkpoint.remove_superseded`): a run that is refused, or stops before it reads anything, removes nothing.
 """
 
 from __future__ import annotations
@@ -28,31 +28,30 @@ import hashlib
 import re
 import shutil
 import threading
-from collections import Counter
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 import msgspec
-from anyio import to_thread
 
 from vismanet_async._export.files import write_all, write_atomically, writing
 from vismanet_async._export.manifest import MANIFEST_NAME
-from vismanet_async._http.message import Response, no_headers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from contextlib import AbstractAsyncContextManager, AbstractContextManager
     from pathlib import Path
 
-    import anyio
-
-    from vismanet_async._clock import Clock
     from vismanet_async._export.sinks import Written
-    from vismanet_async._http.message import Request, Sender, StreamedResponse
-    from vismanet_async._paging.paginator import Delivery
 
-__all__ = ["Answers", "BegunAt", "Checkpoint", "Journal", "NoJournal", "Question", "Recorder", "Unfinished", "look"]
+__all__ = [
+    "Answers",
+    "Checkpoint",
+    "Journal",
+    "NoJournal",
+    "RequestKey",
+    "Unfinished",
+    "inspect",
+]
 
 _PLAN: Final = "plan.json"
 _JOURNAL: Final = "pages.jsonl"
@@ -67,15 +66,15 @@ _RUN: Final = re.compile(r"[0-9]{1,9}")
 _FILE: Final = re.compile(r"\w[\w.-]*", re.ASCII)
 
 
-class Question(msgspec.Struct, frozen=True, array_like=True):
+class RequestKey(msgspec.Struct, frozen=True, array_like=True):
     """One request of a listing: what was asked, and how often it had been asked before."""
 
     text: str
-    before: int = 0
+    occurrence: int = 0
 
 
 class _Entry(msgspec.Struct, frozen=True):
-    question: Question
+    key: RequestKey = msgspec.field(name="question")  # journals of earlier versions call it that
     file: str
     start: int
     end: int
@@ -109,19 +108,19 @@ class Journal:
         self._lock = threading.Lock()
         self.entries = 0
 
-    def note(self, question: Question, at: Written) -> None:
+    def note(self, key: RequestKey, at: Written) -> None:
         """Note where the rows of an answer, all of them, were written."""
         with self._lock:
-            self._append(_Entry(question, at.file, at.start, at.end, at.sha256))
+            self._append(_Entry(key, at.file, at.start, at.end, at.sha256))
 
-    def keep(self, question: Question, body: bytes | bytearray) -> None:
+    def keep(self, key: RequestKey, body: bytes | bytearray) -> None:
         """Keep an answer as it is."""
         with self._lock:
             with writing(self._directory):
                 write_all(self._bodies, body)
             self._digest.update(body)
             start, self._bodies_end = self._bodies_end, self._bodies_end + len(body)
-            self._append(_Entry(question, _BODIES, start, self._bodies_end, self._digest.copy().hexdigest()))
+            self._append(_Entry(key, _BODIES, start, self._bodies_end, self._digest.copy().hexdigest()))
 
     def close(self) -> None:
         """Close the files; they stay."""
@@ -139,10 +138,10 @@ class NoJournal:
 
     entries = 0
 
-    def note(self, question: Question, at: Written) -> None:
+    def note(self, key: RequestKey, at: Written) -> None:
         """Do nothing."""
 
-    def keep(self, question: Question, body: bytes | bytearray) -> None:
+    def keep(self, key: RequestKey, body: bytes | bytearray) -> None:
         """Do nothing."""
 
 
@@ -162,7 +161,7 @@ class _Slice:
         return b"[%b]" % content[:-1].replace(b"\n", b",")
 
 
-Answers = dict[Question, _Slice]
+Answers = dict[RequestKey, _Slice]
 
 
 @attrs.define(kw_only=True)
@@ -170,8 +169,8 @@ class Checkpoint:
     """Where a run writes, and what the runs before it left."""
 
     staging: Path
-    begun_at: datetime
-    """When the first of the runs began; what "now" means to a walk that goes on."""
+    started_at: datetime
+    """When the first of the runs began; what "now" means to a listing that is resumed."""
     answers: Mapping[str, Answers]
     """By resource; empty for a run that starts afresh."""
     known: bool
@@ -191,24 +190,24 @@ class Checkpoint:
         """
         work.mkdir(parents=True, exist_ok=True)
         runs = _runs(work)
-        best, begun_at, answers = None, now, dict[str, Answers]()
+        best, started_at, answers = None, now, dict[str, Answers]()
         for run in runs:
             plan = _read_plan(run)
             if plan is None or fingerprint is None or plan.fingerprint != fingerprint or _is_old(plan, now):
                 continue
             found = {journal.parent.name: _load_journal(journal) for journal in run.glob(f"*/{_JOURNAL}")}
             if sum(map(len, found.values())) > sum(map(len, answers.values())):
-                best, begun_at, answers = run, plan.begun_at, found
+                best, started_at, answers = run, plan.begun_at, found
         staging = work / str(1 + max((int(run.name) for run in runs), default=0))
         try:
             staging.mkdir()
-            write_atomically(staging / _PLAN, msgspec.json.encode(_Plan(fingerprint or "", begun_at)))
+            write_atomically(staging / _PLAN, msgspec.json.encode(_Plan(fingerprint or "", started_at)))
         except BaseException:
             shutil.rmtree(staging, ignore_errors=True)
             raise
         return cls(
             staging=staging,
-            begun_at=begun_at,
+            started_at=started_at,
             answers=answers,
             known=fingerprint is not None,
             superseded=tuple(run for run in runs if run != best),
@@ -219,7 +218,7 @@ class Checkpoint:
         """Whether a later run would find an answer of this one."""
         return self.known and any(journal.entries for journal in self._journals)
 
-    def begun(self) -> None:
+    def remove_superseded(self) -> None:
         """Remove what this run replaces: it has been answered, and nothing can refuse it any more. Blocks."""
         superseded, self.superseded = self.superseded, ()
         for run in superseded:
@@ -252,7 +251,7 @@ class Unfinished:
     """Answers of the server that are kept, by resource."""
 
 
-def look(work: Path, *, now: datetime) -> Unfinished | None:
+def inspect(work: Path, *, now: datetime) -> Unfinished | None:
     """Say what a later run of the same plan would find in `work`, without checking it; None for nothing. Blocks."""
     best: Unfinished | None = None
     for run in _runs(work):
@@ -299,11 +298,11 @@ def _load_journal(journal: Path) -> Answers:
         if not path.exists():
             path = path.with_name(f"{name}.tmp")
         if path.exists():
-            answers.update(_believed(path, entries))
+            answers.update(_verified(path, entries))
     return answers
 
 
-def _believed(path: Path, entries: list[_Entry]) -> Answers:
+def _verified(path: Path, entries: list[_Entry]) -> Answers:
     """Give the answers up to the first that its part does not bear out."""
     answers: Answers = {}
     digest = hashlib.sha256()
@@ -316,116 +315,5 @@ def _believed(path: Path, entries: list[_Entry]) -> Answers:
                 digest.update(chunk)
             if missing < 0 or digest.hexdigest() != entry.sha256:
                 return answers
-            answers[entry.question] = _Slice(path, entry.start, entry.end)
+            answers[entry.key] = _Slice(path, entry.start, entry.end)
     return answers
-
-
-class Recorder:
-    """Stands between one listing and its sender: gives the answers that are known, and has all of them journaled."""
-
-    def __init__(self, answers: Answers, journal: Journal | NoJournal, *, threads: anyio.CapacityLimiter) -> None:
-        self._answers = answers
-        self._journal = journal
-        self._threads = threads
-        self._sender: Sender
-        self._asked: Counter[str] = Counter()
-        self._shapes: set[str] = set()
-        self._waiting: dict[Question, tuple[str, bytes | bytearray]] = {}
-        """Answers that are not journaled yet, oldest first, each with its page number."""
-        self._firsts: list[Question] = []
-        """Of those, the first of a kind: it may only tell the total, and then its rows will never be written."""
-        self._all_known = True
-
-    def around(self, sender: Sender) -> Recorder:
-        """Take the sender that asks the server."""
-        self._sender = sender
-        return self
-
-    @property
-    def slots(self) -> Any:
-        """How many requests may be in flight: the listing asks its sender."""
-        return getattr(self._sender, "slots", None)
-
-    async def send(self, request: Request) -> Response:
-        """Answer from what is known, else ask the server."""
-        query = dict(request.query)
-        page = query.pop(_PAGE, "")
-        shape = f"{request.method} {request.path} {sorted(query.items())}"
-        text = f"{shape} {page}"
-        question = Question(text, self._asked[text])
-        self._asked[text] += 1
-        known = self._answers.get(question) if self._all_known else None
-        if known is None:
-            self._all_known = False
-            response = await self._sender.send(request)
-        else:
-            body = await to_thread.run_sync(known.body, limiter=self._threads)
-            response = Response(status=200, headers=no_headers(), body=body)
-        await self._record(question, shape, page, response.content)
-        return response
-
-    def stream(self, request: Request) -> AbstractAsyncContextManager[StreamedResponse]:
-        """Ask the server; streams are not kept."""
-        return self._sender.stream(request)
-
-    async def _record(self, question: Question, shape: str, page: str, body: bytes | bytearray) -> None:
-        if shape not in self._shapes:
-            self._shapes.add(shape)
-            self._firsts.append(question)
-        self._waiting[question] = (page, body)
-        if len(self._waiting) > _MOST_WAITING:
-            question = next(iter(self._waiting))
-            body = bytes(self._waiting.pop(question)[1])  # a copy: meanwhile a sink may make lines of the page
-            await to_thread.run_sync(self._journal.keep, question, body, limiter=self._threads)
-
-    def settle(self, page: Delivery) -> tuple[Question | None, list[tuple[Question, bytes | bytearray]]]:
-        """Take a delivered page's answer off the list of those that wait.
-
-        Returns:
-            the question that the page's rows answer in full, if they do; and the answers to keep as they are, before
-            the page is written.
-        """
-        answers, kept = self._settled(page)
-        firsts, self._firsts = self._firsts, []
-        kept += [(question, self._waiting.pop(question)[1]) for question in firsts if question in self._waiting]
-        return answers, kept
-
-    def _settled(self, page: Delivery) -> tuple[Question | None, list[tuple[Question, bytes | bytearray]]]:
-        for question, (number, body) in self._waiting.items():
-            if body is page.body:
-                del self._waiting[question]
-                return (question, []) if body.startswith(b"[") else (None, [(question, body)])
-            if page.body is None and number == str(page.page):
-                del self._waiting[question]
-                return None, [(question, body)]
-        return None, []
-
-    def flush(self) -> None:
-        """Keep what still waits. Blocks; for the end of a run."""
-        while self._waiting:
-            question = next(iter(self._waiting))
-            self._journal.keep(question, self._waiting.pop(question)[1])
-
-
-@attrs.frozen
-class BegunAt:
-    """A clock whose wall stands at the moment when the first run began, so that the same windows are asked for."""
-
-    clock: Clock
-    begun_at: datetime
-
-    def monotonic(self) -> float:
-        """Seconds that only go forward."""
-        return self.clock.monotonic()
-
-    def utc_now(self) -> datetime:
-        """The moment when the first run began."""
-        return self.begun_at
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait."""
-        await self.clock.sleep(seconds)
-
-    def move_on_after(self, seconds: float) -> AbstractContextManager[anyio.CancelScope, bool]:
-        """Give a scope that ends after so many seconds."""
-        return self.clock.move_on_after(seconds)

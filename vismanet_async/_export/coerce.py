@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from vismanet_async._export.schema import Column
     from vismanet_async._paging.row_scanner import RawRow
 
-    Fit = Callable[[Any], tuple[Any, Any]]
+    Coerce = Callable[[Any], tuple[Any, Any]]
     """Splits a value into what the column takes and what it cannot (UNSET: nothing)."""
 
-__all__ = ["RowFitter", "decode_row", "encode_json"]
+__all__ = ["RowCoercer", "decode_row", "encode_json"]
 
 _INTEGER_DIGITS: Final = DECIMAL_DIGITS - DECIMAL_SCALE
 _INTEGER_END: Final = 10**_INTEGER_DIGITS
@@ -47,7 +47,7 @@ _MOMENT: Final = re.compile(
     re.ASCII,
 )
 _MICROSECOND_DIGITS: Final = 6
-_ALWAYS_FITS: Final[dict[str, type]] = {"text": str, "boolean": bool}
+_PLAIN_TYPES: Final[dict[str, type]] = {"text": str, "boolean": bool}
 
 # numbers with a point or an exponent stay text all the way through
 _DECODER: Final = msgspec.json.Decoder(float_hook=lambda text: Raw(text.encode()))
@@ -58,7 +58,7 @@ decode_row = _DECODER.decode
 encode_json = _ENCODER.encode
 
 
-class _Misfit(Exception):
+class _CoercionError(Exception):
     """A number is no value of its column."""
 
     def __init__(self, text: str, column: str) -> None:
@@ -67,12 +67,12 @@ class _Misfit(Exception):
         self.path: list[str] = []
 
 
-class RowFitter:
+class RowCoercer:
     """Fits rows of one operation; has no state that changes, any thread may call it."""
 
     def __init__(self, columns: Sequence[Column], *, operation_id: str) -> None:
         self._operation_id = operation_id
-        self._fit = _record(columns)
+        self._coerce = _record(columns)
         self._plain_values = [column.name for column in columns] == [VALUE]
 
     def lines(self, rows: Sequence[RawRow], *, first_row: int) -> bytes:
@@ -90,8 +90,8 @@ class RowFitter:
     def _row(self, raw: RawRow, number: int) -> dict[str, Any]:
         try:
             row = decode_row(raw)
-            fits, left = self._fit({VALUE: row} if self._plain_values else row)
-        except _Misfit as error:
+            coerced, remainder = self._coerce({VALUE: row} if self._plain_values else row)
+        except _CoercionError as error:
             raise ExportError(
                 f"{self._operation_id}: {'.'.join(error.path)} of row {number:,} (0 is the first) is {error.text}, "
                 f"which {error.column} cannot hold to the last digit. Nothing was published. Export it as jsonl or "
@@ -102,52 +102,52 @@ class RowFitter:
                 f"{self._operation_id}: row {number:,} (0 is the first) cannot be read: {error}. Nothing was "
                 "published. Export it as jsonl, which does not read the rows."
             ) from error
-        fits = fits or {}
-        if left is not UNSET:
-            fits[EXTRA] = encode_json(left).decode()
-        return fits
+        coerced = coerced or {}
+        if remainder is not UNSET:
+            coerced[EXTRA] = encode_json(remainder).decode()
+        return coerced
 
 
-def _column(column: Column) -> Fit:
-    one = _record(column.fields) if column.kind == "record" else _FITS[column.kind]
+def _column(column: Column) -> Coerce:
+    one = _record(column.fields) if column.kind == "record" else _COERCERS[column.kind]
     return _list(one) if column.repeated else one
 
 
-def _record(columns: Sequence[Column]) -> Fit:
+def _record(columns: Sequence[Column]) -> Coerce:
     known = {column.name: _column(column) for column in columns}
     # what costs most is calls, so the values that nearly all rows are made of do without
-    always_fits = {column.name: None if column.repeated else _ALWAYS_FITS.get(column.kind) for column in columns}
+    plain_types = {column.name: None if column.repeated else _PLAIN_TYPES.get(column.kind) for column in columns}
 
-    def fit(record: Any) -> tuple[Any, Any]:
+    def coerce(record: Any) -> tuple[Any, Any]:
         """Split a record; what fits is the record itself, changed where need be."""
         if type(record) is not dict:
             return None, UNSET if record is None else record
         unknown = [] if record.keys() <= known.keys() else [name for name in record if name not in known]
-        left = {name: record.pop(name) for name in unknown}
+        remainder = {name: record.pop(name) for name in unknown}
         name = ""
         try:
             for name, value in record.items():
-                if type(value) is not always_fits[name]:
-                    record[name], over = known[name](value)
-                    if over is not UNSET:
-                        left[name] = over
-        except _Misfit as error:
+                if type(value) is not plain_types[name]:
+                    record[name], rest = known[name](value)
+                    if rest is not UNSET:
+                        remainder[name] = rest
+        except _CoercionError as error:
             error.path.insert(0, name)
             raise
-        return record, left or UNSET
+        return record, remainder or UNSET
 
-    return fit
+    return coerce
 
 
-def _list(one: Fit) -> Fit:
-    def fit(value: Any) -> tuple[Any, Any]:
+def _list(one: Coerce) -> Coerce:
+    def coerce(value: Any) -> tuple[Any, Any]:
         if type(value) is not list:
             return None, UNSET if value is None else value
         split = [one(inner) for inner in value]
-        left = {str(index): over for index, (_, over) in enumerate(split) if over is not UNSET}
-        return [fits for fits, _ in split], left or UNSET
+        remainder = {str(index): rest for index, (_, rest) in enumerate(split) if rest is not UNSET}
+        return [coerced for coerced, _ in split], remainder or UNSET
 
-    return fit
+    return coerce
 
 
 def _text(value: Any) -> tuple[Any, Any]:
@@ -169,7 +169,7 @@ def _integer(value: Any) -> tuple[Any, Any]:
     if type(value) is int and -_INT64_END <= value < _INT64_END:
         return value, UNSET
     if type(value) in {int, Raw}:
-        raise _Misfit(_written(value), "int64")
+        raise _CoercionError(_written(value), "int64")
     return (None, UNSET) if value is None else (None, value)
 
 
@@ -194,14 +194,14 @@ def _plain(text: str) -> Raw:
     """Write a number without exponent and idle zeros, every digit kept."""
     sign, digits, exponent = Decimal(text).as_tuple()
     if not isinstance(exponent, int):
-        raise _Misfit(text, "a decimal")
+        raise _CoercionError(text, "a decimal")
     significant = "".join(map(str, digits)).rstrip("0")
     exponent += len(digits) - len(significant)
     significant = significant.lstrip("0")
     if not significant:
         return Raw(b"0")
     if len(significant) + exponent > _INTEGER_DIGITS or exponent < -DECIMAL_SCALE:
-        raise _Misfit(text, f"decimal({DECIMAL_DIGITS}, {DECIMAL_SCALE})")
+        raise _CoercionError(text, f"decimal({DECIMAL_DIGITS}, {DECIMAL_SCALE})")
     number = Decimal((sign, tuple(map(int, significant)), exponent))
     return Raw(format(number, "f").encode())
 
@@ -224,7 +224,7 @@ def _moment(value: Any) -> tuple[Any, Any]:
     return written, value if says_more else UNSET
 
 
-_FITS: Final[dict[str, Fit]] = {
+_COERCERS: Final[dict[str, Coerce]] = {
     "text": _text,
     "integer": _integer,
     "decimal": _decimal,

@@ -36,10 +36,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from vismanet_async._export.locations import Place
+    from vismanet_async._export.locations import Location
     from vismanet_async._paging.row_scanner import RawRow
 
-__all__ = ["DEFAULT_OVERLAP", "Changes", "Start", "added_to", "first_run", "known_rows", "modified_filter", "start_of"]
+__all__ = [
+    "DEFAULT_OVERLAP",
+    "DeltaTracker",
+    "StartPoint",
+    "first_run",
+    "known_rows",
+    "merged_with",
+    "modified_filter",
+    "start_of",
+]
 
 DEFAULT_OVERLAP: Final = timedelta(days=1)
 """Covers late commits, clocks set back and other zones (docs/facts.md 5.10); what comes twice is left out again."""
@@ -77,7 +86,7 @@ def modified_filter(resource: str, filters: Mapping[str, Any]) -> tuple[str, str
 
 
 @attrs.frozen(kw_only=True)
-class Start:
+class StartPoint:
     """Where one resource's run begins."""
 
     since: str | None = None
@@ -112,7 +121,7 @@ def start_of(
     overlap: timedelta,
     now: datetime,
     columns: Mapping[str, str] | None = None,
-) -> Start:
+) -> StartPoint:
     """Find where to begin.
 
     Args:
@@ -128,7 +137,7 @@ def start_of(
         ExportError: its watermark cannot be trusted.
     """
     if before is None or before.watermark is None:
-        return Start()
+        return StartPoint()
     for what, asked in like.items():
         here = getattr(before, what)
         if here != asked:
@@ -145,7 +154,7 @@ def start_of(
         )
     since = _since(before, overlap=overlap)
     # rows stamped 0001-01-01 and nothing later: what was changed since the first moment is the whole list
-    return Start() if since is None else Start(since=since, before=before)
+    return StartPoint() if since is None else StartPoint(since=since, before=before)
 
 
 def _require_columns(before: ResourceEntry, name: str, columns: Mapping[str, str] | None) -> None:
@@ -185,32 +194,32 @@ def _since(before: ResourceEntry, *, overlap: timedelta) -> str | None:
     return stamp_text(since) if since > _FIRST_MOMENT else None
 
 
-def known_rows(place: Place, before: ResourceEntry) -> bytes:
+def known_rows(location: Location, before: ResourceEntry) -> bytes:
     """Make sure that what a run is to add to is there, each part with its size; give its digests. Blocks.
 
     Raises:
         ExportError: something is missing or was changed.
     """
     for part in before.parts:
-        size = size_of(place / part.file)
+        size = size_of(location / part.file)
         if size != part.bytes:
-            raise _not_as_stated(place, part, "is missing" if size is None else f"has {size} bytes")
+            raise _not_as_stated(location, part, "is missing" if size is None else f"has {size} bytes")
     if before.overlap is None:
         return b""
-    fault = part_fault(place, before.overlap)
+    fault = part_fault(location, before.overlap)
     if fault:
-        raise _not_as_stated(place, before.overlap, fault)
-    return (place / before.overlap.file).read_bytes()
+        raise _not_as_stated(location, before.overlap, fault)
+    return (location / before.overlap.file).read_bytes()
 
 
-def _not_as_stated(place: Place, part: Part, fault: str) -> ExportError:
+def _not_as_stated(location: Location, part: Part, fault: str) -> ExportError:
     return ExportError(
-        f"{place / part.file} {fault}, which its manifest does not say; nothing was sent. Export the whole list again, "
-        "without incremental."
+        f"{location / part.file} {fault}, which its manifest does not say; nothing was sent. Export the whole list "
+        "again, without incremental."
     )
 
 
-class Changes:
+class DeltaTracker:
     """Looks at the rows of an incremental run: which were published already, and what the next run must know.
 
     One caller at a time.
@@ -243,7 +252,7 @@ class Changes:
         return self._text or None
 
     @property
-    def remark(self) -> str:
+    def note(self) -> str:
         """What the verdict's reason must add."""
         if not self.unstamped:
             return ""
@@ -252,7 +261,7 @@ class Changes:
     def repeats(self, rows: Sequence[RawRow]) -> list[int]:
         """Take in a page; give the places of the rows that were published already."""
         found = []
-        for place, row in enumerate(rows):
+        for index, row in enumerate(rows):
             text = getattr(self._decode(row), "modified", None) or ""
             stamp = stamp_of(text)
             self.unstamped += not stamp
@@ -265,7 +274,7 @@ class Changes:
             if stamp >= self._floor:
                 self._seen[digest] = stamp
             if digest in self._known:
-                found.append(place)
+                found.append(index)
         if len(self._seen) > _MOST_DIGESTS:
             self._forget()
         self.repeated += len(found)
@@ -301,7 +310,7 @@ def first_run(entry: ResourceEntry) -> ResourceEntry:
     return attrs.evolve(entry, runs=(_run(entry, since=None, repeated=0),))
 
 
-def added_to(before: ResourceEntry, new: ResourceEntry, *, since: str, repeated: int) -> ResourceEntry:
+def merged_with(before: ResourceEntry, new: ResourceEntry, *, since: str, repeated: int) -> ResourceEntry:
     """Give the entry of a resource after a run that added to it.
 
     Args:

@@ -52,12 +52,12 @@ class Lease:
     """One holder at a time for what an object stands for. All methods block.
 
     Args:
-        place: the object.
+        location: the object.
         owner: who we are; a lease of the same owner is taken over at once, so two processes must not share it.
         now: for tests.
     """
 
-    place: RemotePath
+    location: RemotePath
     owner: str
     _now: Callable[[], datetime] = _now
     _stop: threading.Event = attrs.field(factory=threading.Event)
@@ -82,7 +82,7 @@ class Lease:
     def holder(self) -> Holder | None:
         """Say who holds it by what the object says, be it over or not; None for nobody."""
         try:
-            return _read(self.place.read_bytes())
+            return _read(self.location.read_bytes())
         except FileNotFoundError:
             return None
 
@@ -96,8 +96,8 @@ class Lease:
         if holder is None or holder.owner != self.owner:
             by = "nobody now" if holder is None else f"another run ({holder.where})"
             raise TargetBusy(
-                f"{self.place} is held by {by}, not by this run, which was stopped or cut off for too long. What stood "
-                "published still stands; start it again."
+                f"{self.location} is held by {by}, not by this run, which was stopped or cut off for too long. What "
+                "stood published still stands; start it again."
             )
 
     def release(self) -> None:
@@ -107,36 +107,36 @@ class Lease:
             self._renewing.join()
         holder = self.holder()
         if holder is not None and holder.owner == self.owner:
-            self.place.remove()
+            self.location.remove()
 
     def _take(self) -> None:
         """Take it where there is none, from a holder whose time is over, or from an earlier run of ours."""
         try:
-            content, tag = self.place.read_tagged()
+            content, tag = self.location.read_tagged()
         except FileNotFoundError:
-            self.place.replace(self._content(), tag=None)
+            self.location.replace(self._content(), tag=None)
             return
         holder = _read(content)
         if holder is None:
             raise TargetNotWritable(
-                f"{self.place} was not written by an export and would be replaced; nothing was sent. Choose another "
+                f"{self.location} was not written by an export and would be replaced; nothing was sent. Choose another "
                 "place, or remove it."
             )
         if holder.owner != self.owner and self._now() < holder.until:
             raise TargetBusy(
-                f"another run ({holder.where}) is writing there, as {self.place} says; nothing was sent. Wait "
+                f"another run ({holder.where}) is writing there, as {self.location} says; nothing was sent. Wait "
                 f"until it has ended. If it was killed, its lease ends at {holder.until:%Y-%m-%d %H:%M} UTC."
             )
-        self.place.replace(self._content(), tag=tag)
+        self.location.replace(self._content(), tag=tag)
 
     def _renew(self) -> None:
         while not self._stop.wait(_RENEW_SECONDS):
             # a store that is down for a moment is asked again in time; a lease that was lost is found when publishing
             with contextlib.suppress(FileNotFoundError, ConditionFailed, TargetNotWritable):
-                content, tag = self.place.read_tagged()
+                content, tag = self.location.read_tagged()
                 holder = _read(content)
                 if holder is not None and holder.owner == self.owner:
-                    self.place.replace(self._content(), tag=tag)
+                    self.location.replace(self._content(), tag=tag)
 
     def _content(self) -> bytes:
         where = f"{socket.gethostname()}, process {os.getpid()}"

@@ -38,7 +38,7 @@ from vismanet_async.errors import TargetNotWritable
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Place", "RemotePath", "below", "is_url", "place_of", "size_of"]
+__all__ = ["Location", "RemotePath", "is_url", "join", "parse_location", "size_of"]
 
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 """Two letters at least: C:/ is a drive. A `Path` has one slash left."""
@@ -86,24 +86,24 @@ class RemotePath:
         name, package = _EXTRAS.get(scheme, ("s3", "fsspec"))
         extra("fsspec", name)
         extra(package, name)
-        with self._reaching("reached"):
+        with self._translate_errors("reached"):
             self._store()
 
     def open(self, mode: str = "rb") -> BinaryIO:
         """Open it for reading, a few megabytes at a time."""
-        with self._reaching("read"):
+        with self._translate_errors("read"):
             store, path = self._store()
             return cast("BinaryIO", store.open(path, mode))
 
     def read_bytes(self) -> bytes:
         """Read it whole, as it is now."""
-        with self._reaching("read"):
+        with self._translate_errors("read"):
             store, path = self._store()
             return cast("bytes", store.cat_file(path))
 
     def size(self) -> int | None:
         """Count its bytes; None where there is no such file."""
-        with self._reaching("read"):
+        with self._translate_errors("read"):
             store, path = self._store()
             store.invalidate_cache()
             try:
@@ -113,13 +113,13 @@ class RemotePath:
 
     def write_bytes(self, content: bytes) -> None:
         """Put the content there in one piece; until it is whole, the old content stands."""
-        with self._reaching("written"):
+        with self._translate_errors("written"):
             store, path = self._store()
             store.pipe_file(path, content)
 
     def read_tagged(self) -> tuple[bytes, str]:
         """Read it whole, and give the tag that `replace` wants (`vismanet_async._export.conditional`)."""
-        with self._reaching("read"):
+        with self._translate_errors("read"):
             store, path = self._store()
             tag = tag_of(store, path)
             return cast("bytes", store.cat_file(path)), tag
@@ -130,13 +130,13 @@ class RemotePath:
         Raises:
             ConditionFailed: another writer was there; nothing was written.
         """
-        with self._reaching("written"):
+        with self._translate_errors("written"):
             store, path = self._store()
             write_if(store, path, content, tag)
 
     def files(self) -> list[str]:
         """Give the names of the files in this folder; none where it is not there."""
-        with self._reaching("listed"):
+        with self._translate_errors("listed"):
             store, path = self._store()
             store.invalidate_cache()
             try:
@@ -147,26 +147,26 @@ class RemotePath:
 
     def unfinished(self) -> dict[str, Unfinished]:
         """Find the uploads below this folder that were begun in pieces and not ended, by their names below it."""
-        with self._reaching("listed"):
+        with self._translate_errors("listed"):
             store, path = self._store()
             root = f"{path.rstrip('/')}/"
             return {one.path.removeprefix(root): one for one in unfinished_uploads(store, path)}
 
     def end(self, upload: Unfinished) -> None:
         """End such an upload."""
-        with self._reaching("ended"):
+        with self._translate_errors("ended"):
             store, _ = self._store()
             end_upload(store, upload)
 
     def upload(self, file: Path) -> None:
         """Put a local file there."""
-        with self._reaching("written"):
+        with self._translate_errors("written"):
             store, path = self._store()
             store.put_file(str(file), path)
 
     def remove(self) -> None:
         """Remove it, if it is there."""
-        with self._reaching("removed"), contextlib.suppress(FileNotFoundError):
+        with self._translate_errors("removed"), contextlib.suppress(FileNotFoundError):
             store, path = self._store()
             store.rm_file(path)
 
@@ -174,7 +174,7 @@ class RemotePath:
         return cast("tuple[Any, str]", extra("fsspec.core", "s3").url_to_fs(self.url, **self.options))
 
     @contextlib.contextmanager
-    def _reaching(self, what: str) -> Iterator[None]:
+    def _translate_errors(self, what: str) -> Iterator[None]:
         try:
             yield
         except ConditionFailed:
@@ -188,15 +188,15 @@ class RemotePath:
             ) from error
 
 
-Place = Path | RemotePath
+Location = Path | RemotePath
 """Both have `/`, `open`, `read_bytes` and `name`."""
 
 
-def size_of(place: Place) -> int | None:
+def size_of(location: Location) -> int | None:
     """Count the bytes of a file; None where there is none. Blocks."""
-    if isinstance(place, RemotePath):
-        return place.size()
-    return place.stat().st_size if place.is_file() else None
+    if isinstance(location, RemotePath):
+        return location.size()
+    return location.stat().st_size if location.is_file() else None
 
 
 def is_url(text: str) -> bool:
@@ -204,7 +204,7 @@ def is_url(text: str) -> bool:
     return bool(_URL.match(text))
 
 
-def place_of(given: str | os.PathLike[str] | RemotePath, options: Mapping[str, Any] | None = None) -> Place:
+def parse_location(given: str | os.PathLike[str] | RemotePath, options: Mapping[str, Any] | None = None) -> Location:
     """Give the place that a path or URL names; nothing is opened.
 
     Raises:
@@ -242,7 +242,7 @@ def _local(text: str) -> Path:
     return Path(os.path.abspath(Path(text).expanduser()))  # noqa: PTH100 - resolve() would follow links
 
 
-def below(to: str | os.PathLike[str], name: str) -> str:
+def join(to: str | os.PathLike[str], name: str) -> str:
     """Give the folder `name` of a target; a URL keeps its form."""
     expect("to", to, str, os.PathLike, words="a path, or a URL as text")
     text = os.fspath(to)

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Literal
 import attrs
 import msgspec
 
-from vismanet_async._export.locations import place_of
+from vismanet_async._export.locations import parse_location
 from vismanet_async.errors import ExportError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vismanet_async._export.locations import Place, RemotePath
+    from vismanet_async._export.locations import Location, RemotePath
 
 __all__ = [
     "MANIFEST_NAME",
@@ -189,7 +189,7 @@ class Manifest:
         Raises:
             ExportError: when there is none, or it cannot be read.
         """
-        path = place_of(directory) / MANIFEST_NAME
+        path = parse_location(directory) / MANIFEST_NAME
         try:
             content = path.read_bytes()
         except FileNotFoundError as error:
@@ -214,7 +214,7 @@ def validate(directory: Path | RemotePath | str) -> Manifest:
     Raises:
         ExportError: naming each part that is missing or different, or a manifest that cannot be read.
     """
-    root = place_of(directory)
+    root = parse_location(directory)
     manifest = Manifest.read(root)
     faults = faults_of(root, manifest)
     if faults:
@@ -222,19 +222,19 @@ def validate(directory: Path | RemotePath | str) -> Manifest:
     return manifest
 
 
-def faults_of(root: Place, manifest: Manifest) -> list[str]:
+def faults_of(root: Location, manifest: Manifest) -> list[str]:
     """Say in words where a directory differs from a manifest; reads every part."""
     return [fault for name, entry in manifest.resources.items() for fault in _faults(root, name, entry)]
 
 
-def _faults(root: Place, name: str, entry: ResourceEntry) -> list[str]:
+def _faults(root: Location, name: str, entry: ResourceEntry) -> list[str]:
     stated = sum(part.rows for part in entry.parts)
     faults = [] if stated == entry.rows else [f"{name}: {entry.rows} rows, but its parts have {stated}"]
     faults += [f"{part.file} {fault}" for part in entry.files if (fault := part_fault(root, part))]
     return faults
 
 
-def part_fault(root: Place, part: Part) -> str | None:
+def part_fault(root: Location, part: Part) -> str | None:
     """Say what is wrong with a part's file, or None when it is as stated."""
     if PurePosixPath(part.file).is_absolute() or ".." in PurePosixPath(part.file).parts:
         return "is not below the manifest's directory"

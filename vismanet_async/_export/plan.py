@@ -17,7 +17,7 @@ from vismanet_async._conditions import Condition
 from vismanet_async._export.formats import FormatOptions
 from vismanet_async._export.formats.registry import find_format, fingerprint_parts
 from vismanet_async._export.incremental import DEFAULT_OVERLAP, modified_filter
-from vismanet_async._export.locations import Place, RemotePath, place_of
+from vismanet_async._export.locations import Location, RemotePath, parse_location
 from vismanet_async._export.sinks.parts import DEFAULT_PART_BYTES
 from vismanet_async.errors import RequestRefused
 
@@ -97,7 +97,7 @@ class ExportPlan:
     """
 
     resources: dict[str, dict[str, Any]] = attrs.field(converter=_resources)
-    to: Place = attrs.field(converter=place_of)
+    to: Location = attrs.field(converter=parse_location)
     storage_options: Mapping[str, Any] = attrs.field(factory=dict, validator=typed(Mapping), repr=False)
     spool: Path | None = attrs.field(default=None, converter=_spool)
     format: str = attrs.field(default="jsonl", validator=typed(str))
@@ -125,11 +125,11 @@ class ExportPlan:
             )
         if self.incremental:
             self._require_incremental()
-        if isinstance(self.place, RemotePath):
-            self.place.require()
+        if isinstance(self.location, RemotePath):
+            self.location.require()
 
     @property
-    def place(self) -> Place:
+    def location(self) -> Location:
         """The target with what opens it."""
         to = self.to
         return attrs.evolve(to, options=self.storage_options) if isinstance(to, RemotePath) else to

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from vismanet_async._export.schema import Column
     from vismanet_async._paging.row_scanner import RawRow
 
-__all__ = ["PresentColumns"]
+__all__ = ["ObservedColumns"]
 
 _SAMPLE_ROWS = 64
 """Of the first rows: enough for the keys that most rows have, and decoded in a few milliseconds."""
 
 
-class PresentColumns:
+class ObservedColumns:
     """The columns that some row had so far; only ever grows. Any thread may call it."""
 
     def __init__(self, columns: Sequence[Column]) -> None:
@@ -47,10 +47,10 @@ class PresentColumns:
         with self._lock:
             for row in rows:
                 try:
-                    self._all.note(decode_row(row))
+                    self._all.observe(decode_row(row))
                 except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                     continue
-            self._schema = arrow_schema(self._all.seen(), moments_as_text=True)
+            self._schema = arrow_schema(self._all.observed(), moments_as_text=True)
             return self._schema
 
 
@@ -60,20 +60,20 @@ class _Fields:
     def __init__(self, columns: Sequence[Column]) -> None:
         self._columns = columns
         self._inner = {column.name: _Fields(column.fields) for column in columns}
-        self._seen: set[str] = set()
+        self._observed: set[str] = set()
 
-    def note(self, value: Any) -> None:
+    def observe(self, value: Any) -> None:
         """Take in a record, or a list of them; other values have no fields."""
         for record in value if isinstance(value, list) else (value,):
             if isinstance(record, dict):
                 for name in record.keys() & self._inner.keys():
-                    self._seen.add(name)
-                    self._inner[name].note(record[name])
+                    self._observed.add(name)
+                    self._inner[name].observe(record[name])
 
-    def seen(self) -> tuple[Column, ...]:
+    def observed(self) -> tuple[Column, ...]:
         """Give the columns that were there; a record of which no field was ever there keeps them all."""
         return tuple(
-            attrs.evolve(column, fields=self._inner[column.name].seen() or column.fields)
+            attrs.evolve(column, fields=self._inner[column.name].observed() or column.fields)
             for column in self._columns
-            if column.name in self._seen
+            if column.name in self._observed
         )

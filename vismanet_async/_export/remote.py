@@ -71,12 +71,12 @@ _UPLOADED: Final = re.compile(r"\w+/\d{8}T\d{6}Z-[0-9a-f]{6}/[\w-]+(\.\w+)+", re
 _log = logging.getLogger("vismanet_async._export")
 
 
-def default_spool(place: RemotePath) -> Path:
+def default_spool(location: RemotePath) -> Path:
     """Give the local directory where exports to a place are put together, in the user's cache."""
     # platformdirs is only needed here, and costs import time
     import platformdirs  # noqa: PLC0415
 
-    name = hashlib.sha256(place.url.encode()).hexdigest()[:16]
+    name = hashlib.sha256(location.url.encode()).hexdigest()[:16]
     return Path(platformdirs.user_cache_dir("vismanet", appauthor=False)) / "exports" / name
 
 
@@ -84,14 +84,14 @@ def default_spool(place: RemotePath) -> Path:
 class RemoteTarget:
     """A folder in a store that this run alone writes to; the counterpart of `Target`. All methods block."""
 
-    place: RemotePath
+    location: RemotePath
     _local: Target
     _lease: Lease
     upon: str | None = None
     """Digest of the manifest that stood when the run began; what it publishes is made upon that."""
 
     @classmethod
-    def open(cls, place: RemotePath, resources: Sequence[str], *, spool: Path | None = None) -> RemoteTarget:
+    def open(cls, location: RemotePath, resources: Sequence[str], *, spool: Path | None = None) -> RemoteTarget:
         """Take the place's lease, and make the spool directory ready.
 
         Raises:
@@ -99,14 +99,14 @@ class RemoteTarget:
                 would go.
             TargetBusy: another run holds it.
         """
-        root = spool or default_spool(place)
+        root = spool or default_spool(location)
         local = Target.open(root, resources)
         try:
             with writing(root):
                 owner = _owner(root / _OWNER)
-            lease = Lease(place / LEASE_NAME, owner)
+            lease = Lease(location / LEASE_NAME, owner)
             lease.take()
-            target = cls(place, local, lease)
+            target = cls(location, local, lease)
             try:
                 target._refuse_foreign()
             except BaseException:
@@ -160,7 +160,7 @@ class RemoteTarget:
         """
         before, standing = self._standing()
         if standing != self.upon:
-            raise overtaken(self.place)
+            raise overtaken(self.location)
         self._lease.require()
         run = f"{manifest.finished_at:%Y%m%dT%H%M%SZ}-{uuid4().hex[:6]}"
         staged = staged_files(manifest, staging)
@@ -195,16 +195,16 @@ class RemoteTarget:
     def _standing(self) -> tuple[Manifest | None, str | None]:
         """Read the manifest that stands there, and its digest."""
         try:
-            content = (self.place / MANIFEST_NAME).read_bytes()
+            content = (self.location / MANIFEST_NAME).read_bytes()
         except FileNotFoundError:
             return None, None
-        return Manifest.from_json(content, where=str(self.place / MANIFEST_NAME)), digest_of(content)
+        return Manifest.from_json(content, where=str(self.location / MANIFEST_NAME)), digest_of(content)
 
     def _upload(self, publication: Publication, staging: Path) -> Manifest:
         """Do what is left to do of a publication that is on record locally."""
         steps = steps_of(publication, standing=self._standing()[1])
         if steps is None:
-            raise overtaken(self.place)
+            raise overtaken(self.location)
 
         def do(step: Step) -> None:
             self._do(step, publication, staging)
@@ -213,7 +213,7 @@ class RemoteTarget:
         return publication.manifest
 
     def _do(self, step: Step, publication: Publication, staging: Path) -> None:
-        record = self.place / _record_name(publication)
+        record = self.location / _record_name(publication)
         match step:
             case Record():
                 self._lease.require()
@@ -223,7 +223,7 @@ class RemoteTarget:
             case Commit():
                 self._commit(step)
             case Remove():
-                (self.place / step.file).remove()
+                (self.location / step.file).remove()
             case Forget():
                 self._tidy(publication)
                 record.remove()
@@ -232,7 +232,7 @@ class RemoteTarget:
 
     def _place(self, step: Place, staging: Path) -> None:
         self._lease.require()
-        there = self.place / step.part.file
+        there = self.location / step.part.file
         if there.size() == step.part.bytes:  # uploaded before the publishing was cut off; nobody else has its name
             return
         there.upload(staging / step.staged)
@@ -243,7 +243,7 @@ class RemoteTarget:
     def _commit(self, step: Commit) -> None:
         """Replace the manifest if the one that stands is the one that this is made upon."""
         self._lease.require()
-        path, content = self.place / MANIFEST_NAME, step.manifest.to_json()
+        path, content = self.location / MANIFEST_NAME, step.manifest.to_json()
         try:
             there, tag = path.read_tagged()
         except FileNotFoundError:
@@ -251,13 +251,13 @@ class RemoteTarget:
         if there == content:
             return  # an earlier try did, and its answer was lost
         if (None if there is None else digest_of(there)) != step.upon:
-            raise overtaken(self.place)
+            raise overtaken(self.location)
         try:
             path.replace(content, tag=tag)
         except ConditionFailed as error:
             # also where a request was answered, the answer was lost, and the store's library sent it again
             if self._standing()[1] != digest_of(content):
-                raise overtaken(self.place) from error
+                raise overtaken(self.location) from error
 
     def _tidy(self, publication: Publication) -> None:
         """Remove what runs have left in the store that did not come to their end."""
@@ -267,26 +267,28 @@ class RemoteTarget:
             return  # suspended for too long; whoever publishes next does this
         standing, digest = self._standing()
         try:
-            for other, record in _records(self.place):
+            for other, record in _records(self.location):
                 # one that is made upon what stands can still be published, by a run that holds the lease after us
                 if other.run != publication.run and other.upon != digest:
                     for file in left_behind(other, upon=publication.upon, standing=standing):
-                        (self.place / file).remove()
+                        (self.location / file).remove()
                     record.remove()
-            for name, upload in _unfinished(self.place).items():
-                _log.info("%s/%s: an upload that was cut off is ended", self.place, name)
-                self.place.end(upload)
+            for name, upload in _unfinished(self.location).items():
+                _log.info("%s/%s: an upload that was cut off is ended", self.location, name)
+                self.location.end(upload)
         except TargetNotWritable as error:
             if not isinstance(error.__cause__, PermissionError):
                 raise
-            _log.warning("what earlier runs left at %s cannot be looked for: %s", self.place, error)
+            _log.warning("what earlier runs left at %s cannot be looked for: %s", self.location, error)
 
     def _give_up(self, publication: Publication, staging: Path, reason: str) -> None:
         """Take away what was uploaded of a publication that cannot be made any more, and forget it."""
-        _log.warning("%s: a publishing that was cut off is given up: %s. What stands there stays.", self.place, reason)
+        _log.warning(
+            "%s: a publishing that was cut off is given up: %s. What stands there stays.", self.location, reason
+        )
         for file in left_behind(publication, upon=None, standing=self.published()):
-            (self.place / file).remove()
-        (self.place / _record_name(publication)).remove()
+            (self.location / file).remove()
+        (self.location / _record_name(publication)).remove()
         with writing(staging):
             (staging / MANIFEST_NAME).unlink(missing_ok=True)
 
@@ -297,8 +299,8 @@ class RemoteTarget:
             if isinstance(error, TargetNotWritable):
                 raise
             raise TargetNotWritable(
-                f"{self.place / MANIFEST_NAME} was not written by an export and would be replaced; nothing was sent. "
-                f"Choose another place. ({error})"
+                f"{self.location / MANIFEST_NAME} was not written by an export and would be replaced; nothing was "
+                f"sent. Choose another place. ({error})"
             ) from error
 
 
@@ -312,25 +314,25 @@ class Leftovers:
     """Uploads in pieces that were begun and not ended: nobody can read them, and they are billed."""
 
 
-def leftovers(place: RemotePath, standing: Manifest | None) -> Leftovers:
+def leftovers(location: RemotePath, standing: Manifest | None) -> Leftovers:
     """Look for what runs left there. Changes nothing.
 
     Raises:
         TargetNotWritable: it cannot be listed.
     """
-    named = {file for publication, _ in _records(place) for file in publication.placed.values()} - files_of(standing)
-    files = [file for file in sorted(named) if is_below(file) and (place / file).size() is not None]
-    return Leftovers(files=tuple(files), unfinished=tuple(sorted(_unfinished(place))))
+    named = {file for publication, _ in _records(location) for file in publication.placed.values()} - files_of(standing)
+    files = [file for file in sorted(named) if is_below(file) and (location / file).size() is not None]
+    return Leftovers(files=tuple(files), unfinished=tuple(sorted(_unfinished(location))))
 
 
 def _record_name(publication: Publication) -> str:
     return f".export-{publication.run}.json"
 
 
-def _records(place: RemotePath) -> list[tuple[Publication, RemotePath]]:
+def _records(location: RemotePath) -> list[tuple[Publication, RemotePath]]:
     """Give what runs have written down of themselves in the store, and where."""
     found = []
-    for path in (place / name for name in place.files() if _RECORD.fullmatch(name)):
+    for path in (location / name for name in location.files() if _RECORD.fullmatch(name)):
         with contextlib.suppress(FileNotFoundError):
             publication = Publication.from_json(path.read_bytes())
             if publication is not None and path.name == _record_name(publication):
@@ -338,8 +340,8 @@ def _records(place: RemotePath) -> list[tuple[Publication, RemotePath]]:
     return found
 
 
-def _unfinished(place: RemotePath) -> Mapping[str, Unfinished]:
-    return {name: upload for name, upload in place.unfinished().items() if _UPLOADED.fullmatch(name)}
+def _unfinished(location: RemotePath) -> Mapping[str, Unfinished]:
+    return {name: upload for name, upload in location.unfinished().items() if _UPLOADED.fullmatch(name)}
 
 
 def _fault(publication: Publication, staging: Path) -> str | None:

@@ -16,9 +16,9 @@ from anyio import to_thread
 from vismanet_async._clock import SystemClock
 from vismanet_async._deferred import mark_used
 from vismanet_async._export.batch import CompanyDone, CompanyEvent, CompanyStarted, ManyOutcome
+from vismanet_async._export.events import PageWritten, Published, RequestEnded, ResourceDone, ResourceIncomplete
 from vismanet_async._export.files import refuse_irregular, write_atomically, writing
 from vismanet_async._export.report_page import page
-from vismanet_async._export.run import PageWritten, Published, RequestEnded, ResourceDone, ResourceIncomplete
 from vismanet_async.errors import VismaNetError
 
 if TYPE_CHECKING:
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
     from vismanet_async._clock import Clock
     from vismanet_async._export.batch import CompanyOutcome, ExportMany, ManyEvent
+    from vismanet_async._export.events import Event
     from vismanet_async._export.manifest import Manifest
-    from vismanet_async._export.run import Event, Export
+    from vismanet_async._export.run import Export
     from vismanet_async._paging.guarantee import Completeness
     from vismanet_async.errors import Attempt
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import attrs
 
-from vismanet_async._export.checkpoint import Unfinished, look
+from vismanet_async._export.checkpoint import Unfinished, inspect
 from vismanet_async._export.lease import Lease
 from vismanet_async._export.locations import RemotePath
 from vismanet_async._export.lock import FileLock
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from vismanet_async._export.locations import Place
+    from vismanet_async._export.locations import Location
 
 __all__ = ["Status", "Unfinished", "status_of"]
 
@@ -42,11 +42,11 @@ class Status:
     """In a store: what runs that were killed have left there; None: nothing, a run is at it, or it cannot be listed."""
 
 
-def status_of(place: Place, *, now: datetime, verify: bool = False, spool: Path | None = None) -> Status:
+def status_of(location: Location, *, now: datetime, verify: bool = False, spool: Path | None = None) -> Status:
     """Look at a target. Blocks.
 
     Args:
-        place: what an export was written to.
+        location: what an export was written to.
         now: UTC; an unfinished run that is too old to be gone on with does not count.
         verify: read every file and compare it with the manifest.
         spool: of a URL: where this machine's runs put their files together.
@@ -54,11 +54,11 @@ def status_of(place: Place, *, now: datetime, verify: bool = False, spool: Path 
     Raises:
         ExportError: the manifest cannot be read.
     """
-    work = (spool or default_spool(place) if isinstance(place, RemotePath) else place) / WORK_NAME
-    manifest = _manifest(place)
-    unfinished = look(work, now=now)
+    work = (spool or default_spool(location) if isinstance(location, RemotePath) else location) / WORK_NAME
+    manifest = _manifest(location)
+    unfinished = inspect(work, now=now)
     state: State = "nothing" if manifest is None else "published"
-    if _leased(place, now) if isinstance(place, RemotePath) else FileLock(place / LOCK_NAME).is_held():
+    if _leased(location, now) if isinstance(location, RemotePath) else FileLock(location / LOCK_NAME).is_held():
         state = "running"
     elif any(work.glob(f"*/{MANIFEST_NAME}")):
         state = "publishing"
@@ -66,29 +66,29 @@ def status_of(place: Place, *, now: datetime, verify: bool = False, spool: Path 
         state = "resumable"
     return Status(
         state=state,
-        leftovers=_leftovers(place, manifest) if isinstance(place, RemotePath) and state != "running" else None,
+        leftovers=_leftovers(location, manifest) if isinstance(location, RemotePath) and state != "running" else None,
         manifest=manifest,
         unfinished=unfinished,
-        faults=tuple(faults_of(place, manifest)) if verify and manifest is not None else None,
+        faults=tuple(faults_of(location, manifest)) if verify and manifest is not None else None,
     )
 
 
-def _manifest(place: Place) -> Manifest | None:
+def _manifest(location: Location) -> Manifest | None:
     try:
-        content = (place / MANIFEST_NAME).read_bytes()
+        content = (location / MANIFEST_NAME).read_bytes()
     except FileNotFoundError:
         return None
-    return Manifest.from_json(content, where=str(place / MANIFEST_NAME))
+    return Manifest.from_json(content, where=str(location / MANIFEST_NAME))
 
 
-def _leftovers(place: RemotePath, manifest: Manifest | None) -> Leftovers | None:
+def _leftovers(location: RemotePath, manifest: Manifest | None) -> Leftovers | None:
     try:
-        found = leftovers(place, manifest)
+        found = leftovers(location, manifest)
     except TargetNotWritable:  # who may read the export need not be allowed to list the store's uploads
         return None
     return found if found.files or found.unfinished else None
 
 
-def _leased(place: RemotePath, now: datetime) -> bool:
-    holder = Lease(place / LEASE_NAME, owner="nobody").holder()
+def _leased(location: RemotePath, now: datetime) -> bool:
+    holder = Lease(location / LEASE_NAME, owner="nobody").holder()
     return holder is not None and now < holder.until

@@ -17,14 +17,14 @@ from anyio import to_thread
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-__all__ = ["Worker", "working"]
+__all__ = ["SerialWriter", "serial_writer"]
 
 _READY: Final = 1
 """Pieces that may lie ready beside the one being worked on."""
 
 
-class Worker:
-    """What is given to the thread; made by `working`."""
+class SerialWriter:
+    """What is given to the thread; made by `serial_writer`."""
 
     def __init__(self, work: Callable[..., None]) -> None:
         self.done = 0
@@ -34,7 +34,7 @@ class Worker:
         self._room = anyio.Semaphore(_READY)
         self._loop = asyncio.get_running_loop()
 
-    async def give(self, *args: Any) -> None:
+    async def submit(self, *args: Any) -> None:
         """Give it a piece of work: arguments to be called with. Returns when it can take another one.
 
         So whoever makes the pieces has none in hand that nobody could take.
@@ -43,11 +43,11 @@ class Worker:
         del args  # whoever waits here does not hold it
         await self._room.acquire()
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Tell it that nothing more comes; what was given is still done."""
         self._given.put(None)
 
-    def drop(self) -> None:
+    def cancel_pending(self) -> None:
         """Take back what it has not begun."""
         while not self._given.empty():
             self._given.get_nowait()
@@ -65,8 +65,10 @@ class Worker:
 
 
 @asynccontextmanager
-async def working(work: Callable[..., None], *, threads: anyio.CapacityLimiter | None = None) -> AsyncIterator[Worker]:
-    """Have `work` called in a thread, with the arguments of each `give`, one call after the other.
+async def serial_writer(
+    work: Callable[..., None], *, threads: anyio.CapacityLimiter | None = None
+) -> AsyncIterator[SerialWriter]:
+    """Have `work` called in a thread, with the arguments of each `submit`, one call after the other.
 
     Leaving the block waits until all is done. What `work` raises cancels the block and comes out of it in an exception
     group; then, and when the block is cancelled or raises, what was given and not begun is dropped.
@@ -75,17 +77,17 @@ async def working(work: Callable[..., None], *, threads: anyio.CapacityLimiter |
         work: blocks.
         threads: where the thread is counted, for as long as the block lasts.
     """
-    worker = Worker(work)
+    worker = SerialWriter(work)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_in_thread, worker, threads)
         try:
             yield worker
         except BaseException:
-            worker.drop()
+            worker.cancel_pending()
             raise
         finally:
-            worker.end()
+            worker.close()
 
 
-async def _in_thread(worker: Worker, threads: anyio.CapacityLimiter | None) -> None:
+async def _in_thread(worker: SerialWriter, threads: anyio.CapacityLimiter | None) -> None:
     await to_thread.run_sync(worker.run, limiter=threads)

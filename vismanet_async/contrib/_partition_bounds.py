@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     Count = Callable[[Filters], Awaitable[int]]
     """Asks the server how many rows match."""
 
-__all__ = ["Division", "divide"]
+__all__ = ["PartitionPlan", "divide"]
 
 _EARLIEST: Final = date(1990, 1, 1)
 """What is older falls into the first half, as what is later than today falls into the second."""
@@ -43,7 +43,7 @@ _TRIES: Final = 5
 
 
 @attrs.frozen
-class Division:
+class PartitionPlan:
     """The reads that together are one list."""
 
     ranges: tuple[dict[str, Condition[str]], ...]
@@ -56,7 +56,7 @@ class Division:
 
 async def divide(
     count: Count, *, modified: str, boundary: str, dates: Sequence[str], least_rows: int, most: int, today: date
-) -> Division | None:
+) -> PartitionPlan | None:
     """Find how to divide a list; None: not at all.
 
     Args:
@@ -88,7 +88,7 @@ async def divide(
         else:
             open_ += halves
     ranges = [filters for _, filters in open_ + closed]
-    return None if len(ranges) == 1 else Division(tuple(ranges), rest, asked.requests)
+    return None if len(ranges) == 1 else PartitionPlan(tuple(ranges), rest, asked.requests)
 
 
 @attrs.define

@@ -36,7 +36,7 @@ from vismanet_async._export.sinks.opening import open_sink
 from vismanet_async._paging.guarantee import Completeness, safe_boundary
 from vismanet_async._paging.keys import KeyReader, RowKeys
 from vismanet_async._settings import Settings
-from vismanet_async.contrib._partition_bounds import Division, divide
+from vismanet_async.contrib._partition_bounds import PartitionPlan, divide
 from vismanet_async.errors import ExportError, VismaNetError
 
 if TYPE_CHECKING:
@@ -53,12 +53,12 @@ if TYPE_CHECKING:
 __all__ = [
     "Access",
     "Failure",
-    "Share",
-    "ShareDone",
-    "divide_share",
-    "outcome",
-    "place",
-    "read_share",
+    "Partition",
+    "PartitionDone",
+    "link_or_copy",
+    "plan_partition",
+    "read_partition",
+    "result_of",
     "without_newer",
 ]
 
@@ -92,7 +92,7 @@ class Access:
 
 
 @attrs.frozen(kw_only=True)
-class Share:
+class Partition:
     """One list of one company, or a range of it. Holds no secret."""
 
     directory: Path
@@ -114,7 +114,7 @@ class Share:
         """All that chooses its rows."""
         return {**self.plan.resources[self.resource], **self.range}
 
-    def done(self) -> ShareDone | None:
+    def done(self) -> PartitionDone | None:
         """Give what it holds, when it is whole. Blocks."""
         with contextlib.suppress(FileNotFoundError):
             return _DONE_DECODER.decode((self.directory / _DONE).read_bytes())
@@ -133,7 +133,7 @@ class Share:
 
 
 @attrs.frozen(kw_only=True)
-class ShareDone:
+class PartitionDone:
     """What a whole share holds."""
 
     directory: str
@@ -149,7 +149,7 @@ class ShareDone:
         return sum(part.rows for part in self.parts)
 
 
-_DONE_DECODER: Final = msgspec.json.Decoder(ShareDone)
+_DONE_DECODER: Final = msgspec.json.Decoder(PartitionDone)
 
 
 @attrs.frozen
@@ -174,7 +174,7 @@ class Failure:
         return error
 
 
-def outcome(work: Callable[..., T], *args: Any, **options: Any) -> T | Failure:
+def result_of(work: Callable[..., T], *args: Any, **options: Any) -> T | Failure:
     """Do some work; an error of ours is a result too. What a worker runs."""
     try:
         return work(*args, **options)
@@ -182,24 +182,24 @@ def outcome(work: Callable[..., T], *args: Any, **options: Any) -> T | Failure:
         return Failure.of(error)
 
 
-def divide_share(share: Share, access: Access, *, least_rows: int, most: int) -> Division | None:
+def plan_partition(partition: Partition, access: Access, *, least_rows: int, most: int) -> PartitionPlan | None:
     """Find date ranges for a list that is worth it (`_partition_bounds`). Blocks; for a worker's thread."""
-    facts = method_facts(share.resource, "list")
-    frozen, filters = facts.get("frozen_filter"), share.filters
+    facts = method_facts(partition.resource, "list")
+    frozen, filters = facts.get("frozen_filter"), partition.filters
     names = [one["name"] for one in facts.get("parameters", ()) if one["kind"] == "condition"]
     modified = next((one["name"] for one in facts.get("parameters", ()) if frozen and one["json"] == frozen[0]), None)
     given = {name.replace("_", "").casefold() for name in filters}
     free = [name for name in names if name.replace("_", "").casefold() not in given]
-    provable = share.plan.completeness in {"best", "prove"} and facts.get("identity") and modified in free
+    provable = partition.plan.completeness in {"best", "prove"} and facts.get("identity") and modified in free
     if not provable or facts["style"] in {"lines", "unpaged"} or most <= 1:
         return None
     dates = sorted((name for name in free if name != modified), key=lambda name: name != _CREATED)
 
-    async def find() -> Division | None:
-        async with access.client(share.company) as visma:
+    async def find() -> PartitionPlan | None:
+        async with access.client(partition.company) as visma:
 
             async def count(more: Mapping[str, Condition[str]]) -> int:
-                return await visma.list_by_name(share.resource, {**filters, **more}).count()
+                return await visma.list_by_name(partition.resource, {**filters, **more}).count()
 
             now = visma.clock.utc_now()
             return await divide(
@@ -215,38 +215,40 @@ def divide_share(share: Share, access: Access, *, least_rows: int, most: int) ->
     return anyio.run(find)
 
 
-def read_share(share: Share, access: Access) -> ShareDone:
+def read_partition(partition: Partition, access: Access) -> PartitionDone:
     """Read a share, unless it is there already. Blocks; for a worker's thread.
 
     Raises:
         VismaNetError: those of an export; the share is absent then, and nothing of it stays behind.
     """
-    return share.done() or _published(share, lambda attempt: anyio.run(_read, share, access, attempt))
+    return partition.done() or _published(partition, lambda attempt: anyio.run(_read, partition, access, attempt))
 
 
-def without_newer(share: Share, newer: Path) -> ShareDone:
+def without_newer(partition: Partition, newer: Path) -> PartitionDone:
     """Give a whole share without the rows of which another one, at `newer`, has later versions. Blocks."""
-    done = share.done()
+    done = partition.done()
     if done is None:
-        raise ExportError(f"{share}: its directory {share.directory} is not there any more. Start the export again.")
+        raise ExportError(
+            f"{partition}: its directory {partition.directory} is not there any more. Start the export again."
+        )
     later = set(_digests(newer))
-    dropped = [number for number, digest in enumerate(_digests(share.directory)) if digest in later]
+    dropped = [number for number, digest in enumerate(_digests(partition.directory)) if digest in later]
     if not dropped:
         return done
-    final = attrs.evolve(share, directory=share.directory.with_name(f"{share.directory.name}-final"))
+    final = attrs.evolve(partition, directory=partition.directory.with_name(f"{partition.directory.name}-final"))
 
-    def rewrite(attempt: Path) -> ShareDone:
-        (attempt / share.resource).mkdir()
+    def rewrite(attempt: Path) -> PartitionDone:
+        (attempt / partition.resource).mkdir()
         for part in done.parts:
-            place(share.directory / part.file, attempt / part.file)
-        sink = _sink(share, attempt, operation_id=method_facts(share.resource, "list")["id"])
+            link_or_copy(partition.directory / part.file, attempt / part.file)
+        sink = _sink(partition, attempt, operation_id=method_facts(partition.resource, "list")["id"])
         sink.adopt(done.parts)
-        return attrs.evolve(done, parts=_finished(sink, dropped, attempt / share.resource))
+        return attrs.evolve(done, parts=_finished(sink, dropped, attempt / partition.resource))
 
     return final.done() or _published(final, rewrite)
 
 
-def place(source: Path, destination: Path) -> None:
+def link_or_copy(source: Path, destination: Path) -> None:
     """Let a file stand in a second place too, by a link where the file system has them."""
     try:
         os.link(source, destination)
@@ -256,34 +258,34 @@ def place(source: Path, destination: Path) -> None:
             os.fsync(file.fileno())
 
 
-def _published(share: Share, write: Callable[[Path], ShareDone]) -> ShareDone:
+def _published(partition: Partition, write: Callable[[Path], PartitionDone]) -> PartitionDone:
     """Have a share written into a directory of its own, and give that the share's name."""
-    attempt = share.directory.with_name(f"{share.directory.name}.{uuid.uuid4().hex[:12]}")
+    attempt = partition.directory.with_name(f"{partition.directory.name}.{uuid.uuid4().hex[:12]}")
     try:
         with writing(attempt):
             attempt.mkdir()
-        done = attrs.evolve(write(attempt), directory=str(share.directory))
+        done = attrs.evolve(write(attempt), directory=str(partition.directory))
         with writing(attempt):
             write_atomically(attempt / _DONE, msgspec.json.encode(done))
             try:
-                attempt.rename(share.directory)
+                attempt.rename(partition.directory)
             except OSError:
-                there = share.done()
+                there = partition.done()
                 if there is None:  # not because another attempt was first
                     raise
                 return there
-            sync_directory(share.directory.parent)
+            sync_directory(partition.directory.parent)
         return done
     finally:
         shutil.rmtree(attempt, ignore_errors=True)
 
 
-async def _read(share: Share, access: Access, attempt: Path) -> ShareDone:
-    async with access.client(share.company) as visma:
-        listing = share.listing(visma)
-        facts = method_facts(share.resource, "list")
-        keys = KeyReader(RowKeys(tuple(facts["identity"]))) if share.divided else None
-        sink = _sink(share, attempt, operation_id=listing.operation_id)
+async def _read(partition: Partition, access: Access, attempt: Path) -> PartitionDone:
+    async with access.client(partition.company) as visma:
+        listing = partition.listing(visma)
+        facts = method_facts(partition.resource, "list")
+        keys = KeyReader(RowKeys(tuple(facts["identity"]))) if partition.divided else None
+        sink = _sink(partition, attempt, operation_id=listing.operation_id)
         writer = _Writer(sink, keys, attempt / _KEYS)
         try:
             async with listing.raw_pages(ordered=True) as pages:
@@ -291,14 +293,14 @@ async def _read(share: Share, access: Access, attempt: Path) -> ShareDone:
                     await to_thread.run_sync(writer.write, page)
             report = listing.completeness
             if report is None:
-                raise RuntimeError(f"the listing of {share.resource} ended without a report")
-            parts = await to_thread.run_sync(partial(_finished, sink, writer.dropped, attempt / share.resource))
+                raise RuntimeError(f"the listing of {partition.resource} ended without a report")
+            parts = await to_thread.run_sync(partial(_finished, sink, writer.dropped, attempt / partition.resource))
             await to_thread.run_sync(writer.forget_dropped)
         finally:
             with anyio.CancelScope(shield=True):
                 await to_thread.run_sync(sink.close)
-        return ShareDone(
-            directory=str(share.directory),
+        return PartitionDone(
+            directory=str(partition.directory),
             parts=parts,
             completeness=report,
             company=visma.tenant_id,
@@ -334,11 +336,11 @@ class _Writer:
                 self.keys_file.write_bytes(b"".join(kept))
 
 
-def _sink(share: Share, directory: Path, *, operation_id: str) -> PartSink[Any]:
-    plan = share.plan
+def _sink(partition: Partition, directory: Path, *, operation_id: str) -> PartSink[Any]:
+    plan = partition.plan
     sink = open_sink(
         plan.format,
-        directory / share.resource,
+        directory / partition.resource,
         operation_id=operation_id,
         part_bytes=plan.part_bytes,
         options=plan.format_options,

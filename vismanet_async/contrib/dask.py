@@ -1,17 +1,17 @@
 """An export spread over a Dask cluster: companies, lists and date ranges, published with the same manifest.
 
-Needs the extra `dask`. Whoever starts it, the coordinator, takes the target as any export does, and hands out *shares*:
-one list of one company, or a date range of it. A worker reads its share into a directory of its own and gives it its
-name when it is whole (`shares`). When all are there, the coordinator puts the parts together and publishes them, the
-manifest last. The coordinator needs no sign-in and reads nothing itself.
+Needs the extra `dask`. The process that starts the export, the coordinator, opens the target as any export does and
+submits *partitions*: one list of one company, or a date range of it. A worker reads a partition into a directory, which
+gets its name when the partition is whole (`_partitions`). When all are there, the coordinator collects the parts and
+publishes them, the manifest last. The coordinator needs no sign-in and reads nothing itself.
 
-**A lost worker** is Dask's own matter: it runs the share again elsewhere. The first attempt that is whole counts, so a
-worker that was only believed dead does no harm. **A lost coordinator** leaves the whole shares behind: the same export
-goes on from there within a day.
+**A lost worker**: Dask runs the partition again elsewhere. The first attempt that is whole counts, so a worker that was
+only believed dead does no harm. **A lost coordinator** leaves the whole partitions behind: the same export goes on from
+there within a day.
 
-**Secrets.** Shares hold none. A worker signs in with its own environment or profile file. Settings that are given
-travel inside the tasks; nothing prints them, but who can connect to the scheduler can get them (and can run any code):
-use TLS there, or leave them out.
+**Secrets.** Partitions hold none. A worker signs in with its own environment or profile file. Settings that are passed
+travel inside the tasks; nothing prints them, but whoever can connect to the scheduler can get them (and can run any
+code): use TLS there, or leave them out.
 """
 
 from __future__ import annotations
@@ -39,23 +39,23 @@ from vismanet_async._export.batch import CompanyOutcome, ManyOutcome
 from vismanet_async._export.companies import companies_of
 from vismanet_async._export.files import write_atomically, writing
 from vismanet_async._export.incremental import first_run
-from vismanet_async._export.locations import below
+from vismanet_async._export.locations import join
 from vismanet_async._export.manifest import Manifest, Part, ResourceEntry
 from vismanet_async._export.plan import ExportPlan
-from vismanet_async._export.run import one_error
 from vismanet_async._export.target import Target
+from vismanet_async._export.tasks import unwrap_group
 from vismanet_async._paging.keys import stamp_of
 from vismanet_async._version import __version__
-from vismanet_async.contrib._partition_bounds import Division
+from vismanet_async.contrib._partition_bounds import PartitionPlan
 from vismanet_async.contrib._partitions import (
     Access,
     Failure,
-    Share,
-    ShareDone,
-    divide_share,
-    outcome,
-    place,
-    read_share,
+    Partition,
+    PartitionDone,
+    link_or_copy,
+    plan_partition,
+    read_partition,
+    result_of,
     without_newer,
 )
 from vismanet_async.errors import ExportError, RequestRefused, SettingsError, VismaNetError
@@ -73,9 +73,9 @@ if TYPE_CHECKING:
     from vismanet_async._export.companies import Company
     from vismanet_async._paging.guarantee import Completeness
 
-    Told = Callable[[Share, ShareDone], object]
+    Told = Callable[[Partition, PartitionDone], object]
 
-__all__ = ["Access", "Share", "ShareDone", "export_many_on_dask", "export_on_dask"]
+__all__ = ["Access", "Partition", "PartitionDone", "export_many_on_dask", "export_on_dask"]
 
 T = TypeVar("T")
 
@@ -157,7 +157,7 @@ async def export_many_on_dask(
         how each company ended; one that failed does not stop the others.
     """
     chosen = companies_of(companies)
-    plans = [_plan(resources, below(to, company.name), options) for company in chosen]
+    plans = [_plan(resources, join(to, company.name), options) for company in chosen]
     outcomes: dict[str, CompanyOutcome] = {}
     clock = SystemClock()
     async with _connected(cluster) as client:
@@ -214,35 +214,35 @@ class _Handing:
     told: Told | None
     _run: str = attrs.field(factory=lambda: uuid.uuid4().hex[:8], init=False)
 
-    async def read(self, share: Share) -> ShareDone:
-        done = await self._ask(read_share, share, self.access)
+    async def read(self, partition: Partition) -> PartitionDone:
+        done = await self._ask(read_partition, partition, self.access)
         if self.told is not None:
-            self.told(share, done)
+            self.told(partition, done)
         return done
 
-    async def divide(self, share: Share, *, least_rows: int, most: int) -> Division | None:
-        return await self._ask(divide_share, share, self.access, least_rows=least_rows, most=most)
+    async def divide(self, partition: Partition, *, least_rows: int, most: int) -> PartitionPlan | None:
+        return await self._ask(plan_partition, partition, self.access, least_rows=least_rows, most=most)
 
-    async def without_newer(self, share: Share, newer: ShareDone) -> ShareDone:
-        return await self._ask(without_newer, share, Path(newer.directory))
+    async def without_newer(self, partition: Partition, newer: PartitionDone) -> PartitionDone:
+        return await self._ask(without_newer, partition, Path(newer.directory))
 
-    async def _ask(self, work: Callable[..., T], share: Share, *args: Any, **options: Any) -> T:
-        where = hashlib.sha256(os.fsencode(share.directory)).hexdigest()[:16]
+    async def _ask(self, work: Callable[..., T], partition: Partition, *args: Any, **options: Any) -> T:
+        where = hashlib.sha256(os.fsencode(partition.directory)).hexdigest()[:16]
         # Dask knows it by its key as one piece of work, wherever it runs; another run must not get this one's result
         key = f"vismanet-{work.__name__}-{where}-{self._run}"
-        future: Any = self.client.submit(outcome, work, share, *args, key=key, **options)
+        future: Any = self.client.submit(result_of, work, partition, *args, key=key, **options)
         # by itself, since Dask has futures share what fetches them: cancelling one would cancel the others' as well
         waiting: asyncio.Task[T | Failure] = asyncio.ensure_future(_awaited(future))
         try:
             result = await asyncio.shield(waiting)
         except distributed.KilledWorker as error:
             raise ExportError(
-                f"{share}: every worker that read it died. Nothing was published. Look at their logs and memory, "
+                f"{partition}: every worker that read it died. Nothing was published. Look at their logs and memory, "
                 "then start the export again: it goes on where it was."
             ) from error
         except CancelledError as error:  # Dask's own, not that of asyncio
             raise ExportError(
-                f"{share}: the cluster gave it up ({error}). Nothing was published; start it again."
+                f"{partition}: the cluster gave it up ({error}). Nothing was published; start it again."
             ) from error
         finally:
             future.release()
@@ -287,7 +287,7 @@ class _Run:
             async def read(name: str) -> None:
                 lists[name] = await self._read(name)
 
-            with one_error():
+            with unwrap_group():
                 async with anyio.create_task_group() as tasks:
                     for name in self.plan.resources:
                         tasks.start_soon(read, name)
@@ -317,34 +317,34 @@ class _Run:
 
     async def _read(self, name: str) -> _List:
         """Have one list read by the cluster, in ranges where that is worth it."""
-        whole = Share(directory=self._work / name, company=self.company, resource=name, plan=self.plan)
-        division = await self._division(whole)
-        if division is None:
+        whole = Partition(directory=self._work / name, company=self.company, resource=name, plan=self.plan)
+        partition_plan = await self._partition_plan(whole)
+        if partition_plan is None:
             done = await self.handing.read(whole)
             return _List([done], [done.completeness], None)
         ranges = [
             attrs.evolve(whole, directory=self._work / f"{name}-{number}", range=each, divided=True)
-            for number, each in enumerate(division.ranges)
+            for number, each in enumerate(partition_plan.ranges)
         ]
         read = await _all(self.handing.read, ranges)
         # not before all ranges have been read: it is what catches the rows that moved between them
         rest = await self.handing.read(
-            attrs.evolve(whole, directory=self._work / f"{name}-rest", range=division.rest, divided=True)
+            attrs.evolve(whole, directory=self._work / f"{name}-rest", range=partition_plan.rest, divided=True)
         )
-        final = await _all(lambda share: self.handing.without_newer(share, rest), ranges)
-        return _List([*final, rest], [done.completeness for done in (*read, rest)], division)
+        final = await _all(lambda partition: self.handing.without_newer(partition, rest), ranges)
+        return _List([*final, rest], [done.completeness for done in (*read, rest)], partition_plan)
 
-    async def _division(self, whole: Share) -> Division | None:
+    async def _partition_plan(self, whole: Partition) -> PartitionPlan | None:
         """Divide a list as an earlier run did, or anew."""
         path = whole.directory.with_name(f"{whole.resource}-division.json")
         if path.exists():
-            known = msgspec.json.decode(await anyio.Path(path).read_bytes(), type=_Division | None)
+            known = msgspec.json.decode(await anyio.Path(path).read_bytes(), type=_StoredPlan | None)
             return None if known is None else known.meant()
-        division = await self.handing.divide(whole, least_rows=self.range_rows, most=self.most_ranges)
+        partition_plan = await self.handing.divide(whole, least_rows=self.range_rows, most=self.most_ranges)
         with writing(path):
-            content = msgspec.json.encode(None if division is None else _Division.of(division))
+            content = msgspec.json.encode(None if partition_plan is None else _StoredPlan.of(partition_plan))
             await to_thread.run_sync(write_atomically, path, content)
-        return division
+        return partition_plan
 
     def _publish(self, target: Target, lists: dict[str, _List]) -> Manifest:
         """Put the shares' parts together under their final names, and publish them. Blocks."""
@@ -356,17 +356,17 @@ class _Run:
             for name in self.plan.resources:
                 (staging / name).mkdir(parents=True)
                 entries[name] = lists[name].entry(
-                    self.plan, name, _put_together(lists[name].shares, staging / name), times=(self._begun_at, now)
+                    self.plan, name, _put_together(lists[name].partitions, staging / name), times=(self._begun_at, now)
                 )
         before = target.published()
-        any_share = next(iter(lists.values())).shares[0]
+        any_partition = next(iter(lists.values())).partitions[0]
         manifest = Manifest(
             resources={**(before.resources if before else {}), **entries},
             tool=f"vismanet-async {__version__}",
             started_at=self._begun_at,
             finished_at=now,
-            company=any_share.company,
-            base_url=any_share.base_url,
+            company=any_partition.company,
+            base_url=any_partition.base_url,
         )
         target.publish(manifest, staging)
         return manifest
@@ -376,26 +376,26 @@ class _Run:
 class _List:
     """One list, all shares of it whole."""
 
-    shares: list[ShareDone]
+    partitions: list[PartitionDone]
     reports: list[Completeness]
-    division: Division | None
+    partition_plan: PartitionPlan | None
 
     def entry(
         self, plan: ExportPlan, name: str, parts: tuple[Part, ...], *, times: tuple[datetime, datetime]
     ) -> ResourceEntry:
         """Say what is published of it."""
-        reports, division = self.reports, self.division
+        reports, partition_plan = self.reports, self.partition_plan
         weakest = max(reports, key=lambda report: _VERDICTS.index(report.verdict))
         rows = sum(part.rows for part in parts)
         window, reason, unique = weakest.window, weakest.reason, weakest.unique
-        if division is not None:
-            (boundary,) = (condition.value for condition in division.rest.values())
+        if partition_plan is not None:
+            (boundary,) = (condition.value for condition in partition_plan.rest.values())
             window, unique = str(boundary), rows
             counts = Counter(report.verdict for report in reports)
             told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in _VERDICTS if counts[verdict])
             reason = (
-                f"read in {len(division.ranges)} date ranges, counted to hold every row that was unchanged since the "
-                f"window, and afterwards what was changed since ({told}); {weakest.reason}"
+                f"read in {len(partition_plan.ranges)} date ranges, counted to hold every row that was unchanged since "
+                f"the window, and afterwards what was changed since ({told}); {weakest.reason}"
             )
         entry = ResourceEntry(
             rows=rows,
@@ -404,7 +404,7 @@ class _List:
             reason=reason,
             total_first=_sum(report.total_first for report in reports),
             total_last=_sum(report.total_last for report in reports),
-            requests=sum(report.requests for report in reports) + (division.requests if division else 0),
+            requests=sum(report.requests for report in reports) + (partition_plan.requests if partition_plan else 0),
             parts=parts,
             format=plan.format,
             format_options=plan.options_for_readers,
@@ -418,7 +418,7 @@ class _List:
 
 
 @attrs.frozen
-class _Division:
+class _StoredPlan:
     """A division as it is written down."""
 
     ranges: list[dict[str, tuple[str, str]]]
@@ -426,42 +426,42 @@ class _Division:
     requests: int
 
     @classmethod
-    def of(cls, division: Division) -> _Division:
+    def of(cls, partition_plan: PartitionPlan) -> _StoredPlan:
         def words(filters: Mapping[str, Condition[str]]) -> dict[str, tuple[str, str]]:
             return {name: (one.operator, one.value) for name, one in filters.items()}
 
-        return cls([words(each) for each in division.ranges], words(division.rest), division.requests)
+        return cls([words(each) for each in partition_plan.ranges], words(partition_plan.rest), partition_plan.requests)
 
-    def meant(self) -> Division:
+    def meant(self) -> PartitionPlan:
         def conditions(words: Mapping[str, tuple[Any, str]]) -> dict[str, Condition[str]]:
             return {name: Condition(operator, value) for name, (operator, value) in words.items()}
 
-        return Division(tuple(conditions(each) for each in self.ranges), conditions(self.rest), self.requests)
+        return PartitionPlan(tuple(conditions(each) for each in self.ranges), conditions(self.rest), self.requests)
 
 
-def _put_together(shares: Iterable[ShareDone], staging: Path) -> tuple[Part, ...]:
+def _put_together(partitions: Iterable[PartitionDone], staging: Path) -> tuple[Part, ...]:
     """Number the parts of all shares through; empty ones are left out if there are others."""
-    found = [(Path(done.directory, part.file), part) for done in shares for part in done.parts]
+    found = [(Path(done.directory, part.file), part) for done in partitions for part in done.parts]
     found = [(path, part) for path, part in found if part.rows] or found[:1]
     parts = []
     for number, (path, part) in enumerate(found):
         name = f"part-{number:05}{''.join(path.suffixes)}"
-        place(path, staging / name)
+        link_or_copy(path, staging / name)
         parts.append(attrs.evolve(part, file=f"{staging.name}/{name}"))
     return tuple(parts)
 
 
-async def _all(work: Callable[[Share], Any], shares: Sequence[Share]) -> list[ShareDone]:
+async def _all(work: Callable[[Partition], Any], partitions: Sequence[Partition]) -> list[PartitionDone]:
     """Do something for all shares at once; results in their order."""
-    results: dict[int, ShareDone] = {}
+    results: dict[int, PartitionDone] = {}
 
-    async def one(number: int, share: Share) -> None:
-        results[number] = await work(share)
+    async def one(number: int, partition: Partition) -> None:
+        results[number] = await work(partition)
 
     async with anyio.create_task_group() as tasks:
-        for number, share in enumerate(shares):
-            tasks.start_soon(one, number, share)
-    return [results[number] for number in range(len(shares))]
+        for number, partition in enumerate(partitions):
+            tasks.start_soon(one, number, partition)
+    return [results[number] for number in range(len(partitions))]
 
 
 def _sum(totals: Iterable[int | None]) -> int | None:

@@ -38,7 +38,7 @@ except ModuleNotFoundError as missing:
 from vismanet_async._api.registry import find_resource, list_arguments, method_facts
 from vismanet_async._client import VismaNet
 from vismanet_async._conditions import on_or_after
-from vismanet_async._export.coerce import RowFitter
+from vismanet_async._export.coerce import RowCoercer
 from vismanet_async._export.plan import ExportPlan, filter_text
 from vismanet_async._export.schema import DECIMAL_DIGITS, DECIMAL_SCALE, EXTRA, columns_of
 from vismanet_async._paging.keys import stamp_of, stamp_text
@@ -155,22 +155,22 @@ class _Connection:
         self._connect = connect
         self._users = 0
         self._open = ExitStack()
-        self._at_hand: tuple[BlockingPortal, VismaNet] | None = None
+        self._client: tuple[BlockingPortal, VismaNet] | None = None
 
     def __enter__(self) -> tuple[BlockingPortal, VismaNet]:
-        if self._at_hand is None:
+        if self._client is None:
             with ExitStack() as stack:
                 portal = stack.enter_context(start_blocking_portal(name="vismanet"))
                 visma = stack.enter_context(portal.wrap_async_context_manager(portal.call(self._connect)))
                 self._open = stack.pop_all()
-            self._at_hand = portal, visma
+            self._client = portal, visma
         self._users += 1
-        return self._at_hand
+        return self._client
 
     def __exit__(self, *_: object) -> None:
         self._users -= 1
         if not self._users:
-            self._at_hand = None
+            self._client = None
             self._open.close()
 
 
@@ -242,11 +242,11 @@ class _Read:
     def _pages(
         self, portal: BlockingPortal, listing: Listing[Any], columns: tuple[Column, ...]
     ) -> Iterator[list[dict[str, Any]]]:
-        fitter = RowFitter(columns, operation_id=listing.operation_id)
+        coercer = RowCoercer(columns, operation_id=listing.operation_id)
         first_row = 0
         with portal.wrap_async_context_manager(listing.raw_pages(ordered=True)) as deliveries:
             while (delivery := portal.call(_following, deliveries)) is not None:
-                rows = _ROWS.decode_lines(fitter.lines(delivery.rows, first_row=first_row))
+                rows = _ROWS.decode_lines(coercer.lines(delivery.rows, first_row=first_row))
                 first_row += len(rows)
                 yield [_hoisted(row, columns) for row in rows]
 

@@ -121,8 +121,8 @@ class CsvSink(PartSink[OpenPart]):
                 "published. Export it as jsonl, which does not read the rows."
             ) from error
         cells: list[str] = []
-        left = make({VALUE: row} if self._plain_values else row, cells)
-        extra = "" if left is UNSET else encode_json(left).decode()
+        remainder = make({VALUE: row} if self._plain_values else row, cells)
+        extra = "" if remainder is UNSET else encode_json(remainder).decode()
         cells.append(extra if inner is None else inner.neutral_json(extra))
         return cells
 
@@ -179,12 +179,12 @@ def _record(
         if type(value) is not dict:
             cells.extend([""] * width)
             return UNSET if value is None else value
-        left = {} if value.keys() <= known else {name: value[name] for name in value if name not in known}
+        remainder = {} if value.keys() <= known else {name: value[name] for name in value if name not in known}
         for name, append in inner:
-            over = append(value.get(name), cells)
-            if over is not UNSET:
-                left[name] = over
-        return left or UNSET
+            rest = append(value.get(name), cells)
+            if rest is not UNSET:
+                remainder[name] = rest
+        return remainder or UNSET
 
     return write
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vismanet_async._export.sinks import Page
     from vismanet_async._paging.row_scanner import RawRow
 
-__all__ = ["DEFAULT_PART_BYTES", "JsonlSink", "LinedPage", "json_lines"]
+__all__ = ["DEFAULT_PART_BYTES", "JsonLinesPage", "JsonlSink", "json_lines"]
 
 _NEWLINE = 0x0A
 
@@ -63,7 +63,7 @@ class JsonlSink(PartSink[OpenPart]):
 
 
 @attrs.frozen
-class LinedPage:
+class JsonLinesPage:
     """A page whose rows are lines already: they are made once for sinks that all want them."""
 
     rows: Sequence[RawRow]
@@ -78,7 +78,7 @@ def json_lines(page: Page) -> memoryview | bytes:
     Args:
         page: with at least one row. If its body is a bytearray, commas between the rows become newlines there.
     """
-    if isinstance(page, LinedPage):
+    if isinstance(page, JsonLinesPage):
         return page.lines
     body, rows = page.body, page.rows
     if not isinstance(rows, Rows) or rows.body is not body or _has_line_break(rows.body, rows.end):

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
 
-from vismanet_async._export.coerce import RowFitter
+from vismanet_async._export.coerce import RowCoercer
 from vismanet_async._export.extras import extra
 from vismanet_async._export.files import writing
 from vismanet_async._export.formats.parquet import ParquetOptions
-from vismanet_async._export.projection import PresentColumns
+from vismanet_async._export.projection import ObservedColumns
 from vismanet_async._export.schema import arrow_schema
 from vismanet_async._export.sinks.jsonl import json_lines
 from vismanet_async._export.sinks.parts import DEFAULT_PART_BYTES, OpenPart, PartSink
@@ -179,10 +179,10 @@ class _Reader:
         self.schema = arrow_schema(columns)
         self._row_type = self._pyarrow.struct(list(self.schema))
         self._whole_schema = arrow_schema(columns, moments_as_text=True)
-        self._present = PresentColumns(columns)
-        self._fitter = RowFitter(columns, operation_id=operation_id)
+        self._observed = ObservedColumns(columns)
+        self._coercer = RowCoercer(columns, operation_id=operation_id)
         self._operation_id = operation_id
-        self._needs_fitting = any(_holds_json(column) for column in columns)
+        self._needs_coercion = any(_holds_json(column) for column in columns)
 
     def table(self, batch: _Batch) -> Any:
         """Parse rows; the result is exact.
@@ -190,11 +190,11 @@ class _Reader:
         Raises:
             ExportError: a number does not fit its column.
         """
-        if batch.as_sent and not self._needs_fitting and (table := self._read_as_sent(batch)) is not None:
+        if batch.as_sent and not self._needs_coercion and (table := self._read_as_sent(batch)) is not None:
             return table
         try:
-            fitted = self._fitter.lines(batch.each(), first_row=batch.first_row)
-            return self._read(fitted, batch.rows, self._whole_schema)
+            coerced = self._coercer.lines(batch.each(), first_row=batch.first_row)
+            return self._read(coerced, batch.rows, self._whole_schema)
         except self._pyarrow.ArrowInvalid as error:
             raise ExportError(
                 f"{self._operation_id}: a row from {batch.first_row:,} to {batch.first_row + batch.rows - 1:,} (0 is "
@@ -204,12 +204,12 @@ class _Reader:
 
     def _read_as_sent(self, batch: _Batch) -> Any | None:
         """Parse rows; None when something in them is not as the catalog says."""
-        schema = self._present.schema(batch.each)
+        schema = self._observed.schema(batch.each)
         while True:
             try:
                 return self._read(batch.lines, batch.rows, schema)
             except self._pyarrow.ArrowInvalid:
-                before, schema = schema, self._present.learn(batch.each())
+                before, schema = schema, self._observed.learn(batch.each())
                 if schema == before:
                     return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, ClassVar
 
-from vismanet_async._export.sinks.jsonl import JsonlSink, LinedPage, json_lines
+from vismanet_async._export.sinks.jsonl import JsonLinesPage, JsonlSink, json_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,7 +38,7 @@ class SpooledSink:
         """Write a page's rows."""
         if not page.rows:
             return None
-        lined = LinedPage(page.rows, page.body, json_lines(page))
+        lined = JsonLinesPage(page.rows, page.body, json_lines(page))
         self._sink.write(lined)  # at first: its threads can begin while the spool is written
         return self._spool.write(lined)
 
