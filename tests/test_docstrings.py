@@ -21,7 +21,7 @@ _DATA = {
     "vismanet_async._api.models.customer.CustomerUpdate",
     "vismanet_async._api.results.Done",
     "vismanet_async._clock.Clock",
-    "vismanet_async._export.manifest",
+    "vismanet_async._export.target.manifest",
     "vismanet_async._jobs.model.Record",
     "vismanet_async._jobs.model.Result",
     "vismanet_async._jobs.model.State",

@@ -21,8 +21,8 @@ from distributed import Client, LocalCluster
 from distributed.client import FutureCancelledError
 
 from vismanet_async._conditions import before
-from vismanet_async._export.manifest import Manifest, validate
 from vismanet_async._export.plan import ExportPlan
+from vismanet_async._export.target.manifest import Manifest, validate
 from vismanet_async._paging.page_formats import PAGE_NUMBER
 from vismanet_async._paging.paginator import Delivery, Replaced, Walk
 from vismanet_async._settings import Settings

@@ -11,14 +11,14 @@ import pytest
 import zstandard
 
 from tests.export.pages import page, put_in_place
-from vismanet_async._export.manifest import part_fault
 from vismanet_async._export.sinks.opening import open_sink
+from vismanet_async._export.target.manifest import part_fault
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from vismanet_async._export.manifest import Part
+    from vismanet_async._export.target.manifest import Part
 
 FORMATS = ["jsonl.gz", "jsonl.zst"]
 

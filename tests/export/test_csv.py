@@ -13,16 +13,16 @@ from hypothesis import given, settings, strategies as st
 
 from tests.export.pages import page, put_in_place
 from vismanet_async._export.formats.csv import CsvOptions
-from vismanet_async._export.manifest import part_fault
 from vismanet_async._export.schema import Column, columns_of, leaves
 from vismanet_async._export.sinks.csv import CsvSink
+from vismanet_async._export.target.manifest import part_fault
 from vismanet_async.errors import ExportError, RequestRefused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from vismanet_async._export.manifest import Part
+    from vismanet_async._export.target.manifest import Part
 
 COLUMNS = (
     Column("number", "text"),

@@ -16,9 +16,9 @@ from vismanet_async._export.events import PageWritten
 from vismanet_async._export.formats.csv import CsvOptions
 from vismanet_async._export.formats.parquet import ParquetOptions
 from vismanet_async._export.formats.registry import FORMATS
-from vismanet_async._export.manifest import validate
 from vismanet_async._export.plan import ExportPlan
 from vismanet_async._export.run import Export
+from vismanet_async._export.target.manifest import validate
 from vismanet_async._http.auth import StaticToken
 from vismanet_async.errors import RequestRefused
 from vismanet_async.simulator import Simulator

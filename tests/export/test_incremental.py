@@ -22,11 +22,11 @@ from tests.export.pages import FakeListing, FakeSource, page
 from vismanet_async._client import VismaNet
 from vismanet_async._export.events import PageWritten
 from vismanet_async._export.incremental import DeltaTracker, StartPoint, start_of
-from vismanet_async._export.manifest import MANIFEST_NAME, Manifest, Part, ResourceEntry, validate
 from vismanet_async._export.plan import ExportPlan
 from vismanet_async._export.run import Export
 from vismanet_async._export.schema import Column, columns_of
 from vismanet_async._export.status import status_of
+from vismanet_async._export.target.manifest import MANIFEST_NAME, Manifest, Part, ResourceEntry, validate
 from vismanet_async._http.auth import StaticToken
 from vismanet_async._paging.keys import stamp_of
 from vismanet_async.errors import ExportError, RequestRefused
@@ -239,8 +239,8 @@ async def test_killed_while_publishing_the_old_manifest_stands(
         def killed(*_: object, **__: object) -> None:
             raise KeyboardInterrupt
 
-        patch.setattr("vismanet_async._export.directory_steps.DirectorySteps._commit", killed)
-        patch.setattr("vismanet_async._export.target.Target.close", lambda self, **_: self._lock.release())
+        patch.setattr("vismanet_async._export.target.directory_steps.DirectorySteps._commit", killed)
+        patch.setattr("vismanet_async._export.target.local.Target.close", lambda self, **_: self._lock.release())
         with pytest.raises(KeyboardInterrupt):
             await export(simulator, tmp_path)
     assert validate(tmp_path) == before

@@ -13,7 +13,7 @@ from vismanet_async._clock import SystemClock
 from vismanet_async._export.batch import CompanyDone, CompanyEvent, CompanyStarted, ExportMany
 from vismanet_async._export.companies import Company
 from vismanet_async._export.events import PageWritten
-from vismanet_async._export.manifest import validate
+from vismanet_async._export.target.manifest import validate
 from vismanet_async._http.auth import ClientCredentials, StaticToken
 from vismanet_async.errors import NotSignedIn, RequestRefused, ServerError, SettingsError, TargetNotWritable
 from vismanet_async.simulator import Fault, Simulator

@@ -18,17 +18,17 @@ from hypothesis import given, settings, strategies as st
 from tests.export.pages import FakePage, page, put_in_place
 from vismanet_async._export.coerce import RowCoercer
 from vismanet_async._export.formats.parquet import ParquetOptions
-from vismanet_async._export.manifest import part_fault
 from vismanet_async._export.schema import Column, arrow_schema, columns_of
 from vismanet_async._export.sinks.parquet import ParquetSink, _Batch, _Reader
 from vismanet_async._export.sinks.parts import OpenPart
+from vismanet_async._export.target.manifest import part_fault
 from vismanet_async.errors import ExportError, RequestRefused, TargetNotWritable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from vismanet_async._export.manifest import Part
+    from vismanet_async._export.target.manifest import Part
 
 COLUMNS = (
     Column("id", "text"),

@@ -15,13 +15,13 @@ from moto.server import ThreadedMotoServer
 
 from vismanet_async._client import VismaNet
 from vismanet_async._export.events import PageWritten
-from vismanet_async._export.lease import Holder, Lease
-from vismanet_async._export.locations import RemotePath, parse_location
-from vismanet_async._export.manifest import Manifest, validate
 from vismanet_async._export.plan import ExportPlan
-from vismanet_async._export.remote import RemoteTarget
 from vismanet_async._export.run import Export
 from vismanet_async._export.status import status_of
+from vismanet_async._export.target.lease import Holder, Lease
+from vismanet_async._export.target.locations import RemotePath, parse_location
+from vismanet_async._export.target.manifest import Manifest, validate
+from vismanet_async._export.target.remote import RemoteTarget
 from vismanet_async._http.auth import StaticToken
 from vismanet_async.errors import ExportError, RequestRefused, TargetBusy, TargetNotWritable
 from vismanet_async.simulator import Simulator
@@ -243,7 +243,7 @@ def test_the_same_spool_takes_its_own_lease_over_at_once() -> None:
 
 @pytest.mark.usefixtures("store")
 def test_a_lease_is_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vismanet_async._export.lease._RENEW_SECONDS", 0.001)
+    monkeypatch.setattr("vismanet_async._export.target.lease._RENEW_SECONDS", 0.001)
     times = iter(NOW + timedelta(seconds=number) for number in range(1_000_000))
     lease = Lease(LEASE, owner="me", now=lambda: next(times))
     lease.take()

@@ -15,9 +15,9 @@ from vismanet_async._client import VismaNet
 from vismanet_async._clock import SystemClock
 from vismanet_async._export.checkpoint import Checkpoint, RequestKey
 from vismanet_async._export.events import PageWritten
-from vismanet_async._export.manifest import validate
 from vismanet_async._export.plan import ExportPlan
 from vismanet_async._export.run import Export
+from vismanet_async._export.target.manifest import validate
 from vismanet_async._http.auth import StaticToken
 from vismanet_async.simulator import Simulator
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from vismanet_async._export.manifest import Manifest
+    from vismanet_async._export.target.manifest import Manifest
 
 ROWS = {"customer": 600, "supplier": 300}
 PAGES = 7 + 4

@@ -12,13 +12,13 @@ import pytest
 from tests.export.faults import MOST, Faults, contents, failing_store, moments
 from tests.export.stores import STORES, Store
 from tests.export.test_target_faults import same, stage
-from vismanet_async._export.conditional import ConditionFailed
-from vismanet_async._export.lease import Lease
-from vismanet_async._export.locations import RemotePath
-from vismanet_async._export.manifest import Manifest, validate
-from vismanet_async._export.publishing import files_of
-from vismanet_async._export.remote import LEASE_NAME, RemoteTarget, leftovers
-from vismanet_async._export.target import pending
+from vismanet_async._export.target.conditional import ConditionFailed
+from vismanet_async._export.target.lease import Lease
+from vismanet_async._export.target.local import pending
+from vismanet_async._export.target.locations import RemotePath
+from vismanet_async._export.target.manifest import Manifest, validate
+from vismanet_async._export.target.publishing import files_of
+from vismanet_async._export.target.remote import LEASE_NAME, RemoteTarget, leftovers
 from vismanet_async.errors import TargetBusy, TargetNotWritable
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from anyio.from_thread import start_blocking_portal
 from vismanet_async._cli.exit_codes import DONE, INCOMPLETE
 from vismanet_async._cli.progress import progress_shown, summary
 from vismanet_async._client import VismaNet
-from vismanet_async._export.manifest import validate
 from vismanet_async._export.plan import ExportPlan
 from vismanet_async._export.run import Export
+from vismanet_async._export.target.manifest import validate
 from vismanet_async._export.tasks import unwrap_group
 from vismanet_async._settings import Settings
 from vismanet_async.simulator import Simulator
@@ -25,7 +25,7 @@ from vismanet_async.simulator import Simulator
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from vismanet_async._export.manifest import Manifest
+    from vismanet_async._export.target.manifest import Manifest
 
 __all__ = ["run_demo"]
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from vismanet_async._export.batch import ManyOutcome
     from vismanet_async._export.companies import Company
-    from vismanet_async._export.manifest import Manifest
+    from vismanet_async._export.target.manifest import Manifest
 
 __all__ = ["access_of", "many_on_dask", "one_on_dask"]
 

@@ -10,16 +10,16 @@ import msgspec
 
 from vismanet_async._cli.exit_codes import DONE, NOT_WRITTEN
 from vismanet_async._cli.streams import write_bytes
-from vismanet_async._export.locations import RemotePath, parse_location
 from vismanet_async._export.status import Status, status_of
+from vismanet_async._export.target.locations import RemotePath, parse_location
 from vismanet_async.errors import ExportError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from vismanet_async._export.locations import Location
-    from vismanet_async._export.manifest import Manifest, ResourceEntry
+    from vismanet_async._export.target.locations import Location
+    from vismanet_async._export.target.manifest import Manifest, ResourceEntry
 
 __all__ = ["run_status"]
 

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
     from vismanet_async._export.events import Progress
-    from vismanet_async._export.manifest import Manifest
     from vismanet_async._export.plan import ExportPlan
     from vismanet_async._export.run import Export
+    from vismanet_async._export.target.manifest import Manifest
     from vismanet_async._http.rate_limit import Quota
 
 __all__ = ["progress_shown", "shown_every", "summary"]

@@ -18,10 +18,10 @@ from vismanet_async._clock import Clock, SystemClock
 from vismanet_async._deferred import DeferredCall, mark_used
 from vismanet_async._export.companies import Company, companies_of
 from vismanet_async._export.events import Event, Progress, Published
-from vismanet_async._export.locations import join
-from vismanet_async._export.manifest import Manifest  # noqa: TC001 - as above
 from vismanet_async._export.plan import ExportPlan
 from vismanet_async._export.run import Export, Source
+from vismanet_async._export.target.locations import join
+from vismanet_async._export.target.manifest import Manifest  # noqa: TC001 - as above
 from vismanet_async._export.tasks import iterate_events, unwrap_group
 from vismanet_async.errors import VismaNetError
 

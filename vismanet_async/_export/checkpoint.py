@@ -35,7 +35,7 @@ import attrs
 import msgspec
 
 from vismanet_async._export.files import write_all, write_atomically, writing
-from vismanet_async._export.manifest import MANIFEST_NAME
+from vismanet_async._export.target.manifest import MANIFEST_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

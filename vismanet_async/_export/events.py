@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from vismanet_async._export.manifest import Manifest, ResourceEntry  # noqa: TC001 - looked up by whoever asks for the types
+from vismanet_async._export.target.manifest import Manifest, ResourceEntry  # noqa: TC001 - looked up by whoever asks for the types
 from vismanet_async._paging.guarantee import Completeness  # noqa: TC001 - as above
 from vismanet_async.errors import Attempt  # noqa: TC001 - as above
 

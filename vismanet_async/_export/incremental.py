@@ -27,8 +27,8 @@ import msgspec
 
 from vismanet_async._api.registry import method_facts
 from vismanet_async._export.files import write_atomically
-from vismanet_async._export.locations import size_of
-from vismanet_async._export.manifest import Part, ResourceEntry, Run, Verdict, part_fault
+from vismanet_async._export.target.locations import size_of
+from vismanet_async._export.target.manifest import Part, ResourceEntry, Run, Verdict, part_fault
 from vismanet_async._paging.keys import stamp_of, stamp_text
 from vismanet_async.errors import ExportError, RequestRefused
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from vismanet_async._export.locations import Location
+    from vismanet_async._export.target.locations import Location
     from vismanet_async._paging.row_scanner import RawRow
 
 __all__ = [

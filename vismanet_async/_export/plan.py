@@ -17,8 +17,8 @@ from vismanet_async._conditions import Condition
 from vismanet_async._export.formats import FormatOptions
 from vismanet_async._export.formats.registry import find_format, fingerprint_parts
 from vismanet_async._export.incremental import DEFAULT_OVERLAP, modified_filter
-from vismanet_async._export.locations import Location, RemotePath, parse_location
 from vismanet_async._export.sinks.parts import DEFAULT_PART_BYTES
+from vismanet_async._export.target.locations import Location, RemotePath, parse_location
 from vismanet_async.errors import RequestRefused
 
 __all__ = ["Completeness", "ExportPlan", "filter_text"]
@@ -68,7 +68,7 @@ class ExportPlan:
 
     Args:
         resources: names, or names with their filters; any common spelling of a name will do.
-        to: a local directory, or a URL (`vismanet_async._export.locations`).
+        to: a local directory, or a URL (`vismanet_async._export.target.locations`).
         storage_options: what fsspec's filesystem takes, for a URL; may hold secrets, and never shows.
         spool: for a URL: the local directory where the files are put together and checkpoints lie; None: one in the
             user's cache. What a stopped run read is found again with the same one.

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from vismanet_async._clock import Clock
     from vismanet_async._export.batch import CompanyOutcome, ExportMany, ManyEvent
     from vismanet_async._export.events import Event
-    from vismanet_async._export.manifest import Manifest
     from vismanet_async._export.run import Export
+    from vismanet_async._export.target.manifest import Manifest
     from vismanet_async._paging.guarantee import Completeness
     from vismanet_async.errors import Attempt
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from vismanet_async._export.manifest import ResourceEntry
     from vismanet_async._export.report import ListRecord, Report
+    from vismanet_async._export.target.manifest import ResourceEntry
 
 __all__ = ["page"]
 

@@ -20,11 +20,11 @@ from vismanet_async._export.incremental import (
     modified_filter,
     start_of,
 )
-from vismanet_async._export.manifest import ResourceEntry
 from vismanet_async._export.observed_sender import ObservedSender
 from vismanet_async._export.replay import FrozenClock, ReplayingSender
 from vismanet_async._export.sinks.opening import columns_written, open_sink
-from vismanet_async._export.target import OVERLAP_NAME
+from vismanet_async._export.target.local import OVERLAP_NAME
+from vismanet_async._export.target.manifest import ResourceEntry
 from vismanet_async._export.tasks import T, run_blocking, unwrap_group
 from vismanet_async._export.writer_thread import serial_writer
 from vismanet_async.errors import IncompleteListing
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 
     from vismanet_async._clock import Clock
     from vismanet_async._export.checkpoint import Checkpoint, Journal, NoJournal, RequestKey
-    from vismanet_async._export.manifest import Part
     from vismanet_async._export.plan import ExportPlan
     from vismanet_async._export.sinks import Sink
+    from vismanet_async._export.target.manifest import Part
     from vismanet_async._http.message import Sender
     from vismanet_async._paging.guarantee import Completeness
     from vismanet_async._paging.listing import Listing

@@ -20,11 +20,11 @@ from vismanet_async._export.checkpoint import Checkpoint
 from vismanet_async._export.events import Event, Progress, Published, ResourceDone
 from vismanet_async._export.files import writing
 from vismanet_async._export.incremental import modified_filter
-from vismanet_async._export.locations import RemotePath
-from vismanet_async._export.manifest import Manifest, ResourceEntry
-from vismanet_async._export.remote import RemoteTarget
 from vismanet_async._export.resource_run import RESOURCES_AT_ONCE, ResourceRun, RunContext
-from vismanet_async._export.target import Target
+from vismanet_async._export.target.local import Target
+from vismanet_async._export.target.locations import RemotePath
+from vismanet_async._export.target.manifest import Manifest, ResourceEntry
+from vismanet_async._export.target.remote import RemoteTarget
 from vismanet_async._export.tasks import iterate_events, unwrap_group
 from vismanet_async._observer import ExportFacts, Observer
 from vismanet_async._version import __version__

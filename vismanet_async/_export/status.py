@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Literal
 import attrs
 
 from vismanet_async._export.checkpoint import Unfinished, inspect
-from vismanet_async._export.lease import Lease
-from vismanet_async._export.locations import RemotePath
-from vismanet_async._export.lock import FileLock
-from vismanet_async._export.manifest import MANIFEST_NAME, Manifest, faults_of
-from vismanet_async._export.remote import LEASE_NAME, Leftovers, default_spool, leftovers
-from vismanet_async._export.target import LOCK_NAME, WORK_NAME
+from vismanet_async._export.target.lease import Lease
+from vismanet_async._export.target.local import LOCK_NAME, WORK_NAME
+from vismanet_async._export.target.locations import RemotePath
+from vismanet_async._export.target.lock import FileLock
+from vismanet_async._export.target.manifest import MANIFEST_NAME, Manifest, faults_of
+from vismanet_async._export.target.remote import LEASE_NAME, Leftovers, default_spool, leftovers
 from vismanet_async.errors import TargetNotWritable
 
 if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from vismanet_async._export.locations import Location
+    from vismanet_async._export.target.locations import Location
 
 __all__ = ["Status", "Unfinished", "status_of"]
 

@@ -29,10 +29,10 @@ from anyio import to_thread
 from vismanet_async._api.registry import method_facts
 from vismanet_async._client import VismaNet
 from vismanet_async._export.files import sync_directory, write_atomically, writing
-from vismanet_async._export.manifest import Part  # noqa: TC001 - msgspec reads the annotations when it decodes
 from vismanet_async._export.plan import filter_text
 from vismanet_async._export.sinks import FINAL
 from vismanet_async._export.sinks.opening import open_sink
+from vismanet_async._export.target.manifest import Part  # noqa: TC001 - msgspec reads the annotations when it decodes
 from vismanet_async._paging.guarantee import Completeness, safe_boundary
 from vismanet_async._paging.keys import KeyReader, RowKeys
 from vismanet_async._settings import Settings

@@ -39,10 +39,10 @@ from vismanet_async._export.batch import CompanyOutcome, ManyOutcome
 from vismanet_async._export.companies import companies_of
 from vismanet_async._export.files import write_atomically, writing
 from vismanet_async._export.incremental import first_run
-from vismanet_async._export.locations import join
-from vismanet_async._export.manifest import Manifest, Part, ResourceEntry
 from vismanet_async._export.plan import ExportPlan
-from vismanet_async._export.target import Target
+from vismanet_async._export.target.local import Target
+from vismanet_async._export.target.locations import join
+from vismanet_async._export.target.manifest import Manifest, Part, ResourceEntry
 from vismanet_async._export.tasks import unwrap_group
 from vismanet_async._paging.keys import stamp_of
 from vismanet_async._version import __version__

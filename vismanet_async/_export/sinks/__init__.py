@@ -13,7 +13,7 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from vismanet_async._export.manifest import Part
+    from vismanet_async._export.target.manifest import Part
     from vismanet_async._paging.row_scanner import RawRow
 
 __all__ = ["FINAL", "Page", "Sink", "Written"]

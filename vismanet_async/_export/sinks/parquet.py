@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from pathlib import Path
 
-    from vismanet_async._export.manifest import Part
     from vismanet_async._export.schema import Column
     from vismanet_async._export.sinks import Page
+    from vismanet_async._export.target.manifest import Part
 
 __all__ = ["ParquetSink"]
 

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, BinaryIO, ClassVar, Generic, Protocol, TypeVar
 import attrs
 
 from vismanet_async._export.files import sync_directory, writing
-from vismanet_async._export.manifest import Part
 from vismanet_async._export.sinks import FINAL, Written
+from vismanet_async._export.target.manifest import Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from vismanet_async._export.manifest import Part
     from vismanet_async._export.sinks import Page, Sink, Written
+    from vismanet_async._export.target.manifest import Part
 
 __all__ = ["SpooledSink"]
 

@@ -1,15 +1,15 @@
-"""Where exports lie: a local directory, or a folder in an object store that fsspec can reach.
+"""Locations of exports: a local directory, or a folder in an object store that fsspec can reach.
 
 ==========================================  ==========================================================
 `out`, `/data/out`, `file:///data/out`      a local directory
-`s3://bucket/folder`                        S3 and what speaks like it (extra `s3`)
+`s3://bucket/folder`                        S3 and compatible stores (extra `s3`)
 `abfs://container@account.dfs.../folder`    Azure Blob Storage and Data Lake (extra `azure`)
 `gs://bucket/folder`                        Google Cloud Storage (extra `gcs`)
 `memory://folder`                           this process's memory, for tests (extra `s3`, `azure` or `gcs`)
 ==========================================  ==========================================================
 
 Credentials come from where each store's own tools look for them (environment, profile files, the machine's identity),
-or as `storage_options` from Python. They never stand in the URL.
+or as `storage_options` from Python. They are never part of the URL.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from urllib.parse import unquote, urlsplit
 import attrs
 
 from vismanet_async._arguments import expect
-from vismanet_async._export.conditional import (
+from vismanet_async._export.extras import extra
+from vismanet_async._export.target.conditional import (
     ConditionFailed,
     Unfinished,
     end_upload,
@@ -32,7 +33,6 @@ from vismanet_async._export.conditional import (
     unfinished_uploads,
     write_if,
 )
-from vismanet_async._export.extras import extra
 from vismanet_async.errors import TargetNotWritable
 
 if TYPE_CHECKING:
@@ -55,10 +55,10 @@ _EXTRAS: Final = {
 
 @attrs.frozen
 class RemotePath:
-    """A file or folder in an object store, with the few things of `pathlib.Path` that exports need. All block.
+    """A file or folder in an object store, with the part of `pathlib.Path` that exports need. All methods block.
 
     Raises (from every method): `FileNotFoundError` when reading, `ConditionFailed` from `replace`, and
-    `TargetNotWritable` for all else that a store may say.
+    `TargetNotWritable` for every other error of the store.
     """
 
     url: str
@@ -73,14 +73,14 @@ class RemotePath:
 
     @property
     def name(self) -> str:
-        """The last part of it."""
+        """The last part of the path."""
         return self.url.rstrip("/").rpartition("/")[2]
 
     def require(self) -> None:
-        """Make sure that what reaches this store is installed, and that the URL can be read.
+        """Make sure that the store's package is installed, and that the URL is valid.
 
         Raises:
-            RequestRefused: a package is missing; says what to type.
+            RequestRefused: a package is missing; the error says what to type.
         """
         scheme = urlsplit(self.url).scheme.lower()
         name, package = _EXTRAS.get(scheme, ("s3", "fsspec"))
@@ -90,19 +90,19 @@ class RemotePath:
             self._store()
 
     def open(self, mode: str = "rb") -> BinaryIO:
-        """Open it for reading, a few megabytes at a time."""
+        """Return the file, opened to be read a few megabytes at a time."""
         with self._translate_errors("read"):
             store, path = self._store()
             return cast("BinaryIO", store.open(path, mode))
 
     def read_bytes(self) -> bytes:
-        """Read it whole, as it is now."""
+        """Return the whole content."""
         with self._translate_errors("read"):
             store, path = self._store()
             return cast("bytes", store.cat_file(path))
 
     def size(self) -> int | None:
-        """Count its bytes; None where there is no such file."""
+        """Return the size in bytes; None if there is no such file."""
         with self._translate_errors("read"):
             store, path = self._store()
             store.invalidate_cache()
@@ -112,30 +112,30 @@ class RemotePath:
                 return None
 
     def write_bytes(self, content: bytes) -> None:
-        """Put the content there in one piece; until it is whole, the old content stands."""
+        """Write the content in one piece; until it is complete, the old content stands."""
         with self._translate_errors("written"):
             store, path = self._store()
             store.pipe_file(path, content)
 
     def read_tagged(self) -> tuple[bytes, str]:
-        """Read it whole, and give the tag that `replace` wants (`vismanet_async._export.conditional`)."""
+        """Return the whole content and the tag for `replace` (`vismanet_async._export.target.conditional`)."""
         with self._translate_errors("read"):
             store, path = self._store()
             tag = tag_of(store, path)
             return cast("bytes", store.cat_file(path)), tag
 
     def replace(self, content: bytes, *, tag: str | None) -> None:
-        """Put the content there in one piece if it still has this tag, or is not there (None).
+        """Write the content in one piece if the object still has this tag, or does not exist (None).
 
         Raises:
-            ConditionFailed: another writer was there; nothing was written.
+            ConditionFailed: another writer was first; nothing was written.
         """
         with self._translate_errors("written"):
             store, path = self._store()
             write_if(store, path, content, tag)
 
     def files(self) -> list[str]:
-        """Give the names of the files in this folder; none where it is not there."""
+        """Return the names of the files in this folder; none if it does not exist."""
         with self._translate_errors("listed"):
             store, path = self._store()
             store.invalidate_cache()
@@ -146,26 +146,26 @@ class RemotePath:
             return sorted(str(one).rstrip("/").rpartition("/")[2] for one in found)
 
     def unfinished(self) -> dict[str, Unfinished]:
-        """Find the uploads below this folder that were begun in pieces and not ended, by their names below it."""
+        """Return the unfinished multipart uploads below this folder, by their names below it."""
         with self._translate_errors("listed"):
             store, path = self._store()
             root = f"{path.rstrip('/')}/"
             return {one.path.removeprefix(root): one for one in unfinished_uploads(store, path)}
 
     def end(self, upload: Unfinished) -> None:
-        """End such an upload."""
+        """Abort an unfinished upload."""
         with self._translate_errors("ended"):
             store, _ = self._store()
             end_upload(store, upload)
 
     def upload(self, file: Path) -> None:
-        """Put a local file there."""
+        """Upload a local file."""
         with self._translate_errors("written"):
             store, path = self._store()
             store.put_file(str(file), path)
 
     def remove(self) -> None:
-        """Remove it, if it is there."""
+        """Remove the object, if it exists."""
         with self._translate_errors("removed"), contextlib.suppress(FileNotFoundError):
             store, path = self._store()
             store.rm_file(path)
@@ -179,7 +179,7 @@ class RemotePath:
             yield
         except ConditionFailed:
             raise
-        except Exception as error:  # each store has errors of its own, which share no base but this one
+        except Exception as error:  # the errors of stores share no other base class
             if what == "read" and isinstance(error, FileNotFoundError):
                 raise
             raise TargetNotWritable(
@@ -189,26 +189,26 @@ class RemotePath:
 
 
 Location = Path | RemotePath
-"""Both have `/`, `open`, `read_bytes` and `name`."""
+"""Both kinds have `/`, `open`, `read_bytes` and `name`."""
 
 
 def size_of(location: Location) -> int | None:
-    """Count the bytes of a file; None where there is none. Blocks."""
+    """Return the size of a file in bytes; None if there is none. Blocks."""
     if isinstance(location, RemotePath):
         return location.size()
     return location.stat().st_size if location.is_file() else None
 
 
 def is_url(text: str) -> bool:
-    """Whether a text names a place in a store rather than a path."""
+    """Return whether a text is a URL of a store rather than a path."""
     return bool(_URL.match(text))
 
 
 def parse_location(given: str | os.PathLike[str] | RemotePath, options: Mapping[str, Any] | None = None) -> Location:
-    """Give the place that a path or URL names; nothing is opened.
+    """Return the location that a path or URL names; nothing is opened.
 
     Raises:
-        TargetNotWritable: it names none, or holds a password.
+        TargetNotWritable: it is empty or no URL, or holds a password.
     """
     if isinstance(given, RemotePath):
         return given
@@ -243,7 +243,7 @@ def _local(text: str) -> Path:
 
 
 def join(to: str | os.PathLike[str], name: str) -> str:
-    """Give the folder `name` of a target; a URL keeps its form."""
+    """Return the folder `name` below a target; a URL keeps its form."""
     expect("to", to, str, os.PathLike, words="a path, or a URL as text")
     text = os.fspath(to)
     expect("to", text, str, os.PathLike, words="a path of text")

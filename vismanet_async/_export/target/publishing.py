@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import msgspec
 
-from vismanet_async._export.manifest import Manifest, Part, ResourceEntry
+from vismanet_async._export.target.manifest import Manifest, Part, ResourceEntry
 from vismanet_async.errors import ExportError, TargetNotWritable
 
 if TYPE_CHECKING:
