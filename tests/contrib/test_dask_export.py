@@ -117,7 +117,7 @@ def exported(root: Path, name: str, identity: tuple[str, ...]) -> list[str]:
 async def test_a_killed_worker_loses_nothing(company: Company, cluster: LocalCluster, tmp_path: Path) -> None:
     company.simulator.latency = 0.02
     before_it = {name: set(company.truth(name)) for name in ("customer", "customer_invoice", "supplier")}
-    told: list[Partition] = []
+    on_done: list[Partition] = []
     killed: list[int] = []
 
     async def asked(pages: int) -> None:
@@ -144,7 +144,7 @@ async def test_a_killed_worker_loses_nothing(company: Company, cluster: LocalClu
             access=company.access,
             range_rows=100,
             page_size=PAGE_SIZE,
-            told=lambda partition, _: told.append(partition),
+            on_done=lambda partition, _: on_done.append(partition),
         )
         assert killed
     assert validate(tmp_path) == manifest
@@ -157,7 +157,7 @@ async def test_a_killed_worker_loses_nothing(company: Company, cluster: LocalClu
     divided = [name for name, entry in manifest.resources.items() if "date ranges" in entry.reason]
     assert divided
     for name in divided:
-        assert sum(partition.resource == name for partition in told) >= 3
+        assert sum(partition.resource == name for partition in on_done) >= 3
     assert files(tmp_path) == sorted([*before_it, "manifest.json"])  # nothing else stays
 
 
@@ -203,7 +203,7 @@ async def test_rows_that_move_between_ranges_are_there_once(
 ) -> None:
     moved: list[str] = []
 
-    def told(partition: Partition, done: PartitionDone) -> None:
+    def on_done(partition: Partition, done: PartitionDone) -> None:
         """After the first range: one of its rows, and one of a later range, change places."""
         if moved or "created_date_time" not in partition.range:
             return
@@ -226,7 +226,7 @@ async def test_rows_that_move_between_ranges_are_there_once(
         access=company.access,
         range_rows=100,
         page_size=100,
-        told=told,
+        on_done=on_done,
         format=output_format,
     )
     entry = manifest.resources["customer"]
@@ -253,7 +253,7 @@ async def test_companies_failures_and_going_on(company: Company, cluster: LocalC
                 to=tmp_path / to,
                 cluster=client,
                 access=company.access,
-                told=lambda partition, _: read.append(str(partition)),
+                on_done=lambda partition, _: read.append(str(partition)),
                 **options,
             )
 
@@ -310,7 +310,7 @@ class SharedClient:
 
 async def test_one_that_is_no_longer_waited_for_takes_no_other_with_it(tmp_path: Path) -> None:
     client = SharedClient()
-    handing = dask_export._Handing(cast("Any", client), Access(settings=Settings()), None)
+    submitter = dask_export._Submitter(cast("Any", client), Access(settings=Settings()), None)
     plan = ExportPlan(resources=["supplier"], to=tmp_path)
     partition = Partition(directory=tmp_path, company=None, resource="supplier", plan=plan)
     done: list[PartitionDone] = []
@@ -318,7 +318,7 @@ async def test_one_that_is_no_longer_waited_for_takes_no_other_with_it(tmp_path:
 
     async def ask(scope: anyio.CancelScope) -> None:
         with scope:
-            done.append(await handing.read(partition))
+            done.append(await submitter.read(partition))
 
     given_up = anyio.CancelScope()
     async with anyio.create_task_group() as tasks:
@@ -335,11 +335,11 @@ async def test_one_that_is_no_longer_waited_for_takes_no_other_with_it(tmp_path:
 async def test_what_the_cluster_gave_up_is_told(tmp_path: Path) -> None:
     client = SharedClient()
     client.fetching.set_exception(FutureCancelledError("key", "scheduler-restart"))
-    handing = dask_export._Handing(cast("Any", client), Access(settings=Settings()), None)
+    submitter = dask_export._Submitter(cast("Any", client), Access(settings=Settings()), None)
     plan = ExportPlan(resources=["supplier"], to=tmp_path)
     partition = Partition(directory=tmp_path, company=None, resource="supplier", plan=plan)
     with pytest.raises(ExportError, match=r"gave it up .*scheduler-restart.* start it again"):
-        await handing.read(partition)
+        await submitter.read(partition)
     assert client.released == 1
 
 

@@ -1,4 +1,4 @@
-"""The options of `vismanet export`: under which heading of its help page each stands, and what it says there."""
+"""The options of `vismanet export`: their headings on the help page, and their texts."""
 
 from __future__ import annotations
 

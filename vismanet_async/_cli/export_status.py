@@ -1,4 +1,4 @@
-"""`vismanet export --status PATH`: what stands there, and what a stopped run left."""
+"""`vismanet export --status PATH`: what is published there, and what a stopped run left."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _STATES: Final = {
 
 
 def run_status(target: str, *, spool: Path | None, verify: bool, as_json: bool) -> int:
-    """Print it; the exit code says whether the files are as the manifest states, where they were read.
+    """Print the status and return the exit code, which says whether verified files match the manifest.
 
     Raises:
         ExportError: there is no such directory, or its manifest cannot be read.
@@ -58,7 +58,7 @@ def run_status(target: str, *, spool: Path | None, verify: bool, as_json: bool) 
 
 
 def _several(directories: list[Path], *, verify: bool, as_json: bool) -> int:
-    """Show the companies of an export of many."""
+    """Print the companies of an export of many."""
     found = {path.name: status_of(path, now=datetime.now(UTC), verify=verify) for path in directories}
     if as_json:
         write_bytes(_json({name: _plain(status) for name, status in found.items()}))

@@ -1,25 +1,24 @@
-"""What a run leaves behind so that the next one goes on where it was.
+"""What a run leaves on disk so that the next one can resume it.
 
-Beside its parts a run keeps a journal: which question to the API was answered with which bytes of which part. A
-later run of the same plan asks the same questions; those that the journal knows are answered from the earlier run's
-files instead of the server. Everything behind that (walk, verdict, sink) works as if the server had answered, so it
-writes the same bytes and claims no more than it may.
+Beside its parts a run keeps a journal: which bytes of which part answer which request. A later run of the same plan
+sends the same requests; those in the journal are answered from the earlier run's files, not by the server (`replay`).
+Paging, verdict and sink work as if the server had answered, so the run writes the same bytes and claims no more.
 
-A walk may rely on an answer being younger than those it had before it asked. So every answer is journaled, also one
-whose rows are not written (its body is then kept beside the parts); and after the first question that the journal does
-not know, all further ones go to the server. For the same reason answers of several runs are never mixed.
+Paging may rely on an answer being younger than those received before it. So every answer is journaled, also one whose
+rows are not written (its body is then kept beside the parts); and after the first request that is not in the journal,
+all further ones go to the server. For the same reason answers of several runs are never mixed.
 
 ::
 
-    .export/1/plan.json                which plan the first run has, and when it was begun
+    .export/1/plan.json                the plan of the first run, and when it began
     .export/1/<resource>/pages.jsonl   its journal
-    .export/1/<resource>/answers.json  bodies whose rows are not, or not all, in its parts
+    .export/1/<resource>/answers.json  bodies whose rows are not all in its parts
     .export/1/<resource>/part-...      its parts
-    .export/2/...                      the run that goes on; it journals again what it takes over
+    .export/2/...                      the run that resumes it; it journals replayed answers again
 
-An answer is believed only where its file, from the first byte up to the answer's last, has the hash that the journal
-states. What earlier runs left is kept until a run that replaces it has received an answer
-(`Checkpoint.remove_superseded`): a run that is refused, or stops before it reads anything, removes nothing.
+An answer is used only if its file, from the first byte up to the answer's last, has the hash that the journal states.
+What earlier runs left is kept until a run that replaces it has received an answer (`Checkpoint.remove_superseded`): a
+run that is refused, or stops before it reads anything, removes nothing.
 """
 
 from __future__ import annotations
@@ -60,14 +59,14 @@ _PAGE: Final = "pageNumber"
 _MOST_WAITING: Final = 32
 """More than a listing has between its answers and our sink; what waits longer will not be written."""
 _LONGEST_PAUSE: Final = timedelta(hours=24)
-"""An older checkpoint is thrown away: rows that nobody changed would be right, but nobody expects yesterday's."""
+"""An older checkpoint is not resumed: unchanged rows would be right, but nobody expects yesterday's."""
 _CHUNK_BYTES: Final = 1 << 20
 _RUN: Final = re.compile(r"[0-9]{1,9}")
 _FILE: Final = re.compile(r"\w[\w.-]*", re.ASCII)
 
 
 class RequestKey(msgspec.Struct, frozen=True, array_like=True):
-    """One request of a listing: what was asked, and how often it had been asked before."""
+    """One request of a listing: its text, and how often the same was sent before."""
 
     text: str
     occurrence: int = 0
@@ -88,7 +87,7 @@ class _Plan(msgspec.Struct, frozen=True):
 
 
 class Journal:
-    """Appends to one resource's journal. Lines reach the system at once, so that a killed process has lost none.
+    """The journal of one resource. Lines are written unbuffered, so that a killed process loses none.
 
     All methods block; they may be called from several threads.
     """
@@ -109,12 +108,12 @@ class Journal:
         self.entries = 0
 
     def note(self, key: RequestKey, at: Written) -> None:
-        """Note where the rows of an answer, all of them, were written."""
+        """Record where all rows of an answer were written."""
         with self._lock:
             self._append(_Entry(key, at.file, at.start, at.end, at.sha256))
 
     def keep(self, key: RequestKey, body: bytes | bytearray) -> None:
-        """Keep an answer as it is."""
+        """Store an answer as it is."""
         with self._lock:
             with writing(self._directory):
                 write_all(self._bodies, body)
@@ -134,7 +133,7 @@ class Journal:
 
 
 class NoJournal:
-    """Keeps nothing: for a run that no other could go on from."""
+    """A journal that stores nothing, for a run that cannot be resumed."""
 
     entries = 0
 
@@ -152,7 +151,7 @@ class _Slice:
     end: int
 
     def body(self) -> bytes:
-        """Give the answer again."""
+        """Return the body of the answer."""
         with writing(self.path, doing="read again"), self.path.open("rb") as file:
             file.seek(self.start)
             content = file.read(self.end - self.start)
@@ -166,26 +165,26 @@ Answers = dict[RequestKey, _Slice]
 
 @attrs.define(kw_only=True)
 class Checkpoint:
-    """Where a run writes, and what the runs before it left."""
+    """The directory that a run writes to, and the answers that earlier runs left."""
 
     staging: Path
     started_at: datetime
     """When the first of the runs began; what "now" means to a listing that is resumed."""
     answers: Mapping[str, Answers]
-    """By resource; empty for a run that starts afresh."""
+    """By resource; empty for a run that starts anew."""
     known: bool
-    """Whether a later run can tell that it is of the same plan."""
+    """Whether a later run can recognise the plan."""
     superseded: tuple[Path, ...] = ()
-    """What earlier runs left and this one does not go on from."""
+    """Directories of earlier runs that this one does not resume."""
     _journals: list[Journal] = attrs.field(factory=list, init=False)
 
     @classmethod
     def open(cls, work: Path, *, fingerprint: str | None, now: datetime) -> Checkpoint:
-        """Take up what lies in `work` if it belongs to the same plan. Blocks; reads all parts of such runs.
+        """Return the checkpoint of a new run, with the answers in `work` if they are of the same plan. Blocks.
 
         Args:
             work: the staging area of the target.
-            fingerprint: of the plan, and of what it is made upon; None starts afresh.
+            fingerprint: of the plan, and of the manifest that it replaces; None starts anew.
             now: UTC.
         """
         work.mkdir(parents=True, exist_ok=True)
@@ -215,17 +214,17 @@ class Checkpoint:
 
     @property
     def resumable(self) -> bool:
-        """Whether a later run would find an answer of this one."""
+        """Whether a later run would find an answer of this run."""
         return self.known and any(journal.entries for journal in self._journals)
 
     def remove_superseded(self) -> None:
-        """Remove what this run replaces: it has been answered, and nothing can refuse it any more. Blocks."""
+        """Remove what this run replaces, once the server has answered it. Blocks."""
         superseded, self.superseded = self.superseded, ()
         for run in superseded:
             shutil.rmtree(run, ignore_errors=True)
 
     def journal(self, resource: str) -> Journal | NoJournal:
-        """Open the journal of a resource; `close` closes it."""
+        """Return the open journal of a resource; `close` closes it."""
         if not self.known:
             return NoJournal()
         journal = Journal(self.staging / resource)
@@ -233,7 +232,7 @@ class Checkpoint:
         return journal
 
     def close(self) -> None:
-        """Close the journals, and remove what no later run can use. Blocks."""
+        """Close the journals, and remove the staging directory if no later run can use it. Blocks."""
         for journal in self._journals:
             journal.close()
         if not self.resumable and not (self.staging / MANIFEST_NAME).exists():
@@ -242,17 +241,17 @@ class Checkpoint:
 
 @attrs.frozen(kw_only=True)
 class Unfinished:
-    """What a run that has not ended has left."""
+    """What a run that did not end has left."""
 
     begun_at: datetime
     until: datetime
-    """From then on it is too old to be gone on with."""
+    """From then on it is too old to be resumed."""
     answers: dict[str, int]
     """Answers of the server that are kept, by resource."""
 
 
 def inspect(work: Path, *, now: datetime) -> Unfinished | None:
-    """Say what a later run of the same plan would find in `work`, without checking it; None for nothing. Blocks."""
+    """Return what a later run of the same plan would find in `work`, unverified; None for nothing. Blocks."""
     best: Unfinished | None = None
     for run in _runs(work):
         plan = _read_plan(run)
@@ -265,7 +264,7 @@ def inspect(work: Path, *, now: datetime) -> Unfinished | None:
 
 
 def _runs(work: Path) -> list[Path]:
-    """Give the staging directories of all runs, oldest first."""
+    """Return the staging directories of all runs, oldest first."""
     found = (path for path in work.glob("*") if _RUN.fullmatch(path.name) and path.is_dir())
     return sorted(found, key=lambda path: int(path.name))
 
@@ -303,7 +302,7 @@ def _load_journal(journal: Path) -> Answers:
 
 
 def _verified(path: Path, entries: list[_Entry]) -> Answers:
-    """Give the answers up to the first that its part does not bear out."""
+    """Return the answers up to the first whose bytes do not match the journal's hash."""
     answers: Answers = {}
     digest = hashlib.sha256()
     with path.open("rb") as file:

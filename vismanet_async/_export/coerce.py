@@ -1,13 +1,12 @@
-"""Make any row fit its columns, and lose nothing of it.
+"""Coerces rows to a fixed schema; whatever does not fit goes into `_extra`.
 
-- A number that its column cannot hold to the last digit is refused: the export ends, nothing is published.
-- Anything else that its column cannot hold stands in the column `_extra`: the JSON of a cut-down record that holds
-  just that, with the API's names, positions in lists as names, and numbers as the server wrote them. A key that the
-  catalog does not know (docs/facts.md 12.6) is found there; so is a value of another JSON type than the catalog says,
-  and then its column is null.
-- Of a date and time, the column holds what is written, to the microsecond, never shifted (docs/facts.md 12.3). Where
-  the text says more (an offset, a seventh digit), all of it stands in `_extra` too. An empty text is null
-  (docs/facts.md 12.2).
+- A number that its column cannot hold to the last digit ends the export; nothing is published.
+- Anything else that its column cannot hold goes into the column `_extra`: the JSON of a record with just those values,
+  with the API's names, positions in lists as names, and numbers as the server wrote them. It holds keys that the
+  catalog does not know (docs/facts.md 12.6), and values of another JSON type than the catalog says; the column of such
+  a value is null.
+- A date and time is kept as written, to the microsecond, never shifted (docs/facts.md 12.3). If the text has more (an
+  offset, a seventh digit), all of it goes into `_extra` too. An empty text is null (docs/facts.md 12.2).
 - A missing key and null are both null. JSON lines keep the difference.
 """
 
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from vismanet_async._paging.row_scanner import RawRow
 
     Coerce = Callable[[Any], tuple[Any, Any]]
-    """Splits a value into what the column takes and what it cannot (UNSET: nothing)."""
+    """Splits a value into the part for the column and the remainder (UNSET: none)."""
 
 __all__ = ["RowCoercer", "decode_row", "encode_json"]
 
@@ -49,17 +48,17 @@ _MOMENT: Final = re.compile(
 _MICROSECOND_DIGITS: Final = 6
 _PLAIN_TYPES: Final[dict[str, type]] = {"text": str, "boolean": bool}
 
-# numbers with a point or an exponent stay text all the way through
+# numbers with a point or an exponent are never parsed
 _DECODER: Final = msgspec.json.Decoder(float_hook=lambda text: Raw(text.encode()))
 _ENCODER: Final = msgspec.json.Encoder()
 
 decode_row = _DECODER.decode
-"""Decode a row; a number that is not an integer stays `msgspec.Raw`, as the server wrote it."""
+"""Return a row; a number that is not an integer stays `msgspec.Raw`, as the server wrote it."""
 encode_json = _ENCODER.encode
 
 
 class _CoercionError(Exception):
-    """A number is no value of its column."""
+    """A number does not fit its column."""
 
     def __init__(self, text: str, column: str) -> None:
         self.text = text
@@ -68,7 +67,7 @@ class _CoercionError(Exception):
 
 
 class RowCoercer:
-    """Fits rows of one operation; has no state that changes, any thread may call it."""
+    """Coerces rows of one operation. Thread-safe: it has no mutable state."""
 
     def __init__(self, columns: Sequence[Column], *, operation_id: str) -> None:
         self._operation_id = operation_id
@@ -76,7 +75,7 @@ class RowCoercer:
         self._plain_values = [column.name for column in columns] == [VALUE]
 
     def lines(self, rows: Sequence[RawRow], *, first_row: int) -> bytes:
-        """Give the rows as JSON lines that Arrow reads with the columns' schema.
+        """Return the rows as JSON lines that Arrow reads with the columns' schema.
 
         Args:
             rows: as the server sent them.
@@ -115,11 +114,11 @@ def _column(column: Column) -> Coerce:
 
 def _record(columns: Sequence[Column]) -> Coerce:
     known = {column.name: _column(column) for column in columns}
-    # what costs most is calls, so the values that nearly all rows are made of do without
+    # function calls dominate: values already of the column's type skip the converter
     plain_types = {column.name: None if column.repeated else _PLAIN_TYPES.get(column.kind) for column in columns}
 
     def coerce(record: Any) -> tuple[Any, Any]:
-        """Split a record; what fits is the record itself, changed where need be."""
+        """Return the record, changed in place to fit, and the remainder."""
         if type(record) is not dict:
             return None, UNSET if record is None else record
         unknown = [] if record.keys() <= known.keys() else [name for name in record if name not in known]
@@ -180,7 +179,7 @@ def _decimal(value: Any) -> tuple[Any, Any]:
         return value, UNSET
     if type(value) is int and -_INTEGER_END < value < _INTEGER_END:
         return value, UNSET
-    # Arrow reads numbers in quotes too, so that is what they are here
+    # Arrow reads numbers in quotes as numbers too
     if type(value) in {Raw, int} or (type(value) is str and _NUMBER.fullmatch(value)):
         return _plain(_written(value)), UNSET
     return None, value
@@ -191,7 +190,7 @@ def _written(value: Raw | int | str) -> str:
 
 
 def _plain(text: str) -> Raw:
-    """Write a number without exponent and idle zeros, every digit kept."""
+    """Return a number without exponent and redundant zeros; no digit is lost."""
     sign, digits, exponent = Decimal(text).as_tuple()
     if not isinstance(exponent, int):
         raise _CoercionError(text, "a decimal")

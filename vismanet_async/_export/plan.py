@@ -1,4 +1,4 @@
-"""What an export is to do, checked before anything is opened or sent."""
+"""The plan of an export, checked before anything is opened or sent."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from vismanet_async.errors import RequestRefused
 __all__ = ["Completeness", "ExportPlan", "filter_text"]
 
 Completeness = Literal["best", "prove", "count", "none"]
-"""What to show about each list: the most it allows, that nothing was lost, that the counts agree, or nothing at all."""
+"""What to show about each list: the most that it allows, that nothing was lost, that the counts agree, or nothing."""
 
 _SMALLEST_PART_BYTES: Final = 1024
 
@@ -58,37 +58,37 @@ def _count(least: int) -> Callable[[object, attrs.Attribute[Any], object], None]
 
 
 def filter_text(value: Any) -> str:
-    """Say a filter's value in words: `Open`, `>= 2025-05-25`."""
+    """Return a filter's value as text: `Open`, `>= 2025-05-25`."""
     return f"{value.operator} {value.value}" if isinstance(value, Condition) else str(value)
 
 
 @attrs.frozen(kw_only=True)
 class ExportPlan:
-    """Which lists go where, and how.
+    """Which lists are exported, where to, and how.
 
     Args:
-        resources: names, or names with their filters; any common spelling of a name will do.
+        resources: names, or names with their filters; any common spelling of a name is accepted.
         to: a local directory, or a URL (`vismanet_async._export.target.locations`).
-        storage_options: what fsspec's filesystem takes, for a URL; may hold secrets, and never shows.
-        spool: for a URL: the local directory where the files are put together and checkpoints lie; None: one in the
-            user's cache. What a stopped run read is found again with the same one.
+        storage_options: for a URL, options of fsspec's filesystem; may hold secrets, and is in no repr.
+        spool: for a URL, the local directory of staging and checkpoints; None: one in the user's cache. A stopped run
+            is resumed from the same directory.
         format: what the files are: `jsonl`, `jsonl.gz`, `jsonl.zst`, `csv` or `parquet`.
-        completeness: what to show about each list: `best` is proven where the list allows it, else counted;
-            `prove` that nothing was lost, or `IncompleteListing`; `count` the rows against the server's total; or
-            `none`.
-        allow_uncertain: publish a list too that could not be shown complete; its verdict says so.
-        page_size: rows asked for at a time; None: as many as the endpoint gives.
-        part_bytes: size of a file; a part is closed by the page (in Parquet: the row group) that brings it here.
+        completeness: what to show about each list: `best` proves it where the list allows that, else counts;
+            `prove` shows that nothing was lost, or raises `IncompleteListing`; `count` compares the rows with the
+            server's total; `none` shows nothing.
+        allow_uncertain: also publish a list that could not be shown complete; its verdict says so.
+        page_size: rows per request; None: as many as the endpoint gives.
+        part_bytes: size of a file; the page (in Parquet: the row group) that brings a part to this size closes it.
         format_options: how the format is written: `CsvOptions` or `ParquetOptions`; None for its defaults.
-        incremental: read what was changed since the last run, and publish it beside what is there
+        incremental: read what was changed since the last run, and add it to what is published
             (`vismanet_async._export.incremental`); the first run reads everything.
         overlap: how far an incremental run goes back from the last watermark.
-        resume: go on where an earlier run of the same plan was stopped in the last 24 hours; False starts afresh.
+        resume: resume an earlier run of the same plan that was stopped in the last 24 hours; False starts anew.
 
     Raises:
         UnknownName: for a resource that there is not.
         RequestRefused: for no resource, one named twice, or a number that cannot be used.
-        TargetNotWritable: for a target that is no place.
+        TargetNotWritable: for a target that is no path or URL.
 
     Examples:
         >>> plan = ExportPlan(resources=["customer"], to="out")
@@ -130,7 +130,7 @@ class ExportPlan:
 
     @property
     def location(self) -> Location:
-        """The target with what opens it."""
+        """The target with the options that open it."""
         to = self.to
         return attrs.evolve(to, options=self.storage_options) if isinstance(to, RemotePath) else to
 
@@ -148,16 +148,16 @@ class ExportPlan:
             modified_filter(name, filters)
 
     def filter_texts(self, name: str) -> dict[str, str]:
-        """Say a resource's filters in words, as the manifest does."""
+        """Return the filters of a resource as texts, as in the manifest."""
         return {key: filter_text(value) for key, value in self.resources[name].items()}
 
     @property
     def options_for_readers(self) -> dict[str, str]:
-        """What a reader of the files has to know beside the format, in words."""
+        """What a reader of the files has to know beside the format."""
         return {} if self.format_options is None else self.format_options.for_readers
 
     def fingerprint(self, *, company: str | None, base_url: str | None = None) -> str:
-        """Give a short text that is the same for the same export of the same company, wherever it is written."""
+        """Return a short text that is equal for equal exports of the same company, whatever their target."""
         parts = [
             company,
             base_url,

@@ -30,7 +30,7 @@ _MOST_WAITING: Final = 32
 
 
 class ReplayingSender:
-    """Stands between one listing and its sender: gives the answers that are known, and has all of them journaled."""
+    """Answers requests of one listing from an earlier run where it can, else sends them; journals every answer."""
 
     def __init__(self, answers: Answers, journal: Journal | NoJournal, *, threads: anyio.CapacityLimiter) -> None:
         self._answers = answers
@@ -40,23 +40,23 @@ class ReplayingSender:
         self._asked: Counter[str] = Counter()
         self._shapes: set[str] = set()
         self._waiting: dict[RequestKey, tuple[str, bytes | bytearray]] = {}
-        """Answers that are not journaled yet, oldest first, each with its page number."""
+        """Answers that are not journaled yet, oldest first, with their page numbers."""
         self._firsts: list[RequestKey] = []
-        """Of those, the first of a kind: it may only tell the total, and then its rows will never be written."""
+        """Of those, the first of each query shape: it may be a probe for the total, whose rows are never written."""
         self._all_known = True
 
     def wrap(self, sender: Sender) -> ReplayingSender:
-        """Take the sender that asks the server."""
+        """Return this sender, which from now on sends by another one."""
         self._sender = sender
         return self
 
     @property
     def slots(self) -> Any:
-        """How many requests may be in flight: the listing asks its sender."""
+        """The limit of requests in flight, which the listing asks its sender for."""
         return getattr(self._sender, "slots", None)
 
     async def send(self, request: Request) -> Response:
-        """Answer from what is known, else ask the server."""
+        """Return a known answer, else the server's."""
         query = dict(request.query)
         page = query.pop(_PAGE, "")
         shape = f"{request.method} {request.path} {sorted(query.items())}"
@@ -74,7 +74,7 @@ class ReplayingSender:
         return response
 
     def stream(self, request: Request) -> AbstractAsyncContextManager[StreamedResponse]:
-        """Ask the server; streams are not kept."""
+        """Stream from the server; streams are not journaled."""
         return self._sender.stream(request)
 
     async def _record(self, key: RequestKey, shape: str, page: str, body: bytes | bytearray) -> None:
@@ -88,11 +88,11 @@ class ReplayingSender:
             await to_thread.run_sync(self._journal.keep, key, body, limiter=self._threads)
 
     def match_page(self, page: Delivery) -> tuple[RequestKey | None, list[tuple[RequestKey, bytes | bytearray]]]:
-        """Take a delivered page's answer off the list of those that wait.
+        """Match a delivered page with its answer, which then waits no longer.
 
         Returns:
-            the question that the page's rows answer in full, if they do; and the answers to keep as they are, before
-            the page is written.
+            the request that the page's rows answer in full, if they do; and the answers to journal as they are,
+            before the page is written.
         """
         answers, kept = self._matched(page)
         firsts, self._firsts = self._firsts, []
@@ -110,7 +110,7 @@ class ReplayingSender:
         return None, []
 
     def flush(self) -> None:
-        """Keep what still waits. Blocks; for the end of a run."""
+        """Journal the answers that still wait. Blocks; for the end of a run."""
         while self._waiting:
             key = next(iter(self._waiting))
             self._journal.keep(key, self._waiting.pop(key)[1])
@@ -118,23 +118,23 @@ class ReplayingSender:
 
 @attrs.frozen
 class FrozenClock:
-    """A clock whose wall stands at the moment when the first run began, so that the same windows are asked for."""
+    """A clock with wall time frozen at the first run's start, so that a resumed run sends identical requests."""
 
     clock: Clock
     begun_at: datetime
 
     def monotonic(self) -> float:
-        """Seconds that only go forward."""
+        """Return seconds that never go back."""
         return self.clock.monotonic()
 
     def utc_now(self) -> datetime:
-        """The moment when the first run began."""
+        """Return the start of the first run."""
         return self.begun_at
 
     async def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Sleep by the real clock."""
         await self.clock.sleep(seconds)
 
     def move_on_after(self, seconds: float) -> AbstractContextManager[anyio.CancelScope, bool]:
-        """Give a scope that ends after so many seconds."""
+        """Return a scope that is cancelled after so many seconds."""
         return self.clock.move_on_after(seconds)

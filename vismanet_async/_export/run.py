@@ -54,20 +54,20 @@ class Source(Protocol):
 class Export(DeferredCall[Manifest]):
     """One export as a value: building it opens and sends nothing, awaiting it runs it.
 
-    `await export` gives the manifest. `async for event in export` runs it and yields what happens, page by page; who
-    does not go on reading events holds the export up. Leaving the loop early cancels it, at once with
+    `await export` returns the manifest. `async for event in export` runs it and yields its events, page by page; a slow
+    reader of events blocks the export. Leaving the loop early cancels it, at once with
     `async with aclosing(aiter(export)) as events`.
 
     Nothing is published until every resource is whole; then all of it is, the manifest last. When the run fails, is
-    cancelled or killed, what stood published at the target still stands. What it had read stays in `PATH/.export` when
-    the company is known: the next run of the same plan goes on from there, and writes the same bytes.
+    cancelled or killed, what was published before still stands. If the company is known, what was read stays in
+    `PATH/.export`: the next run of the same plan resumes it, and writes the same bytes.
 
     Args:
         source: the client.
         plan: what to do.
-        company: its tenant id, for the manifest; without it a stopped run cannot be gone on with.
-        base_url: where the rows come from, for the manifest.
-        observer: is told of the run and of each resource.
+        company: its tenant id, for the manifest; without it a stopped run cannot be resumed.
+        base_url: of the service, for the manifest.
+        observer: observes the run and each resource.
         clock: for tests.
 
     Memory: a few pages for each resource being read, at most four of them at a time. Run one export once at a time;
@@ -151,7 +151,7 @@ class Export(DeferredCall[Manifest]):
                 manifest = await context.run_blocking(self._publish, target, checkpoints[0], entries)
                 keep_work = False
             except IncompleteListing:
-                keep_work = False  # what was read is why it is incomplete: the next run must read it anew
+                keep_work = False  # the rows that were read are incomplete: the next run must read them anew
                 raise
             finally:
                 with anyio.CancelScope(shield=True):
@@ -182,14 +182,14 @@ class Export(DeferredCall[Manifest]):
             opened.append(Target.open(location, resources))
 
     def _begin(self, target: Target | RemoteTarget, checkpoints: list[Checkpoint]) -> None:
-        """Find out where this run begins. Blocks."""
+        """Find where this run begins. Blocks."""
         target.recover()
         self._find_starts(target)
         target.mark()
         checkpoints.append(self._open_checkpoint(target))
 
     def _find_starts(self, target: Target | RemoteTarget) -> None:
-        """Find what this run adds to. Blocks."""
+        """Find the published entries that this run adds to. Blocks."""
         plan = self.plan
         manifest = target.published() if plan.incremental else None
         if manifest is None:
@@ -207,13 +207,13 @@ class Export(DeferredCall[Manifest]):
             resource.find_start(manifest.resources.get(name))
 
     def _open_checkpoint(self, target: Target | RemoteTarget) -> Checkpoint:
-        # without a known company nobody can tell whether an earlier run was of the same one
+        # without a known company an earlier run may have been of another one
         known = self.plan.resume and self._company is not None
         plan = self.plan.fingerprint(company=self._company, base_url=self._base_url)
         with writing(target.work):
             return Checkpoint.open(
                 target.work,
-                # what was read before another export was published is older than that
+                # rows read before another export was published are older than its rows
                 fingerprint=f"{plan} {target.upon}" if known else None,
                 now=self._clock.utc_now(),
             )

@@ -1,4 +1,4 @@
-"""What stands at a target, and what a run that was stopped has left there. Looks only; sends and changes nothing."""
+"""The state of a target: what is published, and what a stopped run has left. Reads only."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ State = Literal["nothing", "published", "running", "resumable", "publishing"]
 
 @attrs.frozen(kw_only=True)
 class Status:
-    """What a directory holds."""
+    """The state of a target."""
 
     state: State
-    """`running`: a run holds it now. `publishing`: a run was killed while it put its files in place; the next one ends
-    that first. `resumable`: a run was stopped, and the same command goes on from there. Else what stands there."""
+    """`running`: a run holds the lock. `publishing`: a run was killed while it published; the next one finishes that
+    first. `resumable`: a run was stopped, and the same command resumes it. Else whether something is published."""
     manifest: Manifest | None
     unfinished: Unfinished | None = None
-    """What a run that was stopped, or still runs, has read."""
+    """What a stopped or running run has read."""
     faults: tuple[str, ...] | None = None
-    """Where the files differ from the manifest, in words; None: they were not read."""
+    """How the files differ from the manifest, in words; None: they were not read."""
     leftovers: Leftovers | None = None
-    """In a store: what runs that were killed have left there; None: nothing, a run is at it, or it cannot be listed."""
+    """What killed runs have left in a store; None: nothing, a run is active, or the store cannot be listed."""
 
 
 def status_of(location: Location, *, now: datetime, verify: bool = False, spool: Path | None = None) -> Status:
-    """Look at a target. Blocks.
+    """Return the state of a target. Blocks.
 
     Args:
-        location: what an export was written to.
-        now: UTC; an unfinished run that is too old to be gone on with does not count.
+        location: the target of an export.
+        now: UTC; an unfinished run that is too old to be resumed does not count.
         verify: read every file and compare it with the manifest.
-        spool: of a URL: where this machine's runs put their files together.
+        spool: for a URL, the spool directory of this machine's runs.
 
     Raises:
         ExportError: the manifest cannot be read.
@@ -84,7 +84,7 @@ def _manifest(location: Location) -> Manifest | None:
 def _leftovers(location: RemotePath, manifest: Manifest | None) -> Leftovers | None:
     try:
         found = leftovers(location, manifest)
-    except TargetNotWritable:  # who may read the export need not be allowed to list the store's uploads
+    except TargetNotWritable:  # reading an export does not need the right to list the store's uploads
         return None
     return found if found.files or found.unfinished else None
 

@@ -1,14 +1,14 @@
-"""A share of an export, read by one process and whole or absent: what a worker of a cluster does.
+"""A partition of an export, read by one worker of a cluster; it is whole or absent.
 
 ::
 
-    <share>/share.json                 the share is whole: what it holds
-    <share>/<resource>/part-00000...   its parts
-    <share>/keys.bin                   which record each row is, where there are other shares of the same list
-    <share>.<random>/                  a share being read; of no use to anybody else
+    <partition>/share.json                 written last: what the partition holds
+    <partition>/<resource>/part-00000...   its parts
+    <partition>/keys.bin                   digests of the rows' keys, if there are other partitions of the list
+    <partition>.<random>/                  a partition being read; used by its worker only
 
-The directory gets its name by one rename. Whoever comes second, because a worker that was believed dead was not,
-removes what it wrote and takes what is there.
+The directory gets its name by one rename. If two workers read the same partition, because one of them was only believed
+dead, the second one removes what it wrote and uses the first result.
 """
 
 from __future__ import annotations
@@ -73,16 +73,16 @@ _CREATED: Final = "created_date_time"
 
 @attrs.frozen(kw_only=True)
 class Access:
-    """How a worker signs in. Its repr, which is what Dask logs, shows no secret."""
+    """How a worker signs in. Its repr, which Dask logs, shows no secret."""
 
     settings: Settings | None = attrs.field(default=None, repr=False)
     """None: the worker's own environment and profile file, so that no secret travels."""
     profile: str | None = None
     concurrency: int | str = _CONCURRENCY
-    """Requests in flight of one worker thread: many of them share one company's quota."""
+    """Requests in flight of one worker thread; all of them share the quota of a company."""
 
     def client(self, company: Company | None) -> VismaNet:
-        """Give a client for a company; None: the one that the settings name."""
+        """Return a client for a company; None: the company in the settings."""
         settings = self.settings or Settings.load(profile=self.profile)
         if company is not None:
             settings = attrs.evolve(settings, tenant_id=company.tenant_id)
@@ -96,14 +96,14 @@ class Partition:
     """One list of one company, or a range of it. Holds no secret."""
 
     directory: Path
-    """Where it stands when it is whole."""
+    """Its directory when it is whole."""
     company: Company | None
     resource: str
     plan: ExportPlan = attrs.field(repr=False)
     range: Mapping[str, Condition[Any]] = attrs.field(factory=dict)
     """On top of the plan's filters."""
     divided: bool = False
-    """There are other shares of this list, which its rows may have to be compared with."""
+    """Whether the list has other partitions, whose rows are compared with these."""
 
     def __str__(self) -> str:
         where = " and ".join(f"{name} {filter_text(value)}" for name, value in self.range.items())
@@ -111,17 +111,17 @@ class Partition:
 
     @property
     def filters(self) -> dict[str, Any]:
-        """All that chooses its rows."""
+        """The filters of the plan and of the range."""
         return {**self.plan.resources[self.resource], **self.range}
 
     def done(self) -> PartitionDone | None:
-        """Give what it holds, when it is whole. Blocks."""
+        """Return what the partition holds if it is whole, else None. Blocks."""
         with contextlib.suppress(FileNotFoundError):
             return _DONE_DECODER.decode((self.directory / _DONE).read_bytes())
         return None
 
     def listing(self, visma: VismaNet) -> Listing[Any]:
-        """Give the list to read."""
+        """Return the listing to read."""
         plan = self.plan
         return visma.list_by_name(
             self.resource,
@@ -134,10 +134,10 @@ class Partition:
 
 @attrs.frozen(kw_only=True)
 class PartitionDone:
-    """What a whole share holds."""
+    """What a whole partition holds."""
 
     directory: str
-    """Where it stands."""
+    """Of the partition."""
     parts: tuple[Part, ...]
     completeness: Completeness
     company: str | None
@@ -145,7 +145,7 @@ class PartitionDone:
 
     @property
     def rows(self) -> int:
-        """Rows in the parts."""
+        """Rows of all parts."""
         return sum(part.rows for part in self.parts)
 
 
@@ -154,7 +154,7 @@ _DONE_DECODER: Final = msgspec.json.Decoder(PartitionDone)
 
 @attrs.frozen
 class Failure:
-    """An error of ours as a plain value.
+    """An error of this package as a plain value.
 
     Dask would send the exception with its traceback and all that led to it, which it cannot always pickle: what
     arrives then is a bare `Exception`.
@@ -164,18 +164,18 @@ class Failure:
 
     @classmethod
     def of(cls, error: VismaNetError) -> Failure:
-        """Keep an error."""
+        """Return an error as a value."""
         return cls(error.__reduce__())
 
     def error(self) -> VismaNetError:
-        """Give it again."""
+        """Return the error."""
         rebuild, arguments = self.kept
         error: VismaNetError = rebuild(*arguments)
         return error
 
 
 def result_of(work: Callable[..., T], *args: Any, **options: Any) -> T | Failure:
-    """Do some work; an error of ours is a result too. What a worker runs."""
+    """Return the result of work, or its `VismaNetError` as a `Failure`. This is what a worker runs."""
     try:
         return work(*args, **options)
     except VismaNetError as error:
@@ -183,7 +183,7 @@ def result_of(work: Callable[..., T], *args: Any, **options: Any) -> T | Failure
 
 
 def plan_partition(partition: Partition, access: Access, *, least_rows: int, most: int) -> PartitionPlan | None:
-    """Find date ranges for a list that is worth it (`_partition_bounds`). Blocks; for a worker's thread."""
+    """Return date ranges for a list, if dividing it is worth it (`_partition_bounds`). Blocks; runs in a worker."""
     facts = method_facts(partition.resource, "list")
     frozen, filters = facts.get("frozen_filter"), partition.filters
     names = [one["name"] for one in facts.get("parameters", ()) if one["kind"] == "condition"]
@@ -216,16 +216,16 @@ def plan_partition(partition: Partition, access: Access, *, least_rows: int, mos
 
 
 def read_partition(partition: Partition, access: Access) -> PartitionDone:
-    """Read a share, unless it is there already. Blocks; for a worker's thread.
+    """Read a partition, unless it is whole already, and return what it holds. Blocks; runs in a worker.
 
     Raises:
-        VismaNetError: those of an export; the share is absent then, and nothing of it stays behind.
+        VismaNetError: those of an export; nothing of the partition is left then.
     """
     return partition.done() or _published(partition, lambda attempt: anyio.run(_read, partition, access, attempt))
 
 
 def without_newer(partition: Partition, newer: Path) -> PartitionDone:
-    """Give a whole share without the rows of which another one, at `newer`, has later versions. Blocks."""
+    """Return a whole partition without the rows of which the one at `newer` has later versions. Blocks."""
     done = partition.done()
     if done is None:
         raise ExportError(
@@ -249,7 +249,7 @@ def without_newer(partition: Partition, newer: Path) -> PartitionDone:
 
 
 def link_or_copy(source: Path, destination: Path) -> None:
-    """Let a file stand in a second place too, by a link where the file system has them."""
+    """Link a file to a second path; copy it where the file system has no links."""
     try:
         os.link(source, destination)
     except OSError:
@@ -259,7 +259,7 @@ def link_or_copy(source: Path, destination: Path) -> None:
 
 
 def _published(partition: Partition, write: Callable[[Path], PartitionDone]) -> PartitionDone:
-    """Have a share written into a directory of its own, and give that the share's name."""
+    """Write a partition into a temporary directory, rename that, and return what the partition holds."""
     attempt = partition.directory.with_name(f"{partition.directory.name}.{uuid.uuid4().hex[:12]}")
     try:
         with writing(attempt):
@@ -271,7 +271,7 @@ def _published(partition: Partition, write: Callable[[Path], PartitionDone]) -> 
                 attempt.rename(partition.directory)
             except OSError:
                 there = partition.done()
-                if there is None:  # not because another attempt was first
+                if there is None:  # another reason than an earlier attempt
                     raise
                 return there
             sync_directory(partition.directory.parent)
@@ -310,7 +310,7 @@ async def _read(partition: Partition, access: Access, attempt: Path) -> Partitio
 
 @attrs.define
 class _Writer:
-    """What happens to the pages in a worker thread, one after the other."""
+    """Writes pages in a worker thread, one after the other."""
 
     sink: PartSink[Any]
     keys: KeyReader | None
@@ -329,7 +329,7 @@ class _Writer:
                 file.write(b"".join([hashlib.blake2b(name, digest_size=_DIGEST_BYTES).digest() for name in names]))
 
     def forget_dropped(self) -> None:
-        """Leave in the file of keys those of the rows that stand in the parts: the two are counted together later."""
+        """Remove the keys of dropped rows from the file, so that the keys match the rows in the parts."""
         if self.dropped and self.keys is not None:
             kept = [key for number, key in enumerate(_digests(self.keys_file.parent)) if number not in self.dropped]
             with writing(self.keys_file):
@@ -345,7 +345,7 @@ def _sink(partition: Partition, directory: Path, *, operation_id: str) -> PartSi
         part_bytes=plan.part_bytes,
         options=plan.format_options,
     )
-    return cast("PartSink[Any]", sink)  # what it is where nothing is to be read back
+    return cast("PartSink[Any]", sink)  # always, as nothing is to be resumed
 
 
 def _finished(sink: PartSink[Any], dropped: Iterable[int], directory: Path) -> tuple[Part, ...]:

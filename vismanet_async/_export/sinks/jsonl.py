@@ -1,7 +1,7 @@
-"""JSON lines: one record a line, the very bytes that the server sent.
+"""JSON lines: one record per line, byte for byte as the server sent it.
 
-Nothing is decoded. In a compact page the commas between its records become newlines, in place; other pages are joined
-from their records. Numbers keep every digit and keys their order.
+Nothing is decoded. In a compact page the commas between the records are replaced by newlines, in place; other pages are
+joined from their records. Numbers keep every digit and keys their order.
 """
 
 from __future__ import annotations
@@ -64,16 +64,16 @@ class JsonlSink(PartSink[OpenPart]):
 
 @attrs.frozen
 class JsonLinesPage:
-    """A page whose rows are lines already: they are made once for sinks that all want them."""
+    """A page whose rows are lines already, made once for several sinks."""
 
     rows: Sequence[RawRow]
     body: bytes | bytearray | None
     lines: memoryview | bytes
-    """Only until the sinks return."""
+    """Valid until the sinks return."""
 
 
 def json_lines(page: Page) -> memoryview | bytes:
-    """Give each row of a page a line: in place where they are all of a compact page, else joined.
+    """Return the rows of a page as lines: in place if they are all rows of a compact page, else joined.
 
     Args:
         page: with at least one row. If its body is a bytearray, commas between the rows become newlines there.
@@ -102,6 +102,6 @@ def _joined(rows: Sequence[RawRow]) -> bytes:
 
 
 def _one_line(row: RawRow) -> bytes:
-    """Take the whitespace between a record's tokens away if it breaks the line; no other byte of it changes."""
+    """Return a record without whitespace between tokens if it contains line breaks; else unchanged."""
     text = bytes(row)
     return msgspec.json.format(text, indent=-1) if _has_line_break(text, len(text)) else text
