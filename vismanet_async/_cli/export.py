@@ -76,7 +76,7 @@ def run_export(
     if dask is not None and report is not None:
         raise RequestRefused("--report is about the requests of one process, and --dask has several. Nothing was sent.")
     if company or companies is not None:
-        from vismanet_async._cli.export_many import run_many, run_many_on_dask  # noqa: PLC0415 - for those who export many
+        from vismanet_async._cli.export_many import run_many, run_many_on_dask  # noqa: PLC0415 - only for many companies
 
         many = [*companies_of(company)] if company else []
         many += [] if companies is None else read_companies(companies)
@@ -124,7 +124,7 @@ async def _export(plan: ExportPlan, settings: Settings, concurrency: int | str, 
         async with progress_shown(export, visma.quota, sys.stderr):
             if report is None:
                 return await export
-            from vismanet_async._export.report import run_reported  # noqa: PLC0415 - for those who want one
+            from vismanet_async._export.report import run_reported  # noqa: PLC0415 - only if a report is wanted
 
             return await run_reported(export, report, title=f"Export of {', '.join(plan.resources)}")
 

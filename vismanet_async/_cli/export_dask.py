@@ -10,7 +10,7 @@ import attrs
 from vismanet_async._export.plan import ExportPlan
 from vismanet_async.errors import RequestRefused
 
-try:  # Dask takes its time to load, and is an extra: this module is imported by those who ask for it
+try:  # Dask is an extra and loads slowly: this module is imported only with --dask
     from vismanet_async.contrib.dask import Access, Partition, PartitionDone, export_many_on_dask, export_on_dask
 except ModuleNotFoundError as missing:
     raise RequestRefused(f"{missing} Nothing was sent.") from missing

@@ -92,7 +92,7 @@ async def _export(
         async with many_shown(many, sys.stderr):
             if report is None:
                 return await many
-            from vismanet_async._export.report import run_many_reported  # noqa: PLC0415 - for those who want one
+            from vismanet_async._export.report import run_many_reported  # noqa: PLC0415 - only if a report is wanted
 
             return await run_many_reported(many, report, title=f"Export of {len(companies):,} companies")
 

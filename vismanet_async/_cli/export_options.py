@@ -137,7 +137,7 @@ Restart = Annotated[
     bool,
     Parameter(
         group=_WRITE,
-        help="Start afresh. Without it a run of the same export that was stopped in the last 24 hours is continued.",
+        help="Start anew. Without it, a run of the same export that was stopped in the last 24 hours is continued.",
     ),
 ]
 Report = Annotated[

@@ -30,12 +30,12 @@ class Progress:
     requests: int
     in_flight: int
     rows_per_second: float
-    """Since the resource was begun."""
+    """Since the start of the resource."""
 
 
 @attrs.frozen(kw_only=True)
 class RequestEnded:
-    """A request of a list has ended: answered, or given up. Holds no header, body or token."""
+    """A request of a list has ended, with or without a response. Holds no header, body or token."""
 
     resource: str
     began_seconds: float
@@ -44,11 +44,11 @@ class RequestEnded:
     attempts: tuple[Attempt, ...]
     """Oldest first; their seconds count from `began_seconds`."""
     bytes: int = 0
-    """Of the answer, inflated."""
+    """Of the response, decompressed."""
     error: str | None = None
-    """What ended it without an answer: the name of the error's type."""
+    """The type of the error that ended it without a response."""
     quota_remaining: int | None = None
-    """Requests left in the company's window, as last told by the server."""
+    """Requests left in the company's window, as last reported by the server."""
     quota_limit: int | None = None
 
 
@@ -69,7 +69,7 @@ class ResourceDone:
     resource: str
     entry: ResourceEntry
     completeness: Completeness
-    """What the walk did, and what it may claim."""
+    """The report of the listing, with its verdict."""
     at_seconds: float
     """Since the export began."""
 
@@ -86,7 +86,7 @@ class ResourceIncomplete:
 
 @attrs.frozen(kw_only=True)
 class Published:
-    """The manifest stands; the last event."""
+    """The manifest is published; the last event."""
 
     manifest: Manifest
 

@@ -79,7 +79,7 @@ def sync_directory(path: Path) -> None:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that it has the old or the new content at any moment, also after a power cut."""
-    # a name that nobody else has: a file of theirs must not be taken for what an earlier call left
+    # a random name: a foreign file must not be taken for one of an earlier call
     temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
     try:
         with temporary.open("xb") as file:

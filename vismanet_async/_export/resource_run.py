@@ -62,7 +62,7 @@ class RunContext:
     plan: ExportPlan
     clock: Clock
     events: MemoryObjectSendStream[Event] | None
-    """None where nobody reads events."""
+    """None if events are not read."""
     started: float
     """By the monotonic clock."""
     threads: anyio.CapacityLimiter = attrs.field(factory=_limiter, init=False)
@@ -174,7 +174,7 @@ class ResourceRun:
     async def _write_pages(self, writer: _PageWriter, replay: ReplayingSender) -> Completeness:
         """Return the listing's report when all of its pages are written."""
         try:
-            with unwrap_group():  # it reads and writes side by side
+            with unwrap_group():  # reading and writing run concurrently
                 await self._read_pages(writer, replay)
         except IncompleteListing as error:
             completeness, seconds = error.completeness, self.context.seconds()
@@ -211,7 +211,7 @@ class ResourceRun:
 
     def _observed(self, sender: Sender) -> Sender:
         context = self.context
-        if context.events is None:  # nothing is measured for nobody
+        if context.events is None:  # without a reader of events, nothing is measured
             return sender
         return ObservedSender(sender, self.name, seconds=context.seconds, emit=context.emit)
 

@@ -1,4 +1,4 @@
-"""Runs an export: resources side by side, pages through bounded queues to the sinks, the manifest last.
+"""Runs an export: resources concurrently, pages through bounded queues to the sinks, the manifest last.
 
 Each resource has a task that takes pages from its listing and submits them to a thread (`resource_run`). Meanwhile the
 listing fetches into its own bounded window: a slow disk fills that, and then no more pages are requested.
@@ -219,7 +219,7 @@ class Export(DeferredCall[Manifest]):
             )
 
     async def _read(self, context: RunContext, checkpoint: Checkpoint) -> dict[str, ResourceEntry]:
-        """Return the entries of all resources, read side by side."""
+        """Return the entries of all resources, read concurrently."""
         entries: dict[str, ResourceEntry] = {}
         at_once = anyio.Semaphore(RESOURCES_AT_ONCE)
 

@@ -36,7 +36,7 @@ async def iterate_events(run: Callable[[MemoryObjectSendStream[E]], Awaitable[ob
         async with send:
             await run(send)
 
-    # a task of its own, because an iterator must not hold a task group open between two events
+    # a separate task, because a generator must not keep a task group open between two events
     task = asyncio.get_running_loop().create_task(run_and_close())
     try:
         async for event in receive:
@@ -47,7 +47,7 @@ async def iterate_events(run: Callable[[MemoryObjectSendStream[E]], Awaitable[ob
         with anyio.CancelScope(shield=True):
             await asyncio.wait([task])
         if not task.cancelled():
-            task.exception()  # raised above already, or nobody is left to be told
+            task.exception()  # retrieved, so that asyncio does not warn: it was raised above, or nobody reads events
         receive.close()
 
 
@@ -55,7 +55,7 @@ async def run_blocking(work: Callable[..., T], /, *args: Any, limiter: anyio.Cap
     """Return what blocking work returns. Once begun it runs to its end; a cancellation is raised after that.
 
     A shielded scope alone holds against other scopes, not against `asyncio.Task.cancel()`: the thread would go on
-    while the target is given up.
+    while the target is closed.
     """
     done: list[T] = []
     failed: list[BaseException] = []

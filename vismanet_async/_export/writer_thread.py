@@ -30,35 +30,35 @@ class SerialWriter:
         self.done = 0
         """How many items are finished."""
         self._work = work
-        self._given: SimpleQueue[tuple[Any, ...] | None] = SimpleQueue()
-        self._room = anyio.Semaphore(_READY)
+        self._queue: SimpleQueue[tuple[Any, ...] | None] = SimpleQueue()
+        self._free = anyio.Semaphore(_READY)
         self._loop = asyncio.get_running_loop()
 
     async def submit(self, *args: Any) -> None:
         """Queue an item: the arguments of one call. Returns once the next item can be queued (back-pressure)."""
-        self._given.put(args)
+        self._queue.put(args)
         del args  # not held while waiting here
-        await self._room.acquire()
+        await self._free.acquire()
 
     def close(self) -> None:
         """Accept no more items; those in the queue are still worked on."""
-        self._given.put(None)
+        self._queue.put(None)
 
     def cancel_pending(self) -> None:
         """Drop the items that were not begun."""
-        while not self._given.empty():
-            self._given.get_nowait()
+        while not self._queue.empty():
+            self._queue.get_nowait()
 
     def run(self) -> None:
         """Work on items until `close`; an error ends it early."""
-        while (args := self._given.get()) is not None:
+        while (args := self._queue.get()) is not None:
             self._work(*args)
             del args  # not held while waiting for the next item
             self._loop.call_soon_threadsafe(self._finished)
 
     def _finished(self) -> None:
         self.done += 1
-        self._room.release()
+        self._free.release()
 
 
 @asynccontextmanager

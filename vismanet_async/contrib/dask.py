@@ -10,7 +10,7 @@ only believed dead does no harm. **A lost coordinator** leaves the whole partiti
 there within a day.
 
 **Secrets.** Partitions hold none. A worker signs in with its own environment or profile file. Settings that are passed
-travel inside the tasks; nothing prints them, but whoever can connect to the scheduler can get them (and can run any
+travel inside the tasks; nothing prints them, but anyone who can connect to the scheduler can get them (and can run any
 code): use TLS there, or leave them out.
 """
 

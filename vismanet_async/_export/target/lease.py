@@ -53,7 +53,7 @@ class Lease:
 
     Args:
         location: the object.
-        owner: who we are; a lease of the same owner is taken over at once, so two processes must not share it.
+        owner: the id of this holder; a lease of the same owner is acquired at once, so two processes must not share it.
         now: for tests.
     """
 

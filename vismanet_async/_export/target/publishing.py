@@ -1,15 +1,15 @@
-"""The steps by which an export replaces the one that stands, as a plan: no file is touched here.
+"""The steps by which an export replaces the published one, as a plan without IO.
 
-Before the first step a *publication* is written down: the new manifest, the one that it was made upon, and where each
-file goes. Then, in this order:
+Before the first step a *publication* is recorded: the new manifest, the manifest that it replaces, and the name of each
+file. Then, in this order:
 
 ==========  ============================================================  ==========================================
 step        what it does                                                  if it fails, or the process dies there
 ==========  ============================================================  ==========================================
 `Record`    keep the publication where the next run finds it              the earlier export stands
-`Place`     put a new file under a name that nothing has                  the earlier export stands
-`Commit`    replace the manifest, if the one it was made upon stands      one of the two stands, and both are whole
-`Rename`    put a new file under its own name, an earlier file's          the new export stands, named as it was placed
+`Place`     write a new file under a name that is free                    the earlier export stands
+`Commit`    replace the manifest, if the expected one still stands        one of the two stands, and both are whole
+`Rename`    rename a new file to its own name, an earlier file's          the new export stands, named as it was placed
 `Commit`    replace the manifest by one with those names                  the new export stands, under either names
 `Remove`    remove a file that only the earlier manifest names            the new export stands
 `Forget`    remove the publication                                        the new export stands

@@ -233,7 +233,7 @@ class RemoteTarget:
     def _place(self, step: Place, staging: Path) -> None:
         self._lease.require()
         there = self.location / step.part.file
-        if there.size() == step.part.bytes:  # uploaded before the publishing was cut off; nobody else has its name
+        if there.size() == step.part.bytes:  # uploaded before the run was cut off; the name is unique to the run
             return
         there.upload(staging / step.staged)
         size = there.size()
@@ -311,7 +311,7 @@ class Leftovers:
     files: tuple[str, ...]
     """Uploaded, but not named by the published manifest."""
     unfinished: tuple[str, ...]
-    """Uploads in pieces that were begun and not ended: nobody can read them, and they are billed."""
+    """Multipart uploads that were not completed: nobody can read them, and they are billed."""
 
 
 def leftovers(location: RemotePath, standing: Manifest | None) -> Leftovers:
