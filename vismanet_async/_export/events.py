@@ -54,7 +54,15 @@ class RequestEnded:
 
 @attrs.frozen(kw_only=True)
 class PageWritten:
-    """A page's rows are in the files (not published yet)."""
+    """A page's rows are in the files (not published yet).
+
+    Examples:
+        >>> export = visma.export("customer", to="out")
+        >>> async for event in export:
+        ...     if isinstance(event, PageWritten):
+        ...         print(event.resource, event.progress.rows)
+        customer 40
+    """
 
     resource: str
     progress: Progress
