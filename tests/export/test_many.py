@@ -138,7 +138,7 @@ async def test_the_requests_in_flight_are_shared(simulator: Simulator, tmp_path:
     async with client(simulator) as visma:
         many = visma.export_many(TENANTS, list(ROWS), to=tmp_path, at_once=3, connections=6, page_size=5)
         async for _ in many:
-            now = {turn.company.name: turn.client.sender.slots.in_flight for turn in many._turns}  # type: ignore[attr-defined]  # the real client's
+            now = {one.company.name: one.client.sender.slots.in_flight for one in many._runs}  # type: ignore[attr-defined]  # the real client's
             assert sum(now.values()) <= 6
             flying = {name: max(flying.get(name, 0), count) for name, count in now.items()}
     assert max(flying.values()) == 2
