@@ -26,9 +26,9 @@ from vismanet_async._api.base import etag_of
 from vismanet_async._api.files import Upload
 from vismanet_async._arguments import expect, expect_count, expect_seconds, text_of
 from vismanet_async._export.companies import Company, companies_of, read_companies
-from vismanet_async._export.manifest import validate
-from vismanet_async._export.sinks.csv import CsvOptions
-from vismanet_async._export.sinks.parquet import ParquetOptions
+from vismanet_async._export.formats.csv import CsvOptions
+from vismanet_async._export.formats.parquet import ParquetOptions
+from vismanet_async._export.target.manifest import validate
 from vismanet_async._jobs.webhook import WebhookReceiver
 from vismanet_async.errors import RequestRefused, SettingsError, VismaNetError
 from vismanet_async.simulator import Simulator
@@ -151,8 +151,8 @@ def signatures(visma: VismaNet, folder: Path) -> dict[str, Signature]:
         "save": of(lambda target: visma.attachment.download("1").save(target), "target"),
         "export": of(
             lambda **given: visma.export(**export | given),
-            "resources to storage_options spool format completeness allow_uncertain page_size part_bytes csv parquet "
-            "incremental overlap resume",
+            "resources to storage_options spool format completeness allow_uncertain page_size part_bytes "
+            "format_options incremental overlap resume",
         ),
         "export_many": of(
             lambda **given: visma.export_many(**{"companies": ["a=b"]} | export | given),

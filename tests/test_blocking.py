@@ -85,7 +85,7 @@ def test_an_export_and_its_events(run: Blocking, tmp_path: Path) -> None:
 
 
 def test_a_hundred_threads_share_it(run: Blocking) -> None:
-    def one(place: int) -> str | None:
+    def one(place: int) -> Any:
         return run(run.visma.customer.get(str(10000 + place % 50))).number
 
     with ThreadPoolExecutor(100) as threads:
@@ -94,7 +94,7 @@ def test_a_hundred_threads_share_it(run: Blocking) -> None:
 
 
 def test_a_loop_that_runs_already_is_no_hindrance(run: Blocking) -> None:
-    async def cell() -> str | None:  # as a notebook runs one
+    async def cell() -> Any:  # as a notebook runs one
         return run(run.visma.customer.get("10000")).number
 
     assert asyncio.run(cell()) == "10000"

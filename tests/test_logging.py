@@ -48,7 +48,7 @@ async def test_each_attempt_names_operation_company_and_its_number(
 ) -> None:
     simulator.faults.add("status", status=503, path="/v1/customer", times=1)
     await visma.customer.list()
-    records = [record for record in caplog.records if record.name == "vismanet_async._http"]
+    records = [record for record in caplog.records if record.name == "vismanet_async.http"]
     named = [fields(record, "operation", "company", "attempt", "outcome", "levelname") for record in records]
     company = simulator.tenant_id
     assert named == [
@@ -75,7 +75,7 @@ async def test_jobs_and_exports_name_themselves(
     assert [state[:3] for state in states] == [named] * len(states)
     assert [state[3] for state in states if state[3] != "running"] == ["intent", "submitted", "succeeded"]
     await visma.export("supplier", to=tmp_path / "out")
-    (done,) = [record for record in caplog.records if record.name == "vismanet_async._export"]
+    (done,) = [record for record in caplog.records if record.name == "vismanet_async.export"]
     assert fields(done, "operation", "company", "rows", "verdict") == (
         "Supplier_GetAll",
         simulator.tenant_id,

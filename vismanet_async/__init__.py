@@ -22,14 +22,15 @@ if TYPE_CHECKING:
     from vismanet_async._clock import Clock, SystemClock
     from vismanet_async._codec.values import UNSET, UnsetType
     from vismanet_async._conditions import Condition, after, before, on_or_after, on_or_before
-    from vismanet_async._http.auth import AuthorizationCode, ClientCredentials, StaticToken
+    from vismanet_async._http.auth.credentials import AuthorizationCode, ClientCredentials, StaticToken
     from vismanet_async._http.limiter import AdaptiveLimit
     from vismanet_async._http.pool import SessionPool
     from vismanet_async._http.rate_limit import Quota
     from vismanet_async._observer import CallInfo, CallObserver, ExportInfo, JobInfo, Observer, ResourceObserver
     from vismanet_async._operation import Operation, Preview
+    from vismanet_async._paging.fetcher import Progress
     from vismanet_async._paging.guarantee import Completeness
-    from vismanet_async._paging.listing import Listing, Page, Progress
+    from vismanet_async._paging.listing import Listing, Page
     from vismanet_async._settings import Settings
     from vismanet_async._version import __version__
     from vismanet_async.errors import (
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 __all__ = [
     "UNSET",
     "ActionFailed",
+    "AdaptiveLimit",
     "ApiError",
     "AuthorizationCode",
     "Blocking",
@@ -56,7 +58,6 @@ __all__ = [
     "ClientCredentials",
     "Clock",
     "Completeness",
-    "AdaptiveLimit",
     "Condition",
     "Created",
     "Done",
@@ -109,14 +110,15 @@ _HOMES = {
     "_cli.doctor": ("diagnose",),
     "_codec.values": ("UNSET", "UnsetType"),
     "_conditions": ("Condition", "after", "before", "on_or_after", "on_or_before"),
-    "_http.auth": ("AuthorizationCode", "ClientCredentials", "StaticToken"),
+    "_http.auth.credentials": ("AuthorizationCode", "ClientCredentials", "StaticToken"),
     "_http.limiter": ("AdaptiveLimit",),
     "_http.pool": ("SessionPool",),
     "_http.rate_limit": ("Quota",),
     "_observer": ("CallInfo", "CallObserver", "ExportInfo", "JobInfo", "Observer", "ResourceObserver"),
     "_operation": ("Operation", "Preview"),
     "_paging.guarantee": ("Completeness",),
-    "_paging.listing": ("Listing", "Page", "Progress"),
+    "_paging.fetcher": ("Progress",),
+    "_paging.listing": ("Listing", "Page"),
     "_settings": ("Settings",),
     "_version": ("__version__",),
     "errors": (

@@ -22,7 +22,7 @@ __all__ = ["VARIABLE", "Accelerator"]
 VARIABLE: Final = "VISMANET_ACCEL"
 """The environment variable that turns every accelerator off. It is read when an accelerator is first used."""
 _OFF: Final = frozenset({"0", "false", "no", "off"})
-_log = logging.getLogger("vismanet_async._accel")
+_log = logging.getLogger("vismanet_async.accel")
 
 
 @attrs.define(eq=False)

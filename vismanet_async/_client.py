@@ -181,7 +181,7 @@ class VismaNet(Resources):
     def company(
         self, tenant_id: str, *, credentials: ClientCredentials | None = None, concurrency: int | str | None = None
     ) -> VismaNet:
-        """Return a client for another company: same connections, own token, quota and slots.
+        """Return a client for another company: same connections, own token, quota and limit of requests in flight.
 
         It need not be closed: the connections belong to this client, and end with it, as does following its jobs.
 

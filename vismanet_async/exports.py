@@ -21,20 +21,20 @@ if TYPE_CHECKING:
         ManyOutcome,
     )
     from vismanet_async._export.companies import Company, companies_of, read_companies
-    from vismanet_async._export.manifest import Manifest, Part, ResourceEntry, validate
-    from vismanet_async._export.plan import ExportPlan
-    from vismanet_async._export.report import Report
-    from vismanet_async._export.run import (
+    from vismanet_async._export.events import (
         Event,
-        Export,
         PageWritten,
         Published,
         RequestEnded,
         ResourceDone,
         ResourceIncomplete,
     )
-    from vismanet_async._export.sinks.csv import CsvOptions
-    from vismanet_async._export.sinks.parquet import ParquetOptions
+    from vismanet_async._export.formats.csv import CsvOptions
+    from vismanet_async._export.formats.parquet import ParquetOptions
+    from vismanet_async._export.plan import ExportPlan
+    from vismanet_async._export.report import Report
+    from vismanet_async._export.run import Export
+    from vismanet_async._export.target.manifest import Manifest, Part, ResourceEntry, validate
 
 __all__ = [
     "Company",
@@ -79,19 +79,12 @@ __getattr__, __dir__ = lazy_names(
             "ManyOutcome",
         ),
         "_export.companies": ("Company", "companies_of", "read_companies"),
-        "_export.manifest": ("Manifest", "Part", "ResourceEntry", "validate"),
+        "_export.target.manifest": ("Manifest", "Part", "ResourceEntry", "validate"),
         "_export.plan": ("ExportPlan",),
         "_export.report": ("Report",),
-        "_export.run": (
-            "Event",
-            "Export",
-            "PageWritten",
-            "Published",
-            "RequestEnded",
-            "ResourceDone",
-            "ResourceIncomplete",
-        ),
-        "_export.sinks.csv": ("CsvOptions",),
-        "_export.sinks.parquet": ("ParquetOptions",),
+        "_export.events": ("Event", "PageWritten", "Published", "RequestEnded", "ResourceDone", "ResourceIncomplete"),
+        "_export.formats.csv": ("CsvOptions",),
+        "_export.formats.parquet": ("ParquetOptions",),
+        "_export.run": ("Export",),
     },
 )

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from vismanet_async._lazy import lazy_names
 
 if TYPE_CHECKING:
+    from vismanet_async._jobs.core.records import JobRecord, JobResult, OperationSummary
+    from vismanet_async._jobs.core.states import FINAL, OPEN, State
     from vismanet_async._jobs.job import Job
     from vismanet_async._jobs.manager import JobManager
-    from vismanet_async._jobs.model import FINAL, OPEN, OperationNote, Record, Result, State
-    from vismanet_async._jobs.sql_store import SqlStore
+    from vismanet_async._jobs.sql.store import SqlStore
     from vismanet_async._jobs.store import JobStore, JobUnknown, LeaseLost, StoreNotUsable
 
 __all__ = [
@@ -21,12 +22,12 @@ __all__ = [
     "OPEN",
     "Job",
     "JobManager",
+    "JobRecord",
+    "JobResult",
     "JobStore",
     "JobUnknown",
     "LeaseLost",
-    "OperationNote",
-    "Record",
-    "Result",
+    "OperationSummary",
     "SqlStore",
     "State",
     "StoreNotUsable",
@@ -37,8 +38,9 @@ __getattr__, __dir__ = lazy_names(
     {
         "_jobs.job": ("Job",),
         "_jobs.manager": ("JobManager",),
-        "_jobs.model": ("FINAL", "OPEN", "OperationNote", "Record", "Result", "State"),
-        "_jobs.sql_store": ("SqlStore",),
+        "_jobs.core.records": ("JobRecord", "JobResult", "OperationSummary"),
+        "_jobs.core.states": ("FINAL", "OPEN", "State"),
+        "_jobs.sql.store": ("SqlStore",),
         "_jobs.store": ("JobStore", "JobUnknown", "LeaseLost", "StoreNotUsable"),
     },
 )

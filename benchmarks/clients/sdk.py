@@ -11,8 +11,9 @@ from benchmarks.job import Outcome
 from vismanet_async._api.models.customer import Customer
 from vismanet_async._client import VismaNet
 from vismanet_async._codec.decode import decode_rows
+from vismanet_async._export.events import PageWritten
 from vismanet_async._export.plan import ExportPlan
-from vismanet_async._export.run import Export, PageWritten
+from vismanet_async._export.run import Export
 from vismanet_async._http.auth.credentials import StaticToken
 
 if TYPE_CHECKING:

@@ -17,7 +17,6 @@ from vismanet_async._export.sinks import parquet  # noqa: F401 - as above
 
 if TYPE_CHECKING:
     from benchmarks.job import Task
-    from vismanet_async._export.sinks.formats import Format
 
 
 async def to_parquet(task: Task) -> Outcome:
@@ -45,7 +44,7 @@ async def to_csv(task: Task) -> Outcome:
     return await _export(task, "csv")
 
 
-async def _export(task: Task, output_format: Format, *, company: str | None = None) -> Outcome:
+async def _export(task: Task, output_format: str, *, company: str | None = None) -> Outcome:
     """Ask only for counts: the proof's requests are not what is compared."""
     name = SPELLING[task.job.resource]
     plan = ExportPlan(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from vismanet_async._cli import demo, main
-from vismanet_async._export.manifest import validate
+from vismanet_async._export.target.manifest import validate
 
 if TYPE_CHECKING:
     from pathlib import Path

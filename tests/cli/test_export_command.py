@@ -12,7 +12,7 @@ import pyarrow.parquet
 import pytest
 
 from tests.support.hang import HANG_SECONDS
-from vismanet_async._export.manifest import validate
+from vismanet_async._export.target.manifest import validate
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,8 +16,8 @@ from vismanet_async._cli.progress_many import many_shown
 from vismanet_async._clock import SystemClock
 from vismanet_async._export.batch import CompanyProgress
 from vismanet_async._export.companies import companies_of
-from vismanet_async._export.manifest import validate
-from vismanet_async._export.run import Progress
+from vismanet_async._export.events import Progress
+from vismanet_async._export.target.manifest import validate
 from vismanet_async.errors import ServerError
 from vismanet_async.simulator import Simulator
 

@@ -9,7 +9,7 @@ import pytest
 from tests.support.hang import until
 from vismanet_async._cli import progress
 from vismanet_async._cli.progress import progress_shown
-from vismanet_async._export.run import Progress
+from vismanet_async._export.events import Progress
 from vismanet_async._http.rate_limit import Quota
 from vismanet_async.errors import ServerError
 

@@ -22,7 +22,7 @@ from anyio.from_thread import start_blocking_portal
 from tests.cli.conftest import Shell
 from vismanet_async._cli import exit_codes, main
 from vismanet_async._cli.streams import Output, OutputFailed
-from vismanet_async._export.manifest import validate
+from vismanet_async._export.target.manifest import validate
 from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:

@@ -21,15 +21,23 @@ from distributed import Client, LocalCluster
 from distributed.client import FutureCancelledError
 
 from vismanet_async._conditions import before
-from vismanet_async._export.manifest import Manifest, validate
 from vismanet_async._export.plan import ExportPlan
+from vismanet_async._export.target.manifest import Manifest, validate
 from vismanet_async._paging.delivery import Delivery, Replaced
 from vismanet_async._paging.page_formats import PAGE_NUMBER
 from vismanet_async._paging.paginator import Paginator
 from vismanet_async._settings import Settings
 from vismanet_async.contrib import dask as dask_export
-from vismanet_async.contrib._partitions import Failure, outcome, read_share, without_newer
-from vismanet_async.contrib.dask import Access, Share, ShareDone, export_many_on_dask, export_on_dask
+from vismanet_async.contrib._partitions import (
+    Access,
+    Failure,
+    Partition,
+    PartitionDone,
+    read_partition,
+    result_of,
+    without_newer,
+)
+from vismanet_async.contrib.dask import export_many_on_dask, export_on_dask
 from vismanet_async.errors import (
     ExportError,
     Forbidden,
@@ -118,7 +126,7 @@ def exported(root: Path, name: str, identity: tuple[str, ...]) -> list[str]:
 async def test_a_killed_worker_loses_nothing(company: Company, cluster: LocalCluster, tmp_path: Path) -> None:
     company.simulator.latency = 0.02
     before_it = {name: set(company.truth(name)) for name in ("customer", "customer_invoice", "supplier")}
-    told: list[Share] = []
+    on_done: list[Partition] = []
     killed: list[int] = []
 
     async def asked(pages: int) -> None:
@@ -145,7 +153,7 @@ async def test_a_killed_worker_loses_nothing(company: Company, cluster: LocalClu
             access=company.access,
             range_rows=100,
             page_size=PAGE_SIZE,
-            told=lambda share, _: told.append(share),
+            on_done=lambda partition, _: on_done.append(partition),
         )
         assert killed
     assert validate(tmp_path) == manifest
@@ -158,7 +166,7 @@ async def test_a_killed_worker_loses_nothing(company: Company, cluster: LocalClu
     divided = [name for name, entry in manifest.resources.items() if "date ranges" in entry.reason]
     assert divided
     for name in divided:
-        assert sum(share.resource == name for share in told) >= 3
+        assert sum(partition.resource == name for partition in on_done) >= 3
     assert files(tmp_path) == sorted([*before_it, "manifest.json"])  # nothing else stays
 
 
@@ -204,11 +212,11 @@ async def test_rows_that_move_between_ranges_are_there_once(
 ) -> None:
     moved: list[str] = []
 
-    def told(share: Share, done: ShareDone) -> None:
+    def on_done(partition: Partition, done: PartitionDone) -> None:
         """After the first range: one of its rows, and one of a later range, change places."""
-        if moved or "created_date_time" not in share.range:
+        if moved or "created_date_time" not in partition.range:
             return
-        cut = share.range["created_date_time"]
+        cut = partition.range["created_date_time"]
         rows = list(company.simulator.truth("customer").rows())
         below = [row["number"] for row in rows if row["createdDateTime"] < cut.value]
         beyond = [row["number"] for row in rows if row["createdDateTime"] >= cut.value]
@@ -227,7 +235,7 @@ async def test_rows_that_move_between_ranges_are_there_once(
         access=company.access,
         range_rows=100,
         page_size=100,
-        told=told,
+        on_done=on_done,
         format=output_format,
     )
     entry = manifest.resources["customer"]
@@ -254,7 +262,7 @@ async def test_companies_failures_and_going_on(company: Company, cluster: LocalC
                 to=tmp_path / to,
                 cluster=client,
                 access=company.access,
-                told=lambda share, _: read.append(str(share)),
+                on_done=lambda partition, _: read.append(str(partition)),
                 **options,
             )
 
@@ -296,13 +304,13 @@ class SharedClient:
     """As Dask's client fetches results: all that are asked for at a time with one future of asyncio."""
 
     def __init__(self) -> None:
-        self.fetching: asyncio.Future[ShareDone] = asyncio.get_running_loop().create_future()
+        self.fetching: asyncio.Future[PartitionDone] = asyncio.get_running_loop().create_future()
         self.released = 0
 
     def submit(self, *_: object, **__: object) -> SharedClient:
         return self
 
-    def __await__(self) -> Generator[Any, None, ShareDone]:
+    def __await__(self) -> Generator[Any, None, PartitionDone]:
         return self.fetching.__await__()
 
     def release(self) -> None:
@@ -311,15 +319,15 @@ class SharedClient:
 
 async def test_one_that_is_no_longer_waited_for_takes_no_other_with_it(tmp_path: Path) -> None:
     client = SharedClient()
-    handing = dask_export._Handing(cast("Any", client), Access(settings=Settings()), None)
+    submitter = dask_export._Submitter(cast("Any", client), Access(settings=Settings()), None)
     plan = ExportPlan(resources=["supplier"], to=tmp_path)
-    share = Share(directory=tmp_path, company=None, resource="supplier", plan=plan)
-    done: list[ShareDone] = []
-    rows = cast("ShareDone", object())
+    partition = Partition(directory=tmp_path, company=None, resource="supplier", plan=plan)
+    done: list[PartitionDone] = []
+    rows = cast("PartitionDone", object())
 
     async def ask(scope: anyio.CancelScope) -> None:
         with scope:
-            done.append(await handing.read(share))
+            done.append(await submitter.read(partition))
 
     given_up = anyio.CancelScope()
     async with anyio.create_task_group() as tasks:
@@ -336,42 +344,42 @@ async def test_one_that_is_no_longer_waited_for_takes_no_other_with_it(tmp_path:
 async def test_what_the_cluster_gave_up_is_told(tmp_path: Path) -> None:
     client = SharedClient()
     client.fetching.set_exception(FutureCancelledError("key", "scheduler-restart"))
-    handing = dask_export._Handing(cast("Any", client), Access(settings=Settings()), None)
+    submitter = dask_export._Submitter(cast("Any", client), Access(settings=Settings()), None)
     plan = ExportPlan(resources=["supplier"], to=tmp_path)
-    share = Share(directory=tmp_path, company=None, resource="supplier", plan=plan)
+    partition = Partition(directory=tmp_path, company=None, resource="supplier", plan=plan)
     with pytest.raises(ExportError, match=r"gave it up .*scheduler-restart.* start it again"):
-        await handing.read(share)
+        await submitter.read(partition)
     assert client.released == 1
 
 
 def test_the_first_whole_attempt_counts(company: Company, tmp_path: Path) -> None:
     """A worker that was only believed dead finishes after the one that took its place."""
     plan = ExportPlan(resources=["supplier"], to=tmp_path)
-    share = Share(directory=tmp_path / "share", company=None, resource="supplier", plan=plan)
-    first = read_share(share, company.access)
+    partition = Partition(directory=tmp_path / "share", company=None, resource="supplier", plan=plan)
+    first = read_partition(partition, company.access)
     asked = company.simulator.requests.total
-    assert read_share(share, company.access) == first
+    assert read_partition(partition, company.access) == first
     assert company.simulator.requests.total == asked  # it is there: nothing is read
     # the other attempt began before: it does not look again before its end
-    late = attrs.evolve(share, directory=tmp_path / "late")
-    read_share(late, company.access)
+    late = attrs.evolve(partition, directory=tmp_path / "late")
+    read_partition(late, company.access)
     content = (tmp_path / "late" / "share.json").read_bytes()
 
-    class Late(Share):
+    class Late(Partition):
         looked = False
 
-        def done(self) -> ShareDone | None:
+        def done(self) -> PartitionDone | None:
             looked, Late.looked = Late.looked, True
             return super().done() if looked else None
 
-    assert read_share(Late(**attrs.asdict(late, recurse=False)), company.access).rows == first.rows
+    assert read_partition(Late(**attrs.asdict(late, recurse=False)), company.access).rows == first.rows
     assert (tmp_path / "late" / "share.json").read_bytes() == content
     assert sorted(path.name for path in tmp_path.iterdir()) == ["late", "share"]
 
 
 def test_rows_with_newer_versions_elsewhere_are_taken_out(company: Company, tmp_path: Path) -> None:
     plan = ExportPlan(resources=["supplier"], to=tmp_path)
-    window = Share(
+    window = Partition(
         directory=tmp_path / "window",
         company=None,
         resource="supplier",
@@ -379,13 +387,13 @@ def test_rows_with_newer_versions_elsewhere_are_taken_out(company: Company, tmp_
         range={"last_modified_date_time": before("2026-01-01")},
         divided=True,
     )
-    read_share(window, company.access)
+    read_partition(window, company.access)
     touched = company.others("touch", "supplier", count=3)
     rest = attrs.evolve(window, directory=tmp_path / "rest", range={})
     few = attrs.evolve(
         rest, plan=attrs.evolve(plan, resources={"supplier": {"last_modified_date_time": ">=2026-01-01"}})
     )
-    assert read_share(few, company.access).rows == 3
+    assert read_partition(few, company.access).rows == 3
     final = without_newer(window, few.directory)
     assert final.rows == 57
     assert without_newer(window, few.directory) == final
@@ -414,12 +422,12 @@ def test_rows_are_told_apart_behind_others_that_came_twice(
 
             yield deliveries()
 
-    def read(name: str, pages: list[list[int]]) -> Share:
-        monkeypatch.setattr(Share, "listing", lambda share, visma: Twice(pages))
+    def read(name: str, pages: list[list[int]]) -> Partition:
+        monkeypatch.setattr(Partition, "listing", lambda partition, visma: Twice(pages))
         plan = ExportPlan(resources=["supplier"], to=tmp_path)
-        share = Share(directory=tmp_path / name, company=None, resource="supplier", plan=plan, divided=True)
-        read_share(share, company.access)
-        return share
+        partition = Partition(directory=tmp_path / name, company=None, resource="supplier", plan=plan, divided=True)
+        read_partition(partition, company.access)
+        return partition
 
     window, rest = read("window", [[1, 2, 3, 4], [1]]), read("rest", [[3]])
     final = without_newer(window, rest.directory)
@@ -430,7 +438,7 @@ def test_rows_are_told_apart_behind_others_that_came_twice(
 def test_errors_travel_as_they_are() -> None:
     error = Forbidden("Supplier_GetAll", status=403, detail="no scope")
     error.__context__ = error  # as an error may look that several tasks raised
-    failed = outcome(_raise, error)
+    failed = result_of(_raise, error)
     assert isinstance(failed, Failure)
     there = pickle.loads(pickle.dumps(failed)).error()
     assert (type(there), str(there), there.status) == (Forbidden, str(error), 403)

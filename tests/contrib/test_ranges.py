@@ -10,7 +10,7 @@ import attrs
 import pytest
 from hypothesis import given, strategies as st
 
-from vismanet_async.contrib._partition_bounds import Division, divide
+from vismanet_async.contrib._partition_bounds import PartitionPlan, divide
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,8 +64,8 @@ class Server:
             else:
                 row.modified, row.due, row.touched = "2026-06-01T12:00:00", day, True
 
-    def divide(self, **options: Any) -> Division | None:
-        async def find() -> Division | None:
+    def divide(self, **options: Any) -> PartitionPlan | None:
+        async def find() -> PartitionPlan | None:
             return await divide(
                 self.count,
                 modified="modified",
@@ -93,14 +93,14 @@ def test_a_row_that_stays_as_it_is_is_in_exactly_one_range(
     rows: list[Row], changes: list[Any], ignores: set[str]
 ) -> None:
     server = Server(rows, [change for change in changes if change[0] != "none"], ignores)
-    division = server.divide()
-    if division is None:
+    partition_plan = server.divide()
+    if partition_plan is None:
         return
-    assert not {name for filters in division.ranges for name in filters} & ignores
+    assert not {name for filters in partition_plan.ranges for name in filters} & ignores
     while server.changes:
         server.change(*server.changes.pop(0))
-    found = [id(row) for filters in division.ranges for row in server.matching(filters)]
-    rest = [id(row) for row in server.matching(division.rest)]
+    found = [id(row) for filters in partition_plan.ranges for row in server.matching(filters)]
+    rest = [id(row) for row in server.matching(partition_plan.rest)]
     assert len(found) == len(set(found))
     for row in server.rows:
         assert (id(row) in rest) if row.touched else (id(row) in [*found, *rest])
@@ -108,21 +108,21 @@ def test_a_row_that_stays_as_it_is_is_in_exactly_one_range(
 
 def test_an_even_list_is_divided_evenly() -> None:
     server = Server([Row(day, day, other) for day, other in zip(days(400), reversed(days(400)), strict=True)])
-    division = server.divide(least_rows=10)
-    assert division is not None
-    sizes = [len(server.matching(filters)) for filters in division.ranges]
+    partition_plan = server.divide(least_rows=10)
+    assert partition_plan is not None
+    sizes = [len(server.matching(filters)) for filters in partition_plan.ranges]
     assert sum(sizes) == 400
     assert len(sizes) == 4
     assert max(sizes) < 3 * min(sizes)
-    assert division.requests < 50
+    assert partition_plan.requests < 50
 
 
 def test_each_date_halves_once_more() -> None:
     server = Server([Row(day, day, other) for day in days(20) for other in days(20)])
-    division = server.divide(least_rows=10)
-    assert division is not None
-    assert len(division.ranges) == 4
-    assert {len(filters) for filters in division.ranges} == {3}
+    partition_plan = server.divide(least_rows=10)
+    assert partition_plan is not None
+    assert len(partition_plan.ranges) == 4
+    assert {len(filters) for filters in partition_plan.ranges} == {3}
     assert len(server.divide(least_rows=10, most=3).ranges) == 3  # type: ignore[union-attr]  # divided as above
 
 

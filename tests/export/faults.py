@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from vismanet_async._export.locations import RemotePath
+    from vismanet_async._export.target.locations import RemotePath
 
 MOST: Final = os.environ.get("VISMANET_FAULTS", "")
 """How many pairs of failures are tried, or `all` of them (`make faults`); else as many as a test has time for."""
@@ -81,7 +81,7 @@ class _Store:
 @contextlib.contextmanager
 def failing_store(faults: Faults) -> Iterator[None]:
     """Have every call to a store counted."""
-    from vismanet_async._export.locations import RemotePath
+    from vismanet_async._export.target.locations import RemotePath
 
     real = RemotePath._store
 

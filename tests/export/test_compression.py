@@ -11,17 +11,16 @@ import pytest
 import zstandard
 
 from tests.export.pages import page, put_in_place
-from vismanet_async._export.manifest import part_fault
-from vismanet_async._export.sinks.formats import open_sink
+from vismanet_async._export.sinks.opening import open_sink
+from vismanet_async._export.target.manifest import part_fault
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from vismanet_async._export.manifest import Part
-    from vismanet_async._export.sinks.formats import Format
+    from vismanet_async._export.target.manifest import Part
 
-FORMATS: list[Format] = ["jsonl.gz", "jsonl.zst"]
+FORMATS = ["jsonl.gz", "jsonl.zst"]
 
 
 def body(first: int) -> bytes:
@@ -34,7 +33,7 @@ def body(first: int) -> bytes:
 
 
 def export(
-    directory: Path, output_format: Format, *, part_bytes: int = 1 << 24, dropped: Sequence[int] = (), pages: int = 6
+    directory: Path, output_format: str, *, part_bytes: int = 1 << 24, dropped: Sequence[int] = (), pages: int = 6
 ) -> tuple[Part, ...]:
     sink = open_sink(output_format, directory, operation_id="Customer_GetAll", part_bytes=part_bytes)
     for first in range(0, pages * 50, 50):
@@ -57,7 +56,7 @@ def unpacked(directory: Path, parts: Sequence[Part]) -> bytes:
 
 @pytest.mark.parametrize("output_format", FORMATS)
 @pytest.mark.parametrize("dropped", [[], [0, 3, 149, 299], list(range(100))])
-def test_the_lines_are_those_of_plain_jsonl(tmp_path: Path, output_format: Format, dropped: list[int]) -> None:
+def test_the_lines_are_those_of_plain_jsonl(tmp_path: Path, output_format: str, dropped: list[int]) -> None:
     plain = export(tmp_path / "plain", "jsonl", dropped=dropped)
     parts = export(tmp_path / "packed", output_format, part_bytes=40_000, dropped=dropped)
     assert len(parts) > 1
@@ -67,7 +66,7 @@ def test_the_lines_are_those_of_plain_jsonl(tmp_path: Path, output_format: Forma
 
 
 @pytest.mark.parametrize("output_format", FORMATS)
-def test_the_same_rows_give_the_same_bytes(tmp_path: Path, output_format: Format) -> None:
+def test_the_same_rows_give_the_same_bytes(tmp_path: Path, output_format: str) -> None:
     one, two = (export(tmp_path / name / "customer", output_format) for name in ("a", "b"))
     assert [part.sha256 for part in one] == [part.sha256 for part in two]
 
@@ -81,7 +80,7 @@ def test_gzip_holds_no_time_and_no_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("output_format", FORMATS)
-def test_an_empty_list_gives_one_empty_stream(tmp_path: Path, output_format: Format) -> None:
+def test_an_empty_list_gives_one_empty_stream(tmp_path: Path, output_format: str) -> None:
     (part,) = export(tmp_path / "customer", output_format, pages=0)
     assert part.rows == 0
     assert part.bytes > 0
@@ -89,7 +88,7 @@ def test_an_empty_list_gives_one_empty_stream(tmp_path: Path, output_format: For
 
 
 @pytest.mark.parametrize("output_format", FORMATS)
-def test_duckdb_and_polars_read_it(tmp_path: Path, output_format: Format) -> None:
+def test_duckdb_and_polars_read_it(tmp_path: Path, output_format: str) -> None:
     (part,) = export(tmp_path / "customer", output_format)
     path = str(tmp_path / part.file)
     numbers = [str(number) for number in range(300)]
@@ -99,7 +98,7 @@ def test_duckdb_and_polars_read_it(tmp_path: Path, output_format: Format) -> Non
 
 
 @pytest.mark.parametrize("output_format", [*FORMATS, "csv", "parquet"])
-def test_rows_can_be_read_back_where_a_run_may_go_on(tmp_path: Path, output_format: Format) -> None:
+def test_rows_can_be_read_back_where_a_run_may_go_on(tmp_path: Path, output_format: str) -> None:
     sink = open_sink(
         output_format, tmp_path / "customer", operation_id="Customer_GetAll", part_bytes=1 << 20, resumable=True
     )
@@ -118,7 +117,7 @@ def test_rows_can_be_read_back_where_a_run_may_go_on(tmp_path: Path, output_form
 
 
 @pytest.mark.parametrize("output_format", [*FORMATS, "csv", "parquet"])
-def test_the_spool_changes_nothing_in_the_parts(tmp_path: Path, output_format: Format) -> None:
+def test_the_spool_changes_nothing_in_the_parts(tmp_path: Path, output_format: str) -> None:
     sinks = [
         open_sink(
             output_format,

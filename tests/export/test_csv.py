@@ -12,16 +12,17 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from tests.export.pages import page, put_in_place
-from vismanet_async._export.manifest import part_fault
+from vismanet_async._export.formats.csv import CsvOptions
 from vismanet_async._export.schema import Column, columns_of, leaves
-from vismanet_async._export.sinks.csv import CsvOptions, CsvSink
+from vismanet_async._export.sinks.csv import CsvSink
+from vismanet_async._export.target.manifest import part_fault
 from vismanet_async.errors import ExportError, RequestRefused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from vismanet_async._export.manifest import Part
+    from vismanet_async._export.target.manifest import Part
 
 COLUMNS = (
     Column("number", "text"),
@@ -259,5 +260,5 @@ def test_a_delimiter_that_cannot_be_is_refused(delimiter: str) -> None:
 
 
 def test_the_manifest_says_what_a_reader_must_know() -> None:
-    assert CsvOptions().changed == {}
-    assert CsvOptions(delimiter=";", header=False).changed == {"delimiter": ";", "header": "False"}
+    assert CsvOptions().for_readers == {}
+    assert CsvOptions(delimiter=";", header=False).for_readers == {"delimiter": ";", "header": "False"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import duckdb
@@ -12,18 +12,21 @@ import polars as pl
 import pytest
 
 from vismanet_async._client import VismaNet
-from vismanet_async._export.manifest import validate
+from vismanet_async._export.events import PageWritten
+from vismanet_async._export.formats.csv import CsvOptions
+from vismanet_async._export.formats.parquet import ParquetOptions
+from vismanet_async._export.formats.registry import FORMATS
 from vismanet_async._export.plan import ExportPlan
-from vismanet_async._export.run import Export, PageWritten
-from vismanet_async._export.sinks.formats import Format
+from vismanet_async._export.run import Export
+from vismanet_async._export.target.manifest import validate
 from vismanet_async._http.auth.credentials import StaticToken
+from vismanet_async.errors import RequestRefused
 from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-FORMATS: tuple[Format, ...] = get_args(Format)
 RESOURCE = "customer_invoice"
 ROWS = {RESOURCE: 300, "supplier": 120}
 
@@ -56,7 +59,7 @@ def content(root: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("output_format", FORMATS)
 async def test_a_stopped_export_goes_on_and_writes_the_same_bytes(
-    simulator: Simulator, tmp_path: Path, output_format: Format
+    simulator: Simulator, tmp_path: Path, output_format: str
 ) -> None:
     await export(simulator, tmp_path / "whole", format=output_format)
     asked = simulator.requests.total
@@ -69,6 +72,32 @@ async def test_a_stopped_export_goes_on_and_writes_the_same_bytes(
     assert all(name.endswith(f".{output_format}") for name in content(tmp_path / "out"))
     assert simulator.requests.total - asked < asked + 7  # what was written was not asked for again
     assert not (tmp_path / "out" / ".export").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "fingerprint"),
+    [
+        ({"format": "jsonl"}, "9462ad213958f5f4"),
+        ({"format": "csv"}, "2882347c4eaafcbb"),
+        (
+            {"format": "csv", "format_options": CsvOptions(delimiter=";", header=False, decimal_comma=True)},
+            "d43723e543c0f58c",
+        ),
+        (
+            {"format": "parquet", "format_options": ParquetOptions(compression="none", row_group_bytes=7)},
+            "6c1bd5cad3b36eeb",
+        ),
+    ],
+)
+def test_fingerprints_are_those_of_earlier_versions(options: dict[str, Any], fingerprint: str, tmp_path: Path) -> None:
+    plan = ExportPlan(resources={"customer": {"status": "Active"}, "supplier": {}}, to=tmp_path, **options)
+    assert plan.fingerprint(company="c", base_url="https://a") == fingerprint
+
+
+@pytest.mark.parametrize("output_format", ["jsonl", "parquet"])
+def test_options_of_another_format_are_refused(output_format: str, tmp_path: Path) -> None:
+    with pytest.raises(RequestRefused, match=r"format_options takes .*None, not CsvOptions; nothing was sent"):
+        ExportPlan(resources="customer", to=tmp_path, format=output_format, format_options=CsvOptions())
 
 
 async def test_every_format_holds_the_same_amounts(simulator: Simulator, tmp_path: Path) -> None:

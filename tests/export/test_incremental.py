@@ -20,12 +20,13 @@ import pytest
 
 from tests.export.pages import FakeListing, FakeSource, page
 from vismanet_async._client import VismaNet
-from vismanet_async._export.incremental import Changes, Start, start_of
-from vismanet_async._export.manifest import MANIFEST_NAME, Manifest, Part, ResourceEntry, validate
+from vismanet_async._export.events import PageWritten
+from vismanet_async._export.incremental import DeltaTracker, StartPoint, start_of
 from vismanet_async._export.plan import ExportPlan
-from vismanet_async._export.run import Export, PageWritten
+from vismanet_async._export.run import Export
 from vismanet_async._export.schema import Column, columns_of
 from vismanet_async._export.status import status_of
+from vismanet_async._export.target.manifest import MANIFEST_NAME, Manifest, Part, ResourceEntry, validate
 from vismanet_async._http.auth.credentials import StaticToken
 from vismanet_async._paging.keys import stamp_of
 from vismanet_async.errors import ExportError, RequestRefused
@@ -238,8 +239,8 @@ async def test_killed_while_publishing_the_old_manifest_stands(
         def killed(*_: object, **__: object) -> None:
             raise KeyboardInterrupt
 
-        patch.setattr("vismanet_async._export.directory_steps.DirectorySteps._commit", killed)
-        patch.setattr("vismanet_async._export.target.Target.close", lambda self, **_: self._lock.release())
+        patch.setattr("vismanet_async._export.target.directory_steps.DirectorySteps._commit", killed)
+        patch.setattr("vismanet_async._export.target.local.Target.close", lambda self, **_: self._lock.release())
         with pytest.raises(KeyboardInterrupt):
             await export(simulator, tmp_path)
     assert validate(tmp_path) == before
@@ -298,7 +299,7 @@ async def test_parts_of_another_shape_do_not_get_into_one_folder(
 
     plan: dict[str, Any] = {"resources": ["customer"], "format": fmt}
     with monkeypatch.context() as patch:
-        patch.setattr("vismanet_async._export.sinks.formats.columns_of", other)
+        patch.setattr("vismanet_async._export.sinks.opening.columns_of", other)
         before = await export(simulator, tmp_path, **plan)
     asked = simulator.requests.total
     with pytest.raises(RequestRefused, match=f"{change}.*nothing was sent.*without incremental"):
@@ -406,7 +407,7 @@ def test_a_watermark_in_the_future_is_not_trusted() -> None:
 
 
 def test_an_empty_list_begins_again_from_the_beginning() -> None:
-    assert start_of(entry(watermark=None), "customer", {}, overlap=timedelta(0), now=NOW) == Start()
+    assert start_of(entry(watermark=None), "customer", {}, overlap=timedelta(0), now=NOW) == StartPoint()
 
 
 def row(number: int, at: str | None, total: int = 1) -> msgspec.Raw:
@@ -414,8 +415,8 @@ def row(number: int, at: str | None, total: int = 1) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode(facts))
 
 
-def changes(known: bytes = b"", latest: int = 1 << 62, overlap: timedelta = timedelta(hours=1)) -> Changes:
-    return Changes("lastModifiedDateTime", known=known, overlap=overlap, latest=latest)
+def changes(known: bytes = b"", latest: int = 1 << 62, overlap: timedelta = timedelta(hours=1)) -> DeltaTracker:
+    return DeltaTracker("lastModifiedDateTime", known=known, overlap=overlap, latest=latest)
 
 
 def test_rows_are_the_same_whatever_the_total_is(tmp_path: Path) -> None:
@@ -432,7 +433,7 @@ def test_impossible_times_do_not_move_the_watermark() -> None:
     seen = changes(latest=63_900_000_000 * 1_000_000)
     seen.repeats([row(1, "2099-01-01T00:00:00"), row(2, "2020-01-01T10:00:00.1234567"), row(3, None)])
     assert seen.watermark == "2020-01-01T10:00:00.1234567"
-    assert "1 rows do not tell" in seen.remark
+    assert "1 rows do not tell" in seen.note
 
 
 def test_what_is_remembered_has_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

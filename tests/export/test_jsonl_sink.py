@@ -13,9 +13,9 @@ from hypothesis import given, strategies as st
 
 from tests.export.pages import FakePage, customers, page
 from tests.support.hang import HANG_SECONDS
-from vismanet_async._export.manifest import part_fault
 from vismanet_async._export.sinks import jsonl, parts
 from vismanet_async._export.sinks.jsonl import JsonlSink, json_lines
+from vismanet_async._export.target.manifest import part_fault
 from vismanet_async._paging.row_scanner import Rows, RowSeparator
 from vismanet_async.errors import TargetNotWritable
 

@@ -22,7 +22,7 @@ from anyio.from_thread import start_blocking_portal
 
 from tests.export.killing import Task, work
 from tests.support.hang import HANG_SECONDS
-from vismanet_async._export.manifest import validate
+from vismanet_async._export.target.manifest import validate
 from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:

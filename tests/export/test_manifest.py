@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
-from vismanet_async._export.manifest import MANIFEST_NAME, Manifest, Part, ResourceEntry, validate
+from vismanet_async._export.target.manifest import MANIFEST_NAME, Manifest, Part, ResourceEntry, validate
 from vismanet_async.errors import ExportError
 
 if TYPE_CHECKING:

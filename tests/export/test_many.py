@@ -12,8 +12,8 @@ from vismanet_async._client import VismaNet
 from vismanet_async._clock import SystemClock
 from vismanet_async._export.batch import CompanyDone, CompanyEvent, CompanyStarted, ExportMany
 from vismanet_async._export.companies import Company
-from vismanet_async._export.manifest import validate
-from vismanet_async._export.run import PageWritten
+from vismanet_async._export.events import PageWritten
+from vismanet_async._export.target.manifest import validate
 from vismanet_async._http.auth.credentials import ClientCredentials, StaticToken
 from vismanet_async.errors import RequestRefused, ServerError, SettingsError, TargetNotWritable, Unauthorized
 from vismanet_async.simulator import Fault, Simulator
@@ -138,7 +138,7 @@ async def test_the_requests_in_flight_are_shared(simulator: Simulator, tmp_path:
     async with client(simulator) as visma:
         many = visma.export_many(TENANTS, list(ROWS), to=tmp_path, at_once=3, connections=6, page_size=5)
         async for _ in many:
-            now = {turn.company.name: turn.client.sender.limiter.in_flight for turn in many._turns}  # type: ignore[attr-defined]  # the real client's
+            now = {one.company.name: one.client.sender.limiter.in_flight for one in many._runs}  # type: ignore[attr-defined]  # the real client's
             assert sum(now.values()) <= 6
             flying = {name: max(flying.get(name, 0), count) for name, count in now.items()}
     assert max(flying.values()) == 2

@@ -16,18 +16,19 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from tests.export.pages import FakePage, page, put_in_place
-from vismanet_async._export.coerce import RowFitter
-from vismanet_async._export.manifest import part_fault
+from vismanet_async._export.coerce import RowCoercer
+from vismanet_async._export.formats.parquet import ParquetOptions
 from vismanet_async._export.schema import Column, arrow_schema, columns_of
-from vismanet_async._export.sinks.parquet import ParquetOptions, ParquetSink, _Batch, _Reader
+from vismanet_async._export.sinks.parquet import ParquetSink, _Batch, _Reader
 from vismanet_async._export.sinks.parts import OpenPart
+from vismanet_async._export.target.manifest import part_fault
 from vismanet_async.errors import ExportError, RequestRefused, TargetNotWritable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from vismanet_async._export.manifest import Part
+    from vismanet_async._export.target.manifest import Part
 
 COLUMNS = (
     Column("id", "text"),
@@ -368,7 +369,7 @@ def test_rows_read_as_sent_equal_fitted_rows(before: list[dict[str, Any]], rows:
         reader.table(batch(before))
     as_sent = reader._read_as_sent(batch(rows))
     assert as_sent is not None
-    fitted = RowFitter(COLUMNS, operation_id="Made_GetUp").lines(raws, first_row=0)
+    fitted = RowCoercer(COLUMNS, operation_id="Made_GetUp").lines(raws, first_row=0)
     assert as_sent.equals(reader._read(fitted, len(rows), arrow_schema(COLUMNS, moments_as_text=True)))
     for row, there in zip(rows, as_sent.to_pylist(), strict=True):
         assert there["amount"] == row.get("amount")
@@ -416,9 +417,9 @@ def test_columns_that_come_late_are_read_and_change_no_byte(tmp_path: Path) -> N
 def test_two_threads_that_meet_a_new_column_at_once_both_read_it(monkeypatch: pytest.MonkeyPatch) -> None:
     reader = _Reader(COLUMNS, operation_id="Made_GetUp")
     reader.table(batch([{"id": "1"}]))
-    stale = reader._present.schema(list)
-    reader._present.learn([b'{"amount":1}'])  # the other one was first
-    monkeypatch.setattr(reader._present, "schema", lambda _: stale)
+    stale = reader._observed.schema(list)
+    reader._observed.learn([b'{"amount":1}'])  # the other one was first
+    monkeypatch.setattr(reader._observed, "schema", lambda _: stale)
     table = reader._read_as_sent(batch([{"amount": 1}]))
     assert table is not None
     assert table["amount"].to_pylist() == [1]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
-from vismanet_async._export.manifest import Manifest, Part, ResourceEntry
-from vismanet_async._export.publishing import (
+from vismanet_async._export.target.manifest import Manifest, Part, ResourceEntry
+from vismanet_async._export.target.publishing import (
     NEW_STANDS,
     OLD_STANDS,
     Commit,
@@ -33,7 +33,7 @@ from vismanet_async.errors import TargetNotWritable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from vismanet_async._export.publishing import Step
+    from vismanet_async._export.target.publishing import Step
 
 NOW = datetime(2026, 11, 22, 13, 30, tzinfo=UTC)
 

@@ -14,13 +14,14 @@ from fsspec.implementations.memory import MemoryFileSystem
 from moto.server import ThreadedMotoServer
 
 from vismanet_async._client import VismaNet
-from vismanet_async._export.lease import Holder, Lease
-from vismanet_async._export.locations import RemotePath, place_of
-from vismanet_async._export.manifest import Manifest, validate
+from vismanet_async._export.events import PageWritten
 from vismanet_async._export.plan import ExportPlan
-from vismanet_async._export.remote import RemoteTarget
-from vismanet_async._export.run import Export, PageWritten
+from vismanet_async._export.run import Export
 from vismanet_async._export.status import status_of
+from vismanet_async._export.target.lease import Holder, Lease
+from vismanet_async._export.target.locations import RemotePath, parse_location
+from vismanet_async._export.target.manifest import Manifest, validate
+from vismanet_async._export.target.remote import RemoteTarget
 from vismanet_async._http.auth.credentials import StaticToken
 from vismanet_async.errors import ExportError, RequestRefused, TargetBusy, TargetNotWritable
 from vismanet_async.simulator import Simulator
@@ -89,7 +90,7 @@ async def test_an_export_to_a_store(simulator: Simulator, store: MemoryFileSyste
     files = {part.file for entry in published.resources.values() for part in entry.parts}
     assert {path.removeprefix("/out/") for path in store.find("/out")} == {"manifest.json", *files}
     assert not (tmp_path / "spool").exists()  # nothing stays behind
-    status = status_of(place_of("memory://out"), now=NOW, verify=True, spool=tmp_path / "spool")
+    status = status_of(parse_location("memory://out"), now=NOW, verify=True, spool=tmp_path / "spool")
     assert (status.state, status.faults, status.manifest) == ("published", (), published)
 
 
@@ -125,7 +126,7 @@ async def test_an_incremental_export_adds_to_it(simulator: Simulator, store: Mem
 async def test_stopped_it_goes_on_from_the_spool(simulator: Simulator, store: MemoryFileSystem, tmp_path: Path) -> None:
     await export(simulator, "memory://out", tmp_path, stop_after=4, completeness="count")
     assert not store.find("/out")  # the lease was given up too
-    status = status_of(place_of("memory://out"), now=datetime.now(UTC), spool=tmp_path)
+    status = status_of(parse_location("memory://out"), now=datetime.now(UTC), spool=tmp_path)
     assert status.state == "resumable"
     asked = simulator.requests.total
     await export(simulator, "memory://out", tmp_path, completeness="count")
@@ -198,9 +199,9 @@ async def test_a_file_that_is_not_ours_is_not_replaced(
 
 
 async def test_two_machines_on_one_target(simulator: Simulator, store: MemoryFileSystem, tmp_path: Path) -> None:
-    other = Lease(place_of("memory://out/.export.lease"), owner="other")  # type: ignore[arg-type]  # a URL is remote
+    other = Lease(parse_location("memory://out/.export.lease"), owner="other")  # type: ignore[arg-type]  # a URL is remote
     other.take()
-    assert status_of(place_of("memory://out"), now=datetime.now(UTC), spool=tmp_path).state == "running"
+    assert status_of(parse_location("memory://out"), now=datetime.now(UTC), spool=tmp_path).state == "running"
     with pytest.raises(TargetBusy, match="process"):
         await export(simulator, "memory://out", tmp_path)
     assert simulator.requests.total == 0
@@ -242,7 +243,7 @@ def test_the_same_spool_takes_its_own_lease_over_at_once() -> None:
 
 @pytest.mark.usefixtures("store")
 def test_a_lease_is_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vismanet_async._export.lease._RENEW_SECONDS", 0.001)
+    monkeypatch.setattr("vismanet_async._export.target.lease._RENEW_SECONDS", 0.001)
     times = iter(NOW + timedelta(seconds=number) for number in range(1_000_000))
     lease = Lease(LEASE, owner="me", now=lambda: next(times))
     lease.take()
@@ -279,9 +280,9 @@ async def test_an_s3_server(simulator: Simulator, s3: dict[str, Any], tmp_path: 
     changed = simulator.touch("customer", count=3)
     manifest = await export(simulator, to, tmp_path, **options)
     assert manifest is not None
-    place = place_of(to, s3)
-    assert isinstance(place, RemotePath)
-    published = validate(place)
+    location = parse_location(to, s3)
+    assert isinstance(location, RemotePath)
+    published = validate(location)
     entry = published.resources["customer"]
     assert [run.rows for run in entry.runs] == [350, len(changed)]
     filesystem.invalidate_cache()
@@ -292,7 +293,7 @@ async def test_an_s3_server(simulator: Simulator, s3: dict[str, Any], tmp_path: 
     }
     if format_ == "jsonl":
         assert set(numbers(filesystem, published, "customer", f"{bucket}/out")) == set(simulator.truth("customer").keys)
-    holder = Lease(place / ".export.lease", owner="other")
+    holder = Lease(location / ".export.lease", owner="other")
     holder.take()
     with pytest.raises(TargetBusy):
         await export(simulator, to, tmp_path, **options)
@@ -306,10 +307,10 @@ async def test_a_bucket_that_is_not_there(simulator: Simulator, s3: dict[str, An
 
 
 def test_places() -> None:
-    assert str(place_of("s3://bucket/a/")) == "s3://bucket/a"
-    assert place_of("file:///tmp/with%20space") == place_of("/tmp/with space")
-    assert str(place_of("out")) == str(Path.cwd() / "out")
-    assert str(place_of("abfs://container@account.dfs.core.windows.net/a") / "b").endswith("/a/b")
+    assert str(parse_location("s3://bucket/a/")) == "s3://bucket/a"
+    assert parse_location("file:///tmp/with%20space") == parse_location("/tmp/with space")
+    assert str(parse_location("out")) == str(Path.cwd() / "out")
+    assert str(parse_location("abfs://container@account.dfs.core.windows.net/a") / "b").endswith("/a/b")
     secret = RemotePath("s3://bucket", {"secret": "hush"})
     assert "hush" not in repr(secret)
 

@@ -14,10 +14,11 @@ from hypothesis import given, strategies as st
 
 from vismanet_async import ClientCredentials, VismaNet
 from vismanet_async._cli import main
+from vismanet_async._export.events import PageWritten, Progress, RequestEnded
 from vismanet_async._export.plan import ExportPlan
 from vismanet_async._export.report import Report, run_many_reported, run_reported
 from vismanet_async._export.report_charts import Series, in_flight, latency_bars, line_chart, merged, thinned, ticks
-from vismanet_async._export.run import Export, PageWritten, Progress, RequestEnded
+from vismanet_async._export.run import Export
 from vismanet_async.errors import Attempt, Forbidden, IncompleteListing, TargetNotWritable
 from vismanet_async.simulator import Simulator
 
@@ -161,8 +162,9 @@ def test_more_lists_than_lines_are_put_together() -> None:
 async def test_who_does_not_look_at_events_pays_for_no_watching(tmp_path: Path) -> None:
     async with company() as simulator, client(simulator) as visma:
         export = Export(visma, ExportPlan(resources=["supplier"], to=tmp_path))
-        assert export._watched("supplier", visma.sender) is visma.sender
         await export
+        (resource,) = export._resources.values()
+        assert resource._observed(visma.sender) is visma.sender
 
 
 def test_the_command_line_writes_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

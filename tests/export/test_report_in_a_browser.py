@@ -12,8 +12,8 @@ from anyio.from_thread import start_blocking_portal
 from playwright.sync_api import Error as BrowserError, sync_playwright
 
 from vismanet_async import ClientCredentials, VismaNet
+from vismanet_async._export.events import PageWritten, Progress, Published, RequestEnded
 from vismanet_async._export.report import Report
-from vismanet_async._export.run import PageWritten, Progress, Published, RequestEnded
 from vismanet_async.errors import Attempt
 from vismanet_async.simulator import Simulator
 

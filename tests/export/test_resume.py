@@ -13,10 +13,11 @@ import pytest
 from vismanet_async import errors
 from vismanet_async._client import VismaNet
 from vismanet_async._clock import SystemClock
-from vismanet_async._export.checkpoint import Checkpoint, Question
-from vismanet_async._export.manifest import validate
+from vismanet_async._export.checkpoint import Checkpoint, RequestKey
+from vismanet_async._export.events import PageWritten
 from vismanet_async._export.plan import ExportPlan
-from vismanet_async._export.run import Export, PageWritten
+from vismanet_async._export.run import Export
+from vismanet_async._export.target.manifest import validate
 from vismanet_async._http.auth.credentials import StaticToken
 from vismanet_async.simulator import Simulator
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from vismanet_async._export.manifest import Manifest
+    from vismanet_async._export.target.manifest import Manifest
 
 ROWS = {"customer": 600, "supplier": 300}
 PAGES = 7 + 4
@@ -213,7 +214,7 @@ def test_only_the_run_that_knows_most_is_gone_on_with(tmp_path: Path) -> None:
         checkpoint = Checkpoint.open(tmp_path, fingerprint=fingerprint, now=now)
         journal = checkpoint.journal("customer")
         for number in range(answers):
-            journal.keep(Question(f"page {number}"), b"[]")
+            journal.keep(RequestKey(f"page {number}"), b"[]")
         checkpoint.close()
         return checkpoint
 
@@ -222,8 +223,8 @@ def test_only_the_run_that_knows_most_is_gone_on_with(tmp_path: Path) -> None:
     assert not nothing.staging.exists()
     last = Checkpoint.open(tmp_path, fingerprint="same", now=now)
     assert [answer.body() for answer in last.answers["customer"].values()] == [b"[]"] * 3
-    assert last.begun_at == now
+    assert last.started_at == now
     # nothing is taken away before this run has been answered
     assert [one.staging.exists() for one in (first, second, third, other)] == [True] * 4
-    last.begun()
+    last.remove_superseded()
     assert [one.staging.exists() for one in (first, second, third, other)] == [False, True, False, False]

@@ -11,17 +11,18 @@ import pytest
 
 from tests.export.pages import FakeListing, FakePage, FakeSource, Old, customers, page
 from vismanet_async._conditions import on_or_after
-from vismanet_async._export.manifest import MANIFEST_NAME, validate
+from vismanet_async._export.events import PageWritten, Published, ResourceDone
 from vismanet_async._export.plan import ExportPlan
-from vismanet_async._export.run import Export, PageWritten, Published, ResourceDone
+from vismanet_async._export.run import Export
 from vismanet_async._export.sinks.jsonl import JsonlSink
-from vismanet_async._export.target import Target
+from vismanet_async._export.target.local import Target
+from vismanet_async._export.target.manifest import MANIFEST_NAME, validate
 from vismanet_async.errors import RequestRefused, ServerError, TargetBusy, TargetNotWritable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vismanet_async._export.manifest import Manifest
+    from vismanet_async._export.target.manifest import Manifest
 
 
 def listing(pages: int, **more: Any) -> FakeListing:

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from vismanet_async._export.formats.registry import FORMATS
 from vismanet_async._export.schema import EXTRA, Column, arrow_schema, columns_of, leaves
-from vismanet_async._export.sinks.formats import require_format
 from vismanet_async.errors import RequestRefused
 
 CATALOG = resources.files("vismanet_async._api") / "catalog"
@@ -70,5 +70,5 @@ def test_a_missing_extra_is_asked_for(name: str, install: str, monkeypatch: pyte
 
     monkeypatch.setattr("vismanet_async._export.extras.importlib.import_module", missing)
     with pytest.raises(RequestRefused, match=rf"nothing was sent.*pip install 'vismanet-async\[{install}\]'"):
-        require_format(name)  # type: ignore[arg-type] # parametrised
-    require_format("csv")
+        FORMATS[name].require()
+    FORMATS["csv"].require()

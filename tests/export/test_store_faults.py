@@ -12,13 +12,13 @@ import pytest
 from tests.export.faults import MOST, Faults, contents, failing_store, moments
 from tests.export.stores import STORES, Store
 from tests.export.test_target_faults import same, stage
-from vismanet_async._export.conditional import ConditionFailed
-from vismanet_async._export.lease import Lease
-from vismanet_async._export.locations import RemotePath
-from vismanet_async._export.manifest import Manifest, validate
-from vismanet_async._export.publishing import files_of
-from vismanet_async._export.remote import LEASE_NAME, RemoteTarget, leftovers
-from vismanet_async._export.target import pending
+from vismanet_async._export.target.conditional import ConditionFailed
+from vismanet_async._export.target.lease import Lease
+from vismanet_async._export.target.local import pending
+from vismanet_async._export.target.locations import RemotePath
+from vismanet_async._export.target.manifest import Manifest, validate
+from vismanet_async._export.target.publishing import files_of
+from vismanet_async._export.target.remote import LEASE_NAME, RemoteTarget, leftovers
 from vismanet_async.errors import TargetBusy, TargetNotWritable
 
 if TYPE_CHECKING:
@@ -49,9 +49,9 @@ class DownError(Exception):
     """What a store may say is not always an OSError."""
 
 
-def run(place: RemotePath, spool: Path, new: Manifest) -> Manifest | None:
+def run(location: RemotePath, spool: Path, new: Manifest) -> Manifest | None:
     """What a run does at its ends: everything is read already."""
-    target = RemoteTarget.open(place, ["customer", "supplier"], spool=spool)
+    target = RemoteTarget.open(location, ["customer", "supplier"], spool=spool)
     published = None
     try:
         published = target.recover()
@@ -66,19 +66,19 @@ def place_in(store: Store, name: str = "out") -> RemotePath:
     return RemotePath(f"{store.bucket()}/{name}", store.options)
 
 
-def listed(store: Store, place: RemotePath) -> set[str]:
+def listed(store: Store, location: RemotePath) -> set[str]:
     filesystem = store.filesystem()
     filesystem.invalidate_cache()
-    root = filesystem._strip_protocol(place.url)
+    root = filesystem._strip_protocol(location.url)
     return {path.removeprefix(f"{root}/") for path in filesystem.find(root)}
 
 
-def standing(place: RemotePath) -> Manifest | None:
+def standing(location: RemotePath) -> Manifest | None:
     try:
-        (place / "manifest.json").read_bytes()
+        (location / "manifest.json").read_bytes()
     except FileNotFoundError:
         return None
-    return validate(place)
+    return validate(location)
 
 
 def spooled(spool: Path, *, dropped: int) -> Manifest:
@@ -98,38 +98,38 @@ def test_a_failure_at_every_call(store: Store, tmp_path: Path) -> None:
     there = {name: (first / name).read_bytes() for name in listed(store, first)}
 
     def begun(number: object) -> tuple[RemotePath, Path]:
-        place = RemotePath(f"{bucket}/{number}", store.options)
+        location = RemotePath(f"{bucket}/{number}", store.options)
         for name, content in there.items():
-            (place / name).write_bytes(content)
+            (location / name).write_bytes(content)
         shutil.copytree(tmp_path / "new", spool := tmp_path / f"spool {number}")
-        return place, spool
+        return location, spool
 
-    place, spool = begun("counted")
+    location, spool = begun("counted")
     counting = Faults()
     with failing_store(counting):
-        run(place, spool, new)
+        run(location, spool, new)
     count = failed = 0
     for at, after in moments(counting.calls, **FAILURES[store_name(store)]):
-        place, spool = begun(count)
+        location, spool = begun(count)
         faults = Faults(at=at, after=after, error=lambda: DownError("the store is down"))
         published = None
         for _ in range(len(at) + 1):
             try:
                 with failing_store(faults):
-                    published = run(place, spool, new)
+                    published = run(location, spool, new)
                 break
             except TargetNotWritable:
                 failed += 1
-                stands = standing(place)
+                stands = standing(location)
                 assert stands is not None
                 assert same(stands, old) or same(stands, new), (at, after)
                 if same(stands, old):
                     assert kept <= contents(spool), (at, after)
         assert published is None or same(published, new), (at, after)
-        stands = standing(place)
+        stands = standing(location)
         assert stands is not None
         assert same(stands, new), (at, after)
-        assert listed(store, place) - {LEASE_NAME} == {*files_of(stands), "manifest.json"}, (at, after)
+        assert listed(store, location) - {LEASE_NAME} == {*files_of(stands), "manifest.json"}, (at, after)
         assert not pending(spool / ".export")
         shutil.rmtree(spool, ignore_errors=True)
         count += 1
@@ -162,8 +162,8 @@ def test_a_write_under_a_condition(store: Store) -> None:
 
 def test_of_two_writers_one_is_told(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One looks at what stands, sleeps for longer than its lease, and another one publishes meanwhile."""
-    place = place_in(store)
-    run(place, tmp_path / "a", spooled(tmp_path / "a", dropped=7))
+    location = place_in(store)
+    run(location, tmp_path / "a", spooled(tmp_path / "a", dropped=7))
     ours, theirs = spooled(tmp_path / "a", dropped=3), spooled(tmp_path / "b", dropped=8)
     real = RemotePath.read_tagged
     other: list[Any] = []
@@ -172,28 +172,28 @@ def test_of_two_writers_one_is_told(store: Store, tmp_path: Path, monkeypatch: p
         seen = real(self)
         if self.name == "manifest.json" and not other:
             other.append(None)
-            (place / LEASE_NAME).remove()
-            other[0] = run(place, tmp_path / "b", theirs)
+            (location / LEASE_NAME).remove()
+            other[0] = run(location, tmp_path / "b", theirs)
         return seen
 
     monkeypatch.setattr(RemotePath, "read_tagged", slept)
     with pytest.raises(TargetBusy, match="another run has published"):
-        run(place, tmp_path / "a", ours)
-    assert validate(place) == other[0]
+        run(location, tmp_path / "a", ours)
+    assert validate(location) == other[0]
     # started again, it does not put the older one in the place of what stands
     monkeypatch.setattr(RemotePath, "read_tagged", real)
-    target = RemoteTarget.open(place, ["customer"], spool=tmp_path / "a")
+    target = RemoteTarget.open(location, ["customer"], spool=tmp_path / "a")
     assert target.recover() is None
     target.close()
-    assert validate(place) == other[0]
-    assert listed(store, place) == {*files_of(other[0]), "manifest.json"}
+    assert validate(location) == other[0]
+    assert listed(store, location) == {*files_of(other[0]), "manifest.json"}
 
 
 class KilledError(BaseException):
     """The process is gone."""
 
 
-def killed_while_uploading(place: RemotePath, spool: Path, *, dropped: int = 3) -> None:
+def killed_while_uploading(location: RemotePath, spool: Path, *, dropped: int = 3) -> None:
     """Leave the store and the spool as a process that is killed before the manifest is replaced."""
     with pytest.MonkeyPatch.context() as patch:
 
@@ -203,27 +203,27 @@ def killed_while_uploading(place: RemotePath, spool: Path, *, dropped: int = 3) 
         patch.setattr(RemoteTarget, "_commit", dies)
         patch.setattr(RemoteTarget, "close", lambda self, **_: (self._lease._stop.set(), self._local._lock.release()))
         with pytest.raises(KilledError):
-            run(place, spool, spooled(spool, dropped=dropped))
-    (place / LEASE_NAME).remove()  # as when its time is over
+            run(location, spool, spooled(spool, dropped=dropped))
+    (location / LEASE_NAME).remove()  # as when its time is over
 
 
 def test_what_a_run_uploaded_whose_spool_is_lost_is_removed(store: Store, tmp_path: Path) -> None:
-    place = place_in(store)
-    run(place, tmp_path / "b", spooled(tmp_path / "b", dropped=7))
-    killed_while_uploading(place, tmp_path / "a")
+    location = place_in(store)
+    run(location, tmp_path / "b", spooled(tmp_path / "b", dropped=7))
+    killed_while_uploading(location, tmp_path / "a")
     shutil.rmtree(tmp_path / "a")
-    (place / "customer" / "notes.txt").write_bytes(b"somebody else's")
-    left = leftovers(place, standing(place))
+    (location / "customer" / "notes.txt").write_bytes(b"somebody else's")
+    left = leftovers(location, standing(location))
     assert len(left.files) == 3
-    assert set(left.files) < listed(store, place)
-    new = run(place, tmp_path / "b", spooled(tmp_path / "b", dropped=8))
-    assert leftovers(place, new) == attrs.evolve(left, files=())
-    assert listed(store, place) == {*files_of(new), "manifest.json", "customer/notes.txt"}
+    assert set(left.files) < listed(store, location)
+    new = run(location, tmp_path / "b", spooled(tmp_path / "b", dropped=8))
+    assert leftovers(location, new) == attrs.evolve(left, files=())
+    assert listed(store, location) == {*files_of(new), "manifest.json", "customer/notes.txt"}
 
 
 def test_what_a_run_is_uploading_that_holds_the_lease_stays(store: Store, tmp_path: Path) -> None:
     """A run that slept through its lease tidies up last of all, beside one that is uploading upon what it published."""
-    place = place_in(store)
+    location = place_in(store)
     killed: list[object] = []
     uploaded: set[str] = set()
     real = RemoteTarget._tidy
@@ -231,31 +231,31 @@ def test_what_a_run_is_uploading_that_holds_the_lease_stays(store: Store, tmp_pa
     def late(self: RemoteTarget, publication: Any) -> None:
         if not killed:
             killed.append(None)
-            (place / LEASE_NAME).remove()
-            killed_while_uploading(place, tmp_path / "b")
-            uploaded.update(listed(store, place))
-            self._lease.place.replace(self._lease._content(), tag=None)
+            (location / LEASE_NAME).remove()
+            killed_while_uploading(location, tmp_path / "b")
+            uploaded.update(listed(store, location))
+            self._lease.location.replace(self._lease._content(), tag=None)
         real(self, publication)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RemoteTarget, "_tidy", late)
-        ours = run(place, tmp_path / "a", spooled(tmp_path / "a", dropped=7))
-    assert standing(place) == ours
-    assert len(uploaded - listed(store, place)) == 1, "more than our own record is gone"
-    target = RemoteTarget.open(place, ["customer"], spool=tmp_path / "b")
+        ours = run(location, tmp_path / "a", spooled(tmp_path / "a", dropped=7))
+    assert standing(location) == ours
+    assert len(uploaded - listed(store, location)) == 1, "more than our own record is gone"
+    target = RemoteTarget.open(location, ["customer"], spool=tmp_path / "b")
     finished = target.recover()
     target.close()
     assert finished is not None
-    assert standing(place) == finished
-    assert listed(store, place) == {*files_of(finished), "manifest.json"}
+    assert standing(location) == finished
+    assert listed(store, location) == {*files_of(finished), "manifest.json"}
 
 
 def test_a_strangers_lease_is_not_taken_away(store: Store, tmp_path: Path) -> None:
-    place = place_in(store)
-    (place / LEASE_NAME).write_bytes(b"somebody else's")
+    location = place_in(store)
+    (location / LEASE_NAME).write_bytes(b"somebody else's")
     with pytest.raises(TargetNotWritable, match="not written by an export"):
-        RemoteTarget.open(place, ["customer"], spool=tmp_path)
-    assert (place / LEASE_NAME).read_bytes() == b"somebody else's"
+        RemoteTarget.open(location, ["customer"], spool=tmp_path)
+    assert (location / LEASE_NAME).read_bytes() == b"somebody else's"
 
 
 def test_of_two_that_find_a_lease_that_is_over_one_takes_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,16 +282,16 @@ def test_of_two_that_find_a_lease_that_is_over_one_takes_it(store: Store, monkey
 def test_uploads_in_pieces_that_were_cut_off_are_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """S3 keeps them for ever, unseen and billed; a stranger's stay."""
     with STORES["s3"]() as store:
-        place = place_in(store)
+        location = place_in(store)
         filesystem = store.filesystem()
-        bucket = place.url.split("/")[2]
+        bucket = location.url.split("/")[2]
         begun = {}
         for key in ("out/customer/20260101T000000Z-abcdef/part-00000.jsonl", "out/customer/theirs.bin", "other/x"):
             begun[key] = filesystem.call_s3("create_multipart_upload", Bucket=bucket, Key=key)["UploadId"]
         new = spooled(tmp_path, dropped=3)
-        left = leftovers(place, None)
+        left = leftovers(location, None)
         assert left.unfinished == ("customer/20260101T000000Z-abcdef/part-00000.jsonl",)
-        run(place, tmp_path, new)
+        run(location, tmp_path, new)
         keys = [one["Key"] for one in filesystem.list_multipart_uploads(bucket)]
         assert sorted(keys) == ["other/x", "out/customer/theirs.bin"]
-        assert leftovers(place, standing(place)).unfinished == ()
+        assert leftovers(location, standing(location)).unfinished == ()

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from tests.export.pages import customers, page
-from vismanet_async._export.directory_steps import DirectorySteps
-from vismanet_async._export.manifest import MANIFEST_NAME, Manifest, ResourceEntry, validate
 from vismanet_async._export.sinks.jsonl import JsonlSink
-from vismanet_async._export.target import Target
+from vismanet_async._export.target.directory_steps import DirectorySteps
+from vismanet_async._export.target.local import Target
+from vismanet_async._export.target.manifest import MANIFEST_NAME, Manifest, ResourceEntry, validate
 from vismanet_async.errors import TargetBusy, TargetNotWritable
 
 NOW = datetime(2026, 11, 22, 13, 30, tzinfo=UTC)
@@ -89,7 +89,7 @@ def test_a_second_run_is_refused_until_the_first_ends(tmp_path: Path) -> None:
 
 def test_the_lock_ends_with_its_process(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from vismanet_async._export.target import Target;"
+        "import sys; from pathlib import Path; from vismanet_async._export.target.local import Target;"
         "Target.open(Path(sys.argv[1]), ['customer']); print('held', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(

@@ -12,11 +12,11 @@ import pytest
 from tests.export.faults import MOST, Faults, contents, failing_disk, moments
 from tests.export.pages import customers, page
 from tests.export.test_target import NOW, export
-from vismanet_async._export.directory_steps import DirectorySteps
-from vismanet_async._export.manifest import MANIFEST_NAME, Manifest, ResourceEntry, validate
-from vismanet_async._export.publishing import files_of
 from vismanet_async._export.sinks.jsonl import JsonlSink
-from vismanet_async._export.target import Target, pending
+from vismanet_async._export.target.directory_steps import DirectorySteps
+from vismanet_async._export.target.local import Target, pending
+from vismanet_async._export.target.manifest import MANIFEST_NAME, Manifest, ResourceEntry, validate
+from vismanet_async._export.target.publishing import files_of
 from vismanet_async.errors import TargetNotWritable
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from tests.export.test_resume import PAGES, ROWS, export, simulator
 from vismanet_async import errors
 from vismanet_async._export import files
 from vismanet_async._export.checkpoint import Checkpoint
-from vismanet_async._export.manifest import Manifest, validate
-from vismanet_async._export.target import Target
+from vismanet_async._export.target.local import Target
+from vismanet_async._export.target.manifest import Manifest, validate
 from vismanet_async._paging.keys import stamp_of
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import weakref
 import anyio
 import pytest
 
-from vismanet_async._export.writer_thread import Worker, working
+from vismanet_async._export.writer_thread import SerialWriter, serial_writer
 
 
 async def test_it_works_in_order_and_the_block_waits_for_all() -> None:
@@ -21,9 +21,9 @@ async def test_it_works_in_order_and_the_block_waits_for_all() -> None:
         threads.add(threading.get_ident())
         seen.append(number)
 
-    async with working(work) as worker:
+    async with serial_writer(work) as worker:
         for number in range(50):
-            await worker.give(number)
+            await worker.submit(number)
     assert seen == list(range(50))
     assert len(threads) == 1
     assert threading.get_ident() not in threads
@@ -39,12 +39,12 @@ async def test_one_piece_lies_ready_while_it_works_on_another() -> None:
     def work(_: int) -> None:
         go_on.acquire()
 
-    async def give_another(worker: Worker) -> None:
-        await worker.give(1)
+    async def give_another(worker: SerialWriter) -> None:
+        await worker.submit(1)
         taken.append(worker.done)
 
-    async with working(work) as worker:
-        await worker.give(0)
+    async with serial_writer(work) as worker:
+        await worker.submit(0)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(give_another, worker)
             await anyio.wait_all_tasks_blocked()
@@ -63,9 +63,9 @@ async def test_what_work_raises_ends_the_block() -> None:
             raise ValueError(number)
 
     with pytest.RaisesGroup(pytest.RaisesExc(ValueError, match="1")):
-        async with working(work) as worker:
+        async with serial_writer(work) as worker:
             for number in range(50):
-                await worker.give(number)
+                await worker.submit(number)
     assert seen == [0, 1]
 
 
@@ -74,8 +74,8 @@ async def test_what_is_not_begun_is_dropped_when_the_block_fails() -> None:
     threads.acquire_on_behalf_of_nowait("somebody else")
     seen: list[int] = []
     with pytest.RaisesGroup(KeyError):
-        async with working(seen.append, threads=threads) as worker:
-            await worker.give(0)
+        async with serial_writer(seen.append, threads=threads) as worker:
+            await worker.submit(0)
             # not before the block is left
             asyncio.get_running_loop().call_soon(threads.release_on_behalf_of, "somebody else")
             raise KeyError
@@ -88,9 +88,9 @@ async def test_what_was_done_is_let_go_of_while_the_next_is_waited_for() -> None
 
     page = Page()
     alive = weakref.ref(page)
-    async with working(lambda _: None) as worker:
-        await worker.give(page)
+    async with serial_writer(lambda _: None) as worker:
+        await worker.submit(page)
         del page
-        await worker.give(None)  # there is room again, so the first one is done
+        await worker.submit(None)  # there is room again, so the first one is done
         gc.collect()
         assert alive() is None

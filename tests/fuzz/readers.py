@@ -20,7 +20,7 @@ from vismanet_async._codec import halves
 from vismanet_async._codec.decode import decode_one, decode_rows
 from vismanet_async._codec.record_matches import record_matches
 from vismanet_async._export.checkpoint import Checkpoint
-from vismanet_async._export.manifest import Manifest, validate
+from vismanet_async._export.target.manifest import Manifest, validate
 from vismanet_async._http import charset, error_body, hosts
 from vismanet_async._http.answer import read_answer
 from vismanet_async._http.auth.grant import RawTokenResponse, read_token_response

@@ -151,7 +151,7 @@ async def test_waiting_outlives_an_outage_and_says_what_it_waits_for(
         job = await bench.manager.submit(bench.release(PATH))
         with pytest.raises(TimeoutError, match=r"it is (submitted|running), this process follows it"):
             await job.wait(timeout_seconds=1)
-        with caplog.at_level(logging.DEBUG, "vismanet_async._jobs"):
+        with caplog.at_level(logging.DEBUG, "vismanet_async.jobs"):
             waiting = asyncio.create_task(job.wait())
             await until(lambda: f"waiting for job {job.id}: it is" in caplog.text)
             away.away = True

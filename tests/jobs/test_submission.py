@@ -202,7 +202,7 @@ async def test_the_servers_id_is_on_the_error_and_in_the_log_and_found_later(
     server, path = Server(), "/v1/x/1/action/release"
     trouble = Trouble(at=5, how=How.FAILED_BEFORE)
     async with disturbed(store, server) as bench:
-        with caplog.at_level(logging.WARNING, "vismanet_async._jobs"):
+        with caplog.at_level(logging.WARNING, "vismanet_async.jobs"):
             error = await submitted_in_trouble(bench, path, trouble)
         assert isinstance(error, StoreNotUsable)
         assert error.job_id == server.ids[path]

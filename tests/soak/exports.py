@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 
 from tests.soak.company import CHURNED, Company
-from vismanet_async._export.manifest import MANIFEST_NAME, validate
+from vismanet_async._export.target.manifest import MANIFEST_NAME, validate
 from vismanet_async.errors import IncompleteListing, VismaNetError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vismanet_async._client import VismaNet
-    from vismanet_async._export.manifest import Manifest, ResourceEntry
+    from vismanet_async._export.target.manifest import Manifest, ResourceEntry
 
 __all__ = ["export"]
 

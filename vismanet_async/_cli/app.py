@@ -1,4 +1,4 @@
-"""The commands and their options. What they do is imported when they are called, so that `--help` is quick."""
+"""The commands and their options. A command imports its code when it is called, so that `--help` is quick."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 from cyclopts import App, CoercionError, CycloptsError, Parameter
 from cyclopts.validators import Number
 
-from vismanet_async._cli import export_options as options  # noqa: TC001 - cyclopts reads the annotations
+from vismanet_async._cli import export_options as options
 from vismanet_async._cli.exit_codes import DONE, FAULT, INTERRUPTED, MEANINGS, WRONG_USE, exit_code
 from vismanet_async._cli.jobs_app import jobs_app
 from vismanet_async._cli.streams import OutputFailed, standard_streams
@@ -32,15 +32,15 @@ __all__ = ["app", "run"]
 
 
 _Several = Annotated[list[str] | None, Parameter(consume_multiple=False)]
-"""An option that is repeated for each value."""
+"""An option that is given once per value."""
 
 
 _Parameter = Annotated[str, Parameter(show=False)]
-"""A parameter of the called method as an option; the text of --where tells of it."""
+"""A parameter of the called method as an option; the help of --where describes it."""
 
 
 def _worth_showing(default: Any) -> Any:
-    """Leave out of `--help` that a flag is off and a text is empty."""
+    """Return the default to show in `--help`; None for flags that are off and empty texts."""
     return default or None
 
 
@@ -48,7 +48,7 @@ _TRACEBACK = "VISMANET_TRACEBACK"
 
 _SIGN_IN = (
     "Signs in with VISMANET_CLIENT_ID, VISMANET_CLIENT_SECRET and VISMANET_TENANT_ID, or with VISMANET_TOKEN, or with "
-    "a profile; `vismanet doctor` tells what is amiss, `vismanet simulate` gives you a company to try it on."
+    "a profile; `vismanet doctor` finds what is wrong, `vismanet simulate` runs a company to try it on."
 )
 _SIGNING_IN = f"{_SIGN_IN}\n\n`vismanet --help` says what the exit codes mean."
 _EXIT_CODES = "Exit codes:\n" + "\n".join(f"{code:5}  {meaning}" for code, meaning in MEANINGS.items())
@@ -91,13 +91,7 @@ def export(
     companies: options.CompaniesFile = None,
     at_once: options.AtOnce = 8,
     connections: options.Connections = 32,
-    csv_delimiter: options.CsvDelimiter = ",",
-    csv_decimal_comma: options.CsvDecimalComma = False,
-    csv_no_header: options.CsvNoHeader = False,
-    csv_bom: options.CsvByteOrderMark = False,
-    csv_keep_formulas: options.CsvKeepFormulas = False,
-    parquet_compression: options.ParquetCompression = "zstd",
-    parquet_row_group_bytes: options.ParquetRowGroupBytes = 33_554_432,
+    format_flags: options.FormatFlags = options.NO_FORMAT_FLAGS,
     status: options.Status = None,
     verify: options.Verify = False,
     profile: options.Profile = None,
@@ -119,7 +113,7 @@ def export(
         What to export, such as customer customer_invoice; `vismanet resources` lists the names.
     """
     if verify and status is None:
-        raise RequestRefused("--verify looks at what was exported: say where that is, --status PATH --verify.")
+        raise RequestRefused("--verify checks what was exported: say where that is, --status PATH --verify.")
     if status is not None:
         from vismanet_async._cli.export_status import run_status  # noqa: PLC0415
 
@@ -147,14 +141,7 @@ def export(
         allow_uncertain=allow_uncertain,
         resume=not restart,
         part_bytes=part_bytes,
-        csv={
-            "delimiter": "\t" if csv_delimiter == "tab" else csv_delimiter,
-            "decimal_comma": csv_decimal_comma,
-            "header": not csv_no_header,
-            "byte_order_mark": csv_bom,
-            "neutralise_formulas": not csv_keep_formulas,
-        },
-        parquet={"compression": parquet_compression, "row_group_bytes": parquet_row_group_bytes},
+        format_options=options.format_options(format, format_flags),
         report=report,
         dask=dask,
     )
@@ -222,7 +209,7 @@ def call(
     profile
         Which profile of the profile file to sign in with.
     store
-        With --background: where jobs are kept. `vismanet jobs --help` tells more.
+        With --background: where jobs are kept. See `vismanet jobs --help`.
     """
     from vismanet_async._cli.call import read_call, run_call  # noqa: PLC0415
 
@@ -259,7 +246,7 @@ def resources(name: str | None = None, /, *, json: bool = False) -> int:
 
 @app.command(help_epilogue=_SIGNING_IN)
 def doctor(*, profile: str | None = None, json: bool = False) -> int:
-    """Look at settings, network, token, scopes, company, quota, clock and time zone, and say what to do.
+    """Look at settings, network, token, scopes, company, quota, clock and time zone, and advise what to do.
 
     Asks for a token and reads one short list; changes nothing. Shows no secret.
     Ends with 0 where all is well, 1 where something is worth a look, else with
@@ -362,7 +349,7 @@ def install_completion(*, shell: Literal["bash", "zsh", "fish"] | None = None, o
 
 
 def run(argv: Sequence[str] | None = None) -> int:
-    """Run one command line; errors become one line on stderr and an exit code."""
+    """Run one command line and return its exit code; an error is one line on stderr."""
     with standard_streams(), _terminate_like_interrupt():
         return _run(sys.argv[1:] if argv is None else argv)
 
@@ -376,19 +363,19 @@ def _run(argv: Sequence[str]) -> int:
     except CycloptsError as error:
         code = _fail(_wrong_use(error), WRONG_USE)
     except OutputFailed as error:
-        if error.done or not error.left:  # whoever has left has read enough
+        if error.done or not error.left:  # a reader that has left wants no more
             code = _fail(str(error), code or exit_code(error))
     except VismaNetError as error:
         code = _fail(str(error), exit_code(error))
     except KeyboardInterrupt:
         code = _fail("interrupted. Start it again to go on.", INTERRUPTED)
-    except Exception as error:  # noqa: BLE001 - the outermost place: nobody else could say it in words
+    except Exception as error:  # noqa: BLE001 - the outermost handler: the user still needs a text
         code = _unexpected(error)
     return code
 
 
 def _unexpected(error: Exception) -> int:
-    """Say what nothing else has foreseen; the traceback is for whoever asks for it."""
+    """Print an unexpected error; with its traceback only if the environment asks for it."""
     if os.environ.get(_TRACEBACK):
         print("".join(traceback.format_exception(error)), end="", file=sys.stderr)
     said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
@@ -400,7 +387,7 @@ def _unexpected(error: Exception) -> int:
 
 
 def _wrong_use(error: CycloptsError) -> str:
-    """Say in plain words what cannot be read, and where it is told what can."""
+    """Return a plain text about a wrong command line, and which help page to read."""
     said = str(error)
     if isinstance(error, CoercionError) and error.token is not None and (words := _words(error.target_type)):
         said = f"{error.token.keyword}: {error.token.value!r} is not {words}."
@@ -410,7 +397,7 @@ def _wrong_use(error: CycloptsError) -> str:
 
 
 def _words(kind: Any) -> str | None:
-    """Say what an option takes: `a whole number or auto`."""
+    """Return the values of an option as text: `a whole number or auto`."""
     known = {int: "a whole number", float: "a number"}
     if kind in known:
         return known[kind]
@@ -425,13 +412,13 @@ def _fail(message: str, code: int) -> int:
 
 @contextlib.contextmanager
 def _terminate_like_interrupt() -> Iterator[None]:
-    """Let SIGTERM end the command in order, as Ctrl-C does, also where SIGINT is ignored.
+    """Treat SIGTERM like SIGINT, also where SIGINT is ignored.
 
-    A shell ignores SIGINT in what it starts with `&`, so that Ctrl-C ends only what is in front. asyncio cancels what
-    runs from its own handler of SIGINT, which it does not install then. So SIGINT is held back instead of ignored, the
-    handler is installed, and SIGTERM calls it.
+    A shell ignores SIGINT in background jobs (`&`), so that Ctrl-C ends only the foreground. asyncio cancels its tasks
+    from its own handler of SIGINT, which it does not install where SIGINT is ignored. So SIGINT is blocked instead of
+    ignored, asyncio installs its handler, and SIGTERM calls that.
     """
-    if threading.current_thread() is not threading.main_thread():  # only there may handlers be set
+    if threading.current_thread() is not threading.main_thread():  # other threads cannot set handlers
         yield
         return
     before = signal.signal(signal.SIGTERM, _interrupt)
@@ -443,7 +430,7 @@ def _terminate_like_interrupt() -> Iterator[None]:
 
 
 def _interrupt(_: int, frame: FrameType | None) -> None:
-    """Do what the present handler of SIGINT does: asyncio's own while an event loop runs."""
+    """Call the current handler of SIGINT: asyncio's own while an event loop runs."""
     handler = signal.getsignal(signal.SIGINT)
     if callable(handler):
         handler(signal.SIGINT, frame)
@@ -451,7 +438,7 @@ def _interrupt(_: int, frame: FrameType | None) -> None:
 
 @contextlib.contextmanager
 def _holding_back_interrupts() -> Iterator[None]:
-    if not hasattr(signal, "pthread_sigmask"):  # Windows, which has no SIGTERM from outside either
+    if not hasattr(signal, "pthread_sigmask"):  # Windows, where other processes cannot send SIGTERM either
         yield
         return
     held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -459,5 +446,5 @@ def _holding_back_interrupts() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # which also drops one that was held back
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # also drops a pending one
         signal.pthread_sigmask(signal.SIG_SETMASK, held)

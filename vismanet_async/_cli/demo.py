@@ -15,16 +15,17 @@ from anyio.from_thread import start_blocking_portal
 from vismanet_async._cli.exit_codes import DONE, INCOMPLETE
 from vismanet_async._cli.progress import progress_shown, summary
 from vismanet_async._client import VismaNet
-from vismanet_async._export.manifest import validate
 from vismanet_async._export.plan import ExportPlan
-from vismanet_async._export.run import Export, one_error
+from vismanet_async._export.run import Export
+from vismanet_async._export.target.manifest import validate
+from vismanet_async._export.tasks import unwrap_group
 from vismanet_async._settings import Settings
 from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from vismanet_async._export.manifest import Manifest
+    from vismanet_async._export.target.manifest import Manifest
 
 __all__ = ["run_demo"]
 
@@ -40,7 +41,7 @@ def run_demo(*, to: Path | None, seed: int) -> int:
     Raises:
         TargetNotWritable: `to` cannot be written.
     """
-    with one_error(), contextlib.ExitStack() as stack:
+    with unwrap_group(), contextlib.ExitStack() as stack:
         target = to or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vismanet-demo-"))) / "export"
         plan = ExportPlan(resources=list(_ROWS), to=target)
         print(

@@ -1,4 +1,4 @@
-"""`vismanet export`: from the words of the command line to a published manifest."""
+"""`vismanet export`: runs an export from the arguments of the command line."""
 
 from __future__ import annotations
 
@@ -17,16 +17,14 @@ from vismanet_async._conditions import on_or_after
 from vismanet_async._export.companies import companies_of, read_companies
 from vismanet_async._export.plan import ExportPlan
 from vismanet_async._export.run import Export
-from vismanet_async._export.sinks.csv import CsvOptions
-from vismanet_async._export.sinks.parquet import ParquetOptions
 from vismanet_async._settings import Settings
 from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from vismanet_async._export.manifest import Manifest
+    from vismanet_async._export.target.manifest import Manifest
 
 __all__ = ["filters_by_resource", "run_export"]
 
@@ -49,31 +47,26 @@ def run_export(
     report: Path | None,
     dask: str | None,
     as_json: bool,
-    csv: Mapping[str, Any],
-    parquet: Mapping[str, Any],
     **options: Any,
 ) -> int:
-    """Do it; prints the manifest or a summary to stdout, progress to stderr.
+    """Run an export and return the exit code. The manifest or a summary goes to stdout, progress to stderr.
 
     Args:
-        resources: the words of the command line, as are all that follow.
+        resources: from the command line, like all further arguments.
         to: None is refused.
         where: filters.
         since: one more filter.
-        company: companies in words.
+        company: companies as texts.
         companies: a file of companies.
-        at_once: of many companies.
-        connections: of many companies.
+        at_once: companies read concurrently.
+        connections: requests in flight at most, of many companies.
         concurrency: requests in flight at most.
         profile: to sign in with.
-        as_json: what to print.
+        as_json: print the manifest instead of a summary.
         report: the HTML page to write.
         dask: the scheduler's address.
-        csv: fields of `CsvOptions`.
-        parquet: fields of `ParquetOptions`.
-        options: the other ones of `ExportPlan`.
+        options: those of `ExportPlan`.
     """
-    options |= {"csv": CsvOptions(**csv), "parquet": ParquetOptions(**parquet)}
     if to is None:
         raise RequestRefused(f"{_NO_TARGET}; nothing was sent.")
     if report is not None:
@@ -83,7 +76,7 @@ def run_export(
     if dask is not None and report is not None:
         raise RequestRefused("--report is about the requests of one process, and --dask has several. Nothing was sent.")
     if company or companies is not None:
-        from vismanet_async._cli.export_many import run_many, run_many_on_dask  # noqa: PLC0415 - for those who export many
+        from vismanet_async._cli.export_many import run_many, run_many_on_dask  # noqa: PLC0415 - only for many companies
 
         many = [*companies_of(company)] if company else []
         many += [] if companies is None else read_companies(companies)
@@ -115,7 +108,7 @@ def run_export(
 
 
 def _check_report(path: Path) -> None:
-    """Refuse a report that could not be written when the export is done."""
+    """Raise if the report could not be written at the end of the export."""
     if path.is_symlink() or (path.exists() and not path.is_file()):
         raise RequestRefused(f"--report {path} is there and no regular file; nothing was sent. Name a file.")
     above = next((folder for folder in path.absolute().parents if folder.exists()), None)
@@ -124,14 +117,14 @@ def _check_report(path: Path) -> None:
 
 
 async def _export(plan: ExportPlan, settings: Settings, concurrency: int | str, report: Path | None) -> Manifest:
-    from vismanet_async._client import VismaNet  # noqa: PLC0415 - aiohttp takes its time; wrong use is told without it
+    from vismanet_async._client import VismaNet  # noqa: PLC0415 - aiohttp loads slowly, and wrong use does not need it
 
     async with VismaNet.from_settings(settings, concurrency=concurrency) as visma:
         export = Export(visma, plan, company=settings.tenant_id, base_url=settings.base_url)
         async with progress_shown(export, visma.quota, sys.stderr):
             if report is None:
                 return await export
-            from vismanet_async._export.report import run_reported  # noqa: PLC0415 - for those who want one
+            from vismanet_async._export.report import run_reported  # noqa: PLC0415 - only if a report is wanted
 
             return await run_reported(export, report, title=f"Export of {', '.join(plan.resources)}")
 
@@ -139,7 +132,7 @@ async def _export(plan: ExportPlan, settings: Settings, concurrency: int | str, 
 def filters_by_resource(
     resources: Sequence[str], where: Sequence[str], *, since: str | None = None
 ) -> dict[str, dict[str, Any]]:
-    """Give each resource its filters.
+    """Return the filters of each resource.
 
     Examples:
         >>> filters_by_resource(["customer", "supplier"], ["status=Active", "supplier.name=Fjord"])
@@ -150,7 +143,7 @@ def filters_by_resource(
         RequestRefused: for a text that is no filter, a resource that is not exported, a filter given twice, or one
             whose value cannot be read.
     """
-    # a plan built from the bare names finds those named twice
+    # a plan of the names refuses those named twice
     chosen: dict[str, dict[str, Any]] = {name: {} for name in ExportPlan(resources=list(resources), to=".").resources}
     given = [read_where(text) for text in where]
     if since is not None:

@@ -1,4 +1,4 @@
-"""`vismanet export --company ... / --companies FILE`: a folder each, a table at the end."""
+"""`vismanet export --company ... / --companies FILE`: a folder for each company, a table at the end."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def run_many(
     as_json: bool,
     **options: Any,
 ) -> int:
-    """Do it; prints a table or the manifests to stdout, progress to stderr."""
-    chosen = companies_of(companies)  # those in words and those of a file together
+    """Run the exports and return the exit code. A table or the manifests go to stdout, progress to stderr."""
+    chosen = companies_of(companies)  # from the command line and from a file
     outcome = anyio.run(_export, chosen, resources, _signing_in(settings, chosen), report, {"to": to, **options})
-    return _tell(outcome, resources, to=to, as_json=as_json)
+    return _report(outcome, resources, to=to, as_json=as_json)
 
 
 def run_many_on_dask(
@@ -52,26 +52,26 @@ def run_many_on_dask(
     as_json: bool,
     **options: Any,
 ) -> int:
-    """Do it on a cluster, whose workers sign in; prints the same."""
+    """Run the exports on a cluster, whose workers sign in; prints the same."""
     from vismanet_async._cli.export_dask import access_of, many_on_dask  # noqa: PLC0415 - Dask is an extra
 
     work = partial(
         many_on_dask, companies_of(companies), resources, address, access_of(*access), to=to, options=options
     )
-    return _tell(anyio.run(work), resources, to=to, as_json=as_json)
+    return _report(anyio.run(work), resources, to=to, as_json=as_json)
 
 
-def _tell(outcome: ManyOutcome, resources: Mapping[str, Any], *, to: str, as_json: bool) -> int:
+def _report(outcome: ManyOutcome, resources: Mapping[str, Any], *, to: str, as_json: bool) -> int:
     code = SOME_FAILED if outcome.failed else DONE
     table = _table(outcome, to, list(resources))
-    # of many the end of each is to be told
+    # if one failed, the outcome of each company matters
     done = "\n".join(table) if outcome.failed else table[-1]
     tell(_json(outcome) if as_json else "\n".join(table), done=done, code=code or None)
     return code
 
 
 def _signing_in(settings: Settings, companies: Sequence[Company]) -> Settings:
-    """Let the shared client stand for one of the companies where the settings name none."""
+    """Return settings for the shared client; where they name no company, with the first of the companies."""
     own = companies[0].credentials()
     if own is not None and not settings.client_id:
         settings = attrs.evolve(settings, token=None, client_id=own.client_id, client_secret=own.client_secret)
@@ -85,14 +85,14 @@ async def _export(
     report: Path | None,
     options: Mapping[str, Any],
 ) -> ManyOutcome:
-    from vismanet_async._client import VismaNet  # noqa: PLC0415 - aiohttp takes its time; wrong use is told without it
+    from vismanet_async._client import VismaNet  # noqa: PLC0415 - aiohttp loads slowly, and wrong use does not need it
 
     async with VismaNet.from_settings(settings) as visma:
         many = visma.export_many(companies, resources, **options)
         async with many_shown(many, sys.stderr):
             if report is None:
                 return await many
-            from vismanet_async._export.report import run_many_reported  # noqa: PLC0415 - for those who want one
+            from vismanet_async._export.report import run_many_reported  # noqa: PLC0415 - only if a report is wanted
 
             return await run_many_reported(many, report, title=f"Export of {len(companies):,} companies")
 
@@ -119,7 +119,7 @@ def _line(one: CompanyOutcome, wide: int, resources: Sequence[str]) -> str:
 
 
 def _rows(one: CompanyOutcome, resources: Sequence[str]) -> int:
-    """Count what this run added."""
+    """Return the rows that this run added."""
     manifest = one.manifest
     return 0 if manifest is None else sum(manifest.resources[name].runs[-1].rows for name in resources)
 

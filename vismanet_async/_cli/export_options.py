@@ -1,13 +1,22 @@
-"""The options of `vismanet export`: under which heading of its help page each stands, and what it says there."""
+"""The options of `vismanet export`: their headings on the help page, and their texts."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_type_hints
 
+import attrs
 from cyclopts import Group, Parameter
 
+from vismanet_async._export.formats.registry import FORMATS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vismanet_async._export.formats import Flag, FormatOptions, SinkFormat
+
 __all__ = [
+    "NO_FORMAT_FLAGS",
     "AllowUncertain",
     "AtOnce",
     "Companies",
@@ -15,19 +24,13 @@ __all__ = [
     "Completeness",
     "Concurrency",
     "Connections",
-    "CsvByteOrderMark",
-    "CsvDecimalComma",
-    "CsvDelimiter",
-    "CsvKeepFormulas",
-    "CsvNoHeader",
     "Dask",
     "FileFormat",
+    "FormatFlags",
     "Incremental",
     "Json",
     "OverlapHours",
     "PageSize",
-    "ParquetCompression",
-    "ParquetRowGroupBytes",
     "PartBytes",
     "Profile",
     "Report",
@@ -38,6 +41,7 @@ __all__ = [
     "To",
     "Verify",
     "Where",
+    "format_options",
 ]
 
 # --- whose records, and which ----------------------------------------------------------------------------------------
@@ -111,13 +115,14 @@ Spool = Annotated[
         ),
     ),
 ]
-FileFormat = Annotated[
-    Literal["jsonl", "jsonl.gz", "jsonl.zst", "csv", "parquet"],
-    Parameter(
-        group=_WRITE,
-        help="What the files are. parquet and jsonl.zst need an extra each: vismanet-async[parquet] and [zstd].",
-    ),
-]
+_FORMAT_HELP: Final = (
+    "What the files are. parquet and jsonl.zst need an extra each: vismanet-async[parquet] and [zstd]."
+)
+if TYPE_CHECKING:
+    FileFormat = str
+    FormatFlags = Any
+else:
+    FileFormat = Annotated[Literal[tuple(FORMATS)], Parameter(group=_WRITE, help=_FORMAT_HELP)]
 PartBytes = Annotated[
     int,
     Parameter(
@@ -132,7 +137,7 @@ Restart = Annotated[
     bool,
     Parameter(
         group=_WRITE,
-        help="Start afresh. Without it a run of the same export that was stopped in the last 24 hours is continued.",
+        help="Start anew. Without it, a run of the same export that was stopped in the last 24 hours is continued.",
     ),
 ]
 Report = Annotated[
@@ -228,63 +233,59 @@ Connections = Annotated[int, Parameter(group=_MANY, help="Requests in flight at 
 
 # --- formats ---------------------------------------------------------------------------------------------------------
 
-_CSV: Final = Group("With --format csv", sort_key=5)
+_FIRST_FORMAT: Final = 5
+_annotated: Any = Annotated  # built here of types that only the registry knows
 
-CsvDelimiter = Annotated[
-    str,
-    Parameter(
-        group=_CSV,
-        help=(
-            "What stands between two fields: one character, or the word tab. Spreadsheets set to a Nordic language "
-            "expect a semicolon: --csv-delimiter ';'."
-        ),
-    ),
-]
-CsvDecimalComma = Annotated[
-    bool, Parameter(group=_CSV, help="Write 1234,50 instead of 1234.50, as such spreadsheets read numbers.")
-]
-CsvNoHeader = Annotated[
-    bool, Parameter(group=_CSV, help="Leave out the names of the columns at the beginning of each file.")
-]
-CsvByteOrderMark = Annotated[
-    bool,
-    Parameter(
-        name="--csv-bom",
-        group=_CSV,
-        help="Begin each file with a byte order mark, by which old versions of Excel see that it is UTF-8.",
-    ),
-]
-CsvKeepFormulas = Annotated[
-    bool,
-    Parameter(
-        group=_CSV,
-        help=(
-            "Leave texts as they are that a spreadsheet would run as a formula; without it they get an apostrophe in "
-            "front. For readers that are no spreadsheet."
-        ),
-    ),
-]
 
-_PARQUET: Final = Group("With --format parquet", sort_key=6)
+def _flag_fields(chosen: SinkFormat, group: Group) -> Iterator[tuple[str, Any]]:
+    """Return the flags of a format as fields of attrs, by name."""
+    assert chosen.options is not None
+    types, fields = get_type_hints(chosen.options), attrs.fields_dict(chosen.options)
+    for flag in chosen.flags:
+        default = fields[flag.field].default
+        given = _annotated[types[flag.field], Parameter(name=flag.name, group=group, help=flag.help)]
+        yield _attribute(flag), attrs.field(default=not default if flag.inverted else default, type=given)
 
-ParquetCompression = Annotated[
-    Literal["zstd", "snappy", "gzip", "lz4", "none"],
-    Parameter(group=_PARQUET, help="How the columns are compressed; change it for a reader that does not know zstd."),
-]
-ParquetRowGroupBytes = Annotated[
-    int,
-    Parameter(
-        group=_PARQUET,
-        help=(
-            "Size of a row group, in bytes of the JSON that goes into it; 33554432 is 32 MiB. Larger ones make readers "
-            "of few columns faster, and take more memory here."
-        ),
-    ),
-]
+
+def _attribute(flag: Flag) -> str:
+    return flag.name.removeprefix("--").replace("-", "_")
+
+
+def _flags_class() -> type:
+    with_flags = [each for each in FORMATS.values() if each.flags]
+    fields: dict[str, Any] = {}
+    for number, each in enumerate(with_flags, _FIRST_FORMAT):
+        fields |= _flag_fields(each, Group(f"With --format {each.name}", sort_key=number))
+    return attrs.make_class("_FormatFlags", fields, frozen=True, kw_only=True)
+
+
+_FormatFlags: Any = _flags_class()
+NO_FORMAT_FLAGS: Final = _FormatFlags()
+if not TYPE_CHECKING:
+    FormatFlags = Annotated[_FormatFlags, Parameter(name="*")]
+
+
+def format_options(name: str, flags: Any) -> FormatOptions | None:
+    """Return the options of a format from its flags; those of other formats are checked too.
+
+    Raises:
+        RequestRefused: the value of a flag cannot be used.
+    """
+    made = {
+        each.name: each.options(**{flag.field: _value(flag, getattr(flags, _attribute(flag))) for flag in each.flags})
+        for each in FORMATS.values()
+        if each.options is not None
+    }
+    return made.get(name)
+
+
+def _value(flag: Flag, given: Any) -> Any:
+    return not given if flag.inverted else flag.words.get(given, given)
+
 
 # --- no export -------------------------------------------------------------------------------------------------------
 
-_LOOK: Final = Group("Instead of exporting", sort_key=7)
+_LOOK: Final = Group("Instead of exporting", sort_key=_FIRST_FORMAT + len(FORMATS))
 
 Status = Annotated[
     str | None,

@@ -1,4 +1,4 @@
-"""`vismanet export --status PATH`: what stands there, and what a stopped run left."""
+"""`vismanet export --status PATH`: what is published there, and what a stopped run left."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import msgspec
 
 from vismanet_async._cli.exit_codes import DONE, NOT_WRITTEN
 from vismanet_async._cli.streams import write_bytes
-from vismanet_async._export.locations import RemotePath, place_of
 from vismanet_async._export.status import Status, status_of
+from vismanet_async._export.target.locations import RemotePath, parse_location
 from vismanet_async.errors import ExportError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from vismanet_async._export.locations import Place
-    from vismanet_async._export.manifest import Manifest, ResourceEntry
+    from vismanet_async._export.target.locations import Location
+    from vismanet_async._export.target.manifest import Manifest, ResourceEntry
 
 __all__ = ["run_status"]
 
@@ -34,31 +34,31 @@ _STATES: Final = {
 
 
 def run_status(target: str, *, spool: Path | None, verify: bool, as_json: bool) -> int:
-    """Print it; the exit code says whether the files are as the manifest states, where they were read.
+    """Print the status and return the exit code, which says whether verified files match the manifest.
 
     Raises:
         ExportError: there is no such directory, or its manifest cannot be read.
     """
-    place = place_of(target)
+    location = parse_location(target)
     companies: list[Path] = []
-    if isinstance(place, RemotePath):
-        place.require()
-    elif place.is_dir():
-        companies = sorted(path.parent for path in place.glob("*/manifest.json"))
+    if isinstance(location, RemotePath):
+        location.require()
+    elif location.is_dir():
+        companies = sorted(path.parent for path in location.glob("*/manifest.json"))
     else:
-        raise ExportError(f"there is no directory {place}.")
-    here = status_of(place, now=datetime.now(UTC), verify=verify, spool=spool)
+        raise ExportError(f"there is no directory {location}.")
+    here = status_of(location, now=datetime.now(UTC), verify=verify, spool=spool)
     if here.state == "nothing" and companies:
         return _several(companies, verify=verify, as_json=as_json)
     if as_json:
         write_bytes(_json(_plain(here)))
     else:
-        print("\n".join(_lines(place, here)))
+        print("\n".join(_lines(location, here)))
     return NOT_WRITTEN if here.faults else DONE
 
 
 def _several(directories: list[Path], *, verify: bool, as_json: bool) -> int:
-    """Show the companies of an export of many."""
+    """Print the companies of an export of many."""
     found = {path.name: status_of(path, now=datetime.now(UTC), verify=verify) for path in directories}
     if as_json:
         write_bytes(_json({name: _plain(status) for name, status in found.items()}))
@@ -75,7 +75,7 @@ def _json(value: Any) -> bytes:
     return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
 
 
-def _lines(directory: Place, status: Status) -> Iterator[str]:
+def _lines(directory: Location, status: Status) -> Iterator[str]:
     yield f"{directory}: {_STATES[status.state]}"
     if status.unfinished is not None:
         kept = ", ".join(f"{name} {count:,}" for name, count in sorted(status.unfinished.answers.items()))

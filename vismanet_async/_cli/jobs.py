@@ -22,7 +22,7 @@ from vismanet_async._cli.jobs_view import details, lines_shown, print_record, ta
 from vismanet_async._cli.output import print_json, print_result
 from vismanet_async._cli.streams import tell, told_on_stderr
 from vismanet_async._client import VismaNet
-from vismanet_async._export.run import one_error
+from vismanet_async._export.tasks import unwrap_group
 from vismanet_async._jobs.core.states import OPEN, State
 from vismanet_async._jobs.core.transitions import TransitionError
 from vismanet_async._jobs.job import Job
@@ -295,7 +295,7 @@ async def _follow(visma: VismaNet, show: Callable[[Sequence[JobRecord]], None], 
     With `until_settled` it ends when no job is open; without, it also outlives a store that is out of reach.
     """
     known: dict[str, JobRecord] = {}
-    with one_error():
+    with unwrap_group():
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(visma.jobs.run)
             while True:

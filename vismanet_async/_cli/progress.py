@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 import anyio
 
-from vismanet_async._export.run import one_error
+from vismanet_async._export.tasks import unwrap_group
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from vismanet_async._export.manifest import Manifest
+    from vismanet_async._export.events import Progress
     from vismanet_async._export.plan import ExportPlan
-    from vismanet_async._export.run import Export, Progress
+    from vismanet_async._export.run import Export
+    from vismanet_async._export.target.manifest import Manifest
     from vismanet_async._http.rate_limit import Quota
 
 __all__ = ["progress_shown", "shown_every", "summary"]
@@ -35,7 +36,7 @@ async def progress_shown(export: Export, quota: Quota, out: TextIO) -> AsyncIter
 @contextlib.asynccontextmanager
 async def shown_every(show: Callable[[], None], *, terminal: bool) -> AsyncIterator[None]:
     """Call `show` again and again, and once at the end: often on a terminal, seldom where it prints lines."""
-    with one_error():
+    with unwrap_group():
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_repeat, show, _BAR_SECONDS if terminal else _LINE_SECONDS)
             try:

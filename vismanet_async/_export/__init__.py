@@ -1,5 +1,5 @@
-"""Exports: listings written to files, whole or not at all.
+"""Exports: listings written to files, all or nothing.
 
-`plan` says what to do, `run` does it: pages go through `sinks` into `target`'s staging area, `checkpoint` notes what
-is there, and at the end `target` publishes it with the `manifest` last.
+`plan` is what to do, `run` does it: pages go through the sinks of the chosen format into the staging area of `target`,
+`checkpoint` journals them, and at the end `target` publishes all files, the manifest last.
 """

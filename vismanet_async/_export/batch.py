@@ -1,7 +1,7 @@
-"""One export of many companies: a folder each, side by side, and one that fails does not stop the others.
+"""One export of many companies, each to its own folder; a company that fails does not stop the others.
 
-All share the client's connections. As many companies as `at_once` are read at a time, each with its own token, its own
-quota and an equal share of the requests in flight, so that a large or a slow company cannot starve the rest.
+All companies share the client's connections. Up to `at_once` companies are read concurrently, each with its own token,
+its own quota and an equal share of the requests in flight, so that a large or slow company cannot starve the others.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from vismanet_async._arguments import expect_count
 from vismanet_async._clock import Clock, SystemClock
 from vismanet_async._deferred import DeferredCall, mark_used
 from vismanet_async._export.companies import Company, companies_of
-from vismanet_async._export.events import events_of
-from vismanet_async._export.locations import below
-from vismanet_async._export.manifest import Manifest  # noqa: TC001 - as above
+from vismanet_async._export.events import Event, Progress, Published
 from vismanet_async._export.plan import ExportPlan
-from vismanet_async._export.run import Event, Export, Progress, Published, Source, one_error
+from vismanet_async._export.run import Export, Source
+from vismanet_async._export.target.locations import join
+from vismanet_async._export.target.manifest import Manifest  # noqa: TC001 - as above
+from vismanet_async._export.tasks import iterate_events, unwrap_group
 from vismanet_async.errors import VismaNetError
 
 if TYPE_CHECKING:
@@ -47,12 +48,12 @@ __all__ = [
 _AT_ONCE: Final = 8
 """Each keeps pages of up to four lists in memory."""
 _CONNECTIONS: Final = 32
-"""Half of what the pool allows; other work of the program has the rest."""
+"""Half of the pool's limit; the rest is for other work of the program."""
 _MOST_A_COMPANY: Final = 16
 
 
 class CompanySource(Source, Protocol):
-    """What is needed of one company's client."""
+    """What an export of many companies needs of the client of one."""
 
     @property
     def quota(self) -> Quota:
@@ -61,17 +62,17 @@ class CompanySource(Source, Protocol):
 
 
 class ManySource(Protocol):
-    """What is needed of the client that all share."""
+    """What an export of many companies needs of the client that they share."""
 
     @property
     def base_url(self) -> str:
-        """Where the rows come from, for the manifests."""
+        """The URL of the service, for the manifests."""
         ...
 
     def company(
         self, tenant_id: str, *, credentials: ClientCredentials | None, concurrency: int | str | None
     ) -> CompanySource:
-        """Give the client of a company; raises `SettingsError` where the credentials cannot sign in to it."""
+        """Return the client of a company; raises `SettingsError` if the credentials cannot sign in to it."""
         ...
 
 
@@ -81,38 +82,38 @@ class CompanyOutcome:
 
     company: Company
     manifest: Manifest | None
-    """What was published; None where it failed."""
+    """None if the export failed."""
     error: VismaNetError | None
     seconds: float
 
 
 @attrs.frozen(kw_only=True)
 class ManyOutcome:
-    """How all companies ended, in the order in which they were given."""
+    """How all companies ended, in the given order."""
 
     outcomes: tuple[CompanyOutcome, ...]
 
     @property
     def failed(self) -> tuple[CompanyOutcome, ...]:
-        """Those that published nothing."""
+        """The companies whose export failed."""
         return tuple(one for one in self.outcomes if one.error is not None)
 
     @property
     def manifests(self) -> dict[str, Manifest]:
-        """What was published, by the companies' names."""
+        """The manifests of the others, by the companies' names."""
         return {one.company.name: one.manifest for one in self.outcomes if one.manifest is not None}
 
 
 @attrs.frozen(kw_only=True)
 class CompanyStarted:
-    """A company's turn has come."""
+    """The export of a company begins."""
 
     company: Company
 
 
 @attrs.frozen(kw_only=True)
 class CompanyEvent:
-    """Something happened in one company's export."""
+    """An event of one company's export."""
 
     company: Company
     event: Event
@@ -139,8 +140,8 @@ class CompanyProgress:
 
 
 @attrs.define
-class _Turn:
-    """One company's part."""
+class _CompanyRun:
+    """The export of one company."""
 
     company: Company
     export: Export
@@ -150,25 +151,25 @@ class _Turn:
 
 
 class ExportMany(DeferredCall[ManyOutcome]):
-    """The same lists of many companies as a value: building it sends nothing, awaiting it runs it.
+    """An export of the same lists of many companies as a value: building it sends nothing, awaiting it runs it.
 
-    `await many` gives a `ManyOutcome`. `async for event in many` runs it and yields what happens. A company that
-    fails with one of the SDK's errors is on record in the outcome, and the others go on; what it had read stays in its
-    folder, so that the same run started again goes on there, and adds to or replaces the rest.
+    `await many` returns a `ManyOutcome`. `async for event in many` runs it and yields its events. If a company fails
+    with an error of the SDK, the outcome holds the error, and the others go on. What it had read stays in its folder:
+    the same export started again resumes it there, and adds to or replaces the other companies.
 
     Args:
-        source: the client that all share.
+        source: the client that the companies share.
         companies: tenant ids, `NAME=TENANT` texts, a mapping of names to tenant ids, or `Company` values.
         resources: the lists, as `ExportPlan` takes them; the same for all.
         to: the directory (or URL) above the companies' folders.
-        at_once: companies that are read side by side.
-        connections: requests in flight at most, of all companies together; shared equally.
+        at_once: companies that are read concurrently.
+        connections: requests in flight at most, of all companies together; each gets an equal share.
         clock: for tests.
         options: those of `ExportPlan`.
 
     Raises:
         RequestRefused: it cannot be carried out; nothing was sent or written.
-        SettingsError: a company cannot be signed in to with what is given.
+        SettingsError: the credentials cannot sign in to a company.
 
     Examples:
         >>> many = ExportMany(visma, [f"north={visma.tenant_id}"], ["customer"], to="out")
@@ -194,16 +195,18 @@ class ExportMany(DeferredCall[ManyOutcome]):
         self.companies = companies_of(companies)
         self._clock = clock or SystemClock()
         side_by_side = min(at_once, connections, len(self.companies))
-        share = min(_MOST_A_COMPANY, connections // side_by_side)
-        self._places = anyio.Semaphore(side_by_side)
-        self._turns = [
-            self._turn(source, company, ExportPlan(resources=resources, to=below(to, company.name), **options), share)
+        concurrency = min(_MOST_A_COMPANY, connections // side_by_side)
+        self._at_once = anyio.Semaphore(side_by_side)
+        self._runs = [
+            self._make_run(
+                source, company, ExportPlan(resources=resources, to=join(to, company.name), **options), concurrency
+            )
             for company in self.companies
         ]
 
-    def _turn(self, source: ManySource, company: Company, plan: ExportPlan, share: int) -> _Turn:
-        client = source.company(company.tenant_id, credentials=company.credentials(), concurrency=share)
-        return _Turn(
+    def _make_run(self, source: ManySource, company: Company, plan: ExportPlan, concurrency: int) -> _CompanyRun:
+        client = source.company(company.tenant_id, credentials=company.credentials(), concurrency=concurrency)
+        return _CompanyRun(
             company,
             Export(client, plan, company=company.tenant_id, base_url=source.base_url, clock=self._clock),
             client,
@@ -212,71 +215,71 @@ class ExportMany(DeferredCall[ManyOutcome]):
     @property
     def progress(self) -> Mapping[str, CompanyProgress]:
         """How far each company has come, as of now, by name."""
-        return {turn.company.name: _progress(turn) for turn in self._turns}
+        return {one.company.name: _progress(one) for one in self._runs}
 
     def __await__(self) -> Generator[Any, Any, ManyOutcome]:
         return self.run().__await__()
 
     async def run(self) -> ManyOutcome:
-        """Run it; the same as awaiting it."""
+        """Run the exports and return their outcomes; the same as awaiting."""
         return await self._run(None)
 
     async def __aiter__(self) -> AsyncGenerator[ManyEvent, None]:
-        """Run it and yield what happens; the last event of each company is `CompanyDone`."""
-        async with aclosing(events_of(self._run)) as events:
+        """Run the exports and yield their events; the last event of each company is `CompanyDone`."""
+        async with aclosing(iterate_events(self._run)) as events:
             async for event in events:
                 yield event
 
     async def _run(self, events: MemoryObjectSendStream[ManyEvent] | None) -> ManyOutcome:
         mark_used(self)
         async with anyio.create_task_group() as tasks:
-            for turn in self._turns:
-                tasks.start_soon(self._take, turn, events, name=f"export {turn.company.name}")
-        return ManyOutcome(outcomes=tuple(turn.outcome for turn in self._turns if turn.outcome is not None))
+            for one in self._runs:
+                tasks.start_soon(self._run_one, one, events, name=f"export {one.company.name}")
+        return ManyOutcome(outcomes=tuple(one.outcome for one in self._runs if one.outcome is not None))
 
-    async def _take(self, turn: _Turn, events: MemoryObjectSendStream[ManyEvent] | None) -> None:
-        async with self._places:
+    async def _run_one(self, one: _CompanyRun, events: MemoryObjectSendStream[ManyEvent] | None) -> None:
+        async with self._at_once:
             began = self._clock.monotonic()
-            turn.started = True
+            one.started = True
             if events is not None:
-                await events.send(CompanyStarted(company=turn.company))
+                await events.send(CompanyStarted(company=one.company))
             manifest, error = None, None
             try:
-                with one_error():
-                    manifest = await _published(turn, events)
+                with unwrap_group():
+                    manifest = await _published(one, events)
             except VismaNetError as failure:
                 error = failure
-            turn.outcome = CompanyOutcome(
-                company=turn.company, manifest=manifest, error=error, seconds=self._clock.monotonic() - began
+            one.outcome = CompanyOutcome(
+                company=one.company, manifest=manifest, error=error, seconds=self._clock.monotonic() - began
             )
         if events is not None:
-            await events.send(CompanyDone(outcome=turn.outcome))
+            await events.send(CompanyDone(outcome=one.outcome))
 
 
-async def _published(turn: _Turn, events: MemoryObjectSendStream[ManyEvent] | None) -> Manifest:
+async def _published(one: _CompanyRun, events: MemoryObjectSendStream[ManyEvent] | None) -> Manifest:
     if events is None:
-        return await turn.export
+        return await one.export
     manifest: Manifest | None = None
-    async with aclosing(aiter(turn.export)) as happening:
+    async with aclosing(aiter(one.export)) as happening:
         async for event in happening:
-            await events.send(CompanyEvent(company=turn.company, event=event))
+            await events.send(CompanyEvent(company=one.company, event=event))
             if isinstance(event, Published):
                 manifest = event.manifest
     if manifest is None:
-        raise RuntimeError(f"the export of {turn.company.name} ended without a manifest")
+        raise RuntimeError(f"the export of {one.company.name} ended without a manifest")
     return manifest
 
 
-def _progress(turn: _Turn) -> CompanyProgress:
-    if turn.outcome is not None:
+def _progress(one: _CompanyRun) -> CompanyProgress:
+    if one.outcome is not None:
         return CompanyProgress(
-            state="failed" if turn.outcome.error else "published",
-            resources=turn.export.progress,
-            quota_remaining=turn.client.quota.remaining,
-            error=turn.outcome.error,
+            state="failed" if one.outcome.error else "published",
+            resources=one.export.progress,
+            quota_remaining=one.client.quota.remaining,
+            error=one.outcome.error,
         )
     return CompanyProgress(
-        state="running" if turn.started else "waiting",
-        resources=turn.export.progress,
-        quota_remaining=turn.client.quota.remaining,
+        state="running" if one.started else "waiting",
+        resources=one.export.progress,
+        quota_remaining=one.client.quota.remaining,
     )

@@ -1,25 +1,24 @@
-"""What a run leaves behind so that the next one goes on where it was.
+"""What a run leaves on disk so that the next one can resume it.
 
-Beside its parts a run keeps a journal: which question to the API was answered with which bytes of which part. A
-later run of the same plan asks the same questions; those that the journal knows are answered from the earlier run's
-files instead of the server. Everything behind that (walk, verdict, sink) works as if the server had answered, so it
-writes the same bytes and claims no more than it may.
+Beside its parts a run keeps a journal: which bytes of which part answer which request. A later run of the same plan
+sends the same requests; those in the journal are answered from the earlier run's files, not by the server (`replay`).
+Paging, verdict and sink work as if the server had answered, so the run writes the same bytes and claims no more.
 
-A walk may rely on an answer being younger than those it had before it asked. So every answer is journaled, also one
-whose rows are not written (its body is then kept beside the parts); and after the first question that the journal does
-not know, all further ones go to the server. For the same reason answers of several runs are never mixed.
+Paging may rely on an answer being younger than those received before it. So every answer is journaled, also one whose
+rows are not written (its body is then kept beside the parts); and after the first request that is not in the journal,
+all further ones go to the server. For the same reason answers of several runs are never mixed.
 
 ::
 
-    .export/1/plan.json                which plan the first run has, and when it was begun
+    .export/1/plan.json                the plan of the first run, and when it began
     .export/1/<resource>/pages.jsonl   its journal
-    .export/1/<resource>/answers.json  bodies whose rows are not, or not all, in its parts
+    .export/1/<resource>/answers.json  bodies whose rows are not all in its parts
     .export/1/<resource>/part-...      its parts
-    .export/2/...                      the run that goes on; it journals again what it takes over
+    .export/2/...                      the run that resumes it; it journals replayed answers again
 
-An answer is believed only where its file, from the first byte up to the answer's last, has the hash that the journal
-states. What earlier runs left is kept until a run has begun that may replace it (`Checkpoint.begun`): one that is
-refused, or stops before it reads anything, takes nothing away.
+An answer is used only if its file, from the first byte up to the answer's last, has the hash that the journal states.
+What earlier runs left is kept until a run that replaces it has received an answer (`Checkpoint.remove_superseded`): a
+run that is refused, or stops before it reads anything, removes nothing.
 """
 
 from __future__ import annotations
@@ -28,31 +27,30 @@ import hashlib
 import re
 import shutil
 import threading
-from collections import Counter
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 import msgspec
-from anyio import to_thread
 
 from vismanet_async._export.files import write_all, write_atomically, writing
-from vismanet_async._export.manifest import MANIFEST_NAME
-from vismanet_async._http.message import Response, no_headers
+from vismanet_async._export.target.manifest import MANIFEST_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from contextlib import AbstractAsyncContextManager, AbstractContextManager
     from pathlib import Path
 
-    import anyio
-
-    from vismanet_async._clock import Clock
     from vismanet_async._export.sinks import Written
-    from vismanet_async._http.message import Request, Sender, StreamedResponse
-    from vismanet_async._paging.delivery import Delivery
 
-__all__ = ["Answers", "BegunAt", "Checkpoint", "Journal", "NoJournal", "Question", "Recorder", "Unfinished", "look"]
+__all__ = [
+    "Answers",
+    "Checkpoint",
+    "Journal",
+    "NoJournal",
+    "RequestKey",
+    "Unfinished",
+    "inspect",
+]
 
 _PLAN: Final = "plan.json"
 _JOURNAL: Final = "pages.jsonl"
@@ -61,21 +59,21 @@ _PAGE: Final = "pageNumber"
 _MOST_WAITING: Final = 32
 """More than a listing has between its answers and our sink; what waits longer will not be written."""
 _LONGEST_PAUSE: Final = timedelta(hours=24)
-"""An older checkpoint is thrown away: rows that nobody changed would be right, but nobody expects yesterday's."""
+"""An older checkpoint is not resumed: unchanged rows would be right, but nobody expects yesterday's."""
 _CHUNK_BYTES: Final = 1 << 20
 _RUN: Final = re.compile(r"[0-9]{1,9}")
 _FILE: Final = re.compile(r"\w[\w.-]*", re.ASCII)
 
 
-class Question(msgspec.Struct, frozen=True, array_like=True):
-    """One request of a listing: what was asked, and how often it had been asked before."""
+class RequestKey(msgspec.Struct, frozen=True, array_like=True):
+    """One request of a listing: its text, and how often the same was sent before."""
 
     text: str
-    before: int = 0
+    occurrence: int = 0
 
 
 class _Entry(msgspec.Struct, frozen=True):
-    question: Question
+    key: RequestKey = msgspec.field(name="question")  # journals of earlier versions call it that
     file: str
     start: int
     end: int
@@ -89,7 +87,7 @@ class _Plan(msgspec.Struct, frozen=True):
 
 
 class Journal:
-    """Appends to one resource's journal. Lines reach the system at once, so that a killed process has lost none.
+    """The journal of one resource. Lines are written unbuffered, so that a killed process loses none.
 
     All methods block; they may be called from several threads.
     """
@@ -109,19 +107,19 @@ class Journal:
         self._lock = threading.Lock()
         self.entries = 0
 
-    def note(self, question: Question, at: Written) -> None:
-        """Note where the rows of an answer, all of them, were written."""
+    def note(self, key: RequestKey, at: Written) -> None:
+        """Record where all rows of an answer were written."""
         with self._lock:
-            self._append(_Entry(question, at.file, at.start, at.end, at.sha256))
+            self._append(_Entry(key, at.file, at.start, at.end, at.sha256))
 
-    def keep(self, question: Question, body: bytes | bytearray) -> None:
-        """Keep an answer as it is."""
+    def keep(self, key: RequestKey, body: bytes | bytearray) -> None:
+        """Store an answer as it is."""
         with self._lock:
             with writing(self._directory):
                 write_all(self._bodies, body)
             self._digest.update(body)
             start, self._bodies_end = self._bodies_end, self._bodies_end + len(body)
-            self._append(_Entry(question, _BODIES, start, self._bodies_end, self._digest.copy().hexdigest()))
+            self._append(_Entry(key, _BODIES, start, self._bodies_end, self._digest.copy().hexdigest()))
 
     def close(self) -> None:
         """Close the files; they stay."""
@@ -135,14 +133,14 @@ class Journal:
 
 
 class NoJournal:
-    """Keeps nothing: for a run that no other could go on from."""
+    """A journal that stores nothing, for a run that cannot be resumed."""
 
     entries = 0
 
-    def note(self, question: Question, at: Written) -> None:
+    def note(self, key: RequestKey, at: Written) -> None:
         """Do nothing."""
 
-    def keep(self, question: Question, body: bytes | bytearray) -> None:
+    def keep(self, key: RequestKey, body: bytes | bytearray) -> None:
         """Do nothing."""
 
 
@@ -153,7 +151,7 @@ class _Slice:
     end: int
 
     def body(self) -> bytes:
-        """Give the answer again."""
+        """Return the body of the answer."""
         with writing(self.path, doing="read again"), self.path.open("rb") as file:
             file.seek(self.start)
             content = file.read(self.end - self.start)
@@ -162,53 +160,53 @@ class _Slice:
         return b"[%b]" % content[:-1].replace(b"\n", b",")
 
 
-Answers = dict[Question, _Slice]
+Answers = dict[RequestKey, _Slice]
 
 
 @attrs.define(kw_only=True)
 class Checkpoint:
-    """Where a run writes, and what the runs before it left."""
+    """The directory that a run writes to, and the answers that earlier runs left."""
 
     staging: Path
-    begun_at: datetime
-    """When the first of the runs began; what "now" means to a walk that goes on."""
+    started_at: datetime
+    """When the first of the runs began; what "now" means to a listing that is resumed."""
     answers: Mapping[str, Answers]
-    """By resource; empty for a run that starts afresh."""
+    """By resource; empty for a run that starts anew."""
     known: bool
-    """Whether a later run can tell that it is of the same plan."""
+    """Whether a later run can recognise the plan."""
     superseded: tuple[Path, ...] = ()
-    """What earlier runs left and this one does not go on from."""
+    """Directories of earlier runs that this one does not resume."""
     _journals: list[Journal] = attrs.field(factory=list, init=False)
 
     @classmethod
     def open(cls, work: Path, *, fingerprint: str | None, now: datetime) -> Checkpoint:
-        """Take up what lies in `work` if it belongs to the same plan. Blocks; reads all parts of such runs.
+        """Return the checkpoint of a new run, with the answers in `work` if they are of the same plan. Blocks.
 
         Args:
             work: the staging area of the target.
-            fingerprint: of the plan, and of what it is made upon; None starts afresh.
+            fingerprint: of the plan, and of the manifest that it replaces; None starts anew.
             now: UTC.
         """
         work.mkdir(parents=True, exist_ok=True)
         runs = _runs(work)
-        best, begun_at, answers = None, now, dict[str, Answers]()
+        best, started_at, answers = None, now, dict[str, Answers]()
         for run in runs:
             plan = _read_plan(run)
             if plan is None or fingerprint is None or plan.fingerprint != fingerprint or _is_old(plan, now):
                 continue
             found = {journal.parent.name: _load_journal(journal) for journal in run.glob(f"*/{_JOURNAL}")}
             if sum(map(len, found.values())) > sum(map(len, answers.values())):
-                best, begun_at, answers = run, plan.begun_at, found
+                best, started_at, answers = run, plan.begun_at, found
         staging = work / str(1 + max((int(run.name) for run in runs), default=0))
         try:
             staging.mkdir()
-            write_atomically(staging / _PLAN, msgspec.json.encode(_Plan(fingerprint or "", begun_at)))
+            write_atomically(staging / _PLAN, msgspec.json.encode(_Plan(fingerprint or "", started_at)))
         except BaseException:
             shutil.rmtree(staging, ignore_errors=True)
             raise
         return cls(
             staging=staging,
-            begun_at=begun_at,
+            started_at=started_at,
             answers=answers,
             known=fingerprint is not None,
             superseded=tuple(run for run in runs if run != best),
@@ -216,17 +214,17 @@ class Checkpoint:
 
     @property
     def resumable(self) -> bool:
-        """Whether a later run would find an answer of this one."""
+        """Whether a later run would find an answer of this run."""
         return self.known and any(journal.entries for journal in self._journals)
 
-    def begun(self) -> None:
-        """Remove what this run replaces: it has been answered, and nothing can refuse it any more. Blocks."""
+    def remove_superseded(self) -> None:
+        """Remove what this run replaces, once the server has answered it. Blocks."""
         superseded, self.superseded = self.superseded, ()
         for run in superseded:
             shutil.rmtree(run, ignore_errors=True)
 
     def journal(self, resource: str) -> Journal | NoJournal:
-        """Open the journal of a resource; `close` closes it."""
+        """Return the open journal of a resource; `close` closes it."""
         if not self.known:
             return NoJournal()
         journal = Journal(self.staging / resource)
@@ -234,7 +232,7 @@ class Checkpoint:
         return journal
 
     def close(self) -> None:
-        """Close the journals, and remove what no later run can use. Blocks."""
+        """Close the journals, and remove the staging directory if no later run can use it. Blocks."""
         for journal in self._journals:
             journal.close()
         if not self.resumable and not (self.staging / MANIFEST_NAME).exists():
@@ -243,17 +241,17 @@ class Checkpoint:
 
 @attrs.frozen(kw_only=True)
 class Unfinished:
-    """What a run that has not ended has left."""
+    """What a run that did not end has left."""
 
     begun_at: datetime
     until: datetime
-    """From then on it is too old to be gone on with."""
+    """From then on it is too old to be resumed."""
     answers: dict[str, int]
     """Answers of the server that are kept, by resource."""
 
 
-def look(work: Path, *, now: datetime) -> Unfinished | None:
-    """Say what a later run of the same plan would find in `work`, without checking it; None for nothing. Blocks."""
+def inspect(work: Path, *, now: datetime) -> Unfinished | None:
+    """Return what a later run of the same plan would find in `work`, unverified; None for nothing. Blocks."""
     best: Unfinished | None = None
     for run in _runs(work):
         plan = _read_plan(run)
@@ -266,7 +264,7 @@ def look(work: Path, *, now: datetime) -> Unfinished | None:
 
 
 def _runs(work: Path) -> list[Path]:
-    """Give the staging directories of all runs, oldest first."""
+    """Return the staging directories of all runs, oldest first."""
     found = (path for path in work.glob("*") if _RUN.fullmatch(path.name) and path.is_dir())
     return sorted(found, key=lambda path: int(path.name))
 
@@ -299,12 +297,12 @@ def _load_journal(journal: Path) -> Answers:
         if not path.exists():
             path = path.with_name(f"{name}.tmp")
         if path.exists():
-            answers.update(_believed(path, entries))
+            answers.update(_verified(path, entries))
     return answers
 
 
-def _believed(path: Path, entries: list[_Entry]) -> Answers:
-    """Give the answers up to the first that its part does not bear out."""
+def _verified(path: Path, entries: list[_Entry]) -> Answers:
+    """Return the answers up to the first whose bytes do not match the journal's hash."""
     answers: Answers = {}
     digest = hashlib.sha256()
     with path.open("rb") as file:
@@ -316,116 +314,5 @@ def _believed(path: Path, entries: list[_Entry]) -> Answers:
                 digest.update(chunk)
             if missing < 0 or digest.hexdigest() != entry.sha256:
                 return answers
-            answers[entry.question] = _Slice(path, entry.start, entry.end)
+            answers[entry.key] = _Slice(path, entry.start, entry.end)
     return answers
-
-
-class Recorder:
-    """Stands between one listing and its sender: gives the answers that are known, and has all of them journaled."""
-
-    def __init__(self, answers: Answers, journal: Journal | NoJournal, *, threads: anyio.CapacityLimiter) -> None:
-        self._answers = answers
-        self._journal = journal
-        self._threads = threads
-        self._sender: Sender
-        self._asked: Counter[str] = Counter()
-        self._shapes: set[str] = set()
-        self._waiting: dict[Question, tuple[str, bytes | bytearray]] = {}
-        """Answers that are not journaled yet, oldest first, each with its page number."""
-        self._firsts: list[Question] = []
-        """Of those, the first of a kind: it may only tell the total, and then its rows will never be written."""
-        self._all_known = True
-
-    def around(self, sender: Sender) -> Recorder:
-        """Take the sender that asks the server."""
-        self._sender = sender
-        return self
-
-    @property
-    def limiter(self) -> Any:
-        """How many requests may be in flight: the listing asks its sender."""
-        return getattr(self._sender, "limiter", None)
-
-    async def send(self, request: Request) -> Response:
-        """Answer from what is known, else ask the server."""
-        query = dict(request.query)
-        page = query.pop(_PAGE, "")
-        shape = f"{request.method} {request.path} {sorted(query.items())}"
-        text = f"{shape} {page}"
-        question = Question(text, self._asked[text])
-        self._asked[text] += 1
-        known = self._answers.get(question) if self._all_known else None
-        if known is None:
-            self._all_known = False
-            response = await self._sender.send(request)
-        else:
-            body = await to_thread.run_sync(known.body, limiter=self._threads)
-            response = Response(status=200, headers=no_headers(), body=body)
-        await self._record(question, shape, page, response.content)
-        return response
-
-    def stream(self, request: Request) -> AbstractAsyncContextManager[StreamedResponse]:
-        """Ask the server; streams are not kept."""
-        return self._sender.stream(request)
-
-    async def _record(self, question: Question, shape: str, page: str, body: bytes | bytearray) -> None:
-        if shape not in self._shapes:
-            self._shapes.add(shape)
-            self._firsts.append(question)
-        self._waiting[question] = (page, body)
-        if len(self._waiting) > _MOST_WAITING:
-            question = next(iter(self._waiting))
-            body = bytes(self._waiting.pop(question)[1])  # a copy: meanwhile a sink may make lines of the page
-            await to_thread.run_sync(self._journal.keep, question, body, limiter=self._threads)
-
-    def settle(self, page: Delivery) -> tuple[Question | None, list[tuple[Question, bytes | bytearray]]]:
-        """Take a delivered page's answer off the list of those that wait.
-
-        Returns:
-            the question that the page's rows answer in full, if they do; and the answers to keep as they are, before
-            the page is written.
-        """
-        answers, kept = self._settled(page)
-        firsts, self._firsts = self._firsts, []
-        kept += [(question, self._waiting.pop(question)[1]) for question in firsts if question in self._waiting]
-        return answers, kept
-
-    def _settled(self, page: Delivery) -> tuple[Question | None, list[tuple[Question, bytes | bytearray]]]:
-        for question, (number, body) in self._waiting.items():
-            if body is page.body:
-                del self._waiting[question]
-                return (question, []) if body.startswith(b"[") else (None, [(question, body)])
-            if page.body is None and number == str(page.page):
-                del self._waiting[question]
-                return None, [(question, body)]
-        return None, []
-
-    def flush(self) -> None:
-        """Keep what still waits. Blocks; for the end of a run."""
-        while self._waiting:
-            question = next(iter(self._waiting))
-            self._journal.keep(question, self._waiting.pop(question)[1])
-
-
-@attrs.frozen
-class BegunAt:
-    """A clock whose wall stands at the moment when the first run began, so that the same windows are asked for."""
-
-    clock: Clock
-    begun_at: datetime
-
-    def monotonic(self) -> float:
-        """Seconds that only go forward."""
-        return self.clock.monotonic()
-
-    def utc_now(self) -> datetime:
-        """The moment when the first run began."""
-        return self.begun_at
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait."""
-        await self.clock.sleep(seconds)
-
-    def move_on_after(self, seconds: float) -> AbstractContextManager[anyio.CancelScope, bool]:
-        """Give a scope that ends after so many seconds."""
-        return self.clock.move_on_after(seconds)

@@ -1,13 +1,12 @@
-"""Make any row fit its columns, and lose nothing of it.
+"""Coerces rows to a fixed schema; whatever does not fit goes into `_extra`.
 
-- A number that its column cannot hold to the last digit is refused: the export ends, nothing is published.
-- Anything else that its column cannot hold stands in the column `_extra`: the JSON of a cut-down record that holds
-  just that, with the API's names, positions in lists as names, and numbers as the server wrote them. A key that the
-  catalog does not know (docs/facts.md 12.6) is found there; so is a value of another JSON type than the catalog says,
-  and then its column is null.
-- Of a date and time, the column holds what is written, to the microsecond, never shifted (docs/facts.md 12.3). Where
-  the text says more (an offset, a seventh digit), all of it stands in `_extra` too. An empty text is null
-  (docs/facts.md 12.2).
+- A number that its column cannot hold to the last digit ends the export; nothing is published.
+- Anything else that its column cannot hold goes into the column `_extra`: the JSON of a record with just those values,
+  with the API's names, positions in lists as names, and numbers as the server wrote them. It holds keys that the
+  catalog does not know (docs/facts.md 12.6), and values of another JSON type than the catalog says; the column of such
+  a value is null.
+- A date and time is kept as written, to the microsecond, never shifted (docs/facts.md 12.3). If the text has more (an
+  offset, a seventh digit), all of it goes into `_extra` too. An empty text is null (docs/facts.md 12.2).
 - A missing key and null are both null. JSON lines keep the difference.
 """
 
@@ -30,10 +29,10 @@ if TYPE_CHECKING:
     from vismanet_async._export.schema import Column
     from vismanet_async._paging.row_scanner import RawRow
 
-    Fit = Callable[[Any], tuple[Any, Any]]
-    """Splits a value into what the column takes and what it cannot (UNSET: nothing)."""
+    Coerce = Callable[[Any], tuple[Any, Any]]
+    """Splits a value into the part for the column and the remainder (UNSET: none)."""
 
-__all__ = ["RowFitter", "decode_row", "encode_json"]
+__all__ = ["RowCoercer", "decode_row", "encode_json"]
 
 _INTEGER_DIGITS: Final = DECIMAL_DIGITS - DECIMAL_SCALE
 _INTEGER_END: Final = 10**_INTEGER_DIGITS
@@ -47,19 +46,19 @@ _MOMENT: Final = re.compile(
     re.ASCII,
 )
 _MICROSECOND_DIGITS: Final = 6
-_ALWAYS_FITS: Final[dict[str, type]] = {"text": str, "boolean": bool}
+_PLAIN_TYPES: Final[dict[str, type]] = {"text": str, "boolean": bool}
 
-# numbers with a point or an exponent stay text all the way through
+# numbers with a point or an exponent are never parsed
 _DECODER: Final = msgspec.json.Decoder(float_hook=lambda text: Raw(text.encode()))
 _ENCODER: Final = msgspec.json.Encoder()
 
 decode_row = _DECODER.decode
-"""Decode a row; a number that is not an integer stays `msgspec.Raw`, as the server wrote it."""
+"""Return a row; a number that is not an integer stays `msgspec.Raw`, as the server wrote it."""
 encode_json = _ENCODER.encode
 
 
-class _Misfit(Exception):
-    """A number is no value of its column."""
+class _CoercionError(Exception):
+    """A number does not fit its column."""
 
     def __init__(self, text: str, column: str) -> None:
         self.text = text
@@ -67,16 +66,16 @@ class _Misfit(Exception):
         self.path: list[str] = []
 
 
-class RowFitter:
-    """Fits rows of one operation; has no state that changes, any thread may call it."""
+class RowCoercer:
+    """Coerces rows of one operation. Thread-safe: it has no mutable state."""
 
     def __init__(self, columns: Sequence[Column], *, operation_id: str) -> None:
         self._operation_id = operation_id
-        self._fit = _record(columns)
+        self._coerce = _record(columns)
         self._plain_values = [column.name for column in columns] == [VALUE]
 
     def lines(self, rows: Sequence[RawRow], *, first_row: int) -> bytes:
-        """Give the rows as JSON lines that Arrow reads with the columns' schema.
+        """Return the rows as JSON lines that Arrow reads with the columns' schema.
 
         Args:
             rows: as the server sent them.
@@ -90,8 +89,8 @@ class RowFitter:
     def _row(self, raw: RawRow, number: int) -> dict[str, Any]:
         try:
             row = decode_row(raw)
-            fits, left = self._fit({VALUE: row} if self._plain_values else row)
-        except _Misfit as error:
+            coerced, remainder = self._coerce({VALUE: row} if self._plain_values else row)
+        except _CoercionError as error:
             raise ExportError(
                 f"{self._operation_id}: {'.'.join(error.path)} of row {number:,} (0 is the first) is {error.text}, "
                 f"which {error.column} cannot hold to the last digit. Nothing was published. Export it as jsonl or "
@@ -102,52 +101,52 @@ class RowFitter:
                 f"{self._operation_id}: row {number:,} (0 is the first) cannot be read: {error}. Nothing was "
                 "published. Export it as jsonl, which does not read the rows."
             ) from error
-        fits = fits or {}
-        if left is not UNSET:
-            fits[EXTRA] = encode_json(left).decode()
-        return fits
+        coerced = coerced or {}
+        if remainder is not UNSET:
+            coerced[EXTRA] = encode_json(remainder).decode()
+        return coerced
 
 
-def _column(column: Column) -> Fit:
-    one = _record(column.fields) if column.kind == "record" else _FITS[column.kind]
+def _column(column: Column) -> Coerce:
+    one = _record(column.fields) if column.kind == "record" else _COERCERS[column.kind]
     return _list(one) if column.repeated else one
 
 
-def _record(columns: Sequence[Column]) -> Fit:
+def _record(columns: Sequence[Column]) -> Coerce:
     known = {column.name: _column(column) for column in columns}
-    # what costs most is calls, so the values that nearly all rows are made of do without
-    always_fits = {column.name: None if column.repeated else _ALWAYS_FITS.get(column.kind) for column in columns}
+    # function calls dominate: values already of the column's type skip the converter
+    plain_types = {column.name: None if column.repeated else _PLAIN_TYPES.get(column.kind) for column in columns}
 
-    def fit(record: Any) -> tuple[Any, Any]:
-        """Split a record; what fits is the record itself, changed where need be."""
+    def coerce(record: Any) -> tuple[Any, Any]:
+        """Return the record, changed in place to fit, and the remainder."""
         if type(record) is not dict:
             return None, UNSET if record is None else record
         unknown = [] if record.keys() <= known.keys() else [name for name in record if name not in known]
-        left = {name: record.pop(name) for name in unknown}
+        remainder = {name: record.pop(name) for name in unknown}
         name = ""
         try:
             for name, value in record.items():
-                if type(value) is not always_fits[name]:
-                    record[name], over = known[name](value)
-                    if over is not UNSET:
-                        left[name] = over
-        except _Misfit as error:
+                if type(value) is not plain_types[name]:
+                    record[name], rest = known[name](value)
+                    if rest is not UNSET:
+                        remainder[name] = rest
+        except _CoercionError as error:
             error.path.insert(0, name)
             raise
-        return record, left or UNSET
+        return record, remainder or UNSET
 
-    return fit
+    return coerce
 
 
-def _list(one: Fit) -> Fit:
-    def fit(value: Any) -> tuple[Any, Any]:
+def _list(one: Coerce) -> Coerce:
+    def coerce(value: Any) -> tuple[Any, Any]:
         if type(value) is not list:
             return None, UNSET if value is None else value
         split = [one(inner) for inner in value]
-        left = {str(index): over for index, (_, over) in enumerate(split) if over is not UNSET}
-        return [fits for fits, _ in split], left or UNSET
+        remainder = {str(index): rest for index, (_, rest) in enumerate(split) if rest is not UNSET}
+        return [coerced for coerced, _ in split], remainder or UNSET
 
-    return fit
+    return coerce
 
 
 def _text(value: Any) -> tuple[Any, Any]:
@@ -169,7 +168,7 @@ def _integer(value: Any) -> tuple[Any, Any]:
     if type(value) is int and -_INT64_END <= value < _INT64_END:
         return value, UNSET
     if type(value) in {int, Raw}:
-        raise _Misfit(_written(value), "int64")
+        raise _CoercionError(_written(value), "int64")
     return (None, UNSET) if value is None else (None, value)
 
 
@@ -180,7 +179,7 @@ def _decimal(value: Any) -> tuple[Any, Any]:
         return value, UNSET
     if type(value) is int and -_INTEGER_END < value < _INTEGER_END:
         return value, UNSET
-    # Arrow reads numbers in quotes too, so that is what they are here
+    # Arrow reads numbers in quotes as numbers too
     if type(value) in {Raw, int} or (type(value) is str and _NUMBER.fullmatch(value)):
         return _plain(_written(value)), UNSET
     return None, value
@@ -191,17 +190,17 @@ def _written(value: Raw | int | str) -> str:
 
 
 def _plain(text: str) -> Raw:
-    """Write a number without exponent and idle zeros, every digit kept."""
+    """Return a number without exponent and redundant zeros; no digit is lost."""
     sign, digits, exponent = Decimal(text).as_tuple()
     if not isinstance(exponent, int):
-        raise _Misfit(text, "a decimal")
+        raise _CoercionError(text, "a decimal")
     significant = "".join(map(str, digits)).rstrip("0")
     exponent += len(digits) - len(significant)
     significant = significant.lstrip("0")
     if not significant:
         return Raw(b"0")
     if len(significant) + exponent > _INTEGER_DIGITS or exponent < -DECIMAL_SCALE:
-        raise _Misfit(text, f"decimal({DECIMAL_DIGITS}, {DECIMAL_SCALE})")
+        raise _CoercionError(text, f"decimal({DECIMAL_DIGITS}, {DECIMAL_SCALE})")
     number = Decimal((sign, tuple(map(int, significant)), exponent))
     return Raw(format(number, "f").encode())
 
@@ -224,7 +223,7 @@ def _moment(value: Any) -> tuple[Any, Any]:
     return written, value if says_more else UNSET
 
 
-_FITS: Final[dict[str, Fit]] = {
+_COERCERS: Final[dict[str, Coerce]] = {
     "text": _text,
     "integer": _integer,
     "decimal": _decimal,

@@ -1,6 +1,6 @@
-"""Which companies an export of many is of, in words or in a file.
+"""The companies of an export of many, from texts or a file.
 
-A file is TOML or CSV, one table or line a company::
+A file is TOML or CSV, with one table or line per company::
 
     [[company]]                              name,tenant_id,client_id_env,client_secret_env
     name = "fjord"                           fjord,11111111-...,,
@@ -9,11 +9,11 @@ A file is TOML or CSV, one table or line a company::
     [[company]]
     name = "berg"
     tenant_id = "22222222-..."
-    client_id_env = "BERG_CLIENT_ID"         # names of environment variables: secrets have no place in the file
+    client_id_env = "BERG_CLIENT_ID"         # names of environment variables: no secrets in the file
     client_secret_env = "BERG_CLIENT_SECRET"
 
-The name becomes the company's folder, and is the tenant id if left out. Without variables of its own a company is
-signed in to with the application of the client.
+The name becomes the company's folder; without one, the tenant id does. Without variables of its own, the client's
+application signs in to the company.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ if TYPE_CHECKING:
 __all__ = ["Company", "companies_of", "read_companies"]
 
 _NOT_IN_A_NAME: Final = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
-"""What some file system or object store does not take."""
+"""Characters that some file system or object store refuses."""
 _LONGEST_NAME: Final = 120
 _MOST_BYTES: Final = 16 * 1024 * 1024
-"""Of a file; a hundred thousand companies have room in it."""
+"""Of a file; enough for a hundred thousand companies."""
 
 
 def _text(_company: Company, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -70,10 +70,10 @@ class Company:
     """
 
     name: str = attrs.field(validator=[_text, _folder])
-    """Of its folder."""
+    """The name of its folder."""
     tenant_id: str = attrs.field(validator=[_text, _tenant])
     client_id_env: str | None = attrs.field(default=None, validator=attrs.validators.optional(_text))
-    """The environment variables with an application of its own; None: that of the client."""
+    """The environment variable with the id of its own application; None: that of the client."""
     client_secret_env: str | None = attrs.field(default=None, validator=attrs.validators.optional(_text))
 
     def __attrs_post_init__(self) -> None:
@@ -83,7 +83,7 @@ class Company:
             )
 
     def credentials(self, *, environ: Mapping[str, str] | None = None) -> ClientCredentials | None:
-        """Give the company's own sign-in, or None.
+        """Return the company's own credentials, or None.
 
         Raises:
             SettingsError: a variable is not set.
@@ -98,7 +98,7 @@ class Company:
 
 
 def companies_of(given: Iterable[str | Company] | Mapping[str, str]) -> tuple[Company, ...]:
-    """Give companies as such: tenant ids, `NAME=TENANT` texts, or a mapping of names to tenant ids.
+    """Return companies of tenant ids, `NAME=TENANT` texts, or a mapping of names to tenant ids.
 
     Examples:
         >>> [company.name for company in companies_of(["fjord=1111", "2222"])]
@@ -116,7 +116,10 @@ def companies_of(given: Iterable[str | Company] | Mapping[str, str]) -> tuple[Co
     if not companies:
         raise RequestRefused("there is no company to export; nothing was sent. Name at least one.")
     for what, values in (
-        ("name", [company.name.casefold() for company in companies]),  # folders on some systems know no case
+        (
+            "name",
+            [company.name.casefold() for company in companies],
+        ),  # some systems ignore case
         ("tenant_id", [company.tenant_id for company in companies]),
     ):
         twice = next((value for value in values if values.count(value) > 1), None)
@@ -126,7 +129,7 @@ def companies_of(given: Iterable[str | Company] | Mapping[str, str]) -> tuple[Co
 
 
 def read_companies(path: str | os.PathLike[str]) -> tuple[Company, ...]:
-    """Read a file of companies.
+    """Return the companies in a file.
 
     Raises:
         RequestRefused: it cannot be read, or does not say what the module describes. Nothing was sent.

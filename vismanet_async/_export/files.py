@@ -1,4 +1,4 @@
-"""The few file operations that an export's safety rests on."""
+"""File operations that survive a crash or a power cut."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ _COPY_BYTES = 1 << 20
 
 @contextlib.contextmanager
 def writing(path: Path, *, doing: str = "written") -> Iterator[None]:
-    """Turn the operating system's refusal to write (or what is done) at or below `path` into `TargetNotWritable`.
+    """Raise the system's errors of writing (or `doing`) at or below `path` as `TargetNotWritable`.
 
-    A file that is not there to be read stays a `FileNotFoundError`.
+    A `FileNotFoundError` of reading is raised as it is.
     """
     try:
         yield
@@ -60,14 +60,14 @@ def writing(path: Path, *, doing: str = "written") -> Iterator[None]:
 
 
 def write_all(file: BinaryIO, content: bytes | bytearray | memoryview) -> None:
-    """Write everything to an unbuffered file, which may take it in pieces."""
+    """Write all of the content to an unbuffered file, which may accept it in pieces."""
     view = memoryview(content)
     while view:
         view = view[file.write(view) :]
 
 
 def sync_directory(path: Path) -> None:
-    """Make renames and removals in a directory survive a power cut, where the system can do that."""
+    """Sync a directory, so that its renames and removals survive a power cut, where the system can do that."""
     if sys.platform == "win32":  # directories cannot be opened there; NTFS journals its renames
         return
     descriptor = os.open(path, os.O_RDONLY)
@@ -78,8 +78,8 @@ def sync_directory(path: Path) -> None:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that at any moment, also in a power cut, the old or the new content stands."""
-    # a name that nobody else has: a file of theirs must not be taken for what an earlier call left
+    """Write a file so that it has the old or the new content at any moment, also after a power cut."""
+    # a random name: a foreign file must not be taken for one of an earlier call
     temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
     try:
         with temporary.open("xb") as file:
@@ -94,7 +94,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def move(source: Path, target: Path, *, temporary: str) -> None:
-    """Give a synced file another path, on another file system too; `target` is never there in part.
+    """Move a synced file, to another file system too; `target` never has partial content.
 
     Args:
         source: stays where it is if it has to be copied.
@@ -115,7 +115,7 @@ def move(source: Path, target: Path, *, temporary: str) -> None:
 
 
 def refuse_irregular(path: Path) -> None:
-    """Refuse to replace what is there and is no regular file: a link, a pipe, a device, a directory.
+    """Raise if a path is something else than a regular file: a link, a pipe, a device, a directory.
 
     Raises:
         TargetNotWritable: it is.

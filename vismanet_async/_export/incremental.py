@@ -1,17 +1,17 @@
-"""Incremental exports: where a run starts, which rows it need not publish again, and what the manifest says after it.
+"""Incremental exports: where a run starts, which rows it leaves out, and what the manifest says afterwards.
 
 A run starts at the last *watermark*: the greatest lastModified value that the earlier runs saw, the server's own text.
-Our clock has no say in it, because the zone of the server's times is not known (docs/facts.md 5.10). From there it goes
-back
+The local clock is not used, because the zone of the server's times is not known (docs/facts.md 5.10). From there it
+goes back
 
-- by the time that the earlier run took, since a row that was changed behind the reader is older than the watermark;
+- by the duration of the earlier run, since a row that was changed after it was read can be older than the watermark;
 - by the *overlap*, since changes may be committed late and the server's local time goes back an hour in autumn.
 
-So rows come twice. Those of the overlap that were published already, and are the same to the byte (paging metadata
-aside), are left out. A key and its time alone would not do: two changes can carry the same time.
+So some rows are read twice. Rows of the overlap that are published already and are equal byte for byte, apart from
+paging metadata, are left out. Comparing key and time would not do: two changes can have the same time.
 
-The new rows are published as parts beside the earlier ones; a record that was changed stands in several parts then,
-and the last of them counts. Nothing tells of deleted records: export the whole list now and then.
+The new rows are published as parts beside the earlier ones. A record that was changed is then in several parts, and
+the last one counts. Deletions are not reported: export the whole list now and then.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ import msgspec
 
 from vismanet_async._api.registry import method_facts
 from vismanet_async._export.files import write_atomically
-from vismanet_async._export.locations import size_of
-from vismanet_async._export.manifest import Part, ResourceEntry, Run, Verdict, part_fault
+from vismanet_async._export.target.locations import size_of
+from vismanet_async._export.target.manifest import Part, ResourceEntry, Run, Verdict, part_fault
 from vismanet_async._paging.keys import stamp_of, stamp_text
 from vismanet_async.errors import ExportError, RequestRefused
 
@@ -36,29 +36,38 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from vismanet_async._export.locations import Place
+    from vismanet_async._export.target.locations import Location
     from vismanet_async._paging.row_scanner import RawRow
 
-__all__ = ["DEFAULT_OVERLAP", "Changes", "Start", "added_to", "first_run", "known_rows", "modified_filter", "start_of"]
+__all__ = [
+    "DEFAULT_OVERLAP",
+    "DeltaTracker",
+    "StartPoint",
+    "first_run",
+    "known_rows",
+    "merged_with",
+    "modified_filter",
+    "start_of",
+]
 
 DEFAULT_OVERLAP: Final = timedelta(days=1)
-"""Covers late commits, clocks set back and other zones (docs/facts.md 5.10); what comes twice is left out again."""
+"""Covers late commits, clocks set back and other zones (docs/facts.md 5.10); repeated rows are left out."""
 _DIGEST_BYTES: Final = 16
 _COLUMNS_NAMED: Final = 5
 _MOST_DIGESTS: Final = 100_000
 """Some 10 MB of memory. Of more rows than that in the overlap, the older ones may be published twice."""
 _LONGEST_RUN: Final = timedelta(days=1)
-"""How far before the overlap rows are remembered while it is not known yet how long this run will take."""
+"""How far before the overlap rows are remembered, as the duration of this run is not known yet."""
 _EASTERNMOST: Final = timedelta(hours=14)
 _CLOCK_MARGIN: Final = timedelta(hours=10)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _FIRST_MOMENT: Final = stamp_of("0001-01-01T00:00:00")
 _METADATA: Final = re.compile(rb'"metadata"\s*:\s*\{[^{}"]*("[^"\\]*"[^{}"]*)*\}')
-"""Cannot begin within a text: there the quotes would be escaped."""
+"""Cannot match within a text, where the quotes would be escaped."""
 
 
 def modified_filter(resource: str, filters: Mapping[str, Any]) -> tuple[str, str]:
-    """Give the filter on a row's last change, as the list method calls it, and the row's field with that time.
+    """Return the name of the list's filter on the last change, and the row's field with that time.
 
     Raises:
         RequestRefused: the list cannot be filtered by that, or the caller does so already.
@@ -77,26 +86,26 @@ def modified_filter(resource: str, filters: Mapping[str, Any]) -> tuple[str, str
 
 
 @attrs.frozen(kw_only=True)
-class Start:
-    """Where one resource's run begins."""
+class StartPoint:
+    """Where the run of one resource begins."""
 
     since: str | None = None
-    """None: nothing was published of it yet (or of an empty list), so the whole list is read."""
+    """None: nothing is published yet, or an empty list, so the whole list is read."""
     before: ResourceEntry | None = None
-    """What the run adds to; None where it replaces everything."""
+    """The published entry that the run adds to; None if it replaces everything."""
     known: bytes = attrs.field(default=b"", repr=False)
-    """Digests of the rows that were published lately."""
+    """Digests of the rows that were published last."""
 
     @property
     def first_part(self) -> int:
-        """The number of the first part to write; each number is used once."""
+        """The number of the first part to write; no number is used twice."""
         if self.before is None:
             return 0
         return 1 + max((_number(part.file) for part in self.before.parts), default=-1)
 
     @property
     def runs(self) -> int:
-        """How many runs there were."""
+        """The count of earlier runs."""
         return 0 if self.before is None else len(self.before.runs) or 1
 
 
@@ -112,23 +121,23 @@ def start_of(
     overlap: timedelta,
     now: datetime,
     columns: Mapping[str, str] | None = None,
-) -> Start:
-    """Find where to begin.
+) -> StartPoint:
+    """Return where a run begins.
 
     Args:
-        before: what stands published of the resource.
+        before: the published entry of the resource.
         name: of the resource.
-        like: fields of `ResourceEntry` that this run will have; what stands there must have the same.
-        overlap: to go back from the watermark.
-        now: UTC; only to refuse a watermark that no zone's clock can have reached.
+        like: fields of `ResourceEntry` of this run; the published entry must have the same.
+        overlap: how far to go back from the watermark.
+        now: UTC; only to refuse a watermark in the future of all time zones.
         columns: of the parts that this run will write.
 
     Raises:
-        RequestRefused: what stands there was exported in another way, so that the new rows would not belong to it.
-        ExportError: its watermark cannot be trusted.
+        RequestRefused: the published rows were exported in another way.
+        ExportError: the published watermark cannot be trusted.
     """
     if before is None or before.watermark is None:
-        return Start()
+        return StartPoint()
     for what, asked in like.items():
         here = getattr(before, what)
         if here != asked:
@@ -144,12 +153,12 @@ def start_of(
             "such a run passes rows with impossible times over when it looks for its watermark."
         )
     since = _since(before, overlap=overlap)
-    # rows stamped 0001-01-01 and nothing later: what was changed since the first moment is the whole list
-    return Start() if since is None else Start(since=since, before=before)
+    # rows stamped 0001-01-01 and nothing later: a filter on that is the whole list
+    return StartPoint() if since is None else StartPoint(since=since, before=before)
 
 
 def _require_columns(before: ResourceEntry, name: str, columns: Mapping[str, str] | None) -> None:
-    """Refuse parts of two shapes in one folder, which readers take for one table."""
+    """Raise if the new parts have other columns than the published ones: readers take a folder for one table."""
     if not columns or not before.columns or list(columns.items()) == list(before.columns.items()):
         return
     found = []
@@ -173,51 +182,49 @@ def _few(names: Sequence[str]) -> str:
 
 
 def latest_stamp(now: datetime) -> int:
-    """Give the greatest lastModified value that can be true."""
+    """Return the greatest lastModified value that can be true."""
     return stamp_of((now.astimezone(UTC) + _EASTERNMOST + _CLOCK_MARGIN).replace(tzinfo=None).isoformat())
 
 
 def _since(before: ResourceEntry, *, overlap: timedelta) -> str | None:
-    """Give the filter's value; None where it would be before the first moment that there is."""
+    """Return the value of the filter; None if it would be before the year 1."""
     last = before.runs[-1] if before.runs else before
     took = last.finished_at - last.started_at if last.started_at and last.finished_at else _LONGEST_RUN
     since = stamp_of(before.watermark) - (took + overlap) // _MICROSECOND
     return stamp_text(since) if since > _FIRST_MOMENT else None
 
 
-def known_rows(place: Place, before: ResourceEntry) -> bytes:
-    """Make sure that what a run is to add to is there, each part with its size; give its digests. Blocks.
+def known_rows(location: Location, before: ResourceEntry) -> bytes:
+    """Return the digests of rows that were published last, after checking the size of each published part. Blocks.
 
     Raises:
-        ExportError: something is missing or was changed.
+        ExportError: a file is missing or was changed.
     """
     for part in before.parts:
-        size = size_of(place / part.file)
+        size = size_of(location / part.file)
         if size != part.bytes:
-            raise _not_as_stated(place, part, "is missing" if size is None else f"has {size} bytes")
+            raise _not_as_stated(location, part, "is missing" if size is None else f"has {size} bytes")
     if before.overlap is None:
         return b""
-    fault = part_fault(place, before.overlap)
+    fault = part_fault(location, before.overlap)
     if fault:
-        raise _not_as_stated(place, before.overlap, fault)
-    return (place / before.overlap.file).read_bytes()
+        raise _not_as_stated(location, before.overlap, fault)
+    return (location / before.overlap.file).read_bytes()
 
 
-def _not_as_stated(place: Place, part: Part, fault: str) -> ExportError:
+def _not_as_stated(location: Location, part: Part, fault: str) -> ExportError:
     return ExportError(
-        f"{place / part.file} {fault}, which its manifest does not say; nothing was sent. Export the whole list again, "
-        "without incremental."
+        f"{location / part.file} {fault}, which its manifest does not say; nothing was sent. Export the whole list "
+        "again, without incremental."
     )
 
 
-class Changes:
-    """Looks at the rows of an incremental run: which were published already, and what the next run must know.
-
-    One caller at a time.
+class DeltaTracker:
+    """Finds rows that are published already, and collects what the next run needs. For one caller at a time.
 
     Args:
-        row_field: which field of a row says when it was changed.
-        known: digests of the rows that the runs before published lately.
+        row_field: the field with the time of the last change.
+        known: digests of the rows that earlier runs published last.
         overlap: how far the next run will go back.
         latest: rows stamped later than this do not move the watermark.
     """
@@ -233,26 +240,26 @@ class Changes:
         self._newest, self._text = 0, ""
         self._floor = 0
         self.repeated = 0
-        """Rows that were published already."""
+        """Rows that are published already."""
         self.unstamped = 0
-        """Rows that say nothing about when they were changed."""
+        """Rows without a time of change."""
 
     @property
     def watermark(self) -> str | None:
-        """The greatest lastModified value among the rows, as the server wrote it."""
+        """The greatest lastModified value of the rows, as the server wrote it."""
         return self._text or None
 
     @property
-    def remark(self) -> str:
-        """What the verdict's reason must add."""
+    def note(self) -> str:
+        """The text to append to the verdict's reason."""
         if not self.unstamped:
             return ""
         return f"; {self.unstamped:,} rows do not tell when they were changed, so that later runs will not find them"
 
     def repeats(self, rows: Sequence[RawRow]) -> list[int]:
-        """Take in a page; give the places of the rows that were published already."""
+        """Track the rows of a page, and return the indexes of those that are published already."""
         found = []
-        for place, row in enumerate(rows):
+        for index, row in enumerate(rows):
             text = getattr(self._decode(row), "modified", None) or ""
             stamp = stamp_of(text)
             self.unstamped += not stamp
@@ -265,14 +272,14 @@ class Changes:
             if stamp >= self._floor:
                 self._seen[digest] = stamp
             if digest in self._known:
-                found.append(place)
+                found.append(index)
         if len(self._seen) > _MOST_DIGESTS:
             self._forget()
         self.repeated += len(found)
         return found
 
     def write(self, path: Path, *, took: timedelta) -> Part:
-        """Write the digests of the rows that the next run will read again."""
+        """Write the digests of the rows that the next run will read again, and return the file as a part."""
         floor = max(self._floor, self._newest - self._overlap - took // _MICROSECOND)
         kept = sorted(digest for digest, stamp in self._seen.items() if stamp >= floor)
         content = b"".join(kept)
@@ -285,33 +292,33 @@ class Changes:
         )
 
     def _forget(self) -> None:
-        """Forget the older half, and those as old as the youngest of it: they may be published twice, never lost."""
+        """Drop the older half of the digests: those rows may be published twice, but are never lost."""
         stamps = sorted(self._seen.values())
         self._floor = max(self._floor, stamps[len(stamps) // 2] + 1)
         self._seen = {digest: stamp for digest, stamp in self._seen.items() if stamp >= self._floor}
 
 
 def _digest(row: RawRow) -> bytes:
-    # the total within the metadata is that of the answer, not of the record
+    # the total in the metadata belongs to the answer, not to the record
     return hashlib.blake2b(_METADATA.sub(b"", bytes(row)), digest_size=_DIGEST_BYTES).digest()
 
 
 def first_run(entry: ResourceEntry) -> ResourceEntry:
-    """Give the entry of a whole list its history of one run."""
+    """Return the entry of a whole list with a history of one run."""
     return attrs.evolve(entry, runs=(_run(entry, since=None, repeated=0),))
 
 
-def added_to(before: ResourceEntry, new: ResourceEntry, *, since: str, repeated: int) -> ResourceEntry:
-    """Give the entry of a resource after a run that added to it.
+def merged_with(before: ResourceEntry, new: ResourceEntry, *, since: str, repeated: int) -> ResourceEntry:
+    """Return the entry of a resource after a run that added to it.
 
     Args:
-        before: what stood published.
-        new: what the run alone wrote.
-        since: its filter's value.
+        before: the published entry.
+        new: the entry of the run alone.
+        since: the value of the run's filter.
         repeated: rows that it left out.
     """
     parts = tuple(part for part in new.parts if part.rows)
-    # a delta without the latest row of an earlier run (it was deleted) must not lower the watermark
+    # the latest row may have been deleted since: the watermark must not go down
     watermark = max((before.watermark, new.watermark), key=stamp_of)
     added = attrs.evolve(new, parts=parts, watermark=watermark)
     history = before.runs or first_run(before).runs
@@ -330,7 +337,7 @@ def added_to(before: ResourceEntry, new: ResourceEntry, *, since: str, repeated:
 
 
 def _run(entry: ResourceEntry, *, since: str | None, repeated: int) -> Run:
-    moment = datetime.min.replace(tzinfo=UTC)  # only manifests of others lack the times
+    moment = datetime.min.replace(tzinfo=UTC)  # only foreign manifests lack the times
     return Run(
         since=since,
         rows=sum(part.rows for part in entry.parts),

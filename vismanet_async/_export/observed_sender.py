@@ -1,43 +1,24 @@
-"""What the requests of an export did, as events: when each left, its tries, and what was left of the quota."""
+"""Emits an event for each request of a list: when it was sent, its attempts, and the quota that was left."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
-from vismanet_async.errors import Attempt, VismaNetError
+from vismanet_async._export.events import RequestEnded
+from vismanet_async.errors import VismaNetError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from contextlib import AbstractAsyncContextManager
 
     from vismanet_async._http.message import Request, Response, Sender, StreamedResponse
+    from vismanet_async.errors import Attempt
 
-__all__ = ["RequestEnded", "Watch"]
-
-
-@attrs.frozen(kw_only=True)
-class RequestEnded:
-    """A request of a list has ended: answered, or given up. Holds no header, body or token."""
-
-    resource: str
-    began_seconds: float
-    """Since the export began."""
-    ended_seconds: float
-    attempts: tuple[Attempt, ...]
-    """Oldest first; their seconds count from `began_seconds`."""
-    bytes: int = 0
-    """Of the answer, inflated."""
-    error: str | None = None
-    """What ended it without an answer: the name of the error's type."""
-    quota_remaining: int | None = None
-    """Requests left in the company's window, as last told by the server."""
-    quota_limit: int | None = None
+__all__ = ["ObservedSender"]
 
 
-class Watch:
-    """Stands between one list and its sender, and tells what became of each request."""
+class ObservedSender:
+    """Sends the requests of one list through its sender, and emits how each ended."""
 
     def __init__(
         self,
@@ -45,12 +26,12 @@ class Watch:
         resource: str,
         *,
         seconds: Callable[[], float],
-        tell: Callable[[RequestEnded], Awaitable[None]],
+        emit: Callable[[RequestEnded], Awaitable[None]],
     ) -> None:
         self._sender = sender
         self._resource = resource
         self._seconds = seconds
-        self._tell = tell
+        self._emit = emit
 
     @property
     def limiter(self) -> Any:
@@ -58,18 +39,18 @@ class Watch:
         return getattr(self._sender, "limiter", None)
 
     async def send(self, request: Request) -> Response:
-        """Send it, and tell how it went before the answer is handed on."""
+        """Send a request, and emit how it ended before the response is returned."""
         began = self._seconds()
         try:
             response = await self._sender.send(request)
         except VismaNetError as error:
-            await self._tell(self._ended(began, tuple(error.attempts), error=type(error).__name__))
+            await self._emit(self._ended(began, tuple(error.attempts), error=type(error).__name__))
             raise
-        await self._tell(self._ended(began, response.attempts, size=len(response.content)))
+        await self._emit(self._ended(began, response.attempts, size=len(response.content)))
         return response
 
     def stream(self, request: Request) -> AbstractAsyncContextManager[StreamedResponse]:
-        """Pass it on; lists are not streamed."""
+        """Stream through the sender without an event; lists are not streamed."""
         return self._sender.stream(request)
 
     def _ended(

@@ -1,4 +1,4 @@
-"""What an export is to do, checked before anything is opened or sent."""
+"""The plan of an export, checked before anything is opened or sent."""
 
 from __future__ import annotations
 
@@ -14,18 +14,17 @@ import msgspec
 from vismanet_async._api.registry import find_resource
 from vismanet_async._arguments import expect, expect_count, typed
 from vismanet_async._conditions import Condition
+from vismanet_async._export.formats import FormatOptions
+from vismanet_async._export.formats.registry import find_format, fingerprint_parts
 from vismanet_async._export.incremental import DEFAULT_OVERLAP, modified_filter
-from vismanet_async._export.locations import Place, RemotePath, place_of
-from vismanet_async._export.sinks.csv import CsvOptions
-from vismanet_async._export.sinks.formats import Format, require_format
-from vismanet_async._export.sinks.parquet import ParquetOptions
 from vismanet_async._export.sinks.parts import DEFAULT_PART_BYTES
+from vismanet_async._export.target.locations import Location, RemotePath, parse_location
 from vismanet_async.errors import RequestRefused
 
-__all__ = ["Completeness", "ExportPlan", "Format", "filter_text"]
+__all__ = ["Completeness", "ExportPlan", "filter_text"]
 
 Completeness = Literal["best", "prove", "count", "none"]
-"""What to show about each list: the most it allows, that nothing was lost, that the counts agree, or nothing at all."""
+"""What to show about each list: the most that it allows, that nothing was lost, that the counts agree, or nothing."""
 
 _SMALLEST_PART_BYTES: Final = 1024
 
@@ -59,38 +58,37 @@ def _count(least: int) -> Callable[[object, attrs.Attribute[Any], object], None]
 
 
 def filter_text(value: Any) -> str:
-    """Say a filter's value in words: `Open`, `>= 2025-05-25`."""
+    """Return a filter's value as text: `Open`, `>= 2025-05-25`."""
     return f"{value.operator} {value.value}" if isinstance(value, Condition) else str(value)
 
 
 @attrs.frozen(kw_only=True)
 class ExportPlan:
-    """Which lists go where, and how.
+    """Which lists are exported, where to, and how.
 
     Args:
-        resources: names, or names with their filters; any common spelling of a name will do.
-        to: a local directory, or a URL (`vismanet_async._export.locations`).
-        storage_options: what fsspec's filesystem takes, for a URL; may hold secrets, and never shows.
-        spool: for a URL: the local directory where the files are put together and checkpoints lie; None: one in the
-            user's cache. What a stopped run read is found again with the same one.
+        resources: names, or names with their filters; any common spelling of a name is accepted.
+        to: a local directory, or a URL (`vismanet_async._export.target.locations`).
+        storage_options: for a URL, options of fsspec's filesystem; may hold secrets, and is in no repr.
+        spool: for a URL, the local directory of staging and checkpoints; None: one in the user's cache. A stopped run
+            is resumed from the same directory.
         format: what the files are: `jsonl`, `jsonl.gz`, `jsonl.zst`, `csv` or `parquet`.
-        completeness: what to show about each list: `best` is proven where the list allows it, else counted;
-            `prove` that nothing was lost, or `IncompleteListing`; `count` the rows against the server's total; or
-            `none`.
-        allow_uncertain: publish a list too that could not be shown complete; its verdict says so.
-        page_size: rows asked for at a time; None: as many as the endpoint gives.
-        part_bytes: size of a file; a part is closed by the page (in Parquet: the row group) that brings it here.
-        csv: how CSV is written; by default as `CsvOptions()`.
-        parquet: how Parquet is written; by default as `ParquetOptions()`.
-        incremental: read what was changed since the last run, and publish it beside what is there
+        completeness: what to show about each list: `best` proves it where the list allows that, else counts;
+            `prove` shows that nothing was lost, or raises `IncompleteListing`; `count` compares the rows with the
+            server's total; `none` shows nothing.
+        allow_uncertain: also publish a list that could not be shown complete; its verdict says so.
+        page_size: rows per request; None: as many as the endpoint gives.
+        part_bytes: size of a file; the page (in Parquet: the row group) that brings a part to this size closes it.
+        format_options: how the format is written: `CsvOptions` or `ParquetOptions`; None for its defaults.
+        incremental: read what was changed since the last run, and add it to what is published
             (`vismanet_async._export.incremental`); the first run reads everything.
         overlap: how far an incremental run goes back from the last watermark.
-        resume: go on where an earlier run of the same plan was stopped in the last 24 hours; False starts afresh.
+        resume: resume an earlier run of the same plan that was stopped in the last 24 hours; False starts anew.
 
     Raises:
         UnknownName: for a resource that there is not.
         RequestRefused: for no resource, one named twice, or a number that cannot be used.
-        TargetNotWritable: for a target that is no place.
+        TargetNotWritable: for a target that is no path or URL.
 
     Examples:
         >>> plan = ExportPlan(resources=["customer"], to="out")
@@ -99,16 +97,15 @@ class ExportPlan:
     """
 
     resources: dict[str, dict[str, Any]] = attrs.field(converter=_resources)
-    to: Place = attrs.field(converter=place_of)
+    to: Location = attrs.field(converter=parse_location)
     storage_options: Mapping[str, Any] = attrs.field(factory=dict, validator=typed(Mapping), repr=False)
     spool: Path | None = attrs.field(default=None, converter=_spool)
-    format: Format = attrs.field(default="jsonl", validator=typed(str))
+    format: str = attrs.field(default="jsonl", validator=typed(str))
     completeness: Completeness = attrs.field(default="best", validator=typed(str))
     allow_uncertain: bool = attrs.field(default=False, validator=typed(bool))
     page_size: int | None = attrs.field(default=None, validator=_count(1))
     part_bytes: int = attrs.field(default=DEFAULT_PART_BYTES, validator=_count(_SMALLEST_PART_BYTES))
-    csv: CsvOptions = attrs.field(factory=CsvOptions, validator=typed(CsvOptions))
-    parquet: ParquetOptions = attrs.field(factory=ParquetOptions, validator=typed(ParquetOptions))
+    format_options: FormatOptions | None = attrs.field(default=None, validator=typed(FormatOptions, type(None)))
     incremental: bool = attrs.field(default=False, validator=typed(bool))
     overlap: timedelta = attrs.field(default=DEFAULT_OVERLAP, validator=typed(timedelta))
     resume: bool = attrs.field(default=True, validator=typed(bool))
@@ -116,11 +113,11 @@ class ExportPlan:
     def __attrs_post_init__(self) -> None:
         if not self.resources:
             raise RequestRefused("there is no resource to export; nothing was sent. Name at least one.")
-        if self.format not in get_args(Format):
-            raise RequestRefused(
-                f"there is no format {self.format!r}, only {', '.join(get_args(Format))}; nothing was sent."
-            )
-        require_format(self.format)
+        chosen = find_format(self.format)
+        if self.format_options is not None:
+            kinds = () if chosen.options is None else (chosen.options,)
+            expect("format_options", self.format_options, *kinds, type(None))
+        chosen.require()
         if self.completeness not in get_args(Completeness):
             raise RequestRefused(
                 f"completeness is one of {', '.join(get_args(Completeness))}, not {self.completeness!r}; "
@@ -128,12 +125,12 @@ class ExportPlan:
             )
         if self.incremental:
             self._require_incremental()
-        if isinstance(self.place, RemotePath):
-            self.place.require()
+        if isinstance(self.location, RemotePath):
+            self.location.require()
 
     @property
-    def place(self) -> Place:
-        """The target with what opens it."""
+    def location(self) -> Location:
+        """The target with the options that open it."""
         to = self.to
         return attrs.evolve(to, options=self.storage_options) if isinstance(to, RemotePath) else to
 
@@ -151,16 +148,16 @@ class ExportPlan:
             modified_filter(name, filters)
 
     def filter_texts(self, name: str) -> dict[str, str]:
-        """Say a resource's filters in words, as the manifest does."""
+        """Return the filters of a resource as texts, as in the manifest."""
         return {key: filter_text(value) for key, value in self.resources[name].items()}
 
     @property
-    def format_options(self) -> dict[str, str]:
-        """What a reader of the files has to know beside the format, in words."""
-        return self.csv.changed if self.format == "csv" else {}
+    def options_for_readers(self) -> dict[str, str]:
+        """What a reader of the files has to know beside the format."""
+        return {} if self.format_options is None else self.format_options.for_readers
 
     def fingerprint(self, *, company: str | None, base_url: str | None = None) -> str:
-        """Give a short text that is the same for the same export of the same company, wherever it is written."""
+        """Return a short text that is equal for equal exports of the same company, whatever their target."""
         parts = [
             company,
             base_url,
@@ -169,8 +166,7 @@ class ExportPlan:
             self.completeness,
             self.page_size,
             self.part_bytes,
-            attrs.astuple(self.csv),
-            attrs.astuple(self.parquet),
+            *fingerprint_parts(self.format, self.format_options),
             self.overlap.total_seconds() if self.incremental else None,
         ]
         return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]

@@ -1,6 +1,6 @@
-"""`Report`: what happened in an export, gathered from its events, as one page to read and to keep.
+"""The report of an export: collected from its events, rendered as one HTML page.
 
-The page needs nothing but itself: no network, no script. Its looks are in `report_page` and `report.css`.
+The page is self-contained: no network, no script. `report_page` and `report.css` render it.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from anyio import to_thread
 from vismanet_async._clock import SystemClock
 from vismanet_async._deferred import mark_used
 from vismanet_async._export.batch import CompanyDone, CompanyEvent, CompanyStarted, ManyOutcome
+from vismanet_async._export.events import PageWritten, Published, RequestEnded, ResourceDone, ResourceIncomplete
 from vismanet_async._export.files import refuse_irregular, write_atomically, writing
 from vismanet_async._export.report_page import page
-from vismanet_async._export.run import PageWritten, Published, RequestEnded, ResourceDone, ResourceIncomplete
 from vismanet_async.errors import VismaNetError
 
 if TYPE_CHECKING:
@@ -27,44 +27,44 @@ if TYPE_CHECKING:
 
     from vismanet_async._clock import Clock
     from vismanet_async._export.batch import CompanyOutcome, ExportMany, ManyEvent
-    from vismanet_async._export.manifest import Manifest
-    from vismanet_async._export.run import Event, Export
+    from vismanet_async._export.events import Event
+    from vismanet_async._export.run import Export
+    from vismanet_async._export.target.manifest import Manifest
     from vismanet_async._paging.guarantee import Completeness
     from vismanet_async.errors import Attempt
 
 __all__ = ["ListRecord", "Report", "run_many_reported", "run_reported"]
 
 Span = tuple[float, float]
-"""Begin and end, in seconds since the export began."""
+"""Start and end, in seconds since the export began."""
 
 
 @attrs.define
 class ListRecord:
-    """What is known about one list of one company."""
+    """The figures of one list of one company."""
 
     name: str
     company: str | None = None
     rows: int = 0
     pages: list[tuple[float, int]] = attrs.field(factory=list)
-    """When each page was written, and which one it was, from 1."""
+    """When each page was written, and its number from 1."""
     completeness: Completeness | None = None
-    """None: it did not come to its end."""
+    """None: the list was not read to its end."""
     requests: int = 0
     outcomes: Counter[str] = attrs.field(factory=Counter)
-    """How tries ended that were repeated or given up: `429`, `read timeout`."""
+    """Counts of failed attempts by their outcome: `429`, `read timeout`."""
     waited_seconds: dict[str, float] = attrs.field(factory=dict)
-    """What requests waited for, summed over all of them: `quota`, `slot`, `backoff`, `token`."""
+    """Sum of all requests' waits by cause: `quota`, `slot`, `backoff`, `token`."""
 
 
 class Report:
-    """Gathers an export's events and draws them as one HTML page.
+    """Collects the events of an export and renders them as one HTML page.
 
-    Shape: `html()` is one document of a few dozen KiB, charts thinned to what can be seen. Memory: some 100 bytes a
-    request. Secrets never get here: events hold none. All text that comes from data is escaped, and the page forbids
-    itself scripts and the network.
+    `html()` is one document of a few dozen KiB, with charts thinned to what can be seen. Memory: some 100 bytes per
+    request. Events hold no secrets. All text from data is escaped, and the page's policy forbids scripts and network.
 
-    Feed it everything that `async for event in export` yields; `add` may be called for several companies in turn. It
-    can be drawn at any time, also of an export that failed (`failed`). Not for several threads at once.
+    Call `add` with everything that `async for event in export` yields; events of several companies may alternate. The
+    page can be rendered at any time, also for an export that failed (`failed`). Not thread-safe.
 
     Example:
         report = Report()
@@ -78,31 +78,31 @@ class Report:
         self._clock = clock or SystemClock()
         self._started = self._clock.monotonic()
         self._delays: dict[str, float] = {}
-        """How long after the report's own beginning each of many companies had its turn."""
+        """Seconds from the start of the report to the start of each company."""
         self.lists: dict[tuple[str | None, str], ListRecord] = {}
         self.manifests: list[tuple[str | None, Manifest]] = []
-        """What was published, with the company that the events were given for."""
+        """The published manifests, with the company of their events."""
         self.flights: list[Span] = []
-        """Of each try of each request."""
+        """One span per attempt of a request."""
         self.pauses: list[Span] = []
-        """When requests were held back by the quota."""
+        """When requests waited for the quota."""
         self.latencies_seconds: list[float] = []
-        """Of each try."""
+        """Of each attempt."""
         self.quota: dict[str | None, list[tuple[float, int]]] = {}
-        """Requests left, by company, as the server told."""
+        """Requests left, by company, as the server reported."""
         self.quota_limit: int | None = None
         self.bytes_received = 0
         self.seconds = 0.0
-        """When the latest event happened, since the export began."""
+        """The time of the latest event, since the export began."""
         self.errors: list[str] = []
-        """What ended exports, in words."""
+        """The texts of errors that ended exports."""
 
     def add(self, event: Event | ManyEvent, *, company: str | None = None) -> Self:
-        """Take in one event.
+        """Add one event.
 
         Args:
             event: of an `Export` or an `ExportMany`.
-            company: whose it is, where several exports are put together by hand.
+            company: of the event, if several exports are reported together.
         """
         match event:
             case CompanyStarted():
@@ -127,19 +127,19 @@ class Report:
         return self
 
     def failed(self, error: VismaNetError, *, company: str | None = None) -> Self:
-        """Take in that the export ended with this error."""
+        """Add the error that ended an export."""
         self.errors.append(str(error) if company is None else f"{company}: {error}")
         return self
 
     def html(self) -> str:
-        """Draw the page."""
+        """Return the page."""
         return page(self)
 
     def write(self, path: Path) -> None:
-        """Draw the page into a file, whole or not at all. Blocks.
+        """Write the page to a file atomically. Blocks.
 
         Raises:
-            TargetNotWritable: it cannot be written, or what is there is no regular file: a link, a pipe, a device.
+            TargetNotWritable: it cannot be written, or the path is no regular file: a link, a pipe, a device.
         """
         with writing(path):
             refuse_irregular(path)
@@ -181,13 +181,13 @@ class Report:
 
 
 async def run_reported(export: Export, path: Path, *, title: str = "Export") -> Manifest:
-    """Run an export and leave its report at `path`, also when it fails or is cancelled.
+    """Run an export, write its report to `path`, also if it fails or is cancelled, and return the manifest.
 
     Raises:
-        TargetNotWritable: the report cannot be written; found before anything is sent.
-        VismaNetError: what the export raises.
+        TargetNotWritable: the report cannot be written; raised before anything is sent.
+        VismaNetError: an error of the export.
     """
-    mark_used(export)  # handed over: a path that is refused is told by its own error
+    mark_used(export)  # a refused path raises an error of its own
     async with _written(Report(title=title), path) as report, aclosing(aiter(export)) as events:
         async for event in events:
             report.add(event)
@@ -195,10 +195,10 @@ async def run_reported(export: Export, path: Path, *, title: str = "Export") -> 
 
 
 async def run_many_reported(many: ExportMany, path: Path, *, title: str = "Export") -> ManyOutcome:
-    """Run an export of many companies and leave one report of all of them at `path`, whatever becomes of it.
+    """Run an export of many companies, write one report to `path` in any case, and return the outcomes.
 
     Raises:
-        TargetNotWritable: the report cannot be written; found before anything is sent.
+        TargetNotWritable: the report cannot be written; raised before anything is sent.
     """
     mark_used(many)
     outcomes: dict[str, CompanyOutcome] = {}
@@ -212,7 +212,7 @@ async def run_many_reported(many: ExportMany, path: Path, *, title: str = "Expor
 
 @asynccontextmanager
 async def _written(report: Report, path: Path) -> AsyncIterator[Report]:
-    """Write a report now, so that a path that cannot be written is found, and again at the end."""
+    """Yield a report that is written at once, to find a path that cannot be written, and again at the end."""
     await to_thread.run_sync(report.write, path)
     try:
         yield report
@@ -225,7 +225,7 @@ async def _written(report: Report, path: Path) -> AsyncIterator[Report]:
 
 
 def _later(event: Event, seconds: float) -> Event:
-    """Give an event with its times counted from an earlier moment."""
+    """Return an event with its times moved later by so many seconds."""
     match event:
         case RequestEnded():
             return attrs.evolve(

@@ -1,4 +1,4 @@
-"""Small charts as inline SVG and HTML: the plot stretches with the page, its words keep their size (no IO)."""
+"""Small charts as inline SVG and HTML, without IO. The plot stretches with the page, its text keeps its size."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ Span = tuple[float, float]
 
 _WIDTH: Final = 1000
 _HEIGHT: Final = 300
-"""Of the drawing's own units; it is stretched to the place it gets."""
+"""In units of the drawing, which is stretched to the width of the page."""
 _COLOURS: Final = 6
 _COLUMNS: Final = 240
-"""As many as can be told apart; each keeps its first, least, greatest and last point."""
+"""As many as can be distinguished; each keeps its first, least, greatest and last point."""
 _MOST_TICKS: Final = 5
 _LATENCY_BOUNDS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
-"""In seconds; each bar reaches from one bound to the next."""
+"""In seconds; each bar covers the times from one bound to the next."""
 
 
 @attrs.frozen
@@ -49,13 +49,13 @@ def line_chart(
     bands: Iterable[Span] = (),
     top: float = 0.0,
 ) -> Markup:
-    """Draw values over seconds.
+    """Return a line chart of values over seconds.
 
     Args:
-        title: of the chart, for those who do not see it.
-        series: the lines; each gets a colour, and a dash of its own where colours repeat.
+        title: of the chart, for screen readers.
+        series: the lines; each has a colour, and a dash pattern if colours repeat.
         until: the right end in seconds.
-        unit: what is counted, for them too.
+        unit: of the values, for screen readers.
         step: keep a value until the next one, instead of a slope between them.
         area: fill what is below the line.
         bands: spans of time to shade.
@@ -114,7 +114,7 @@ def line_chart(
 
 
 def bars(rows: Sequence[tuple[str, int]]) -> Markup:
-    """Draw one bar a row: what it stands for, and how often."""
+    """Return a bar chart with one bar per row: its label and its count."""
     most = max([1, *(count for _, count in rows)])
     return Markup('<div class="bars">{}</div>').format(
         Markup("").join(
@@ -127,7 +127,7 @@ def bars(rows: Sequence[tuple[str, int]]) -> Markup:
 
 
 def latency_bars(seconds: Sequence[float]) -> list[tuple[str, int]]:
-    """Count times by their order of magnitude, from the quickest to the slowest that there is, gaps included.
+    """Return counts of times by order of magnitude, from the fastest to the slowest, gaps included.
 
     Examples:
         >>> latency_bars([0.012, 0.013, 0.07])
@@ -140,7 +140,7 @@ def latency_bars(seconds: Sequence[float]) -> list[tuple[str, int]]:
 
 
 def in_flight(flights: Iterable[Span]) -> list[Point]:
-    """Give how many spans there are at each moment when that changes.
+    """Return how many spans overlap at each moment at which that changes.
 
     Examples:
         >>> in_flight([(0.0, 2.0), (1.0, 3.0)])
@@ -156,7 +156,7 @@ def in_flight(flights: Iterable[Span]) -> list[Point]:
 
 
 def merged(spans: Iterable[Span]) -> list[Span]:
-    """Give the same moments as spans that do not overlap.
+    """Return the union of spans as spans that do not overlap.
 
     Examples:
         >>> merged([(4.0, 5.0), (0.0, 2.0), (1.0, 3.0)])
@@ -172,7 +172,7 @@ def merged(spans: Iterable[Span]) -> list[Span]:
 
 
 def thinned(points: Sequence[Point], *, until: float) -> list[Point]:
-    """Leave out what nobody could see: of each column the first, least, greatest and last point stay."""
+    """Return the visible points: the first, least, greatest and last one of each column of the drawing."""
     kept: list[Point] = []
     for _, column in groupby(points, key=lambda point: int(point[0] / until * _COLUMNS)):
         here = list(enumerate(column))
@@ -185,7 +185,7 @@ def thinned(points: Sequence[Point], *, until: float) -> list[Point]:
 
 
 def ticks(top: float, *, most: int = _MOST_TICKS) -> list[float]:
-    """Give round numbers from 0 up to the first that is not below `top`.
+    """Return round numbers from 0 up to the first that is not below `top`.
 
     Examples:
         >>> ticks(53_000), ticks(7)

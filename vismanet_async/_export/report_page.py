@@ -1,4 +1,4 @@
-"""The words and tables of the report's page. All text from data goes through `Markup.format`, which escapes it."""
+"""Renders the report's page. All text from data goes through `Markup.format`, which escapes it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from vismanet_async._export.manifest import ResourceEntry
     from vismanet_async._export.report import ListRecord, Report
+    from vismanet_async._export.target.manifest import ResourceEntry
 
 __all__ = ["page"]
 
@@ -44,7 +44,7 @@ _VERDICTS: Final = {
     "uncertain": ("!", "Uncertain"),
     "failed": ("✕", "Not finished"),
 }
-"""Weakest last; each with a sign, because colour alone says nothing to some and on some paper."""
+"""Weakest last; each with a sign, because not every reader and printer has colours."""
 _STRENGTH: Final = tuple(_VERDICTS)
 _WAITS: Final = {
     "quota": "the quota",
@@ -53,12 +53,12 @@ _WAITS: Final = {
     "token": "a token",
 }
 _MOST_LINES: Final = 12
-"""In a chart; nobody can tell more of them apart."""
+"""In a chart; more cannot be distinguished."""
 _UNITS: Final = ("B", "kB", "MB", "GB", "TB")
 
 
 def page(report: Report) -> str:
-    """Draw a report."""
+    """Return the page of a report."""
     parts = [
         _header(report),
         _tiles(report),
@@ -284,7 +284,7 @@ def _section(title: str, words: str | None, body: Markup, *, long: bool = False)
 
 
 def _table(rows: Sequence[Sequence[tuple[str, str, Any]]]) -> Markup:
-    """Draw rows of (class, column, content); on a narrow screen each row becomes a card."""
+    """Return a table of rows of (class, column, content); on a narrow screen each row becomes a card."""
     if not rows:
         return Markup('<p class="soft">Nothing.</p>')
     head = Markup("").join(
@@ -304,7 +304,7 @@ def _table(rows: Sequence[Sequence[tuple[str, str, Any]]]) -> Markup:
 
 
 def _entries(report: Report) -> Iterator[tuple[str | None, str, ResourceEntry]]:
-    """Give what was published of the lists that this report is about; a manifest carries others over."""
+    """Yield the entries of the report's own lists; a manifest holds entries of earlier runs too."""
     for company, manifest in report.manifests:
         for name, entry in manifest.resources.items():
             if (company, name) in report.lists:
@@ -328,7 +328,7 @@ def _label(report: Report, company: str | None, name: str) -> str:
 
 
 def _breakable(name: str) -> Markup:
-    """Let a name that is too long for its place go on at a word in it."""
+    """Return a name that can break across lines at an underscore."""
     return Markup("_<wbr>").join(name.split("_"))
 
 

@@ -48,7 +48,7 @@ __all__ = [
 Kind = Literal["text", "integer", "decimal", "boolean", "moment", "json", "record"]
 
 EXTRA: Final = "_extra"
-"""The name of the column for what the others cannot hold; the API's own names begin with a letter."""
+"""The column for values that the others cannot hold; the API's own names begin with a letter."""
 VALUE: Final = "value"
 """The name of the only column of a list of plain values."""
 DECIMAL_DIGITS: Final = 38
@@ -100,7 +100,7 @@ class _Operations(msgspec.Struct, frozen=True):
 
 @cache
 def columns_of(operation_id: str) -> tuple[Column, ...]:
-    """Give the columns of a list operation's rows, in the catalog's order.
+    """Return the columns of a list operation's rows, in the catalog's order.
 
     Raises:
         RequestRefused: the catalog has no such operation, or does not say what its rows are.
@@ -123,7 +123,7 @@ def columns_of(operation_id: str) -> tuple[Column, ...]:
 
 
 def leaves(columns: tuple[Column, ...], *, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Give the paths of all columns that are not records; a list is one column, whatever is in it."""
+    """Yield the paths of all columns that are not records; a list is one column, whatever it contains."""
     for column in columns:
         here = (*path, column.name)
         if column.kind == "record" and not column.repeated:
@@ -133,7 +133,7 @@ def leaves(columns: tuple[Column, ...], *, path: tuple[str, ...] = ()) -> Iterat
 
 
 def column_kinds(columns: tuple[Column, ...], *, path: str = "") -> Iterator[tuple[str, str]]:
-    """Give the names of all columns that are not records, and what each is; those within lists too.
+    """Yield the names and kinds of all columns that are not records, those within lists too.
 
     Examples:
         >>> dict(column_kinds((Column("id", "integer"), Column("lines", "record", True, (Column("qty", "decimal"),)))))
@@ -148,7 +148,7 @@ def column_kinds(columns: tuple[Column, ...], *, path: str = "") -> Iterator[tup
 
 
 def arrow_schema(columns: tuple[Column, ...], *, moments_as_text: bool = False) -> Any:
-    """Give the `pyarrow.Schema` of the columns and `_extra`.
+    """Return the `pyarrow.Schema` of the columns and `_extra`.
 
     Args:
         columns: of the rows.
@@ -182,9 +182,9 @@ def _column(name: str, field: _Field, *, within: tuple[str, ...]) -> Column:
     repeated = field.type == "array"
     inner = field.items if repeated else field.ref
     if inner is None:
-        # the catalog names no type for the elements of such arrays, and what they are called says text
+        # the catalog has no type for the elements of such arrays; their names suggest text
         return Column(name, "text" if repeated else _kind(field), repeated)
-    # files cannot nest without end: what holds itself is cut there; Parquet knows no record without fields either
+    # a type that contains itself is cut off, as files cannot nest without end; Parquet has no record without fields
     if inner in within or inner not in _dtos() or not _dto(inner).fields:
         return Column(name, "json")
     return Column(name, "record", repeated, _fields(inner, within=(*within, inner)))

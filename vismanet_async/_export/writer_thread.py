@@ -1,7 +1,7 @@
-"""A worker thread that does one kind of work in order, while its giver goes on.
+"""Runs work items in order on one thread, while the caller goes on.
 
-It is one thread from the first piece of work to the last, and the next piece lies ready while it works on this one:
-handing a page to some thread of a pool, and waiting for its return, takes two turns of a busy event loop.
+One thread takes all items, and the next item is queued while the current one is worked on: sending each page to a
+thread of a pool and awaiting its result takes two iterations of a busy event loop.
 """
 
 from __future__ import annotations
@@ -17,75 +17,74 @@ from anyio import to_thread
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-__all__ = ["Worker", "working"]
+__all__ = ["SerialWriter", "serial_writer"]
 
 _READY: Final = 1
-"""Pieces that may lie ready beside the one being worked on."""
+"""Items that may be queued beside the one being worked on."""
 
 
-class Worker:
-    """What is given to the thread; made by `working`."""
+class SerialWriter:
+    """The queue of the thread; made by `serial_writer`."""
 
     def __init__(self, work: Callable[..., None]) -> None:
         self.done = 0
-        """How many pieces of work are finished."""
+        """How many items are finished."""
         self._work = work
-        self._given: SimpleQueue[tuple[Any, ...] | None] = SimpleQueue()
-        self._room = anyio.Semaphore(_READY)
+        self._queue: SimpleQueue[tuple[Any, ...] | None] = SimpleQueue()
+        self._free = anyio.Semaphore(_READY)
         self._loop = asyncio.get_running_loop()
 
-    async def give(self, *args: Any) -> None:
-        """Give it a piece of work: arguments to be called with. Returns when it can take another one.
+    async def submit(self, *args: Any) -> None:
+        """Queue an item: the arguments of one call. Returns once the next item can be queued (back-pressure)."""
+        self._queue.put(args)
+        del args  # not held while waiting here
+        await self._free.acquire()
 
-        So whoever makes the pieces has none in hand that nobody could take.
-        """
-        self._given.put(args)
-        del args  # whoever waits here does not hold it
-        await self._room.acquire()
+    def close(self) -> None:
+        """Accept no more items; those in the queue are still worked on."""
+        self._queue.put(None)
 
-    def end(self) -> None:
-        """Tell it that nothing more comes; what was given is still done."""
-        self._given.put(None)
-
-    def drop(self) -> None:
-        """Take back what it has not begun."""
-        while not self._given.empty():
-            self._given.get_nowait()
+    def cancel_pending(self) -> None:
+        """Drop the items that were not begun."""
+        while not self._queue.empty():
+            self._queue.get_nowait()
 
     def run(self) -> None:
-        """Work until the end; what is raised ends it early."""
-        while (args := self._given.get()) is not None:
+        """Work on items until `close`; an error ends it early."""
+        while (args := self._queue.get()) is not None:
             self._work(*args)
-            del args  # not held while the next piece is waited for
+            del args  # not held while waiting for the next item
             self._loop.call_soon_threadsafe(self._finished)
 
     def _finished(self) -> None:
         self.done += 1
-        self._room.release()
+        self._free.release()
 
 
 @asynccontextmanager
-async def working(work: Callable[..., None], *, threads: anyio.CapacityLimiter | None = None) -> AsyncIterator[Worker]:
-    """Have `work` called in a thread, with the arguments of each `give`, one call after the other.
+async def serial_writer(
+    work: Callable[..., None], *, threads: anyio.CapacityLimiter | None = None
+) -> AsyncIterator[SerialWriter]:
+    """Yield a writer that calls `work` in a thread with the arguments of each `submit`, one call after the other.
 
-    Leaving the block waits until all is done. What `work` raises cancels the block and comes out of it in an exception
-    group; then, and when the block is cancelled or raises, what was given and not begun is dropped.
+    Leaving the block waits until all is done. An error of `work` cancels the block and is raised from it in an
+    exception group. Then, and when the block is cancelled or raises, items that were not begun are dropped.
 
     Args:
         work: blocks.
-        threads: where the thread is counted, for as long as the block lasts.
+        threads: counts the thread while the block lasts.
     """
-    worker = Worker(work)
+    worker = SerialWriter(work)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_in_thread, worker, threads)
         try:
             yield worker
         except BaseException:
-            worker.drop()
+            worker.cancel_pending()
             raise
         finally:
-            worker.end()
+            worker.close()
 
 
-async def _in_thread(worker: Worker, threads: anyio.CapacityLimiter | None) -> None:
+async def _in_thread(worker: SerialWriter, threads: anyio.CapacityLimiter | None) -> None:
     await to_thread.run_sync(worker.run, limiter=threads)

@@ -52,7 +52,7 @@ _ERROR_BODY_SECONDS: Final = 10.0
 """How long to wait for the body of an error; its status is known by then."""
 _SUCCESS: Final = range(200, 300)
 _OVERLOAD: Final = frozenset({Fault.RATE_LIMITED, Fault.UNAVAILABLE, Fault.NO_RESPONSE})
-_log = logging.getLogger("vismanet_async._http")
+_log = logging.getLogger("vismanet_async.http")
 
 
 class Transport:

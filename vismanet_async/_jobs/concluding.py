@@ -29,7 +29,7 @@ __all__ = ["Conclusion", "Conclusions"]
 
 _FIRST_PAUSE_SECONDS: Final = 0.5
 _LONGEST_PAUSE_SECONDS: Final = 5.0
-_log = logging.getLogger("vismanet_async._jobs")
+_log = logging.getLogger("vismanet_async.jobs")
 
 
 @attrs.frozen(kw_only=True)

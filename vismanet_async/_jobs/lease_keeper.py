@@ -19,7 +19,7 @@ __all__ = ["LeaseKeeper"]
 
 _HINTS_OVERLAP: Final = timedelta(seconds=60)
 """How long after its timestamp a hint may become visible: clocks differ, and a commit may be slow."""
-_log = logging.getLogger("vismanet_async._jobs")
+_log = logging.getLogger("vismanet_async.jobs")
 
 
 class LeaseKeeper:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["WATCH_SECONDS", "LeasedJobs", "can_follow"]
 
-_log = logging.getLogger("vismanet_async._jobs")
+_log = logging.getLogger("vismanet_async.jobs")
 
 WATCH_SECONDS: Final = 2.0
 """How often the store is read for what other processes wrote."""

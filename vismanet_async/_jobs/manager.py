@@ -50,7 +50,7 @@ __all__ = ["JobManager"]
 T = TypeVar("T")
 
 _LEASE_SECONDS: Final = 30.0
-_log = logging.getLogger("vismanet_async._jobs")
+_log = logging.getLogger("vismanet_async.jobs")
 
 
 class JobManager:

@@ -46,7 +46,7 @@ _KNOWN_AFTER: Final = timedelta(seconds=301)
 """A 404 sooner than this may mean that the server does not know the job, or its content, yet."""
 _CLIENT_ERRORS: Final = range(400, 500)
 _CLOCKS_DIFFER_BY: Final = timedelta(minutes=10)
-_log = logging.getLogger("vismanet_async._jobs")
+_log = logging.getLogger("vismanet_async.jobs")
 
 
 @attrs.frozen

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["report_state"]
 
-_log = logging.getLogger("vismanet_async._jobs")
+_log = logging.getLogger("vismanet_async.jobs")
 
 
 def report_state(before: JobRecord | None, record: JobRecord, *, observer: Observer, at: datetime) -> None:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Submission"]
 
-_log = logging.getLogger("vismanet_async._jobs")
+_log = logging.getLogger("vismanet_async.jobs")
 
 
 @attrs.frozen(kw_only=True)

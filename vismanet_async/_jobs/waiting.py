@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["wait_for_end"]
 
-_log = logging.getLogger("vismanet_async._jobs")
+_log = logging.getLogger("vismanet_async.jobs")
 
 
 async def wait_for_end(

@@ -177,8 +177,8 @@ class Fetcher:
             group.cancel_scope.cancel()
 
     def _can_request(self) -> bool:
-        slots = getattr(self._sender, "slots", None)
-        wanted = slots.limit if slots is not None else 1
+        limiter = getattr(self._sender, "limiter", None)
+        wanted = limiter.limit if limiter is not None else 1
         if self._in_flight >= wanted or self._limit_reached():
             return False
         pages = self._in_flight + len(self._received) + len(self._ready)

@@ -1,14 +1,14 @@
-"""How one list is divided into date ranges that can be read on different machines, and why nothing falls between them.
+"""Divides a list into date ranges that can be read on different machines, so that no row is missed.
 
 The API takes one value and one operator for a date, so `a <= date < b` cannot be asked for: a list can be halved once
 by each of its dates (created, document date, due date, ...), which makes 2, 4 or 8 ranges.
 
-A row that somebody changes meanwhile may leave one range and enter another, unseen by both reads. So only the *window*
-is divided: the rows with `lastModified < T0`, T0 safely in the past. A change takes a row out of the window for good.
-When all ranges are read, the *rest* is: `lastModified >= T0`. A record that was there throughout was either not
+A row that is changed meanwhile may move from one range to another, so that both reads miss it. So only the *window* is
+divided: the rows with `lastModified < T0`, T0 safely in the past. A change takes a row out of the window for good.
+After all ranges, the *rest* is read: `lastModified >= T0`. A record that was there throughout was either not
 changed, and stayed in its range, or it was, and is in the rest; where it is in both, the rest has its newer version.
 
-A row without a date is in neither half. That no row of the window is like that is shown by counting, the whole first:
+A row without a date is in neither half. Counting shows that the window has no such row, with the whole counted first:
 ``whole >= first half + second half`` at any later time, because a window and its halves only shrink. If they are
 equal, there was no other row, and there never will be. If not, or if the server ignores the filter, that date is not
 used. Rows without a time of change are looked for in the same way, and then the list is not divided at all.
@@ -30,43 +30,43 @@ if TYPE_CHECKING:
 
     Filters = Mapping[str, Condition[str]]
     Count = Callable[[Filters], Awaitable[int]]
-    """Asks the server how many rows match."""
+    """Returns how many rows match, as the server counts."""
 
-__all__ = ["Division", "divide"]
+__all__ = ["PartitionPlan", "divide"]
 
 _EARLIEST: Final = date(1990, 1, 1)
-"""What is older falls into the first half, as what is later than today falls into the second."""
+"""The search for a median starts here; older rows are in the first half, rows after today in the second."""
 _EVEN: Final = 0.15
-"""A half may have this much more or less than half of the rows."""
+"""The share of rows in a half may differ from 0.5 by so much."""
 _TRIES: Final = 5
-"""Of a count that others may have disturbed; the same difference twice was no disturbance."""
+"""Attempts at a count that changes may disturb; the same difference twice was no disturbance."""
 
 
 @attrs.frozen
-class Division:
-    """The reads that together are one list."""
+class PartitionPlan:
+    """The reads that together make one list."""
 
     ranges: tuple[dict[str, Condition[str]], ...]
-    """Of the window; each row of it matches exactly one."""
+    """Of the window; each row in it matches exactly one."""
     rest: dict[str, Condition[str]]
-    """To be read when all ranges have been."""
+    """Read after all ranges."""
     requests: int
-    """That finding it took."""
+    """Requests that making the plan took."""
 
 
 async def divide(
     count: Count, *, modified: str, boundary: str, dates: Sequence[str], least_rows: int, most: int, today: date
-) -> Division | None:
-    """Find how to divide a list; None: not at all.
+) -> PartitionPlan | None:
+    """Return how to divide a list; None: not at all.
 
     Args:
-        count: asks how many rows match some filters on top of the list's own.
-        modified: the filter on the time of the last change.
-        boundary: T0, passed in every time zone (`vismanet_async._paging.guarantee.safe_boundary`).
+        count: returns how many rows match filters on top of the list's own.
+        modified: the name of the filter on the last change.
+        boundary: T0, in the past of every time zone (`vismanet_async._paging.guarantee.safe_boundary`).
         dates: other filters on dates, the best first.
         least_rows: a range with fewer is not divided further.
         most: ranges at most.
-        today: where the search for a good date begins at the latest.
+        today: the end of the search for a median.
     """
     asked = _Asked(count)
     window, rest = {modified: before(boundary)}, {modified: on_or_after(boundary)}
@@ -88,7 +88,7 @@ async def divide(
         else:
             open_ += halves
     ranges = [filters for _, filters in open_ + closed]
-    return None if len(ranges) == 1 else Division(tuple(ranges), rest, asked.requests)
+    return None if len(ranges) == 1 else PartitionPlan(tuple(ranges), rest, asked.requests)
 
 
 @attrs.define
@@ -102,7 +102,7 @@ class _Asked:
 
 
 async def _stamped(count: Count, window: Filters, rest: Filters) -> int | None:
-    """Count the window, if every row of the list is either in it or in the rest."""
+    """Return the rows of the window, if every row of the list is in the window or in the rest; else None."""
     gap = 0
     for _ in range(_TRIES):
         rest_before = await count(rest)
@@ -116,14 +116,14 @@ async def _stamped(count: Count, window: Filters, rest: Filters) -> int | None:
 
 
 async def _halves(count: Count, filters: Filters, name: str, today: date) -> list[tuple[int, dict[str, Any]]] | None:
-    """Divide by one date, if the two halves are even and no row is in neither."""
+    """Return two halves by one date, if they are even and contain every row; else None."""
     cut = await _median(count, filters, name, today)
     if cut is None:
         return None
     halves = [{**filters, name: half(cut)} for half in (before, on_or_after)]
     gap = 0
     for _ in range(_TRIES):
-        whole = await count(filters)  # before its halves: see the module
+        whole = await count(filters)  # before its halves: see the module docstring
         rows = [await count(half) for half in halves]
         last_gap, gap = gap, whole - sum(rows)
         if not gap:

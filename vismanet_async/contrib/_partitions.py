@@ -1,14 +1,14 @@
-"""A share of an export, read by one process and whole or absent: what a worker of a cluster does.
+"""A partition of an export, read by one worker of a cluster; it is whole or absent.
 
 ::
 
-    <share>/share.json                 the share is whole: what it holds
-    <share>/<resource>/part-00000...   its parts
-    <share>/keys.bin                   which record each row is, where there are other shares of the same list
-    <share>.<random>/                  a share being read; of no use to anybody else
+    <partition>/share.json                 written last: what the partition holds
+    <partition>/<resource>/part-00000...   its parts
+    <partition>/keys.bin                   digests of the rows' keys, if there are other partitions of the list
+    <partition>.<random>/                  a partition being read; used by its worker only
 
-The directory gets its name by one rename. Whoever comes second, because a worker that was believed dead was not,
-removes what it wrote and takes what is there.
+The directory gets its name by one rename. If two workers read the same partition, because one of them was only believed
+dead, the second one removes what it wrote and uses the first result.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from anyio import to_thread
 from vismanet_async._api.registry import method_facts
 from vismanet_async._client import VismaNet
 from vismanet_async._export.files import sync_directory, write_atomically, writing
-from vismanet_async._export.manifest import Part  # noqa: TC001 - msgspec reads the annotations when it decodes
 from vismanet_async._export.plan import filter_text
 from vismanet_async._export.sinks import FINAL
-from vismanet_async._export.sinks.formats import open_sink
+from vismanet_async._export.sinks.opening import open_sink
+from vismanet_async._export.target.manifest import Part  # noqa: TC001 - msgspec reads the annotations when it decodes
 from vismanet_async._paging.guarantee import Completeness, safe_boundary
 from vismanet_async._paging.keys import KeyReader, RowKeys
 from vismanet_async._settings import Settings
-from vismanet_async.contrib._partition_bounds import Division, divide
+from vismanet_async.contrib._partition_bounds import PartitionPlan, divide
 from vismanet_async.errors import ExportError, VismaNetError
 
 if TYPE_CHECKING:
@@ -53,12 +53,12 @@ if TYPE_CHECKING:
 __all__ = [
     "Access",
     "Failure",
-    "Share",
-    "ShareDone",
-    "divide_share",
-    "outcome",
-    "place",
-    "read_share",
+    "Partition",
+    "PartitionDone",
+    "link_or_copy",
+    "plan_partition",
+    "read_partition",
+    "result_of",
     "without_newer",
 ]
 
@@ -73,16 +73,16 @@ _CREATED: Final = "created_date_time"
 
 @attrs.frozen(kw_only=True)
 class Access:
-    """How a worker signs in. Its repr, which is what Dask logs, shows no secret."""
+    """How a worker signs in. Its repr, which Dask logs, shows no secret."""
 
     settings: Settings | None = attrs.field(default=None, repr=False)
     """None: the worker's own environment and profile file, so that no secret travels."""
     profile: str | None = None
     concurrency: int | str = _CONCURRENCY
-    """Requests in flight of one worker thread: many of them share one company's quota."""
+    """Requests in flight of one worker thread; all of them share the quota of a company."""
 
     def client(self, company: Company | None) -> VismaNet:
-        """Give a client for a company; None: the one that the settings name."""
+        """Return a client for a company; None: the company in the settings."""
         settings = self.settings or Settings.load(profile=self.profile)
         if company is not None:
             settings = attrs.evolve(settings, tenant_id=company.tenant_id)
@@ -92,18 +92,18 @@ class Access:
 
 
 @attrs.frozen(kw_only=True)
-class Share:
+class Partition:
     """One list of one company, or a range of it. Holds no secret."""
 
     directory: Path
-    """Where it stands when it is whole."""
+    """Its directory when it is whole."""
     company: Company | None
     resource: str
     plan: ExportPlan = attrs.field(repr=False)
     range: Mapping[str, Condition[Any]] = attrs.field(factory=dict)
     """On top of the plan's filters."""
     divided: bool = False
-    """There are other shares of this list, which its rows may have to be compared with."""
+    """Whether the list has other partitions, whose rows are compared with these."""
 
     def __str__(self) -> str:
         where = " and ".join(f"{name} {filter_text(value)}" for name, value in self.range.items())
@@ -111,17 +111,17 @@ class Share:
 
     @property
     def filters(self) -> dict[str, Any]:
-        """All that chooses its rows."""
+        """The filters of the plan and of the range."""
         return {**self.plan.resources[self.resource], **self.range}
 
-    def done(self) -> ShareDone | None:
-        """Give what it holds, when it is whole. Blocks."""
+    def done(self) -> PartitionDone | None:
+        """Return what the partition holds if it is whole, else None. Blocks."""
         with contextlib.suppress(FileNotFoundError):
             return _DONE_DECODER.decode((self.directory / _DONE).read_bytes())
         return None
 
     def listing(self, visma: VismaNet) -> Listing[Any]:
-        """Give the list to read."""
+        """Return the listing to read."""
         plan = self.plan
         return visma.list_by_name(
             self.resource,
@@ -133,11 +133,11 @@ class Share:
 
 
 @attrs.frozen(kw_only=True)
-class ShareDone:
-    """What a whole share holds."""
+class PartitionDone:
+    """What a whole partition holds."""
 
     directory: str
-    """Where it stands."""
+    """Of the partition."""
     parts: tuple[Part, ...]
     completeness: Completeness
     company: str | None
@@ -145,16 +145,16 @@ class ShareDone:
 
     @property
     def rows(self) -> int:
-        """Rows in the parts."""
+        """Rows of all parts."""
         return sum(part.rows for part in self.parts)
 
 
-_DONE_DECODER: Final = msgspec.json.Decoder(ShareDone)
+_DONE_DECODER: Final = msgspec.json.Decoder(PartitionDone)
 
 
 @attrs.frozen
 class Failure:
-    """An error of ours as a plain value.
+    """An error of this package as a plain value.
 
     Dask would send the exception with its traceback and all that led to it, which it cannot always pickle: what
     arrives then is a bare `Exception`.
@@ -164,42 +164,42 @@ class Failure:
 
     @classmethod
     def of(cls, error: VismaNetError) -> Failure:
-        """Keep an error."""
+        """Return an error as a value."""
         return cls(error.__reduce__())
 
     def error(self) -> VismaNetError:
-        """Give it again."""
+        """Return the error."""
         rebuild, arguments = self.kept
         error: VismaNetError = rebuild(*arguments)
         return error
 
 
-def outcome(work: Callable[..., T], *args: Any, **options: Any) -> T | Failure:
-    """Do some work; an error of ours is a result too. What a worker runs."""
+def result_of(work: Callable[..., T], *args: Any, **options: Any) -> T | Failure:
+    """Return the result of work, or its `VismaNetError` as a `Failure`. This is what a worker runs."""
     try:
         return work(*args, **options)
     except VismaNetError as error:
         return Failure.of(error)
 
 
-def divide_share(share: Share, access: Access, *, least_rows: int, most: int) -> Division | None:
-    """Find date ranges for a list that is worth it (`_partition_bounds`). Blocks; for a worker's thread."""
-    facts = method_facts(share.resource, "list")
-    frozen, filters = facts.get("frozen_filter"), share.filters
+def plan_partition(partition: Partition, access: Access, *, least_rows: int, most: int) -> PartitionPlan | None:
+    """Return date ranges for a list, if dividing it is worth it (`_partition_bounds`). Blocks; runs in a worker."""
+    facts = method_facts(partition.resource, "list")
+    frozen, filters = facts.get("frozen_filter"), partition.filters
     names = [one["name"] for one in facts.get("parameters", ()) if one["kind"] == "condition"]
     modified = next((one["name"] for one in facts.get("parameters", ()) if frozen and one["json"] == frozen[0]), None)
     given = {name.replace("_", "").casefold() for name in filters}
     free = [name for name in names if name.replace("_", "").casefold() not in given]
-    provable = share.plan.completeness in {"best", "prove"} and facts.get("identity") and modified in free
+    provable = partition.plan.completeness in {"best", "prove"} and facts.get("identity") and modified in free
     if not provable or facts["style"] in {"lines", "unpaged"} or most <= 1:
         return None
     dates = sorted((name for name in free if name != modified), key=lambda name: name != _CREATED)
 
-    async def find() -> Division | None:
-        async with access.client(share.company) as visma:
+    async def find() -> PartitionPlan | None:
+        async with access.client(partition.company) as visma:
 
             async def count(more: Mapping[str, Condition[str]]) -> int:
-                return await visma.list_by_name(share.resource, {**filters, **more}).count()
+                return await visma.list_by_name(partition.resource, {**filters, **more}).count()
 
             now = visma.clock.utc_now()
             return await divide(
@@ -215,39 +215,41 @@ def divide_share(share: Share, access: Access, *, least_rows: int, most: int) ->
     return anyio.run(find)
 
 
-def read_share(share: Share, access: Access) -> ShareDone:
-    """Read a share, unless it is there already. Blocks; for a worker's thread.
+def read_partition(partition: Partition, access: Access) -> PartitionDone:
+    """Read a partition, unless it is whole already, and return what it holds. Blocks; runs in a worker.
 
     Raises:
-        VismaNetError: those of an export; the share is absent then, and nothing of it stays behind.
+        VismaNetError: those of an export; nothing of the partition is left then.
     """
-    return share.done() or _published(share, lambda attempt: anyio.run(_read, share, access, attempt))
+    return partition.done() or _published(partition, lambda attempt: anyio.run(_read, partition, access, attempt))
 
 
-def without_newer(share: Share, newer: Path) -> ShareDone:
-    """Give a whole share without the rows of which another one, at `newer`, has later versions. Blocks."""
-    done = share.done()
+def without_newer(partition: Partition, newer: Path) -> PartitionDone:
+    """Return a whole partition without the rows of which the one at `newer` has later versions. Blocks."""
+    done = partition.done()
     if done is None:
-        raise ExportError(f"{share}: its directory {share.directory} is not there any more. Start the export again.")
+        raise ExportError(
+            f"{partition}: its directory {partition.directory} is not there any more. Start the export again."
+        )
     later = set(_digests(newer))
-    dropped = [number for number, digest in enumerate(_digests(share.directory)) if digest in later]
+    dropped = [number for number, digest in enumerate(_digests(partition.directory)) if digest in later]
     if not dropped:
         return done
-    final = attrs.evolve(share, directory=share.directory.with_name(f"{share.directory.name}-final"))
+    final = attrs.evolve(partition, directory=partition.directory.with_name(f"{partition.directory.name}-final"))
 
-    def rewrite(attempt: Path) -> ShareDone:
-        (attempt / share.resource).mkdir()
+    def rewrite(attempt: Path) -> PartitionDone:
+        (attempt / partition.resource).mkdir()
         for part in done.parts:
-            place(share.directory / part.file, attempt / part.file)
-        sink = _sink(share, attempt, operation_id=method_facts(share.resource, "list")["id"])
+            link_or_copy(partition.directory / part.file, attempt / part.file)
+        sink = _sink(partition, attempt, operation_id=method_facts(partition.resource, "list")["id"])
         sink.adopt(done.parts)
-        return attrs.evolve(done, parts=_finished(sink, dropped, attempt / share.resource))
+        return attrs.evolve(done, parts=_finished(sink, dropped, attempt / partition.resource))
 
     return final.done() or _published(final, rewrite)
 
 
-def place(source: Path, destination: Path) -> None:
-    """Let a file stand in a second place too, by a link where the file system has them."""
+def link_or_copy(source: Path, destination: Path) -> None:
+    """Link a file to a second path; copy it where the file system has no links."""
     try:
         os.link(source, destination)
     except OSError:
@@ -256,34 +258,34 @@ def place(source: Path, destination: Path) -> None:
             os.fsync(file.fileno())
 
 
-def _published(share: Share, write: Callable[[Path], ShareDone]) -> ShareDone:
-    """Have a share written into a directory of its own, and give that the share's name."""
-    attempt = share.directory.with_name(f"{share.directory.name}.{uuid.uuid4().hex[:12]}")
+def _published(partition: Partition, write: Callable[[Path], PartitionDone]) -> PartitionDone:
+    """Write a partition into a temporary directory, rename that, and return what the partition holds."""
+    attempt = partition.directory.with_name(f"{partition.directory.name}.{uuid.uuid4().hex[:12]}")
     try:
         with writing(attempt):
             attempt.mkdir()
-        done = attrs.evolve(write(attempt), directory=str(share.directory))
+        done = attrs.evolve(write(attempt), directory=str(partition.directory))
         with writing(attempt):
             write_atomically(attempt / _DONE, msgspec.json.encode(done))
             try:
-                attempt.rename(share.directory)
+                attempt.rename(partition.directory)
             except OSError:
-                there = share.done()
-                if there is None:  # not because another attempt was first
+                there = partition.done()
+                if there is None:  # another reason than an earlier attempt
                     raise
                 return there
-            sync_directory(share.directory.parent)
+            sync_directory(partition.directory.parent)
         return done
     finally:
         shutil.rmtree(attempt, ignore_errors=True)
 
 
-async def _read(share: Share, access: Access, attempt: Path) -> ShareDone:
-    async with access.client(share.company) as visma:
-        listing = share.listing(visma)
-        facts = method_facts(share.resource, "list")
-        keys = KeyReader(RowKeys(tuple(facts["identity"]))) if share.divided else None
-        sink = _sink(share, attempt, operation_id=listing.operation_id)
+async def _read(partition: Partition, access: Access, attempt: Path) -> PartitionDone:
+    async with access.client(partition.company) as visma:
+        listing = partition.listing(visma)
+        facts = method_facts(partition.resource, "list")
+        keys = KeyReader(RowKeys(tuple(facts["identity"]))) if partition.divided else None
+        sink = _sink(partition, attempt, operation_id=listing.operation_id)
         writer = _Writer(sink, keys, attempt / _KEYS)
         try:
             async with listing.raw_pages(ordered=True) as pages:
@@ -291,14 +293,14 @@ async def _read(share: Share, access: Access, attempt: Path) -> ShareDone:
                     await to_thread.run_sync(writer.write, page)
             report = listing.completeness
             if report is None:
-                raise RuntimeError(f"the listing of {share.resource} ended without a report")
-            parts = await to_thread.run_sync(partial(_finished, sink, writer.dropped, attempt / share.resource))
+                raise RuntimeError(f"the listing of {partition.resource} ended without a report")
+            parts = await to_thread.run_sync(partial(_finished, sink, writer.dropped, attempt / partition.resource))
             await to_thread.run_sync(writer.forget_dropped)
         finally:
             with anyio.CancelScope(shield=True):
                 await to_thread.run_sync(sink.close)
-        return ShareDone(
-            directory=str(share.directory),
+        return PartitionDone(
+            directory=str(partition.directory),
             parts=parts,
             completeness=report,
             company=visma.tenant_id,
@@ -308,7 +310,7 @@ async def _read(share: Share, access: Access, attempt: Path) -> ShareDone:
 
 @attrs.define
 class _Writer:
-    """What happens to the pages in a worker thread, one after the other."""
+    """Writes pages in a worker thread, one after the other."""
 
     sink: PartSink[Any]
     keys: KeyReader | None
@@ -327,24 +329,23 @@ class _Writer:
                 file.write(b"".join([hashlib.blake2b(name, digest_size=_DIGEST_BYTES).digest() for name in names]))
 
     def forget_dropped(self) -> None:
-        """Leave in the file of keys those of the rows that stand in the parts: the two are counted together later."""
+        """Remove the keys of dropped rows from the file, so that the keys match the rows in the parts."""
         if self.dropped and self.keys is not None:
             kept = [key for number, key in enumerate(_digests(self.keys_file.parent)) if number not in self.dropped]
             with writing(self.keys_file):
                 self.keys_file.write_bytes(b"".join(kept))
 
 
-def _sink(share: Share, directory: Path, *, operation_id: str) -> PartSink[Any]:
-    plan = share.plan
+def _sink(partition: Partition, directory: Path, *, operation_id: str) -> PartSink[Any]:
+    plan = partition.plan
     sink = open_sink(
         plan.format,
-        directory / share.resource,
+        directory / partition.resource,
         operation_id=operation_id,
         part_bytes=plan.part_bytes,
-        csv=plan.csv,
-        parquet=plan.parquet,
+        options=plan.format_options,
     )
-    return cast("PartSink[Any]", sink)  # what it is where nothing is to be read back
+    return cast("PartSink[Any]", sink)  # always, as nothing is to be resumed
 
 
 def _finished(sink: PartSink[Any], dropped: Iterable[int], directory: Path) -> tuple[Part, ...]:

@@ -1,17 +1,17 @@
 """An export spread over a Dask cluster: companies, lists and date ranges, published with the same manifest.
 
-Needs the extra `dask`. Whoever starts it, the coordinator, takes the target as any export does, and hands out *shares*:
-one list of one company, or a date range of it. A worker reads its share into a directory of its own and gives it its
-name when it is whole (`shares`). When all are there, the coordinator puts the parts together and publishes them, the
-manifest last. The coordinator needs no sign-in and reads nothing itself.
+Needs the extra `dask`. The process that starts the export, the coordinator, opens the target as any export does and
+submits *partitions*: one list of one company, or a date range of it. A worker reads a partition into a directory, which
+gets its name when the partition is whole (`_partitions`). When all are there, the coordinator collects the parts and
+publishes them, the manifest last. The coordinator needs no sign-in and reads nothing itself.
 
-**A lost worker** is Dask's own matter: it runs the share again elsewhere. The first attempt that is whole counts, so a
-worker that was only believed dead does no harm. **A lost coordinator** leaves the whole shares behind: the same export
-goes on from there within a day.
+**A lost worker**: Dask runs the partition again elsewhere. The first attempt that is whole counts, so a worker that was
+only believed dead does no harm. **A lost coordinator** leaves the whole partitions behind: the same export goes on from
+there within a day.
 
-**Secrets.** Shares hold none. A worker signs in with its own environment or profile file. Settings that are given
-travel inside the tasks; nothing prints them, but who can connect to the scheduler can get them (and can run any code):
-use TLS there, or leave them out.
+**Secrets.** Partitions hold none. A worker signs in with its own environment or profile file. Settings that are passed
+travel inside the tasks; nothing prints them, but anyone who can connect to the scheduler can get them (and can run any
+code): use TLS there, or leave them out.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections import Counter
 from concurrent.futures import CancelledError
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -34,28 +33,24 @@ import msgspec
 from anyio import to_thread
 
 from vismanet_async._clock import SystemClock
-from vismanet_async._conditions import Condition
 from vismanet_async._export.batch import CompanyOutcome, ManyOutcome
 from vismanet_async._export.companies import companies_of
 from vismanet_async._export.files import write_atomically, writing
-from vismanet_async._export.incremental import first_run
-from vismanet_async._export.locations import below
-from vismanet_async._export.manifest import Manifest, Part, ResourceEntry
 from vismanet_async._export.plan import ExportPlan
-from vismanet_async._export.run import one_error
-from vismanet_async._export.target import Target
-from vismanet_async._paging.keys import stamp_of
+from vismanet_async._export.target.local import Target
+from vismanet_async._export.target.locations import join
+from vismanet_async._export.target.manifest import Manifest
+from vismanet_async._export.tasks import unwrap_group
 from vismanet_async._version import __version__
-from vismanet_async.contrib._partition_bounds import Division
+from vismanet_async.contrib._partition_results import ReadList, StoredPlan, collect_parts
 from vismanet_async.contrib._partitions import (
     Access,
     Failure,
-    Share,
-    ShareDone,
-    divide_share,
-    outcome,
-    place,
-    read_share,
+    Partition,
+    PartitionDone,
+    plan_partition,
+    read_partition,
+    result_of,
     without_newer,
 )
 from vismanet_async.errors import ExportError, RequestRefused, SettingsError, VismaNetError
@@ -71,24 +66,22 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 
     from vismanet_async._export.companies import Company
-    from vismanet_async._paging.guarantee import Completeness
+    from vismanet_async.contrib._partition_bounds import PartitionPlan
 
-    Told = Callable[[Share, ShareDone], object]
+    OnDone = Callable[[Partition, PartitionDone], object]
 
-__all__ = ["Access", "Share", "ShareDone", "export_many_on_dask", "export_on_dask"]
+__all__ = ["Access", "Partition", "PartitionDone", "export_many_on_dask", "export_on_dask"]
 
 T = TypeVar("T")
 
 _RANGE_ROWS: Final = 20_000
-"""Some 20 pages: less is not worth the counting."""
+"""Some 20 pages: fewer rows are not worth the counting requests."""
 _MOST_RANGES: Final = 8
 _LONGEST_PAUSE: Final = timedelta(hours=24)
 _CONNECT_SECONDS: Final = 15
-_LETTING_GO_SECONDS: Final = 5
-"""What is no longer waited for ends at once, unless Dask is just fetching it."""
-_VERDICTS: Final = ("proven", "counted", "uncertain")
-"""Weakest last."""
-_connect: Any = distributed.Client  # Dask tells type checkers nothing about it
+_RELEASE_SECONDS: Final = 5
+"""An abandoned task ends at once, unless Dask is fetching its result."""
+_connect: Any = distributed.Client  # Dask has no types for it
 
 
 async def export_on_dask(
@@ -99,32 +92,32 @@ async def export_on_dask(
     access: Access | None = None,
     range_rows: int = _RANGE_ROWS,
     most_ranges: int = _MOST_RANGES,
-    told: Told | None = None,
+    on_done: OnDone | None = None,
     **options: Any,
 ) -> Manifest:
-    """Export lists of the company that the workers' settings name, on a Dask cluster.
+    """Export lists of the company in the workers' settings on a Dask cluster, and return the manifest.
 
     Args:
         resources: names, or names with their filters, as for `VismaNet.export`.
-        to: a directory that the coordinator and all workers see under this path.
+        to: a directory with the same path on the coordinator and all workers.
         cluster: the scheduler's address, or an asynchronous `distributed.Client`.
         access: how workers sign in.
-        range_rows: a list is divided where its ranges have at least so many rows each.
-        most_ranges: of one list; 1 divides none.
-        told: called for each share that is whole.
+        range_rows: a list is divided if its ranges have at least so many rows each.
+        most_ranges: of one list; 1 divides no list.
+        on_done: called for each partition that is whole.
         options: those of `ExportPlan`.
 
-    Politeness: requests in flight are the cluster's worker threads times `access.concurrency`. Workers learn of an
-    exhausted quota each by itself, and pause then.
+    Load: the requests in flight are the cluster's worker threads times `access.concurrency`. Each worker finds out by
+    itself that a quota is exhausted, and pauses.
 
-    Errors: those of an export, `SettingsError` when no scheduler answers. The first one ends the export and takes back
-    what was handed out. Nothing is published before all lists are whole; whole shares stay, and the same export goes
-    on with them within a day.
+    Errors: those of an export, `SettingsError` when no scheduler answers. The first error ends the export and cancels
+    its tasks. Nothing is published before all lists are whole. Whole partitions stay, and the same export uses them
+    within a day.
     """
     plan = _plan(resources, to, options)
     async with _connected(cluster) as client:
-        handing = _Handing(client, access or Access(), told)
-        return await _Run(plan, None, handing, range_rows=range_rows, most_ranges=most_ranges).run()
+        submitter = _Submitter(client, access or Access(), on_done)
+        return await _Run(plan, None, submitter, range_rows=range_rows, most_ranges=most_ranges).run()
 
 
 async def export_many_on_dask(
@@ -136,38 +129,38 @@ async def export_many_on_dask(
     access: Access | None = None,
     range_rows: int = _RANGE_ROWS,
     most_ranges: int = _MOST_RANGES,
-    told: Told | None = None,
+    on_done: OnDone | None = None,
     **options: Any,
 ) -> ManyOutcome:
-    """Export the same lists of many companies on a Dask cluster, each to a folder of its own below `to`.
+    """Export the same lists of many companies on a Dask cluster, each to a folder below `to`.
 
     Args:
-        companies: tenant ids, names with their tenant ids, or what `read_companies` gives. Variables that a company
-            names for its own sign-in are those of the workers.
-        resources: as for `export_on_dask`, like all that follow.
+        companies: tenant ids, names with their tenant ids, or companies from `read_companies`. The environment
+            variables that a company names for its sign-in are those of the workers.
+        resources: as for `export_on_dask`, like all further arguments.
         to: the directory above the companies' folders.
         cluster: the scheduler.
         access: how workers sign in.
-        range_rows: from which a list is divided.
+        range_rows: rows of a range at least.
         most_ranges: of one list.
-        told: called for each share that is whole.
+        on_done: called for each partition that is whole.
         options: those of `ExportPlan`.
 
     Returns:
-        how each company ended; one that failed does not stop the others.
+        the outcome of each company; one that failed does not stop the others.
     """
     chosen = companies_of(companies)
-    plans = [_plan(resources, below(to, company.name), options) for company in chosen]
+    plans = [_plan(resources, join(to, company.name), options) for company in chosen]
     outcomes: dict[str, CompanyOutcome] = {}
     clock = SystemClock()
     async with _connected(cluster) as client:
-        handing = _Handing(client, access or Access(), told)
+        submitter = _Submitter(client, access or Access(), on_done)
 
         async def export(company: Company, plan: ExportPlan) -> None:
             began = clock.monotonic()
             manifest, error = None, None
             try:
-                manifest = await _Run(plan, company, handing, range_rows=range_rows, most_ranges=most_ranges).run()
+                manifest = await _Run(plan, company, submitter, range_rows=range_rows, most_ranges=most_ranges).run()
             except VismaNetError as failure:
                 error = failure
             seconds = clock.monotonic() - began
@@ -206,48 +199,48 @@ async def _connected(cluster: str | distributed.Client) -> AsyncIterator[distrib
 
 
 @attrs.frozen
-class _Handing:
-    """Hands work out to the cluster, and takes it back when the answer is no longer waited for."""
+class _Submitter:
+    """Submits work to the cluster, and cancels it when its result is no longer awaited."""
 
     client: distributed.Client
     access: Access
-    told: Told | None
+    on_done: OnDone | None
     _run: str = attrs.field(factory=lambda: uuid.uuid4().hex[:8], init=False)
 
-    async def read(self, share: Share) -> ShareDone:
-        done = await self._ask(read_share, share, self.access)
-        if self.told is not None:
-            self.told(share, done)
+    async def read(self, partition: Partition) -> PartitionDone:
+        done = await self._ask(read_partition, partition, self.access)
+        if self.on_done is not None:
+            self.on_done(partition, done)
         return done
 
-    async def divide(self, share: Share, *, least_rows: int, most: int) -> Division | None:
-        return await self._ask(divide_share, share, self.access, least_rows=least_rows, most=most)
+    async def divide(self, partition: Partition, *, least_rows: int, most: int) -> PartitionPlan | None:
+        return await self._ask(plan_partition, partition, self.access, least_rows=least_rows, most=most)
 
-    async def without_newer(self, share: Share, newer: ShareDone) -> ShareDone:
-        return await self._ask(without_newer, share, Path(newer.directory))
+    async def without_newer(self, partition: Partition, newer: PartitionDone) -> PartitionDone:
+        return await self._ask(without_newer, partition, Path(newer.directory))
 
-    async def _ask(self, work: Callable[..., T], share: Share, *args: Any, **options: Any) -> T:
-        where = hashlib.sha256(os.fsencode(share.directory)).hexdigest()[:16]
-        # Dask knows it by its key as one piece of work, wherever it runs; another run must not get this one's result
+    async def _ask(self, work: Callable[..., T], partition: Partition, *args: Any, **options: Any) -> T:
+        where = hashlib.sha256(os.fsencode(partition.directory)).hexdigest()[:16]
+        # Dask identifies work by its key; another run must not get the result of this one
         key = f"vismanet-{work.__name__}-{where}-{self._run}"
-        future: Any = self.client.submit(outcome, work, share, *args, key=key, **options)
-        # by itself, since Dask has futures share what fetches them: cancelling one would cancel the others' as well
+        future: Any = self.client.submit(result_of, work, partition, *args, key=key, **options)
+        # in a task of its own: Dask fetches several futures in one task, and cancelling one would cancel the others
         waiting: asyncio.Task[T | Failure] = asyncio.ensure_future(_awaited(future))
         try:
             result = await asyncio.shield(waiting)
         except distributed.KilledWorker as error:
             raise ExportError(
-                f"{share}: every worker that read it died. Nothing was published. Look at their logs and memory, "
+                f"{partition}: every worker that read it died. Nothing was published. Look at their logs and memory, "
                 "then start the export again: it goes on where it was."
             ) from error
         except CancelledError as error:  # Dask's own, not that of asyncio
             raise ExportError(
-                f"{share}: the cluster gave it up ({error}). Nothing was published; start it again."
+                f"{partition}: the cluster gave it up ({error}). Nothing was published; start it again."
             ) from error
         finally:
             future.release()
-            waiting.add_done_callback(_told)
-            with anyio.move_on_after(_LETTING_GO_SECONDS, shield=True):
+            waiting.add_done_callback(_retrieve_error)
+            with anyio.move_on_after(_RELEASE_SECONDS, shield=True):
                 await asyncio.wait([waiting])
         if isinstance(result, Failure):
             raise result.error()
@@ -258,19 +251,19 @@ async def _awaited(future: Awaitable[T]) -> T:
     return await future
 
 
-def _told(waiting: asyncio.Task[Any]) -> None:
-    """Take an error as told: it was, or nobody is left to be told."""
+def _retrieve_error(waiting: asyncio.Task[Any]) -> None:
+    """Retrieve an error, so that asyncio does not warn: it was raised already, or nobody awaits it."""
     if not waiting.cancelled():
         waiting.exception()
 
 
 @attrs.define
 class _Run:
-    """One company's export."""
+    """The export of one company."""
 
     plan: ExportPlan
     company: Company | None
-    handing: _Handing
+    submitter: _Submitter
     range_rows: int = attrs.field(kw_only=True)
     most_ranges: int = attrs.field(kw_only=True)
     _work: Path = attrs.field(init=False)
@@ -282,12 +275,12 @@ class _Run:
         try:
             await to_thread.run_sync(target.recover)
             await to_thread.run_sync(self._prepare, target.work)
-            lists: dict[str, _List] = {}
+            lists: dict[str, ReadList] = {}
 
             async def read(name: str) -> None:
                 lists[name] = await self._read(name)
 
-            with one_error():
+            with unwrap_group():
                 async with anyio.create_task_group() as tasks:
                     for name in self.plan.resources:
                         tasks.start_soon(read, name)
@@ -299,7 +292,7 @@ class _Run:
         return manifest
 
     def _prepare(self, work: Path) -> None:
-        """Take up what an earlier run of the same plan left, or begin afresh. Blocks."""
+        """Resume from what an earlier run of the same plan left, or begin anew. Blocks."""
         self._work = work / "dask"
         path = self._work / "plan.json"
         tenant_id = None if self.company is None else self.company.tenant_id
@@ -315,39 +308,39 @@ class _Run:
             write_atomically(path, msgspec.json.encode((fingerprint, now)))
         self._begun_at = now
 
-    async def _read(self, name: str) -> _List:
-        """Have one list read by the cluster, in ranges where that is worth it."""
-        whole = Share(directory=self._work / name, company=self.company, resource=name, plan=self.plan)
-        division = await self._division(whole)
-        if division is None:
-            done = await self.handing.read(whole)
-            return _List([done], [done.completeness], None)
+    async def _read(self, name: str) -> ReadList:
+        """Return a list that the cluster has read, in ranges if that is worth it."""
+        whole = Partition(directory=self._work / name, company=self.company, resource=name, plan=self.plan)
+        partition_plan = await self._partition_plan(whole)
+        if partition_plan is None:
+            done = await self.submitter.read(whole)
+            return ReadList([done], [done.completeness], None)
         ranges = [
             attrs.evolve(whole, directory=self._work / f"{name}-{number}", range=each, divided=True)
-            for number, each in enumerate(division.ranges)
+            for number, each in enumerate(partition_plan.ranges)
         ]
-        read = await _all(self.handing.read, ranges)
-        # not before all ranges have been read: it is what catches the rows that moved between them
-        rest = await self.handing.read(
-            attrs.evolve(whole, directory=self._work / f"{name}-rest", range=division.rest, divided=True)
+        read = await _all(self.submitter.read, ranges)
+        # after all ranges: it has the rows that moved between them
+        rest = await self.submitter.read(
+            attrs.evolve(whole, directory=self._work / f"{name}-rest", range=partition_plan.rest, divided=True)
         )
-        final = await _all(lambda share: self.handing.without_newer(share, rest), ranges)
-        return _List([*final, rest], [done.completeness for done in (*read, rest)], division)
+        final = await _all(lambda partition: self.submitter.without_newer(partition, rest), ranges)
+        return ReadList([*final, rest], [done.completeness for done in (*read, rest)], partition_plan)
 
-    async def _division(self, whole: Share) -> Division | None:
-        """Divide a list as an earlier run did, or anew."""
+    async def _partition_plan(self, whole: Partition) -> PartitionPlan | None:
+        """Return the partition plan of an earlier run, or a new one; None for a list that is not divided."""
         path = whole.directory.with_name(f"{whole.resource}-division.json")
         if path.exists():
-            known = msgspec.json.decode(await anyio.Path(path).read_bytes(), type=_Division | None)
+            known = msgspec.json.decode(await anyio.Path(path).read_bytes(), type=StoredPlan | None)
             return None if known is None else known.meant()
-        division = await self.handing.divide(whole, least_rows=self.range_rows, most=self.most_ranges)
+        partition_plan = await self.submitter.divide(whole, least_rows=self.range_rows, most=self.most_ranges)
         with writing(path):
-            content = msgspec.json.encode(None if division is None else _Division.of(division))
+            content = msgspec.json.encode(None if partition_plan is None else StoredPlan.of(partition_plan))
             await to_thread.run_sync(write_atomically, path, content)
-        return division
+        return partition_plan
 
-    def _publish(self, target: Target, lists: dict[str, _List]) -> Manifest:
-        """Put the shares' parts together under their final names, and publish them. Blocks."""
+    def _publish(self, target: Target, lists: dict[str, ReadList]) -> Manifest:
+        """Publish the parts of all partitions under their final names, and return the manifest. Blocks."""
         staging = target.work / "1"
         now = datetime.now(UTC)
         entries = {}
@@ -356,114 +349,30 @@ class _Run:
             for name in self.plan.resources:
                 (staging / name).mkdir(parents=True)
                 entries[name] = lists[name].entry(
-                    self.plan, name, _put_together(lists[name].shares, staging / name), times=(self._begun_at, now)
+                    self.plan, name, collect_parts(lists[name].partitions, staging / name), times=(self._begun_at, now)
                 )
         before = target.published()
-        any_share = next(iter(lists.values())).shares[0]
+        any_partition = next(iter(lists.values())).partitions[0]
         manifest = Manifest(
             resources={**(before.resources if before else {}), **entries},
             tool=f"vismanet-async {__version__}",
             started_at=self._begun_at,
             finished_at=now,
-            company=any_share.company,
-            base_url=any_share.base_url,
+            company=any_partition.company,
+            base_url=any_partition.base_url,
         )
         target.publish(manifest, staging)
         return manifest
 
 
-@attrs.frozen
-class _List:
-    """One list, all shares of it whole."""
+async def _all(work: Callable[[Partition], Any], partitions: Sequence[Partition]) -> list[PartitionDone]:
+    """Return the results of work on all partitions, done concurrently."""
+    results: dict[int, PartitionDone] = {}
 
-    shares: list[ShareDone]
-    reports: list[Completeness]
-    division: Division | None
-
-    def entry(
-        self, plan: ExportPlan, name: str, parts: tuple[Part, ...], *, times: tuple[datetime, datetime]
-    ) -> ResourceEntry:
-        """Say what is published of it."""
-        reports, division = self.reports, self.division
-        weakest = max(reports, key=lambda report: _VERDICTS.index(report.verdict))
-        rows = sum(part.rows for part in parts)
-        window, reason, unique = weakest.window, weakest.reason, weakest.unique
-        if division is not None:
-            (boundary,) = (condition.value for condition in division.rest.values())
-            window, unique = str(boundary), rows
-            counts = Counter(report.verdict for report in reports)
-            told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in _VERDICTS if counts[verdict])
-            reason = (
-                f"read in {len(division.ranges)} date ranges, counted to hold every row that was unchanged since the "
-                f"window, and afterwards what was changed since ({told}); {weakest.reason}"
-            )
-        entry = ResourceEntry(
-            rows=rows,
-            unique=unique,
-            verdict=weakest.verdict,
-            reason=reason,
-            total_first=_sum(report.total_first for report in reports),
-            total_last=_sum(report.total_last for report in reports),
-            requests=sum(report.requests for report in reports) + (division.requests if division else 0),
-            parts=parts,
-            format=plan.format,
-            format_options=plan.format_options,
-            filters=plan.filter_texts(name),
-            window=window,
-            watermark=max((report.watermark for report in reports if report.watermark), key=stamp_of, default=None),
-            started_at=times[0],
-            finished_at=times[1],
-        )
-        return first_run(entry)
-
-
-@attrs.frozen
-class _Division:
-    """A division as it is written down."""
-
-    ranges: list[dict[str, tuple[str, str]]]
-    rest: dict[str, tuple[str, str]]
-    requests: int
-
-    @classmethod
-    def of(cls, division: Division) -> _Division:
-        def words(filters: Mapping[str, Condition[str]]) -> dict[str, tuple[str, str]]:
-            return {name: (one.operator, one.value) for name, one in filters.items()}
-
-        return cls([words(each) for each in division.ranges], words(division.rest), division.requests)
-
-    def meant(self) -> Division:
-        def conditions(words: Mapping[str, tuple[Any, str]]) -> dict[str, Condition[str]]:
-            return {name: Condition(operator, value) for name, (operator, value) in words.items()}
-
-        return Division(tuple(conditions(each) for each in self.ranges), conditions(self.rest), self.requests)
-
-
-def _put_together(shares: Iterable[ShareDone], staging: Path) -> tuple[Part, ...]:
-    """Number the parts of all shares through; empty ones are left out if there are others."""
-    found = [(Path(done.directory, part.file), part) for done in shares for part in done.parts]
-    found = [(path, part) for path, part in found if part.rows] or found[:1]
-    parts = []
-    for number, (path, part) in enumerate(found):
-        name = f"part-{number:05}{''.join(path.suffixes)}"
-        place(path, staging / name)
-        parts.append(attrs.evolve(part, file=f"{staging.name}/{name}"))
-    return tuple(parts)
-
-
-async def _all(work: Callable[[Share], Any], shares: Sequence[Share]) -> list[ShareDone]:
-    """Do something for all shares at once; results in their order."""
-    results: dict[int, ShareDone] = {}
-
-    async def one(number: int, share: Share) -> None:
-        results[number] = await work(share)
+    async def one(number: int, partition: Partition) -> None:
+        results[number] = await work(partition)
 
     async with anyio.create_task_group() as tasks:
-        for number, share in enumerate(shares):
-            tasks.start_soon(one, number, share)
-    return [results[number] for number in range(len(shares))]
-
-
-def _sum(totals: Iterable[int | None]) -> int | None:
-    known = list(totals)
-    return None if None in known else sum(total for total in known if total is not None)
+        for number, partition in enumerate(partitions):
+            tasks.start_soon(one, number, partition)
+    return [results[number] for number in range(len(partitions))]

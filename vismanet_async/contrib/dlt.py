@@ -1,8 +1,8 @@
-"""A dlt source: lists of Visma Net into any destination that dlt knows, as deltas where the API can give them.
+"""A dlt source: loads lists of Visma Net into any destination of dlt, as deltas where the API allows it.
 
 Needs the extra `dlt`. Each resource becomes a table, lists within its rows child tables. Columns and types come from
-the catalog, never from the data: amounts are decimal(38, 18), times are as written, without a zone, and what a column
-cannot hold stands in `_extra` (see `vismanet_async._export.coerce`).
+the catalog, never from the data: amounts are decimal(38, 18), times are as written, without a zone, and values that
+a column cannot hold go into `_extra` (see `vismanet_async._export.coerce`).
 
 ======================================  =========================================================================
 a list                                  is loaded by
@@ -12,8 +12,8 @@ of change that can be asked for         last watermark on, with an overlap
 any other, or one with own filters      `replace`: each load reads all
 ======================================  =========================================================================
 
-A list with filters is always read whole: a row that stopped to match would otherwise stay. Each load adds a row per
-list to the table `visma_loads`: what was read, and what may be claimed about it.
+A list with filters is always read whole: otherwise a row that no longer matches would stay. Each load adds a row per
+list to the table `visma_loads`: what was read, and with which verdict.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ except ModuleNotFoundError as missing:
 from vismanet_async._api.registry import find_resource, list_arguments, method_facts
 from vismanet_async._client import VismaNet
 from vismanet_async._conditions import on_or_after
-from vismanet_async._export.coerce import RowFitter
+from vismanet_async._export.coerce import RowCoercer
 from vismanet_async._export.plan import ExportPlan, filter_text
 from vismanet_async._export.schema import DECIMAL_DIGITS, DECIMAL_SCALE, EXTRA, columns_of
 from vismanet_async._paging.keys import stamp_of, stamp_text
@@ -59,9 +59,9 @@ if TYPE_CHECKING:
 __all__ = ["LOADS", "visma_source"]
 
 LOADS: Final = "visma_loads"
-"""The table of what each load read."""
+"""The table with a row per load and list."""
 _OVERLAP: Final = timedelta(days=1)
-"""Covers late commits, clocks set back and the end of summer time; rows that come again replace themselves."""
+"""Covers late commits, clocks set back and the end of summer time; repeated rows replace themselves."""
 _MODIFIED: Final = "last_modified_date_time"
 _TYPES: Final[dict[str, dict[str, Any]]] = {
     "text": {"data_type": "text"},
@@ -98,12 +98,12 @@ def visma_source(
     full: bool = False,
     overlap: timedelta = _OVERLAP,
 ) -> DltSource:
-    """Build a dlt source of lists, one dlt resource each, for `pipeline.run(...)`.
+    """Return a dlt source of lists, one dlt resource each, for `pipeline.run(...)`.
 
     Args:
         resources: names, or names with their filters: `{"customer_invoice": {"status": "Open"}}`. Parameters that
             begin with `expand` add to the rows and are no filters here.
-        connect: gives the client; called once a run, in the run's own event loop. By default `VismaNet.from_env()`;
+        connect: returns the client; called once per run, in the run's event loop. By default `VismaNet.from_env()`;
             for dlt's own secrets pass a function that reads `dlt.secrets`.
         completeness: what to show about each list, as for an export.
         allow_uncertain: load also a list that could not be shown complete. Its row in `visma_loads` says so, and the
@@ -149,34 +149,34 @@ def visma_source(
 
 
 class _Connection:
-    """One client in an event loop of its own, for all resources of a run; dlt takes their items in turn."""
+    """A client in an event loop of its own, for all resources of a run; dlt iterates over them in turn."""
 
     def __init__(self, connect: Callable[[], VismaNet]) -> None:
         self._connect = connect
         self._users = 0
         self._open = ExitStack()
-        self._at_hand: tuple[BlockingPortal, VismaNet] | None = None
+        self._client: tuple[BlockingPortal, VismaNet] | None = None
 
     def __enter__(self) -> tuple[BlockingPortal, VismaNet]:
-        if self._at_hand is None:
+        if self._client is None:
             with ExitStack() as stack:
                 portal = stack.enter_context(start_blocking_portal(name="vismanet"))
                 visma = stack.enter_context(portal.wrap_async_context_manager(portal.call(self._connect)))
                 self._open = stack.pop_all()
-            self._at_hand = portal, visma
+            self._client = portal, visma
         self._users += 1
-        return self._at_hand
+        return self._client
 
     def __exit__(self, *_: object) -> None:
         self._users -= 1
         if not self._users:
-            self._at_hand = None
+            self._client = None
             self._open.close()
 
 
 @attrs.frozen(kw_only=True)
 class _Read:
-    """How one list is read and handed to dlt."""
+    """One list as a resource of dlt."""
 
     name: str
     filters: Mapping[str, Any]
@@ -188,7 +188,7 @@ class _Read:
 
     @_facts.default
     def _find_facts(self) -> Mapping[str, Any]:
-        list_arguments(self.name, self.filters)  # refuses what the API would ignore
+        list_arguments(self.name, self.filters)  # raises for filters that the API would ignore
         return method_facts(find_resource(self.name), "list")
 
     @property
@@ -197,12 +197,12 @@ class _Read:
 
     @property
     def incremental(self) -> bool:
-        """Whether a delta is the whole truth about what changed."""
+        """Whether a delta contains every change."""
         only_more = all(name.startswith("expand") for name in self.filters)
         return bool(self.identity and self._facts.get("frozen_filter") and only_more)
 
     def items(self) -> Iterator[Any]:
-        """Give dlt the table, its rows page by page, and at the end the note about them."""
+        """Yield the table, its rows page by page, and at the end the row for `visma_loads`."""
         with self.connection as (portal, visma):
             began = visma.clock.monotonic()
             state = _state(visma)
@@ -216,7 +216,7 @@ class _Read:
                 raise RuntimeError(f"the listing of {self.name} ended without a report")
             at_server = portal.call(self._base(visma).count) if since else report.unique
             if self.incremental and report.verdict != "uncertain" and report.watermark:
-                # what was changed behind the reader may be older than the watermark
+                # a row changed after it was read can be older than the watermark
                 seconds = visma.clock.monotonic() - began
                 state[self.name] = {
                     "watermark": report.watermark,
@@ -242,11 +242,11 @@ class _Read:
     def _pages(
         self, portal: BlockingPortal, listing: Listing[Any], columns: tuple[Column, ...]
     ) -> Iterator[list[dict[str, Any]]]:
-        fitter = RowFitter(columns, operation_id=listing.operation_id)
+        coercer = RowCoercer(columns, operation_id=listing.operation_id)
         first_row = 0
         with portal.wrap_async_context_manager(listing.raw_pages(ordered=True)) as deliveries:
             while (delivery := portal.call(_following, deliveries)) is not None:
-                rows = _ROWS.decode_lines(fitter.lines(delivery.rows, first_row=first_row))
+                rows = _ROWS.decode_lines(coercer.lines(delivery.rows, first_row=first_row))
                 first_row += len(rows)
                 yield [_hoisted(row, columns) for row in rows]
 
@@ -255,7 +255,7 @@ class _Read:
         flat[EXTRA] = dict(_TYPES["text"])
         frozen = self._facts.get("frozen_filter")
         if self.incremental and frozen and frozen[1] in flat:
-            # of two versions of a row that one load brings, the later one stays
+            # of two versions of a row in one load, the later one stays
             flat[frozen[1]] = {**flat[frozen[1]], "dedup_sort": "desc"}
         hints = dlt.mark.make_hints(
             table_name=self.name,
@@ -286,7 +286,7 @@ class _Read:
 
 
 def _state(visma: VismaNet) -> dict[str, Any]:
-    """Give what earlier loads of the pipeline left, and make sure that they were of the same company."""
+    """Return the state of earlier loads of the pipeline, which must be of the same company."""
     state = dlt.current.source_state()
     known = state.setdefault("company", visma.tenant_id)
     if known != visma.tenant_id:
@@ -303,7 +303,7 @@ async def _following(deliveries: AsyncIterator[Delivery]) -> Delivery | None:
 
 
 def _hints(columns: Sequence[Column]) -> tuple[dict[str, Any], dict[tuple[str, ...], Any]]:
-    """Give the hints of a table's columns, and those of its child tables by their paths."""
+    """Return the hints of a table's columns, and those of its child tables by their paths."""
     flat: dict[str, Any] = {}
     nested: dict[tuple[str, ...], Any] = {}
     for column in columns:
@@ -321,7 +321,7 @@ def _hints(columns: Sequence[Column]) -> tuple[dict[str, Any], dict[tuple[str, .
 
 
 def _hoisted(record: dict[str, Any], columns: Sequence[Column]) -> dict[str, Any]:
-    """Move lists out of records within a row: dlt takes hints for child tables of a table, not of a record in it."""
+    """Return the row with lists moved out of its records: dlt has hints for child tables of tables, not of records."""
     for column in columns:
         value = record.get(column.name)
         if column.kind != "record" or not value:

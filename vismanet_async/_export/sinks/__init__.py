@@ -1,7 +1,7 @@
-"""Where pages go: one sink for each output format.
+"""Sinks: one for each output format.
 
-A sink is plain blocking code with one caller at a time. `_export.run` calls it in a worker thread, page by page
-in the order of the list, one call at a time: a slow sink slows the reading down.
+A sink is blocking code with one caller at a time. `_export.resource_run` calls it in a worker thread, page by page in
+the order of the list; a slow sink slows the reading down.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from vismanet_async._export.manifest import Part
+    from vismanet_async._export.target.manifest import Part
     from vismanet_async._paging.row_scanner import RawRow
 
 __all__ = ["FINAL", "Page", "Sink", "Written"]
 
 FINAL = "final"
-"""Where a sink puts parts that replace those beside it."""
+"""The directory of parts that replace those beside it."""
 
 
 class Page(Protocol):
-    """What a sink needs of a page; a listing's deliveries have it."""
+    """What a sink needs of a page; the deliveries of a listing are pages."""
 
     @property
     def rows(self) -> Sequence[RawRow]:
@@ -32,16 +32,16 @@ class Page(Protocol):
 
     @property
     def body(self) -> bytes | bytearray | None:
-        """The answer that the rows are a part of, if they are all of its rows in its order.
+        """The answer that contains the rows, if they are all of its rows in its order.
 
-        What stands between the rows of a bytearray may be changed by the sink.
+        The sink may change the bytes between the rows of a bytearray.
         """
         ...
 
 
 @attrs.frozen
 class Written:
-    """Where a page's rows went."""
+    """Where the rows of a page were written."""
 
     file: str
     """The part's name within its resource."""
@@ -61,22 +61,22 @@ class Sink(Protocol):
         ...
 
     def write(self, page: Page, /) -> Written | None:
-        """Write a page's rows and tell where they are; None for a page without rows.
+        """Write the rows of a page, and return where they are; None for a page without rows.
 
         Raises:
-            TargetNotWritable: the sink is then of no more use but for `close`.
+            TargetNotWritable: only `close` may be called afterwards.
         """
         ...
 
     def finish(self, *, dropped: Iterable[int] = ()) -> tuple[Part, ...]:
-        """Complete the last part and give all of them, synced to disk; at least one, though it be empty.
+        """Complete the last part, and return all of them, synced to disk; at least one, which may be empty.
 
         Args:
-            dropped: numbers of written rows (0 is the first) that a newer version has replaced. The parts that had
-                them are written anew into `final/`; the old ones stay for whoever goes on from here.
+            dropped: numbers of written rows (0 is the first) that a newer version has replaced. The parts with such
+                rows are rewritten into `final/`; the old ones stay for a run that resumes this one.
         """
         ...
 
     def close(self) -> None:
-        """Close the part being written, as it is. May be called at any time, and twice."""
+        """Close the part being written, as it is. May be called at any time, and more than once."""
         ...

@@ -1,4 +1,4 @@
-"""JSON lines, compressed: the same lines in a stream without times and names, so the same rows give the same bytes."""
+"""Compressed JSON lines, in streams without times and names: the same rows give the same bytes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ZSTD_LEVEL: Final = 1
 
 class _CompressedSink(JsonlSink):
     def write(self, page: Page, /) -> None:
-        """Write a page's rows; they cannot be read back from the middle of a stream."""
+        """Write the rows of a page; they cannot be read back from the middle of a stream."""
         super().write(page)
 
 

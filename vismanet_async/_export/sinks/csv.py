@@ -1,8 +1,8 @@
 """CSV: records flattened by rule, one header for every run.
 
-- A field of a record is a column of its own, its name the path with points: `mainAddress.country.id`.
-- A list is one column and holds its JSON. So does `_extra`, which holds what has no column: keys that the catalog does
-  not know, and values where it says that there is a record (`vismanet_async._export.schema`).
+- A field of a record is a column, named by its path with points: `mainAddress.country.id`.
+- A list is one column with its JSON. `_extra` is JSON too: it holds what has no column, which are keys that the catalog
+  does not know, and values where the catalog has a record (`vismanet_async._export.schema`).
 - Numbers are the server's text; booleans are `true` and `false`; a missing key, null and an empty text are all empty.
 - The header and the columns come from the catalog, also for an empty list. Each part begins with the header.
 - UTF-8, RFC 4180: commas, CRLF, quotes where needed. `CsvOptions` changes some of that.
@@ -21,16 +21,15 @@ import io
 import re
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final
 
-import attrs
 import msgspec
 from msgspec import UNSET, Raw
 
-from vismanet_async._arguments import expect, typed
 from vismanet_async._export.coerce import decode_row, encode_json
 from vismanet_async._export.files import writing
+from vismanet_async._export.formats.csv import CsvOptions
 from vismanet_async._export.schema import EXTRA, VALUE, leaves
 from vismanet_async._export.sinks.parts import DEFAULT_PART_BYTES, OpenPart, PartSink
-from vismanet_async.errors import ExportError, RequestRefused
+from vismanet_async.errors import ExportError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -41,54 +40,19 @@ if TYPE_CHECKING:
     from vismanet_async._paging.row_scanner import RawRow
 
     Cells = Callable[[Any, list[str]], Any]
-    """Appends a value's cells; gives what has no column (UNSET: nothing)."""
+    """Appends the cells of a value, and returns what has no column (UNSET: nothing)."""
 
-__all__ = ["CsvOptions", "CsvSink"]
+__all__ = ["CsvSink"]
 
 _SIGNS: Final = "=+\\-@\uff1d\uff0b\uff0d\uff20"
-"""What a formula begins with; in full width too, which spreadsheets set to an East Asian language read alike."""
+"""First characters of formulas, in full width too: spreadsheets set to an East Asian language accept those."""
 _UNSEEN: Final = r"\s\x00-\x20\x7f\xa0\xad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff"
-"""What some programs pass over before they look what a cell begins with."""
+"""Characters that some programs skip at the beginning of a cell."""
 _FORMULA: Final = re.compile(rf"[{_UNSEEN}]*[{_SIGNS}]|[\t\r\n]")
 _JSON_TEXT: Final = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _SEPARATORS: Final = ",;\t\r\n"
 _PLAIN_NUMBER: Final = re.compile(r"-?\d+([.,]\d+)?([eE][+-]?\d+)?", re.ASCII)
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
-
-
-def _delimiter(_: object, attribute: attrs.Attribute[str], value: str) -> None:
-    expect(attribute.name, value, str)
-    if len(value) != 1 or value in '"\r\n' or value.isalnum():
-        raise RequestRefused(
-            f"{attribute.name} must be one character, no quote, letter, digit or line break, not {value!r}; nothing "
-            "was sent."
-        )
-
-
-@attrs.frozen(kw_only=True)
-class CsvOptions:
-    """How CSV is written."""
-
-    neutralise_formulas: bool = attrs.field(default=True, validator=typed(bool))
-    """Put an apostrophe before what a spreadsheet would run, in texts that begin with `= + - @`, a tab or a line break,
-    and where the cell of a spreadsheet with another separator would. For machines alone: False."""
-    byte_order_mark: bool = attrs.field(default=False, validator=typed(bool))
-    """Begin each part with one: old versions of Excel need it to see that it is UTF-8."""
-    delimiter: str = attrs.field(default=",", validator=_delimiter)
-    """Between fields. Spreadsheets set to a Nordic language expect `;`."""
-    decimal_comma: bool = attrs.field(default=False, validator=typed(bool))
-    """Write `1234,50` for numbers in columns of their own, as such spreadsheets read them. JSON keeps its point."""
-    header: bool = attrs.field(default=True, validator=typed(bool))
-    """Begin each part with the names of the columns."""
-
-    @property
-    def changed(self) -> dict[str, str]:
-        """What is not as by default, in words; what a reader of the files has to know."""
-        return {
-            field.name: str(value)
-            for field in attrs.fields(CsvOptions)
-            if (value := getattr(self, field.name)) != field.default
-        }
 
 
 class CsvSink(PartSink[OpenPart]):
@@ -98,7 +62,7 @@ class CsvSink(PartSink[OpenPart]):
         directory: where the parts go.
         columns: of the rows (`vismanet_async._export.schema.columns_of`).
         operation_id: for errors.
-        part_bytes: a part is closed by the page that brings it here.
+        part_bytes: a part is closed by the page that brings it to this size.
         options: how it is written.
 
     Raises:
@@ -130,7 +94,7 @@ class CsvSink(PartSink[OpenPart]):
         self._plain_values = [column.name for column in columns] == [VALUE]
 
     def write(self, page: Page, /) -> None:
-        """Write a page's rows, and complete the part when it is large enough; rows cannot be read back from here."""
+        """Write the rows of a page, and complete the part if it is large enough. Rows cannot be read back from here."""
         if not page.rows:
             return
         content = self._content(page.rows)
@@ -141,7 +105,7 @@ class CsvSink(PartSink[OpenPart]):
 
     def _content(self, rows: Sequence[RawRow]) -> bytes:
         text = self._text([self._row(row, self._rows + at, self._cells) for at, row in enumerate(rows)])
-        # one look at the whole page: few have anything of the kind
+        # one search of the whole page: few contain such text
         if self._inner is not None and self._inner.may_be_in(text):
             text = self._text(
                 [self._row(row, self._rows + at, self._careful_cells, self._inner) for at, row in enumerate(rows)]
@@ -157,8 +121,8 @@ class CsvSink(PartSink[OpenPart]):
                 "published. Export it as jsonl, which does not read the rows."
             ) from error
         cells: list[str] = []
-        left = make({VALUE: row} if self._plain_values else row, cells)
-        extra = "" if left is UNSET else encode_json(left).decode()
+        remainder = make({VALUE: row} if self._plain_values else row, cells)
+        extra = "" if remainder is UNSET else encode_json(remainder).decode()
         cells.append(extra if inner is None else inner.neutral_json(extra))
         return cells
 
@@ -215,12 +179,12 @@ def _record(
         if type(value) is not dict:
             cells.extend([""] * width)
             return UNSET if value is None else value
-        left = {} if value.keys() <= known else {name: value[name] for name in value if name not in known}
+        remainder = {} if value.keys() <= known else {name: value[name] for name in value if name not in known}
         for name, append in inner:
-            over = append(value.get(name), cells)
-            if over is not UNSET:
-                left[name] = over
-        return left or UNSET
+            rest = append(value.get(name), cells)
+            if rest is not UNSET:
+                remainder[name] = rest
+        return remainder or UNSET
 
     return write
 
@@ -240,21 +204,21 @@ def _neutral(text: str) -> str:
 
 
 class _InnerFormulas:
-    """Formulas within a text, where a spreadsheet that splits elsewhere than at the file's delimiter begins a cell."""
+    """Finds formulas within a text: a spreadsheet that splits at another delimiter would begin a cell there."""
 
     def __init__(self, *, delimiter: str) -> None:
-        before = re.escape(_SEPARATORS.replace(delimiter, ""))  # at its own delimiter the file quotes
-        passed_over = rf'[{_UNSEEN}"\\]*'  # also quotes: where none is open, two of them are an empty text
+        before = re.escape(_SEPARATORS.replace(delimiter, ""))  # the file quotes its own delimiter
+        passed_over = rf'[{_UNSEEN}"\\]*'  # quotes too: two of them are an empty text
         self.may_be_in = re.compile(rf"[{before}]{passed_over}[{_SIGNS}]").search
         self._in_text = re.compile(rf"([{before}]{passed_over})(?=[{_SIGNS}])")
         self._in_json = re.compile(rf"((?:^|[{before}]){passed_over})([{_SIGNS}])")
 
     def neutral(self, text: str) -> str:
-        """Put an apostrophe before each of them, and before the text if it is one."""
+        """Return the text with an apostrophe before each formula in it, and before itself if it is one."""
         return self._in_text.sub(r"\1'", _neutral(text))
 
     def neutral_json(self, text: str) -> str:
-        """Write what they begin with as an escape, which means the same in JSON."""
+        """Return the JSON with the first character of each formula escaped, which means the same."""
         return _JSON_TEXT.sub(lambda found: f'"{self._in_json.sub(_escaped, found[1])}"', text)
 
 
@@ -267,7 +231,7 @@ def _with_comma(number: str) -> str:
 
 
 def _records(file: BinaryIO) -> Iterator[bytes]:
-    """Split a part into records: a line break within quotes does not end one."""
+    """Yield the records of a part; a line break within quotes does not end one."""
     record = b""
     for line in file:
         record += line

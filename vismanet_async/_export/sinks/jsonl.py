@@ -1,7 +1,7 @@
-"""JSON lines: one record a line, the very bytes that the server sent.
+"""JSON lines: one record per line, byte for byte as the server sent it.
 
-Nothing is decoded. In a compact page the commas between its records become newlines, in place; other pages are joined
-from their records. Numbers keep every digit and keys their order.
+Nothing is decoded. In a compact page the commas between the records are replaced by newlines, in place; other pages are
+joined from their records. Numbers keep every digit and keys their order.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vismanet_async._export.sinks import Page
     from vismanet_async._paging.row_scanner import RawRow
 
-__all__ = ["DEFAULT_PART_BYTES", "JsonlSink", "LinedPage", "json_lines"]
+__all__ = ["DEFAULT_PART_BYTES", "JsonLinesPage", "JsonlSink", "json_lines"]
 
 _NEWLINE = 0x0A
 
@@ -63,22 +63,22 @@ class JsonlSink(PartSink[OpenPart]):
 
 
 @attrs.frozen
-class LinedPage:
-    """A page whose rows are lines already: they are made once for sinks that all want them."""
+class JsonLinesPage:
+    """A page whose rows are lines already, made once for several sinks."""
 
     rows: Sequence[RawRow]
     body: bytes | bytearray | None
     lines: memoryview | bytes
-    """Only until the sinks return."""
+    """Valid until the sinks return."""
 
 
 def json_lines(page: Page) -> memoryview | bytes:
-    """Give each row of a page a line: in place where they are all of a compact page, else joined.
+    """Return the rows of a page as lines: in place if they are all rows of a compact page, else joined.
 
     Args:
         page: with at least one row. If its body is a bytearray, commas between the rows become newlines there.
     """
-    if isinstance(page, LinedPage):
+    if isinstance(page, JsonLinesPage):
         return page.lines
     body, rows = page.body, page.rows
     if not isinstance(rows, Rows) or rows.body is not body or _has_line_break(rows.body, rows.end):
@@ -102,6 +102,6 @@ def _joined(rows: Sequence[RawRow]) -> bytes:
 
 
 def _one_line(row: RawRow) -> bytes:
-    """Take the whitespace between a record's tokens away if it breaks the line; no other byte of it changes."""
+    """Return a record without whitespace between tokens if it contains line breaks; else unchanged."""
     text = bytes(row)
     return msgspec.json.format(text, indent=-1) if _has_line_break(text, len(text)) else text

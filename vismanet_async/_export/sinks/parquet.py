@@ -9,78 +9,40 @@ from __future__ import annotations
 import io
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
 
-from vismanet_async._arguments import expect, expect_count
-from vismanet_async._export.coerce import RowFitter
+from vismanet_async._export.coerce import RowCoercer
 from vismanet_async._export.extras import extra
 from vismanet_async._export.files import writing
-from vismanet_async._export.projection import PresentColumns
+from vismanet_async._export.formats.parquet import ParquetOptions
+from vismanet_async._export.projection import ObservedColumns
 from vismanet_async._export.schema import arrow_schema
 from vismanet_async._export.sinks.jsonl import json_lines
 from vismanet_async._export.sinks.parts import DEFAULT_PART_BYTES, OpenPart, PartSink
 from vismanet_async._paging.row_scanner import lengths
-from vismanet_async.errors import ExportError, RequestRefused
+from vismanet_async.errors import ExportError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from concurrent.futures import Future
     from pathlib import Path
 
-    from vismanet_async._export.manifest import Part
     from vismanet_async._export.schema import Column
     from vismanet_async._export.sinks import Page
+    from vismanet_async._export.target.manifest import Part
 
-__all__ = ["DEFAULT_ROW_GROUP_BYTES", "Compression", "ParquetOptions", "ParquetSink"]
-
-DEFAULT_ROW_GROUP_BYTES: Final = 32 * 1024 * 1024
-"""Of JSON. The first page that brings a row group here closes it: some ten thousand rows."""
+__all__ = ["ParquetSink"]
 
 _BATCH_BYTES: Final = 4 * 1024 * 1024
-"""Parsed at once: smaller ones cost time for each column, larger ones begin later and take more memory."""
+"""Parsed in one call: smaller batches cost time per column, larger ones begin later and take more memory."""
 _THREADS: Final = 2
-"""They parse batches, in some 60 ms each, and write row groups; more of them get in the way of the event loop."""
+"""They parse batches, in some 60 ms each, and write row groups; more threads would slow the event loop down."""
 _BATCHES_AHEAD: Final = 3
-"""Batches handed over and not parsed yet; then `write` waits."""
+"""Batches that are not parsed yet; with more, `write` waits."""
 _NULL_BYTES: Final = len("null")
 _BUFFER_BYTES: Final = 1024 * 1024
-_WRITER_OPTIONS: Final = {
-    "version": "2.6",
-    # the Arrow schema as a blob adds nothing to the types in the file, and differs between versions of Arrow
-    "store_schema": False,
-}
-
-
-Compression = Literal["zstd", "snappy", "gzip", "lz4", "none"]
-
-
-@attrs.frozen(kw_only=True)
-class ParquetOptions:
-    """How Parquet is written.
-
-    Raises:
-        RequestRefused: for a compression that there is not, or row groups without a size.
-    """
-
-    compression: Compression = "zstd"
-    row_group_bytes: int = DEFAULT_ROW_GROUP_BYTES
-    """Of JSON; more makes readers faster that want few columns, and takes memory: two row groups of Arrow data."""
-
-    def __attrs_post_init__(self) -> None:
-        expect("compression", self.compression, str)
-        if self.compression not in get_args(Compression):
-            raise RequestRefused(
-                f"compression is one of {', '.join(get_args(Compression))}, not {self.compression!r}; nothing was sent."
-            )
-        expect_count("row_group_bytes", self.row_group_bytes)
-
-    @property
-    def writer_options(self) -> dict[str, Any]:
-        """What `pyarrow.parquet.ParquetWriter` takes."""
-        level = {"compression_level": 1} if self.compression == "zstd" else {}
-        return {**_WRITER_OPTIONS, "compression": self.compression, **level}
 
 
 class ParquetSink(PartSink["_ParquetPart"]):
@@ -125,7 +87,7 @@ class ParquetSink(PartSink["_ParquetPart"]):
         self._written: Future[None] | None = None
 
     def write(self, page: Page, /) -> None:
-        """Take a page's rows; errors of one page may come up with a later one. Rows cannot be read back from here."""
+        """Queue the rows of a page; its errors may be raised by a later call. Rows cannot be read back from here."""
         if not page.rows:
             return
         with writing(self._directory):
@@ -135,7 +97,7 @@ class ParquetSink(PartSink["_ParquetPart"]):
             # Arrow's reader crashes on rows that are null
             self._batch.as_sent &= _NULL_BYTES not in lengths(page.rows)
             self._rows += len(page.rows)
-            is_first = self._batch.first_row == 0  # parsed by itself, since nothing else is to be done yet
+            is_first = self._batch.first_row == 0  # parsed at once, since nothing else is to be done yet
             is_full = self._group_bytes + len(self._batch.lines) >= self._row_group_bytes
             if is_first or is_full or len(self._batch.lines) >= _BATCH_BYTES:
                 self._close_batch()
@@ -143,7 +105,7 @@ class ParquetSink(PartSink["_ParquetPart"]):
                 self._close_group()
 
     def close(self) -> None:
-        """Stop the threads and close the part being written; it is of no use."""
+        """Stop the threads and close the part being written, which is incomplete."""
         self._pool.shutdown(cancel_futures=True)
         super().close()
 
@@ -194,22 +156,22 @@ class ParquetSink(PartSink["_ParquetPart"]):
 
 @attrs.define
 class _Batch:
-    """Rows to parse at once, a line each."""
+    """Rows to parse in one call, one per line."""
 
     first_row: int
     """The number of the first of them."""
     lines: bytearray = attrs.field(factory=bytearray)
     rows: int = 0
     as_sent: bool = True
-    """Whether Arrow may look at them before they are made to fit."""
+    """Whether Arrow may read the rows before they are coerced."""
 
     def each(self) -> list[bytes]:
-        """Cut the rows out."""
+        """Return the rows."""
         return bytes(self.lines).split(b"\n")[:-1]
 
 
 class _Reader:
-    """Turns rows into Arrow tables; any thread may call it."""
+    """Parses rows into Arrow tables. Thread-safe."""
 
     def __init__(self, columns: tuple[Column, ...], *, operation_id: str) -> None:
         self._pyarrow = extra("pyarrow", "parquet")
@@ -217,22 +179,22 @@ class _Reader:
         self.schema = arrow_schema(columns)
         self._row_type = self._pyarrow.struct(list(self.schema))
         self._whole_schema = arrow_schema(columns, moments_as_text=True)
-        self._present = PresentColumns(columns)
-        self._fitter = RowFitter(columns, operation_id=operation_id)
+        self._observed = ObservedColumns(columns)
+        self._coercer = RowCoercer(columns, operation_id=operation_id)
         self._operation_id = operation_id
-        self._needs_fitting = any(_holds_json(column) for column in columns)
+        self._needs_coercion = any(_holds_json(column) for column in columns)
 
     def table(self, batch: _Batch) -> Any:
-        """Parse rows; the result is exact.
+        """Return the rows of a batch as an exact table.
 
         Raises:
             ExportError: a number does not fit its column.
         """
-        if batch.as_sent and not self._needs_fitting and (table := self._read_as_sent(batch)) is not None:
+        if batch.as_sent and not self._needs_coercion and (table := self._read_as_sent(batch)) is not None:
             return table
         try:
-            fitted = self._fitter.lines(batch.each(), first_row=batch.first_row)
-            return self._read(fitted, batch.rows, self._whole_schema)
+            coerced = self._coercer.lines(batch.each(), first_row=batch.first_row)
+            return self._read(coerced, batch.rows, self._whole_schema)
         except self._pyarrow.ArrowInvalid as error:
             raise ExportError(
                 f"{self._operation_id}: a row from {batch.first_row:,} to {batch.first_row + batch.rows - 1:,} (0 is "
@@ -241,18 +203,18 @@ class _Reader:
             ) from error
 
     def _read_as_sent(self, batch: _Batch) -> Any | None:
-        """Parse rows; None when something in them is not as the catalog says."""
-        schema = self._present.schema(batch.each)
+        """Return the rows of a batch as a table; None if a value is not as the catalog says."""
+        schema = self._observed.schema(batch.each)
         while True:
             try:
                 return self._read(batch.lines, batch.rows, schema)
             except self._pyarrow.ArrowInvalid:
-                before, schema = schema, self._present.learn(batch.each())
+                before, schema = schema, self._observed.learn(batch.each())
                 if schema == before:
                     return None
 
     def _read(self, lines: bytes | bytearray, rows: int, schema: Any) -> Any:
-        """Parse lines with the columns of a schema; the others are null."""
+        """Return a table of lines, parsed with the columns of a schema; the other columns are null."""
         read = self._json.read_json(
             self._pyarrow.BufferReader(lines),
             read_options=self._json.ReadOptions(use_threads=False, block_size=len(lines) + 1),
@@ -260,9 +222,9 @@ class _Reader:
         )
         if read.num_rows != rows:
             raise ExportError(f"{self._operation_id}: {rows} rows were read as {read.num_rows}. Nothing was published.")
-        # as one column: each call into Arrow may have to wait for the interpreter lock when it returns
+        # as one column: after each call into Arrow the thread may wait for the interpreter lock
         table = self._pyarrow.Table.from_struct_array(read.to_struct_array().cast(self._row_type))
-        table.validate(full=True)  # the reader lets decimals of 39 digits pass
+        table.validate(full=True)  # the reader accepts decimals of 39 digits
         return table
 
 
@@ -271,7 +233,7 @@ class _ParquetPart(OpenPart):
         super().__init__(path)
         self._pyarrow = extra("pyarrow", "parquet")
         self._handle = _Handle(self._put)
-        # Arrow writes every column's few bytes by themselves, and each time would wait for the interpreter lock
+        # unbuffered, Arrow would write a few bytes per column and wait for the interpreter lock each time
         self._stream = self._pyarrow.BufferedOutputStream(self._pyarrow.PythonFile(self._handle, "w"), _BUFFER_BYTES)
         try:
             parquet = extra("pyarrow.parquet", "parquet")
@@ -296,14 +258,14 @@ class _ParquetPart(OpenPart):
 
     def close(self) -> None:
         self._handle.put = None
-        self._writer.close()  # an open writer would go on writing when it is collected
+        self._writer.close()  # an open writer would write again when it is garbage-collected
         super().close()
 
 
 class _Handle(io.RawIOBase):
-    """The file object that Arrow writes to. Without `put` it takes everything and keeps nothing.
+    """The file object that Arrow writes to. Without `put` it discards everything.
 
-    Arrow holds it where the garbage collector cannot see: a part that is not taken out of it is never freed.
+    Arrow refers to it where the garbage collector cannot see: a part that it still refers to is never freed.
     """
 
     def __init__(self, put: Callable[[memoryview], None]) -> None:
@@ -321,5 +283,5 @@ class _Handle(io.RawIOBase):
 
 
 def _holds_json(column: Column) -> bool:
-    """Tell whether the column, or one in it, holds JSON text: Arrow would take a plain text for that."""
+    """Return whether the column, or a field in it, holds JSON text, for which Arrow would take any text."""
     return column.kind == "json" or any(map(_holds_json, column.fields))

@@ -1,7 +1,7 @@
-"""Parts: files written under a temporary name, hashed on the way, synced, and only then given their name.
+"""Parts: files written under a temporary name, hashed meanwhile, synced, and then renamed.
 
-What every sink does alike is here: parts roll by bytes at the end of a page, and rows that a newer version has
-replaced are taken out at the end. The same pages in the same order give the same files.
+The common part of all sinks: a part is closed at the end of the page that brings it to its size, and rows that a newer
+version has replaced are removed at the end. The same pages in the same order give the same files.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, BinaryIO, ClassVar, Generic, Protocol, TypeVar
 import attrs
 
 from vismanet_async._export.files import sync_directory, writing
-from vismanet_async._export.manifest import Part
 from vismanet_async._export.sinks import FINAL, Written
+from vismanet_async._export.target.manifest import Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -31,27 +31,27 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_PART_BYTES", "Compressor", "OpenPart", "PartSink"]
 
 DEFAULT_PART_BYTES = 128 * 1024 * 1024
-"""The first page that brings a part here closes it: few files, yet each small enough to sync meanwhile."""
+"""The first page that brings a part to this size closes it: few files, each small enough to sync meanwhile."""
 
 
 _SYNC_BYTES = 4 * 1024 * 1024
-"""Written since the last sync, this much is synced beside the writing: a part's end has little left to wait for."""
+"""Sync in the background after so many bytes, so that closing a part is quick."""
 
 
 class Compressor(Protocol):
-    """What zlib's and zstandard's compression objects have in common."""
+    """The common interface of zlib's and zstandard's compression objects."""
 
     def compress(self, data: memoryview | bytes, /) -> bytes:
-        """Take data; give what is ready to be written."""
+        """Return compressed bytes that are ready to be written."""
         ...
 
     def flush(self) -> bytes:
-        """Give the rest; the last call."""
+        """Return the remaining bytes; the last call."""
         ...
 
 
 class OpenPart:
-    """A part being written under a temporary name, hashed on the way."""
+    """A part being written under a temporary name, and hashed meanwhile."""
 
     def __init__(self, path: Path, *, compressor: Compressor | None = None) -> None:
         self._path = path
@@ -63,20 +63,20 @@ class OpenPart:
         self._syncing: Future[None] | None = None
         self._synced = 0
         self.bytes = 0
-        """Of the file so far; a compressor holds some back."""
+        """Of the file so far; a compressor may buffer some."""
         self.rows = 0
 
     def write(self, content: memoryview | bytes, *, rows: int) -> None:
-        """Write what stands for that many rows."""
+        """Write the content of so many rows."""
         self.rows += rows
         self._put(content if self._compressor is None else self._compressor.compress(content))
 
     def complete(self) -> Part:
-        """Sync it and give it its name."""
+        """Sync the file, rename it to its name, and return the part."""
         if self._compressor is not None:
             self._put(self._compressor.flush())
         if self._syncing is not None:
-            self._syncing.result()  # what could not be synced is told once, and perhaps only there
+            self._syncing.result()  # a sync error is reported once, and perhaps only there
         os.fsync(self._file.fileno())
         self.close()
         self._temporary.replace(self._path)
@@ -88,13 +88,13 @@ class OpenPart:
         )
 
     def close(self) -> None:
-        """Close it as it is; waits for a sync under way, which must not meet another file under the same number."""
+        """Close the file as it is. Waits for a running sync, whose descriptor must not be reused by another file."""
         self._syncs.shutdown()
         self._file.close()
 
     @property
     def name(self) -> str:
-        """The name that it is to have."""
+        """The final name."""
         return self._path.name
 
     @property
@@ -104,7 +104,7 @@ class OpenPart:
 
     def _put(self, content: memoryview | bytes) -> None:
         view = memoryview(content)
-        self._digest.update(view)  # hash and write both let other threads run
+        self._digest.update(view)  # hash and write both release the interpreter lock
         self.bytes += len(view)
         while view:
             view = view[self._file.write(view) :]
@@ -143,7 +143,7 @@ class PartSink(ABC, Generic[P]):
         """Write a page's rows, and complete the part when it is large enough."""
 
     def finish(self, *, dropped: Iterable[int] = ()) -> tuple[Part, ...]:
-        """Complete the last part, take the dropped rows out, and give all parts."""
+        """Complete the last part, remove the dropped rows, and return all parts."""
         with writing(self._directory):
             self._flush()
             if self._open is None and not self._parts:
@@ -161,23 +161,23 @@ class PartSink(ABC, Generic[P]):
             part.close()
 
     def adopt(self, parts: Sequence[Part]) -> None:
-        """Take up whole parts that lie here already, so that `finish` can take rows out of them; before any page."""
+        """Start with complete parts that exist already, so that `finish` can remove rows from them; before any page."""
         self._parts = list(parts)
         self._rows = sum(part.rows for part in parts)
 
     @abstractmethod
     def _begin(self, path: Path) -> P:
-        """Open a part."""
+        """Return a new open part."""
 
     @abstractmethod
     def _copy(self, path: Path, part: P, *, without: set[int]) -> None:
-        """Copy a whole part's rows but for some into a new one that is to replace it."""
+        """Copy the rows of a complete part, except some, into a new part that replaces it."""
 
     def _flush(self) -> None:
-        """Write what is held back."""
+        """Write what is buffered."""
 
     def _part(self) -> P:
-        """Give the open part; opens the next one when there is none."""
+        """Return the open part; opens the next one if there is none."""
         if self._open is None:
             self._directory.mkdir(parents=True, exist_ok=True)
             number = self.first_part + len(self._parts)
@@ -185,7 +185,7 @@ class PartSink(ABC, Generic[P]):
         return self._open
 
     def _complete(self, *, from_bytes: int = 0) -> None:
-        """Complete the open part, if there is one and it is that large."""
+        """Complete the open part, if there is one of this size or more."""
         if self._open is not None and self._open.bytes >= from_bytes:
             self._parts.append(self._open.complete())
             self._open = None
@@ -203,7 +203,7 @@ class PartSink(ABC, Generic[P]):
 
 
 def _by_part(numbers: Iterable[int], parts: Sequence[Part]) -> Iterator[tuple[int, set[int]]]:
-    """Find the part of each row: pairs of part index and row numbers within it."""
+    """Yield the parts of rows: pairs of the part's index and the row numbers within it."""
     starts = [0, *accumulate(part.rows for part in parts)]
 
     def place(number: int) -> tuple[int, int]:

@@ -1,28 +1,28 @@
-"""The spool: the server's rows as JSON lines beside files from which they could not be given again."""
+"""The spool: the server's rows as JSON lines, beside files from which they cannot be read back."""
 
 from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING, ClassVar
 
-from vismanet_async._export.sinks.jsonl import JsonlSink, LinedPage, json_lines
+from vismanet_async._export.sinks.jsonl import JsonLinesPage, JsonlSink, json_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from vismanet_async._export.manifest import Part
     from vismanet_async._export.sinks import Page, Sink, Written
+    from vismanet_async._export.target.manifest import Part
 
 __all__ = ["SpooledSink"]
 
 
 class SpooledSink:
-    """Write each page to a spool and to a sink; tells where the rows are in the spool.
+    """Writes each page to a spool and to a sink; `write` returns where the rows are in the spool.
 
-    A run that is stopped goes on by answering itself from what it has written (`vismanet_async._export.checkpoint`).
-    Parquet, CSV and compressed streams cannot be read back from the middle, so the rows lie beside them as well, in
-    the staging area, as many bytes as an export to jsonl has. They are removed when the export is published.
+    A run is resumed with the answers that the stopped one wrote (`vismanet_async._export.checkpoint`). Parquet, CSV and
+    compressed streams cannot be read back from the middle, so the rows are also written to the staging area, with as
+    many bytes as an export to jsonl. They are removed when the export is published.
     """
 
     def __init__(self, sink: Sink, directory: Path) -> None:
@@ -35,15 +35,15 @@ class SpooledSink:
         return self._sink.rows
 
     def write(self, page: Page, /) -> Written | None:
-        """Write a page's rows."""
+        """Write the rows of a page, and return where they are in the spool."""
         if not page.rows:
             return None
-        lined = LinedPage(page.rows, page.body, json_lines(page))
-        self._sink.write(lined)  # at first: its threads can begin while the spool is written
+        lined = JsonLinesPage(page.rows, page.body, json_lines(page))
+        self._sink.write(lined)  # first: its threads can begin while the spool is written
         return self._spool.write(lined)
 
     def finish(self, *, dropped: Iterable[int] = ()) -> tuple[Part, ...]:
-        """Complete the sink's parts and give them."""
+        """Complete the sink's parts and return them."""
         return self._sink.finish(dropped=dropped)
 
     def close(self) -> None:

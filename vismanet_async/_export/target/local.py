@@ -1,4 +1,4 @@
-"""The directory that an export writes to: one run at a time, and whole or not at all.
+"""A local directory as the target of an export: one run writes at a time, and publishes all or nothing.
 
 ::
 
@@ -12,8 +12,8 @@
         1/<resource>/part-00001.jsonl.tmp   the part being written
         1/manifest.json                     every part is whole: publishing has begun
 
-The rest of what lies in staging is `checkpoint`'s. How parts get from there to their places, and what stands whenever a
-step of that fails, is `publishing`'s; whoever opens the target next finishes it (`recover`).
+`checkpoint` describes the other files of the staging area. `publishing` describes how parts leave it, and what stands
+when a step fails; the next run that opens the target finishes an interrupted publication (`recover`).
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from uuid import uuid4
 
 import attrs
 
-from vismanet_async._export.directory_steps import DirectorySteps, overtaken, standing_in
 from vismanet_async._export.files import refuse_irregular, remove_if_empty, sync_directory, writing
-from vismanet_async._export.lock import FileLock
-from vismanet_async._export.manifest import MANIFEST_NAME, Manifest
-from vismanet_async._export.publishing import Publication, files_of, is_below, make_publication, names_beside
 from vismanet_async._export.sinks import FINAL
+from vismanet_async._export.target.directory_steps import DirectorySteps, overtaken, standing_in
+from vismanet_async._export.target.lock import FileLock
+from vismanet_async._export.target.manifest import MANIFEST_NAME, Manifest
+from vismanet_async._export.target.publishing import Publication, files_of, is_below, make_publication, names_beside
 from vismanet_async.errors import ExportError, TargetBusy, TargetNotWritable
 
 if TYPE_CHECKING:
@@ -47,26 +47,26 @@ OVERLAP_NAME: Final = "_overlap"
 """Beside the resources' folders, so that those hold nothing but parts; no resource's name begins like this."""
 _MARK_NAME: Final = "README.txt"
 _MARK: Final = b"An export of vismanet_async keeps here what it has not published yet. Do not change anything here.\n"
-_log = logging.getLogger("vismanet_async._export")
+_log = logging.getLogger("vismanet_async.export")
 
 
 @attrs.define
 class Target:
-    """A local directory that this run alone writes to. All methods block: call them in a worker thread."""
+    """A local directory, locked by this run. All methods block: call them in a worker thread."""
 
     root: Path
     _lock: FileLock
     _made: list[Path]
-    """Directories that opening made, innermost first; removed again if nothing gets published."""
+    """Directories that `open` created, innermost first; removed again if nothing is published."""
     upon: str | None = None
-    """Digest of the manifest that stood when the run began; what it publishes is made upon that."""
+    """Digest of the manifest that stood when the run began, and that the run's publication replaces."""
 
     @classmethod
     def open(cls, root: Path, resources: Sequence[str]) -> Target:
-        """Make the directory if need be, take its lock and prove that all that will be written there can be.
+        """Return the target: the directory exists, is locked, and everything that will be written to is writable.
 
         Raises:
-            TargetNotWritable: it cannot be written, or something not ours stands where our own files go.
+            TargetNotWritable: it cannot be written, or a foreign file has the name of one of ours.
             TargetBusy: another run holds it.
         """
         made: list[Path] = []
@@ -89,15 +89,15 @@ class Target:
 
     @property
     def work(self) -> Path:
-        """Where everything lies that is not published."""
+        """The staging area."""
         return self.root / WORK_NAME
 
     def published(self) -> Manifest | None:
-        """Give the manifest that stands published here, if any."""
+        """Return the published manifest, or None."""
         return self._standing()[0]
 
     def mark(self) -> None:
-        """Make the staging area, if need be, and say in it whose it is."""
+        """Create the staging area, with a note in it that says what made it."""
         with writing(self.work):
             self.work.mkdir(exist_ok=True)
             mark = self.work / _MARK_NAME
@@ -105,13 +105,13 @@ class Target:
                 mark.write_bytes(_MARK)
 
     def recover(self) -> Manifest | None:
-        """Finish the publishing that an earlier run began and did not end; None where there is none, or none may be.
+        """Finish a publication that an earlier run did not complete, and return its manifest; None if there was none.
 
-        What stands here decides (`publishing.steps_of`). Where another manifest stands than the one that it was made
-        upon, or its files are gone, it is given up, and a run begins anew upon what stands.
+        `publishing.steps_of` decides by the manifest that stands here. If that is not the one which the publication
+        replaces, or if staged files are missing, the publication is discarded and None returned.
 
         Raises:
-            TargetNotWritable: it cannot be finished now; all that it needs is still there.
+            TargetNotWritable: it cannot be finished now; nothing that it needs was removed.
         """
         finished = None
         with writing(self.root):
@@ -124,18 +124,18 @@ class Target:
                     _log.warning("%s: a publishing that was cut off is given up: %s", self.root, reason)
                     steps.give_up()
         if finished is not None:
-            shutil.rmtree(self.work, ignore_errors=True)  # what is left of it is made upon what stood before
+            shutil.rmtree(self.work, ignore_errors=True)  # the rest is based on the manifest before
         self.upon = self._standing()[1]
         return finished
 
     def publish(self, manifest: Manifest, staging: Path) -> Manifest:
-        """Publish a manifest and the parts in `staging` that it names; give it as it stands there.
+        """Publish the parts in `staging` that a manifest names, and return the manifest as published.
 
-        At every moment the manifest that stands names parts that are whole, the earlier or the new ones.
+        At every moment a manifest stands whose parts are whole: the earlier or the new one.
 
         Raises:
-            TargetNotWritable: a step failed; says what stands, and the next `recover` goes on.
-            TargetBusy: another manifest stands here than when the run began.
+            TargetNotWritable: a step failed; the error says what stands, and the next `recover` continues.
+            TargetBusy: another run has published since this one began.
         """
         with writing(self.root):
             before, standing = self._standing()
@@ -155,11 +155,11 @@ class Target:
                 taken=taken,
             )
             published = DirectorySteps(self.root, publication, staging).carry_out()
-        shutil.rmtree(self.work, ignore_errors=True)  # what is left of it is made upon what stood before
+        shutil.rmtree(self.work, ignore_errors=True)  # the rest is based on the manifest before
         return published
 
     def close(self, *, keep_work: bool = False) -> None:
-        """Give the target up; without `keep_work` nothing but what is published, or is being, stays behind.
+        """Release the lock. Without `keep_work` the staging area is removed, unless a publication is incomplete.
 
         Raises:
             TargetNotWritable: the lock cannot be removed.
@@ -214,17 +214,17 @@ class Target:
 
 
 def pending(work: Path) -> list[tuple[Path, Publication]]:
-    """Give the publications that were begun and not ended, each with its staging directory."""
+    """Return the publications that are incomplete, each with its staging directory."""
     found = []
     for path in sorted(work.glob(f"*/{MANIFEST_NAME}")):
         publication = Publication.from_json(path.read_bytes())
-        if publication is not None:  # else it cannot be told what it was to be; it goes with the rest of the work
+        if publication is not None:  # an unreadable one is removed with the rest of the staging area
             found.append((path.parent, publication))
     return found
 
 
 def staged_files(manifest: Manifest, staging: Path) -> dict[str, str]:
-    """Give where each new file lies in staging, by its own name; what was written anew counts, not what it replaces."""
+    """Return the path in staging of each new file, by its name; a file rewritten in `final/` wins."""
     found = {}
     for file in sorted(files_of(manifest)):
         path = PurePosixPath(file)
@@ -268,9 +268,9 @@ def _make(path: Path, made: list[Path]) -> None:
 
 def _prove_writable(directory: Path) -> None:
     try:
-        # without a name where the system can do that: a killed run leaves nothing, and nobody's file is touched
+        # nameless where the system can do that: a killed run leaves nothing behind
         with tempfile.TemporaryFile(dir=directory):
             pass
     except OSError as error:
-        error.filename = str(directory)  # the temporary name would tell nobody anything
+        error.filename = str(directory)  # a temporary name would mean nothing to the reader
         raise

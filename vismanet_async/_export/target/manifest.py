@@ -1,6 +1,6 @@
-"""The manifest: what an export published, and the check that it is still there unchanged.
+"""The manifest: what an export published, and the check that the files are unchanged.
 
-`manifest.json` is the last file that an export puts in place. Where it stands, the parts it names are whole.
+`manifest.json` is written last. If it exists, every part that it names is complete.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Literal
 import attrs
 import msgspec
 
-from vismanet_async._export.locations import place_of
+from vismanet_async._export.target.locations import parse_location
 from vismanet_async.errors import ExportError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vismanet_async._export.locations import Place, RemotePath
+    from vismanet_async._export.target.locations import Location, RemotePath
 
 __all__ = [
     "MANIFEST_NAME",
@@ -50,7 +50,7 @@ class Part:
     rows: int
     bytes: int
     sha256: str
-    """Of the file as it lies there, in hex."""
+    """Of the file as published, in hex."""
 
 
 @attrs.frozen(kw_only=True)
@@ -79,10 +79,10 @@ class Run:
 
 @attrs.frozen(kw_only=True)
 class ResourceEntry:
-    """What was published of one resource: a whole list, and after it what incremental runs added.
+    """What was published of one resource: a whole list, and what incremental runs added to it.
 
-    Where runs added something, a record may be there in several versions; the one of the latest run counts. The
-    figures are then those of all runs together, the verdict is the weakest, and totals and window are the last run's.
+    After incremental runs a record may occur in several versions; the one of the latest run counts. The figures are
+    then those of all runs together, the verdict is the weakest, and totals and window are those of the last run.
 
     Args:
         verdict: what was shown about the list: `proven`, `counted` or `uncertain`.
@@ -90,8 +90,8 @@ class ResourceEntry:
         format: what the parts are: `jsonl`, `csv`, `parquet`, ...
         format_options: how it was written where that is not as by default, such as `delimiter`.
         filters: the query parameters that chose the rows.
-        columns: of the parts, by name, and what each is; empty for formats without columns, and in what versions
-            wrote that did not tell.
+        columns: of the parts, by name, with their kinds; empty for formats without columns, and in manifests of
+            versions that did not record them.
     """
 
     rows: int
@@ -100,7 +100,7 @@ class ResourceEntry:
     """Different records seen, by the resource's key; None where it has no known key, or after incremental runs."""
     verdict: Verdict
     reason: str
-    """Why the verdict is what it is, in words."""
+    """Why, in words."""
     total_first: int | None
     """The first total that the server reported; None where it reports none."""
     total_last: int | None
@@ -113,7 +113,7 @@ class ResourceEntry:
     filters: dict[str, str] = attrs.field(factory=dict)
     columns: dict[str, str] = attrs.field(factory=dict)
     window: str | None = None
-    """Where the list was frozen to be proven: what changed before it was read first, the rest after."""
+    """The time at which a proven list was split: rows changed before it were read first, the others after them."""
     watermark: str | None = None
     """The greatest lastModified value seen, the server's own text; where the next incremental run starts."""
     started_at: datetime | None = None
@@ -121,26 +121,26 @@ class ResourceEntry:
     finished_at: datetime | None = None
     """Of the last run."""
     runs: tuple[Run, ...] = ()
-    """The whole list first, then what was added; empty in what older versions of this package wrote."""
+    """The whole list first, then the additions; empty in manifests of older versions of this package."""
     overlap: Part | None = None
-    """Which rows the next incremental run need not publish again (`vismanet_async._export.incremental`)."""
+    """Digests of rows that the next incremental run leaves out (`vismanet_async._export.incremental`)."""
 
     @property
     def files(self) -> tuple[Part, ...]:
-        """Everything that must lie beside the manifest for this resource."""
+        """Every file of this resource beside the manifest."""
         return self.parts if self.overlap is None else (*self.parts, self.overlap)
 
 
 @attrs.frozen(kw_only=True)
 class Manifest:
-    """What stands published in one directory.
+    """What is published in one directory.
 
-    A run replaces the entries of its own resources and carries the other ones over, each with its own times.
+    A run replaces the entries of its own resources and keeps the others, each with its own times.
     """
 
     resources: dict[str, ResourceEntry]
     tool: str
-    """Name and version of what wrote it."""
+    """Name and version of the program that wrote it."""
     started_at: datetime
     finished_at: datetime
     company: str | None = None
@@ -160,13 +160,13 @@ class Manifest:
         return sum(entry.requests for entry in self.resources.values())
 
     def to_json(self) -> bytes:
-        """Give the file's content: indented JSON with a final newline."""
+        """Return the content of the file: indented JSON with a final newline."""
         # asdict keeps the order of the fields, which msgspec's own encoding of slotted classes does not
         return msgspec.json.format(msgspec.json.encode(attrs.asdict(self)), indent=2) + b"\n"
 
     @classmethod
     def from_json(cls, content: bytes, *, where: str = MANIFEST_NAME) -> Manifest:
-        """Read a manifest's content.
+        """Return the manifest that a file holds.
 
         Raises:
             ExportError: when it is not a manifest, or one of a newer schema.
@@ -184,12 +184,12 @@ class Manifest:
 
     @classmethod
     def read(cls, directory: Path | RemotePath | str) -> Manifest:
-        """Read the manifest that stands in a directory, or at a URL.
+        """Return the manifest of a directory or URL.
 
         Raises:
             ExportError: when there is none, or it cannot be read.
         """
-        path = place_of(directory) / MANIFEST_NAME
+        path = parse_location(directory) / MANIFEST_NAME
         try:
             content = path.read_bytes()
         except FileNotFoundError as error:
@@ -204,17 +204,17 @@ class _Version(msgspec.Struct):
 
 
 def validate(directory: Path | RemotePath | str) -> Manifest:
-    """Read an export's manifest and check every part that it names against it.
+    """Check every part of an export against its manifest, and return the manifest.
 
     Reads each part once, a megabyte at a time. Sends nothing.
 
     Returns:
-        the manifest, when every part is there with the bytes, rows and hash that it states.
+        the manifest, if every part has the bytes, rows and hash that it states.
 
     Raises:
         ExportError: naming each part that is missing or different, or a manifest that cannot be read.
     """
-    root = place_of(directory)
+    root = parse_location(directory)
     manifest = Manifest.read(root)
     faults = faults_of(root, manifest)
     if faults:
@@ -222,20 +222,20 @@ def validate(directory: Path | RemotePath | str) -> Manifest:
     return manifest
 
 
-def faults_of(root: Place, manifest: Manifest) -> list[str]:
-    """Say in words where a directory differs from a manifest; reads every part."""
+def faults_of(root: Location, manifest: Manifest) -> list[str]:
+    """Return how a directory differs from a manifest, in words. Reads every part."""
     return [fault for name, entry in manifest.resources.items() for fault in _faults(root, name, entry)]
 
 
-def _faults(root: Place, name: str, entry: ResourceEntry) -> list[str]:
+def _faults(root: Location, name: str, entry: ResourceEntry) -> list[str]:
     stated = sum(part.rows for part in entry.parts)
     faults = [] if stated == entry.rows else [f"{name}: {entry.rows} rows, but its parts have {stated}"]
     faults += [f"{part.file} {fault}" for part in entry.files if (fault := part_fault(root, part))]
     return faults
 
 
-def part_fault(root: Place, part: Part) -> str | None:
-    """Say what is wrong with a part's file, or None when it is as stated."""
+def part_fault(root: Location, part: Part) -> str | None:
+    """Return what is wrong with the file of a part, or None."""
     if PurePosixPath(part.file).is_absolute() or ".." in PurePosixPath(part.file).parts:
         return "is not below the manifest's directory"
     digest = hashlib.sha256()

@@ -1,4 +1,4 @@
-"""A lock file that a crash cannot leave behind locked."""
+"""A lock file that is released when its process ends, also by a crash."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 
 @attrs.define
 class FileLock:
-    """One holder at a time for what a file stands for, among processes and within one.
+    """A lock with one holder at a time, among processes and within one.
 
-    The operating system gives it up when the holder's process ends in any way.
+    The operating system releases it when the holder's process ends in any way.
     """
 
     path: Path
     _descriptor: int | None = None
 
     def acquire(self) -> bool:
-        """Take the lock without waiting; False when another holder has it. Its directory must exist.
+        """Acquire the lock without waiting; return False if another holder has it. Its directory must exist.
 
         Raises:
             OSError: it cannot be written; `FileExistsError` where a file has its name that is no lock.
@@ -72,7 +72,7 @@ class FileLock:
                     os.close(descriptor)
 
     def is_held(self) -> bool:
-        """Whether somebody holds it. Asks by taking it for an instant, in which others are refused."""
+        """Return whether the lock is held. Acquires it for an instant, in which others are refused."""
         if self._descriptor is not None:
             return True
         if not self.path.exists():
@@ -84,7 +84,7 @@ class FileLock:
             os.close(descriptor)
 
     def release(self) -> None:
-        """Give the lock up and remove its file; does nothing when it is not held."""
+        """Release the lock and remove its file; does nothing when it is not held."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is None:
             return

@@ -1,4 +1,4 @@
-"""Writes to an object store that happen only if the object is still what it was: of two writers, one is told.
+"""Conditional writes to an object store: of two writers, one is refused.
 
 ==============  =======================================================================================
 S3              `If-Match` with the ETag, `If-None-Match: *` for a new object, in one PutObject
@@ -7,8 +7,8 @@ Google Cloud    `ifGenerationMatch` with the generation, 0 for a new object
 all others      the content is compared, then written: another writer can come in between
 ==============  =======================================================================================
 
-S3 also keeps uploads that were begun in several pieces and never ended; they are found and ended here. Azure and Google
-Cloud drop such pieces by themselves after a week.
+S3 also keeps multipart uploads that were never completed; they are found and aborted here. Azure and Google Cloud drop
+them by themselves after a week.
 """
 
 from __future__ import annotations
@@ -32,26 +32,26 @@ _AZURE: Final = frozenset({"abfs", "abfss", "az"})
 _GOOGLE: Final = frozenset({"gs", "gcs"})
 _REFUSED: Final = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
 _PUT_BYTES: Final = 5 * 2**30
-"""The most that PutObject takes; conditions are heeded by all servers there, and by few for uploads in pieces."""
+"""The most that PutObject takes. All servers honour conditions on it, but few do on multipart uploads."""
 
 
 class ConditionFailed(Exception):
-    """The object is not what it was when it was looked at; nothing was written."""
+    """The object has changed since its tag was read; nothing was written."""
 
 
 @attrs.frozen
 class Unfinished:
-    """An upload in pieces that was begun and not ended: nobody can read it, and it is billed."""
+    """A multipart upload that was not completed: nobody can read it, and it is billed."""
 
     path: str
     id: str
 
 
 def tag_of(store: Any, path: str) -> str:
-    """Give what tells an object's present content from every other; raises `FileNotFoundError` where it is not there.
+    """Return the version tag of an object; raises `FileNotFoundError` if there is no object.
 
-    Take it before the content is read: if another writer comes in between, the tag is the older one, and a write with
-    it is refused.
+    Read the tag before the content: if another writer comes in between, the tag is the older one, and a write with it
+    is refused.
     """
     store.invalidate_cache()
     field = _tag_field(store)
@@ -61,10 +61,10 @@ def tag_of(store: Any, path: str) -> str:
 
 
 def write_if(store: Any, path: str, content: bytes, tag: str | None) -> None:
-    """Write an object if it still has this tag, or if it is not there (None).
+    """Write an object if it still has this tag, or does not exist (None).
 
     Raises:
-        ConditionFailed: it has another one, is there, or is gone.
+        ConditionFailed: it has another tag, exists, or is gone.
     """
     kinds = _kinds(store)
     try:
@@ -93,7 +93,7 @@ def write_if(store: Any, path: str, content: bytes, tag: str | None) -> None:
 
 
 def unfinished_uploads(store: Any, folder: str) -> Iterator[Unfinished]:
-    """Find the uploads in pieces below a folder that were begun and not ended; S3 alone has them."""
+    """Yield the multipart uploads below a folder that were not completed; only S3 has them."""
     if not _kinds(store) & _S3:
         return
     bucket, prefix, _ = store.split_path(folder)
@@ -108,12 +108,12 @@ def unfinished_uploads(store: Any, folder: str) -> Iterator[Unfinished]:
 
 
 def end_upload(store: Any, upload: Unfinished) -> None:
-    """End an unfinished upload; what was uploaded of it is gone then."""
+    """Abort an unfinished upload; its pieces are removed."""
     bucket, key, _ = store.split_path(upload.path)
     try:
         store.call_s3("abort_multipart_upload", Bucket=bucket, Key=key, UploadId=upload.id)
     except FileNotFoundError:
-        return  # ended meanwhile
+        return  # aborted meanwhile
 
 
 def _kinds(store: Any) -> frozenset[str]:

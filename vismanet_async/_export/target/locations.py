@@ -1,15 +1,15 @@
-"""Where exports lie: a local directory, or a folder in an object store that fsspec can reach.
+"""Locations of exports: a local directory, or a folder in an object store that fsspec can reach.
 
 ==========================================  ==========================================================
 `out`, `/data/out`, `file:///data/out`      a local directory
-`s3://bucket/folder`                        S3 and what speaks like it (extra `s3`)
+`s3://bucket/folder`                        S3 and compatible stores (extra `s3`)
 `abfs://container@account.dfs.../folder`    Azure Blob Storage and Data Lake (extra `azure`)
 `gs://bucket/folder`                        Google Cloud Storage (extra `gcs`)
 `memory://folder`                           this process's memory, for tests (extra `s3`, `azure` or `gcs`)
 ==========================================  ==========================================================
 
 Credentials come from where each store's own tools look for them (environment, profile files, the machine's identity),
-or as `storage_options` from Python. They never stand in the URL.
+or as `storage_options` from Python. They are never part of the URL.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from urllib.parse import unquote, urlsplit
 import attrs
 
 from vismanet_async._arguments import expect
-from vismanet_async._export.conditional import (
+from vismanet_async._export.extras import extra
+from vismanet_async._export.target.conditional import (
     ConditionFailed,
     Unfinished,
     end_upload,
@@ -32,13 +33,12 @@ from vismanet_async._export.conditional import (
     unfinished_uploads,
     write_if,
 )
-from vismanet_async._export.extras import extra
 from vismanet_async.errors import TargetNotWritable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Place", "RemotePath", "below", "is_url", "place_of", "size_of"]
+__all__ = ["Location", "RemotePath", "is_url", "join", "parse_location", "size_of"]
 
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 """Two letters at least: C:/ is a drive. A `Path` has one slash left."""
@@ -55,10 +55,10 @@ _EXTRAS: Final = {
 
 @attrs.frozen
 class RemotePath:
-    """A file or folder in an object store, with the few things of `pathlib.Path` that exports need. All block.
+    """A file or folder in an object store, with the part of `pathlib.Path` that exports need. All methods block.
 
     Raises (from every method): `FileNotFoundError` when reading, `ConditionFailed` from `replace`, and
-    `TargetNotWritable` for all else that a store may say.
+    `TargetNotWritable` for every other error of the store.
     """
 
     url: str
@@ -73,37 +73,37 @@ class RemotePath:
 
     @property
     def name(self) -> str:
-        """The last part of it."""
+        """The last part of the path."""
         return self.url.rstrip("/").rpartition("/")[2]
 
     def require(self) -> None:
-        """Make sure that what reaches this store is installed, and that the URL can be read.
+        """Make sure that the store's package is installed, and that the URL is valid.
 
         Raises:
-            RequestRefused: a package is missing; says what to type.
+            RequestRefused: a package is missing; the error says what to type.
         """
         scheme = urlsplit(self.url).scheme.lower()
         name, package = _EXTRAS.get(scheme, ("s3", "fsspec"))
         extra("fsspec", name)
         extra(package, name)
-        with self._reaching("reached"):
+        with self._translate_errors("reached"):
             self._store()
 
     def open(self, mode: str = "rb") -> BinaryIO:
-        """Open it for reading, a few megabytes at a time."""
-        with self._reaching("read"):
+        """Return the file, opened to be read a few megabytes at a time."""
+        with self._translate_errors("read"):
             store, path = self._store()
             return cast("BinaryIO", store.open(path, mode))
 
     def read_bytes(self) -> bytes:
-        """Read it whole, as it is now."""
-        with self._reaching("read"):
+        """Return the whole content."""
+        with self._translate_errors("read"):
             store, path = self._store()
             return cast("bytes", store.cat_file(path))
 
     def size(self) -> int | None:
-        """Count its bytes; None where there is no such file."""
-        with self._reaching("read"):
+        """Return the size in bytes; None if there is no such file."""
+        with self._translate_errors("read"):
             store, path = self._store()
             store.invalidate_cache()
             try:
@@ -112,31 +112,31 @@ class RemotePath:
                 return None
 
     def write_bytes(self, content: bytes) -> None:
-        """Put the content there in one piece; until it is whole, the old content stands."""
-        with self._reaching("written"):
+        """Write the content in one piece; until it is complete, the old content stands."""
+        with self._translate_errors("written"):
             store, path = self._store()
             store.pipe_file(path, content)
 
     def read_tagged(self) -> tuple[bytes, str]:
-        """Read it whole, and give the tag that `replace` wants (`vismanet_async._export.conditional`)."""
-        with self._reaching("read"):
+        """Return the whole content and the tag for `replace` (`vismanet_async._export.target.conditional`)."""
+        with self._translate_errors("read"):
             store, path = self._store()
             tag = tag_of(store, path)
             return cast("bytes", store.cat_file(path)), tag
 
     def replace(self, content: bytes, *, tag: str | None) -> None:
-        """Put the content there in one piece if it still has this tag, or is not there (None).
+        """Write the content in one piece if the object still has this tag, or does not exist (None).
 
         Raises:
-            ConditionFailed: another writer was there; nothing was written.
+            ConditionFailed: another writer was first; nothing was written.
         """
-        with self._reaching("written"):
+        with self._translate_errors("written"):
             store, path = self._store()
             write_if(store, path, content, tag)
 
     def files(self) -> list[str]:
-        """Give the names of the files in this folder; none where it is not there."""
-        with self._reaching("listed"):
+        """Return the names of the files in this folder; none if it does not exist."""
+        with self._translate_errors("listed"):
             store, path = self._store()
             store.invalidate_cache()
             try:
@@ -146,27 +146,27 @@ class RemotePath:
             return sorted(str(one).rstrip("/").rpartition("/")[2] for one in found)
 
     def unfinished(self) -> dict[str, Unfinished]:
-        """Find the uploads below this folder that were begun in pieces and not ended, by their names below it."""
-        with self._reaching("listed"):
+        """Return the unfinished multipart uploads below this folder, by their names below it."""
+        with self._translate_errors("listed"):
             store, path = self._store()
             root = f"{path.rstrip('/')}/"
             return {one.path.removeprefix(root): one for one in unfinished_uploads(store, path)}
 
     def end(self, upload: Unfinished) -> None:
-        """End such an upload."""
-        with self._reaching("ended"):
+        """Abort an unfinished upload."""
+        with self._translate_errors("ended"):
             store, _ = self._store()
             end_upload(store, upload)
 
     def upload(self, file: Path) -> None:
-        """Put a local file there."""
-        with self._reaching("written"):
+        """Upload a local file."""
+        with self._translate_errors("written"):
             store, path = self._store()
             store.put_file(str(file), path)
 
     def remove(self) -> None:
-        """Remove it, if it is there."""
-        with self._reaching("removed"), contextlib.suppress(FileNotFoundError):
+        """Remove the object, if it exists."""
+        with self._translate_errors("removed"), contextlib.suppress(FileNotFoundError):
             store, path = self._store()
             store.rm_file(path)
 
@@ -174,12 +174,12 @@ class RemotePath:
         return cast("tuple[Any, str]", extra("fsspec.core", "s3").url_to_fs(self.url, **self.options))
 
     @contextlib.contextmanager
-    def _reaching(self, what: str) -> Iterator[None]:
+    def _translate_errors(self, what: str) -> Iterator[None]:
         try:
             yield
         except ConditionFailed:
             raise
-        except Exception as error:  # each store has errors of its own, which share no base but this one
+        except Exception as error:  # the errors of stores share no other base class
             if what == "read" and isinstance(error, FileNotFoundError):
                 raise
             raise TargetNotWritable(
@@ -188,27 +188,27 @@ class RemotePath:
             ) from error
 
 
-Place = Path | RemotePath
-"""Both have `/`, `open`, `read_bytes` and `name`."""
+Location = Path | RemotePath
+"""Both kinds have `/`, `open`, `read_bytes` and `name`."""
 
 
-def size_of(place: Place) -> int | None:
-    """Count the bytes of a file; None where there is none. Blocks."""
-    if isinstance(place, RemotePath):
-        return place.size()
-    return place.stat().st_size if place.is_file() else None
+def size_of(location: Location) -> int | None:
+    """Return the size of a file in bytes; None if there is none. Blocks."""
+    if isinstance(location, RemotePath):
+        return location.size()
+    return location.stat().st_size if location.is_file() else None
 
 
 def is_url(text: str) -> bool:
-    """Whether a text names a place in a store rather than a path."""
+    """Return whether a text is a URL of a store rather than a path."""
     return bool(_URL.match(text))
 
 
-def place_of(given: str | os.PathLike[str] | RemotePath, options: Mapping[str, Any] | None = None) -> Place:
-    """Give the place that a path or URL names; nothing is opened.
+def parse_location(given: str | os.PathLike[str] | RemotePath, options: Mapping[str, Any] | None = None) -> Location:
+    """Return the location that a path or URL names; nothing is opened.
 
     Raises:
-        TargetNotWritable: it names none, or holds a password.
+        TargetNotWritable: it is empty or no URL, or holds a password.
     """
     if isinstance(given, RemotePath):
         return given
@@ -242,8 +242,8 @@ def _local(text: str) -> Path:
     return Path(os.path.abspath(Path(text).expanduser()))  # noqa: PTH100 - resolve() would follow links
 
 
-def below(to: str | os.PathLike[str], name: str) -> str:
-    """Give the folder `name` of a target; a URL keeps its form."""
+def join(to: str | os.PathLike[str], name: str) -> str:
+    """Return the folder `name` below a target; a URL keeps its form."""
     expect("to", to, str, os.PathLike, words="a path, or a URL as text")
     text = os.fspath(to)
     expect("to", text, str, os.PathLike, words="a path of text")

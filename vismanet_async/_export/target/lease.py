@@ -1,8 +1,8 @@
-"""A lock that is an object in a store: who holds it must say so again from time to time.
+"""A lease: a lock in an object store that expires unless its holder renews it.
 
-Stores have no locks that end with a process. So the object tells until when it holds. Its holder renews it; one that
-was killed loses it when that time has passed. Two machines whose clocks differ by more than a few minutes may disagree
-about that moment; what is published is checked against the holder once more before it is.
+Object stores have no locks that end with a process. So the object holds an expiry time, which the holder renews; a
+holder that was killed loses the lease when the time has passed. Two machines whose clocks differ by more than a few
+minutes may disagree about that; so the holder is checked once more before anything is published.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import msgspec
 
-from vismanet_async._export.conditional import ConditionFailed
+from vismanet_async._export.target.conditional import ConditionFailed
 from vismanet_async.errors import TargetBusy, TargetNotWritable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vismanet_async._export.locations import RemotePath
+    from vismanet_async._export.target.locations import RemotePath
 
 __all__ = ["Holder", "Lease"]
 
@@ -49,29 +49,29 @@ def _now() -> datetime:
 
 @attrs.define
 class Lease:
-    """One holder at a time for what an object stands for. All methods block.
+    """A lease on an object. All methods block.
 
     Args:
-        place: the object.
-        owner: who we are; a lease of the same owner is taken over at once, so two processes must not share it.
+        location: the object.
+        owner: the id of this holder; a lease of the same owner is acquired at once, so two processes must not share it.
         now: for tests.
     """
 
-    place: RemotePath
+    location: RemotePath
     owner: str
     _now: Callable[[], datetime] = _now
     _stop: threading.Event = attrs.field(factory=threading.Event)
     _renewing: threading.Thread | None = None
 
     def take(self) -> None:
-        """Take it without waiting, and renew it from a thread until `release`.
+        """Acquire the lease without waiting, and renew it from a thread until `release`.
 
         Raises:
             TargetBusy: another run holds it.
             TargetNotWritable: the store cannot be written, or a file not ours has the lease's name.
         """
         for _ in range(_TRIES):
-            # given up between two looks, or another one was quicker: `require` tells
+            # released between two reads, or another run was faster: `require` finds out
             with contextlib.suppress(FileNotFoundError, ConditionFailed):
                 self._take()
                 break
@@ -80,63 +80,63 @@ class Lease:
         self._renewing.start()
 
     def holder(self) -> Holder | None:
-        """Say who holds it by what the object says, be it over or not; None for nobody."""
+        """Return the holder that the object names, expired or not; None if there is none."""
         try:
-            return _read(self.place.read_bytes())
+            return _read(self.location.read_bytes())
         except FileNotFoundError:
             return None
 
     def require(self) -> None:
-        """Make sure that it is still ours.
+        """Make sure that this run still holds the lease.
 
         Raises:
-            TargetBusy: another run has taken it.
+            TargetBusy: another run holds it.
         """
         holder = self.holder()
         if holder is None or holder.owner != self.owner:
             by = "nobody now" if holder is None else f"another run ({holder.where})"
             raise TargetBusy(
-                f"{self.place} is held by {by}, not by this run, which was stopped or cut off for too long. What stood "
-                "published still stands; start it again."
+                f"{self.location} is held by {by}, not by this run, which was stopped or cut off for too long. What "
+                "stood published still stands; start it again."
             )
 
     def release(self) -> None:
-        """Give it up if it is ours."""
+        """Release the lease if this run holds it."""
         self._stop.set()
         if self._renewing is not None:
             self._renewing.join()
         holder = self.holder()
         if holder is not None and holder.owner == self.owner:
-            self.place.remove()
+            self.location.remove()
 
     def _take(self) -> None:
-        """Take it where there is none, from a holder whose time is over, or from an earlier run of ours."""
+        """Acquire the lease if it is free or expired, or if an earlier run of the same owner holds it."""
         try:
-            content, tag = self.place.read_tagged()
+            content, tag = self.location.read_tagged()
         except FileNotFoundError:
-            self.place.replace(self._content(), tag=None)
+            self.location.replace(self._content(), tag=None)
             return
         holder = _read(content)
         if holder is None:
             raise TargetNotWritable(
-                f"{self.place} was not written by an export and would be replaced; nothing was sent. Choose another "
+                f"{self.location} was not written by an export and would be replaced; nothing was sent. Choose another "
                 "place, or remove it."
             )
         if holder.owner != self.owner and self._now() < holder.until:
             raise TargetBusy(
-                f"another run ({holder.where}) is writing there, as {self.place} says; nothing was sent. Wait "
+                f"another run ({holder.where}) is writing there, as {self.location} says; nothing was sent. Wait "
                 f"until it has ended. If it was killed, its lease ends at {holder.until:%Y-%m-%d %H:%M} UTC."
             )
-        self.place.replace(self._content(), tag=tag)
+        self.location.replace(self._content(), tag=tag)
 
     def _renew(self) -> None:
         while not self._stop.wait(_RENEW_SECONDS):
-            # a store that is down for a moment is asked again in time; a lease that was lost is found when publishing
+            # the next renewal is soon enough for a store that was down; a lost lease is noticed when publishing
             with contextlib.suppress(FileNotFoundError, ConditionFailed, TargetNotWritable):
-                content, tag = self.place.read_tagged()
+                content, tag = self.location.read_tagged()
                 holder = _read(content)
                 if holder is not None and holder.owner == self.owner:
-                    self.place.replace(self._content(), tag=tag)
+                    self.location.replace(self._content(), tag=tag)
 
     def _content(self) -> bytes:
         where = f"{socket.gethostname()}, process {os.getpid()}"

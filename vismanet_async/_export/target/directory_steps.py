@@ -1,4 +1,4 @@
-"""The steps of publishing (`publishing`), done in a local directory. All functions block."""
+"""Carries out the steps of a publication (`publishing`) in a local directory. All functions block."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from vismanet_async._export.files import move, sync_directory, write_atomically, writing
-from vismanet_async._export.manifest import MANIFEST_NAME, Manifest, part_fault
-from vismanet_async._export.publishing import (
+from vismanet_async._export.target.manifest import MANIFEST_NAME, Manifest, part_fault
+from vismanet_async._export.target.publishing import (
     Commit,
     Forget,
     Place,
@@ -27,16 +27,16 @@ from vismanet_async._export.publishing import (
 from vismanet_async.errors import TargetBusy, TargetNotWritable
 
 if TYPE_CHECKING:
-    from vismanet_async._export.publishing import Step
+    from vismanet_async._export.target.publishing import Step
 
 __all__ = ["DirectorySteps", "overtaken", "standing_in"]
 
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
-"""What systems say that cannot give a file a second name."""
+"""Errors of systems without hard links."""
 
 
 class _NotLinked(Exception):
-    """A file cannot be given its own name beside the one that it has."""
+    """A file cannot get a second name."""
 
 
 @attrs.frozen
@@ -48,7 +48,10 @@ class DirectorySteps:
     staging: Path
 
     def hindrance(self) -> str | None:
-        """Say why it cannot be made any more, if so: what stands here decides, and whether its files are there."""
+        """Return why the publication cannot be completed any more, or None.
+
+        That depends on the manifest that stands here, and on whether the publication's files are there.
+        """
         standing = standing_in(self.root)[1]
         if steps_of(self.publication, standing=standing) is None:
             return "another export stands there now, or none"
@@ -59,11 +62,11 @@ class DirectorySteps:
         return None
 
     def carry_out(self) -> Manifest:
-        """Do what is left to do; give the manifest that stands then.
+        """Carry out the remaining steps, and return the manifest as published.
 
         Raises:
-            TargetNotWritable: a step failed; says what stands.
-            TargetBusy: another manifest stands than the one that it was made upon.
+            TargetNotWritable: a step failed; the error says what stands.
+            TargetBusy: another manifest stands than the one that the publication replaces.
         """
         linked: list[str] = []
 
@@ -87,7 +90,7 @@ class DirectorySteps:
         return published
 
     def give_up(self) -> None:
-        """Take away what was placed, and forget it; what stands stays, whatever it names."""
+        """Remove the placed files and the record; files that the published manifest names stay."""
         placed = {name: staged for staged, name in self.publication.placed.items()}
         for name in left_behind(self.publication, upon=None, standing=standing_in(self.root)[0]):
             self._copy_of(name).unlink(missing_ok=True)
@@ -114,10 +117,10 @@ class DirectorySteps:
     def _place(self, step: Place) -> None:
         source, target = self.staging / step.staged, self.root / step.part.file
         if not source.exists():
-            return  # an earlier try has moved it
+            return  # moved by an earlier attempt
         if os.path.lexists(target):
             if target.is_file() and part_fault(self.root, step.part) is None:
-                return  # an earlier try has copied it
+                return  # copied by an earlier attempt
             raise TargetNotWritable(f"{target} was put there by somebody else meanwhile. Move it away.")
         target.parent.mkdir(exist_ok=True)
         move(source, target, temporary=self._copy_of(step.part.file).name)
@@ -153,7 +156,7 @@ class DirectorySteps:
         linked.replace(target)
 
     def _copy_of(self, file: str) -> Path:
-        """Give the path beside a file where it is put together; nobody else has such names."""
+        """Return the temporary path beside a file; nothing else has such names."""
         path = PurePosixPath(file)
         return self.root / path.with_name(f".{path.name}.{self.publication.run}.tmp")
 
@@ -165,11 +168,11 @@ class DirectorySteps:
 
 
 def standing_in(root: Path) -> tuple[Manifest | None, str | None]:
-    """Read the manifest that stands in a directory, and its digest.
+    """Return the published manifest of a directory and its digest.
 
     Raises:
         TargetNotWritable: it cannot be read.
-        ExportError: it is none of ours.
+        ExportError: it is not a manifest of ours.
     """
     path = root / MANIFEST_NAME
     try:
@@ -181,7 +184,7 @@ def standing_in(root: Path) -> tuple[Manifest | None, str | None]:
 
 
 def overtaken(root: object) -> TargetBusy:
-    """Give the error of a run that another one has overtaken."""
+    """Return the error for a run when another has published since it began."""
     return TargetBusy(
         f"another run has published at {root} since this one began. What it published stands, and this run's rows are "
         "older; start it again."

@@ -1,23 +1,24 @@
-"""The steps by which an export replaces the one that stands, as a plan: no file is touched here.
+"""The steps by which an export replaces the published one, as a plan without IO.
 
-Before the first step a *publication* is written down: the new manifest, the one that it was made upon, and where each
-file goes. Then, in this order:
+Before the first step a *publication* is recorded: the new manifest, the manifest that it replaces, and the name of each
+file. Then, in this order:
 
 ==========  ============================================================  ==========================================
 step        what it does                                                  if it fails, or the process dies there
 ==========  ============================================================  ==========================================
 `Record`    keep the publication where the next run finds it              the earlier export stands
-`Place`     put a new file under a name that nothing has                  the earlier export stands
-`Commit`    replace the manifest, if the one it was made upon stands      one of the two stands, and both are whole
-`Rename`    put a new file under its own name, an earlier file's          the new export stands, named as it was placed
+`Place`     write a new file under a name that is free                    the earlier export stands
+`Commit`    replace the manifest, if the expected one still stands        one of the two stands, and both are whole
+`Rename`    rename a new file to its own name, an earlier file's          the new export stands, named as it was placed
 `Commit`    replace the manifest by one with those names                  the new export stands, under either names
 `Remove`    remove a file that only the earlier manifest names            the new export stands
 `Forget`    remove the publication                                        the new export stands
 ==========  ============================================================  ==========================================
 
-Whoever opens the target next looks at what stands there (`steps_of`): the manifest that the publication was made upon,
-so that all steps are to be done; one of its own, so that it is published and the rest is to be done; or another one, so
-that it must not be. Every step can be repeated. No step touches a file that no manifest of ours names.
+The next run that opens the target compares the manifest that stands there (`steps_of`). If it is the one that the
+publication replaces, all steps are left; if it is one of the publication's own, the steps after it are left; if it is
+any other, the publication must not be made. Every step can be repeated. No step touches a file that no manifest of ours
+names.
 
 Both targets follow this. In an object store, names are unique to a run, and `Rename` never occurs.
 """
@@ -32,7 +33,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import msgspec
 
-from vismanet_async._export.manifest import Manifest, Part, ResourceEntry
+from vismanet_async._export.target.manifest import Manifest, Part, ResourceEntry
 from vismanet_async.errors import ExportError, TargetNotWritable
 
 if TYPE_CHECKING:
@@ -79,10 +80,10 @@ class Record:
 
 @attrs.frozen
 class Place:
-    """Put a file at the target, under a name that nothing has there."""
+    """Write a file to the target, under a name that is free there."""
 
     staged: str
-    """Where it lies in staging."""
+    """Its path in staging."""
     part: Part
     leaves: str = OLD_STANDS
 
@@ -93,13 +94,13 @@ class Commit:
 
     manifest: Manifest
     upon: str | None
-    """Digest of the one that must stand; None: none may."""
+    """Digest of the manifest that must stand; None: there must be none."""
     leaves: str = EITHER_STANDS
 
 
 @attrs.frozen
 class Rename:
-    """Put a placed file under a second name, which an earlier file may have."""
+    """Rename a placed file to its own name, which an earlier file may have."""
 
     file: str
     name: str
@@ -126,38 +127,38 @@ Step = Record | Place | Commit | Rename | Remove | Forget
 
 @attrs.frozen(kw_only=True)
 class Publication:
-    """What one run is about to publish, and upon what; kept until it is done or refused."""
+    """What one run publishes, and which manifest it replaces; kept until it is done or discarded."""
 
     run: str
-    """Tells it from all others."""
+    """Unique to the publication."""
     upon: str | None
     """Digest of the manifest that stood when the run began; None: none did."""
     manifest: Manifest
-    """Under the names that the files are placed under."""
+    """With the names under which the files are placed."""
     placed: dict[str, str]
-    """Where each new file lies in staging, and its name at the target; both below the manifest's directory."""
+    """The path in staging of each new file, and its name at the target; both below the manifest's directory."""
     replaces: tuple[str, ...]
     """Files that the earlier manifest names and this one does not."""
     back: dict[str, str] = attrs.field(factory=dict)
-    """Files that were placed under other names than their own, which earlier files have, and those names."""
+    """Files that were placed under other names than their own, which earlier files have; with their own names."""
 
     @property
     def renamed(self) -> Manifest | None:
-        """The manifest with the files' own names; None where they have those from the beginning."""
+        """The manifest with the files' own names; None if they are placed under those."""
         return under_names(self.manifest, self.back) if self.back else None
 
     @property
     def own(self) -> tuple[str, ...]:
-        """Digests of the manifests that say that it is published."""
+        """Digests of the manifests that show it as published."""
         return tuple(digest_of(one.to_json()) for one in (self.manifest, self.renamed) if one is not None)
 
     def to_json(self) -> bytes:
-        """Give it as it is kept."""
+        """Return the publication as it is stored."""
         return msgspec.json.encode(self)
 
     @classmethod
     def from_json(cls, content: bytes) -> Publication | None:
-        """Read it; a manifest alone, as earlier versions kept it, was made upon nothing. None: it is neither."""
+        """Return a stored publication, or None. A manifest alone, as earlier versions stored it, replaces nothing."""
         try:
             return msgspec.json.decode(content, type=cls)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -171,23 +172,23 @@ class Publication:
 
 
 def digest_of(content: bytes) -> str:
-    """Give the digest by which a manifest is known."""
+    """Return the digest that identifies a manifest."""
     return hashlib.sha256(content).hexdigest()
 
 
 def files_of(manifest: Manifest | None) -> set[str]:
-    """Give all files that a manifest names."""
+    """Return all files that a manifest names."""
     return set() if manifest is None else {part.file for entry in manifest.resources.values() for part in entry.files}
 
 
 def is_below(file: str) -> bool:
-    """Whether a name of a manifest stays within the manifest's directory."""
+    """Return whether a file of a manifest is within the manifest's directory."""
     path = PurePosixPath(file)
     return not path.is_absolute() and ".." not in path.parts and "\\" not in file and ":" not in path.parts[0]
 
 
 def names_beside(own: Iterable[str], taken: AbstractSet[str]) -> dict[str, str]:
-    """Give each new file a name that nothing has, in the same order: its own, or one with a higher number.
+    """Return a free name for each new file, in the same order: its own name, or one with a higher number.
 
     Examples:
         >>> names_beside(["customer/part-00000.csv", "customer/part-00001.csv"], {"customer/part-00001.csv"})
@@ -217,7 +218,7 @@ def _numbered(kind: tuple[str, str], number: int) -> str:
 
 
 def under_names(manifest: Manifest, names: Mapping[str, str]) -> Manifest:
-    """Give a manifest in which files have other names."""
+    """Return the manifest with other names of files."""
     return attrs.evolve(manifest, resources={name: _entry(one, names) for name, one in manifest.resources.items()})
 
 
@@ -243,17 +244,17 @@ def make_publication(
     names: Mapping[str, str],
     taken: AbstractSet[str] | None = None,
 ) -> Publication:
-    """Plan how a manifest gets published.
+    """Return the publication of a manifest.
 
     Args:
-        manifest: under the files' own names; what it carries over is not in staging.
-        run: tells the publication from all others.
+        manifest: with the files' own names; files kept from earlier runs are not in staging.
+        run: unique to the publication.
         upon: digest of the manifest that stands.
         before: that manifest.
-        staged: where each new file lies in staging, by its own name.
-        names: the name that each new file is placed under, by its own name.
-        taken: all names that there are in the directories of the new files. With them, new files have their own names
-            in the end, unless files that `before` does not name have those. None: they stay as they are placed.
+        staged: the path in staging of each new file, by its own name.
+        names: the name under which each new file is placed, by its own name.
+        taken: all names in the directories of the new files. Then new files are renamed to their own names in the
+            end, unless files that `before` does not name have those. None: they keep the names they are placed under.
     """
     placed = under_names(manifest, names)
     old, new = files_of(before), files_of(placed)
@@ -273,13 +274,13 @@ def make_publication(
 def steps_of(
     publication: Publication, *, standing: str | None, linked: Iterable[str] | None = None
 ) -> list[Step] | None:
-    """Give the steps that are left to do; None where the publication must not be made.
+    """Return the remaining steps; None if the publication must not be made.
 
     Args:
         publication: what is to be published.
         standing: digest of the manifest that stands now; None: none does.
-        linked: leave the placed names as they are, because the system cannot give a file a second one; these own names
-            were given before that was found.
+        linked: keep the placed names, because the file system has no hard links; these files were renamed before that
+            was found.
     """
     placed, renamed = publication.manifest, publication.renamed
     final, steps = placed, list[Step]()
@@ -302,21 +303,21 @@ def _places(publication: Publication) -> list[Step]:
 
 
 def left_behind(publication: Publication, *, upon: str | None, standing: Manifest | None) -> list[str]:
-    """Give the files that a publication left which did not come to its end, now that it cannot be made any more.
+    """Return the files that an incomplete publication left, which must not be made any more.
 
     Args:
         publication: of any run.
-        upon: digest of the manifest that the one which stands was made upon.
+        upon: digest of the manifest that the standing one replaced.
         standing: that one.
     """
     files = set(publication.placed.values())
-    if upon in publication.own:  # it was published; it died before it had removed what it replaced
+    if upon in publication.own:  # it was published, but what it replaced was not removed
         files |= {*publication.replaces, *publication.back.values()}
     return sorted(file for file in files - files_of(standing) if is_below(file))
 
 
 def carry_out(steps: Iterable[Step], do: Callable[[Step], None]) -> None:
-    """Do one step after the other; an error says what stands where it happened.
+    """Carry out the steps in order; an error says what stands after it.
 
     Raises:
         TargetNotWritable: as `do` raised it, with what stands.

@@ -1,0 +1,140 @@
+"""Answers the requests of a listing from what an earlier run kept, and has every answer journaled."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+from anyio import to_thread
+
+from vismanet_async._export.checkpoint import RequestKey
+from vismanet_async._http.message import Response, no_headers
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
+    from datetime import datetime
+
+    import anyio
+
+    from vismanet_async._clock import Clock
+    from vismanet_async._export.checkpoint import Answers, Journal, NoJournal
+    from vismanet_async._http.message import Request, Sender, StreamedResponse
+    from vismanet_async._paging.delivery import Delivery
+
+__all__ = ["FrozenClock", "ReplayingSender"]
+
+_PAGE: Final = "pageNumber"
+_MOST_WAITING: Final = 32
+"""More than a listing has between its answers and our sink; what waits longer will not be written."""
+
+
+class ReplayingSender:
+    """Answers requests of one listing from an earlier run where it can, else sends them; journals every answer."""
+
+    def __init__(self, answers: Answers, journal: Journal | NoJournal, *, threads: anyio.CapacityLimiter) -> None:
+        self._answers = answers
+        self._journal = journal
+        self._threads = threads
+        self._sender: Sender
+        self._asked: Counter[str] = Counter()
+        self._shapes: set[str] = set()
+        self._waiting: dict[RequestKey, tuple[str, bytes | bytearray]] = {}
+        """Answers that are not journaled yet, oldest first, with their page numbers."""
+        self._firsts: list[RequestKey] = []
+        """Of those, the first of each query shape: it may be a probe for the total, whose rows are never written."""
+        self._all_known = True
+
+    def wrap(self, sender: Sender) -> ReplayingSender:
+        """Return this sender, which from now on sends by another one."""
+        self._sender = sender
+        return self
+
+    @property
+    def limiter(self) -> Any:
+        """The limit of requests in flight, which the listing asks its sender for."""
+        return getattr(self._sender, "limiter", None)
+
+    async def send(self, request: Request) -> Response:
+        """Return a known answer, else the server's."""
+        query = dict(request.query)
+        page = query.pop(_PAGE, "")
+        shape = f"{request.method} {request.path} {sorted(query.items())}"
+        text = f"{shape} {page}"
+        key = RequestKey(text, self._asked[text])
+        self._asked[text] += 1
+        known = self._answers.get(key) if self._all_known else None
+        if known is None:
+            self._all_known = False
+            response = await self._sender.send(request)
+        else:
+            body = await to_thread.run_sync(known.body, limiter=self._threads)
+            response = Response(status=200, headers=no_headers(), body=body)
+        await self._record(key, shape, page, response.content)
+        return response
+
+    def stream(self, request: Request) -> AbstractAsyncContextManager[StreamedResponse]:
+        """Stream from the server; streams are not journaled."""
+        return self._sender.stream(request)
+
+    async def _record(self, key: RequestKey, shape: str, page: str, body: bytes | bytearray) -> None:
+        if shape not in self._shapes:
+            self._shapes.add(shape)
+            self._firsts.append(key)
+        self._waiting[key] = (page, body)
+        if len(self._waiting) > _MOST_WAITING:
+            key = next(iter(self._waiting))
+            body = bytes(self._waiting.pop(key)[1])  # a copy: meanwhile a sink may make lines of the page
+            await to_thread.run_sync(self._journal.keep, key, body, limiter=self._threads)
+
+    def match_page(self, page: Delivery) -> tuple[RequestKey | None, list[tuple[RequestKey, bytes | bytearray]]]:
+        """Match a delivered page with its answer, which then waits no longer.
+
+        Returns:
+            the request that the page's rows answer in full, if they do; and the answers to journal as they are,
+            before the page is written.
+        """
+        answers, kept = self._matched(page)
+        firsts, self._firsts = self._firsts, []
+        kept += [(key, self._waiting.pop(key)[1]) for key in firsts if key in self._waiting]
+        return answers, kept
+
+    def _matched(self, page: Delivery) -> tuple[RequestKey | None, list[tuple[RequestKey, bytes | bytearray]]]:
+        for key, (number, body) in self._waiting.items():
+            if body is page.body:
+                del self._waiting[key]
+                return (key, []) if body.startswith(b"[") else (None, [(key, body)])
+            if page.body is None and number == str(page.page):
+                del self._waiting[key]
+                return None, [(key, body)]
+        return None, []
+
+    def flush(self) -> None:
+        """Journal the answers that still wait. Blocks; for the end of a run."""
+        while self._waiting:
+            key = next(iter(self._waiting))
+            self._journal.keep(key, self._waiting.pop(key)[1])
+
+
+@attrs.frozen
+class FrozenClock:
+    """A clock with wall time frozen at the first run's start, so that a resumed run sends identical requests."""
+
+    clock: Clock
+    begun_at: datetime
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back."""
+        return self.clock.monotonic()
+
+    def utc_now(self) -> datetime:
+        """Return the start of the first run."""
+        return self.begun_at
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep by the real clock."""
+        await self.clock.sleep(seconds)
+
+    def move_on_after(self, seconds: float) -> AbstractContextManager[anyio.CancelScope, bool]:
+        """Return a scope that is cancelled after so many seconds."""
+        return self.clock.move_on_after(seconds)

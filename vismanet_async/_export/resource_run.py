@@ -1,0 +1,300 @@
+"""One resource of an export: its pages are read, written in a thread, and become an entry of the manifest."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+import attrs
+
+from vismanet_async._export.events import Event, PageWritten, Progress, ResourceIncomplete
+from vismanet_async._export.files import writing
+from vismanet_async._export.incremental import (
+    DeltaTracker,
+    StartPoint,
+    first_run,
+    known_rows,
+    latest_stamp,
+    merged_with,
+    modified_filter,
+    start_of,
+)
+from vismanet_async._export.observed_sender import ObservedSender
+from vismanet_async._export.replay import FrozenClock, ReplayingSender
+from vismanet_async._export.sinks.opening import columns_written, open_sink
+from vismanet_async._export.target.local import OVERLAP_NAME
+from vismanet_async._export.target.manifest import ResourceEntry
+from vismanet_async._export.tasks import T, run_blocking, unwrap_group
+from vismanet_async._export.writer_thread import serial_writer
+from vismanet_async.errors import IncompleteListing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from anyio.streams.memory import MemoryObjectSendStream
+
+    from vismanet_async._clock import Clock
+    from vismanet_async._export.checkpoint import Checkpoint, Journal, NoJournal, RequestKey
+    from vismanet_async._export.plan import ExportPlan
+    from vismanet_async._export.sinks import Sink
+    from vismanet_async._export.target.manifest import Part
+    from vismanet_async._http.message import Sender
+    from vismanet_async._paging.delivery import Delivery
+    from vismanet_async._paging.guarantee import Completeness
+    from vismanet_async._paging.listing import Listing
+
+__all__ = ["RESOURCES_AT_ONCE", "ResourceRun", "RunContext"]
+
+RESOURCES_AT_ONCE: Final = 4
+"""Each keeps a window of pages in memory; more of them would not make the server faster."""
+
+
+def _limiter() -> anyio.CapacityLimiter:
+    return anyio.CapacityLimiter(RESOURCES_AT_ONCE)
+
+
+@attrs.frozen(kw_only=True)
+class RunContext:
+    """What the resources of one run share."""
+
+    plan: ExportPlan
+    clock: Clock
+    events: MemoryObjectSendStream[Event] | None
+    """None if events are not read."""
+    started: float
+    """By the monotonic clock."""
+    threads: anyio.CapacityLimiter = attrs.field(factory=_limiter, init=False)
+    writers: anyio.CapacityLimiter = attrs.field(factory=_limiter, init=False)
+
+    def seconds(self) -> float:
+        """Seconds since the export began."""
+        return self.clock.monotonic() - self.started
+
+    async def emit(self, event: Event) -> None:
+        """Send an event to the reader, if there is one; waits while the stream is full."""
+        if self.events is not None:
+            await self.events.send(event)
+
+    async def run_blocking(self, work: Callable[..., T], /, *args: Any) -> T:
+        """Return what blocking work returns, run in a thread and to its end once it has begun."""
+        return await run_blocking(work, *args, limiter=self.threads)
+
+
+@attrs.define(kw_only=True)
+class ResourceRun:
+    """The run of one resource."""
+
+    name: str
+    listing: Listing[Any]
+    context: RunContext
+    start: StartPoint = attrs.field(factory=StartPoint)
+    _began: float | None = attrs.field(default=None, init=False)
+    _ended: float | None = attrs.field(default=None, init=False)
+
+    @property
+    def progress(self) -> Progress:
+        """How far the resource has come, as of now."""
+        at = self.listing.progress
+        now = self.context.clock.monotonic() if self._ended is None else self._ended
+        seconds = 0.0 if self._began is None else now - self._began
+        return Progress(
+            rows=at.rows,
+            total=at.total,
+            requests=at.requests,
+            in_flight=at.in_flight,
+            rows_per_second=at.rows / seconds if seconds else 0.0,
+        )
+
+    @property
+    def _columns(self) -> dict[str, str]:
+        return columns_written(self.context.plan.format, self.listing.operation_id)
+
+    def find_start(self, before: ResourceEntry | None) -> None:
+        """Find where an incremental run begins. Blocks.
+
+        Args:
+            before: what is published of the resource.
+
+        Raises:
+            RequestRefused: what is published was exported in another way.
+            ExportError: what is published is damaged, or its watermark cannot be trusted.
+        """
+        plan = self.context.plan
+        like = {
+            "format": plan.format,
+            "format_options": plan.options_for_readers,
+            "filters": plan.filter_texts(self.name),
+        }
+        now = self.context.clock.utc_now()
+        start = start_of(before, self.name, like, overlap=plan.overlap, now=now, columns=self._columns)
+        if start.before is not None:
+            start = attrs.evolve(start, known=known_rows(plan.location, start.before))
+        self.start = start
+
+    async def read(self, checkpoint: Checkpoint) -> tuple[ResourceEntry, Completeness]:
+        """Return the manifest's entry of the resource and the report of its listing, when all parts are written.
+
+        Raises:
+            IncompleteListing: the list could not be shown complete, and the plan does not allow that.
+        """
+        context, plan = self.context, self.context.plan
+        self._began = context.clock.monotonic()
+        journal = await context.run_blocking(checkpoint.journal, self.name)
+        replay = ReplayingSender(checkpoint.answers.get(self.name, {}), journal, threads=context.threads)
+        self.listing = self.listing.with_sender(
+            lambda sender: replay.wrap(self._observed(sender)),
+            clock=FrozenClock(context.clock, checkpoint.started_at),
+        )
+        sink = open_sink(
+            plan.format,
+            checkpoint.staging / self.name,
+            operation_id=self.listing.operation_id,
+            part_bytes=plan.part_bytes,
+            first_part=self.start.first_part,
+            resumable=checkpoint.known,
+            options=plan.format_options,
+        )
+        writer = _PageWriter(sink, journal, checkpoint, self._delta_tracker())
+        try:
+            report = await self._write_pages(writer, replay)
+            parts = await context.run_blocking(partial(sink.finish, dropped=writer.dropped))
+        finally:
+            with anyio.CancelScope(shield=True):
+                await context.run_blocking(replay.flush)
+            sink.close()
+        entry = self._entry(report, parts, times=(checkpoint.started_at, context.clock.utc_now()))
+        if writer.delta is not None:
+            entry = await context.run_blocking(self._after_delta, entry, writer.delta, checkpoint)
+        else:
+            entry = first_run(entry)
+        return entry, report
+
+    async def _write_pages(self, writer: _PageWriter, replay: ReplayingSender) -> Completeness:
+        """Return the listing's report when all of its pages are written."""
+        try:
+            with unwrap_group():  # reading and writing run concurrently
+                await self._read_pages(writer, replay)
+        except IncompleteListing as error:
+            completeness, seconds = error.completeness, self.context.seconds()
+            await self.context.emit(
+                ResourceIncomplete(resource=self.name, completeness=completeness, at_seconds=seconds)
+            )
+            raise
+        report = self.listing.completeness
+        if report is None:
+            raise RuntimeError(f"the listing of {self.name} ended without a report")
+        return report
+
+    async def _read_pages(self, writer: _PageWriter, replay: ReplayingSender) -> None:
+        """Write pages one by one in a worker thread, while the listing fetches and parses the next ones."""
+        emitted = 0
+
+        async def emit_written() -> None:
+            nonlocal emitted
+            while emitted < thread.done:
+                emitted += 1
+                event = PageWritten(resource=self.name, progress=self.progress, at_seconds=self.context.seconds())
+                await self.context.emit(event)
+
+        async with (
+            serial_writer(writer.write, threads=self.context.writers) as thread,
+            self.listing.raw_pages(ordered=True) as pages,
+        ):
+            async for page in pages:
+                await thread.submit(page, *replay.match_page(page))
+                del page  # not held while the next one is waited for: pages are what memory goes to
+                await emit_written()
+        self._ended = self.context.clock.monotonic()
+        await emit_written()
+
+    def _observed(self, sender: Sender) -> Sender:
+        context = self.context
+        if context.events is None:  # without a reader of events, nothing is measured
+            return sender
+        return ObservedSender(sender, self.name, seconds=context.seconds, emit=context.emit)
+
+    def _delta_tracker(self) -> DeltaTracker | None:
+        plan = self.context.plan
+        if not plan.incremental:
+            return None
+        return DeltaTracker(
+            modified_filter(self.name, plan.resources[self.name])[1],
+            known=self.start.known,
+            overlap=plan.overlap,
+            latest=latest_stamp(self.context.clock.utc_now()),
+        )
+
+    def _entry(
+        self, report: Completeness, parts: tuple[Part, ...], *, times: tuple[datetime, datetime]
+    ) -> ResourceEntry:
+        plan = self.context.plan
+        return ResourceEntry(
+            rows=sum(part.rows for part in parts),
+            unique=report.unique,
+            verdict=report.verdict,
+            reason=report.reason,
+            total_first=report.total_first,
+            total_last=report.total_last,
+            requests=report.requests,
+            parts=parts,
+            format=plan.format,
+            format_options=plan.options_for_readers,
+            filters=plan.filter_texts(self.name),
+            columns=self._columns,
+            window=report.window,
+            watermark=report.watermark,
+            started_at=times[0],
+            finished_at=times[1],
+        )
+
+    def _after_delta(self, entry: ResourceEntry, delta: DeltaTracker, checkpoint: Checkpoint) -> ResourceEntry:
+        """Return the entry after an incremental run, merged with what is published. Blocks."""
+        assert entry.started_at is not None
+        assert entry.finished_at is not None
+        start = self.start
+        path = checkpoint.staging / OVERLAP_NAME / f"{self.name}-{start.runs:05}.bin"
+        with writing(path):
+            path.parent.mkdir(exist_ok=True)
+            overlap = delta.write(path, took=entry.finished_at - entry.started_at)
+        entry = attrs.evolve(entry, watermark=delta.watermark, overlap=overlap, reason=f"{entry.reason}{delta.note}")
+        if start.before is None or start.since is None:
+            return first_run(entry)
+        return merged_with(start.before, entry, since=start.since, repeated=delta.repeated)
+
+
+@attrs.define
+class _PageWriter:
+    """Writes the pages of one resource in the worker thread, one after the other."""
+
+    sink: Sink
+    journal: Journal | NoJournal
+    checkpoint: Checkpoint
+    delta: DeltaTracker | None = None
+    """Of an incremental run."""
+    dropped: set[int] = attrs.field(factory=set)
+    """Numbers of the written rows that later ones have replaced, or that an earlier run has published."""
+    _starts: dict[int, int] = attrs.field(factory=dict)
+
+    def write(
+        self, page: Delivery, answered: RequestKey | None, kept: list[tuple[RequestKey, bytes | bytearray]]
+    ) -> None:
+        """Write a page and journal what was written.
+
+        Args:
+            page: the next one.
+            answered: the request that its rows answer in full, if they do.
+            kept: answers to keep as they are.
+        """
+        # runs of another plan have no answers for this one: the server gave this page
+        self.checkpoint.remove_superseded()
+        self._starts[page.number] = self.sink.rows
+        self.dropped.update(self._starts[old.delivery] + old.row for old in page.supersedes)
+        if self.delta is not None:
+            self.dropped.update(self.sink.rows + index for index in self.delta.repeats(page.rows))
+        for key, body in kept:
+            self.journal.keep(key, body)  # as the server sent it: the sink may make lines of it
+        written = self.sink.write(page)
+        if written is not None and answered is not None:
+            self.journal.note(answered, written)

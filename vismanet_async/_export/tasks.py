@@ -1,0 +1,96 @@
+"""Helpers for tasks: errors of task groups, blocking work that is not cut off, events of a run as an iterator."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import anyio
+from anyio import to_thread
+
+from vismanet_async.errors import VismaNetError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+
+    from anyio.streams.memory import MemoryObjectSendStream
+
+__all__ = ["iterate_events", "run_blocking", "unwrap_group"]
+
+E = TypeVar("E")
+T = TypeVar("T")
+
+_EVENTS_WAITING: Final = 16
+
+
+async def iterate_events(run: Callable[[MemoryObjectSendStream[E]], Awaitable[object]]) -> AsyncGenerator[E, None]:
+    """Yield what a run sends. Leaving the loop early cancels the run; its error is raised after its events.
+
+    Args:
+        run: takes the stream for its events; it waits while the stream is full.
+    """
+    send, receive = anyio.create_memory_object_stream[E](_EVENTS_WAITING)
+
+    async def run_and_close() -> None:
+        async with send:
+            await run(send)
+
+    # a separate task, because a generator must not keep a task group open between two events
+    task = asyncio.get_running_loop().create_task(run_and_close())
+    try:
+        async for event in receive:
+            yield event
+        await task
+    finally:
+        task.cancel()
+        with anyio.CancelScope(shield=True):
+            await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # retrieved, so that asyncio does not warn: it was raised above, or nobody reads events
+        receive.close()
+
+
+async def run_blocking(work: Callable[..., T], /, *args: Any, limiter: anyio.CapacityLimiter) -> T:
+    """Return what blocking work returns. Once begun it runs to its end; a cancellation is raised after that.
+
+    A shielded scope alone holds against other scopes, not against `asyncio.Task.cancel()`: the thread would go on
+    while the target is closed.
+    """
+    done: list[T] = []
+    failed: list[BaseException] = []
+
+    async def run() -> None:
+        with anyio.CancelScope(shield=True):
+            try:
+                done.append(await to_thread.run_sync(work, *args, limiter=limiter))
+            except BaseException as error:  # noqa: BLE001 - raised below, without a group around it
+                failed.append(error)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run)
+    if failed:
+        raise failed[0]
+    return done[0]
+
+
+@contextlib.contextmanager
+def unwrap_group() -> Iterator[None]:
+    """Raise the first error of a group whose errors are all the SDK's own; a group with a bug in it stays as it is."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        errors = list(_leaves(group))
+        if not all(isinstance(error, VismaNetError) for error in errors):
+            raise
+        for other in errors[1:]:
+            errors[0].add_note(f"also: {other}")
+        raise errors[0] from None
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
