@@ -37,7 +37,7 @@ KINDS = ("breaking", "added", "changed", "fixed", "security")
 LOWEST, HIGHEST = RESOLUTIONS = ("lowest-direct", "highest")
 
 LOWEST_TESTS = (
-    *(f"tests/paging/test_{name}.py" for name in ("completeness", "listing", "over_http", "styles", "walk")),
+    *(f"tests/paging/test_{name}.py" for name in ("guarantee", "listing", "over_http", "page_formats", "paginator")),
     *(f"tests/transport/test_{name}.py" for name in ("auth", "pool", "rate_limit", "send")),
     "tests/cli/test_help.py",
 )

@@ -182,6 +182,8 @@ def test_an_interrupt_ends_the_call_first() -> None:
 
         def interrupt():
             started.wait()
+            while not all(each.future for each in run._running):
+                pass
             os.kill(os.getpid(), signal.SIGINT)
 
         threading.Thread(target=interrupt).start()

@@ -6,22 +6,19 @@ import os
 import threading
 import weakref
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
-from contextlib import ExitStack
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import anyio
 import attrs
-from anyio.from_thread import start_blocking_portal
+from anyio.from_thread import BlockingPortal
 
 from vismanet_async._arguments import expect
 from vismanet_async._client import VismaNet
 from vismanet_async._paging.listing import Listing
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
     from types import TracebackType
-
-    from anyio.from_thread import BlockingPortal
 
 __all__ = ["Blocking"]
 
@@ -32,13 +29,13 @@ T = TypeVar("T")
 class _Running(Generic[T]):
     """What runs in the other thread."""
 
-    future: Future[T]
-    _ended: threading.Event
+    future: Future[T] | None = None
+    ended: threading.Event = attrs.field(factory=threading.Event)
 
     def cancel(self) -> None:
         """Cancel it and wait until it has ended; its future is done before that."""
-        if self.future.cancel():
-            self._ended.wait()
+        if self.future is not None and self.future.cancel():
+            self.ended.wait()
 
 
 class Blocking:
@@ -68,16 +65,18 @@ class Blocking:
         self.visma = visma
         """The client."""
         self._pid = os.getpid()
-        opened = ExitStack()
-        with opened:  # what was opened is closed again where the rest fails
-            self._portal: BlockingPortal = opened.enter_context(start_blocking_portal(name="vismanet_async"))
-            self._thread = self._portal.call(threading.get_ident)
-            opened.enter_context(self._portal.wrap_async_context_manager(visma))
-            self._running: weakref.WeakSet[_Running[Any]] = weakref.WeakSet()
-            self._starting = threading.Lock()
-            self._closing = weakref.finalize(
-                self, _close, opened.pop_all(), self._running, starting=self._starting, pid=self._pid
-            )
+        ready: Future[BlockingPortal] = Future()
+        # a daemon: the interpreter would wait for another one before `finalize` has it end
+        self._thread = threading.Thread(
+            target=anyio.run, args=(_serve, visma, ready), name="vismanet_async", daemon=True
+        )
+        self._thread.start()
+        self._portal = ready.result()
+        self._running: set[_Running[Any]] = set()
+        self._starting = threading.Lock()
+        self._closing = weakref.finalize(
+            self, _close, self._portal, self._thread, self._running, starting=self._starting, pid=self._pid
+        )
 
     def __call__(self, call: Awaitable[T]) -> T:
         """Send a call and return its result; a listing gives its rows, a job the result of its operation.
@@ -125,8 +124,9 @@ class Blocking:
                 async for each in pages:
                     await send.send(each)
 
-        feeding = self._started(feed)
+        feeding: _Running[None] = _Running()
         try:
+            self._start(feeding, feed)
             while True:
                 try:
                     found = self._run(receive.receive)
@@ -136,51 +136,70 @@ class Blocking:
                     yield from found.rows
                 else:
                     yield found
-            self._result(feeding)
+            if feeding.future is not None:
+                feeding.future.result()  # raises what ended the reading
         finally:
             feeding.cancel()
             receive.close()
 
     def _run(self, make: Callable[[], Awaitable[T]]) -> T:
-        return self._result(self._started(make))
-
-    def _started(self, make: Callable[[], Awaitable[T]]) -> _Running[T]:
-        ended = threading.Event()
-
-        async def tracked() -> T:
-            try:
-                return await make()
-            finally:
-                ended.set()
-
-        with self._starting:  # so that closing sees it, or it sees that this is closed
-            self._check()
-            running = _Running(self._portal.start_task_soon(tracked), ended)
-            self._running.add(running)
-        return running
-
-    @staticmethod
-    def _result(running: _Running[T]) -> T:
+        running: _Running[T] = _Running()
         try:
-            return running.future.result()
+            return self._start(running, make).result()
         except BaseException:  # Ctrl-C here leaves the call running there
             running.cancel()
             raise
 
+    def _start(self, running: _Running[T], make: Callable[[], Awaitable[T]]) -> Future[T]:
+        async def tracked() -> T:
+            try:
+                return await make()
+            finally:
+                self._running.discard(running)
+                running.ended.set()
+
+        with self._starting:  # so that closing sees it, or it sees that this is closed
+            self._check()
+            self._running.add(running)
+            running.future = self._portal.start_task_soon(tracked)
+        return running.future
+
     def _check(self) -> None:
         if os.getpid() != self._pid:
             raise RuntimeError("this Blocking belongs to another process: make one in each child; nothing was sent.")
-        if threading.get_ident() == self._thread:
+        if threading.current_thread() is self._thread:
             raise RuntimeError("this is the event loop of this Blocking: await the call instead; nothing was sent.")
         if not self._closing.alive:
             raise RuntimeError("this Blocking is closed; nothing was sent.")
 
 
-def _close(opened: ExitStack, running: weakref.WeakSet[_Running[Any]], *, starting: threading.Lock, pid: int) -> None:
+async def _serve(visma: VismaNet, ready: Future[BlockingPortal]) -> None:
+    """Run the client until the portal is stopped."""
+    async with BlockingPortal() as portal:
+        try:
+            async with visma:
+                ready.set_result(portal)
+                await portal.sleep_until_stopped()
+        except BaseException as error:
+            if ready.done():
+                raise
+            ready.set_exception(error)
+        await portal.stop(cancel_remaining=True)
+
+
+def _close(
+    portal: BlockingPortal,
+    thread: threading.Thread,
+    running: set[_Running[Any]],
+    *,
+    starting: threading.Lock,
+    pid: int,
+) -> None:
     if os.getpid() != pid:
         return  # a forked child has neither the thread nor its loop
     with starting:
         under_way = list(running)
     for each in under_way:
         each.cancel()
-    opened.close()
+    portal.start_task_soon(portal.stop)
+    thread.join()

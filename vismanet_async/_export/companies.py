@@ -133,6 +133,11 @@ def read_companies(path: str | os.PathLike[str]) -> tuple[Company, ...]:
 
     Raises:
         RequestRefused: it cannot be read, or does not say what the module describes. Nothing was sent.
+
+    Examples:
+        >>> _ = Path("companies.csv").write_text("name,tenant_id\\nNorth,11111111-2222-4333-8444-555555555555\\n")
+        >>> [company.name for company in read_companies("companies.csv")]
+        ['North']
     """
     expect("path", path, str, os.PathLike, words="a path")
     path = Path(path)

@@ -66,11 +66,12 @@ class Report:
     Call `add` with everything that `async for event in export` yields; events of several companies may alternate. The
     page can be rendered at any time, also for an export that failed (`failed`). Not thread-safe.
 
-    Example:
-        report = Report()
-        async for event in visma.export(["customer"], to="out"):
-            report.add(event)
-        report.write(Path("report.html"))
+    Examples:
+        >>> report = Report()
+        >>> async for event in visma.export(["customer"], to="reported"):
+        ...     report.add(event)
+        >>> report.html().startswith("<!doctype html>")
+        True
     """
 
     def __init__(self, *, title: str = "Export", clock: Clock | None = None) -> None:

@@ -31,7 +31,12 @@ def _delimiter(_: object, attribute: attrs.Attribute[str], value: str) -> None:
 
 @attrs.frozen(kw_only=True)
 class CsvOptions(FormatOptions):
-    """How CSV is written."""
+    """How CSV is written.
+
+    Examples:
+        >>> nordic = CsvOptions(delimiter=";", decimal_comma=True, byte_order_mark=True)
+        >>> _ = await visma.export("customer", to="nordic", format="csv", format_options=nordic)
+    """
 
     neutralise_formulas: bool = attrs.field(default=True, validator=typed(bool))
     """Put an apostrophe before what a spreadsheet would run, in texts that begin with `= + - @`, a tab or a line break,

@@ -37,6 +37,10 @@ class ParquetOptions(FormatOptions):
 
     Raises:
         RequestRefused: for a compression that there is not, or row groups without a size.
+
+    Examples:
+        >>> ParquetOptions(compression="snappy").compression
+        'snappy'
     """
 
     compression: Compression = "zstd"

@@ -213,6 +213,11 @@ def validate(directory: Path | RemotePath | str) -> Manifest:
 
     Raises:
         ExportError: naming each part that is missing or different, or a manifest that cannot be read.
+
+    Examples:
+        >>> _ = await visma.export("customer", to="checked")
+        >>> validate("checked").resources["customer"].rows
+        40
     """
     root = parse_location(directory)
     manifest = Manifest.read(root)
