@@ -40,6 +40,8 @@ class Here:
     visma: VismaNet
 
 
+# what Visma has ended is called here as well
+@pytest.mark.filterwarnings("ignore:Visma ended this operation:DeprecationWarning")
 @pytest.mark.parametrize("share", range(SHARES))
 async def test_every_method_works_against_the_simulator(share: int) -> None:
     broken: dict[str, str] = {}

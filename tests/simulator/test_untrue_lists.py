@@ -314,23 +314,24 @@ async def test_an_hour_in_autumn_comes_twice(start: Start) -> None:
     ("first_page", [15, 15, 15], None),
 ])  # fmt: skip
 async def test_lists_without_paging_may_page_all_the_same(
-    client: Client, habit: str, pages: list[int], metadata: int | None
+    start: Start, habit: str, pages: list[int], metadata: int | None
 ) -> None:
-    client.sim.behaviours.set(unpaged_lists=habit, page_size_limit=15)
-    path = "/v1/customer/balance"
-    seen = [(await client.get(path, pageNumber=number, pageSize=50)).json() for number in (1, 2, 3)]
-    assert [len(rows) for rows in seen] == pages
-    told = {row.get("metadata", {}).get("totalCount") for rows in seen for row in rows}
-    assert told == {metadata}
-    unasked = (await client.get(path)).json()
-    assert unasked == seen[0]
-    number = [row["customer"]["number"] for row in seen[1]][:1]
-    assert number == (["10015"] if habit.startswith("paged") else ["10000"])
+    async with start(rows={"supplier": 40}, behaviours={"unpaged_lists": habit, "page_size_limit": 15}) as client:
+        path = "/v1/supplier/balance"
+        seen = [(await client.get(path, pageNumber=number, pageSize=50)).json() for number in (1, 2, 3)]
+        assert [len(rows) for rows in seen] == pages
+        told = {row.get("metadata", {}).get("totalCount") for rows in seen for row in rows}
+        assert told == {metadata}
+        unasked = (await client.get(path)).json()
+        assert unasked == seen[0]
+        keys = client.sim.truth("supplier").keys
+        number = [row["supplier"]["number"] for row in seen[1]][:1]
+        assert number == ([keys[15]] if habit.startswith("paged") else [keys[0]])
 
 
 async def test_an_endpoint_without_paging_has_its_own_largest_page(start: Start) -> None:
-    async with start(rows={"customer": 2500}, behaviours={"unpaged_lists": "paged_silently"}) as client:
-        assert len((await client.get("/v1/customer/balance")).json()) == 1000
+    async with start(rows={"supplier": 2500}, behaviours={"unpaged_lists": "paged_silently"}) as client:
+        assert len((await client.get("/v1/supplier/balance")).json()) == 1000
 
 
 # -- nothing unasked ----------------------------------------------------------------------------------------

@@ -69,7 +69,7 @@ class Report:
     Examples:
         >>> report = Report()
         >>> async for event in visma.export(["customer"], to="reported"):
-        ...     report.add(event)
+        ...     _ = report.add(event)
         >>> report.html().startswith("<!doctype html>")
         True
     """
