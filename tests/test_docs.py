@@ -166,6 +166,21 @@ def test_the_architecture_is_that_of_the_tree() -> None:
             assert module.split(".")[1] in drawn
 
 
+def test_the_tree_shows_every_module_that_is_written_by_hand() -> None:
+    text = (DOCS / "architecture.md").read_text("utf-8").partition("## The tree")[2].partition("\n## ")[0]
+    shown: set[str] = set()
+    folder = ""
+    for word in text.partition("```text")[2].partition("```")[0].split():
+        if word.endswith("/"):
+            folder = word
+        else:
+            shown.add(f"{folder}{word}.py")
+    package = ROOT / "vismanet_async"
+    made = ("vismanet_async/_api/models/", "vismanet_async/_api/resources/")
+    there = {path.relative_to(ROOT).as_posix() for path in package.rglob("*.py") if path.name != "__init__.py"}
+    assert shown == {path for path in there if not path.startswith(made)}
+
+
 def test_drawings_have_titles_and_no_colours_of_their_own() -> None:
     drawings = sorted((DOCS / "images").glob("*.svg"))
     assert drawings
