@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vismanet_async._api.models import *  # noqa: F403 - all of them, for type checkers and editors
+    from vismanet_async._codec.model import (
+        LineUpdate as LineUpdate,  # noqa: PLC0414 - handed on
+        Record as Record,  # noqa: PLC0414 - handed on
+    )
 
 _OTHERS = ("LineUpdate", "Record")
 

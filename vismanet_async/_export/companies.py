@@ -135,8 +135,9 @@ def read_companies(path: str | os.PathLike[str]) -> tuple[Company, ...]:
         RequestRefused: it cannot be read, or does not say what the module describes. Nothing was sent.
 
     Examples:
-        >>> _ = Path("companies.csv").write_text("name,tenant_id\\nNorth,11111111-2222-4333-8444-555555555555\\n")
-        >>> [company.name for company in read_companies("companies.csv")]
+        >>> lines = '[[company]]', 'name = "North"', 'tenant_id = "11111111-2222-4333-8444-555555555555"'
+        >>> _ = Path("companies.toml").write_text(chr(10).join(lines))
+        >>> [company.name for company in read_companies("companies.toml")]
         ['North']
     """
     expect("path", path, str, os.PathLike, words="a path")
