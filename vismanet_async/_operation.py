@@ -68,6 +68,21 @@ class Preview:
     """The JSON text, or a short description of a streamed body."""
 
 
+def with_extra(
+    query: tuple[tuple[str, str], ...], extra: Mapping[str, str] | None, *, owned: frozenset[str] = frozenset()
+) -> tuple[tuple[str, str], ...]:
+    """Return a query with parameters that the catalog lacks.
+
+    Raises:
+        RequestRefused: one of them is set already, or is `owned`; nothing was sent.
+    """
+    more = dict(text_pairs("extra_query", extra))
+    taken = sorted(({name for name, _ in query} | owned) & more.keys())
+    if taken:
+        raise RequestRefused(f"extra_query names {', '.join(taken)}, which this call sets itself; nothing was sent.")
+    return (*query, *more.items())
+
+
 @attrs.frozen(kw_only=True, eq=False)
 class Operation(DeferredCall[T]):
     """One API call as a value.
@@ -183,16 +198,30 @@ class Operation(DeferredCall[T]):
         )
 
     def with_options(
-        self, *, timeout_seconds: float | None = None, headers: Mapping[str, str] | None = None
+        self,
+        *,
+        timeout_seconds: float | None = None,
+        headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, str] | None = None,
     ) -> Operation[T]:
-        """Return a copy with another deadline or more headers.
+        """Return a copy with another deadline, more headers or more parameters.
 
         Args:
             timeout_seconds: for the whole call: queueing, token, attempts and reading.
             headers: added to the request; those that the SDK owns (Authorization, If-Match, ...) are refused.
+            extra_query: parameters that are newer than the catalog, by the API's own names. Nothing checks them: the
+                API ignores those it does not know.
+
+        Raises:
+            RequestRefused: a header or parameter that the SDK sets itself; nothing was sent.
+
+        Examples:
+            >>> visma.customer.get("10000").with_options(extra_query={"expandNew": "true"}).preview().query
+            (('expandNew', 'true'),)
         """
         expect_seconds("timeout_seconds", timeout_seconds)
         more = dict(text_pairs("headers", headers))
+        query = with_extra(self.query, extra_query)
         mark_used(self)
         for name, value in more.items():
             if name.lower() in _OWN_HEADERS:
@@ -201,6 +230,7 @@ class Operation(DeferredCall[T]):
                 raise RequestRefused(f"the header {name!r} holds a line break; nothing was sent.")
         return attrs.evolve(
             self,
+            query=query,
             headers={**self.headers, **more},
             deadline_seconds=self.deadline_seconds if timeout_seconds is None else timeout_seconds,
         )

@@ -13,6 +13,7 @@ from anyio.lowlevel import checkpoint
 
 from vismanet_async._codec.decode import decode_rows
 from vismanet_async._deferred import DeferredCall
+from vismanet_async._operation import with_extra
 from vismanet_async._paging.fetcher import Fetcher, Progress, page_errors
 from vismanet_async._paging.journals import merge_batches
 from vismanet_async._paging.list_requests import ListRequests
@@ -35,6 +36,10 @@ __all__ = ["Listing", "Page"]
 T = TypeVar("T")
 
 _SLICE_ROWS: Final = 100
+_OWN_PARAMETERS: Final = frozenset(
+    {"pageNumber", "pageSize", "pageIndex", "lastModifiedDateTime", "lastModifiedDateTimeCondition"}
+)
+"""What a reading sets: another value would make its argument false."""
 """Rows decoded in one iteration of the event loop: about 3 ms of typed customers."""
 
 
@@ -112,7 +117,8 @@ class Listing(DeferredCall[list[T]], Generic[T]):
                 `expected_rows`: a good guess lets the first requests go out together;
                 `timeout_seconds`: for one page, waits for the quota included;
                 `total_timeout_seconds`: for the whole list, until its last row is delivered;
-                `max_bytes`: answers in flight and buffered at once.
+                `max_bytes`: answers in flight and buffered at once;
+                `extra_query`: parameters newer than the catalog, by the API's own names; nothing checks them.
 
         Raises:
             RequestRefused: no such option, or a value that it cannot have; nothing was sent.
@@ -121,12 +127,16 @@ class Listing(DeferredCall[list[T]], Generic[T]):
             >>> [customer.number for customer in await visma.customer.list().with_options(limit=2)]
             ['10000', '10001']
         """
+        source = self._source
+        if (extra := changes.pop("extra_query", None)) is not None:
+            source = attrs.evolve(source, query=with_extra(source.query, extra, owned=_OWN_PARAMETERS))
         known = [field.name for field in attrs.fields(ListingOptions)]
         for name in changes:
             if name not in known:
+                known.append("extra_query")
                 raise RequestRefused(f"a listing has no option {name!r}; it has {', '.join(known)}. Nothing was sent.")
         options = attrs.evolve(self._options, **changes)
-        return Listing(self._source, sender=self._sender, clock=self._clock, options=options)
+        return Listing(source, sender=self._sender, clock=self._clock, options=options)
 
     def with_sender(self, wrap: Callable[[Sender], Sender], *, clock: Clock | None = None) -> Listing[T]:
         """Return a copy whose requests go through another sender, such as one that replays some of the answers.
