@@ -47,6 +47,7 @@ _ONLY_LOOKED_AT = {
     *("Company", "CompanyDone", "CompanyEvent", "CompanyOutcome", "CompanyProgress", "CompanyStarted", "Event"),
     *("ExportMany", "ManyEvent", "ManyOutcome", "Manifest", "PageWritten", "Part", "Published", "RequestEnded"),
     *("ResourceDone", "ResourceEntry", "ResourceIncomplete", "SystemClock", "File", "UnsetType"),
+    "diagnose",  # docs/doctor.md runs it
 }
 
 

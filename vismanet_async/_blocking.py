@@ -56,8 +56,10 @@ class Blocking:
         RuntimeError: it is closed, was made by another process, or is used by its own event loop.
 
     Examples:
-        >>> with Blocking(VismaNet.from_env()) as run:  # doctest: +SKIP
-        ...     customer = run(visma.customer.get("10000"))
+        >>> with Blocking(VismaNet.from_env()) as run:
+        ...     customer = run(run.visma.customer.get("10000"))
+        >>> customer.number
+        '10000'
     """
 
     def __init__(self, visma: VismaNet) -> None:

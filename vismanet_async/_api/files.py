@@ -181,6 +181,7 @@ class Download(Operation[File]):
         *,
         timeout_seconds: float | None = None,
         headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, str] | None = None,
         base64: bool | None = None,
     ) -> Download:
         """Return a copy with other options.
@@ -188,10 +189,11 @@ class Download(Operation[File]):
         Args:
             timeout_seconds: for the whole call.
             headers: added to the request.
+            extra_query: parameters that are newer than the catalog.
             base64: True: the file comes as base64, and is an error if not; False: leave the bytes as they come; None:
                 as before.
         """
-        made = super().with_options(timeout_seconds=timeout_seconds, headers=headers)
+        made = super().with_options(timeout_seconds=timeout_seconds, headers=headers, extra_query=extra_query)
         if base64 is None:
             return made  # type: ignore[return-value]  # a copy of this object
         return attrs.evolve(made, base64=base64, decode=partial(read_file, base64=base64))  # type: ignore[call-arg, return-value]  # as above

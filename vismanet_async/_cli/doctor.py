@@ -79,10 +79,6 @@ async def diagnose(*, profile: str | None = None, clock: Clock) -> AsyncIterator
     """Look at one thing after the other; what rests on something that failed is left out.
 
     Sends a token request for each service and reads one short list; changes nothing.
-
-    Examples:
-        >>> [finding.check async for finding in diagnose(clock=SystemClock()) if finding.level == "error"]
-        []
     """
     try:
         settings = Settings.load(profile=profile)
