@@ -14,11 +14,8 @@ import pytest
 from tests.api.support import Client
 from vismanet_async._api import query as q
 from vismanet_async._api.paths import fill, ids_in
-from vismanet_async._client import VismaNet
 from vismanet_async._conditions import DateTimeCondition, before, on_or_after
-from vismanet_async._http.auth.credentials import StaticToken
 from vismanet_async.errors import RequestRefused
-from vismanet_async.simulator import Simulator
 
 
 def test_conditions_travel_with_their_operator() -> None:
@@ -57,22 +54,6 @@ def test_a_parameter_newer_than_the_catalog_is_sent_when_told_to() -> None:
     assert get.preview().query == (("expandNew", "true"),)
     source: Any = Client().customer_invoice.list(status="Open")
     assert dict(source.query) == {"status": "Open"}
-
-
-@pytest.mark.parametrize("name", ["status", "pageNumber", "lastModifiedDateTime"])
-async def test_what_a_list_sets_itself_is_no_extra_parameter(name: str) -> None:
-    async with VismaNet(StaticToken("x"), base_url="http://127.0.0.1:9") as visma:
-        with pytest.raises(RequestRefused, match=f"extra_query names {name}, which this call sets itself"):
-            visma.customer_invoice.list(status="Open").with_options(extra_query={name: "1"})
-        with pytest.raises(RequestRefused, match="not int"):
-            visma.customer_invoice.list().with_options(extra_query={"top": 1})
-
-
-async def test_a_list_takes_parameters_newer_than_the_catalog() -> None:
-    async with Simulator(rows={"customer": 3}) as sim:
-        async with VismaNet(StaticToken(sim.issue_token()), base_url=sim.base_url) as visma:
-            assert len(await visma.customer.list().with_options(extra_query={"expandNew": "true"})) == 3
-        assert {request.query.get("expandNew") for request in sim.requests} == {"true"}
 
 
 def test_an_operation_that_ended_warns_and_still_calls() -> None:

@@ -1,0 +1,27 @@
+"""What is newer than the catalog, over real HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from vismanet_async import RequestRefused, StaticToken, VismaNet
+from vismanet_async.simulator import Simulator
+
+
+@pytest.mark.parametrize("name", ["status", "pageNumber", "lastModifiedDateTime"])
+async def test_what_a_list_sets_itself_is_no_extra_parameter(name: str) -> None:
+    async with VismaNet(StaticToken("x"), base_url="http://127.0.0.1:9") as visma:
+        with pytest.raises(RequestRefused, match=f"extra_query names {name}, which this call sets itself"):
+            visma.customer_invoice.list(status="Open").with_options(extra_query={name: "1"})
+        wrong: Any = {"top": 1}
+        with pytest.raises(RequestRefused, match="not int"):
+            visma.customer_invoice.list().with_options(extra_query=wrong)
+
+
+async def test_a_list_takes_parameters_newer_than_the_catalog() -> None:
+    async with Simulator(rows={"customer": 3}) as sim:
+        async with VismaNet(StaticToken(sim.issue_token()), base_url=sim.base_url) as visma:
+            assert len(await visma.customer.list().with_options(extra_query={"expandNew": "true"})) == 3
+        assert {request.query.get("expandNew") for request in sim.requests} == {"true"}
