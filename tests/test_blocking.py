@@ -62,7 +62,9 @@ def test_leaving_early_ends_the_reading(run: Blocking, sim: Simulator) -> None:
     before = len(sim.requests)
     rows = run.iter(run.visma.customer.list().with_options(page_size=1))
     assert next(rows).number
+    assert run._running
     rows.close()  # type: ignore[attr-defined]  # a generator
+    assert not run._running
     assert len(sim.requests) - before < 250
     assert list(rows) == []
 
@@ -200,8 +202,15 @@ def test_an_interrupt_ends_the_call_first() -> None:
 def test_a_forked_child_is_told_to_make_its_own() -> None:
     assert (
         program("""
+        async def numbers():
+            while True:
+                yield 1
+
+        rows = run.iter(numbers())
+        next(rows)
         child = os.fork()
         if not child:
+            rows.close()
             try:
                 run(run.visma.customer.get("1"))
             except RuntimeError as error:

@@ -68,6 +68,12 @@ def test_examples_give_what_they_show(examples: Examples, tmp_path: Path, monkey
     examples.run(tmp_path, monkeypatch)
 
 
+def test_what_is_only_looked_at_is_public() -> None:
+    public = {name for face in _FACES for name in importlib.import_module(face).__all__}
+    public |= {path.rpartition(".")[2] for path in _documented()}
+    assert public >= _ONLY_LOOKED_AT
+
+
 @pytest.mark.parametrize("path", _public())
 def test_what_users_import_has_an_example(path: str) -> None:
     face, _, name = path.rpartition(".")

@@ -120,7 +120,9 @@ def test_whatever_is_not_public_begins_with_an_underscore() -> None:
 def test_documentation_imports_what_is_public() -> None:
     root = Path(__file__).parents[1]
     pages = [root / "README.md", *(root / "docs").rglob("*.md"), *(root / "docs" / "example_project").rglob("*.py")]
-    private = re.compile(r"^.*(?:from|import) vismanet_async[\w.]*\._(?!_).*$", re.MULTILINE)
+    private = re.compile(r"^.*(?:from|import|:::) vismanet_async[\w.]*\._(?!_).*$", re.MULTILINE)
     pages = [page for page in pages if page.name != "benchmarks.md"]  # measures what importing the client alone takes
+    # a record that the reference shows as an example: what makes its pages cannot follow `models`' star import
+    shown = "::: vismanet_async._api.models."
     found = {page.name: private.findall(page.read_text("utf-8")) for page in pages}
-    assert {name: lines for name, lines in found.items() if lines} == {}
+    assert [line for lines in found.values() for line in lines if not line.startswith(shown)] == []

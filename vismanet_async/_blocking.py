@@ -53,7 +53,9 @@ class Blocking:
             returns can be used, too.
 
     Raises:
-        RuntimeError: it is closed, was made by another process, or is used by its own event loop.
+        VismaNetError: from each call: what awaiting it raises.
+        RuntimeError: from each call: this is closed, belongs to another process, or is called from its own event loop.
+            Nothing was sent.
 
     Examples:
         >>> with Blocking(VismaNet.from_env()) as run:
@@ -81,11 +83,7 @@ class Blocking:
         )
 
     def __call__(self, call: Awaitable[T]) -> T:
-        """Send a call and return its result; a listing gives its rows, a job the result of its operation.
-
-        Raises:
-            VismaNetError: what the call raises.
-        """
+        """Send a call and return what awaiting it returns: a listing's rows in a list, a job's result."""
         expect("call", call, Awaitable, words="a call, a listing, an export or a job")
 
         async def awaited() -> T:
@@ -96,7 +94,8 @@ class Blocking:
     def iter(self, source: AsyncIterable[T]) -> Iterator[T]:
         """Iterate over the rows of a listing or the events of an export, while the next ones are fetched.
 
-        Leaving the loop early ends the reading.
+        Rows come in the listing's order. Memory: what the listing reads ahead, and two pages more. Leaving the loop
+        early ends the reading.
         """
         expect("source", source, AsyncIterable, words="a listing or an export")
         self._check()
@@ -141,8 +140,9 @@ class Blocking:
             if feeding.future is not None:
                 feeding.future.result()  # raises what ended the reading
         finally:
-            feeding.cancel()
-            receive.close()
+            if os.getpid() == self._pid:  # a forked child that drops the iterator has nothing to cancel
+                feeding.cancel()
+                receive.close()
 
     def _run(self, make: Callable[[], Awaitable[T]]) -> T:
         running: _Running[T] = _Running()
@@ -204,4 +204,5 @@ def _close(
     for each in under_way:
         each.cancel()
     portal.start_task_soon(portal.stop)
-    thread.join()
+    if threading.current_thread() is not thread:  # the garbage collector may run this there
+        thread.join()

@@ -313,7 +313,7 @@ class VismaNet(Resources):
 
     def listing(self, source: ListSource) -> Listing[Any]:
         """Return the listing of a list call; what the resources build theirs with."""
-        from vismanet_async._paging.listing import Listing  # noqa: PLC0415 - the walk is loaded with the first list
+        from vismanet_async._paging.listing import Listing  # noqa: PLC0415 - paging is loaded with the first list
 
         return Listing(source, sender=self._transport, clock=self._options.clock)
 

@@ -222,11 +222,14 @@ MUTATIONS: Final = (
 )
 
 
-def found(seconds: float) -> str | None:
-    """Search until a row is lost or a reading has no bound; return what, or None when the time is up.
+DEARER: Final = "dearer only"
+"""A broken check that costs more requests and loses nothing: another one stands behind it. That is not found."""
 
-    A check that is broken may cost more requests and lose nothing, since another check stands behind it: that is told
-    when nothing else was found.
+
+def found(seconds: float) -> str | None:
+    """Search until a row is lost or a reading has no bound; return what.
+
+    When the time is up, return a world that is `DEARER`, or None.
     """
     from tests.paging import test_schedules, test_worlds, trouble
 
@@ -290,7 +293,7 @@ class _Search:
             return f"{what}: lost {result.lost}, {result.answers} requests"
         right = self._read(world, self.sound)
         if right.report.verdict == "proven" != result.report.verdict and result.answers >= 2 * right.answers:
-            self.dearer = f"dearer only: {what}: proven in {right.answers}, now never"
+            self.dearer = f"{DEARER}: {what}: proven in {right.answers}, now never"
         if (right.asked, right.report.verdict) != (result.asked, result.report.verdict):
             self.reached.append(world)
             del self.reached[:-_KEPT]
@@ -363,10 +366,11 @@ def main() -> int:
                 check=False,
             )
             seconds = time.monotonic() - begun
-            is_found = run.returncode == 0 and run.stdout.strip() != "nothing"
-            shown = (run.stdout.strip() if is_found else run.stderr.strip().rsplit("\n", 1)[-1])[:230]
-            print(f"{'found' if is_found else 'MISSED':7} {seconds:5.0f} s  {mutation.name}: {shown}", flush=True)
-            if not is_found:
+            what = run.stdout.strip() if run.returncode == 0 else ""
+            verdict = "DEARER" if what.startswith(DEARER) else "found" if what else "MISSED"
+            shown = (what or run.stderr.strip().rsplit("\n", 1)[-1])[:230]
+            print(f"{verdict:7} {seconds:5.0f} s  {mutation.name}: {shown}", flush=True)
+            if verdict != "found":
                 missed.append(mutation.name)
     print(f"{len(chosen) - len(missed)} of {len(chosen)} mutations found")
     return 1 if missed else 0

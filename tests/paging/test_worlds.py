@@ -110,6 +110,18 @@ def test_strict_readings(search: Search, chunk: int) -> None:
     search(islice(triples(strict, Random(chunk)), 12_000 // STRIDE // CHUNKS))
 
 
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_answers_in_any_order(chunk: int) -> None:
+    """Several requests in flight: an answer may be made when its request is sent or when it comes, and overtake others."""
+    random = Random(chunk)
+    for config, events in islice(triples(SMALL + OVERLAP, random), 40_000 // STRIDE // CHUNKS):
+        in_flight, order = random.choice((2, 3, 4)), random.random()
+        result = read(config, events, in_flight=in_flight, order=Random(order))
+        what = f"{config} {events} {in_flight} in flight, order {order}: {result.report}"
+        assert not result.lost, what
+        assert not result.is_too_dear, what
+
+
 FOUND: Sequence[tuple[Config, Sequence[Event]]] = (
     # a row of the tail was made up for by one that left the window before the end was looked for
     (Config(4, 1, fresh=1), (Event(1, "total -1"), Event(5, "delete", 1))),

@@ -99,7 +99,7 @@ class Other(str):
 
 @attrs.frozen
 class Choice:
-    """One of the values of an enumeration: the API takes another one for no filter, or for one that nothing fulfils."""
+    """One of the values of an enumeration, in any case (docs/facts.md 5.16); another one is refused."""
 
     enum: str
 
@@ -110,7 +110,7 @@ class Choice:
             return pair
         known = get_args(get_args(open_enum(self.enum))[0])
         folded = {each.casefold(): each for each in known}
-        if value.casefold() in folded:  # Visma's own samples say `status=open`
+        if value.casefold() in folded:
             return pair
         near = [folded[each] for each in get_close_matches(value.casefold(), folded, n=3)]
         hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"the catalog has {', '.join(known)}."

@@ -240,7 +240,7 @@ class Company:
     def churn(self, resource: str, *, every_requests: int = 1, add: int = 0, remove: int = 0, touch: int = 0,
               where: str = "end", stamp_offset_seconds: float = 0.0,
               visible_after_requests: int = 0) -> Churn:  # fmt: skip
-        """Let others change the resource after every n-th request for it; `.stop()` ends it.
+        """Change the resource, as others would, after every n-th request for it; `.stop()` ends it.
 
         Rows that are added or touched are stamped and become visible as `add` describes it.
         """

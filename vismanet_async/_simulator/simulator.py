@@ -174,7 +174,7 @@ class Simulator:
         return self.company().background
 
     def run_due(self) -> None:
-        """Let everything happen that is due at the clock's time (requests do so by themselves)."""
+        """Process everything that is due at the clock's time (requests do so by themselves)."""
         for company in self._companies.values():
             company.run_due()
 
@@ -293,7 +293,7 @@ class Simulator:
         return self.company().truth(resource)
 
     def churn(self, resource: str, **options: Any) -> Churn:
-        """Let others change the resource after every n-th request for it; see `Company.churn`."""
+        """Change the resource, as others would, after every n-th request for it; see `Company.churn`."""
         return self.company().churn(resource, **options)
 
     def restamp(self, resource: str) -> None:

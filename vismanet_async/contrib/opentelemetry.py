@@ -57,7 +57,7 @@ _LONG_SECONDS: Final = (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21_60
 
 
 def job_trace(job_id: str) -> trace.SpanContext | None:
-    """Give the trace that the spans of a background job belong to, in any process; None for ids not our own."""
+    """Return the trace that the spans of a background job belong to, in any process; None for ids not our own."""
     if not _JOB_ID.fullmatch(job_id):
         return None
     return trace.SpanContext(
