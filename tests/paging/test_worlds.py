@@ -112,7 +112,7 @@ def test_strict_readings(search: Search, chunk: int) -> None:
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_answers_in_any_order(chunk: int) -> None:
-    """Several requests in flight: an answer may be made when its request is sent or when it comes, and overtake others."""
+    """An answer may be made when its request is sent or when it comes, and overtake others."""
     random = Random(chunk)
     for config, events in islice(triples(SMALL + OVERLAP, random), 40_000 // STRIDE // CHUNKS):
         in_flight, order = random.choice((2, 3, 4)), random.random()
