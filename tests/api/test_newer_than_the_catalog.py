@@ -9,8 +9,12 @@ from typing import Any
 
 import pytest
 
-from vismanet_async import RequestRefused, StaticToken, VismaNet
+from vismanet_async import Other, RequestRefused, StaticToken, VismaNet
 from vismanet_async.simulator import Simulator
+
+
+def client(sim: Simulator) -> VismaNet:
+    return VismaNet(StaticToken(sim.issue_token()), base_url=sim.base_url)
 
 
 @pytest.mark.parametrize("name", ["status", "pageNumber", "lastModifiedDateTime"])
@@ -23,8 +27,17 @@ async def test_what_a_list_sets_itself_is_no_extra_parameter(name: str) -> None:
             visma.customer_invoice.list().with_options(extra_query=wrong)
 
 
+async def test_a_value_newer_than_the_catalog_is_sent_and_any_case_is_known() -> None:
+    lower: Any = "active"
+    async with Simulator(rows={"customer": 20}) as sim, client(sim) as visma:
+        active = await visma.customer.list(status="Active")
+        assert active
+        assert await visma.customer.list(status=lower) == active
+        assert await visma.customer.list(status=Other("Paused")) == []
+
+
 async def test_a_list_takes_parameters_newer_than_the_catalog() -> None:
     async with Simulator(rows={"customer": 3}) as sim:
-        async with VismaNet(StaticToken(sim.issue_token()), base_url=sim.base_url) as visma:
+        async with client(sim) as visma:
             assert len(await visma.customer.list().with_options(extra_query={"expandNew": "true"})) == 3
         assert {request.query.get("expandNew") for request in sim.requests} == {"true"}
