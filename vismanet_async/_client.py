@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from vismanet_async._export.companies import Company
     from vismanet_async._export.run import Export
     from vismanet_async._http.message import Response, Service
+    from vismanet_async._http.network import Certificates
     from vismanet_async._http.rate_limit import Quota
     from vismanet_async._jobs.manager import JobManager
     from vismanet_async._jobs.store import JobStore
@@ -88,7 +89,11 @@ class VismaNet(Resources):
             a file under the user's state directory if not given. `from_env` takes it from `VISMANET_JOB_STORE`.
         timeout_seconds: for one call in all: queueing, token, attempts, reading; `with_options` changes it for one.
         headers: sent with each request, such as `ipp-company-id` where a gateway still wants it (docs/facts.md 2.9).
-        pool: connections to share with other clients; its owner closes it.
+        proxy: the proxy to go through, such as `http://proxy.example:8080`; it sees which hosts are called, and neither
+            tokens nor data. As for `trust_env` and `ssl`: `SessionPool` has the whole story.
+        trust_env: take `HTTPS_PROXY` and `NO_PROXY` from the environment where no proxy is given.
+        ssl: an `ssl.SSLContext`, or a file or folder of authorities to trust beside the system's.
+        pool: connections to share with other clients; its owner closes it, and sets its proxy.
         observer: is told of calls, jobs and exports, such as `vismanet_async.contrib.opentelemetry.Telemetry()`.
         clock: for tests.
 
@@ -114,6 +119,9 @@ class VismaNet(Resources):
         timeout_seconds: float = _DEADLINE_SECONDS,
         headers: Mapping[str, str] | None = None,
         job_store: JobStore | str | Path | None = None,
+        proxy: str | None = None,
+        trust_env: bool = False,
+        ssl: Certificates = None,
         pool: SessionPool | None = None,
         observer: Observer | None = None,
         clock: Clock | None = None,
@@ -132,6 +140,8 @@ class VismaNet(Resources):
             expect_parts("job_store", job_store, ("claim", "select", "release"), words, error=SettingsError)
         if pool is not None:
             expect("pool", pool, SessionPool, words="a SessionPool", error=SettingsError)
+            if proxy is not None or trust_env or ssl is not None:
+                raise SettingsError("proxy, trust_env and ssl are settings of the pool: give them to SessionPool(...).")
         if observer is not None:
             expect_parts("observer", observer, ("call", "job", "export"), "an Observer", error=SettingsError)
         if clock is not None:
@@ -149,7 +159,7 @@ class VismaNet(Resources):
             observer=observer,
         )
         self._credentials = credentials
-        self._pool = pool or SessionPool()
+        self._pool = pool or SessionPool(proxy=proxy, trust_env=trust_env, ssl=ssl)
         self._owns_pool = pool is None
         self._transport = self._wire()
         self._jobs: JobManager | None = None
@@ -169,6 +179,7 @@ class VismaNet(Resources):
                 "token_url": settings.token_url,
                 "time_zone": settings.time_zone,
                 "job_store": settings.job_store,
+                **({} if options.get("pool") else {"proxy": settings.proxy, "ssl": settings.ca_file}),
                 **options,
             },
         )

@@ -12,6 +12,8 @@ Order: what is passed wins over the environment, which wins over the profile. Va
 `VISMANET_SALES_ORDER_URL`     what stands before `/api/v3/...`
 `VISMANET_TIME_ZONE`           the company's zone, such as `Europe/Oslo`, for aware datetimes in filters
 `VISMANET_JOB_STORE`           where background jobs are kept: a path, or a `sqlite` or `postgresql` URL
+`VISMANET_PROXY`               the proxy to go through, such as `http://proxy.example:8080`
+`VISMANET_CA_FILE`             authorities to trust beside the system's, such as those of a proxy that opens TLS
 `VISMANET_PROFILE`             which table of the profile file to use
 `VISMANET_PROFILE_FILE`        where the profile file is
 =============================  ==================================================================
@@ -89,6 +91,8 @@ class Settings:
         time_zone: the company's zone or its name, such as `Europe/Oslo`; for aware datetimes in filters.
         job_store: where background jobs are kept: a path, or a `sqlite` or `postgresql` URL; None: a file in the user's
             state directory.
+        proxy: the proxy to go through: `http://host:port` or `https://host:port`, with `user:password@` where needed.
+        ca_file: a file or folder of authorities to trust beside the system's.
 
     Raises:
         SettingsError: the zone is not known, or a setting is no text.
@@ -111,6 +115,8 @@ class Settings:
     sales_order_url: str = attrs.field(default=SALES_ORDER_URL, validator=_text)
     time_zone: ZoneInfo | None = attrs.field(default=None, converter=zone_of)
     job_store: str | None = attrs.field(default=None, validator=_text, repr=False)
+    proxy: str | None = attrs.field(default=None, validator=_text, repr=False)
+    ca_file: str | None = attrs.field(default=None, validator=_text)
 
     @classmethod
     def load(

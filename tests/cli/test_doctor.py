@@ -264,7 +264,7 @@ def not_trusted() -> ssl.SSLCertVerificationError:
 @pytest.mark.parametrize(
     ("error", "said", "advice"),
     [
-        (not_trusted(), "its certificate is not trusted (self-signed certificate)", "SSL_CERT_FILE"),
+        (not_trusted(), "its certificate is not trusted (self-signed certificate)", "VISMANET_CA_FILE"),
         (ConnectionRefusedError(111, "Connection refused"), "Connection refused", "firewall"),
         (anyio.BrokenResourceError(), "cannot be connected to", "firewall"),
         (TimeoutError(), "does not answer within 10 s", "firewall"),

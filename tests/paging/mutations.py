@@ -2,8 +2,8 @@
 
 Each mutation is a change of the text of one file, made in a copy of the package. The search then runs in a process of
 its own: single events first; then random schedules of larger lists, triples of events, and, most of the time, worlds
-near to those in which the broken check was reached (the sound package asks otherwise there), read by several requests at
-a time as well; until some list is called proven with a row missing, or costs too much, or the time is up.
+near to those in which the broken line ran, or made a difference to what the sound package asks; read by several requests
+at a time as well; until some list is called proven with a row missing, or costs too much, or the time is up.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from itertools import chain, count
 from pathlib import Path
 from random import Random
@@ -26,7 +27,10 @@ from tests.paging import worlds
 from vismanet_async._paging.paginator import Paginator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from types import CodeType, FrameType
+
+    TraceFunction: TypeAlias = Callable[[FrameType, str, object], "TraceFunction | None"]
 
 World: TypeAlias = "tuple[worlds.Config, Sequence[worlds.Event], int, int]"
 """A list, its events, how many requests are in flight, and what draws the order of their answers."""
@@ -226,42 +230,51 @@ DEARER: Final = "dearer only"
 """A broken check that costs more requests and loses nothing: another one stands behind it. That is not found."""
 
 
-def found(seconds: float) -> str | None:
+def found(seconds: float, file: str, line: int) -> str | None:
     """Search until a row is lost or a reading has no bound; return what.
 
-    When the time is up, return a world that is `DEARER`, or None.
+    When the time is up, return a world that is `DEARER`, or None. The line is the broken one, in the file.
     """
     from tests.paging import test_schedules, test_worlds, trouble
 
     random = Random(1)
     begun = time.monotonic()
     until = begun + seconds
-    search = _Search(_sound_paginator())
+    search = _Search(_sound_paginator(), _Watch(file, line))
     small, overlap = list(test_worlds.SMALL), list(test_worlds.OVERLAP)
     random.shuffle(small)
+    small.sort(key=lambda config: config.rows)
     for config, events in chain(test_worlds.singles(overlap), _alternately(small)):
         if what := search.wrong_in((config, events, 1, 0)):
             return what
-        if time.monotonic() > begun + seconds / 4:
+        if time.monotonic() > begun + seconds / 5:
             break
-    ways = [*small, *overlap, *worlds.configs(strict=True)]
     # the smaller a list is, the more of its worlds can be tried
-    drawn = worlds.triples([way for way in ways if way.rows for _ in range(24 // way.rows)], random)
+    ways = [way for way in small if way.rows for _ in range(24 // way.rows)]
+    for config, events in worlds.triples(ways, random, most=2):
+        if what := search.wrong_in((config, events, 1, 0), compare=False):
+            return what
+        if time.monotonic() > begun + seconds / 2:
+            break
+    ways += [*overlap, *worlds.configs(strict=True)]
+    drawn = worlds.triples([way for way in ways if way.rows], random)
     for seed in count():
-        if seed % 50 == 0:
+        if seed % 200 == 0:
             try:
                 test_schedules.check(trouble.draw(seed))
             except AssertionError as error:
                 return f"schedule {seed}: {error}"
-        if search.reached and random.random() < 0.6:
-            world = _varied(random.choice(search.reached), random)
+        near = search.near(random)
+        if near is not None and random.random() < 0.8:
+            world = _varied(near, random)
         else:
             world = (*next(drawn), random.choice((1, 1, 2, 3)), seed)
         if what := search.wrong_in(world):
             return what
         if time.monotonic() > until:
             break
-    print(f"{seed:,} worlds near {len(search.reached)} that reached it", file=sys.stderr)
+    reached = f"the broken line ran in {search.ran:,}, made a difference in {search.differed:,}"
+    print(f"{search.read:,} worlds; {reached}", file=sys.stderr)
     return search.dearer
 
 
@@ -273,39 +286,89 @@ def _alternately(chosen: Sequence[worlds.Config]) -> Iterator[tuple[worlds.Confi
         yield from test_worlds.entered([config])
 
 
+class _Watch:
+    """Tells whether one line ran."""
+
+    def __init__(self, file: str, line: int) -> None:
+        self._file, self._line = f"_paging/{file}", line
+        self._codes: dict[CodeType, bool] = {}
+        self.ran = False
+
+    def __enter__(self) -> None:
+        self.ran = False
+        sys.settrace(self._called)
+
+    def __exit__(self, *error: object) -> None:
+        sys.settrace(None)
+
+    def _called(self, frame: FrameType, event: str, argument: object) -> TraceFunction | None:
+        code = frame.f_code
+        if code not in self._codes:
+            lines = {line for *_, line in code.co_lines()} if code.co_filename.endswith(self._file) else ()
+            self._codes[code] = self._line in lines
+        return self._stepped if self._codes[code] else None
+
+    def _stepped(self, frame: FrameType, event: str, argument: object) -> TraceFunction | None:
+        self.ran = self.ran or frame.f_lineno == self._line
+        return None if self.ran else self._stepped
+
+
 @attrs.define
 class _Search:
     """Reads worlds by the broken rules and by the sound ones."""
 
     sound: type[Paginator]
-    reached: list[World] = attrs.field(factory=list)
-    """Worlds in which the two asked for different pages, or claimed different things: places to go on from."""
+    watch: _Watch
+    read: int = 0
+    ran: int = 0
+    differed: int = 0
     dearer: str | None = None
+    _near_ran: list[World] = attrs.field(factory=list)
+    _near_differed: list[World] = attrs.field(factory=list)
 
-    def wrong_in(self, world: World) -> str | None:
-        """Read a world; return what is wrong with it."""
+    def near(self, random: Random) -> World | None:
+        """Return a world to go on from: one in which the two asked for different pages, or the broken line ran."""
+        differed, ran = self._near_differed, self._near_ran
+        chosen = differed if differed and (not ran or random.random() < 0.6) else ran
+        return random.choice(chosen) if chosen else None
+
+    def wrong_in(self, world: World, *, compare: bool = True) -> str | None:
+        """Read a world; return what is wrong with it. To compare it with the sound reading takes four times as long."""
         what = "{} {}, {} in flight".format(*world)
+        self.read += 1
         try:
-            result = self._read(world, Paginator)
+            with self.watch if compare else nullcontext():
+                result = self._result(world, Paginator)
         except AssertionError as error:
             return f"{what}: {error}"
         if result.lost or result.is_too_dear:
             return f"{what}: lost {result.lost}, {result.answers} requests"
-        right = self._read(world, self.sound)
+        if not compare:
+            return None
+        right = self._result(world, self.sound)
         if right.report.verdict == "proven" != result.report.verdict and result.answers >= 2 * right.answers:
             self.dearer = f"{DEARER}: {what}: proven in {right.answers}, now never"
         if (right.asked, right.report.verdict) != (result.asked, result.report.verdict):
-            self.reached.append(world)
-            del self.reached[:-_KEPT]
+            self.differed += 1
+            _keep(self._near_differed, world)
+        elif self.watch.ran:
+            self.ran += 1
+            _keep(self._near_ran, world)
         return None
 
     @staticmethod
-    def _read(world: World, paginator_type: type[Paginator]) -> worlds.Result:
+    def _result(world: World, paginator_type: type[Paginator]) -> worlds.Result:
         config, events, in_flight, seed = world
         order = Random(seed) if in_flight > 1 else None
         return worlds.read(
-            config, events, most_answers=2_000, in_flight=in_flight, order=order, paginator_type=paginator_type
+            config, events, most_answers=1_000, in_flight=in_flight, order=order, paginator_type=paginator_type
         )
+
+
+def _keep(kept: list[World], world: World) -> None:
+    kept.append(world)
+    if len(kept) > 2 * _KEPT:
+        del kept[1::2]  # of the old ones as well: those found first have the fewest events
 
 
 def _sound_paginator() -> type[Paginator]:
@@ -337,7 +400,7 @@ def _varied(world: World, random: Random) -> World:
 def main() -> int:
     """Try each mutation; exit with 1 where the search missed one."""
     if len(sys.argv) > 1 and sys.argv[1] == "search":
-        what = found(float(sys.argv[2]))
+        what = found(float(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
         print(what or "nothing")
         return 0 if what else 1
     missed = []
@@ -356,9 +419,11 @@ def main() -> int:
                 missed.append(mutation.name)
                 continue
             file.write_text(text.replace(mutation.old, mutation.new))
+            begin = text.index(mutation.old) + len(mutation.old) - len(mutation.old.lstrip())
+            place = (mutation.file, str(text[:begin].count("\n") + 1))
             begun = time.monotonic()
             run = subprocess.run(
-                [sys.executable, "-m", "tests.paging.mutations", "search", str(SECONDS)],
+                [sys.executable, "-m", "tests.paging.mutations", "search", str(SECONDS), *place],
                 cwd=copy,
                 env={**os.environ, "PYTHONPATH": str(copy), "SOUND_ROOT": str(ROOT)},
                 capture_output=True,

@@ -27,8 +27,8 @@ def test_the_user_agent_names_the_sdk() -> None:
 async def test_a_certificate_that_is_not_trusted_is_told_as_such() -> None:
     key: Any = SimpleNamespace(host="api.example", port=443, is_ssl=True, ssl=True)
     error = aiohttp.ClientConnectorCertificateError(key, ssl.SSLCertVerificationError("self-signed certificate"))
-    assert "certificate is not trusted: " in connect_reason(error)
-    assert "self-signed" in connect_reason(error)
+    assert "certificate is not trusted: " in connect_reason(error, None)
+    assert "self-signed" in connect_reason(error, None)
 
 
 async def test_tls_to_a_server_without_it_never_left() -> None:

@@ -56,6 +56,7 @@ def token(text: str = "token-1", **more: Any) -> bytes:
 class Wire:
     """The server: `replies` for the API and `grants` for `/connect/token`, each falling back to a default."""
 
+    host: str = "127.0.0.1"
     port: int = 0
     scheme: str = "http"
     seen: list[Seen] = attrs.field(factory=list)
@@ -70,7 +71,7 @@ class Wire:
 
     @property
     def url(self) -> str:
-        return f"{self.scheme}://127.0.0.1:{self.port}"
+        return f"{self.scheme}://{self.host}:{self.port}"
 
     def reply(self, *replies: bytes | Reply) -> None:
         self.replies.extend(reply if isinstance(reply, tuple) else (reply,) for reply in replies)
@@ -122,8 +123,9 @@ async def _body(reader: asyncio.StreamReader, headers: dict[str, str]) -> bytes:
 
 
 @asynccontextmanager
-async def wire_server(tls: ssl.SSLContext | None = None) -> AsyncIterator[Wire]:
-    wire = Wire(scheme="https" if tls else "http")
+async def wire_server(tls: ssl.SSLContext | None = None, *, address: str = "127.0.0.1") -> AsyncIterator[Wire]:
+    host = f"[{address}]" if ":" in address else address
+    wire = Wire(host=host, scheme="https" if tls else "http")
     tasks: set[asyncio.Task[None]] = set()
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -131,7 +133,7 @@ async def wire_server(tls: ssl.SSLContext | None = None) -> AsyncIterator[Wire]:
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=tls)
+    server = await asyncio.start_server(accept, address, 0, ssl=tls)
     wire.port = server.sockets[0].getsockname()[1]
     try:
         yield wire

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 import attrs
 import msgspec
+from multidict import CIMultiDict
 
 from vismanet_async._cli.doctor_checks import (
     Finding,
@@ -31,10 +32,12 @@ from vismanet_async._clock import SystemClock
 from vismanet_async._http.auth.credentials import ClientCredentials, StaticToken
 from vismanet_async._http.auth.grant import read_token_response
 from vismanet_async._http.hosts import base_url, is_loopback
+from vismanet_async._http.http_attempt import WireRequest
+from vismanet_async._http.network import shown
 from vismanet_async._http.pool import SessionPool
 from vismanet_async._settings import Settings, profile_file
 from vismanet_async._version import __version__
-from vismanet_async.errors import ApiError, SettingsError, TokenRefused, VismaNetError
+from vismanet_async.errors import ApiError, SettingsError, TokenRefused, TransportError, VismaNetError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -53,6 +56,9 @@ _CALL_SECONDS: Final = 45.0
 _ADDRESSES: Final = ("base_url", "token_url", "sales_order_url")
 _SERVICES: Final[Mapping[Service, str]] = {"erp": "base_url", "sales_order": "sales_order_url"}
 _EVERY_COMPANY_HAS: Final = "/v1/branch"
+_AUTHORITY: Final = (
+    "Something on the way opens TLS: set VISMANET_CA_FILE to the certificate of its authority, in a file of PEM."
+)
 _PROXIES: Final = ("https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
 _ROWS: Final = msgspec.json.Decoder(list[dict[str, Any]])
 _MARKS: Final = {"ok": "green", "note": "cyan", "warning": "yellow", "error": "red"}
@@ -92,7 +98,7 @@ async def diagnose(*, profile: str | None = None, clock: Clock) -> AsyncIterator
         yield finding
     if any(finding.level == "error" for finding in about):
         return
-    pool = SessionPool()
+    pool = SessionPool(proxy=settings.proxy, ssl=settings.ca_file)
     try:
         visit = _Visit(settings, urls, pool, clock)
         for look in (visit.network, visit.tokens, visit.company):
@@ -117,7 +123,11 @@ class _Visit:
         for name, url in self.urls.items():
             if name == "token_url" and self.settings.token:
                 continue  # nothing is asked for there
-            finding = await _network(name, url)
+            proxy = self.pool.network.proxy_for(url)
+            if proxy is None:
+                finding = await _direct(name, url, self.pool)
+            else:
+                finding = await _through_proxy(name, url, self.pool, shown(proxy))
             if finding.level == "ok":
                 self.reached.add(name)
             yield finding
@@ -194,7 +204,7 @@ def _modified(body: bytes) -> list[str]:
 # --- the way there -------------------------------------------------------------------------------------------------
 
 
-async def _network(name: str, url: URL) -> Finding:
+async def _direct(name: str, url: URL, pool: SessionPool) -> Finding:
     host, port = url.host or "", url.port or 0
     if not is_loopback(host):
         try:
@@ -203,10 +213,9 @@ async def _network(name: str, url: URL) -> Finding:
             return _out_of_reach(name, f"{host} has no address ({error.strerror or error}).", "Check the name and DNS.")
     try:
         with anyio.fail_after(_CONNECT_SECONDS):
-            await _connect(host, port, tls=url.scheme == "https")
+            await _connect(host, port, tls=url.scheme == "https", trusted=pool.network.ssl)
     except ssl.SSLCertVerificationError as error:
-        advice = "A proxy that opens TLS needs its certificate in the system's store (or SSL_CERT_FILE)."
-        return _out_of_reach(name, f"{host}: its certificate is not trusted ({error.verify_message}).", advice)
+        return _out_of_reach(name, f"{host}: its certificate is not trusted ({error.verify_message}).", _AUTHORITY)
     except ssl.SSLError as error:
         return _out_of_reach(name, f"{host}:{port} does not speak TLS ({error.reason or error}).", "Check the URL.")
     except TimeoutError:
@@ -219,18 +228,33 @@ async def _network(name: str, url: URL) -> Finding:
     return Finding(check="network", level="ok", text=f"{name}: {host}:{port} answers {how}.")
 
 
-async def _connect(host: str, port: int, *, tls: bool) -> None:
+async def _through_proxy(name: str, url: URL, pool: SessionPool, proxy: str) -> Finding:
+    """Have a proxy open the way to a host, with a request that says nothing."""
+    attempt = pool.attempt(WireRequest(method="GET", url=url.origin(), headers=CIMultiDict(), idempotent=True))
+    try:
+        with anyio.fail_after(_CONNECT_SECONDS), attempt:
+            await attempt.open()
+    except TimeoutError:
+        advice = "Check the proxy, and whether it lets this host through."
+        return _out_of_reach(name, f"{url.host} does not answer within {_CONNECT_SECONDS:.0f} s.", advice)
+    except TransportError:
+        advice = _AUTHORITY if "certificate" in attempt.reason else "Check VISMANET_PROXY, and what the proxy allows."
+        return _out_of_reach(name, f"{url.host}: {attempt.reason}.", advice)
+    return Finding(check="network", level="ok", text=f"{name}: {url.host} answers through the proxy {proxy}.")
+
+
+async def _connect(host: str, port: int, *, tls: bool, trusted: ssl.SSLContext | None) -> None:
     stream: ByteStream
     if tls:
-        stream = await anyio.connect_tcp(host, port, tls=True, tls_standard_compatible=False)
+        stream = await anyio.connect_tcp(host, port, tls=True, tls_standard_compatible=False, ssl_context=trusted)
     else:
         stream = await anyio.connect_tcp(host, port)
     await stream.aclose()
 
 
 def _out_of_reach(name: str, text: str, advice: str) -> Finding:
-    if any(os.environ.get(proxy) for proxy in _PROXIES):
-        advice += " A proxy is set in the environment, which the SDK does not use: it needs a direct way out."
+    if not os.environ.get("VISMANET_PROXY") and any(os.environ.get(proxy) for proxy in _PROXIES):
+        advice += " A proxy is set in the environment; the SDK uses it once VISMANET_PROXY names it."
     elif not advice:
         advice = "Check firewall and network: outgoing HTTPS must be open to it."
     if name == "sales_order_url":

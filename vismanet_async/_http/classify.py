@@ -64,7 +64,8 @@ def api_error(call: Call, attempt: RunningAttempt, raw: aiohttp.ClientResponse, 
 
 def lost(call: Call, attempt: RunningAttempt, failure: TransportError) -> TransportError:
     """Record that an attempt ended without a response, and return its error."""
-    attempt.fault = Fault.NO_RESPONSE if attempt.http.connected else Fault.NOT_SENT
+    if not attempt.http.refused_by_proxy:
+        attempt.fault = Fault.NO_RESPONSE if attempt.http.connected else Fault.NOT_SENT
     attempt.outcome = "deadline" if isinstance(failure, DeadlineExceeded) else attempt.http.reason
     call.maybe_executed = call.maybe_executed or attempt.http.connected
     return failure

@@ -12,7 +12,7 @@ from anyio.lowlevel import checkpoint
 
 from vismanet_async._http.decompress import SUPPORTED, DecompressError, declared_size, encoding_of, iter_decompressed
 from vismanet_async._http.direct_read import DirectBodyReader
-from vismanet_async._http.reasons import connect_reason, failure_reason
+from vismanet_async._http.reasons import connect_reason, failure_reason, proxy_reason
 from vismanet_async._http.wiring import current_attempt, ensure_watched
 from vismanet_async.errors import NotSent, OutcomeUnknown, ResponseLost, TransportError, UnexpectedResponse
 
@@ -41,6 +41,7 @@ _SERIALIZE_SECONDS: Final = 0.008
 _MAX_ERROR_BYTES: Final = 64 * 1024
 """How much of an error's body is read."""
 _CHUNK_BYTES: Final = 64 * 1024
+_PROXY_REFUSES: Final = frozenset({401, 403, 405, 407})
 _FAILURES: Final = (aiohttp.ClientError, OSError, TimeoutError)
 
 
@@ -63,11 +64,24 @@ class HttpAttempt:
     end.
     """
 
-    __slots__ = ("_body_error", "_body_read_lock", "_request", "_session", "connected", "raw", "reason")
+    __slots__ = (
+        "_body_error",
+        "_body_read_lock",
+        "_proxy",
+        "_request",
+        "_session",
+        "connected",
+        "raw",
+        "reason",
+        "refused_by_proxy",
+    )
 
-    def __init__(self, session: aiohttp.ClientSession, request: WireRequest, body_read_lock: anyio.Lock) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, request: WireRequest, body_read_lock: anyio.Lock, proxy: URL | None
+    ) -> None:
         self._session = session
         self._request = request
+        self._proxy = proxy
         self._body_read_lock = body_read_lock
         self._body_error: Exception | None = None
         self.connected = False
@@ -75,6 +89,8 @@ class HttpAttempt:
         self.raw: aiohttp.ClientResponse | None = None
         self.reason = ""
         """Why it failed, in a few words."""
+        self.refused_by_proxy = False
+        """Whether a proxy does not let it through, and would not the next time."""
 
     def __enter__(self) -> Self:
         return self
@@ -101,10 +117,15 @@ class HttpAttempt:
                 headers=self._request.headers,
                 data=self._data(),
                 allow_redirects=False,
+                proxy=self._proxy,
             )
+        except aiohttp.ClientHttpProxyError as error:
+            self.connected = False
+            self.refused_by_proxy = error.status in _PROXY_REFUSES
+            failure = self._caused(proxy_reason(error.status, self._proxy), error)
         except aiohttp.ClientConnectorError as error:
             self.connected = False
-            failure = self._caused(f"cannot connect ({connect_reason(error)})", error)
+            failure = self._caused(f"cannot connect ({connect_reason(error, self._proxy)})", error)
         except _FAILURES as error:
             failure = self._body_error or self._caused(failure_reason(error), error)
         else:

@@ -14,14 +14,19 @@ from vismanet_async._arguments import expect, expect_count
 from vismanet_async._http.auth.grant import RawTokenResponse
 from vismanet_async._http.http_attempt import HttpAttempt, WireRequest
 from vismanet_async._http.message import header_fault
+from vismanet_async._http.network import Network
 from vismanet_async._http.wiring import WatchedConnector, header_limits, keep_from_repeating
 from vismanet_async._version import __version__
 from vismanet_async.errors import RequestRefused, SettingsError
 
 if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
     from yarl import URL
 
     from vismanet_async._http.auth.grant import TokenRequest
+    from vismanet_async._http.network import Certificates
 
 __all__ = ["SessionPool", "default_user_agent"]
 
@@ -45,23 +50,44 @@ class SessionPool:
     """Keep-alive connections, shared by all companies and services of a process.
 
     It opens its session on first use, in the running event loop, and belongs to that loop. Close it with `aclose`;
-    a `VismaNet` that made its own pool closes that one.
+    a `VismaNet` that made its own pool closes that one; or use it as an async context manager.
+
+    Args:
+        max_connections: at most so many connections at a time, idle ones included.
+        user_agent: instead of the SDK's name and version.
+        proxy: `http://host:port` or `https://host:port` (`user:password@` before the host where it wants them). What
+            goes through it is TLS that it cannot read, for the API, sign-in and the Sales Order service alike; what
+            goes to loopback without TLS goes directly.
+        trust_env: take `HTTPS_PROXY` and `NO_PROXY` from the environment where no proxy is given.
+        ssl: an `ssl.SSLContext`, or a file or folder of authorities to trust beside the system's.
+
+    Raises:
+        SettingsError: something given cannot be used; nothing was opened.
 
     Examples:
-        >>> pool = SessionPool(max_connections=8)
-        >>> async with VismaNet.from_env(pool=pool) as one, VismaNet.from_env(pool=pool) as other:  # as `visma` is
+        >>> async with SessionPool(max_connections=8) as pool:
+        ...     one, other = VismaNet.from_env(pool=pool), VismaNet.from_env(pool=pool)  # as `visma` is
         ...     (await one.customer.get("10000")).number, (await other.customer.get("10001")).number
         ('10000', '10001')
-        >>> await pool.aclose()
     """
 
-    def __init__(self, *, max_connections: int = 64, user_agent: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        max_connections: int = 64,
+        user_agent: str | None = None,
+        proxy: str | None = None,
+        trust_env: bool = False,
+        ssl: Certificates = None,
+    ) -> None:
         expect_count("max_connections", max_connections, error=SettingsError)
         expect("user_agent", user_agent, str, type(None), error=SettingsError)
         self._max_connections = max_connections
         self._user_agent = user_agent or default_user_agent()
         if (fault := header_fault("User-Agent", self._user_agent)) is not None:
             raise SettingsError(f"{fault}.")
+        self.network = Network.configured(proxy=proxy, trust_env=trust_env, certificates=ssl)
+        """The way out of this machine."""
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._body_read_lock = anyio.Lock()
@@ -74,15 +100,20 @@ class SessionPool:
             RequestRefused: the pool is closed or belongs to another event loop, or this version of aiohttp lacks the
                 switch that keeps requests from being sent twice.
         """
-        return HttpAttempt(self._open(), request, self._body_read_lock)
+        return HttpAttempt(self._open(), request, self._body_read_lock, self.network.proxy_for(request.url))
 
     def _open(self) -> aiohttp.ClientSession:
         if self._closed:
             raise RequestRefused("the client is closed: nothing was sent.")
         loop = asyncio.get_running_loop()
         if self._session is None:
+            context = self.network.ssl
             session = aiohttp.ClientSession(
-                connector=WatchedConnector(limit=self._max_connections, keepalive_timeout=_IDLE_SECONDS),
+                connector=WatchedConnector(
+                    limit=self._max_connections,
+                    keepalive_timeout=_IDLE_SECONDS,
+                    ssl=True if context is None else context,
+                ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"User-Agent": self._user_agent},
                 skip_auto_headers=["Content-Type"],  # it would call an empty POST application/octet-stream
@@ -113,6 +144,14 @@ class SessionPool:
         with self.attempt(form) as attempt:
             raw = await attempt.open()
             return RawTokenResponse(raw.status, await attempt.read(max_bytes=_MAX_TOKEN_RESPONSE_BYTES))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
 
     async def aclose(self) -> None:
         """Close every connection; requests in flight fail. It may be called more than once."""

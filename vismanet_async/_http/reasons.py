@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
 import aiohttp
 
+from vismanet_async._http.network import shown
 from vismanet_async._http.wiring import unreadable_reason
 
-__all__ = ["connect_reason", "failure_reason"]
+if TYPE_CHECKING:
+    from yarl import URL
+
+__all__ = ["connect_reason", "failure_reason", "proxy_reason"]
 
 
-def connect_reason(error: aiohttp.ClientConnectorError) -> str:
+def connect_reason(error: aiohttp.ClientConnectorError, proxy: URL | None) -> str:
     """Return why no connection could be opened."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return f"its certificate is not trusted: {error.certificate_error}"
+    if proxy is not None and isinstance(error, aiohttp.ClientProxyConnectionError):
+        return f"the proxy {shown(proxy)}: {error.os_error}"
     return str(error.os_error)
+
+
+def proxy_reason(status: int, proxy: URL | None) -> str:
+    """Return why a proxy opened no way to the host."""
+    try:
+        words = f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        words = str(status)
+    return f"the proxy {'' if proxy is None else shown(proxy)} opened no connection ({words})"
 
 
 def failure_reason(error: BaseException) -> str:
