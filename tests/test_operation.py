@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from vismanet_async._http.message import Request, Response, no_headers
 from vismanet_async._operation import Operation, OperationSpec
@@ -112,3 +113,28 @@ def test_previews() -> None:
     )
     assert operation().preview().body is None
     assert operation(body=object()).preview().body == "<object, streamed>"
+
+
+async def test_what_the_answer_said_comes_with_the_result() -> None:
+    class Told(Sender):
+        async def send(self, request: Request, /) -> Response:
+            attempts = tuple(
+                Attempt(number=number, started_after_seconds=number, duration_seconds=0.5, outcome="x")
+                for number in (1, 2)
+            )
+            told = {"ETag": '"7"', "ipp-request-id": "r1", "X-RateLimit-Remaining": "41"}
+            headers = CIMultiDictProxy(CIMultiDict(told))
+            return Response(status=202, headers=headers, body=b"7", attempts=attempts)
+
+    call = operation(Told(), query=(("a", "b"),))
+    answer = await call.with_response().with_options(headers={"X": "y"})
+    assert (answer.value, answer.status, answer.seconds, len(answer.attempts)) == (7, 202, 2.5, 2)
+    assert (answer.etag, answer.reference, answer.quota_remaining) == ("7", "r1", 41)
+    assert answer.headers["IPP-Request-Id"] == "r1"
+    assert await call == 7  # the call itself is as it was
+    assert "r1" not in repr(answer)
+
+
+async def test_an_answer_that_says_nothing_is_none_of_everything() -> None:
+    answer = await operation().with_response()
+    assert (answer.etag, answer.reference, answer.quota_remaining) == (None, None, None)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from vismanet_async._http.pool import SessionPool
     from vismanet_async._http.rate_limit import Quota
     from vismanet_async._observer import CallInfo, CallObserver, ExportInfo, JobInfo, Observer, ResourceObserver
-    from vismanet_async._operation import Operation, Preview
+    from vismanet_async._operation import ApiResponse, Operation, Preview
     from vismanet_async._paging.fetcher import Progress
     from vismanet_async._paging.guarantee import Completeness
     from vismanet_async._paging.listing import Listing, Page
@@ -51,6 +51,7 @@ __all__ = [
     "ActionFailed",
     "AdaptiveLimit",
     "ApiError",
+    "ApiResponse",
     "AuthorizationCode",
     "Blocking",
     "CallInfo",
@@ -115,7 +116,7 @@ _HOMES = {
     "_http.pool": ("SessionPool",),
     "_http.rate_limit": ("Quota",),
     "_observer": ("CallInfo", "CallObserver", "ExportInfo", "JobInfo", "Observer", "ResourceObserver"),
-    "_operation": ("Operation", "Preview"),
+    "_operation": ("ApiResponse", "Operation", "Preview"),
     "_paging.guarantee": ("Completeness",),
     "_paging.fetcher": ("Progress",),
     "_paging.listing": ("Listing", "Page"),

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping  # noqa: TC003 - looked up by whoever asks for the types
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 import attrs
 
 from vismanet_async._arguments import expect_seconds, text_pairs
 from vismanet_async._deferred import DeferredCall, mark_used, warn_if_dropped
-from vismanet_async._http.message import Body, Request, Response, Sender, Service
-from vismanet_async.errors import RequestRefused, VismaNetError
+from vismanet_async._http.message import Body, Request, Response, Sender, Service, bare_etag
+from vismanet_async.errors import Attempt, RequestRefused, VismaNetError  # Attempt is looked up with the types
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Generator
 
-__all__ = ["Operation", "OperationSpec", "Preview"]
+__all__ = ["ApiResponse", "Operation", "OperationSpec", "Preview"]
 
 T = TypeVar("T")
 
@@ -24,6 +24,7 @@ _OWN_HEADERS = frozenset(
 )
 _READS = frozenset({"GET", "HEAD"})
 _UNSAFE = frozenset("\r\n\0")
+_MOST_DIGITS = 18
 
 
 @attrs.frozen(kw_only=True)
@@ -66,6 +67,50 @@ class Preview:
     headers: Mapping[str, str]
     body: str | None
     """The JSON text, or a short description of a streamed body."""
+
+
+@attrs.frozen(kw_only=True)
+class ApiResponse(Generic[T]):
+    """The result of a call, and what its answer said besides.
+
+    Examples:
+        >>> answer = await visma.customer.get("10000").with_response()
+        >>> answer.value.number, answer.status, len(answer.attempts)
+        ('10000', 200, 1)
+        >>> answer.headers["content-type"], answer.quota_remaining < visma.quota.limit
+        ('application/json; charset=utf-8', True)
+    """
+
+    value: T
+    """What awaiting the call itself returns."""
+    status: int
+    """The HTTP status."""
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    """All of the response, by names in any case."""
+    attempts: tuple[Attempt, ...] = ()
+    """Each time it was sent, with its waits."""
+
+    @property
+    def seconds(self) -> float:
+        """The time from the start of the call to its whole answer, on the client's clock."""
+        last = self.attempts[-1] if self.attempts else None
+        return 0.0 if last is None else last.started_after_seconds + last.duration_seconds
+
+    @property
+    def reference(self) -> str | None:
+        """The id that Visma's support asks for (`Ipp-Request-Id`), if the response has one."""
+        return self.headers.get("Ipp-Request-Id")
+
+    @property
+    def etag(self) -> str | None:
+        """The version of the record, for `if_match=`; None where the endpoint tells none."""
+        return bare_etag(self.headers.get("ETag"))
+
+    @property
+    def quota_remaining(self) -> int | None:
+        """Requests left in the window, as this response told it; None if it did not."""
+        text = self.headers.get("X-RateLimit-Remaining", "").strip()
+        return int(text) if text.isdecimal() and len(text) < _MOST_DIGITS else None
 
 
 def with_extra(
@@ -234,6 +279,27 @@ class Operation(DeferredCall[T]):
             headers={**self.headers, **more},
             deadline_seconds=self.deadline_seconds if timeout_seconds is None else timeout_seconds,
         )
+
+    def with_response(self) -> Operation[ApiResponse[T]]:
+        """Return a copy whose result holds what the answer said besides: status, headers, attempts, quota.
+
+        Errors have the same already: `attempts`, and those of an answer `status`, `headers` and `reference`.
+
+        Examples:
+            >>> answer = await visma.customer.get("10000").with_response()
+            >>> answer.value.number, answer.etag == answer.value.etag
+            ('10000', True)
+        """
+        decode = self.decode
+        mark_used(self)
+
+        def with_facts(response: Response) -> ApiResponse[T]:
+            return ApiResponse(
+                value=decode(response), status=response.status, headers=response.headers, attempts=response.attempts
+            )
+
+        # evolve is typed to keep T
+        return attrs.evolve(cast("Operation[ApiResponse[T]]", self), decode=with_facts)
 
     def preview(self) -> Preview:
         """Show what would be sent. Sends nothing and needs no token."""

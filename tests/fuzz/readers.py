@@ -24,7 +24,7 @@ from vismanet_async._export.target.manifest import Manifest, validate
 from vismanet_async._http import charset, error_body, hosts
 from vismanet_async._http.answer import read_answer
 from vismanet_async._http.auth.grant import RawTokenResponse, read_token_response
-from vismanet_async._http.message import Response
+from vismanet_async._http.message import Response, bare_etag
 from vismanet_async._http.rate_limit import Quota
 from vismanet_async._jobs import job, webhook
 from vismanet_async._jobs.background_api import Answer, job_id_in
@@ -119,7 +119,7 @@ def _created(data: bytes) -> None:
     location, _, etag = _text(data).partition("|")
     made = results.created(_response(Location=location, ETag=etag), "/v1/customer/{customerCd}")
     assert made.id is None or made.id in made.key
-    results.bare_etag(etag)
+    bare_etag(etag)
 
 
 def _acted(data: bytes) -> None:

@@ -235,47 +235,60 @@ def found(seconds: float, file: str, line: int) -> str | None:
 
     When the time is up, return a world that is `DEARER`, or None. The line is the broken one, in the file.
     """
+    random = Random(1)
+    search = _Search(_sound_paginator(), _Watch(file, line))
+    begun = time.monotonic()
+    for phase, share in ((_singles, 0.2), (_pairs, 0.5), (_near, 1.0)):
+        for what in phase(search, random):
+            if what is not None:
+                return what
+            if time.monotonic() > begun + seconds * share:
+                break
+    reached = f"the broken line ran in {search.ran:,}, made a difference in {search.differed:,}"
+    print(f"{search.read:,} worlds; {reached}", file=sys.stderr)
+    return search.dearer
+
+
+def _singles(search: _Search, random: Random) -> Iterator[str | None]:
+    """Read worlds with one event."""
+    from tests.paging import test_worlds
+
+    for config, events in chain(test_worlds.singles(test_worlds.OVERLAP), _alternately(_small(random))):
+        yield search.wrong_in((config, events, 1, 0))
+
+
+def _pairs(search: _Search, random: Random) -> Iterator[str | None]:
+    """Read worlds with two events; the smaller a list is, the more of its worlds can be tried."""
+    ways = [way for way in _small(random) if way.rows for _ in range(24 // way.rows)]
+    for config, events in worlds.triples(ways, random, most=2):
+        yield search.wrong_in((config, events, 1, 0), compare=False)
+
+
+def _near(search: _Search, random: Random) -> Iterator[str | None]:
+    """Read worlds near to those found so far; now and then a larger list, or a world from anywhere."""
     from tests.paging import test_schedules, test_worlds, trouble
 
-    random = Random(1)
-    begun = time.monotonic()
-    until = begun + seconds
-    search = _Search(_sound_paginator(), _Watch(file, line))
-    small, overlap = list(test_worlds.SMALL), list(test_worlds.OVERLAP)
-    random.shuffle(small)
-    small.sort(key=lambda config: config.rows)
-    for config, events in chain(test_worlds.singles(overlap), _alternately(small)):
-        if what := search.wrong_in((config, events, 1, 0)):
-            return what
-        if time.monotonic() > begun + seconds / 5:
-            break
-    # the smaller a list is, the more of its worlds can be tried
-    ways = [way for way in small if way.rows for _ in range(24 // way.rows)]
-    for config, events in worlds.triples(ways, random, most=2):
-        if what := search.wrong_in((config, events, 1, 0), compare=False):
-            return what
-        if time.monotonic() > begun + seconds / 2:
-            break
-    ways += [*overlap, *worlds.configs(strict=True)]
+    ways = [*_small(random), *test_worlds.OVERLAP, *worlds.configs(strict=True)]
     drawn = worlds.triples([way for way in ways if way.rows], random)
     for seed in count():
+        near = search.near(random)
         if seed % 200 == 0:
             try:
                 test_schedules.check(trouble.draw(seed))
             except AssertionError as error:
-                return f"schedule {seed}: {error}"
-        near = search.near(random)
+                yield f"schedule {seed}: {error}"
         if near is not None and random.random() < 0.8:
-            world = _varied(near, random)
+            yield search.wrong_in(_varied(near, random))
         else:
-            world = (*next(drawn), random.choice((1, 1, 2, 3)), seed)
-        if what := search.wrong_in(world):
-            return what
-        if time.monotonic() > until:
-            break
-    reached = f"the broken line ran in {search.ran:,}, made a difference in {search.differed:,}"
-    print(f"{search.read:,} worlds; {reached}", file=sys.stderr)
-    return search.dearer
+            yield search.wrong_in((*next(drawn), random.choice((1, 1, 2, 3)), seed))
+
+
+def _small(random: Random) -> list[worlds.Config]:
+    from tests.paging import test_worlds
+
+    small = list(test_worlds.SMALL)
+    random.shuffle(small)
+    return sorted(small, key=lambda config: config.rows)
 
 
 def _alternately(chosen: Sequence[worlds.Config]) -> Iterator[tuple[worlds.Config, Sequence[worlds.Event]]]:

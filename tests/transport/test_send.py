@@ -7,6 +7,7 @@ import gzip
 import json
 import zlib
 from collections import Counter
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -1043,6 +1044,48 @@ def test_a_pool_belongs_to_one_loop() -> None:
         with pytest.raises(RequestRefused, match="another event loop"):
             asyncio.run(open_it())
         runner.run(shut())
+
+
+def _has_seen(wire: Wire, number: int) -> bool:
+    return len(wire.seen) == number
+
+
+@pytest.mark.parametrize("how", ["cancelled", "timed out"])
+@pytest.mark.parametrize("came", ["nothing", "a status"])
+async def test_a_cancelled_write_tells_that_its_outcome_is_unknown(how: str, came: str, wire: Wire, make: Make) -> None:
+    head = answer(length=100, body=b"{") if came == "a status" else b""
+    wire.default = (head, asyncio.Event())
+    transport = make()
+
+    async def call(request: Request, limit: asyncio.Timeout) -> Any:
+        async with limit:
+            await transport.send(request)
+
+    for number, (request, noted) in enumerate([(post(), True), (get(), False)], 1):
+        limit = asyncio.timeout(None)
+        task = asyncio.ensure_future(call(request, limit))
+        await until(partial(_has_seen, wire, number))
+        if how == "cancelled":
+            task.cancel()
+        else:
+            limit.reschedule(0)
+        with pytest.raises((asyncio.CancelledError, TimeoutError)) as caught:
+            await task
+        error = caught.value.__cause__ if how == "timed out" else caught.value
+        told = [note for note in getattr(error, "__notes__", ()) if "may have been executed" in note]
+        assert bool(told) == noted
+
+
+async def test_a_write_that_was_refused_is_cancelled_without_a_word(wire: Wire, make: Make) -> None:
+    wire.default = (answer(429, Retry_After="60"),)
+    transport = make(clock=VirtualClock(auto=False))
+    task = asyncio.ensure_future(transport.send(post()))
+    await until(lambda: transport.quota.throttled)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError) as caught:
+        await task
+    assert len(wire.seen) == 1
+    assert not getattr(caught.value, "__notes__", ())
 
 
 class Checkpoints:

@@ -16,7 +16,7 @@ from vismanet_async._api.query import pairs
 from vismanet_async._arguments import expect
 from vismanet_async._codec.encode import encode_write
 from vismanet_async._codec.model import Record
-from vismanet_async._http.message import header_fault
+from vismanet_async._http.message import bare_etag, header_fault
 from vismanet_async._operation import Operation
 from vismanet_async._paging.list_spec import ListSource
 from vismanet_async.errors import RequestRefused
@@ -259,7 +259,7 @@ def etag_of(version: IfMatch) -> str:
         found = version.etag
     elif not isinstance(version, str):
         found = version.get("timeStamp") or version.get("timestamp")
-    etag = results.bare_etag(found) if isinstance(found, str) else None
+    etag = bare_etag(found) if isinstance(found, str) else None
     fault = None if etag is None else header_fault("If-Match", etag)
     if fault is not None:
         raise RequestRefused(f"if_match: {fault}, so it is no version; nothing was sent.")

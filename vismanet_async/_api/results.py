@@ -13,6 +13,7 @@ from vismanet_async._codec.model import Model
 from vismanet_async._codec.values import UNSET
 from vismanet_async._http.answer import json_text, read_answer
 from vismanet_async._http.charset import header_text
+from vismanet_async._http.message import bare_etag
 from vismanet_async.errors import ActionFailed, Attempt, OutcomeUnknown, UnexpectedResponse
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ __all__ = [
     "Done",
     "Updated",
     "acted",
-    "bare_etag",
     "confirmed",
     "created",
     "deleted",
@@ -98,16 +98,6 @@ class Done:
     result: Any = None
     """The action's result, if it gave one: an `ActionResult`."""
     attempts: tuple[Attempt, ...] = attrs.field(default=(), repr=False, eq=False)
-
-
-def bare_etag(header: str | None) -> str | None:
-    """Strip an ETag of quotes and of the weak mark.
-
-    Examples:
-        >>> bare_etag('W/"AAAAAE0YIiI="'), bare_etag("")
-        ('AAAAAE0YIiI=', None)
-    """
-    return (header or "").strip().removeprefix("W/").strip('"') or None
 
 
 def read_record(response: Response, cls: type[R]) -> R:

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from vismanet_async._observer import CallObserver
     from vismanet_async.errors import Attempt
 
-__all__ = ["ATTEMPT_SECONDS", "Call", "Endpoint", "RunningAttempt", "ServiceState"]
+__all__ = ["ABANDONED", "ATTEMPT_SECONDS", "Call", "Endpoint", "RunningAttempt", "ServiceState"]
 
+ABANDONED: Final = "abandoned"
+"""The outcome of an attempt that has none yet, or was cancelled."""
 ATTEMPT_SECONDS: Final = 260.0
 """The time limit of one attempt: slightly more than the gateway's own four minutes (docs/facts.md 1.8)."""
 
@@ -84,9 +86,14 @@ class RunningAttempt:
     token: Token
     started_at: float
     ends_at: float
-    outcome: str = "abandoned"
+    outcome: str = ABANDONED
     fault: Fault | None = None
     body: bytes | bytearray = attrs.field(default=b"", repr=False)
+
+    @property
+    def is_executed(self) -> bool:
+        """Whether the server has executed it, or may have: it succeeded, or was cancelled before anything came back."""
+        return self.http.connected and (self.outcome == ABANDONED or self.outcome.startswith("2"))
 
     @property
     def raw(self) -> aiohttp.ClientResponse:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from vismanet_async._http.error_body import KEPT_HEADERS, read_problem
+from vismanet_async._http.message import bare_etag
 from vismanet_async._http.retry import Fault, fault_of
 from vismanet_async.errors import (
     ApiError,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from vismanet_async._http.call import Call, RunningAttempt
 
-__all__ = ["api_error", "final_error", "lost", "timed_out", "too_late"]
+__all__ = ["api_error", "final_error", "lost", "note_unknown", "timed_out", "too_late"]
 
 _KEPT_BODY_BYTES: Final = 4096
 _OWN_EFFECT: Final = (
@@ -57,8 +58,8 @@ def api_error(call: Call, attempt: RunningAttempt, raw: aiohttp.ClientResponse, 
     if isinstance(error, RateLimited):
         error.retry_after_seconds = call.service.quota.wait_seconds(now)
     if isinstance(error, PreconditionFailed):
-        error.expected = _bare_tag(request.header("If-Match"))
-        error.current = _bare_tag(raw.headers.get("ETag"))
+        error.expected = bare_etag(request.header("If-Match"))
+        error.current = bare_etag(raw.headers.get("ETag"))
     return error
 
 
@@ -87,6 +88,15 @@ def too_late(call: Call, reason: str, *, sent: bool = False) -> DeadlineExceeded
     )
 
 
+def note_unknown(call: Call, error: BaseException) -> None:
+    """Tell with a cancellation that the write may have been executed: nobody will see its answer."""
+    if not isinstance(error, Exception) and call.request.kind != "read" and call.maybe_executed:
+        error.add_note(
+            f"{call.request.operation} was cancelled after it was sent: it may have been executed. Look the record up "
+            "before sending it again."
+        )
+
+
 def final_error(call: Call, error: VismaNetError) -> VismaNetError:
     """Return the error to raise: with the attempt log, and for a write with what may have happened."""
     final = error if call.request.kind == "read" else _of_a_write(call, error)
@@ -105,8 +115,3 @@ def _of_a_write(call: Call, error: VismaNetError) -> VismaNetError:
     )
     unknown.__cause__ = error
     return unknown
-
-
-def _bare_tag(tag: str | None) -> str | None:
-    """Return an ETag without its quotes and its weak prefix (docs/facts.md 6.2)."""
-    return None if tag is None else tag.strip().removeprefix("W/").strip('"') or None

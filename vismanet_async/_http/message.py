@@ -25,6 +25,7 @@ __all__ = [
     "Sender",
     "Service",
     "StreamedResponse",
+    "bare_etag",
     "header_fault",
     "no_headers",
 ]
@@ -162,6 +163,16 @@ class Sender(Protocol):
     def stream(self, request: Request, /) -> AbstractAsyncContextManager[StreamedResponse]:
         """Send the request and return the response unread; leaving the context releases the connection."""
         ...
+
+
+def bare_etag(header: str | None) -> str | None:
+    """Strip an ETag of quotes and of the weak prefix (docs/facts.md 6.2).
+
+    Examples:
+        >>> bare_etag('W/"AAAAAE0YIiI="'), bare_etag("")
+        ('AAAAAE0YIiI=', None)
+    """
+    return (header or "").strip().removeprefix("W/").strip('"') or None
 
 
 def header_fault(name: Any, value: Any) -> str | None:

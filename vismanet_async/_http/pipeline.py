@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from multidict import CIMultiDict
 
 from vismanet_async._http.call import ATTEMPT_SECONDS, Call, RunningAttempt, ServiceState
-from vismanet_async._http.classify import api_error, final_error, lost, timed_out, too_late
+from vismanet_async._http.classify import api_error, final_error, lost, note_unknown, timed_out, too_late
 from vismanet_async._http.hosts import request_url
 from vismanet_async._http.http_attempt import WireRequest
 from vismanet_async._http.message import Request, Response, Service
@@ -114,6 +114,7 @@ class Transport:
                 await self._retry_or_raise(call, attempt, error)
         except BaseException as error:
             call.ended(error)
+            note_unknown(call, error)
             raise
         call.ended(None)
         raw = attempt.raw
@@ -203,6 +204,7 @@ class Transport:
         service = call.service
         attempt.http.__exit__(None, None, None)
         call.sent += attempt.http.connected
+        call.maybe_executed = call.maybe_executed or attempt.is_executed
         made = Attempt(
             number=len(call.attempts) + 1,
             started_after_seconds=attempt.started_at - call.started_at,
