@@ -15,7 +15,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.paging.mutations import MUTATIONS, ROOT
-from tests.paging.worlds import Config, Event, configs, events_at, is_false_too_often, pairs, read, triples
+from tests.paging.worlds import (
+    Config,
+    Event,
+    Readings,
+    configs,
+    events_at,
+    is_false_too_often,
+    pairs,
+    read,
+    triples,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,8 +61,11 @@ def search(record_property: Callable[[str, object], None]) -> Callable[[Worlds],
 
 def searched(worlds: Worlds) -> Counter[str]:
     verdicts: Counter[str] = Counter()
+    readings: Readings | None = None
     for config, events in worlds:
-        result = read(config, events)
+        if readings is None or readings.config != config:
+            readings = Readings(config)  # forgets the list before
+        result = readings.read(events)
         assert not result.lost, f"{config} {events}: proven, and {result.lost} lost: {result.report}"
         assert not result.is_too_dear, f"{config} {events}: {result.answers} requests: {result.report}"
         verdicts[result.report.verdict] += 1
@@ -120,6 +133,16 @@ def test_answers_in_any_order(chunk: int) -> None:
         what = f"{config} {events} {in_flight} in flight, order {order}: {result.report}"
         assert not result.lost, what
         assert not result.is_too_dear, what
+
+
+def test_to_read_by_heart_is_to_read() -> None:
+    for config in SMALL[::7]:
+        readings = Readings(config)
+        random = Random(config.rows)
+        worlds = [events for _, events in islice(triples([config], random), 60)] if config.rows else [()]
+        for events in [*worlds, *worlds]:
+            assert readings.read(events) == read(config, events)
+        assert readings.courses <= len(worlds)
 
 
 FOUND: Sequence[tuple[Config, Sequence[Event]]] = (

@@ -17,7 +17,7 @@ from vismanet_async._paging.page_formats import PAGE_NUMBER, PageAnswer
 from vismanet_async._paging.paginator import Paginator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from random import Random
 
     from vismanet_async._paging.guarantee import Completeness
@@ -193,8 +193,21 @@ def read(
     in_flight: int = 1,
     order: Random | None = None,
     paginator_type: type[Paginator] = Paginator,
+    delivered: set[int] | None = None,
+    note: Callable[[Mapping[str, str], PageAnswer], None] | None = None,
 ) -> Result:
-    """Read the list of a world, one request after the other; or several at once, whose answers come in any order."""
+    """Read the list of a world, one request after the other; or several at once, whose answers come in any order.
+
+    Args:
+        config: the list, and how it is read.
+        events: what happens meanwhile.
+        most_answers: a reading that takes more is too dear.
+        in_flight: how many requests at once.
+        order: draws the order of their answers.
+        paginator_type: the rules.
+        delivered: a set to add the rows to.
+        note: called with each request and its answer.
+    """
     world = World(config, events)
     paginator = paginator_type(
         style=PAGE_NUMBER,
@@ -206,7 +219,7 @@ def read(
         strict=config.strict,
         key_reader=_READER,
     )
-    delivered: set[int] = set()
+    delivered = set() if delivered is None else delivered
     dear = 0
     flying: list[tuple[PageRequest, PageAnswer | None]] = []
     asked: list[str] = []
@@ -217,8 +230,11 @@ def read(
             flying.append((request, None if is_answered_late else world.answer(request.query)))
         if not flying:
             break
-        request, answer = flying.pop(order.randrange(len(flying)) if order is not None else 0)
-        for delivery in paginator.receive_page(request, answer or world.answer(request.query)):
+        request, early = flying.pop(order.randrange(len(flying)) if order is not None else 0)
+        answer = early or world.answer(request.query)
+        if note is not None:
+            note(request.query, answer)
+        for delivery in paginator.receive_page(request, answer):
             rows: Sequence[Any] = delivery.rows
             delivered.update(int(name) for name, _ in rows)
         dear = max(dear, world.answered - paginator.cost_limit)
@@ -230,6 +246,63 @@ def read(
     report = paginator.report()
     lost = world.stayed - delivered if report.verdict == "proven" else set()
     return Result(report, lost, world.answered, dear > 0, tuple(asked))
+
+
+class Readings:
+    """Reads many worlds of one list, and each course of answers once.
+
+    The rules are pure: after the same answers they ask the same, and claim the same in the end. Most worlds differ in
+    nothing that an answer shows, such as a row that leaves after its page was read; for these it is enough to ask the
+    world, and compare what was delivered with the rows that stayed.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._start = _Course()
+        self.courses = 0
+        """How many readings there were that differ."""
+
+    def read(self, events: Sequence[Event]) -> Result:
+        """Read a world, by heart as far as it goes like one before."""
+        world, course = World(self.config, events), self._start
+        while course.query is not None:
+            following = course.after.get(_seen(world.answer(course.query)))
+            if following is None:
+                break
+            course = following
+        if course.result is None:
+            return self._read_and_note(events)
+        lost = world.stayed - course.delivered if course.result.report.verdict == "proven" else set()
+        return attrs.evolve(course.result, lost=lost)
+
+    def _read_and_note(self, events: Sequence[Event]) -> Result:
+        self.courses += 1
+        course = self._start
+        delivered: set[int] = set()
+
+        def note(query: Mapping[str, str], answer: PageAnswer) -> None:
+            nonlocal course
+            course.query = query
+            course = course.after.setdefault(_seen(answer), _Course())
+
+        result = read(self.config, events, note=note, delivered=delivered)
+        course.result, course.delivered = result, delivered
+        return result
+
+
+@attrs.define
+class _Course:
+    """Where the rules stand after some answers."""
+
+    query: Mapping[str, str] | None = None
+    """What they ask for next; None at the end, and where nobody has been."""
+    after: dict[object, _Course] = attrs.field(factory=dict)
+    result: Result | None = None
+    delivered: set[int] = attrs.field(factory=set)
+
+
+def _seen(answer: PageAnswer) -> object:
+    return tuple(answer.rows), answer.total, answer.max_page_size
 
 
 def events_at(at: int, config: Config) -> Iterator[Event]:
@@ -267,20 +340,17 @@ def pairs(chosen: Sequence[Config], *, stride: int = 1) -> Iterator[tuple[Config
 
     A stride of n leaves every n-th first event, and of those that follow it every n-th second one.
     """
-    firsts = [
-        (config, first)
-        for config in chosen
-        for at in range(1, read(config, ()).answers + 1)
-        for first in events_at(at, config)
-    ]
-    for number, (config, first) in enumerate(firsts[::stride]):
-        seconds = [
-            second
-            for later in range(first.at, read(config, (first,)).answers + 1)
-            for second in events_at(later, config)
-        ]
-        for second in seconds[number % stride :: stride]:
-            yield config, (first, second)
+    number = 0
+    for config in chosen:
+        readings = Readings(config)
+        for first in (one for at in range(1, readings.read(()).answers + 1) for one in events_at(at, config)):
+            number += 1
+            if number % stride:
+                continue
+            last = readings.read((first,)).answers
+            seconds = [second for later in range(first.at, last + 1) for second in events_at(later, config)]
+            for second in seconds[number // stride % stride :: stride]:
+                yield config, (first, second)
 
 
 def triples(chosen: Sequence[Config], random: Random, *, most: int = 3) -> Iterator[tuple[Config, tuple[Event, ...]]]:
