@@ -20,7 +20,7 @@ from vismanet_async._cli import exit_codes
 from vismanet_async._export.plan import ExportPlan
 from vismanet_async._http.auth.credentials import AuthorizationCode, ClientCredentials, StaticToken
 from vismanet_async._http.retry import TABLE
-from vismanet_async._settings import Settings
+from vismanet_async._settings import SETTINGS_IN_FILES, Settings
 from vismanet_async._simulator.faults import FaultKind
 from vismanet_async.simulator import list_behaviours
 
@@ -130,7 +130,8 @@ def test_the_retry_table_is_the_codes() -> None:
 def test_every_setting_is_named(name: str) -> None:
     told = set(re.findall(r"`VISMANET_(\w+)`", (ROOT / name).read_text("utf-8")))
     fields = {field.name.upper() for field in attrs.fields(Settings)}
-    assert told == fields | {"PROFILE", "PROFILE_FILE"}
+    in_files = {name.upper() for name in SETTINGS_IN_FILES}
+    assert told == fields | in_files | {"PROFILE", "PROFILE_FILE"}
 
 
 @pytest.mark.parametrize("built", [Settings, ClientCredentials, StaticToken, AuthorizationCode, ExportPlan])

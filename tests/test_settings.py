@@ -112,3 +112,37 @@ def test_the_store_of_jobs_shows_no_password() -> None:
     settings = Settings.load(environ={"VISMANET_JOB_STORE": "postgresql://jobs:s3cret@db/jobs"})
     assert settings.job_store == "postgresql://jobs:s3cret@db/jobs"
     assert "s3cret" not in repr(settings)
+
+
+def test_a_secret_may_stand_in_a_file(profile: Any, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"\xef\xbb\xbfs3cr3t\n")
+    in_profile = profile(f"[default]\nclient_id='me'\ntenant_id='t'\nclient_secret_file='{secret.as_posix()}'")
+    for environ in ({"VISMANET_CLIENT_SECRET_FILE": str(secret)}, in_profile):
+        settings = Settings.load(environ=environ)
+        assert settings.client_secret == "s3cr3t"
+        assert "s3cr3t" not in repr(settings)
+    # a nearer layer wins, however it tells
+    assert Settings.load(environ=in_profile | {"VISMANET_CLIENT_SECRET": "other"}).client_secret == "other"
+    assert Settings.load(environ={"VISMANET_CLIENT_SECRET_FILE": str(secret)}, token="t").client_secret is None
+    assert Settings.load(environ={"VISMANET_TOKEN_FILE": str(secret)} | in_profile).client_id is None
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"one\ntwo", b"\xff\xfe s3cr3t", b"x" * 70_000])
+def test_a_file_without_a_secret_is_refused(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_bytes(content)
+    with pytest.raises(SettingsError, match=r"client_secret_file .*(does not hold one line|it is not text)") as caught:
+        Settings.load(environ={"VISMANET_CLIENT_SECRET_FILE": str(path)})
+    assert "s3cr3t" not in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"token_file .* cannot be read: .*No such file"):
+        Settings.load(environ={"VISMANET_TOKEN_FILE": str(tmp_path / "none")})
+
+
+def test_a_secret_is_told_in_one_way_alone(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("t")
+    with pytest.raises(SettingsError, match="token and token_file are both set"):
+        Settings.load(environ={"VISMANET_TOKEN": "t", "VISMANET_TOKEN_FILE": str(tmp_path / "token")})

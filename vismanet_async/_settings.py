@@ -12,6 +12,7 @@ Order: what is passed wins over the environment, which wins over the profile. Va
 `VISMANET_SALES_ORDER_URL`     what stands before `/api/v3/...`
 `VISMANET_TIME_ZONE`           the company's zone, such as `Europe/Oslo`, for aware datetimes in filters
 `VISMANET_JOB_STORE`           where background jobs are kept: a path, or a `sqlite` or `postgresql` URL
+`VISMANET_..._FILE`            a file with the value of `CLIENT_SECRET`, `TOKEN` or `JOB_STORE`: a mounted secret
 `VISMANET_PROXY`               the proxy to go through, such as `http://proxy.example:8080`
 `VISMANET_CA_FILE`             authorities to trust beside the system's, such as those of a proxy that opens TLS
 `VISMANET_PROFILE`             which table of the profile file to use
@@ -45,7 +46,7 @@ import attrs
 from vismanet_async._arguments import expect
 from vismanet_async.errors import SettingsError
 
-__all__ = ["ERP_URL", "SALES_ORDER_URL", "TOKEN_URL", "Settings", "profile_file", "zone_of"]
+__all__ = ["ERP_URL", "SALES_ORDER_URL", "SETTINGS_IN_FILES", "TOKEN_URL", "Settings", "profile_file", "zone_of"]
 
 ERP_URL: Final = "https://api.finance.visma.net"
 SALES_ORDER_URL: Final = "https://salesorder.visma.net"
@@ -53,6 +54,8 @@ TOKEN_URL: Final = "https://connect.visma.com/connect/token"  # noqa: S105 - an 
 _MOST_BYTES = 64 * 1024
 _PREFIX: Final = "VISMANET_"
 _DEFAULT_PROFILE: Final = "default"
+SETTINGS_IN_FILES: Final = {f"{name}_file": name for name in ("client_secret", "token", "job_store")}
+"""Secrets that may stand in a file of their own."""
 _CLIENT: Final = frozenset({"client_id", "client_secret"})
 
 
@@ -142,15 +145,38 @@ class Settings:
         unknown = sorted(set(given) - set(names))
         if unknown:
             raise SettingsError(f"there is no setting {unknown[0]!r}; there are {', '.join(names)}.")
-        environment = {name: source.get(_PREFIX + name.upper(), "").strip() for name in names}
+        keys = [*names, *SETTINGS_IN_FILES]
+        environment = {name: source.get(_PREFIX + name.upper(), "").strip() for name in keys}
         values: dict[str, Any] = {}
-        for layer in (_profile(source, profile, names), environment, given):
-            told = {name: value for name, value in layer.items() if value}
+        for layer in (_profile(source, profile, keys), environment, given):
+            told = _with_files({name: value for name, value in layer.items() if value})
             # one way to sign in replaces the other, instead of mixing with it
             replaced = _CLIENT if "token" in told else {"token"} if _CLIENT & told.keys() else set()
             values = {name: value for name, value in values.items() if name not in replaced}
             values |= told
         return cls(**values)
+
+
+def _with_files(told: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Return a layer of settings with the contents of the files that it names."""
+    values = dict(told)
+    for key, name in SETTINGS_IN_FILES.items():
+        path = values.pop(key, None)
+        if path is None:
+            continue
+        if name in values:
+            raise SettingsError(f"{name} and {key} are both set: leave one of them out.")
+        try:
+            with Path(path).open("rb") as file:
+                text = file.read(_MOST_BYTES + 1).decode("utf-8-sig").strip()
+        except (OSError, UnicodeDecodeError, ValueError) as error:
+            # a decoder's error shows the bytes
+            why = error if isinstance(error, OSError) else "it is not text"
+            raise SettingsError(f"{key} {path} cannot be read: {why}.") from None
+        if not text or len(text) > _MOST_BYTES or "\n" in text:
+            raise SettingsError(f"{key} {path} does not hold one line of text.")
+        values[name] = text
+    return values
 
 
 def _profile(environ: Mapping[str, str], name: str | None, known: list[str]) -> Mapping[str, str]:
