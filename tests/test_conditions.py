@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import operator
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -101,3 +102,27 @@ def test_milliseconds_go_there_and_back(moment: datetime) -> None:
     (_, wire), _ = after(moment).parameters("f")
     assert datetime.fromisoformat(wire) == moment
     assert after(wire).parameters("f")[0][1] == wire
+
+
+@pytest.mark.parametrize("zone", ["Europe/Oslo", "Australia/Lord_Howe", "UTC"])
+def test_the_hour_that_comes_twice_is_widened_until_nothing_is_lost(zone: str) -> None:
+    """The server compares the local times that it shows; in the night when summer time ends they say less."""
+    place = ZoneInfo(zone)
+    night = (
+        datetime(2025, 10, 26, tzinfo=UTC) if zone != "Australia/Lord_Howe" else datetime(2025, 4, 5, 14, tzinfo=UTC)
+    )
+    moments = [night + timedelta(minutes=minutes, seconds=minutes % 60) for minutes in range(-90, 240, 7)]
+    local = {moment: moment.astimezone(place).replace(tzinfo=None, fold=0) for moment in moments}
+    widened = 0
+    for build, matches in (
+        (after, operator.gt),
+        (on_or_after, operator.ge),
+        (before, operator.lt),
+        (on_or_before, operator.le),
+    ):
+        for wanted in moments:
+            (_, wire), _ = build(wanted).parameters("f", zone=place)
+            found = {moment for moment, shown in local.items() if matches(shown, datetime.fromisoformat(wire))}
+            assert {moment for moment in moments if matches(moment, wanted)} <= found
+            widened += wire != local[wanted].isoformat()
+    assert (widened > 0) == (zone != "UTC")

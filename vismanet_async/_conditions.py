@@ -7,7 +7,7 @@ missing (docs/facts.md 5). Here both travel as one value, so neither can be left
 from __future__ import annotations
 
 import re
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
@@ -68,7 +68,8 @@ class Condition(Generic[V_co]):
 
         Args:
             name: the API's parameter name, such as `lastModifiedDateTime`.
-            zone: the company's declared time zone; aware datetimes are converted to it. Without one they are refused.
+            zone: the company's declared time zone; aware datetimes are converted to it. Without one they are refused. A
+                local time that comes twice, in the night when summer time ends, is widened to the whole of that hour.
 
         Returns:
             `(name, value)` and `(nameCondition, operator)`.
@@ -80,7 +81,7 @@ class Condition(Generic[V_co]):
             >>> on_or_after("2025-05-25").parameters("lastModifiedDateTime")
             (('lastModifiedDateTime', '2025-05-25'), ('lastModifiedDateTimeCondition', '>='))
         """
-        return (name, _wire(self.value, name, zone)), (f"{name}Condition", self.operator)
+        return (name, _wire(self.value, name, zone, self.operator)), (f"{name}Condition", self.operator)
 
 
 DateTimeCondition = Condition[Moment]
@@ -129,9 +130,9 @@ def on_or_before(value: V, /) -> Condition[V]:
     return Condition("<=", value)
 
 
-def _wire(value: Moment | Decimal | int, name: str, zone: tzinfo | None) -> str:
+def _wire(value: Moment | Decimal | int, name: str, zone: tzinfo | None, operator: Operator) -> str:
     if isinstance(value, datetime):
-        return _datetime(value, name, zone)
+        return _datetime(value, name, zone, operator)
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, str):
@@ -146,7 +147,7 @@ def _wire(value: Moment | Decimal | int, name: str, zone: tzinfo | None) -> str:
     return digits
 
 
-def _datetime(value: datetime, name: str, zone: tzinfo | None) -> str:
+def _datetime(value: datetime, name: str, zone: tzinfo | None, operator: Operator) -> str:
     if value.tzinfo is not None:
         if zone is None:
             raise RequestRefused(
@@ -154,7 +155,7 @@ def _datetime(value: datetime, name: str, zone: tzinfo | None) -> str:
                 "client the company's zone (time_zone=...) or pass a datetime without a zone; nothing was sent."
             )
         try:
-            value = value.astimezone(zone).replace(tzinfo=None)
+            value = _local(value.astimezone(zone), operator)
         except OverflowError:
             raise RequestRefused(f"{name}: {value.isoformat()} does not exist in {zone}; nothing was sent.") from None
     if value.microsecond % _MILLISECOND:
@@ -163,6 +164,28 @@ def _datetime(value: datetime, name: str, zone: tzinfo | None) -> str:
             "Nothing was sent."
         )
     return value.isoformat(timespec="milliseconds" if value.microsecond else "seconds")
+
+
+def _local(value: datetime, operator: Operator) -> datetime:
+    """Return the local time that the server shows, so that a filter loses nothing.
+
+    In the night when summer time ends an hour of local times comes twice. Rows of both are found by its beginning where
+    later ones are wanted, and by its end where earlier ones are: rather some too many than one too few.
+    """
+    local = value.replace(tzinfo=None, fold=0)
+    is_first = value.fold == 0
+    if not _comes_twice(value) or is_first == (operator in {"<", "<="}):
+        return local
+    step = timedelta(minutes=-1 if is_first else 1)
+    edge = value.replace(second=0, microsecond=0)
+    while _comes_twice(edge + step):
+        edge += step
+    return edge.replace(tzinfo=None, fold=0) + (timedelta(0) if is_first else step)
+
+
+def _comes_twice(value: datetime) -> bool:
+    before, after = (value.replace(fold=fold).utcoffset() for fold in (0, 1))
+    return before is not None and after is not None and before > after
 
 
 def _text(value: str, name: str) -> str:

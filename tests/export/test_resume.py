@@ -167,17 +167,19 @@ async def test_another_plan_starts_afresh(simulator: Simulator, tmp_path: Path, 
     validate(tmp_path)
 
 
+@pytest.mark.parametrize("hours", [25, -1])
 async def test_an_old_checkpoint_is_thrown_away(
-    simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hours: int, simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """So is one from the future: its clock was wrong, and with it the edge of its window."""
     await export(simulator, tmp_path, stop_after=4, completeness="count")
     asked = simulator.requests.total
     real = SystemClock.utc_now
 
-    def tomorrow(self: SystemClock) -> datetime:
-        return real(self) + timedelta(hours=25)
+    def later(self: SystemClock) -> datetime:
+        return real(self) + timedelta(hours=hours)
 
-    monkeypatch.setattr(SystemClock, "utc_now", tomorrow)
+    monkeypatch.setattr(SystemClock, "utc_now", later)
     await export(simulator, tmp_path, completeness="count")
     assert simulator.requests.total - asked == PAGES
 

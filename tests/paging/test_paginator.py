@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from tests.paging.virtual import (
     run,
     text,
 )
-from vismanet_async._paging.keys import RowKeys
+from vismanet_async._paging.keys import RowKeys, stamp_of
 from vismanet_async._paging.page_formats import (
     ENVELOPE,
     JOURNAL,
@@ -110,6 +111,68 @@ def test_delete_one_add_one() -> None:
             outcome = read(server, paginator_of(ordered=ordered))
             assert outcome.report.verdict == "proven"
             assert server.stayed <= set(outcome.rows)
+
+
+@pytest.mark.parametrize("moment", range(1, 8))
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_clock_that_is_ahead_shows_in_the_answers(moment: int, *, ordered: bool) -> None:
+    """The edge would be where rows are still written: one goes and one comes, and no total tells."""
+    ahead = {"boundary": text(NOW_SECONDS + 3_600), "ordered": ordered}
+    server_time = datetime.fromisoformat(BOUNDARY).replace(tzinfo=UTC) + timedelta(hours=13)
+    server = quiet(6, script={moment: delete_one_add_one})
+    paginator = paginator_of(**ahead)
+    first = paginator.next_request()
+    assert first is not None
+    paginator.note_server_time(server_time)
+    assert paginator.receive_page(first, server.answer(first.query)) == []  # it is asked for again
+    outcome = read(server, paginator)
+    assert outcome.report.verdict == "proven"
+    assert outcome.report.window in {BOUNDARY, None}
+    assert server.stayed <= set(outcome.rows)
+
+
+def test_a_clock_that_is_a_little_ahead_costs_nothing() -> None:
+    for minutes in (-100_000, -30, 0, 29):
+        paginator = paginator_of()
+        first = paginator.next_request()
+        assert first is not None
+        now = datetime.fromisoformat(BOUNDARY).replace(tzinfo=UTC) + timedelta(hours=13)
+        paginator.note_server_time(now - timedelta(minutes=minutes))
+        paginator.note_server_time(datetime(1, 1, 1, tzinfo=UTC))  # no clock at all
+        server = quiet(6)
+        assert paginator.receive_page(first, server.answer(first.query)) == []
+        assert read(server, paginator).report.window == BOUNDARY
+
+
+def test_an_answer_from_long_ago_has_the_list_read_again() -> None:
+    server, paginator = quiet(6), paginator_of()
+    now = datetime.fromisoformat(BOUNDARY).replace(tzinfo=UTC) + timedelta(hours=13)
+    while (request := paginator.next_request()) is not None:
+        paginator.note_server_time(now - timedelta(hours=2) if server.answers == 2 else now)
+        paginator.receive_page(request, server.answer(request.query))
+    assert paginator.report().verdict == "proven"
+    assert "long before the others" in str(paginator.report().reason) + str(paginator._notes) + str(
+        paginator._plan.notes
+    )
+
+
+@pytest.mark.parametrize("mode", ["count", "prove"])
+def test_impossible_times_move_no_watermark(mode: str) -> None:
+    def watermark(*times: str) -> str | None:
+        rows: list[dict[str, Any]] = [
+            {"number": str(number), "lastModifiedDateTime": time} for number, time in enumerate(times)
+        ]
+        rows[0]["metadata"] = {"totalCount": len(rows), "maxPageSize": 10}
+        paginator = paginator_of(mode, latest=stamp_of(text(NOW_SECONDS)), page_size=10)
+        bodies(paginator, {"1": json.dumps(rows).encode()}, PAGE_NUMBER)
+        assert paginator.report().verdict == "proven"
+        return paginator.report().watermark
+
+    assert watermark(text(5), "2099-01-01T00:00:00", text(3)) == text(5)
+    assert watermark("9999-12-31T23:59:59.9999999", text(5)) == text(5)
+    assert watermark("0001-01-01T00:00:00", "1753-01-01") is None
+    assert watermark("9999-12-31T23:59:59", "0001-01-01T00:00:00") is None
+    assert watermark(text(NOW_SECONDS)) == text(NOW_SECONDS)
 
 
 def test_a_touched_row_is_delivered_in_its_newest_version_and_the_old_one_is_named() -> None:
@@ -741,6 +804,15 @@ def test_unpaged_lists_are_one_answer_that_comes_twice(mode: str) -> None:
     assert bodies(paginator, {"1": body, "2": body}, UNPAGED) == [{"id": 1}, {"id": 2}, {"id": 3}]
     report = paginator.report()
     assert (report.verdict, report.rests_on, report.requests) == ("proven", ("one answer",), 2)
+
+
+@pytest.mark.parametrize("rows", [50, 99, 100, 128, 499, 512, 999, 1023, 1024, 4096, 5000])
+def test_an_unpaged_list_of_as_many_rows_as_a_limit_has_may_be_cut(rows: int) -> None:
+    for length, verdict in ((rows, "uncertain"), (rows + 7, "proven")):
+        paginator = paginator_of(style=UNPAGED, keys=RowKeys(("id",), None))
+        page = b"[%b]" % b",".join(b'{"id":%d}' % number for number in range(length))
+        assert len(bodies(paginator, {"1": page, "2": page}, UNPAGED)) == length
+        assert paginator.report().verdict == verdict
 
 
 def test_one_answer_of_an_unpaged_list_alone_claims_nothing() -> None:

@@ -60,6 +60,7 @@ _MOST_WAITING: Final = 32
 """More than a listing has between its answers and our sink; what waits longer will not be written."""
 _LONGEST_PAUSE: Final = timedelta(hours=24)
 """An older checkpoint is not resumed: unchanged rows would be right, but nobody expects yesterday's."""
+_CLOCKS_DIFFER: Final = timedelta(minutes=30)
 _CHUNK_BYTES: Final = 1 << 20
 _RUN: Final = re.compile(r"[0-9]{1,9}")
 _FILE: Final = re.compile(r"\w[\w.-]*", re.ASCII)
@@ -270,7 +271,8 @@ def _runs(work: Path) -> list[Path]:
 
 
 def _is_old(plan: _Plan, now: datetime) -> bool:
-    return now - plan.begun_at >= _LONGEST_PAUSE
+    """Whether a run is of no use any more: by now it is too long ago, or its clock was wrong, and with it its edge."""
+    return not -_CLOCKS_DIFFER <= now - plan.begun_at < _LONGEST_PAUSE
 
 
 def _read_plan(run: Path) -> _Plan | None:

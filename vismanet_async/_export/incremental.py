@@ -29,6 +29,7 @@ from vismanet_async._api.registry import method_facts
 from vismanet_async._export.files import write_atomically
 from vismanet_async._export.target.locations import size_of
 from vismanet_async._export.target.manifest import Part, ResourceEntry, Run, Verdict, part_fault
+from vismanet_async._paging.guarantee import latest_stamp
 from vismanet_async._paging.keys import stamp_of, stamp_text
 from vismanet_async.errors import ExportError, RequestRefused
 
@@ -58,8 +59,6 @@ _MOST_DIGESTS: Final = 100_000
 """Some 10 MB of memory. Of more rows than that in the overlap, the older ones may be published twice."""
 _LONGEST_RUN: Final = timedelta(days=1)
 """How far before the overlap rows are remembered, as the duration of this run is not known yet."""
-_EASTERNMOST: Final = timedelta(hours=14)
-_CLOCK_MARGIN: Final = timedelta(hours=10)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _FIRST_MOMENT: Final = stamp_of("0001-01-01T00:00:00")
 _METADATA: Final = re.compile(rb'"metadata"\s*:\s*\{[^{}"]*("[^"\\]*"[^{}"]*)*\}')
@@ -181,15 +180,11 @@ def _few(names: Sequence[str]) -> str:
     return shown if len(names) <= _COLUMNS_NAMED else f"{shown} and {len(names) - _COLUMNS_NAMED} more"
 
 
-def latest_stamp(now: datetime) -> int:
-    """Return the greatest lastModified value that can be true."""
-    return stamp_of((now.astimezone(UTC) + _EASTERNMOST + _CLOCK_MARGIN).replace(tzinfo=None).isoformat())
-
-
 def _since(before: ResourceEntry, *, overlap: timedelta) -> str | None:
     """Return the value of the filter; None if it would be before the year 1."""
     last = before.runs[-1] if before.runs else before
     took = last.finished_at - last.started_at if last.started_at and last.finished_at else _LONGEST_RUN
+    took = took if took >= timedelta(0) else _LONGEST_RUN  # the clock was set back meanwhile
     since = stamp_of(before.watermark) - (took + overlap) // _MICROSECOND
     return stamp_text(since) if since > _FIRST_MOMENT else None
 

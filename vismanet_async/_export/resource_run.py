@@ -15,7 +15,6 @@ from vismanet_async._export.incremental import (
     StartPoint,
     first_run,
     known_rows,
-    latest_stamp,
     merged_with,
     modified_filter,
     start_of,
@@ -27,6 +26,7 @@ from vismanet_async._export.target.local import OVERLAP_NAME
 from vismanet_async._export.target.manifest import ResourceEntry
 from vismanet_async._export.tasks import T, run_blocking, unwrap_group
 from vismanet_async._export.writer_thread import serial_writer
+from vismanet_async._paging.guarantee import latest_stamp
 from vismanet_async.errors import IncompleteListing
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-__all__ = ["Quota", "retry_after_seconds"]
+__all__ = ["Quota", "http_date", "retry_after_seconds"]
 
 _EPOCH_FROM: Final = 1_000_000_000
 """A reset above this is an epoch timestamp, as older gateways sent it, not a number of seconds."""
@@ -44,11 +44,11 @@ def retry_after_seconds(headers: Mapping[str, str], *, utc_now: datetime) -> flo
     number = _number(text)
     if number is not None and number <= _EPOCH_FROM:
         return _from_now(number, utc_now)
-    moment = _moment(text)
+    moment = http_date(text)
     at = number if moment is None else moment.timestamp()
     if at is None:
         return None
-    seconds = at - (_moment(headers.get("Date")) or utc_now).timestamp()
+    seconds = at - (http_date(headers.get("Date")) or utc_now).timestamp()
     return max(0.0, seconds) if seconds <= _MAX_SECONDS else None
 
 
@@ -106,7 +106,7 @@ class Quota:
         """
         reset = _number(headers.get("X-RateLimit-Reset"))
         if reset is not None:
-            reset = _from_now(reset, _moment(headers.get("Date")) or utc_now)
+            reset = _from_now(reset, http_date(headers.get("Date")) or utc_now)
         if reset is not None:
             self._window(headers, now + reset, now)
         if status == 429:  # noqa: PLR2004 - statuses are clearest as numbers
@@ -148,8 +148,8 @@ def _from_now(value: float, utc_now: datetime) -> float | None:
     return value if 0 <= value <= _MAX_SECONDS else None
 
 
-def _moment(text: str | None) -> datetime | None:
-    """Return the moment of an HTTP date."""
+def http_date(text: str | None) -> datetime | None:
+    """Return the moment of an HTTP date; None for anything else."""
     try:
         moment = parsedate_to_datetime(text or "")
     except (ValueError, OverflowError, TypeError):

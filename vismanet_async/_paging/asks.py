@@ -65,6 +65,8 @@ class Reply:
     """What the caller wants back when the rows are delivered."""
     unchanged: frozenset[int] = frozenset()
     """Offsets of rows that were delivered before, in the same version."""
+    watermark: str = ""
+    """The latest time of a change in it that can be true; empty where there is none."""
     digest: Any = None
     """Returns a digest of the row at an offset, which tells changed from unchanged rows that have no stamp."""
 

@@ -15,6 +15,7 @@ import anyio
 import attrs
 from anyio.lowlevel import checkpoint
 
+from vismanet_async._http.rate_limit import http_date
 from vismanet_async._paging.buffer_pool import BufferPool
 from vismanet_async._paging.page_formats import PageFormatError
 from vismanet_async._paging.prefetch import PrefetchWindow
@@ -207,6 +208,8 @@ class Fetcher:
                 raise
         else:
             self._in_flight -= 1
+            if (made_at := http_date(response.headers.get("Date"))) is not None:
+                self.paginator.note_server_time(made_at)
             if response.attempts:
                 self._prefetch.response_time(anyio.current_time() - begun)
             else:

@@ -77,7 +77,9 @@ from typing import Final, Literal
 
 import attrs
 
-__all__ = ["Completeness", "Mode", "RestsOn", "Verdict", "safe_boundary"]
+from vismanet_async._paging.keys import stamp_of
+
+__all__ = ["Completeness", "Mode", "RestsOn", "Verdict", "latest_stamp", "safe_boundary"]
 
 Mode = Literal["best", "prove", "count", "none"]
 """How much certainty is asked for."""
@@ -87,6 +89,8 @@ Verdict = Literal["proven", "counted", "uncertain"]
 """What can be claimed; the module says what each rests on."""
 
 _WESTERNMOST: Final = timedelta(hours=12)  # UTC-12 is the last place on earth to see a date
+_EASTERNMOST: Final = timedelta(hours=14)
+_CLOCK_MARGIN: Final = timedelta(hours=10)
 _MARGIN: Final = timedelta(hours=1)  # clocks that are wrong, writes that are committed late, summer time
 
 
@@ -106,6 +110,11 @@ def safe_boundary(now: datetime) -> str:
     if now.tzinfo is None:
         raise ValueError("the present must be an aware datetime: its zone decides what has passed")
     return (now.astimezone(UTC) - _WESTERNMOST - _MARGIN).replace(tzinfo=None, microsecond=0).isoformat()
+
+
+def latest_stamp(now: datetime) -> int:
+    """Return the latest time of a change that can be true, whatever the server's zone is, as a stamp."""
+    return stamp_of((now.astimezone(UTC) + _EASTERNMOST + _CLOCK_MARGIN).replace(tzinfo=None).isoformat())
 
 
 @attrs.frozen(kw_only=True)

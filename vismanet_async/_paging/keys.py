@@ -56,6 +56,10 @@ def stamp_text(stamp: int) -> str:
     return (datetime.fromordinal(days) + timedelta(seconds=seconds)).isoformat()
 
 
+_FIRST_CHANGE: Final = stamp_of("1900-01-01")
+"""Systems write 0001-01-01 where they know no time."""
+
+
 @attrs.frozen
 class RowKeys:
     """Which JSON fields identify a row, and which one states its last change."""
@@ -89,6 +93,20 @@ class PageKeys:
         if self._stamps is None:
             self._stamps = list(map(stamp_of, self._times)) or [NO_STAMP] * len(self.names)
         return self._stamps
+
+    def newest_until(self, latest: int | None) -> str:
+        """Return the latest modification time of the page that can be true; empty where there is none.
+
+        Rows with impossible times, such as 9999-12-31, must not hide what is changed after they were read.
+
+        Args:
+            latest: the latest that can be true; None: any.
+        """
+        newest = stamp_of(self.newest)
+        if latest is not None and newest > latest:
+            newest = max((stamp for stamp in self.stamps if stamp <= latest), default=NO_STAMP)
+            return stamp_text(newest) if newest > _FIRST_CHANGE else ""
+        return self.newest or "" if newest > _FIRST_CHANGE else ""
 
     @property
     def unstamped(self) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from vismanet_async._http.message import Request
-from vismanet_async._paging.guarantee import Mode, safe_boundary
+from vismanet_async._paging.guarantee import Mode, latest_stamp, safe_boundary
 from vismanet_async._paging.keys import RowKeys
 from vismanet_async._paging.page_formats import STYLES, PageStyle
 from vismanet_async._paging.paginator import Paginator
@@ -77,13 +77,14 @@ class ListRequests:
             ordered: deliver pages in order.
             clock: its wall clock decides up to which change the list can only shrink.
         """
-        options, snapshot = self._options, self._source.frozen_filter
+        options, snapshot, now = self._options, self._source.frozen_filter, clock.utc_now()
         return Paginator(
             style=self.style,
             completeness=mode,
             page_size=self.page_size,
             keys=RowKeys(self._source.identity, snapshot.row_field if snapshot else None),
-            boundary=safe_boundary(clock.utc_now()) if snapshot and mode in {"best", "prove"} else None,
+            boundary=safe_boundary(now) if snapshot and mode in {"best", "prove"} else None,
+            latest=latest_stamp(now),
             modified=self._user_modified_filter(),
             ordered=ordered,
             expected_rows=options.expected_rows,

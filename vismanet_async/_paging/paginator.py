@@ -20,13 +20,13 @@ Examples:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from vismanet_async._paging.asks import Ask, Claim, Reply, Scope
 from vismanet_async._paging.cost_limit import CostLimit
-from vismanet_async._paging.guarantee import Completeness, Mode
+from vismanet_async._paging.guarantee import Completeness, Mode, safe_boundary
 from vismanet_async._paging.keys import KeyReader, RowKeys, row_digest, stamp_of
 from vismanet_async._paging.page_formats import PAGE_NUMBER, Metadata, PageAnswer, PageStyle
 from vismanet_async._paging.proof import Proof
@@ -36,9 +36,14 @@ from vismanet_async._paging.scope_filters import ModifiedFilter, ScopeFilters
 from vismanet_async._paging.single_pass import SinglePass
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from vismanet_async._paging.delivery import Delivery
 
 __all__ = ["Paginator"]
+
+_FIRST_YEAR: Final = 1970
+_CLOCKS_DIFFER: Final = 30 * 60 * 1_000_000  # microseconds: half of what `safe_boundary` leaves for wrong clocks
 
 
 def _row_keys(keys: RowKeys | None) -> RowKeys:
@@ -57,6 +62,7 @@ class Paginator:
         page_size: rows to ask for; None leaves it to the server.
         keys: which fields identify a row. Without an identity only a list of one answer is proven.
         boundary: `safe_boundary(now)` where the endpoint takes `lastModifiedDateTime` with its Condition, else None.
+        latest: `latest_stamp(now)`: rows that were changed later than that do not move the watermark; None: all do.
         modified: the caller's own filter on `lastModifiedDateTime`.
         ordered: deliver rows in page order; else as they come, which saves memory, and requests on a busy list.
         reorder_pages: when ordered, how far ahead of the next page to deliver the paginator may ask.
@@ -76,6 +82,7 @@ class Paginator:
     _page_size: int | None = None
     _keys: RowKeys = attrs.field(default=None, converter=_row_keys)
     _boundary: str | None = None
+    _latest: int | None = None
     _modified: ModifiedFilter | None = None
     _ordered: bool = False
     _reorder_pages: int = 16
@@ -101,6 +108,9 @@ class Paginator:
 
     def __attrs_post_init__(self) -> None:
         """Choose how the list is read."""
+        self._begin()
+
+    def _begin(self) -> None:
         reads_keys = self._completeness != "none"
         self._filters = ScopeFilters.divided(self._boundary if self._style.pages else None, self._modified)
         self._rows = RowPipeline(
@@ -185,6 +195,27 @@ class Paginator:
             return False
         return self._plan.peek_metadata(metadata.totalCount, metadata.maxPageSize)
 
+    def note_server_time(self, moment: datetime) -> None:
+        """Compare the clock that the boundary is of with the server's, as an answer tells it.
+
+        What changes can enter the window where this machine's clock is ahead. Before the first answer the boundary is
+        moved back, which takes a request more; later ones have the list read again.
+        """
+        if self._boundary is None or self._filters.edge is None or self.done or not isinstance(self._plan, Proof):
+            return
+        if moment.year < _FIRST_YEAR:
+            return  # no clock
+        boundary = safe_boundary(moment)
+        behind = stamp_of(self._boundary) - stamp_of(boundary)
+        if behind <= _CLOCKS_DIFFER:
+            return
+        if self._pages:
+            self._report_violation("an answer was made long before the others, by the server's clock")
+        else:
+            self._rows.close()
+            self._boundary = boundary
+            self._begin()
+
     def receive_page(self, request: PageRequest, answer: PageAnswer) -> list[Delivery]:
         """Process an answer; return the rows that can be delivered now.
 
@@ -199,6 +230,8 @@ class Paginator:
         self._requests.moment += 1
         self._cost.note_answer(rows=len(answer.rows), total=answer.total, max_page_size=answer.max_page_size)
         keys = self._rows.read_keys(answer, sent.ask.scope)
+        watermark = keys.newest_until(self._latest)
+        self._rows.newest = max(self._rows.newest, watermark)
         self._note_total(sent.ask.scope, answer.total)
         reply = Reply(
             ask=sent.ask,
@@ -209,6 +242,7 @@ class Paginator:
             sent=sent.moment,
             received=self._requests.moment,
             page=answer,
+            watermark=watermark,
             digest=lambda offset: row_digest(answer.rows[offset]),
         )
         if reply.rows:

@@ -38,7 +38,7 @@ _READINGS: Final = 3  # the first one, and twice anew
 _ROUNDS: Final = 6
 _STRICT_WITNESSES: Final = 2
 _FIRST_WAVE: Final = 16  # a 16th of the window may be asked for before its length is known
-_ROUND_NUMBER: Final = 50  # limits that servers set are multiples of it
+_ROUND_NUMBER: Final = 50  # limits that servers set are multiples of it, or powers of two
 
 
 class Proof:
@@ -189,7 +189,7 @@ class Proof:
 
     def _show(self, reply: Reply) -> None:
         """Record that the rows delivered show the list as of this answer: later changes may be missing."""
-        newest, scope = reply.keys.newest or "", reply.ask.scope
+        newest, scope = reply.watermark, reply.ask.scope
         if scope is Scope.ALL:
             self._newest.clear()
         else:
@@ -440,9 +440,17 @@ def _one_answer(rows: int, *, is_blank_behind: bool) -> Claim:
     """Return the claim for one answer of an endpoint that does not page: it may be cut at a round number of rows."""
     if is_blank_behind:
         return Claim("proven", "one answer, and nothing behind it", ("one answer", "blank"))
-    if rows % _ROUND_NUMBER:
+    if not _may_be_a_limit(rows):
         return Claim("proven", "one answer, as the endpoint does not page", ("one answer",))
     return Claim("uncertain", f"the endpoint does not page, and {rows:,} rows may be where the server cuts its answers")
+
+
+def _may_be_a_limit(rows: int) -> bool:
+    """Whether a server may cut its answers at so many rows: limits are round numbers, or one less."""
+    for number in (rows, rows + 1):
+        if number >= _ROUND_NUMBER and (not number % _ROUND_NUMBER or not number & (number - 1)):
+            return True
+    return False
 
 
 def _proven(reason: str, window: WindowChain) -> Claim:

@@ -78,9 +78,7 @@ class RowPipeline:
         """
         if self._key_reader is None:
             return PageKeys([b""] * len(answer.rows), versions=False)
-        keys = self._key_reader.read(answer.rows, versions=scope is not Scope.BELOW)
-        self.newest = max(self.newest, keys.newest or "")
-        return keys
+        return self._key_reader.read(answer.rows, versions=scope is not Scope.BELOW)
 
     def deliver_page(self, reply: Reply, span: Span) -> None:
         """Deliver the rows of a page that was read by itself."""

@@ -170,7 +170,7 @@ class SinglePass:
         if self._size is not None and reply.max_size is not None and reply.max_size < self._size:
             self._size = reply.max_size  # with several servers, ask for the smallest maximum
         if page == 1:
-            self.watermark = reply.keys.newest  # a row that was read may be changed before the next is
+            self.watermark = reply.watermark or None  # a row that was read may be changed before the next is
         if self._paging_ignored(reply, first_row, last_row):
             self._page_plan.stop()
             self._end(Claim("uncertain", self._violation or ""))
