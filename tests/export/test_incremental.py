@@ -27,7 +27,7 @@ from vismanet_async._export.run import Export
 from vismanet_async._export.schema import Column, columns_of
 from vismanet_async._export.status import status_of
 from vismanet_async._export.target.manifest import MANIFEST_NAME, Manifest, Part, ResourceEntry, validate
-from vismanet_async._http.auth.credentials import StaticToken
+from vismanet_async._http.auth.credentials import ClientCredentials, StaticToken
 from vismanet_async._paging.keys import stamp_of
 from vismanet_async.errors import ExportError, RequestRefused
 from vismanet_async.simulator import Simulator
@@ -445,3 +445,26 @@ def test_what_is_remembered_has_a_bound(tmp_path: Path, monkeypatch: pytest.Monk
     for number in range(60, 90):
         seen.repeats([row(number, "2026-01-02T10:00:00")])
     assert seen.write(tmp_path / "none.bin", took=timedelta(0)).rows <= 10
+
+
+async def test_companies_are_not_mixed_in_one_directory(tmp_path: Path) -> None:
+    async with Simulator(
+        seed=1, tenant_id="aaaa", companies=["bbbb"], rows={"customer": 5, "supplier": 5}
+    ) as simulator:
+
+        def client(tenant_id: str) -> VismaNet:
+            credentials = ClientCredentials(simulator.client_id, simulator.client_secret, tenant_id=tenant_id)
+            return VismaNet(credentials, base_url=simulator.base_url, token_url=simulator.token_url)
+
+        unknown = VismaNet(StaticToken(simulator.issue_token()), base_url=simulator.base_url)
+        async with client("aaaa") as one, client("bbbb") as other, unknown:
+            before = await one.export("customer", to=tmp_path / "out", incremental=True)
+            asked = simulator.requests.total
+            for visma in (other, unknown):
+                for resource, incremental in (("customer", True), ("supplier", False), ("supplier", True)):
+                    with pytest.raises(RequestRefused, match="holds an export of company aaaa"):
+                        await visma.export(resource, to=tmp_path / "out", incremental=incremental)
+            assert simulator.requests.total == asked
+            assert validate(tmp_path / "out").resources == before.resources
+            replaced = await other.export("customer", to=tmp_path / "out")  # nothing of the other is left
+            assert replaced.company == "bbbb"

@@ -265,3 +265,23 @@ def test_each_time_is_counted_once(seconds: list[float]) -> None:
 def test_a_long_run_makes_a_small_chart() -> None:
     points = [(number / 10, number) for number in range(200_000)]
     assert len(line_chart("Pages", [Series("a", points)], until=20_000, unit="pages")) < 60_000
+
+
+@pytest.mark.parametrize("place", ["manifest.json", "customer/part-00000.jsonl", "customer/report.html", ".export/x"])
+async def test_a_report_never_stands_among_the_files_of_an_export(place: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    refused = pytest.raises(TargetNotWritable, match="among the files of the export")
+    async with company() as simulator, client(simulator) as visma:
+        await visma.export("customer", to=out)
+        before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+        asked = simulator.requests.total
+        for path in (out / place, out / "customer" / ".." / place):
+            with refused:
+                await run_reported(visma.export("customer", to=out), path)
+            with refused:
+                Report().write(path)
+        with refused:
+            await run_reported(visma.export("customer", to=tmp_path / "new"), tmp_path / "new" / place)
+        assert simulator.requests.total == asked
+        assert before == {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+        await run_reported(visma.export("customer", to=out), out / "report.html")

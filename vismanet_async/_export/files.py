@@ -8,6 +8,7 @@ import os
 import shutil
 import stat
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 from uuid import uuid4
 
@@ -15,10 +16,10 @@ from vismanet_async.errors import TargetNotWritable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 __all__ = [
     "move",
+    "refuse_in_export",
     "refuse_irregular",
     "remove_if_empty",
     "sync_directory",
@@ -129,6 +130,25 @@ def refuse_irregular(path: Path) -> None:
             f"{path} is {_KINDS.get(stat.S_IFMT(mode), 'no regular file')} and would be replaced; nothing was sent. "
             "Choose another path."
         )
+
+
+def refuse_in_export(path: Path, export: Path) -> None:
+    """Raise if a file would stand among those of an export: there it would be taken for data, or replace some.
+
+    Args:
+        path: where the file is to be.
+        export: the directory of the export; beside the manifest is room for others.
+
+    Raises:
+        TargetNotWritable: it would.
+    """
+    root = Path(os.path.realpath(export))
+    place = Path(os.path.realpath(path.parent), path.name)
+    if not place.is_relative_to(root):
+        return
+    inside = place.relative_to(root).parts
+    if len(inside) > 1 or inside == ("manifest.json",):
+        raise TargetNotWritable(f"{path} is among the files of the export {export}. Name a file elsewhere.")
 
 
 def remove_if_empty(path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import anyio
@@ -17,18 +18,19 @@ from vismanet_async._clock import SystemClock
 from vismanet_async._deferred import mark_used
 from vismanet_async._export.batch import CompanyDone, CompanyEvent, CompanyStarted, ManyOutcome
 from vismanet_async._export.events import PageWritten, Published, RequestEnded, ResourceDone, ResourceIncomplete
-from vismanet_async._export.files import refuse_irregular, write_atomically, writing
+from vismanet_async._export.files import refuse_in_export, refuse_irregular, write_atomically, writing
 from vismanet_async._export.report_page import page
+from vismanet_async._export.target.manifest import MANIFEST_NAME
 from vismanet_async.errors import VismaNetError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
-    from pathlib import Path
 
     from vismanet_async._clock import Clock
     from vismanet_async._export.batch import CompanyOutcome, ExportMany, ManyEvent
     from vismanet_async._export.events import Event
     from vismanet_async._export.run import Export
+    from vismanet_async._export.target.locations import Location
     from vismanet_async._export.target.manifest import Manifest
     from vismanet_async._paging.guarantee import Completeness
     from vismanet_async.errors import Attempt
@@ -144,6 +146,9 @@ class Report:
         """
         with writing(path):
             refuse_irregular(path)
+            for export in path.absolute().parents:
+                if (export / MANIFEST_NAME).is_file():
+                    refuse_in_export(path, export)
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, self.html().encode())
 
@@ -189,7 +194,7 @@ async def run_reported(export: Export, path: Path, *, title: str = "Export") -> 
         VismaNetError: an error of the export.
     """
     mark_used(export)  # a refused path raises an error of its own
-    async with _written(Report(title=title), path) as report, aclosing(aiter(export)) as events:
+    async with _written(Report(title=title), path, export.plan.location) as report, aclosing(aiter(export)) as events:
         async for event in events:
             report.add(event)
     return report.manifests[-1][1]
@@ -212,8 +217,10 @@ async def run_many_reported(many: ExportMany, path: Path, *, title: str = "Expor
 
 
 @asynccontextmanager
-async def _written(report: Report, path: Path) -> AsyncIterator[Report]:
+async def _written(report: Report, path: Path, location: Location | None = None) -> AsyncIterator[Report]:
     """Yield a report that is written at once, to find a path that cannot be written, and again at the end."""
+    if isinstance(location, Path):
+        refuse_in_export(path, location)
     await to_thread.run_sync(report.write, path)
     try:
         yield report

@@ -191,20 +191,27 @@ class Export(DeferredCall[Manifest]):
     def _find_starts(self, target: Target | RemoteTarget) -> None:
         """Find the published entries that this run adds to. Blocks."""
         plan = self.plan
-        manifest = target.published() if plan.incremental else None
+        manifest = target.published()
         if manifest is None:
             return
+        if plan.incremental or manifest.resources.keys() - plan.resources.keys():
+            self._refuse_mixture(manifest)
+        if plan.incremental:
+            for name, resource in self._resources.items():
+                resource.find_start(manifest.resources.get(name))
+
+    def _refuse_mixture(self, manifest: Manifest) -> None:
+        """Raise if what stands there, and stays there beside this run, is of another company, or may be."""
         for what, here, asked in (
             ("company", manifest.company, self._company),
             ("server", manifest.base_url, self._base_url),
         ):
-            if here is not None and asked is not None and here != asked:
+            if here != asked:
                 raise RequestRefused(
-                    f"{plan.to} holds an export of {what} {here}, and this one is of {asked}; nothing was sent. Give "
-                    "each company a directory of its own."
+                    f"{self.plan.to} holds an export of {what} {here or 'unknown'}, and this one is of "
+                    f"{asked or 'unknown'}; nothing was sent. Give each company a directory of its own, and "
+                    "StaticToken its tenant_id."
                 )
-        for name, resource in self._resources.items():
-            resource.find_start(manifest.resources.get(name))
 
     def _open_checkpoint(self, target: Target | RemoteTarget) -> Checkpoint:
         # without a known company an earlier run may have been of another one
