@@ -1,0 +1,451 @@
+"""Bulk runs over HTTP: what the ledger of the simulator says was executed, and what each row is reported as."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+
+from tests.bulk.company import executed, keys, opened
+from tests.support.clock import ServerClock, VirtualClock
+from tests.support.hang import until
+from vismanet_async import NotFound, RequestRefused, StaticToken, VismaNet
+from vismanet_async._bulk.group_commit import GroupCommit
+from vismanet_async._bulk.journal import SqliteJournal
+from vismanet_async._bulk.transitions import Entry, RowState
+from vismanet_async._jobs.store import StoreNotUsable
+from vismanet_async.bulk import JournalBusy, Row
+from vismanet_async.simulator import Simulator
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+
+async def test_a_load_of_many_and_the_same_again(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+        wanted = keys(300)
+        summary, results = await company.run(company.rows(wanted))
+        company.check(results)
+        assert (summary.done, summary.complete, str(summary)) == (300, True, "300 rows: 300 done")
+        assert all(each.id and each.attempts == 1 and not each.earlier for [each] in results.values())
+        again, repeated = await company.run(company.rows(wanted))
+        assert (again.done, again.earlier) == (300, 300)
+        assert {key: each.id for key, [each] in repeated.items()} == {key: each.id for key, [each] in results.items()}
+        assert len(company.simulator.ledger) == 300
+
+
+async def test_input_of_every_kind(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+
+        async def slowly() -> AsyncIterator[Row]:
+            for row in company.rows(keys(3, first=20)):
+                await anyio.lowlevel.checkpoint()
+                yield row
+
+        for rows in (list(company.rows(keys(3))), company.rows(keys(3, first=10)), slowly(), []):
+            summary, results = await company.run(rows)
+            assert summary.complete
+            company.check(results)
+        assert len(executed(company.simulator)) == 9
+
+
+async def test_lost_answers_are_looked_up_and_only_what_is_missing_is_sent_again(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+        faults = company.simulator.faults
+        faults.add("reset_after", method="POST", every=5)
+        faults.add("reset_before", method="POST", after=2, every=7)
+        faults.add("status", status=503, method="POST", after=3, every=11)
+        faults.add("status", status=503, method="POST", after=4, every=13, executed=True)
+        faults.add("status", status=429, retry_after=1, method="POST", after=6, times=2)
+        faults.add("cut_body", method="POST", after=7, every=17)
+        summary, results = await company.run(company.rows(keys(60)), find=company.find(), max_failure_share=None)
+        company.check(results)
+        assert summary.complete
+        assert sum(executed(company.simulator).values()) == 60
+
+
+async def test_without_a_resolver_what_was_lost_stays_unknown_until_a_person_decides(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+        faults = company.simulator.faults
+        faults.add("reset_after", method="POST", times=2)
+        faults.add("reset_before", method="POST", after=2, times=1)
+        wanted = keys(10)
+        summary, results = await company.run(company.rows(wanted))
+        company.check(results)
+        assert (summary.done, summary.unknown) == (7, 3)
+        assert {each.error_type for each in summary.problems} == {"OutcomeUnknown"}
+        again, _ = await company.run(company.rows(wanted))
+        assert (again.done, again.unknown, again.earlier) == (7, 3, 10)
+        looked, results = await company.run(company.rows(wanted), find=company.find())
+        company.check(results)
+        assert looked.complete
+
+
+async def test_a_person_may_send_the_unknown_again(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+        company.simulator.faults.add("reset_before", method="POST", times=3)
+        wanted = keys(5)
+        await company.run(company.rows(wanted))
+        summary, results = await company.run(company.rows(wanted), retry_unknown=True)
+        company.check(results)
+        assert summary.complete
+
+
+async def test_what_cannot_be_looked_up_stays_unknown(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+        faults = company.simulator.faults
+        faults.add("reset_after", method="POST", times=1)
+        faults.add("status", status=403, method="GET")
+        summary, _ = await company.run(company.rows(keys(3)), find=company.find())
+        assert (summary.done, summary.unknown) == (2, 1)
+        assert "looking it up failed" in (summary.problems[0].error or "")
+        faults.clear()
+        faults.add("reset_after", method="POST", times=1)
+
+        async def two(_: Row) -> list[str]:
+            return ["1", "2"]
+
+        summary, _ = await company.run(company.rows(keys(3, first=10)), find=two)
+        assert "find returned 2 records" in (summary.problems[0].error or "")
+
+
+async def test_looked_up_by_number(tmp_path: Path) -> None:
+    async with opened(tmp_path, behaviours={}) as company:
+        visma = company.visma
+        company.simulator.faults.add("reset_after", method="PUT", times=1)
+        company.simulator.faults.add("reset_before", method="PUT", after=1, times=1)
+        numbers = list(company.simulator.truth("customer").keys)
+        rows = [Row(number, visma.customer.update(number, {"name": f"new {number}"})) for number in numbers]
+
+        async def shows(row: Row) -> Any:
+            record = await visma.customer.get(row.key)
+            return record if record.name == f"new {row.key}" else None
+
+        summary, _ = await company.run(rows, find=shows)
+        assert summary.complete
+        assert len(company.simulator.ledger.matching(succeeded=True)) == len(numbers)
+
+        async def missing(_: Row) -> Any:
+            raise NotFound("x", status=404)
+
+        company.simulator.faults.add("reset_before", method="POST", times=1)
+        created, results = await company.run(company.rows(keys(2)), find=missing)
+        assert created.complete
+        company.check(results)
+
+
+async def test_what_is_not_there_yet_is_looked_for_again_before_it_is_sent_again(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    async with (
+        Simulator(rows={"customer": 1}, clock=ServerClock(clock)) as simulator,
+        VismaNet(
+            StaticToken(simulator.issue_token(lifetime_seconds=1e9)), base_url=simulator.base_url, clock=clock
+        ) as visma,
+    ):
+        simulator.faults.add("reset_after", method="POST", times=1)
+        looks: list[float] = []
+
+        async def late(_: Row) -> Any:
+            looks.append(clock.monotonic())
+            return None if len(looks) == 1 else "10"
+
+        row = Row("a", visma.customer.create({"name": "Vega AS"}))
+        summary = await visma.bulk.run([row], journal=tmp_path / "j.sqlite", find=late, settle_seconds=240)
+        assert summary.complete
+        assert len(simulator.ledger) == 1
+        assert looks[1] - looks[0] >= 239
+
+
+async def test_refused_rows_fail_alone_and_can_be_mended(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+        visma = company.visma
+        company.simulator.faults.add("status", status=400, method="POST", after=1, times=1, message="no such class")
+
+        def rows(third: dict[str, Any]) -> Iterator[Row]:
+            for key, body in {"a": {"name": "a"}, "b": {"name": "b"}, "c": third}.items():
+                yield Row(key, partial(visma.customer.create, body))
+
+        summary, results = await company.run(rows({"nam": "c"}))
+        assert (summary.done, summary.failed) == (1, 2)
+        assert sorted(each.error_type or "" for each in summary.problems) == ["BadRequest", "UnknownName"]
+        assert results["c"][0].error is not None
+        assert "Did you mean" in results["c"][0].error
+        again, _ = await company.run(rows({"nam": "c"}))
+        assert (again.done, again.failed) == (1, 2), "the same again is not sent"
+        mended, _ = await company.run(rows({"name": "c"}), retry_failed=True)
+        assert mended.complete
+        assert sorted(executed(company.simulator)) == ["a", "b", "c"]
+
+
+async def test_keys_that_come_twice_or_changed_are_reported(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+        visma = company.visma
+        twice = [*company.rows(keys(2)), *company.rows(keys(1))]
+        summary, _ = await company.run(twice)
+        assert (summary.done, summary.duplicate) == (2, 1)
+        assert "row 1 of the input has the same key" in (summary.problems[0].error or "")
+        assert summary.problems[0].position == 3
+        far = [*company.rows(keys(600, first=10)), *company.rows(keys(1, first=10))]
+        summary, _ = await company.run(far)
+        assert (summary.done, summary.duplicate) == (600, 1)
+        other = [Row(keys(1)[0], visma.customer.create({"name": "another"}))]
+        summary, _ = await company.run(other)
+        assert (summary.done, summary.changed) == (0, 1)
+        assert max(executed(company.simulator).values()) == 1
+        assert "another" not in executed(company.simulator)
+
+
+async def test_a_poison_row_stops_nothing(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+        company.simulator.faults.add("status", status=500, method="POST", after=3, every=1000)
+        summary, results = await company.run(company.rows(keys(40)))
+        company.check(results)
+        assert (summary.done, summary.unknown, summary.stopped) == (39, 1, None)
+
+
+async def test_too_many_failures_stop_it_in_order(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+        company.simulator.faults.add("status", status=400, method="POST", after=10)
+        summary, results = await company.run(company.rows(keys(500)), max_failures=5)
+        company.check(results)
+        assert summary.stopped == "6 rows have failed, and max_failures is 5"
+        assert (summary.done, summary.unknown) == (10, 0)
+        assert 6 <= summary.failed <= 9
+        company.simulator.faults.clear()
+        summary, results = await company.run(company.rows(keys(500)), retry_failed=True)
+        company.check(results)
+        assert summary.complete
+
+
+async def test_without_a_sign_in_it_stops_at_once(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+        company.simulator.faults.add("status", status=401)
+        summary, results = await company.run(company.rows(keys(300)))
+        company.check(results)
+        assert summary.stopped is not None
+        assert summary.done == summary.failed == 0
+        assert len(company.simulator.ledger) == 0
+
+
+async def test_rows_of_a_group_go_one_after_the_other(tmp_path: Path) -> None:
+    async with opened(tmp_path, concurrency=8) as company:
+        visma = company.visma
+        company.simulator.faults.add("latency", method="POST", every=3, seconds=0.01)
+        made = [(f"{group}-{step}", group) for step in range(5) for group in "abcdef"]
+        rows = [Row(key, visma.customer.create({"name": key}), group=group) for key, group in made]
+        summary, _ = await company.run(rows)
+        assert summary.complete
+        order = list(executed(company.simulator))
+        for group in "abcdef":
+            assert [key for key in order if key[0] == group] == [f"{group}-{step}" for step in range(5)]
+
+
+async def test_after_a_row_that_is_not_done_the_rest_of_its_group_waits(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+        visma = company.visma
+
+        def rows() -> Iterator[Row]:
+            for step in range(4):
+                for group in "ab":
+                    key = f"{group}-{step}"
+                    yield Row(key, visma.customer.create({"name": key}), group=group)
+
+        refused = company.simulator.faults.add("status", status=400, method="POST", after=2, times=1)
+        summary, results = await company.run(rows())
+        assert refused.hits == 1
+        assert (summary.done, summary.failed, summary.held) == (5, 1, 2)
+        [blocking] = [key for key, [each] in results.items() if each.outcome == "failed"]
+        assert all(repr(blocking) in (each.error or "") for [each] in results.values() if each.outcome == "held")
+        summary, _ = await company.run(rows(), retry_failed=True)
+        assert summary.complete
+        for group in "ab":
+            assert [key for key in executed(company.simulator) if key[0] == group] == [f"{group}-{n}" for n in range(4)]
+
+
+async def test_stopped_it_finishes_what_is_under_way(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+        run = company.visma.bulk.run(company.rows(keys(400)), journal=company.journal)
+        seen = 0
+        async for _ in run:
+            seen += 1
+            if seen == 20:
+                run.stop("enough")
+        assert run.summary is not None
+        assert run.summary.stopped == "enough"
+        assert run.summary.unknown == 0
+        assert run.summary.done < 400
+        assert run.summary.done == sum(executed(company.simulator).values())
+        summary, results = await company.run(company.rows(keys(400)))
+        company.check(results)
+        assert summary.complete
+
+
+async def test_stopped_before_it_began_it_sends_nothing(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+        run = company.visma.bulk.run(company.rows(keys(5)), journal=company.journal)
+        run.stop()
+        summary = await run
+        assert (summary.rows, summary.stopped) == (0, "it was asked to stop")
+        assert not company.simulator.ledger
+
+
+async def test_an_error_of_the_input_is_raised_when_the_rows_before_it_have_ended(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+
+        def rows() -> Iterator[Any]:
+            yield from company.rows(keys(30))
+            raise OSError("the source is gone")
+
+        with pytest.raises(OSError, match="the source is gone"):
+            await company.visma.bulk.run(rows(), journal=company.journal)
+        assert len(executed(company.simulator)) == 30
+
+        def others() -> Iterator[Any]:
+            yield from company.rows(keys(3, first=50))
+            yield "no row"
+
+        with pytest.raises(RequestRefused, match="row 4 of the input is str, not a Row"):
+            await company.visma.bulk.run(others(), journal=company.journal)
+        assert [each.outcome async for each in company.visma.bulk.results(company.journal)] == ["done"] * 33
+
+
+async def test_cancelled_anywhere_it_leaves_nothing_behind(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+        wanted = keys(60)
+        for most in (1, 2, 8, 26, 41):
+            run = company.visma.bulk.run(company.rows(wanted), journal=company.journal, find=company.find())
+            seen = 0
+            async with aclosing(aiter(run)) as ended:
+                async for _ in ended:
+                    seen += 1
+                    if seen == most:
+                        break
+        summary, results = await company.run(company.rows(wanted), find=company.find())
+        assert summary.complete
+        company.check(results)
+
+
+async def test_one_run_at_a_time_has_a_journal(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+        run = company.visma.bulk.run(company.rows(keys(50)), journal=company.journal)
+        async with aclosing(aiter(run)) as results:
+            await anext(results)
+            with pytest.raises(JournalBusy, match="another run has the journal"):
+                await company.visma.bulk.run(company.rows(keys(1)), journal=company.journal)
+            assert [each async for each in company.visma.bulk.results(company.journal, outcomes={"done"})]
+        other = VismaNet(StaticToken("x", tenant_id="other"), base_url=company.simulator.base_url)
+        with pytest.raises(RequestRefused, match="is of company c at"):
+            await other.bulk.run([], journal=company.journal)
+        await other.aclose()
+
+
+async def test_a_row_of_another_client_is_refused(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+        other = VismaNet(StaticToken("x", tenant_id="other"), base_url=company.simulator.base_url)
+        row = Row("a", other.customer.create({"name": "x"}))
+        with pytest.raises(RequestRefused, match="an operation of another client"):
+            await company.visma.bulk.run([row], journal=company.journal)
+        await other.aclose()
+        assert not company.simulator.ledger
+
+
+@pytest.mark.parametrize("what", ["register", "write"])
+@pytest.mark.parametrize("after", [0, 1, 2, 3, 5, 8])
+async def test_a_journal_that_fails_sends_nothing_that_is_not_written_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, after: int
+) -> None:
+    async with opened(tmp_path) as company:
+        wanted, real, calls = keys(40), getattr(SqliteJournal, what), 0
+
+        async def failing(journal: SqliteJournal, *arguments: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls > after:
+                raise StoreNotUsable("the journal failed: disk full")
+            return await real(journal, *arguments)
+
+        monkeypatch.setattr(SqliteJournal, what, failing)
+
+        async def until_it_fails() -> None:
+            for _ in range(10):  # one chunk needs one registration
+                await company.visma.bulk.run(company.rows(wanted), journal=company.journal)
+
+        with pytest.raises(StoreNotUsable, match="disk full"):
+            await until_it_fails()
+        monkeypatch.undo()
+        # each request that arrived was on the disk before
+        entries = {each.key: each.outcome async for each in company.visma.bulk.results(company.journal)}
+        for key in executed(company.simulator):
+            assert entries[key] in {"done", "unknown"}
+        summary, results = await company.run(company.rows(wanted), find=company.find())
+        assert summary.complete
+        company.check(results)
+
+
+async def test_an_intent_is_on_the_disk_before_its_request_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path) as company:
+        written: set[str] = set()
+        real = SqliteJournal.write
+
+        async def noting(journal: SqliteJournal, entries: Any) -> None:
+            await real(journal, entries)
+            written.update(entry.key for entry in entries if entry.state is RowState.SENDING)
+
+        sent, real_send = [], type(company.visma.sender).send
+
+        async def checking(sender: Any, request: Any, /) -> Any:
+            key = request.body.decode().split('"')[5]
+            assert key in written
+            sent.append(key)
+            return await real_send(sender, request)
+
+        monkeypatch.setattr(SqliteJournal, "write", noting)
+        monkeypatch.setattr(type(company.visma.sender), "send", checking)
+        summary, _ = await company.run(company.rows(keys(50)))
+        assert summary.complete
+        assert sorted(sent) == keys(50)
+
+
+async def test_while_the_quota_is_used_up_nothing_is_on_the_disk_as_sent(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    async with (
+        Simulator(rows={"customer": 1}, clock=ServerClock(clock), quota=10) as simulator,
+        VismaNet(
+            StaticToken(simulator.issue_token(lifetime_seconds=1e9)), base_url=simulator.base_url, clock=clock
+        ) as visma,
+    ):
+        rows = [Row(key, visma.customer.create({"name": key})) for key in keys(35)]
+        summary = await visma.bulk.run(rows, journal=tmp_path / "j.sqlite")
+        assert summary.complete
+        assert len(simulator.ledger) == 35
+        assert summary.seconds > 3 * 3600 - 60, "the quota was waited for"
+
+
+async def test_together_waiting_entries_are_one_transaction() -> None:
+    batches: list[int] = []
+    gate = anyio.Event()
+
+    class Journal:
+        async def write(self, entries: Any) -> None:
+            batches.append(len(entries))
+            await gate.wait()
+
+    commits = GroupCommit(Journal())
+    async with anyio.create_task_group() as outer:
+        outer.start_soon(commits.run)
+        async with anyio.create_task_group() as tasks:
+            for number in range(9):
+                entry = Entry(key=str(number), position=number, fingerprint=b"", operation="x")
+                tasks.start_soon(commits.write, entry)
+                if not number:
+                    await until(lambda: batches)
+            await anyio.wait_all_tasks_blocked()
+            gate.set()
+        outer.cancel_scope.cancel()
+    assert batches == [1, 8]
