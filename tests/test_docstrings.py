@@ -44,7 +44,7 @@ _ONLY_LOOKED_AT = {
         "State",
         "StoreNotUsable",
     ),
-    *("Bulk", "BulkProgress", "JournalBusy", "Outcome", "RowResult"),
+    *("Bulk", "BulkProgress", "JournalBusy", "Mistake", "Outcome", "RowResult"),
     *("Company", "CompanyDone", "CompanyEvent", "CompanyOutcome", "CompanyProgress", "CompanyStarted", "Event"),
     *("ExportMany", "ManyEvent", "ManyOutcome", "Manifest", "PageWritten", "Part", "Published", "RequestEnded"),
     *("ResourceDone", "ResourceEntry", "ResourceIncomplete", "SystemClock", "File", "UnsetType"),

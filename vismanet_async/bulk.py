@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from vismanet_async._bulk.bulk import Bulk
     from vismanet_async._bulk.finding import matching
     from vismanet_async._bulk.journal import JournalBusy
+    from vismanet_async._bulk.rehearsal import Mistake, Rehearsal
     from vismanet_async._bulk.rows import BulkProgress, BulkSummary, Outcome, Row, RowResult
     from vismanet_async._bulk.run import BulkRun
 
@@ -22,7 +23,9 @@ __all__ = [
     "BulkRun",
     "BulkSummary",
     "JournalBusy",
+    "Mistake",
     "Outcome",
+    "Rehearsal",
     "Row",
     "RowResult",
     "matching",
@@ -34,6 +37,7 @@ __getattr__, __dir__ = lazy_names(
         "_bulk.bulk": ("Bulk",),
         "_bulk.finding": ("matching",),
         "_bulk.journal": ("JournalBusy",),
+        "_bulk.rehearsal": ("Mistake", "Rehearsal"),
         "_bulk.rows": ("BulkProgress", "BulkSummary", "Outcome", "Row", "RowResult"),
         "_bulk.run": ("BulkRun",),
     },

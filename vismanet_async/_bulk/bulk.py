@@ -11,6 +11,7 @@ import anyio
 from vismanet_async._arguments import expect, expect_count, expect_seconds, text_of
 from vismanet_async._bulk.intake import refuse_input
 from vismanet_async._bulk.journal import SqliteJournal
+from vismanet_async._bulk.rehearsal import Rehearsal, rehearse
 from vismanet_async._bulk.rows import OUTCOMES, Outcome, Row, RowResult
 from vismanet_async._bulk.run import BulkOptions, BulkRun, result_of
 from vismanet_async._bulk.transitions import RowState
@@ -130,6 +131,52 @@ class Bulk:
         )
         warn_if_dropped(run, _NEVER_RUN)
         return run
+
+    async def rehearse(
+        self,
+        rows: Iterable[Row] | AsyncIterable[Row],
+        *,
+        journal: str | os.PathLike[str] | None = None,
+        retry_failed: bool = False,
+    ) -> Rehearsal:
+        """Read all rows as `run` would, and return their mistakes and what it takes; nothing is sent or written.
+
+        Found are: fields that the API does not know and values of the wrong type (where rows give their operation as a
+        function; otherwise making it raises), values of enumerations that the catalog does not know, and keys that come
+        twice. Lengths are not in the catalog: too long a text is only refused by the API.
+
+        Args:
+            rows: as `run` takes them; 16 bytes of each are kept.
+            journal: of earlier runs of the same rows, which a run would go on with; it need not exist.
+            retry_failed: as `run` takes it.
+
+        Raises:
+            RequestRefused: an argument cannot be used.
+
+        Examples:
+            >>> bodies = {"1": {"name": "Vega AS"}, "2": {"nmae": "Nordlys AS"}}
+            >>> rows = [Row(key, lambda body=body: visma.customer.create(body)) for key, body in bodies.items()]
+            >>> rehearsal = await visma.bulk.rehearse(rows)
+            >>> rehearsal.requests, [mistake.key for mistake in rehearsal.mistakes]
+            (1, ['2'])
+        """
+        refuse_input(rows)
+        opened = None
+        if journal is not None:
+            expect("journal", journal, str, os.PathLike, words="a path, or None")
+            opened = SqliteJournal(journal) if await anyio.Path(journal).is_file() else None
+        try:
+            return await rehearse(
+                rows,
+                sender=self._transport,
+                journal=opened,
+                retry_failed=retry_failed,
+                quota=self._transport.quota,
+                now=self._clock.monotonic(),
+            )
+        finally:
+            if opened is not None:
+                await opened.aclose()
 
     async def results(
         self, journal: str | os.PathLike[str], *, outcomes: Collection[Outcome] | None = None

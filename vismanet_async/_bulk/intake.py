@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from vismanet_async._http.message import Sender
 
-__all__ = ["CHUNK_ROWS", "Input", "Read", "read_row", "refuse_input"]
+__all__ = ["CHUNK_ROWS", "Input", "Read", "closing", "read_row", "refuse_input"]
 
 CHUNK_ROWS: Final = 256
 """The most rows that are registered in one transaction."""
@@ -129,7 +129,7 @@ class Input:
         with self._send, self._scope:
             try:
                 position = 0
-                async with _closing(self._rows) as rows:
+                async with closing(self._rows) as rows:
                     async for row in rows:
                         position += 1
                         await self._send.send(read_row(row, position, self._sender))
@@ -148,7 +148,8 @@ class Input:
             yield chunk
 
 
-def _closing(rows: Iterable[Row] | AsyncIterable[Row]) -> Any:
+def closing(rows: Iterable[Row] | AsyncIterable[Row]) -> Any:
+    """Return a context manager that gives the rows as an asynchronous iterator, and closes it at its end."""
     if not isinstance(rows, AsyncIterable):
         return aclosing(_stepping(rows))
     iterator = aiter(rows)

@@ -185,6 +185,13 @@ class SqliteJournal:
             rows = [(*_values(entry)[1:], entry.key) for entry in entries]
             await connection.exec_driver_sql(_UPDATE, rows)
 
+    @run_to_completion
+    async def known(self, keys: Sequence[str]) -> dict[str, Entry]:
+        """Return the entries with one of these keys; reads only, without the lock."""
+        async with self._database.transaction(_migrate) as connection:
+            found = await connection.exec_driver_sql(_AMONG, (json.dumps(keys, ensure_ascii=False),))
+            return {row["key"]: _entry(row) for row in found.mappings()}
+
     async def entries(self, states: Collection[RowState] | None = None) -> AsyncGenerator[Entry, None]:
         """Yield entries in the order of their keys, a page at a time; opens the file without the lock."""
         await self._database.open(_migrate)
