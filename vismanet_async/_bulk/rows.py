@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable  # noqa: TC003 - looked up by whoever asks for the types
-from typing import TYPE_CHECKING, Any, Final, Literal
+from collections.abc import Callable, Mapping  # noqa: TC003 - looked up by whoever asks for the types
+from typing import Any, Final, Literal
 
 import attrs
 
@@ -12,9 +12,6 @@ from vismanet_async._arguments import expect
 from vismanet_async._deferred import mark_used
 from vismanet_async._operation import Operation
 from vismanet_async.errors import RequestRefused
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = [
     "MOST_PROBLEMS",
@@ -112,6 +109,8 @@ class RowResult:
     """The id that Visma's support asks for (`VismaId`)."""
     attempts: int = 0
     """HTTP requests that were made for it, those of earlier runs included; looking it up is not counted."""
+    row: Row | None = attrs.field(default=None, repr=False, eq=False)
+    """The row as it was given; None in what a journal says."""
 
 
 @attrs.frozen(kw_only=True)

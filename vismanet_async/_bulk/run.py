@@ -220,7 +220,7 @@ class BulkRun(DeferredCall[BulkSummary]):
         entry = registered.entry
         if registered.duplicate_of is not None:
             trouble = Trouble(kind="RequestRefused", text=_DUPLICATE.format(f"{registered.duplicate_of:,}"))
-            await self._ended(attrs.evolve(read.entry, trouble=trouble), "duplicate", group=None)
+            await self._ended(read.row, attrs.evolve(read.entry, trouble=trouble), "duplicate")
             return None
         options = self._options
         action = decide(
@@ -233,14 +233,14 @@ class BulkRun(DeferredCall[BulkSummary]):
         if action is Action.SEND and read.trouble is not None:
             entry = advance(attrs.evolve(entry, fingerprint=b""), Refused(attempts=0, trouble=read.trouble))
             await sending.writer.write(entry)
-            await self._ended(entry, "failed", group=read.row.group, sent=True)
+            await self._ended(read.row, entry, "failed", sent=True)
             return None
         if action in {Action.KEEP_DONE, Action.KEEP_FAILED, Action.KEEP_UNKNOWN}:
-            await self._ended(entry, _BY_STATE[entry.state], group=read.row.group, earlier=True)
+            await self._ended(read.row, entry, _BY_STATE[entry.state], earlier=True)
             return None
         if action is Action.REPORT_CHANGED:
             trouble = Trouble(kind="RequestRefused", text=_CHANGED.format(_BY_STATE[entry.state]))
-            await self._ended(attrs.evolve(entry, trouble=trouble), "changed", group=read.row.group)
+            await self._ended(read.row, attrs.evolve(entry, trouble=trouble), "changed")
             return None
         return self._queued(_Job(read=read, entry=entry, action=action))
 
@@ -269,24 +269,24 @@ class BulkRun(DeferredCall[BulkSummary]):
                 del self._last[group]
 
     async def _send(self, job: _Job, sending: Sending) -> None:
-        entry, operation, group = job.entry, job.read.operation, job.read.row.group
+        row, entry, operation = job.read.row, job.entry, job.read.operation
         if self._stopped is not None:
             about = Trouble(kind="RequestRefused", text=f"the run was stopped: {self._stopped}.")
-            await self._ended(attrs.evolve(entry, trouble=about), _BY_STATE[entry.state], group=group)
+            await self._ended(row, attrs.evolve(entry, trouble=about), _BY_STATE[entry.state])
             return
         if job.action is Action.LOOK:
-            entry = await sending.look(job.read.row, entry)
+            entry = await sending.look(row, entry)
         elif entry.state is RowState.SENDING:
             entry = attrs.evolve(entry, state=RowState.UNKNOWN)
         if job.action is not Action.LOOK or entry.state is RowState.PLANNED:
             if (blocking := self._blocking(job)) is not None:
                 about = Trouble(kind="RequestRefused", text=_HELD.format(blocking))
-                await self._ended(attrs.evolve(entry, trouble=about), "held", group=group)
+                await self._ended(row, attrs.evolve(entry, trouble=about), "held")
                 return
             assert operation is not None
             fresh = attrs.evolve(entry, fingerprint=job.read.entry.fingerprint, operation=operation.spec.id)
-            entry = await sending.send(job.read.row, operation, fresh)
-        await self._ended(entry, _BY_STATE[entry.state], group=group, sent=True)
+            entry = await sending.send(row, operation, fresh)
+        await self._ended(row, entry, _BY_STATE[entry.state], sent=True)
 
     def _blocking(self, job: _Job) -> str | None:
         """Return the key of a row before this one in its group that is not done."""
@@ -294,15 +294,15 @@ class BulkRun(DeferredCall[BulkSummary]):
         return key if position < job.entry.position else None
 
     async def _ended(
-        self, entry: Entry, outcome: Outcome, *, group: str | None, earlier: bool = False, sent: bool = False
+        self, row: Row, entry: Entry, outcome: Outcome, *, earlier: bool = False, sent: bool = False
     ) -> None:
-        result = result_of(entry, outcome, earlier=earlier)
+        result = attrs.evolve(result_of(entry, outcome, earlier=earlier), row=row)
         self._outcomes[outcome] += 1
         self._earlier += earlier
         if outcome != "done":
-            if group is not None:
+            if row.group is not None and outcome != "duplicate":
                 here = (entry.position, entry.key)
-                self._blocked[group] = min(self._blocked.get(group, here), here)
+                self._blocked[row.group] = min(self._blocked.get(row.group, here), here)
             if len(self._problems) < MOST_PROBLEMS:
                 self._problems.append(result)
         if sent and (reason := self._rule.ended(ok=outcome == "done")) is not None:
