@@ -62,8 +62,10 @@ async def test_lost_answers_are_looked_up_and_only_what_is_missing_is_sent_again
         faults.add("status", status=503, method="POST", after=4, every=13, executed=True)
         faults.add("status", status=429, retry_after=1, method="POST", after=6, times=2)
         faults.add("cut_body", method="POST", after=7, every=17)
-        summary, results = await company.run(company.rows(keys(60)), find=company.find(), max_failure_share=None)
-        company.check(results)
+        for _ in range(3):  # one that fails three times in a row is left to the next run
+            summary, results = await company.run(company.rows(keys(60)), find=company.find(), max_failure_share=None)
+            company.check(results)
+            assert summary.unknown == summary.failed == 0
         assert summary.complete
         assert sum(executed(company.simulator).values()) == 60
 
