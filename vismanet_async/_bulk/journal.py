@@ -188,13 +188,12 @@ class SqliteJournal:
     @run_to_completion
     async def known(self, keys: Sequence[str]) -> dict[str, Entry]:
         """Return the entries with one of these keys; reads only, without the lock."""
-        async with self._database.transaction(_migrate) as connection:
+        async with self._database.transaction(_require) as connection:
             found = await connection.exec_driver_sql(_AMONG, (json.dumps(keys, ensure_ascii=False),))
             return {row["key"]: _entry(row) for row in found.mappings()}
 
     async def entries(self, states: Collection[RowState] | None = None) -> AsyncGenerator[Entry, None]:
-        """Yield entries in the order of their keys, a page at a time; opens the file without the lock."""
-        await self._database.open(_migrate)
+        """Yield entries in the order of their keys, a page at a time; reads only, without the lock."""
         chosen = json.dumps([state.value for state in states or RowState])
         statement = (
             f"SELECT {_NAMES} FROM vismanet_bulk_rows WHERE key > ? "  # noqa: S608 - names of columns
@@ -208,7 +207,7 @@ class SqliteJournal:
 
     @run_to_completion
     async def _page(self, statement: str, values: tuple[Any, ...]) -> list[Entry]:
-        async with self._database.transaction(_migrate) as connection:
+        async with self._database.transaction(_require) as connection:
             return [_entry(row) for row in (await connection.exec_driver_sql(statement, values)).mappings()]
 
 
@@ -237,10 +236,24 @@ def _sort(
 
 
 def _migrate(connection: sa.Connection) -> None:
-    tables = "SELECT name FROM sqlite_master WHERE name = 'vismanet_bulk_journal'"
-    if connection.exec_driver_sql(tables).first() is None:
+    if not _is_journal(connection):
         for statement in _SCHEMA:
             connection.exec_driver_sql(statement)
+    _refuse_newer(connection)
+
+
+def _require(connection: sa.Connection) -> None:
+    if not _is_journal(connection):
+        raise StoreNotUsable("the file is no journal of a bulk run; nothing was changed.")
+    _refuse_newer(connection)
+
+
+def _is_journal(connection: sa.Connection) -> bool:
+    tables = "SELECT name FROM sqlite_master WHERE name = 'vismanet_bulk_journal'"
+    return connection.exec_driver_sql(tables).first() is not None
+
+
+def _refuse_newer(connection: sa.Connection) -> None:
     version = connection.exec_driver_sql("SELECT version FROM vismanet_bulk_journal").scalar()
     if version is not None and version > _SCHEMA_VERSION:
         raise StoreNotUsable(

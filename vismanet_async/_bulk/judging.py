@@ -75,7 +75,7 @@ def stops_the_run(error: VismaNetError) -> bool:
     return isinstance(error, TokenRefused | Unauthorized)
 
 
-def trouble_of(error: VismaNetError) -> Trouble:
+def trouble_of(error: Exception) -> Trouble:
     """Return what is kept of an error; texts are bounded and storable."""
     text = str(error).replace("\0", "").encode(errors="backslashreplace").decode()
     return Trouble(

@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping  # noqa: TC003 - looked up by whoe
 from typing import Any, Final, Literal
 
 import attrs
+import msgspec
 
 from vismanet_async._arguments import expect
+from vismanet_async._codec.tolerant_decoder import loads_exact
 from vismanet_async._deferred import mark_used
 from vismanet_async._operation import Operation
 from vismanet_async.errors import RequestRefused
@@ -180,7 +182,7 @@ class BulkSummary:
 
 
 def fingerprint_of(operation: Operation[Any]) -> bytes:
-    """Return what tells one write from another: method, path, query and body.
+    """Return what tells one write from another: method, path, query and body, in whatever order its members come.
 
     If-Match is left out: a later run reads a later version, and means the same write.
 
@@ -195,5 +197,6 @@ def fingerprint_of(operation: Operation[Any]) -> bytes:
     digest = hashlib.sha256()
     for part in (operation.spec.method, operation.path, repr(operation.query)):
         digest.update(part.encode() + b"\0")
-    digest.update(b"" if body is None else body)
+    # numbers keep all their digits: they become texts
+    digest.update(b"" if body is None else msgspec.json.encode(loads_exact(body), order="sorted"))
     return digest.digest()

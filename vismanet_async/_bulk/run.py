@@ -17,6 +17,7 @@ from vismanet_async._bulk.stop_rule import StopRule
 from vismanet_async._bulk.transitions import Action, Entry, Refused, RowState, Trouble, advance, decide
 from vismanet_async._deferred import DeferredCall, mark_used
 from vismanet_async._export.tasks import iterate_events, unwrap_group
+from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable
@@ -157,10 +158,12 @@ class BulkRun(DeferredCall[BulkSummary]):
 
     async def _run(self, results: MemoryObjectSendStream[RowResult] | None) -> BulkSummary:
         mark_used(self)
+        if self._started_at is not None:
+            raise RequestRefused("this run was started before; nothing was sent. Build another: it goes on.")
+        self._started_at = self._clock.monotonic()
         self._results = results
         await self._journal.open(company=self._company, base_url=self._base_url)
         try:
-            self._started_at = self._clock.monotonic()
             with unwrap_group():
                 await self._work()
         finally:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import anyio
 import attrs
 
-from vismanet_async._arguments import text_of
 from vismanet_async._bulk.judging import answered, ended_in, is_found, stops_the_run, trouble_of
 from vismanet_async._bulk.transitions import (
     Entry,
@@ -22,7 +20,7 @@ from vismanet_async._bulk.transitions import (
     Trouble,
     advance,
 )
-from vismanet_async.errors import NotFound, RequestRefused, VismaNetError
+from vismanet_async.errors import NotFound, VismaNetError
 
 if TYPE_CHECKING:
     from vismanet_async._bulk.rows import Row
@@ -118,8 +116,7 @@ class Sending:
         except VismaNetError as error:
             if stops_the_run(error):
                 self.stop(f"{error}")
-            conditional = operation.request().kind == "conditional"
-            return ended_in(error, at=self.clock.utc_now(), conditional=conditional)
+            return ended_in(error, at=self.clock.utc_now(), conditional="If-Match" in operation.headers)
         return answered(result)
 
     async def look(self, row: Row, entry: Entry) -> Entry:
@@ -153,13 +150,10 @@ class Sending:
         if self.find is None:
             raise RuntimeError("a row is looked up only where there is something to look it up with")
         try:
-            asked = self.find(row)
-            if not inspect.isawaitable(asked):
-                raise RequestRefused(f"find takes a function that returns an awaitable, not {text_of(asked)}.")
-            found = await asked
+            found = await self.find(row)
         except NotFound:
             return None
-        except VismaNetError as error:
+        except Exception as error:  # noqa: BLE001 - the caller's own code: other rows are under way, and are not cut off
             about = trouble_of(error)
             return attrs.evolve(about, text=f"It may have been executed, and looking it up failed: {about.text}")
         count = is_found(found)
