@@ -16,10 +16,11 @@ from tests.support.clock import ServerClock, VirtualClock
 from tests.support.hang import until
 from vismanet_async import NotFound, RequestRefused, StaticToken, VismaNet
 from vismanet_async._bulk.group_commit import GroupCommit
+from vismanet_async._bulk.intake import CHUNK_ROWS
 from vismanet_async._bulk.journal import SqliteJournal
 from vismanet_async._bulk.transitions import Entry, RowState
 from vismanet_async._jobs.store import StoreNotUsable
-from vismanet_async.bulk import JournalBusy, Row
+from vismanet_async.bulk import JournalBusy, Row, matching
 from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:
@@ -53,6 +54,25 @@ async def test_input_of_every_kind(tmp_path: Path) -> None:
             assert summary.complete
             company.check(results)
         assert len(executed(company.simulator)) == 9
+
+
+async def test_a_few_hundred_rows_are_in_memory_whatever_the_length_of_the_input(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+        read = ended = most = 0
+
+        def rows() -> Iterator[Row]:
+            nonlocal read, most
+            for row in company.rows(keys(1500)):
+                read += 1
+                most = max(most, read - ended)
+                yield row
+
+        await company.run(company.rows(keys(1200)))  # what is done is passed over as fast as it is read
+        run = company.visma.bulk.run(rows(), journal=company.journal)
+        async for _ in run:
+            ended += 1
+        assert ended == 1500
+        assert most <= 2 * CHUNK_ROWS + 100
 
 
 async def test_lost_answers_are_looked_up_and_only_what_is_missing_is_sent_again(tmp_path: Path) -> None:
@@ -141,6 +161,35 @@ async def test_looked_up_by_number(tmp_path: Path) -> None:
         created, results = await company.run(company.rows(keys(2)), find=missing)
         assert created.complete
         company.check(results)
+
+
+async def test_a_conflict_fails_and_what_may_be_its_own_effect_is_looked_up(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+        visma = company.visma
+        numbers = company.simulator.truth("customer").keys
+        first, second, third = [await visma.customer.get(each) for each in numbers]
+        await visma.customer.update(first.number or "", {"name": "somebody else's"})
+        before = len(company.simulator.ledger)
+        # executed, and repeated by the transport, which then meets its own effect
+        for number in numbers[1:]:
+            company.simulator.faults.add("reset_after", method="PUT", path=f"/v1/customer/{number}", times=1)
+
+        def rows() -> Iterator[Row]:
+            for customer in (first, second, third):
+                number = customer.number or ""
+                yield Row(number, visma.customer.update(number, {"name": f"new {number}"}, if_match=customer))
+
+        async def find(row: Row) -> Any:
+            return matching(await visma.customer.get(row.key), row)
+
+        unsure, _ = await company.run(rows())
+        assert (unsure.done, unsure.failed, unsure.unknown) == (0, 1, 2)
+        assert unsure.problems[0].error_type == "PreconditionFailed"
+        summary, results = await company.run(rows(), find=find)
+        assert (summary.done, summary.failed) == (2, 1)
+        assert results[first.number or ""][0].status == 412
+        executed_now = company.simulator.ledger.matching(succeeded=True)[before:]
+        assert len(executed_now) == 2, "the change of somebody else stands, and each of ours was made once"
 
 
 async def test_what_is_not_there_yet_is_looked_for_again_before_it_is_sent_again(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import signal
+import stat
 import sys
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -72,6 +73,10 @@ def test_a_file_is_loaded_once(shell: Shell, tmp_path: Path) -> None:
     again = shell.inside("load", "customer", file, "--key", "crmId")
     assert (again.returncode, again.stdout.splitlines()[0]) == (0, "3 rows: 3 done (3 known from before)")
     assert len(bodies(shell)) == 3
+    if sys.platform != "win32":
+        made = [path for path in (tmp_path / "customers.csv.load").iterdir() if path.suffix != ".lock"]
+        assert {path.name for path in made} >= {"journal.sqlite", "results.jsonl", "failed.csv"}
+        assert {stat.S_IMODE(path.stat().st_mode) for path in made} == {0o600}
 
 
 def test_failed_rows_are_mended_and_loaded_again(shell: Shell, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final, Self, TextIO
 
@@ -58,7 +59,11 @@ class ResultFiles:
         return self
 
     def _open(self, path: Path) -> TextIO:
-        return self._stack.enter_context(_part(path).open("w", encoding="utf-8", newline=""))
+        part = _part(path)
+        part.unlink(missing_ok=True)
+        # for the owner alone: rows and errors hold what the records hold
+        made = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        return self._stack.enter_context(os.fdopen(made, "w", encoding="utf-8", newline=""))
 
     def add(self, result: RowResult) -> None:
         """Write down what became of a row."""
