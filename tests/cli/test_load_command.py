@@ -176,6 +176,17 @@ def test_json_lines_and_stdin(shell: Shell, tmp_path: Path) -> None:
     assert (piped.returncode, bodies(shell)[-1]) == (0, {"name": {"value": "Z"}})
 
 
+def test_documents_with_lines(shell: Shell, tmp_path: Path) -> None:
+    number = min(shell.do(shell.simulator.truth, "customer").keys)
+    line = {"description": "Boots", "quantity": 2, "unitPriceInCurrency": 10}
+    invoices = [{"externalReference": f"web-{n}", "customerNumber": number, "invoiceLines": [line]} for n in range(3)]
+    file = wrote(tmp_path / "i.jsonl", "".join(json.dumps(each) + "\n" for each in invoices))
+    done = shell.inside("load", "customer_invoice", file, "--key", "externalReference")
+    assert done.returncode == 0, done.stdout
+    [made, *_] = [json.loads(each.body) for each in shell.simulator.ledger.matching(path="/v1/customerinvoice")]
+    assert made["invoiceLines"][0]["operation"] == "Insert"
+
+
 def test_parquet(shell: Shell, tmp_path: Path) -> None:
     table = pa.table(
         {

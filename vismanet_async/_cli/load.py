@@ -11,7 +11,7 @@ import attrs
 
 from vismanet_async._api.registry import find_method, find_resource, list_arguments, method_facts, method_ids
 from vismanet_async._cli.bulk_run import RunOptions, run_rows, told_rehearsal
-from vismanet_async._cli.load_columns import Column, ColumnMap, columns_of, filled, mistakes_in, read_map
+from vismanet_async._cli.load_columns import Column, ColumnMap, columns_of, filled, mistakes_in, read_map, with_inserts
 from vismanet_async._cli.load_input import InputRow, Table, open_table
 from vismanet_async._settings import Settings
 from vismanet_async.errors import RequestRefused
@@ -69,6 +69,8 @@ class Load:
 
     def _built(self, visma: VismaNet, row: InputRow, record: Any) -> Operation[Any]:
         ids = method_ids(self.resource, self.method, [_word(row, name) for name in self.ids])
+        if self.facts["call"] == "create" and "body" in self.facts:
+            record = with_inserts(self.facts["body"], record)
         body = [record] if "body" in self.facts else []
         built: Operation[Any] = getattr(getattr(visma, self.resource), self.method)(*ids, *body)
         return built

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from vismanet_async._operation import Operation
 
-__all__ = ["Column", "ColumnMap", "columns_of", "filled", "mistakes_in", "read_map"]
+__all__ = ["Column", "ColumnMap", "columns_of", "filled", "mistakes_in", "read_map", "with_inserts"]
 
 _COMMA: Final = re.compile(r"-?\d[\d .\u00a0']*,\d+")
 _INDEX: Final = re.compile(r"\[(\d+)\]|\.(\d+)(?=\.|$)")
@@ -203,7 +203,7 @@ def filled(columns: Sequence[Column], values: Mapping[str, Any], constants: Mapp
         try:
             read = column.read(value)
         except RequestRefused as error:
-            raise RequestRefused(f"column {column.name}: {error}") from None
+            raise RequestRefused(f"column {column.name or column.field}: {error}") from None
         _put(record, column.path, read)
     return _dense(record)
 
@@ -221,6 +221,30 @@ def _dense(value: Any) -> Any:
     if value and all(isinstance(name, int) for name in value):
         return [_dense(value[number]) for number in sorted(value)]
     return {name: _dense(each) for name, each in value.items()}
+
+
+def with_inserts(model: str, record: Any) -> Any:
+    """Return a record to be created, whose lines all say that they are inserted unless they say something else."""
+    if not isinstance(record, dict):
+        return record
+    fields = {name: kind for one in registry()["models"].get(model, {}).get("fields", ()) for name, kind in _named(one)}
+    filled_in: dict[str, Any] = {}
+    for name, value in record.items():
+        kind = fields.get(name, "")
+        if kind.startswith("list[") and isinstance(value, list):
+            filled_in[name] = [_inserted(kind[5:-1], with_inserts(kind[5:-1], each)) for each in value]
+        else:
+            filled_in[name] = with_inserts(kind, value)
+    return filled_in
+
+
+def _named(field: Sequence[str]) -> list[tuple[str, str]]:
+    return [(field[0], field[2]), (field[1], field[2])]
+
+
+def _inserted(model: str, line: Any) -> Any:
+    takes = any(one[0] == "operation" for one in registry()["models"].get(model, {}).get("fields", ()))
+    return {"operation": "Insert", **line} if takes and isinstance(line, dict) else line
 
 
 def mistakes_in(
@@ -246,6 +270,6 @@ def mistakes_in(
             mark_used(build(filled(several, values, constants)))
         except RequestRefused as error:
             text = str(error).replace("; nothing was sent.", ".")
-            names = ", ".join(column.name for column in several if column.name and values.get(column.name))
+            names = ", ".join(each.name or each.field for each in several if not each.name or each.name in values)
             found.append(text if text.startswith("column ") else f"column {names}: {text}")
     return found
