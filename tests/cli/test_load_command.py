@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.support.hang import wait_for
+from vismanet_async._export.target.lock import FileLock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,6 +104,36 @@ def test_failed_rows_are_mended_and_loaded_again(shell: Shell, tmp_path: Path) -
 _SUMMARY = (
     "6 rows, 6 mistakes. A run takes 1 request; the quota is not known before the first one is sent. Nothing was sent."
 )
+
+
+def test_what_failed_can_be_loaded_again_and_again(shell: Shell, tmp_path: Path) -> None:
+    file = wrote(tmp_path / "customers.csv", CUSTOMERS.replace("50", '"50,5"'))
+    folder = tmp_path / "customers.csv.load"
+    journal = str(folder / "journal.sqlite")
+    first = shell.inside("load", "customer", file, "--key", "crmId")
+    failed = (folder / "failed.csv").read_text("utf-8")
+    again = shell.inside("load", "customer", str(folder / "failed.csv"), "--key", "crmId", "--journal", journal)
+    assert (first.returncode, again.returncode) == (8, 8)
+    assert again.stdout.splitlines()[0] == "1 row: 1 failed"
+    assert (folder / "failed.csv").read_text("utf-8") == failed
+
+
+def test_a_load_that_is_refused_leaves_the_files_of_the_one_that_goes_on(shell: Shell, tmp_path: Path) -> None:
+    file = wrote(tmp_path / "customers.csv", CUSTOMERS)
+    folder = tmp_path / "customers.csv.load"
+    assert shell.inside("load", "customer", file, "--key", "crmId").returncode == 0
+    wrote(folder / ".results.jsonl.part", "being written")
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in {".jsonl", ".csv", ".part"}}
+    lock = FileLock(folder / "journal.sqlite.lock")
+    assert lock.acquire()
+    try:
+        done = shell.inside("load", "customer", file, "--key", "crmId")
+    finally:
+        lock.release()
+    assert done.returncode == 6
+    assert "another run has the journal" in done.stderr
+    after = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in {".jsonl", ".csv", ".part"}}
+    assert after == before
 
 
 def test_a_rehearsal_names_every_mistake_with_its_place(shell: Shell, tmp_path: Path) -> None:
@@ -319,6 +350,9 @@ def test_the_documents_of_a_list_are_released_once(shell: Shell, tmp_path: Path,
         operation="CustomerInvoice_ReleaseInvoiceByinvoiceNumber", succeeded=True
     )
     assert len({each.path for each in released}) == len(released) == len(balanced)
+    last = max(index for index, request in enumerate(shell.simulator.requests) if request.query.get("status"))
+    first = next(index for index, request in enumerate(shell.simulator.requests) if "/release" in request.path)
+    assert last < first, "the list is read before it is changed"
     again = shell.inside(*command)
     assert (again.returncode, again.stdout.splitlines()[0]) == (0, "0 rows: nothing to do")
 

@@ -16,6 +16,7 @@ from vismanet_async._cli.exit_codes import DONE, INTERRUPTED, NOT_KNOWN, NOT_SIG
 from vismanet_async._cli.load_progress import load_progress_shown
 from vismanet_async._cli.load_results import ResultFiles
 from vismanet_async._cli.streams import tell
+from vismanet_async._export.tasks import unwrap_group
 from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
@@ -105,22 +106,23 @@ def _text(summary: BulkSummary, files: ResultFiles, options: RunOptions) -> str:
 @asynccontextmanager
 async def _stopped_by_signals(run: BulkRun) -> AsyncIterator[None]:
     """End the run in order at the first Ctrl-C or SIGTERM; a second one interrupts it."""
-    async with anyio.create_task_group() as tasks:
 
-        async def listen() -> None:
-            with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-                async for _ in signals:
-                    print("vismanet: finishing what is under way; again to stop at once", file=sys.stderr, flush=True)
-                    run.stop(_INTERRUPTED)
-                    break  # the next one interrupts
+    async def listen() -> None:
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for _ in signals:
+                print("vismanet: finishing what is under way; again to stop at once", file=sys.stderr, flush=True)
+                run.stop(_INTERRUPTED)
+                break  # the next one interrupts
 
-        # where signals cannot be listened to, Ctrl-C interrupts at once, and the journal has what was sent
-        if sys.platform != "win32" and threading.current_thread() is threading.main_thread():
-            tasks.start_soon(listen)
-        try:
-            yield
-        finally:
-            tasks.cancel_scope.cancel()
+    with unwrap_group():
+        async with anyio.create_task_group() as tasks:
+            # where signals cannot be listened to, Ctrl-C interrupts at once, and the journal has what was sent
+            if sys.platform != "win32" and threading.current_thread() is threading.main_thread():
+                tasks.start_soon(listen)
+            try:
+                yield
+            finally:
+                tasks.cancel_scope.cancel()
 
 
 def told_rehearsal(rehearsal: Rehearsal, place: Callable[[int], str], fields: Mapping[str, str]) -> int:

@@ -30,6 +30,9 @@ _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 class ResultFiles:
     """Writes both files under temporary names; they take the place of older ones when the block is left.
 
+    They are opened with the first result, when the run has the journal for itself: a run that is refused leaves the
+    files of the one that goes on alone.
+
     Raises:
         TargetNotWritable: a file cannot be written. What was sent stands, and the journal has it.
     """
@@ -37,26 +40,26 @@ class ResultFiles:
     def __init__(self, folder: Path, *, columns: Sequence[str], as_csv: bool) -> None:
         self.results = folder / "results.jsonl"
         self.failed = folder / ("failed.csv" if as_csv else "failed.jsonl")
-        self._columns = columns
+        self._columns = [name for name in columns if name != _ERROR_COLUMN]
         self._as_csv = as_csv
         self._stack = ExitStack()
-        self._written: TextIO
+        self._written: TextIO | None = None
         self._put_failed: Callable[[str, Mapping[str, Any]], object]
 
     def __enter__(self) -> Self:
-        with _told():
-            self.results.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._written = self._open(self.results)
-            failed = self._open(self.failed)
-            if self._as_csv:
-                writer = csv.writer(failed)
-                writer.writerow([_ERROR_COLUMN, *self._columns])
-                self._put_failed = lambda error, row: writer.writerow(
-                    [_harmless(error), *(_cell(row.get(name)) for name in self._columns)]
-                )
-            else:
-                self._put_failed = lambda _error, row: failed.write(_ENCODER.encode(row).decode() + "\n")
         return self
+
+    def _begin(self) -> TextIO:
+        written, failed = self._open(self.results), self._open(self.failed)
+        if self._as_csv:
+            writer = csv.writer(failed)
+            writer.writerow([_ERROR_COLUMN, *self._columns])
+            self._put_failed = lambda error, row: writer.writerow(
+                [_harmless(error), *(_cell(row.get(name)) for name in self._columns)]
+            )
+        else:
+            self._put_failed = lambda _error, row: failed.write(_ENCODER.encode(row).decode() + "\n")
+        return written
 
     def _open(self, path: Path) -> TextIO:
         part = _part(path)
@@ -68,6 +71,7 @@ class ResultFiles:
     def add(self, result: RowResult) -> None:
         """Write down what became of a row."""
         with _told():
+            self._written = self._written or self._begin()
             self._written.write(result_line(result) + "\n")
             source = result.row.data if result.row is not None else None
             if result.outcome == "failed" and isinstance(source, InputRow) and source.values:
@@ -77,9 +81,12 @@ class ResultFiles:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with _told():
+            if self._written is None and kind is None:  # an input without rows
+                self._written = self._begin()
             self._stack.close()
-            for path in (self.results, self.failed):
-                _part(path).replace(path)
+            if self._written is not None:
+                for path in (self.results, self.failed):
+                    _part(path).replace(path)
 
 
 class _told:  # noqa: N801 - reads as a function

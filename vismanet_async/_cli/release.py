@@ -108,7 +108,6 @@ async def _run(release: Release, options: RunOptions, settings: Settings, concur
 
 async def _rows(release: Release, visma: VismaNet, journal: Path) -> AsyncIterator[Row]:
     """Yield the documents of which an earlier run does not know what became of them, then those of the list."""
-    from vismanet_async._codec.fields import fields_of  # noqa: PLC0415 - brings models along
     from vismanet_async.bulk import Row  # noqa: PLC0415 - brings SQLAlchemy along
 
     resource = getattr(visma, release.resource)
@@ -119,14 +118,23 @@ async def _rows(release: Release, visma: VismaNet, journal: Path) -> AsyncIterat
         async for result in visma.bulk.results(journal, outcomes={"unknown"}):
             unsure.add(result.key)
             yield Row(result.key, act(*_ids(release, result.key)))
+    for key in await _listed(release, resource):
+        if key not in unsure:
+            yield Row(key, act(*_ids(release, key)))
+
+
+async def _listed(release: Release, resource: Any) -> list[str]:
+    """Return the keys of the documents in the list. It is read whole before the first release changes it."""
+    from vismanet_async._codec.fields import fields_of  # noqa: PLC0415 - brings models along
+
+    keys: list[str] = []
     names: list[str] = []
     async for record in resource.list(**release.filters):
         names = names or [
             field.name for json in release.identity for field in fields_of(type(record)) if field.json == json
         ]
-        key = "/".join(str(getattr(record, name)) for name in names)
-        if key not in unsure:
-            yield Row(key, act(*_ids(release, key)))
+        keys.append("/".join(str(getattr(record, name)) for name in names))
+    return keys
 
 
 def _ids(release: Release, key: str) -> list[str]:
