@@ -10,7 +10,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "reference" / "public.md"
-FACES = ("", ".errors", ".exports", ".jobs", ".webhooks", ".simulator")
+FACES = ("", ".errors", ".exports", ".jobs", ".bulk", ".webhooks", ".simulator")
 BRIDGES = (".contrib.dask", ".contrib.dlt", ".contrib.opentelemetry")
 
 HEAD = """# What is public

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _NAMES = {examples.docstring.name for examples in EXAMPLES}
-_FACES = ("vismanet_async", "vismanet_async.exports", "vismanet_async.jobs", "vismanet_async.webhooks")
+_FACES = ("vismanet_async", *(f"vismanet_async.{face}" for face in ("exports", "jobs", "bulk", "webhooks")))
 _ONLY_LOOKED_AT = {
     # records and protocols: what is in them, or has to be implemented, is all there is to them
     *(
@@ -44,6 +44,7 @@ _ONLY_LOOKED_AT = {
         "State",
         "StoreNotUsable",
     ),
+    *("Bulk", "BulkProgress", "JournalBusy", "Mistake", "Outcome", "RowResult"),
     *("Company", "CompanyDone", "CompanyEvent", "CompanyOutcome", "CompanyProgress", "CompanyStarted", "Event"),
     *("ExportMany", "ManyEvent", "ManyOutcome", "Manifest", "PageWritten", "Part", "Published", "RequestEnded"),
     *("ResourceDone", "ResourceEntry", "ResourceIncomplete", "SystemClock", "File", "UnsetType"),

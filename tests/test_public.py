@@ -112,7 +112,7 @@ def test_the_list_of_public_names_is_that_of_the_package() -> None:
 def test_whatever_is_not_public_begins_with_an_underscore() -> None:
     package = Path(vismanet_async.__file__).parent
     public = {path.stem if path.is_file() else path.name for path in package.iterdir() if path.name[0] != "_"}
-    assert public - {"py"} == {"contrib", "errors", "exports", "jobs", "models", "simulator", "webhooks"}
+    assert public - {"py"} == {"bulk", "contrib", "errors", "exports", "jobs", "models", "simulator", "webhooks"}
     assert [path.name for path in (package / "simulator").glob("[!_]*.py")] == ["pytest_plugin.py"]
     assert sorted(path.stem for path in (package / "contrib").glob("[!_]*.py")) == ["dask", "dlt", "opentelemetry"]
 

@@ -1,8 +1,8 @@
 """Asyncio SDK for the Visma Net ERP API.
 
 `VismaNet` is the client; a call is a value that `await` sends. What is public: the names here, and the modules
-`errors`, `models`, `exports`, `jobs`, `webhooks`, `simulator` and those of `contrib`. Names are loaded on first use, so
-that importing the package costs next to nothing.
+`errors`, `models`, `exports`, `jobs`, `bulk`, `webhooks`, `simulator` and those of `contrib`. Names are loaded on first
+use, so that importing the package costs next to nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`VismaNet`: the client. Owns the pool and wires transport, jobs and exports together."""
+"""`VismaNet`: the client. Owns the pool and wires transport, jobs, bulk writes and exports together."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from types import TracebackType
 
+    from vismanet_async._bulk.bulk import Bulk
     from vismanet_async._export.batch import ExportMany
     from vismanet_async._export.companies import Company
     from vismanet_async._export.run import Export
@@ -321,6 +322,13 @@ class VismaNet(Resources):
 
         self._own_store = SqlStore(given)
         return self._own_store
+
+    @property
+    def bulk(self) -> Bulk:
+        """Bulk writes: thousands of documents, each written down before it is sent (extra `sqlite`)."""
+        from vismanet_async._bulk.bulk import Bulk  # noqa: PLC0415 - loaded by those who load
+
+        return Bulk(self._transport, clock=self._options.clock, company=self.tenant_id, base_url=self._options.base_url)
 
     def listing(self, source: ListSource) -> Listing[Any]:
         """Return the listing of a list call; what the resources build theirs with."""

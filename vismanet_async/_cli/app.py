@@ -18,6 +18,7 @@ from cyclopts import App, CoercionError, CycloptsError, Parameter
 from cyclopts.validators import Number
 
 from vismanet_async._cli import export_options as options
+from vismanet_async._cli.bulk_app import LOAD_USAGE, RELEASE_USAGE, load, release
 from vismanet_async._cli.exit_codes import DONE, FAULT, INTERRUPTED, MEANINGS, WRONG_USE, exit_code
 from vismanet_async._cli.jobs_app import jobs_app
 from vismanet_async._cli.streams import OutputFailed, standard_streams
@@ -226,6 +227,10 @@ def call(
         background=background,
     )
     return run_call(chosen, to=to, preview=preview, background=background, profile=profile, store=store)
+
+
+app.command(load, usage=LOAD_USAGE, help_epilogue=_SIGNING_IN)
+app.command(release, usage=RELEASE_USAGE, help_epilogue=_SIGNING_IN)
 
 
 @app.command(usage="Usage: vismanet resources [RESOURCE | RESOURCE.METHOD] [--json]", help_epilogue="")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from vismanet_async._operation import Operation
     from vismanet_async._paging.listing import Listing
 
-__all__ = ["Call", "check_target", "operation_of", "read_call", "read_json", "run_call"]
+__all__ = ["Call", "check_target", "exact_json", "operation_of", "read_call", "read_json", "run_call"]
 
 _WRITES: Final = frozenset({"create", "update", "delete", "act", "upload"})
 _MOST_BODY_BYTES: Final = 256 * 1024 * 1024
@@ -194,15 +194,24 @@ def read_json(source: str) -> Any:
     place = "stdin" if source == "-" else source
     try:
         content = _read(source)
-        return json.loads(
-            content.decode("utf-8-sig"), parse_float=Decimal, parse_constant=_no_number, object_pairs_hook=_once
-        )
+        return exact_json(content)
     except OSError as error:
         raise RequestRefused(f"--json {place}: {error.strerror or error}; nothing was sent.") from None
     except MemoryError:
         raise RequestRefused(f"--json {place} is too large to be a body; nothing was sent.") from None
     except (ValueError, RecursionError, InvalidOperation) as error:
         raise RequestRefused(f"--json {place} is not JSON: {error}; nothing was sent.") from None
+
+
+def exact_json(content: bytes) -> Any:
+    """Return the value of a JSON text with exact numbers.
+
+    Raises:
+        ValueError: it is no JSON, or names a member twice.
+    """
+    return json.loads(
+        content.decode("utf-8-sig"), parse_float=Decimal, parse_constant=_no_number, object_pairs_hook=_once
+    )
 
 
 def _read(source: str) -> bytes:

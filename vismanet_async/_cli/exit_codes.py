@@ -56,7 +56,7 @@ MEANINGS: Final = {
     API_FAILED: "the API failed or could not be reached",
     NOT_WRITTEN: "the output (files or stdout), or the store of jobs, could not be written",
     NOT_KNOWN: "it may have happened, or still goes on: look before sending it again",
-    SOME_FAILED: "some of many companies failed; the others are published",
+    SOME_FAILED: "some of many companies or rows failed; the others are done",
     FAULT: "an error in vismanet itself: please report it",
     INTERRUPTED: "interrupted",
 }

@@ -92,6 +92,10 @@ class Transport:
         self._company = company
         self._observer = observer
 
+    def quota_of(self, service: Service) -> Quota:
+        """Return the quota of one of the services."""
+        return self._services[service].quota
+
     async def send(self, request: Request, /) -> Response:
         """Send a request and read the whole response.
 

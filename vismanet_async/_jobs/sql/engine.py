@@ -114,13 +114,18 @@ def without_password(address: str | Path | None) -> str:
 class Database:
     """The connections of one store. Any number of processes may open the same database at once."""
 
-    def __init__(self, address: str | Path | None) -> None:
+    def __init__(self, address: str | Path | None, *, name: str = "job store") -> None:
         """Create the engine; nothing is opened yet.
+
+        Args:
+            address: a path or a database URL; None is the default file.
+            name: what the database is called in errors.
 
         Raises:
             SettingsError: the address cannot be understood, or the driver is not installed.
         """
         self._url = parse_address(address)
+        self._name = name
         self.shown = without_password(address)
         """The address without its password."""
         self.sqlite: bool = self._url.get_backend_name() == "sqlite"
@@ -129,7 +134,7 @@ class Database:
         try:
             self._engine = create_async_engine(self._url, **_engine_options(sqlite=self.sqlite))
         except (ArgumentError, NoSuchModuleError) as error:
-            raise SettingsError(f"cannot use a job store at {self.shown}: {type(error).__name__}.") from error
+            raise SettingsError(f"cannot use a {name} at {self.shown}: {type(error).__name__}.") from error
         except ModuleNotFoundError as error:
             extra = "sqlite" if self.sqlite else "postgres"
             raise SettingsError(f"{error.name} is missing: pip install 'vismanet-async[{extra}]'.") from error
@@ -151,12 +156,12 @@ class Database:
                 return
             path = self._file()
             if path is not None:
-                await anyio.to_thread.run_sync(_make_file, path)
+                await anyio.to_thread.run_sync(_make_file, path, self._name)
             async with self._connected() as connection:
                 await connection.run_sync(migrate)
                 ours = path is not None and await connection.run_sync(_holds_only_our_tables)
             if path is not None and ours:
-                await anyio.to_thread.run_sync(_make_private, path)
+                await anyio.to_thread.run_sync(_make_private, path, self._name)
             self._opened = True
 
     async def aclose(self) -> None:
@@ -199,7 +204,7 @@ class Database:
         except (DBAPIError, sa.exc.TimeoutError, OSError) as error:
             what = "cannot be reached" if connecting else "failed"
             raise StoreNotUsable(
-                f"the job store at {self.shown} {what}: {_reason(error, connecting=connecting)}. "
+                f"the {self._name} at {self.shown} {what}: {_reason(error, connecting=connecting)}. "
                 "What was committed stands."
             ) from error
 
@@ -212,7 +217,7 @@ class Database:
                 if not _is_busy(error.orig) or time.monotonic() >= until:
                     raise
             except TypeError as error:
-                raise SettingsError(f"the job store at {self.shown} cannot be opened: {error}.") from error
+                raise SettingsError(f"the {self._name} at {self.shown} cannot be opened: {error}.") from error
             await anyio.sleep(random.uniform(0, _LONGEST_PAUSE_SECONDS))  # noqa: S311 - spreads attempts, no secret
 
 
@@ -267,10 +272,10 @@ def _begin_immediate(connection: sa.Connection) -> None:
 # -- the file ------------------------------------------------------------------------------------------------------
 
 
-def _make_file(path: Path) -> None:
+def _make_file(path: Path, name: str) -> None:
     """Create the file, and its directory if missing, for the owner alone; SQLite's side files take the same mode.
 
-    A file that exists and is not empty is only read: its name does not make it a job store.
+    A file that exists and is not empty is only read: its name does not make it one of ours.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -281,17 +286,17 @@ def _make_file(path: Path) -> None:
             with path.open("rb") as file:
                 head = file.read(len(_SQLITE_MAGIC))
     except OSError as error:
-        raise StoreNotUsable(f"the job store {path} cannot be made: {error.strerror}.") from error
+        raise StoreNotUsable(f"the {name} {path} cannot be made: {error.strerror}.") from error
     if not regular:
-        raise StoreNotUsable(f"the job store {path} is not a regular file; nothing was changed.")
+        raise StoreNotUsable(f"the {name} {path} is not a regular file; nothing was changed.")
     if head not in {b"", _SQLITE_MAGIC}:
-        raise StoreNotUsable(f"the job store {path} is a file of another kind; nothing was changed.")
+        raise StoreNotUsable(f"the {name} {path} is a file of another kind; nothing was changed.")
     if not head:
-        _make_private(path)
+        _make_private(path, name)
 
 
-def _make_private(path: Path) -> None:
-    """Make a file that is only a job store, and SQLite's side files, readable by its owner alone."""
+def _make_private(path: Path, name: str) -> None:
+    """Make a file that holds only our tables, and SQLite's side files, readable by its owner alone."""
     for each in (path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))):
         try:
             found = each.stat()
@@ -300,7 +305,7 @@ def _make_private(path: Path) -> None:
         except FileNotFoundError:
             continue
         except OSError as error:
-            raise StoreNotUsable(f"the job store {path} cannot be made private: {error.strerror}.") from error
+            raise StoreNotUsable(f"the {name} {path} cannot be made private: {error.strerror}.") from error
 
 
 def _holds_only_our_tables(connection: sa.Connection) -> bool:

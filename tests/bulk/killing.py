@@ -1,0 +1,94 @@
+"""What runs in processes that get killed: one load. Each write of the journal and each request is a place to die at."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import attrs
+
+from tests.bulk.company import COMPANY
+from vismanet_async._bulk.journal import SqliteJournal
+from vismanet_async._client import VismaNet
+from vismanet_async._http.auth.credentials import StaticToken
+from vismanet_async._http.pipeline import Transport
+from vismanet_async.bulk import Row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from multiprocessing.synchronize import Event
+
+__all__ = ["Task", "work"]
+
+# loaded once, before processes are forked off
+_nobody = VismaNet(StaticToken("none"), base_url="http://127.0.0.1:1")
+_nobody.customer.create({"name": "x"}).preview()
+repr(_nobody.customer.list())
+
+
+@attrs.frozen(kw_only=True)
+class Task:
+    """One load, and the step at which it dies (0: it does not by itself)."""
+
+    base_url: str
+    token: str
+    journal: str
+    keys: tuple[str, ...]
+    finds: bool
+    dies_at: int = 0
+    told_to: str = ""
+    """Write the number of steps and each row's outcome into this file at the end."""
+
+
+class Steps:
+    """Counts, and dies at the step that was chosen."""
+
+    def __init__(self, dies_at: int) -> None:
+        self._dies_at = dies_at
+        self.count = 0
+
+    def reach(self) -> None:
+        self.count += 1
+        if self.count == self._dies_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def around(self, owner: type, name: str) -> None:
+        """Take the time before and after each call of a method as steps."""
+        real: Callable[..., Any] = getattr(owner, name)
+
+        async def stepping(*arguments: Any, **options: Any) -> Any:
+            self.reach()
+            try:
+                return await real(*arguments, **options)
+            finally:
+                self.reach()
+
+        setattr(owner, name, stepping)
+
+
+def work(task: Task, begun: Event) -> None:
+    """Run the load; the target of a process."""
+    steps = Steps(task.dies_at)
+    for owner, name in ((SqliteJournal, "register"), (SqliteJournal, "write"), (Transport, "send")):
+        steps.around(owner, name)
+    begun.set()
+    outcomes = anyio.run(_load, task)
+    if task.told_to:
+        Path(task.told_to).write_text(json.dumps([steps.count, outcomes]))
+
+
+async def _load(task: Task) -> dict[str, str]:
+    token = StaticToken(task.token, tenant_id=COMPANY)
+    async with VismaNet(token, base_url=task.base_url, concurrency=2) as visma:
+        rows = (Row(key, visma.customer.create({"name": key})) for key in task.keys)
+        run = visma.bulk.run(
+            rows,
+            journal=task.journal,
+            find=(lambda row: visma.customer.list(name=row.key)) if task.finds else None,
+            settle_seconds=0,
+        )
+        return {result.key: result.outcome async for result in run}

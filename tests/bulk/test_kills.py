@@ -1,0 +1,139 @@
+"""Loads killed at every step and at any moment, with answers that get lost: nothing twice, nothing forgotten.
+
+Processes, disk, HTTP and SIGKILL are real; what was executed is read from the simulator's ledger.
+VISMANET_KILLS says how many kills at random there are, 6 if not given.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import time
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from anyio.from_thread import start_blocking_portal
+
+from tests.bulk.company import executed, keys
+from tests.bulk.killing import Task, work
+from tests.support.hang import HANG_SECONDS
+from vismanet_async.simulator import Simulator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from multiprocessing.process import BaseProcess
+    from pathlib import Path
+
+KILLS = int(os.environ.get("VISMANET_KILLS", "6"))
+STRIDE = 1 if "VISMANET_KILLS" in os.environ else 3
+"""Of the steps of the test that kills at each of them, every so many."""
+SIGKILLED = -9
+
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload(
+    ["tests.bulk.killing", "aiosqlite", "sqlalchemy.dialects.sqlite.aiosqlite", "vismanet_async._paging.listing"]
+)
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[Simulator]:
+    made = Simulator(rows={"customer": 3})
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(made):
+        yield made
+
+
+def started(task: Task) -> BaseProcess:
+    begun = _processes.Event()
+    process = _processes.Process(target=work, args=(task, begun), daemon=True)
+    process.start()
+    assert begun.wait(HANG_SECONDS), "a process hangs"
+    return process
+
+
+def ended(process: BaseProcess) -> int:
+    process.join(HANG_SECONDS)
+    assert process.exitcode is not None, "a process hangs"
+    return process.exitcode
+
+
+class Load:
+    """One load of its own rows."""
+
+    numbers = iter(range(0, 10**9, 1000))
+
+    def __init__(self, simulator: Simulator, path: Path, *, rows: int, finds: bool) -> None:
+        first = next(self.numbers)
+        self.keys = tuple(keys(rows, first=first))
+        self.simulator = simulator
+        self.finds = finds
+        self.told = path / f"told-{first}"
+        self.options: dict[str, Any] = {
+            "base_url": simulator.base_url,
+            "token": simulator.issue_token(lifetime_seconds=1e9),
+            "journal": str(path / f"load-{first}.sqlite"),
+            "keys": self.keys,
+        }
+
+    def start(self, **more: Any) -> BaseProcess:
+        return started(Task(**self.options, **({"finds": self.finds} | more)))
+
+    def finish(self, **more: Any) -> int:
+        """Run it to its end, and compare what it says with what happened; the number of steps."""
+        assert ended(self.start(told_to=str(self.told), **more)) == 0
+        steps, outcomes = json.loads(self.told.read_text())
+        times = executed(self.simulator)
+        assert set(outcomes) == set(self.keys), "a row was forgotten"
+        for key in self.keys:
+            assert times[key] <= 1, f"{key} was executed {times[key]} times"
+            if outcomes[key] != "unknown":
+                assert times[key] == (outcomes[key] == "done"), f"{key} is called {outcomes[key]}"
+        if more.get("finds", self.finds):
+            assert set(outcomes.values()) == {"done"}
+        return int(steps)
+
+
+@pytest.mark.parametrize("finds", [True, False], ids=["looks rows up", "cannot look"])
+def test_killed_at_every_step(simulator: Simulator, tmp_path: Path, *, finds: bool) -> None:
+    steps = Load(simulator, tmp_path, rows=4, finds=finds).finish()
+    assert steps >= 20
+    for step in range(1 + (not finds), steps + 1, STRIDE):
+        load = Load(simulator, tmp_path, rows=4, finds=finds)
+        assert ended(load.start(dies_at=step)) in {SIGKILLED, 0}  # two rows at a time: the count may differ by some
+        load.finish()
+        if not finds:
+            load.finish(finds=True)
+
+
+def test_killed_at_any_moment_while_answers_get_lost(simulator: Simulator, tmp_path: Path) -> None:
+    chance = Random("bulk kills")
+    faults = simulator.faults
+    faults.add("reset_after", method="POST", after=2, every=9)
+    faults.add("reset_before", method="POST", after=4, every=11)
+    faults.add("status", status=503, method="POST", after=5, every=13)
+    faults.add("status", status=503, method="POST", after=6, every=17, executed=True)
+    faults.add("cut_headers", method="POST", after=7, every=19)
+    faults.add("status", status=429, retry_after=0, method="POST", after=8, every=50, times=2)
+    try:
+        began = time.perf_counter()
+        steps = Load(simulator, tmp_path, rows=12, finds=True).finish()
+        seconds = time.perf_counter() - began
+        kills = loads = 0
+        while kills < KILLS:
+            loads += 1
+            load = Load(simulator, tmp_path, rows=12, finds=True)
+            for _ in range(chance.choice([1, 2, 3])):
+                if chance.random() < 0.5:
+                    code = ended(load.start(dies_at=chance.randint(1, steps)))
+                else:
+                    process = load.start()
+                    time.sleep(chance.random() * seconds)  # the moment of the kill; nothing is waited for
+                    process.kill()
+                    code = ended(process)
+                assert code in {SIGKILLED, 0}  # the last moments may be too late
+                kills += code == SIGKILLED
+            load.finish()
+        print(f"{kills} kills in {loads} loads of {steps} steps")  # noqa: T201 - the figures, with pytest -rP
+    finally:
+        faults.clear()

@@ -1,0 +1,291 @@
+"""`SqliteJournal`: the rows of a bulk run in one SQLite file, which is safe to kill at any moment.
+
+It keeps no body and no token: what a row was is told by its fingerprint. One run at a time holds the file.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+import attrs
+
+from vismanet_async._bulk.transitions import Entry, RowState, Trouble
+from vismanet_async._export.target.lock import FileLock
+from vismanet_async._jobs.sql.engine import Database
+from vismanet_async._jobs.store import StoreNotUsable
+from vismanet_async._jobs.uncancellable import run_to_completion
+from vismanet_async.errors import RequestRefused
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+
+    import sqlalchemy as sa
+    from sqlalchemy.engine import RowMapping
+
+__all__ = ["JournalBusy", "Registered", "SqliteJournal"]
+
+_SCHEMA_VERSION: Final = 1
+_SCHEMA: Final = (
+    """
+    CREATE TABLE vismanet_bulk_journal (
+        id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
+        version INTEGER NOT NULL,
+        company TEXT,
+        base_url TEXT NOT NULL,
+        run INTEGER NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE vismanet_bulk_rows (
+        key TEXT NOT NULL PRIMARY KEY,
+        run INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        fingerprint BLOB NOT NULL,
+        operation TEXT NOT NULL,
+        state TEXT NOT NULL,
+        attempts INTEGER NOT NULL,
+        unsure_since TEXT,
+        id TEXT,
+        etag TEXT,
+        error_kind TEXT,
+        error TEXT,
+        status INTEGER,
+        reference TEXT
+    ) STRICT, WITHOUT ROWID
+    """,
+    "CREATE INDEX vismanet_bulk_rows_state ON vismanet_bulk_rows (state)",
+)
+_COLUMNS: Final = (
+    *("key", "position", "fingerprint", "operation", "state", "attempts", "unsure_since", "id", "etag"),
+    *("error_kind", "error", "status", "reference"),
+)
+_NAMES: Final = ", ".join(_COLUMNS)
+_INSERT: Final = (
+    f"INSERT INTO vismanet_bulk_rows ({_NAMES}, run) "  # noqa: S608 - names of columns
+    f"VALUES ({', '.join('?' * len(_COLUMNS))}, (SELECT run FROM vismanet_bulk_journal))"
+)
+_UPDATE: Final = (
+    f"UPDATE vismanet_bulk_rows SET {', '.join(f'{name} = ?' for name in _COLUMNS[1:])} "  # noqa: S608 - as above
+    "WHERE key = ?"
+)
+_SEEN: Final = "UPDATE vismanet_bulk_rows SET position = ?, run = (SELECT run FROM vismanet_bulk_journal) WHERE key = ?"
+_AMONG: Final = (
+    f"SELECT {_NAMES}, run = (SELECT run FROM vismanet_bulk_journal) AS seen FROM vismanet_bulk_rows "  # noqa: S608
+    "WHERE key IN (SELECT value FROM json_each(?))"
+)
+_PAGE_ROWS: Final = 500
+
+
+class JournalBusy(StoreNotUsable):
+    """Another run has the journal open; nothing was sent."""
+
+
+@attrs.frozen(kw_only=True)
+class Registered:
+    """What the journal knew of a row that has come."""
+
+    entry: Entry
+    known: bool
+    """An earlier run has seen it; `entry` is as that run left it, at the new position."""
+    duplicate_of: int | None = None
+    """The position of the row of this run that has the same key."""
+
+
+class SqliteJournal:
+    """Where each row of a load stands. Any number of tasks may use it; only one run at a time."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Name the file; nothing is opened yet.
+
+        Raises:
+            SettingsError: the extra `sqlite` is missing.
+        """
+        self.path = Path(path)
+        self._database = Database(self.path, name="journal")
+        self._lock = FileLock(self.path.with_name(f"{self.path.name}.lock"))
+
+    @run_to_completion
+    async def open(self, *, company: str | None, base_url: str) -> None:
+        """Open the journal for a run, alone; create it if missing.
+
+        Raises:
+            JournalBusy: another run has it open.
+            RequestRefused: it belongs to another company or server.
+            StoreNotUsable: it cannot be opened.
+        """
+        await anyio.to_thread.run_sync(self._take)
+        try:
+            await self._database.open(_migrate)
+            await self._begin_run(company, base_url)
+        except BaseException:
+            await self.aclose()
+            raise
+
+    def _take(self) -> None:
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            taken = self._lock.acquire()
+        except OSError as error:
+            raise StoreNotUsable(f"the journal {self.path} cannot be opened: {error.strerror or error}.") from error
+        if not taken:
+            raise JournalBusy(f"another run has the journal {self.path} open; nothing was sent. Wait for its end.")
+
+    async def _begin_run(self, company: str | None, base_url: str) -> None:
+        async with self._database.transaction(_migrate) as connection:
+            found = (await connection.exec_driver_sql("SELECT company, base_url FROM vismanet_bulk_journal")).first()
+            if found is None:
+                await connection.exec_driver_sql(
+                    "INSERT INTO vismanet_bulk_journal (id, version, company, base_url, run) VALUES (1, ?, ?, ?, 0)",
+                    (_SCHEMA_VERSION, company, base_url),
+                )
+            elif (found.company, found.base_url) != (company, base_url):
+                raise RequestRefused(
+                    f"the journal {self.path} is of company {found.company} at {found.base_url}, and this client is of "
+                    f"{company} at {base_url}; nothing was sent. Give each company a journal of its own."
+                )
+            await connection.exec_driver_sql("UPDATE vismanet_bulk_journal SET run = run + 1")
+
+    @run_to_completion
+    async def aclose(self) -> None:
+        """Close the file and let other runs have it."""
+        with anyio.CancelScope(shield=True):
+            try:
+                await self._database.aclose()
+            finally:
+                self._lock.release()
+
+    @run_to_completion
+    async def register(self, rows: Sequence[Entry]) -> list[Registered]:
+        """Write down rows that have come; return what was known of each, in order.
+
+        Args:
+            rows: as they would be if they were new.
+        """
+        async with self._database.transaction(_migrate) as connection:
+            keys = json.dumps([row.key for row in rows], ensure_ascii=False)
+            found = (await connection.exec_driver_sql(_AMONG, (keys,))).mappings().all()
+            known = {row["key"]: (_entry(row), bool(row["seen"])) for row in found}
+            results, new, seen = _sort(rows, known)
+            if new:
+                await connection.exec_driver_sql(_INSERT, [_values(each) for each in new])
+            if seen:
+                await connection.exec_driver_sql(_SEEN, [(each.position, each.key) for each in seen])
+        return results
+
+    @run_to_completion
+    async def write(self, entries: Sequence[Entry]) -> None:
+        """Replace entries; they are on the disk when this returns."""
+        async with self._database.transaction(_migrate) as connection:
+            rows = [(*_values(entry)[1:], entry.key) for entry in entries]
+            await connection.exec_driver_sql(_UPDATE, rows)
+
+    @run_to_completion
+    async def known(self, keys: Sequence[str]) -> dict[str, Entry]:
+        """Return the entries with one of these keys; reads only, without the lock."""
+        async with self._database.transaction(_require) as connection:
+            found = await connection.exec_driver_sql(_AMONG, (json.dumps(keys, ensure_ascii=False),))
+            return {row["key"]: _entry(row) for row in found.mappings()}
+
+    async def entries(self, states: Collection[RowState] | None = None) -> AsyncGenerator[Entry, None]:
+        """Yield entries in the order of their keys, a page at a time; reads only, without the lock."""
+        chosen = json.dumps([state.value for state in states or RowState])
+        statement = (
+            f"SELECT {_NAMES} FROM vismanet_bulk_rows WHERE key > ? "  # noqa: S608 - names of columns
+            "AND state IN (SELECT value FROM json_each(?)) ORDER BY key LIMIT ?"
+        )
+        after = ""
+        while page := await self._page(statement, (after, chosen, _PAGE_ROWS)):
+            for entry in page:
+                yield entry
+            after = page[-1].key
+
+    @run_to_completion
+    async def _page(self, statement: str, values: tuple[Any, ...]) -> list[Entry]:
+        async with self._database.transaction(_require) as connection:
+            return [_entry(row) for row in (await connection.exec_driver_sql(statement, values)).mappings()]
+
+
+def _sort(
+    rows: Sequence[Entry], known: Mapping[str, tuple[Entry, bool]]
+) -> tuple[list[Registered], list[Entry], list[Entry]]:
+    """Return what is known of each row, those to insert, and those to mark as seen. Pure."""
+    results: list[Registered] = []
+    new: list[Entry] = []
+    seen: list[Entry] = []
+    here: dict[str, int] = {}
+    for row in rows:
+        before, seen_in_this_run = known.get(row.key, (None, False))
+        earlier = here.setdefault(row.key, row.position)
+        if earlier != row.position:
+            results.append(Registered(entry=row, known=False, duplicate_of=earlier))
+        elif before is None:
+            new.append(row)
+            results.append(Registered(entry=row, known=False))
+        elif seen_in_this_run:
+            results.append(Registered(entry=row, known=True, duplicate_of=before.position))
+        else:
+            seen.append(row)
+            results.append(Registered(entry=attrs.evolve(before, position=row.position), known=True))
+    return results, new, seen
+
+
+def _migrate(connection: sa.Connection) -> None:
+    if not _is_journal(connection):
+        for statement in _SCHEMA:
+            connection.exec_driver_sql(statement)
+    _refuse_newer(connection)
+
+
+def _require(connection: sa.Connection) -> None:
+    if not _is_journal(connection):
+        raise StoreNotUsable("the file is no journal of a bulk run; nothing was changed.")
+    _refuse_newer(connection)
+
+
+def _is_journal(connection: sa.Connection) -> bool:
+    tables = "SELECT name FROM sqlite_master WHERE name = 'vismanet_bulk_journal'"
+    return connection.exec_driver_sql(tables).first() is not None
+
+
+def _refuse_newer(connection: sa.Connection) -> None:
+    version = connection.exec_driver_sql("SELECT version FROM vismanet_bulk_journal").scalar()
+    if version is not None and version > _SCHEMA_VERSION:
+        raise StoreNotUsable(
+            f"the journal has schema {version}, made by a newer version of vismanet-async; this one knows "
+            f"{_SCHEMA_VERSION}. Nothing was changed: upgrade, or use another journal."
+        )
+
+
+def _values(entry: Entry) -> tuple[Any, ...]:
+    """Return the columns of an entry, in the order of `_COLUMNS`."""
+    trouble = entry.trouble
+    return (
+        entry.key,
+        entry.position,
+        entry.fingerprint,
+        entry.operation,
+        entry.state.value,
+        entry.attempts,
+        None if entry.unsure_since is None else entry.unsure_since.astimezone(UTC).isoformat(),
+        entry.id,
+        entry.etag,
+        *((None,) * 4 if trouble is None else (trouble.kind, trouble.text, trouble.status, trouble.reference)),
+    )
+
+
+def _entry(row: RowMapping) -> Entry:
+    plain = {name: row[name] for name in ("key", "position", "fingerprint", "operation", "attempts", "id", "etag")}
+    since, kind = row["unsure_since"], row["error_kind"]
+    trouble = partial(Trouble, kind=kind, text=row["error"], status=row["status"], reference=row["reference"])
+    return Entry(
+        **plain,
+        state=RowState(row["state"]),
+        unsure_since=None if since is None else datetime.fromisoformat(since),
+        trouble=None if kind is None else trouble(),
+    )

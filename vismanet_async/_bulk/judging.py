@@ -1,0 +1,99 @@
+"""What an answer or an error means for a row: was it executed, was it refused, or does nobody know? Pure.
+
+The rule is that of docs/explanation/retries.md. Only what certainly was not executed may be sent again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from vismanet_async._bulk.transitions import Answered, Lost, NotSent, Refused, Trouble
+from vismanet_async.errors import (
+    ActionFailed,
+    ApiError,
+    DeadlineExceeded,
+    NotSent as NeverSent,
+    RateLimited,
+    RequestRefused,
+    ServerError,
+    TokenRefused,
+    Unauthorized,
+    VismaNetError,
+)
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+__all__ = ["answered", "ended_in", "is_found", "stops_the_run", "trouble_of"]
+
+_TEXT_CHARS: Final = 2000
+_NOT_EXECUTED: Final = frozenset({"401", "429"})
+"""Outcomes of an attempt after which the next one is the first that can be executed."""
+
+
+def answered(result: Any) -> Answered:
+    """Return the event of a write that was answered with success."""
+    return Answered(
+        attempts=len(getattr(result, "attempts", None) or ()) or 1,
+        id=_text(getattr(result, "id", None)),
+        etag=_text(getattr(result, "etag", None)),
+    )
+
+
+def ended_in(error: VismaNetError, *, at: datetime, conditional: bool) -> Refused | NotSent | Lost:
+    """Return the event of a write that ended in an error.
+
+    Args:
+        error: what the call raised.
+        at: now.
+        conditional: it had an If-Match, so that the transport may have sent it more than once.
+
+    A 5xx counts as *lost*: it is often a refusal (docs/facts.md 11.6), and nobody can tell which it was. Where the ERP
+    itself answered, which puts its VismaId into the text (docs/facts.md 11.5), the request is at least over.
+    """
+    attempts, trouble = len(error.attempts), trouble_of(error)
+    if isinstance(error, NeverSent | RateLimited | TokenRefused | Unauthorized):
+        return NotSent(attempts=attempts, trouble=trouble)
+    if isinstance(error, DeadlineExceeded) and not error.sent:
+        return NotSent(attempts=attempts, trouble=trouble)
+    if isinstance(error, RequestRefused | ActionFailed):
+        return Refused(attempts=attempts, trouble=trouble)
+    refused = isinstance(error, ApiError) and not isinstance(error, ServerError)
+    if refused and not (conditional and _may_be_its_own_effect(error)):
+        return Refused(attempts=attempts, trouble=trouble)
+    over = isinstance(error, ServerError) and b"VismaId" in error.body
+    return Lost(at=None if over else at, attempts=attempts, trouble=trouble)
+
+
+def _may_be_its_own_effect(error: VismaNetError) -> bool:
+    """Return whether an earlier attempt of the call may have been executed, so that the refusal follows from it."""
+    return any(attempt.outcome not in _NOT_EXECUTED for attempt in error.attempts[:-1])
+
+
+def stops_the_run(error: VismaNetError) -> bool:
+    """Return whether all other rows would end in the same way."""
+    return isinstance(error, TokenRefused | Unauthorized)
+
+
+def trouble_of(error: Exception) -> Trouble:
+    """Return what is kept of an error; texts are bounded and storable."""
+    text = str(error).replace("\0", "").encode(errors="backslashreplace").decode()
+    return Trouble(
+        kind=type(error).__name__,
+        text=text if len(text) <= _TEXT_CHARS else text[: _TEXT_CHARS - 1] + "…",
+        status=getattr(error, "status", None) or None,
+        reference=_text(getattr(error, "reference", None)),
+    )
+
+
+def is_found(found: Any) -> int:
+    """Return how many records a look-up has found: a list has its length, None is none, anything else is one."""
+    if found is None or found is False:
+        return 0
+    return len(found) if isinstance(found, list | tuple) else 1
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,199 @@
+"""A rehearsal: reads all rows as a run would, names their mistakes, counts the requests, and sends nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from vismanet_async._bulk.enum_values import unknown_values
+from vismanet_async._bulk.intake import CHUNK_ROWS, Read, closing, read_row
+from vismanet_async._bulk.transitions import Action, decide
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Iterable, Mapping
+
+    from vismanet_async._bulk.journal import SqliteJournal
+    from vismanet_async._bulk.rows import Row
+    from vismanet_async._bulk.transitions import Entry
+    from vismanet_async._http.message import Sender
+    from vismanet_async._http.rate_limit import Quota
+
+__all__ = ["Mistake", "Rehearsal", "estimated_seconds", "rehearse"]
+
+_MOST_MISTAKES: Final = 1000
+_WINDOW_SECONDS: Final = 3600.0
+"""The longest window of a quota (docs/facts.md 3.3)."""
+_REQUESTS_PER_SECOND: Final = 8.0
+"""Four in flight, half a second each: what a run begins with."""
+
+
+@attrs.frozen(kw_only=True)
+class Mistake:
+    """What is wrong with one row."""
+
+    key: str
+    position: int
+    """Which row of the input, from 1."""
+    text: str
+    field: str | None = None
+    """The field, such as `main_address.country.id`, where only one is concerned and it is known."""
+
+    def __str__(self) -> str:
+        field = f" {self.field}" if self.field else ""
+        return f"row {self.position:,}, {self.key}:{field} {self.text}"
+
+
+@attrs.frozen(kw_only=True)
+class Rehearsal:
+    """What a run of these rows would do, as far as that can be told without sending anything.
+
+    Examples:
+        >>> from vismanet_async.bulk import Row
+        >>> rows = [Row("1", visma.customer.create({"name": "Vega AS", "status": "Actve"}))]
+        >>> rehearsal = await visma.bulk.rehearse(rows)
+        >>> print(rehearsal.mistakes[0])
+        row 1, 1: status takes one of 5 values, and "Actve" is none of them. Did you mean Active?
+    """
+
+    rows: int
+    requests: int
+    """That a run would send, look-ups and repetitions apart."""
+    earlier: int = 0
+    """Rows that a run would leave alone, because the journal has their outcome."""
+    mistakes: tuple[Mistake, ...] = ()
+    """The first 1,000."""
+    mistakes_found: int = 0
+    quota_remaining: int | None = None
+    """Requests left in the window; None before the first request of the client."""
+    seconds: float | None = None
+    """How long it takes about, with what is left of the quota; None where that is not known."""
+
+    def __str__(self) -> str:
+        parts = [f"{self.rows:,} {'row' if self.rows == 1 else 'rows'}"]
+        if self.earlier:
+            parts.append(f"{self.earlier:,} known from before")
+        parts.append(f"{self.mistakes_found:,} {'mistake' if self.mistakes_found == 1 else 'mistakes'}")
+        text = f"{', '.join(parts)}. A run takes {self.requests:,} {'request' if self.requests == 1 else 'requests'}"
+        if self.seconds is None:
+            return f"{text}; the quota is not known before the first one is sent."
+        return f"{text}: about {_duration(self.seconds)} at what is left of the quota ({self.quota_remaining:,})."
+
+
+async def rehearse(
+    rows: Iterable[Row] | AsyncIterable[Row],
+    *,
+    sender: Sender,
+    journal: SqliteJournal | None,
+    retry_failed: bool,
+    quota: Quota,
+    now: float,
+) -> Rehearsal:
+    """Read all rows; see `Bulk.rehearse`."""
+    found = _Findings(retry_failed)
+    chunk: list[Read] = []
+    position = 0
+    async with closing(rows) as reading:
+        async for row in reading:
+            position += 1
+            chunk.append(read_row(row, position, sender))
+            if len(chunk) == CHUNK_ROWS:
+                found.add(chunk, await _known(journal, chunk))
+                chunk = []
+    found.add(chunk, await _known(journal, chunk))
+    return Rehearsal(
+        rows=position,
+        requests=found.requests,
+        earlier=found.earlier,
+        mistakes=tuple(found.mistakes),
+        mistakes_found=found.count,
+        quota_remaining=quota.remaining,
+        seconds=estimated_seconds(
+            found.requests,
+            remaining=quota.remaining,
+            limit=quota.limit,
+            resets_in=None if quota.resets_at is None else quota.resets_at - now,
+        ),
+    )
+
+
+async def _known(journal: SqliteJournal | None, chunk: list[Read]) -> Mapping[str, Entry]:
+    return {} if journal is None else await journal.known([read.entry.key for read in chunk])
+
+
+class _Findings:
+    """What has been found so far. Of each row it keeps 16 bytes, to notice keys that come twice."""
+
+    def __init__(self, retry_failed: bool) -> None:  # noqa: FBT001 - one place builds it
+        self.requests = 0
+        self.earlier = 0
+        self.count = 0
+        self.mistakes: list[Mistake] = []
+        self._retry_failed = retry_failed
+        self._keys: set[bytes] = set()
+
+    def add(self, chunk: list[Read], known: Mapping[str, Entry]) -> None:
+        for read in chunk:
+            digest = hashlib.blake2b(read.entry.key.encode(), digest_size=16).digest()
+            if digest in self._keys:
+                self._note(read, "an earlier row of the input has the same key; it is not sent")
+                continue
+            self._keys.add(digest)
+            entry = known.get(read.entry.key)
+            action = Action.SEND
+            if entry is not None:
+                action = decide(
+                    entry, fingerprint=read.entry.fingerprint, can_look=True, retry_failed=self._retry_failed
+                )
+            if action is Action.REPORT_CHANGED:
+                self._note(read, "an earlier run sent this key with another content; it is not sent")
+            elif read.trouble is not None:
+                self._note(read, read.trouble.text)
+            elif action in {Action.KEEP_DONE, Action.KEEP_FAILED}:
+                self.earlier += 1
+            else:
+                self.requests += 1
+                self._check_values(read)
+
+    def _check_values(self, read: Read) -> None:
+        body = None if read.operation is None else read.operation.body
+        if isinstance(body, bytes):
+            for field, text in unknown_values(read.entry.operation, body):
+                self._note(read, text, field)
+
+    def _note(self, read: Read, text: str, field: str | None = None) -> None:
+        self.count += 1
+        if len(self.mistakes) < _MOST_MISTAKES:
+            entry = read.entry
+            self.mistakes.append(Mistake(key=entry.key, position=entry.position, text=text, field=field))
+
+
+def estimated_seconds(
+    requests: int, *, remaining: int | None, limit: int | None, resets_in: float | None
+) -> float | None:
+    """Return how long so many requests take about; None where the quota is not known.
+
+    Examples:
+        >>> estimated_seconds(5_120, remaining=15_000, limit=15_000, resets_in=3_000.0)
+        640.0
+        >>> estimated_seconds(20_000, remaining=2_000, limit=15_000, resets_in=600.0)
+        4575.0
+    """
+    if remaining is None or not limit:
+        return None
+    if requests <= remaining:
+        return requests / _REQUESTS_PER_SECOND
+    beyond = requests - remaining
+    windows = math.ceil(beyond / limit)
+    first = _WINDOW_SECONDS if resets_in is None else max(0.0, resets_in)
+    last = (beyond - (windows - 1) * limit) / _REQUESTS_PER_SECOND
+    return max(first + (windows - 1) * _WINDOW_SECONDS + last, requests / _REQUESTS_PER_SECOND)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:  # noqa: PLR2004 - from here on minutes say more
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} minutes" if minutes < 120 else f"{minutes / 60:.1f} hours"  # noqa: PLR2004 - as above

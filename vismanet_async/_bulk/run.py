@@ -1,0 +1,334 @@
+"""`BulkRun`: reads rows, finds out what the journal knows of them, and sends what has to be sent, several at a time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+import attrs
+
+from vismanet_async._bulk.group_commit import GroupCommit
+from vismanet_async._bulk.intake import Input, Read
+from vismanet_async._bulk.rows import MOST_PROBLEMS, OUTCOMES, BulkProgress, BulkSummary, Outcome, Row, RowResult
+from vismanet_async._bulk.sending import Find, Pauses, Sending
+from vismanet_async._bulk.stop_rule import StopRule
+from vismanet_async._bulk.transitions import Action, Entry, Refused, RowState, Trouble, advance, decide
+from vismanet_async._deferred import DeferredCall, mark_used
+from vismanet_async._export.tasks import iterate_events, unwrap_group
+from vismanet_async.errors import RequestRefused
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable
+
+    from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+    from vismanet_async._bulk.journal import Registered, SqliteJournal
+    from vismanet_async._clock import Clock
+    from vismanet_async._http.pipeline import Transport
+
+__all__ = ["BulkOptions", "BulkRun", "result_of"]
+
+_BY_STATE: Final[dict[RowState, Outcome]] = {
+    RowState.PLANNED: "not_sent",
+    RowState.SENDING: "unknown",
+    RowState.DONE: "done",
+    RowState.FAILED: "failed",
+    RowState.UNKNOWN: "unknown",
+}
+_DUPLICATE: Final = "row {} of the input has the same key; only that one is sent. Give each row a key of its own."
+_CHANGED: Final = (
+    "an earlier run sent this key with another content and it is {}; nothing was sent. Give new content a new key."
+)
+_CUT_OFF: Final = (
+    "the run ended while this was being sent, so it may have been executed. Look it up, or give the run a `find`."
+)
+_HELD: Final = "row {!r} of the same group is not done, so this one was not sent. The next run sends it when that is."
+
+
+@attrs.frozen(kw_only=True)
+class BulkOptions:
+    """How a run decides."""
+
+    find: Find | None = None
+    retry_failed: bool = False
+    retry_unknown: bool = False
+    max_failures: int | None = None
+    max_failure_share: float | None = None
+    settle_seconds: float
+
+
+@attrs.define(eq=False, kw_only=True)
+class _Job:
+    """One row on its way to a worker."""
+
+    read: Read
+    entry: Entry
+    action: Action
+    after: anyio.Event | None = None
+    """Set when the row before it in its group has ended."""
+    ended: anyio.Event | None = None
+
+
+class BulkRun(DeferredCall[BulkSummary]):
+    """One bulk run as a value: building it opens and sends nothing, awaiting it runs it.
+
+    `await run` returns the summary. `async for result in run` runs it and yields each row's result as it ends; a slow
+    reader of results slows the run down. `run.stop()` ends it in order: what is under way is finished and written down.
+
+    When it fails, is cancelled or killed, the same call goes on where it stood: the journal says of each row whether it
+    was executed, was not, or may have been. Run one value once.
+
+    Memory: a few hundred rows, whatever the length of the input, and the groups in which a row is not done.
+
+    Errors: `JournalBusy`, `StoreNotUsable` and `RequestRefused` before anything is sent; `StoreNotUsable` later if the
+    journal fails, and rows under way then count as unknown in the next run; whatever the input raises, when the rows
+    before it have ended. A row's own failure is a result, not an error.
+
+    Examples:
+        >>> run = visma.bulk.run([Row("a", visma.customer.create({"name": "Vega AS"}))], journal="load.sqlite")
+        >>> async for result in run:
+        ...     print(result.key, result.outcome, result.id)
+        a done 10040
+        >>> run.summary.done
+        1
+    """
+
+    def __init__(
+        self,
+        rows: Iterable[Row] | AsyncIterable[Row],
+        *,
+        journal: SqliteJournal,
+        transport: Transport,
+        clock: Clock,
+        company: str | None,
+        base_url: str,
+        options: BulkOptions,
+    ) -> None:
+        self.summary: BulkSummary | None = None
+        """How it ended; None before that."""
+        self._input = Input(rows, transport)
+        self._journal = journal
+        self._transport = transport
+        self._clock = clock
+        self._company = company
+        self._base_url = base_url
+        self._options = options
+        self._rule = StopRule(max_failures=options.max_failures, max_failure_share=options.max_failure_share)
+        self._outcomes: Counter[Outcome] = Counter()
+        self._earlier = 0
+        self._problems: list[RowResult] = []
+        self._stopped: str | None = None
+        self._started_at: float | None = None
+        self._last: dict[str, anyio.Event] = {}
+        """Groups with rows under way: set when the last of them has ended."""
+        self._blocked: dict[str, tuple[int, str]] = {}
+        """Groups with a row that is not done: the position and key of the first."""
+        self._pauses = Pauses()
+        self._results: MemoryObjectSendStream[RowResult] | None = None
+
+    @property
+    def progress(self) -> BulkProgress:
+        """How far it has come, as of now."""
+        seconds = 0.0 if self._started_at is None else self._clock.monotonic() - self._started_at
+        return BulkProgress(
+            rows=sum(self._outcomes.values()), total=self._input.total, outcomes=dict(self._outcomes), seconds=seconds
+        )
+
+    def stop(self, reason: str = "it was asked to stop") -> None:
+        """End the run in order: read no more rows, send no more, finish what is under way."""
+        if self._stopped is None:
+            self._stopped = reason
+            self._input.stop()
+            self._pauses.end()
+
+    def __await__(self) -> Generator[Any, Any, BulkSummary]:
+        return self.run().__await__()
+
+    async def run(self) -> BulkSummary:
+        """Run it and return its summary; the same as awaiting it."""
+        return await self._run(None)
+
+    async def __aiter__(self) -> AsyncGenerator[RowResult, None]:
+        """Run it and yield the result of each row, as they end."""
+        async with aclosing(iterate_events(self._run)) as results:
+            async for result in results:
+                yield result
+
+    async def _run(self, results: MemoryObjectSendStream[RowResult] | None) -> BulkSummary:
+        mark_used(self)
+        if self._started_at is not None:
+            raise RequestRefused("this run was started before; nothing was sent. Build another: it goes on.")
+        self._started_at = self._clock.monotonic()
+        self._results = results
+        await self._journal.open(company=self._company, base_url=self._base_url)
+        try:
+            with unwrap_group():
+                await self._work()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._journal.aclose()
+        if self._input.error is not None:
+            raise self._input.error
+        self.summary = self._summary()
+        return self.summary
+
+    def _summary(self) -> BulkSummary:
+        progress = self.progress
+        return BulkSummary(
+            rows=progress.rows,
+            **{name: self._outcomes[name] for name in OUTCOMES},
+            earlier=self._earlier,
+            stopped=self._stopped,
+            problems=tuple(self._problems),
+            seconds=progress.seconds,
+        )
+
+    async def _work(self) -> None:
+        """Run the tasks: one reads, one registers, some send, one writes the journal for all of them."""
+        commits = GroupCommit(self._journal)
+        options = self._options
+        sending = Sending(
+            writer=commits,
+            quota_of=self._transport.quota_of,
+            clock=self._clock,
+            pauses=self._pauses,
+            find=options.find,
+            settle_seconds=options.settle_seconds,
+            stop=self.stop,
+        )
+        give, take = anyio.create_memory_object_stream[_Job](0)
+        with self._input, give, take:
+            async with anyio.create_task_group() as writing:
+                writing.start_soon(commits.run, name="bulk journal")
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._input.feed, name="bulk input")
+                    for _ in range(self._transport.limiter.maximum):
+                        tasks.start_soon(self._send_all, take, sending, name="bulk sender")
+                    await self._register(give, sending)
+                    give.close()
+                writing.cancel_scope.cancel()
+
+    async def _register(self, give: MemoryObjectSendStream[_Job], sending: Sending) -> None:
+        async for chunk in self._input.chunks():
+            known = await self._journal.register([each.entry for each in chunk])
+            for read, registered in zip(chunk, known, strict=True):
+                job = await self._decide(read, registered, sending)
+                if job is not None:
+                    await give.send(job)
+
+    async def _decide(self, read: Read, registered: Registered, sending: Sending) -> _Job | None:
+        """Return the job for a row; None for one that has ended here, because nothing is to be sent for it."""
+        entry = registered.entry
+        if registered.duplicate_of is not None:
+            trouble = Trouble(kind="RequestRefused", text=_DUPLICATE.format(f"{registered.duplicate_of:,}"))
+            await self._ended(read.row, attrs.evolve(read.entry, trouble=trouble), "duplicate")
+            return None
+        options = self._options
+        action = decide(
+            entry,
+            fingerprint=read.entry.fingerprint,
+            can_look=options.find is not None,
+            retry_failed=options.retry_failed or read.operation is None,
+            retry_unknown=options.retry_unknown,
+        )
+        if action is Action.SEND and read.trouble is not None:
+            entry = advance(attrs.evolve(entry, fingerprint=b""), Refused(attempts=0, trouble=read.trouble))
+            await sending.writer.write(entry)
+            await self._ended(read.row, entry, "failed", sent=True)
+            return None
+        if action in {Action.KEEP_DONE, Action.KEEP_FAILED, Action.KEEP_UNKNOWN}:
+            await self._ended(read.row, entry, _BY_STATE[entry.state], earlier=True)
+            return None
+        if action is Action.REPORT_CHANGED:
+            trouble = Trouble(kind="RequestRefused", text=_CHANGED.format(_BY_STATE[entry.state]))
+            await self._ended(read.row, attrs.evolve(entry, trouble=trouble), "changed")
+            return None
+        return self._queued(_Job(read=read, entry=entry, action=action))
+
+    def _queued(self, job: _Job) -> _Job:
+        """Put a job behind the one before it in its group."""
+        group = job.read.row.group
+        if group is not None:
+            job.after, job.ended = self._last.get(group), anyio.Event()
+            self._last[group] = job.ended
+        return job
+
+    async def _send_all(self, take: MemoryObjectReceiveStream[_Job], sending: Sending) -> None:
+        async for job in take:
+            try:
+                if job.after is not None:
+                    await job.after.wait()
+                await self._send(job, sending)
+            finally:
+                self._leave(job)
+
+    def _leave(self, job: _Job) -> None:
+        group = job.read.row.group
+        if job.ended is not None and group is not None:
+            job.ended.set()
+            if self._last.get(group) is job.ended:
+                del self._last[group]
+
+    async def _send(self, job: _Job, sending: Sending) -> None:
+        row, entry, operation = job.read.row, job.entry, job.read.operation
+        if self._stopped is not None:
+            about = Trouble(kind="RequestRefused", text=f"the run was stopped: {self._stopped}.")
+            await self._ended(row, attrs.evolve(entry, trouble=about), _BY_STATE[entry.state])
+            return
+        if job.action is Action.LOOK:
+            entry = await sending.look(row, entry)
+        elif entry.state is RowState.SENDING:
+            entry = attrs.evolve(entry, state=RowState.UNKNOWN)
+        if job.action is not Action.LOOK or entry.state is RowState.PLANNED:
+            if (blocking := self._blocking(job)) is not None:
+                about = Trouble(kind="RequestRefused", text=_HELD.format(blocking))
+                await self._ended(row, attrs.evolve(entry, trouble=about), "held")
+                return
+            assert operation is not None
+            fresh = attrs.evolve(entry, fingerprint=job.read.entry.fingerprint, operation=operation.spec.id)
+            entry = await sending.send(row, operation, fresh)
+        await self._ended(row, entry, _BY_STATE[entry.state], sent=True)
+
+    def _blocking(self, job: _Job) -> str | None:
+        """Return the key of a row before this one in its group that is not done."""
+        position, key = self._blocked.get(job.read.row.group or "", (job.entry.position, ""))
+        return key if position < job.entry.position else None
+
+    async def _ended(
+        self, row: Row, entry: Entry, outcome: Outcome, *, earlier: bool = False, sent: bool = False
+    ) -> None:
+        result = attrs.evolve(result_of(entry, outcome, earlier=earlier), row=row)
+        self._outcomes[outcome] += 1
+        self._earlier += earlier
+        if outcome != "done":
+            if row.group is not None and outcome != "duplicate":
+                here = (entry.position, entry.key)
+                self._blocked[row.group] = min(self._blocked.get(row.group, here), here)
+            if len(self._problems) < MOST_PROBLEMS:
+                self._problems.append(result)
+        if sent and (reason := self._rule.ended(ok=outcome == "done")) is not None:
+            self.stop(reason)
+        if self._results is not None:
+            await self._results.send(result)
+
+
+def result_of(entry: Entry, outcome: Outcome | None = None, *, earlier: bool = False) -> RowResult:
+    """Return the result that an entry stands for."""
+    trouble = entry.trouble
+    if trouble is None and entry.state is RowState.SENDING:
+        trouble = Trouble(kind="OutcomeUnknown", text=_CUT_OFF)
+    return RowResult(
+        key=entry.key,
+        position=entry.position,
+        outcome=outcome or _BY_STATE[entry.state],
+        earlier=earlier,
+        id=entry.id,
+        etag=entry.etag,
+        error_type=trouble.kind if trouble else None,
+        error=trouble.text if trouble else None,
+        status=trouble.status if trouble else None,
+        reference=trouble.reference if trouble else None,
+        attempts=entry.attempts,
+    )

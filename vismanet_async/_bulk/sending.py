@@ -1,0 +1,168 @@
+"""One row on its way: written down, sent, written down again; looked up where its answer got lost."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import anyio
+import attrs
+
+from vismanet_async._bulk.judging import answered, ended_in, is_found, stops_the_run, trouble_of
+from vismanet_async._bulk.transitions import (
+    Entry,
+    Event,
+    Found,
+    Missing,
+    NotSent,
+    RowState,
+    Sent,
+    Trouble,
+    advance,
+)
+from vismanet_async.errors import NotFound, VismaNetError
+
+if TYPE_CHECKING:
+    from vismanet_async._bulk.rows import Row
+    from vismanet_async._clock import Clock
+    from vismanet_async._http.message import Service
+    from vismanet_async._http.rate_limit import Quota
+    from vismanet_async._operation import Operation
+
+__all__ = ["Find", "Pauses", "Sending"]
+
+_MOST_SENDS: Final = 3
+"""How often one run sends a row that was looked up each time and was not there."""
+_MOST_PAUSES: Final = 20
+"""How many pauses of the quota one row waits out; a window is an hour at most (docs/facts.md 3.3)."""
+
+Find = Callable[["Row"], Awaitable[Any]]
+"""Returns what shows that the row was executed: a record, a list of them, or its id as text; None or an empty list if
+there is none."""
+
+
+class _Writer(Protocol):
+    async def write(self, entry: Entry, /) -> None: ...
+
+
+class Pauses:
+    """Waits that end early when the run is stopped."""
+
+    def __init__(self) -> None:
+        self._ended = False
+        self._scopes: set[anyio.CancelScope] = set()
+
+    def end(self) -> None:
+        """End all waits, those to come included."""
+        self._ended = True
+        for scope in self._scopes:
+            scope.cancel()
+
+    async def wait(self, clock: Clock, seconds: float) -> bool:
+        """Wait; return False if the run was stopped before the end."""
+        with anyio.CancelScope() as scope:
+            self._scopes.add(scope)
+            try:
+                if not self._ended:
+                    await clock.sleep(seconds)
+            finally:
+                self._scopes.discard(scope)
+        return not self._ended
+
+
+@attrs.frozen(kw_only=True)
+class Sending:
+    """What all rows of a run are sent with."""
+
+    writer: _Writer
+    quota_of: Callable[[Service], Quota]
+    clock: Clock
+    pauses: Pauses
+    find: Find | None
+    settle_seconds: float
+    stop: Callable[[str], None]
+
+    async def send(self, row: Row, operation: Operation[Any], entry: Entry) -> Entry:
+        """Send a row that is certainly not executed, or that a person wants to be sent; return its entry."""
+        for _ in range(_MOST_SENDS):
+            entry = await self._send_once(operation, entry)
+            if entry.state is not RowState.UNKNOWN or self.find is None:
+                break
+            entry = await self.look(row, entry)
+            if entry.state is not RowState.PLANNED:
+                break
+        return entry
+
+    async def _send_once(self, operation: Operation[Any], entry: Entry) -> Entry:
+        quota = self.quota_of(operation.spec.service)
+        for pause in range(_MOST_PAUSES):
+            # waited for here, so that a row that waits for an hour is not on the disk as one that may have been sent
+            while (wait := quota.wait_seconds(self.clock.monotonic())) > 0:
+                if not await self.pauses.wait(self.clock, wait):
+                    return entry
+            entry = advance(entry, Sent(at=self.clock.utc_now()))
+            await self.writer.write(entry)
+            event = await self._event(operation)
+            entry = advance(entry, event)
+            await self.writer.write(entry)
+            throttled = isinstance(event, NotSent) and event.trouble.kind == "RateLimited"
+            if not throttled or pause == _MOST_PAUSES - 1:
+                break
+        return entry
+
+    async def _event(self, operation: Operation[Any]) -> Event:
+        try:
+            result = await operation.send()
+        except VismaNetError as error:
+            if stops_the_run(error):
+                self.stop(f"{error}")
+            return ended_in(error, at=self.clock.utc_now(), conditional="If-Match" in operation.headers)
+        return answered(result)
+
+    async def look(self, row: Row, entry: Entry) -> Entry:
+        """Look up a row that may have been executed; return its entry: done, planned, or unknown as before.
+
+        What is not there yet may still come: a request whose answer got lost may still be worked on. So nothing counts
+        as missing before `settle_seconds` have passed.
+        """
+        found = await self._found(row)
+        if found is None and (wait := self._settles_in(entry)) > 0:
+            if not await self.pauses.wait(self.clock, wait):
+                return entry
+            found = await self._found(row)
+        if isinstance(found, Trouble):
+            entry = attrs.evolve(entry, state=RowState.UNKNOWN, trouble=found)
+        else:
+            refused = entry.unsure_since is None
+            entry = attrs.evolve(advance(entry, found or Missing()), trouble=None if found else entry.trouble)
+            if found is None and refused:
+                # the ERP answered it with an error, and it is not there: it would be answered in the same way again
+                entry = attrs.evolve(entry, state=RowState.FAILED)
+        await self.writer.write(entry)
+        return entry
+
+    def _settles_in(self, entry: Entry) -> float:
+        if entry.unsure_since is None:
+            return 0.0
+        return self.settle_seconds - (self.clock.utc_now() - entry.unsure_since).total_seconds()
+
+    async def _found(self, row: Row) -> Found | Trouble | None:
+        if self.find is None:
+            raise RuntimeError("a row is looked up only where there is something to look it up with")
+        try:
+            found = await self.find(row)
+        except NotFound:
+            return None
+        except Exception as error:  # noqa: BLE001 - the caller's own code: other rows are under way, and are not cut off
+            about = trouble_of(error)
+            return attrs.evolve(about, text=f"It may have been executed, and looking it up failed: {about.text}")
+        count = is_found(found)
+        if count > 1:
+            return Trouble(kind="OutcomeUnknown", text=f"It may have been executed, and find returned {count} records.")
+        if not count:
+            return None
+        record = found[0] if isinstance(found, list | tuple) else found
+        if isinstance(record, str):
+            return Found(id=record)
+        told = answered(record)
+        return Found(id=told.id, etag=told.etag)

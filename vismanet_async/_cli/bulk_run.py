@@ -1,0 +1,144 @@
+"""What `vismanet load` and `vismanet release` share: a run with progress, files and signals, and how it ended."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path  # noqa: TC003 - attrs reads the annotations
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+import attrs
+
+from vismanet_async._cli.exit_codes import DONE, INTERRUPTED, NOT_KNOWN, NOT_SIGNED_IN, SOME_FAILED
+from vismanet_async._cli.load_progress import load_progress_shown
+from vismanet_async._cli.load_results import ResultFiles
+from vismanet_async._cli.streams import tell
+from vismanet_async._export.tasks import unwrap_group
+from vismanet_async.errors import RequestRefused
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+
+    from vismanet_async._client import VismaNet
+    from vismanet_async.bulk import BulkRun, BulkSummary, Rehearsal
+
+__all__ = ["RunOptions", "run_rows", "told_rehearsal"]
+
+_INTERRUPTED: Final = "it was interrupted"
+_SHOWN: Final = 10
+
+
+@attrs.frozen(kw_only=True)
+class RunOptions:
+    """What both commands take."""
+
+    journal: Path = attrs.field()
+    """Its folder has the other files."""
+    dry_run: bool = False
+    retry_failed: bool = False
+    retry_unknown: bool = False
+    max_failures: int | None = None
+    settle_seconds: float | None = None
+
+    @journal.validator
+    def _refuse_folders(self, _attribute: object, journal: Path) -> None:
+        if journal.is_dir():
+            raise RequestRefused(f"--journal {journal} is a folder: name a file; nothing was sent.")
+
+    def for_run(self) -> dict[str, Any]:
+        """Return the options of `visma.bulk.run`."""
+        options: dict[str, Any] = {
+            "retry_failed": self.retry_failed,
+            "retry_unknown": self.retry_unknown,
+            "max_failures": self.max_failures,
+        }
+        return options if self.settle_seconds is None else {**options, "settle_seconds": self.settle_seconds}
+
+
+async def run_rows(
+    visma: VismaNet, rows: Any, options: RunOptions, *, find: Any, columns: Sequence[str] = (), as_csv: bool = False
+) -> int:
+    """Send rows; print a summary, and return the exit code."""
+    run = visma.bulk.run(rows, journal=options.journal, find=find, **options.for_run())
+    with ResultFiles(options.journal.parent, columns=columns, as_csv=as_csv) as files:
+        async with (
+            _stopped_by_signals(run),
+            load_progress_shown(run, visma.quota, sys.stderr),
+            aclosing(aiter(run)) as results,
+        ):
+            async for result in results:
+                files.add(result)
+    summary = run.summary
+    assert summary is not None
+    code = _code(summary)
+    tell(_text(summary, files, options), done=f"{summary}.", code=code)
+    return code
+
+
+def _code(summary: BulkSummary) -> int:
+    if summary.stopped == _INTERRUPTED:
+        return INTERRUPTED
+    if summary.unknown:
+        return NOT_KNOWN
+    if any(each.error_type in {"TokenRefused", "Unauthorized"} for each in summary.problems):
+        return NOT_SIGNED_IN
+    return DONE if summary.complete else SOME_FAILED
+
+
+def _text(summary: BulkSummary, files: ResultFiles, options: RunOptions) -> str:
+    lines = [f"{summary}{f' ({summary.earlier:,} known from before)' if summary.earlier else ''}"]
+    lines += [f"  {each.key}: {each.outcome.replace('_', ' ')}: {each.error}" for each in summary.problems[:_SHOWN]]
+    if len(summary.problems) > _SHOWN:
+        lines.append("  ...")
+    lines.append(f"results: {files.results}")
+    if summary.failed:
+        lines.append(f"to mend and load again: {files.failed}")
+    if summary.unknown:
+        lines.append("unknown rows may have been executed: look them up before you send them again")
+    if not summary.complete:
+        lines.append(f"the same command goes on where this one stood: {options.journal}")
+    return "\n".join(lines)
+
+
+@asynccontextmanager
+async def _stopped_by_signals(run: BulkRun) -> AsyncIterator[None]:
+    """End the run in order at the first Ctrl-C or SIGTERM; a second one interrupts it."""
+
+    async def listen() -> None:
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for _ in signals:
+                print("vismanet: finishing what is under way; again to stop at once", file=sys.stderr, flush=True)
+                run.stop(_INTERRUPTED)
+                break  # the next one interrupts
+
+    with unwrap_group():
+        async with anyio.create_task_group() as tasks:
+            # where signals cannot be listened to, Ctrl-C interrupts at once, and the journal has what was sent
+            if sys.platform != "win32" and threading.current_thread() is threading.main_thread():
+                tasks.start_soon(listen)
+            try:
+                yield
+            finally:
+                tasks.cancel_scope.cancel()
+
+
+def told_rehearsal(rehearsal: Rehearsal, place: Callable[[int], str], fields: Mapping[str, str]) -> int:
+    """Print what a rehearsal found, each mistake with its place, and return the exit code.
+
+    Args:
+        rehearsal: the rehearsal.
+        place: file and row of a position.
+        fields: columns by the names of fields.
+    """
+    for mistake in rehearsal.mistakes:
+        column = f"column {fields.get(mistake.field, mistake.field)}: " if mistake.field else ""
+        for line in mistake.text.split("\n"):
+            print(f"{place(mistake.position)}: {column}{line}")
+    more = rehearsal.mistakes_found - len(rehearsal.mistakes)
+    if more > 0:
+        print(f"... and {more:,} more")
+    print(f"{rehearsal} Nothing was sent.")
+    return SOME_FAILED if rehearsal.mistakes_found else DONE

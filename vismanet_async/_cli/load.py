@@ -1,0 +1,263 @@
+"""`vismanet load`: the rows of a file, each as one write."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+import attrs
+
+from vismanet_async._api.registry import find_method, find_resource, list_arguments, method_facts, method_ids
+from vismanet_async._cli.bulk_run import RunOptions, run_rows, told_rehearsal
+from vismanet_async._cli.load_columns import Column, ColumnMap, columns_of, filled, mistakes_in, read_map, with_inserts
+from vismanet_async._cli.load_input import InputRow, Table, open_table
+from vismanet_async._settings import Settings
+from vismanet_async.errors import RequestRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from vismanet_async._cli.load_input import InputFormat
+    from vismanet_async._client import VismaNet
+    from vismanet_async._operation import Operation
+    from vismanet_async.bulk import Row
+
+__all__ = ["Load", "Rows", "default_load_journal", "read_load", "run_load"]
+
+_LOADED: Final = frozenset({"create", "update", "act"})
+
+
+@attrs.frozen(kw_only=True)
+class Load:
+    """A load that was checked against the registry and the file; nothing of it needs a sign-in."""
+
+    resource: str
+    method: str
+    facts: Mapping[str, Any]
+    table: Table
+    key: str
+    ids: Sequence[str]
+    columns: Sequence[Column]
+    constants: Mapping[tuple[str | int, ...], Any]
+    find: tuple[str, str] | None
+    """The filter of the list that looks rows up, and the column with its value."""
+    known: ColumnMap
+
+    def rows(self, visma: VismaNet) -> Rows:
+        """Return the rows, with a length where the file has one."""
+        return Rows(self, visma)
+
+    def operation(self, visma: VismaNet, row: InputRow) -> Operation[Any]:
+        """Return the write that a row is.
+
+        Raises:
+            RequestRefused: with every mistake of the row, a line each.
+        """
+        if row.fault is not None:
+            raise RequestRefused(f"{row.fault}.")
+        columns = self.columns
+        if self.table.length is None:  # of stdin the columns are known row by row
+            columns = _columns(self, tuple(row.values))
+        build = partial(self._built, visma, row)
+        try:
+            return build(filled(columns, row.values, self.constants))
+        except RequestRefused as error:
+            found = mistakes_in(columns, row.values, self.constants, build)
+            raise RequestRefused("\n".join(found) or str(error).replace("; nothing was sent.", ".")) from None
+
+    def _built(self, visma: VismaNet, row: InputRow, record: Any) -> Operation[Any]:
+        ids = method_ids(self.resource, self.method, [_word(row, name) for name in self.ids])
+        if self.facts["call"] == "create" and "body" in self.facts:
+            record = with_inserts(self.facts["body"], record)
+        body = [record] if "body" in self.facts else []
+        built: Operation[Any] = getattr(getattr(visma, self.resource), self.method)(*ids, *body)
+        return built
+
+
+@attrs.frozen
+class Rows:
+    """The rows of a file as writes."""
+
+    load: Load
+    visma: VismaNet
+
+    def __len__(self) -> int:
+        if self.load.table.length is None:
+            raise TypeError("stdin has no length")
+        return self.load.table.length
+
+    def __iter__(self) -> Iterator[Row]:
+        from vismanet_async.bulk import Row  # noqa: PLC0415 - brings SQLAlchemy along
+
+        for source in self.load.table.read():
+            key, row = f"row {source.number}", source
+            if source.fault is None:
+                try:
+                    key = _word(source, self.load.key)
+                except RequestRefused as error:
+                    row = attrs.evolve(source, fault=str(error).removesuffix("."))
+            yield Row(key, partial(self.load.operation, self.visma, row), data=row)
+
+
+def _word(row: InputRow, column: str) -> str:
+    value = row.values.get(column)
+    if value is None or value == "" or isinstance(value, bool | float | dict | list):
+        raise RequestRefused(f"the column {column!r} must hold a text or a whole number.")
+    return str(value)
+
+
+def read_load(
+    name: str,
+    source: str,
+    *,
+    file_format: InputFormat | None = None,
+    delimiter: str = ",",
+    map_file: Path | None = None,
+    key: str | None = None,
+    ids: Sequence[str] = (),
+    find: str | None = None,
+) -> Load:
+    """Check the words of a load; sends nothing.
+
+    Raises:
+        UnknownName: no such resource, method, filter or field; with the nearest names.
+        RequestRefused: something is missing, or the file cannot be read.
+    """
+    resource, method = find_method(name) if "." in name else (find_resource(name), "create")
+    facts = method_facts(*find_method(f"{resource}.{method}"))
+    if facts["call"] not in _LOADED:
+        raise RequestRefused(f"{resource}.{method} is no write of a record, so it is not loaded; nothing was sent.")
+    known = read_map(map_file)
+    table = open_table(source, file_format=file_format, delimiter=delimiter)
+    key, ids = key or known.key, list(ids or known.ids)
+    if key is None:
+        raise RequestRefused(
+            "say with --key which column tells the rows apart, and is the same in every run: a number in the source, "
+            f"for instance. {source} has {', '.join(table.names) or 'no columns yet'}. Nothing was sent."
+        )
+    wanted = [each for each, _ in facts.get("ids", ())]
+    if len(ids) != len(wanted):
+        needed = f"--id for each of {', '.join(wanted)}" if wanted else "no --id"
+        raise RequestRefused(f"{resource}.{method} takes {needed}: the column with it; nothing was sent.")
+    load = Load(
+        resource=resource,
+        method=method,
+        facts=facts,
+        table=table,
+        key=key,
+        ids=ids,
+        columns=(),
+        constants={},
+        find=None if find is None else _find(resource, find),
+        known=known,
+    )
+    constants = {column.path: known.values[name] for name, column in _constants(load).items()}
+    load = attrs.evolve(load, constants=constants)
+    if table.length is None:
+        return load
+    for column in (key, *ids, *([load.find[1]] if load.find else ())):
+        if column not in table.names:
+            raise RequestRefused(
+                f"{source} has no column {column!r}; it has {', '.join(table.names)}. Nothing was sent."
+            )
+    return attrs.evolve(load, columns=_columns(load, table.names))
+
+
+def _columns(load: Load, names: Sequence[str]) -> list[Column]:
+    known = load.known
+    if load.table.length is None:  # a row need not have every column
+        known = attrs.evolve(
+            known,
+            columns={name: field for name, field in known.columns.items() if name in names},
+            ignore=[name for name in known.ignore if name in names],
+        )
+    aside = [load.key, *load.ids, *([load.find[1]] if load.find else ())]
+    body = [name for name in names if name not in load.ids or name in known.columns]
+    return columns_of(body, load.facts.get("body"), known, aside=aside)
+
+
+def _constants(load: Load) -> dict[str, Column]:
+    only = ColumnMap(values=load.known.values)
+    columns = columns_of((), load.facts.get("body"), only, aside=())
+    return dict(zip(load.known.values, columns, strict=True))
+
+
+def _find(resource: str, text: str) -> tuple[str, str]:
+    name, equals, column = text.partition("=")
+    if not equals or not name or not column:
+        raise RequestRefused(f"--find {text!r} is not FILTER=COLUMN; nothing was sent.")
+    return next(iter(list_arguments(resource, {name: ""}))), column
+
+
+# --- the run -------------------------------------------------------------------------------------------------------
+
+
+def default_load_journal(source: str) -> Path:
+    """Return where the journal of a file is if none is named: beside it.
+
+    Raises:
+        RequestRefused: stdin has no place.
+    """
+    if source == "-":
+        raise RequestRefused("say with --journal where to keep what becomes of the rows of stdin; nothing was sent.")
+    return Path(f"{source}.load") / "journal.sqlite"
+
+
+def run_load(load: Load, options: RunOptions, *, profile: str | None, concurrency: int | str) -> int:
+    """Load, or rehearse it; return the exit code."""
+    settings = Settings.load(profile=profile)
+    if options.dry_run:  # nothing is sent, so there is nothing to sign in for
+        settings = attrs.evolve(settings, token=settings.token or "rehearsal", client_id=None, client_secret=None)
+    return anyio.run(_run, load, options, settings, concurrency)
+
+
+async def _run(load: Load, options: RunOptions, settings: Settings, concurrency: int | str) -> int:
+    from vismanet_async._client import VismaNet  # noqa: PLC0415 - aiohttp loads slowly, and wrong use does not need it
+
+    async with VismaNet.from_settings(settings, concurrency=concurrency) as visma:
+        rows = load.rows(visma)
+        if options.dry_run:
+            journal = options.journal if options.journal.is_file() else None
+            rehearsal = await visma.bulk.rehearse(rows, journal=journal, retry_failed=options.retry_failed)
+            head = 1 if load.table.format == "csv" else 0
+            fields = {column.field: column.name for column in load.columns if column.name}
+            return told_rehearsal(rehearsal, lambda position: f"{load.table.source}:{position + head}", fields)
+        as_csv = load.table.format != "jsonl"
+        return await run_rows(visma, rows, options, find=_finder(load, visma), columns=load.table.names, as_csv=as_csv)
+
+
+def _finder(load: Load, visma: VismaNet) -> Any:
+    """Return the function that looks a row up; None if there is no way."""
+    resource = getattr(visma, load.resource)
+    if load.find is not None:
+        name, column = load.find
+        identity = method_facts(load.resource, "list").get("identity", ())
+
+        async def by_filter(row: Row) -> Any:
+            found = await resource.list(**list_arguments(load.resource, {name: _word(row.data, column)}))
+            return [_id(record, identity) for record in found]
+
+        return by_filter
+    if load.facts["call"] == "update" and hasattr(resource, "get"):
+        reads = method_facts(load.resource, "get").get("ids", [])
+        if load.method == "update" and len(reads) == len(load.ids):
+            from vismanet_async.bulk import matching  # noqa: PLC0415 - as above
+
+            async def by_content(row: Row) -> Any:
+                ids = method_ids(load.resource, "get", [_word(row.data, each) for each in load.ids])
+                return matching(await resource.get(*ids), row)
+
+            return by_content
+    return None
+
+
+def _id(record: Any, identity: Sequence[str]) -> Any:
+    """Return the id of a record by the last of the fields that tell records apart; the record itself without them."""
+    from vismanet_async._codec.fields import fields_of  # noqa: PLC0415 - only after a lost answer
+
+    for field in fields_of(type(record)):
+        if identity and field.json == identity[-1]:
+            return str(getattr(record, field.name))
+    return record

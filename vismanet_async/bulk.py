@@ -1,0 +1,44 @@
+"""Bulk writes: rows, runs, summaries, and what journals say.
+
+`visma.bulk` is a `Bulk`. Names are loaded on first use.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vismanet_async._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from vismanet_async._bulk.bulk import Bulk
+    from vismanet_async._bulk.finding import matching
+    from vismanet_async._bulk.journal import JournalBusy
+    from vismanet_async._bulk.rehearsal import Mistake, Rehearsal
+    from vismanet_async._bulk.rows import BulkProgress, BulkSummary, Outcome, Row, RowResult
+    from vismanet_async._bulk.run import BulkRun
+
+__all__ = [
+    "Bulk",
+    "BulkProgress",
+    "BulkRun",
+    "BulkSummary",
+    "JournalBusy",
+    "Mistake",
+    "Outcome",
+    "Rehearsal",
+    "Row",
+    "RowResult",
+    "matching",
+]
+
+__getattr__, __dir__ = lazy_names(
+    globals(),
+    {
+        "_bulk.bulk": ("Bulk",),
+        "_bulk.finding": ("matching",),
+        "_bulk.journal": ("JournalBusy",),
+        "_bulk.rehearsal": ("Mistake", "Rehearsal"),
+        "_bulk.rows": ("BulkProgress", "BulkSummary", "Outcome", "Row", "RowResult"),
+        "_bulk.run": ("BulkRun",),
+    },
+)
