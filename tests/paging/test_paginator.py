@@ -117,10 +117,9 @@ def test_delete_one_add_one() -> None:
 @pytest.mark.parametrize("ordered", [True, False])
 def test_a_clock_that_is_ahead_shows_in_the_answers(moment: int, *, ordered: bool) -> None:
     """The edge would be where rows are still written: one goes and one comes, and no total tells."""
-    ahead = {"boundary": text(NOW_SECONDS + 3_600), "ordered": ordered}
     server_time = datetime.fromisoformat(BOUNDARY).replace(tzinfo=UTC) + timedelta(hours=13)
     server = quiet(6, script={moment: delete_one_add_one})
-    paginator = paginator_of(**ahead)
+    paginator = paginator_of(boundary=text(NOW_SECONDS + 3_600), ordered=ordered)
     first = paginator.next_request()
     assert first is not None
     paginator.note_server_time(server_time)
