@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         ManyOutcome,
     )
     from vismanet_async._export.companies import Company, companies_of, read_companies
+    from vismanet_async._export.deletions import Deletions
     from vismanet_async._export.events import (
         Event,
         PageWritten,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from vismanet_async._export.plan import ExportPlan
     from vismanet_async._export.report import Report
     from vismanet_async._export.run import Export
-    from vismanet_async._export.target.manifest import Manifest, Part, ResourceEntry, validate
+    from vismanet_async._export.target.manifest import Manifest, Part, ResourceEntry, Run, Sweep, validate
 
 __all__ = [
     "Company",
@@ -44,6 +45,7 @@ __all__ = [
     "CompanyProgress",
     "CompanyStarted",
     "CsvOptions",
+    "Deletions",
     "Event",
     "Export",
     "ExportMany",
@@ -60,6 +62,8 @@ __all__ = [
     "ResourceDone",
     "ResourceEntry",
     "ResourceIncomplete",
+    "Run",
+    "Sweep",
     "companies_of",
     "read_companies",
     "validate",
@@ -79,7 +83,8 @@ __getattr__, __dir__ = lazy_names(
             "ManyOutcome",
         ),
         "_export.companies": ("Company", "companies_of", "read_companies"),
-        "_export.target.manifest": ("Manifest", "Part", "ResourceEntry", "validate"),
+        "_export.target.manifest": ("Manifest", "Part", "ResourceEntry", "Run", "Sweep", "validate"),
+        "_export.deletions": ("Deletions",),
         "_export.plan": ("ExportPlan",),
         "_export.report": ("Report",),
         "_export.events": ("Event", "PageWritten", "Published", "RequestEnded", "ResourceDone", "ResourceIncomplete"),
