@@ -1,4 +1,4 @@
-"""Exports: plans, events, manifests, reports, and many companies at once.
+"""Exports: plans, events, manifests, reports, many companies at once, and what can be done with an export afterwards.
 
 An export is made by `visma.export(...)`. Names are loaded on first use.
 """
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
         ManyEvent,
         ManyOutcome,
     )
+    from vismanet_async._export.compact import compact
     from vismanet_async._export.companies import Company, companies_of, read_companies
     from vismanet_async._export.deletions import Deletions
+    from vismanet_async._export.diff import Difference, FieldChange, diff
     from vismanet_async._export.events import (
         Event,
         PageWritten,
@@ -46,10 +48,12 @@ __all__ = [
     "CompanyStarted",
     "CsvOptions",
     "Deletions",
+    "Difference",
     "Event",
     "Export",
     "ExportMany",
     "ExportPlan",
+    "FieldChange",
     "Manifest",
     "ManyEvent",
     "ManyOutcome",
@@ -64,7 +68,9 @@ __all__ = [
     "ResourceIncomplete",
     "Run",
     "Sweep",
+    "compact",
     "companies_of",
+    "diff",
     "read_companies",
     "validate",
 ]
@@ -84,7 +90,9 @@ __getattr__, __dir__ = lazy_names(
         ),
         "_export.companies": ("Company", "companies_of", "read_companies"),
         "_export.target.manifest": ("Manifest", "Part", "ResourceEntry", "Run", "Sweep", "validate"),
+        "_export.compact": ("compact",),
         "_export.deletions": ("Deletions",),
+        "_export.diff": ("Difference", "FieldChange", "diff"),
         "_export.plan": ("ExportPlan",),
         "_export.report": ("Report",),
         "_export.events": ("Event", "PageWritten", "Published", "RequestEnded", "ResourceDone", "ResourceIncomplete"),

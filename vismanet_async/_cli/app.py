@@ -64,6 +64,62 @@ app.command(jobs_app)
 app.command(export_app)
 
 
+@app.command(usage="Usage: vismanet diff BEFORE [AFTER] [OPTIONS]")
+def diff(
+    before: str,
+    after: str | None = None,
+    /,
+    *,
+    before_runs: int | None = None,
+    after_runs: int | None = None,
+    resource: _Several = None,
+    limit: int = 20,
+    html: Path | None = None,
+    json: bool = False,
+) -> int:
+    """Show what was added, changed and removed between two exports, or two runs of one.
+
+    For example:
+      vismanet diff monday tuesday
+      vismanet diff out                   # what the last run brought
+      vismanet diff out --before-runs 1   # what all runs after the first brought
+
+    Needs no sign-in, and sends nothing. Both are compared in their latest state,
+    by key; numbers by their value.
+
+    Parameters
+    ----------
+    before
+        The directory or URL of an export.
+    after
+        The same of another. Without it BEFORE is compared with itself, before and after its last run.
+    before_runs
+        Take BEFORE as it was after so many of its runs; `vismanet export --status` lists them.
+    after_runs
+        Take AFTER as it was after so many of its runs.
+    resource
+        Only this list; may be given several times. Without it those that both have.
+    limit
+        How many differences of each list are shown, and written to the page.
+    html
+        Also write an HTML page to this file; it needs nothing but itself.
+    json
+        Print every difference as a line of JSON.
+    """
+    from vismanet_async._cli.diff import run_diff  # noqa: PLC0415
+
+    return run_diff(
+        before,
+        after,
+        before_runs=before_runs,
+        after_runs=after_runs,
+        resources=resource,
+        limit=limit,
+        html=html,
+        as_json=json,
+    )
+
+
 @app.command(usage="Usage: vismanet call RESOURCE.METHOD [ID...] [OPTIONS]", help_epilogue=SIGNING_IN)
 def call(
     name: str,

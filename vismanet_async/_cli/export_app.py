@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from vismanet_async._cli import export_options as options
 from vismanet_async._cli.help_texts import SIGNING_IN
@@ -103,3 +104,41 @@ def _hours(count: float) -> timedelta:
         return timedelta(hours=count)
     except (OverflowError, ValueError):
         raise RequestRefused(f"--overlap-hours {count} is no number of hours; nothing was sent.") from None
+
+
+@export_app.command(usage="Usage: vismanet export compact SOURCE [--to TO] [OPTIONS]")
+def compact(
+    source: str,
+    *,
+    to: str | None = None,
+    resource: Annotated[list[str] | None, Parameter(consume_multiple=False)] = None,
+    part_bytes: int = 134_217_728,
+    json: bool = False,
+) -> int:
+    """Make one file set of all runs of an export: the latest version of each record.
+
+    For example:
+      vismanet export compact out
+      vismanet export compact out --to latest
+
+    Records that are gone are left out, as far as a run with --deletions has
+    noticed. Rows are sorted by key and have no paging metadata, so that the same
+    records give the same bytes. Needs no sign-in, and sends nothing.
+
+    Parameters
+    ----------
+    source
+        The directory or URL of an export.
+    to
+        Where to write the new export: a directory or URL. Without it, in the place of SOURCE, where the next
+        incremental run goes on.
+    resource
+        Only this list; may be given several times.
+    part_bytes
+        Begin a new file when one has reached this size, in bytes; 134217728 is 128 MiB.
+    json
+        Print the manifest as JSON instead of a summary.
+    """
+    from vismanet_async._cli.export_compact import run_compact  # noqa: PLC0415
+
+    return run_compact(source, to=to, resources=resource, part_bytes=part_bytes, as_json=json)

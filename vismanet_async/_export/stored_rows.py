@@ -20,7 +20,7 @@ import csv
 import gzip
 import io
 from abc import ABC, abstractmethod
-from contextlib import closing
+from contextlib import closing, contextmanager
 from decimal import Decimal
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -33,6 +33,7 @@ from vismanet_async._export.extras import extra
 from vismanet_async._export.formats.csv import CsvOptions
 from vismanet_async._export.key_index import KeysOfRows, key_of_name, keys_in
 from vismanet_async._export.target.manifest import part_fault
+from vismanet_async._paging.page_formats import PageFormatError
 from vismanet_async.errors import ExportError, RequestRefused
 
 if TYPE_CHECKING:
@@ -45,9 +46,10 @@ if TYPE_CHECKING:
     Batch = tuple[Sequence[bytes], Sequence[bytes]]
     """Keys and contents of some rows."""
 
-__all__ = ["RowReader", "csv_options", "history", "published_keys", "row_reader", "tombstone_keys"]
+__all__ = ["RowReader", "csv_columns", "csv_options", "history", "published_keys", "row_reader", "tombstone_keys"]
 
 _ROWS_AT_ONCE: Final = 1_000
+_LONGEST_CELL: Final = 2**31 - 1
 _METADATA: Final = "metadata"
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _EXACT: Final = msgspec.json.Decoder(float_hook=Decimal)
@@ -86,16 +88,13 @@ class RowReader(ABC):
         Raises:
             ExportError: the part is not as the manifest states, or a row cannot be read.
         """
-        fault = part_fault(self.location, part)
-        if fault:
-            raise ExportError(f"{self.location / part.file} {fault}; nothing was written. Export it whole again.")
-        with (self.location / part.file).open("rb") as file:
-            try:
-                yield from self._read(file)
-            except (msgspec.MsgspecError, UnicodeDecodeError, LookupError, csv.Error) as error:
-                raise ExportError(
-                    f"{self.location / part.file} has a row that cannot be read: {error}; nothing was written."
-                ) from error
+        with self._opened(part) as file:
+            yield from self._read(file)
+
+    def keys(self, part: Part) -> Iterator[Sequence[bytes]]:
+        """Yield the keys of a part's rows, in order, some at a time; errors as those of `batches`."""
+        for keys, _ in self.batches(part):
+            yield keys
 
     def own_key(self, key: bytes) -> bytes:
         """Return the form that a key has among those of `batches`."""
@@ -104,6 +103,18 @@ class RowReader(ABC):
     def fields(self, content: bytes) -> dict[str, Any]:
         """Return the values of a row by the paths of its fields; lists are whole. Numbers are exact."""
         return dict(_flat(_EXACT.decode(content), ""))
+
+    @contextmanager
+    def _opened(self, part: Part) -> Iterator[BinaryIO]:
+        path = self.location / part.file
+        fault = part_fault(self.location, part)
+        if fault:
+            raise ExportError(f"{path} {fault}; nothing was written. Export it whole again.")
+        with path.open("rb") as file:
+            try:
+                yield file
+            except (msgspec.MsgspecError, PageFormatError, UnicodeDecodeError, LookupError, csv.Error) as error:
+                raise ExportError(f"{path} has a row that cannot be read: {error}; nothing was written.") from error
 
     @abstractmethod
     def _read(self, file: BinaryIO) -> Iterator[Batch]:
@@ -133,12 +144,17 @@ class _Csv(RowReader):
     def __init__(self, location: Location, name: str, entry: ResourceEntry) -> None:
         super().__init__(location, name, entry)
         self.options = csv_options(entry)
-        self.columns = list(entry.columns)
+        self.columns = csv_columns(entry)
         try:
             self._places = [self.columns.index(column) for column in self.identity]
         except ValueError:
             raise ExportError(f"{name}: its files have no column for its key {', '.join(self.identity)}.") from None
         self._metadata = [at for at, column in enumerate(self.columns) if column.partition(".")[0] == _METADATA]
+
+    def keys(self, part: Part) -> Iterator[Sequence[bytes]]:
+        """Yield the keys of a part's rows, in order, some at a time; errors as those of `batches`."""
+        for keys, _ in self.batches(part):
+            yield keys
 
     def own_key(self, key: bytes) -> bytes:
         from vismanet_async._export.sinks.csv import cell_of  # noqa: PLC0415 - sinks are loaded by exports alone
@@ -150,25 +166,33 @@ class _Csv(RowReader):
 
     def _read(self, file: BinaryIO) -> Iterator[Batch]:
         encoding = "utf-8-sig" if self.options.byte_order_mark else "utf-8"
-        rows = csv.reader(io.TextIOWrapper(file, encoding, newline=""), delimiter=self.options.delimiter)
-        if self.options.header:
-            next(rows)
-        while some := list(islice(rows, _ROWS_AT_ONCE)):
-            for row in some:
-                for at in self._metadata:
-                    row[at] = ""
-            keys = [msgspec.json.encode([row[at] for at in self._places]) for row in some]
-            yield keys, list(map(msgspec.json.encode, some))
+        # a list is one cell, which can be longer than the 128 KiB that Python allows at first; there is no other switch
+        csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
+        with io.TextIOWrapper(file, encoding, newline="") as text:
+            rows = csv.reader(text, delimiter=self.options.delimiter, strict=True)
+            if self.options.header:
+                next(rows)
+            while some := list(islice(rows, _ROWS_AT_ONCE)):
+                for row in some:
+                    for at in self._metadata:
+                        row[at] = ""
+                keys = [msgspec.json.encode([row[at] for at in self._places]) for row in some]
+                yield keys, list(map(msgspec.json.encode, some))
 
 
 class _Parquet(RowReader):
+    def keys(self, part: Part) -> Iterator[Sequence[bytes]]:
+        with self._opened(part) as file, closing(_parquet(file)) as parquet:
+            for batch in parquet.iter_batches(_ROWS_AT_ONCE, columns=list(self.identity)):
+                yield _parquet_keys(batch.to_pylist(), self.identity)
+
     def _read(self, file: BinaryIO) -> Iterator[Batch]:
-        with closing(extra("pyarrow.parquet", "parquet").ParquetFile(file)) as parquet:
+        with closing(_parquet(file)) as parquet:
             for batch in parquet.iter_batches(_ROWS_AT_ONCE):
                 rows = batch.to_pylist()
                 for row in rows:
                     row.pop(_METADATA, None)
-                yield parquet_keys(rows, self.identity), list(map(msgspec.json.encode, rows))
+                yield _parquet_keys(rows, self.identity), list(map(msgspec.json.encode, rows))
 
 
 _READERS: Final[Mapping[str, type[RowReader]]] = {
@@ -192,9 +216,17 @@ def row_reader(location: Location, name: str, entry: ResourceEntry) -> RowReader
     return reader(location, name, entry)
 
 
-def parquet_keys(rows: Sequence[Mapping[str, Any]], identity: Sequence[str]) -> list[bytes]:
-    """Return the keys of rows as Arrow gives them."""
+def _parquet(file: BinaryIO) -> Any:
+    return extra("pyarrow.parquet", "parquet").ParquetFile(file)
+
+
+def _parquet_keys(rows: Sequence[Mapping[str, Any]], identity: Sequence[str]) -> list[bytes]:
     return [msgspec.json.encode([_plain(row[name]) for name in identity]) for row in rows]
+
+
+def csv_columns(entry: ResourceEntry) -> list[str]:
+    """Return the header of an entry's CSV files; a list, whose fields the manifest names, is one column."""
+    return list(dict.fromkeys(column.partition("[]")[0] for column in entry.columns))
 
 
 def csv_options(entry: ResourceEntry) -> CsvOptions:
@@ -262,7 +294,7 @@ def published_keys(location: Location, name: str, entry: ResourceEntry) -> Itera
         reader = row_reader(location, name, entry)
         for parts, _ in history(entry):
             for part in parts:
-                for keys, _rows in reader.batches(part):
+                for keys in reader.keys(part):
                     yield from keys
 
 
