@@ -205,7 +205,12 @@ async def test_killed_and_started_again(
     assert not (tmp_path / "b" / "manifest.json").exists()
     monkeypatch.undo()
     again: list[str] = []
-    monkeypatch.setattr(LatestRows, "_put", lambda self, keys, rows: (again.append(keys[0]), put(self, keys, rows)))
+
+    def noted(self: LatestRows, keys: Any, contents: Any) -> None:
+        again.append(keys[0])
+        put(self, keys, contents)
+
+    monkeypatch.setattr(LatestRows, "_put", noted)
     made = compact(tmp_path / "grown", to=tmp_path / "b", part_bytes=60_000)
     assert content(tmp_path / "b", made) == content(tmp_path / "a", whole)
     assert len(again) == 6 - (dies_at - 1)  # whole files are not taken in again

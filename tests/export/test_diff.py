@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import pytest
@@ -158,7 +158,8 @@ def test_a_line_of_json_keeps_every_digit() -> None:
 def test_the_page_needs_nothing_and_escapes_everything() -> None:
     evil = "<script>alert(1)</script>"
     summary = DiffSummary(3)
-    for number, kind in product(range(2), ("added", "changed", "removed")):
+    kinds: tuple[Literal["added", "changed", "removed"], ...] = ("added", "changed", "removed")
+    for number, kind in product(range(2), kinds):
         changes = (FieldChange(evil, evil, number),) if kind == "changed" else ()
         summary.add(Difference(resource="customer", kind=kind, key={"number": evil}, changes=changes))
     page = diff_page(summary, title="What changed", before=evil, after="b", resources=["customer", "supplier"])

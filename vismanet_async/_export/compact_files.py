@@ -154,7 +154,7 @@ def _groups(rows: Iterator[bytes]) -> Iterator[list[tuple[int, int]]]:
 def _table(files: Sequence[Any], places: Sequence[tuple[int, int]], pyarrow: Any) -> Any:
     """Return the rows at these places, in that order, without paging metadata."""
     ordered = sorted(range(len(places)), key=lambda at: places[at])
-    tables = []
+    tables: list[Any] = []
     for number in sorted({part for part, _ in places}):
         tables += _chosen(files[number], [places[at][1] for at in ordered if places[at][0] == number])
     table = pyarrow.concat_tables(tables)
