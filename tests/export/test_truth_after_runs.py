@@ -91,7 +91,8 @@ class World:
             self.version += 1
             self.simulator.touch(NAME, key, description=f"v{self.version}")
         removed = set(self.chance.sample(keys, self.chance.choice(some)))
-        self.gone += [row for row in self.simulator.truth(NAME).rows() if str(row["recordId"]) in removed]
+        if removed:  # all rows are made for it
+            self.gone += [row for row in self.simulator.truth(NAME).rows() if str(row["recordId"]) in removed]
         for key in removed:
             self.simulator.remove(NAME, key)
         if self.gone and self.chance.random() < 0.3:  # a record comes back: as it was, or changed

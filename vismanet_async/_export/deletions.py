@@ -90,6 +90,7 @@ def no_sweep(
         now: UTC.
 
     Examples:
+        >>> from datetime import UTC
         >>> now = datetime(2026, 11, 29, tzinfo=UTC)
         >>> weekly, yesterday = Deletions(every=timedelta(days=7)), now - timedelta(days=1)
         >>> no_sweep(weekly, known=500, total=500, page_size=100, swept_at=yesterday, now=now).reason

@@ -33,7 +33,13 @@ EXACT_JSON: Final = msgspec.json.Encoder(decimal_format="number")
 
 @attrs.frozen
 class FieldChange:
-    """A field that differs."""
+    """A field that differs.
+
+    Examples:
+        >>> change = FieldChange("mainAddress.city", before="Oslo", after="Bergen")
+        >>> f"{change.field}: {change.before} -> {change.after}"
+        'mainAddress.city: Oslo -> Bergen'
+    """
 
     field: str
     """Its path, such as `mainAddress.city`. A list is one field."""

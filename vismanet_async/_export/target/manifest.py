@@ -84,7 +84,13 @@ class Sweep:
 
 @attrs.frozen(kw_only=True)
 class Run:
-    """What one run added to a resource: the whole list, or what was changed since an earlier run."""
+    """What one run added to a resource: the whole list, or what was changed since an earlier run.
+
+    Examples:
+        >>> manifest = await visma.export("customer", to="runs", incremental=True)
+        >>> [(run.since, run.rows, run.verdict) for run in manifest.resources["customer"].runs]
+        [(None, 40, 'proven')]
+    """
 
     since: str | None
     """The filter's value: rows changed then or later were read. None: the whole list was."""
