@@ -188,10 +188,30 @@ async def test_in_every_format(simulator: Simulator, tmp_path: Path, fmt: str) -
     assert sorted(one["key"]["referenceNumber"] for one in found) == sorted(gone)
 
 
-async def test_csv_does_not_tell_keys_for_certain(simulator: Simulator, tmp_path: Path) -> None:
+async def test_csv_does_not_tell_keys_for_certain_and_is_read_again(simulator: Simulator, tmp_path: Path) -> None:
     await export(simulator, tmp_path, deletions=False, format="csv")
-    with pytest.raises(RequestRefused, match=r"cells of CSV.*nothing was sent. Export it whole once"):
-        await export(simulator, tmp_path, format="csv")
+    simulator.remove("customer", count=3)
+    whole = await export(simulator, tmp_path, format="csv")
+    assert [(run.since, run.rows) for run in whole.resources["customer"].runs] == [(None, 347)]
+    gone = simulator.remove("customer", count=2)
+    manifest = await export(simulator, tmp_path, format="csv")
+    assert [one["key"]["number"] for one in tombstones(tmp_path, manifest)] == sorted(gone)
+
+
+async def test_with_filters_what_no_longer_matches_is_gone(simulator: Simulator, tmp_path: Path) -> None:
+    active = {"customer": {"status": "Active"}}
+    first = await export(simulator, tmp_path, resources=active)
+    number = published(tmp_path, first)[0]
+    simulator.touch("customer", number, status="Inactive")
+    manifest = await export(simulator, tmp_path, resources=active)
+    assert [one["key"]["number"] for one in tombstones(tmp_path, manifest)] == [number]
+
+
+async def test_what_a_sweep_costs(simulator: Simulator, tmp_path: Path) -> None:
+    """As much as an export of everything; the count between two sweeps is one request."""
+    first = await export(simulator, tmp_path)
+    swept = await export(simulator, tmp_path)
+    assert sweep_of(swept).requests == first.resources["customer"].requests
 
 
 async def test_a_run_without_deletions_keeps_the_keys(simulator: Simulator, tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """Run after run of an export with deletions, while others write, the server fails and the process is killed.
 
-After each run that is proven, what `compact` makes of the runs is the server's truth: no record is missing, none is too
-many, none is stale. VISMANET_DELETION_ROWS and VISMANET_DELETION_RUNS say how large it is, VISMANET_DELETION_SEED which.
+After each run that is proven, what `compact` makes of the runs is the server's truth: no record is missing, none is
+too many, none is stale. VISMANET_DELETION_ROWS and VISMANET_DELETION_RUNS say how large it is, VISMANET_DELETION_SEED
+which.
 """
 
 from __future__ import annotations
@@ -195,7 +196,7 @@ def test_after_each_proven_run_it_is_the_truth(world: World, tmp_path: Path) -> 
         if busy != counts["busy"]:
             assert run(world, out) == 0  # nobody writes any more: what was missed is seen now
             last = Manifest.read(out).resources[NAME].runs[-1]
-            assert last.sweep is not None
+        assert last.sweep is not None
         if last.verdict == "proven" and last.sweep.verdict in {"proven", "counted"}:
             counts["compared"] += 1
             assert compacted(out, tmp_path / "latest") == world.call(world.rows), f"run {number} of {SEED!r}"

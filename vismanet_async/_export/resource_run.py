@@ -26,8 +26,8 @@ from vismanet_async._export.observed_sender import ObservedSender
 from vismanet_async._export.page_writer import KeyTracker, PageWriter
 from vismanet_async._export.replay import FrozenClock, ReplayingSender
 from vismanet_async._export.sinks.opening import columns_written, open_sink
-from vismanet_async._export.stored_rows import published_keys
-from vismanet_async._export.sweep import KeySweep, Swept
+from vismanet_async._export.stored_rows import keys_are_known, published_keys
+from vismanet_async._export.sweep import BudgetedSender, KeySweep, Swept
 from vismanet_async._export.target.local import KEYS_NAME, OVERLAP_NAME
 from vismanet_async._export.target.manifest import ResourceEntry, Sweep
 from vismanet_async._export.tasks import T, run_blocking, unwrap_group
@@ -97,6 +97,7 @@ class ResourceRun:
     start: StartPoint = attrs.field(factory=StartPoint)
     _began: float | None = attrs.field(default=None, init=False)
     _ended: float | None = attrs.field(default=None, init=False)
+    _sweeping: Listing[Any] | None = attrs.field(default=None, init=False)
 
     @property
     def progress(self) -> Progress:
@@ -104,11 +105,12 @@ class ResourceRun:
         at = self.listing.progress
         now = self.context.clock.monotonic() if self._ended is None else self._ended
         seconds = 0.0 if self._began is None else now - self._began
+        sweep = None if self._sweeping is None else self._sweeping.progress
         return Progress(
             rows=at.rows,
             total=at.total,
-            requests=at.requests,
-            in_flight=at.in_flight,
+            requests=at.requests + (sweep.requests if sweep else 0),
+            in_flight=at.in_flight + (sweep.in_flight if sweep else 0),
             rows_per_second=at.rows / seconds if seconds else 0.0,
         )
 
@@ -134,6 +136,8 @@ class ResourceRun:
         }
         now = self.context.clock.utc_now()
         start = start_of(before, self.name, like, overlap=plan.overlap, now=now, columns=self._columns)
+        if start.before is not None and plan.deletions is not None and not keys_are_known(start.before):
+            start = StartPoint()  # everything is read again, once
         if start.before is not None:
             start = attrs.evolve(start, known=known_rows(plan.location, start.before))
         self.start = start
@@ -203,17 +207,25 @@ class ResourceRun:
             proven = report.verdict == "proven"
             read = Sweep(verdict=report.verdict, reason="the whole list was read", requests=0)
             return Swept(sweep=read, at=checkpoint.started_at if proven else None)
+        name = f"{self.name}.sweep"
+        journal = await self.context.run_blocking(checkpoint.journal, name)
+        replay = ReplayingSender(checkpoint.answers.get(name, {}), journal, threads=self.context.threads)
         sweep = KeySweep(
             name=self.name,
-            listing=self.whole,
+            listing=self.whole.with_sender(
+                lambda sender: replay.wrap(BudgetedSender(self._observed(sender), deletions.max_requests)),
+                clock=FrozenClock(self.context.clock, checkpoint.started_at),
+            ),
+            replay=replay,
+            journal=journal,
             context=self.context,
             deletions=deletions,
             before=start.before,
             number=start.runs,
             checkpoint=checkpoint,
             writer=writer,
-            observed=self._observed,
         )
+        self._sweeping = sweep.listing
         return await sweep.run()
 
     async def _write_pages(self, writer: PageWriter, replay: ReplayingSender) -> Completeness:

@@ -46,7 +46,16 @@ if TYPE_CHECKING:
     Batch = tuple[Sequence[bytes], Sequence[bytes]]
     """Keys and contents of some rows."""
 
-__all__ = ["RowReader", "csv_columns", "csv_options", "history", "published_keys", "row_reader", "tombstone_keys"]
+__all__ = [
+    "RowReader",
+    "csv_columns",
+    "csv_options",
+    "history",
+    "keys_are_known",
+    "published_keys",
+    "row_reader",
+    "tombstone_keys",
+]
 
 _ROWS_AT_ONCE: Final = 1_000
 _LONGEST_CELL: Final = 2**31 - 1
@@ -270,12 +279,16 @@ def tombstone_keys(location: Location, part: Part) -> Iterator[list[bytes]]:
             yield [key_of_name(b"\0".join(map(bytes, values))) for values in found]
 
 
+def keys_are_known(entry: ResourceEntry) -> bool:
+    """Return whether `published_keys` can tell the keys: cells of CSV do not tell them for certain."""
+    return entry.keys is not None or entry.format != "csv"
+
+
 def published_keys(location: Location, name: str, entry: ResourceEntry) -> Iterator[bytes]:
     """Yield the keys of the records that are published and not gone: from the key file, else from the rows.
 
     Raises:
         ExportError: a file is not as the manifest states.
-        RequestRefused: there is no key file, and the rows do not tell the keys.
     """
     if entry.keys is not None:
         fault = part_fault(location, entry.keys)
@@ -285,11 +298,6 @@ def published_keys(location: Location, name: str, entry: ResourceEntry) -> Itera
                 "whole list again, without incremental."
             )
         yield from keys_in(location, entry.keys.file)
-    elif entry.format == "csv":
-        raise RequestRefused(
-            f"{name} was exported without deletions, and cells of CSV do not tell its keys for certain; nothing was "
-            "sent. Export it whole once, without incremental; later runs with deletions go on from there."
-        )
     else:
         reader = row_reader(location, name, entry)
         for parts, _ in history(entry):

@@ -17,26 +17,25 @@ import msgspec
 from vismanet_async._api.registry import method_facts
 from vismanet_async._export.deletions import identity_of, is_due, no_sweep
 from vismanet_async._export.key_index import write_side_file
-from vismanet_async._export.replay import FrozenClock, ReplayingSender
 from vismanet_async._export.target.local import DELETED_NAME
 from vismanet_async._export.target.manifest import Part, Sweep
 from vismanet_async.errors import IncompleteListing, UnexpectedResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from contextlib import AbstractAsyncContextManager
     from datetime import datetime
 
     from vismanet_async._export.checkpoint import Checkpoint, Journal, NoJournal
     from vismanet_async._export.deletions import Deletions
     from vismanet_async._export.page_writer import PageWriter
+    from vismanet_async._export.replay import ReplayingSender
     from vismanet_async._export.resource_run import RunContext
     from vismanet_async._export.target.manifest import ResourceEntry
     from vismanet_async._http.message import Request, Response, Sender, StreamedResponse
     from vismanet_async._paging.delivery import Delivery
     from vismanet_async._paging.listing import Listing
 
-__all__ = ["KeySweep", "Swept"]
+__all__ = ["BudgetedSender", "KeySweep", "Swept"]
 
 _PAGE_SIZE: Final = 1000
 _RAW_KEY: Final = msgspec.json.Decoder(list[msgspec.Raw])
@@ -56,7 +55,7 @@ class _BudgetSpent(Exception):
     """The sweep may send no more requests."""
 
 
-class _BudgetedSender:
+class BudgetedSender:
     """Sends so many requests and no more."""
 
     def __init__(self, sender: Sender, most: int | None) -> None:
@@ -87,7 +86,9 @@ class KeySweep:
 
     name: str
     listing: Listing[Any]
-    """Of the whole list."""
+    """Of the whole list, which sends through `replay`."""
+    replay: ReplayingSender
+    journal: Journal | NoJournal
     context: RunContext
     deletions: Deletions
     before: ResourceEntry
@@ -95,34 +96,25 @@ class KeySweep:
     """Of the run."""
     checkpoint: Checkpoint
     writer: PageWriter
-    observed: Callable[[Sender], Sender]
 
     async def run(self) -> Swept:
         """Return what the sweep found. Rows that no run has published are written; nothing is published.
 
         Errors: those of reading, but for a list that cannot be shown complete: that is in the result.
         """
-        journal = await self.context.run_blocking(self.checkpoint.journal, f"{self.name}.sweep")
-        replay = ReplayingSender(
-            self.checkpoint.answers.get(f"{self.name}.sweep", {}), journal, threads=self.context.threads
-        )
-        listing = self.listing.with_sender(
-            lambda sender: replay.wrap(_BudgetedSender(self.observed(sender), self.deletions.max_requests)),
-            clock=FrozenClock(self.context.clock, self.checkpoint.started_at),
-        )
         try:
-            return await self._run(listing, replay, journal)
+            return await self._run()
         finally:
             with anyio.CancelScope(shield=True):
-                await self.context.run_blocking(replay.flush)
+                await self.context.run_blocking(self.replay.flush)
 
-    async def _run(self, listing: Listing[Any], replay: ReplayingSender, journal: Journal | NoJournal) -> Swept:
+    async def _run(self) -> Swept:
         assert self.writer.keys is not None
         index, now, facts = self.writer.keys.index, self.checkpoint.started_at, method_facts(self.name, "list")
         total, asked = None, 0
         # a list that does not page is read whole to be counted: the sweep takes no more
         if facts["style"] != "unpaged" and not is_due(self.deletions, swept_at=self.before.swept_at, now=now):
-            total, asked = await _count(listing), 1
+            total, asked = await _count(self.listing), 1
         reason = no_sweep(
             self.deletions,
             known=await self.context.run_blocking(len, index),
@@ -136,7 +128,7 @@ class KeySweep:
                 sweep=Sweep(verdict="skipped" if reason.is_due else "counted", reason=reason.reason, requests=asked)
             )
         try:
-            restored = await self._read(listing, replay, journal)
+            restored = await self._read()
         except IncompleteListing as error:
             report = error.completeness
             return Swept(sweep=Sweep(verdict="uncertain", reason=report.reason, requests=asked + report.requests))
@@ -144,7 +136,7 @@ class KeySweep:
             most = self.deletions.max_requests or 0
             why = f"it took more than the {most:,} requests of its budget"
             return Swept(sweep=Sweep(verdict="skipped", reason=why, requests=most))
-        report = listing.completeness
+        report = self.listing.completeness
         assert report is not None
         found = Sweep(verdict="proven", reason=report.reason, requests=asked + report.requests, restored=restored)
         tombstones = await self.context.run_blocking(self._tombstones)
@@ -152,21 +144,21 @@ class KeySweep:
             found = attrs.evolve(found, deleted=tombstones.rows, tombstones=tombstones.file)
         return Swept(sweep=found, tombstones=tombstones, at=now)
 
-    async def _read(self, listing: Listing[Any], replay: ReplayingSender, journal: Journal | NoJournal) -> int:
+    async def _read(self) -> int:
         """Note all keys of the list; return how many rows were restored."""
         restored = 0
-        async with listing.raw_pages(ordered=True) as pages:
+        async with self.listing.raw_pages(ordered=True) as pages:
             async for page in pages:
-                restored += await self.context.run_blocking(self._see, page, replay, journal)
+                restored += await self.context.run_blocking(self._see, page)
                 del page  # not held while the next one is waited for
         return restored
 
-    def _see(self, page: Delivery, replay: ReplayingSender, journal: Journal | NoJournal) -> int:
-        answered, kept = replay.match_page(page)
+    def _see(self, page: Delivery) -> int:
+        answered, kept = self.replay.match_page(page)
         if answered is not None and page.body is not None:
             kept.append((answered, page.body))
         for key, body in kept:
-            journal.keep(key, body)
+            self.journal.keep(key, body)
         return self.writer.see(page)
 
     def _tombstones(self) -> Part | None:
