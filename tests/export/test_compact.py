@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import gzip
+import hashlib
 import json
 import sqlite3
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -21,7 +23,8 @@ from vismanet_async._export.formats.csv import CsvOptions
 from vismanet_async._export.latest_rows import LatestRows
 from vismanet_async._export.plan import ExportPlan
 from vismanet_async._export.run import Export
-from vismanet_async._export.target.manifest import Manifest, validate
+from vismanet_async._export.stored_rows import row_reader
+from vismanet_async._export.target.manifest import Manifest, Part, ResourceEntry, Run, Sweep, validate
 from vismanet_async._http.auth.credentials import StaticToken
 from vismanet_async.errors import ExportError, RequestRefused
 from vismanet_async.simulator import Simulator
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+NOW = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
 FORMATS = ("jsonl", "jsonl.gz", "jsonl.zst", "csv", "parquet")
 
 
@@ -152,6 +156,39 @@ async def test_a_record_that_came_back_is_there(simulator: Simulator, tmp_path: 
     await export(simulator, tmp_path)
     made = await to_thread.run_sync(compact, tmp_path)
     assert number in dict(stamps(tmp_path, made, "jsonl"))
+
+
+def test_tombstones_count_after_the_rows_of_their_run(tmp_path: Path) -> None:
+    """A record can be changed and deleted within one run, and come back in the next."""
+
+    def part(name: str, *rows: dict[str, Any]) -> Part:
+        content = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+        return Part(file=name, rows=len(rows), bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+
+    def ran(file: str, tombstones: str | None = None) -> Run:
+        sweep = Sweep(verdict="proven", reason="", requests=1, tombstones=tombstones)
+        return Run(
+            since=None, rows=1, verdict="proven", reason="", total_first=1, total_last=1, requests=1, parts=(file,),
+            sweep=sweep, started_at=NOW, finished_at=NOW,
+        )  # fmt: skip
+
+    parts = (
+        part("customer/part-00000.jsonl", {"number": "1"}, {"number": "2", "name": "a"}),
+        part("customer/part-00001.jsonl", {"number": "2", "name": "b"}, {"number": "3"}),
+    )
+    gone = part("_deleted/customer-00000.jsonl", {"key": {"number": "2"}, "noticed_at": "2026-11-29T00:00:00Z"})
+    entry = ResourceEntry(
+        rows=4, unique=None, verdict="proven", reason="", total_first=1, total_last=1, requests=1, parts=parts,
+        tombstones=(gone,), runs=(ran(parts[0].file, gone.file), ran(parts[1].file)),
+    )  # fmt: skip
+    found = []
+    for runs in (1, 2):
+        with LatestRows() as latest:
+            latest.apply(row_reader(tmp_path, "customer", entry), runs=runs)
+            found.append([json.loads(content) for _, content in latest.rows()])
+    assert found == [[{"number": "1"}], [{"number": "1"}, {"number": "2", "name": "b"}, {"number": "3"}]]
 
 
 async def test_csv_keys_that_look_like_formulas_and_another_delimiter(simulator: Simulator, tmp_path: Path) -> None:
