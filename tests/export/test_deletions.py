@@ -155,16 +155,20 @@ async def test_a_budget_that_runs_out_stops_the_sweep(simulator: Simulator, tmp_
     assert set(gone) <= {one["key"]["number"] for one in tombstones(tmp_path, await export(simulator, tmp_path))}
 
 
-async def test_a_record_that_comes_back_unchanged_is_published_again(simulator: Simulator, tmp_path: Path) -> None:
-    """It was hidden and is shown again: no time of change tells of that."""
+@pytest.mark.parametrize("is_recent", [False, True])
+async def test_a_record_that_comes_back_unchanged_is_published_again(
+    simulator: Simulator, tmp_path: Path, is_recent: bool
+) -> None:
+    """It was hidden and is shown again: no time of change tells of that, or one that was read before."""
     number = simulator.truth("customer").keys[7]
+    if is_recent:
+        simulator.touch("customer", number)
     row = next(row for row in simulator.truth("customer").rows() if row["number"] == number)
     await export(simulator, tmp_path)
     simulator.remove("customer", number)
     gone = await export(simulator, tmp_path)
     assert sweep_of(gone).deleted == 1
     simulator.add("customer", where="random", **row)
-    simulator.touch("customer", number, lastModifiedDateTime=row["lastModifiedDateTime"])
     back = await export(simulator, tmp_path)
     assert published(tmp_path, back).count(number) == 2
     assert number in known(tmp_path, back)

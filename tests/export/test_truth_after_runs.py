@@ -101,7 +101,7 @@ class World:
             key = str(back["recordId"])
             self.simulator.add(NAME, where="random", **back)
             if self.chance.random() < 0.5:
-                self.simulator.touch(NAME, key, lastModifiedDateTime=back["lastModifiedDateTime"])
+                self.simulator.touch(NAME, key)
 
 
 @pytest.fixture
