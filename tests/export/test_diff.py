@@ -170,3 +170,8 @@ def test_the_page_needs_nothing_and_escapes_everything() -> None:
     assert "supplier" in page
     assert "http://" not in page.replace("http-equiv", "")
     assert len(value_text("x" * 1000)) == 201
+
+
+def test_a_value_cannot_write_on_the_terminal() -> None:
+    assert value_text("a\x1b[2Jb\n") == '"a\\u001b[2Jb\\n"'
+    assert (value_text("Ærlig"), value_text(Decimal("1.50")), value_text([1])) == ("Ærlig", "1.50", "[1]")

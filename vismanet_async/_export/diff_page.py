@@ -50,10 +50,11 @@ class DiffSummary:
 
 
 def value_text(value: Any) -> str:
-    """Return a value as it is shown: JSON, cut where it is long, and nothing for a missing field."""
+    """Return a value as it is shown: a plain text as it is, all else as JSON, cut where it is long."""
     if value is msgspec.UNSET:
         return ""
-    text = value if isinstance(value, str) else EXACT_JSON.encode(value).decode()
+    # JSON escapes what would move a terminal's cursor or begin a line
+    text = value if isinstance(value, str) and value.isprintable() else EXACT_JSON.encode(value).decode()
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import gzip
 import sqlite3
 import zlib
-from contextlib import closing
+from contextlib import closing, contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -20,9 +20,11 @@ import msgspec
 from vismanet_async._export.files import writing
 from vismanet_async._export.sinks.parts import OpenPart
 from vismanet_async._paging.keys import KeyReader, RowKeys
+from vismanet_async.errors import TargetNotWritable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
     from typing import Self
 
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from vismanet_async._export.target.manifest import Part
     from vismanet_async._paging.row_scanner import RawRow
 
-__all__ = ["KeyIndex", "KeysOfRows", "key_of_name", "keys_in", "write_side_file"]
+__all__ = ["KeyIndex", "KeysOfRows", "key_of_name", "keys_in", "storing", "write_side_file"]
 
 _SCHEMA: Final = """
     PRAGMA journal_mode = OFF;
@@ -81,13 +83,32 @@ def keys_in(location: Location, file: str) -> Iterator[bytes]:
             yield line.rstrip(b"\n")
 
 
+@contextmanager
+def storing(where: str) -> Iterator[None]:
+    """Raise the errors of SQLite as `TargetNotWritable`.
+
+    Args:
+        where: what is written, for the error.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise TargetNotWritable(
+            f"{where} cannot be written: {error}. Free some space there, then start it again."
+        ) from error
+
+
 class KeyIndex:
-    """The keys of one resource while a run reads it. All methods block; for one caller at a time, in any thread."""
+    """The keys of one resource while a run reads it. All methods block; for one caller at a time, in any thread.
+
+    Raises (from every method): `TargetNotWritable` when there is no more space for temporary files.
+    """
 
     def __init__(self) -> None:
         # an empty name is a private temporary database: SQLite writes out what does not fit its cache
         self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        self._database.executescript(_SCHEMA)
+        with _storing():
+            self._database.executescript(_SCHEMA)
 
     def __enter__(self) -> Self:
         return self
@@ -100,24 +121,23 @@ class KeyIndex:
 
     def add(self, keys: Iterable[bytes]) -> None:
         """Add keys that are published, or will be with this run."""
-        self._database.executemany("INSERT OR IGNORE INTO key (name) VALUES (?)", ((key,) for key in keys))
-
-    def discard(self, keys: Iterable[bytes]) -> None:
-        """Remove keys."""
-        self._database.executemany("DELETE FROM key WHERE name = ?", ((key,) for key in keys))
+        with _storing():
+            self._database.executemany("INSERT OR IGNORE INTO key (name) VALUES (?)", ((key,) for key in keys))
 
     def unknown(self, keys: Sequence[bytes]) -> list[int]:
         """Return the places of keys that are not here."""
         find = self._database.execute
-        return [
-            at for at, key in enumerate(keys) if find("SELECT 1 FROM key WHERE name = ?", (key,)).fetchone() is None
-        ]
+        with _storing():
+            return [
+                at for at, key in enumerate(keys) if find("SELECT 1 FROM key WHERE name = ?", (key,)).fetchone() is None
+            ]
 
     def see(self, keys: Sequence[bytes]) -> list[int]:
         """Note that a sweep has seen these keys; return the places of those that were not here, and add them."""
         new = self.unknown(keys)
         self.add(keys[at] for at in new)
-        self._database.executemany("UPDATE key SET seen = 1 WHERE name = ?", ((key,) for key in keys))
+        with _storing():
+            self._database.executemany("UPDATE key SET seen = 1 WHERE name = ?", ((key,) for key in keys))
         return new
 
     def unseen(self) -> Iterator[bytes]:
@@ -126,7 +146,8 @@ class KeyIndex:
 
     def remove_unseen(self) -> None:
         """Remove the keys that no sweep has seen."""
-        self._database.execute("DELETE FROM key WHERE NOT seen")
+        with _storing():
+            self._database.execute("DELETE FROM key WHERE NOT seen")
 
     def write(self, path: Path) -> Part:
         """Write the key file, and return it as a part."""
@@ -137,9 +158,13 @@ class KeyIndex:
         self._database.close()
 
     def _names(self, query: str) -> Iterator[bytes]:
-        with closing(self._database.execute(query)) as found:
+        with _storing(), closing(self._database.execute(query)) as found:
             for (name,) in found:
                 yield bytes(name)
+
+
+def _storing() -> AbstractContextManager[None]:
+    return storing("the temporary file with the keys")
 
 
 def write_side_file(path: Path, lines: Iterable[bytes]) -> Part:

@@ -10,11 +10,12 @@ import sqlite3
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final
 
+from vismanet_async._export.key_index import storing
 from vismanet_async._export.stored_rows import history, tombstone_keys
-from vismanet_async.errors import TargetNotWritable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
     from typing import Self
 
@@ -115,11 +116,5 @@ class LatestRows:
                 raise
             self._database.execute("COMMIT")
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise TargetNotWritable(
-                f"{self._where} cannot be written: {error}. Free some space there, then start it again."
-            ) from error
+    def _translated(self) -> AbstractContextManager[None]:
+        return storing(self._where)
