@@ -101,9 +101,10 @@ def no_sweep(
     if swept_at is not None and total is not None and not is_due(deletions, swept_at=swept_at, now=now):
         due = swept_at + deletions.every
         if total >= known:
+            more = ", so that some were added meanwhile or not shown by the changes" if total > known else ""
             return NoSweep(
                 is_due=False,
-                reason=f"there are {total:,} records, and {known:,} keys are known; the next sweep is due "
+                reason=f"there are {total:,} records, and {known:,} keys are known{more}; the next sweep is due "
                 f"{due:%Y-%m-%d %H:%M} UTC",
             )
     needed = -(-known // page_size) + _PROOF_REQUESTS
