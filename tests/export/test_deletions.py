@@ -16,9 +16,10 @@ from vismanet_async._export.deletions import Deletions, no_sweep
 from vismanet_async._export.key_index import KeyIndex, key_of_name, keys_in
 from vismanet_async._export.plan import ExportPlan
 from vismanet_async._export.run import Export
+from vismanet_async._export.target.local import Target
 from vismanet_async._export.target.manifest import Manifest, Sweep, validate
 from vismanet_async._http.auth.credentials import StaticToken
-from vismanet_async.errors import ExportError, RequestRefused, ServerError
+from vismanet_async.errors import ExportError, RequestRefused, ServerError, TargetNotWritable
 from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:
@@ -251,6 +252,29 @@ async def test_a_stopped_sweep_goes_on(simulator: Simulator, tmp_path: Path) -> 
     assert [one["key"]["number"] for one in tombstones(tmp_path, manifest)] == sorted(gone)
     stated = manifest.resources["customer"].runs[-1].requests
     assert simulator.requests.total - resumed < stated, (asked, resumed)
+
+
+async def test_a_sweep_older_than_the_changes_is_read_again(
+    simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who was killed lost the last answers to the changes, and kept all of the sweep's."""
+    await export(simulator, tmp_path)
+    gone = simulator.remove("customer", count=4)
+
+    def full(*_: object) -> None:
+        raise TargetNotWritable("the disk is full")
+
+    monkeypatch.setattr(Target, "publish", full)
+    with pytest.raises(TargetNotWritable, match="full"):
+        await export(simulator, tmp_path)
+    monkeypatch.undo()
+    journal = anyio.Path(tmp_path / ".export" / "1" / "customer" / "pages.jsonl")
+    lines = (await journal.read_bytes()).splitlines(keepends=True)
+    await journal.write_bytes(b"".join(lines[:-1]))
+    added = simulator.add("customer", 2)
+    manifest = await export(simulator, tmp_path)
+    assert [one["key"]["number"] for one in tombstones(tmp_path, manifest)] == sorted(gone)
+    assert set(added) < known(tmp_path, manifest)
 
 
 @pytest.mark.parametrize(

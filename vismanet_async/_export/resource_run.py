@@ -171,7 +171,8 @@ class ResourceRun:
             if self._tracks_keys:
                 await context.run_blocking(self._open_keys, writer, opened)
             report = await self._write_pages(writer, replay)
-            swept = await self._sweep(writer, checkpoint, report)
+            await context.run_blocking(replay.flush)
+            swept = await self._sweep(writer, checkpoint, report, resumed=replay.all_known)
             parts = await context.run_blocking(partial(sink.finish, dropped=writer.dropped))
             entry = self._entry(report, parts, times=(checkpoint.started_at, context.clock.utc_now()))
             entry = await context.run_blocking(self._after_run, entry, writer, checkpoint, swept)
@@ -198,8 +199,18 @@ class ResourceRun:
             index.add(published_keys(location, self.name, before))
         writer.keys = KeyTracker(index, KeysOfRows(identity_of(self.name)))
 
-    async def _sweep(self, writer: PageWriter, checkpoint: Checkpoint, report: Completeness) -> Swept | None:
-        """Return what a sweep after the changes found; None if deletions are not looked for."""
+    async def _sweep(
+        self, writer: PageWriter, checkpoint: Checkpoint, report: Completeness, *, resumed: bool
+    ) -> Swept | None:
+        """Return what a sweep after the changes found; None if deletions are not looked for.
+
+        Args:
+            writer: of the changes.
+            checkpoint: of the run.
+            report: on the changes.
+            resumed: all changes were answered by the earlier run. Else its answers to a sweep are older than these
+                changes, and what was added since would look deleted.
+        """
         deletions, start = self.context.plan.deletions, self.start
         if self.whole is None or deletions is None:
             return None
@@ -209,7 +220,8 @@ class ResourceRun:
             return Swept(sweep=read, at=checkpoint.started_at if proven else None)
         name = f"{self.name}.sweep"
         journal = await self.context.run_blocking(checkpoint.journal, name)
-        replay = ReplayingSender(checkpoint.answers.get(name, {}), journal, threads=self.context.threads)
+        answers = checkpoint.answers.get(name, {}) if resumed else {}
+        replay = ReplayingSender(answers, journal, threads=self.context.threads)
         sweep = KeySweep(
             name=self.name,
             listing=self.whole.with_sender(
