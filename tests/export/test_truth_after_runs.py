@@ -25,7 +25,7 @@ from tests.support.hang import HANG_SECONDS
 from vismanet_async._export.compact import compact
 from vismanet_async._export.deletions import Deletions
 from vismanet_async._export.diff import diff
-from vismanet_async._export.target.manifest import Manifest, validate
+from vismanet_async._export.target.manifest import Manifest, Sweep, validate
 from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:
@@ -189,6 +189,12 @@ def compacted(source: Path, to: Path) -> dict[str, tuple[str, str]]:
     return found
 
 
+def gone_by(root: Path, sweep: Sweep) -> set[str]:
+    """Return the keys that a run says are gone."""
+    lines = [] if sweep.tombstones is None else (root / sweep.tombstones).read_bytes().splitlines()
+    return {str(json.loads(line)["key"]["recordId"]) for line in lines}
+
+
 def test_after_each_proven_run_it_is_the_truth(world: World, tmp_path: Path) -> None:
     out, counts = tmp_path / "out", Counter[str]()
     requests: Counter[str] = Counter()
@@ -203,6 +209,8 @@ def test_after_each_proven_run_it_is_the_truth(world: World, tmp_path: Path) -> 
         counts[f"sweeps {last.sweep.verdict}"] += 1
         counts["deleted"] += last.sweep.deleted
         counts["restored"] += last.sweep.restored
+        # nobody brings a record back while a run reads
+        assert not gone_by(out, last.sweep) & set(world.call(world.simulator.truth, NAME).keys)
         if last.since is None:
             requests["whole"] = last.requests
         elif last.sweep.verdict == "proven" and busy == counts["busy"]:
