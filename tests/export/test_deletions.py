@@ -16,6 +16,7 @@ from vismanet_async._export.deletions import Deletions, no_sweep
 from vismanet_async._export.key_index import KeyIndex, key_of_name, keys_in
 from vismanet_async._export.plan import ExportPlan
 from vismanet_async._export.run import Export
+from vismanet_async._export.sweep import KeySweep
 from vismanet_async._export.target.local import Target
 from vismanet_async._export.target.manifest import Manifest, Sweep, validate
 from vismanet_async._http.auth.credentials import StaticToken
@@ -174,6 +175,31 @@ async def test_a_record_that_comes_back_unchanged_is_published_again(
     assert published(tmp_path, back).count(number) == 2
     assert number in known(tmp_path, back)
     assert number == published(tmp_path, back)[-1]
+
+
+async def test_a_record_that_was_gone_while_the_keys_were_read(
+    simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The changes showed it, so that the next run would take it for one that is published."""
+    number = simulator.truth("customer").keys[7]
+    await export(simulator, tmp_path)
+    simulator.touch("customer", number)
+    row = next(row for row in simulator.truth("customer").rows() if row["number"] == number)
+    read = KeySweep._read
+
+    async def removed_before(self: KeySweep) -> int:
+        simulator.remove("customer", number)
+        return await read(self)
+
+    monkeypatch.setattr(KeySweep, "_read", removed_before)
+    gone = await export(simulator, tmp_path)
+    assert [one["key"]["number"] for one in tombstones(tmp_path, gone)] == [number]
+    monkeypatch.undo()
+    simulator.add("customer", where="random", **row)
+    back = await export(simulator, tmp_path)
+    assert published(tmp_path, back)[-1] == number
+    assert number in known(tmp_path, back)
+    assert back.resources["customer"].runs[-1].rows == 1
 
 
 async def test_deletions_can_begin_with_any_export(simulator: Simulator, tmp_path: Path) -> None:
