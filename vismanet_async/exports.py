@@ -1,4 +1,4 @@
-"""Exports: plans, events, manifests, reports, and many companies at once.
+"""Exports: plans, events, manifests, reports, many companies at once, and what can be done with an export afterwards.
 
 An export is made by `visma.export(...)`. Names are loaded on first use.
 """
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
         ManyEvent,
         ManyOutcome,
     )
+    from vismanet_async._export.compact import compact
     from vismanet_async._export.companies import Company, companies_of, read_companies
+    from vismanet_async._export.deletions import Deletions
+    from vismanet_async._export.diff import Difference, FieldChange, diff
     from vismanet_async._export.events import (
         Event,
         PageWritten,
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
     from vismanet_async._export.plan import ExportPlan
     from vismanet_async._export.report import Report
     from vismanet_async._export.run import Export
-    from vismanet_async._export.target.manifest import Manifest, Part, ResourceEntry, validate
+    from vismanet_async._export.target.manifest import Manifest, Part, ResourceEntry, Run, Sweep, validate
 
 __all__ = [
     "Company",
@@ -44,10 +47,13 @@ __all__ = [
     "CompanyProgress",
     "CompanyStarted",
     "CsvOptions",
+    "Deletions",
+    "Difference",
     "Event",
     "Export",
     "ExportMany",
     "ExportPlan",
+    "FieldChange",
     "Manifest",
     "ManyEvent",
     "ManyOutcome",
@@ -60,7 +66,11 @@ __all__ = [
     "ResourceDone",
     "ResourceEntry",
     "ResourceIncomplete",
+    "Run",
+    "Sweep",
+    "compact",
     "companies_of",
+    "diff",
     "read_companies",
     "validate",
 ]
@@ -79,7 +89,10 @@ __getattr__, __dir__ = lazy_names(
             "ManyOutcome",
         ),
         "_export.companies": ("Company", "companies_of", "read_companies"),
-        "_export.target.manifest": ("Manifest", "Part", "ResourceEntry", "validate"),
+        "_export.target.manifest": ("Manifest", "Part", "ResourceEntry", "Run", "Sweep", "validate"),
+        "_export.compact": ("compact",),
+        "_export.deletions": ("Deletions",),
+        "_export.diff": ("Difference", "FieldChange", "diff"),
         "_export.plan": ("ExportPlan",),
         "_export.report": ("Report",),
         "_export.events": ("Event", "PageWritten", "Published", "RequestEnded", "ResourceDone", "ResourceIncomplete"),

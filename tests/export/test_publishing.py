@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
-from vismanet_async._export.target.manifest import Manifest, Part, ResourceEntry
+from vismanet_async._export.incremental import first_run
+from vismanet_async._export.target.manifest import Manifest, Part, ResourceEntry, Sweep
 from vismanet_async._export.target.publishing import (
     NEW_STANDS,
     OLD_STANDS,
@@ -27,6 +28,7 @@ from vismanet_async._export.target.publishing import (
     make_publication,
     names_beside,
     steps_of,
+    under_names,
 )
 from vismanet_async.errors import TargetNotWritable
 
@@ -155,6 +157,15 @@ CASES = {
         {"customer": ["part-00002.jsonl"], "_overlap": ["customer-00001.bin"]},
         {"customer": PARTS[:2]},
     ),
+    "what was deleted": Case(
+        {"customer": PARTS[:1], "_keys": ["customer-00000.jsonl.gz"]},
+        {"customer": PARTS[1:2], "_keys": ["customer-00001.jsonl.gz"], "_deleted": ["customer-00001.jsonl"]},
+        {"customer": PARTS[:1]},
+    ),
+    "compacted in its place": Case(
+        {"customer": PARTS, "_keys": ["customer-00002.jsonl.gz"], "_deleted": ["customer-00002.jsonl"]},
+        {"customer": PARTS[:1], "_keys": ["customer-00000.jsonl.gz"]},
+    ),
     "another format": Case({"customer": PARTS}, {"customer": ["part-00000.csv", "part-00001.csv"]}),
     "a stranger's file": Case(None, {"customer": PARTS}, strangers=("customer/part-00001.jsonl", "customer/notes.txt")),
     "a stranger's file, and ours": Case(
@@ -252,6 +263,26 @@ def test_killed_at_any_moment_alone_and_in_pairs(remote: bool, links: bool) -> N
 
 def pairs(last: int) -> Iterator[tuple[int, int]]:
     return ((first, second) for first in range(1, last + 1) for second in range(first + 1, first + last + 1))
+
+
+def test_tombstones_and_keys_are_files_like_all_others() -> None:
+    part = Part(file="customer/part-00000.jsonl", rows=1, bytes=1, sha256="1")
+    gone, keys = (attrs.evolve(part, file=file) for file in ("_deleted/customer-00000.jsonl", "_keys/c-00000.jsonl.gz"))
+    sweep = Sweep(verdict="proven", reason="", requests=1, deleted=1, tombstones=gone.file)
+    entry = first_run(
+        attrs.evolve(
+            manifest({"customer": ["part-00000.jsonl"]}, generation=1).resources["customer"],
+            tombstones=(gone,), keys=keys,
+        ),
+        sweep=sweep,
+    )  # fmt: skip
+    whole = Manifest(resources={"customer": entry}, tool="test", started_at=NOW, finished_at=NOW)
+    assert files_of(whole) == {part.file, gone.file, keys.file}
+    placed = under_names(whole, {file: f"{file}.now" for file in files_of(whole)})
+    assert files_of(placed) == {f"{file}.now" for file in files_of(whole)}
+    (run,) = placed.resources["customer"].runs
+    assert run.sweep == attrs.evolve(sweep, tombstones=f"{gone.file}.now")
+    assert Manifest.from_json(placed.to_json()) == placed
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -10,20 +10,20 @@ import sys
 import threading
 import traceback
 from contextlib import nullcontext
-from datetime import timedelta
 from pathlib import Path  # noqa: TC003 - cyclopts reads the annotations
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from cyclopts import App, CoercionError, CycloptsError, Parameter
 from cyclopts.validators import Number
 
-from vismanet_async._cli import export_options as options
 from vismanet_async._cli.bulk_app import LOAD_USAGE, RELEASE_USAGE, load, release
 from vismanet_async._cli.exit_codes import DONE, FAULT, INTERRUPTED, MEANINGS, WRONG_USE, exit_code
+from vismanet_async._cli.export_app import export_app
+from vismanet_async._cli.help_texts import SIGN_IN, SIGNING_IN
 from vismanet_async._cli.jobs_app import jobs_app
 from vismanet_async._cli.streams import OutputFailed, standard_streams
 from vismanet_async._version import __version__
-from vismanet_async.errors import RequestRefused, VismaNetError
+from vismanet_async.errors import VismaNetError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -47,17 +47,12 @@ def _worth_showing(default: Any) -> Any:
 
 _TRACEBACK = "VISMANET_TRACEBACK"
 
-_SIGN_IN = (
-    "Signs in with VISMANET_CLIENT_ID, VISMANET_CLIENT_SECRET and VISMANET_TENANT_ID, or with VISMANET_TOKEN, or with "
-    "a profile; `vismanet doctor` finds what is wrong, `vismanet simulate` runs a company to try it on."
-)
-_SIGNING_IN = f"{_SIGN_IN}\n\n`vismanet --help` says what the exit codes mean."
 _EXIT_CODES = "Exit codes:\n" + "\n".join(f"{code:5}  {meaning}" for code, meaning in MEANINGS.items())
 
 app = App(
     name="vismanet",
     help="Complete lists, safe and fast, out of Visma Net ERP.",
-    help_epilogue=f"`vismanet COMMAND --help` shows what a command takes. {_SIGN_IN}\n\n{_EXIT_CODES}",
+    help_epilogue=f"`vismanet COMMAND --help` shows what a command takes. {SIGN_IN}\n\n{_EXIT_CODES}",
     version=__version__,
     help_format="plaintext",
     default_parameter=Parameter(negative=(), show_default=_worth_showing),
@@ -67,95 +62,66 @@ app = App(
     result_action="return_value",
 )
 app.command(jobs_app)
+app.command(export_app)
 
 
-@app.command(usage="Usage: vismanet export RESOURCE... --to TO [OPTIONS]", help_epilogue=_SIGNING_IN)
-def export(
-    *resources: str,
-    to: options.To = None,
-    spool: options.Spool = None,
-    format: options.FileFormat = "jsonl",  # noqa: A002 - what the option is called
-    part_bytes: options.PartBytes = 134_217_728,
-    restart: options.Restart = False,
-    report: options.Report = None,
-    json: options.Json = False,
-    where: options.Where = None,
-    since: options.Since = None,
-    incremental: options.Incremental = False,
-    overlap_hours: options.OverlapHours = 24.0,
-    completeness: options.Completeness = "best",
-    allow_uncertain: options.AllowUncertain = False,
-    page_size: options.PageSize = None,
-    concurrency: options.Concurrency = "auto",
-    dask: options.Dask = None,
-    company: options.Companies = None,
-    companies: options.CompaniesFile = None,
-    at_once: options.AtOnce = 8,
-    connections: options.Connections = 32,
-    format_flags: options.FormatFlags = options.NO_FORMAT_FLAGS,
-    status: options.Status = None,
-    verify: options.Verify = False,
-    profile: options.Profile = None,
+@app.command(usage="Usage: vismanet diff BEFORE [AFTER] [OPTIONS]")
+def diff(
+    before: str,
+    after: str | None = None,
+    /,
+    *,
+    before_runs: int | None = None,
+    after_runs: int | None = None,
+    resource: _Several = None,
+    limit: int = 20,
+    html: Path | None = None,
+    json: bool = False,
 ) -> int:
-    """Write lists to files, whole or not at all.
+    """Show what was added, changed and removed between two exports, or two runs of one.
 
     For example:
-      vismanet export customer customer_invoice --to out
-      vismanet export customer --to out --format csv --where status=Active
+      vismanet diff monday tuesday
+      vismanet diff out                   # what the last run brought
+      vismanet diff out --before-runs 1   # what all runs after the first brought
 
-    The files are TO/RESOURCE/part-NNNNN.FORMAT. In jsonl each record is one line,
-    with the very bytes that the server sent; csv and parquet have columns made
-    from the description of the API, and exact amounts. TO/manifest.json is
-    published last: where it stands, the files are whole.
+    Needs no sign-in, and sends nothing. Both are compared in their latest state,
+    by key; numbers by their value.
 
     Parameters
     ----------
-    resources
-        What to export, such as customer customer_invoice; `vismanet resources` lists the names.
+    before
+        The directory or URL of an export.
+    after
+        The same of another. Without it BEFORE is compared with itself, before and after its last run.
+    before_runs
+        Take BEFORE as it was after so many of its runs; `vismanet export --status` lists them.
+    after_runs
+        Take AFTER as it was after so many of its runs.
+    resource
+        Only this list; may be given several times. Without it those that both have.
+    limit
+        How many differences of each list are shown, and written to the page.
+    html
+        Also write an HTML page to this file; it needs nothing but itself.
+    json
+        Print every difference as a line of JSON.
     """
-    if verify and status is None:
-        raise RequestRefused("--verify checks what was exported: say where that is, --status PATH --verify.")
-    if status is not None:
-        from vismanet_async._cli.export_status import run_status  # noqa: PLC0415
+    from vismanet_async._cli.diff import run_diff  # noqa: PLC0415
 
-        return run_status(status, spool=spool, verify=verify, as_json=json)
-    from vismanet_async._cli.export import run_export  # noqa: PLC0415
-
-    return run_export(
-        resources,
-        to=to,
-        where=where or [],
-        since=since,
-        company=company or [],
-        companies=companies,
-        at_once=at_once,
-        connections=connections,
-        spool=spool,
-        concurrency=concurrency,
-        profile=profile,
+    return run_diff(
+        before,
+        after,
+        before_runs=before_runs,
+        after_runs=after_runs,
+        resources=resource,
+        limit=limit,
+        html=html,
         as_json=json,
-        format=format,
-        incremental=incremental,
-        overlap=_hours(overlap_hours),
-        page_size=page_size,
-        completeness=completeness,
-        allow_uncertain=allow_uncertain,
-        resume=not restart,
-        part_bytes=part_bytes,
-        format_options=options.format_options(format, format_flags),
-        report=report,
-        dask=dask,
     )
 
 
-def _hours(count: float) -> timedelta:
-    try:
-        return timedelta(hours=count)
-    except (OverflowError, ValueError):
-        raise RequestRefused(f"--overlap-hours {count} is no number of hours; nothing was sent.") from None
-
-
-@app.command(usage="Usage: vismanet call RESOURCE.METHOD [ID...] [OPTIONS]", help_epilogue=_SIGNING_IN)
+@app.command(usage="Usage: vismanet call RESOURCE.METHOD [ID...] [OPTIONS]", help_epilogue=SIGNING_IN)
 def call(
     name: str,
     /,
@@ -229,8 +195,8 @@ def call(
     return run_call(chosen, to=to, preview=preview, background=background, profile=profile, store=store)
 
 
-app.command(load, usage=LOAD_USAGE, help_epilogue=_SIGNING_IN)
-app.command(release, usage=RELEASE_USAGE, help_epilogue=_SIGNING_IN)
+app.command(load, usage=LOAD_USAGE, help_epilogue=SIGNING_IN)
+app.command(release, usage=RELEASE_USAGE, help_epilogue=SIGNING_IN)
 
 
 @app.command(usage="Usage: vismanet resources [RESOURCE | RESOURCE.METHOD] [--json]", help_epilogue="")
@@ -249,7 +215,7 @@ def resources(name: str | None = None, /, *, json: bool = False) -> int:
     return run_resources(name, as_json=json)
 
 
-@app.command(help_epilogue=_SIGNING_IN)
+@app.command(help_epilogue=SIGNING_IN)
 def doctor(*, profile: str | None = None, json: bool = False) -> int:
     """Look at settings, network, token, scopes, company, quota, clock and time zone, and advise what to do.
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_type_hints
 
 import attrs
 from cyclopts import Group, Parameter
 
+from vismanet_async._export.deletions import Deletions as DeletionsPlan
 from vismanet_async._export.formats.registry import FORMATS
+from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +29,9 @@ __all__ = [
     "Concurrency",
     "Connections",
     "Dask",
+    "Deletions",
+    "DeletionsEvery",
+    "DeletionsRequests",
     "FileFormat",
     "FormatFlags",
     "Incremental",
@@ -41,6 +48,7 @@ __all__ = [
     "To",
     "Verify",
     "Where",
+    "deletions",
     "format_options",
 ]
 
@@ -85,6 +93,37 @@ OverlapHours = Annotated[
         help=(
             "With --incremental: how many hours before the last known change to read from again, because the server's "
             "time zone is not certain; records that come twice are left out."
+        ),
+    ),
+]
+
+Deletions = Annotated[
+    bool,
+    Parameter(
+        group=_READ,
+        help=(
+            "With --incremental: read the keys of the whole list as well, and write those of records that are gone to "
+            "TO/_deleted. That takes as many requests as an export of everything."
+        ),
+    ),
+]
+DeletionsEvery = Annotated[
+    str | None,
+    Parameter(
+        group=_READ,
+        help=(
+            "With --deletions: read all keys only so often, such as 7d, 12h or 2w. Between, one request asks how many "
+            "records there are, and the keys are read at once if there are fewer than are known."
+        ),
+    ),
+]
+DeletionsRequests = Annotated[
+    int | None,
+    Parameter(
+        group=_READ,
+        help=(
+            "With --deletions: how many requests it may take for one list. Beyond that the changes alone are written, "
+            "and the manifest says so."
         ),
     ),
 ]
@@ -234,6 +273,7 @@ Connections = Annotated[int, Parameter(group=_MANY, help="Requests in flight at 
 # --- formats ---------------------------------------------------------------------------------------------------------
 
 _FIRST_FORMAT: Final = 5
+_PERIODS: Final = {"h": "hours", "d": "days", "w": "weeks"}
 _annotated: Any = Annotated  # built here of types that only the registry knows
 
 
@@ -281,6 +321,22 @@ def format_options(name: str, flags: Any) -> FormatOptions | None:
 
 def _value(flag: Flag, given: Any) -> Any:
     return not given if flag.inverted else flag.words.get(given, given)
+
+
+def deletions(*, wanted: bool, every: str | None, requests: int | None) -> DeletionsPlan | None:
+    """Return how deletions are looked for; None: they are not.
+
+    Raises:
+        RequestRefused: a value cannot be used, or there is one without --deletions.
+    """
+    if not wanted:
+        if every is not None or requests is not None:
+            raise RequestRefused("how deletions are looked for is said, and not that they are: add --deletions.")
+        return None
+    period = re.fullmatch(r"(\d{1,5})([hdw])", every or "0d", re.ASCII)
+    if period is None:
+        raise RequestRefused(f"--deletions-every {every!r} is not a time such as 7d, 12h or 2w; nothing was sent.")
+    return DeletionsPlan(every=timedelta(**{_PERIODS[period[2]]: int(period[1])}), max_requests=requests)
 
 
 # --- no export -------------------------------------------------------------------------------------------------------

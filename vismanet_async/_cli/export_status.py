@@ -117,6 +117,8 @@ def _runs(entry: ResourceEntry) -> Iterator[str]:
             f"  {_moment(run.finished_at)}  {what}: {run.rows:,} rows{repeated}, {run.verdict}, "
             f"{run.requests:,} requests"
         )
+        if run.sweep is not None:
+            yield f"    deletions {run.sweep.verdict}: {run.sweep.deleted:,} found ({run.sweep.reason})"
 
 
 def _moment(at: datetime) -> str:

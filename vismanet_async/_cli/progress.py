@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from vismanet_async._export.events import Progress
     from vismanet_async._export.plan import ExportPlan
     from vismanet_async._export.run import Export
-    from vismanet_async._export.target.manifest import Manifest
+    from vismanet_async._export.target.manifest import Manifest, ResourceEntry
     from vismanet_async._http.rate_limit import Quota
 
 __all__ = ["progress_shown", "shown_every", "summary"]
@@ -122,5 +122,14 @@ def summary(manifest: Manifest, plan: ExportPlan) -> str:
         for name, entry in manifest.resources.items()
         if name in names
     ]
+    lines += [line for name in names if (line := _deletions(name, manifest.resources[name], wide)) is not None]
     seconds = (manifest.finished_at - manifest.started_at).total_seconds()
     return "\n".join([*lines, f"published {plan.to / 'manifest.json'} in {seconds:,.1f} s"])
+
+
+def _deletions(name: str, entry: ResourceEntry, wide: int) -> str | None:
+    sweep = entry.runs[-1].sweep if entry.runs else None
+    if sweep is None:
+        return None
+    found = f"{sweep.deleted:,} found" if sweep.verdict == "proven" else f"{sweep.verdict}: {sweep.reason}"
+    return f"{name:{wide}}  deletions: {found}, {sweep.requests:,} requests"

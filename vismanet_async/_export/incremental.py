@@ -11,7 +11,7 @@ So some rows are read twice. Rows of the overlap that are published already and 
 paging metadata, are left out. Comparing key and time would not do: two changes can have the same time.
 
 The new rows are published as parts beside the earlier ones. A record that was changed is then in several parts, and
-the last one counts. Deletions are not reported: export the whole list now and then.
+the last one counts. Deletions are not among what was changed; `deletions` says how they are noticed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import msgspec
 from vismanet_async._api.registry import method_facts
 from vismanet_async._export.files import write_atomically
 from vismanet_async._export.target.locations import size_of
-from vismanet_async._export.target.manifest import Part, ResourceEntry, Run, Verdict, part_fault
+from vismanet_async._export.target.manifest import Part, ResourceEntry, Run, Sweep, Verdict, part_fault
 from vismanet_async._paging.guarantee import latest_stamp
 from vismanet_async._paging.keys import stamp_of, stamp_text
 from vismanet_async.errors import ExportError, RequestRefused
@@ -298,12 +298,14 @@ def _digest(row: RawRow) -> bytes:
     return hashlib.blake2b(_METADATA.sub(b"", bytes(row)), digest_size=_DIGEST_BYTES).digest()
 
 
-def first_run(entry: ResourceEntry) -> ResourceEntry:
+def first_run(entry: ResourceEntry, *, sweep: Sweep | None = None) -> ResourceEntry:
     """Return the entry of a whole list with a history of one run."""
-    return attrs.evolve(entry, runs=(_run(entry, since=None, repeated=0),))
+    return attrs.evolve(entry, runs=(_run(entry, since=None, repeated=0, sweep=sweep),))
 
 
-def merged_with(before: ResourceEntry, new: ResourceEntry, *, since: str, repeated: int) -> ResourceEntry:
+def merged_with(
+    before: ResourceEntry, new: ResourceEntry, *, since: str, repeated: int, sweep: Sweep | None = None
+) -> ResourceEntry:
     """Return the entry of a resource after a run that added to it.
 
     Args:
@@ -311,6 +313,7 @@ def merged_with(before: ResourceEntry, new: ResourceEntry, *, since: str, repeat
         new: the entry of the run alone.
         since: the value of the run's filter.
         repeated: rows that it left out.
+        sweep: how it looked for deletions.
     """
     parts = tuple(part for part in new.parts if part.rows)
     # the latest row may have been deleted since: the watermark must not go down
@@ -326,12 +329,14 @@ def merged_with(before: ResourceEntry, new: ResourceEntry, *, since: str, repeat
         reason=weakest.reason,
         requests=before.requests + new.requests,
         parts=(*before.parts, *parts),
+        tombstones=(*before.tombstones, *new.tombstones),
+        swept_at=new.swept_at or before.swept_at,
         started_at=before.started_at,
-        runs=(*history, _run(added, since=since, repeated=repeated)),
+        runs=(*history, _run(added, since=since, repeated=repeated, sweep=sweep)),
     )
 
 
-def _run(entry: ResourceEntry, *, since: str | None, repeated: int) -> Run:
+def _run(entry: ResourceEntry, *, since: str | None, repeated: int, sweep: Sweep | None = None) -> Run:
     moment = datetime.min.replace(tzinfo=UTC)  # only foreign manifests lack the times
     return Run(
         since=since,
@@ -345,6 +350,7 @@ def _run(entry: ResourceEntry, *, since: str | None, repeated: int) -> Run:
         parts=tuple(part.file for part in entry.parts),
         window=entry.window,
         watermark=entry.watermark,
+        sweep=sweep,
         started_at=entry.started_at or moment,
         finished_at=entry.finished_at or moment,
     )

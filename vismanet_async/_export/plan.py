@@ -14,6 +14,7 @@ import msgspec
 from vismanet_async._api.registry import find_resource
 from vismanet_async._arguments import expect, expect_count, typed
 from vismanet_async._conditions import Condition
+from vismanet_async._export.deletions import Deletions, deletions_wanted, require_sweepable
 from vismanet_async._export.formats import FormatOptions
 from vismanet_async._export.formats.registry import find_format, fingerprint_parts
 from vismanet_async._export.incremental import DEFAULT_OVERLAP, modified_filter
@@ -83,6 +84,8 @@ class ExportPlan:
         incremental: read what was changed since the last run, and add it to what is published
             (`vismanet_async._export.incremental`); the first run reads everything.
         overlap: how far an incremental run goes back from the last watermark.
+        deletions: look for records that are gone as well, and publish their keys
+            (`vismanet_async._export.deletions`): True in each incremental run, or when `Deletions` says.
         resume: resume an earlier run of the same plan that was stopped in the last 24 hours; False starts anew.
 
     Raises:
@@ -108,6 +111,7 @@ class ExportPlan:
     format_options: FormatOptions | None = attrs.field(default=None, validator=typed(FormatOptions, type(None)))
     incremental: bool = attrs.field(default=False, validator=typed(bool))
     overlap: timedelta = attrs.field(default=DEFAULT_OVERLAP, validator=typed(timedelta))
+    deletions: Deletions | None = attrs.field(default=None, converter=deletions_wanted)
     resume: bool = attrs.field(default=True, validator=typed(bool))
 
     def __attrs_post_init__(self) -> None:
@@ -125,6 +129,11 @@ class ExportPlan:
             )
         if self.incremental:
             self._require_incremental()
+        elif self.deletions is not None:
+            raise RequestRefused(
+                "deletions are looked for by incremental exports: a whole one holds what there is, and nothing else. "
+                "Nothing was sent. Add incremental, or leave deletions out."
+            )
         if isinstance(self.location, RemotePath):
             self.location.require()
 
@@ -146,6 +155,8 @@ class ExportPlan:
             )
         for name, filters in self.resources.items():
             modified_filter(name, filters)
+            if self.deletions is not None:
+                require_sweepable(name)
 
     def filter_texts(self, name: str) -> dict[str, str]:
         """Return the filters of a resource as texts, as in the manifest."""
@@ -168,5 +179,6 @@ class ExportPlan:
             self.part_bytes,
             *fingerprint_parts(self.format, self.format_options),
             self.overlap.total_seconds() if self.incremental else None,
+            *(() if self.deletions is None else ("deletions",)),
         ]
         return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]

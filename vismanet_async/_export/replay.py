@@ -43,7 +43,8 @@ class ReplayingSender:
         """Answers that are not journaled yet, oldest first, with their page numbers."""
         self._firsts: list[RequestKey] = []
         """Of those, the first of each query shape: it may be a probe for the total, whose rows are never written."""
-        self._all_known = True
+        self.all_known = True
+        """Whether the earlier run had an answer to every request so far."""
 
     def wrap(self, sender: Sender) -> ReplayingSender:
         """Return this sender, which from now on sends by another one."""
@@ -63,9 +64,9 @@ class ReplayingSender:
         text = f"{shape} {page}"
         key = RequestKey(text, self._asked[text])
         self._asked[text] += 1
-        known = self._answers.get(key) if self._all_known else None
+        known = self._answers.get(key) if self.all_known else None
         if known is None:
-            self._all_known = False
+            self.all_known = False
             response = await self._sender.send(request)
         else:
             body = await to_thread.run_sync(known.body, limiter=self._threads)

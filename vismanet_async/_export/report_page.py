@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vismanet_async._export.report import ListRecord, Report
     from vismanet_async._export.target.manifest import ResourceEntry
 
-__all__ = ["page"]
+__all__ = ["document", "page", "section", "table"]
 
 _DOCUMENT: Final = Markup("""<!doctype html>
 <html lang="en">
@@ -63,28 +63,27 @@ def page(report: Report) -> str:
         _header(report),
         _tiles(report),
         _verdicts(report),
-        _section("Pages over time", None, _pages_chart(report)),
+        section("Pages over time", None, _pages_chart(report)),
         Markup('<div class="pair">{}{}</div>').format(
-            _section("Requests in flight", None, _flight_chart(report)),
-            _section("Quota left", None, _quota_chart(report)),
+            section("Requests in flight", None, _flight_chart(report)),
+            section("Quota left", None, _quota_chart(report)),
         ),
         Markup('<div class="pair">{}{}</div>').format(
-            _section("Latency", _latency_words(report.latencies_seconds), _latency_chart(report)),
-            _section("Shifts and repairs", "What moved while the lists were read, and what was done about it.",
+            section("Latency", _latency_words(report.latencies_seconds), _latency_chart(report)),
+            section("Shifts and repairs", "What moved while the lists were read, and what was done about it.",
                      _shifts(report)),
         ),
-        _section("Retries and pauses", "What had to be asked for again, and what requests waited for.",
+        section("Retries and pauses", "What had to be asked for again, and what requests waited for.",
                  _retries(report)),
         _files(report),
         _facts(report),
     ]  # fmt: skip
-    return str(
-        _DOCUMENT.format(
-            title=report.title,
-            css=Markup(_css()),  # noqa: S704 - our own file
-            body=Markup("\n").join(part for part in parts if part),
-        )
-    )
+    return document(report.title, Markup("\n").join(part for part in parts if part))
+
+
+def document(title: str, body: Markup) -> str:
+    """Return a page that needs nothing but itself, and whose policy forbids scripts and network."""
+    return str(_DOCUMENT.format(title=title, css=Markup(_css()), body=body))  # noqa: S704 - our own file
 
 
 def _css() -> str:
@@ -158,7 +157,7 @@ def _verdicts(report: Report) -> Markup:
             ("n", "Requests", f"{one.requests:,}"),
             ("wide", "Rests on", reason),
         ])  # fmt: skip
-    return _section("Verdicts", None, _table(rows), long=True)
+    return section("Verdicts", None, table(rows), long=True)
 
 
 def _pages_chart(report: Report) -> Markup:
@@ -208,7 +207,7 @@ def _latency_chart(report: Report) -> Markup:
 
 
 def _shifts(report: Report) -> Markup:
-    return _table([
+    return table([
         [
             ("name", "List", _breakable(_label(report, one.company, one.name))),
             ("n", "Shifts", f"{done.shifts:,}"),
@@ -232,7 +231,7 @@ def _retries(report: Report) -> Markup:
         ]
         for one in report.lists.values()
     ]  # fmt: skip
-    return _table(rows)
+    return table(rows)
 
 
 def _files(report: Report) -> Markup | None:
@@ -246,7 +245,7 @@ def _files(report: Report) -> Markup | None:
         for company, _, entry in _entries(report)
         for part in entry.parts
     ]
-    return _section("Files", None, _table(rows), long=True) if rows else None
+    return section("Files", None, table(rows), long=True) if rows else None
 
 
 def _facts(report: Report) -> Markup:
@@ -257,7 +256,7 @@ def _facts(report: Report) -> Markup:
     for company, name, entry in _entries(report):
         facts.append((_label(report, company, name), "; ".join(_about(entry))))
     facts.append(("Drawn with", f"Python {platform.python_version()} on {platform.system()}"))
-    return _section(
+    return section(
         "How it was read",
         None,
         Markup('<dl class="facts">{}</dl>').format(
@@ -277,13 +276,14 @@ def _about(entry: ResourceEntry) -> Iterator[str]:
         yield f"newest change {entry.watermark}"
 
 
-def _section(title: str, words: str | None, body: Markup, *, long: bool = False) -> Markup:
+def section(title: str, words: str | None, body: Markup, *, long: bool = False) -> Markup:
+    """Return a section with a heading; a long one may be broken between pages when it is printed."""
     return Markup("<section{}><h2>{}</h2>{}{}</section>").format(
         Markup(' class="long"') if long else "", title, Markup("<p>{}</p>").format(words) if words else "", body
     )
 
 
-def _table(rows: Sequence[Sequence[tuple[str, str, Any]]]) -> Markup:
+def table(rows: Sequence[Sequence[tuple[str, str, Any]]]) -> Markup:
     """Return a table of rows of (class, column, content); on a narrow screen each row becomes a card."""
     if not rows:
         return Markup('<p class="soft">Nothing.</p>')

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 import attrs
 
+from vismanet_async._export.deletions import identity_of
 from vismanet_async._export.events import Event, PageWritten, Progress, ResourceIncomplete
 from vismanet_async._export.files import writing
 from vismanet_async._export.incremental import (
@@ -19,11 +20,15 @@ from vismanet_async._export.incremental import (
     modified_filter,
     start_of,
 )
+from vismanet_async._export.key_index import KeyIndex, KeysOfRows
 from vismanet_async._export.observed_sender import ObservedSender
+from vismanet_async._export.page_writer import KeyTracker, PageWriter
 from vismanet_async._export.replay import FrozenClock, ReplayingSender
 from vismanet_async._export.sinks.opening import columns_written, open_sink
-from vismanet_async._export.target.local import OVERLAP_NAME
-from vismanet_async._export.target.manifest import ResourceEntry
+from vismanet_async._export.stored_rows import keys_are_known, published_keys
+from vismanet_async._export.sweep import BudgetedSender, KeySweep, Swept
+from vismanet_async._export.target.local import KEYS_NAME, OVERLAP_NAME
+from vismanet_async._export.target.manifest import ResourceEntry, Sweep
 from vismanet_async._export.tasks import T, run_blocking, unwrap_group
 from vismanet_async._export.writer_thread import serial_writer
 from vismanet_async._paging.guarantee import latest_stamp
@@ -36,12 +41,10 @@ if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectSendStream
 
     from vismanet_async._clock import Clock
-    from vismanet_async._export.checkpoint import Checkpoint, Journal, NoJournal, RequestKey
+    from vismanet_async._export.checkpoint import Checkpoint
     from vismanet_async._export.plan import ExportPlan
-    from vismanet_async._export.sinks import Sink
     from vismanet_async._export.target.manifest import Part
     from vismanet_async._http.message import Sender
-    from vismanet_async._paging.delivery import Delivery
     from vismanet_async._paging.guarantee import Completeness
     from vismanet_async._paging.listing import Listing
 
@@ -89,9 +92,12 @@ class ResourceRun:
     name: str
     listing: Listing[Any]
     context: RunContext
+    whole: Listing[Any] | None = None
+    """The list without a filter on changes, which a sweep reads; None: deletions are not looked for."""
     start: StartPoint = attrs.field(factory=StartPoint)
     _began: float | None = attrs.field(default=None, init=False)
     _ended: float | None = attrs.field(default=None, init=False)
+    _sweeping: Listing[Any] | None = attrs.field(default=None, init=False)
 
     @property
     def progress(self) -> Progress:
@@ -99,11 +105,12 @@ class ResourceRun:
         at = self.listing.progress
         now = self.context.clock.monotonic() if self._ended is None else self._ended
         seconds = 0.0 if self._began is None else now - self._began
+        sweep = None if self._sweeping is None else self._sweeping.progress
         return Progress(
             rows=at.rows,
             total=at.total,
-            requests=at.requests,
-            in_flight=at.in_flight,
+            requests=at.requests + (sweep.requests if sweep else 0),
+            in_flight=at.in_flight + (sweep.in_flight if sweep else 0),
             rows_per_second=at.rows / seconds if seconds else 0.0,
         )
 
@@ -129,6 +136,8 @@ class ResourceRun:
         }
         now = self.context.clock.utc_now()
         start = start_of(before, self.name, like, overlap=plan.overlap, now=now, columns=self._columns)
+        if start.before is not None and plan.deletions is not None and not keys_are_known(start.before):
+            start = StartPoint()  # everything is read again, once
         if start.before is not None:
             start = attrs.evolve(start, known=known_rows(plan.location, start.before))
         self.start = start
@@ -156,22 +165,82 @@ class ResourceRun:
             resumable=checkpoint.known,
             options=plan.format_options,
         )
-        writer = _PageWriter(sink, journal, checkpoint, self._delta_tracker())
+        writer = PageWriter(sink, journal, checkpoint, self._delta_tracker())
+        opened: list[KeyIndex] = []
         try:
+            if self._tracks_keys:
+                await context.run_blocking(self._open_keys, writer, opened)
             report = await self._write_pages(writer, replay)
+            await context.run_blocking(replay.flush)
+            swept = await self._sweep(writer, checkpoint, report, resumed=replay.all_known)
             parts = await context.run_blocking(partial(sink.finish, dropped=writer.dropped))
+            entry = self._entry(report, parts, times=(checkpoint.started_at, context.clock.utc_now()))
+            entry = await context.run_blocking(self._after_run, entry, writer, checkpoint, swept)
         finally:
             with anyio.CancelScope(shield=True):
                 await context.run_blocking(replay.flush)
             sink.close()
-        entry = self._entry(report, parts, times=(checkpoint.started_at, context.clock.utc_now()))
-        if writer.delta is not None:
-            entry = await context.run_blocking(self._after_delta, entry, writer.delta, checkpoint)
-        else:
-            entry = first_run(entry)
+            for index in opened:
+                index.close()
         return entry, report
 
-    async def _write_pages(self, writer: _PageWriter, replay: ReplayingSender) -> Completeness:
+    @property
+    def _tracks_keys(self) -> bool:
+        """Whether keys are kept: where deletions are looked for now, or may be again."""
+        before = self.start.before
+        return self.whole is not None or (before is not None and before.keys is not None)
+
+    def _open_keys(self, writer: PageWriter, opened: list[KeyIndex]) -> None:
+        """Have the writer track keys, from those that are published. Blocks."""
+        index = KeyIndex()
+        opened.append(index)
+        before, location = self.start.before, self.context.plan.location
+        if before is not None:
+            index.add(published_keys(location, self.name, before))
+        writer.keys = KeyTracker(index, KeysOfRows(identity_of(self.name)))
+
+    async def _sweep(
+        self, writer: PageWriter, checkpoint: Checkpoint, report: Completeness, *, resumed: bool
+    ) -> Swept | None:
+        """Return what a sweep after the changes found; None if deletions are not looked for.
+
+        Args:
+            writer: of the changes.
+            checkpoint: of the run.
+            report: on the changes.
+            resumed: all changes were answered by the earlier run. Else its answers to a sweep are older than these
+                changes, and what was added since would look deleted.
+        """
+        deletions, start = self.context.plan.deletions, self.start
+        if self.whole is None or deletions is None:
+            return None
+        if start.before is None:  # the whole list was read just now
+            proven = report.verdict == "proven"
+            read = Sweep(verdict=report.verdict, reason="the whole list was read", requests=0)
+            return Swept(sweep=read, at=checkpoint.started_at if proven else None)
+        name = f"{self.name}.sweep"
+        journal = await self.context.run_blocking(checkpoint.journal, name)
+        answers = checkpoint.answers.get(name, {}) if resumed else {}
+        replay = ReplayingSender(answers, journal, threads=self.context.threads)
+        sweep = KeySweep(
+            name=self.name,
+            listing=self.whole.with_sender(
+                lambda sender: replay.wrap(BudgetedSender(self._observed(sender), deletions.max_requests)),
+                clock=FrozenClock(self.context.clock, checkpoint.started_at),
+            ),
+            replay=replay,
+            journal=journal,
+            context=self.context,
+            deletions=deletions,
+            before=start.before,
+            number=start.runs,
+            checkpoint=checkpoint,
+            writer=writer,
+        )
+        self._sweeping = sweep.listing
+        return await sweep.run()
+
+    async def _write_pages(self, writer: PageWriter, replay: ReplayingSender) -> Completeness:
         """Return the listing's report when all of its pages are written."""
         try:
             with unwrap_group():  # reading and writing run concurrently
@@ -187,7 +256,7 @@ class ResourceRun:
             raise RuntimeError(f"the listing of {self.name} ended without a report")
         return report
 
-    async def _read_pages(self, writer: _PageWriter, replay: ReplayingSender) -> None:
+    async def _read_pages(self, writer: PageWriter, replay: ReplayingSender) -> None:
         """Write pages one by one in a worker thread, while the listing fetches and parses the next ones."""
         emitted = 0
 
@@ -243,58 +312,35 @@ class ResourceRun:
             format_options=plan.options_for_readers,
             filters=plan.filter_texts(self.name),
             columns=self._columns,
+            identity=identity_of(self.name),
             window=report.window,
             watermark=report.watermark,
             started_at=times[0],
             finished_at=times[1],
         )
 
-    def _after_delta(self, entry: ResourceEntry, delta: DeltaTracker, checkpoint: Checkpoint) -> ResourceEntry:
-        """Return the entry after an incremental run, merged with what is published. Blocks."""
+    def _after_run(
+        self, entry: ResourceEntry, writer: PageWriter, checkpoint: Checkpoint, swept: Swept | None
+    ) -> ResourceEntry:
+        """Return the entry after the run, merged with what is published. Blocks."""
+        start, delta = self.start, writer.delta
+        if writer.keys is not None:
+            path = checkpoint.staging / KEYS_NAME / f"{self.name}-{start.runs:05}.jsonl.gz"
+            entry = attrs.evolve(entry, keys=writer.keys.index.write(path))
+        if swept is not None:
+            tombstones = () if swept.tombstones is None else (swept.tombstones,)
+            requests = entry.requests + swept.sweep.requests
+            entry = attrs.evolve(entry, tombstones=tombstones, swept_at=swept.at, requests=requests)
+        sweep = None if swept is None else swept.sweep
+        if delta is None:
+            return first_run(entry, sweep=sweep)
         assert entry.started_at is not None
         assert entry.finished_at is not None
-        start = self.start
         path = checkpoint.staging / OVERLAP_NAME / f"{self.name}-{start.runs:05}.bin"
         with writing(path):
             path.parent.mkdir(exist_ok=True)
             overlap = delta.write(path, took=entry.finished_at - entry.started_at)
         entry = attrs.evolve(entry, watermark=delta.watermark, overlap=overlap, reason=f"{entry.reason}{delta.note}")
         if start.before is None or start.since is None:
-            return first_run(entry)
-        return merged_with(start.before, entry, since=start.since, repeated=delta.repeated)
-
-
-@attrs.define
-class _PageWriter:
-    """Writes the pages of one resource in the worker thread, one after the other."""
-
-    sink: Sink
-    journal: Journal | NoJournal
-    checkpoint: Checkpoint
-    delta: DeltaTracker | None = None
-    """Of an incremental run."""
-    dropped: set[int] = attrs.field(factory=set)
-    """Numbers of the written rows that later ones have replaced, or that an earlier run has published."""
-    _starts: dict[int, int] = attrs.field(factory=dict)
-
-    def write(
-        self, page: Delivery, answered: RequestKey | None, kept: list[tuple[RequestKey, bytes | bytearray]]
-    ) -> None:
-        """Write a page and journal what was written.
-
-        Args:
-            page: the next one.
-            answered: the request that its rows answer in full, if they do.
-            kept: answers to keep as they are.
-        """
-        # runs of another plan have no answers for this one: the server gave this page
-        self.checkpoint.remove_superseded()
-        self._starts[page.number] = self.sink.rows
-        self.dropped.update(self._starts[old.delivery] + old.row for old in page.supersedes)
-        if self.delta is not None:
-            self.dropped.update(self.sink.rows + index for index in self.delta.repeats(page.rows))
-        for key, body in kept:
-            self.journal.keep(key, body)  # as the server sent it: the sink may make lines of it
-        written = self.sink.write(page)
-        if written is not None and answered is not None:
-            self.journal.note(answered, written)
+            return first_run(entry, sweep=sweep)
+        return merged_with(start.before, entry, since=start.since, repeated=delta.repeated, sweep=sweep)

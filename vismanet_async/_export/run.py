@@ -135,6 +135,9 @@ class Export(DeferredCall[Manifest]):
             name: ResourceRun(name=name, listing=self._listing(name, filters), context=context)
             for name, filters in self.plan.resources.items()
         }
+        if self.plan.deletions is not None:
+            for resource in self._resources.values():  # less than proven shows nothing
+                resource.whole = resource.listing.with_options(completeness="prove", allow_uncertain=False)
         opened: list[Target | RemoteTarget] = []
         keep_work = True
         try:

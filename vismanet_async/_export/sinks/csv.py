@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     Cells = Callable[[Any, list[str]], Any]
     """Appends the cells of a value, and returns what has no column (UNSET: nothing)."""
 
-__all__ = ["CsvSink"]
+__all__ = ["CsvSink", "cell_of"]
 
 _SIGNS: Final = "=+\\-@\uff1d\uff0b\uff0d\uff20"
 """First characters of formulas, in full width too: spreadsheets set to an East Asian language accept those."""
@@ -238,3 +238,15 @@ def _records(file: BinaryIO) -> Iterator[bytes]:
         if record.count(b'"') % 2 == 0:
             yield record
             record = b""
+
+
+def cell_of(value: Any, options: CsvOptions) -> str:
+    """Return the cell that a text or a number is written as; one decoded without loss.
+
+    Examples:
+        >>> cell_of("=1+1", CsvOptions()), cell_of(Raw(b"10.50"), CsvOptions(decimal_comma=True))
+        ("'=1+1", '10,50')
+    """
+    if isinstance(value, str):
+        return _InnerFormulas(delimiter=options.delimiter).neutral(value) if options.neutralise_formulas else value
+    return _cell(value, _with_comma if options.decimal_comma else str, str)

@@ -5,6 +5,8 @@
     PATH/manifest.json                      names the parts that are published; where it stands, they are whole
     PATH/<resource>/part-00000.jsonl        published parts, and nothing else of ours
     PATH/_overlap/<resource>-00001.bin      what the next incremental run need not publish again
+    PATH/_keys/<resource>-00001.jsonl.gz    keys of the records that are published, where deletions are looked for
+    PATH/_deleted/<resource>-00001.jsonl    keys of the records that a run found to be gone
     PATH/.export.lock                       held while a run writes here
     PATH/.export/                           staging: nothing in it is published
         1/plan.json                         what the run is to do
@@ -39,12 +41,23 @@ from vismanet_async.errors import ExportError, TargetBusy, TargetNotWritable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["LOCK_NAME", "OVERLAP_NAME", "WORK_NAME", "Target", "pending", "staged_files"]
+__all__ = [
+    "DELETED_NAME",
+    "KEYS_NAME",
+    "LOCK_NAME",
+    "OVERLAP_NAME",
+    "WORK_NAME",
+    "Target",
+    "pending",
+    "staged_files",
+]
 
 WORK_NAME: Final = ".export"
 LOCK_NAME: Final = ".export.lock"
 OVERLAP_NAME: Final = "_overlap"
 """Beside the resources' folders, so that those hold nothing but parts; no resource's name begins like this."""
+KEYS_NAME: Final = "_keys"
+DELETED_NAME: Final = "_deleted"
 _MARK_NAME: Final = "README.txt"
 _MARK: Final = b"An export of vismanet_async keeps here what it has not published yet. Do not change anything here.\n"
 _log = logging.getLogger("vismanet_async.export")
@@ -203,7 +216,7 @@ class Target:
                 "directory, or move it away."
             )
         _prove_writable(self.root)
-        for name in (*resources, OVERLAP_NAME):
+        for name in (*resources, OVERLAP_NAME, KEYS_NAME, DELETED_NAME):
             directory = self.root / name
             if os.path.lexists(directory):
                 _prove_writable(directory)

@@ -27,6 +27,7 @@ __all__ = [
     "Part",
     "ResourceEntry",
     "Run",
+    "Sweep",
     "Verdict",
     "faults_of",
     "part_fault",
@@ -54,8 +55,42 @@ class Part:
 
 
 @attrs.frozen(kw_only=True)
+class Sweep:
+    """How one run looked for records that are gone (`vismanet_async._export.deletions`).
+
+    Examples:
+        >>> for _ in range(2):
+        ...     manifest = await visma.export("customer", to="swept", incremental=True, deletions=True)
+        >>> sweep = manifest.resources["customer"].runs[-1].sweep
+        >>> sweep.verdict, sweep.deleted
+        ('proven', 0)
+    """
+
+    verdict: Literal["proven", "counted", "uncertain", "skipped"]
+    """`proven`: all keys were read, and whatever was not among them is in the tombstones. `counted`: no sweep was due,
+    and there were as many records as keys are known. `uncertain`: the keys could not be shown complete. `skipped`: the
+    sweep was due, and its budget did not allow it. Only `proven` publishes tombstones."""
+    reason: str
+    """Why, in words."""
+    requests: int
+    """Of the sweep alone; those of the run include them."""
+    deleted: int = 0
+    """Records that were published and are gone."""
+    restored: int = 0
+    """Records that the sweep saw and no run had published. Their rows are in the run's parts."""
+    tombstones: str | None = None
+    """The file that names the deleted ones; it counts after the parts of its run."""
+
+
+@attrs.frozen(kw_only=True)
 class Run:
-    """What one run added to a resource: the whole list, or what was changed since an earlier run."""
+    """What one run added to a resource: the whole list, or what was changed since an earlier run.
+
+    Examples:
+        >>> manifest = await visma.export("customer", to="runs", incremental=True)
+        >>> [(run.since, run.rows, run.verdict) for run in manifest.resources["customer"].runs]
+        [(None, 40, 'proven')]
+    """
 
     since: str | None
     """The filter's value: rows changed then or later were read. None: the whole list was."""
@@ -73,6 +108,8 @@ class Run:
     window: str | None = None
     watermark: str | None = None
     """The greatest lastModified value that this run and those before it saw."""
+    sweep: Sweep | None = None
+    """How it looked for records that are gone; None: it did not."""
     started_at: datetime
     finished_at: datetime
 
@@ -92,6 +129,8 @@ class ResourceEntry:
         filters: the query parameters that chose the rows.
         columns: of the parts, by name, with their kinds; empty for formats without columns, and in manifests of
             versions that did not record them.
+        identity: the fields that together are the key of a row; empty where the rows have none, and in manifests of
+            versions that did not record it.
     """
 
     rows: int
@@ -112,6 +151,7 @@ class ResourceEntry:
     format_options: dict[str, str] = attrs.field(factory=dict)
     filters: dict[str, str] = attrs.field(factory=dict)
     columns: dict[str, str] = attrs.field(factory=dict)
+    identity: tuple[str, ...] = ()
     window: str | None = None
     """The time at which a proven list was split: rows changed before it were read first, the others after them."""
     watermark: str | None = None
@@ -124,11 +164,17 @@ class ResourceEntry:
     """The whole list first, then the additions; empty in manifests of older versions of this package."""
     overlap: Part | None = None
     """Digests of rows that the next incremental run leaves out (`vismanet_async._export.incremental`)."""
+    tombstones: tuple[Part, ...] = ()
+    """Files with the keys of records that are gone, oldest first; `Run.sweep` says which run each belongs to."""
+    keys: Part | None = None
+    """The keys of the records that are published and not gone; None: no run has looked for deletions."""
+    swept_at: datetime | None = None
+    """When the last run began that read all keys and proved it, UTC."""
 
     @property
     def files(self) -> tuple[Part, ...]:
         """Every file of this resource beside the manifest."""
-        return self.parts if self.overlap is None else (*self.parts, self.overlap)
+        return (*self.parts, *self.tombstones, *(one for one in (self.keys, self.overlap) if one is not None))
 
 
 @attrs.frozen(kw_only=True)

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import msgspec
 
-from vismanet_async._export.target.manifest import Manifest, Part, ResourceEntry
+from vismanet_async._export.target.manifest import Manifest, Part, ResourceEntry, Run
 from vismanet_async.errors import ExportError, TargetNotWritable
 
 if TYPE_CHECKING:
@@ -226,11 +226,19 @@ def _entry(entry: ResourceEntry, names: Mapping[str, str]) -> ResourceEntry:
     def named(part: Part) -> Part:
         return attrs.evolve(part, file=names.get(part.file, part.file))
 
+    def run_named(run: Run) -> Run:
+        sweep = run.sweep
+        if sweep is not None and sweep.tombstones is not None:
+            sweep = attrs.evolve(sweep, tombstones=names.get(sweep.tombstones, sweep.tombstones))
+        return attrs.evolve(run, parts=tuple(names.get(file, file) for file in run.parts), sweep=sweep)
+
     return attrs.evolve(
         entry,
         parts=tuple(map(named, entry.parts)),
         overlap=None if entry.overlap is None else named(entry.overlap),
-        runs=tuple(attrs.evolve(run, parts=tuple(names.get(file, file) for file in run.parts)) for run in entry.runs),
+        tombstones=tuple(map(named, entry.tombstones)),
+        keys=None if entry.keys is None else named(entry.keys),
+        runs=tuple(map(run_named, entry.runs)),
     )
 
 

@@ -1,0 +1,13 @@
+"""What the help pages of several commands say."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["SIGNING_IN", "SIGN_IN"]
+
+SIGN_IN: Final = (
+    "Signs in with VISMANET_CLIENT_ID, VISMANET_CLIENT_SECRET and VISMANET_TENANT_ID, or with VISMANET_TOKEN, or with "
+    "a profile; `vismanet doctor` finds what is wrong, `vismanet simulate` runs a company to try it on."
+)
+SIGNING_IN: Final = f"{SIGN_IN}\n\n`vismanet --help` says what the exit codes mean."
