@@ -35,7 +35,7 @@ from vismanet_async._operation import Operation
 from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import datetime
 
     from vismanet_async._clock import Clock
@@ -136,6 +136,7 @@ class JobManager:
         *,
         reference: str | None = None,
         notify: Notify = "none",
+        headers: Mapping[str, str] | None = None,
         deadline_seconds: float | None = None,
         document: str | None = "auto",
     ) -> Job[T]:
@@ -151,6 +152,9 @@ class JobManager:
                 characters. With `notify="subscription"` it comes back in the webhook's headers.
             notify: `subscription` makes the server send a webhook at the end, and saves polls. It also lets a lost
                 submission be found again.
+            headers: your own names and values, which the webhook brings back as HTTP headers; they need
+                `notify="subscription"`, are printable ASCII without comma and equals, and are not written down.
+                The webhook's signature does not cover them.
             deadline_seconds: how long to follow it; it is uncertain then. None for as long as the server knows it.
             document: jobs with the same text keep their order; `auto` takes it from the path, None runs at once.
 
@@ -175,7 +179,11 @@ class JobManager:
         _check(operation, reference=reference, notify=notify, deadline_seconds=deadline_seconds, document=document)
         self._start()
         submission = self._submission(
-            reference=reference, notify=notify, deadline_seconds=deadline_seconds, ordering_key=document
+            reference=reference,
+            notify=notify,
+            headers=headers,
+            deadline_seconds=deadline_seconds,
+            ordering_key=document,
         )
         submitted = await submission.submit(operation)
         submitted.raise_failure(operation.decode)
@@ -187,6 +195,7 @@ class JobManager:
         *,
         reference: str | None = None,
         notify: Notify = "none",
+        headers: Mapping[str, str] | None = None,
         deadline_seconds: float | None = None,
         at_once: int = 8,
     ) -> list[Job[T]]:
@@ -196,6 +205,7 @@ class JobManager:
             operations: what to run.
             reference: as in `submit`, the same for all.
             notify: as in `submit`.
+            headers: as in `submit`, the same for all.
             deadline_seconds: as in `submit`.
             at_once: submissions in flight.
 
@@ -217,6 +227,7 @@ class JobManager:
         submission = self._submission(
             reference=reference,
             notify=notify,
+            headers=headers,
             deadline_seconds=deadline_seconds,
             limiter=anyio.CapacityLimiter(at_once),
         )

@@ -27,6 +27,8 @@ from vismanet_async._jobs.store import LeaseLost, StoreNotUsable
 from vismanet_async.errors import RequestRefused, VismaNetError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from vismanet_async._http.message import Request
     from vismanet_async._jobs.background_api import Submitter
     from vismanet_async._jobs.concluding import Conclusions
@@ -51,6 +53,7 @@ class Submission:
     conclusions: Conclusions
     reference: str | None = None
     notify: Notify = "none"
+    headers: Mapping[str, str] | None = None
     deadline_seconds: float | None = None
     ordering_key: str | None = "auto"
     limiter: anyio.CapacityLimiter | None = None
@@ -62,7 +65,7 @@ class Submission:
         Raises:
             RequestRefused: the operation cannot run in the background; nothing was sent or written.
         """
-        header = background_header(notify=self.notify, own_id=own_id, reference=self.reference)
+        header = background_header(notify=self.notify, own_id=own_id, reference=self.reference, headers=self.headers)
         body = operation.request(background=header).body
         if body is not None and not isinstance(body, bytes):
             raise RequestRefused(
