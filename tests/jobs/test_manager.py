@@ -120,7 +120,7 @@ async def test_headers_of_ones_own_go_into_the_background_header(bench: Bench, q
         f"subscription:X-Vismanet-Job={again.id},X-Batch=8",
     ]
     with pytest.raises(RequestRefused, match="X-Vismanet-Job"):
-        await bench.manager.submit(
+        _ = await bench.manager.submit(
             bench.release("/v1/ok/3/action/release"), notify="subscription", headers={"X-Vismanet-Job": "1"}
         )
     assert len(queue.jobs) == len(await bench.manager.list()) == 2, "nothing was written or sent"

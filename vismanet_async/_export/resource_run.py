@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 import attrs
 
+from vismanet_async._clock import FrozenClock
 from vismanet_async._export.events import Event, PageWritten, Progress, ResourceIncomplete
 from vismanet_async._export.files import writing
 from vismanet_async._export.incremental import (
@@ -21,7 +22,7 @@ from vismanet_async._export.incremental import (
     start_of,
 )
 from vismanet_async._export.observed_sender import ObservedSender
-from vismanet_async._export.replay import FrozenClock, ReplayingSender
+from vismanet_async._export.replay import ReplayingSender
 from vismanet_async._export.sinks.opening import columns_written, open_sink
 from vismanet_async._export.target.local import OVERLAP_NAME
 from vismanet_async._export.target.manifest import ResourceEntry
