@@ -29,7 +29,7 @@ from vismanet_async._export.companies import Company, companies_of, read_compani
 from vismanet_async._export.formats.csv import CsvOptions
 from vismanet_async._export.formats.parquet import ParquetOptions
 from vismanet_async._export.target.manifest import validate
-from vismanet_async._jobs.webhook import WebhookReceiver
+from vismanet_async._webhooks.receiver import WebhookReceiver
 from vismanet_async.errors import RequestRefused, SettingsError, VismaNetError
 from vismanet_async.simulator import Simulator
 
