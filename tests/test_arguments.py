@@ -277,7 +277,7 @@ async def test_calls_name_what_is_wrong(visma: VismaNet, tmp_path: Path) -> None
         with pytest.raises(RequestRefused, match=said):
             make()
     sent = visma.customer.get("10000").send()
-    for wrong in (visma.customer.list(), sent, visma.customer):
+    for wrong in (sent, visma.customer):
         with pytest.raises(RequestRefused, match=r"operation takes a call such as .*, not "):
             _ = await visma.jobs.submit(wrong)  # type: ignore[arg-type]
     sent.close()
