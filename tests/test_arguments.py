@@ -279,7 +279,7 @@ async def test_calls_name_what_is_wrong(visma: VismaNet, tmp_path: Path) -> None
     sent = visma.customer.get("10000").send()
     for wrong in (sent, visma.customer):
         with pytest.raises(RequestRefused, match=r"operation takes a call such as .*, not "):
-            _ = await visma.jobs.submit(wrong)  # type: ignore[arg-type]
+            _ = await visma.jobs.submit(wrong)  # type: ignore[call-overload]
     sent.close()
 
 

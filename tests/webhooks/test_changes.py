@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from tests.support.clock import VirtualClock
+from tests.support.hang import HANG_SECONDS
 from vismanet_async._webhooks.changes import Change, Changes
 from vismanet_async._webhooks.events import WebhookEvent
 from vismanet_async.errors import RequestRefused
@@ -123,3 +124,21 @@ async def test_beyond_the_limit_a_resource_counts_as_a_whole() -> None:
 def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(RequestRefused):
         Changes(limit=0)
+
+
+async def test_each_of_two_waiting_tasks_gets_a_change() -> None:
+    clock = VirtualClock()
+    changes = Changes(clock=clock)
+    taken: list[str | None] = []
+
+    async def take() -> None:
+        taken.extend(change.key for change in await changes.take())
+
+    with anyio.fail_after(HANG_SECONDS):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(take)
+            tasks.start_soon(take)
+            for key in ("1", "2"):
+                await clock.sleep(1)
+                changes.add(changed(key))
+    assert taken == ["1", "2"]
