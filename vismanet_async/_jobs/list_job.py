@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from vismanet_async._clock import FrozenClock
 from vismanet_async._deferred import DeferredCall
-from vismanet_async._jobs.page_jobs import PageJobs, is_page, page_operation
+from vismanet_async._jobs.page_jobs import PageJobs, is_page
 from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
@@ -113,6 +113,10 @@ class ListJob(DeferredCall[list[T]], Generic[T]):
             await jobs.store.forget(own_id)
             jobs.abandon(own_id)
 
+    def check(self) -> None:
+        """Refuse a list that cannot be submitted that way; nothing is sent or written."""
+        self._pages.check()
+
     async def open(self) -> None:
         """Submit the first page, unless that was done."""
         await self._pages.open()
@@ -139,7 +143,7 @@ def submit_list(listing: Listing[T], submission: Submission, **shared: Any) -> L
         raise RequestRefused("document keeps writes in order; a list writes nothing. Leave it out; nothing was sent.")
     began_at = submission.jobs.clock.utc_now().replace(microsecond=0)
     job = _opened(listing, uuid.uuid4().hex, submission, began_at, shared)
-    submission.check(page_operation(job.opening, spec=listing.spec))
+    job.check()
     return job
 
 

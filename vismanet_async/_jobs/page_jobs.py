@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import anyio
 import attrs
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from vismanet_async._jobs.submission import Submission
     from vismanet_async._operation import OperationSpec
 
-__all__ = ["PageJobs", "is_page", "name_of", "page_operation"]
+__all__ = ["PageJobs", "is_page", "name_of"]
 
 
 def name_of(own_id: str, request: str, *, known: str, occurrence: int, attempt: int) -> str:
@@ -59,18 +59,6 @@ def is_page(record: JobRecord, request: Request) -> bool:
     """Return whether a job was submitted for this request."""
     stored = record.operation
     return (stored.method, stored.path, stored.query) == (request.method, request.path, request.query)
-
-
-def page_operation(request: Request, *, spec: OperationSpec) -> Operation[Response]:
-    """Return the request for a page as an operation; its result is the answer as it came."""
-    return Operation(
-        spec=spec,
-        path=request.path,
-        query=request.query,
-        decode=lambda response: response,
-        sender=_NoSender(),
-        deadline_seconds=request.deadline_seconds,
-    )
 
 
 @attrs.define(kw_only=True)
@@ -129,6 +117,10 @@ class PageJobs:
         """Refuse: a job's answer is read whole."""
         raise RequestRefused(f"{request.operation}: a stream cannot run in the background; nothing was sent.")
 
+    def check(self) -> None:
+        """Refuse a list that cannot be submitted that way; nothing is sent or written."""
+        self.submission.check(self._operation(self.opening))
+
     async def open(self) -> None:
         """Submit the first page, unless that was done."""
         await self._submitted(self.opening, self.own_id)
@@ -156,7 +148,7 @@ class PageJobs:
         async with self.locks.setdefault(own_id, anyio.Lock()):
             if await store.get(own_id) is not None:
                 return False
-            operation = page_operation(request, spec=self.spec)
+            operation = self._operation(request)
             began_at = self.began_at if own_id == self.own_id else None
             try:
                 submitted = await self.submission.submit(operation, own_id=own_id, at=began_at)
@@ -168,19 +160,20 @@ class PageJobs:
                 submitted.raise_failure(operation.decode)
             return True
 
+    def _operation(self, request: Request) -> Operation[Response]:
+        """Return the request for a page as an operation; its result is the answer as it came."""
+        return Operation(
+            spec=self.spec,
+            path=request.path,
+            query=request.query,
+            decode=lambda response: response,
+            sender=self,
+            deadline_seconds=request.deadline_seconds,
+        )
+
 
 def _raise(error: Exception | None, record: JobRecord) -> NoReturn:
     if error is not None and not isinstance(error, JobError):
         raise error
     reason = error or f"it is {record.state}"
     raise ResponseLost(f"{record.operation.id}: job {record.id} brought no page: {reason}") from error
-
-
-class _NoSender:
-    """Stands where an operation has its sender: a page is never sent but by a job."""
-
-    async def send(self, request: Request, /) -> Response:
-        raise RequestRefused(f"{request.operation} is sent as a job; nothing was sent.")
-
-    def stream(self, request: Request, /) -> Any:
-        raise RequestRefused(f"{request.operation} is sent as a job; nothing was sent.")

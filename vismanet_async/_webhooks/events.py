@@ -1,4 +1,4 @@
-"""`WebhookEvent`: a webhook as far as it can be understood (no IO).
+"""`WebhookEvent`: a webhook as far as it can be understood.
 
 The JSON of Visma's events is not public (docs/facts.md 8.6, 8.10), so it is read liberally: a known event's name is
 looked for in the members that may hold it, whatever its case and separators; the record's number in `resourceUri` or
