@@ -222,11 +222,12 @@ class Cut:
 
     async def _pass(self, send: Callable[[], Any]) -> Answer:
         self.reached += 1
-        if self.reached == self.at and self.before:
+        is_last = self.reached == self.at
+        if is_last and self.before:
             self.scope.cancel()
             await anyio.lowlevel.checkpoint()
         answer: Answer = await send()
-        if self.reached == self.at:
+        if is_last:
             self.scope.cancel()
             await anyio.lowlevel.checkpoint()
         return answer
@@ -276,6 +277,43 @@ async def test_what_was_submitted_is_not_submitted_again(
                 assert len(sim.background) <= answered + len(lost)
                 resumed += submitted_before > 1
     assert resumed > 5
+
+
+class Killed:
+    """A store whose process is killed: it releases no lease."""
+
+    def __init__(self, inner: JobStore) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def release(self, *, owner: str, ids: Any = None) -> None:
+        pass
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
+async def test_jobs_of_a_killed_process_are_waited_for_until_its_leases_end(
+    new_store: Callable[[], JobStore], clock: VirtualClock, sim: Simulator
+) -> None:
+    killed: Any = Killed(new_store())
+    with anyio.CancelScope() as scope:
+        async with bench_of(
+            sim, killed, clock, lease_seconds=300, border=lambda submitter: Cut(submitter, 9, False, scope)
+        ) as first:
+            job = await first.manager.submit(customers(first))
+            await job
+    assert scope.cancelled_caught
+    submitted = len(sim.background)
+    assert submitted > 2
+    begun = clock.monotonic()
+    async with bench_of(sim, new_store(), clock) as second:
+        again = await second.manager.get(job.id, operation=customers(second))
+        assert numbers(await again) == sim.truth("customer").keys
+        lost = [record for record in await second.manager.list() if record.state is State.UNCERTAIN]
+    assert clock.monotonic() - begun > 100, "their leases had to end first"
+    assert len(sim.background) == len(again.records) + len(lost), "only what was cut off itself is submitted again"
+    assert len(lost) <= 1
 
 
 async def test_an_answer_is_never_older_than_what_the_read_knew(bench: Bench, sim: Simulator) -> None:
