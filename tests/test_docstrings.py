@@ -32,6 +32,7 @@ _ONLY_LOOKED_AT = {
         "ResourceObserver",
     ),
     *("Customer", "CustomerUpdate", "Execution"),
+    *("EventName", "FinancialEvent", "SalesOrderEvent"),
     *(
         "JobStore",
         "JobUnknown",

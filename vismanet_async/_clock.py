@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 import anyio
+import attrs
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-__all__ = ["Clock", "SystemClock"]
+__all__ = ["Clock", "FrozenClock", "SystemClock"]
 
 
 class Clock(Protocol):
@@ -55,3 +56,27 @@ class SystemClock:
     def move_on_after(self, seconds: float) -> AbstractContextManager[anyio.CancelScope, bool]:
         """Return a scope that ends by the event loop's time."""
         return anyio.move_on_after(max(0.0, seconds))
+
+
+@attrs.frozen
+class FrozenClock:
+    """A clock with wall time frozen, so that a list that is read again sends the same requests."""
+
+    clock: Clock
+    began_at: datetime
+
+    def monotonic(self) -> float:
+        """Seconds that only go forward."""
+        return self.clock.monotonic()
+
+    def utc_now(self) -> datetime:
+        """The moment at which the list was first read."""
+        return self.began_at
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait by the real clock."""
+        await self.clock.sleep(seconds)
+
+    def move_on_after(self, seconds: float) -> AbstractContextManager[anyio.CancelScope, bool]:
+        """Return a scope that ends by the real clock's time."""
+        return self.clock.move_on_after(seconds)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from vismanet_async._jobs.core.records import JobRecord, JobResult, OperationSummary
     from vismanet_async._jobs.core.states import FINAL, OPEN, State
     from vismanet_async._jobs.job import Job
+    from vismanet_async._jobs.list_job import ListJob
     from vismanet_async._jobs.manager import JobManager
     from vismanet_async._jobs.sql.store import SqlStore
     from vismanet_async._jobs.store import JobStore, JobUnknown, LeaseLost, StoreNotUsable
@@ -27,6 +28,7 @@ __all__ = [
     "JobStore",
     "JobUnknown",
     "LeaseLost",
+    "ListJob",
     "OperationSummary",
     "SqlStore",
     "State",
@@ -37,6 +39,7 @@ __getattr__, __dir__ = lazy_names(
     globals(),
     {
         "_jobs.job": ("Job",),
+        "_jobs.list_job": ("ListJob",),
         "_jobs.manager": ("JobManager",),
         "_jobs.core.records": ("JobRecord", "JobResult", "OperationSummary"),
         "_jobs.core.states": ("FINAL", "OPEN", "State"),

@@ -26,13 +26,15 @@ from vismanet_async._http.answer import read_answer
 from vismanet_async._http.auth.grant import RawTokenResponse, read_token_response
 from vismanet_async._http.message import Response, bare_etag
 from vismanet_async._http.rate_limit import Quota
-from vismanet_async._jobs import job, webhook
+from vismanet_async._jobs import job
 from vismanet_async._jobs.background_api import Answer, job_id_in
 from vismanet_async._jobs.core.records import StateDocument
 from vismanet_async._jobs.results import plain_json
 from vismanet_async._paging import page_formats
 from vismanet_async._paging.journals import merge_batches
 from vismanet_async._settings import Settings
+from vismanet_async._webhooks.receiver import ids_in
+from vismanet_async._webhooks.signing import signature_fits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -198,8 +200,8 @@ def _job_id(data: bytes) -> None:
 
 
 def _hook(data: bytes) -> None:
-    assert len(webhook.ids_in(data)) <= 64
-    webhook.signature_fits(_text(data), body=data, key=b"key")
+    assert len(ids_in(data)) <= 64
+    signature_fits(_text(data), body=data, key=b"key")
 
 
 def _shown(data: bytes) -> None:

@@ -25,7 +25,7 @@ from tests.jobs.nursery import Nursery
 from tests.support.hang import HANG_SECONDS
 from vismanet_async._jobs.core.states import OPEN, State
 from vismanet_async._jobs.sql.store import SqlStore
-from vismanet_async._jobs.webhook import WebhookReceiver
+from vismanet_async._webhooks.receiver import WebhookReceiver
 from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:

@@ -108,6 +108,24 @@ async def test_if_match_goes_with_the_background_header(bench: Bench, queue: Que
     assert (job.if_match, job.header) == ('"AAA="', "none")
 
 
+async def test_headers_of_ones_own_go_into_the_background_header(bench: Bench, queue: Queue) -> None:
+    job = await bench.manager.submit(
+        bench.release("/v1/ok/1/action/release"), notify="subscription", headers={"X-Batch": "7", "tenant": "no/1"}
+    )
+    [again] = await bench.manager.submit_many(
+        [bench.release("/v1/ok/2/action/release")], notify="subscription", headers={"X-Batch": "8"}
+    )
+    assert [queued.header for queued in queue.jobs.values()] == [
+        f"subscription:X-Vismanet-Job={job.id},X-Batch=7,tenant=no/1",
+        f"subscription:X-Vismanet-Job={again.id},X-Batch=8",
+    ]
+    with pytest.raises(RequestRefused, match="X-Vismanet-Job"):
+        _ = await bench.manager.submit(
+            bench.release("/v1/ok/3/action/release"), notify="subscription", headers={"X-Vismanet-Job": "1"}
+        )
+    assert len(queue.jobs) == len(await bench.manager.list()) == 2, "nothing was written or sent"
+
+
 async def test_no_content_needs_no_request_for_it(bench: Bench, queue: Queue) -> None:
     job = await bench.manager.submit(bench.release("/v1/empty/1/action/release"))
     assert await job is None

@@ -93,7 +93,8 @@ async def following(script: Script, store: Any, clock: VirtualClock) -> AsyncIte
 
 async def ended(bench: Bench, **options: Any) -> JobRecord:
     job = await bench.manager.submit(bench.release(PATH), **options)
-    return await job.wait(timeout_seconds=20_000)
+    record: JobRecord = await job.wait(timeout_seconds=20_000)
+    return record
 
 
 def rate_limited() -> RateLimited:

@@ -203,6 +203,43 @@ def test_no_reference_breaks_out_of_the_header(reference: str) -> None:
     assert len(pairs) == (2 if reference else 1)
 
 
+@given(st.dictionaries(st.text(max_size=20), st.text(max_size=20), max_size=4))
+def test_no_own_header_breaks_out_of_the_header(headers: dict[str, str]) -> None:
+    try:
+        value = background_header(notify="subscription", own_id="0a", reference="r", headers=headers)
+    except RequestRefused:
+        return
+    assert value.isascii()
+    assert value.isprintable()
+    pairs = [pair.split("=") for pair in value.removeprefix("subscription:").split(",")]
+    assert dict(pairs[2:]) == headers
+    assert pairs[:2] == [["X-Vismanet-Job", "0a"], ["X-Vismanet-Reference", "r"]]
+
+
+@pytest.mark.parametrize(
+    ("headers", "says"),
+    [
+        *(({name: "1"}, "Take another name") for name in ("X-Vismanet-Job", "x-vismanet-reference", "x-vismanet-new")),
+        *(({name: "1"}, "Take another name") for name in ("X-Visma-Signature", "host", "Content-Type", "Connection")),
+        *(({name: "1"}, "name of a header") for name in ("", "a b", "a=b", "a,b", "å", "a:", "a\n")),
+        *(({"a": value}, "must have a value") for value in ("", " 1", "1 ", "1,2", "1=2", "å", "1\r\nb: 2", "\0")),
+        ({"batch": "1", "Batch": "2"}, "given twice"),
+        ({"a": "1" * 4000}, "4000 characters"),
+        ({"a": 1}, "headers"),
+        ("a=1", "headers"),
+    ],
+)
+def test_headers_that_would_collide_or_break_are_refused(headers: Any, says: str) -> None:
+    with pytest.raises(RequestRefused, match=says):
+        background_header(notify="subscription", own_id="0a", headers=headers)
+
+
+def test_headers_that_no_webhook_would_bring_back_are_refused() -> None:
+    with pytest.raises(RequestRefused, match="notify='subscription'"):
+        background_header(notify="none", own_id="0a", headers={"batch": "7"})
+    assert background_header(notify="none", own_id="0a", headers={}) == "none"
+
+
 def test_documents() -> None:
     assert ordering_key(method="GET", path="/v1/customer/1") is None
     assert ordering_key(method="POST", path="/v1/customer/1/attachment") is None

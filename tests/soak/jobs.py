@@ -13,7 +13,7 @@ from tests.soak.company import Company, may_have_happened
 from vismanet_async._jobs.core.states import State
 from vismanet_async._jobs.sql.store import SqlStore
 from vismanet_async._jobs.store import LeaseLost
-from vismanet_async._jobs.webhook import WebhookReceiver
+from vismanet_async._webhooks.receiver import WebhookReceiver
 from vismanet_async.errors import ApiError, JobError, JobUncertain, VismaNetError
 
 if TYPE_CHECKING:

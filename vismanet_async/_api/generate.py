@@ -36,6 +36,7 @@ from vismanet_async._api.generator import (
     lists,
     plan as plans,
     registry,
+    render_events,
     render_models,
     render_resources,
     shapes,
@@ -87,6 +88,7 @@ def _made() -> dict[Path, str]:
     resources = plans.plan(facts, models)
     code = {f"models/{path}": text for path, text in render_models.render(models).items()}
     code |= {f"resources/{path}": text for path, text in render_resources.render(resources, models).items()}
+    code["webhook_events.py"] = render_events.render(fact_files.API / "catalog")
     made = {fact_files.API / path: text for path, text in _formatted(code).items()}
     made[fact_files.API / "registry.json"] = registry.render(resources, models)
     made[_ROOT / "docs" / "coverage.md"] = coverage.render(facts, resources, models)

@@ -310,12 +310,15 @@ def operation_of(call: Call, built: Operation[Any] | Listing[Any]) -> Operation[
     """Return the operation to run in the background.
 
     Raises:
-        RequestRefused: a list, which is read by many requests.
+        RequestRefused: a list, whose jobs are submitted while it is read.
     """
     from vismanet_async._operation import Operation  # noqa: PLC0415 - as above
 
     if not isinstance(built, Operation):
-        raise RequestRefused(f"{call.resource}.{call.method} is a list: it cannot run in the background. Nothing sent.")
+        raise RequestRefused(
+            f"{call.resource}.{call.method} is a list: from the command line it cannot run in the background. "
+            "In Python visma.jobs.submit reads it by jobs. Nothing was sent."
+        )
     return built
 
 

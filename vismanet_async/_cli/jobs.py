@@ -28,8 +28,8 @@ from vismanet_async._jobs.core.transitions import TransitionError
 from vismanet_async._jobs.job import Job
 from vismanet_async._jobs.sql.store import SqlStore
 from vismanet_async._jobs.store import JobUnknown, StoreNotUsable
-from vismanet_async._jobs.webhook import WebhookReceiver
 from vismanet_async._settings import Settings
+from vismanet_async._webhooks.receiver import WebhookReceiver
 from vismanet_async.errors import JobError, RequestRefused, SettingsError, VismaNetError
 
 if TYPE_CHECKING:

@@ -5,24 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
 from anyio import to_thread
 
 from vismanet_async._export.checkpoint import RequestKey
 from vismanet_async._http.message import Response, no_headers
 
 if TYPE_CHECKING:
-    from contextlib import AbstractAsyncContextManager, AbstractContextManager
-    from datetime import datetime
+    from contextlib import AbstractAsyncContextManager
 
     import anyio
 
-    from vismanet_async._clock import Clock
     from vismanet_async._export.checkpoint import Answers, Journal, NoJournal
     from vismanet_async._http.message import Request, Sender, StreamedResponse
     from vismanet_async._paging.delivery import Delivery
 
-__all__ = ["FrozenClock", "ReplayingSender"]
+__all__ = ["ReplayingSender"]
 
 _PAGE: Final = "pageNumber"
 _MOST_WAITING: Final = 32
@@ -115,27 +112,3 @@ class ReplayingSender:
         while self._waiting:
             key = next(iter(self._waiting))
             self._journal.keep(key, self._waiting.pop(key)[1])
-
-
-@attrs.frozen
-class FrozenClock:
-    """A clock with wall time frozen at the first run's start, so that a resumed run sends identical requests."""
-
-    clock: Clock
-    begun_at: datetime
-
-    def monotonic(self) -> float:
-        """Return seconds that never go back."""
-        return self.clock.monotonic()
-
-    def utc_now(self) -> datetime:
-        """Return the start of the first run."""
-        return self.begun_at
-
-    async def sleep(self, seconds: float) -> None:
-        """Sleep by the real clock."""
-        await self.clock.sleep(seconds)
-
-    def move_on_after(self, seconds: float) -> AbstractContextManager[anyio.CancelScope, bool]:
-        """Return a scope that is cancelled after so many seconds."""
-        return self.clock.move_on_after(seconds)

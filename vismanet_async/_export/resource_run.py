@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 import attrs
 
+from vismanet_async._clock import FrozenClock
 from vismanet_async._export.deletions import identity_of
 from vismanet_async._export.events import Event, PageWritten, Progress, ResourceIncomplete
 from vismanet_async._export.files import writing
@@ -23,7 +24,7 @@ from vismanet_async._export.incremental import (
 from vismanet_async._export.key_index import KeyIndex, KeysOfRows
 from vismanet_async._export.observed_sender import ObservedSender
 from vismanet_async._export.page_writer import KeyTracker, PageWriter
-from vismanet_async._export.replay import FrozenClock, ReplayingSender
+from vismanet_async._export.replay import ReplayingSender
 from vismanet_async._export.sinks.opening import columns_written, open_sink
 from vismanet_async._export.stored_rows import keys_are_known, published_keys
 from vismanet_async._export.sweep import BudgetedSender, KeySweep, Swept

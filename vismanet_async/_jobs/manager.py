@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack, overload
+from weakref import WeakValueDictionary
 
 import anyio
 
@@ -20,28 +20,29 @@ from vismanet_async._deferred import mark_used
 from vismanet_async._jobs.background_work import BackgroundWork
 from vismanet_async._jobs.batch import submit_batch
 from vismanet_async._jobs.concluding import Conclusions
-from vismanet_async._jobs.core.states import Notify, Outcome, State
 from vismanet_async._jobs.job import Job, id_in_token
 from vismanet_async._jobs.lease_keeper import LeaseKeeper
 from vismanet_async._jobs.leased_jobs import LeasedJobs
+from vismanet_async._jobs.list_job import ListJob, find_list, submit_list
 from vismanet_async._jobs.polling import Poller
 from vismanet_async._jobs.results import plain_json
 from vismanet_async._jobs.settling import event_of, settle
-from vismanet_async._jobs.store import JobUnknown
-from vismanet_async._jobs.submission import Submission
+from vismanet_async._jobs.stored_jobs import StoredJobs
+from vismanet_async._jobs.submission import Submission, SubmitOptions
 from vismanet_async._jobs.waiting import wait_for_end
 from vismanet_async._observer import Observer
 from vismanet_async._operation import Operation
-from vismanet_async.errors import RequestRefused
+from vismanet_async._paging.listing import Listing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from vismanet_async._clock import Clock
     from vismanet_async._http.message import Response
     from vismanet_async._jobs.background_api import Submitter
-    from vismanet_async._jobs.core.records import JobRecord, JobResult
+    from vismanet_async._jobs.core.records import JobRecord
+    from vismanet_async._jobs.core.states import Notify, Outcome
     from vismanet_async._jobs.schedule import Rules
     from vismanet_async._jobs.store import JobStore
 
@@ -53,7 +54,7 @@ _LEASE_SECONDS: Final = 30.0
 _log = logging.getLogger("vismanet_async.jobs")
 
 
-class JobManager:
+class JobManager(StoredJobs):
     """Background jobs of one company.
 
     Use it as an async context manager, or call `aclose()`. Until then jobs that were submitted, awaited or resumed
@@ -90,14 +91,11 @@ class JobManager:
             random: returns numbers from 0 to 1, for jitter.
             rules: the schedule's figures.
             lease_seconds: how long a job of a process that died stays its own.
-            decoder_of: finds an operation's decoder by catalog id, for handles made from an id alone; without one
-                their result is plain JSON.
+            decoder_of: finds an operation's decoder by catalog id; without one results are plain JSON.
             observer: gets each state change of a job that is followed here.
         """
-        self.company = company
+        super().__init__(company=company, store=store, clock=clock or SystemClock())
         self._submitter = submitter
-        self._store = store
-        self._clock = clock or SystemClock()
         self._decoder_of = decoder_of
         self._jobs = LeasedJobs(
             company=company,
@@ -108,6 +106,7 @@ class JobManager:
             observer=observer or Observer(),
         )
         self._conclusions = Conclusions(self._jobs)
+        self._page_locks: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
         self._keeper = LeaseKeeper(self._jobs)
         poller = Poller(self._jobs, submitter, random=random, decoder_of=self._decoder)
         self._work = BackgroundWork(self._jobs, poller=poller, keeper=self._keeper, conclusions=self._conclusions)
@@ -128,29 +127,37 @@ class JobManager:
     def __repr__(self) -> str:
         return f"<JobManager {self.company}, {len(self._jobs.schedule)} followed>"
 
-    # -- submitting ------------------------------------------------------------------------------------------------
+    @overload
+    async def submit(self, operation: Operation[T], **options: Unpack[SubmitOptions]) -> Job[T]: ...
+
+    @overload
+    async def submit(self, operation: Listing[T], **options: Unpack[SubmitOptions]) -> ListJob[T]: ...
 
     async def submit(
         self,
-        operation: Operation[T],
+        operation: Operation[T] | Listing[T],
         *,
         reference: str | None = None,
         notify: Notify = "none",
+        headers: Mapping[str, str] | None = None,
         deadline_seconds: float | None = None,
         document: str | None = "auto",
-    ) -> Job[T]:
-        """Send an operation to the background queue.
+    ) -> Job[T] | ListJob[T]:
+        """Send an operation, or the first page of a list, to the background queue.
 
         The job is written down before the request leaves. If-Match of the operation goes with it and is checked when
         the job runs. While an earlier job on the same document is not settled this waits for it, because the queue
-        keeps no order.
+        keeps no order. Of a list each page is a job; `ListJob` submits the others.
 
         Args:
-            operation: what to run; GETs too. Its body is not stored.
+            operation: what to run; GETs and lists too. Its body is not stored.
             reference: your own text for it, to find it again with `list`; without comma, equals and control
                 characters. With `notify="subscription"` it comes back in the webhook's headers.
             notify: `subscription` makes the server send a webhook at the end, and saves polls. It also lets a lost
                 submission be found again.
+            headers: your own names and values, which the webhook brings back as HTTP headers; they need
+                `notify="subscription"`, are printable ASCII without comma and equals, and are not written down.
+                The webhook's signature does not cover them.
             deadline_seconds: how long to follow it; it is uncertain then. None for as long as the server knows it.
             document: jobs with the same text keep their order; `auto` takes it from the path, None runs at once.
 
@@ -175,8 +182,16 @@ class JobManager:
         _check(operation, reference=reference, notify=notify, deadline_seconds=deadline_seconds, document=document)
         self._start()
         submission = self._submission(
-            reference=reference, notify=notify, deadline_seconds=deadline_seconds, ordering_key=document
+            reference=reference,
+            notify=notify,
+            headers=headers,
+            deadline_seconds=deadline_seconds,
+            ordering_key=document,
         )
+        if isinstance(operation, Listing):
+            job = submit_list(operation, submission, alive=self._start, locks=self._page_locks)
+            await job.open()
+            return job
         submitted = await submission.submit(operation)
         submitted.raise_failure(operation.decode)
         return Job(self, submitted.record.id, operation.decode)
@@ -187,6 +202,7 @@ class JobManager:
         *,
         reference: str | None = None,
         notify: Notify = "none",
+        headers: Mapping[str, str] | None = None,
         deadline_seconds: float | None = None,
         at_once: int = 8,
     ) -> list[Job[T]]:
@@ -196,6 +212,7 @@ class JobManager:
             operations: what to run.
             reference: as in `submit`, the same for all.
             notify: as in `submit`.
+            headers: as in `submit`, the same for all.
             deadline_seconds: as in `submit`.
             at_once: submissions in flight.
 
@@ -211,19 +228,18 @@ class JobManager:
         expect("operations", operations, Iterable, words="operations")
         chosen = list(operations)
         for operation in chosen:
-            _check(operation, reference=reference, notify=notify, deadline_seconds=deadline_seconds)
+            _check(operation, reference=reference, notify=notify, deadline_seconds=deadline_seconds, takes_lists=False)
         expect_count("at_once", at_once)
         self._start()
         submission = self._submission(
             reference=reference,
             notify=notify,
+            headers=headers,
             deadline_seconds=deadline_seconds,
             limiter=anyio.CapacityLimiter(at_once),
         )
         submitted = await submit_batch(submission, chosen)
         return [Job(self, each.record.id, operation.decode) for each, operation in zip(submitted, chosen, strict=True)]
-
-    # -- handles ---------------------------------------------------------------------------------------------------
 
     @overload
     async def get(self, own_id: str) -> Job[Any]: ...
@@ -231,20 +247,32 @@ class JobManager:
     @overload
     async def get(self, own_id: str, *, operation: Operation[T]) -> Job[T]: ...
 
-    async def get(self, own_id: str, *, operation: Operation[Any] | None = None) -> Job[Any]:
+    @overload
+    async def get(self, own_id: str, *, operation: Listing[T]) -> ListJob[T]: ...
+
+    async def get(
+        self, own_id: str, *, operation: Operation[Any] | Listing[Any] | None = None
+    ) -> Job[Any] | ListJob[Any]:
         """Return a handle by id, ours or the server's, in any process with the same store.
 
         Args:
             own_id: `job.id`, or the server's job id.
-            operation: the same call again, for its decoder; without it the catalog id decides.
+            operation: the same call again, for its decoder; without it the catalog id decides. For the job of a list
+                the same list call with the same options, to read on; without it this is the job of its first page.
 
         Raises:
             JobUnknown: no such job of this company is written down.
+            RequestRefused: the job is not the first page of that list.
         """
         expect("own_id", own_id, str)
         if operation is not None:
             _check(operation)
-        record = await _find(own_id, company=self.company, store=self._store)
+        record = await self._find(own_id)
+        if isinstance(operation, Listing):
+            submission = self._submission(
+                reference=record.reference, notify=record.notify, deadline_seconds=record.deadline_seconds
+            )
+            return find_list(operation, record, submission, alive=self._start, locks=self._page_locks)
         return Job(self, record.id, self._decoder(record) if operation is None else operation.decode)
 
     async def from_token(self, token: str) -> Job[Any]:
@@ -252,24 +280,10 @@ class JobManager:
         expect("token", token, str)
         return await self.get(id_in_token(token, company=self.company))
 
-    async def list(
-        self, *, states: Collection[State] | None = None, reference: str | None = None, limit: int = 1000
-    ) -> Sequence[JobRecord]:
-        """Return stored jobs, newest first; asks the store, never the server."""
-        chosen = _checked_states(states)
-        expect("reference", reference, str, type(None))
-        expect_count("limit", limit)
-        return await self._store.select(company=self.company, states=chosen, reference=reference, limit=limit)
-
     async def record(self, own_id: str) -> JobRecord:
         """Return one stored job."""
         expect("own_id", own_id, str)
         return await self._jobs.record(own_id)
-
-    async def kept_result(self, own_id: str) -> JobResult | None:
-        """Return the server's answer about a job."""
-        expect("own_id", own_id, str)
-        return await self._store.result(own_id)
 
     async def wait(self, own_id: str, *, timeout_seconds: float | None, until_certain: bool) -> JobRecord:
         """Wait until a job is settled, following it here unless another process does; see `Job.wait`."""
@@ -279,8 +293,6 @@ class JobManager:
         return await wait_for_end(
             self._jobs, own_id, timeout_seconds=timeout_seconds, until_certain=until_certain, alive=self._start
         )
-
-    # -- working ---------------------------------------------------------------------------------------------------
 
     async def resume(self) -> Sequence[Job[Any]]:
         """Claim every open job of this company that no living process has leased, and follow it here.
@@ -322,21 +334,13 @@ class JobManager:
         return await settle(self._jobs, own_id, event)
 
     async def forget(self, own_id: str) -> None:
-        """Delete a job and its result from the store."""
-        expect("own_id", own_id, str)
-        await self._store.forget(own_id)
+        """Delete a job and its result from the store, and follow it no longer."""
+        await super().forget(own_id)
         self._jobs.abandon(own_id)
-
-    async def prune(self, *, older_than: timedelta = timedelta(days=90)) -> int:
-        """Delete jobs settled that long ago, with their results; return how many. Open and uncertain ones stay."""
-        expect("older_than", older_than, timedelta)
-        return await self._store.prune(company=self.company, settled_before=self._clock.utc_now() - older_than)
 
     async def hint(self, *, own_id: str | None, job_ids: tuple[str, ...], at: datetime) -> None:
         """Store the ids of a webhook as hints, and poll at once those jobs that are followed here."""
         await self._keeper.apply_hints(await self._store.hint(own_id=own_id, job_ids=job_ids, at=at))
-
-    # -- inside ----------------------------------------------------------------------------------------------------
 
     def _submission(self, **options: Any) -> Submission:
         return Submission(submitter=self._submitter, jobs=self._jobs, conclusions=self._conclusions, **options)
@@ -350,50 +354,21 @@ class JobManager:
         self._work.start(name=repr(self))
 
 
-async def _find(own_id: str, *, company: str, store: JobStore) -> JobRecord:
-    """Return a job by its id, ours or the server's.
-
-    Raises:
-        JobUnknown: no such job of this company is written down.
-    """
-    record = await store.get(own_id)
-    if record is None or record.company != company:
-        record = await store.find(company=company, job_id=own_id)
-    if record is None:
-        raise JobUnknown(
-            f"no job {own_id} of company {company} is written down in this store. "
-            "`vismanet jobs list` shows those that are."
-        )
-    return record
-
-
-def _checked_states(states: Collection[State] | None) -> Sequence[State] | None:
-    if states is None:
-        return None
-    expect("states", states, Iterable, words="states, or None")
-    chosen = [*states]
-    for state in chosen:
-        expect("states", state, State, words="members of State, or None")
-    return chosen
-
-
 def _check(
-    operation: Operation[Any],
+    operation: Operation[Any] | Listing[Any],
     *,
     reference: str | None = None,
     notify: Notify = "none",
     deadline_seconds: float | None = None,
     document: str | None = None,
+    takes_lists: bool = True,
 ) -> None:
     """Refuse arguments of the wrong type, before anything is written or sent."""
-    if hasattr(operation, "__aiter__"):
-        raise RequestRefused(
-            f"operation takes a call such as visma.customer.get(...), not a {type(operation).__name__}: lists cannot "
-            "run in the background yet, since a list is read by many requests. Read it directly, or send one page with "
-            'visma.request("GET", path, query=...); nothing was sent.'
-        )
-    words = 'a call such as visma.customer.get("10000"), not yet awaited'
-    expect("operation", operation, Operation, words=words)
+    call = 'a call such as visma.customer.get("10000"), not yet awaited'
+    if takes_lists:
+        expect("operation", operation, Operation, Listing, words=f"{call}, or a list")
+    else:
+        expect("operation", operation, Operation, words=f"{call} (submit lists one by one, with submit)")
     mark_used(operation)
     expect("reference", reference, str, type(None))
     expect("notify", notify, str)

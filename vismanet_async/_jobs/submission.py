@@ -10,7 +10,7 @@ import logging
 import uuid
 from contextlib import nullcontext, suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypedDict
 
 import anyio
 import anyio.lowlevel
@@ -27,6 +27,9 @@ from vismanet_async._jobs.store import LeaseLost, StoreNotUsable
 from vismanet_async.errors import RequestRefused, VismaNetError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
     from vismanet_async._http.message import Request
     from vismanet_async._jobs.background_api import Submitter
     from vismanet_async._jobs.concluding import Conclusions
@@ -37,9 +40,19 @@ if TYPE_CHECKING:
     from vismanet_async._jobs.store import Leased
     from vismanet_async._operation import Operation
 
-__all__ = ["Submission"]
+__all__ = ["Submission", "SubmitOptions"]
 
 _log = logging.getLogger("vismanet_async.jobs")
+
+
+class SubmitOptions(TypedDict, total=False):
+    """The options of `JobManager.submit`, which describes them."""
+
+    reference: str | None
+    notify: Notify
+    headers: Mapping[str, str] | None
+    deadline_seconds: float | None
+    document: str | None
 
 
 @attrs.frozen(kw_only=True)
@@ -51,6 +64,7 @@ class Submission:
     conclusions: Conclusions
     reference: str | None = None
     notify: Notify = "none"
+    headers: Mapping[str, str] | None = None
     deadline_seconds: float | None = None
     ordering_key: str | None = "auto"
     limiter: anyio.CapacityLimiter | None = None
@@ -62,7 +76,7 @@ class Submission:
         Raises:
             RequestRefused: the operation cannot run in the background; nothing was sent or written.
         """
-        header = background_header(notify=self.notify, own_id=own_id, reference=self.reference)
+        header = background_header(notify=self.notify, own_id=own_id, reference=self.reference, headers=self.headers)
         body = operation.request(background=header).body
         if body is not None and not isinstance(body, bytes):
             raise RequestRefused(
@@ -70,8 +84,15 @@ class Submission:
             )
         return header
 
-    async def submit(self, operation: Operation[Any]) -> Submitted:
+    async def submit(
+        self, operation: Operation[Any], *, own_id: str | None = None, at: datetime | None = None
+    ) -> Submitted:
         """Store the intent, wait for predecessors, send, and store the outcome.
+
+        Args:
+            operation: what to run.
+            own_id: the job's id, which no other job may have; a random one if it is not given.
+            at: the moment of its creation; now if it is not given.
 
         However it ends, also by cancellation at any await, the job is certainly not sent, followed here, or free for
         the next process. If the store is out of reach, the outcome is stored when it is back.
@@ -80,13 +101,13 @@ class Submission:
             RequestRefused: it cannot be sent that way; nothing was sent or written.
             StoreNotUsable: nothing was sent; or, with `job_id`, the job was accepted and is written down later.
         """
-        own_id = uuid.uuid4().hex
+        own_id = own_id or uuid.uuid4().hex
         header = self.check(operation, own_id)
         request = operation.request(background=header)
         key = self.ordering_key
         if key == "auto":
             key = ordering_key(method=request.method, path=request.path)
-        course = Course(record=self._intent(request, own_id, key=key))
+        course = Course(record=self._intent(request, own_id, key=key, at=at))
         failure: VismaNetError | None = None
         try:
             await self._run(course, operation, header)
@@ -167,8 +188,8 @@ class Submission:
         """Store the outcome, now or when the store is back; a cancellation waits for it."""
         return await self.conclusions.conclude(Conclusion(leased=leased, event=event, result=result))
 
-    def _intent(self, request: Request, own_id: str, *, key: str | None) -> JobRecord:
-        now = self.jobs.clock.utc_now()
+    def _intent(self, request: Request, own_id: str, *, key: str | None, at: datetime | None) -> JobRecord:
+        now = at or self.jobs.clock.utc_now()
         return JobRecord(
             id=own_id,
             company=self.jobs.company,

@@ -19,13 +19,15 @@ from vismanet_async._paging.journals import merge_batches
 from vismanet_async._paging.list_requests import ListRequests
 from vismanet_async._paging.options import ListingOptions
 from vismanet_async._paging.page_formats import PageAnswer, PageReader
+from vismanet_async._paging.wave_fetcher import WaveFetcher
 from vismanet_async.errors import IncompleteListing, RequestRefused, UnexpectedResponse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Sequence
 
     from vismanet_async._clock import Clock
-    from vismanet_async._http.message import Sender
+    from vismanet_async._http.message import Request, Sender
+    from vismanet_async._operation import OperationSpec
     from vismanet_async._paging.delivery import Delivery
     from vismanet_async._paging.guarantee import Completeness, Mode
     from vismanet_async._paging.list_spec import ListSource
@@ -91,13 +93,20 @@ class Listing(DeferredCall[list[T]], Generic[T]):
     """
 
     def __init__(
-        self, source: ListSource, *, sender: Sender, clock: Clock, options: ListingOptions | None = None
+        self,
+        source: ListSource,
+        *,
+        sender: Sender,
+        clock: Clock,
+        options: ListingOptions | None = None,
+        in_waves: bool = False,
     ) -> None:
         self._source = source
         self._sender = sender
         self._clock = clock
         self._options = options or ListingOptions(page_size=source.page_size)
         self._requests = ListRequests(source, self._options)
+        self._in_waves = in_waves
         self._completeness: Completeness | None = None
         self._fetcher: Fetcher | None = None
 
@@ -136,16 +145,34 @@ class Listing(DeferredCall[list[T]], Generic[T]):
                 known.append("extra_query")
                 raise RequestRefused(f"a listing has no option {name!r}; it has {', '.join(known)}. Nothing was sent.")
         options = attrs.evolve(self._options, **changes)
-        return Listing(source, sender=self._sender, clock=self._clock, options=options)
+        return Listing(source, sender=self._sender, clock=self._clock, options=options, in_waves=self._in_waves)
 
-    def with_sender(self, wrap: Callable[[Sender], Sender], *, clock: Clock | None = None) -> Listing[T]:
+    def with_sender(
+        self, wrap: Callable[[Sender], Sender], *, clock: Clock | None = None, in_waves: bool = False
+    ) -> Listing[T]:
         """Return a copy whose requests go through another sender, such as one that replays some of the answers.
 
         Args:
             wrap: receives the present sender and returns the one to use.
             clock: instead of the present one; its wall clock decides where the list is divided to be proven.
+            in_waves: send a few requests together and the next ones when all of them are answered, so that a read
+                with the same answers sends the same requests again, in whatever order the answers come.
         """
-        return Listing(self._source, sender=wrap(self._sender), clock=clock or self._clock, options=self._options)
+        sender, clock = wrap(self._sender), clock or self._clock
+        return Listing(self._source, sender=sender, clock=clock, options=self._options, in_waves=in_waves)
+
+    def opening_request(self) -> Request:
+        """Return the request that a read begins with; sends nothing."""
+        paginator = self._requests.paginator(self._mode, ordered=self._options.ordered, clock=self._clock)
+        opening = paginator.next_request()
+        paginator.close()
+        assert opening is not None
+        return self._requests.page(opening.query)
+
+    @property
+    def spec(self) -> OperationSpec:
+        """What the description of the API says about the list operation."""
+        return self._source.spec
 
     @property
     def operation_id(self) -> str:
@@ -264,9 +291,9 @@ class Listing(DeferredCall[list[T]], Generic[T]):
             ordered: instead of the listing's own.
         """
         options = self._options
-        mode = completeness or ("none" if options.limit is not None else options.completeness)
+        mode = completeness or self._mode
         in_order = options.ordered if ordered is None else ordered
-        fetcher = self._fetcher = Fetcher(
+        fetcher = self._fetcher = (WaveFetcher if self._in_waves else Fetcher)(
             paginator=self._requests.paginator(mode, ordered=in_order, clock=self._clock),
             request=self._requests.page,
             reader=PageReader(self._requests.style),
@@ -297,6 +324,10 @@ class Listing(DeferredCall[list[T]], Generic[T]):
                 f"{report.unique:,} rows were read and delivered. {_advice(report)}",
                 completeness=report,
             )
+
+    @property
+    def _mode(self) -> Mode:
+        return "none" if self._options.limit is not None else self._options.completeness
 
     async def _ask(self, page_size: int) -> PageAnswer:
         response = await self._sender.send(self._requests.first_page(page_size))

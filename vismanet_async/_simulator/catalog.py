@@ -9,9 +9,9 @@ from typing import Any
 
 from attrs import field, frozen
 
-__all__ = ["Catalog", "Operation", "load"]
+__all__ = ["DIRECTORY", "Catalog", "Operation", "load"]
 
-_DIRECTORY = Path(__file__).parent.parent / "_api" / "catalog"
+DIRECTORY = Path(__file__).parent.parent / "_api" / "catalog"
 
 
 @frozen(eq=False)
@@ -92,7 +92,7 @@ def _operation(raw: dict[str, Any]) -> Operation:
 
 
 def _read(name: str) -> Any:
-    return json.loads((_DIRECTORY / name).read_text(encoding="utf-8"))
+    return json.loads((DIRECTORY / name).read_text(encoding="utf-8"))
 
 
 @cache

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from vismanet_async._simulator.catalog import Catalog
+    from vismanet_async._simulator.rows import Listener
 
 __all__ = ["World"]
 
@@ -51,6 +52,7 @@ class World:
         self.last_version = 0x8000_0000
         self.stamp_offset_seconds = 0.0
         self._tables: dict[str, Table] = {}
+        self.on_write: Listener | None = None
         self.shaper = Shaper(catalog, seed, self._reference, nested_metadata=nested_metadata)
 
     def table(self, name: str) -> Table:
@@ -69,6 +71,7 @@ class World:
                 spec, base, schemas=self.catalog.schemas, shaper=self.shaper,
                 next_version=self._next_version, now_text=self.stamp_text,
             )  # fmt: skip
+            found.on_write = self.on_write
         return found
 
     @property

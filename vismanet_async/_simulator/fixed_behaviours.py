@@ -51,6 +51,7 @@ WITHOUT_SWITCH: tuple[WithoutSwitch, ...] = (
     _always("7.12", "`sim.background.delay_seconds`, `run_seconds` and `workers` decide the order."),
     _always("7.15", "`Job.polls` counts; switch `same_request_rule` refuses."),
     _always("7.17 8.4 8.5 8.6", "`sim.webhooks` signs, repeats, delays, reorders and forges; `payload` is the body."),
+    _always("8.8 8.10", "`sim.webhooks.events` are sent when a record is written; where members stand is made up."),
     _always("7.18", "Fault `lost_202`; `sim.background.script(lose_answer=True)`."),
     _always("9.1 9.2 9.3 9.5 9.6", "Files are kept whole, whatever the form's field is called."),
     _always("10.2 10.3 10.4 10.8", "Bodies are read as .NET reads them: converted, partial, line by line."),
@@ -64,7 +65,7 @@ WITHOUT_SWITCH: tuple[WithoutSwitch, ...] = (
     _not("1.6", "The simulator describes itself instead, at `/openapi.json`."),
     _not("1.11 2.11 12.8", "Headers that change nothing; the request log shows them."),
     _not("8.1 8.2 8.3 8.9", "Set in the portal and the ERP; `sim.webhooks.url` stands for it."),
-    _not("8.7 8.8", "Only the queue's event is sent: the payload of the others is not public."),
+    _not("8.7", "Which publisher an event is of changes nothing; orders of its own service and vouchers send none."),
     _not("9.8", "No limit is known, so none is set."),
     _not("11.4", "Texts are English, in every company."),
 )  # fmt: skip

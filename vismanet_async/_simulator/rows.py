@@ -7,7 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy, deepcopy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import define, field
 
@@ -65,6 +65,10 @@ class Selection:
         return found
 
 
+WriteKind = Literal["created", "updated", "deleted"]
+Listener = Callable[[WriteKind, "Table", int, Mapping[str, Any]], None]
+
+
 class Table:
     """One table: its rows by number and by key, their order, their changes.
 
@@ -83,6 +87,8 @@ class Table:
         self.order = RowOrder(base.count)
         self.overlay: dict[int, dict[str, Any]] = {}
         self.changes = 0
+        self.on_write: Listener | None = None
+        """Is told of each write before it is made."""
         self._gone: set[int] = set()
         self._schemas = schemas
         self._shaper = shaper
@@ -294,6 +300,7 @@ class Table:
     def insert(self, row: dict[str, Any], *, index: int | None = None) -> int:
         """Add a row dictionary (its key must be free), at the end or before `index`; return its number."""
         number = self._next_row
+        self._tell("created", number, row)
         self._next_row += 1
         if self.spec.internal and self.spec.internal not in row:
             row[self.spec.internal] = self.internal_of(number)
@@ -307,6 +314,7 @@ class Table:
 
     def replace(self, row: int, data: dict[str, Any], *, to_end: bool = False) -> None:
         """Replace a row by a changed dictionary, or append it."""
+        self._tell("updated", row, data)
         self._unindex(row, self.key_of(row))
         if row not in self.overlay:
             self.order.isolate(row)
@@ -315,6 +323,10 @@ class Table:
             self.order.remove(row)
             self.order.append(row)
         self.changes += 1
+
+    def _tell(self, kind: WriteKind, row: int, data: Mapping[str, Any]) -> None:
+        if self.on_write is not None:
+            self.on_write(kind, self, row, data)
 
     def _put(self, row: int, data: dict[str, Any]) -> None:
         self.overlay[row] = data
@@ -337,6 +349,7 @@ class Table:
         """
         if not self.exists(row):
             raise KeyError(row)
+        self._tell("deleted", row, {})
         self._unindex(row, self.key_of(row))
         self.order.remove(row)
         self.overlay.pop(row, None)

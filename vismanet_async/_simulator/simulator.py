@@ -10,6 +10,7 @@ from vismanet_async._simulator.answering import Answering
 from vismanet_async._simulator.behaviours import Behaviours
 from vismanet_async._simulator.clock import Clock, RealClock
 from vismanet_async._simulator.company import Churn, Company, Truth
+from vismanet_async._simulator.events import listener
 from vismanet_async._simulator.faults import FaultScript
 from vismanet_async._simulator.ledger import Ledger
 from vismanet_async._simulator.log import RequestLog
@@ -135,6 +136,7 @@ class Simulator:
             company.background.perform = self._service.perform
             company.background.notify = self._runner.notify
             company.on_timer = self._runner.wake
+            company.world.on_write = listener(company.tenant_id, self.webhooks.events, self._runner.notify)
 
     # -- where it is --------------------------------------------------------------------------------------
 

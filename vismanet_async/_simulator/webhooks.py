@@ -86,6 +86,8 @@ class WebhookSender:
     """First pause after a refused delivery; it doubles each time."""
     timeout_seconds: float = 10.0
     payload: Callable[[Notice, str], Mapping[str, Any]] | None = None
+    events: set[str] = field(factory=set)
+    """The events of changed records that are subscribed to, such as `Customer Changed`; the queue's always comes."""
     deliveries: list[Delivery] = field(factory=list)
     _held: list[Delivery] = field(factory=list)
     _ready: list[Delivery] = field(factory=list)
@@ -123,7 +125,10 @@ class WebhookSender:
         notice_id = f"{self.ids.getrandbits(128):032x}"
         if self.payload is not None:
             return encode(dict(self.payload(notice, notice_id)))
-        return encode({"id": notice_id, "event": notice.event, "tenantId": notice.tenant_id, "data": dict(notice.data)})
+        return encode({
+            "id": notice_id, "notificationId": notice_id, "event": notice.event, "tenantId": notice.tenant_id,
+            "data": dict(notice.data),
+        })  # fmt: skip
 
     def _delivery(self, notice: Notice, body: bytes, after: float, *, forged: bool) -> Delivery:
         key = f"not-{self.key}" if forged else self.key

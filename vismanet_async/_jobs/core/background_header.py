@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
+from vismanet_async._arguments import text_pairs
 from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from vismanet_async._jobs.core.states import Notify
 
 __all__ = ["JOB_HEADER", "background_header", "ordering_key"]
@@ -16,26 +20,63 @@ JOB_HEADER: Final = "X-Vismanet-Job"
 REFERENCE_HEADER: Final = "X-Vismanet-Reference"
 
 _LONGEST_REFERENCE: Final = 200
+_LONGEST_HEADER: Final = 4000
+"""Characters of the whole value. No limit is published; servers commonly take 8 kB for all headers together."""
+_TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+"""A header's name (RFC 9110, 5.6.2)."""
+_RESERVED: Final = re.compile(r"x-visma.*|content-.*|transfer-encoding|host|connection|authorization", re.IGNORECASE)
+"""Names that the webhook has already: the SDK's own and the signature's, and those of HTTP itself."""
 
 
-def background_header(*, notify: Notify, own_id: str, reference: str | None = None) -> str:
-    """Return the value of `erp-api-background`, with our own id and reference if a webhook is to return them.
+def background_header(
+    *, notify: Notify, own_id: str, reference: str | None = None, headers: Mapping[str, str] | None = None
+) -> str:
+    """Return the value of `erp-api-background`, with our own id, the reference and the headers that a webhook returns.
 
     Raises:
-        RequestRefused: the reference could break out of the header; nothing was sent.
+        RequestRefused: the reference or a header could break out of the value, would be lost, or has a name that the
+            webhook has already; nothing was sent.
 
     Examples:
-        >>> background_header(notify="subscription", own_id="5f0c", reference="nightly")
-        'subscription:X-Vismanet-Job=5f0c,X-Vismanet-Reference=nightly'
+        >>> background_header(notify="subscription", own_id="5f0c", reference="nightly", headers={"batch": "7"})
+        'subscription:X-Vismanet-Job=5f0c,X-Vismanet-Reference=nightly,batch=7'
     """
     if reference is not None:
         _check_reference(reference, ascii_only=notify == "subscription")
+    own = dict(text_pairs("headers", headers))
+    _check_headers(own)
     if notify == "none":
+        if own:
+            raise RequestRefused(
+                "headers come back with a webhook, which notify='none' does not ask for: submit with "
+                "notify='subscription', or leave them out. Nothing was sent."
+            )
         return "none"
-    pairs = [f"{JOB_HEADER}={own_id}"]
-    if reference:
-        pairs.append(f"{REFERENCE_HEADER}={reference}")
-    return "subscription:" + ",".join(pairs)
+    pairs = {JOB_HEADER: own_id} | ({REFERENCE_HEADER: reference} if reference else {}) | own
+    value = "subscription:" + ",".join(f"{name}={text}" for name, text in pairs.items())
+    if len(value) > _LONGEST_HEADER:
+        raise RequestRefused(f"the headers take more than {_LONGEST_HEADER} characters together. Nothing was sent.")
+    return value
+
+
+def _check_headers(headers: Mapping[str, str]) -> None:
+    known: set[str] = set()
+    for name, value in headers.items():
+        if not _TOKEN.fullmatch(name):
+            raise RequestRefused(f"{name!r} cannot be the name of a header. Nothing was sent.")
+        if _RESERVED.fullmatch(name):
+            raise RequestRefused(
+                f"the header {name} is set by the SDK, by HTTP or by the sender of webhooks. Take another name; "
+                "nothing was sent."
+            )
+        if name.casefold() in known:
+            raise RequestRefused(f"the header {name} is given twice, in other letters. Nothing was sent.")
+        known.add(name.casefold())
+        if not value or value != value.strip() or not (value.isascii() and value.isprintable()) or set(value) & {*",="}:
+            raise RequestRefused(
+                f"the header {name} must have a value of printable ASCII without comma, equals and spaces around it: "
+                "the background header cannot escape them. Nothing was sent."
+            )
 
 
 def _check_reference(reference: str, *, ascii_only: bool) -> None:

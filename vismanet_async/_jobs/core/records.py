@@ -193,6 +193,11 @@ class JobRecord:
         return self.asked_at is None or self.unanswered or self.asked_at < self.hinted_at
 
     @property
+    def deadline_seconds(self) -> float | None:
+        """How long after its creation it is followed; None until the server forgets it."""
+        return None if self.deadline_at is None else (self.deadline_at - self.created_at).total_seconds()
+
+    @property
     def expires_at(self) -> datetime:
         """When the server forgets it."""
         return (self.submitted_at or self.created_at) + KEPT_FOR

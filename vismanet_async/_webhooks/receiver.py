@@ -1,38 +1,49 @@
-"""Receiver of `BACKGROUND_API_RESPONSE` webhooks: signed hints to poll now, never the truth.
+"""Receiver of webhooks: signed hints to poll a job or to read a record now, never the truth.
 
-A request counts if its signature matches: HMAC-SHA256 over the raw body with the subscription's key, in base64
-(docs/facts.md 8). Nothing else is trusted: headers are not signed and the body's shape is not public, so only ids
-are read from it, and each id leads to a poll of our own. A repeat is answered with 200 and does nothing.
+A request counts if its signature matches (`signing`). Nothing else is trusted: headers are not signed and the body's
+shape is not public. Of background jobs only ids are read, and each leads to a poll of our own; other events go to the
+user's handlers. A repeat is answered with 200 and does nothing.
 
 `WebhookReceiver.handle` is a handler for `aiohttp.web`, `WebhookReceiver.asgi` an ASGI application.
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import hmac
+import logging
 import re
 from collections import OrderedDict
 from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final, Protocol
+from weakref import WeakValueDictionary
 
+import anyio
 from aiohttp import web
 
 from vismanet_async._arguments import expect, expect_count, expect_parts, text_of
 from vismanet_async._clock import SystemClock
 from vismanet_async._jobs.core.background_header import JOB_HEADER
+from vismanet_async._webhooks.events import known_event, parse_event
+from vismanet_async._webhooks.feedback import send_feedback
+from vismanet_async._webhooks.signing import signature_fits
 from vismanet_async.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, MutableMapping
     from datetime import datetime
 
+    from vismanet_async._api.webhook_events import EventName
     from vismanet_async._clock import Clock
+    from vismanet_async._webhooks.events import WebhookEvent
+    from vismanet_async._webhooks.feedback import FeedbackClient
 
-__all__ = ["DISPATCHERS", "Hints", "SeenBodies", "WebhookReceiver", "ids_in", "sign", "signature_fits"]
+    Handler = Callable[[WebhookEvent], Awaitable[object]]
+
+__all__ = ["DISPATCHERS", "Hints", "SeenBodies", "WebhookReceiver", "ids_in"]
+
+_log = logging.getLogger("vismanet_async.webhooks")
 
 DISPATCHERS: Final = ("18.202.121.26", "34.242.104.102", "54.220.26.45")
 """Addresses of Visma's dispatcher (docs/facts.md 8); for `sources`."""
@@ -92,21 +103,6 @@ class SeenBodies:
             self._digests.popitem(last=False)
 
 
-def sign(body: bytes, *, key: bytes) -> str:
-    """Return the signature of a body, as Visma's dispatcher computes it.
-
-    Examples:
-        >>> sign(b"{}", key=b"k")
-        'rdhTsQP7zJNqGU+esV4pxP8Ir25H1dG8pPICGOMeT/8='
-    """
-    return base64.b64encode(hmac.digest(key, body, "sha256")).decode()
-
-
-def signature_fits(signature: str, *, body: bytes, key: bytes) -> bool:
-    """Return whether a signature is the right base64 text, compared in constant time."""
-    return hmac.compare_digest(signature.strip().encode("utf-8", "replace"), sign(body, key=key).encode())
-
-
 def ids_in(body: bytes) -> tuple[str, ...]:
     """Return every UUID in a body, once, in lower case; at most 32, those in a location of the queue first.
 
@@ -124,28 +120,39 @@ def ids_in(body: bytes) -> tuple[str, ...]:
 
 
 class WebhookReceiver:
-    """Checks webhooks and turns them into hints.
+    """Checks webhooks, turns those of jobs into hints, and passes all to your handlers.
 
-    Several requests may be handled at once. A request is remembered only after its hint was stored, so that one that
-    failed half-way is accepted when it is sent again.
+    Several requests may be handled at once, repeats of one body one after the other. A request is remembered only
+    after its hint was stored and its handlers have returned, so that one that failed half-way is accepted when it is
+    sent again. The dispatcher keeps no order, and handlers must bear to be called again (docs/facts.md 8.5).
 
     Answers: 200 accepted (or a repeat), 401 wrong signature, 403 source not on the list, 405 not a POST, 413 too
-    large, 503 the hint could not be stored (the dispatcher then sends it again).
+    large, 500 a handler raised, 503 the hint could not be stored (of both the dispatcher sends it again).
 
     Examples:
+        >>> from vismanet_async.webhooks import sign_test
         >>> receiver = WebhookReceiver(visma.jobs, key="of the subscription", signature_header="X-Visma-Signature")
+        >>> async def show(event):
+        ...     print(event.name, event.key)
+        >>> receiver.on("Customer Changed", show)
+        >>> test = sign_test("Customer Changed", key="of the subscription", signature_header="X-Visma-Signature",
+        ...                  entityId="10000")
         >>> async def body():
-        ...     yield b'{"stateLocation": "https://x.example/v1/background/73ac0029-1e4f-4adc-a7eb-318cd25ba4bf"}'
+        ...     yield test.body
+        >>> await receiver.receive(body(), headers=test.headers, source=None)
+        Customer Changed 10000
+        200
         >>> await receiver.receive(body(), headers={"x-visma-signature": "forged"}, source=None)
         401
     """
 
     def __init__(
         self,
-        hints: Hints,
+        hints: Hints | None = None,
         *,
         key: str | bytes,
         signature_header: str,
+        feedback: FeedbackClient | None = None,
         body_limit_bytes: int = 256 * 1024,
         sources: Iterable[str] | None = None,
         seen: Seen | None = None,
@@ -154,9 +161,11 @@ class WebhookReceiver:
         """Create a receiver.
 
         Args:
-            hints: receives the hints.
+            hints: receives the hints about background jobs: `visma.jobs`. None: there are no jobs.
             key: the subscription's signing key, as the Developer Portal shows it. Kept out of logs and reprs.
             signature_header: the header with the signature. Visma does not publish its name: look at one delivery.
+            feedback: a client, to tell the ERP how your handlers got on with each notification; webhooks of other
+                companies than the client's get none. Feedback that fails is logged.
             body_limit_bytes: larger bodies are refused before they are read to their end.
             sources: addresses or networks that may send (`DISPATCHERS`, for instance). Compared with the address of
                 the connection, so leave it out behind a proxy. None allows all.
@@ -166,7 +175,8 @@ class WebhookReceiver:
         Raises:
             SettingsError: when the key is empty, or a source is neither an address nor a network.
         """
-        expect_parts("hints", hints, ("hint",), "visma.jobs", error=SettingsError)
+        if hints is not None:
+            expect_parts("hints", hints, ("hint",), "visma.jobs", error=SettingsError)
         expect("key", key, str, bytes, error=SettingsError)
         expect("signature_header", signature_header, str, error=SettingsError)
         expect_count("body_limit_bytes", body_limit_bytes, error=SettingsError)
@@ -180,6 +190,9 @@ class WebhookReceiver:
         except ValueError as error:
             raise SettingsError(f"a webhook source must be an address or a network: {error}") from error
         self._hints = hints
+        self._feedback = feedback
+        self._handlers: dict[str | None, list[Handler]] = {}
+        self._handling: WeakValueDictionary[bytes, anyio.Lock] = WeakValueDictionary()
         self._signature_header = signature_header
         self._body_limit_bytes = body_limit_bytes
         self._seen: Seen = seen or SeenBodies()
@@ -187,6 +200,34 @@ class WebhookReceiver:
 
     def __repr__(self) -> str:
         return f"WebhookReceiver(signature_header={self._signature_header!r})"
+
+    def on(self, name: EventName, handler: Handler) -> None:
+        """Have a handler called with each webhook of an event, after those that were added before it.
+
+        Args:
+            name: as Visma lists it, such as `Customer Changed`.
+            handler: an async function that takes the `WebhookEvent`. What it raises is logged and answered with 500,
+                so that the dispatcher sends the webhook again. The dispatcher waits for it: leave long work to a task
+                or to `Changes`.
+
+        Raises:
+            UnknownName: Visma lists no such event.
+        """
+        self._handlers.setdefault(known_event(name)["name"], []).append(handler)
+
+    def on_any(self, handler: Handler) -> None:
+        """Have a handler called with every webhook, also of events that are not known, after the handlers of `on`."""
+        self._handlers.setdefault(None, []).append(handler)
+
+    def verify(self, body: bytes, headers: Mapping[str, str]) -> bool:
+        """Return whether a body has the right signature; parse it with `parse_event` only then.
+
+        Args:
+            body: as it came.
+            headers: case-insensitive, or with names in lower case.
+        """
+        signature = headers.get(self._signature_header) or headers.get(self._signature_header.lower()) or ""
+        return signature_fits(signature, body=body, key=self._key)
 
     async def receive(
         self, chunks: AsyncIterable[bytes], *, headers: Mapping[str, str], source: str | None, method: str = "POST"
@@ -209,26 +250,45 @@ class WebhookReceiver:
         body = await _read(chunks, limit=self._body_limit_bytes)
         if body is None:
             return 413
-        signature = headers.get(self._signature_header) or headers.get(self._signature_header.lower()) or ""
-        if not signature_fits(signature, body=body, key=self._key):
+        if not self.verify(body, headers):
             return 401
-        return await self._handle_body(body, headers)
-
-    async def _handle_body(self, body: bytes, headers: Mapping[str, str]) -> int:
-        at = self._clock.utc_now()
         digest = hashlib.sha256(body).digest()
+        async with self._handling.setdefault(digest, anyio.Lock()):
+            return await self._handle_body(body, digest, headers)
+
+    async def _handle_body(self, body: bytes, digest: bytes, headers: Mapping[str, str]) -> int:
+        at = self._clock.utc_now()
         own_id = headers.get(JOB_HEADER) or headers.get(JOB_HEADER.lower())
         try:
             if await self._seen.seen(digest, at=at):
                 return 200
             if own_id is not None and not _OWN_ID.fullmatch(own_id):
                 own_id = None
-            await self._hints.hint(own_id=own_id, job_ids=ids_in(body), at=at)
+            if self._hints is not None:
+                await self._hints.hint(own_id=own_id, job_ids=ids_in(body), at=at)
+            if self._handlers and not await self._call_handlers(parse_event(body, headers=headers)):
+                return 500
             await self._seen.remember(digest, at=at)
         except OSError:
             # the store is out of reach; the dispatcher sends it again
             return 503
         return 200
+
+    async def _call_handlers(self, event: WebhookEvent) -> bool:
+        """Call the handlers of an event, and send feedback; return whether all of them returned."""
+        own = [] if event.name is None else self._handlers.get(event.name, [])
+        handlers = [*own, *self._handlers.get(None, [])]
+        failure: Exception | None = None
+        for handler in handlers:
+            try:
+                await handler(event)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the dispatcher is to send it again
+                _log.exception("a handler of webhooks failed on %s; it is to be sent again", event.name)
+                failure = error
+                break
+        if handlers and self._feedback is not None:
+            await send_feedback(self._feedback, event, failure=failure)
+        return failure is None
 
     def _allows(self, source: str | None) -> bool:
         if self._sources is None:

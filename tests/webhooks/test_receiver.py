@@ -8,18 +8,29 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+import anyio
+import anyio.lowlevel
 import attrs
 import hypothesis.strategies as st
 import pytest
 from aiohttp import web
 from hypothesis import given
 
+from tests.support.hang import HANG_SECONDS
+from vismanet_async._client import VismaNet
+from vismanet_async._http.auth.credentials import StaticToken
 from vismanet_async._jobs.store import StoreNotUsable
-from vismanet_async._jobs.webhook import DISPATCHERS, SeenBodies, WebhookReceiver, ids_in, sign, signature_fits
-from vismanet_async.errors import SettingsError
+from vismanet_async._webhooks.changes import Changes
+from vismanet_async._webhooks.receiver import DISPATCHERS, SeenBodies, WebhookReceiver, ids_in
+from vismanet_async._webhooks.signing import sign, sign_test, signature_fits
+from vismanet_async.errors import SettingsError, UnknownName
+from vismanet_async.models import CustomerUpdate
+from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
+
+    from vismanet_async._webhooks.events import WebhookEvent
 
 KEY = b"geheim"
 JOB = "73ac0029-1e4f-4adc-a7eb-318cd25ba4bf"
@@ -217,3 +228,164 @@ def test_any_bytes_are_read(body: bytes, signature: str, key: bytes) -> None:
     assert signature_fits(sign(body, key=key), body=body, key=key)
     if signature.strip() != sign(body, key=key):
         assert not signature_fits(signature, body=body, key=key)
+
+
+# -- events and handlers
+
+
+class Told:
+    """A handler that notes what it was called with, and fails as often as it should."""
+
+    def __init__(self, *, failing: int = 0) -> None:
+        self.events: list[WebhookEvent] = []
+        self.failing = failing
+
+    async def __call__(self, event: WebhookEvent) -> None:
+        self.events.append(event)
+        if self.failing:
+            self.failing -= 1
+            raise RuntimeError("no")
+
+    @property
+    def keys(self) -> list[str | None]:
+        return [event.key for event in self.events]
+
+
+def delivery(name: Any = "Customer Changed", **fields: Any) -> tuple[bytes, dict[str, str]]:
+    made = sign_test(name, key=KEY, signature_header="X-Sig", **fields)
+    return made.body, dict(made.headers)
+
+
+async def handed(made: WebhookReceiver, body: bytes, headers: Mapping[str, str]) -> int:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield body
+
+    return await made.receive(chunks(), headers={name.lower(): value for name, value in headers.items()}, source=None)
+
+
+async def test_handlers_get_their_events_and_the_others_too() -> None:
+    made = WebhookReceiver(key=KEY, signature_header="X-Sig")
+    customers, twice, everything = Told(), Told(), Told()
+    made.on("Customer Changed", customers)
+    made.on("Customer Changed", twice)
+    made.on_any(everything)
+    for name, key in (("Customer Changed", "1"), ("Supplier Created", "2"), ("SALESORDER_CREATED", "3")):
+        assert await handed(made, *delivery(name, entityId=key)) == 200
+    strange = b"not even JSON"
+    assert await handed(made, strange, {"X-Sig": sign(strange, key=KEY), "X-Batch": "7"}) == 200
+    assert customers.keys == twice.keys == ["1"]
+    assert everything.keys == ["1", "2", "3", None]
+    assert everything.events[-1].body == strange
+    assert everything.events[-1].headers["x-batch"] == "7"
+
+
+async def test_a_forged_event_reaches_no_handler() -> None:
+    made, told = WebhookReceiver(key=KEY, signature_header="X-Sig"), Told()
+    made.on_any(told)
+    body, headers = delivery()
+    assert await handed(made, body + b" ", headers) == 401
+    assert not made.verify(body + b" ", {"x-sig": headers["X-Sig"]})
+    assert made.verify(body, {"x-sig": headers["X-Sig"]})
+    assert told.events == []
+
+
+async def test_a_handler_that_failed_gets_the_event_when_it_is_sent_again(caplog: pytest.LogCaptureFixture) -> None:
+    made, told, later = WebhookReceiver(key=KEY, signature_header="X-Sig"), Told(failing=1), Told()
+    made.on("Customer Changed", told)
+    made.on_any(later)
+    body, headers = delivery()
+    assert await handed(made, body, headers) == 500
+    assert "RuntimeError: no" in caplog.text
+    assert later.events == [], "what follows waits for it"
+    assert await handed(made, body, headers) == 200
+    assert await handed(made, body, headers) == 200
+    assert (len(told.events), len(later.events)) == (2, 1), "a repeat of what was handled does nothing"
+
+
+async def test_repeats_that_come_at_once_are_handled_once() -> None:
+    made, calls = WebhookReceiver(key=KEY, signature_header="X-Sig"), 0
+    begun, going_on = anyio.Event(), anyio.Event()
+
+    async def slow(event: WebhookEvent) -> None:
+        nonlocal calls
+        calls += 1
+        begun.set()
+        await going_on.wait()
+
+    made.on_any(slow)
+    body, headers = delivery()
+    statuses: list[int] = []
+
+    async def send() -> None:
+        statuses.append(await handed(made, body, headers))
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(3):
+            tasks.start_soon(send)
+        await begun.wait()
+        going_on.set()
+    assert (calls, statuses) == (1, [200, 200, 200])
+
+
+async def test_jobs_and_handlers_share_a_receiver() -> None:
+    noted, told = Noted(), Told()
+    made = receiver(noted)
+    made.on("Background API Operation Response Ready", told)
+    async with served(made) as url:
+        assert await post(url, **{"X-Vismanet-Job": OWN, "batch": "7"}) == 200
+    assert noted.hints == [(OWN, (JOB,))]
+    [event] = told.events
+    assert event.headers["batch"] == "7"
+
+
+def test_an_event_that_there_is_not_is_refused() -> None:
+    made = WebhookReceiver(key=KEY, signature_header="X-Sig")
+    with pytest.raises(UnknownName, match="Customer Changed"):
+        made.on("Customer Change", Told())  # type: ignore[arg-type] # which is the point
+
+
+# -- with the simulator
+
+
+async def test_changes_in_the_simulator_reach_handlers_and_are_told_back() -> None:
+    async with Simulator(rows={"customer": 5}) as sim:
+        token = StaticToken(sim.issue_token(), tenant_id=sim.tenant_id)
+        async with VismaNet(token, base_url=sim.base_url) as visma:
+            made = WebhookReceiver(key=sim.webhooks.key, signature_header=sim.webhooks.signature_header, feedback=visma)
+            changes, failing = Changes(), Told(failing=1)
+            made.on("Customer Created", failing)
+            made.on_any(changes)
+            async with served(made) as url:
+                sim.webhooks.url, sim.webhooks.retry_seconds = url, 0.0
+                sim.webhooks.events |= {"Customer Changed", "Customer Created", "Customer Updated"}
+                await visma.customer.update("10001", CustomerUpdate(name="New"))
+                sim.touch("customer", "10001")
+                [added] = sim.add("customer")
+                sim.remove("customer", "10000")
+                with anyio.fail_after(HANG_SECONDS):
+                    while len(sim.webhooks.deliveries) < 6 or not all(one.delivered for one in sim.webhooks.deliveries):
+                        await anyio.lowlevel.checkpoint()
+                events = sorted(one.notice.event for one in sim.webhooks.deliveries)
+                assert events == ["Customer Changed"] * 3 + ["Customer Created"] + ["Customer Updated"] * 2
+                found = {change.key: change.times for change in await changes.take()}
+                assert found == {"10001": 4, added: 2}
+                assert [event.tenant_id for event in failing.events] == [sim.tenant_id] * 2
+                said = sim.requests.matching(path="webhooknotificationfeedback")
+                assert len(said) == 7, "one for each time that handlers were called"
+                assert {one.status for one in said} < {200, 201, 204}
+
+
+async def test_feedback_is_sent_for_the_clients_own_company_alone() -> None:
+    async with Simulator(rows={"customer": 5}) as sim:
+        token = StaticToken(sim.issue_token(), tenant_id=sim.tenant_id)
+        async with VismaNet(token, base_url=sim.base_url) as visma:
+            made = WebhookReceiver(key=KEY, signature_header="X-Sig", feedback=visma)
+            assert await handed(made, *delivery()) == 200
+            assert sim.requests.total == 0, "nobody listens, so nothing was handled"
+            made.on_any(Told())
+            assert await handed(made, *delivery(TenantId="another")) == 200
+            assert await handed(made, *delivery(notificationId=None)) == 200
+            assert sim.requests.total == 0
+            sim.faults.add("status", status=500, times=0)
+            assert await handed(made, *delivery(TenantId=sim.tenant_id)) == 200, "the webhook was handled all the same"
+            assert sim.requests.total == 1

@@ -1,0 +1,1 @@
+"""Webhooks: signatures, events, a receiver, and what has changed."""
