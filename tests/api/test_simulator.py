@@ -17,13 +17,13 @@ from tests.api.support import operations, sample
 from tests.api.test_walk import METHODS, _body, _line, as_lists, call, expected_query
 from vismanet_async._api.files import Upload
 from vismanet_async._api.models import CustomerInvoiceLineUpdate, CustomerInvoiceUpdate, CustomerUpdate
-from vismanet_async._api.sales_order_models import NewOrder, NewOrderCustomer, NewOrderLine
 from vismanet_async._client import VismaNet
 from vismanet_async._codec.model import Record
 from vismanet_async._codec.values import UNSET
 from vismanet_async._http.auth.credentials import StaticToken
 from vismanet_async._paging.listing import Listing
 from vismanet_async.errors import IncompleteListing, NotFound, PreconditionFailed, VismaNetError
+from vismanet_async.models import NewOrder, NewOrderCustomer, NewOrderLine
 from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:
@@ -271,10 +271,10 @@ async def test_an_order_from_create_to_delete(sim: Simulator, visma: VismaNet) -
     assert lines[0].inventory.id == items[0]
     with pytest.raises(PreconditionFailed):
         await orders.delete_lines(kind, number, [1], if_match=order)
-    await orders.delete_lines(kind, number, [1], if_match=answer)
+    answer = await orders.delete_lines(kind, number, [1], if_match=answer)
     assert (await orders.get_line(kind, number, 2)).line_id == 2
     with pytest.raises(NotFound):
         await orders.get_line(kind, number, 1)
-    await orders.delete(kind, number)
+    await orders.delete(kind, number, if_match=answer)
     with pytest.raises(NotFound):
         await orders.get(kind, number)

@@ -185,7 +185,7 @@ def _financial(data: Mapping[str, Any]) -> _Row:
 
 
 def _owner(data: Mapping[str, Any]) -> _Row:
-    return {"owner": _of(data.get("owner") or {}, id="id", name="name")}
+    return {"owner": _of(data.get("owner") or {}, id="id", internalId="internalId")}
 
 
 _PARTS: dict[str, Callable[[Mapping[str, Any]], _Row]] = {
