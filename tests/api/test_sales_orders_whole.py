@@ -15,13 +15,14 @@ import pytest_asyncio
 
 from tests.api.support import sales_order, sample
 from vismanet_async._client import VismaNet
-from vismanet_async._http.auth import StaticToken
+from vismanet_async._http.auth.credentials import StaticToken
 from vismanet_async.errors import ApiError, Conflict, NotFound, PreconditionFailed
-from vismanet_async.models import Order, OrderSummary
 from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from vismanet_async.models import Order, OrderSummary
 
 ITEM, OTHER = "V000001", "V000002"
 NOON = datetime(2025, 5, 25, 13, 30, tzinfo=UTC)
@@ -344,8 +345,7 @@ async def test_a_list_without_totals_is_whole_over_many_pages(
     listing = visma.sales_order_service.list(expand=expand).with_options(completeness=mode)
     rows: list[OrderSummary] = [row async for row in listing]
     assert [f"{row.type}/{row.order_id}" for row in rows] == sim.truth("sales_order").keys
-    sizes = {dict(one.query)["pageSize"] for one in sim.requests}
-    assert sizes == {"100"}
+    assert max(int(dict(one.query)["pageSize"]) for one in sim.requests) == 100
 
 
 @pytest.mark.parametrize("total_unknown", [False, True])
