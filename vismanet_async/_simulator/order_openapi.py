@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["order_document"]
 
 _VALIDATION = "SalesOrderValidationProblemDetails"
+_BAD = 400
 _CONFLICT, _NOT_MATCHED, _NOT_GUARDED, _TOO_MANY = 409, 412, 428, 429
 _ALWAYS = (401, 403, 404, _TOO_MANY)
 _GUARDED = (_CONFLICT, _NOT_MATCHED, _NOT_GUARDED)
@@ -106,7 +107,7 @@ def _query(name: str, facts: Mapping[str, Any], catalog: Catalog) -> dict[str, A
 
 def _responses(operation: Operation) -> dict[str, Any]:
     about_orders = operation.if_match or operation.method == "POST"
-    refusals = sorted({400, *_ALWAYS, *(operation.errors), *(_GUARDED if about_orders else ())})
+    refusals = sorted({_BAD, *_ALWAYS, *(operation.errors), *(_GUARDED if about_orders else ())})
     answers: dict[str, Any] = {str(status): _problem(status) for status in refusals}
     for status in operation.success:
         done: dict[str, Any] = {"description": "Done"}
@@ -121,8 +122,11 @@ def _responses(operation: Operation) -> dict[str, Any]:
 def _problem(status: int) -> dict[str, Any]:
     if status == _TOO_MANY:  # the gateway's
         return {"description": "Too many requests"}
-    name = _VALIDATION if status == 400 else "ProblemDetails"
-    return {"description": "Refused", "content": {"application/problem+json": {"schema": _reference(name)}}}
+    name = _VALIDATION if status == _BAD else "ProblemDetails"
+    content = {"application/problem+json": {"schema": _reference(name)}}
+    # an address of more than 8 kB, such as one with a thousand long ids, is refused before the service sees it
+    before = {"text/plain": {"schema": {"type": "string"}}} if status == _BAD else {}
+    return {"description": "Refused", "content": content | before}
 
 
 def _answer(operation: Operation) -> dict[str, Any] | None:
