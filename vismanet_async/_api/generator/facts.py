@@ -85,7 +85,7 @@ def _service_schema(schema: dict[str, Any]) -> dict[str, Any]:
     fields = {}
     for name, field in schema["fields"].items():
         made = {**field, **{key: f"{SALES_ORDER}{field[key]}" for key in ("ref", "items") if key in field}}
-        # its moments are points in time (docs/facts.md 12.9), and what it requires is known
+        # its moments are points in time (docs/facts.md 5.14), and what it requires is known
         made |= {"utc": True} if field.get("format") == "date-time" else {}
         fields[name] = made | ({"needed": True} if field.get("required") else {})
     return {"fields": fields}
