@@ -48,7 +48,7 @@ def sales_order() -> dict[str, Any]:
 @cache
 def enums() -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = json.loads((CATALOG / "enums.json").read_text("utf-8"))["enums"]
-    return found | sales_order()["enums"]
+    return {**found, **sales_order()["enums"]}
 
 
 @cache

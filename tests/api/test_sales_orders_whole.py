@@ -63,7 +63,7 @@ def line(**fields: Any) -> dict[str, Any]:
 def shortened(values: dict[str, Any], schema: str) -> dict[str, Any]:
     """The same with texts as long as the service takes them."""
     fields = sales_order()["schemas"][schema]["fields"]
-    made = {}
+    made: dict[str, Any] = {}
     for name, value in values.items():
         inner, most = fields[name].get("ref"), fields[name].get("maxLength")
         if isinstance(value, dict) and inner:
@@ -212,7 +212,8 @@ async def sales_orders_get_item_commissions(sim: Simulator, visma: VismaNet) -> 
     rows: Any = await visma.sales_order_service.list_commissions(*key)
     assert all(row.commissionable_amount == read.totals.order_total for row in rows)
     kind, number = sim.truth("sales_order").keys[0].split("/")
-    (row,) = await visma.sales_order_service.list_commissions(kind, number)
+    rows = await visma.sales_order_service.list_commissions(kind, number)
+    (row,) = rows
     assert row.amount == row.commissionable_amount * row.percent / 100
 
 
@@ -238,7 +239,11 @@ async def sales_orders_get_item_lines(sim: Simulator, visma: VismaNet) -> None:
     sent = line()
     assert not first.extra
     assert (first.inventory.id, second.inventory.id) == (ITEM, OTHER)
-    assert (first.quantity, first.unit_price, first.extended_price) == (Decimal("4.5"), Decimal("101.25"), 455.625)
+    assert (first.quantity, first.unit_price, first.extended_price) == (
+        Decimal("4.5"),
+        Decimal("101.25"),
+        Decimal("455.625"),
+    )
     assert (first.description, first.note, first.unit_of_measure) == (
         sent["description"],
         sent["note"],
@@ -248,7 +253,7 @@ async def sales_orders_get_item_lines(sim: Simulator, visma: VismaNet) -> None:
     assert (first.sales_person.id, first.supplier.id) == (sent["salesPersonId"], sent["supplierId"])
     assert (first.warehouse_id, first.warehouse_location.id) == (sent["warehouseId"], sent["warehouseLocationId"])
     assert (first.subaccount, first.purchase_order_source) == ({"1": "000"}, "dropShip")
-    assert (first.discount_percent, first.overship_threshold) == (10, 110)
+    assert (first.discount_percent, first.overship_threshold) == (Decimal(10), Decimal(110))
 
 
 async def sales_orders_patch_lines(sim: Simulator, visma: VismaNet) -> None:
@@ -301,7 +306,8 @@ async def sales_orders_get_sales_order_shipment(sim: Simulator, visma: VismaNet)
 
 async def sales_orders_get_item_tax(sim: Simulator, visma: VismaNet) -> None:
     kind, number = sim.truth("sales_order").keys[0].split("/")
-    (row,) = await visma.sales_order_service.list_taxes(kind, number)
+    rows: Any = await visma.sales_order_service.list_taxes(kind, number)
+    (row,) = rows
     assert row.tax_amount == row.taxable_amount / 4
     assert row.tax_type == "VAT"
 
@@ -350,7 +356,7 @@ async def test_header_and_lines_in_one_patch(sim: Simulator, visma: VismaNet, me
     key, read = await created(visma)
     body = {"description": "both", member: [{"lineId": 2, "quantity": Decimal(7)}]}
     with pytest.raises(UnknownName, match=member):
-        visma.sales_order_service.update(*key, body, if_match=read)
+        await visma.sales_order_service.update(*key, body, if_match=read)
     assert not [one for one in sim.requests if one.method == "PATCH"]
     path = f"/api/v3/SalesOrders/{'/'.join(key)}"
     await visma.request("PATCH", path, json=body, if_match=read, service="sales_order")

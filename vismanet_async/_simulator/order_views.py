@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from vismanet_async._simulator.catalog import load_orders
 from vismanet_async._simulator.order_bodies import merged
+from vismanet_async._simulator.order_shapes import as_field, shaped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,7 +30,6 @@ __all__ = [
     "location_views",
     "order_view",
     "part_views",
-    "shaped",
     "summary_view",
     "utc",
 ]
@@ -46,26 +46,8 @@ _ZONED = re.compile(r"(Z|[+-]\d{2}:\d{2})$")
 _VAT_PERCENT = Decimal("25.0000")
 _COMMISSION_PERCENT = Decimal("2.0000")
 _ZERO = Decimal("0.0000")
-_NOTHING: dict[str, Any] = {"string": "", "integer": 0, "number": _ZERO, "boolean": False}
 
 _Row = dict[str, Any]
-
-
-def shaped(schema: str, values: Mapping[str, Any] | None) -> _Row | None:
-    """Return an object with all fields of a schema, and no other."""
-    if values is None:
-        return None
-    return {name: _shaped(facts, values.get(name)) for name, facts in load_orders().schemas[schema].items()}
-
-
-def _shaped(facts: Mapping[str, Any], value: Any) -> Any:
-    if value is None:
-        if facts.get("nullable") is not False:
-            return None
-        return "0001-01-01T00:00:00Z" if facts.get("format") == "date-time" else _NOTHING[facts["type"]]
-    if "ref" in facts:
-        return shaped(facts["ref"], value)
-    return [shaped(facts["items"], one) for one in value] if "items" in facts else value
 
 
 def utc(text: object) -> str | None:
@@ -289,7 +271,7 @@ def _parts(table: Table, row: int, expand: frozenset[str]) -> _Row:
         {name: _PARTS[name](data) for name in wanted}, {name: told[name] for name in wanted if name in told}
     )
     schema = load_orders().schemas["SalesOrderDto"]
-    shown = {name: _shaped(schema[name], value) for name, value in values.items()}
+    shown = {name: as_field(schema[name], value) for name, value in values.items()}
     for part, name in _LATER.items():
         if everything or part in expand:
             shown[name] = line_views(table, row) if part == "lines" else part_views(part, table, row)
