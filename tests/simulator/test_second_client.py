@@ -139,6 +139,33 @@ def resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]
     return found
 
 
+_TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "array": (list,),
+    "object": (dict,),
+}
+
+
+def faults(document: dict[str, Any], schema: dict[str, Any], value: Any, place: str) -> Iterator[str]:
+    """Yield where a value is not what its schema says."""
+    nullable, schema = schema.get("nullable"), resolved(document, schema)
+    if value is None:
+        yield from () if nullable else (f"{place} is null",)
+    elif not isinstance(value, _TYPES[schema["type"]]) or (schema["type"] != "boolean" and isinstance(value, bool)):
+        yield f"{place} is {value!r}, no {schema['type']}"
+    elif isinstance(value, list):
+        for index, one in enumerate(value):
+            yield from faults(document, schema["items"], one, f"{place}[{index}]")
+    elif isinstance(value, dict):
+        other = schema.get("additionalProperties")
+        for name, one in value.items():
+            inner = schema.get("properties", {}).get(name, other)
+            yield from faults(document, inner, one, f"{place}.{name}") if inner else (f"{place}.{name} is unknown",)
+
+
 class OrderClient:
     """The generated client, called by operation ids as the document has them."""
 
@@ -174,7 +201,11 @@ class OrderClient:
             arguments["body"] = getattr(self._load("models"), name).from_dict(body)
         function = self._load(f"api.{self._folders[folder]}.{module}").asyncio_detailed
         answer = await function(*ids, client=self.api, **arguments)
-        assert str(int(answer.status_code)) in operation["responses"]
+        told = operation["responses"][str(int(answer.status_code))].get("content")
+        assert bool(told) is bool(answer.content)
+        if told:
+            (schema, *_) = (one["schema"] for one in told.values())
+            assert not list(faults(self.document, schema, json.loads(answer.content), operation_id))
         self.called.add(operation_id)
         return answer
 
