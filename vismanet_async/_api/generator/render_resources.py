@@ -204,6 +204,8 @@ def _docstring(method: Method, plan: ResourcePlan) -> list[str]:
         notes.append("`if_match` is honoured only as a background job, and refused otherwise.")
     if method.if_match == "needed":
         notes.append("`if_match`: the order as it was read, or what the last change of it answered.")
+    if method.narrower:
+        notes.append(f"With `{method.narrower}` it is `{_narrow_list(method, plan).name}`.")
     if method.call == "read" and any(one.kind == "choices" for one in method.parameters):
         notes.append("A part that `expand` does not name is `UNSET`: not asked for, which is not empty.")
     if method.max_page_size_expanded:
@@ -276,13 +278,17 @@ def _body(method: Method, plan: ResourcePlan) -> list[str]:
     return [*_narrowed(method, plan), f"        return self.{helper}({', '.join(arguments)})"]
 
 
+def _narrow_list(method: Method, plan: ResourcePlan) -> Method:
+    """Return the list that has in its path what is a parameter of this one."""
+    ids = [method.narrower]
+    return next(one for one in plan.methods if one.call == "list" and ids == [name for name, _ in one.ids])
+
+
 def _narrowed(method: Method, plan: ResourcePlan) -> list[str]:
     """Hand a list over to the one that has the parameter in its path."""
     if method.narrower is None:
         return []
-    other = next(
-        one for one in plan.methods if one.call == "list" and [method.narrower] == [name for name, _ in one.ids]
-    )
+    other = _narrow_list(method, plan)
     same = [f"{one.name}={one.name}" for one in other.parameters]
     return [
         f"        if {method.narrower} is not None:",

@@ -314,6 +314,7 @@ class SalesOrderServiceResource(Resource):
         """List sales orders.
 
         `GET /api/v3/SalesOrders`.
+        With `order_type` it is `list_by_type`.
         With `expand` a page has at most 100 rows.
         """
         if order_type is not None:
