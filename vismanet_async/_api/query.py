@@ -205,7 +205,11 @@ def instant(name: str, value: Any, _: tzinfo | None) -> Pairs:
         raise _refused(
             name, f"({value}) has no time zone, which the service takes for UTC: add one, such as tzinfo=UTC"
         )
-    return ((name, found.astimezone(UTC).isoformat().replace("+00:00", "Z")),)
+    try:
+        utc = found.astimezone(UTC)
+    except OverflowError:
+        raise _refused(name, f"({value}) is out of the years that have a time in UTC") from None
+    return ((name, utc.isoformat().replace("+00:00", "Z")),)
 
 
 def condition(name: str, value: Any, zone: tzinfo | None) -> Pairs:
