@@ -47,7 +47,10 @@ IN_WHEEL = (
     "vismanet_async/py.typed",
     "vismanet_async/_api/overrides.toml",
     "vismanet_async/_api/registry.json",
-    *(f"vismanet_async/_api/catalog/{name}.json" for name in ("additions", "enums", "operations", "schemas")),
+    *(
+        f"vismanet_async/_api/catalog/{name}.json"
+        for name in ("additions", "enums", "operations", "sales_order", "schemas")
+    ),
 )
 IN_SDIST = (
     "LICENSE",

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from types import TracebackType
 
+    from vismanet_async._api.base import IfMatch
     from vismanet_async._bulk.bulk import Bulk
     from vismanet_async._export.batch import ExportMany
     from vismanet_async._export.companies import Company
@@ -429,6 +430,7 @@ class VismaNet(Resources):
         query: Mapping[str, str] | None = None,
         json: Any = None,
         headers: Mapping[str, str] | None = None,
+        if_match: IfMatch | None = None,
         service: Service = "erp",
     ) -> Operation[Any]:
         """Build a call that the catalog lacks, as a value: `await` sends it, `visma.jobs.submit` queues it.
@@ -439,6 +441,8 @@ class VismaNet(Resources):
             query: parameters by the API's own names. Nothing checks them: the API ignores those it does not know.
             json: the body, as Python values; Decimals go out as numbers to the last digit.
             headers: more headers; those that the SDK owns are refused.
+            if_match: the version that a write is for, as the methods of the resources take it. Nothing checks whether
+                the API honours it there.
             service: which service, hence which base URL and token.
 
         Returns:
@@ -455,6 +459,7 @@ class VismaNet(Resources):
         if service not in _SERVICES:
             raise RequestRefused(f"service is erp or sales_order, not {service!r}; nothing was sent.")
         # loaded by those who call by hand, and by the resources' models anyway
+        from vismanet_async._api.base import etag_of  # noqa: PLC0415
         from vismanet_async._api.results import plain_written  # noqa: PLC0415
         from vismanet_async._codec.encode import encode_plain  # noqa: PLC0415
 
@@ -467,6 +472,7 @@ class VismaNet(Resources):
             ),
             path=plain_path(path),
             query=tuple(text_pairs("query", query).items()),
+            headers={} if if_match is None else {"If-Match": f'"{etag_of(if_match)}"'},
             body=None if json is None else encode_plain(json),
             decode=_plain if verb == "GET" else lambda response: plain_written(response, f"{verb} {path}"),
             sender=self._transport,

@@ -26,17 +26,29 @@ CATALOG = Path(__file__).parents[2] / "vismanet_async" / "_api" / "catalog"
 @cache
 def operations() -> dict[str, dict[str, Any]]:
     """The catalog's operations by id."""
-    return {
+    found: dict[str, dict[str, Any]] = {
         each["id"]: each
         for name in ("operations", "additions")
         for each in json.loads((CATALOG / f"{name}.json").read_text("utf-8"))["operations"]
     }
+    for each in sales_order()["operations"]:
+        for part in (each["request"] or {}, each["response"]):
+            if "dto" in part:
+                part["dto"] = f"v3.{part['dto']}"
+        found[each["id"]] = each
+    return found
+
+
+def sales_order() -> dict[str, Any]:
+    """The catalog of the Sales Order service."""
+    found: dict[str, Any] = json.loads((CATALOG / "sales_order.json").read_text("utf-8"))
+    return found
 
 
 @cache
 def enums() -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = json.loads((CATALOG / "enums.json").read_text("utf-8"))["enums"]
-    return found
+    return {**found, **sales_order()["enums"]}
 
 
 @cache
@@ -44,6 +56,11 @@ def schemas() -> dict[str, dict[str, Any]]:
     found: dict[str, Any] = {}
     for name in ("schemas", "additions"):
         found |= json.loads((CATALOG / f"{name}.json").read_text("utf-8"))["schemas"]
+    for name, schema in sales_order()["schemas"].items():
+        fields = {key: {**field, "utc": True} for key, field in schema["fields"].items()}
+        for field in fields.values():
+            field.update({key: f"v3.{field[key]}" for key in ("ref", "items") if key in field})
+        found[f"v3.{name}"] = {"fields": fields}
     return found
 
 
@@ -69,7 +86,7 @@ def _scalar(name: str, field: dict[str, Any], line: str) -> Any:
     if field.get("enum") == "AttributeDetailUpdateOperationEnum":
         return line
     if field.get("format") == "date-time":
-        return "2025-05-25T13:30:00"
+        return "2025-05-25T13:30:00+00:00" if field.get("utc") else "2025-05-25T13:30:00"
     return {
         "string": f"text of {name}",
         "integer": 12345,

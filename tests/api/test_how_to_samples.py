@@ -115,4 +115,4 @@ def test_if_match_is_where_the_how_to_lists_it() -> None:
         if kind == "background"
     }
     assert {(name.lower(), action.lower()) for name, action in SAMPLES["tables"]["if_match_background"]} <= actions
-    assert len(operations()) == 509
+    assert len(operations()) == 528

@@ -49,6 +49,34 @@ def test_a_value_that_no_record_can_have_is_refused() -> None:
     assert dict(source.query) == {"status": "whatever"}
 
 
+def test_several_values_are_one_text_with_commas() -> None:
+    assert q.Choices("OrderPart")("expand", ["lines", q.Other("Newer")], None) == (("expand", "lines,Newer"),)
+    assert q.Integers(3)("ids", range(1, 4), None) == (("ids", "1,2,3"),)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "why"),
+    [
+        (q.Choices("OrderPart"), "Lines", "takes a list of texts"),
+        (q.Choices("OrderPart"), [], "is an empty list"),
+        (q.Choices("OrderPart"), ["Lines", "Linse"], "did you mean 'Lines'"),
+        (q.Choices("OrderPart"), [q.Other("Lines,Tax")], "holds a comma"),
+        (q.Integers(3), [], "1 to 3 numbers"),
+        (q.Integers(3), [1, 2, 3, 4], "1 to 3 numbers"),
+        (q.Integers(3), [1, True], "takes an int"),
+        (q.Integers(3), [1, "2"], "takes an int"),
+        (q.Integers(3), 1, "takes a list of whole numbers"),
+        (q.instant, date(2025, 5, 25), "takes a datetime with a zone"),
+        (q.instant, "25.05.2025", "takes a datetime with a zone"),
+        (q.instant, datetime(2025, 5, 25), "has no time zone"),
+        (q.instant, datetime.min.replace(tzinfo=timezone(timedelta(hours=2))), "is out of the years"),
+    ],
+)
+def test_values_that_the_service_would_misread_are_refused(kind: Any, value: Any, why: str) -> None:
+    with pytest.raises(RequestRefused, match=why):
+        kind("name", value, None)
+
+
 def test_a_parameter_newer_than_the_catalog_is_sent_when_told_to() -> None:
     get = Client().customer.get("1").with_options(extra_query={"expandNew": "true"})
     assert get.preview().query == (("expandNew", "true"),)

@@ -6,7 +6,7 @@ import json
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from vismanet_async._api import models, sales_order_models
+from vismanet_async._api import models
 from vismanet_async._codec.fields import fields_of
 from vismanet_async._codec.model import Model, WriteModel
 
@@ -64,7 +64,7 @@ def write_models() -> list[type[WriteModel]]:
 
 
 def _classes() -> list[type[Model]]:
-    found: list[Any] = [getattr(module, name) for module in (models, sales_order_models) for name in module.__all__]
+    found: list[Any] = [getattr(models, name) for name in models.__all__]
     return [one for one in found if isinstance(one, type)]
 
 

@@ -20,10 +20,10 @@ from vismanet_async._api.models import (
     PaymentUpdate,
     ProjectTransactionLineUpdate,
 )
-from vismanet_async._api.sales_order_models import OrderPatch
 from vismanet_async._codec.encode import encode_write, to_json
 from vismanet_async._codec.values import UNSET
 from vismanet_async.errors import RequestRefused, UnknownName
+from vismanet_async.models import OrderPatch
 
 
 def written(value: Any, cls: Any = CustomerUpdate, **options: Any) -> Any:

@@ -161,11 +161,14 @@ def test_written_json_says_what_the_model_says(cls: Any, seed: int) -> None:
 
 
 def _lines(values: dict[str, Any], cls: type[Model]) -> dict[str, Any]:
-    """Lines must say what is to be done with them, numbers must be finite."""
+    """Lines must say what is to be done with them, what is needed must be there."""
     for field in fields_of(cls):
         value = values.get(field.json)
         if field.name == "operation" and field.kind == "str":
             values[field.json] = "Insert"
+        if field.needed:
+            needed: dict[str, Any] = {"model": {}, "int": 1}
+            values[field.json] = values.get(field.json) or needed.get(field.kind, "x")
         for one in value if isinstance(value, list) else [value]:
             if field.model is not None and isinstance(one, dict):
                 _lines(one, field.model)

@@ -13,7 +13,8 @@ from vismanet_async.errors import RequestRefused
 
 CATALOG = resources.files("vismanet_async._api") / "catalog"
 OPERATIONS = msgspec.json.decode((CATALOG / "operations.json").read_bytes())["operations"]
-LISTS = [one["id"] for one in OPERATIONS if one["response"]["kind"] in {"list", "envelope"}]
+ORDERS = msgspec.json.decode((CATALOG / "sales_order.json").read_bytes())["operations"]
+LISTS = [one["id"] for one in OPERATIONS + ORDERS if one["response"]["kind"] in {"list", "envelope", "paged"}]
 
 
 def test_every_list_has_columns_that_parquet_can_hold() -> None:
@@ -41,6 +42,19 @@ def test_types_are_those_of_the_catalog() -> None:
     assert line.field("unitPrice").type == pa.decimal128(38, 18)
     assert line.field("account").type.field("number").type == pa.string()
     assert schema.field(EXTRA).type == pa.string()
+
+
+def test_orders_have_columns_of_their_own_and_points_in_time_are_text() -> None:
+    summary = arrow_schema(columns_of("SalesOrders_GetList_type"))
+    assert summary.field("orderTotal").type == pa.decimal128(38, 18)
+    assert summary.field("lastModified").type == pa.string()
+    assert summary.field("_links").type == pa.string()
+    lines = arrow_schema(columns_of("SalesOrders_GetItemLines_typeorderIdlines"))
+    assert lines.field("inventory").type.field("id").type == pa.string()
+    (address,) = [
+        one for one in columns_of("Customers_GetCustomerLocationList_customerIdlocations") if one.name == "address"
+    ]
+    assert [one.name for one in address.fields][:3] == ["city", "country", "county"]  # the ERP has another AddressDto
 
 
 def test_times_are_read_as_text() -> None:

@@ -14,8 +14,9 @@ from anyio.from_thread import start_blocking_portal
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.errors import Unsatisfiable
 
-from vismanet_async._simulator.catalog import load
+from vismanet_async._simulator.catalog import load, load_orders
 from vismanet_async._simulator.openapi import document
+from vismanet_async._simulator.order_openapi import order_document
 from vismanet_async._simulator.tables import SPECS
 from vismanet_async.simulator import Simulator
 
@@ -51,19 +52,41 @@ def running() -> Iterator[tuple[Simulator, Any]]:
 def test_made_up_requests_are_answered_as_documented(
     running: tuple[Simulator, Any], share: int, mode: str, record_property: Callable[[str, object], None]
 ) -> None:
+    simulator, schema = running
+    chosen = [result.ok() for result in schema.get_all_operations()][share::_SHARES]
+    if mode == "negative" and not _EXAMPLES:
+        chosen = chosen[::5]  # schemathesis takes seconds to make up something wrong
+    sent = send_made_up(simulator, simulator.base_url, chosen, mode)
+    record_property("requests", sent)
+    assert sent >= len(chosen)
+
+
+@pytest.mark.timeout(max(900, 180 * _EXAMPLES))
+@pytest.mark.parametrize("mode", ["positive", "negative"])
+def test_made_up_requests_to_the_sales_order_service_are_too(
+    running: tuple[Simulator, Any], mode: str, record_property: Callable[[str, object], None]
+) -> None:
+    import schemathesis
+
+    simulator, _ = running
+    url = simulator.sales_order_url
+    schema: Any = schemathesis.openapi.from_url(f"{url}/swagger/v3/swagger.json")
+    chosen = [result.ok() for result in schema.get_all_operations()]
+    assert len(chosen) == 19
+    chosen = chosen if _EXAMPLES else chosen[datetime.now(UTC).date().toordinal() % 4 :: 4]
+    record_property("requests", send_made_up(simulator, url, chosen, mode))
+
+
+def send_made_up(simulator: Simulator, url: str, chosen: list[Any], mode: str) -> int:
+    """Send made up requests and hold the answers to the document; return how many there were."""
     from schemathesis import GenerationMode
     from schemathesis.specs.openapi import checks
 
-    simulator, schema = running
     token = simulator.issue_token(lifetime_seconds=1e9)
     # the service is laxer than any schema (it converts and ignores) and stricter too (rules, references): both with a
     # documented 400, so neither of these is a disagreement
     leave_out = [checks.positive_data_acceptance, checks.negative_data_rejection]
     sent = 0
-    chosen = [result.ok() for result in schema.get_all_operations()][share::_SHARES]
-    if mode == "negative" and not _EXAMPLES:
-        chosen = chosen[::5]  # schemathesis takes seconds to make up something wrong
-
     for operation in chosen:
 
         @seed(_SEED)
@@ -78,15 +101,14 @@ def test_made_up_requests_are_answered_as_documented(
             nonlocal sent
             sent += 1
             case.call_and_validate(
-                base_url=simulator.base_url, headers={"Authorization": f"Bearer {token}"}, excluded_checks=leave_out
+                base_url=url, headers={"Authorization": f"Bearer {token}"}, excluded_checks=leave_out
             )
 
         try:
             check()
         except Unsatisfiable:
             assert mode == "negative"  # there is nothing that could be wrong in a request without parameters
-    record_property("requests", sent)
-    assert sent >= len(chosen)
+    return sent
 
 
 def test_every_operation_of_the_catalog_is_in_the_document() -> None:
@@ -95,3 +117,16 @@ def test_every_operation_of_the_catalog_is_in_the_document() -> None:
     told = {one["operationId"]: (method.upper(), path) for path, ways in paths.items() for method, one in ways.items()}
     assert told == {one.id: (one.method, one.path) for one in catalog.operations.values()}
     assert len(told) == 509
+
+
+def test_every_operation_and_schema_of_the_sales_order_service_is_in_its_document() -> None:
+    catalog = load_orders()
+    told = order_document(catalog, "http://127.0.0.1", "http://127.0.0.1/token")
+    ways = [(path, method, one) for path, known in told["paths"].items() for method, one in known.items()]
+    assert {(one["operationId"], method.upper(), path) for path, method, one in ways} == {
+        (one.id, one.method, one.path) for one in catalog.operations.values()
+    }
+    assert told["components"]["schemas"].keys() == catalog.schemas.keys()
+    assert (len(ways), len(catalog.schemas)) == (19, 67)
+    guarded = {one["operationId"] for _, _, one in ways for part in one["parameters"] if part["name"] == "If-Match"}
+    assert len(guarded) == 5

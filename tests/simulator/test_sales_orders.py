@@ -2,10 +2,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import pytest
+
+from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from tests.simulator.conftest import Answer, Client, Start
 
@@ -74,7 +78,7 @@ async def test_changes_need_the_version(client: Client) -> None:
         json={"lines": [{"inventoryId": "V000003"}]},
         headers={"If-Match": changed.headers["ETag"]},
     )
-    assert added.status == 201
+    assert added.status == 202
     gone = await orders(client, "DELETE", f"{path}/lines?ids=1", headers={"If-Match": added.headers["ETag"]})
     assert gone.status == 202
     assert [line["inventory"]["id"] for line in (await orders(client, "GET", f"{path}/lines")).json()["value"]] == [
@@ -96,3 +100,20 @@ async def test_an_order_needs_its_type_in_the_path(client: Client) -> None:
     kind, number = client.sim.truth("sales_order").keys[3].split("/")
     assert (await orders(client, "GET", f"SalesOrders/{number}")).status == 404
     assert (await orders(client, "GET", f"SalesOrders/{kind}/{number}")).status == 200
+
+
+async def test_a_snapshot_keeps_what_only_the_service_was_told(client: Client, tmp_path: Path) -> None:
+    made = await orders(client, "POST", "SalesOrders", json={
+        "type": "SO", "customer": {"id": "10003", "locationId": "Shop"}, "freight": {"cost": 12.50},
+        "orderLines": [{"inventoryId": "V000002", "supplierPrice": 7.25}]
+    })  # fmt: skip
+    path = "SalesOrders" + made.headers["Location"].rpartition("SalesOrders")[2]
+    before = [(await orders(client, "GET", f"{path}{part}")).body for part in ("?expand=All", "/lines")]
+    client.sim.save(tmp_path / "snapshot.json")
+    again = Simulator.load(tmp_path / "snapshot.json")
+    async with again, aiohttp.ClientSession(headers={"Authorization": f"Bearer {again.issue_token()}"}) as session:
+        for part, body in zip(("?expand=All", "/lines"), before, strict=True):
+            async with session.get(f"{again.sales_order_url}/api/v3/{path}{part}") as answer:
+                assert await answer.read() == body
+    assert b'"cost":12.5' in before[0]
+    assert b'"supplierPrice":7.25' in before[1]

@@ -84,6 +84,8 @@ class ListCall:
     style: Style
     identity: tuple[str, ...] = ()
     max_page_size: int | None = None
+    max_page_size_expanded: int | None = None
+    """The largest page where the query has `expand`; None: the same."""
     frozen_filter: FrozenFilter | None = None
     one_of: tuple[str, ...] = ()
     """Parameters of which the API wants at least one."""
@@ -100,6 +102,7 @@ class Resource:
         query = pairs(parts, self._caller.time_zone)
         if call.one_of and not {name for name, _ in query} & set(call.one_of):
             raise RequestRefused(f"{call.spec.id} needs one of {', '.join(call.one_of)}; nothing was sent.")
+        is_expanded = any(name == "expand" for name, _ in query)
         return self._caller.listing(
             ListSource(
                 spec=call.spec,
@@ -109,7 +112,7 @@ class Resource:
                 model=call.model,
                 identity=call.identity,
                 page_size=page_size,
-                max_page_size=call.max_page_size,
+                max_page_size=(call.max_page_size_expanded if is_expanded else None) or call.max_page_size,
                 frozen_filter=call.frozen_filter,
             )
         )
@@ -133,19 +136,21 @@ class Resource:
         spec: OperationSpec,
         ids: Sequence[Id],
         *parts: Part,
-        body: Any,
-        model: Callable[[], type[WriteModel]],
+        body: Any = None,
+        model: Callable[[], type[WriteModel]] | None = None,
         if_match: IfMatch | None = None,
     ) -> Operation[Updated]:
-        content = encode_write(body, model())
+        content = None if model is None else encode_write(body, model())
 
         def decode(response: Response) -> Updated:
             return results.updated(response, spec.id)
 
         return self._operation(spec, ids, parts, decode, body=content, if_match=if_match)
 
-    def _delete(self, spec: OperationSpec, ids: Sequence[Id], *parts: Part) -> Operation[None]:
-        return self._operation(spec, ids, parts, lambda answer: results.deleted(answer, spec.id))
+    def _delete(
+        self, spec: OperationSpec, ids: Sequence[Id], *parts: Part, if_match: IfMatch | None = None
+    ) -> Operation[None]:
+        return self._operation(spec, ids, parts, lambda answer: results.deleted(answer, spec.id), if_match=if_match)
 
     def _act(
         self,
@@ -258,7 +263,7 @@ def etag_of(version: IfMatch) -> str:
     if isinstance(version, Record | results.Created | results.Updated | results.Done):
         found = version.etag
     elif not isinstance(version, str):
-        found = version.get("timeStamp") or version.get("timestamp")
+        found = next((version[name] for name in ("timeStamp", "timestamp", "version") if version.get(name)), None)
     etag = bare_etag(found) if isinstance(found, str) else None
     fault = None if etag is None else header_fault("If-Match", etag)
     if fault is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeAlias, get_args
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = [
     "AttributeFilter",
     "Choice",
+    "Choices",
+    "Integers",
     "Moment",
     "Needed",
     "Other",
@@ -32,6 +34,7 @@ __all__ = [
     "attributes",
     "condition",
     "flag",
+    "instant",
     "integer",
     "moment",
     "number",
@@ -119,6 +122,38 @@ class Choice:
         )
 
 
+@attrs.frozen
+class Choices:
+    """Values of an enumeration, as one text with commas."""
+
+    enum: str
+
+    def __call__(self, name: str, value: Any, zone: tzinfo | None) -> Pairs:
+        """Return the values as they are sent."""
+        texts = [text for _, text in repeated(name, value, zone)]
+        choice = Choice(self.enum)
+        for given, checked in zip(value, texts, strict=True):
+            choice(name, given, zone)
+            if "," in checked:
+                raise _refused(name, f"holds a comma in {checked!r}: give a list of the values")
+        return ((name, ",".join(texts)),)
+
+
+@attrs.frozen
+class Integers:
+    """Whole numbers, as one text with commas."""
+
+    most: int
+
+    def __call__(self, name: str, value: Any, zone: tzinfo | None) -> Pairs:
+        """Return the numbers as they are sent."""
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            raise _refused(name, f"takes a list of whole numbers, not {type(value).__name__}")
+        if not 1 <= len(value) <= self.most:
+            raise _refused(name, f"takes 1 to {self.most} numbers at once, not {len(value)}")
+        return ((name, ",".join(integer(name, each, zone)[0][1] for each in value)),)
+
+
 def integer(name: str, value: Any, _: tzinfo | None) -> Pairs:
     """A whole number."""
     if isinstance(value, bool) or not isinstance(value, int):
@@ -154,6 +189,27 @@ def moment(name: str, value: Any, zone: tzinfo | None) -> Pairs:
     if not isinstance(value, date | str):
         raise _refused(name, f"takes a date, a datetime or text, not {type(value).__name__}")
     return (on_or_after(value).parameters(name, zone=zone)[0],)
+
+
+def instant(name: str, value: Any, _: tzinfo | None) -> Pairs:
+    """A point in time, in UTC; one without a zone is refused, because the service takes it for UTC."""
+    found = value
+    if isinstance(value, str):
+        try:
+            found = datetime.fromisoformat(value)
+        except ValueError:
+            found = None
+    if not isinstance(found, datetime):
+        raise _refused(name, f"takes a datetime with a zone, or its text, not {value!r}")
+    if found.tzinfo is None:
+        raise _refused(
+            name, f"({value}) has no time zone, which the service takes for UTC: add one, such as tzinfo=UTC"
+        )
+    try:
+        utc = found.astimezone(UTC)
+    except OverflowError:
+        raise _refused(name, f"({value}) is out of the years that have a time in UTC") from None
+    return ((name, utc.isoformat().replace("+00:00", "Z")),)
 
 
 def condition(name: str, value: Any, zone: tzinfo | None) -> Pairs:

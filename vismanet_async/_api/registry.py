@@ -196,6 +196,7 @@ _READERS: dict[str, Any] = {
     "integer": lambda text: _known(whole_number_in(text)),
     "number": lambda text: _known(number_in(text)),
     "repeated": lambda text: text.split(","),
+    "choices": lambda text: [part.strip() for part in text.split(",")],
     "list[int]": lambda text: [_known(whole_number_in(part.strip())) for part in text.split(",")],
     "attributes": msgspec.json.decode,
 }

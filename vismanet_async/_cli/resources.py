@@ -20,6 +20,7 @@ _KINDS: Final = {
     "integer": "whole number",
     "number": "number",
     "moment": "date",
+    "instant": "moment with a zone",
     "condition": "date with >=, <=, > or <",
     "number_condition": "number with >=, <=, > or <",
     "repeated": "texts, with commas",
@@ -196,6 +197,7 @@ def _operation(resource: str, facts: dict[str, Any], method: str) -> Iterator[_L
 def _words(parameter: dict[str, Any]) -> str:
     values = registry()["enums"].get(parameter.get("enum"))
     kind = _KINDS[parameter["kind"]] if values is None else _one_of(values)
+    kind = f"{kind}; several with commas" if parameter["kind"] == "choices" else kind
     return f"{kind}; needed" if parameter.get("required") else kind
 
 

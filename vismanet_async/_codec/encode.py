@@ -99,6 +99,9 @@ def _object(value: Any, cls: type[Model], path: str, *, creating: bool) -> dict[
     given: dict[str, Any] = {}
     for field, each in _given(value, cls, path):
         given[field.json] = _field(field, each, f"{path}{field.name}", creating=creating)
+    for field in fields_of(cls):
+        if field.needed and given.get(field.json) is None:
+            raise _refused(f"{path}{field.name}", "is missing: the API refuses the body without it")
     return given
 
 

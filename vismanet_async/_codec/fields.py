@@ -16,7 +16,18 @@ from vismanet_async._codec.values import UNSET
 if TYPE_CHECKING:
     from vismanet_async._codec.model import Model
 
-__all__ = ["Field", "Kind", "camel", "fields_of", "json_key", "json_name", "open_enums", "point_in_time", "wrapped"]
+__all__ = [
+    "Field",
+    "Kind",
+    "camel",
+    "fields_of",
+    "json_key",
+    "json_name",
+    "needed",
+    "open_enums",
+    "point_in_time",
+    "wrapped",
+]
 
 Kind = Literal["str", "int", "bool", "Decimal", "datetime", "dict", "model"]
 
@@ -42,9 +53,14 @@ def wrapped(name: str | None = None, /) -> Any:
     return attrs.field(default=UNSET, metadata={"wrapped": True} | ({"json": name} if name else {}))
 
 
-def point_in_time() -> Any:
-    """Declare a moment of a write model that may have a time zone, because it is not a business date."""
-    return attrs.field(default=UNSET, metadata={"point_in_time": True})
+def point_in_time(name: str | None = None, /) -> Any:
+    """Declare a point in time, not a business date: sent with its zone, read as UTC where it has none."""
+    return attrs.field(default=UNSET, metadata={"point_in_time": True} | ({"json": name} if name else {}))
+
+
+def needed(name: str | None = None, /) -> Any:
+    """Declare a field of a write model without which the API refuses the body."""
+    return attrs.field(default=UNSET, metadata={"needed": True} | ({"json": name} if name else {}))
 
 
 @attrs.frozen
@@ -60,6 +76,7 @@ class Field:
     """The class, if `kind` is `model`."""
     wrapped: bool
     point_in_time: bool = False
+    needed: bool = False
 
 
 _SCALARS: dict[type, Kind] = {
@@ -111,6 +128,7 @@ def _field(cls: type[Model], attribute: attrs.Attribute[Any]) -> Field:
         model=model,
         wrapped=attribute.metadata.get("wrapped", False),
         point_in_time=attribute.metadata.get("point_in_time", False),
+        needed=attribute.metadata.get("needed", False),
     )
 
 

@@ -109,7 +109,7 @@ class Record(Model):
         """The version to pass as `if_match=`: the response's ETag header, else the record's own time stamp."""
         if self._response is not None and self._response[0]:
             return self._response[0]
-        for name in ("time_stamp", "timestamp"):
+        for name in ("time_stamp", "timestamp", "version"):
             value = getattr(self, name, None)
             if value and isinstance(value, str):
                 return str(value)

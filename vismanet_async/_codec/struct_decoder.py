@@ -44,6 +44,9 @@ _SCALARS: dict[str, Any] = {
     "dict": dict[str, str | None],
 }
 
+_WITH_OFFSET: Any = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A point in time; one without an offset is left to the tolerant decoder, which knows that it is UTC."""
+
 _NOTHING: Any = Annotated[int, msgspec.Meta(gt=0, lt=0)]
 """A type that no JSON value has, null included, so that `{"value": null}` is left to the tolerant decoder."""
 
@@ -133,6 +136,7 @@ def _reachable(cls: type[Model], seen: dict[type[Model], None]) -> dict[type[Mod
 
 def _type(field: Field) -> Any:
     one: Any = field.model if field.model is not None else _SCALARS[field.kind]
+    one = _WITH_OFFSET if field.point_in_time else one
     many: Any = list
     return (many[one] if field.many else one) | None | UnsetType
 

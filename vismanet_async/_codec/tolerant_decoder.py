@@ -146,7 +146,11 @@ def _hook(field: Field, converter: Converter) -> Callable[[Any, Any], Any]:
     may_be_wrapped = field.many or (field.kind != "dict" and "value" not in own_names)
 
     def one(value: Any) -> Any:
-        return converter.structure(value, field.model) if field.model is not None else _SCALARS[field.kind](value)
+        if field.model is not None:
+            return converter.structure(value, field.model)
+        read = _SCALARS[field.kind](value)
+        # a point in time is UTC where it has no offset (docs/facts.md 5.14)
+        return read.replace(tzinfo=UTC) if field.point_in_time and read.tzinfo is None else read
 
     def structure_field(value: Any, _: Any) -> Any:
         if may_be_wrapped and isinstance(value, dict) and value.keys() == {"value"}:

@@ -15,6 +15,8 @@ array                          (`repeated`)    list
 a DTO within itself            json            string: the JSON of the value
 =============================  ==============  ==========================================================
 
+The moments of the Sales Order service are points in time, so they are text: as written, with their zone.
+
 One more column, `_extra`, holds what the others cannot: see `vismanet_async._export.coerce`.
 """
 
@@ -55,6 +57,10 @@ DECIMAL_DIGITS: Final = 38
 """The most that DuckDB, polars, Spark and the warehouses read."""
 DECIMAL_SCALE: Final = 18
 """Amounts have 4 places (docs/facts.md 12.1), rates more; 17 digits show any binary float that slipped in."""
+
+
+_ORDERS: Final = "v3."
+"""Before the DTOs of the Sales Order service, some of which have the names of others."""
 
 
 @attrs.frozen
@@ -110,7 +116,7 @@ def columns_of(operation_id: str) -> tuple[Column, ...]:
         ['branchId', 'number', 'name']
     """
     response = _responses().get(operation_id)
-    if response is not None and response.kind in {"list", "envelope"}:
+    if response is not None and response.kind in {"list", "envelope", "paged"}:
         dtos = _dtos()
         if response.dto in dtos:
             return _fields(response.dto, within=(response.dto,))
@@ -208,18 +214,29 @@ def _kind(field: _Field) -> Kind:
 
 @cache
 def _dto(name: str) -> _Dto:
-    return msgspec.json.decode(_dtos()[name], type=_Dto)  # a few of many hundreds are needed
+    found = msgspec.json.decode(_dtos()[name], type=_Dto)  # a few of many hundreds are needed
+    return _Dto({key: _of_orders(field) for key, field in found.fields.items()}) if name.startswith(_ORDERS) else found
+
+
+def _of_orders(field: _Field) -> _Field:
+    ref, items = (name and f"{_ORDERS}{name}" for name in (field.ref, field.items))
+    return _Field(type=field.type, ref=ref, items=items)  # without a format: see above
 
 
 @cache
 def _dtos() -> dict[str, msgspec.Raw]:
-    return msgspec.json.decode(_catalog("schemas.json"), type=_Schemas).schemas
+    orders = msgspec.json.decode(_catalog("sales_order.json"), type=_Schemas).schemas
+    known = msgspec.json.decode(_catalog("schemas.json"), type=_Schemas).schemas
+    return known | {f"{_ORDERS}{name}": one for name, one in orders.items()}
 
 
 @cache
 def _responses() -> dict[str, _Response]:
     found = msgspec.json.decode(_catalog("operations.json"), type=_Operations).operations
-    return {operation.id: operation.response for operation in found}
+    orders = msgspec.json.decode(_catalog("sales_order.json"), type=_Operations).operations
+    return {one.id: one.response for one in found} | {
+        one.id: msgspec.structs.replace(one.response, dto=f"{_ORDERS}{one.response.dto}") for one in orders
+    }
 
 
 def _catalog(name: str) -> bytes:

@@ -82,8 +82,12 @@ class Reply:
 
     @property
     def size(self) -> int:
-        """The page size that the server used: what was asked, or less where it says so."""
-        return min(filter(None, (self.ask.size, self.max_size)), default=self.rows)
+        """The page size that the server used: what was asked, or less where it says so.
+
+        A page that another one follows is full: fewer rows than asked for mean that the server lowered the size.
+        """
+        full = self.rows if self.more else None
+        return min(filter(None, (self.ask.size, self.max_size, full)), default=self.rows)
 
     @property
     def start(self) -> int:

@@ -127,8 +127,7 @@ class Paginator:
 
     def _first_plan(self) -> Proof | SinglePass:
         mode, style = self._completeness, self._style
-        can_be_proven = bool(self._keys.identity) and not style.by_line
-        if mode == "none" or (style.pages and not (can_be_proven and mode in {"prove", "best"})):
+        if mode == "none" or (style.pages and not (self._can_be_proven and mode in {"prove", "best"})):
             if mode == "prove":
                 what = "its sizes count lines" if style.by_line else "its rows have no identity"
                 self._notes.append(f"only a list of one page can be proven here: {what}")
@@ -139,6 +138,9 @@ class Paginator:
                 ahead_pages=self._reorder_pages,
                 expected_rows=self._expected_rows,
             )
+        return self._proof()
+
+    def _proof(self) -> Proof:
         edge = self._filters.edge
         return Proof(
             page_size=self._page_size,
@@ -149,8 +151,12 @@ class Paginator:
             is_strict=self._strict,
             deliver=self._rows.dedup.deliver,
             new_count=self._rows.dedup.new_tally,
-            pages=style.pages,
+            pages=self._style.pages,
         )
+
+    @property
+    def _can_be_proven(self) -> bool:
+        return bool(self._keys.identity) and not self._style.by_line
 
     def _single_pass(
         self, *, claims: bool, page_size: int | None, ordered: bool, ahead_pages: int, expected_rows: int | None
@@ -247,13 +253,20 @@ class Paginator:
         )
         if reply.rows:
             self._cost.note_rows(reply.names[0], stop=reply.start + reply.rows)
-        if isinstance(self._plan, Proof):
+        if self._lacks_a_total(reply):
+            self._plan = self._proof()
+        elif isinstance(self._plan, Proof):
             self._plan.receive(reply)
         else:
             first, last = (bytes(answer.rows[0]), bytes(answer.rows[-1])) if answer.rows else (b"", b"")
             self._plan.receive(reply, first, last)
         self._finish_if_claimed()
         return self._rows.outbox.take()
+
+    def _lacks_a_total(self, reply: Reply) -> bool:
+        """Return whether rows are to be counted that no total counts: overlapping pages show more for little more."""
+        is_first = isinstance(self._plan, SinglePass) and self._completeness == "count" and not self.rows_delivered
+        return is_first and self._can_be_proven and reply.total is None and bool(reply.more)
 
     def may_fail(self, request: PageRequest) -> bool:
         """Return whether the request would be asked for again if it failed once more."""

@@ -13,7 +13,9 @@ from vismanet_async._simulator.faults import Fault, FaultKind, html_error
 from vismanet_async._simulator.list_faults import ListFaults
 from vismanet_async._simulator.log import LoggedRequest, RequestLog
 from vismanet_async._simulator.openapi import document
+from vismanet_async._simulator.order_openapi import order_document
 from vismanet_async._simulator.server import abort, make_response, read_request, send_broken
+from vismanet_async._simulator.service import SALES_ORDER_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,6 +55,9 @@ class Answering:
     async def _respond(self, incoming: web.BaseRequest, request: Request, entry: LoggedRequest) -> web.StreamResponse:
         if request.path == "/openapi.json":
             return web.json_response(document(self.service.catalog, self.simulator.base_url, self.simulator.token_url))
+        if request.path == f"{SALES_ORDER_PREFIX}/swagger/v3/swagger.json":
+            simulator, catalog = self.simulator, self.service.sales_orders.catalog
+            return web.json_response(order_document(catalog, simulator.sales_order_url, simulator.token_url))
         entry.operation = self.service.operation_of(request)
         struck = self.simulator.faults.strike(request, entry.operation)
         entry.fault = ", ".join(fault.name for fault in struck) or None

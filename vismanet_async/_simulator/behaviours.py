@@ -101,6 +101,14 @@ class Behaviours:
         True, "Nested objects carry a metadata block of their own too (read at start).", "facts 4.3"
     )
     single_answers_list: bool = _switch(False, "A single customer invoice comes as an array of one.", "facts 10.11")
+    sales_order_expanded_pages: Literal["refused", "lowered"] = _switch(
+        "refused",
+        "A page size above what `expand` allows in a Sales Order list: 400, or lowered in silence.",
+        "facts 4.15",
+    )
+    sales_order_lines_member: Literal["lines", "orderLines", "none"] = _switch(
+        "lines", "What the lines in the PATCH of an order itself are called; none: they are ignored.", "facts 10.16"
+    )
     sales_order_total_unknown: bool = _switch(False, "Sales Order lists say totalCount null.", "facts 4.16")
 
     # filters

@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-__all__ = ["DIRECTORY", "Catalog", "Operation", "load"]
+__all__ = ["DIRECTORY", "Catalog", "Operation", "load", "load_orders"]
 
 DIRECTORY = Path(__file__).parent.parent / "_api" / "catalog"
 
@@ -39,6 +39,11 @@ class Operation:
     request_dto: str | None
     response_kind: str
     response_dto: str | None
+    envelope: str | None = None
+    """The shape around a page of rows."""
+    errors: tuple[int, ...] = ()
+    """The refusals that the description names."""
+    response_headers: tuple[str, ...] = ()
 
     @property
     def collection(self) -> str:
@@ -88,6 +93,9 @@ def _operation(raw: dict[str, Any]) -> Operation:
         request_dto=request.get("dto"),
         response_kind=raw["response"]["kind"],
         response_dto=raw["response"].get("dto") or raw["response"].get("type"),
+        envelope=raw["response"].get("envelope"),
+        errors=tuple(raw.get("errors", ())),
+        response_headers=tuple(raw.get("response_headers", ())),
     )
 
 
@@ -103,4 +111,15 @@ def load() -> Catalog:
         operations={raw["id"]: _operation(raw) for raw in operations["operations"] + added["operations"]},
         schemas={name: raw["fields"] for name, raw in (schemas["schemas"] | added["schemas"]).items()},
         enums={name: raw["values"] for name, raw in _read("enums.json")["enums"].items()},
+    )
+
+
+@cache
+def load_orders() -> Catalog:
+    """Read the Sales Order service's catalog once per process."""
+    raw = _read("sales_order.json")
+    return Catalog(
+        operations={one["id"]: _operation(one) for one in raw["operations"]},
+        schemas={name: one["fields"] for name, one in raw["schemas"].items()},
+        enums={name: one["values"] for name, one in raw["enums"].items()},
     )

@@ -18,7 +18,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-__all__ = ["Clock", "RealClock", "VirtualClock", "naive_text", "naive_text_of_ms", "parse_naive_ms", "zone"]
+__all__ = [
+    "Clock",
+    "RealClock",
+    "VirtualClock",
+    "instant_ms",
+    "naive_text",
+    "naive_text_of_ms",
+    "parse_naive_ms",
+    "zone",
+]
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - naive on purpose: the service writes local times without zone
 _DAY_MS = 86_400_000
@@ -218,3 +227,13 @@ def parse_naive_ms(text: str) -> int:
     if parsed.tzinfo is not None:
         raise ValueError(f"{text!r} carries a zone")
     return int((parsed - _EPOCH) / timedelta(milliseconds=1))
+
+
+def instant_ms(text: str) -> int | None:
+    """Read a point in time as milliseconds since 1970: UTC unless it has an offset (facts 5.14). None: it is none."""
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    aware = parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    return int((aware - _EPOCH.replace(tzinfo=UTC)) / timedelta(milliseconds=1))

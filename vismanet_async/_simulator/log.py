@@ -29,7 +29,7 @@ class LoggedRequest:
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     operation: str | None = None
-    """Catalog id of the operation, `token`, `salesorder:<name>` or None."""
+    """Catalog id of the operation, `token`, `authorize` or None."""
     tenant_id: str | None = None
     status: int | None = None
     response_bytes: int = 0

@@ -97,6 +97,8 @@ class Table:
         self._row_versions: dict[int, str] = {}
         self._stamps: dict[int, dict[str, str]] = {}
         """The times of changed rows whose shape does not show them; the service filters by them all the same."""
+        self.beside: dict[int, dict[str, Any]] = {}
+        """What the Sales Order service was told about a row and the table's shape has no field for."""
         self._by_key: dict[Key, int] = {}
         self._by_number: dict[str, dict[int, None]] = {}
         self._next_row = base.count
@@ -353,6 +355,7 @@ class Table:
         self._unindex(row, self.key_of(row))
         self.order.remove(row)
         self.overlay.pop(row, None)
+        self.beside.pop(row, None)
         self._gone.add(row)
         self.changes += 1
 
@@ -397,7 +400,8 @@ class Table:
         """Return the table as it is now; changes do not reach it, other than `restamp`."""
         made = copy(self)
         vars(made).update(
-            order=self.order.copy(), overlay=dict(self.overlay), _stamps=dict(self._stamps), _gone=set(self._gone),
+            order=self.order.copy(), overlay=dict(self.overlay), beside=dict(self.beside),
+            _stamps=dict(self._stamps), _gone=set(self._gone),
             _row_versions=dict(self._row_versions), _by_key=dict(self._by_key),
             _by_number={number: dict(rows) for number, rows in self._by_number.items()},
             _selections=OrderedDict(),
@@ -415,6 +419,7 @@ class Table:
             "versions": {str(row): text for row, text in self._row_versions.items()},
             "restamped_ms": self.base.restamped_ms,
             "stamps": {str(row): stamps for row, stamps in self._stamps.items()},
+            "beside": {str(row): told for row, told in self.beside.items()},
         }  # fmt: skip
 
     def restore(self, content: Mapping[str, Any]) -> None:
@@ -432,6 +437,7 @@ class Table:
         self._row_versions = {int(row): text for row, text in content["versions"].items()}
         self.base.restamped_ms = content["restamped_ms"]
         self._stamps = {int(row): stamps for row, stamps in content.get("stamps", {}).items()}
+        self.beside = {int(row): told for row, told in content.get("beside", {}).items()}
         for row, data in self.overlay.items():
             self._index(row, self.key_in(data))
         self._base_matches.clear()

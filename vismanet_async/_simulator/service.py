@@ -26,7 +26,6 @@ from vismanet_async._simulator.messages import (
 from vismanet_async._simulator.paths import table_name
 from vismanet_async._simulator.quirks import dress
 from vismanet_async._simulator.reads import answer_read
-from vismanet_async._simulator.salesorders import SalesOrders, is_order_list
 from vismanet_async._simulator.writes import answer_write
 
 if TYPE_CHECKING:
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from vismanet_async._simulator.farm import Server
     from vismanet_async._simulator.log import LoggedRequest
     from vismanet_async._simulator.router import Match, Router
+    from vismanet_async._simulator.salesorders import SalesOrders
     from vismanet_async._simulator.tokens import Grant, TokenService
 
 __all__ = ["SALES_ORDER_PREFIX", "Service"]
@@ -88,7 +88,7 @@ class Service:
         low = request.path.lower()
         if low.startswith("/connect/"):
             return self._identity(request, entry, low)
-        if "/api/v3/" in low:
+        if _is_order(request):
             return self._sales_order(request, entry, server)
         accepted = self.behaviours.encoded_reserved_in_path == "accepted"
         match = self.router.match(request.method, request.path, accept_encoded=accepted)
@@ -118,16 +118,18 @@ class Service:
 
     def operation_of(self, request: Request) -> str | None:
         """Return the catalog id of what a request means, without doing anything."""
-        match = self.router.match(request.method, request.path, accept_encoded=True)
+        if _is_order(request):
+            match = self.sales_orders.match(request)
+        else:
+            match = self.router.match(request.method, request.path, accept_encoded=True)
         return None if isinstance(match, int) else match.operation.id
 
     def is_list(self, request: Request, operation_id: str | None) -> bool:
         """Return whether a request asks for a list."""
-        if request.method != "GET":
+        if request.method != "GET" or operation_id is None:
             return False
-        if operation_id is None:
-            return is_order_list(request.path)
-        return self.catalog.operations[operation_id].response_kind in {"list", "envelope"}
+        operation = self.catalog.operations.get(operation_id) or self.sales_orders.catalog.operations[operation_id]
+        return operation.response_kind in {"list", "envelope", "paged"}
 
     def _identity(self, request: Request, entry: LoggedRequest, path: str) -> Reply:
         if path == "/connect/token" and request.method == "POST":
@@ -210,7 +212,10 @@ class Service:
         return reply
 
     def _sales_order(self, request: Request, entry: LoggedRequest, server: Server) -> Reply:
-        entry.operation = "salesorder"
+        match = self.sales_orders.match(request)
+        if isinstance(match, int):
+            return problem(match, _ROUTE_ERRORS[match])
+        entry.operation = match.operation.id
         grant = self.tokens.check(request.headers)
         company = self._company(grant)
         if grant is None or company is None:
@@ -225,17 +230,18 @@ class Service:
         if refusal is not None:
             return self._finish(caller, refusal)
         company.stamp_as(server)
-        name, reply = self.sales_orders.answer(company, request, server)
-        entry.operation = f"salesorder:{name}"
+        reply = self.sales_orders.answer(company, request, match, server)
         if request.method != "GET":
             self.ledger.add(Execution(
                 company.clock.now(), company.tenant_id, entry.operation, request.method, request.path,
                 request.body, reply.status
             ))  # fmt: skip
-        company.after_request(
-            {"customers": "customer", "inventory": "inventory"}.get(name.partition(":")[0], "salesorder")
-        )
+        company.after_request(self.sales_orders.table_of(match))
         return self._finish(caller, reply)
+
+
+def _is_order(request: Request) -> bool:
+    return "/api/v3/" in request.path.lower()
 
 
 def _done(call: Call) -> Reply:

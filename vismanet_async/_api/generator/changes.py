@@ -75,13 +75,27 @@ _LEFT = """
 """
 
 
-def table(changes: dict[str, Any]) -> str:
+_SERVICE = """
+## Sales Order service, since its document of 2023
+
+| date | what |
+|---|---|
+"""
+
+
+def table(folder: Path) -> str:
     """Return `docs/api-changes.md`."""
+    changes, service = read(folder), json.loads((folder / "sales_order.json").read_text("utf-8"))
     rows = [
         f"| {one['date']} | {_where(one)} | {_what(one)} ([source]({one['source']})) |" for one in changes["changes"]
     ]
+    orders = [f"| {one['date']} | {one['what']} ([source]({one['source']})) |" for one in service["changes"]]
     left = [f"| {one['date']} | {one['what']} | {one['why']} |" for one in changes["not_taken"]]
-    return _HEAD + "\n".join(rows) + "\n" + _LEFT + "\n".join(left) + "\n"
+    left += [
+        f"| {one['date']} | Sales Order service: {one['what']} ([source]({one['source']})) | {one['why']} |"
+        for one in service["not_taken"]
+    ]
+    return "".join(f"{head}{chr(10).join(each)}\n" for head, each in ((_HEAD, rows), (_SERVICE, orders), (_LEFT, left)))
 
 
 def _where(change: dict[str, Any]) -> str:

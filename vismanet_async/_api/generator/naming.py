@@ -57,7 +57,13 @@ def class_name(name: str, known: Container[str]) -> str:
     Examples:
         >>> class_name("CustomerBalanceV2dto", ()), class_name("VatZoneInCustomerDto", {"CustomerDto"})
         ('CustomerBalanceV2', 'CustomerVatZone')
+        >>> class_name("v3.NewSalesOrderCommand", ()), class_name("v3.PatchSalesOrderLineDto", ())
+        ('NewOrder', 'OrderLinePatch')
+        >>> class_name("v3.SalesOrderTaxDto", ()), class_name("v3.AddressDto", ())
+        ('OrderTax', 'OrderAddress')
     """
+    if name.startswith("v3."):
+        return _order_name(name.removeprefix("v3."))
     inner, outer = split_in(name, known)
     return f"{_bare(outer)}{_bare(inner)}" if outer else _bare(name)
 
@@ -69,6 +75,13 @@ def split_in(name: str, known: Container[str]) -> tuple[str, str]:
         if inner and outer in known:
             return inner, outer
     return name, ""
+
+
+def _order_name(name: str) -> str:
+    """Return the class name for a DTO of the Sales Order service; the ERP's own orders are `SalesOrder`."""
+    bare = re.sub(r"(Dto|Command)$", "", name).replace("SalesOrder", "Order")
+    bare = bare if "Order" in bare else f"Order{bare}"
+    return f"{bare.removeprefix('Patch')}Patch" if bare.startswith("Patch") else bare
 
 
 def _bare(name: str) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import attrs
 
 from vismanet_async._api.generator import naming
+from vismanet_async._api.generator.facts import SALES_ORDER
 
 if TYPE_CHECKING:
     from vismanet_async._api.generator.facts import Facts
@@ -18,9 +20,12 @@ __all__ = ["Method", "Parameter", "ResourcePlan", "module_of", "plan"]
 
 Call = Literal["list", "read", "create", "update", "delete", "act", "upload", "download"]
 
-_PAGE = {"pageNumber", "pageSize"}
+_PAGE = {"pageNumber", "pageSize", "pageIndex"}
 # disregarded by the server since 2020 or without effect (facts 4)
 _DEAD = {"numberToRead", "skipRecords", "greaterThanValue"}
+# most of their operations have ended (facts 1.13)
+_OLD_ORDERS = {"SalesOrder", "SalesOrderV2", "SalesOrderBasic", "SalesOrderBasicV2"}
+_NO_SUCCESSOR = "`sales_order_service` has nothing for this: it stays here until Visma says otherwise."
 _DECLARED_BY_MISTAKE = "BackgroundApiAcceptedDto"
 _TYPES = {"string": "str", "integer": "int", "number": "Decimal | int", "boolean": "bool"}
 _ID_TYPES = {"string": "str", "integer": "int"}
@@ -37,6 +42,8 @@ class Parameter:
     """How it is put on the wire; a member of `_api.query`."""
     required: bool
     enum: str | None = None
+    most: int | None = None
+    """How many values it takes at once."""
 
 
 @attrs.frozen(kw_only=True)
@@ -46,28 +53,47 @@ class Method:
     name: str
     call: Call
     operation: dict[str, Any]
+    summary: str | None
+    """The first line of its docstring, where the rule gives a poor one."""
     ids: tuple[tuple[str, str], ...]
     """The path parameters: name and type."""
     parameters: tuple[Parameter, ...]
     body: str | None
     body_many: bool
+    items: tuple[str, str] | None
+    """Of a body that is nothing but one list: the list's name, and the class of its items."""
+    selection: Parameter | None
+    """The query parameter that names what is changed, as the ids in the path do."""
+    narrower: str | None
+    """The parameter of a list that turns it into the list of the same rows with this id in its path."""
     result: str | None
     """The class of the answer, or of a row."""
     style: str | None
     identity: tuple[str, ...]
     frozen: tuple[str, str] | None
     max_page_size: int | None
+    max_page_size_expanded: int | None
     ended: str | None
     """The day of its end of life, as Visma has announced it."""
     notice: str | None
     """What a user must know before using it."""
 
     @property
-    def if_match(self) -> Literal["always", "background"] | None:
-        """Whether the server honours If-Match: on PUT always, on POST only in the background (facts 6)."""
+    def if_match(self) -> Literal["needed", "always", "background"] | None:
+        """Whether the server honours If-Match: on PUT always, on POST only in the background (facts 6).
+
+        The Sales Order service does not go without (facts 6.10).
+        """
+        if self.operation["if_match"] and self.service == "sales_order":
+            return "needed"
         if not self.operation["if_match"] or self.operation["method"] not in {"PUT", "POST"}:
             return None
         return "always" if self.operation["method"] == "PUT" else "background"
+
+    @property
+    def service(self) -> str:
+        """The service that has it."""
+        return str(self.operation.get("service", "erp"))
 
 
 @attrs.frozen(kw_only=True)
@@ -78,6 +104,8 @@ class ResourcePlan:
     class_name: str
     tags: tuple[str, ...]
     """Visma's own names: `Customer`, `CustomerV2`."""
+    about: str | None
+    """What its docstring says beside them."""
     methods: tuple[Method, ...]
 
 
@@ -98,11 +126,13 @@ def plan(facts: Facts, models: Models) -> list[ResourcePlan]:
     plans = []
     for module, operations in sorted(by_module.items()):
         names = _names(facts, operations)
+        tags = tuple(dict.fromkeys(operation["resource"] for operation in operations))
         plans.append(
             ResourcePlan(
                 module=module,
                 class_name="".join(part.capitalize() for part in module.split("_")) + "Resource",
-                tags=tuple(dict.fromkeys(operation["resource"] for operation in operations)),
+                tags=tags,
+                about=next((one["about"] for one in map(partial(facts.override, "resource"), tags) if one), None),
                 methods=tuple(_method(facts, models, names[operation["id"]], operation) for operation in operations),
             )
         )
@@ -139,7 +169,8 @@ def _names(facts: Facts, operations: list[dict[str, Any]]) -> dict[str, str]:
 
 
 def _tail(operation: dict[str, Any]) -> list[str]:
-    return str(operation["path"]).split("/")[3:]
+    # behind /v1/customer, or /api/v3/SalesOrders; what stands beside the latter is a part of its resource
+    return str(operation["path"]).split("/")[4 if operation.get("tag") == "SalesOrders" else 3 :]
 
 
 def _selector(operation: dict[str, Any]) -> str | None:
@@ -182,15 +213,17 @@ def _base(operation: dict[str, Any]) -> str:
 
 def _call(operation: dict[str, Any]) -> Call:
     request, response = operation["request"] or {}, operation["response"]
+    if "call" in operation:
+        return cast("Call", operation["call"])
     if request.get("kind") == "multipart":
         return "upload"
     if operation["method"] == "GET":
         if response["kind"] in {"binary", "unknown"}:
             return "download"
-        return "list" if response["kind"] in {"list", "envelope"} else "read"
+        return "list" if response["kind"] in {"list", "envelope", "paged"} else "read"
     if operation["method"] == "POST":
         return "act" if "/action/" in operation["path"] else "create"
-    return "update" if operation["method"] == "PUT" else "delete"
+    return "update" if operation["method"] in {"PUT", "PATCH"} else "delete"
 
 
 def _method(facts: Facts, models: Models, name: str, operation: dict[str, Any]) -> Method:
@@ -199,51 +232,90 @@ def _method(facts: Facts, models: Models, name: str, operation: dict[str, Any]) 
     result = models.of_dto[dto] if dto and dto != _DECLARED_BY_MISTAKE else operation["response"].get("type")
     request = operation["request"] or {}
     listing = call == "list"
+    override = facts.override("method", operation["id"]) or {}
     return Method(
         name=name,
         call=call,
         operation=operation,
-        ids=tuple((naming.safe(naming.snake(one[0])), _ID_TYPES[one[1]]) for one in operation["path_params"]),
-        parameters=_parameters(operation, facts),
+        summary=override.get("summary"),
+        ids=tuple((_id_name(facts, operation, one[0]), _ID_TYPES[one[1]]) for one in operation["path_params"]),
+        parameters=_parameters(operation, facts, left_out=override.get("selection")),
         body=models.of_dto[request["dto"]] if request.get("dto") else None,
         body_many=bool(request.get("array")),
+        items=_items(facts, models, request.get("dto", "")),
+        selection=_selection(facts, operation, override),
+        narrower=override.get("narrower"),
         result="str" if result == "string" else result,
         style=_style(operation) if listing else None,
         identity=_identity(facts, dto) if listing and dto else (),
         frozen=_frozen(facts, operation, dto) if listing and dto else None,
         max_page_size=operation.get("max_page_size"),
+        max_page_size_expanded=operation.get("max_page_size_expanded"),
         ended=operation.get("ended"),
         notice=_notice(operation),
     )
 
 
+def _id_name(facts: Facts, operation: dict[str, Any], json: str) -> str:
+    override = facts.override("id", f"v{operation['version']}.{json}")
+    return str(override["name"]) if override else naming.safe(naming.snake(json))
+
+
+def _items(facts: Facts, models: Models, dto: str) -> tuple[str, str] | None:
+    """Return the only field of a body that is nothing but a list of objects, and the class of those."""
+    if not dto.startswith(SALES_ORDER):  # the ERP's bodies are taken as they are
+        return None
+    fields = facts.schemas[dto]["fields"]
+    if len(fields) != 1:
+        return None
+    ((json, field),) = fields.items()
+    return (json, models.of_dto[field["items"]]) if field["type"] == "array" and "items" in field else None
+
+
+def _selection(facts: Facts, operation: dict[str, Any], override: dict[str, Any]) -> Parameter | None:
+    json = override.get("selection")
+    if json is None:
+        return None
+    one = next(one for one in operation["query"] if one["name"] == json)
+    return attrs.evolve(_parameter(one, operation, facts), name=_id_name(facts, operation, json), required=True)
+
+
 def _notice(operation: dict[str, Any]) -> str | None:
     if "ended" not in operation:
-        return operation.get("notice")
+        is_left = operation["resource"] in _OLD_ORDERS and any(
+            (operation.get("attachment"), operation.get("action"), operation["response"]["kind"] == "binary")
+        )
+        return _NO_SUCCESSOR if is_left else operation.get("notice")
     return f"Visma ended this operation on {operation['ended']}; use `{operation['instead']}`."
 
 
-def _parameters(operation: dict[str, Any], facts: Facts) -> tuple[Parameter, ...]:
+def _parameters(operation: dict[str, Any], facts: Facts, *, left_out: str | None) -> tuple[Parameter, ...]:
     names = {one["name"] for one in operation["query"]}
     found = []
     for one in operation["query"]:
         json = one["name"]
-        if json in _PAGE | _DEAD or one.get("deprecated"):
+        if json in _PAGE | _DEAD or one.get("deprecated") or json == left_out:
             continue
         if json.endswith("Condition") and json.removesuffix("Condition") in names:
             continue
-        kind, type_, enum = _kind(one, f"{json}Condition" in names, facts)
-        found.append(
-            Parameter(
-                name=naming.safe(naming.snake(json)),
-                json=json,
-                type=type_,
-                kind=kind,
-                required=one.get("required", False),
-                enum=enum,
-            )
-        )
+        found.append(_parameter(one, operation, facts))
     return tuple(sorted(found, key=lambda each: not each.required))
+
+
+def _parameter(one: dict[str, Any], operation: dict[str, Any], facts: Facts) -> Parameter:
+    json = one["name"]
+    kind, type_, enum = _kind(one, any(other["name"] == f"{json}Condition" for other in operation["query"]), facts)
+    if kind == "moment" and operation.get("service") == "sales_order":
+        kind, type_ = "instant", "datetime | str"
+    return Parameter(
+        name=naming.safe(naming.snake(json)),
+        json=json,
+        type=type_,
+        kind=kind,
+        required=one.get("required", False),
+        enum=enum,
+        most=one.get("most"),
+    )
 
 
 def _kind(one: dict[str, Any], has_condition: bool, facts: Facts) -> tuple[str, str, str | None]:  # noqa: FBT001
@@ -253,13 +325,17 @@ def _kind(one: dict[str, Any], has_condition: bool, facts: Facts) -> tuple[str, 
     if "enum" in one:
         override = facts.override("enum", one["enum"])
         enum = str(override["name"]) if override else one["enum"].removesuffix("Enum")
-        return "text", f"{enum}Value | Other", enum
+        several = one["type"] == "array"
+        return (
+            ("choices", f"Sequence[{enum}Value | Other]", enum) if several else ("text", f"{enum}Value | Other", enum)
+        )
     if one["name"] == "attributes":
         return "attributes", "AttributeFilter", None
-    if one["type"] == "array":
-        return "repeated", "Sequence[str]", None
     if one.get("format") in {"date", "date-time"}:
         return "moment", "Moment", None
+    if one["type"] == "array":
+        whole = one.get("items") == "integer"
+        return ("integers", "Sequence[int]", None) if whole else ("repeated", "Sequence[str]", None)
     kinds = {"string": "text", "integer": "integer", "number": "number", "boolean": "flag"}
     return kinds[one["type"]], _TYPES[one["type"]], None
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from vismanet_async._api.generator import sales_order
-
 if TYPE_CHECKING:
     from vismanet_async._api.generator.plan import Method, Parameter, ResourcePlan
     from vismanet_async._api.generator.shapes import ModelClass, Models
@@ -15,17 +13,9 @@ __all__ = ["render"]
 
 
 def render(plans: list[ResourcePlan], models: Models) -> str:
-    """Return its text: one resource or model a line, for small differences between versions.
-
-    Raises:
-        ValueError: when a model written by hand has the name of a generated one.
-    """
-    resources = {one.module: _resource(one) for one in plans} | {sales_order.RESOURCE: sales_order.resource()}
+    """Return its text: one resource or model a line, for small differences between versions."""
+    resources = {one.module: _resource(one) for one in plans}
     classes = {name: _model(one) for name, one in models.classes.items()}
-    by_hand = sales_order.models()
-    if both := classes.keys() & by_hand.keys():
-        raise ValueError(f"two models are called {', '.join(sorted(both))}")
-    classes |= by_hand
     parts = [f'"resources": {_lines(resources)}', f'"models": {_lines(classes)}', f'"enums": {_lines(models.enums)}']
     return "{\n" + ",\n".join(parts) + "\n}\n"
 
@@ -46,9 +36,9 @@ def _method(one: Method) -> dict[str, Any]:
         "method": facts["method"],
         "path": facts["path"],
         "call": one.call,
-        "ids": [list(each) for each in one.ids],
-        "parameters": [_parameter(each) for each in one.parameters],
-        "body": one.body,
+        "ids": [*(list(each) for each in one.ids), *([[one.selection.name, "list[int]"]] if one.selection else [])],
+        "parameters": [*_narrower(one), *(_parameter(each) for each in one.parameters)],
+        "body": f"list[{one.items[1]}]" if one.items else one.body,
         "result": one.result,
         "style": one.style,
         "identity": list(one.identity),
@@ -60,6 +50,11 @@ def _method(one: Method) -> dict[str, Any]:
         "notice": one.notice,
     }
     return {key: value for key, value in known.items() if value not in (None, [], "")}
+
+
+def _narrower(one: Method) -> list[dict[str, Any]]:
+    known = {"name": one.narrower, "json": one.narrower, "type": "str", "kind": "text", "in_path": True}
+    return [known] if one.narrower else []
 
 
 def _parameter(one: Parameter) -> dict[str, Any]:

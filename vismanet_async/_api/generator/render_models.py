@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from vismanet_async._api.generator.facts import SALES_ORDER
 from vismanet_async._api.generator.shapes import sorted_for_definition
 
 if TYPE_CHECKING:
@@ -133,12 +134,14 @@ def _class(one: ModelClass) -> list[str]:
 
 
 def _described(one: ModelClass) -> str:
-    short = sorted(one.dtos, key=lambda dto: (len(dto), dto))
-    shown = [f"`{dto}`" for dto in short[:_SHOWN_DTOS]]
+    whose = "Sales Order service" if all(dto.startswith(SALES_ORDER) for dto in one.dtos) else "API"
+    # some names of the service's are those of other shapes of the ERP
+    short = sorted(one.dtos, key=lambda dto: (dto.startswith(SALES_ORDER), len(dto), dto))
+    shown = [f"`{dto.removeprefix(SALES_ORDER).partition(':')[0]}`" for dto in short[:_SHOWN_DTOS]]
     more = len(one.dtos) - len(shown)
     if more:
-        return f"The API's {', '.join(shown)} and {more} more of this shape."
-    return f"The API's {' and '.join(shown)}."
+        return f"The {whose}'s {', '.join(shown)} and {more} more of this shape."
+    return f"The {whose}'s {' and '.join(shown)}."
 
 
 def _enums(models: Models) -> str:

@@ -37,7 +37,9 @@ def render(plans: list[ResourcePlan], models: Models) -> dict[str, str]:
 
 def _module(plan: ResourcePlan, models: Models) -> str:
     methods = plan.methods
-    refs = sorted({name for one in methods for name in (one.result, one.body) if name and name not in _SCALARS})
+    refs = sorted(
+        {name for one in methods for name in (one.result, one.body, _item(one)) if name and name not in _SCALARS}
+    )
     body = "\n".join(line for one in methods for line in _method(one, plan))
     specs = "\n".join(_spec(one) for one in methods)
     lines = [
@@ -54,6 +56,7 @@ def _module(plan: ResourcePlan, models: Models) -> str:
         *(_DEPRECATION if any(one.ended for one in methods) else []),
         "if TYPE_CHECKING:",
         "    from collections.abc import Callable, Mapping, Sequence",
+        "    from datetime import datetime",
         "    from decimal import Decimal",
         "    from vismanet_async._api.base import IfMatch",
         "    from vismanet_async._api.files import Download, Upload",
@@ -74,11 +77,20 @@ def _module(plan: ResourcePlan, models: Models) -> str:
         "",
         "",
         f"class {plan.class_name}(Resource):",
-        f'    """`{", ".join(plan.tags)}`: {len(methods)} operations."""',
+        *_class_docstring(plan),
         "",
         body,
     ]
     return "\n".join(lines) + "\n"
+
+
+def _class_docstring(plan: ResourcePlan) -> list[str]:
+    first = f'    """`{", ".join(plan.tags)}`: {len(plan.methods)} operations.'
+    return [f'{first}"""'] if plan.about is None else [first, "", f"    {plan.about}", '    """']
+
+
+def _item(method: Method) -> str | None:
+    return method.items[1] if method.items else None
 
 
 def _enum_import(methods: tuple[Method, ...]) -> list[str]:
@@ -101,27 +113,33 @@ def _constant(method: Method) -> str:
 def _spec(method: Method) -> str:
     facts = method.operation
     fields = [f"id={facts['id']!r}", f"method={facts['method']!r}", f"path={facts['path']!r}"]
-    if method.if_match == "always":
+    if method.service != "erp":
+        fields.append(f"service={method.service!r}")
+    if method.if_match in {"always", "needed"}:
         fields.append("if_match=True")
     if method.if_match == "background":
         fields.append("if_match_background=True")
     if not facts["background"]:
         fields.append("background=False")
     spec = f"OperationSpec({', '.join(fields)})"
-    if method.call != "list":
-        return f"{_constant(method)} = {spec}"
+    return f"{_constant(method)} = {_list_call(method, spec) if method.call == 'list' else spec}"
+
+
+def _list_call(method: Method, spec: str) -> str:
     model = "_text" if method.result == "str" else f"_{method.result}"
     call = [f"spec={spec}", f"model={'lambda: str' if model == '_text' else model}", f"style={method.style!r}"]
     if method.identity:
         call.append(f"identity={method.identity!r}")
     if method.max_page_size:
         call.append(f"max_page_size={method.max_page_size}")
+    if method.max_page_size_expanded:
+        call.append(f"max_page_size_expanded={method.max_page_size_expanded}")
     if method.frozen:
         parameter, row = method.frozen
         call.append(f"frozen_filter=FrozenFilter(parameter={parameter!r}, row_field={row!r})")
-    if facts.get("one_of"):
-        call.append(f"one_of={tuple(facts['one_of'])!r}")
-    return f"{_constant(method)} = ListCall({', '.join(call)})"
+    if method.operation.get("one_of"):
+        call.append(f"one_of={tuple(method.operation['one_of'])!r}")
+    return f"ListCall({', '.join(call)})"
 
 
 # --- one method ----------------------------------------------------------------------------------------------------
@@ -131,7 +149,7 @@ def _method(method: Method, plan: ResourcePlan) -> list[str]:
     lines = [
         *_signature(method),
         *_docstring(method, plan),
-        *_body(method),
+        *_body(method, plan),
         "",
     ]
     partner = _read_partner(method, plan)
@@ -142,16 +160,21 @@ def _method(method: Method, plan: ResourcePlan) -> list[str]:
 
 def _signature(method: Method) -> list[str]:
     positional = [f"{name}: {'Id' if type_ == 'str' else type_}" for name, type_ in method.ids]
-    if method.body:
+    if method.items:
+        positional.append(f"{method.items[0]}: Sequence[{method.items[1]} | Mapping[str, Any]]")
+    elif method.body:
         kind = f"{method.body} | Mapping[str, Any]"
         positional.append(f"body: Sequence[{kind}]" if method.body_many else f"body: {kind}")
     if method.call == "upload":
         positional.append("file: Upload")
-    keywords = [_keyword(one) for one in method.parameters]
+    if method.selection:
+        positional.append(f"{method.selection.name}: {method.selection.type}")
+    keywords = [f"{method.narrower}: Id | None = None"] if method.narrower else []
+    keywords += [_keyword(one) for one in method.parameters]
     if method.call == "list" and method.style != "unpaged":
         keywords.append("page_size: int | None = None")
     if method.if_match:
-        keywords.append("if_match: IfMatch | None = None")
+        keywords.append("if_match: IfMatch" if method.if_match == "needed" else "if_match: IfMatch | None = None")
     inside = ["self", *positional, *(["/"] if positional else []), *(["*", *keywords] if keywords else [])]
     marks = [f"    @deprecated({method.notice!r})"] if method.ended else []
     return [*marks, f"    def {method.name}({', '.join(inside)},) -> {_returns(method)}:"]
@@ -172,14 +195,22 @@ def _returns(method: Method) -> str:
 
 def _docstring(method: Method, plan: ResourcePlan) -> list[str]:
     lines = [
-        f'        """{_summary(method, plan)}',
+        f'        """{method.summary or _summary(method, plan)}',
         "",
         f"        `{method.operation['method']} {method.operation['path']}`",
     ]
     notes = []
     if method.if_match == "background":
         notes.append("`if_match` is honoured only as a background job, and refused otherwise.")
-    if not method.operation["background"]:
+    if method.if_match == "needed":
+        notes.append("`if_match`: the order as it was read, or what the last change of it answered.")
+    if method.narrower:
+        notes.append(f"With `{method.narrower}` it is `{_narrow_list(method, plan).name}`.")
+    if method.call == "read" and any(one.kind == "choices" for one in method.parameters):
+        notes.append("A part that `expand` does not name is `UNSET`: not asked for, which is not empty.")
+    if method.max_page_size_expanded:
+        notes.append(f"With `expand` a page has at most {method.max_page_size_expanded} rows.")
+    if not method.operation["background"] and method.service == "erp":
         notes.append("It cannot run in the background.")
     if method.operation.get("one_of"):
         notes.append(f"The API wants one of {' and '.join(naming.snake(one) for one in method.operation['one_of'])}.")
@@ -192,11 +223,12 @@ def _docstring(method: Method, plan: ResourcePlan) -> list[str]:
 
 
 def _summary(method: Method, plan: ResourcePlan) -> str:
-    thing = naming.docstring_name(plan.class_name.removesuffix("Resource"))
+    thing = naming.docstring_name(plan.class_name.removesuffix("Resource").removesuffix("Service"))
     a_thing = f"{'an' if thing[0] in 'aeiou' else 'a'} {thing}"
     path = method.operation["path"]
     part = re.sub(r"(^|_)(by_.*|v\d)$", "", method.name.partition("_")[2]).replace("_", " ").strip()
-    is_inside = path.split("/")[3:4] and path.split("/")[3].startswith("{")
+    place = 3 if method.service == "erp" else 4  # behind /v1/customer or /api/v3/SalesOrders
+    is_inside = path.split("/")[place : place + 1] and path.split("/")[place].startswith("{")
     named = f"{part} of {a_thing}" if is_inside else part
     one = f"the {named}" if part else a_thing
     return {
@@ -211,7 +243,7 @@ def _summary(method: Method, plan: ResourcePlan) -> str:
     }[method.call]
 
 
-def _body(method: Method) -> list[str]:
+def _body(method: Method, plan: ResourcePlan) -> list[str]:
     helper = {
         "list": "_list",
         "read": "_read",
@@ -231,17 +263,42 @@ def _body(method: Method) -> list[str]:
         arguments.append(f"model=_{method.result}")
     if method.call == "act" and method.result:
         arguments.append(f"result=_{method.result}")
+    if method.selection:
+        arguments.append(f'("{method.selection.json}", {_kind(method.selection)}, {method.selection.name})')
+    if method.items:
+        arguments.append(f'body={{"{method.items[0]}": {method.items[0]}}}')
+    elif method.body:
+        arguments.append("body=body")
     if method.body:
-        arguments += ["body=body", f"model=_{method.body}"]
+        arguments.append(f"model=_{method.body}")
     if method.call == "upload":
         arguments.append("file=file")
     if method.if_match:
         arguments.append("if_match=if_match")
-    return [f"        return self.{helper}({', '.join(arguments)})"]
+    return [*_narrowed(method, plan), f"        return self.{helper}({', '.join(arguments)})"]
+
+
+def _narrow_list(method: Method, plan: ResourcePlan) -> Method:
+    """Return the list that has in its path what is a parameter of this one."""
+    ids = [method.narrower]
+    return next(one for one in plan.methods if one.call == "list" and ids == [name for name, _ in one.ids])
+
+
+def _narrowed(method: Method, plan: ResourcePlan) -> list[str]:
+    """Hand a list over to the one that has the parameter in its path."""
+    if method.narrower is None:
+        return []
+    other = _narrow_list(method, plan)
+    same = [f"{one.name}={one.name}" for one in other.parameters]
+    return [
+        f"        if {method.narrower} is not None:",
+        f"            return self.{other.name}({', '.join([str(method.narrower), *same, 'page_size=page_size'])})",
+    ]
 
 
 def _kind(one: Parameter) -> str:
-    kind = f"q.Choice({one.enum!r})" if one.enum else f"q.{one.kind}"
+    kinds = {"choices": f"q.Choices({one.enum!r})", "integers": f"q.Integers({one.most})"}
+    kind = kinds.get(one.kind) or (f"q.Choice({one.enum!r})" if one.enum else f"q.{one.kind}")
     return f"q.Needed({kind})" if one.required else kind
 
 
@@ -250,7 +307,7 @@ def _kind(one: Parameter) -> str:
 
 def _read_partner(method: Method, plan: ResourcePlan) -> Method | None:
     """Return the read of the same record, where an update of it honours If-Match."""
-    if method.call != "update" or method.if_match != "always" or not method.ids:
+    if method.call != "update" or method.if_match not in {"always", "needed"} or not method.ids:
         return None
     path = method.operation["path"].lower()
     return next(
@@ -263,6 +320,8 @@ def _modify(update: Method, read: Method) -> list[str]:
     name = update.name.replace("update", "modify", 1)
     ids = [name for name, _ in update.ids]
     typed = ", ".join(f"{one}: {'Id' if kind == 'str' else kind}" for one, kind in update.ids)
+    # whoever changes an order sees all of it
+    read_ids = [*ids, *('expand=["All"]' for one in read.parameters if one.kind == "choices")]
     change = f"Callable[[{read.result}], {update.body} | Mapping[str, Any] | None]"
     return [
         f"    async def {name}(self, {typed}, change: {change}, /, *, attempts: int = 5,) -> Updated:",
@@ -271,7 +330,7 @@ def _modify(update: Method, read: Method) -> list[str]:
         "        See `vismanet_async._api.modify`.",
         '        """',
         "        return await modify(",
-        f"            self, lambda: self.{read.name}({', '.join(ids)}),",
+        f"            self, lambda: self.{read.name}({', '.join(read_ids)}),",
         f"            lambda body, etag: self.{update.name}({', '.join(ids)}, body, if_match=etag),",
         "            change, attempts=attempts,",
         "        )",
@@ -290,20 +349,14 @@ def _index(plans: list[ResourcePlan]) -> str:
         "from vismanet_async._api.lazy import LazyResource",
         "if TYPE_CHECKING:",
         *(f"    from vismanet_async._api.resources.{one.module} import {one.class_name}" for one in plans),
-        "    from vismanet_async._api.sales_order import SalesOrderService",
         "",
         '__all__ = ["Resources"]',
-        "",
-        "",
-        "_ORDERS = 'SalesOrderService'",
-        "_ORDERS_HOME = 'vismanet_async._api.sales_order'",
         "",
         "",
         "class Resources:",
         '    """The resources of the API; the base of the client."""',
         "",
         *(f"    {one.module}: LazyResource[{one.class_name}] = LazyResource({one.class_name!r})" for one in plans),
-        "    sales_order_service: LazyResource[SalesOrderService] = LazyResource(_ORDERS, module=_ORDERS_HOME)",
         "",
         "",
         "# for type checkers; to evaluate them would load every resource",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from vismanet_async._api.generator import naming
+from vismanet_async._api.generator.facts import SALES_ORDER
 from vismanet_async._codec.fields import camel
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ class FieldLine:
     """The scalar, enum or class inside `Maybe[...]`."""
     many: bool
     wrapped: bool
+    utc: bool
+    """A point in time, in UTC where it has no offset."""
+    needed: bool
+    """The API refuses a body without it."""
     ref: str | None
     """The class name, where the type is a model."""
     enum: str | None
@@ -44,8 +49,10 @@ class FieldLine:
     def default(self) -> str:
         """Return the text behind the equals sign."""
         explicit = f'"{self.json}"' if camel(self.name) != self.json else ""
-        if self.wrapped:
-            return f"wrapped({explicit})"
+        marks = {"wrapped": self.wrapped, "point_in_time": self.utc, "needed": self.needed}
+        mark = next((mark for mark, holds in marks.items() if holds), None)
+        if mark:
+            return f"{mark}({explicit})"
         return f"json_name({explicit})" if explicit else "UNSET"
 
 
@@ -72,7 +79,10 @@ class ModelClass:
     def home(self) -> str:
         """Return the module, below `_api.models`, that holds it: the resource's own, or its own if several use it."""
         if len(self.resources) == 1:
-            return next(iter(self.resources))
+            (own,) = self.resources
+            # who reads an order needs none of the many classes that change one
+            sent = self.written and all(dto.startswith(SALES_ORDER) for dto in self.dtos)
+            return f"{own}_bodies" if sent else own
         return f"common.{naming.snake(self.name)}"
 
 
@@ -188,6 +198,8 @@ def _key(facts: Facts, dto: str, written: bool, above: tuple[str, ...]) -> Any: 
                 field["type"],
                 field.get("format") == "date-time",
                 field.get("wrapped", False),
+                field.get("utc", False),
+                field.get("needed", False) and written,
                 field.get("enum"),
                 _key(facts, inner, written, (*above, dto)) if inner else None,
             )
@@ -200,6 +212,8 @@ def _name(facts: Facts, dtos: list[str]) -> str:
         override = facts.override("model", dto)
         if override:
             return str(override["name"])
+    # a shape that both services have keeps the ERP's name
+    dtos = [dto for dto in dtos if not dto.startswith(SALES_ORDER)] or dtos
     if len(dtos) == 1:
         return naming.class_name(dtos[0], facts.schemas)
     own = {naming.class_name(dto, ()) for dto in dtos if not naming.split_in(dto, facts.schemas)[1]}
@@ -243,6 +257,8 @@ def _line(
         type=kind,
         many=many,
         wrapped=field.get("wrapped", False),
+        utc=field.get("utc", False),
+        needed=written and field.get("needed", False),
         ref=of_dto[ref] if ref else None,
         enum=enum,
     )

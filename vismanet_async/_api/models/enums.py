@@ -46,6 +46,7 @@ __all__ = [
     "FixedAssetTransactionOrigin",
     "FixedAssetTransactionType",
     "InventoryDocumentStatus",
+    "InventoryPart",
     "InventoryStatus",
     "InventoryStatusFilter",
     "InventoryTransactionType",
@@ -67,6 +68,13 @@ __all__ = [
     "LotSerialClassTrackingMethod",
     "MeansOfPayment",
     "MultiplyOrDivide",
+    "NewOrderStatus",
+    "OrderLineOperation",
+    "OrderPart",
+    "OrderPatchStatus",
+    "OrderPurchaseSource",
+    "OrderShippingRule",
+    "OrderTaxType",
     "PaymentBy",
     "PrimaryItemValidation",
     "ProjectBillingPeriod",
@@ -303,6 +311,9 @@ FixedAssetTransactionType: TypeAlias = FixedAssetTransactionTypeValue | str
 InventoryDocumentStatusValue: TypeAlias = Literal["Hold", "Balanced", "Released"]
 InventoryDocumentStatus: TypeAlias = InventoryDocumentStatusValue | str
 
+InventoryPartValue: TypeAlias = Literal["None", "Location", "Attribute", "All", "LotSerial"]
+InventoryPart: TypeAlias = InventoryPartValue | str
+
 InventoryStatusValue: TypeAlias = Literal[
     "Active", "NoSales", "NoPurchases", "NoRequest", "Inactive", "MarkedForDeletion", "Unknown"
 ]
@@ -401,6 +412,48 @@ MeansOfPayment: TypeAlias = MeansOfPaymentValue | str
 
 MultiplyOrDivideValue: TypeAlias = Literal["Multiply", "Divide"]
 MultiplyOrDivide: TypeAlias = MultiplyOrDivideValue | str
+
+NewOrderStatusValue: TypeAlias = Literal["Open", "Hold"]
+NewOrderStatus: TypeAlias = NewOrderStatusValue | str
+
+OrderLineOperationValue: TypeAlias = Literal["Issue", "Receipt"]
+OrderLineOperation: TypeAlias = OrderLineOperationValue | str
+
+OrderPartValue: TypeAlias = Literal[
+    "None",
+    "Billing",
+    "Payment",
+    "FinancialInformation",
+    "Shipping",
+    "Customer",
+    "Owner",
+    "Origin",
+    "Note",
+    "Freight",
+    "Attachments",
+    "All",
+    "CustomFields",
+    "RotRut",
+    "Commisions",
+    "Tax",
+    "Shipment",
+    "Discounts",
+    "Payments",
+    "Lines",
+]
+OrderPart: TypeAlias = OrderPartValue | str
+
+OrderPatchStatusValue: TypeAlias = Literal["Open", "Hold", "BackOrder"]
+OrderPatchStatus: TypeAlias = OrderPatchStatusValue | str
+
+OrderPurchaseSourceValue: TypeAlias = Literal["dropShip", "purchaseToOrder"]
+OrderPurchaseSource: TypeAlias = OrderPurchaseSourceValue | str
+
+OrderShippingRuleValue: TypeAlias = Literal["CancelRemainder", "BackOrderAllowed", "ShipComplete"]
+OrderShippingRule: TypeAlias = OrderShippingRuleValue | str
+
+OrderTaxTypeValue: TypeAlias = Literal["Sales", "Use", "VAT", "Withholding"]
+OrderTaxType: TypeAlias = OrderTaxTypeValue | str
 
 PaymentByValue: TypeAlias = Literal["DueDate", "DiscountDate"]
 PaymentBy: TypeAlias = PaymentByValue | str

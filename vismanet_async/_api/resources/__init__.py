@@ -91,6 +91,7 @@ if TYPE_CHECKING:
     from vismanet_async._api.resources.sales_category import SalesCategoryResource
     from vismanet_async._api.resources.sales_order import SalesOrderResource
     from vismanet_async._api.resources.sales_order_basic import SalesOrderBasicResource
+    from vismanet_async._api.resources.sales_order_service import SalesOrderServiceResource
     from vismanet_async._api.resources.sales_order_type import SalesOrderTypeResource
     from vismanet_async._api.resources.sales_person import SalesPersonResource
     from vismanet_async._api.resources.shipment import ShipmentResource
@@ -110,13 +111,8 @@ if TYPE_CHECKING:
     from vismanet_async._api.resources.vat_zone import VatZoneResource
     from vismanet_async._api.resources.warehouse import WarehouseResource
     from vismanet_async._api.resources.webhook_notification_feedback import WebhookNotificationFeedbackResource
-    from vismanet_async._api.sales_order import SalesOrderService
 
 __all__ = ["Resources"]
-
-
-_ORDERS = "SalesOrderService"
-_ORDERS_HOME = "vismanet_async._api.sales_order"
 
 
 class Resources:
@@ -209,6 +205,7 @@ class Resources:
     sales_category: LazyResource[SalesCategoryResource] = LazyResource("SalesCategoryResource")
     sales_order: LazyResource[SalesOrderResource] = LazyResource("SalesOrderResource")
     sales_order_basic: LazyResource[SalesOrderBasicResource] = LazyResource("SalesOrderBasicResource")
+    sales_order_service: LazyResource[SalesOrderServiceResource] = LazyResource("SalesOrderServiceResource")
     sales_order_type: LazyResource[SalesOrderTypeResource] = LazyResource("SalesOrderTypeResource")
     sales_person: LazyResource[SalesPersonResource] = LazyResource("SalesPersonResource")
     shipment: LazyResource[ShipmentResource] = LazyResource("ShipmentResource")
@@ -230,7 +227,6 @@ class Resources:
     webhook_notification_feedback: LazyResource[WebhookNotificationFeedbackResource] = LazyResource(
         "WebhookNotificationFeedbackResource"
     )
-    sales_order_service: LazyResource[SalesOrderService] = LazyResource(_ORDERS, module=_ORDERS_HOME)
 
 
 # for type checkers; to evaluate them would load every resource

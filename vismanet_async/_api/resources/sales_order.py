@@ -238,7 +238,8 @@ class SalesOrderResource(Resource):
     ) -> Operation[Created]:
         """Attach a file to a sales order.
 
-        `POST /v1/salesorder/orderType/{orderType}/{orderNumber}/attachment`
+        `POST /v1/salesorder/orderType/{orderType}/{orderNumber}/attachment`.
+        `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
         """
         return self._upload(
             _ADD_ATTACHMENT_BY_ORDER_TYPE,
@@ -259,7 +260,8 @@ class SalesOrderResource(Resource):
     ) -> Operation[Created]:
         """Attach a file to a line of a sales order.
 
-        `POST /v1/salesorder/orderType/{orderType}/{orderNumber}/{lineNumber}/attachment`
+        `POST /v1/salesorder/orderType/{orderType}/{orderNumber}/{lineNumber}/attachment`.
+        `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
         """
         return self._upload(
             _ADD_LINE_ATTACHMENT_BY_ORDER_TYPE,
@@ -306,7 +308,8 @@ class SalesOrderResource(Resource):
     ) -> Operation[Created]:
         """Attach a file to a sales order.
 
-        `POST /v1/salesorder/{orderNumber}/attachment`
+        `POST /v1/salesorder/{orderNumber}/attachment`.
+        `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
         """
         return self._upload(_ADD_ATTACHMENT, (order_number,), file=file)
 
@@ -319,7 +322,8 @@ class SalesOrderResource(Resource):
     ) -> Operation[Created]:
         """Attach a file to a line of a sales order.
 
-        `POST /v1/salesorder/{orderNumber}/{lineNumber}/attachment`
+        `POST /v1/salesorder/{orderNumber}/{lineNumber}/attachment`.
+        `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
         """
         return self._upload(
             _ADD_LINE_ATTACHMENT,
@@ -401,7 +405,8 @@ class SalesOrderResource(Resource):
     ) -> Operation[None]:
         """Delete the attachment of a sales order.
 
-        `DELETE /v1/salesorder/{orderType}/{orderNumber}/attachment/{fileId}`
+        `DELETE /v1/salesorder/{orderType}/{orderNumber}/attachment/{fileId}`.
+        `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
         """
         return self._delete(
             _DELETE_ATTACHMENT,
@@ -420,7 +425,8 @@ class SalesOrderResource(Resource):
     ) -> Download:
         """Fetch a sales order as a file.
 
-        `GET /v1/salesorder/{orderType}/{orderNumber}/printOrder`
+        `GET /v1/salesorder/{orderType}/{orderNumber}/printOrder`.
+        `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
         """
         return self._download(
             _PRINT_ORDER,
@@ -440,7 +446,8 @@ class SalesOrderResource(Resource):
     ) -> Operation[None]:
         """Delete the line attachment of a sales order.
 
-        `DELETE /v1/salesorder/{orderType}/{orderNumber}/{lineNumber}/attachment/{fileId}`
+        `DELETE /v1/salesorder/{orderType}/{orderNumber}/{lineNumber}/attachment/{fileId}`.
+        `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
         """
         return self._delete(
             _DELETE_LINE_ATTACHMENT,
@@ -476,7 +483,8 @@ class SalesOrderResource(Resource):
     ) -> Operation[CreateShipmentActionResult]:
         """Run the action `createShipment` on a sales order.
 
-        `POST /v1/salesorder/{saleOrderNumber}/action/createShipment`
+        `POST /v1/salesorder/{saleOrderNumber}/action/createShipment`.
+        `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
         """
         return self._act(
             _CREATE_SHIPMENT,
@@ -549,7 +557,8 @@ class SalesOrderResource(Resource):
     ) -> Operation[Created]:
         """Attach a file to a sales order.
 
-        `POST /v2/salesorder/orderType/{orderType}/{orderNumber}/attachment`
+        `POST /v2/salesorder/orderType/{orderType}/{orderNumber}/attachment`.
+        `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
         """
         return self._upload(
             _ADD_ATTACHMENT_BY_ORDER_TYPE_V2,
@@ -570,7 +579,8 @@ class SalesOrderResource(Resource):
     ) -> Operation[Created]:
         """Attach a file to a line of a sales order.
 
-        `POST /v2/salesorder/orderType/{orderType}/{orderNumber}/{lineNumber}/attachment`
+        `POST /v2/salesorder/orderType/{orderType}/{orderNumber}/{lineNumber}/attachment`.
+        `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
         """
         return self._upload(
             _ADD_LINE_ATTACHMENT_BY_ORDER_TYPE_V2,
@@ -601,7 +611,8 @@ class SalesOrderResource(Resource):
     ) -> Operation[Created]:
         """Attach a file to a sales order.
 
-        `POST /v2/salesorder/{orderNumber}/attachment`
+        `POST /v2/salesorder/{orderNumber}/attachment`.
+        `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
         """
         return self._upload(_ADD_ATTACHMENT_V2, (order_number,), file=file)
 
@@ -614,7 +625,8 @@ class SalesOrderResource(Resource):
     ) -> Operation[Created]:
         """Attach a file to a line of a sales order.
 
-        `POST /v2/salesorder/{orderNumber}/{lineNumber}/attachment`
+        `POST /v2/salesorder/{orderNumber}/{lineNumber}/attachment`.
+        `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
         """
         return self._upload(
             _ADD_LINE_ATTACHMENT_V2,
@@ -633,7 +645,8 @@ class SalesOrderResource(Resource):
     ) -> Operation[PrepareInvoiceActionResult]:
         """Run the action `prepareInvoice` on a sales order.
 
-        `POST /v2/salesorder/{orderType}/{orderNumber}/action/prepareInvoice`
+        `POST /v2/salesorder/{orderType}/{orderNumber}/action/prepareInvoice`.
+        `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
         """
         return self._act(
             _PREPARE_INVOICE,
@@ -652,7 +665,8 @@ class SalesOrderResource(Resource):
     ) -> Operation[ActionResult]:
         """Run the action `sendbymail` on a sales order.
 
-        `POST /v2/salesorder/{orderType}/{orderNumber}/action/sendbymail`
+        `POST /v2/salesorder/{orderType}/{orderNumber}/action/sendbymail`.
+        `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
         """
         return self._act(
             _SEND_BY_MAIL,
@@ -687,7 +701,8 @@ class SalesOrderResource(Resource):
     ) -> Operation[Done]:
         """Run the action `createPurchaseOrders` on a sales order.
 
-        `POST /v2/salesorder/{saleOrderNumber}/action/createPurchaseOrders`
+        `POST /v2/salesorder/{saleOrderNumber}/action/createPurchaseOrders`.
+        `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
         """
         return self._do(_CREATE_PURCHASE_ORDERS, (sale_order_number,), body=body, model=_CreatePurchaseOrderAction)
 
@@ -699,7 +714,8 @@ class SalesOrderResource(Resource):
     ) -> Operation[CreateShipmentActionResult]:
         """Run the action `createShipment` on a sales order.
 
-        `POST /v2/salesorder/{saleOrderNumber}/action/createShipment`
+        `POST /v2/salesorder/{saleOrderNumber}/action/createShipment`.
+        `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
         """
         return self._act(
             _CREATE_SHIPMENT_V2,

@@ -182,7 +182,8 @@ class SalesOrderBasicResource(Resource):
     ) -> Operation[Created]:
         """Attach a file to a sales order basic.
 
-        `POST /v1/salesorderbasic/orderType/{orderType}/{orderNumber}/attachment`
+        `POST /v1/salesorderbasic/orderType/{orderType}/{orderNumber}/attachment`.
+        `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
         """
         return self._upload(
             _ADD_ATTACHMENT_BY_ORDER_TYPE,
@@ -203,7 +204,8 @@ class SalesOrderBasicResource(Resource):
     ) -> Operation[Created]:
         """Attach a file to a line of a sales order basic.
 
-        `POST /v1/salesorderbasic/orderType/{orderType}/{orderNumber}/{lineNumber}/attachment`
+        `POST /v1/salesorderbasic/orderType/{orderType}/{orderNumber}/{lineNumber}/attachment`.
+        `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
         """
         return self._upload(
             _ADD_LINE_ATTACHMENT_BY_ORDER_TYPE,
@@ -250,7 +252,8 @@ class SalesOrderBasicResource(Resource):
     ) -> Operation[Created]:
         """Attach a file to a sales order basic.
 
-        `POST /v1/salesorderbasic/{orderNumber}/attachment`
+        `POST /v1/salesorderbasic/{orderNumber}/attachment`.
+        `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
         """
         return self._upload(_ADD_ATTACHMENT, (order_number,), file=file)
 
@@ -263,7 +266,8 @@ class SalesOrderBasicResource(Resource):
     ) -> Operation[Created]:
         """Attach a file to a line of a sales order basic.
 
-        `POST /v1/salesorderbasic/{orderNumber}/{lineNumber}/attachment`
+        `POST /v1/salesorderbasic/{orderNumber}/{lineNumber}/attachment`.
+        `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
         """
         return self._upload(
             _ADD_LINE_ATTACHMENT,
@@ -304,7 +308,8 @@ class SalesOrderBasicResource(Resource):
     ) -> Operation[None]:
         """Delete the attachment of a sales order basic.
 
-        `DELETE /v1/salesorderbasic/{orderType}/{orderNumber}/attachment/{fileId}`
+        `DELETE /v1/salesorderbasic/{orderType}/{orderNumber}/attachment/{fileId}`.
+        `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
         """
         return self._delete(
             _DELETE_ATTACHMENT,
@@ -325,7 +330,8 @@ class SalesOrderBasicResource(Resource):
     ) -> Operation[None]:
         """Delete the line attachment of a sales order basic.
 
-        `DELETE /v1/salesorderbasic/{orderType}/{orderNumber}/{lineNumber}/attachment/{fileId}`
+        `DELETE /v1/salesorderbasic/{orderType}/{orderNumber}/{lineNumber}/attachment/{fileId}`.
+        `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
         """
         return self._delete(
             _DELETE_LINE_ATTACHMENT,
@@ -345,7 +351,8 @@ class SalesOrderBasicResource(Resource):
     ) -> Operation[CreateShipmentActionResult]:
         """Run the action `createShipment` on a sales order basic.
 
-        `POST /v1/salesorderbasic/{saleOrderNumber}/action/createShipment`
+        `POST /v1/salesorderbasic/{saleOrderNumber}/action/createShipment`.
+        `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
         """
         return self._act(
             _CREATE_SHIPMENT,
@@ -377,7 +384,8 @@ class SalesOrderBasicResource(Resource):
     ) -> Operation[Created]:
         """Attach a file to a sales order basic.
 
-        `POST /v2/salesorderbasic/orderType/{orderType}/{orderNumber}/attachment`
+        `POST /v2/salesorderbasic/orderType/{orderType}/{orderNumber}/attachment`.
+        `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
         """
         return self._upload(
             _ADD_ATTACHMENT_BY_ORDER_TYPE_V2,
@@ -398,7 +406,8 @@ class SalesOrderBasicResource(Resource):
     ) -> Operation[Created]:
         """Attach a file to a line of a sales order basic.
 
-        `POST /v2/salesorderbasic/orderType/{orderType}/{orderNumber}/{lineNumber}/attachment`
+        `POST /v2/salesorderbasic/orderType/{orderType}/{orderNumber}/{lineNumber}/attachment`.
+        `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
         """
         return self._upload(
             _ADD_LINE_ATTACHMENT_BY_ORDER_TYPE_V2,
@@ -418,7 +427,8 @@ class SalesOrderBasicResource(Resource):
     ) -> Operation[Created]:
         """Attach a file to a sales order basic.
 
-        `POST /v2/salesorderbasic/{orderNumber}/attachment`
+        `POST /v2/salesorderbasic/{orderNumber}/attachment`.
+        `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
         """
         return self._upload(_ADD_ATTACHMENT_V2, (order_number,), file=file)
 
@@ -431,7 +441,8 @@ class SalesOrderBasicResource(Resource):
     ) -> Operation[Created]:
         """Attach a file to a line of a sales order basic.
 
-        `POST /v2/salesorderbasic/{orderNumber}/{lineNumber}/attachment`
+        `POST /v2/salesorderbasic/{orderNumber}/{lineNumber}/attachment`.
+        `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
         """
         return self._upload(
             _ADD_LINE_ATTACHMENT_V2,
@@ -450,7 +461,8 @@ class SalesOrderBasicResource(Resource):
     ) -> Operation[PrepareInvoiceActionResult]:
         """Run the action `prepareInvoice` on a sales order basic.
 
-        `POST /v2/salesorderbasic/{orderType}/{orderNumber}/action/prepareInvoice`
+        `POST /v2/salesorderbasic/{orderType}/{orderNumber}/action/prepareInvoice`.
+        `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
         """
         return self._act(
             _PREPARE_INVOICE,
@@ -469,7 +481,8 @@ class SalesOrderBasicResource(Resource):
     ) -> Operation[ActionResult]:
         """Run the action `sendbymail` on a sales order basic.
 
-        `POST /v2/salesorderbasic/{orderType}/{orderNumber}/action/sendbymail`
+        `POST /v2/salesorderbasic/{orderType}/{orderNumber}/action/sendbymail`.
+        `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
         """
         return self._act(
             _SEND_BY_MAIL,
@@ -488,7 +501,8 @@ class SalesOrderBasicResource(Resource):
     ) -> Operation[CreateShipmentActionResult]:
         """Run the action `createShipment` on a sales order basic.
 
-        `POST /v2/salesorderbasic/{saleOrderNumber}/action/createShipment`
+        `POST /v2/salesorderbasic/{saleOrderNumber}/action/createShipment`.
+        `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
         """
         return self._act(
             _CREATE_SHIPMENT_V2,

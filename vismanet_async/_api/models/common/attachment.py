@@ -14,7 +14,7 @@ __all__ = ["Attachment"]
 
 @read_model
 class Attachment(Model):
-    """The API's `AttachmentDto` and `ImageInExpenseReceiptDto`."""
+    """The API's `AttachmentDto`, `ImageInExpenseReceiptDto` and 1 more of this shape."""
 
     name: Maybe[str] = UNSET
     id: Maybe[str] = UNSET

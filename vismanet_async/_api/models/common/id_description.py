@@ -14,7 +14,7 @@ __all__ = ["IdDescription"]
 
 @read_model
 class IdDescription(Model):
-    """The API's `LedgerInBranchDto`, `VatZoneInBranchDto` and 120 more of this shape."""
+    """The API's `LedgerInBranchDto`, `VatZoneInBranchDto` and 123 more of this shape."""
 
     id: Maybe[str] = UNSET
     description: Maybe[str] = UNSET

@@ -14,7 +14,7 @@ __all__ = ["IntegerIdDescription"]
 
 @read_model
 class IntegerIdDescription(Model):
-    """The API's `ModeOfTrasportInShipmentDto`, `TransactionTypeInShipmentDto` and 1 more of this shape."""
+    """The API's `ModeOfTrasportInShipmentDto`, `TransactionTypeInShipmentDto` and 2 more of this shape."""
 
     id: Maybe[int] = UNSET
     description: Maybe[str] = UNSET

@@ -14,7 +14,7 @@ __all__ = ["InternalIdDescription"]
 
 @read_model
 class InternalIdDescription(Model):
-    """The API's `ProjectInCashSaleDto`, `ProjectInCreditNoteDto` and 35 more of this shape."""
+    """The API's `ProjectInCashSaleDto`, `ProjectInCreditNoteDto` and 36 more of this shape."""
 
     internal_id: Maybe[int] = UNSET
     id: Maybe[str] = UNSET
