@@ -154,16 +154,23 @@ class UnknownName(RequestRefused):
     """
 
     def __init__(
-        self, kind: str, name: str, *, nearest: Sequence[str] = (), where: str = "", listed_by: str = ""
+        self,
+        kind: str,
+        name: str,
+        *,
+        nearest: Sequence[str] = (),
+        where: str = "",
+        listed_by: str = "",
+        hint: str = "",
     ) -> None:
         self.kind = kind
         self.name = name
         self.nearest = tuple(nearest)
         place = f" {where}" if where else ""
-        hint = f" Did you mean {', '.join(self.nearest)}?" if self.nearest else ""
-        if listed_by and not hint:
-            hint = f" `{listed_by}` lists what there is."
-        super().__init__(f"there is no {kind} {name!r}{place}; nothing was sent.{hint}")
+        near = f" Did you mean {', '.join(self.nearest)}?" if self.nearest else ""
+        if listed_by and not near:
+            near = f" `{listed_by}` lists what there is."
+        super().__init__(f"there is no {kind} {name!r}{place}; nothing was sent.{near}{hint and f' {hint}'}")
 
 
 class HostNotAllowed(RequestRefused):

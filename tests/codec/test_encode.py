@@ -176,7 +176,10 @@ def test_an_insert_that_names_a_line_is_refused_in_updates() -> None:
         ({"quantity": 1}, "does not say what to do"),
         ({"operation": "Update", "quantity": 1}, "does not say which line"),
         ({"operation": "Delete"}, "does not say which line"),
-        ({"operation": "insert", "lineNumber": 1}, "says 'insert', which is none of Insert, Update, Delete"),
+        (
+            {"operation": "insert", "lineNumber": 1},
+            r"invoice_lines\[0\]\.operation has no value 'insert': did you mean 'Insert'",
+        ),
     ],
 )
 def test_lines_that_leave_something_open_are_refused(line: dict[str, Any], message: str) -> None:

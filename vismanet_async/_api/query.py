@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
 import attrs
 import msgspec
 
 from vismanet_async._api.lazy import open_enum
-from vismanet_async._codec.values import Moment
+from vismanet_async._arguments import not_among
+from vismanet_async._codec.values import Moment, Other
 from vismanet_async._conditions import Condition, on_or_after
 from vismanet_async._decimals import MOST_DIGITS, fits_whole, plain
 from vismanet_async.errors import RequestRefused
@@ -86,17 +86,6 @@ def text(name: str, value: Any, _: tzinfo | None) -> Pairs:
     return ((name, str(value)),)
 
 
-class Other(str):
-    """A value of an enumeration that the catalog lacks, for whoever knows that the API has it by now.
-
-    Examples:
-        >>> Choice("ApprovalStatus")("status", Other("Escalated"), None)
-        (('status', 'Escalated'),)
-    """
-
-    __slots__ = ()
-
-
 @attrs.frozen
 class Choice:
     """One of the values of an enumeration, in any case (docs/facts.md 5.16); another one is refused."""
@@ -109,14 +98,9 @@ class Choice:
         if isinstance(value, Other):
             return pair
         known = get_args(get_args(open_enum(self.enum))[0])
-        folded = {each.casefold(): each for each in known}
-        if value.casefold() in folded:
+        if value.casefold() in {each.casefold() for each in known}:
             return pair
-        near = [folded[each] for each in get_close_matches(value.casefold(), folded, n=3)]
-        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"the catalog has {', '.join(known)}."
-        raise _refused(
-            name, f"has no value {value!r}: {hint} A value that is newer than the catalog is Other({value!r})"
-        )
+        raise _refused(name, not_among(value, known))
 
 
 def integer(name: str, value: Any, _: tzinfo | None) -> Pairs:

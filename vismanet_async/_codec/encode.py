@@ -13,9 +13,10 @@ from uuid import UUID
 
 import msgspec
 
-from vismanet_async._codec.fields import fields_of
+from vismanet_async._arguments import not_among
+from vismanet_async._codec.fields import EXTRA, fields_of
 from vismanet_async._codec.model import LineUpdate, Model, Record, WriteModel
-from vismanet_async._codec.values import UNSET
+from vismanet_async._codec.values import UNSET, Other
 from vismanet_async._decimals import MOST_DIGITS, fits_whole, number_in, plain, whole_number_in
 from vismanet_async.errors import RequestRefused, UnknownName
 
@@ -28,7 +29,6 @@ __all__ = ["encode_plain", "encode_write", "to_json"]
 
 _ENCODER: Final = msgspec.json.Encoder()
 _PLAIN_ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
-_OPERATIONS: Final = ("Insert", "Update", "Delete")
 _MOMENT: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)([T ]\d\d:\d\d(:\d\d(\.\d{1,7})?)?)?(?P<zone>[Zz]|[+-]\d\d:?\d\d)?", re.ASCII
 )
@@ -39,12 +39,13 @@ def encode_write(value: WriteModel | Mapping[str, Any], cls: type[WriteModel], *
 
     Args:
         value: the model, or a mapping. A mapping may use snake case or the API's names, and bare or already wrapped
-            values; `None` clears a field, an absent one stays unchanged.
+            values; `None` clears a field, an absent one stays unchanged. What the catalog lacks goes into `extra`, in
+            the mapping as in the model, by the API's names and wrapped as it is to be sent.
         cls: the model that the operation takes.
         creating: whether a new document is created: then its lines may have numbers, since there are no old lines.
 
     Raises:
-        UnknownName: a field that the API does not know, by its path, with the nearest names. Nothing was sent.
+        UnknownName: a field that the catalog does not know, by its path, with the nearest names. Nothing was sent.
         RequestRefused: a value that the API would misread, by its path. Nothing was sent.
     """
     return _ENCODER.encode(_object(value, cls, "", creating=creating))
@@ -99,12 +100,41 @@ def _object(value: Any, cls: type[Model], path: str, *, creating: bool) -> dict[
     given: dict[str, Any] = {}
     for field, each in _given(value, cls, path):
         given[field.json] = _field(field, each, f"{path}{field.name}", creating=creating)
-    return given
+    return given | _extra(_extra_of(value, cls), cls, path, creating=creating)
+
+
+def _extra_of(value: Any, cls: type[Model]) -> Any:
+    if isinstance(value, Mapping):
+        return {} if _names(cls).get(EXTRA) else value.get(EXTRA, {})
+    return getattr(value, EXTRA, {})
+
+
+def _extra(extra: Any, cls: type[Model], path: str, *, creating: bool) -> dict[str, Any]:
+    """Return the fields that the catalog lacks, as given; a name that the model has is refused.
+
+    So is the same name in another case: a server that reads names in any case would set one field twice.
+    """
+    if not isinstance(extra, Mapping):
+        raise _refused(f"{path}{EXTRA}", f"takes a mapping, not {type(extra).__name__}")
+    known = {name.casefold(): field.name for name, field in _names(cls).items()} if extra else {}
+    for name in extra:
+        if not isinstance(name, str) or not name:
+            raise _refused(f"{path}{EXTRA}", f"takes the API's names of fields, not {name!r}")
+        if field := known.get(name.casefold()):
+            raise _refused(
+                f"{path}{EXTRA}", f"names {name}, which {cls.__name__} has: give it as {field}, so that it is checked"
+            )
+    return {name: _loose(each, f"{path}{EXTRA}[{name!r}]", creating=creating) for name, each in extra.items()}
+
+
+def _names(cls: type[Model]) -> dict[str, Field]:
+    fields = fields_of(cls)
+    return {field.json: field for field in fields} | {field.name: field for field in fields}
 
 
 def _given(value: Any, cls: type[Model], path: str) -> Iterator[tuple[Field, Any]]:
-    fields = fields_of(cls)
     if isinstance(value, cls):
+        fields = fields_of(cls)
         for field in fields:
             each = getattr(value, field.name)
             if each is not UNSET:
@@ -114,13 +144,16 @@ def _given(value: Any, cls: type[Model], path: str) -> Iterator[tuple[Field, Any
         raise _refused(
             path.rstrip(".") or cls.__name__, f"takes {cls.__name__} or a mapping, not {type(value).__name__}"
         )
-    by_name = {field.json: field for field in fields} | {field.name: field for field in fields}
+    by_name = _names(cls)
     seen: set[str] = set()
     for key, each in value.items():
         named = by_name.get(key)
+        if named is None and key == EXTRA:
+            continue
         if named is None:
             nearest = get_close_matches(str(key), by_name, n=3)
-            raise UnknownName("field", f"{path}{key}", nearest=nearest, where=f"in {cls.__name__}")
+            newer = f"A field that is newer than the catalog goes into extra: extra={{{key!r}: ...}}."
+            raise UnknownName("field", f"{path}{key}", nearest=nearest, where=f"in {cls.__name__}", hint=newer)
         if named.name in seen:
             raise _refused(f"{path}{key}", "is given twice, under both of its names")
         seen.add(named.name)
@@ -163,6 +196,8 @@ def _one(field: Field, value: Any, path: str, *, creating: bool) -> Any:
         return _object(value, field.model, f"{path}.", creating=creating)
     if field.point_in_time:
         return _instant(value, path)
+    if field.open_enum is not None:
+        return _choice(field, value, path)
     return _SCALARS[field.kind](value, path)
 
 
@@ -173,8 +208,6 @@ def _check_line(line: dict[str, Any], cls: type[LineUpdate], path: str, *, creat
         raise _refused(
             path, f"does not say what to do with it: use {cls.__name__}.insert(...), .update(...) or .delete(...)"
         )
-    if operation not in _OPERATIONS:
-        raise _refused(path, f"says {operation!r}, which is none of {', '.join(_OPERATIONS)}")
     if cls.line_key is None:
         return
     key = next(field.json for field in fields_of(cls) if field.name == cls.line_key)
@@ -197,6 +230,13 @@ def _text(value: Any, path: str) -> str:
         return str(value)
     hint = " (ids are text: leading zeros count)" if isinstance(value, int) else ""
     raise _refused(path, f"takes text, not {type(value).__name__}{hint}")
+
+
+def _choice(field: Field, value: Any, path: str) -> str:
+    text = _text(value, path)
+    if isinstance(value, Other) or text in field.choices:
+        return text
+    raise _refused(path, not_among(text, field.choices))
 
 
 def _integer(value: Any, path: str) -> int:
@@ -280,18 +320,25 @@ def _zone_refused(path: str, text: str, day: str) -> RequestRefused:
     )
 
 
-def _mapping(value: Any, path: str) -> Mapping[str, Any]:
+def _mapping(value: Any, path: str, *, creating: bool = False) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise _refused(path, f"takes a mapping, not {type(value).__name__}")
-    return {_text(key, f"the key {key!a} of {path}"): _loose(each, f"{path}[{key!a}]") for key, each in value.items()}
+    return {
+        _text(key, f"the key {key!a} of {path}"): _loose(each, f"{path}[{key!a}]", creating=creating)
+        for key, each in value.items()
+    }
 
 
-def _loose(value: Any, path: str) -> Any:
-    """Return a value that the schema does not describe, after a check."""
+def _loose(value: Any, path: str, *, creating: bool = False) -> Any:
+    """Return a value that the schema does not describe, after a check; a model in it is written by its own rules."""
     if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, WriteModel):
+        return _object(value, type(value), f"{path}.", creating=creating)
+    if isinstance(value, Mapping):
+        return _mapping(value, path, creating=creating)
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        return [_loose(each, f"{path}[{index}]") for index, each in enumerate(value)]
+        return [_loose(each, f"{path}[{index}]", creating=creating) for index, each in enumerate(value)]
     read = next((check for kind, check in _LOOSE if isinstance(value, kind)), _text)
     return read(value, path)
 
@@ -310,7 +357,6 @@ _LOOSE: Final[tuple[tuple[Any, Any], ...]] = (
     (int, _integer),
     (Decimal | float, _decimal),
     (date, _moment),
-    (Mapping, _mapping),
 )
 _SCALARS: Final = {
     "str": _text,
@@ -332,11 +378,14 @@ def _shown(value: Any) -> str:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Model):
-        return {
+        fields = {
             field.json: _plain(each)
             for field in fields_of(type(value))
             if (each := getattr(value, field.name)) is not UNSET
         }
+        return fields | _plain(value.extra) if isinstance(value, WriteModel) else fields
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
     if isinstance(value, list):
         return [_plain(each) for each in value]
     if isinstance(value, Decimal):

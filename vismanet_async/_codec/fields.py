@@ -6,18 +6,34 @@ import re
 import sys
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import attrs
 
 from vismanet_async._codec.values import UNSET
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vismanet_async._codec.model import Model
 
-__all__ = ["Field", "Kind", "camel", "fields_of", "json_key", "json_name", "open_enums", "point_in_time", "wrapped"]
+__all__ = [
+    "EXTRA",
+    "Field",
+    "Kind",
+    "camel",
+    "fields_of",
+    "json_key",
+    "json_name",
+    "open_enums",
+    "point_in_time",
+    "wrapped",
+]
 
+EXTRA = "extra"
+"""The attribute of models that are sent for what the catalog lacks; it is no field of the API."""
 Kind = Literal["str", "int", "bool", "Decimal", "datetime", "dict", "model"]
 
 
@@ -60,6 +76,13 @@ class Field:
     """The class, if `kind` is `model`."""
     wrapped: bool
     point_in_time: bool = False
+    open_enum: Callable[[], Any] | None = None
+    """Loads the enumeration, if it is one of a model that is sent."""
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The values of the enumeration that the catalog has; empty for other fields."""
+        return () if self.open_enum is None else get_args(get_args(self.open_enum())[0])
 
 
 _SCALARS: dict[type, Kind] = {
@@ -85,7 +108,7 @@ def fields_of(cls: type[Model]) -> tuple[Field, ...]:
     known = _fields.get(cls)
     if known is None:
         with _fields_lock:
-            known = _fields.setdefault(cls, tuple(_field(cls, one) for one in attrs.fields(cls)))
+            known = _fields.setdefault(cls, tuple(_field(cls, one) for one in attrs.fields(cls) if one.name != EXTRA))
     return known
 
 
@@ -111,7 +134,13 @@ def _field(cls: type[Model], attribute: attrs.Attribute[Any]) -> Field:
         model=model,
         wrapped=attribute.metadata.get("wrapped", False),
         point_in_time=attribute.metadata.get("point_in_time", False),
+        open_enum=_open_enum(cls, match["name"]),
     )
+
+
+def _open_enum(cls: type[Model], name: str) -> Callable[[], Any] | None:
+    known = vars(sys.modules[cls.__module__])
+    return partial(known["open_enum"], name) if isinstance(known.get(name), str) else None
 
 
 def json_key(attribute: attrs.Attribute[Any]) -> str:

@@ -229,7 +229,7 @@ def _line(
     if ref:
         kind = of_dto[ref]
     elif enum:
-        kind = enum
+        kind = f"{enum}Choice" if written else enum
     elif field.get("format") == "date-time":
         kind = "Moment" if written else "datetime"
     elif field["type"] == "object":
