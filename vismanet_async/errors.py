@@ -35,6 +35,8 @@
         ├── TargetNotWritable (OSError)
         └── TargetBusy                    another run is writing to it
 
+    DoubtfulWrite (UserWarning)           sent as given, as Visma's samples do, with a trap in it
+
 Each error says what happened, what was and was not done, and what to do next. Errors of one request carry its
 attempt log (`attempts`). No error text or repr contains a token, a secret or a whole body.
 """
@@ -53,6 +55,7 @@ __all__ = [
     "BadRequest",
     "Conflict",
     "DeadlineExceeded",
+    "DoubtfulWrite",
     "ExportError",
     "Forbidden",
     "Gone",
@@ -175,6 +178,23 @@ class UnknownName(RequestRefused):
 
 class HostNotAllowed(RequestRefused):
     """The host of the request is not on the allow-list, so no token is sent to it. Nothing was sent."""
+
+
+class DoubtfulWrite(UserWarning):
+    """A body that Visma documents and that may not do what it seems to. It is sent as given.
+
+    The text names the field, the trap and the way around it. `warnings.simplefilter("error", DoubtfulWrite)` makes a
+    refusal of it: then nothing is sent.
+
+    Examples:
+        >>> import warnings
+        >>> line = {"operation": "Insert", "lineNumber": 1, "quantity": 5}
+        >>> with warnings.catch_warnings(record=True) as caught:
+        ...     warnings.simplefilter("always")
+        ...     operation = visma.customer_invoice.update("003547", {"invoiceLines": [line]})
+        >>> print(operation.preview().method, caught[0].message)
+        PUT invoice_lines[0] says Insert and names line 1: the API adds a line. ...
+    """
 
 
 class TransportError(VismaNetError, OSError):

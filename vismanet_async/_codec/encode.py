@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -18,7 +20,7 @@ from vismanet_async._codec.fields import EXTRA, fields_of
 from vismanet_async._codec.model import LineUpdate, Model, Record, WriteModel
 from vismanet_async._codec.values import UNSET, Other
 from vismanet_async._decimals import MOST_DIGITS, fits_whole, number_in, plain, whole_number_in
-from vismanet_async.errors import RequestRefused, UnknownName
+from vismanet_async.errors import DoubtfulWrite, RequestRefused, UnknownName
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +45,9 @@ def encode_write(value: WriteModel | Mapping[str, Any], cls: type[WriteModel], *
             the mapping as in the model, by the API's names and wrapped as it is to be sent.
         cls: the model that the operation takes.
         creating: whether a new document is created: then its lines may have numbers, since there are no old lines.
+
+    Warns:
+        DoubtfulWrite: a form that Visma documents and that may not do what it seems to; it is sent as given.
 
     Raises:
         UnknownName: a field that the catalog does not know, by its path, with the nearest names. Nothing was sent.
@@ -163,11 +168,26 @@ def _given(value: Any, cls: type[Model], path: str) -> Iterator[tuple[Field, Any
 
 def _field(field: Field, value: Any, path: str, *, creating: bool) -> Any:
     value = _unwrapped(field, value)
+    if field.read_form is not None and _is_in(field.read_form, field, value):
+        _doubt(
+            path,
+            f"is given as answers have it ({field.read_form.__name__}), as in Visma's sample. Whether the API takes it "
+            f"is not documented: use {field.model.__name__ if field.model else 'the write model'}, or read it back",
+        )
+        return _object(value, field.read_form, f"{path}.", creating=creating)
     if value is not None:
         value = (
             _many(field, value, path, creating=creating) if field.many else _one(field, value, path, creating=creating)
         )
     return {"value": value} if field.wrapped else value
+
+
+def _is_in(read_form: type[Model], field: Field, value: Any) -> bool:
+    """Return whether a value has the names of the read form, and some that the write model does not have."""
+    if not isinstance(value, Mapping):
+        return isinstance(value, read_form)
+    known = _names(field.model) if field.model is not None else {}
+    return not value.keys() <= known.keys() and value.keys() <= _names(read_form).keys()
 
 
 def _unwrapped(field: Field, value: Any) -> Any:
@@ -214,9 +234,9 @@ def _check_line(line: dict[str, Any], cls: type[LineUpdate], path: str, *, creat
     number = line.get(key)
     number = number.get("value") if isinstance(number, dict) else number
     if operation == "Insert" and number is not None and not creating:
-        raise _refused(
+        _doubt(
             path,
-            f"says Insert and names line {number}: the API would add a line. Use {cls.__name__}.update({number}, ...) "
+            f"says Insert and names line {number}: the API adds a line. Use {cls.__name__}.update({number}, ...) "
             f"to change it, or leave {cls.line_key} out to add one",
         )
     if operation != "Insert" and number is None:
@@ -285,6 +305,13 @@ def _moment(value: Any, path: str) -> str:
         return value.isoformat()
     if isinstance(value, str):
         match = _MOMENT.fullmatch(value)
+        if match is not None and match["zone"] in {"Z", "z"} and match[2] and _exists(value):
+            _doubt(
+                path,
+                f"has a time zone ({value}), as in Visma's samples: a zone has moved business dates to another day. "
+                f'Send "{match[1]}"',
+            )
+            return value
         if match is not None and match["zone"]:
             raise _zone_refused(path, value, match[1])
         if match is not None and _exists(value):
@@ -366,6 +393,14 @@ _SCALARS: Final = {
     "datetime": _moment,
     "dict": _mapping,
 }
+
+
+def _doubt(path: str, why: str) -> None:
+    """Warn of what is sent although it may not do what it seems to, at the line that called this package."""
+    frame, level = inspect.currentframe(), 1
+    while frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == "vismanet_async":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(f"{path} {why}. It is sent as given.", DoubtfulWrite, stacklevel=level)
 
 
 def _refused(path: str, why: str) -> RequestRefused:

@@ -53,9 +53,15 @@ def json_name(name: str, /) -> Any:
     return attrs.field(default=UNSET, metadata={"json": name})
 
 
-def wrapped(name: str | None = None, /) -> Any:
-    """Declare a field of a write model that is sent as `{"value": x}`; a cleared one as `{"value": null}`."""
-    return attrs.field(default=UNSET, metadata={"wrapped": True} | ({"json": name} if name else {}))
+def wrapped(name: str | None = None, /, *, read_form: type[Model] | None = None) -> Any:
+    """Declare a field of a write model that is sent as `{"value": x}`; a cleared one as `{"value": null}`.
+
+    Args:
+        name: its JSON name, where that differs from the rule.
+        read_form: the class that Visma's samples send here, bare, although it is one of answers.
+    """
+    metadata = {"wrapped": True, "read_form": read_form} | ({"json": name} if name else {})
+    return attrs.field(default=UNSET, metadata=metadata)
 
 
 def point_in_time() -> Any:
@@ -76,6 +82,8 @@ class Field:
     """The class, if `kind` is `model`."""
     wrapped: bool
     point_in_time: bool = False
+    read_form: type[Model] | None = None
+    """The class of answers that Visma's samples send here, bare."""
     open_enum: Callable[[], Any] | None = None
     """Loads the enumeration, if it is one of a model that is sent."""
 
@@ -134,6 +142,7 @@ def _field(cls: type[Model], attribute: attrs.Attribute[Any]) -> Field:
         model=model,
         wrapped=attribute.metadata.get("wrapped", False),
         point_in_time=attribute.metadata.get("point_in_time", False),
+        read_form=attribute.metadata.get("read_form"),
         open_enum=_open_enum(cls, match["name"]),
     )
 

@@ -38,7 +38,7 @@ def _module(home: str, classes: list[ModelClass], models: Models) -> str:
     ordered = sorted_for_definition(classes)
     fields = [field for one in ordered for field in one.fields]
     own = {one.name for one in ordered}
-    foreign = sorted({field.ref for field in fields if field.ref} - own)
+    foreign = sorted({name for one in ordered for name in one.refs} - own)
     enums = sorted({field.type for field in fields if field.enum})
     lines = [
         HEADER.format(

@@ -34,6 +34,8 @@ class FieldLine:
     ref: str | None
     """The class name, where the type is a model."""
     enum: str | None
+    read_form: str | None = None
+    """The class of answers that Visma's samples send here."""
 
     @property
     def annotation(self) -> str:
@@ -45,7 +47,8 @@ class FieldLine:
         """Return the text behind the equals sign."""
         explicit = f'"{self.json}"' if camel(self.name) != self.json else ""
         if self.wrapped:
-            return f"wrapped({explicit})"
+            form = f"read_form={self.read_form}" if self.read_form else ""
+            return f"wrapped({', '.join(filter(None, (explicit, form)))})"
         return f"json_name({explicit})" if explicit else "UNSET"
 
 
@@ -66,7 +69,7 @@ class ModelClass:
     @property
     def refs(self) -> list[str]:
         """Return the classes that its fields name."""
-        return sorted({field.ref for field in self.fields if field.ref})
+        return sorted({name for field in self.fields for name in (field.ref, field.read_form) if name})
 
     @property
     def home(self) -> str:
@@ -114,7 +117,12 @@ def build(facts: Facts, resource_of: dict[str, str]) -> Models:
     for name, dtos in sorted(names.items()):
         written = dtos[0] in reached.written
         shape = facts.schemas[dtos[0]]["fields"]
-        fields = [_line(json, field, of_dto, enum_names, written) for json, field in shape.items()]
+        fields = [
+            _line(
+                json, field, of_dto, enum_names, written=written, override=facts.override("field", f"{dtos[0]}.{json}")
+            )
+            for json, field in shape.items()
+        ]
         used |= {field.enum for field in fields if field.enum}
         classes[name] = ModelClass(
             name=name,
@@ -221,7 +229,9 @@ def _line(
     field: dict[str, Any],
     of_dto: dict[str, str],
     enums: dict[str, str],
-    written: bool,  # noqa: FBT001 - a fact
+    *,
+    written: bool,
+    override: dict[str, Any] | None,
 ) -> FieldLine:
     ref = field.get("ref") or field.get("items")
     enum = enums[field["enum"]] if "enum" in field else None
@@ -245,6 +255,7 @@ def _line(
         wrapped=field.get("wrapped", False),
         ref=of_dto[ref] if ref else None,
         enum=enum,
+        read_form=of_dto[override["read_form"]] if override else None,
     )
 
 

@@ -240,7 +240,7 @@ class SupplierUpdate(WriteModel):
     charge_bearer: Maybe[ChargeBearerChoice] = wrapped()
     account_used_for_payment: Maybe[AccountUsedForPaymentChoice] = wrapped()
     payment_by: Maybe[PaymentByChoice] = wrapped()
-    main_address: Maybe[AddressUpdate] = wrapped()
+    main_address: Maybe[AddressUpdate] = wrapped(read_form=Address)
     main_contact: Maybe[ContactInfoUpdate] = wrapped()
     remit_address: Maybe[AddressUpdate] = wrapped()
     remit_contact: Maybe[ContactInfoUpdate] = wrapped()
