@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import builtins
-import re
 from typing import TYPE_CHECKING
 
-from vismanet_async._api.generator import naming
+from vismanet_async._api.generator.docstrings import docstring, modify_docstring
 from vismanet_async._api.generator.render_models import HEADER
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from vismanet_async._api.generator.plan import Method, Parameter, ResourcePlan
     from vismanet_async._api.generator.shapes import Models
 
@@ -38,7 +39,7 @@ def render(plans: list[ResourcePlan], models: Models) -> dict[str, str]:
 def _module(plan: ResourcePlan, models: Models) -> str:
     methods = plan.methods
     refs = sorted({name for one in methods for name in (one.result, one.body) if name and name not in _SCALARS})
-    body = "\n".join(line for one in methods for line in _method(one, plan))
+    body = "\n".join(line for one in methods for line in _method(one, plan, models.enums))
     specs = "\n".join(_spec(one) for one in methods)
     lines = [
         HEADER.format(title=f"The resource `{plan.module}`."),
@@ -127,10 +128,10 @@ def _spec(method: Method) -> str:
 # --- one method ----------------------------------------------------------------------------------------------------
 
 
-def _method(method: Method, plan: ResourcePlan) -> list[str]:
+def _method(method: Method, plan: ResourcePlan, enums: Mapping[str, tuple[str, ...]]) -> list[str]:
     lines = [
         *_signature(method),
-        *_docstring(method, plan),
+        *docstring(method, plan, enums),
         *_body(method),
         "",
     ]
@@ -168,47 +169,6 @@ def _returns(method: Method) -> str:
         return "Download"
     results = {"read": method.result, "create": "Created", "upload": "Created", "update": "Updated", "delete": "None"}
     return f"Operation[{results.get(method.call, method.result or 'Done')}]"
-
-
-def _docstring(method: Method, plan: ResourcePlan) -> list[str]:
-    lines = [
-        f'        """{_summary(method, plan)}',
-        "",
-        f"        `{method.operation['method']} {method.operation['path']}`",
-    ]
-    notes = []
-    if method.if_match == "background":
-        notes.append("`if_match` is honoured only as a background job, and refused otherwise.")
-    if not method.operation["background"]:
-        notes.append("It cannot run in the background.")
-    if method.operation.get("one_of"):
-        notes.append(f"The API wants one of {' and '.join(naming.snake(one) for one in method.operation['one_of'])}.")
-    if method.notice:
-        notes.append(method.notice)
-    if notes:
-        lines[-1] += "."
-    lines += [f"        {note}" for note in notes]
-    return [*lines, '        """']
-
-
-def _summary(method: Method, plan: ResourcePlan) -> str:
-    thing = naming.docstring_name(plan.class_name.removesuffix("Resource"))
-    a_thing = f"{'an' if thing[0] in 'aeiou' else 'a'} {thing}"
-    path = method.operation["path"]
-    part = re.sub(r"(^|_)(by_.*|v\d)$", "", method.name.partition("_")[2]).replace("_", " ").strip()
-    is_inside = path.split("/")[3:4] and path.split("/")[3].startswith("{")
-    named = f"{part} of {a_thing}" if is_inside else part
-    one = f"the {named}" if part else a_thing
-    return {
-        "list": f"List {named if part else naming.plural(thing)}.",
-        "read": f"Read {one}.",
-        "create": f"Create {named if part else a_thing}.",
-        "update": f"Change {one}; only the fields given change.",
-        "delete": f"Delete {one}.",
-        "act": f"Run the action `{path.partition('/action/')[2].partition('/')[0]}` on {a_thing}.",
-        "upload": f"Attach a file to {'a line of ' if 'line' in method.name else ''}{a_thing}.",
-        "download": f"Fetch {a_thing} as a file.",
-    }[method.call]
 
 
 def _body(method: Method) -> list[str]:
@@ -266,10 +226,7 @@ def _modify(update: Method, read: Method) -> list[str]:
     change = f"Callable[[{read.result}], {update.body} | Mapping[str, Any] | None]"
     return [
         f"    async def {name}(self, {typed}, change: {change}, /, *, attempts: int = 5,) -> Updated:",
-        '        """Read the record, apply `change` and write what it gives, unless somebody else wrote in between.',
-        "",
-        "        See `vismanet_async._api.modify`.",
-        '        """',
+        *modify_docstring(update),
         "        return await modify(",
         f"            self, lambda: self.{read.name}({', '.join(ids)}),",
         f"            lambda body, etag: self.{update.name}({', '.join(ids)}, body, if_match=etag),",

@@ -205,6 +205,22 @@ class SalesOrderResource(Resource):
 
         `GET /v1/salesorder`.
         Visma ended this operation on 2026-03-31; use `sales_order_service`.
+
+        Args:
+            order_type: Only those with this order type.
+            status: Only those with this status. One of `Open`, `Hold`, `CreditHold`, `Completed`, `Cancelled`,
+                `BackOrder`, `Shipping`, `Invoiced`, `PendingApproval`, `Voided`, in any case; a newer one is
+                `Other(...)` (facts 5.16).
+            show_notes: Whether each comes with its notes. Off unless asked for (facts 5.9).
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -226,6 +242,16 @@ class SalesOrderResource(Resource):
 
         `POST /v1/salesorder`.
         Visma ended this operation on 2026-03-31; use `sales_order_service`.
+
+        Args:
+            body: A `SalesOrderUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_SalesOrderUpdate)
 
@@ -239,6 +265,18 @@ class SalesOrderResource(Resource):
         """Attach a file to a sales order.
 
         `POST /v1/salesorder/orderType/{orderType}/{orderNumber}/attachment`
+
+        Args:
+            order_type: The order type.
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(
             _ADD_ATTACHMENT_BY_ORDER_TYPE,
@@ -260,6 +298,19 @@ class SalesOrderResource(Resource):
         """Attach a file to a line of a sales order.
 
         `POST /v1/salesorder/orderType/{orderType}/{orderNumber}/{lineNumber}/attachment`
+
+        Args:
+            order_type: The order type.
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+            line_number: The line number.
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(
             _ADD_LINE_ATTACHMENT_BY_ORDER_TYPE,
@@ -281,6 +332,15 @@ class SalesOrderResource(Resource):
 
         `GET /v1/salesorder/{orderNbr}`.
         Visma ended this operation on 2026-03-31; use `sales_order_service`.
+
+        Args:
+            order_nbr: The order number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (order_nbr,), model=_SalesOrder)
 
@@ -295,6 +355,18 @@ class SalesOrderResource(Resource):
 
         `PUT /v1/salesorder/{orderNbr}`.
         Visma ended this operation on 2026-03-31; use `sales_order_service`.
+
+        Args:
+            order_nbr: The order number. Text: leading zeros count (facts 12.4).
+            body: A `SalesOrderUpdate`, or a mapping of its fields by their names here or the API's. None clears a
+                field.
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE, (order_nbr,), body=body, model=_SalesOrderUpdate)
 
@@ -307,6 +379,17 @@ class SalesOrderResource(Resource):
         """Attach a file to a sales order.
 
         `POST /v1/salesorder/{orderNumber}/attachment`
+
+        Args:
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(_ADD_ATTACHMENT, (order_number,), file=file)
 
@@ -320,6 +403,18 @@ class SalesOrderResource(Resource):
         """Attach a file to a line of a sales order.
 
         `POST /v1/salesorder/{orderNumber}/{lineNumber}/attachment`
+
+        Args:
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+            line_number: The line number.
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(
             _ADD_LINE_ATTACHMENT,
@@ -341,6 +436,16 @@ class SalesOrderResource(Resource):
 
         `GET /v1/salesorder/{orderType}/{orderNbr}`.
         Visma ended this operation on 2026-03-31; use `sales_order_service`.
+
+        Args:
+            order_type: The order type.
+            order_nbr: The order number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(
             _GET_BY_ORDER_TYPE,
@@ -362,6 +467,16 @@ class SalesOrderResource(Resource):
 
         `GET /v1/salesorder/{orderType}/{orderNbr}/commissions`.
         Visma ended this operation on 2026-03-31; use `sales_order_service`.
+
+        Args:
+            order_type: The order type.
+            order_nbr: The order number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST_COMMISSIONS,
@@ -382,6 +497,16 @@ class SalesOrderResource(Resource):
 
         `GET /v1/salesorder/{orderType}/{orderNbr}/rotrut`.
         Visma ended this operation on 2026-03-31; use `sales_order_service`.
+
+        Args:
+            order_type: The order type.
+            order_nbr: The order number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(
             _GET_ROT_RUT,
@@ -402,6 +527,18 @@ class SalesOrderResource(Resource):
         """Delete the attachment of a sales order.
 
         `DELETE /v1/salesorder/{orderType}/{orderNumber}/attachment/{fileId}`
+
+        Args:
+            order_type: The order type.
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+            file_id: The file id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            Nothing, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._delete(
             _DELETE_ATTACHMENT,
@@ -421,6 +558,16 @@ class SalesOrderResource(Resource):
         """Fetch a sales order as a file.
 
         `GET /v1/salesorder/{orderType}/{orderNumber}/printOrder`
+
+        Args:
+            order_type: The order type.
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The file: await it for its bytes, or stream it.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._download(
             _PRINT_ORDER,
@@ -441,6 +588,19 @@ class SalesOrderResource(Resource):
         """Delete the line attachment of a sales order.
 
         `DELETE /v1/salesorder/{orderType}/{orderNumber}/{lineNumber}/attachment/{fileId}`
+
+        Args:
+            order_type: The order type.
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+            line_number: The line number.
+            file_id: The file id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            Nothing, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._delete(
             _DELETE_LINE_ATTACHMENT,
@@ -463,6 +623,17 @@ class SalesOrderResource(Resource):
 
         `POST /v1/salesorder/{saleOrderNumber}/action/cancelSalesOrder`.
         Visma ended this operation on 2026-03-31; use `sales_order_service`.
+
+        Args:
+            sale_order_number: The sale order number. Text: leading zeros count (facts 12.4).
+            body: A `OrderTypeAction`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
             _CANCEL_SALES_ORDER, (sale_order_number,), result=_ActionResult, body=body, model=_OrderTypeAction
@@ -477,6 +648,17 @@ class SalesOrderResource(Resource):
         """Run the action `createShipment` on a sales order.
 
         `POST /v1/salesorder/{saleOrderNumber}/action/createShipment`
+
+        Args:
+            sale_order_number: The sale order number. Text: leading zeros count (facts 12.4).
+            body: A `CreateShipmentAction`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
             _CREATE_SHIPMENT,
@@ -497,6 +679,17 @@ class SalesOrderResource(Resource):
 
         `POST /v1/salesorder/{salesOrderNumber}/action/reopenSalesOrder`.
         Visma ended this operation on 2026-03-31; use `sales_order_service`.
+
+        Args:
+            sales_order_number: The sales order number. Text: leading zeros count (facts 12.4).
+            body: A `ReopenSalesOrderAction`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
             _REOPEN_SALES_ORDER, (sales_order_number,), result=_ActionResult, body=body, model=_ReopenSalesOrderAction
@@ -516,6 +709,22 @@ class SalesOrderResource(Resource):
 
         `GET /v2/salesorder`.
         Visma ended this operation on 2026-03-31; use `sales_order_service`.
+
+        Args:
+            order_type: Only those with this order type.
+            status: Only those with this status. One of `Open`, `Hold`, `CreditHold`, `Completed`, `Cancelled`,
+                `BackOrder`, `Shipping`, `Invoiced`, `PendingApproval`, `Voided`, in any case; a newer one is
+                `Other(...)` (facts 5.16).
+            show_notes: Whether each comes with its notes. Off unless asked for (facts 5.9).
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST_V2,
@@ -537,6 +746,16 @@ class SalesOrderResource(Resource):
 
         `POST /v2/salesorder`.
         Visma ended this operation on 2026-03-31; use `sales_order_service`.
+
+        Args:
+            body: A `SalesOrderUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE_V2, (), body=body, model=_SalesOrderUpdate)
 
@@ -550,6 +769,18 @@ class SalesOrderResource(Resource):
         """Attach a file to a sales order.
 
         `POST /v2/salesorder/orderType/{orderType}/{orderNumber}/attachment`
+
+        Args:
+            order_type: The order type.
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(
             _ADD_ATTACHMENT_BY_ORDER_TYPE_V2,
@@ -571,6 +802,19 @@ class SalesOrderResource(Resource):
         """Attach a file to a line of a sales order.
 
         `POST /v2/salesorder/orderType/{orderType}/{orderNumber}/{lineNumber}/attachment`
+
+        Args:
+            order_type: The order type.
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+            line_number: The line number.
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(
             _ADD_LINE_ATTACHMENT_BY_ORDER_TYPE_V2,
@@ -590,6 +834,15 @@ class SalesOrderResource(Resource):
         """Read a sales order.
 
         `GET /v2/salesorder/{orderNbr}`
+
+        Args:
+            order_nbr: The order number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET_V2, (order_nbr,), model=_SalesOrder)
 
@@ -602,6 +855,17 @@ class SalesOrderResource(Resource):
         """Attach a file to a sales order.
 
         `POST /v2/salesorder/{orderNumber}/attachment`
+
+        Args:
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(_ADD_ATTACHMENT_V2, (order_number,), file=file)
 
@@ -615,6 +879,18 @@ class SalesOrderResource(Resource):
         """Attach a file to a line of a sales order.
 
         `POST /v2/salesorder/{orderNumber}/{lineNumber}/attachment`
+
+        Args:
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+            line_number: The line number.
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(
             _ADD_LINE_ATTACHMENT_V2,
@@ -634,6 +910,17 @@ class SalesOrderResource(Resource):
         """Run the action `prepareInvoice` on a sales order.
 
         `POST /v2/salesorder/{orderType}/{orderNumber}/action/prepareInvoice`
+
+        Args:
+            order_type: The order type.
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
             _PREPARE_INVOICE,
@@ -653,6 +940,17 @@ class SalesOrderResource(Resource):
         """Run the action `sendbymail` on a sales order.
 
         `POST /v2/salesorder/{orderType}/{orderNumber}/action/sendbymail`
+
+        Args:
+            order_type: The order type.
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
             _SEND_BY_MAIL,
@@ -674,6 +972,17 @@ class SalesOrderResource(Resource):
 
         `POST /v2/salesorder/{saleOrderNumber}/action/cancelSalesOrder`.
         Visma ended this operation on 2026-03-31; use `sales_order_service`.
+
+        Args:
+            sale_order_number: The sale order number. Text: leading zeros count (facts 12.4).
+            body: A `OrderTypeAction`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
             _CANCEL_SALES_ORDER_V2, (sale_order_number,), result=_ActionResult, body=body, model=_OrderTypeAction
@@ -688,6 +997,17 @@ class SalesOrderResource(Resource):
         """Run the action `createPurchaseOrders` on a sales order.
 
         `POST /v2/salesorder/{saleOrderNumber}/action/createPurchaseOrders`
+
+        Args:
+            sale_order_number: The sale order number. Text: leading zeros count (facts 12.4).
+            body: A `CreatePurchaseOrderAction`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._do(_CREATE_PURCHASE_ORDERS, (sale_order_number,), body=body, model=_CreatePurchaseOrderAction)
 
@@ -700,6 +1020,17 @@ class SalesOrderResource(Resource):
         """Run the action `createShipment` on a sales order.
 
         `POST /v2/salesorder/{saleOrderNumber}/action/createShipment`
+
+        Args:
+            sale_order_number: The sale order number. Text: leading zeros count (facts 12.4).
+            body: A `CreateShipmentAction`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
             _CREATE_SHIPMENT_V2,
@@ -720,6 +1051,17 @@ class SalesOrderResource(Resource):
 
         `POST /v2/salesorder/{salesOrderNumber}/action/reopenSalesOrder`.
         Visma ended this operation on 2026-03-31; use `sales_order_service`.
+
+        Args:
+            sales_order_number: The sales order number. Text: leading zeros count (facts 12.4).
+            body: A `ReopenSalesOrderAction`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
             _REOPEN_SALES_ORDER_V2,

@@ -149,6 +149,22 @@ class SalesOrderBasicResource(Resource):
 
         `GET /v1/salesorderbasic`.
         Visma ended this operation on 2026-03-31; use `sales_order_service`.
+
+        Args:
+            order_type: Only those with this order type.
+            status: Only those with this status. One of `Open`, `Hold`, `CreditHold`, `Completed`, `Cancelled`,
+                `BackOrder`, `Shipping`, `Invoiced`, `PendingApproval`, `Voided`, in any case; a newer one is
+                `Other(...)` (facts 5.16).
+            show_notes: Whether each comes with its notes. Off unless asked for (facts 5.9).
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -170,6 +186,16 @@ class SalesOrderBasicResource(Resource):
 
         `POST /v1/salesorderbasic`.
         Visma ended this operation on 2026-03-31; use `sales_order_service`.
+
+        Args:
+            body: A `SalesOrderBasicUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_SalesOrderBasicUpdate)
 
@@ -183,6 +209,18 @@ class SalesOrderBasicResource(Resource):
         """Attach a file to a sales order basic.
 
         `POST /v1/salesorderbasic/orderType/{orderType}/{orderNumber}/attachment`
+
+        Args:
+            order_type: The order type.
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(
             _ADD_ATTACHMENT_BY_ORDER_TYPE,
@@ -204,6 +242,19 @@ class SalesOrderBasicResource(Resource):
         """Attach a file to a line of a sales order basic.
 
         `POST /v1/salesorderbasic/orderType/{orderType}/{orderNumber}/{lineNumber}/attachment`
+
+        Args:
+            order_type: The order type.
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+            line_number: The line number.
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(
             _ADD_LINE_ATTACHMENT_BY_ORDER_TYPE,
@@ -225,6 +276,15 @@ class SalesOrderBasicResource(Resource):
 
         `GET /v1/salesorderbasic/{orderNbr}`.
         Visma ended this operation on 2026-03-31; use `sales_order_service`.
+
+        Args:
+            order_nbr: The order number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (order_nbr,), model=_SalesOrderBasic)
 
@@ -239,6 +299,18 @@ class SalesOrderBasicResource(Resource):
 
         `PUT /v1/salesorderbasic/{orderNbr}`.
         Visma ended this operation on 2026-03-31; use `sales_order_service`.
+
+        Args:
+            order_nbr: The order number. Text: leading zeros count (facts 12.4).
+            body: A `SalesOrderBasicUpdate`, or a mapping of its fields by their names here or the API's. None clears a
+                field.
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE, (order_nbr,), body=body, model=_SalesOrderBasicUpdate)
 
@@ -251,6 +323,17 @@ class SalesOrderBasicResource(Resource):
         """Attach a file to a sales order basic.
 
         `POST /v1/salesorderbasic/{orderNumber}/attachment`
+
+        Args:
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(_ADD_ATTACHMENT, (order_number,), file=file)
 
@@ -264,6 +347,18 @@ class SalesOrderBasicResource(Resource):
         """Attach a file to a line of a sales order basic.
 
         `POST /v1/salesorderbasic/{orderNumber}/{lineNumber}/attachment`
+
+        Args:
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+            line_number: The line number.
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(
             _ADD_LINE_ATTACHMENT,
@@ -285,6 +380,16 @@ class SalesOrderBasicResource(Resource):
 
         `GET /v1/salesorderbasic/{orderType}/{orderNbr}`.
         Visma ended this operation on 2026-03-31; use `sales_order_service`.
+
+        Args:
+            order_type: The order type.
+            order_nbr: The order number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(
             _GET_BY_ORDER_TYPE,
@@ -305,6 +410,18 @@ class SalesOrderBasicResource(Resource):
         """Delete the attachment of a sales order basic.
 
         `DELETE /v1/salesorderbasic/{orderType}/{orderNumber}/attachment/{fileId}`
+
+        Args:
+            order_type: The order type.
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+            file_id: The file id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            Nothing, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._delete(
             _DELETE_ATTACHMENT,
@@ -326,6 +443,19 @@ class SalesOrderBasicResource(Resource):
         """Delete the line attachment of a sales order basic.
 
         `DELETE /v1/salesorderbasic/{orderType}/{orderNumber}/{lineNumber}/attachment/{fileId}`
+
+        Args:
+            order_type: The order type.
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+            line_number: The line number.
+            file_id: The file id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            Nothing, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._delete(
             _DELETE_LINE_ATTACHMENT,
@@ -346,6 +476,17 @@ class SalesOrderBasicResource(Resource):
         """Run the action `createShipment` on a sales order basic.
 
         `POST /v1/salesorderbasic/{saleOrderNumber}/action/createShipment`
+
+        Args:
+            sale_order_number: The sale order number. Text: leading zeros count (facts 12.4).
+            body: A `CreateShipmentAction`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
             _CREATE_SHIPMENT,
@@ -365,6 +506,16 @@ class SalesOrderBasicResource(Resource):
 
         `POST /v2/salesorderbasic`.
         Visma ended this operation on 2026-03-31; use `sales_order_service`.
+
+        Args:
+            body: A `SalesOrderBasicUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE_V2, (), body=body, model=_SalesOrderBasicUpdate)
 
@@ -378,6 +529,18 @@ class SalesOrderBasicResource(Resource):
         """Attach a file to a sales order basic.
 
         `POST /v2/salesorderbasic/orderType/{orderType}/{orderNumber}/attachment`
+
+        Args:
+            order_type: The order type.
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(
             _ADD_ATTACHMENT_BY_ORDER_TYPE_V2,
@@ -399,6 +562,19 @@ class SalesOrderBasicResource(Resource):
         """Attach a file to a line of a sales order basic.
 
         `POST /v2/salesorderbasic/orderType/{orderType}/{orderNumber}/{lineNumber}/attachment`
+
+        Args:
+            order_type: The order type.
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+            line_number: The line number.
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(
             _ADD_LINE_ATTACHMENT_BY_ORDER_TYPE_V2,
@@ -419,6 +595,17 @@ class SalesOrderBasicResource(Resource):
         """Attach a file to a sales order basic.
 
         `POST /v2/salesorderbasic/{orderNumber}/attachment`
+
+        Args:
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(_ADD_ATTACHMENT_V2, (order_number,), file=file)
 
@@ -432,6 +619,18 @@ class SalesOrderBasicResource(Resource):
         """Attach a file to a line of a sales order basic.
 
         `POST /v2/salesorderbasic/{orderNumber}/{lineNumber}/attachment`
+
+        Args:
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+            line_number: The line number.
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(
             _ADD_LINE_ATTACHMENT_V2,
@@ -451,6 +650,17 @@ class SalesOrderBasicResource(Resource):
         """Run the action `prepareInvoice` on a sales order basic.
 
         `POST /v2/salesorderbasic/{orderType}/{orderNumber}/action/prepareInvoice`
+
+        Args:
+            order_type: The order type.
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
             _PREPARE_INVOICE,
@@ -470,6 +680,17 @@ class SalesOrderBasicResource(Resource):
         """Run the action `sendbymail` on a sales order basic.
 
         `POST /v2/salesorderbasic/{orderType}/{orderNumber}/action/sendbymail`
+
+        Args:
+            order_type: The order type.
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
             _SEND_BY_MAIL,
@@ -489,6 +710,17 @@ class SalesOrderBasicResource(Resource):
         """Run the action `createShipment` on a sales order basic.
 
         `POST /v2/salesorderbasic/{saleOrderNumber}/action/createShipment`
+
+        Args:
+            sale_order_number: The sale order number. Text: leading zeros count (facts 12.4).
+            body: A `CreateShipmentAction`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
             _CREATE_SHIPMENT_V2,
