@@ -146,7 +146,7 @@ class RequestRefused(VismaNetError, ValueError):
     Examples:
         >>> visma.customer_invoice.list(last_modified_date_time=on_or_after("25.05.2025"))
         Traceback (most recent call last):
-        vismanet_async.errors.RequestRefused: lastModifiedDateTime: '25.05.2025' is not a moment the API reads. ...
+        vismanet_async.errors.RequestRefused: last_modified_date_time (lastModifiedDateTime): '25.05.2025' is no...
     """
 
 
@@ -193,7 +193,7 @@ class DoubtfulWrite(UserWarning):
         ...     warnings.simplefilter("always")
         ...     operation = visma.customer_invoice.update("003547", {"invoiceLines": [line]})
         >>> print(operation.preview().method, caught[0].message)
-        PUT invoice_lines[0] says Insert and names line 1: the API adds a line. ...
+        PUT invoice_lines[0] (invoiceLines[0]) says Insert and names line 1: the API adds a line. ...
     """
 
 

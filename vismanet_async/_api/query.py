@@ -15,6 +15,7 @@ from vismanet_async._arguments import not_among
 from vismanet_async._codec.values import Moment, Other
 from vismanet_async._conditions import Condition, on_or_after
 from vismanet_async._decimals import MOST_DIGITS, fits_whole, plain
+from vismanet_async._names import beside
 from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ def attributes(name: str, value: Any, _: tzinfo | None) -> Pairs:
     for key, wanted in value.items():
         values = [wanted] if isinstance(wanted, str) else list(wanted)
         if not values or not all(isinstance(each, str) and each and "," not in each for each in values):
-            raise _refused(f"{name}[{key!r}]", "takes one text or several, none empty and none with a comma")
+            raise _refused(name, f"takes one text or several for {key!r}, none empty and none with a comma")
         wire[str(key)] = ",".join(values)
     return ((name, msgspec.json.encode(wire).decode()),)
 
@@ -186,4 +187,4 @@ def _compared(name: str, value: Any, wanted: Any, what: str, example: str) -> Co
 
 
 def _refused(name: str, why: str) -> RequestRefused:
-    return RequestRefused(f"{name} {why}; nothing was sent.")
+    return RequestRefused(f"{beside(name)} {why}; nothing was sent.")
