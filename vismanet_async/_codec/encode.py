@@ -106,7 +106,8 @@ def _object(value: Any, cls: type[Model], path: Place, *, creating: bool) -> dic
     given: dict[str, Any] = {}
     for field, each in _given(value, cls, path):
         given[field.json] = _field(field, each, path.field(field), creating=creating)
-    return given | _extra(_extra_of(value, cls), cls, path, creating=creating)
+    extra = _extra_of(value, cls)
+    return given if extra == {} else given | _extra(extra, cls, path, creating=creating)
 
 
 def _extra_of(value: Any, cls: type[Model]) -> Any:
@@ -123,7 +124,7 @@ def _extra(extra: Any, cls: type[Model], path: Place, *, creating: bool) -> dict
     place = path.named(EXTRA)
     if not isinstance(extra, Mapping):
         raise _refused(place, f"takes a mapping, not {type(extra).__name__}")
-    known = {name.casefold(): field.name for name, field in _names(cls).items()} if extra else {}
+    known = {name.casefold(): field.name for name, field in _names(cls).items()}
     for name in extra:
         if not isinstance(name, str) or not name:
             raise _refused(place, f"takes the API's names of fields, not {name!r}")

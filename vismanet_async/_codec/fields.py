@@ -6,7 +6,7 @@ import re
 import sys
 from datetime import datetime
 from decimal import Decimal
-from functools import partial
+from functools import cache, partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
@@ -90,7 +90,7 @@ class Field:
     @property
     def choices(self) -> tuple[str, ...]:
         """The values of the enumeration that the catalog has; empty for other fields."""
-        return () if self.open_enum is None else get_args(get_args(self.open_enum())[0])
+        return () if self.open_enum is None else _choices(self.open_enum)
 
 
 _SCALARS: dict[type, Kind] = {
@@ -145,6 +145,11 @@ def _field(cls: type[Model], attribute: attrs.Attribute[Any]) -> Field:
         read_form=attribute.metadata.get("read_form"),
         open_enum=_open_enum(cls, match["name"]),
     )
+
+
+@cache
+def _choices(open_enum: Callable[[], Any]) -> tuple[str, ...]:
+    return get_args(get_args(open_enum())[0])
 
 
 def _open_enum(cls: type[Model], name: str) -> Callable[[], Any] | None:
