@@ -128,7 +128,7 @@ fuzz: $(STAMP)/fuzz ## fuzz all that reads foreign bytes, guided by coverage (FU
 check: lint ## lint, types, layering, generated code, the lock and the change fragments
 	@echo "==> mypy" && $(BIN)/mypy && $(BIN)/mypy .ci/*.py
 	@echo "==> mypy on the documentation's code" && $(BIN)/python -m tests.docs.typed build/docs_code && $(BIN)/mypy build/docs_code docs/hooks.py
-	@echo "==> generated code is up to date" && $(BIN)/python -m vismanet_async._api.generate --check && $(BIN)/python .ci/public_names.py --check
+	@echo "==> generated code is up to date" && $(BIN)/python -m vismanet_async._api.generate --check && $(BIN)/python .ci/public_names.py --check && $(BIN)/python -m tests.docs.how_to_samples --check
 	@echo "==> requirements.lock" && $(BIN)/python .ci/lock.py
 	@echo "==> change fragments" && $(BIN)/python .ci/release.py changes
 
@@ -143,6 +143,7 @@ format: $(STAMP)/dev ## format the code and apply safe fixes
 generate: $(STAMP)/dev ## write the resources and models from the catalog again, and the list of what is public
 	@$(BIN)/python -m vismanet_async._api.generate
 	@$(BIN)/python .ci/public_names.py
+	@$(BIN)/python -m tests.docs.how_to_samples
 
 bench: $(STAMP)/bench ## measure against peers (ratios, medians, one run)
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)

@@ -44,7 +44,7 @@ def test_what_is_no_number_is_refused_both_ways(text: str) -> None:
         decode_one(body, Customer)
     with pytest.raises(UnexpectedResponse, match=r"row 1 of this slice: .* credit_limit"):
         decode_rows([b'{"number":"2"}', body], Customer)
-    with pytest.raises(RequestRefused, match="credit_limit takes a number"):
+    with pytest.raises(RequestRefused, match=r"credit_limit \(creditLimit\) takes a number"):
         encode_write({"creditLimit": text}, CustomerUpdate)
     assert number_in(text) is None
     assert whole_number_in(text) is None

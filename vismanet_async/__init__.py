@@ -14,13 +14,12 @@ from vismanet_async._lazy import lazy_names
 if TYPE_CHECKING:
     from vismanet_async._api.files import Download, File, Upload
     from vismanet_async._api.modify import modify
-    from vismanet_async._api.query import Other
     from vismanet_async._api.results import Created, Done, Updated
     from vismanet_async._blocking import Blocking
     from vismanet_async._cli.doctor import diagnose
     from vismanet_async._client import VismaNet
     from vismanet_async._clock import Clock, SystemClock
-    from vismanet_async._codec.values import UNSET, UnsetType
+    from vismanet_async._codec.values import UNSET, Other, UnsetType
     from vismanet_async._conditions import Condition, after, before, on_or_after, on_or_before
     from vismanet_async._http.auth.credentials import AuthorizationCode, ClientCredentials, StaticToken
     from vismanet_async._http.limiter import AdaptiveLimit
@@ -103,13 +102,12 @@ __all__ = [
 _HOMES = {
     "_api.files": ("Download", "File", "Upload"),
     "_api.modify": ("modify",),
-    "_api.query": ("Other",),
     "_api.results": ("Created", "Done", "Updated"),
     "_blocking": ("Blocking",),
     "_client": ("VismaNet",),
     "_clock": ("Clock", "SystemClock"),
     "_cli.doctor": ("diagnose",),
-    "_codec.values": ("UNSET", "UnsetType"),
+    "_codec.values": ("UNSET", "Other", "UnsetType"),
     "_conditions": ("Condition", "after", "before", "on_or_after", "on_or_before"),
     "_http.auth.credentials": ("AuthorizationCode", "ClientCredentials", "StaticToken"),
     "_http.limiter": ("AdaptiveLimit",),

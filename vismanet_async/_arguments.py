@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import attrs
 
-__all__ = ["expect", "expect_count", "expect_parts", "expect_seconds", "text_of", "text_pairs", "typed"]
+__all__ = ["expect", "expect_count", "expect_parts", "expect_seconds", "not_among", "text_of", "text_pairs", "typed"]
 
 _WORDS: Final[Mapping[type, str]] = {
     str: "text",
@@ -116,6 +116,16 @@ def typed(*kinds: type, words: str = "") -> Callable[[object, attrs.Attribute[An
         expect(attribute.name, value, *kinds, words=words)
 
     return check
+
+
+def not_among(value: str, known: Sequence[str]) -> str:
+    """Return what to say of a text that is no value of an enumeration, with the nearest ones."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only for a wrong value
+
+    folded = {each.casefold(): each for each in known}
+    near = [folded[each] for each in get_close_matches(value.casefold(), folded, n=3)]
+    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"the catalog has {', '.join(known)}."
+    return f"has no value {value!r}: {hint} A value that is newer than the catalog is Other({value!r})"
 
 
 def text_of(value: object) -> str:

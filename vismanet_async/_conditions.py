@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 import attrs
 
 from vismanet_async._decimals import MOST_DIGITS, plain
+from vismanet_async._names import beside
 from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Condition(Generic[V_co]):
             >>> on_or_after("2025-05-25").parameters("lastModifiedDateTime")
             (('lastModifiedDateTime', '2025-05-25'), ('lastModifiedDateTimeCondition', '>='))
         """
-        return (name, _wire(self.value, name, zone, self.operator)), (f"{name}Condition", self.operator)
+        return (name, _wire(self.value, beside(name), zone, self.operator)), (f"{name}Condition", self.operator)
 
 
 DateTimeCondition = Condition[Moment]

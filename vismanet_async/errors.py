@@ -35,6 +35,8 @@
         ├── TargetNotWritable (OSError)
         └── TargetBusy                    another run is writing to it
 
+    DoubtfulWrite (UserWarning)           sent as given, as Visma's samples do, with a trap in it
+
 Each error says what happened, what was and was not done, and what to do next. Errors of one request carry its
 attempt log (`attempts`). No error text or repr contains a token, a secret or a whole body.
 """
@@ -53,6 +55,7 @@ __all__ = [
     "BadRequest",
     "Conflict",
     "DeadlineExceeded",
+    "DoubtfulWrite",
     "ExportError",
     "Forbidden",
     "Gone",
@@ -143,7 +146,7 @@ class RequestRefused(VismaNetError, ValueError):
     Examples:
         >>> visma.customer_invoice.list(last_modified_date_time=on_or_after("25.05.2025"))
         Traceback (most recent call last):
-        vismanet_async.errors.RequestRefused: lastModifiedDateTime: '25.05.2025' is not a moment the API reads. ...
+        vismanet_async.errors.RequestRefused: last_modified_date_time (lastModifiedDateTime): '25.05.2025' is no...
     """
 
 
@@ -154,20 +157,44 @@ class UnknownName(RequestRefused):
     """
 
     def __init__(
-        self, kind: str, name: str, *, nearest: Sequence[str] = (), where: str = "", listed_by: str = ""
+        self,
+        kind: str,
+        name: str,
+        *,
+        nearest: Sequence[str] = (),
+        where: str = "",
+        listed_by: str = "",
+        hint: str = "",
     ) -> None:
         self.kind = kind
         self.name = name
         self.nearest = tuple(nearest)
         place = f" {where}" if where else ""
-        hint = f" Did you mean {', '.join(self.nearest)}?" if self.nearest else ""
-        if listed_by and not hint:
-            hint = f" `{listed_by}` lists what there is."
-        super().__init__(f"there is no {kind} {name!r}{place}; nothing was sent.{hint}")
+        near = f" Did you mean {', '.join(self.nearest)}?" if self.nearest else ""
+        if listed_by and not near:
+            near = f" `{listed_by}` lists what there is."
+        super().__init__(f"there is no {kind} {name!r}{place}; nothing was sent.{near}{hint and f' {hint}'}")
 
 
 class HostNotAllowed(RequestRefused):
     """The host of the request is not on the allow-list, so no token is sent to it. Nothing was sent."""
+
+
+class DoubtfulWrite(UserWarning):
+    """A body that Visma documents and that may not do what it seems to. It is sent as given.
+
+    The text names the field, the trap and the way around it. `warnings.simplefilter("error", DoubtfulWrite)` makes a
+    refusal of it: then nothing is sent.
+
+    Examples:
+        >>> import warnings
+        >>> line = {"operation": "Insert", "lineNumber": 1, "quantity": 5}
+        >>> with warnings.catch_warnings(record=True) as caught:
+        ...     warnings.simplefilter("always")
+        ...     operation = visma.customer_invoice.update("003547", {"invoiceLines": [line]})
+        >>> print(operation.preview().method, caught[0].message)
+        PUT invoice_lines[0] (invoiceLines[0]) says Insert and names line 1: the API adds a line. ...
+    """
 
 
 class TransportError(VismaNetError, OSError):

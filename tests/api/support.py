@@ -87,6 +87,8 @@ def _scalar(name: str, field: dict[str, Any], line: str) -> Any:
         return line
     if field.get("format") == "date-time":
         return "2025-05-25T13:30:00+00:00" if field.get("utc") else "2025-05-25T13:30:00"
+    if "enum" in field:
+        return enums()[field["enum"]]["values"][0]
     return {
         "string": f"text of {name}",
         "integer": 12345,

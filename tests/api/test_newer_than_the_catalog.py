@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from vismanet_async import Other, RequestRefused, StaticToken, VismaNet
+from vismanet_async.models import CustomerUpdate
 from vismanet_async.simulator import Simulator
 
 
@@ -41,3 +43,12 @@ async def test_a_list_takes_parameters_newer_than_the_catalog() -> None:
         async with client(sim) as visma:
             assert len(await visma.customer.list().with_options(extra_query={"expandNew": "true"})) == 3
         assert {request.query.get("expandNew") for request in sim.requests} == {"true"}
+
+
+async def test_fields_and_values_newer_than_the_catalog_arrive_as_they_were_given() -> None:
+    update = CustomerUpdate(name="New", status=Other("Inactive"), extra={"newField": {"value": Decimal("0.10")}})
+    async with Simulator(rows={"customer": 1}) as sim, client(sim) as visma:
+        await visma.customer.update("10000", update)
+        assert (await visma.customer.get("10000")).status == "Inactive"
+        sent = b'{"name":{"value":"New"},"status":{"value":"Inactive"},"newField":{"value":0.10}}'
+        assert sim.requests[0].body == sent

@@ -33,7 +33,7 @@ def test_conditions_travel_with_their_operator() -> None:
 
 @pytest.mark.parametrize("value", ["2025-05-25", date(2025, 5, 25), datetime(2025, 5, 25), ">=2025-05-25", 5])
 def test_a_bare_date_is_refused_where_a_condition_belongs(value: Any) -> None:
-    with pytest.raises(RequestRefused, match=r"lastModifiedDateTime takes a condition such as on_or_after"):
+    with pytest.raises(RequestRefused, match=r"last_modified_date_time \(lastModifiedDateTime\) takes a condition"):
         Client().customer.list(last_modified_date_time=value)
 
 
@@ -126,7 +126,7 @@ def test_aware_moments_need_a_declared_zone() -> None:
         (q.repeated, [5], "takes text"),
         (q.attributes, "x", "takes attribute ids"),
         (q.attributes, {}, "takes attribute ids"),
-        (q.attributes, {"COLOUR": []}, "takes one text or several"),
+        (q.attributes, {"COLOUR": []}, "takes one text or several for 'COLOUR'"),
         (q.attributes, {"COLOUR": "RED,BLUE"}, "none with a comma"),
         (q.Needed(q.text), None, "takes text, not NoneType"),
     ],
@@ -158,7 +158,7 @@ def test_what_goes_on_the_wire() -> None:
 
 
 def test_the_journal_wants_one_of_two() -> None:
-    with pytest.raises(RequestRefused, match="needs one of periodId, lastModifiedDateTime"):
+    with pytest.raises(RequestRefused, match=r"needs one of period_id \(periodId\), last_modified_date_time \(lastMod"):
         Client().journal_transaction.list()
     source: Any = Client().journal_transaction.list(period_id="202501")
     assert source.style == "lines"

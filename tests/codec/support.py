@@ -76,6 +76,8 @@ def json_text(random: Random, cls: type[Model], *, odd: float = 0, wrong: float 
         if chance < 0.35:
             continue
         value = "null" if chance < 0.45 else _value(random, field, odd, wrong, depth)
+        if field.choices and issubclass(cls, WriteModel) and value != "null":
+            value = json.dumps(random.choice(field.choices))
         parts.append(f"{json.dumps(field.json)}: {value}")
     if random.random() < 0.5:
         parts.insert(random.randrange(len(parts) + 1), '"customerOwn_Field": {"deep": [1.10, null, "x"]}')

@@ -22,7 +22,7 @@ from vismanet_async._api.models import (
 )
 from vismanet_async._codec.encode import encode_write, to_json
 from vismanet_async._codec.values import UNSET
-from vismanet_async.errors import RequestRefused, UnknownName
+from vismanet_async.errors import DoubtfulWrite, RequestRefused, UnknownName
 from vismanet_async.models import OrderPatch
 
 
@@ -58,8 +58,8 @@ def test_amounts_leave_to_the_last_digit(text: str) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("creditLimit", 12.10, "credit_limit takes a Decimal.*float"),
-        ("creditLimit", True, "credit_limit takes a number"),
+        ("creditLimit", 12.10, r"credit_limit \(creditLimit\) takes a Decimal.*float"),
+        ("creditLimit", True, r"credit_limit \(creditLimit\) takes a number"),
         ("creditLimit", Decimal("NaN"), "takes a number"),
         ("creditLimit", "1e5", "takes a number"),
         ("number", 10000, "number takes text, not int .*leading zeros"),
@@ -67,9 +67,9 @@ def test_amounts_leave_to_the_last_digit(text: str) -> None:
         ("creditDaysPastDue", 7.5, "takes a whole number"),
         ("creditDaysPastDue", False, "takes a whole number"),
         ("printInvoices", "true", 'takes True or False, not "true"'),
-        ("mainAddress", "Road 1", "main_address takes AddressUpdate or a mapping, not str"),
-        ("attributeLines", {"a": 1}, "attribute_lines takes a list"),
-        ("attributeLines", [None], r"attribute_lines\[0\] takes AttributeLineUpdate"),
+        ("mainAddress", "Road 1", r"main_address \(mainAddress\) takes AddressUpdate or a mapping, not str"),
+        ("attributeLines", {"a": 1}, r"attribute_lines \(attributeLines\) takes a list"),
+        ("attributeLines", [None], r"attribute_lines\[0\] \(attributeLines\[0\]\) takes AttributeLineUpdate"),
     ],
 )
 def test_values_that_the_api_would_misread_are_refused(field: str, value: Any, message: str) -> None:
@@ -113,13 +113,22 @@ def test_dates_go_as_they_are(value: Any, expected: str) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [datetime(2025, 11, 21, tzinfo=UTC), "2019-12-27T09:46:11.202Z", "2025-01-21T00:00:00+01:00", "2025-01-21Z"],
+    [datetime(2025, 11, 21, tzinfo=UTC), "2025-01-21T00:00:00+01:00", "2025-01-21Z", "2025-02-30T00:00:00Z"],
 )
 def test_zones_in_business_dates_are_refused_with_the_reason(value: Any) -> None:
     with pytest.raises(
-        RequestRefused, match=r"document_date has a time zone .* another day\. Send \"20\d\d-\d\d-\d\d\""
+        RequestRefused,
+        match=r"document_date \(documentDate\) has a time zone .* another day\. Send \"20\d\d-\d\d-\d\d\"",
     ):
         encode_write({"documentDate": value}, CustomerInvoiceUpdate)
+
+
+def test_text_with_a_z_is_sent_as_visma_s_samples_send_it_with_a_warning() -> None:
+    with pytest.warns(
+        DoubtfulWrite, match=r'document_date \(documentDate\) has a time zone .* Send "2019-12-27". It is sent as given'
+    ):
+        sent = written({"documentDate": "2019-12-27T09:46:11.202Z"}, CustomerInvoiceUpdate)
+    assert sent == {"documentDate": {"value": "2019-12-27T09:46:11.202Z"}}
 
 
 @pytest.mark.parametrize("value", ["21.11.2025", "2025-13-01", "2025-02-30T10:00:00", "now", 20251121])
@@ -154,12 +163,15 @@ def test_lines_say_what_is_to_be_done() -> None:
     assert written(PaymentUpdate(payment_lines=[payment]), PaymentUpdate)["paymentLines"][0]["operation"] == "Update"
 
 
-def test_an_insert_that_names_a_line_is_refused_in_updates() -> None:
-    """The documentation's own samples do this to change a line; the API would add one."""
+def test_an_insert_that_names_a_line_warns_in_updates() -> None:
+    """The documentation's own samples do this to change a line; the API adds one."""
     line = {"operation": "Insert", "lineNumber": {"value": 1}, "quantity": {"value": 1}}
-    with pytest.raises(RequestRefused, match=r"invoice_lines\[0\] says Insert and names line 1.*\.update\(1"):
-        encode_write({"invoiceLines": [line]}, CustomerInvoiceUpdate)
-    assert written({"invoiceLines": [line]}, CustomerInvoiceUpdate, creating=True)
+    with pytest.warns(
+        DoubtfulWrite, match=r"invoice_lines\[0\] \(invoiceLines\[0\]\) says Insert and names line 1.*\.update\(1"
+    ):
+        sent = written({"invoiceLines": [line]}, CustomerInvoiceUpdate)
+    assert sent == {"invoiceLines": [line]}
+    assert written({"invoiceLines": [line]}, CustomerInvoiceUpdate, creating=True) == sent
     with pytest.raises(RequestRefused, match=r"insert takes no line_number"):
         CustomerInvoiceLineUpdate.insert(line_number=1)
     with pytest.raises(UnknownName, match=r"no field 'quantiti' in CustomerInvoiceLineUpdate.*quantity"):
@@ -176,7 +188,10 @@ def test_an_insert_that_names_a_line_is_refused_in_updates() -> None:
         ({"quantity": 1}, "does not say what to do"),
         ({"operation": "Update", "quantity": 1}, "does not say which line"),
         ({"operation": "Delete"}, "does not say which line"),
-        ({"operation": "insert", "lineNumber": 1}, "says 'insert', which is none of Insert, Update, Delete"),
+        (
+            {"operation": "insert", "lineNumber": 1},
+            r"invoice_lines\[0\]\.operation \(invoiceLines.*\) has no value 'insert': did you mean 'Insert'",
+        ),
     ],
 )
 def test_lines_that_leave_something_open_are_refused(line: dict[str, Any], message: str) -> None:

@@ -111,5 +111,7 @@ def test_halves_and_control_characters_are_refused_by_name(place: str) -> None:
 
 
 def test_a_path_of_the_field_is_told() -> None:
-    with pytest.raises(RequestRefused, match=r"main_address.city holds half a surrogate pair at character 2"):
+    with pytest.raises(
+        RequestRefused, match=r"main_address.city \(mainAddress.city\) holds half a surrogate pair at character 2"
+    ):
         encode_write({"mainAddress": {"city": "Os\ud83d"}}, CustomerUpdate)

@@ -22,7 +22,7 @@ from vismanet_async._api import models
 from vismanet_async._codec.decode import decode_one, decode_rows
 from vismanet_async._codec.encode import encode_write, to_json
 from vismanet_async._codec.fields import fields_of
-from vismanet_async._codec.model import Model, Record
+from vismanet_async._codec.model import Model, Record, WriteModel
 from vismanet_async._codec.struct_decoder import decoder, needs_tolerant_decoder
 from vismanet_async._codec.tolerant_decoder import loads_exact, structure
 from vismanet_async._codec.values import UNSET
@@ -164,7 +164,7 @@ def _lines(values: dict[str, Any], cls: type[Model]) -> dict[str, Any]:
     """Lines must say what is to be done with them, what is needed must be there."""
     for field in fields_of(cls):
         value = values.get(field.json)
-        if field.name == "operation" and field.kind == "str":
+        if "Insert" in field.choices:
             values[field.json] = "Insert"
         if field.needed:
             needed: dict[str, Any] = {"model": {}, "int": 1}
@@ -206,6 +206,7 @@ MODELS = [getattr(models, name) for name in models.__all__ if isinstance(getattr
 def test_tools_can_look_at_a_model(cls: type[Model]) -> None:
     """help(), signatures and types, of fields and of the constructor."""
     names = [field.name for field in attrs.fields(cls)]
+    assert (names[0] == "extra") == issubclass(cls, WriteModel)
     for signature in (inspect.signature(cls), inspect.signature(cls, eval_str=True)):
         assert [name for name in signature.parameters if not name.startswith("_")] == names
     assert cls.__name__ in pydoc.render_doc(cls)
@@ -214,7 +215,7 @@ def test_tools_can_look_at_a_model(cls: type[Model]) -> None:
         (known, *_), text = typing.get_args(hints[field.name]), str(hints[field.name])
         assert "open_enum" not in text, "an open enum is there with its values"
         assert field.model is None or field.model in {known, *typing.get_args(known)}
-    assert {*names} <= {*inspect.get_annotations(cls, eval_str=True)}
+    assert {*names} - {"extra"} <= {*inspect.get_annotations(cls, eval_str=True)}
     typing.get_type_hints(cls.__init__)
 
 

@@ -17,6 +17,7 @@ from vismanet_async._arguments import expect
 from vismanet_async._codec.encode import encode_write
 from vismanet_async._codec.model import Record
 from vismanet_async._http.message import bare_etag, header_fault
+from vismanet_async._names import beside
 from vismanet_async._operation import Operation
 from vismanet_async._paging.list_spec import ListSource
 from vismanet_async.errors import RequestRefused
@@ -101,7 +102,9 @@ class Resource:
     def _list(self, call: ListCall, ids: Sequence[Id], *parts: Part, page_size: int | None = None) -> Listing[Any]:
         query = pairs(parts, self._caller.time_zone)
         if call.one_of and not {name for name, _ in query} & set(call.one_of):
-            raise RequestRefused(f"{call.spec.id} needs one of {', '.join(call.one_of)}; nothing was sent.")
+            raise RequestRefused(
+                f"{call.spec.id} needs one of {', '.join(map(beside, call.one_of))}; nothing was sent."
+            )
         is_expanded = any(name == "expand" for name, _ in query)
         return self._caller.listing(
             ListSource(

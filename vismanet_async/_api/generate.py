@@ -34,6 +34,7 @@ from pathlib import Path
 
 from vismanet_async._api.generator import (
     changes,
+    counts,
     coverage,
     facts as fact_files,
     lists,
@@ -97,6 +98,7 @@ def _made() -> dict[Path, str]:
     made[_ROOT / "docs" / "coverage.md"] = coverage.render(facts, resources, models)
     made |= changes.applied(fact_files.API / "catalog")
     made[_ROOT / "docs" / "api-changes.md"] = changes.table(fact_files.API / "catalog")
+    made[_ROOT / "docs" / "catalog.md"] = counts.render(facts, resources, fact_files.API / "catalog")
     made[_ROOT / "docs" / "lists.md"] = lists.render(resources)
     for path, text in made.items():
         if path.suffix == ".py" and text.count("\n") > _MOST_LINES:

@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote_to_bytes, urlsplit
 from uuid import UUID
 
 from vismanet_async._http.charset import header_text
+from vismanet_async._names import beside
 from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
@@ -43,14 +44,14 @@ def fill(template: str, ids: Sequence[Id]) -> str:
 
 def _encoded(value: Id, name: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | UUID):
-        raise RequestRefused(f"{name} takes text, not {type(value).__name__}; nothing was sent.")
+        raise RequestRefused(f"{beside(name)} takes text, not {type(value).__name__}; nothing was sent.")
     text = str(value)
     if not text.strip():
-        raise RequestRefused(f"{name} is empty, so the path would name something else; nothing was sent.")
+        raise RequestRefused(f"{beside(name)} is empty, so the path would name something else; nothing was sent.")
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise RequestRefused(f"{name} holds half of a surrogate pair ({text!a}); nothing was sent.") from None
+        raise RequestRefused(f"{beside(name)} holds half of a surrogate pair ({text!a}); nothing was sent.") from None
     if _RESERVED & set(text) or text in {".", ".."} or text.startswith("b64("):
         return f"b64({urlsafe_b64encode(text.encode()).rstrip(b'=').decode()})"
     return quote(text, safe="")

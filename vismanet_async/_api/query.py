@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
 import attrs
 import msgspec
 
 from vismanet_async._api.lazy import open_enum
-from vismanet_async._codec.values import Moment
+from vismanet_async._arguments import not_among
+from vismanet_async._codec.values import Moment, Other
 from vismanet_async._conditions import Condition, on_or_after
 from vismanet_async._decimals import MOST_DIGITS, fits_whole, plain
+from vismanet_async._names import beside
 from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
@@ -89,17 +90,6 @@ def text(name: str, value: Any, _: tzinfo | None) -> Pairs:
     return ((name, str(value)),)
 
 
-class Other(str):
-    """A value of an enumeration that the catalog lacks, for whoever knows that the API has it by now.
-
-    Examples:
-        >>> Choice("ApprovalStatus")("status", Other("Escalated"), None)
-        (('status', 'Escalated'),)
-    """
-
-    __slots__ = ()
-
-
 @attrs.frozen
 class Choice:
     """One of the values of an enumeration, in any case (docs/facts.md 5.16); another one is refused."""
@@ -112,14 +102,9 @@ class Choice:
         if isinstance(value, Other):
             return pair
         known = get_args(get_args(open_enum(self.enum))[0])
-        folded = {each.casefold(): each for each in known}
-        if value.casefold() in folded:
+        if value.casefold() in {each.casefold() for each in known}:
             return pair
-        near = [folded[each] for each in get_close_matches(value.casefold(), folded, n=3)]
-        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"the catalog has {', '.join(known)}."
-        raise _refused(
-            name, f"has no value {value!r}: {hint} A value that is newer than the catalog is Other({value!r})"
-        )
+        raise _refused(name, not_among(value, known))
 
 
 @attrs.frozen
@@ -240,7 +225,7 @@ def attributes(name: str, value: Any, _: tzinfo | None) -> Pairs:
     for key, wanted in value.items():
         values = [wanted] if isinstance(wanted, str) else list(wanted)
         if not values or not all(isinstance(each, str) and each and "," not in each for each in values):
-            raise _refused(f"{name}[{key!r}]", "takes one text or several, none empty and none with a comma")
+            raise _refused(name, f"takes one text or several for {key!r}, none empty and none with a comma")
         wire[str(key)] = ",".join(values)
     return ((name, msgspec.json.encode(wire).decode()),)
 
@@ -258,4 +243,4 @@ def _compared(name: str, value: Any, wanted: Any, what: str, example: str) -> Co
 
 
 def _refused(name: str, why: str) -> RequestRefused:
-    return RequestRefused(f"{name} {why}; nothing was sent.")
+    return RequestRefused(f"{beside(name)} {why}; nothing was sent.")

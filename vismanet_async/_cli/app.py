@@ -216,7 +216,12 @@ def resources(name: str | None = None, /, *, json: bool = False) -> int:
 
 
 @app.command(help_epilogue=SIGNING_IN)
-def doctor(*, profile: str | None = None, json: bool = False) -> int:
+def doctor(
+    *,
+    profile: str | None = None,
+    json: bool = False,
+    drift: Annotated[str | None, Parameter(name="--drift")] = None,
+) -> int:
     """Look at settings, network, token, scopes, company, quota, clock and time zone, and advise what to do.
 
     Asks for a token and reads one short list; changes nothing. Shows no secret.
@@ -229,7 +234,15 @@ def doctor(*, profile: str | None = None, json: bool = False) -> int:
         Which profile of the profile file to sign in with.
     json
         Print the findings as JSON.
+    drift
+        Compare instead, without signing in: what this version knows of the API with the service's own
+        OpenAPI 3 description, in JSON, at a URL or in a file. Prints what is new, gone and changed there;
+        ends with 0 where nothing is, else with 1.
     """
+    if drift is not None:
+        from vismanet_async._cli.doctor_drift import run_drift  # noqa: PLC0415
+
+        return run_drift(drift, as_json=json)
     from vismanet_async._cli.doctor import run_doctor  # noqa: PLC0415
 
     return run_doctor(profile=profile, as_json=json)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -13,11 +15,13 @@ from uuid import UUID
 
 import msgspec
 
-from vismanet_async._codec.fields import fields_of
+from vismanet_async._arguments import not_among
+from vismanet_async._codec.fields import EXTRA, fields_of
 from vismanet_async._codec.model import LineUpdate, Model, Record, WriteModel
-from vismanet_async._codec.values import UNSET
+from vismanet_async._codec.place import ROOT, Place
+from vismanet_async._codec.values import UNSET, Other
 from vismanet_async._decimals import MOST_DIGITS, fits_whole, number_in, plain, whole_number_in
-from vismanet_async.errors import RequestRefused, UnknownName
+from vismanet_async.errors import DoubtfulWrite, RequestRefused, UnknownName
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +32,6 @@ __all__ = ["encode_plain", "encode_write", "to_json"]
 
 _ENCODER: Final = msgspec.json.Encoder()
 _PLAIN_ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
-_OPERATIONS: Final = ("Insert", "Update", "Delete")
 _MOMENT: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)([T ]\d\d:\d\d(:\d\d(\.\d{1,7})?)?)?(?P<zone>[Zz]|[+-]\d\d:?\d\d)?", re.ASCII
 )
@@ -39,15 +42,19 @@ def encode_write(value: WriteModel | Mapping[str, Any], cls: type[WriteModel], *
 
     Args:
         value: the model, or a mapping. A mapping may use snake case or the API's names, and bare or already wrapped
-            values; `None` clears a field, an absent one stays unchanged.
+            values; `None` clears a field, an absent one stays unchanged. What the catalog lacks goes into `extra`, in
+            the mapping as in the model, by the API's names and wrapped as it is to be sent.
         cls: the model that the operation takes.
         creating: whether a new document is created: then its lines may have numbers, since there are no old lines.
 
+    Warns:
+        DoubtfulWrite: a form that Visma documents and that may not do what it seems to; it is sent as given.
+
     Raises:
-        UnknownName: a field that the API does not know, by its path, with the nearest names. Nothing was sent.
+        UnknownName: a field that the catalog does not know, by its path, with the nearest names. Nothing was sent.
         RequestRefused: a value that the API would misread, by its path. Nothing was sent.
     """
-    return _ENCODER.encode(_object(value, cls, "", creating=creating))
+    return _ENCODER.encode(_object(value, cls, ROOT, creating=creating))
 
 
 def encode_plain(value: Any) -> bytes:
@@ -95,49 +102,96 @@ def to_json(record: Model) -> bytes:
     return raw or _ENCODER.encode(_plain(record))
 
 
-def _object(value: Any, cls: type[Model], path: str, *, creating: bool) -> dict[str, Any]:
+def _object(value: Any, cls: type[Model], path: Place, *, creating: bool) -> dict[str, Any]:
     given: dict[str, Any] = {}
     for field, each in _given(value, cls, path):
-        given[field.json] = _field(field, each, f"{path}{field.name}", creating=creating)
+        given[field.json] = _field(field, each, path.field(field), creating=creating)
     for field in fields_of(cls):
         if field.needed and given.get(field.json) is None:
-            raise _refused(f"{path}{field.name}", "is missing: the API refuses the body without it")
-    return given
+            raise _refused(path.field(field), "is missing: the API refuses the body without it")
+    extra = _extra_of(value, cls)
+    return given if extra == {} else given | _extra(extra, cls, path, creating=creating)
 
 
-def _given(value: Any, cls: type[Model], path: str) -> Iterator[tuple[Field, Any]]:
+def _extra_of(value: Any, cls: type[Model]) -> Any:
+    if isinstance(value, Mapping):
+        return {} if _names(cls).get(EXTRA) else value.get(EXTRA, {})
+    return getattr(value, EXTRA, {})
+
+
+def _extra(extra: Any, cls: type[Model], path: Place, *, creating: bool) -> dict[str, Any]:
+    """Return the fields that the catalog lacks, as given; a name that the model has is refused.
+
+    So is the same name in another case: a server that reads names in any case would set one field twice.
+    """
+    place = path.named(EXTRA)
+    if not isinstance(extra, Mapping):
+        raise _refused(place, f"takes a mapping, not {type(extra).__name__}")
+    known = {name.casefold(): field.name for name, field in _names(cls).items()}
+    for name in extra:
+        if not isinstance(name, str) or not name:
+            raise _refused(place, f"takes the API's names of fields, not {name!r}")
+        if field := known.get(name.casefold()):
+            raise _refused(place, f"names {name}, which {cls.__name__} has: give it as {field}, so that it is checked")
+    return {name: _loose(each, place.item(repr(name)), creating=creating) for name, each in extra.items()}
+
+
+def _names(cls: type[Model]) -> dict[str, Field]:
     fields = fields_of(cls)
+    return {field.json: field for field in fields} | {field.name: field for field in fields}
+
+
+def _given(value: Any, cls: type[Model], path: Place) -> Iterator[tuple[Field, Any]]:
     if isinstance(value, cls):
+        fields = fields_of(cls)
         for field in fields:
             each = getattr(value, field.name)
             if each is not UNSET:
                 yield field, each
         return
     if not isinstance(value, Mapping):
-        raise _refused(
-            path.rstrip(".") or cls.__name__, f"takes {cls.__name__} or a mapping, not {type(value).__name__}"
-        )
-    by_name = {field.json: field for field in fields} | {field.name: field for field in fields}
+        raise _refused(str(path) or cls.__name__, f"takes {cls.__name__} or a mapping, not {type(value).__name__}")
+    by_name = _names(cls)
     seen: set[str] = set()
     for key, each in value.items():
         named = by_name.get(key)
+        if named is None and key == EXTRA:
+            continue
         if named is None:
             nearest = get_close_matches(str(key), by_name, n=3)
-            raise UnknownName("field", f"{path}{key}", nearest=nearest, where=f"in {cls.__name__}")
+            newer = f"A field that is newer than the catalog goes into extra: extra={{{key!r}: ...}}."
+            raise UnknownName(
+                "field", path.named(str(key)).python, nearest=nearest, where=f"in {cls.__name__}", hint=newer
+            )
         if named.name in seen:
-            raise _refused(f"{path}{key}", "is given twice, under both of its names")
+            raise _refused(path.named(str(key)), "is given twice, under both of its names")
         seen.add(named.name)
         if each is not UNSET:
             yield named, each
 
 
-def _field(field: Field, value: Any, path: str, *, creating: bool) -> Any:
+def _field(field: Field, value: Any, path: Place, *, creating: bool) -> Any:
     value = _unwrapped(field, value)
+    if field.read_form is not None and _is_in(field.read_form, field, value):
+        _doubt(
+            path,
+            f"is given as answers have it ({field.read_form.__name__}), as in Visma's sample. Whether the API takes it "
+            f"is not documented: use {field.model.__name__ if field.model else 'the write model'}, or read it back",
+        )
+        return _object(value, field.read_form, path, creating=creating)
     if value is not None:
         value = (
             _many(field, value, path, creating=creating) if field.many else _one(field, value, path, creating=creating)
         )
     return {"value": value} if field.wrapped else value
+
+
+def _is_in(read_form: type[Model], field: Field, value: Any) -> bool:
+    """Return whether a value has the names of the read form, and some that the write model does not have."""
+    if not isinstance(value, Mapping):
+        return isinstance(value, read_form)
+    known = _names(field.model) if field.model is not None else {}
+    return not value.keys() <= known.keys() and value.keys() <= _names(read_form).keys()
 
 
 def _unwrapped(field: Field, value: Any) -> Any:
@@ -148,12 +202,12 @@ def _unwrapped(field: Field, value: Any) -> Any:
     return value["value"]
 
 
-def _many(field: Field, value: Any, path: str, *, creating: bool) -> list[Any]:
+def _many(field: Field, value: Any, path: Place, *, creating: bool) -> list[Any]:
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Sequence):
         raise _refused(path, f"takes a list, not {type(value).__name__}")
     parts = []
     for index, each in enumerate(value):
-        place = f"{path}[{index}]"
+        place = path.item(index)
         part = _one(field, each, place, creating=creating)
         if field.model is not None and issubclass(field.model, LineUpdate):
             _check_line(part, field.model, place, creating=creating)
@@ -161,39 +215,39 @@ def _many(field: Field, value: Any, path: str, *, creating: bool) -> list[Any]:
     return parts
 
 
-def _one(field: Field, value: Any, path: str, *, creating: bool) -> Any:
+def _one(field: Field, value: Any, path: Place, *, creating: bool) -> Any:
     if field.model is not None:
-        return _object(value, field.model, f"{path}.", creating=creating)
+        return _object(value, field.model, path, creating=creating)
     if field.point_in_time:
         return _instant(value, path)
+    if field.open_enum is not None:
+        return _choice(field, value, path)
     return _SCALARS[field.kind](value, path)
 
 
-def _check_line(line: dict[str, Any], cls: type[LineUpdate], path: str, *, creating: bool) -> None:
+def _check_line(line: dict[str, Any], cls: type[LineUpdate], path: Place, *, creating: bool) -> None:
     """Raise for lines that the API would treat differently than expected (docs/facts.md 10)."""
     operation = line.get("operation")
     if operation is None:
         raise _refused(
             path, f"does not say what to do with it: use {cls.__name__}.insert(...), .update(...) or .delete(...)"
         )
-    if operation not in _OPERATIONS:
-        raise _refused(path, f"says {operation!r}, which is none of {', '.join(_OPERATIONS)}")
     if cls.line_key is None:
         return
     key = next(field.json for field in fields_of(cls) if field.name == cls.line_key)
     number = line.get(key)
     number = number.get("value") if isinstance(number, dict) else number
     if operation == "Insert" and number is not None and not creating:
-        raise _refused(
+        _doubt(
             path,
-            f"says Insert and names line {number}: the API would add a line. Use {cls.__name__}.update({number}, ...) "
+            f"says Insert and names line {number}: the API adds a line. Use {cls.__name__}.update({number}, ...) "
             f"to change it, or leave {cls.line_key} out to add one",
         )
     if operation != "Insert" and number is None:
         raise _refused(path, f"says {operation} and does not say which line: give {cls.line_key}")
 
 
-def _text(value: Any, path: str) -> str:
+def _text(value: Any, path: Place | str) -> str:
     if isinstance(value, str):
         return _whole_characters(str(value), path)
     if isinstance(value, UUID):
@@ -202,7 +256,14 @@ def _text(value: Any, path: str) -> str:
     raise _refused(path, f"takes text, not {type(value).__name__}{hint}")
 
 
-def _integer(value: Any, path: str) -> int:
+def _choice(field: Field, value: Any, path: Place) -> str:
+    text = _text(value, path)
+    if isinstance(value, Other) or text in field.choices:
+        return text
+    raise _refused(path, not_among(text, field.choices))
+
+
+def _integer(value: Any, path: Place) -> int:
     number: int | None = None
     if isinstance(value, int) and not isinstance(value, bool):
         number = int(value)
@@ -217,7 +278,7 @@ def _integer(value: Any, path: str) -> int:
     return number
 
 
-def _decimal(value: Any, path: str) -> msgspec.Raw:
+def _decimal(value: Any, path: Place) -> msgspec.Raw:
     if isinstance(value, float):
         raise _refused(path, "takes a Decimal, an int or text; a float has already lost the exact amount")
     number: Decimal | int | None = None
@@ -233,13 +294,13 @@ def _decimal(value: Any, path: str) -> msgspec.Raw:
     return msgspec.Raw(digits.encode())
 
 
-def _boolean(value: Any, path: str) -> bool:
+def _boolean(value: Any, path: Place) -> bool:
     if isinstance(value, bool):
         return value
     raise _refused(path, f"takes True or False, not {_shown(value)}")
 
 
-def _moment(value: Any, path: str) -> str:
+def _moment(value: Any, path: Place) -> str:
     if isinstance(value, datetime):
         if value.tzinfo is not None:
             raise _zone_refused(path, value.isoformat(), value.date().isoformat())
@@ -248,6 +309,13 @@ def _moment(value: Any, path: str) -> str:
         return value.isoformat()
     if isinstance(value, str):
         match = _MOMENT.fullmatch(value)
+        if match is not None and match["zone"] in {"Z", "z"} and match[2] and _exists(value):
+            _doubt(
+                path,
+                f"has a time zone ({value}), as in Visma's samples: a zone has moved business dates to another day. "
+                f'Send "{match[1]}"',
+            )
+            return value
         if match is not None and match["zone"]:
             raise _zone_refused(path, value, match[1])
         if match is not None and _exists(value):
@@ -257,7 +325,7 @@ def _moment(value: Any, path: str) -> str:
     )
 
 
-def _instant(value: Any, path: str) -> str:
+def _instant(value: Any, path: Place) -> str:
     if isinstance(value, datetime):
         return value.isoformat()
     match = _MOMENT.fullmatch(value) if isinstance(value, str) else None
@@ -275,7 +343,7 @@ def _exists(text: str) -> bool:
     return True
 
 
-def _zone_refused(path: str, text: str, day: str) -> RequestRefused:
+def _zone_refused(path: Place, text: str, day: str) -> RequestRefused:
     return _refused(
         path,
         f"has a time zone ({text}): the API's business dates have none, and with one the document could land on "
@@ -283,23 +351,30 @@ def _zone_refused(path: str, text: str, day: str) -> RequestRefused:
     )
 
 
-def _mapping(value: Any, path: str) -> Mapping[str, Any]:
+def _mapping(value: Any, path: Place, *, creating: bool = False) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise _refused(path, f"takes a mapping, not {type(value).__name__}")
-    return {_text(key, f"the key {key!a} of {path}"): _loose(each, f"{path}[{key!a}]") for key, each in value.items()}
+    return {
+        _text(key, f"the key {key!a} of {path}"): _loose(each, path.item(ascii(key)), creating=creating)
+        for key, each in value.items()
+    }
 
 
-def _loose(value: Any, path: str) -> Any:
-    """Return a value that the schema does not describe, after a check."""
+def _loose(value: Any, path: Place, *, creating: bool = False) -> Any:
+    """Return a value that the schema does not describe, after a check; a model in it is written by its own rules."""
     if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, WriteModel):
+        return _object(value, type(value), path, creating=creating)
+    if isinstance(value, Mapping):
+        return _mapping(value, path, creating=creating)
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        return [_loose(each, f"{path}[{index}]") for index, each in enumerate(value)]
+        return [_loose(each, path.item(index), creating=creating) for index, each in enumerate(value)]
     read = next((check for kind, check in _LOOSE if isinstance(value, kind)), _text)
     return read(value, path)
 
 
-def _whole_characters(text: str, path: str) -> str:
+def _whole_characters(text: str, path: Place | str) -> str:
     """Return the text; raise for halves of surrogate pairs, which UTF-8 cannot represent."""
     if not text.isascii():
         try:
@@ -313,7 +388,6 @@ _LOOSE: Final[tuple[tuple[Any, Any], ...]] = (
     (int, _integer),
     (Decimal | float, _decimal),
     (date, _moment),
-    (Mapping, _mapping),
 )
 _SCALARS: Final = {
     "str": _text,
@@ -325,7 +399,15 @@ _SCALARS: Final = {
 }
 
 
-def _refused(path: str, why: str) -> RequestRefused:
+def _doubt(path: Place, why: str) -> None:
+    """Warn of what is sent although it may not do what it seems to, at the line that called this package."""
+    frame, level = inspect.currentframe(), 1
+    while frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == "vismanet_async":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(f"{path} {why}. It is sent as given.", DoubtfulWrite, stacklevel=level)
+
+
+def _refused(path: Place | str, why: str) -> RequestRefused:
     return RequestRefused(f"{path} {why}; nothing was sent.")
 
 
@@ -335,11 +417,14 @@ def _shown(value: Any) -> str:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Model):
-        return {
+        fields = {
             field.json: _plain(each)
             for field in fields_of(type(value))
             if (each := getattr(value, field.name)) is not UNSET
         }
+        return fields | _plain(value.extra) if isinstance(value, WriteModel) else fields
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
     if isinstance(value, list):
         return [_plain(each) for each in value]
     if isinstance(value, Decimal):

@@ -6,17 +6,21 @@ import re
 import sys
 from datetime import datetime
 from decimal import Decimal
+from functools import cache, partial
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import attrs
 
 from vismanet_async._codec.values import UNSET
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vismanet_async._codec.model import Model
 
 __all__ = [
+    "EXTRA",
     "Field",
     "Kind",
     "camel",
@@ -29,6 +33,8 @@ __all__ = [
     "wrapped",
 ]
 
+EXTRA = "extra"
+"""The attribute of models that are sent for what the catalog lacks; it is no field of the API."""
 Kind = Literal["str", "int", "bool", "Decimal", "datetime", "dict", "model"]
 
 
@@ -48,9 +54,15 @@ def json_name(name: str, /) -> Any:
     return attrs.field(default=UNSET, metadata={"json": name})
 
 
-def wrapped(name: str | None = None, /) -> Any:
-    """Declare a field of a write model that is sent as `{"value": x}`; a cleared one as `{"value": null}`."""
-    return attrs.field(default=UNSET, metadata={"wrapped": True} | ({"json": name} if name else {}))
+def wrapped(name: str | None = None, /, *, read_form: type[Model] | None = None) -> Any:
+    """Declare a field of a write model that is sent as `{"value": x}`; a cleared one as `{"value": null}`.
+
+    Args:
+        name: its JSON name, where that differs from the rule.
+        read_form: the class that Visma's samples send here, bare, although it is one of answers.
+    """
+    metadata = {"wrapped": True, "read_form": read_form} | ({"json": name} if name else {})
+    return attrs.field(default=UNSET, metadata=metadata)
 
 
 def point_in_time(name: str | None = None, /) -> Any:
@@ -77,6 +89,15 @@ class Field:
     wrapped: bool
     point_in_time: bool = False
     needed: bool = False
+    read_form: type[Model] | None = None
+    """The class of answers that Visma's samples send here, bare."""
+    open_enum: Callable[[], Any] | None = None
+    """Loads the enumeration, if it is one of a model that is sent."""
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The values of the enumeration that the catalog has; empty for other fields."""
+        return () if self.open_enum is None else _choices(self.open_enum)
 
 
 _SCALARS: dict[type, Kind] = {
@@ -102,7 +123,7 @@ def fields_of(cls: type[Model]) -> tuple[Field, ...]:
     known = _fields.get(cls)
     if known is None:
         with _fields_lock:
-            known = _fields.setdefault(cls, tuple(_field(cls, one) for one in attrs.fields(cls)))
+            known = _fields.setdefault(cls, tuple(_field(cls, one) for one in attrs.fields(cls) if one.name != EXTRA))
     return known
 
 
@@ -129,7 +150,19 @@ def _field(cls: type[Model], attribute: attrs.Attribute[Any]) -> Field:
         wrapped=attribute.metadata.get("wrapped", False),
         point_in_time=attribute.metadata.get("point_in_time", False),
         needed=attribute.metadata.get("needed", False),
+        read_form=attribute.metadata.get("read_form"),
+        open_enum=_open_enum(cls, match["name"]),
     )
+
+
+@cache
+def _choices(open_enum: Callable[[], Any]) -> tuple[str, ...]:
+    return get_args(get_args(open_enum())[0])
+
+
+def _open_enum(cls: type[Model], name: str) -> Callable[[], Any] | None:
+    known = vars(sys.modules[cls.__module__])
+    return partial(known["open_enum"], name) if isinstance(known.get(name), str) else None
 
 
 def json_key(attribute: attrs.Attribute[Any]) -> str:

@@ -9,7 +9,6 @@ import attrs
 import msgspec
 
 from vismanet_async._codec.fields import json_key
-from vismanet_async._codec.model import Record
 from vismanet_async._codec.values import UNSET
 
 __all__ = ["read_model", "write_model"]
@@ -33,8 +32,7 @@ def read_model(cls: C) -> C:
     """
     attrs.define(cls, frozen=True, slots=False, init=False, **_OPTIONS)
     json_names = {one.name: json_key(one) for one in attrs.fields(cls)}
-    if issubclass(cls, Record):
-        json_names |= {"_raw": "_raw", "_response": "_response"}
+    json_names |= {name: name for name in getattr(cls, "struct_only", ())}
     if "value" not in json_names.values():
         # `{"value": ...}` would pass as an object with one unknown key; this field makes msgspec refuse it
         json_names |= {"_value": "value"}
@@ -58,4 +56,4 @@ def read_model(cls: C) -> C:
 @dataclass_transform(kw_only_default=True)
 def write_model(cls: C) -> C:
     """Return a class for data to send: mutable, and checked when it is encoded."""
-    return attrs.define(cls, on_setattr=None, weakref_slot=False, getstate_setstate=False, **_OPTIONS)  # type: ignore[return-value, no-any-return, call-overload, unused-ignore]
+    return attrs.define(cls, on_setattr=attrs.setters.NO_OP, weakref_slot=False, getstate_setstate=False, **_OPTIONS)  # type: ignore[return-value, no-any-return, call-overload, unused-ignore]

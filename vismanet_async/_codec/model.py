@@ -13,11 +13,14 @@ API expects as `{"value": x}` (docs/facts.md 10)::
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 import attrs
 from msgspec.structs import force_setattr
 
+from vismanet_async._arguments import expect
+from vismanet_async._codec.layout import write_model
 from vismanet_async._codec.values import UNSET
 from vismanet_async.errors import RequestRefused, UnknownName
 
@@ -85,7 +88,10 @@ class Record(Model):
 
     __slots__ = ()
 
-    if TYPE_CHECKING:  # fields of the struct, which attrs does not show
+    struct_only: ClassVar[tuple[str, ...]] = ("_raw", "_response")
+    """Fields of the struct that attrs does not show."""
+
+    if TYPE_CHECKING:
         _raw: bytes | None
         _response: tuple[str | None, tuple[Attempt, ...]] | None
 
@@ -138,10 +144,21 @@ def _restore(cls: type[T], state: dict[str, Any]) -> T:
     return cls(**state)
 
 
+def _own_copy(extra: dict[str, object]) -> dict[str, Any]:
+    expect("extra", extra, Mapping)
+    return dict(extra)
+
+
+@write_model
 class WriteModel(Model):
     """A model that is sent: a field that is `UNSET` is left out, `None` clears it, any other value is written."""
 
-    __slots__ = ()
+    extra: dict[str, Any] = attrs.field(factory=dict, converter=_own_copy)
+    """Fields that the API has and the catalog lacks, by the API's names. They are sent as given: write
+    `{"newField": {"value": 1}}` where the API wants it wrapped. A name that the model has is refused."""
+
+    def __rich_repr__(self) -> Iterator[tuple[str, Any]]:
+        yield from ((name, value) for name, value in super().__rich_repr__() if name != "extra" or value)
 
 
 class LineUpdate(WriteModel):
@@ -191,7 +208,13 @@ class LineUpdate(WriteModel):
         names = attrs.fields_dict(cls)
         for name in fields:
             if name not in names:
-                raise UnknownName("field", name, nearest=get_close_matches(name, names), where=f"in {cls.__name__}")
+                raise UnknownName(
+                    "field",
+                    name,
+                    nearest=get_close_matches(name, names),
+                    where=f"in {cls.__name__}",
+                    hint=f"A field that is newer than the catalog goes into extra: extra={{{name!r}: ...}}.",
+                )
         return fields
 
     @classmethod

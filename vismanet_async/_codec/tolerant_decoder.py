@@ -128,7 +128,8 @@ def _object_hook(cls: type[Model], converter: Converter) -> Callable[[Any, Any],
     hook = make_dict_structure_fn(
         cls,
         converter,
-        **{field.name: override(rename=field.json, struct_hook=_hook(field, converter)) for field in fields},  # type: ignore[arg-type]  # one override for each field
+        **{one.name: override(omit=True) for one in attrs.fields(cls)}  # type: ignore[arg-type]  # one override for each
+        | {field.name: override(rename=field.json, struct_hook=_hook(field, converter)) for field in fields},
     )
 
     def structure_object(value: Any, target: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import TypeAlias, TypeVar
 
 from msgspec import UNSET, UnsetType
 
-__all__ = ["UNSET", "Maybe", "Moment", "Number", "UnsetType"]
+__all__ = ["UNSET", "Maybe", "Moment", "Number", "Other", "UnsetType"]
 
 T = TypeVar("T")
 
@@ -20,3 +20,17 @@ Number: TypeAlias = Decimal | int
 
 Moment: TypeAlias = date | datetime | str
 """A `date`, a naive `datetime`, or its text: `2025-05-25`, `2025-05-25T13:30:00`."""
+
+
+class Other(str):
+    """A value of an enumeration that the catalog lacks, for whoever knows that the API has it by now.
+
+    For filters and for fields to be written; also for a value that was read and is to be written as it is.
+
+    Examples:
+        >>> from vismanet_async.models import CustomerUpdate
+        >>> visma.customer.update("10000", CustomerUpdate(status=Other("Escalated"))).preview().body
+        '{"status":{"value":"Escalated"}}'
+    """
+
+    __slots__ = ()

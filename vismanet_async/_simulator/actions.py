@@ -81,7 +81,7 @@ def _result(call: Call, answer: dict[str, Any], result: str) -> Reply:
             if name in shape and (shows_document or not isinstance(value, dict))
         }
     )
-    return json_reply(made, call.company.behaviours.action_status)
+    return json_reply(made, success_of(call, call.company.behaviours.action_status))
 
 
 def _check_type(call: Call, sent: dict[str, Any]) -> None:

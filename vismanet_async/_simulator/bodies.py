@@ -46,6 +46,9 @@ _RENAMED = {
 _FOUR_DECIMALS = -4
 _NOT_STORED = frozenset({"operation", "overridenumberseries", "overridewithclassvalues", "validatelinedetails"})
 # fields that must name a row that exists
+_BARE = frozenset({("SupplierUpdateDto", "mainAddress")})
+"""What Visma's samples send without `{"value": ...}`, and show a success for. Nobody says that the API takes it."""
+
 _MUST_EXIST: dict[str, str] = {
     "customer": "customer",
     "customernumber": "customer",
@@ -107,6 +110,8 @@ class Merger:
             if known is None:
                 continue  # unknown members are ignored, as .NET does
             name, facts = known
+            if _is_bare(update, name, value):
+                continue
             unwrapped = _unwrap(name, facts, value)
             if name.lower() != own_key.lower():
                 self._check_reference(name, unwrapped)
@@ -118,7 +123,7 @@ class Merger:
         return {
             fields[sent.lower()][0]: _unwrap(*fields[sent.lower()], value)
             for sent, value in body.items()
-            if sent.lower() in fields
+            if sent.lower() in fields and not _is_bare(update, fields[sent.lower()][0], value)
         }
 
     def _check_reference(self, name: str, value: object) -> None:
@@ -287,6 +292,10 @@ class Merger:
         if not name.lower().endswith("datetime"):
             parsed = parsed.replace(hour=0, minute=0, second=0, microsecond=0)
         return parsed.isoformat()
+
+
+def _is_bare(update: str, name: str, value: object) -> bool:
+    return (update, name) in _BARE and isinstance(value, Mapping) and "value" not in value
 
 
 def _unwrap(name: str, facts: Mapping[str, Any], value: Any) -> Any:

@@ -119,7 +119,7 @@ def _responses(operation: Operation, catalog: Catalog) -> dict[str, Any]:
     statuses = operation.success or ((200,) if schema or operation.method == "GET" else (200, 201, 204))
     for status in statuses:
         answers[str(status)] = {"description": "Done"}
-        if schema and status == _WITH_BODY:
+        if schema and (status == _WITH_BODY or operation.action):
             answers[str(status)]["content"] = {"application/json": {"schema": schema}}
     if operation.background:
         accepted = {"$ref": "#/components/schemas/BackgroundApiAcceptedDto"}

@@ -124,6 +124,7 @@ def _check_keys(facts: Facts) -> None:
         "operation": {operation["id"] for operation in facts.operations},
         "method": {operation["id"] for operation in facts.operations},
         "model": set(facts.schemas),
+        "field": {f"{dto}.{field}" for dto, one in facts.schemas.items() for field in one["fields"]},
         "identity": set(facts.schemas),
         "enum": set(facts.enums),
         "id": {name for operation in facts.operations for name in _parameter_names(operation)},

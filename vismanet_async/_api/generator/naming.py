@@ -6,40 +6,15 @@ import keyword
 import re
 from typing import TYPE_CHECKING
 
+from vismanet_async._names import snake, words
+
 if TYPE_CHECKING:
     from collections.abc import Container
 
 __all__ = ["class_name", "docstring_name", "method_name", "plural", "safe", "singular", "snake", "split_in", "words"]
 
-_WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 # what a model or a resource method must not be called
 _TAKEN = {"extra", "raw_json", "etag", "attempts"}
-
-
-def words(name: str) -> list[str]:
-    """Split a name of the API into lower case words; digits stay with the word before them.
-
-    Examples:
-        >>> words("sendDunningLettersViaEMail"), words("SOLineNbr"), words("addressLine1")
-        (['send', 'dunning', 'letters', 'via', 'e', 'mail'], ['so', 'line', 'nbr'], ['address', 'line1'])
-    """
-    found: list[str] = []
-    for part in _WORD.findall(name):
-        if part.isdigit() and found:
-            found[-1] += part
-        else:
-            found.append(part.lower())
-    return found
-
-
-def snake(name: str) -> str:
-    """Return the snake case of a name of the API.
-
-    Examples:
-        >>> snake("lastModifiedDateTime"), snake("POBalance"), snake("accountCD")
-        ('last_modified_date_time', 'po_balance', 'account_cd')
-    """
-    return "_".join(words(name))
 
 
 def safe(name: str) -> str:

@@ -67,7 +67,7 @@ def _model(one: ModelClass) -> dict[str, Any]:
         [
             field.name,
             field.json,
-            f"list[{field.type}]" if field.many else field.type,
+            f"list[{field.enum or field.type}]" if field.many else field.enum or field.type,
             *(["wrapped"] if field.wrapped else []),
         ]
         for field in one.fields

@@ -39,8 +39,8 @@ def _module(home: str, classes: list[ModelClass], models: Models) -> str:
     ordered = sorted_for_definition(classes)
     fields = [field for one in ordered for field in one.fields]
     own = {one.name for one in ordered}
-    foreign = sorted({field.ref for field in fields if field.ref} - own)
-    enums = sorted({field.enum for field in fields if field.enum})
+    foreign = sorted({name for one in ordered for name in one.refs} - own)
+    enums = sorted({field.type for field in fields if field.enum})
     lines = [
         HEADER.format(
             title=f"The models of `{home}`."
@@ -145,18 +145,22 @@ def _described(one: ModelClass) -> str:
 
 
 def _enums(models: Models) -> str:
+    sent = {field.type for one in models.classes.values() if one.written for field in one.fields}
     lines = [
         HEADER.format(
-            title="Open enums: the values that the API is known to use, and any other text that it may send."
+            title="Enumerations: what is read may be any other text (`X`), what is sent may be `Other` (`XChoice`)."
         ),
         "# ruff: noqa: PYI051 - the literals are for editors, the str keeps the enum open",
         "from __future__ import annotations",
         "from typing import Literal, TypeAlias",
+        "from vismanet_async._codec.values import Other",
         f"__all__ = {sorted(models.enums)!r}",
     ]
     for name, values in models.enums.items():
         lines += ["", f"{name}Value: TypeAlias = Literal[{', '.join(repr(value) for value in values)}]"]
         lines += [f"{name}: TypeAlias = {name}Value | str"]
+        if f"{name}Choice" in sent:
+            lines += [f"{name}Choice: TypeAlias = {name}Value | Other"]
     return "\n".join(lines) + "\n"
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import builtins
-import re
 from typing import TYPE_CHECKING
 
-from vismanet_async._api.generator import naming
+from vismanet_async._api.generator.docstrings import docstring, modify_docstring, narrow_list
 from vismanet_async._api.generator.render_models import HEADER
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from vismanet_async._api.generator.plan import Method, Parameter, ResourcePlan
     from vismanet_async._api.generator.shapes import Models
 
@@ -40,7 +41,7 @@ def _module(plan: ResourcePlan, models: Models) -> str:
     refs = sorted(
         {name for one in methods for name in (one.result, one.body, _item(one)) if name and name not in _SCALARS}
     )
-    body = "\n".join(line for one in methods for line in _method(one, plan))
+    body = "\n".join(line for one in methods for line in _method(one, plan, models.enums))
     specs = "\n".join(_spec(one) for one in methods)
     lines = [
         HEADER.format(title=f"The resource `{plan.module}`."),
@@ -145,10 +146,10 @@ def _list_call(method: Method, spec: str) -> str:
 # --- one method ----------------------------------------------------------------------------------------------------
 
 
-def _method(method: Method, plan: ResourcePlan) -> list[str]:
+def _method(method: Method, plan: ResourcePlan, enums: Mapping[str, tuple[str, ...]]) -> list[str]:
     lines = [
         *_signature(method),
-        *_docstring(method, plan),
+        *docstring(method, plan, enums),
         *_body(method, plan),
         "",
     ]
@@ -193,56 +194,6 @@ def _returns(method: Method) -> str:
     return f"Operation[{results.get(method.call, method.result or 'Done')}]"
 
 
-def _docstring(method: Method, plan: ResourcePlan) -> list[str]:
-    lines = [
-        f'        """{method.summary or _summary(method, plan)}',
-        "",
-        f"        `{method.operation['method']} {method.operation['path']}`",
-    ]
-    notes = []
-    if method.if_match == "background":
-        notes.append("`if_match` is honoured only as a background job, and refused otherwise.")
-    if method.if_match == "needed":
-        notes.append("`if_match`: the order as it was read, or what the last change of it answered.")
-    if method.narrower:
-        notes.append(f"With `{method.narrower}` it is `{_narrow_list(method, plan).name}`.")
-    if method.call == "read" and any(one.kind == "choices" for one in method.parameters):
-        notes.append("A part that `expand` does not name is `UNSET`: not asked for, which is not empty.")
-    if method.max_page_size_expanded:
-        notes.append(f"With `expand` a page has at most {method.max_page_size_expanded} rows.")
-    if not method.operation["background"] and method.service == "erp":
-        notes.append("It cannot run in the background.")
-    if method.operation.get("one_of"):
-        notes.append(f"The API wants one of {' and '.join(naming.snake(one) for one in method.operation['one_of'])}.")
-    if method.notice:
-        notes.append(method.notice)
-    if notes:
-        lines[-1] += "."
-    lines += [f"        {note}" for note in notes]
-    return [*lines, '        """']
-
-
-def _summary(method: Method, plan: ResourcePlan) -> str:
-    thing = naming.docstring_name(plan.class_name.removesuffix("Resource").removesuffix("Service"))
-    a_thing = f"{'an' if thing[0] in 'aeiou' else 'a'} {thing}"
-    path = method.operation["path"]
-    part = re.sub(r"(^|_)(by_.*|v\d)$", "", method.name.partition("_")[2]).replace("_", " ").strip()
-    place = 3 if method.service == "erp" else 4  # behind /v1/customer or /api/v3/SalesOrders
-    is_inside = path.split("/")[place : place + 1] and path.split("/")[place].startswith("{")
-    named = f"{part} of {a_thing}" if is_inside else part
-    one = f"the {named}" if part else a_thing
-    return {
-        "list": f"List {named if part else naming.plural(thing)}.",
-        "read": f"Read {one}.",
-        "create": f"Create {named if part else a_thing}.",
-        "update": f"Change {one}; only the fields given change.",
-        "delete": f"Delete {one}.",
-        "act": f"Run the action `{path.partition('/action/')[2].partition('/')[0]}` on {a_thing}.",
-        "upload": f"Attach a file to {'a line of ' if 'line' in method.name else ''}{a_thing}.",
-        "download": f"Fetch {a_thing} as a file.",
-    }[method.call]
-
-
 def _body(method: Method, plan: ResourcePlan) -> list[str]:
     helper = {
         "list": "_list",
@@ -278,17 +229,11 @@ def _body(method: Method, plan: ResourcePlan) -> list[str]:
     return [*_narrowed(method, plan), f"        return self.{helper}({', '.join(arguments)})"]
 
 
-def _narrow_list(method: Method, plan: ResourcePlan) -> Method:
-    """Return the list that has in its path what is a parameter of this one."""
-    ids = [method.narrower]
-    return next(one for one in plan.methods if one.call == "list" and ids == [name for name, _ in one.ids])
-
-
 def _narrowed(method: Method, plan: ResourcePlan) -> list[str]:
     """Hand a list over to the one that has the parameter in its path."""
     if method.narrower is None:
         return []
-    other = _narrow_list(method, plan)
+    other = narrow_list(method, plan)
     same = [f"{one.name}={one.name}" for one in other.parameters]
     return [
         f"        if {method.narrower} is not None:",
@@ -325,10 +270,7 @@ def _modify(update: Method, read: Method) -> list[str]:
     change = f"Callable[[{read.result}], {update.body} | Mapping[str, Any] | None]"
     return [
         f"    async def {name}(self, {typed}, change: {change}, /, *, attempts: int = 5,) -> Updated:",
-        '        """Read the record, apply `change` and write what it gives, unless somebody else wrote in between.',
-        "",
-        "        See `vismanet_async._api.modify`.",
-        '        """',
+        *modify_docstring(update),
         "        return await modify(",
         f"            self, lambda: self.{read.name}({', '.join(read_ids)}),",
         f"            lambda body, etag: self.{update.name}({', '.join(ids)}, body, if_match=etag),",

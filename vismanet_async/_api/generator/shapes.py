@@ -39,6 +39,8 @@ class FieldLine:
     ref: str | None
     """The class name, where the type is a model."""
     enum: str | None
+    read_form: str | None = None
+    """The class of answers that Visma's samples send here."""
 
     @property
     def annotation(self) -> str:
@@ -52,7 +54,8 @@ class FieldLine:
         marks = {"wrapped": self.wrapped, "point_in_time": self.utc, "needed": self.needed}
         mark = next((mark for mark, holds in marks.items() if holds), None)
         if mark:
-            return f"{mark}({explicit})"
+            form = f"read_form={self.read_form}" if self.read_form else ""
+            return f"{mark}({', '.join(filter(None, (explicit, form)))})"
         return f"json_name({explicit})" if explicit else "UNSET"
 
 
@@ -73,7 +76,7 @@ class ModelClass:
     @property
     def refs(self) -> list[str]:
         """Return the classes that its fields name."""
-        return sorted({field.ref for field in self.fields if field.ref})
+        return sorted({name for field in self.fields for name in (field.ref, field.read_form) if name})
 
     @property
     def home(self) -> str:
@@ -124,7 +127,12 @@ def build(facts: Facts, resource_of: dict[str, str]) -> Models:
     for name, dtos in sorted(names.items()):
         written = dtos[0] in reached.written
         shape = facts.schemas[dtos[0]]["fields"]
-        fields = [_line(json, field, of_dto, enum_names, written) for json, field in shape.items()]
+        fields = [
+            _line(
+                json, field, of_dto, enum_names, written=written, override=facts.override("field", f"{dtos[0]}.{json}")
+            )
+            for json, field in shape.items()
+        ]
         used |= {field.enum for field in fields if field.enum}
         classes[name] = ModelClass(
             name=name,
@@ -235,7 +243,9 @@ def _line(
     field: dict[str, Any],
     of_dto: dict[str, str],
     enums: dict[str, str],
-    written: bool,  # noqa: FBT001 - a fact
+    *,
+    written: bool,
+    override: dict[str, Any] | None,
 ) -> FieldLine:
     ref = field.get("ref") or field.get("items")
     enum = enums[field["enum"]] if "enum" in field else None
@@ -243,7 +253,7 @@ def _line(
     if ref:
         kind = of_dto[ref]
     elif enum:
-        kind = enum
+        kind = f"{enum}Choice" if written else enum
     elif field.get("format") == "date-time":
         kind = "Moment" if written else "datetime"
     elif field["type"] == "object":
@@ -261,6 +271,7 @@ def _line(
         needed=written and field.get("needed", False),
         ref=of_dto[ref] if ref else None,
         enum=enum,
+        read_form=of_dto[override["read_form"]] if override else None,
     )
 
 

@@ -17,11 +17,12 @@ from vismanet_async._codec.model import Record, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import AccountType
+    from vismanet_async._api.models.enums import AccountType, AccountTypeChoice
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
     AccountType = "open_enum('AccountType')"
+    AccountTypeChoice = "open_enum('AccountTypeChoice')"
 __all__ = ["Account", "AccountUpdate"]
 
 
@@ -69,6 +70,6 @@ class AccountUpdate(WriteModel):
     account_group_cd: Maybe[str] = wrapped("accountGroupCD")
     post_option: Maybe[str] = wrapped()
     public_code1: Maybe[str] = wrapped()
-    type: Maybe[AccountType] = wrapped()
+    type: Maybe[AccountTypeChoice] = wrapped()
     use_default_sub: Maybe[bool] = wrapped()
     tax_category: Maybe[str] = wrapped()

@@ -16,12 +16,13 @@ from vismanet_async._codec.model import LineUpdate, Model, Record, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import AttributeControlType, LineOperation
+    from vismanet_async._api.models.enums import AttributeControlType, AttributeControlTypeChoice, LineOperationChoice
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
     AttributeControlType = "open_enum('AttributeControlType')"
-    LineOperation = "open_enum('LineOperation')"
+    AttributeControlTypeChoice = "open_enum('AttributeControlTypeChoice')"
+    LineOperationChoice = "open_enum('LineOperationChoice')"
 __all__ = ["Attribute", "AttributeDetail", "AttributeDetailUpdate", "AttributeUpdate"]
 
 
@@ -60,7 +61,7 @@ class AttributeDetailUpdate(LineUpdate):
 
     line_key = None
 
-    operation: Maybe[LineOperation] = UNSET
+    operation: Maybe[LineOperationChoice] = UNSET
     value_id: Maybe[str] = wrapped()
     description: Maybe[str] = wrapped()
     sort_order: Maybe[int] = wrapped()
@@ -74,7 +75,7 @@ class AttributeUpdate(WriteModel):
     attribute_id: Maybe[str] = wrapped("attributeID")
     description: Maybe[str] = wrapped()
     internal: Maybe[bool] = wrapped()
-    control_type: Maybe[AttributeControlType] = wrapped()
+    control_type: Maybe[AttributeControlTypeChoice] = wrapped()
     entry_mask: Maybe[str] = wrapped()
     reg_exp: Maybe[str] = wrapped()
     details: Maybe[list[AttributeDetailUpdate]] = UNSET

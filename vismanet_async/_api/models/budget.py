@@ -20,11 +20,11 @@ from vismanet_async._codec.model import LineUpdate, Model, Record, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe, Number
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import LineOperation
+    from vismanet_async._api.models.enums import LineOperationChoice
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
-    LineOperation = "open_enum('LineOperation')"
+    LineOperationChoice = "open_enum('LineOperationChoice')"
 __all__ = ["Budget", "BudgetUpdate", "FinancialPeriodAmount", "FinancialPeriodAmountUpdate"]
 
 
@@ -60,7 +60,7 @@ class FinancialPeriodAmountUpdate(LineUpdate):
 
     line_key = None
 
-    operation: Maybe[LineOperation] = UNSET
+    operation: Maybe[LineOperationChoice] = UNSET
     period_id: Maybe[str] = wrapped()
     amount: Maybe[Number] = wrapped()
 

@@ -15,11 +15,11 @@ from vismanet_async._codec.model import LineUpdate, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import LineOperation
+    from vismanet_async._api.models.enums import LineOperationChoice
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
-    LineOperation = "open_enum('LineOperation')"
+    LineOperationChoice = "open_enum('LineOperationChoice')"
 __all__ = ["CashSaleLineUpdate", "CashSaleUpdate"]
 
 
@@ -27,7 +27,7 @@ __all__ = ["CashSaleLineUpdate", "CashSaleUpdate"]
 class CashSaleLineUpdate(LineUpdate):
     """The API's `CashSaleLinesUpdateDto`."""
 
-    operation: Maybe[LineOperation] = UNSET
+    operation: Maybe[LineOperationChoice] = UNSET
     inventory_number: Maybe[str] = wrapped()
     line_number: Maybe[int] = wrapped()
     description: Maybe[str] = wrapped()

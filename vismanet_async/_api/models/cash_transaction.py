@@ -30,8 +30,9 @@ if TYPE_CHECKING:
         CashTransactionStatus,
         CashTransactionType,
         DisbursementOrReceipt,
-        LineOperation,
+        LineOperationChoice,
         TaxCalculationMode,
+        TaxCalculationModeChoice,
         TaxType,
     )
 else:
@@ -41,8 +42,9 @@ else:
     CashTransactionStatus = "open_enum('CashTransactionStatus')"
     CashTransactionType = "open_enum('CashTransactionType')"
     DisbursementOrReceipt = "open_enum('DisbursementOrReceipt')"
-    LineOperation = "open_enum('LineOperation')"
+    LineOperationChoice = "open_enum('LineOperationChoice')"
     TaxCalculationMode = "open_enum('TaxCalculationMode')"
+    TaxCalculationModeChoice = "open_enum('TaxCalculationModeChoice')"
     TaxType = "open_enum('TaxType')"
 __all__ = [
     "CashTranTaxDetail",
@@ -142,7 +144,7 @@ class CashTransaction(Record):
 class CashTransactionDetailUpdate(LineUpdate):
     """The API's `CashTransactionDetailUpdateDto`."""
 
-    operation: Maybe[LineOperation] = UNSET
+    operation: Maybe[LineOperationChoice] = UNSET
     line_number: Maybe[int] = wrapped()
     branch_number: Maybe[str] = wrapped()
     inventory_number: Maybe[str] = wrapped()
@@ -185,7 +187,7 @@ class CashTransactionUpdate(WriteModel):
     control_total: Maybe[Number] = wrapped()
     vat_amount: Maybe[Number] = wrapped()
     vat_zone: Maybe[str] = wrapped()
-    tax_calculation_mode: Maybe[TaxCalculationMode] = wrapped()
+    tax_calculation_mode: Maybe[TaxCalculationModeChoice] = wrapped()
     override_number_series: Maybe[bool] = wrapped()
     cash_transaction_details: Maybe[list[CashTransactionDetailUpdate]] = UNSET
     cash_transaction_tax_details: Maybe[list[CashTransactionTaxDetailUpdate]] = UNSET

@@ -15,12 +15,12 @@ from vismanet_async._codec.model import WriteModel
 from vismanet_async._codec.values import Maybe
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import ContactMethod, ContactTitle
+    from vismanet_async._api.models.enums import ContactMethodChoice, ContactTitleChoice
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
-    ContactMethod = "open_enum('ContactMethod')"
-    ContactTitle = "open_enum('ContactTitle')"
+    ContactMethodChoice = "open_enum('ContactMethodChoice')"
+    ContactTitleChoice = "open_enum('ContactTitleChoice')"
 __all__ = ["ContactUpdate"]
 
 
@@ -29,7 +29,7 @@ class ContactUpdate(WriteModel):
     """The API's `ContactUpdateDto`."""
 
     active: Maybe[bool] = wrapped()
-    title: Maybe[ContactTitle] = wrapped()
+    title: Maybe[ContactTitleChoice] = wrapped()
     first_name: Maybe[str] = wrapped()
     last_name: Maybe[str] = wrapped()
     position: Maybe[str] = wrapped()
@@ -42,7 +42,7 @@ class ContactUpdate(WriteModel):
     phone2: Maybe[str] = wrapped()
     phone3: Maybe[str] = wrapped()
     fax: Maybe[str] = wrapped()
-    contact_method: Maybe[ContactMethod] = wrapped()
+    contact_method: Maybe[ContactMethodChoice] = wrapped()
     do_not_call: Maybe[bool] = wrapped()
     do_not_fax: Maybe[bool] = wrapped()
     do_not_email: Maybe[bool] = wrapped()

@@ -18,11 +18,11 @@ from vismanet_async._codec.model import LineUpdate, Model, Record, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import LineOperation
+    from vismanet_async._api.models.enums import LineOperationChoice
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
-    LineOperation = "open_enum('LineOperation')"
+    LineOperationChoice = "open_enum('LineOperationChoice')"
 __all__ = ["ContractUsage", "ContractUsageLine", "ContractUsageLineUpdate", "ContractUsageUpdate"]
 
 
@@ -60,7 +60,7 @@ class ContractUsageLineUpdate(LineUpdate):
 
     line_key = "transaction_number"
 
-    operation: Maybe[LineOperation] = UNSET
+    operation: Maybe[LineOperationChoice] = UNSET
     transaction_number: Maybe[int] = wrapped()
     branch: Maybe[str] = wrapped()
     inventory: Maybe[str] = wrapped()

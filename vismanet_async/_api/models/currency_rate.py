@@ -16,11 +16,11 @@ from vismanet_async._codec.model import Record, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import MultiplyOrDivide
+    from vismanet_async._api.models.enums import MultiplyOrDivideChoice
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
-    MultiplyOrDivide = "open_enum('MultiplyOrDivide')"
+    MultiplyOrDivideChoice = "open_enum('MultiplyOrDivideChoice')"
 __all__ = ["CreateCurrencyRate", "CurrencyRate", "UpdateCurrencyRate"]
 
 
@@ -33,7 +33,7 @@ class CreateCurrencyRate(WriteModel):
     rate_type: Maybe[str] = wrapped()
     effective_date: Maybe[Moment] = wrapped()
     rate: Maybe[Number] = wrapped()
-    mult_div: Maybe[MultiplyOrDivide] = wrapped()
+    mult_div: Maybe[MultiplyOrDivideChoice] = wrapped()
 
 
 @read_model
@@ -56,4 +56,4 @@ class UpdateCurrencyRate(WriteModel):
     """The API's `UpdateCurrencyRateDto`."""
 
     rate: Maybe[Number] = wrapped()
-    mult_div: Maybe[MultiplyOrDivide] = wrapped()
+    mult_div: Maybe[MultiplyOrDivideChoice] = wrapped()

@@ -32,14 +32,25 @@ from vismanet_async._codec.model import LineUpdate, Model, Record, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import CreditVerification, CustomerStatus, LineOperation, StatementType
+    from vismanet_async._api.models.enums import (
+        CreditVerification,
+        CreditVerificationChoice,
+        CustomerStatus,
+        CustomerStatusChoice,
+        LineOperationChoice,
+        StatementType,
+        StatementTypeChoice,
+    )
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
     CreditVerification = "open_enum('CreditVerification')"
+    CreditVerificationChoice = "open_enum('CreditVerificationChoice')"
     CustomerStatus = "open_enum('CustomerStatus')"
-    LineOperation = "open_enum('LineOperation')"
+    CustomerStatusChoice = "open_enum('CustomerStatusChoice')"
+    LineOperationChoice = "open_enum('LineOperationChoice')"
     StatementType = "open_enum('StatementType')"
+    StatementTypeChoice = "open_enum('StatementTypeChoice')"
 __all__ = [
     "ChangeCustomerCdAction",
     "CreateDunningLetterAction",
@@ -240,7 +251,7 @@ class CustomerDirectDebitUpdate(LineUpdate):
 
     line_key = None
 
-    operation: Maybe[LineOperation] = UNSET
+    operation: Maybe[LineOperationChoice] = UNSET
     id: Maybe[str] = UNSET
     mandate_id: Maybe[str] = wrapped()
     mandate_description: Maybe[str] = wrapped()
@@ -304,7 +315,7 @@ class CustomerUpdate(WriteModel):
 
     number: Maybe[str] = wrapped()
     name: Maybe[str] = wrapped()
-    status: Maybe[CustomerStatus] = wrapped()
+    status: Maybe[CustomerStatusChoice] = wrapped()
     account_reference: Maybe[str] = wrapped()
     number_of_employees: Maybe[int] = wrapped()
     parent_record_number: Maybe[str] = wrapped()
@@ -330,10 +341,10 @@ class CustomerUpdate(WriteModel):
     note: Maybe[str] = wrapped()
     main_address: Maybe[AddressUpdate] = wrapped()
     main_contact: Maybe[ContactInfoUpdate] = wrapped()
-    credit_verification: Maybe[CreditVerification] = wrapped()
+    credit_verification: Maybe[CreditVerificationChoice] = wrapped()
     invoice_address: Maybe[AddressUpdate] = wrapped()
     invoice_contact: Maybe[ContactInfoUpdate] = wrapped()
-    statement_type: Maybe[StatementType] = wrapped()
+    statement_type: Maybe[StatementTypeChoice] = wrapped()
     delivery_address: Maybe[AddressUpdate] = wrapped()
     delivery_contact: Maybe[ContactInfoUpdate] = wrapped()
     price_class_id: Maybe[str] = wrapped()

@@ -24,21 +24,23 @@ from vismanet_async._codec.values import UNSET, Maybe, Moment, Number
 if TYPE_CHECKING:
     from vismanet_async._api.models.enums import (
         ContractInvoiceTo,
+        ContractInvoiceToChoice,
         ContractInvoicingPeriod,
         ContractLineInvoiceType,
         ContractRecurringInvoiceType,
         CustomerContractStatus,
-        LineOperation,
+        LineOperationChoice,
     )
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
     ContractInvoiceTo = "open_enum('ContractInvoiceTo')"
+    ContractInvoiceToChoice = "open_enum('ContractInvoiceToChoice')"
     ContractInvoicingPeriod = "open_enum('ContractInvoicingPeriod')"
     ContractLineInvoiceType = "open_enum('ContractLineInvoiceType')"
     ContractRecurringInvoiceType = "open_enum('ContractRecurringInvoiceType')"
     CustomerContractStatus = "open_enum('CustomerContractStatus')"
-    LineOperation = "open_enum('LineOperation')"
+    LineOperationChoice = "open_enum('LineOperationChoice')"
 __all__ = [
     "CustomerContract",
     "CustomerContractDetails",
@@ -134,7 +136,7 @@ class CustomerContractDetailsUpdate(LineUpdate):
 
     line_key = "contract_detail_id"
 
-    operation: Maybe[LineOperation] = UNSET
+    operation: Maybe[LineOperationChoice] = UNSET
     contract_detail_id: Maybe[int] = wrapped()
     item_code: Maybe[str] = wrapped()
     included: Maybe[Number] = wrapped()
@@ -187,7 +189,7 @@ class CustomerContractUpdate(WriteModel):
     renewal_point: Maybe[int] = wrapped()
     grace_period: Maybe[int] = wrapped()
     currency: Maybe[str] = wrapped()
-    invoice_to: Maybe[ContractInvoiceTo] = wrapped()
+    invoice_to: Maybe[ContractInvoiceToChoice] = wrapped()
     invoice_account: Maybe[str] = wrapped()
     invoice_location: Maybe[str] = wrapped()
     owner: Maybe[str] = wrapped()

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from vismanet_async._api.models.enums import (
         CustomerDocumentStatus,
         CustomerDocumentType,
-        LineOperation,
+        CustomerDocumentTypeChoice,
+        LineOperationChoice,
         RutRotItemType,
     )
 else:
@@ -45,7 +46,8 @@ else:
 
     CustomerDocumentStatus = "open_enum('CustomerDocumentStatus')"
     CustomerDocumentType = "open_enum('CustomerDocumentType')"
-    LineOperation = "open_enum('LineOperation')"
+    CustomerDocumentTypeChoice = "open_enum('CustomerDocumentTypeChoice')"
+    LineOperationChoice = "open_enum('LineOperationChoice')"
     RutRotItemType = "open_enum('RutRotItemType')"
 __all__ = ["CustomerCreditNote", "CustomerCreditNoteLine", "CustomerCreditNoteUpdate", "PaymentLineBaseUpdate"]
 
@@ -175,8 +177,8 @@ class PaymentLineBaseUpdate(LineUpdate):
 
     line_key = None
 
-    operation: Maybe[LineOperation] = UNSET
-    document_type: Maybe[CustomerDocumentType] = wrapped()
+    operation: Maybe[LineOperationChoice] = UNSET
+    document_type: Maybe[CustomerDocumentTypeChoice] = wrapped()
     ref_nbr: Maybe[str] = wrapped()
     amount_paid: Maybe[Number] = wrapped()
 

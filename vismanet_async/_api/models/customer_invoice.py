@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from vismanet_async._api.models.enums import (
         ActionOutcome,
         CustomerDocumentType,
-        LineOperation,
-        RutRotItemType,
+        LineOperationChoice,
+        RutRotItemTypeChoice,
         RutRotType,
     )
 else:
@@ -34,8 +34,8 @@ else:
 
     ActionOutcome = "open_enum('ActionOutcome')"
     CustomerDocumentType = "open_enum('CustomerDocumentType')"
-    LineOperation = "open_enum('LineOperation')"
-    RutRotItemType = "open_enum('RutRotItemType')"
+    LineOperationChoice = "open_enum('LineOperationChoice')"
+    RutRotItemTypeChoice = "open_enum('RutRotItemTypeChoice')"
     RutRotType = "open_enum('RutRotType')"
 __all__ = [
     "CustomerInvoiceLineUpdate",
@@ -52,12 +52,12 @@ class CustomerInvoiceLineUpdate(LineUpdate):
 
     discount_code: Maybe[str] = wrapped()
     domestic_services_deductible: Maybe[bool] = wrapped()
-    item_type: Maybe[RutRotItemType] = wrapped()
+    item_type: Maybe[RutRotItemTypeChoice] = wrapped()
     type_of_work: Maybe[str] = wrapped()
     task_id: Maybe[str] = wrapped()
     start_date: Maybe[Moment] = wrapped()
     end_date: Maybe[Moment] = wrapped()
-    operation: Maybe[LineOperation] = UNSET
+    operation: Maybe[LineOperationChoice] = UNSET
     inventory_number: Maybe[str] = wrapped()
     line_number: Maybe[int] = wrapped()
     description: Maybe[str] = wrapped()

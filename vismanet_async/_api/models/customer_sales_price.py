@@ -17,12 +17,12 @@ from vismanet_async._codec.model import Record, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import SalesPriceType, SalesPriceTypeForUpdate
+    from vismanet_async._api.models.enums import SalesPriceType, SalesPriceTypeForUpdateChoice
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
     SalesPriceType = "open_enum('SalesPriceType')"
-    SalesPriceTypeForUpdate = "open_enum('SalesPriceTypeForUpdate')"
+    SalesPriceTypeForUpdateChoice = "open_enum('SalesPriceTypeForUpdateChoice')"
 __all__ = ["CustomerSalesPrice", "CustomerSalesPriceUpdate"]
 
 
@@ -54,7 +54,7 @@ class CustomerSalesPrice(Record):
 class CustomerSalesPriceUpdate(WriteModel):
     """The API's `CustomerSalesPriceUpdateDto`."""
 
-    price_type: Maybe[SalesPriceTypeForUpdate] = wrapped()
+    price_type: Maybe[SalesPriceTypeForUpdateChoice] = wrapped()
     price_code: Maybe[str] = wrapped()
     inventory_id: Maybe[str] = wrapped()
     uo_m: Maybe[str] = wrapped()

@@ -15,11 +15,11 @@ from vismanet_async._codec.model import LineUpdate, Record, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import LineOperation
+    from vismanet_async._api.models.enums import LineOperationChoice
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
-    LineOperation = "open_enum('LineOperation')"
+    LineOperationChoice = "open_enum('LineOperationChoice')"
 __all__ = ["Dimension", "Segment", "SegmentUpdate", "SegmentValue", "SegmentValueUpdate"]
 
 
@@ -72,7 +72,7 @@ class SegmentValueUpdate(LineUpdate):
 
     line_key = None
 
-    operation: Maybe[LineOperation] = UNSET
+    operation: Maybe[LineOperationChoice] = UNSET
     value: Maybe[str] = UNSET
     description: Maybe[str] = wrapped()
     active: Maybe[bool] = wrapped()

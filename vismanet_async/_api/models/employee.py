@@ -15,12 +15,12 @@ from vismanet_async._codec.model import LineUpdate, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import EmployeeUpdateStatus, LineOperation
+    from vismanet_async._api.models.enums import EmployeeUpdateStatusChoice, LineOperationChoice
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
-    EmployeeUpdateStatus = "open_enum('EmployeeUpdateStatus')"
-    LineOperation = "open_enum('LineOperation')"
+    EmployeeUpdateStatusChoice = "open_enum('EmployeeUpdateStatusChoice')"
+    LineOperationChoice = "open_enum('LineOperationChoice')"
 __all__ = ["ChangeEmployeeNrAction", "CompanyTreeInfo", "EmployeeContactUpdate", "EmployeeCreate", "EmployeeUpdate"]
 
 
@@ -37,7 +37,7 @@ class CompanyTreeInfo(LineUpdate):
 
     line_key = None
 
-    operation: Maybe[LineOperation] = UNSET
+    operation: Maybe[LineOperationChoice] = UNSET
     active: Maybe[bool] = wrapped()
     owner: Maybe[bool] = wrapped()
     work_group_id: Maybe[str] = wrapped("workGroupID")
@@ -68,7 +68,7 @@ class EmployeeCreate(WriteModel):
     calendar: Maybe[str] = wrapped()
     contact: Maybe[EmployeeContactUpdate] = UNSET
     address: Maybe[AddressUpdate] = UNSET
-    status: Maybe[EmployeeUpdateStatus] = wrapped()
+    status: Maybe[EmployeeUpdateStatusChoice] = wrapped()
 
 
 @write_model
@@ -76,7 +76,7 @@ class EmployeeUpdate(WriteModel):
     """The API's `EmployeeUpdateDto`."""
 
     employee_class: Maybe[str] = wrapped()
-    status: Maybe[EmployeeUpdateStatus] = wrapped()
+    status: Maybe[EmployeeUpdateStatusChoice] = wrapped()
     department: Maybe[str] = wrapped()
     contact: Maybe[EmployeeContactUpdate] = UNSET
     address: Maybe[AddressUpdate] = UNSET

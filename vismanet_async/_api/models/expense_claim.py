@@ -15,12 +15,12 @@ from vismanet_async._codec.model import LineUpdate, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import CustomerUpdateAnswer, LineOperation
+    from vismanet_async._api.models.enums import CustomerUpdateAnswerChoice, LineOperationChoice
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
-    CustomerUpdateAnswer = "open_enum('CustomerUpdateAnswer')"
-    LineOperation = "open_enum('LineOperation')"
+    CustomerUpdateAnswerChoice = "open_enum('CustomerUpdateAnswerChoice')"
+    LineOperationChoice = "open_enum('LineOperationChoice')"
 __all__ = ["ExpenseClaimDetailUpdate", "ExpenseClaimUpdate"]
 
 
@@ -30,7 +30,7 @@ class ExpenseClaimDetailUpdate(LineUpdate):
 
     line_key = "claim_detail_id"
 
-    operation: Maybe[LineOperation] = UNSET
+    operation: Maybe[LineOperationChoice] = UNSET
     claim_detail_id: Maybe[int] = wrapped()
     date: Maybe[Moment] = wrapped()
     expense_item: Maybe[str] = wrapped()
@@ -59,6 +59,6 @@ class ExpenseClaimUpdate(WriteModel):
     description: Maybe[str] = wrapped()
     claimed_by: Maybe[str] = wrapped()
     customer: Maybe[str] = wrapped()
-    customer_update_answer: Maybe[CustomerUpdateAnswer] = UNSET
+    customer_update_answer: Maybe[CustomerUpdateAnswerChoice] = UNSET
     location: Maybe[str] = wrapped()
     details: Maybe[list[ExpenseClaimDetailUpdate]] = UNSET

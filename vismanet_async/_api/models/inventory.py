@@ -16,14 +16,19 @@ from vismanet_async._codec.model import LineUpdate, Model, Record, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe, Number
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import AlternateType, InventoryStatus, InventoryType, LineOperation
+    from vismanet_async._api.models.enums import (
+        AlternateTypeChoice,
+        InventoryStatusChoice,
+        InventoryTypeChoice,
+        LineOperationChoice,
+    )
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
-    AlternateType = "open_enum('AlternateType')"
-    InventoryStatus = "open_enum('InventoryStatus')"
-    InventoryType = "open_enum('InventoryType')"
-    LineOperation = "open_enum('LineOperation')"
+    AlternateTypeChoice = "open_enum('AlternateTypeChoice')"
+    InventoryStatusChoice = "open_enum('InventoryStatusChoice')"
+    InventoryTypeChoice = "open_enum('InventoryTypeChoice')"
+    LineOperationChoice = "open_enum('LineOperationChoice')"
 __all__ = [
     "BarCode",
     "BarCodeMetadata",
@@ -74,8 +79,8 @@ class CrossReferenceUpdate(LineUpdate):
 
     line_key = None
 
-    operation: Maybe[LineOperation] = UNSET
-    alternate_type: Maybe[AlternateType] = wrapped()
+    operation: Maybe[LineOperationChoice] = UNSET
+    alternate_type: Maybe[AlternateTypeChoice] = wrapped()
     b_account: Maybe[str] = wrapped()
     alternate_id: Maybe[str] = wrapped("alternateID")
     description: Maybe[str] = wrapped()
@@ -95,7 +100,7 @@ class IntrastatUpdate(WriteModel):
 class InventoryCrossReferenceUpdate(WriteModel):
     """The API's `InventoryCrossReferenceUpdateDto`."""
 
-    alternate_type: Maybe[AlternateType] = wrapped()
+    alternate_type: Maybe[AlternateTypeChoice] = wrapped()
     b_account: Maybe[str] = wrapped()
     alternate_id: Maybe[str] = wrapped("alternateID")
     description: Maybe[str] = wrapped()
@@ -118,7 +123,7 @@ class SupplierDetails(LineUpdate):
 
     line_key = None
 
-    operation: Maybe[LineOperation] = UNSET
+    operation: Maybe[LineOperationChoice] = UNSET
     active: Maybe[bool] = wrapped()
     default: Maybe[bool] = wrapped()
     supplier_id: Maybe[str] = wrapped("supplierID")
@@ -140,8 +145,8 @@ class InventoryUpdate(WriteModel):
     """The API's `InventoryUpdateDto`."""
 
     inventory_number: Maybe[str] = wrapped()
-    status: Maybe[InventoryStatus] = wrapped()
-    type: Maybe[InventoryType] = wrapped()
+    status: Maybe[InventoryStatusChoice] = wrapped()
+    type: Maybe[InventoryTypeChoice] = wrapped()
     description: Maybe[str] = wrapped()
     body: Maybe[str] = wrapped()
     item_class: Maybe[str] = wrapped()

@@ -22,12 +22,12 @@ from vismanet_async._codec.model import LineUpdate, Model, Record, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import InventoryDocumentStatus, LineOperation
+    from vismanet_async._api.models.enums import InventoryDocumentStatus, LineOperationChoice
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
     InventoryDocumentStatus = "open_enum('InventoryDocumentStatus')"
-    LineOperation = "open_enum('LineOperation')"
+    LineOperationChoice = "open_enum('LineOperationChoice')"
 __all__ = [
     "InventoryAdjustment",
     "InventoryAdjustmentLine",
@@ -89,7 +89,7 @@ class InventoryAdjustmentLineUpdate(LineUpdate):
     unit_cost: Maybe[Number] = wrapped()
     ext_cost: Maybe[Number] = wrapped()
     receipt_number: Maybe[str] = wrapped()
-    operation: Maybe[LineOperation] = UNSET
+    operation: Maybe[LineOperationChoice] = UNSET
     line_number: Maybe[int] = wrapped()
     inventory_number: Maybe[str] = wrapped()
     location_id: Maybe[str] = wrapped()

@@ -25,13 +25,19 @@ from vismanet_async._codec.model import LineUpdate, Model, Record, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import InventoryDocumentStatus, InventoryTransactionType, LineOperation
+    from vismanet_async._api.models.enums import (
+        InventoryDocumentStatus,
+        InventoryTransactionType,
+        InventoryTransactionTypeChoice,
+        LineOperationChoice,
+    )
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
     InventoryDocumentStatus = "open_enum('InventoryDocumentStatus')"
     InventoryTransactionType = "open_enum('InventoryTransactionType')"
-    LineOperation = "open_enum('LineOperation')"
+    InventoryTransactionTypeChoice = "open_enum('InventoryTransactionTypeChoice')"
+    LineOperationChoice = "open_enum('LineOperationChoice')"
 __all__ = ["InventoryIssue", "InventoryIssueLine", "InventoryIssueLineUpdate", "InventoryIssueUpdate"]
 
 
@@ -96,12 +102,12 @@ class InventoryIssueLineUpdate(LineUpdate):
     ext_cost: Maybe[Number] = wrapped()
     unit_price: Maybe[Number] = wrapped()
     ext_price: Maybe[Number] = wrapped()
-    tran_type: Maybe[InventoryTransactionType] = wrapped()
+    tran_type: Maybe[InventoryTransactionTypeChoice] = wrapped()
     lot_serial_number: Maybe[str] = wrapped()
     expiration_date: Maybe[Moment] = wrapped()
     allocations: Maybe[list[AllocationUpdate]] = UNSET
     cost_code: Maybe[str] = wrapped()
-    operation: Maybe[LineOperation] = UNSET
+    operation: Maybe[LineOperationChoice] = UNSET
     line_number: Maybe[int] = wrapped()
     inventory_number: Maybe[str] = wrapped()
     location_id: Maybe[str] = wrapped()

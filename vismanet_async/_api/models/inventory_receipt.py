@@ -24,12 +24,12 @@ from vismanet_async._codec.model import LineUpdate, Model, Record, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import InventoryDocumentStatus, LineOperation
+    from vismanet_async._api.models.enums import InventoryDocumentStatus, LineOperationChoice
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
     InventoryDocumentStatus = "open_enum('InventoryDocumentStatus')"
-    LineOperation = "open_enum('LineOperation')"
+    LineOperationChoice = "open_enum('LineOperationChoice')"
 __all__ = [
     "InventoryReceipt",
     "InventoryReceiptLine",
@@ -93,7 +93,7 @@ class InventoryReceiptLineAllocationsUpdate(LineUpdate):
 
     line_key = "line_nbr"
 
-    operation: Maybe[LineOperation] = UNSET
+    operation: Maybe[LineOperationChoice] = UNSET
     line_nbr: Maybe[int] = wrapped()
     location: Maybe[str] = wrapped()
     lot_serial_number: Maybe[str] = wrapped()
@@ -109,7 +109,7 @@ class InventoryReceiptLineUpdate(LineUpdate):
     unit_cost: Maybe[Number] = wrapped()
     ext_cost: Maybe[Number] = wrapped()
     allocations: Maybe[list[InventoryReceiptLineAllocationsUpdate]] = UNSET
-    operation: Maybe[LineOperation] = UNSET
+    operation: Maybe[LineOperationChoice] = UNSET
     line_number: Maybe[int] = wrapped()
     inventory_number: Maybe[str] = wrapped()
     location_id: Maybe[str] = wrapped()

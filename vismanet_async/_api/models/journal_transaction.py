@@ -22,13 +22,13 @@ from vismanet_async._codec.model import LineUpdate, Model, Record, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import JournalTransactionModule, JournalTransactionStatus, LineOperation
+    from vismanet_async._api.models.enums import JournalTransactionModule, JournalTransactionStatus, LineOperationChoice
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
     JournalTransactionModule = "open_enum('JournalTransactionModule')"
     JournalTransactionStatus = "open_enum('JournalTransactionStatus')"
-    LineOperation = "open_enum('LineOperation')"
+    LineOperationChoice = "open_enum('LineOperationChoice')"
 __all__ = ["JournalTransaction", "JournalTransactionLine", "JournalTransactionLineUpdate", "JournalTransactionUpdate"]
 
 
@@ -103,7 +103,7 @@ class JournalTransaction(Record):
 class JournalTransactionLineUpdate(LineUpdate):
     """The API's `JournalTransactionLineUpdateDto`."""
 
-    operation: Maybe[LineOperation] = UNSET
+    operation: Maybe[LineOperationChoice] = UNSET
     line_number: Maybe[int] = wrapped()
     account_number: Maybe[str] = wrapped()
     subaccount: Maybe[list[SubaccountSegmentUpdate]] = UNSET

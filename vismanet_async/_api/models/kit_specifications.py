@@ -17,11 +17,11 @@ from vismanet_async._codec.model import LineUpdate, Model, Record
 from vismanet_async._codec.values import UNSET, Maybe, Number
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import LineOperation
+    from vismanet_async._api.models.enums import LineOperationChoice
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
-    LineOperation = "open_enum('LineOperation')"
+    LineOperationChoice = "open_enum('LineOperationChoice')"
 __all__ = [
     "KitSpecification",
     "KitSpecificationNonStockComponent",
@@ -91,7 +91,7 @@ class KitSpecificationNonStockComponentsUpdate(LineUpdate):
 
     line_key = "line_nbr"
 
-    operation: Maybe[LineOperation] = UNSET
+    operation: Maybe[LineOperationChoice] = UNSET
     line_nbr: Maybe[int] = wrapped()
     comp_inventory_id: Maybe[str] = wrapped("compInventoryID")
     dflt_comp_qty: Maybe[Number] = wrapped()
@@ -107,7 +107,7 @@ class KitSpecificationStockComponentsUpdate(LineUpdate):
 
     line_key = "line_nbr"
 
-    operation: Maybe[LineOperation] = UNSET
+    operation: Maybe[LineOperationChoice] = UNSET
     line_nbr: Maybe[int] = wrapped()
     comp_inventory_id: Maybe[str] = wrapped("compInventoryID")
     dflt_comp_qty: Maybe[Number] = wrapped()
@@ -125,7 +125,7 @@ class KitSpecificationUpdate(LineUpdate):
 
     line_key = None
 
-    operation: Maybe[LineOperation] = UNSET
+    operation: Maybe[LineOperationChoice] = UNSET
     kit_inventory_id: Maybe[str] = wrapped("kitInventoryID")
     revision_id: Maybe[str] = wrapped("revisionID")
     descr: Maybe[str] = wrapped()

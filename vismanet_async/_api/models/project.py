@@ -28,14 +28,25 @@ from vismanet_async._codec.model import LineUpdate, Model, Record, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe, Moment
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import LineOperation, ProjectBillingPeriod, ProjectStatus, ProjectTaskStatus
+    from vismanet_async._api.models.enums import (
+        LineOperationChoice,
+        ProjectBillingPeriod,
+        ProjectBillingPeriodChoice,
+        ProjectStatus,
+        ProjectStatusChoice,
+        ProjectTaskStatus,
+        ProjectTaskStatusChoice,
+    )
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
-    LineOperation = "open_enum('LineOperation')"
+    LineOperationChoice = "open_enum('LineOperationChoice')"
     ProjectBillingPeriod = "open_enum('ProjectBillingPeriod')"
+    ProjectBillingPeriodChoice = "open_enum('ProjectBillingPeriodChoice')"
     ProjectStatus = "open_enum('ProjectStatus')"
+    ProjectStatusChoice = "open_enum('ProjectStatusChoice')"
     ProjectTaskStatus = "open_enum('ProjectTaskStatus')"
+    ProjectTaskStatusChoice = "open_enum('ProjectTaskStatusChoice')"
 __all__ = ["ChangeProjectIdAction", "Project", "ProjectTemplate", "ProjectUpdate", "Task", "TaskUpdate"]
 
 
@@ -128,14 +139,14 @@ class TaskUpdate(LineUpdate):
 
     line_key = None
 
-    operation: Maybe[LineOperation] = UNSET
+    operation: Maybe[LineOperationChoice] = UNSET
     task_id: Maybe[str] = wrapped()
     description: Maybe[str] = wrapped()
     planned_start: Maybe[Moment] = wrapped()
     planned_end: Maybe[Moment] = wrapped()
     start_date: Maybe[Moment] = wrapped()
     rate_table: Maybe[str] = wrapped()
-    status: Maybe[ProjectTaskStatus] = wrapped()
+    status: Maybe[ProjectTaskStatusChoice] = wrapped()
     restrict_employees: Maybe[bool] = wrapped()
     employees: Maybe[list[ProjectEmployeeUpdate]] = UNSET
 
@@ -150,14 +161,14 @@ class ProjectUpdate(WriteModel):
     description: Maybe[str] = wrapped()
     hold: Maybe[bool] = wrapped()
     template: Maybe[str] = wrapped()
-    status: Maybe[ProjectStatus] = wrapped()
+    status: Maybe[ProjectStatusChoice] = wrapped()
     def_account: Maybe[str] = wrapped()
     def_sub: Maybe[list[SubaccountSegmentUpdate]] = UNSET
     def_accrual_account: Maybe[str] = wrapped()
     def_accrual_sub: Maybe[list[SubaccountSegmentUpdate]] = UNSET
     start_date: Maybe[Moment] = wrapped()
     end_date: Maybe[Moment] = wrapped()
-    billing_period: Maybe[ProjectBillingPeriod] = wrapped()
+    billing_period: Maybe[ProjectBillingPeriodChoice] = wrapped()
     allocation_rule: Maybe[str] = wrapped()
     billing_rule: Maybe[str] = wrapped()
     branch: Maybe[str] = wrapped()

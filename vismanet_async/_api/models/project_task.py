@@ -16,11 +16,11 @@ from vismanet_async._codec.model import WriteModel
 from vismanet_async._codec.values import UNSET, Maybe, Moment
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import ProjectTaskStatus
+    from vismanet_async._api.models.enums import ProjectTaskStatusChoice
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
-    ProjectTaskStatus = "open_enum('ProjectTaskStatus')"
+    ProjectTaskStatusChoice = "open_enum('ProjectTaskStatusChoice')"
 __all__ = ["ProjectTaskUpdate"]
 
 
@@ -34,7 +34,7 @@ class ProjectTaskUpdate(WriteModel):
     planned_end: Maybe[Moment] = wrapped()
     start_date: Maybe[Moment] = wrapped()
     rate_table: Maybe[str] = wrapped()
-    status: Maybe[ProjectTaskStatus] = wrapped()
+    status: Maybe[ProjectTaskStatusChoice] = wrapped()
     visibility: Maybe[VisibilityUpdate] = UNSET
     restrict_employees: Maybe[bool] = wrapped()
     employees: Maybe[list[ProjectEmployeeUpdate]] = UNSET

@@ -28,16 +28,20 @@ from vismanet_async._codec.values import UNSET, Maybe, Moment, Number
 if TYPE_CHECKING:
     from vismanet_async._api.models.enums import (
         InventoryDocumentStatus,
+        InventoryDocumentStatusChoice,
         JournalTransactionModule,
-        LineOperation,
+        JournalTransactionModuleChoice,
+        LineOperationChoice,
         ProjectTransactionOrigin,
     )
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
     InventoryDocumentStatus = "open_enum('InventoryDocumentStatus')"
+    InventoryDocumentStatusChoice = "open_enum('InventoryDocumentStatusChoice')"
     JournalTransactionModule = "open_enum('JournalTransactionModule')"
-    LineOperation = "open_enum('LineOperation')"
+    JournalTransactionModuleChoice = "open_enum('JournalTransactionModuleChoice')"
+    LineOperationChoice = "open_enum('LineOperationChoice')"
     ProjectTransactionOrigin = "open_enum('ProjectTransactionOrigin')"
 __all__ = [
     "ProjectTransactionDocument",
@@ -112,7 +116,7 @@ class ProjectTransactionLineUpdate(LineUpdate):
 
     line_key = "tran_id"
 
-    operation: Maybe[LineOperation] = UNSET
+    operation: Maybe[LineOperationChoice] = UNSET
     tran_id: Maybe[int] = wrapped()
     date: Maybe[Moment] = wrapped()
     inventory_id: Maybe[str] = wrapped()
@@ -146,7 +150,7 @@ class ProjectTransactionDocumentUpdate(WriteModel):
 
     ref_nbr: Maybe[str] = wrapped()
     description: Maybe[str] = wrapped()
-    status: Maybe[InventoryDocumentStatus] = wrapped()
-    module: Maybe[JournalTransactionModule] = wrapped()
+    status: Maybe[InventoryDocumentStatusChoice] = wrapped()
+    module: Maybe[JournalTransactionModuleChoice] = wrapped()
     lines: Maybe[list[ProjectTransactionLineUpdate]] = UNSET
     note: Maybe[str] = wrapped()

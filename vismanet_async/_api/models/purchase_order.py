@@ -33,19 +33,23 @@ from vismanet_async._codec.values import UNSET, Maybe, Moment, Number
 if TYPE_CHECKING:
     from vismanet_async._api.models.enums import (
         DiscountDetailType,
-        LineOperation,
+        LineOperationChoice,
         PurchaseOrderStatus,
         PurchaseOrderType,
+        PurchaseOrderTypeChoice,
         ShippingDestinationType,
+        ShippingDestinationTypeChoice,
     )
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
     DiscountDetailType = "open_enum('DiscountDetailType')"
-    LineOperation = "open_enum('LineOperation')"
+    LineOperationChoice = "open_enum('LineOperationChoice')"
     PurchaseOrderStatus = "open_enum('PurchaseOrderStatus')"
     PurchaseOrderType = "open_enum('PurchaseOrderType')"
+    PurchaseOrderTypeChoice = "open_enum('PurchaseOrderTypeChoice')"
     ShippingDestinationType = "open_enum('ShippingDestinationType')"
+    ShippingDestinationTypeChoice = "open_enum('ShippingDestinationTypeChoice')"
 __all__ = ["DiscountDetail", "DiscountDetailUpdate", "PurchaseOrder", "PurchaseOrderUpdate"]
 
 
@@ -73,7 +77,7 @@ class DiscountDetailUpdate(LineUpdate):
 
     line_key = "line_nbr"
 
-    operation: Maybe[LineOperation] = UNSET
+    operation: Maybe[LineOperationChoice] = UNSET
     line_nbr: Maybe[int] = wrapped()
     skip_discount: Maybe[bool] = wrapped()
     discount_code: Maybe[str] = wrapped()
@@ -157,7 +161,7 @@ class PurchaseOrder(Record):
 class PurchaseOrderUpdate(WriteModel):
     """The API's `PurchaseOrderUpdateDto`."""
 
-    shipping_destination_type: Maybe[ShippingDestinationType] = wrapped()
+    shipping_destination_type: Maybe[ShippingDestinationTypeChoice] = wrapped()
     ship_to: Maybe[str] = wrapped()
     shipping_location: Maybe[str] = wrapped()
     shipping_contact: Maybe[OverridableContactUpdate] = wrapped()
@@ -172,7 +176,7 @@ class PurchaseOrderUpdate(WriteModel):
     discount_details: Maybe[list[DiscountDetailUpdate]] = UNSET
     dont_print: Maybe[bool] = wrapped()
     dont_email: Maybe[bool] = wrapped()
-    order_type: Maybe[PurchaseOrderType] = wrapped()
+    order_type: Maybe[PurchaseOrderTypeChoice] = wrapped()
     order_number: Maybe[str] = wrapped()
     hold: Maybe[bool] = wrapped()
     date: Maybe[Moment] = wrapped()

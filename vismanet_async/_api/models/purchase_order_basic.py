@@ -25,12 +25,13 @@ from vismanet_async._codec.model import Record, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import PurchaseOrderStatus, PurchaseOrderType
+    from vismanet_async._api.models.enums import PurchaseOrderStatus, PurchaseOrderType, PurchaseOrderTypeChoice
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
     PurchaseOrderStatus = "open_enum('PurchaseOrderStatus')"
     PurchaseOrderType = "open_enum('PurchaseOrderType')"
+    PurchaseOrderTypeChoice = "open_enum('PurchaseOrderTypeChoice')"
 __all__ = ["PurchaseOrderBasic", "PurchaseOrderBasicUpdate"]
 
 
@@ -86,7 +87,7 @@ class PurchaseOrderBasic(Record):
 class PurchaseOrderBasicUpdate(WriteModel):
     """The API's `PurchaseOrderBasicUpdateDto`."""
 
-    order_type: Maybe[PurchaseOrderType] = wrapped()
+    order_type: Maybe[PurchaseOrderTypeChoice] = wrapped()
     order_number: Maybe[str] = wrapped()
     hold: Maybe[bool] = wrapped()
     date: Maybe[Moment] = wrapped()

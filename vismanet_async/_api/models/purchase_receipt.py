@@ -27,25 +27,31 @@ from vismanet_async._codec.values import UNSET, Maybe, Moment, Number
 if TYPE_CHECKING:
     from vismanet_async._api.models.enums import (
         CustomerDocumentType,
-        LineOperation,
-        PurchaseLineType,
-        PurchaseOrderType,
+        CustomerDocumentTypeChoice,
+        LineOperationChoice,
+        PurchaseLineTypeChoice,
+        PurchaseOrderTypeChoice,
         PurchaseReceiptStatus,
         PurchaseReceiptType,
+        PurchaseReceiptTypeChoice,
         SupplierDocumentType,
-        TransferOrderType,
+        SupplierDocumentTypeChoice,
+        TransferOrderTypeChoice,
     )
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
     CustomerDocumentType = "open_enum('CustomerDocumentType')"
-    LineOperation = "open_enum('LineOperation')"
-    PurchaseLineType = "open_enum('PurchaseLineType')"
-    PurchaseOrderType = "open_enum('PurchaseOrderType')"
+    CustomerDocumentTypeChoice = "open_enum('CustomerDocumentTypeChoice')"
+    LineOperationChoice = "open_enum('LineOperationChoice')"
+    PurchaseLineTypeChoice = "open_enum('PurchaseLineTypeChoice')"
+    PurchaseOrderTypeChoice = "open_enum('PurchaseOrderTypeChoice')"
     PurchaseReceiptStatus = "open_enum('PurchaseReceiptStatus')"
     PurchaseReceiptType = "open_enum('PurchaseReceiptType')"
+    PurchaseReceiptTypeChoice = "open_enum('PurchaseReceiptTypeChoice')"
     SupplierDocumentType = "open_enum('SupplierDocumentType')"
-    TransferOrderType = "open_enum('TransferOrderType')"
+    SupplierDocumentTypeChoice = "open_enum('SupplierDocumentTypeChoice')"
+    TransferOrderTypeChoice = "open_enum('TransferOrderTypeChoice')"
 __all__ = [
     "LandedCost",
     "LandedCostUpdate",
@@ -89,7 +95,7 @@ class LandedCostUpdate(LineUpdate):
 
     line_key = "line_nbr"
 
-    operation: Maybe[LineOperation] = UNSET
+    operation: Maybe[LineOperationChoice] = UNSET
     line_nbr: Maybe[int] = wrapped()
     landed_cost_code: Maybe[str] = wrapped()
     description: Maybe[str] = wrapped()
@@ -102,9 +108,9 @@ class LandedCostUpdate(LineUpdate):
     tax_category: Maybe[str] = wrapped()
     terms: Maybe[str] = wrapped()
     inventory_id: Maybe[str] = wrapped()
-    ap_doc_type: Maybe[SupplierDocumentType] = wrapped()
+    ap_doc_type: Maybe[SupplierDocumentTypeChoice] = wrapped()
     ap_ref_nbr: Maybe[str] = wrapped()
-    in_doc_type: Maybe[CustomerDocumentType] = wrapped()
+    in_doc_type: Maybe[CustomerDocumentTypeChoice] = wrapped()
     in_ref_nbr: Maybe[str] = wrapped()
     postpone_purchase_invoice_creation: Maybe[bool] = wrapped()
 
@@ -161,9 +167,9 @@ class PurchaseReceiptLineUpdate(LineUpdate):
 
     allocations: Maybe[list[AllocationUpdate]] = UNSET
     note: Maybe[str] = wrapped()
-    operation: Maybe[LineOperation] = UNSET
+    operation: Maybe[LineOperationChoice] = UNSET
     line_nbr: Maybe[int] = wrapped()
-    line_type: Maybe[PurchaseLineType] = wrapped()
+    line_type: Maybe[PurchaseLineTypeChoice] = wrapped()
     branch_id: Maybe[str] = wrapped()
     branch_number: Maybe[str] = wrapped()
     inventory_id: Maybe[str] = wrapped()
@@ -189,10 +195,10 @@ class PurchaseReceiptLineUpdate(LineUpdate):
     project_task_id: Maybe[str] = wrapped()
     expiration_date: Maybe[Moment] = wrapped()
     lot_serial_number: Maybe[str] = wrapped()
-    po_order_type: Maybe[PurchaseOrderType] = wrapped()
+    po_order_type: Maybe[PurchaseOrderTypeChoice] = wrapped()
     po_order_nbr: Maybe[str] = wrapped()
     po_order_line_nbr: Maybe[int] = wrapped()
-    transfer_order_type: Maybe[TransferOrderType] = wrapped()
+    transfer_order_type: Maybe[TransferOrderTypeChoice] = wrapped()
     transfer_order_nbr: Maybe[str] = wrapped()
     transfer_order_line_nbr: Maybe[int] = wrapped()
     complete_po_line: Maybe[bool] = wrapped()
@@ -236,7 +242,7 @@ class PurchaseReceiptOrderUpdate(WriteModel):
     """The API's `PurchaseReceiptOrderUpdateDto`."""
 
     order_nbr: Maybe[str] = UNSET
-    order_type: Maybe[PurchaseOrderType] = UNSET
+    order_type: Maybe[PurchaseOrderTypeChoice] = UNSET
     allocations: Maybe[list[AllocationUpdate]] = UNSET
 
 
@@ -254,7 +260,7 @@ class PurchaseReceiptUpdate(WriteModel):
     lines: Maybe[list[PurchaseReceiptLineUpdate]] = UNSET
     landed_cost: Maybe[list[LandedCostUpdate]] = UNSET
     note: Maybe[str] = wrapped()
-    receipt_type: Maybe[PurchaseReceiptType] = wrapped()
+    receipt_type: Maybe[PurchaseReceiptTypeChoice] = wrapped()
     receipt_nbr: Maybe[str] = wrapped()
     hold: Maybe[bool] = wrapped()
     date: Maybe[Moment] = wrapped()

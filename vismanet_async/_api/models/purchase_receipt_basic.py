@@ -24,22 +24,24 @@ from vismanet_async._codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
     from vismanet_async._api.models.enums import (
-        LineOperation,
-        PurchaseLineType,
-        PurchaseOrderType,
+        LineOperationChoice,
+        PurchaseLineTypeChoice,
+        PurchaseOrderTypeChoice,
         PurchaseReceiptStatus,
         PurchaseReceiptType,
-        TransferOrderType,
+        PurchaseReceiptTypeChoice,
+        TransferOrderTypeChoice,
     )
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
-    LineOperation = "open_enum('LineOperation')"
-    PurchaseLineType = "open_enum('PurchaseLineType')"
-    PurchaseOrderType = "open_enum('PurchaseOrderType')"
+    LineOperationChoice = "open_enum('LineOperationChoice')"
+    PurchaseLineTypeChoice = "open_enum('PurchaseLineTypeChoice')"
+    PurchaseOrderTypeChoice = "open_enum('PurchaseOrderTypeChoice')"
     PurchaseReceiptStatus = "open_enum('PurchaseReceiptStatus')"
     PurchaseReceiptType = "open_enum('PurchaseReceiptType')"
-    TransferOrderType = "open_enum('TransferOrderType')"
+    PurchaseReceiptTypeChoice = "open_enum('PurchaseReceiptTypeChoice')"
+    TransferOrderTypeChoice = "open_enum('TransferOrderTypeChoice')"
 __all__ = ["PurchaseReceiptBasic", "PurchaseReceiptBasicUpdate", "PurchaseReceiptLineBasicUpdate"]
 
 
@@ -91,9 +93,9 @@ class PurchaseReceiptLineBasicUpdate(LineUpdate):
 
     line_key = "line_nbr"
 
-    operation: Maybe[LineOperation] = UNSET
+    operation: Maybe[LineOperationChoice] = UNSET
     line_nbr: Maybe[int] = wrapped()
-    line_type: Maybe[PurchaseLineType] = wrapped()
+    line_type: Maybe[PurchaseLineTypeChoice] = wrapped()
     branch_id: Maybe[str] = wrapped()
     branch_number: Maybe[str] = wrapped()
     inventory_id: Maybe[str] = wrapped()
@@ -119,10 +121,10 @@ class PurchaseReceiptLineBasicUpdate(LineUpdate):
     project_task_id: Maybe[str] = wrapped()
     expiration_date: Maybe[Moment] = wrapped()
     lot_serial_number: Maybe[str] = wrapped()
-    po_order_type: Maybe[PurchaseOrderType] = wrapped()
+    po_order_type: Maybe[PurchaseOrderTypeChoice] = wrapped()
     po_order_nbr: Maybe[str] = wrapped()
     po_order_line_nbr: Maybe[int] = wrapped()
-    transfer_order_type: Maybe[TransferOrderType] = wrapped()
+    transfer_order_type: Maybe[TransferOrderTypeChoice] = wrapped()
     transfer_order_nbr: Maybe[str] = wrapped()
     transfer_order_line_nbr: Maybe[int] = wrapped()
     complete_po_line: Maybe[bool] = wrapped()
@@ -143,7 +145,7 @@ class PurchaseReceiptBasicUpdate(WriteModel):
     """The API's `PurchaseReceiptBasicUpdateDto`."""
 
     lines: Maybe[list[PurchaseReceiptLineBasicUpdate]] = UNSET
-    receipt_type: Maybe[PurchaseReceiptType] = wrapped()
+    receipt_type: Maybe[PurchaseReceiptTypeChoice] = wrapped()
     receipt_nbr: Maybe[str] = wrapped()
     hold: Maybe[bool] = wrapped()
     date: Maybe[Moment] = wrapped()

@@ -21,20 +21,20 @@ from vismanet_async._codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
     from vismanet_async._api.models.enums import (
-        LineOperation,
-        ReplenishmentSource,
+        LineOperationChoice,
+        ReplenishmentSourceChoice,
         RutRotType,
-        SalesOrderOperation,
-        ShipComplete,
+        SalesOrderOperationChoice,
+        ShipCompleteChoice,
     )
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
-    LineOperation = "open_enum('LineOperation')"
-    ReplenishmentSource = "open_enum('ReplenishmentSource')"
+    LineOperationChoice = "open_enum('LineOperationChoice')"
+    ReplenishmentSourceChoice = "open_enum('ReplenishmentSourceChoice')"
     RutRotType = "open_enum('RutRotType')"
-    SalesOrderOperation = "open_enum('SalesOrderOperation')"
-    ShipComplete = "open_enum('ShipComplete')"
+    SalesOrderOperationChoice = "open_enum('SalesOrderOperationChoice')"
+    ShipCompleteChoice = "open_enum('ShipCompleteChoice')"
 __all__ = [
     "CreatePurchaseOrderAction",
     "ReopenSalesOrderAction",
@@ -60,16 +60,16 @@ class SalesOrderLineUpdate(LineUpdate):
     line_key = "line_nbr"
 
     invoice_nbr: Maybe[str] = wrapped()
-    sales_order_operation: Maybe[SalesOrderOperation] = wrapped()
+    sales_order_operation: Maybe[SalesOrderOperationChoice] = wrapped()
     free_item: Maybe[bool] = wrapped()
     requested_on: Maybe[Moment] = wrapped()
     ship_on: Maybe[Moment] = wrapped()
-    ship_complete: Maybe[ShipComplete] = wrapped()
+    ship_complete: Maybe[ShipCompleteChoice] = wrapped()
     undership_threshold: Maybe[Number] = wrapped()
     overship_threshold: Maybe[Number] = wrapped()
     completed: Maybe[bool] = wrapped()
     mark_for_po: Maybe[bool] = wrapped("markForPO")
-    po_source: Maybe[ReplenishmentSource] = wrapped()
+    po_source: Maybe[ReplenishmentSourceChoice] = wrapped()
     lot_serial_nbr: Maybe[str] = wrapped()
     expiration_date: Maybe[Moment] = wrapped()
     reason_code: Maybe[str] = wrapped()
@@ -82,7 +82,7 @@ class SalesOrderLineUpdate(LineUpdate):
     external_link: Maybe[str] = wrapped()
     is_rot_rut_deductible: Maybe[bool] = wrapped()
     branch_number: Maybe[str] = wrapped()
-    operation: Maybe[LineOperation] = UNSET
+    operation: Maybe[LineOperationChoice] = UNSET
     line_nbr: Maybe[int] = wrapped()
     inventory_id: Maybe[str] = wrapped()
     inventory_number: Maybe[str] = wrapped()
@@ -121,7 +121,7 @@ class SalesOrderUpdate(WriteModel):
     so_shipping_address: Maybe[OverridableAddressUpdate] = wrapped()
     sched_shipment: Maybe[Moment] = wrapped()
     ship_separately: Maybe[bool] = wrapped()
-    ship_complete: Maybe[ShipComplete] = wrapped()
+    ship_complete: Maybe[ShipCompleteChoice] = wrapped()
     cancel_by: Maybe[Moment] = wrapped()
     canceled: Maybe[bool] = wrapped()
     preferred_warehouse: Maybe[str] = wrapped()

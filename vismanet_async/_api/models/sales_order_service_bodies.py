@@ -14,20 +14,20 @@ from vismanet_async._codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
     from vismanet_async._api.models.enums import (
-        NewOrderStatus,
-        OrderLineOperation,
-        OrderPatchStatus,
-        OrderPurchaseSource,
-        OrderShippingRule,
+        NewOrderStatusChoice,
+        OrderLineOperationChoice,
+        OrderPatchStatusChoice,
+        OrderPurchaseSourceChoice,
+        OrderShippingRuleChoice,
     )
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
-    NewOrderStatus = "open_enum('NewOrderStatus')"
-    OrderLineOperation = "open_enum('OrderLineOperation')"
-    OrderPatchStatus = "open_enum('OrderPatchStatus')"
-    OrderPurchaseSource = "open_enum('OrderPurchaseSource')"
-    OrderShippingRule = "open_enum('OrderShippingRule')"
+    NewOrderStatusChoice = "open_enum('NewOrderStatusChoice')"
+    OrderLineOperationChoice = "open_enum('OrderLineOperationChoice')"
+    OrderPatchStatusChoice = "open_enum('OrderPatchStatusChoice')"
+    OrderPurchaseSourceChoice = "open_enum('OrderPurchaseSourceChoice')"
+    OrderShippingRuleChoice = "open_enum('OrderShippingRuleChoice')"
 __all__ = [
     "AddOrderLines",
     "NewOrder",
@@ -67,17 +67,17 @@ class NewOrderLine(WriteModel):
     has_manual_price: Maybe[bool] = UNSET
     inventory_id: Maybe[str] = needed()
     note: Maybe[str] = UNSET
-    operation: Maybe[OrderLineOperation] = UNSET
+    operation: Maybe[OrderLineOperationChoice] = UNSET
     overship_threshold: Maybe[Number] = UNSET
     project_task_id: Maybe[str] = UNSET
-    purchase_order_source: Maybe[OrderPurchaseSource] = UNSET
+    purchase_order_source: Maybe[OrderPurchaseSourceChoice] = UNSET
     quantity: Maybe[Number] = UNSET
     reason_code: Maybe[str] = UNSET
     request_date: Maybe[Moment] = point_in_time()
     sales_account_id: Maybe[str] = UNSET
     sales_person_id: Maybe[str] = UNSET
     ship_date: Maybe[Moment] = point_in_time()
-    shipping_rule: Maybe[OrderShippingRule] = UNSET
+    shipping_rule: Maybe[OrderShippingRuleChoice] = UNSET
     subaccount: Maybe[dict[str, Any]] = UNSET
     supplier_id: Maybe[str] = UNSET
     supplier_price: Maybe[Number] = UNSET
@@ -226,7 +226,7 @@ class NewOrder(WriteModel):
     request_on: Maybe[Moment] = point_in_time()
     sales_person_id: Maybe[str] = UNSET
     shipping: Maybe[NewOrderShipping] = UNSET
-    status: Maybe[NewOrderStatus] = UNSET
+    status: Maybe[NewOrderStatusChoice] = UNSET
     tax_zone_id: Maybe[str] = UNSET
     type: Maybe[str] = needed()
     use_replacement_cost_for_margin_and_profit: Maybe[bool] = UNSET
@@ -292,17 +292,17 @@ class OrderLinePatch(WriteModel):
     has_manual_price: Maybe[bool] = UNSET
     line_id: Maybe[int] = needed()
     note: Maybe[str] = UNSET
-    operation: Maybe[OrderLineOperation] = UNSET
+    operation: Maybe[OrderLineOperationChoice] = UNSET
     overship_threshold: Maybe[Number] = UNSET
     project_task_id: Maybe[str] = UNSET
-    purchase_order_source: Maybe[OrderPurchaseSource] = UNSET
+    purchase_order_source: Maybe[OrderPurchaseSourceChoice] = UNSET
     quantity: Maybe[Number] = UNSET
     reason_code: Maybe[str] = UNSET
     request_date: Maybe[Moment] = point_in_time()
     sales_account_id: Maybe[str] = UNSET
     sales_person_id: Maybe[str] = UNSET
     ship_date: Maybe[Moment] = point_in_time()
-    shipping_rule: Maybe[OrderShippingRule] = UNSET
+    shipping_rule: Maybe[OrderShippingRuleChoice] = UNSET
     sort_order: Maybe[int] = UNSET
     subaccount: Maybe[dict[str, Any]] = UNSET
     supplier_id: Maybe[str] = UNSET
@@ -367,6 +367,6 @@ class OrderPatch(WriteModel):
     request_on: Maybe[Moment] = point_in_time()
     sales_person_id: Maybe[str] = UNSET
     shipping: Maybe[OrderShippingPatch] = UNSET
-    status: Maybe[OrderPatchStatus] = UNSET
+    status: Maybe[OrderPatchStatusChoice] = UNSET
     tax_zone_id: Maybe[str] = UNSET
     use_replacement_cost_for_margin_and_profit: Maybe[bool] = UNSET

@@ -18,11 +18,11 @@ from vismanet_async._codec.model import LineUpdate, Model, Record, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe, Number
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import LineOperation
+    from vismanet_async._api.models.enums import LineOperationChoice
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
-    LineOperation = "open_enum('LineOperation')"
+    LineOperationChoice = "open_enum('LineOperationChoice')"
 __all__ = [
     "CustSalesPeople",
     "CustSalesPeopleUpdate",
@@ -54,7 +54,7 @@ class CustSalesPeopleUpdate(LineUpdate):
 
     line_key = None
 
-    operation: Maybe[LineOperation] = UNSET
+    operation: Maybe[LineOperationChoice] = UNSET
     customer_id: Maybe[str] = wrapped("customerID")
     location_id: Maybe[str] = wrapped("locationID")
     commission_pct: Maybe[Number] = wrapped()

@@ -15,14 +15,19 @@ from vismanet_async._codec.model import LineUpdate, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import LineOperation, SalesOrderOperation, ShipmentType, TransportationMode
+    from vismanet_async._api.models.enums import (
+        LineOperationChoice,
+        SalesOrderOperationChoice,
+        ShipmentTypeChoice,
+        TransportationModeChoice,
+    )
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
-    LineOperation = "open_enum('LineOperation')"
-    SalesOrderOperation = "open_enum('SalesOrderOperation')"
-    ShipmentType = "open_enum('ShipmentType')"
-    TransportationMode = "open_enum('TransportationMode')"
+    LineOperationChoice = "open_enum('LineOperationChoice')"
+    SalesOrderOperationChoice = "open_enum('SalesOrderOperationChoice')"
+    ShipmentTypeChoice = "open_enum('ShipmentTypeChoice')"
+    TransportationModeChoice = "open_enum('TransportationModeChoice')"
 __all__ = [
     "ShipmentDetailLineAdd",
     "ShipmentDetailLineUpdate",
@@ -38,7 +43,7 @@ __all__ = [
 class ShipmentDetailLineAdd(LineUpdate):
     """The API's `ShipmentDetailLineAddDto`."""
 
-    operation: Maybe[LineOperation] = UNSET
+    operation: Maybe[LineOperationChoice] = UNSET
     inventory_number: Maybe[str] = wrapped()
     line_number: Maybe[int] = wrapped()
     warehouse: Maybe[str] = wrapped()
@@ -61,7 +66,7 @@ class ShipmentDetailLineAdd(LineUpdate):
 class ShipmentDetailLineUpdate(LineUpdate):
     """The API's `ShipmentDetailLineUpdateDto`."""
 
-    operation: Maybe[LineOperation] = UNSET
+    operation: Maybe[LineOperationChoice] = UNSET
     line_number: Maybe[int] = wrapped()
     warehouse: Maybe[str] = wrapped()
     location: Maybe[str] = wrapped()
@@ -89,7 +94,7 @@ class ShipmentDetailLineUpdate(LineUpdate):
 class ShipmentPackageLineUpdate(LineUpdate):
     """The API's `ShipmentPackageLineUpdateDto`."""
 
-    operation: Maybe[LineOperation] = UNSET
+    operation: Maybe[LineOperationChoice] = UNSET
     line_number: Maybe[int] = wrapped()
     confirmed: Maybe[bool] = wrapped()
     box_id: Maybe[str] = wrapped()
@@ -125,8 +130,8 @@ class ShipmentSoOrder(WriteModel):
 class ShipmentUpdate(WriteModel):
     """The API's `ShipmentCreateDto` and `ShipmentUpdateDto`."""
 
-    shipment_type: Maybe[ShipmentType] = wrapped()
-    operation: Maybe[SalesOrderOperation] = wrapped()
+    shipment_type: Maybe[ShipmentTypeChoice] = wrapped()
+    operation: Maybe[SalesOrderOperationChoice] = wrapped()
     shipment_date: Maybe[Moment] = wrapped()
     location: Maybe[str] = wrapped()
     customer: Maybe[str] = wrapped()
@@ -159,7 +164,7 @@ class ShipmentUpdate(WriteModel):
     freight_amt: Maybe[Number] = wrapped()
     freight_cost: Maybe[Number] = wrapped()
     transaction_type: Maybe[int] = wrapped()
-    mode_of_trasport: Maybe[TransportationMode] = wrapped()
+    mode_of_trasport: Maybe[TransportationModeChoice] = wrapped()
     container: Maybe[bool] = wrapped()
     note: Maybe[str] = wrapped()
     shipment_detail_lines: Maybe[list[ShipmentDetailLineUpdate]] = UNSET

@@ -19,11 +19,11 @@ from vismanet_async._codec.model import LineUpdate, Model, Record, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import LineOperation, StocktakeLineStatus, StocktakeStatus
+    from vismanet_async._api.models.enums import LineOperationChoice, StocktakeLineStatus, StocktakeStatus
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
-    LineOperation = "open_enum('LineOperation')"
+    LineOperationChoice = "open_enum('LineOperationChoice')"
     StocktakeLineStatus = "open_enum('StocktakeLineStatus')"
     StocktakeStatus = "open_enum('StocktakeStatus')"
 __all__ = ["Stocktake", "StocktakeLine", "StocktakeLineUpdate", "StocktakeUpdate"]
@@ -76,7 +76,7 @@ class StocktakeLineUpdate(LineUpdate):
 
     line_key = "line_nbr"
 
-    operation: Maybe[LineOperation] = UNSET
+    operation: Maybe[LineOperationChoice] = UNSET
     line_nbr: Maybe[int] = wrapped()
     physical_quantity: Maybe[Number] = wrapped()
     inventory_id: Maybe[str] = wrapped()

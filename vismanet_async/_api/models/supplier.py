@@ -32,14 +32,27 @@ from vismanet_async._codec.model import Model, Record, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe, Number
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import AccountUsedForPayment, ChargeBearer, PaymentBy, SupplierStatus
+    from vismanet_async._api.models.enums import (
+        AccountUsedForPayment,
+        AccountUsedForPaymentChoice,
+        ChargeBearer,
+        ChargeBearerChoice,
+        PaymentBy,
+        PaymentByChoice,
+        SupplierStatus,
+        SupplierStatusChoice,
+    )
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
     AccountUsedForPayment = "open_enum('AccountUsedForPayment')"
+    AccountUsedForPaymentChoice = "open_enum('AccountUsedForPaymentChoice')"
     ChargeBearer = "open_enum('ChargeBearer')"
+    ChargeBearerChoice = "open_enum('ChargeBearerChoice')"
     PaymentBy = "open_enum('PaymentBy')"
+    PaymentByChoice = "open_enum('PaymentByChoice')"
     SupplierStatus = "open_enum('SupplierStatus')"
+    SupplierStatusChoice = "open_enum('SupplierStatusChoice')"
 __all__ = [
     "Supplier",
     "SupplierBalance",
@@ -205,7 +218,7 @@ class SupplierUpdate(WriteModel):
 
     number: Maybe[str] = wrapped()
     name: Maybe[str] = wrapped()
-    status: Maybe[SupplierStatus] = wrapped()
+    status: Maybe[SupplierStatusChoice] = wrapped()
     account_reference: Maybe[str] = wrapped()
     number_of_employees: Maybe[int] = wrapped()
     parent_record_number: Maybe[str] = wrapped()
@@ -224,10 +237,10 @@ class SupplierUpdate(WriteModel):
     vat_registration_id: Maybe[str] = wrapped()
     corporate_id: Maybe[str] = wrapped()
     vat_zone_id: Maybe[str] = wrapped()
-    charge_bearer: Maybe[ChargeBearer] = wrapped()
-    account_used_for_payment: Maybe[AccountUsedForPayment] = wrapped()
-    payment_by: Maybe[PaymentBy] = wrapped()
-    main_address: Maybe[AddressUpdate] = wrapped()
+    charge_bearer: Maybe[ChargeBearerChoice] = wrapped()
+    account_used_for_payment: Maybe[AccountUsedForPaymentChoice] = wrapped()
+    payment_by: Maybe[PaymentByChoice] = wrapped()
+    main_address: Maybe[AddressUpdate] = wrapped(read_form=Address)
     main_contact: Maybe[ContactInfoUpdate] = wrapped()
     remit_address: Maybe[AddressUpdate] = wrapped()
     remit_contact: Maybe[ContactInfoUpdate] = wrapped()

@@ -18,19 +18,19 @@ from vismanet_async._codec.values import UNSET, Maybe, Moment, Number
 if TYPE_CHECKING:
     from vismanet_async._api.models.enums import (
         ActionOutcome,
-        LineOperation,
-        LinkLinePurchaseType,
-        SupplierInvoiceType,
-        TaxCalculationMode,
+        LineOperationChoice,
+        LinkLinePurchaseTypeChoice,
+        SupplierInvoiceTypeChoice,
+        TaxCalculationModeChoice,
     )
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
     ActionOutcome = "open_enum('ActionOutcome')"
-    LineOperation = "open_enum('LineOperation')"
-    LinkLinePurchaseType = "open_enum('LinkLinePurchaseType')"
-    SupplierInvoiceType = "open_enum('SupplierInvoiceType')"
-    TaxCalculationMode = "open_enum('TaxCalculationMode')"
+    LineOperationChoice = "open_enum('LineOperationChoice')"
+    LinkLinePurchaseTypeChoice = "open_enum('LinkLinePurchaseTypeChoice')"
+    SupplierInvoiceTypeChoice = "open_enum('SupplierInvoiceTypeChoice')"
+    TaxCalculationModeChoice = "open_enum('TaxCalculationModeChoice')"
 __all__ = [
     "AddPoReceiptLine",
     "AddPurchaseOrder",
@@ -86,7 +86,7 @@ class CorrectSupplierInvoiceActionResult(Record):
 class LinkLine(WriteModel):
     """The API's `LinkLineDto`."""
 
-    purchase_type: Maybe[LinkLinePurchaseType] = UNSET
+    purchase_type: Maybe[LinkLinePurchaseTypeChoice] = UNSET
     purchase_number: Maybe[str] = wrapped()
     purchase_line_nbr: Maybe[int] = wrapped()
 
@@ -114,7 +114,7 @@ class ReverseInvoiceResult(Record):
 class SupplierInvoiceLandedCostUpdate(LineUpdate):
     """The API's `SupplierInvoiceLandedCostUpdateDto`."""
 
-    operation: Maybe[LineOperation] = UNSET
+    operation: Maybe[LineOperationChoice] = UNSET
     line_number: Maybe[int] = wrapped()
     landed_cost_code_id: Maybe[str] = wrapped()
     description: Maybe[str] = wrapped()
@@ -130,7 +130,7 @@ class SupplierInvoiceLandedCostUpdate(LineUpdate):
 class SupplierInvoiceLineUpdate(LineUpdate):
     """The API's `SupplierInvoiceLineUpdateDto`."""
 
-    operation: Maybe[LineOperation] = UNSET
+    operation: Maybe[LineOperationChoice] = UNSET
     line_number: Maybe[int] = wrapped()
     inventory_number: Maybe[str] = wrapped()
     transaction_description: Maybe[str] = wrapped()
@@ -171,7 +171,7 @@ class SupplierInvoiceLineUpdate(LineUpdate):
 class SupplierInvoiceUpdate(WriteModel):
     """The API's `SupplierInvoiceUpdateDto`."""
 
-    document_type: Maybe[SupplierInvoiceType] = wrapped()
+    document_type: Maybe[SupplierInvoiceTypeChoice] = wrapped()
     reference_number: Maybe[str] = wrapped()
     hold: Maybe[bool] = wrapped()
     date: Maybe[Moment] = wrapped()
@@ -191,7 +191,7 @@ class SupplierInvoiceUpdate(WriteModel):
     exchange_rate: Maybe[Number] = wrapped()
     branch_number: Maybe[str] = wrapped()
     rounding_diff_in_currency: Maybe[Number] = wrapped()
-    tax_calculation_mode: Maybe[TaxCalculationMode] = wrapped()
+    tax_calculation_mode: Maybe[TaxCalculationModeChoice] = wrapped()
     supplier_tax_zone: Maybe[str] = wrapped()
     cash_account: Maybe[str] = wrapped()
     payment_method: Maybe[str] = wrapped()

@@ -21,18 +21,22 @@ from vismanet_async._codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
     from vismanet_async._api.models.enums import (
-        LineOperation,
+        LineOperationChoice,
         SupplierInvoiceType,
+        SupplierInvoiceTypeChoice,
         SupplierPaymentStatus,
         SupplierPaymentType,
+        SupplierPaymentTypeChoice,
     )
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
-    LineOperation = "open_enum('LineOperation')"
+    LineOperationChoice = "open_enum('LineOperationChoice')"
     SupplierInvoiceType = "open_enum('SupplierInvoiceType')"
+    SupplierInvoiceTypeChoice = "open_enum('SupplierInvoiceTypeChoice')"
     SupplierPaymentStatus = "open_enum('SupplierPaymentStatus')"
     SupplierPaymentType = "open_enum('SupplierPaymentType')"
+    SupplierPaymentTypeChoice = "open_enum('SupplierPaymentTypeChoice')"
 __all__ = [
     "ReleaseSupplierPaymentAction",
     "SupplierPayment",
@@ -46,7 +50,7 @@ __all__ = [
 class ReleaseSupplierPaymentAction(WriteModel):
     """The API's `ReleaseSupplierPaymentActionDto`."""
 
-    type: Maybe[SupplierPaymentType] = wrapped()
+    type: Maybe[SupplierPaymentTypeChoice] = wrapped()
 
 
 @read_model
@@ -110,8 +114,8 @@ class SupplierPaymentAdjustmentUpdate(LineUpdate):
 
     line_key = None
 
-    operation: Maybe[LineOperation] = UNSET
-    document_type: Maybe[SupplierInvoiceType] = wrapped()
+    operation: Maybe[LineOperationChoice] = UNSET
+    document_type: Maybe[SupplierInvoiceTypeChoice] = wrapped()
     ref_nbr: Maybe[str] = wrapped()
     amount_paid: Maybe[Number] = wrapped()
     cash_discount_taken: Maybe[Number] = wrapped()
@@ -122,7 +126,7 @@ class SupplierPaymentAdjustmentUpdate(LineUpdate):
 class SupplierPaymentUpdate(WriteModel):
     """The API's `SupplierPaymentUpdateDto`."""
 
-    type: Maybe[SupplierPaymentType] = wrapped()
+    type: Maybe[SupplierPaymentTypeChoice] = wrapped()
     reference_number: Maybe[str] = wrapped()
     hold: Maybe[bool] = wrapped()
     application_date: Maybe[Moment] = wrapped()

@@ -13,11 +13,11 @@ from vismanet_async._codec.model import LineUpdate, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe, Number
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import LineOperation
+    from vismanet_async._api.models.enums import LineOperationChoice
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
-    LineOperation = "open_enum('LineOperation')"
+    LineOperationChoice = "open_enum('LineOperationChoice')"
 __all__ = ["TimeCardMaterialsUpdate", "TimeCardSummaryUpdate", "TimeCardUpdate"]
 
 
@@ -25,7 +25,7 @@ __all__ = ["TimeCardMaterialsUpdate", "TimeCardSummaryUpdate", "TimeCardUpdate"]
 class TimeCardMaterialsUpdate(LineUpdate):
     """The API's `TimeCardMaterialsUpdateDto`."""
 
-    operation: Maybe[LineOperation] = UNSET
+    operation: Maybe[LineOperationChoice] = UNSET
     line_number: Maybe[int] = wrapped()
     item_id: Maybe[str] = wrapped()
     description: Maybe[str] = wrapped()
@@ -45,7 +45,7 @@ class TimeCardMaterialsUpdate(LineUpdate):
 class TimeCardSummaryUpdate(LineUpdate):
     """The API's `TimeCardSummaryUpdateDto`."""
 
-    operation: Maybe[LineOperation] = UNSET
+    operation: Maybe[LineOperationChoice] = UNSET
     line_number: Maybe[int] = wrapped()
     earning_type: Maybe[str] = wrapped()
     project: Maybe[str] = wrapped()

@@ -12,11 +12,12 @@ from vismanet_async._codec.model import Record, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import UiExtensionType
+    from vismanet_async._api.models.enums import UiExtensionType, UiExtensionTypeChoice
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
     UiExtensionType = "open_enum('UiExtensionType')"
+    UiExtensionTypeChoice = "open_enum('UiExtensionTypeChoice')"
 __all__ = ["UiExtension", "UiExtensionScreen", "UiExtensionUpdate"]
 
 
@@ -48,7 +49,7 @@ class UiExtensionUpdate(WriteModel):
 
     title: Maybe[str] = UNSET
     url: Maybe[str] = UNSET
-    type: Maybe[UiExtensionType] = UNSET
+    type: Maybe[UiExtensionTypeChoice] = UNSET
     screen_id: Maybe[str] = UNSET
     step_id: Maybe[str] = UNSET
     owner_id: Maybe[str] = UNSET

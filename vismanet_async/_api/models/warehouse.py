@@ -22,13 +22,19 @@ from vismanet_async._codec.model import Model, Record, WriteModel
 from vismanet_async._codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import DefaultCost, LocationEntryCheck, PrimaryItemValidation
+    from vismanet_async._api.models.enums import (
+        DefaultCost,
+        LocationEntryCheck,
+        PrimaryItemValidation,
+        PrimaryItemValidationChoice,
+    )
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
     DefaultCost = "open_enum('DefaultCost')"
     LocationEntryCheck = "open_enum('LocationEntryCheck')"
     PrimaryItemValidation = "open_enum('PrimaryItemValidation')"
+    PrimaryItemValidationChoice = "open_enum('PrimaryItemValidationChoice')"
 __all__ = ["Warehouse", "WarehouseAddress", "WarehouseContact", "WarehouseLocation", "WarehouseLocationUpdate"]
 
 
@@ -119,7 +125,7 @@ class WarehouseLocationUpdate(WriteModel):
     transfers_valid: Maybe[bool] = wrapped()
     assembly_valid: Maybe[bool] = wrapped()
     pick_priority: Maybe[int] = wrapped()
-    primary_item_valid: Maybe[PrimaryItemValidation] = wrapped()
+    primary_item_valid: Maybe[PrimaryItemValidationChoice] = wrapped()
     primary_item_id: Maybe[str] = wrapped()
     primary_item_class_id: Maybe[str] = wrapped()
     project_id: Maybe[str] = wrapped()

@@ -58,6 +58,23 @@ class AccountResource(Resource):
         """List accounts.
 
         `GET /v1/account`
+
+        Args:
+            active: Only those where this is so, or is not: active.
+            include_account_class_description: Whether each comes with its account class description. Off unless asked
+                for (facts 5.9).
+            public_code: Only those with this public code.
+            external_code1: Only those with this external code1.
+            external_code2: Only those with this external code2.
+            analysis_code: Only those with this analysis code.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -79,6 +96,16 @@ class AccountResource(Resource):
         """Create an account.
 
         `POST /v1/account`
+
+        Args:
+            body: A `AccountUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_AccountUpdate)
 
@@ -90,6 +117,15 @@ class AccountResource(Resource):
         """Read an account.
 
         `GET /v1/account/{accountCd}`
+
+        Args:
+            account_cd: The account number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (account_cd,), model=_Account)
 
@@ -104,6 +140,19 @@ class AccountResource(Resource):
         """Change an account; only the fields given change.
 
         `PUT /v1/account/{accountCd}`
+
+        Args:
+            account_cd: The account number. Text: leading zeros count (facts 12.4).
+            body: A `AccountUpdate`, or a mapping of its fields by their names here or the API's. None clears a field.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE, (account_cd,), body=body, model=_AccountUpdate, if_match=if_match)
 
@@ -117,7 +166,21 @@ class AccountResource(Resource):
     ) -> Updated:
         """Read the record, apply `change` and write what it gives, unless somebody else wrote in between.
 
-        See `vismanet_async._api.modify`.
+        If somebody did, it is read and changed again. Tasks of one client take turns at one record.
+
+        Args:
+            account_cd: The account number. Text: leading zeros count (facts 12.4).
+            change: Gives what to write from the present record: a model, a mapping, or None to leave it. It may be
+                called several times, so it must have no effects of its own.
+            attempts: How often to write at most.
+
+        Returns:
+            The new ETag.
+
+        Raises:
+            PreconditionFailed: Others wrote first each time; nothing was changed here.
+            OutcomeUnknown: An answer got lost, and the record does not show whether the change was made.
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return await modify(
             self,

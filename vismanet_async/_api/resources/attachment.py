@@ -38,6 +38,15 @@ class AttachmentResource(Resource):
         """Fetch an attachment as a file.
 
         `GET /v1/attachment/{attachmentId}`
+
+        Args:
+            attachment_id: The attachment id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The file: await it for its bytes, or stream it.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._download(_DOWNLOAD, (attachment_id,))
 
@@ -50,5 +59,17 @@ class AttachmentResource(Resource):
         """Change an attachment; only the fields given change.
 
         `PUT /v1/attachment/{attachmentId}`
+
+        Args:
+            attachment_id: The attachment id. Text: leading zeros count (facts 12.4).
+            body: A `AttachmentMetadataUpdate`, or a mapping of its fields by their names here or the API's. None clears
+                a field.
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE, (attachment_id,), body=body, model=_AttachmentMetadataUpdate)

@@ -56,6 +56,22 @@ class AttributeResource(Resource):
         """List attributes.
 
         `GET /v1/attribute`
+
+        Args:
+            attribute_id: Only those with this attribute id. The API's `attributeID`.
+            control_type: Only those with this control type.
+            internal: Only those where this is so, or is not: internal.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
+                it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -76,6 +92,16 @@ class AttributeResource(Resource):
         """Create an attribute.
 
         `POST /v1/attribute`
+
+        Args:
+            body: A `AttributeUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_AttributeUpdate)
 
@@ -87,6 +113,15 @@ class AttributeResource(Resource):
         """Read an attribute.
 
         `GET /v1/attribute/{attributeId}`
+
+        Args:
+            attribute_id: The attribute id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (attribute_id,), model=_Attribute)
 
@@ -99,6 +134,17 @@ class AttributeResource(Resource):
         """Change an attribute; only the fields given change.
 
         `PUT /v1/attribute/{attributeId}`
+
+        Args:
+            attribute_id: The attribute id. Text: leading zeros count (facts 12.4).
+            body: A `AttributeUpdate`, or a mapping of its fields by their names here or the API's. None clears a field.
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE, (attribute_id,), body=body, model=_AttributeUpdate)
 
@@ -110,5 +156,15 @@ class AttributeResource(Resource):
         """Delete an attribute.
 
         `DELETE /v1/attribute/{attributeId}`
+
+        Args:
+            attribute_id: The attribute id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            Nothing, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._delete(_DELETE, (attribute_id,))

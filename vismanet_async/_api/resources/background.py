@@ -46,6 +46,15 @@ class BackgroundResource(Resource):
 
         `GET /v1/background/{requestId}`.
         It cannot run in the background.
+
+        Args:
+            request_id: The request id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (request_id,), model=_BackgroundRequestState)
 
@@ -58,5 +67,14 @@ class BackgroundResource(Resource):
 
         `GET /v1/background/{requestId}/content`.
         It cannot run in the background.
+
+        Args:
+            request_id: The request id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The file: await it for its bytes, or stream it.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._download(_GET_CONTENT, (request_id,))

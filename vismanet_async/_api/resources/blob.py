@@ -38,6 +38,15 @@ class BlobResource(Resource):
         """Fetch a blob as a file.
 
         `GET /v1/blob/download/{blobId}`
+
+        Args:
+            blob_id: The blob id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The file: await it for its bytes, or stream it.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._download(_DOWNLOAD, (blob_id,))
 
@@ -49,6 +58,15 @@ class BlobResource(Resource):
         """Read the metadata.
 
         `GET /v1/blob/metadata/{blobId}`
+
+        Args:
+            blob_id: The blob id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET_METADATA, (blob_id,), model=_BlobMetadata)
 
@@ -61,6 +79,16 @@ class BlobResource(Resource):
         """Read the presigned url.
 
         `GET /v1/blob/presignedurl`
+
+        Args:
+            blob_id: The blob id. The API wants it in any case.
+            include_metadata: Whether each comes with its metadata. Off unless asked for (facts 5.9).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(
             _GET_PRESIGNED_URL,

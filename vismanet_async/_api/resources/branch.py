@@ -65,6 +65,28 @@ class BranchResource(Resource):
         """List branches.
 
         `GET /v1/branch`
+
+        Args:
+            order_by: The field to sort by, under the API's name. One of `Id`, `Number`, `Name`, `OrganizationId`,
+                `LastModifiedDateTime`, in any case; a newer one is `Other(...)` (facts 5.16).
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            expand_address: Whether each comes with its address. Off unless asked for (facts 5.9).
+            expand_contact: Whether each comes with its contact. Off unless asked for (facts 5.9).
+            expand_currency: Whether each comes with its currency. Off unless asked for (facts 5.9).
+            expand_vat_zone: Whether each comes with its VAT zone. Off unless asked for (facts 5.9).
+            expand_ledger: Whether each comes with its ledger. Off unless asked for (facts 5.9).
+            expand_industry_code: Whether each comes with its industry code. Off unless asked for (facts 5.9).
+            expand_delivery_address: Whether each comes with its delivery address. Off unless asked for (facts 5.9).
+            expand_delivery_contact: Whether each comes with its delivery contact. Off unless asked for (facts 5.9).
+            expand_default_country: Whether each comes with its default country. Off unless asked for (facts 5.9).
+            expand_bank_settings: Whether each comes with its bank settings. Off unless asked for (facts 5.9).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -102,6 +124,25 @@ class BranchResource(Resource):
         """Read a branch.
 
         `GET /v1/branch/{branchNumber}`
+
+        Args:
+            branch_number: The branch number. Text: leading zeros count (facts 12.4).
+            expand_address: Whether each comes with its address. Off unless asked for (facts 5.9).
+            expand_contact: Whether each comes with its contact. Off unless asked for (facts 5.9).
+            expand_currency: Whether each comes with its currency. Off unless asked for (facts 5.9).
+            expand_vat_zone: Whether each comes with its VAT zone. Off unless asked for (facts 5.9).
+            expand_ledger: Whether each comes with its ledger. Off unless asked for (facts 5.9).
+            expand_industry_code: Whether each comes with its industry code. Off unless asked for (facts 5.9).
+            expand_delivery_address: Whether each comes with its delivery address. Off unless asked for (facts 5.9).
+            expand_delivery_contact: Whether each comes with its delivery contact. Off unless asked for (facts 5.9).
+            expand_default_country: Whether each comes with its default country. Off unless asked for (facts 5.9).
+            expand_bank_settings: Whether each comes with its bank settings. Off unless asked for (facts 5.9).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(
             _GET,
@@ -128,5 +169,17 @@ class BranchResource(Resource):
         """Change the bank settings of a branch; only the fields given change.
 
         `PUT /v1/branch/{branchNumber}/BankSettings`
+
+        Args:
+            branch_number: The branch number. Text: leading zeros count (facts 12.4).
+            body: A `BankSettingsUpdate`, or a mapping of its fields by their names here or the API's. None clears a
+                field.
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE_BANK_SETTINGS, (branch_number,), body=body, model=_BankSettingsUpdate)

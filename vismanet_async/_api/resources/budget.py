@@ -54,6 +54,22 @@ class BudgetResource(Resource):
         """List budgets.
 
         `GET /v1/budget`
+
+        Args:
+            branch: Only those of this branch, by its number. The API wants it in any case.
+            ledger: Only those with this ledger. The API wants it in any case.
+            financial_year: Only those with this financial year. The API wants it in any case.
+            is_released: Only those that are, or are not, released.
+            order_by: The field to sort by, under the API's name.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            subaccount: Only those with this subaccount.
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -75,6 +91,16 @@ class BudgetResource(Resource):
         """Create a budget.
 
         `POST /v1/budget`
+
+        Args:
+            body: A `BudgetUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_BudgetUpdate)
 
@@ -88,5 +114,17 @@ class BudgetResource(Resource):
         """Change a budget; only the fields given change.
 
         `PUT /v1/budget`
+
+        Args:
+            body: A `BudgetUpdate`, or a mapping of its fields by their names here or the API's. None clears a field.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE, (), body=body, model=_BudgetUpdate, if_match=if_match)

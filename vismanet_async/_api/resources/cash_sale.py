@@ -78,6 +78,41 @@ class CashSaleResource(Resource):
         """List cash sales.
 
         `GET /v1/cashsale`
+
+        Args:
+            released: Whether they are released, as a number; which numbers mean what is not documented. A whole number.
+            dunning_level: Only those with this dunning level. A whole number.
+            closed_financial_period: Only those closed in this financial period, as `YYYYMM` (facts 5.8).
+            dunning_letter_date_time: The dunning letter date time, as a condition. Such as `on_or_after("2025-05-25")`.
+            project: Only those of this project, by its id.
+            expand_applications: Whether each comes with its applications. Off unless asked for (facts 5.9).
+            expand_dunning_information: Whether each comes with its dunning information. Off unless asked for (facts
+                5.9).
+            expand_attachments: Whether each comes with its attachments. Off unless asked for (facts 5.9).
+            expand_tax_details: Whether each comes with its tax details. Off unless asked for (facts 5.9).
+            expand_invoice_address: Whether each comes with its invoice address. Off unless asked for (facts 5.9).
+            financial_period: Only those of this financial period, as `YYYYMM` (facts 5.8).
+            document_due_date: The document due date, as a condition. Such as `on_or_after("2025-05-25")`.
+            status: Only those with this status. One of `Hold`, `Balanced`, `Voided`, `Scheduled`, `Open`, `Closed`,
+                `PendingPrint`, `PendingEmail`, `CreditHold`, `CcHold`, `Reserved`, in any case; a newer one is
+                `Other(...)` (facts 5.16).
+            external_reference: Only those with this external reference.
+            payment_reference: Only those with this payment reference.
+            customer_ref_number: Only those with this customer reference number.
+            customer: Only those of this customer, by its number.
+            branch: Only those of this branch, by its number.
+            document_date: The document date, as a condition. Such as `on_or_after("2025-05-25")`.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
+                it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -114,6 +149,16 @@ class CashSaleResource(Resource):
         """Create a cash sale.
 
         `POST /v1/cashsale`
+
+        Args:
+            body: A `CashSaleUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_CashSaleUpdate)
 
@@ -125,6 +170,15 @@ class CashSaleResource(Resource):
         """Read a cash sale.
 
         `GET /v1/cashsale/{documentNumber}`
+
+        Args:
+            document_number: The document number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (document_number,), model=_CashSale)
 
@@ -139,6 +193,19 @@ class CashSaleResource(Resource):
         """Change a cash sale; only the fields given change.
 
         `PUT /v1/cashsale/{documentNumber}`
+
+        Args:
+            document_number: The document number. Text: leading zeros count (facts 12.4).
+            body: A `CashSaleUpdate`, or a mapping of its fields by their names here or the API's. None clears a field.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE, (document_number,), body=body, model=_CashSaleUpdate, if_match=if_match)
 
@@ -152,7 +219,21 @@ class CashSaleResource(Resource):
     ) -> Updated:
         """Read the record, apply `change` and write what it gives, unless somebody else wrote in between.
 
-        See `vismanet_async._api.modify`.
+        If somebody did, it is read and changed again. Tasks of one client take turns at one record.
+
+        Args:
+            document_number: The document number. Text: leading zeros count (facts 12.4).
+            change: Gives what to write from the present record: a model, a mapping, or None to leave it. It may be
+                called several times, so it must have no effects of its own.
+            attempts: How often to write at most.
+
+        Returns:
+            The new ETag.
+
+        Raises:
+            PreconditionFailed: Others wrote first each time; nothing was changed here.
+            OutcomeUnknown: An answer got lost, and the record does not show whether the change was made.
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return await modify(
             self,

@@ -83,6 +83,17 @@ class CashTransactionResource(Resource):
         """List cash transactions.
 
         `GET /v1/cashTransaction`
+
+        Args:
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST, (), ("lastModifiedDateTime", q.condition, last_modified_date_time), page_size=page_size
@@ -96,6 +107,16 @@ class CashTransactionResource(Resource):
         """Create a cash transaction.
 
         `POST /v1/cashTransaction`
+
+        Args:
+            body: A `CashTransactionUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_CashTransactionUpdate)
 
@@ -107,6 +128,15 @@ class CashTransactionResource(Resource):
         """Read a cash transaction.
 
         `GET /v1/cashTransaction/{referenceNbr}`
+
+        Args:
+            reference_nbr: The reference number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (reference_nbr,), model=_CashTransaction)
 
@@ -121,6 +151,20 @@ class CashTransactionResource(Resource):
         """Change a cash transaction; only the fields given change.
 
         `PUT /v1/cashTransaction/{referenceNbr}`
+
+        Args:
+            reference_nbr: The reference number. Text: leading zeros count (facts 12.4).
+            body: A `CashTransactionUpdate`, or a mapping of its fields by their names here or the API's. None clears a
+                field.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE, (reference_nbr,), body=body, model=_CashTransactionUpdate, if_match=if_match)
 
@@ -134,7 +178,21 @@ class CashTransactionResource(Resource):
     ) -> Updated:
         """Read the record, apply `change` and write what it gives, unless somebody else wrote in between.
 
-        See `vismanet_async._api.modify`.
+        If somebody did, it is read and changed again. Tasks of one client take turns at one record.
+
+        Args:
+            reference_nbr: The reference number. Text: leading zeros count (facts 12.4).
+            change: Gives what to write from the present record: a model, a mapping, or None to leave it. It may be
+                called several times, so it must have no effects of its own.
+            attempts: How often to write at most.
+
+        Returns:
+            The new ETag.
+
+        Raises:
+            PreconditionFailed: Others wrote first each time; nothing was changed here.
+            OutcomeUnknown: An answer got lost, and the record does not show whether the change was made.
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return await modify(
             self,
@@ -153,8 +211,20 @@ class CashTransactionResource(Resource):
     ) -> Operation[ActionResult]:
         """Run the action `release` on a cash transaction.
 
-        `POST /v1/cashTransaction/{referenceNbr}/action/release`.
-        `if_match` is honoured only as a background job, and refused otherwise.
+        `POST /v1/cashTransaction/{referenceNbr}/action/release`
+
+        Args:
+            reference_nbr: The reference number. Text: leading zeros count (facts 12.4).
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
+                job, and refused otherwise.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(_RELEASE, (reference_nbr,), result=_ActionResult, if_match=if_match)
 
@@ -168,8 +238,21 @@ class CashTransactionResource(Resource):
     ) -> Operation[ReverseCashTransactionActionResult]:
         """Run the action `reverse` on a cash transaction.
 
-        `POST /v1/cashTransaction/{referenceNbr}/action/reverse`.
-        `if_match` is honoured only as a background job, and refused otherwise.
+        `POST /v1/cashTransaction/{referenceNbr}/action/reverse`
+
+        Args:
+            reference_nbr: The reference number. Text: leading zeros count (facts 12.4).
+            body: A `ReverseCashTransactionAction`, or a mapping of its fields by their names here or the API's.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
+                job, and refused otherwise.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
             _REVERSE,
@@ -190,7 +273,20 @@ class CashTransactionResource(Resource):
     ) -> Operation[Created]:
         """Attach a file to a cash transaction.
 
-        `POST /v1/cashTransaction/{referenceNbr}/attachment`.
-        `if_match` is honoured only as a background job, and refused otherwise.
+        `POST /v1/cashTransaction/{referenceNbr}/attachment`
+
+        Args:
+            reference_nbr: The reference number. Text: leading zeros count (facts 12.4).
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
+                job, and refused otherwise.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(_ADD_ATTACHMENT, (reference_nbr,), file=file, if_match=if_match)

@@ -59,6 +59,23 @@ class ContactResource(Resource):
         """List contacts.
 
         `GET /v1/contact`
+
+        Args:
+            display_name: Only those with this display name.
+            active: Only those with this active.
+            first_name: Only those with this first name.
+            last_name: Only those with this last name.
+            business_account: Only those with this business account.
+            email: Only those with this email.
+            order_by: The field to sort by, under the API's name.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -81,6 +98,16 @@ class ContactResource(Resource):
         """Create a contact.
 
         `POST /v1/contact`
+
+        Args:
+            body: A `ContactUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_ContactUpdate)
 
@@ -92,6 +119,15 @@ class ContactResource(Resource):
         """Read a contact.
 
         `GET /v1/contact/{contactId}`
+
+        Args:
+            contact_id: The contact id.
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (contact_id,), model=_Contact)
 
@@ -106,6 +142,19 @@ class ContactResource(Resource):
         """Change a contact; only the fields given change.
 
         `PUT /v1/contact/{contactId}`
+
+        Args:
+            contact_id: The contact id.
+            body: A `ContactUpdate`, or a mapping of its fields by their names here or the API's. None clears a field.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE, (contact_id,), body=body, model=_ContactUpdate, if_match=if_match)
 
@@ -119,7 +168,21 @@ class ContactResource(Resource):
     ) -> Updated:
         """Read the record, apply `change` and write what it gives, unless somebody else wrote in between.
 
-        See `vismanet_async._api.modify`.
+        If somebody did, it is read and changed again. Tasks of one client take turns at one record.
+
+        Args:
+            contact_id: The contact id.
+            change: Gives what to write from the present record: a model, a mapping, or None to leave it. It may be
+                called several times, so it must have no effects of its own.
+            attempts: How often to write at most.
+
+        Returns:
+            The new ETag.
+
+        Raises:
+            PreconditionFailed: Others wrote first each time; nothing was changed here.
+            OutcomeUnknown: An answer got lost, and the record does not show whether the change was made.
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return await modify(
             self,

@@ -42,6 +42,17 @@ class ContractTemplateResource(Resource):
         """List contract templates.
 
         `GET /v1/contractTemplate`
+
+        Args:
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            expand_attributes: Whether each comes with its attributes. Off unless asked for (facts 5.9).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,

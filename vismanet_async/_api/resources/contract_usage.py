@@ -52,6 +52,16 @@ class ContractUsageResource(Resource):
         """List contract usages.
 
         `GET /v1/contractUsage`
+
+        Args:
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(_LIST, (), ("lastModifiedDateTime", q.condition, last_modified_date_time))
 
@@ -63,6 +73,15 @@ class ContractUsageResource(Resource):
         """Read a contract usage.
 
         `GET /v1/contractUsage/{contractId}`
+
+        Args:
+            contract_id: The contract id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (contract_id,), model=_ContractUsage)
 
@@ -77,6 +96,20 @@ class ContractUsageResource(Resource):
         """Change a contract usage; only the fields given change.
 
         `PUT /v1/contractUsage/{contractId}`
+
+        Args:
+            contract_id: The contract id. Text: leading zeros count (facts 12.4).
+            body: A `ContractUsageUpdate`, or a mapping of its fields by their names here or the API's. None clears a
+                field.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE, (contract_id,), body=body, model=_ContractUsageUpdate, if_match=if_match)
 
@@ -90,7 +123,21 @@ class ContractUsageResource(Resource):
     ) -> Updated:
         """Read the record, apply `change` and write what it gives, unless somebody else wrote in between.
 
-        See `vismanet_async._api.modify`.
+        If somebody did, it is read and changed again. Tasks of one client take turns at one record.
+
+        Args:
+            contract_id: The contract id. Text: leading zeros count (facts 12.4).
+            change: Gives what to write from the present record: a model, a mapping, or None to leave it. It may be
+                called several times, so it must have no effects of its own.
+            attempts: How often to write at most.
+
+        Returns:
+            The new ETag.
+
+        Raises:
+            PreconditionFailed: Others wrote first each time; nothing was changed here.
+            OutcomeUnknown: An answer got lost, and the record does not show whether the change was made.
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return await modify(
             self,

@@ -40,6 +40,15 @@ class CountryResource(Resource):
         """List countries.
 
         `GET /v1/country`
+
+        Args:
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(_LIST, (), page_size=page_size)
 
@@ -51,5 +60,14 @@ class CountryResource(Resource):
         """Read a country.
 
         `GET /v1/country/{countryId}`
+
+        Args:
+            country_id: The country id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (country_id,), model=_Country)

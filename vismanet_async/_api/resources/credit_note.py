@@ -92,6 +92,41 @@ class CreditNoteResource(Resource):
         """List credit notes.
 
         `GET /v1/creditNote`
+
+        Args:
+            released: Whether they are released, as a number; which numbers mean what is not documented. A whole number.
+            dunning_level: Only those with this dunning level. A whole number.
+            closed_financial_period: Only those closed in this financial period, as `YYYYMM` (facts 5.8).
+            dunning_letter_date_time: The dunning letter date time, as a condition. Such as `on_or_after("2025-05-25")`.
+            project: Only those of this project, by its id.
+            expand_applications: Whether each comes with its applications. Off unless asked for (facts 5.9).
+            expand_dunning_information: Whether each comes with its dunning information. Off unless asked for (facts
+                5.9).
+            expand_attachments: Whether each comes with its attachments. Off unless asked for (facts 5.9).
+            expand_tax_details: Whether each comes with its tax details. Off unless asked for (facts 5.9).
+            expand_invoice_address: Whether each comes with its invoice address. Off unless asked for (facts 5.9).
+            financial_period: Only those of this financial period, as `YYYYMM` (facts 5.8).
+            document_due_date: The document due date, as a condition. Such as `on_or_after("2025-05-25")`.
+            status: Only those with this status. One of `Hold`, `Balanced`, `Voided`, `Scheduled`, `Open`, `Closed`,
+                `PendingPrint`, `PendingEmail`, `CreditHold`, `CcHold`, `Reserved`, in any case; a newer one is
+                `Other(...)` (facts 5.16).
+            external_reference: Only those with this external reference.
+            payment_reference: Only those with this payment reference.
+            customer_ref_number: Only those with this customer reference number.
+            customer: Only those of this customer, by its number.
+            branch: Only those of this branch, by its number.
+            document_date: The document date, as a condition. Such as `on_or_after("2025-05-25")`.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
+                it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -128,6 +163,16 @@ class CreditNoteResource(Resource):
         """Create a credit note.
 
         `POST /v1/creditNote`
+
+        Args:
+            body: A `CreditNoteUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_CreditNoteUpdate)
 
@@ -139,6 +184,15 @@ class CreditNoteResource(Resource):
         """Read a credit note.
 
         `GET /v1/creditNote/{creditNoteNumber}`
+
+        Args:
+            credit_note_number: The credit note number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (credit_note_number,), model=_CreditNote)
 
@@ -151,6 +205,18 @@ class CreditNoteResource(Resource):
         """Change a credit note; only the fields given change.
 
         `PUT /v1/creditNote/{creditNoteNumber}`
+
+        Args:
+            credit_note_number: The credit note number. Text: leading zeros count (facts 12.4).
+            body: A `CreditNoteUpdate`, or a mapping of its fields by their names here or the API's. None clears a
+                field.
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE, (credit_note_number,), body=body, model=_CreditNoteUpdate)
 
@@ -162,6 +228,16 @@ class CreditNoteResource(Resource):
         """Run the action `release` on a credit note.
 
         `POST /v1/creditNote/{creditNoteNumber}/action/release`
+
+        Args:
+            credit_note_number: The credit note number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(_RELEASE, (credit_note_number,), result=_ActionResult)
 
@@ -174,6 +250,17 @@ class CreditNoteResource(Resource):
         """Attach a file to a credit note.
 
         `POST /v1/creditNote/{creditNoteNumber}/attachment`
+
+        Args:
+            credit_note_number: The credit note number. Text: leading zeros count (facts 12.4).
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(_ADD_ATTACHMENT, (credit_note_number,), file=file)
 
@@ -187,6 +274,18 @@ class CreditNoteResource(Resource):
         """Attach a file to a line of a credit note.
 
         `POST /v1/creditNote/{creditNoteNumber}/{lineNumber}/attachment`
+
+        Args:
+            credit_note_number: The credit note number. Text: leading zeros count (facts 12.4).
+            line_number: The line number.
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(
             _ADD_LINE_ATTACHMENT,

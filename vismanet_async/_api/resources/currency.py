@@ -38,6 +38,12 @@ class CurrencyResource(Resource):
         """List currencies.
 
         `GET /v1/currency`
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(_LIST, ())
 
@@ -49,5 +55,14 @@ class CurrencyResource(Resource):
         """Read a currency.
 
         `GET /v1/currency/{curyId}`
+
+        Args:
+            cury_id: The currency id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (cury_id,), model=_Currency)

@@ -57,6 +57,19 @@ class CurrencyRateResource(Resource):
         """List currency rates.
 
         `GET /v2/currencyrate`
+
+        Args:
+            from_date: Only those with this from date. A date, a datetime or its text, without a zone.
+            to_date: Only those with this to date. A date, a datetime or its text, without a zone.
+            from_currency: Only those with this from currency.
+            to_currency: Only those with this to currency.
+            rate_type: Only those with this rate type.
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -76,6 +89,16 @@ class CurrencyRateResource(Resource):
         """Create a currency rate.
 
         `POST /v2/currencyrate`
+
+        Args:
+            body: A `CreateCurrencyRate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_CreateCurrencyRate)
 
@@ -90,5 +113,19 @@ class CurrencyRateResource(Resource):
         """Change a currency rate; only the fields given change.
 
         `PUT /v2/currencyrate/{currencyRateId}`
+
+        Args:
+            currency_rate_id: The currency rate id.
+            body: A `UpdateCurrencyRate`, or a mapping of its fields by their names here or the API's. None clears a
+                field.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE, (currency_rate_id,), body=body, model=_UpdateCurrencyRate, if_match=if_match)

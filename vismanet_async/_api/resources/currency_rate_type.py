@@ -41,6 +41,12 @@ class CurrencyRateTypeResource(Resource):
         """List currency rate types.
 
         `GET /v2/currencyratetype`
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(_LIST, ())
 
@@ -52,5 +58,15 @@ class CurrencyRateTypeResource(Resource):
         """Create a currency rate type.
 
         `POST /v2/currencyratetype`
+
+        Args:
+            body: A `CreateCurrencyRateType`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_CreateCurrencyRateType)

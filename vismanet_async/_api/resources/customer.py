@@ -223,6 +223,31 @@ class CustomerResource(Resource):
         """List customers.
 
         `GET /v1/customer`
+
+        Args:
+            name: Only those with this name.
+            status: Only those with this status. One of `Active`, `OnHold`, `CreditHold`, `Inactive`, `OneTime`, in any
+                case; a newer one is `Other(...)` (facts 5.16).
+            corporate_id: Only those with this corporate id.
+            vat_registration_id: Only those with this VAT registration id.
+            email: Only those with this email.
+            phone: Only those with this phone.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
+                it compares in (facts 5.10).
+            expand_account_information: Whether each comes with its account information. Off unless asked for (facts
+                5.9).
+            expand_payment_methods: Whether each comes with its payment methods. Off unless asked for (facts 5.9).
+            expand_direct_debit: Whether each comes with its direct debit. Off unless asked for (facts 5.9).
+            attributes: Attribute ids with the value or values to look for: `{"COLOUR": ["RED", "BLUE"]}`.
+            page_size: Rows in one page; at most 1000. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -250,6 +275,16 @@ class CustomerResource(Resource):
         """Create a customer.
 
         `POST /v1/customer`
+
+        Args:
+            body: A `CustomerUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_CustomerUpdate)
 
@@ -262,6 +297,17 @@ class CustomerResource(Resource):
         """Run the action `changeCustomerCd` on a customer.
 
         `POST /v1/customer/action/changeCustomerCd/{internalId}`
+
+        Args:
+            internal_id: The internal id.
+            body: A `ChangeCustomerCdAction`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
             _CHANGE_CUSTOMER_CD, (internal_id,), result=_ActionResult, body=body, model=_ChangeCustomerCdAction
@@ -277,6 +323,18 @@ class CustomerResource(Resource):
         """List balances.
 
         `GET /v1/customer/balance`
+
+        Args:
+            order_by: The field to sort by, under the API's name.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST_BALANCES,
@@ -292,6 +350,12 @@ class CustomerResource(Resource):
         """List customer classes.
 
         `GET /v1/customer/customerClass`
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(_LIST_CUSTOMER_CLASSES, ())
 
@@ -303,6 +367,15 @@ class CustomerResource(Resource):
         """Read the customer class.
 
         `GET /v1/customer/customerClass/{customerClassId}`
+
+        Args:
+            customer_class_id: The customer class id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET_CUSTOMER_CLASS, (customer_class_id,), model=_CustomerClass)
 
@@ -314,6 +387,15 @@ class CustomerResource(Resource):
         """Read a customer.
 
         `GET /v1/customer/internal/{internalID}`
+
+        Args:
+            internal_id: The internal id.
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET_BY_INTERNAL_ID, (internal_id,), model=_Customer)
 
@@ -328,6 +410,19 @@ class CustomerResource(Resource):
         """Change a customer; only the fields given change.
 
         `PUT /v1/customer/internal/{internalID}`
+
+        Args:
+            internal_id: The internal id.
+            body: A `CustomerUpdate`, or a mapping of its fields by their names here or the API's. None clears a field.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE_BY_INTERNAL_ID, (internal_id,), body=body, model=_CustomerUpdate, if_match=if_match)
 
@@ -341,7 +436,21 @@ class CustomerResource(Resource):
     ) -> Updated:
         """Read the record, apply `change` and write what it gives, unless somebody else wrote in between.
 
-        See `vismanet_async._api.modify`.
+        If somebody did, it is read and changed again. Tasks of one client take turns at one record.
+
+        Args:
+            internal_id: The internal id.
+            change: Gives what to write from the present record: a model, a mapping, or None to leave it. It may be
+                called several times, so it must have no effects of its own.
+            attempts: How often to write at most.
+
+        Returns:
+            The new ETag.
+
+        Raises:
+            PreconditionFailed: Others wrote first each time; nothing was changed here.
+            OutcomeUnknown: An answer got lost, and the record does not show whether the change was made.
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return await modify(
             self,
@@ -359,6 +468,15 @@ class CustomerResource(Resource):
         """Read a customer.
 
         `GET /v1/customer/{customerCd}`
+
+        Args:
+            customer_cd: The customer number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (customer_cd,), model=_Customer)
 
@@ -373,6 +491,19 @@ class CustomerResource(Resource):
         """Change a customer; only the fields given change.
 
         `PUT /v1/customer/{customerCd}`
+
+        Args:
+            customer_cd: The customer number. Text: leading zeros count (facts 12.4).
+            body: A `CustomerUpdate`, or a mapping of its fields by their names here or the API's. None clears a field.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE, (customer_cd,), body=body, model=_CustomerUpdate, if_match=if_match)
 
@@ -386,7 +517,21 @@ class CustomerResource(Resource):
     ) -> Updated:
         """Read the record, apply `change` and write what it gives, unless somebody else wrote in between.
 
-        See `vismanet_async._api.modify`.
+        If somebody did, it is read and changed again. Tasks of one client take turns at one record.
+
+        Args:
+            customer_cd: The customer number. Text: leading zeros count (facts 12.4).
+            change: Gives what to write from the present record: a model, a mapping, or None to leave it. It may be
+                called several times, so it must have no effects of its own.
+            attempts: How often to write at most.
+
+        Returns:
+            The new ETag.
+
+        Raises:
+            PreconditionFailed: Others wrote first each time; nothing was changed here.
+            OutcomeUnknown: An answer got lost, and the record does not show whether the change was made.
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return await modify(
             self,
@@ -404,6 +549,15 @@ class CustomerResource(Resource):
         """Read the balance of a customer.
 
         `GET /v1/customer/{customerCd}/balance`
+
+        Args:
+            customer_cd: The customer number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET_BALANCE, (customer_cd,), model=_CustomerBalance)
 
@@ -424,6 +578,24 @@ class CustomerResource(Resource):
         """List contacts of a customer.
 
         `GET /v1/customer/{customerCd}/contact`
+
+        Args:
+            customer_cd: The customer number. Text: leading zeros count (facts 12.4).
+            display_name: Only those with this display name.
+            active: Only those with this active.
+            first_name: Only those with this first name.
+            last_name: Only those with this last name.
+            business_account: Only those with this business account.
+            email: Only those with this email.
+            order_by: The field to sort by, under the API's name.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST_CONTACTS,
@@ -446,6 +618,15 @@ class CustomerResource(Resource):
         """List direct debits of a customer.
 
         `GET /v1/customer/{customerCd}/directdebit`
+
+        Args:
+            customer_cd: The customer number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(_LIST_DIRECT_DEBITS, (customer_cd,))
 
@@ -457,6 +638,15 @@ class CustomerResource(Resource):
         """Read the note of a customer.
 
         `GET /v1/customer/{customerCd}/note`
+
+        Args:
+            customer_cd: The customer number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET_NOTE, (customer_cd,), model=_Note)
 
@@ -474,6 +664,23 @@ class CustomerResource(Resource):
         """List sales orders of a customer.
 
         `GET /v1/customer/{customerCd}/salesorder`
+
+        Args:
+            customer_cd: The customer number. Text: leading zeros count (facts 12.4).
+            order_type: Only those with this order type.
+            status: Only those with this status. One of `Open`, `Hold`, `CreditHold`, `Completed`, `Cancelled`,
+                `BackOrder`, `Shipping`, `Invoiced`, `PendingApproval`, `Voided`, in any case; a newer one is
+                `Other(...)` (facts 5.16).
+            show_notes: Whether each comes with its notes. Off unless asked for (facts 5.9).
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST_SALES_ORDERS,
@@ -499,6 +706,23 @@ class CustomerResource(Resource):
         """List sales orders basic of a customer.
 
         `GET /v1/customer/{customerCd}/salesorderbasic`
+
+        Args:
+            customer_cd: The customer number. Text: leading zeros count (facts 12.4).
+            order_type: Only those with this order type.
+            status: Only those with this status. One of `Open`, `Hold`, `CreditHold`, `Completed`, `Cancelled`,
+                `BackOrder`, `Shipping`, `Invoiced`, `PendingApproval`, `Voided`, in any case; a newer one is
+                `Other(...)` (facts 5.16).
+            show_notes: Whether each comes with its notes. Off unless asked for (facts 5.9).
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST_SALES_ORDERS_BASIC,
@@ -520,6 +744,16 @@ class CustomerResource(Resource):
         """List salespersons of a customer.
 
         `GET /v1/customer/{customerCd}/salespersons`
+
+        Args:
+            customer_cd: The customer number. Text: leading zeros count (facts 12.4).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(_LIST_SALESPERSONS, (customer_cd,), page_size=page_size)
 
@@ -554,6 +788,42 @@ class CustomerResource(Resource):
         """List cash sales of a customer.
 
         `GET /v1/customer/{customerNumber}/cashSale`
+
+        Args:
+            customer_number: The customer number. Text: leading zeros count (facts 12.4).
+            released: Whether they are released, as a number; which numbers mean what is not documented. A whole number.
+            dunning_level: Only those with this dunning level. A whole number.
+            closed_financial_period: Only those closed in this financial period, as `YYYYMM` (facts 5.8).
+            dunning_letter_date_time: The dunning letter date time, as a condition. Such as `on_or_after("2025-05-25")`.
+            project: Only those of this project, by its id.
+            expand_applications: Whether each comes with its applications. Off unless asked for (facts 5.9).
+            expand_dunning_information: Whether each comes with its dunning information. Off unless asked for (facts
+                5.9).
+            expand_attachments: Whether each comes with its attachments. Off unless asked for (facts 5.9).
+            expand_tax_details: Whether each comes with its tax details. Off unless asked for (facts 5.9).
+            expand_invoice_address: Whether each comes with its invoice address. Off unless asked for (facts 5.9).
+            financial_period: Only those of this financial period, as `YYYYMM` (facts 5.8).
+            document_due_date: The document due date, as a condition. Such as `on_or_after("2025-05-25")`.
+            status: Only those with this status. One of `Hold`, `Balanced`, `Voided`, `Scheduled`, `Open`, `Closed`,
+                `PendingPrint`, `PendingEmail`, `CreditHold`, `CcHold`, `Reserved`, in any case; a newer one is
+                `Other(...)` (facts 5.16).
+            external_reference: Only those with this external reference.
+            payment_reference: Only those with this payment reference.
+            customer_ref_number: Only those with this customer reference number.
+            customer: Only those of this customer, by its number.
+            branch: Only those of this branch, by its number.
+            document_date: The document date, as a condition. Such as `on_or_after("2025-05-25")`.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
+                it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST_CASH_SALES,
@@ -613,6 +883,42 @@ class CustomerResource(Resource):
         """List documents of a customer.
 
         `GET /v1/customer/{customerNumber}/document`
+
+        Args:
+            customer_number: The customer number. Text: leading zeros count (facts 12.4).
+            released: Whether they are released, as a number; which numbers mean what is not documented. A whole number.
+            dunning_level: Only those with this dunning level. A whole number.
+            closed_financial_period: Only those closed in this financial period, as `YYYYMM` (facts 5.8).
+            dunning_letter_date_time: The dunning letter date time, as a condition. Such as `on_or_after("2025-05-25")`.
+            project: Only those of this project, by its id.
+            expand_applications: Whether each comes with its applications. Off unless asked for (facts 5.9).
+            expand_dunning_information: Whether each comes with its dunning information. Off unless asked for (facts
+                5.9).
+            expand_attachments: Whether each comes with its attachments. Off unless asked for (facts 5.9).
+            expand_tax_details: Whether each comes with its tax details. Off unless asked for (facts 5.9).
+            expand_invoice_address: Whether each comes with its invoice address. Off unless asked for (facts 5.9).
+            financial_period: Only those of this financial period, as `YYYYMM` (facts 5.8).
+            document_due_date: The document due date, as a condition. Such as `on_or_after("2025-05-25")`.
+            status: Only those with this status. One of `Hold`, `Balanced`, `Voided`, `Scheduled`, `Open`, `Closed`,
+                `PendingPrint`, `PendingEmail`, `CreditHold`, `CcHold`, `Reserved`, in any case; a newer one is
+                `Other(...)` (facts 5.16).
+            external_reference: Only those with this external reference.
+            payment_reference: Only those with this payment reference.
+            customer_ref_number: Only those with this customer reference number.
+            customer: Only those of this customer, by its number.
+            branch: Only those of this branch, by its number.
+            document_date: The document date, as a condition. Such as `on_or_after("2025-05-25")`.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
+                it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST_DOCUMENTS,
@@ -672,6 +978,42 @@ class CustomerResource(Resource):
         """List invoices of a customer.
 
         `GET /v1/customer/{customerNumber}/invoice`
+
+        Args:
+            customer_number: The customer number. Text: leading zeros count (facts 12.4).
+            released: Whether they are released, as a number; which numbers mean what is not documented. A whole number.
+            dunning_level: Only those with this dunning level. A whole number.
+            closed_financial_period: Only those closed in this financial period, as `YYYYMM` (facts 5.8).
+            dunning_letter_date_time: The dunning letter date time, as a condition. Such as `on_or_after("2025-05-25")`.
+            project: Only those of this project, by its id.
+            expand_applications: Whether each comes with its applications. Off unless asked for (facts 5.9).
+            expand_dunning_information: Whether each comes with its dunning information. Off unless asked for (facts
+                5.9).
+            expand_attachments: Whether each comes with its attachments. Off unless asked for (facts 5.9).
+            expand_tax_details: Whether each comes with its tax details. Off unless asked for (facts 5.9).
+            expand_invoice_address: Whether each comes with its invoice address. Off unless asked for (facts 5.9).
+            financial_period: Only those of this financial period, as `YYYYMM` (facts 5.8).
+            document_due_date: The document due date, as a condition. Such as `on_or_after("2025-05-25")`.
+            status: Only those with this status. One of `Hold`, `Balanced`, `Voided`, `Scheduled`, `Open`, `Closed`,
+                `PendingPrint`, `PendingEmail`, `CreditHold`, `CcHold`, `Reserved`, in any case; a newer one is
+                `Other(...)` (facts 5.16).
+            external_reference: Only those with this external reference.
+            payment_reference: Only those with this payment reference.
+            customer_ref_number: Only those with this customer reference number.
+            customer: Only those of this customer, by its number.
+            branch: Only those of this branch, by its number.
+            document_date: The document date, as a condition. Such as `on_or_after("2025-05-25")`.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
+                it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST_INVOICES,
@@ -709,6 +1051,17 @@ class CustomerResource(Resource):
         """Run the action `createDunningLetter` on a customer.
 
         `POST /v1/customer/{customer}/action/createDunningLetter`
+
+        Args:
+            customer: The customer number.
+            body: A `CreateDunningLetterAction`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
             _CREATE_DUNNING_LETTER, (customer,), result=_ActionResult, body=body, model=_CreateDunningLetterAction
@@ -726,6 +1079,19 @@ class CustomerResource(Resource):
         """List balances.
 
         `GET /v2/customer/balance`
+
+        Args:
+            from_fin_period: The first financial period, as `YYYYMM` (facts 5.8). The API wants it in any case.
+            to_fin_period: The last financial period, as `YYYYMM` (facts 5.8). The API wants it in any case.
+            branch_number: Only those with this branch number.
+            customer: Only those of this customer, by its number.
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST_BALANCES_V2,

@@ -123,6 +123,25 @@ class CustomerContractResource(Resource):
         """List customer contracts.
 
         `GET /v1/customerContract`
+
+        Args:
+            order_by: The field to sort by, under the API's name.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            contract_template: Only those with this contract template.
+            status: Only those with this status. One of `Draft`, `InApproval`, `Active`, `Expired`, `Canceled`,
+                `Completed`, `InUpgrade`, `PendingActivation`, in any case; a newer one is `Other(...)` (facts 5.16).
+            customer: Only those of this customer, by its number.
+            expand_summary: Whether each comes with its summary. Off unless asked for (facts 5.9).
+            expand_details: Whether each comes with its details. Off unless asked for (facts 5.9).
+            attributes: Attribute ids with the value or values to look for: `{"COLOUR": ["RED", "BLUE"]}`.
+            expand_attributes: Whether each comes with its attributes. Off unless asked for (facts 5.9).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -146,6 +165,16 @@ class CustomerContractResource(Resource):
         """Create a customer contract.
 
         `POST /v1/customerContract`
+
+        Args:
+            body: A `CustomerContractUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_CustomerContractUpdate)
 
@@ -157,6 +186,15 @@ class CustomerContractResource(Resource):
         """Read a customer contract.
 
         `GET /v1/customerContract/{contractId}`
+
+        Args:
+            contract_id: The contract id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (contract_id,), model=_CustomerContract)
 
@@ -171,6 +209,20 @@ class CustomerContractResource(Resource):
         """Change a customer contract; only the fields given change.
 
         `PUT /v1/customerContract/{contractId}`
+
+        Args:
+            contract_id: The contract id. Text: leading zeros count (facts 12.4).
+            body: A `CustomerContractUpdate`, or a mapping of its fields by their names here or the API's. None clears a
+                field.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE, (contract_id,), body=body, model=_CustomerContractUpdate, if_match=if_match)
 
@@ -184,7 +236,21 @@ class CustomerContractResource(Resource):
     ) -> Updated:
         """Read the record, apply `change` and write what it gives, unless somebody else wrote in between.
 
-        See `vismanet_async._api.modify`.
+        If somebody did, it is read and changed again. Tasks of one client take turns at one record.
+
+        Args:
+            contract_id: The contract id. Text: leading zeros count (facts 12.4).
+            change: Gives what to write from the present record: a model, a mapping, or None to leave it. It may be
+                called several times, so it must have no effects of its own.
+            attempts: How often to write at most.
+
+        Returns:
+            The new ETag.
+
+        Raises:
+            PreconditionFailed: Others wrote first each time; nothing was changed here.
+            OutcomeUnknown: An answer got lost, and the record does not show whether the change was made.
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return await modify(
             self,
@@ -204,8 +270,21 @@ class CustomerContractResource(Resource):
     ) -> Operation[Done]:
         """Run the action `activateContract` on a customer contract.
 
-        `POST /v1/customerContract/{contractId}/action/activateContract`.
-        `if_match` is honoured only as a background job, and refused otherwise.
+        `POST /v1/customerContract/{contractId}/action/activateContract`
+
+        Args:
+            contract_id: The contract id. Text: leading zeros count (facts 12.4).
+            activation_date: The activation date. A date, a datetime or its text, without a zone.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
+                job, and refused otherwise.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._do(
             _ACTIVATE_CONTRACT, (contract_id,), ("activationDate", q.moment, activation_date), if_match=if_match
@@ -221,6 +300,17 @@ class CustomerContractResource(Resource):
         """Run the action `activateUpgrade` on a customer contract.
 
         `POST /v1/customerContract/{contractId}/action/activateUpgrade`
+
+        Args:
+            contract_id: The contract id. Text: leading zeros count (facts 12.4).
+            activation_date: The activation date. A date, a datetime or its text, without a zone.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._do(_ACTIVATE_UPGRADE, (contract_id,), ("activationDate", q.moment, activation_date))
 
@@ -234,8 +324,21 @@ class CustomerContractResource(Resource):
     ) -> Operation[Done]:
         """Run the action `setupAndActivateContract` on a customer contract.
 
-        `POST /v1/customerContract/{contractId}/action/setupAndActivateContract`.
-        `if_match` is honoured only as a background job, and refused otherwise.
+        `POST /v1/customerContract/{contractId}/action/setupAndActivateContract`
+
+        Args:
+            contract_id: The contract id. Text: leading zeros count (facts 12.4).
+            activation_date: The activation date. A date, a datetime or its text, without a zone.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
+                job, and refused otherwise.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._do(
             _SETUP_AND_ACTIVATE_CONTRACT,
@@ -254,8 +357,21 @@ class CustomerContractResource(Resource):
     ) -> Operation[Done]:
         """Run the action `setupContract` on a customer contract.
 
-        `POST /v1/customerContract/{contractId}/action/setupContract`.
-        `if_match` is honoured only as a background job, and refused otherwise.
+        `POST /v1/customerContract/{contractId}/action/setupContract`
+
+        Args:
+            contract_id: The contract id. Text: leading zeros count (facts 12.4).
+            setup_date: The setup date. A date, a datetime or its text, without a zone.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
+                job, and refused otherwise.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._do(_SETUP_CONTRACT, (contract_id,), ("setupDate", q.moment, setup_date), if_match=if_match)
 
@@ -269,6 +385,17 @@ class CustomerContractResource(Resource):
         """Run the action `terminateContract` on a customer contract.
 
         `POST /v1/customerContract/{contractId}/action/terminateContract`
+
+        Args:
+            contract_id: The contract id. Text: leading zeros count (facts 12.4).
+            termination_date: The termination date. A date, a datetime or its text, without a zone.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._do(_TERMINATE_CONTRACT, (contract_id,), ("terminationDate", q.moment, termination_date))
 
@@ -280,6 +407,16 @@ class CustomerContractResource(Resource):
         """Run the action `upgradeContract` on a customer contract.
 
         `POST /v1/customerContract/{contractId}/action/upgradeContract`
+
+        Args:
+            contract_id: The contract id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._do(_UPGRADE_CONTRACT, (contract_id,))
 
@@ -291,6 +428,15 @@ class CustomerContractResource(Resource):
         """Read the details of a customer contract.
 
         `GET /v1/customerContract/{contractId}/details`
+
+        Args:
+            contract_id: The contract id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET_DETAILS, (contract_id,), model=_CustomerContractDetails)
 
@@ -302,6 +448,15 @@ class CustomerContractResource(Resource):
         """Read the recurring summary of a customer contract.
 
         `GET /v1/customerContract/{contractId}/recurringSummary`
+
+        Args:
+            contract_id: The contract id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET_RECURRING_SUMMARY, (contract_id,), model=_CustomerContractRecurringSummary)
 
@@ -313,5 +468,14 @@ class CustomerContractResource(Resource):
         """Read the summary of a customer contract.
 
         `GET /v1/customerContract/{contractId}/summary`
+
+        Args:
+            contract_id: The contract id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET_SUMMARY, (contract_id,), model=_CustomerContractSummary)

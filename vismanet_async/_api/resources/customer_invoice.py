@@ -151,6 +151,41 @@ class CustomerInvoiceResource(Resource):
         """List customer invoices.
 
         `GET /v1/customerinvoice`
+
+        Args:
+            released: Whether they are released, as a number; which numbers mean what is not documented. A whole number.
+            dunning_level: Only those with this dunning level. A whole number.
+            closed_financial_period: Only those closed in this financial period, as `YYYYMM` (facts 5.8).
+            dunning_letter_date_time: The dunning letter date time, as a condition. Such as `on_or_after("2025-05-25")`.
+            project: Only those of this project, by its id.
+            expand_applications: Whether each comes with its applications. Off unless asked for (facts 5.9).
+            expand_dunning_information: Whether each comes with its dunning information. Off unless asked for (facts
+                5.9).
+            expand_attachments: Whether each comes with its attachments. Off unless asked for (facts 5.9).
+            expand_tax_details: Whether each comes with its tax details. Off unless asked for (facts 5.9).
+            expand_invoice_address: Whether each comes with its invoice address. Off unless asked for (facts 5.9).
+            financial_period: Only those of this financial period, as `YYYYMM` (facts 5.8).
+            document_due_date: The document due date, as a condition. Such as `on_or_after("2025-05-25")`.
+            status: Only those with this status. One of `Hold`, `Balanced`, `Voided`, `Scheduled`, `Open`, `Closed`,
+                `PendingPrint`, `PendingEmail`, `CreditHold`, `CcHold`, `Reserved`, in any case; a newer one is
+                `Other(...)` (facts 5.16).
+            external_reference: Only those with this external reference.
+            payment_reference: Only those with this payment reference.
+            customer_ref_number: Only those with this customer reference number.
+            customer: Only those of this customer, by its number.
+            branch: Only those of this branch, by its number.
+            document_date: The document date, as a condition. Such as `on_or_after("2025-05-25")`.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
+                it compares in (facts 5.10).
+            page_size: Rows in one page; at most 1000. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -187,6 +222,16 @@ class CustomerInvoiceResource(Resource):
         """Create a customer invoice.
 
         `POST /v1/customerinvoice`
+
+        Args:
+            body: A `CustomerInvoiceUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_CustomerInvoiceUpdate)
 
@@ -196,6 +241,12 @@ class CustomerInvoiceResource(Resource):
         """List work types.
 
         `GET /v1/customerinvoice/worktypes`
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(_LIST_WORK_TYPES, ())
 
@@ -207,6 +258,15 @@ class CustomerInvoiceResource(Resource):
         """Read a customer invoice.
 
         `GET /v1/customerinvoice/{invoiceNumber}`
+
+        Args:
+            invoice_number: The invoice number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (invoice_number,), model=_CustomerInvoice)
 
@@ -221,6 +281,20 @@ class CustomerInvoiceResource(Resource):
         """Change a customer invoice; only the fields given change.
 
         `PUT /v1/customerinvoice/{invoiceNumber}`
+
+        Args:
+            invoice_number: The invoice number. Text: leading zeros count (facts 12.4).
+            body: A `CustomerInvoiceUpdate`, or a mapping of its fields by their names here or the API's. None clears a
+                field.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE, (invoice_number,), body=body, model=_CustomerInvoiceUpdate, if_match=if_match)
 
@@ -234,7 +308,21 @@ class CustomerInvoiceResource(Resource):
     ) -> Updated:
         """Read the record, apply `change` and write what it gives, unless somebody else wrote in between.
 
-        See `vismanet_async._api.modify`.
+        If somebody did, it is read and changed again. Tasks of one client take turns at one record.
+
+        Args:
+            invoice_number: The invoice number. Text: leading zeros count (facts 12.4).
+            change: Gives what to write from the present record: a model, a mapping, or None to leave it. It may be
+                called several times, so it must have no effects of its own.
+            attempts: How often to write at most.
+
+        Returns:
+            The new ETag.
+
+        Raises:
+            PreconditionFailed: Others wrote first each time; nothing was changed here.
+            OutcomeUnknown: An answer got lost, and the record does not show whether the change was made.
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return await modify(
             self,
@@ -252,6 +340,16 @@ class CustomerInvoiceResource(Resource):
         """Delete a customer invoice.
 
         `DELETE /v1/customerinvoice/{invoiceNumber}`
+
+        Args:
+            invoice_number: The invoice number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            Nothing, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._delete(_DELETE, (invoice_number,))
 
@@ -264,8 +362,20 @@ class CustomerInvoiceResource(Resource):
     ) -> Operation[CustomerDocumentActionResult]:
         """Run the action `correct` on a customer invoice.
 
-        `POST /v1/customerinvoice/{invoiceNumber}/action/correct`.
-        `if_match` is honoured only as a background job, and refused otherwise.
+        `POST /v1/customerinvoice/{invoiceNumber}/action/correct`
+
+        Args:
+            invoice_number: The invoice number. Text: leading zeros count (facts 12.4).
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
+                job, and refused otherwise.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(_CORRECT, (invoice_number,), result=_CustomerDocumentActionResult, if_match=if_match)
 
@@ -278,8 +388,20 @@ class CustomerInvoiceResource(Resource):
     ) -> Operation[ActionResult]:
         """Run the action `release` on a customer invoice.
 
-        `POST /v1/customerinvoice/{invoiceNumber}/action/release`.
-        `if_match` is honoured only as a background job, and refused otherwise.
+        `POST /v1/customerinvoice/{invoiceNumber}/action/release`
+
+        Args:
+            invoice_number: The invoice number. Text: leading zeros count (facts 12.4).
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
+                job, and refused otherwise.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(_RELEASE, (invoice_number,), result=_ActionResult, if_match=if_match)
 
@@ -293,8 +415,21 @@ class CustomerInvoiceResource(Resource):
     ) -> Operation[ReverseInvoiceActionResult]:
         """Run the action `reverse` on a customer invoice.
 
-        `POST /v1/customerinvoice/{invoiceNumber}/action/reverse`.
-        `if_match` is honoured only as a background job, and refused otherwise.
+        `POST /v1/customerinvoice/{invoiceNumber}/action/reverse`
+
+        Args:
+            invoice_number: The invoice number. Text: leading zeros count (facts 12.4).
+            body: A `ReverseInvoiceAction`, or a mapping of its fields by their names here or the API's.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
+                job, and refused otherwise.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
             _REVERSE,
@@ -315,8 +450,21 @@ class CustomerInvoiceResource(Resource):
     ) -> Operation[ReverseInvoiceActionResult]:
         """Run the action `reverseandapplytonote` on a customer invoice.
 
-        `POST /v1/customerinvoice/{invoiceNumber}/action/reverseandapplytonote`.
-        `if_match` is honoured only as a background job, and refused otherwise.
+        `POST /v1/customerinvoice/{invoiceNumber}/action/reverseandapplytonote`
+
+        Args:
+            invoice_number: The invoice number. Text: leading zeros count (facts 12.4).
+            body: A `ReverseInvoiceAction`, or a mapping of its fields by their names here or the API's.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
+                job, and refused otherwise.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
             _REVERSE_AND_APPLY_TO_NOTE,
@@ -336,8 +484,20 @@ class CustomerInvoiceResource(Resource):
     ) -> Operation[CustomerDocumentActionResult]:
         """Run the action `sendToAutoInvoice` on a customer invoice.
 
-        `POST /v1/customerinvoice/{invoiceNumber}/action/sendToAutoInvoice`.
-        `if_match` is honoured only as a background job, and refused otherwise.
+        `POST /v1/customerinvoice/{invoiceNumber}/action/sendToAutoInvoice`
+
+        Args:
+            invoice_number: The invoice number. Text: leading zeros count (facts 12.4).
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
+                job, and refused otherwise.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
             _SEND_TO_AUTO_INVOICE, (invoice_number,), result=_CustomerDocumentActionResult, if_match=if_match
@@ -353,8 +513,21 @@ class CustomerInvoiceResource(Resource):
     ) -> Operation[Created]:
         """Attach a file to a customer invoice.
 
-        `POST /v1/customerinvoice/{invoiceNumber}/attachment`.
-        `if_match` is honoured only as a background job, and refused otherwise.
+        `POST /v1/customerinvoice/{invoiceNumber}/attachment`
+
+        Args:
+            invoice_number: The invoice number. Text: leading zeros count (facts 12.4).
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
+                job, and refused otherwise.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(_ADD_ATTACHMENT, (invoice_number,), file=file, if_match=if_match)
 
@@ -369,8 +542,22 @@ class CustomerInvoiceResource(Resource):
     ) -> Operation[Created]:
         """Attach a file to a line of a customer invoice.
 
-        `POST /v1/customerinvoice/{invoiceNumber}/{lineNumber}/attachment`.
-        `if_match` is honoured only as a background job, and refused otherwise.
+        `POST /v1/customerinvoice/{invoiceNumber}/{lineNumber}/attachment`
+
+        Args:
+            invoice_number: The invoice number. Text: leading zeros count (facts 12.4).
+            line_number: The line number.
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
+                job, and refused otherwise.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(
             _ADD_LINE_ATTACHMENT,
@@ -390,6 +577,15 @@ class CustomerInvoiceResource(Resource):
         """Fetch a customer invoice as a file.
 
         `GET /v1/customerinvoice/{refNbr}/print`
+
+        Args:
+            ref_nbr: The reference number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The file: await it for its bytes, or stream it.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._download(_PRINT, (ref_nbr,))
 
@@ -401,6 +597,15 @@ class CustomerInvoiceResource(Resource):
         """Read the rot rut of a customer invoice.
 
         `GET /v1/customerinvoice/{refNbr}/rotrut`
+
+        Args:
+            ref_nbr: The reference number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET_ROT_RUT, (ref_nbr,), model=_RotRut)
 
@@ -412,5 +617,15 @@ class CustomerInvoiceResource(Resource):
         """Create a customer invoice.
 
         `POST /v2/customerinvoice`
+
+        Args:
+            body: A `CustomerInvoiceUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE_V2, (), body=body, model=_CustomerInvoiceUpdate)

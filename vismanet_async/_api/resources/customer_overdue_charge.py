@@ -104,6 +104,41 @@ class CustomerOverdueChargeResource(Resource):
         """List customer overdue charges.
 
         `GET /v1/customerOverdueCharge`
+
+        Args:
+            released: Whether they are released, as a number; which numbers mean what is not documented. A whole number.
+            dunning_level: Only those with this dunning level. A whole number.
+            closed_financial_period: Only those closed in this financial period, as `YYYYMM` (facts 5.8).
+            dunning_letter_date_time: The dunning letter date time, as a condition. Such as `on_or_after("2025-05-25")`.
+            project: Only those of this project, by its id.
+            expand_applications: Whether each comes with its applications. Off unless asked for (facts 5.9).
+            expand_dunning_information: Whether each comes with its dunning information. Off unless asked for (facts
+                5.9).
+            expand_attachments: Whether each comes with its attachments. Off unless asked for (facts 5.9).
+            expand_tax_details: Whether each comes with its tax details. Off unless asked for (facts 5.9).
+            expand_invoice_address: Whether each comes with its invoice address. Off unless asked for (facts 5.9).
+            financial_period: Only those of this financial period, as `YYYYMM` (facts 5.8).
+            document_due_date: The document due date, as a condition. Such as `on_or_after("2025-05-25")`.
+            status: Only those with this status. One of `Hold`, `Balanced`, `Voided`, `Scheduled`, `Open`, `Closed`,
+                `PendingPrint`, `PendingEmail`, `CreditHold`, `CcHold`, `Reserved`, in any case; a newer one is
+                `Other(...)` (facts 5.16).
+            external_reference: Only those with this external reference.
+            payment_reference: Only those with this payment reference.
+            customer_ref_number: Only those with this customer reference number.
+            customer: Only those of this customer, by its number.
+            branch: Only those of this branch, by its number.
+            document_date: The document date, as a condition. Such as `on_or_after("2025-05-25")`.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
+                it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -140,6 +175,15 @@ class CustomerOverdueChargeResource(Resource):
         """Read a customer overdue charge.
 
         `GET /v1/customerOverdueCharge/{overdueChargeNumber}`
+
+        Args:
+            overdue_charge_number: The overdue charge number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (overdue_charge_number,), model=_CustomerOverdueCharge)
 
@@ -154,6 +198,20 @@ class CustomerOverdueChargeResource(Resource):
         """Change a customer overdue charge; only the fields given change.
 
         `PUT /v1/customerOverdueCharge/{overdueChargeNumber}`
+
+        Args:
+            overdue_charge_number: The overdue charge number. Text: leading zeros count (facts 12.4).
+            body: A `CustomerOverdueChargeUpdate`, or a mapping of its fields by their names here or the API's. None
+                clears a field.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(
             _UPDATE, (overdue_charge_number,), body=body, model=_CustomerOverdueChargeUpdate, if_match=if_match
@@ -169,7 +227,21 @@ class CustomerOverdueChargeResource(Resource):
     ) -> Updated:
         """Read the record, apply `change` and write what it gives, unless somebody else wrote in between.
 
-        See `vismanet_async._api.modify`.
+        If somebody did, it is read and changed again. Tasks of one client take turns at one record.
+
+        Args:
+            overdue_charge_number: The overdue charge number. Text: leading zeros count (facts 12.4).
+            change: Gives what to write from the present record: a model, a mapping, or None to leave it. It may be
+                called several times, so it must have no effects of its own.
+            attempts: How often to write at most.
+
+        Returns:
+            The new ETag.
+
+        Raises:
+            PreconditionFailed: Others wrote first each time; nothing was changed here.
+            OutcomeUnknown: An answer got lost, and the record does not show whether the change was made.
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return await modify(
             self,
@@ -188,8 +260,20 @@ class CustomerOverdueChargeResource(Resource):
     ) -> Operation[ActionResult]:
         """Run the action `release` on a customer overdue charge.
 
-        `POST /v1/customerOverdueCharge/{overdueChargeNumber}/action/release`.
-        `if_match` is honoured only as a background job, and refused otherwise.
+        `POST /v1/customerOverdueCharge/{overdueChargeNumber}/action/release`
+
+        Args:
+            overdue_charge_number: The overdue charge number. Text: leading zeros count (facts 12.4).
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
+                job, and refused otherwise.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(_RELEASE, (overdue_charge_number,), result=_ActionResult, if_match=if_match)
 
@@ -203,8 +287,21 @@ class CustomerOverdueChargeResource(Resource):
     ) -> Operation[Created]:
         """Attach a file to a customer overdue charge.
 
-        `POST /v1/customerOverdueCharge/{overdueChargeNumber}/attachment`.
-        `if_match` is honoured only as a background job, and refused otherwise.
+        `POST /v1/customerOverdueCharge/{overdueChargeNumber}/attachment`
+
+        Args:
+            overdue_charge_number: The overdue charge number. Text: leading zeros count (facts 12.4).
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
+                job, and refused otherwise.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(_ADD_ATTACHMENT, (overdue_charge_number,), file=file, if_match=if_match)
 
@@ -219,8 +316,22 @@ class CustomerOverdueChargeResource(Resource):
     ) -> Operation[Created]:
         """Attach a file to a line of a customer overdue charge.
 
-        `POST /v1/customerOverdueCharge/{overdueChargeNumber}/{lineNumber}/attachment`.
-        `if_match` is honoured only as a background job, and refused otherwise.
+        `POST /v1/customerOverdueCharge/{overdueChargeNumber}/{lineNumber}/attachment`
+
+        Args:
+            overdue_charge_number: The overdue charge number. Text: leading zeros count (facts 12.4).
+            line_number: The line number.
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
+                job, and refused otherwise.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(
             _ADD_LINE_ATTACHMENT,

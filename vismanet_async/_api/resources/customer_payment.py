@@ -87,6 +87,30 @@ class CustomerPaymentResource(Resource):
         """List customer payments.
 
         `GET /v1/customerPayment`
+
+        Args:
+            payment_nbr: Only those with this payment number.
+            payment_type: Only those with this payment type. One of `Payment`, `CreditNote`, `Prepayment`, `Refund`,
+                `VoidPayment`, `SmallBalanceWo`, `VoidRefund`, `Undefined`, in any case; a newer one is `Other(...)`
+                (facts 5.16).
+            customer: Only those of this customer, by its number.
+            invoice_ref_nbr: Only those with this invoice reference number.
+            status: Only those with this status. One of `Hold`, `Balanced`, `Voided`, `Scheduled`, `Open`, `Closed`,
+                `PendingPrint`, `PendingEmail`, `CreditHold`, `CcHold`, `Reserved`, in any case; a newer one is
+                `Other(...)` (facts 5.16).
+            order_by: The field to sort by, under the API's name.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            branch: Only those of this branch, by its number.
+            doc_date: The doc date, as a condition. Such as `on_or_after("2025-05-25")`.
+            financial_period: Only those of this financial period, as `YYYYMM` (facts 5.8).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -112,6 +136,16 @@ class CustomerPaymentResource(Resource):
         """Create a customer payment.
 
         `POST /v1/customerPayment`
+
+        Args:
+            body: A `PaymentUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_PaymentUpdate)
 
@@ -123,6 +157,15 @@ class CustomerPaymentResource(Resource):
         """Read a customer payment.
 
         `GET /v1/customerPayment/{paymentNumber}`
+
+        Args:
+            payment_number: The payment number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (payment_number,), model=_Payment)
 
@@ -137,6 +180,19 @@ class CustomerPaymentResource(Resource):
         """Change a customer payment; only the fields given change.
 
         `PUT /v1/customerPayment/{paymentNumber}`
+
+        Args:
+            payment_number: The payment number. Text: leading zeros count (facts 12.4).
+            body: A `PaymentUpdate`, or a mapping of its fields by their names here or the API's. None clears a field.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE, (payment_number,), body=body, model=_PaymentUpdate, if_match=if_match)
 
@@ -150,7 +206,21 @@ class CustomerPaymentResource(Resource):
     ) -> Updated:
         """Read the record, apply `change` and write what it gives, unless somebody else wrote in between.
 
-        See `vismanet_async._api.modify`.
+        If somebody did, it is read and changed again. Tasks of one client take turns at one record.
+
+        Args:
+            payment_number: The payment number. Text: leading zeros count (facts 12.4).
+            change: Gives what to write from the present record: a model, a mapping, or None to leave it. It may be
+                called several times, so it must have no effects of its own.
+            attempts: How often to write at most.
+
+        Returns:
+            The new ETag.
+
+        Raises:
+            PreconditionFailed: Others wrote first each time; nothing was changed here.
+            OutcomeUnknown: An answer got lost, and the record does not show whether the change was made.
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return await modify(
             self,
@@ -170,8 +240,21 @@ class CustomerPaymentResource(Resource):
     ) -> Operation[ActionResult]:
         """Run the action `release` on a customer payment.
 
-        `POST /v1/customerPayment/{paymentNumber}/action/release`.
-        `if_match` is honoured only as a background job, and refused otherwise.
+        `POST /v1/customerPayment/{paymentNumber}/action/release`
+
+        Args:
+            payment_number: The payment number. Text: leading zeros count (facts 12.4).
+            body: A `ReleasePaymentAction`, or a mapping of its fields by their names here or the API's.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
+                job, and refused otherwise.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
             _RELEASE, (payment_number,), result=_ActionResult, body=body, model=_ReleasePaymentAction, if_match=if_match
@@ -187,8 +270,21 @@ class CustomerPaymentResource(Resource):
     ) -> Operation[VoidPaymentActionResult]:
         """Run the action `void` on a customer payment.
 
-        `POST /v1/customerPayment/{paymentNumber}/action/void`.
-        `if_match` is honoured only as a background job, and refused otherwise.
+        `POST /v1/customerPayment/{paymentNumber}/action/void`
+
+        Args:
+            payment_number: The payment number. Text: leading zeros count (facts 12.4).
+            body: A `VoidPaymentAction`, or a mapping of its fields by their names here or the API's.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
+                job, and refused otherwise.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
             _VOID,

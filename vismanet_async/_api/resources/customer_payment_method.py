@@ -76,6 +76,15 @@ class CustomerPaymentMethodResource(Resource):
         """List customer payment methods.
 
         `GET /v1/customerpaymentmethod`
+
+        Args:
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(_LIST, (), page_size=page_size)
 
@@ -87,6 +96,16 @@ class CustomerPaymentMethodResource(Resource):
         """Create a customer payment method.
 
         `POST /v1/customerpaymentmethod`
+
+        Args:
+            body: A `CustomerPaymentMethodCreate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_CustomerPaymentMethodCreate)
 
@@ -100,6 +119,16 @@ class CustomerPaymentMethodResource(Resource):
         """List of customer of a customer payment method.
 
         `GET /v1/customerpaymentmethod/{customerId}`
+
+        Args:
+            customer_id: The customer id. Text: leading zeros count (facts 12.4).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(_LIST_OF_CUSTOMER, (customer_id,), page_size=page_size)
 
@@ -112,6 +141,16 @@ class CustomerPaymentMethodResource(Resource):
         """Read a customer payment method.
 
         `GET /v1/customerpaymentmethod/{customerId}/{customerPaymentMethodId}`
+
+        Args:
+            customer_id: The customer id. Text: leading zeros count (facts 12.4).
+            customer_payment_method_id: The customer payment method id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(
             _GET,
@@ -134,6 +173,21 @@ class CustomerPaymentMethodResource(Resource):
         """Change a customer payment method; only the fields given change.
 
         `PUT /v1/customerpaymentmethod/{customerId}/{customerPaymentMethodId}`
+
+        Args:
+            customer_id: The customer id. Text: leading zeros count (facts 12.4).
+            customer_payment_method_id: The customer payment method id. Text: leading zeros count (facts 12.4).
+            body: A `CustomerPaymentMethodUpdate`, or a mapping of its fields by their names here or the API's. None
+                clears a field.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(
             _UPDATE,
@@ -157,7 +211,22 @@ class CustomerPaymentMethodResource(Resource):
     ) -> Updated:
         """Read the record, apply `change` and write what it gives, unless somebody else wrote in between.
 
-        See `vismanet_async._api.modify`.
+        If somebody did, it is read and changed again. Tasks of one client take turns at one record.
+
+        Args:
+            customer_id: The customer id. Text: leading zeros count (facts 12.4).
+            customer_payment_method_id: The customer payment method id. Text: leading zeros count (facts 12.4).
+            change: Gives what to write from the present record: a model, a mapping, or None to leave it. It may be
+                called several times, so it must have no effects of its own.
+            attempts: How often to write at most.
+
+        Returns:
+            The new ETag.
+
+        Raises:
+            PreconditionFailed: Others wrote first each time; nothing was changed here.
+            OutcomeUnknown: An answer got lost, and the record does not show whether the change was made.
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return await modify(
             self,

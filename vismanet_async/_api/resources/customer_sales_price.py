@@ -65,6 +65,22 @@ class CustomerSalesPriceResource(Resource):
         """List customer sales prices.
 
         `GET /v1/customerSalesPrice`
+
+        Args:
+            price_type: Only those with this price type. One of `All`, `Base`, `Customer`, `CustomerPriceClass`, in any
+                case; a newer one is `Other(...)` (facts 5.16).
+            price_code: Only those with this price code.
+            inventory_id: Only those with this inventory id.
+            effective_as_of: Only those with this effective as of. A date, a datetime or its text, without a zone.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -85,6 +101,16 @@ class CustomerSalesPriceResource(Resource):
         """Create a customer sales price.
 
         `POST /v1/customerSalesPrice`
+
+        Args:
+            body: A `CustomerSalesPriceUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_CustomerSalesPriceUpdate)
 
@@ -96,6 +122,15 @@ class CustomerSalesPriceResource(Resource):
         """Read a customer sales price.
 
         `GET /v1/customerSalesPrice/{recordId}`
+
+        Args:
+            record_id: The record id.
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (record_id,), model=_CustomerSalesPrice)
 
@@ -110,6 +145,20 @@ class CustomerSalesPriceResource(Resource):
         """Change a customer sales price; only the fields given change.
 
         `PUT /v1/customerSalesPrice/{recordId}`
+
+        Args:
+            record_id: The record id.
+            body: A `CustomerSalesPriceUpdate`, or a mapping of its fields by their names here or the API's. None clears
+                a field.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE, (record_id,), body=body, model=_CustomerSalesPriceUpdate, if_match=if_match)
 
@@ -123,7 +172,21 @@ class CustomerSalesPriceResource(Resource):
     ) -> Updated:
         """Read the record, apply `change` and write what it gives, unless somebody else wrote in between.
 
-        See `vismanet_async._api.modify`.
+        If somebody did, it is read and changed again. Tasks of one client take turns at one record.
+
+        Args:
+            record_id: The record id.
+            change: Gives what to write from the present record: a model, a mapping, or None to leave it. It may be
+                called several times, so it must have no effects of its own.
+            attempts: How often to write at most.
+
+        Returns:
+            The new ETag.
+
+        Raises:
+            PreconditionFailed: Others wrote first each time; nothing was changed here.
+            OutcomeUnknown: An answer got lost, and the record does not show whether the change was made.
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return await modify(
             self,

@@ -42,6 +42,15 @@ class DeferralCodeResource(Resource):
         """List deferral codes.
 
         `GET /v1/deferralCode`
+
+        Args:
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(_LIST, (), page_size=page_size)
 
@@ -53,5 +62,14 @@ class DeferralCodeResource(Resource):
         """Read a deferral code.
 
         `GET /v1/deferralCode/{deferralCodeId}`
+
+        Args:
+            deferral_code_id: The deferral code id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (deferral_code_id,), model=_DeferralCode)

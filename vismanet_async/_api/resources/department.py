@@ -54,6 +54,16 @@ class DepartmentResource(Resource):
         """List departments.
 
         `GET /v1/department`
+
+        Args:
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(_LIST, (), ("lastModifiedDateTime", q.condition, last_modified_date_time))
 
@@ -65,6 +75,16 @@ class DepartmentResource(Resource):
         """Create a department.
 
         `POST /v1/department`
+
+        Args:
+            body: A `DepartmentUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_DepartmentUpdate)
 
@@ -76,6 +96,15 @@ class DepartmentResource(Resource):
         """Read a department.
 
         `GET /v1/department/{departmentId}`
+
+        Args:
+            department_id: The department id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (department_id,), model=_Department)
 
@@ -90,6 +119,20 @@ class DepartmentResource(Resource):
         """Change a department; only the fields given change.
 
         `PUT /v1/department/{departmentId}`
+
+        Args:
+            department_id: The department id. Text: leading zeros count (facts 12.4).
+            body: A `DepartmentUpdate`, or a mapping of its fields by their names here or the API's. None clears a
+                field.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE, (department_id,), body=body, model=_DepartmentUpdate, if_match=if_match)
 
@@ -103,7 +146,21 @@ class DepartmentResource(Resource):
     ) -> Updated:
         """Read the record, apply `change` and write what it gives, unless somebody else wrote in between.
 
-        See `vismanet_async._api.modify`.
+        If somebody did, it is read and changed again. Tasks of one client take turns at one record.
+
+        Args:
+            department_id: The department id. Text: leading zeros count (facts 12.4).
+            change: Gives what to write from the present record: a model, a mapping, or None to leave it. It may be
+                called several times, so it must have no effects of its own.
+            attempts: How often to write at most.
+
+        Returns:
+            The new ETag.
+
+        Raises:
+            PreconditionFailed: Others wrote first each time; nothing was changed here.
+            OutcomeUnknown: An answer got lost, and the record does not show whether the change was made.
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return await modify(
             self,

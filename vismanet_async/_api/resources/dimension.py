@@ -66,6 +66,12 @@ class DimensionResource(Resource):
         """List dimensions.
 
         `GET /v1/dimension`
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(_LIST, ())
 
@@ -80,6 +86,18 @@ class DimensionResource(Resource):
         """Read a dimension.
 
         `GET /v1/dimension/{dimensionId}`
+
+        Args:
+            dimension_id: The dimension id. Text: leading zeros count (facts 12.4).
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            expand_segments_values: Whether each comes with its segments values. Off unless asked for (facts 5.9).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(
             _GET,
@@ -98,6 +116,16 @@ class DimensionResource(Resource):
         """Read the segment of a dimension.
 
         `GET /v1/dimension/{dimensionId}/{segmentId}`
+
+        Args:
+            dimension_id: The dimension id. Text: leading zeros count (facts 12.4).
+            segment_id: The segment id.
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(
             _GET_SEGMENT,
@@ -120,6 +148,20 @@ class DimensionResource(Resource):
         """Change the segment of a dimension; only the fields given change.
 
         `PUT /v1/dimension/{dimensionId}/{segmentId}`
+
+        Args:
+            dimension_id: The dimension id. Text: leading zeros count (facts 12.4).
+            segment_id: The segment id.
+            body: A `SegmentUpdate`, or a mapping of its fields by their names here or the API's. None clears a field.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(
             _UPDATE_SEGMENT,
@@ -143,7 +185,22 @@ class DimensionResource(Resource):
     ) -> Updated:
         """Read the record, apply `change` and write what it gives, unless somebody else wrote in between.
 
-        See `vismanet_async._api.modify`.
+        If somebody did, it is read and changed again. Tasks of one client take turns at one record.
+
+        Args:
+            dimension_id: The dimension id. Text: leading zeros count (facts 12.4).
+            segment_id: The segment id.
+            change: Gives what to write from the present record: a model, a mapping, or None to leave it. It may be
+                called several times, so it must have no effects of its own.
+            attempts: How often to write at most.
+
+        Returns:
+            The new ETag.
+
+        Raises:
+            PreconditionFailed: Others wrote first each time; nothing was changed here.
+            OutcomeUnknown: An answer got lost, and the record does not show whether the change was made.
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return await modify(
             self,
@@ -163,6 +220,17 @@ class DimensionResource(Resource):
         """Read the segment value of a dimension.
 
         `GET /v1/dimension/{dimensionId}/{segmentId}/publicid/{publicId}`
+
+        Args:
+            dimension_id: The dimension id. Text: leading zeros count (facts 12.4).
+            segment_id: The segment id.
+            public_id: The public id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(
             _GET_SEGMENT_VALUE_BY_PUBLIC_ID,
@@ -184,6 +252,17 @@ class DimensionResource(Resource):
         """Read the segment value of a dimension.
 
         `GET /v1/dimension/{dimensionId}/{segmentId}/{valueId}`
+
+        Args:
+            dimension_id: The dimension id. Text: leading zeros count (facts 12.4).
+            segment_id: The segment id.
+            value_id: The value id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(
             _GET_SEGMENT_VALUE,

@@ -78,6 +78,21 @@ class DiscountResource(Resource):
         """List discounts.
 
         `GET /v1/discount`
+
+        Args:
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
+                it compares in (facts 5.10).
+            discount_code: Only those with this discount code.
+            series: Only those with this series.
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -97,6 +112,16 @@ class DiscountResource(Resource):
         """Create a discount.
 
         `POST /v1/discount`
+
+        Args:
+            body: A `DiscountUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_DiscountUpdate)
 
@@ -110,6 +135,18 @@ class DiscountResource(Resource):
         """Change a discount; only the fields given change.
 
         `PUT /v1/discount/{discountCode}/{series}`
+
+        Args:
+            discount_code: The discount code.
+            series: The series of the discount code.
+            body: A `DiscountUpdate`, or a mapping of its fields by their names here or the API's. None clears a field.
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(
             _UPDATE,
@@ -130,6 +167,17 @@ class DiscountResource(Resource):
         """Delete a discount.
 
         `DELETE /v1/discount/{discountCode}/{series}`
+
+        Args:
+            discount_code: The discount code.
+            series: The series of the discount code.
+
+        Returns:
+            Nothing, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._delete(
             _DELETE,
@@ -148,6 +196,17 @@ class DiscountResource(Resource):
         """Run the action `updateDiscounts` on a discount.
 
         `POST /v1/discount/{discountCode}/{series}/action/updateDiscounts`
+
+        Args:
+            discount_code: The discount code.
+            series: The series of the discount code.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
             _UPDATE_DISCOUNTS,
@@ -170,6 +229,19 @@ class DiscountResource(Resource):
         """Run the action `updateDiscounts` on a discount.
 
         `POST /v1/discount/{discountCode}/{series}/{filerDate}/action/updateDiscounts`
+
+        Args:
+            discount_code: The discount code.
+            series: The series of the discount code.
+            filer_date: The filer date.
+            filter_date: The filter date. A date, a datetime or its text, without a zone. The API wants it in any case.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
             _UPDATE_DISCOUNTS_BY_FILTER_DATE,
@@ -194,6 +266,21 @@ class DiscountResource(Resource):
         """List discounts.
 
         `GET /v2/discount`
+
+        Args:
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
+                it compares in (facts 5.10).
+            discount_code: Only those with this discount code.
+            series: Only those with this series.
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST_V2,

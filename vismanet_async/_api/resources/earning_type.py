@@ -44,6 +44,16 @@ class EarningTypeResource(Resource):
         """List earning types.
 
         `GET /v1/earningtype`
+
+        Args:
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(_LIST, (), ("lastModifiedDateTime", q.condition, last_modified_date_time))
 
@@ -55,5 +65,14 @@ class EarningTypeResource(Resource):
         """Read an earning type.
 
         `GET /v1/earningtype/{typeCd}`
+
+        Args:
+            type_cd: The type number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (type_cd,), model=_EarningType)

@@ -105,6 +105,18 @@ class EmployeeResource(Resource):
         """List employees.
 
         `GET /v1/employee`
+
+        Args:
+            linked_to_user: Only those that are, or are not, linked to user.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -122,6 +134,16 @@ class EmployeeResource(Resource):
         """Create an employee.
 
         `POST /v1/employee`
+
+        Args:
+            body: A `EmployeeCreate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_EmployeeCreate)
 
@@ -135,8 +157,21 @@ class EmployeeResource(Resource):
     ) -> Operation[ActionResult]:
         """Run the action `changeEmployeeCd` on an employee.
 
-        `POST /v1/employee/action/changeEmployeeCd/{internalId}`.
-        `if_match` is honoured only as a background job, and refused otherwise.
+        `POST /v1/employee/action/changeEmployeeCd/{internalId}`
+
+        Args:
+            internal_id: The internal id.
+            body: A `ChangeEmployeeNrAction`, or a mapping of its fields by their names here or the API's.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
+                job, and refused otherwise.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
             _CHANGE_EMPLOYEE_CD,
@@ -155,6 +190,15 @@ class EmployeeResource(Resource):
         """Read an employee.
 
         `GET /v1/employee/{employeeCd}`
+
+        Args:
+            employee_cd: The employee number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (employee_cd,), model=_Employee)
 
@@ -169,6 +213,19 @@ class EmployeeResource(Resource):
         """Change an employee; only the fields given change.
 
         `PUT /v1/employee/{employeeCd}`
+
+        Args:
+            employee_cd: The employee number. Text: leading zeros count (facts 12.4).
+            body: A `EmployeeUpdate`, or a mapping of its fields by their names here or the API's. None clears a field.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE, (employee_cd,), body=body, model=_EmployeeUpdate, if_match=if_match)
 
@@ -182,7 +239,21 @@ class EmployeeResource(Resource):
     ) -> Updated:
         """Read the record, apply `change` and write what it gives, unless somebody else wrote in between.
 
-        See `vismanet_async._api.modify`.
+        If somebody did, it is read and changed again. Tasks of one client take turns at one record.
+
+        Args:
+            employee_cd: The employee number. Text: leading zeros count (facts 12.4).
+            change: Gives what to write from the present record: a model, a mapping, or None to leave it. It may be
+                called several times, so it must have no effects of its own.
+            attempts: How often to write at most.
+
+        Returns:
+            The new ETag.
+
+        Raises:
+            PreconditionFailed: Others wrote first each time; nothing was changed here.
+            OutcomeUnknown: An answer got lost, and the record does not show whether the change was made.
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return await modify(
             self,
@@ -207,6 +278,23 @@ class EmployeeResource(Resource):
         """List expense claims of an employee.
 
         `GET /v1/employee/{employeeCd}/expenseClaim`
+
+        Args:
+            employee_cd: The employee number. Text: leading zeros count (facts 12.4).
+            status: Only those with this status. One of `Hold`, `PendingApproval`, `Approved`, `Rejected`, `Released`,
+                in any case; a newer one is `Other(...)` (facts 5.16).
+            date: Only those with this date. A date, a datetime or its text, without a zone.
+            customer: Only those of this customer, by its number.
+            department_id: Only those with this department id.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST_EXPENSE_CLAIMS,
@@ -236,6 +324,24 @@ class EmployeeResource(Resource):
         """List expense receipts of an employee.
 
         `GET /v1/employee/{employeeCd}/expenseReceipt`
+
+        Args:
+            employee_cd: The employee number. Text: leading zeros count (facts 12.4).
+            date: The date, as a condition. Such as `on_or_after("2025-05-25")`.
+            inventory: Only those with this inventory.
+            project: Only those of this project, by its id.
+            claimed_by: Only those with this claimed by.
+            project_task: Only those with this project task.
+            invoiceable: Only those where this is so, or is not: invoiceable.
+            status: Only those with this status. One of `Open`, `Pending`, `Approved`, `Rejected`, `Released`, in any
+                case; a newer one is `Other(...)` (facts 5.16).
+            customer: Only those of this customer, by its number.
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST_EXPENSE_RECEIPTS,
@@ -263,6 +369,22 @@ class EmployeeResource(Resource):
         """List time cards of an employee.
 
         `GET /v1/employee/{employeeCd}/timecards`
+
+        Args:
+            employee_cd: The employee number. Text: leading zeros count (facts 12.4).
+            status: Only those with this status. One of `Hold`, `Open`, `Approved`, `Rejected`, `Released`, in any case;
+                a newer one is `Other(...)` (facts 5.16).
+            week: Only those with this week.
+            type: Only those with this type. One of `Normal`, `Correction`, `NormalCorrected`, in any case; a newer one
+                is `Other(...)` (facts 5.16).
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST_TIME_CARDS,

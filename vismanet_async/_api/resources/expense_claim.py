@@ -87,6 +87,22 @@ class ExpenseClaimResource(Resource):
         """List expense claims.
 
         `GET /v1/expenseClaim`
+
+        Args:
+            status: Only those with this status. One of `Hold`, `PendingApproval`, `Approved`, `Rejected`, `Released`,
+                in any case; a newer one is `Other(...)` (facts 5.16).
+            date: Only those with this date. A date, a datetime or its text, without a zone.
+            customer: Only those of this customer, by its number.
+            department_id: Only those with this department id.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -107,6 +123,16 @@ class ExpenseClaimResource(Resource):
         """Create an expense claim.
 
         `POST /v1/expenseClaim`
+
+        Args:
+            body: A `ExpenseClaimUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_ExpenseClaimUpdate)
 
@@ -118,6 +144,15 @@ class ExpenseClaimResource(Resource):
         """Read an expense claim.
 
         `GET /v1/expenseClaim/{expenseClaimNbr}`
+
+        Args:
+            expense_claim_nbr: The expense claim number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (expense_claim_nbr,), model=_ExpenseClaim)
 
@@ -132,6 +167,20 @@ class ExpenseClaimResource(Resource):
         """Change an expense claim; only the fields given change.
 
         `PUT /v1/expenseClaim/{expenseClaimNbr}`
+
+        Args:
+            expense_claim_nbr: The expense claim number. Text: leading zeros count (facts 12.4).
+            body: A `ExpenseClaimUpdate`, or a mapping of its fields by their names here or the API's. None clears a
+                field.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE, (expense_claim_nbr,), body=body, model=_ExpenseClaimUpdate, if_match=if_match)
 
@@ -145,7 +194,21 @@ class ExpenseClaimResource(Resource):
     ) -> Updated:
         """Read the record, apply `change` and write what it gives, unless somebody else wrote in between.
 
-        See `vismanet_async._api.modify`.
+        If somebody did, it is read and changed again. Tasks of one client take turns at one record.
+
+        Args:
+            expense_claim_nbr: The expense claim number. Text: leading zeros count (facts 12.4).
+            change: Gives what to write from the present record: a model, a mapping, or None to leave it. It may be
+                called several times, so it must have no effects of its own.
+            attempts: How often to write at most.
+
+        Returns:
+            The new ETag.
+
+        Raises:
+            PreconditionFailed: Others wrote first each time; nothing was changed here.
+            OutcomeUnknown: An answer got lost, and the record does not show whether the change was made.
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return await modify(
             self,
@@ -163,6 +226,16 @@ class ExpenseClaimResource(Resource):
         """Delete an expense claim.
 
         `DELETE /v1/expenseClaim/{expenseClaimNbr}`
+
+        Args:
+            expense_claim_nbr: The expense claim number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            Nothing, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._delete(_DELETE, (expense_claim_nbr,))
 
@@ -175,8 +248,20 @@ class ExpenseClaimResource(Resource):
     ) -> Operation[ActionResult]:
         """Run the action `approval` on an expense claim.
 
-        `POST /v1/expenseClaim/{expenseClaim}/action/approval`.
-        `if_match` is honoured only as a background job, and refused otherwise.
+        `POST /v1/expenseClaim/{expenseClaim}/action/approval`
+
+        Args:
+            expense_claim: The expense claim.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
+                job, and refused otherwise.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(_APPROVAL, (expense_claim,), result=_ActionResult, if_match=if_match)
 
@@ -189,8 +274,20 @@ class ExpenseClaimResource(Resource):
     ) -> Operation[ActionResult]:
         """Run the action `hold` on an expense claim.
 
-        `POST /v1/expenseClaim/{expenseClaim}/action/hold`.
-        `if_match` is honoured only as a background job, and refused otherwise.
+        `POST /v1/expenseClaim/{expenseClaim}/action/hold`
+
+        Args:
+            expense_claim: The expense claim.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
+                job, and refused otherwise.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(_HOLD, (expense_claim,), result=_ActionResult, if_match=if_match)
 
@@ -203,7 +300,19 @@ class ExpenseClaimResource(Resource):
     ) -> Operation[ActionResult]:
         """Run the action `submit` on an expense claim.
 
-        `POST /v1/expenseClaim/{expenseClaim}/action/submit`.
-        `if_match` is honoured only as a background job, and refused otherwise.
+        `POST /v1/expenseClaim/{expenseClaim}/action/submit`
+
+        Args:
+            expense_claim: The expense claim.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
+                job, and refused otherwise.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(_SUBMIT, (expense_claim,), result=_ActionResult, if_match=if_match)

@@ -72,6 +72,23 @@ class ExpenseReceiptResource(Resource):
         """List expense receipts.
 
         `GET /v1/expenseReceipt`
+
+        Args:
+            date: The date, as a condition. Such as `on_or_after("2025-05-25")`.
+            inventory: Only those with this inventory.
+            project: Only those of this project, by its id.
+            claimed_by: Only those with this claimed by.
+            project_task: Only those with this project task.
+            invoiceable: Only those where this is so, or is not: invoiceable.
+            status: Only those with this status. One of `Open`, `Pending`, `Approved`, `Rejected`, `Released`, in any
+                case; a newer one is `Other(...)` (facts 5.16).
+            customer: Only those of this customer, by its number.
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -94,6 +111,16 @@ class ExpenseReceiptResource(Resource):
         """Create an expense receipt.
 
         `POST /v1/expenseReceipt`
+
+        Args:
+            body: A `ExpenseReceiptUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_ExpenseReceiptUpdate)
 
@@ -105,6 +132,15 @@ class ExpenseReceiptResource(Resource):
         """Read an expense receipt.
 
         `GET /v1/expenseReceipt/{receiptNumber}`
+
+        Args:
+            receipt_number: The receipt number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (receipt_number,), model=_ExpenseReceipt)
 
@@ -119,6 +155,20 @@ class ExpenseReceiptResource(Resource):
         """Change an expense receipt; only the fields given change.
 
         `PUT /v1/expenseReceipt/{receiptNumber}`
+
+        Args:
+            receipt_number: The receipt number. Text: leading zeros count (facts 12.4).
+            body: A `ExpenseReceiptUpdate`, or a mapping of its fields by their names here or the API's. None clears a
+                field.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE, (receipt_number,), body=body, model=_ExpenseReceiptUpdate, if_match=if_match)
 
@@ -132,7 +182,21 @@ class ExpenseReceiptResource(Resource):
     ) -> Updated:
         """Read the record, apply `change` and write what it gives, unless somebody else wrote in between.
 
-        See `vismanet_async._api.modify`.
+        If somebody did, it is read and changed again. Tasks of one client take turns at one record.
+
+        Args:
+            receipt_number: The receipt number. Text: leading zeros count (facts 12.4).
+            change: Gives what to write from the present record: a model, a mapping, or None to leave it. It may be
+                called several times, so it must have no effects of its own.
+            attempts: How often to write at most.
+
+        Returns:
+            The new ETag.
+
+        Raises:
+            PreconditionFailed: Others wrote first each time; nothing was changed here.
+            OutcomeUnknown: An answer got lost, and the record does not show whether the change was made.
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return await modify(
             self,
@@ -150,6 +214,16 @@ class ExpenseReceiptResource(Resource):
         """Delete an expense receipt.
 
         `DELETE /v1/expenseReceipt/{receiptNumber}`
+
+        Args:
+            receipt_number: The receipt number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            Nothing, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._delete(_DELETE, (receipt_number,))
 
@@ -163,7 +237,20 @@ class ExpenseReceiptResource(Resource):
     ) -> Operation[Created]:
         """Attach a file to an expense receipt.
 
-        `POST /v1/expenseReceipt/{receiptNumber}/attachment`.
-        `if_match` is honoured only as a background job, and refused otherwise.
+        `POST /v1/expenseReceipt/{receiptNumber}/attachment`
+
+        Args:
+            receipt_number: The receipt number. Text: leading zeros count (facts 12.4).
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
+                job, and refused otherwise.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(_ADD_ATTACHMENT, (receipt_number,), file=file, if_match=if_match)

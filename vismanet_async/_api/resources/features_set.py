@@ -34,6 +34,16 @@ class FeaturesSetResource(Resource):
         """Read a features set.
 
         `GET /v1/featuresset`
+
+        Args:
+            feature_name: The feature name.
+            feature_enabled: Only those where this is so, or is not: feature enabled.
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(
             _GET,

@@ -40,6 +40,12 @@ class FinancialPeriodResource(Resource):
         """List financial periods.
 
         `GET /v1/financialPeriod`
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(_LIST, ())
 
@@ -51,5 +57,14 @@ class FinancialPeriodResource(Resource):
         """Read a financial period.
 
         `GET /v1/financialPeriod/{financialPeriodId}`
+
+        Args:
+            financial_period_id: The financial period id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (financial_period_id,), model=_FinancialPeriod)

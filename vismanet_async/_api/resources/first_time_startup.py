@@ -30,5 +30,11 @@ class FirstTimeStartupResource(Resource):
         """Read the status.
 
         `GET /v1/firstTimeStartup/status`
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET_STATUS, (), model=_FirstTimeStartup)

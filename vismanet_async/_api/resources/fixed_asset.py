@@ -53,6 +53,24 @@ class FixedAssetResource(Resource):
         """List fixed assets.
 
         `GET /v1/fixedAsset`
+
+        Args:
+            asset_id: Only those with this asset id. The API's `assetID`.
+            class_id: Only those with this class id. The API's `classID`.
+            status: Only those with this status. One of `Active`, `Disposed`, `FullyDepreciated`, `Hold`, `Reversed`,
+                `Suspended`, in any case; a newer one is `Other(...)` (facts 5.16).
+            from_date: Only those with this from date. A date, a datetime or its text, without a zone.
+            to_date: Only those with this to date. A date, a datetime or its text, without a zone.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            expand_accounts: Whether each comes with its accounts. Off unless asked for (facts 5.9).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -77,5 +95,16 @@ class FixedAssetResource(Resource):
         """Read a fixed asset.
 
         `GET /v1/fixedAsset/{FixedAssetID}`
+
+        Args:
+            fixed_asset_id: The fixed asset id. Text: leading zeros count (facts 12.4).
+            expand_accounts: Whether each comes with its accounts. Off unless asked for (facts 5.9). The API's
+                `ExpandAccounts`.
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (fixed_asset_id,), ("ExpandAccounts", q.flag, expand_accounts), model=_FixedAsset)

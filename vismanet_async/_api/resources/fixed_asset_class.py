@@ -42,6 +42,16 @@ class FixedAssetClassResource(Resource):
         """List fixed asset classes.
 
         `GET /v1/fixedAssetClass`
+
+        Args:
+            class_id: Only those with this class id. The API's `classID`.
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(_LIST, (), ("classID", q.text, class_id), page_size=page_size)
 
@@ -53,5 +63,14 @@ class FixedAssetClassResource(Resource):
         """Read a fixed asset class.
 
         `GET /v1/fixedAssetClass/{ClassID}`
+
+        Args:
+            class_id: The class id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (class_id,), model=_FixedAssetClass)

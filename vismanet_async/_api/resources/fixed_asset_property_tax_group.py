@@ -47,6 +47,17 @@ class FixedAssetPropertyTaxGroupResource(Resource):
         """List fixed asset property tax groups.
 
         `GET /v1/fixedAssetPropertyTaxGroup`
+
+        Args:
+            property_tax_id: Only those with this property tax id. The API's `propertyTaxID`.
+            active: Only those where this is so, or is not: active.
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST, (), ("propertyTaxID", q.text, property_tax_id), ("active", q.flag, active), page_size=page_size
@@ -60,5 +71,14 @@ class FixedAssetPropertyTaxGroupResource(Resource):
         """Read a fixed asset property tax group.
 
         `GET /v1/fixedAssetPropertyTaxGroup/{PropertyTaxID}`
+
+        Args:
+            property_tax_id: The property tax id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (property_tax_id,), model=_FixedAssetPropertyTax)

@@ -60,6 +60,32 @@ class FixedAssetTransactionResource(Resource):
         """List fixed asset transactions.
 
         `GET /v1/fixedAssetTransaction`
+
+        Args:
+            ref_no: Only those with this reference number.
+            asset_id: Only those with this asset id. The API's `assetID`.
+            book_id: Only those with this book id. The API's `bookID`.
+            from_period: The first financial period, as `YYYYMM` (facts 5.8).
+            to_period: The last financial period, as `YYYYMM` (facts 5.8).
+            account_id: Only those with this account id. The API's `accountID`.
+            sub_account_id: Only those with this sub account id. The API's `subAccountID`.
+            status: Only those with this status. One of `Balanced`, `OnHold`, `Posted`, `Unposted`, in any case; a newer
+                one is `Other(...)` (facts 5.16).
+            transaction_type: Only those with this transaction type. One of `PurchasingPlus`, `PurchasingMinus`,
+                `DepreciationPlus`, `DepreciationMinus`, `CalculatedPlus`, `CalculatedMinus`, `SalePlus`, `SaleMinus`,
+                `TransferPurchasing`, `TransferDepreciation`, `ReconciliationPlus`, `ReconciliationMinus` and 4 more, in
+                any case; a newer one is `Other(...)` (facts 5.16).
+            transaction_from_date: Only those with this transaction from date.
+            transaction_to_date: Only those with this transaction to date.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -87,5 +113,14 @@ class FixedAssetTransactionResource(Resource):
         """List fixed asset transactions.
 
         `GET /v1/fixedAssetTransaction/{RefNo}`
+
+        Args:
+            ref_no: The reference number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(_LIST_BY_REFERENCE, (ref_no,))

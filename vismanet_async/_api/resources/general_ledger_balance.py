@@ -49,6 +49,26 @@ class GeneralLedgerBalanceResource(Resource):
         """List general ledger balances.
 
         `GET /v2/generalLedgerBalance`
+
+        Args:
+            period_id: The financial period, as `YYYYMM` (facts 5.8).
+            account: Only those with this account.
+            ledger: Only those with this ledger.
+            branch: Only those of this branch, by its number.
+            balance_type: Only those with this balance type. One of `Actual`, `Report`, `Statistical`, `Budget`, in any
+                case; a newer one is `Other(...)` (facts 5.16).
+            toggle_balance_signs: Only those where this is so, or is not: toggle balance signs.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10). A date, a datetime or its text, without a zone.
+            exclude_ytd_account: Only those where this is so, or is not: exclude YTD account. The API's
+                `excludeYTDAccount`.
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,

@@ -55,6 +55,31 @@ class GeneralLedgerTransactionsResource(Resource):
         """List general ledger transactions.
 
         `GET /v1/GeneralLedgerTransactions`
+
+        Args:
+            ledger: Only those with this ledger. The API wants it in any case.
+            branch: Only those of this branch, by its number.
+            from_period: The first financial period, as `YYYYMM` (facts 5.8).
+            to_period: The last financial period, as `YYYYMM` (facts 5.8).
+            account: Only those with this account.
+            subaccount_id: Only those with this subaccount id.
+            from_date: Only those with this from date.
+            to_date: Only those with this to date.
+            include_unposted: Whether each comes with its unposted. Off unless asked for (facts 5.9).
+            include_unreleased: Whether each comes with its unreleased. Off unless asked for (facts 5.9).
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            expand_account_info: Whether each comes with its account info. Off unless asked for (facts 5.9).
+            expand_branch_info: Whether each comes with its branch info. Off unless asked for (facts 5.9).
+            include_transaction_balance: Whether each comes with its transaction balance. Off unless asked for (facts
+                5.9).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,

@@ -183,6 +183,43 @@ class InventoryResource(Resource):
         """List inventories.
 
         `GET /v1/inventory`
+
+        Args:
+            alternate_id: Only those with this alternate id. The API's `alternateID`.
+            inventory_number: Only those with this inventory number.
+            sales_category: Only those with this sales category. A whole number.
+            add_cost_price_statistics: Whether each comes with its cost price statistics. Off unless asked for (facts
+                5.9).
+            attributes: Attribute ids with the value or values to look for: `{"COLOUR": ["RED", "BLUE"]}`.
+            description: Only those with this description.
+            availability_last_modified_date_time: The availability last modified date time, as a condition. Such as
+                `on_or_after("2025-05-25")`.
+            inventory_types: Only those with one of these: inventory types.
+            expand_cross_reference: Whether each comes with its cross reference. Off unless asked for (facts 5.9).
+            expand_attachment: Whether each comes with its attachment. Off unless asked for (facts 5.9).
+            expand_attribute: Whether each comes with its attribute. Off unless asked for (facts 5.9).
+            expand_warehouse_detail: Whether each comes with its warehouse detail. Off unless asked for (facts 5.9).
+            expand_account_information: Whether each comes with its account information. Off unless asked for (facts
+                5.9).
+            expand_inventory_units: Whether each comes with its inventory units. Off unless asked for (facts 5.9).
+            expand_supplier_details: Whether each comes with its supplier details. Off unless asked for (facts 5.9).
+            expand_sales_categories: Whether each comes with its sales categories. Off unless asked for (facts 5.9).
+            expand_note: Whether each comes with its note. Off unless asked for (facts 5.9).
+            attachment_last_modified_date_time: The attachment last modified date time, as a condition. Such as
+                `on_or_after("2025-05-25")`.
+            status: Only those with this status. One of `Active`, `NoSales`, `NoPurchases`, `NoRequest`, `Inactive`,
+                `MarkedForDeletion`, in any case; a newer one is `Other(...)` (facts 5.16).
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
+                it compares in (facts 5.10).
+            page_size: Rows in one page; at most 5000. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -219,6 +256,16 @@ class InventoryResource(Resource):
         """Create an inventory.
 
         `POST /v1/inventory`
+
+        Args:
+            body: A `InventoryUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_InventoryUpdate)
 
@@ -231,6 +278,17 @@ class InventoryResource(Resource):
         """Run the action `changeInventoryNbr` on an inventory.
 
         `POST /v1/inventory/action/changeInventoryNbr/{internalId}`
+
+        Args:
+            internal_id: The internal id.
+            body: A `ChangeInventoryNbrAction`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
             _CHANGE_INVENTORY_NBR, (internal_id,), result=_ActionResult, body=body, model=_ChangeInventoryNbrAction
@@ -244,6 +302,15 @@ class InventoryResource(Resource):
         """List barcodes of purchase receipt.
 
         `GET /v1/inventory/barcode/purchasereceipt/{receiptNbr}`
+
+        Args:
+            receipt_nbr: The receipt number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(_LIST_BARCODES_OF_PURCHASE_RECEIPT, (receipt_nbr,))
 
@@ -255,6 +322,15 @@ class InventoryResource(Resource):
         """List barcodes of sales order.
 
         `GET /v1/inventory/barcode/salesorder/{orderNbr}`
+
+        Args:
+            order_nbr: The order number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(_LIST_BARCODES_OF_SALES_ORDER, (order_nbr,))
 
@@ -266,6 +342,15 @@ class InventoryResource(Resource):
         """List barcodes of shipment.
 
         `GET /v1/inventory/barcode/shipment/{shipmentNbr}`
+
+        Args:
+            shipment_nbr: The shipment number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(_LIST_BARCODES_OF_SHIPMENT, (shipment_nbr,))
 
@@ -277,6 +362,15 @@ class InventoryResource(Resource):
         """List barcodes of stocktake.
 
         `GET /v1/inventory/barcode/stocktake/{referenceNumber}`
+
+        Args:
+            reference_number: The reference number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(_LIST_BARCODES_OF_STOCKTAKE, (reference_number,))
 
@@ -288,6 +382,15 @@ class InventoryResource(Resource):
         """Read an inventory.
 
         `GET /v1/inventory/internal/{inventoryId}`
+
+        Args:
+            inventory_id: The inventory id.
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET_BY_INVENTORY_ID, (inventory_id,), model=_Inventory)
 
@@ -300,6 +403,17 @@ class InventoryResource(Resource):
         """Change an inventory; only the fields given change.
 
         `PUT /v1/inventory/internal/{inventoryID}`
+
+        Args:
+            inventory_id: The inventory id.
+            body: A `InventoryUpdate`, or a mapping of its fields by their names here or the API's. None clears a field.
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE_BY_INVENTORY_ID, (inventory_id,), body=body, model=_InventoryUpdate)
 
@@ -311,6 +425,15 @@ class InventoryResource(Resource):
         """List item classes.
 
         `GET /v1/inventory/itemClass`
+
+        Args:
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(_LIST_ITEM_CLASSES, (), page_size=page_size)
 
@@ -322,6 +445,15 @@ class InventoryResource(Resource):
         """Read the item class.
 
         `GET /v1/inventory/itemclass/{itemClassNumber}`
+
+        Args:
+            item_class_number: The item class number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET_ITEM_CLASS, (item_class_number,), model=_ItemClass)
 
@@ -333,6 +465,15 @@ class InventoryResource(Resource):
         """List item post classes.
 
         `GET /v1/inventory/itemPostClass`
+
+        Args:
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(_LIST_ITEM_POST_CLASSES, (), page_size=page_size)
 
@@ -344,6 +485,16 @@ class InventoryResource(Resource):
         """Run the action `updateCost` on an inventory.
 
         `POST /v1/inventory/{inventoryCd}/action/updateCost`
+
+        Args:
+            inventory_cd: The inventory number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(_UPDATE_COST, (inventory_cd,), result=_ActionResult)
 
@@ -355,6 +506,15 @@ class InventoryResource(Resource):
         """Read an inventory.
 
         `GET /v1/inventory/{inventoryNumber}`
+
+        Args:
+            inventory_number: The inventory number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (inventory_number,), model=_Inventory)
 
@@ -367,6 +527,17 @@ class InventoryResource(Resource):
         """Change an inventory; only the fields given change.
 
         `PUT /v1/inventory/{inventoryNumber}`
+
+        Args:
+            inventory_number: The inventory number. Text: leading zeros count (facts 12.4).
+            body: A `InventoryUpdate`, or a mapping of its fields by their names here or the API's. None clears a field.
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE, (inventory_number,), body=body, model=_InventoryUpdate)
 
@@ -379,6 +550,17 @@ class InventoryResource(Resource):
         """Attach a file to an inventory.
 
         `POST /v1/inventory/{inventoryNumber}/attachment`
+
+        Args:
+            inventory_number: The inventory number. Text: leading zeros count (facts 12.4).
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(_ADD_ATTACHMENT, (inventory_number,), file=file)
 
@@ -390,6 +572,15 @@ class InventoryResource(Resource):
         """List cross references of an inventory.
 
         `GET /v1/inventory/{inventoryNumber}/crossReferences`
+
+        Args:
+            inventory_number: The inventory number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(_LIST_CROSS_REFERENCES, (inventory_number,))
 
@@ -402,6 +593,17 @@ class InventoryResource(Resource):
         """Create cross reference of an inventory.
 
         `POST /v1/inventory/{inventoryNumber}/crossReferences`
+
+        Args:
+            inventory_number: The inventory number. Text: leading zeros count (facts 12.4).
+            body: A `InventoryCrossReferenceUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(
             _CREATE_CROSS_REFERENCE, (inventory_number,), body=body, model=_InventoryCrossReferenceUpdate
@@ -418,6 +620,20 @@ class InventoryResource(Resource):
         """Change the cross reference of an inventory; only the fields given change.
 
         `PUT /v1/inventory/{inventoryNumber}/crossReferences/{alternateType}/{alternateId}`
+
+        Args:
+            inventory_number: The inventory number. Text: leading zeros count (facts 12.4).
+            alternate_type: The alternate type.
+            alternate_id: The alternate id. Text: leading zeros count (facts 12.4).
+            body: A `InventoryCrossReferenceUpdate`, or a mapping of its fields by their names here or the API's. None
+                clears a field.
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(
             _UPDATE_CROSS_REFERENCE,

@@ -70,6 +70,20 @@ class InventoryAdjustmentResource(Resource):
         """List inventory adjustments.
 
         `GET /v1/inventoryadjustment`
+
+        Args:
+            status: Only those with this status. One of `Hold`, `Balanced`, `Released`, in any case; a newer one is
+                `Other(...)` (facts 5.16).
+            date: The date, as a condition. Such as `on_or_after("2025-05-25")`.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -88,6 +102,16 @@ class InventoryAdjustmentResource(Resource):
         """Create an inventory adjustment.
 
         `POST /v1/inventoryadjustment`
+
+        Args:
+            body: A `InventoryAdjustmentUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_InventoryAdjustmentUpdate)
 
@@ -99,6 +123,16 @@ class InventoryAdjustmentResource(Resource):
         """Run the action `release` on an inventory adjustment.
 
         `POST /v1/inventoryadjustment/{adjRefNumber}/action/release`
+
+        Args:
+            adj_ref_number: The adj reference number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(_RELEASE, (adj_ref_number,), result=_ActionResult)
 
@@ -110,6 +144,15 @@ class InventoryAdjustmentResource(Resource):
         """Read an inventory adjustment.
 
         `GET /v1/inventoryadjustment/{inventoryAdjustmentNumber}`
+
+        Args:
+            inventory_adjustment_number: The inventory adjustment number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (inventory_adjustment_number,), model=_InventoryAdjustment)
 
@@ -122,5 +165,17 @@ class InventoryAdjustmentResource(Resource):
         """Change an inventory adjustment; only the fields given change.
 
         `PUT /v1/inventoryadjustment/{inventoryAdjustmentNumber}`
+
+        Args:
+            inventory_adjustment_number: The inventory adjustment number. Text: leading zeros count (facts 12.4).
+            body: A `InventoryAdjustmentUpdate`, or a mapping of its fields by their names here or the API's. None
+                clears a field.
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE, (inventory_adjustment_number,), body=body, model=_InventoryAdjustmentUpdate)

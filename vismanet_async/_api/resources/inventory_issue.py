@@ -66,6 +66,20 @@ class InventoryIssueResource(Resource):
         """List inventory issues.
 
         `GET /v1/inventoryissue`
+
+        Args:
+            status: Only those with this status. One of `Hold`, `Balanced`, `Released`, in any case; a newer one is
+                `Other(...)` (facts 5.16).
+            date: The date, as a condition. Such as `on_or_after("2025-05-25")`.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -84,6 +98,16 @@ class InventoryIssueResource(Resource):
         """Create an inventory issue.
 
         `POST /v1/inventoryissue`
+
+        Args:
+            body: A `InventoryIssueUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_InventoryIssueUpdate)
 
@@ -95,6 +119,15 @@ class InventoryIssueResource(Resource):
         """Read an inventory issue.
 
         `GET /v1/inventoryissue/{inventoryIssueNumber}`
+
+        Args:
+            inventory_issue_number: The inventory issue number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (inventory_issue_number,), model=_InventoryIssue)
 
@@ -107,6 +140,18 @@ class InventoryIssueResource(Resource):
         """Change an inventory issue; only the fields given change.
 
         `PUT /v1/inventoryissue/{inventoryIssueNumber}`
+
+        Args:
+            inventory_issue_number: The inventory issue number. Text: leading zeros count (facts 12.4).
+            body: A `InventoryIssueUpdate`, or a mapping of its fields by their names here or the API's. None clears a
+                field.
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE, (inventory_issue_number,), body=body, model=_InventoryIssueUpdate)
 
@@ -118,5 +163,15 @@ class InventoryIssueResource(Resource):
         """Run the action `release` on an inventory issue.
 
         `POST /v1/inventoryissue/{invoiceNumber}/action/release`
+
+        Args:
+            invoice_number: The invoice number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(_RELEASE, (invoice_number,), result=_ActionResult)

@@ -70,6 +70,20 @@ class InventoryReceiptResource(Resource):
         """List inventory receipts.
 
         `GET /v1/inventoryReceipt`
+
+        Args:
+            status: Only those with this status. One of `Hold`, `Balanced`, `Released`, in any case; a newer one is
+                `Other(...)` (facts 5.16).
+            date: The date, as a condition. Such as `on_or_after("2025-05-25")`.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -88,6 +102,16 @@ class InventoryReceiptResource(Resource):
         """Create an inventory receipt.
 
         `POST /v1/inventoryReceipt`
+
+        Args:
+            body: A `InventoryReceiptUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_InventoryReceiptUpdate)
 
@@ -99,6 +123,15 @@ class InventoryReceiptResource(Resource):
         """Read an inventory receipt.
 
         `GET /v1/inventoryReceipt/{inventoryReceiptNumber}`
+
+        Args:
+            inventory_receipt_number: The inventory receipt number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (inventory_receipt_number,), model=_InventoryReceipt)
 
@@ -111,6 +144,18 @@ class InventoryReceiptResource(Resource):
         """Change an inventory receipt; only the fields given change.
 
         `PUT /v1/inventoryReceipt/{inventoryReceiptNumber}`
+
+        Args:
+            inventory_receipt_number: The inventory receipt number. Text: leading zeros count (facts 12.4).
+            body: A `InventoryReceiptUpdate`, or a mapping of its fields by their names here or the API's. None clears a
+                field.
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE, (inventory_receipt_number,), body=body, model=_InventoryReceiptUpdate)
 
@@ -122,5 +167,15 @@ class InventoryReceiptResource(Resource):
         """Run the action `release` on an inventory receipt.
 
         `POST /v1/inventoryReceipt/{invoiceNumber}/action/release`
+
+        Args:
+            invoice_number: The invoice number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(_RELEASE, (invoice_number,), result=_ActionResult)

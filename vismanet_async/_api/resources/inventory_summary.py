@@ -45,5 +45,16 @@ class InventorySummaryResource(Resource):
         """List inventory summaries.
 
         `GET /v1/inventorysummary/{inventoryNumber}`
+
+        Args:
+            inventory_number: The inventory number. Text: leading zeros count (facts 12.4).
+            warehouse: Only those with this warehouse.
+            location: Only those with this location.
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(_LIST, (inventory_number,), ("warehouse", q.text, warehouse), ("location", q.text, location))

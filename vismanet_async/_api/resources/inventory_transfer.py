@@ -72,6 +72,22 @@ class InventoryTransferResource(Resource):
         """List inventory transfers.
 
         `GET /v1/inventoryTransfer`
+
+        Args:
+            warehouse: Only those with this warehouse.
+            to_warehouse: Only those with this to warehouse.
+            status: Only those with this status. One of `Hold`, `Balanced`, `Released`, in any case; a newer one is
+                `Other(...)` (facts 5.16).
+            date: The date, as a condition. Such as `on_or_after("2025-05-25")`.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -92,6 +108,16 @@ class InventoryTransferResource(Resource):
         """Create an inventory transfer.
 
         `POST /v1/inventoryTransfer`
+
+        Args:
+            body: A `InventoryTransferUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_InventoryTransferUpdate)
 
@@ -103,6 +129,15 @@ class InventoryTransferResource(Resource):
         """Read an inventory transfer.
 
         `GET /v1/inventoryTransfer/{inventoryTransferNumber}`
+
+        Args:
+            inventory_transfer_number: The inventory transfer number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (inventory_transfer_number,), model=_InventoryTransfer)
 
@@ -115,6 +150,18 @@ class InventoryTransferResource(Resource):
         """Change an inventory transfer; only the fields given change.
 
         `PUT /v1/inventoryTransfer/{inventoryTransferNumber}`
+
+        Args:
+            inventory_transfer_number: The inventory transfer number. Text: leading zeros count (facts 12.4).
+            body: A `InventoryTransferUpdate`, or a mapping of its fields by their names here or the API's. None clears
+                a field.
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE, (inventory_transfer_number,), body=body, model=_InventoryTransferUpdate)
 
@@ -126,5 +173,15 @@ class InventoryTransferResource(Resource):
         """Run the action `release` on an inventory transfer.
 
         `POST /v1/inventoryTransfer/{transferNumber}/action/release`
+
+        Args:
+            transfer_number: The transfer number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(_RELEASE, (transfer_number,), result=_ActionResult)

@@ -89,6 +89,23 @@ class JournalTransactionResource(Resource):
 
         `GET /v2/journaltransaction`.
         The API wants one of period_id and last_modified_date_time.
+
+        Args:
+            period_id: The financial period, as `YYYYMM` (facts 5.8).
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10). A date, a datetime or its text, without a zone.
+            module: The module: `GL`, `AP`, `AR`, `CM`, `CA`, `IN`, `DR`, `FA`, `PM`, `TX`, `SO` or `PO`.
+            status: Only those with this status. One of `Hold`, `Balanced`, `Unposted`, `Posted`, `Voided`, `Scheduled`,
+                `Unreleased`, in any case; a newer one is `Other(...)` (facts 5.16).
+            expand_attachments: Whether each comes with its attachments. Off unless asked for (facts 5.9).
+            branch: Only those of this branch, by its number.
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -110,6 +127,16 @@ class JournalTransactionResource(Resource):
         """Create a journal transaction.
 
         `POST /v2/journaltransaction`
+
+        Args:
+            body: A `JournalTransactionUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_JournalTransactionUpdate)
 
@@ -123,6 +150,18 @@ class JournalTransactionResource(Resource):
         """Attach a file to a journal transaction.
 
         `POST /v2/journaltransaction/module/{module}/{journalTransactionNumber}/attachment`
+
+        Args:
+            module: The module: `GL`, `AP`, `AR`, `CM`, `CA`, `IN`, `DR`, `FA`, `PM`, `TX`, `SO` or `PO`.
+            journal_transaction_number: The journal transaction number. Text: leading zeros count (facts 12.4).
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(
             _ADD_ATTACHMENT,
@@ -144,6 +183,19 @@ class JournalTransactionResource(Resource):
         """Attach a file to a line of a journal transaction.
 
         `POST /v2/journaltransaction/module/{module}/{journalTransactionNumber}/{lineNumber}/attachment`
+
+        Args:
+            module: The module: `GL`, `AP`, `AR`, `CM`, `CA`, `IN`, `DR`, `FA`, `PM`, `TX`, `SO` or `PO`.
+            journal_transaction_number: The journal transaction number. Text: leading zeros count (facts 12.4).
+            line_number: The line number.
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(
             _ADD_LINE_ATTACHMENT,
@@ -163,6 +215,15 @@ class JournalTransactionResource(Resource):
         """Read a journal transaction.
 
         `GET /v2/journaltransaction/{journalTransactionNumber}`
+
+        Args:
+            journal_transaction_number: The journal transaction number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (journal_transaction_number,), model=_JournalTransaction)
 
@@ -177,6 +238,20 @@ class JournalTransactionResource(Resource):
         """Change a journal transaction; only the fields given change.
 
         `PUT /v2/journaltransaction/{journalTransactionNumber}`
+
+        Args:
+            journal_transaction_number: The journal transaction number. Text: leading zeros count (facts 12.4).
+            body: A `JournalTransactionUpdate`, or a mapping of its fields by their names here or the API's. None clears
+                a field.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(
             _UPDATE, (journal_transaction_number,), body=body, model=_JournalTransactionUpdate, if_match=if_match
@@ -192,7 +267,21 @@ class JournalTransactionResource(Resource):
     ) -> Updated:
         """Read the record, apply `change` and write what it gives, unless somebody else wrote in between.
 
-        See `vismanet_async._api.modify`.
+        If somebody did, it is read and changed again. Tasks of one client take turns at one record.
+
+        Args:
+            journal_transaction_number: The journal transaction number. Text: leading zeros count (facts 12.4).
+            change: Gives what to write from the present record: a model, a mapping, or None to leave it. It may be
+                called several times, so it must have no effects of its own.
+            attempts: How often to write at most.
+
+        Returns:
+            The new ETag.
+
+        Raises:
+            PreconditionFailed: Others wrote first each time; nothing was changed here.
+            OutcomeUnknown: An answer got lost, and the record does not show whether the change was made.
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return await modify(
             self,
@@ -211,7 +300,19 @@ class JournalTransactionResource(Resource):
     ) -> Operation[ActionResult]:
         """Run the action `release` on a journal transaction.
 
-        `POST /v2/journaltransaction/{journalTransactionNumber}/action/release`.
-        `if_match` is honoured only as a background job, and refused otherwise.
+        `POST /v2/journaltransaction/{journalTransactionNumber}/action/release`
+
+        Args:
+            journal_transaction_number: The journal transaction number. Text: leading zeros count (facts 12.4).
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
+                job, and refused otherwise.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(_RELEASE, (journal_transaction_number,), result=_ActionResult, if_match=if_match)

@@ -66,6 +66,27 @@ class KitAssemblyResource(Resource):
         """List kit assemblies.
 
         `GET /v1/kitassembly`
+
+        Args:
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
+                it compares in (facts 5.10).
+            type: Only those with this type.
+            ref_no: Only those with this reference number.
+            status: Only those with this status. One of `H`, `B`, `R`, in any case; a newer one is `Other(...)` (facts
+                5.16).
+            expand_stock_components: Whether each comes with its stock components. Off unless asked for (facts 5.9).
+            expand_non_stock_components: Whether each comes with its non stock components. Off unless asked for (facts
+                5.9).
+            expand_kit_allocations: Whether each comes with its kit allocations. Off unless asked for (facts 5.9).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -89,6 +110,16 @@ class KitAssemblyResource(Resource):
         """Create a kit assembly.
 
         `POST /v1/kitassembly`
+
+        Args:
+            body: A `KitAssemblyInsert`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_KitAssemblyInsert)
 
@@ -101,6 +132,16 @@ class KitAssemblyResource(Resource):
         """Read a kit assembly.
 
         `GET /v1/kitassembly/{type}/{refNo}`
+
+        Args:
+            type: The type of the document.
+            ref_no: The reference number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(
             _GET,
@@ -121,6 +162,19 @@ class KitAssemblyResource(Resource):
         """Change a kit assembly; only the fields given change.
 
         `PUT /v1/kitassembly/{type}/{refNo}`
+
+        Args:
+            type: The type of the document.
+            ref_no: The reference number. Text: leading zeros count (facts 12.4).
+            body: A `KitAssemblyUpdate`, or a mapping of its fields by their names here or the API's. None clears a
+                field.
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(
             _UPDATE,
@@ -141,6 +195,17 @@ class KitAssemblyResource(Resource):
         """Delete a kit assembly.
 
         `DELETE /v1/kitassembly/{type}/{refNo}`
+
+        Args:
+            type: The type of the document.
+            ref_no: The reference number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            Nothing, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._delete(
             _DELETE,
@@ -159,6 +224,17 @@ class KitAssemblyResource(Resource):
         """Run the action `release` on a kit assembly.
 
         `POST /v1/kitassembly/{type}/{refNo}/action/release`
+
+        Args:
+            type: The type of the document.
+            ref_no: The reference number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._do(
             _RELEASE,

@@ -70,6 +70,21 @@ class KitSpecificationsResource(Resource):
         """List kit specifications.
 
         `GET /v1/KitSpecifications`
+
+        Args:
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
+                it compares in (facts 5.10).
+            kit_inventory_id: Only those with this kit inventory id. The API's `kitInventoryID`.
+            revision_id: Only those with this revision id. The API's `revisionID`.
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -89,6 +104,16 @@ class KitSpecificationsResource(Resource):
         """Create a kit specifications.
 
         `POST /v1/KitSpecifications`
+
+        Args:
+            body: A `KitSpecificationUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_KitSpecificationUpdate)
 
@@ -102,6 +127,16 @@ class KitSpecificationsResource(Resource):
         """List revisions of a kit specifications.
 
         `GET /v1/KitSpecifications/{kitInventoryID}`
+
+        Args:
+            kit_inventory_id: The kit inventory id. Text: leading zeros count (facts 12.4).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(_LIST_REVISIONS, (kit_inventory_id,), page_size=page_size)
 
@@ -114,6 +149,16 @@ class KitSpecificationsResource(Resource):
         """Read a kit specifications.
 
         `GET /v1/KitSpecifications/{kitInventoryID}/{revisionID}`
+
+        Args:
+            kit_inventory_id: The kit inventory id. Text: leading zeros count (facts 12.4).
+            revision_id: The revision id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(
             _GET,
@@ -134,6 +179,19 @@ class KitSpecificationsResource(Resource):
         """Change a kit specifications; only the fields given change.
 
         `PUT /v1/KitSpecifications/{kitInventoryID}/{revisionID}`
+
+        Args:
+            kit_inventory_id: The kit inventory id. Text: leading zeros count (facts 12.4).
+            revision_id: The revision id. Text: leading zeros count (facts 12.4).
+            body: A `KitSpecificationUpdate`, or a mapping of its fields by their names here or the API's. None clears a
+                field.
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(
             _UPDATE,

@@ -44,6 +44,18 @@ class LandedCostCodeResource(Resource):
         """List landed cost codes.
 
         `GET /v1/landedCostCode`
+
+        Args:
+            code: Only those with this code.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -61,5 +73,14 @@ class LandedCostCodeResource(Resource):
         """Read a landed cost code.
 
         `GET /v1/landedCostCode/{code}`
+
+        Args:
+            code: The landed cost code.
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (code,), model=_LandedCostCode)

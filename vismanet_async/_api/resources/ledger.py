@@ -41,5 +41,15 @@ class LedgerResource(Resource):
         """List ledgers.
 
         `GET /v1/ledger`
+
+        Args:
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(_LIST, (), ("lastModifiedDateTime", q.condition, last_modified_date_time))

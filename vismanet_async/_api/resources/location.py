@@ -67,6 +67,21 @@ class LocationResource(Resource):
         """List locations.
 
         `GET /v1/location`
+
+        Args:
+            location_id: Only those with this location id.
+            gln: Only those with this global location number.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
+                it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -86,6 +101,16 @@ class LocationResource(Resource):
         """Create a location.
 
         `POST /v1/location`
+
+        Args:
+            body: A `LocationUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_LocationUpdate)
 
@@ -103,6 +128,22 @@ class LocationResource(Resource):
         """List of account of a location.
 
         `GET /v1/location/{bAccountId}`
+
+        Args:
+            b_account_id: The business account id. Text: leading zeros count (facts 12.4).
+            location_id: Only those with this location id.
+            gln: Only those with this global location number.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
+                it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST_OF_ACCOUNT,
@@ -123,6 +164,16 @@ class LocationResource(Resource):
         """Read a location.
 
         `GET /v1/location/{bAccountId}/{locationId}`
+
+        Args:
+            b_account_id: The business account id. Text: leading zeros count (facts 12.4).
+            location_id: The location id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(
             _GET,
@@ -143,6 +194,18 @@ class LocationResource(Resource):
         """Change a location; only the fields given change.
 
         `PUT /v1/location/{bAccountId}/{locationId}`
+
+        Args:
+            b_account_id: The business account id. Text: leading zeros count (facts 12.4).
+            location_id: The location id. Text: leading zeros count (facts 12.4).
+            body: A `LocationUpdate`, or a mapping of its fields by their names here or the API's. None clears a field.
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(
             _UPDATE,

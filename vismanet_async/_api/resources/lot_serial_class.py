@@ -61,6 +61,30 @@ class LotSerialClassResource(Resource):
         """List lot serial classes.
 
         `GET /v1/lotserialclass`
+
+        Args:
+            description: Only those with this description.
+            tracking_method: Only those with this tracking method. One of `NotNumbered`, `LotNumbered`,
+                `SerialNumbered`, in any case; a newer one is `Other(...)` (facts 5.16).
+            track_expiration_date: Only those where this is so, or is not: track expiration date.
+            required_for_drop_ship: Only those where this is so, or is not: required for drop ship.
+            assignment_method: Only those with this assignment method. One of `WhenReceived`, `WhenUsed`, in any case; a
+                newer one is `Other(...)` (facts 5.16).
+            issue_method: Only those with this issue method. One of `FIFO`, `LIFO`, `Sequential`, `Expiration`,
+                `UserEnterable`, in any case; a newer one is `Other(...)` (facts 5.16).
+            auto_incremental_value_between_classes: Only those where this is so, or is not: auto incremental value
+                between classes.
+            auto_incremental_value: Only those with this auto incremental value.
+            auto_generate_next_number: Only those where this is so, or is not: auto generate next number.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -86,5 +110,14 @@ class LotSerialClassResource(Resource):
         """Read a lot serial class.
 
         `GET /v1/lotserialclass/{id}`
+
+        Args:
+            id: The id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (id,), model=_LotSerialClass)

@@ -81,6 +81,16 @@ class MultilanguageResource(Resource):
         """Change the default language; only the fields given change.
 
         `PUT /v1/multilanguage/defaultlanguage`
+
+        Args:
+            body: A `LanguageUpdate`, or a mapping of its fields by their names here or the API's. None clears a field.
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE_DEFAULT_LANGUAGE, (), body=body, model=_LanguageUpdate)
 
@@ -92,6 +102,15 @@ class MultilanguageResource(Resource):
         """List inventory translations.
 
         `GET /v1/multilanguage/inventory/{inventoryNumber}`
+
+        Args:
+            inventory_number: The inventory number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(_LIST_INVENTORY_TRANSLATIONS, (inventory_number,))
 
@@ -104,6 +123,16 @@ class MultilanguageResource(Resource):
         """Read the inventory translation.
 
         `GET /v1/multilanguage/inventory/{inventoryNumber}/{languageISO}`
+
+        Args:
+            inventory_number: The inventory number. Text: leading zeros count (facts 12.4).
+            language_iso: The language, by its ISO code.
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(
             _GET_INVENTORY_TRANSLATION,
@@ -124,6 +153,18 @@ class MultilanguageResource(Resource):
         """Create inventory translation.
 
         `POST /v1/multilanguage/inventory/{inventoryNumber}/{languageISO}`
+
+        Args:
+            inventory_number: The inventory number. Text: leading zeros count (facts 12.4).
+            language_iso: The language, by its ISO code.
+            body: A `MultilanguageTranslation`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(
             _CREATE_INVENTORY_TRANSLATION,
@@ -145,6 +186,19 @@ class MultilanguageResource(Resource):
         """Change the inventory translation; only the fields given change.
 
         `PUT /v1/multilanguage/inventory/{inventoryNumber}/{languageISO}`
+
+        Args:
+            inventory_number: The inventory number. Text: leading zeros count (facts 12.4).
+            language_iso: The language, by its ISO code.
+            body: A `MultilanguageTranslation`, or a mapping of its fields by their names here or the API's. None clears
+                a field.
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(
             _UPDATE_INVENTORY_TRANSLATION,
@@ -165,6 +219,17 @@ class MultilanguageResource(Resource):
         """Delete the inventory translation.
 
         `DELETE /v1/multilanguage/inventory/{inventoryNumber}/{languageISO}`
+
+        Args:
+            inventory_number: The inventory number. Text: leading zeros count (facts 12.4).
+            language_iso: The language, by its ISO code.
+
+        Returns:
+            Nothing, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._delete(
             _DELETE_INVENTORY_TRANSLATION,
@@ -180,5 +245,11 @@ class MultilanguageResource(Resource):
         """List languages.
 
         `GET /v1/multilanguage/languages`
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(_LIST_LANGUAGES, ())

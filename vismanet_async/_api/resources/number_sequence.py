@@ -38,6 +38,12 @@ class NumberSequenceResource(Resource):
         """List number sequences.
 
         `GET /v1/numberSequence`
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(_LIST, ())
 
@@ -49,5 +55,14 @@ class NumberSequenceResource(Resource):
         """Read a number sequence.
 
         `GET /v1/numberSequence/{numberingId}`
+
+        Args:
+            numbering_id: The numbering id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (numbering_id,), model=_Numbering)

@@ -61,6 +61,18 @@ class OrganizationResource(Resource):
         """List organizations.
 
         `GET /v1/organization`
+
+        Args:
+            expand_branches: Whether each comes with its branches. Off unless asked for (facts 5.9).
+            expand_bank_settings: Whether each comes with its bank settings. Off unless asked for (facts 5.9).
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -82,6 +94,19 @@ class OrganizationResource(Resource):
         """Read an organization.
 
         `GET /v1/organization/{organizationNumber}`
+
+        Args:
+            organization_number: The organization number. Text: leading zeros count (facts 12.4).
+            expand_branches: Whether each comes with its branches. Off unless asked for (facts 5.9).
+            expand_bank_settings: Whether each comes with its bank settings. Off unless asked for (facts 5.9).
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(
             _GET,
@@ -103,6 +128,20 @@ class OrganizationResource(Resource):
         """Change the bank settings of an organization; only the fields given change.
 
         `PUT /v1/organization/{organizationNumber}/BankSettings`
+
+        Args:
+            organization_number: The organization number. Text: leading zeros count (facts 12.4).
+            body: A `BankSettingsUpdate`, or a mapping of its fields by their names here or the API's. None clears a
+                field.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(
             _UPDATE_BANK_SETTINGS, (organization_number,), body=body, model=_BankSettingsUpdate, if_match=if_match

@@ -45,6 +45,17 @@ class PackagingTypeResource(Resource):
         """List packaging types.
 
         `GET /v1/packagingType`
+
+        Args:
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST, (), ("lastModifiedDateTime", q.condition, last_modified_date_time), page_size=page_size
@@ -58,5 +69,14 @@ class PackagingTypeResource(Resource):
         """Read a packaging type.
 
         `GET /v1/packagingType/{boxId}`
+
+        Args:
+            box_id: The box id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (box_id,), model=_PackagingType)

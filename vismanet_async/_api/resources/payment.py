@@ -77,6 +77,30 @@ class PaymentResource(Resource):
         """List payments.
 
         `GET /v1/payment`
+
+        Args:
+            payment_nbr: Only those with this payment number.
+            payment_type: Only those with this payment type. One of `Payment`, `CreditNote`, `Prepayment`, `Refund`,
+                `VoidPayment`, `SmallBalanceWo`, `VoidRefund`, `Undefined`, in any case; a newer one is `Other(...)`
+                (facts 5.16).
+            customer: Only those of this customer, by its number.
+            invoice_ref_nbr: Only those with this invoice reference number.
+            status: Only those with this status. One of `Hold`, `Balanced`, `Voided`, `Scheduled`, `Open`, `Closed`,
+                `PendingPrint`, `PendingEmail`, `CreditHold`, `CcHold`, `Reserved`, in any case; a newer one is
+                `Other(...)` (facts 5.16).
+            order_by: The field to sort by, under the API's name.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            branch: Only those of this branch, by its number.
+            doc_date: The doc date, as a condition. Such as `on_or_after("2025-05-25")`.
+            financial_period: Only those of this financial period, as `YYYYMM` (facts 5.8).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -102,6 +126,16 @@ class PaymentResource(Resource):
         """Create a payment.
 
         `POST /v1/payment`
+
+        Args:
+            body: A `PaymentUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_PaymentUpdate)
 
@@ -113,6 +147,15 @@ class PaymentResource(Resource):
         """Read a payment.
 
         `GET /v1/payment/{paymentNumber}`
+
+        Args:
+            payment_number: The payment number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (payment_number,), model=_Payment)
 
@@ -125,6 +168,17 @@ class PaymentResource(Resource):
         """Change a payment; only the fields given change.
 
         `PUT /v1/payment/{paymentNumber}`
+
+        Args:
+            payment_number: The payment number. Text: leading zeros count (facts 12.4).
+            body: A `PaymentUpdate`, or a mapping of its fields by their names here or the API's. None clears a field.
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE, (payment_number,), body=body, model=_PaymentUpdate)
 
@@ -137,6 +191,17 @@ class PaymentResource(Resource):
         """Run the action `release` on a payment.
 
         `POST /v1/payment/{paymentNumber}/action/release`
+
+        Args:
+            payment_number: The payment number. Text: leading zeros count (facts 12.4).
+            body: A `ReleasePaymentAction`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(_RELEASE, (payment_number,), result=_ActionResult, body=body, model=_ReleasePaymentAction)
 
@@ -149,5 +214,16 @@ class PaymentResource(Resource):
         """Run the action `void` on a payment.
 
         `POST /v1/payment/{paymentNumber}/action/void`
+
+        Args:
+            payment_number: The payment number. Text: leading zeros count (facts 12.4).
+            body: A `VoidPaymentAction`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(_VOID, (payment_number,), result=_VoidPaymentActionResult, body=body, model=_VoidPaymentAction)

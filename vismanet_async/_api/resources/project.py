@@ -103,6 +103,48 @@ class ProjectResource(Resource):
         """List projects.
 
         `GET /v1/project`
+
+        Args:
+            status: Only those with this status. One of `Planned`, `Active`, `Completed`, `Cancelled`, `OnHold`,
+                `PendingApproval`, in any case; a newer one is `Other(...)` (facts 5.16).
+            system_template: Only those where this is so, or is not: system template.
+            visible_in_ap: Only those where this is so, or is not: visible inventory (IN) purchases (AP). The API's
+                `visibleInAP`.
+            start_date: Only those with this start date. A date, a datetime or its text, without a zone.
+            expand_attribute: Whether each comes with its attribute. Off unless asked for (facts 5.9).
+            attributes: Attribute ids with the value or values to look for: `{"COLOUR": ["RED", "BLUE"]}`.
+            task_status: Only those with this task status. One of `Planned`, `Active`, `Cancelled`, `Canceled`,
+                `Completed`, in any case; a newer one is `Other(...)` (facts 5.16).
+            task_visible_in_ap: Only those where this is so, or is not: task visible inventory (IN) purchases (AP).
+            task_visible_in_ar: Only those where this is so, or is not: task visible inventory (IN) sales (AR).
+            task_visible_in_ca: Only those where this is so, or is not: task visible inventory (IN) cash (CA).
+            task_visible_in_cr: Only those where this is so, or is not: task visible inventory (IN) customer relations
+                (CR).
+            task_visible_in_ea: Only those where this is so, or is not: task visible inventory (IN) employee claims
+                (EA).
+            task_visible_in_gl: Only those where this is so, or is not: task visible inventory (IN) the ledger (GL).
+            task_visible_in_in: Only those where this is so, or is not: task visible inventory (IN) inventory (IN).
+            task_visible_in_po: Only those where this is so, or is not: task visible inventory (IN) purchase orders
+                (PO).
+            task_visible_in_so: Only those where this is so, or is not: task visible inventory (IN) sales orders (SO).
+            task_visible_in_ta: Only those where this is so, or is not: task visible inventory (IN) time (TA).
+            non_project: Only those where this is so, or is not: non project.
+            public_id: Only those with this public id.
+            restricted_employee: Only those with this restricted employee.
+            restricted_user: Only those with this restricted user. A whole number.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
+                it compares in (facts 5.10).
+            branch: Only those of this branch, by its number.
+            on_hold: Only those where this is so, or is not: on hold.
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -143,6 +185,16 @@ class ProjectResource(Resource):
         """Create a project.
 
         `POST /v1/project`
+
+        Args:
+            body: A `ProjectUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_ProjectUpdate)
 
@@ -156,8 +208,21 @@ class ProjectResource(Resource):
     ) -> Operation[ActionResult]:
         """Run the action `changeProjectId` on a project.
 
-        `POST /v1/project/action/changeProjectId/{internalId}`.
-        `if_match` is honoured only as a background job, and refused otherwise.
+        `POST /v1/project/action/changeProjectId/{internalId}`
+
+        Args:
+            internal_id: The internal id.
+            body: A `ChangeProjectIdAction`, or a mapping of its fields by their names here or the API's.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
+                job, and refused otherwise.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
             _CHANGE_PROJECT_ID,
@@ -176,6 +241,15 @@ class ProjectResource(Resource):
         """Read a project.
 
         `GET /v1/project/internal/{internalID}`
+
+        Args:
+            internal_id: The internal id.
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET_BY_INTERNAL_ID, (internal_id,), model=_Project)
 
@@ -190,6 +264,19 @@ class ProjectResource(Resource):
         """Change a project; only the fields given change.
 
         `PUT /v1/project/internal/{internalId}`
+
+        Args:
+            internal_id: The internal id.
+            body: A `ProjectUpdate`, or a mapping of its fields by their names here or the API's. None clears a field.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE_BY_INTERNAL_ID, (internal_id,), body=body, model=_ProjectUpdate, if_match=if_match)
 
@@ -203,7 +290,21 @@ class ProjectResource(Resource):
     ) -> Updated:
         """Read the record, apply `change` and write what it gives, unless somebody else wrote in between.
 
-        See `vismanet_async._api.modify`.
+        If somebody did, it is read and changed again. Tasks of one client take turns at one record.
+
+        Args:
+            internal_id: The internal id.
+            change: Gives what to write from the present record: a model, a mapping, or None to leave it. It may be
+                called several times, so it must have no effects of its own.
+            attempts: How often to write at most.
+
+        Returns:
+            The new ETag.
+
+        Raises:
+            PreconditionFailed: Others wrote first each time; nothing was changed here.
+            OutcomeUnknown: An answer got lost, and the record does not show whether the change was made.
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return await modify(
             self,
@@ -243,6 +344,40 @@ class ProjectResource(Resource):
         """List tasks.
 
         `GET /v1/project/tasks`
+
+        Args:
+            project_id: Only those with this project id.
+            public_id: Only those with this public id.
+            project_internal_id: Only those with this project internal id. A whole number.
+            description: Only those with this description.
+            task_cd: Only those with this task number.
+            task_cd_desc: Only those with this task number description.
+            status: Only those with this status. One of `Planned`, `Active`, `Cancelled`, `Canceled`, `Completed`, in
+                any case; a newer one is `Other(...)` (facts 5.16).
+            expand_attribute: Whether each comes with its attribute. Off unless asked for (facts 5.9).
+            visible_in_ap: Only those where this is so, or is not: visible inventory (IN) purchases (AP).
+            visible_in_ar: Only those where this is so, or is not: visible inventory (IN) sales (AR).
+            visible_in_ca: Only those where this is so, or is not: visible inventory (IN) cash (CA).
+            visible_in_cr: Only those where this is so, or is not: visible inventory (IN) customer relations (CR).
+            visible_in_ea: Only those where this is so, or is not: visible inventory (IN) employee claims (EA).
+            visible_in_gl: Only those where this is so, or is not: visible inventory (IN) the ledger (GL).
+            visible_in_in: Only those where this is so, or is not: visible inventory (IN) inventory (IN).
+            visible_in_po: Only those where this is so, or is not: visible inventory (IN) purchase orders (PO).
+            visible_in_so: Only those where this is so, or is not: visible inventory (IN) sales orders (SO).
+            visible_in_ta: Only those where this is so, or is not: visible inventory (IN) time (TA).
+            restricted_employee: Only those with this restricted employee.
+            restricted_user: Only those with this restricted user. A whole number.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
+                it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST_TASKS,
@@ -280,6 +415,15 @@ class ProjectResource(Resource):
         """Read a project.
 
         `GET /v1/project/{projectID}`
+
+        Args:
+            project_id: The project id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (project_id,), model=_Project)
 
@@ -294,6 +438,19 @@ class ProjectResource(Resource):
         """Change a project; only the fields given change.
 
         `PUT /v1/project/{projectId}`
+
+        Args:
+            project_id: The project id. Text: leading zeros count (facts 12.4).
+            body: A `ProjectUpdate`, or a mapping of its fields by their names here or the API's. None clears a field.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE, (project_id,), body=body, model=_ProjectUpdate, if_match=if_match)
 
@@ -307,7 +464,21 @@ class ProjectResource(Resource):
     ) -> Updated:
         """Read the record, apply `change` and write what it gives, unless somebody else wrote in between.
 
-        See `vismanet_async._api.modify`.
+        If somebody did, it is read and changed again. Tasks of one client take turns at one record.
+
+        Args:
+            project_id: The project id. Text: leading zeros count (facts 12.4).
+            change: Gives what to write from the present record: a model, a mapping, or None to leave it. It may be
+                called several times, so it must have no effects of its own.
+            attempts: How often to write at most.
+
+        Returns:
+            The new ETag.
+
+        Raises:
+            PreconditionFailed: Others wrote first each time; nothing was changed here.
+            OutcomeUnknown: An answer got lost, and the record does not show whether the change was made.
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return await modify(
             self,

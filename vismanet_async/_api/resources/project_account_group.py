@@ -47,6 +47,20 @@ class ProjectAccountGroupResource(Resource):
         """List project account groups.
 
         `GET /v1/projectaccountgroup`
+
+        Args:
+            expand_attribute: Whether each comes with its attribute. Off unless asked for (facts 5.9).
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
+                it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -65,5 +79,14 @@ class ProjectAccountGroupResource(Resource):
         """Read a project account group.
 
         `GET /v1/projectaccountgroup/{accountGroupId}`
+
+        Args:
+            account_group_id: The account group id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (account_group_id,), model=_ProjectAccountGroup)

@@ -64,6 +64,39 @@ class ProjectBasicResource(Resource):
         """List project basics.
 
         `GET /v1/projectbasic`
+
+        Args:
+            status: Only those with this status. One of `Planned`, `Active`, `Completed`, `Cancelled`, `OnHold`,
+                `PendingApproval`, in any case; a newer one is `Other(...)` (facts 5.16).
+            description: Only those with this description.
+            project_id: Only those with this project id.
+            start_date: Only those with this start date. A date, a datetime or its text, without a zone.
+            non_project: Only those where this is so, or is not: non project.
+            project_id_desc: Only those with this project id description.
+            public_id: Only those with this public id.
+            restricted_employee: Only those with this restricted employee.
+            restricted_user: Only those with this restricted user. A whole number.
+            visible_in_ap: Only those where this is so, or is not: visible inventory (IN) purchases (AP).
+            visible_in_ar: Only those where this is so, or is not: visible inventory (IN) sales (AR).
+            visible_in_ca: Only those where this is so, or is not: visible inventory (IN) cash (CA).
+            visible_in_cr: Only those where this is so, or is not: visible inventory (IN) customer relations (CR).
+            visible_in_ea: Only those where this is so, or is not: visible inventory (IN) employee claims (EA).
+            visible_in_gl: Only those where this is so, or is not: visible inventory (IN) the ledger (GL).
+            visible_in_in: Only those where this is so, or is not: visible inventory (IN) inventory (IN).
+            visible_in_po: Only those where this is so, or is not: visible inventory (IN) purchase orders (PO).
+            visible_in_so: Only those where this is so, or is not: visible inventory (IN) sales orders (SO).
+            visible_in_ta: Only those where this is so, or is not: visible inventory (IN) time (TA).
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
+                it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,

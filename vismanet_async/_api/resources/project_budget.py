@@ -46,6 +46,18 @@ class ProjectBudgetResource(Resource):
         """List project budgets.
 
         `GET /v1/projectbudget`
+
+        Args:
+            project: Only those of this project, by its id.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -63,5 +75,15 @@ class ProjectBudgetResource(Resource):
         """Create a project budget.
 
         `POST /v1/projectbudget`
+
+        Args:
+            body: A `ProjectBudgetUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_ProjectBudgetUpdate)

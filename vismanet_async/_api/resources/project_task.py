@@ -78,6 +78,40 @@ class ProjectTaskResource(Resource):
         """List project tasks.
 
         `GET /v1/projecttask`
+
+        Args:
+            project_id: Only those with this project id.
+            public_id: Only those with this public id.
+            project_internal_id: Only those with this project internal id. A whole number.
+            description: Only those with this description.
+            task_cd: Only those with this task number.
+            task_cd_desc: Only those with this task number description.
+            status: Only those with this status. One of `Planned`, `Active`, `Cancelled`, `Canceled`, `Completed`, in
+                any case; a newer one is `Other(...)` (facts 5.16).
+            expand_attribute: Whether each comes with its attribute. Off unless asked for (facts 5.9).
+            visible_in_ap: Only those where this is so, or is not: visible inventory (IN) purchases (AP).
+            visible_in_ar: Only those where this is so, or is not: visible inventory (IN) sales (AR).
+            visible_in_ca: Only those where this is so, or is not: visible inventory (IN) cash (CA).
+            visible_in_cr: Only those where this is so, or is not: visible inventory (IN) customer relations (CR).
+            visible_in_ea: Only those where this is so, or is not: visible inventory (IN) employee claims (EA).
+            visible_in_gl: Only those where this is so, or is not: visible inventory (IN) the ledger (GL).
+            visible_in_in: Only those where this is so, or is not: visible inventory (IN) inventory (IN).
+            visible_in_po: Only those where this is so, or is not: visible inventory (IN) purchase orders (PO).
+            visible_in_so: Only those where this is so, or is not: visible inventory (IN) sales orders (SO).
+            visible_in_ta: Only those where this is so, or is not: visible inventory (IN) time (TA).
+            restricted_employee: Only those with this restricted employee.
+            restricted_user: Only those with this restricted user. A whole number.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
+                it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -115,6 +149,15 @@ class ProjectTaskResource(Resource):
         """Read a project task.
 
         `GET /v1/projecttask/{internalId}`
+
+        Args:
+            internal_id: The internal id.
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (internal_id,), model=_TaskExtended)
 
@@ -127,6 +170,17 @@ class ProjectTaskResource(Resource):
         """Create a project task.
 
         `POST /v1/projecttask/{internalId}`
+
+        Args:
+            internal_id: The internal id.
+            body: A `ProjectTaskUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (internal_id,), body=body, model=_ProjectTaskUpdate)
 
@@ -141,6 +195,20 @@ class ProjectTaskResource(Resource):
         """Change a project task; only the fields given change.
 
         `PUT /v1/projecttask/{internalId}`
+
+        Args:
+            internal_id: The internal id.
+            body: A `ProjectTaskUpdate`, or a mapping of its fields by their names here or the API's. None clears a
+                field.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE, (internal_id,), body=body, model=_ProjectTaskUpdate, if_match=if_match)
 
@@ -154,7 +222,21 @@ class ProjectTaskResource(Resource):
     ) -> Updated:
         """Read the record, apply `change` and write what it gives, unless somebody else wrote in between.
 
-        See `vismanet_async._api.modify`.
+        If somebody did, it is read and changed again. Tasks of one client take turns at one record.
+
+        Args:
+            internal_id: The internal id.
+            change: Gives what to write from the present record: a model, a mapping, or None to leave it. It may be
+                called several times, so it must have no effects of its own.
+            attempts: How often to write at most.
+
+        Returns:
+            The new ETag.
+
+        Raises:
+            PreconditionFailed: Others wrote first each time; nothing was changed here.
+            OutcomeUnknown: An answer got lost, and the record does not show whether the change was made.
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return await modify(
             self,

@@ -69,6 +69,33 @@ class ProjectTransactionResource(Resource):
         """List project transactions.
 
         `GET /v1/projecttransaction`
+
+        Args:
+            module: The module: `GL`, `AP`, `AR`, `CM`, `CA`, `IN`, `DR`, `FA`, `PM`, `TX`, `SO` or `PO`. One of
+                `ModuleGL`, `ModuleAP`, `ModuleAR`, `ModuleCA`, `ModuleCM`, `ModuleIN`, `ModuleSO`, `ModulePO`,
+                `ModuleDR`, `ModuleFA`, `ModuleEP`, `ModulePM` and 2 more, in any case; a newer one is `Other(...)`
+                (facts 5.16).
+            status: Only those with this status. One of `Hold`, `Balanced`, `Released`, in any case; a newer one is
+                `Other(...)` (facts 5.16).
+            project: Only those of this project, by its id.
+            project_task: Only those with this project task.
+            billable: Only those where this is so, or is not: billable.
+            branch: Only those of this branch, by its number.
+            date: Only those with this date. A date, a datetime or its text, without a zone.
+            from_period: The first financial period, as `YYYYMM` (facts 5.8).
+            to_period: The last financial period, as `YYYYMM` (facts 5.8).
+            expand_note: Whether each comes with its note. Off unless asked for (facts 5.9).
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
+                it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -96,6 +123,16 @@ class ProjectTransactionResource(Resource):
         """Create a project transaction.
 
         `POST /v1/projecttransaction`
+
+        Args:
+            body: A `ProjectTransactionDocumentUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_ProjectTransactionDocumentUpdate)
 
@@ -107,6 +144,15 @@ class ProjectTransactionResource(Resource):
         """Read a project transaction.
 
         `GET /v1/projecttransaction/{refNbr}`
+
+        Args:
+            ref_nbr: The reference number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (ref_nbr,), model=_ProjectTransactionDocument)
 
@@ -121,6 +167,20 @@ class ProjectTransactionResource(Resource):
         """Change a project transaction; only the fields given change.
 
         `PUT /v1/projecttransaction/{refNbr}`
+
+        Args:
+            ref_nbr: The reference number. Text: leading zeros count (facts 12.4).
+            body: A `ProjectTransactionDocumentUpdate`, or a mapping of its fields by their names here or the API's.
+                None clears a field.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE, (ref_nbr,), body=body, model=_ProjectTransactionDocumentUpdate, if_match=if_match)
 
@@ -134,7 +194,21 @@ class ProjectTransactionResource(Resource):
     ) -> Updated:
         """Read the record, apply `change` and write what it gives, unless somebody else wrote in between.
 
-        See `vismanet_async._api.modify`.
+        If somebody did, it is read and changed again. Tasks of one client take turns at one record.
+
+        Args:
+            ref_nbr: The reference number. Text: leading zeros count (facts 12.4).
+            change: Gives what to write from the present record: a model, a mapping, or None to leave it. It may be
+                called several times, so it must have no effects of its own.
+            attempts: How often to write at most.
+
+        Returns:
+            The new ETag.
+
+        Raises:
+            PreconditionFailed: Others wrote first each time; nothing was changed here.
+            OutcomeUnknown: An answer got lost, and the record does not show whether the change was made.
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return await modify(
             self,

@@ -71,6 +71,28 @@ class PurchaseOrderBasicResource(Resource):
         """List purchase order basics.
 
         `GET /v1/purchaseorderbasic`
+
+        Args:
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            order_type: Only those with this order type. One of `RegularOrder`, `DropShip`, `Blanket`,
+                `StandardBlanket`, in any case; a newer one is `Other(...)` (facts 5.16).
+            order_status: Only those with this order status. One of `Balanced`, `Cancelled`, `Closed`, `Hold`, `Open`,
+                `PendingEmail`, `PendingPrint`, `Printed`, `Voided`, in any case; a newer one is `Other(...)` (facts
+                5.16).
+            supplier: Only those of this supplier, by its number.
+            branch: Only those of this branch, by its number.
+            order_date: The order date, as a condition. Such as `on_or_after("2025-05-25")`.
+            delivery_date: The delivery date, as a condition. Such as `on_or_after("2025-05-25")`.
+            include_custom_free_fields: Whether each comes with its custom fields, which have no field here: they are in
+                its `extra`.
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -94,6 +116,16 @@ class PurchaseOrderBasicResource(Resource):
         """Create a purchase order basic.
 
         `POST /v1/purchaseorderbasic`
+
+        Args:
+            body: A `PurchaseOrderBasicUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_PurchaseOrderBasicUpdate)
 
@@ -107,6 +139,17 @@ class PurchaseOrderBasicResource(Resource):
         """Read a purchase order basic.
 
         `GET /v1/purchaseorderbasic/{purchaseOrderNumber}`
+
+        Args:
+            purchase_order_number: The purchase order number. Text: leading zeros count (facts 12.4).
+            include_custom_free_fields: Whether each comes with its custom fields, which have no field here: they are in
+                its `extra`.
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(
             _GET,
@@ -126,6 +169,20 @@ class PurchaseOrderBasicResource(Resource):
         """Change a purchase order basic; only the fields given change.
 
         `PUT /v1/purchaseorderbasic/{purchaseOrderNumber}`
+
+        Args:
+            purchase_order_number: The purchase order number. Text: leading zeros count (facts 12.4).
+            body: A `PurchaseOrderBasicUpdate`, or a mapping of its fields by their names here or the API's. None clears
+                a field.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(
             _UPDATE, (purchase_order_number,), body=body, model=_PurchaseOrderBasicUpdate, if_match=if_match
@@ -141,7 +198,21 @@ class PurchaseOrderBasicResource(Resource):
     ) -> Updated:
         """Read the record, apply `change` and write what it gives, unless somebody else wrote in between.
 
-        See `vismanet_async._api.modify`.
+        If somebody did, it is read and changed again. Tasks of one client take turns at one record.
+
+        Args:
+            purchase_order_number: The purchase order number. Text: leading zeros count (facts 12.4).
+            change: Gives what to write from the present record: a model, a mapping, or None to leave it. It may be
+                called several times, so it must have no effects of its own.
+            attempts: How often to write at most.
+
+        Returns:
+            The new ETag.
+
+        Raises:
+            PreconditionFailed: Others wrote first each time; nothing was changed here.
+            OutcomeUnknown: An answer got lost, and the record does not show whether the change was made.
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return await modify(
             self,

@@ -87,6 +87,29 @@ class PurchaseReceiptBasicResource(Resource):
 
         `GET /v1/PurchaseReceiptBasic`.
         Visma ended this operation on 2026-09-15; use `purchase_receipt.list`.
+
+        Args:
+            receipt_type: Only those with this receipt type. One of `PoReceipt`, `PoReturn`, `TransferReceipt`, in any
+                case; a newer one is `Other(...)` (facts 5.16).
+            status: Only those with this status. One of `Hold`, `Balanced`, `Released`, `Cancelled`, in any case; a
+                newer one is `Other(...)` (facts 5.16).
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            supplier: Only those of this supplier, by its number.
+            po_order_nbr: Only those with this purchase orders (PO) order number.
+            branch: Only those of this branch, by its number.
+            fin_period: Only those with this financial period.
+            receipt_date: The receipt date, as a condition. Such as `on_or_after("2025-05-25")`.
+            due_date: The due date, as a condition. Such as `on_or_after("2025-05-25")`.
+            include_custom_free_fields: Whether each comes with its custom fields, which have no field here: they are in
+                its `extra`.
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -112,6 +135,16 @@ class PurchaseReceiptBasicResource(Resource):
         """Create a purchase receipt basic.
 
         `POST /v1/PurchaseReceiptBasic`
+
+        Args:
+            body: A `PurchaseReceiptBasicUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_PurchaseReceiptBasicUpdate)
 
@@ -127,6 +160,17 @@ class PurchaseReceiptBasicResource(Resource):
 
         `GET /v1/PurchaseReceiptBasic/{receiptNumber}`.
         Visma ended this operation on 2026-09-15; use `purchase_receipt.get`.
+
+        Args:
+            receipt_number: The receipt number. Text: leading zeros count (facts 12.4).
+            include_custom_free_fields: Whether each comes with its custom fields, which have no field here: they are in
+                its `extra`.
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(
             _GET,
@@ -146,6 +190,20 @@ class PurchaseReceiptBasicResource(Resource):
         """Change a purchase receipt basic; only the fields given change.
 
         `PUT /v1/PurchaseReceiptBasic/{receiptNumber}`
+
+        Args:
+            receipt_number: The receipt number. Text: leading zeros count (facts 12.4).
+            body: A `PurchaseReceiptBasicUpdate`, or a mapping of its fields by their names here or the API's. None
+                clears a field.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE, (receipt_number,), body=body, model=_PurchaseReceiptBasicUpdate, if_match=if_match)
 
@@ -159,7 +217,21 @@ class PurchaseReceiptBasicResource(Resource):
     ) -> Updated:
         """Read the record, apply `change` and write what it gives, unless somebody else wrote in between.
 
-        See `vismanet_async._api.modify`.
+        If somebody did, it is read and changed again. Tasks of one client take turns at one record.
+
+        Args:
+            receipt_number: The receipt number. Text: leading zeros count (facts 12.4).
+            change: Gives what to write from the present record: a model, a mapping, or None to leave it. It may be
+                called several times, so it must have no effects of its own.
+            attempts: How often to write at most.
+
+        Returns:
+            The new ETag.
+
+        Raises:
+            PreconditionFailed: Others wrote first each time; nothing was changed here.
+            OutcomeUnknown: An answer got lost, and the record does not show whether the change was made.
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return await modify(
             self,
@@ -177,5 +249,15 @@ class PurchaseReceiptBasicResource(Resource):
         """Run the action `release` on a purchase receipt basic.
 
         `POST /v1/PurchaseReceiptBasic/{receiptNumber}/action/release`
+
+        Args:
+            receipt_number: The receipt number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(_RELEASE, (receipt_number,), result=_ActionResult)

@@ -47,6 +47,12 @@ class SalesCategoryResource(Resource):
         """List sales categories.
 
         `GET /v1/salescategory`
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(_LIST, ())
 
@@ -58,6 +64,15 @@ class SalesCategoryResource(Resource):
         """Read a sales category.
 
         `GET /v1/salescategory/{categoryId}`
+
+        Args:
+            category_id: The category id.
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (category_id,), model=_SalesCategory)
 
@@ -69,5 +84,14 @@ class SalesCategoryResource(Resource):
         """List items of a sales category.
 
         `GET /v1/salescategory/{categoryId}/item`
+
+        Args:
+            category_id: The category id.
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(_LIST_ITEMS, (category_id,))

@@ -205,6 +205,22 @@ class SalesOrderResource(Resource):
 
         `GET /v1/salesorder`.
         Visma ended this operation on 2026-03-31; use `sales_order_service`.
+
+        Args:
+            order_type: Only those with this order type.
+            status: Only those with this status. One of `Open`, `Hold`, `CreditHold`, `Completed`, `Cancelled`,
+                `BackOrder`, `Shipping`, `Invoiced`, `PendingApproval`, `Voided`, in any case; a newer one is
+                `Other(...)` (facts 5.16).
+            show_notes: Whether each comes with its notes. Off unless asked for (facts 5.9).
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -226,6 +242,16 @@ class SalesOrderResource(Resource):
 
         `POST /v1/salesorder`.
         Visma ended this operation on 2026-03-31; use `sales_order_service`.
+
+        Args:
+            body: A `SalesOrderUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_SalesOrderUpdate)
 
@@ -240,6 +266,18 @@ class SalesOrderResource(Resource):
 
         `POST /v1/salesorder/orderType/{orderType}/{orderNumber}/attachment`.
         `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
+
+        Args:
+            order_type: The order type.
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(
             _ADD_ATTACHMENT_BY_ORDER_TYPE,
@@ -262,6 +300,19 @@ class SalesOrderResource(Resource):
 
         `POST /v1/salesorder/orderType/{orderType}/{orderNumber}/{lineNumber}/attachment`.
         `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
+
+        Args:
+            order_type: The order type.
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+            line_number: The line number.
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(
             _ADD_LINE_ATTACHMENT_BY_ORDER_TYPE,
@@ -283,6 +334,15 @@ class SalesOrderResource(Resource):
 
         `GET /v1/salesorder/{orderNbr}`.
         Visma ended this operation on 2026-03-31; use `sales_order_service`.
+
+        Args:
+            order_nbr: The order number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (order_nbr,), model=_SalesOrder)
 
@@ -297,6 +357,18 @@ class SalesOrderResource(Resource):
 
         `PUT /v1/salesorder/{orderNbr}`.
         Visma ended this operation on 2026-03-31; use `sales_order_service`.
+
+        Args:
+            order_nbr: The order number. Text: leading zeros count (facts 12.4).
+            body: A `SalesOrderUpdate`, or a mapping of its fields by their names here or the API's. None clears a
+                field.
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE, (order_nbr,), body=body, model=_SalesOrderUpdate)
 
@@ -310,6 +382,17 @@ class SalesOrderResource(Resource):
 
         `POST /v1/salesorder/{orderNumber}/attachment`.
         `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
+
+        Args:
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(_ADD_ATTACHMENT, (order_number,), file=file)
 
@@ -324,6 +407,18 @@ class SalesOrderResource(Resource):
 
         `POST /v1/salesorder/{orderNumber}/{lineNumber}/attachment`.
         `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
+
+        Args:
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+            line_number: The line number.
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(
             _ADD_LINE_ATTACHMENT,
@@ -345,6 +440,16 @@ class SalesOrderResource(Resource):
 
         `GET /v1/salesorder/{orderType}/{orderNbr}`.
         Visma ended this operation on 2026-03-31; use `sales_order_service`.
+
+        Args:
+            order_type: The order type.
+            order_nbr: The order number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(
             _GET_BY_ORDER_TYPE,
@@ -366,6 +471,16 @@ class SalesOrderResource(Resource):
 
         `GET /v1/salesorder/{orderType}/{orderNbr}/commissions`.
         Visma ended this operation on 2026-03-31; use `sales_order_service`.
+
+        Args:
+            order_type: The order type.
+            order_nbr: The order number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST_COMMISSIONS,
@@ -386,6 +501,16 @@ class SalesOrderResource(Resource):
 
         `GET /v1/salesorder/{orderType}/{orderNbr}/rotrut`.
         Visma ended this operation on 2026-03-31; use `sales_order_service`.
+
+        Args:
+            order_type: The order type.
+            order_nbr: The order number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(
             _GET_ROT_RUT,
@@ -407,6 +532,18 @@ class SalesOrderResource(Resource):
 
         `DELETE /v1/salesorder/{orderType}/{orderNumber}/attachment/{fileId}`.
         `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
+
+        Args:
+            order_type: The order type.
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+            file_id: The file id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            Nothing, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._delete(
             _DELETE_ATTACHMENT,
@@ -427,6 +564,16 @@ class SalesOrderResource(Resource):
 
         `GET /v1/salesorder/{orderType}/{orderNumber}/printOrder`.
         `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
+
+        Args:
+            order_type: The order type.
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The file: await it for its bytes, or stream it.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._download(
             _PRINT_ORDER,
@@ -448,6 +595,19 @@ class SalesOrderResource(Resource):
 
         `DELETE /v1/salesorder/{orderType}/{orderNumber}/{lineNumber}/attachment/{fileId}`.
         `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
+
+        Args:
+            order_type: The order type.
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+            line_number: The line number.
+            file_id: The file id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            Nothing, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._delete(
             _DELETE_LINE_ATTACHMENT,
@@ -470,6 +630,17 @@ class SalesOrderResource(Resource):
 
         `POST /v1/salesorder/{saleOrderNumber}/action/cancelSalesOrder`.
         Visma ended this operation on 2026-03-31; use `sales_order_service`.
+
+        Args:
+            sale_order_number: The sale order number. Text: leading zeros count (facts 12.4).
+            body: A `OrderTypeAction`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
             _CANCEL_SALES_ORDER, (sale_order_number,), result=_ActionResult, body=body, model=_OrderTypeAction
@@ -485,6 +656,17 @@ class SalesOrderResource(Resource):
 
         `POST /v1/salesorder/{saleOrderNumber}/action/createShipment`.
         `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
+
+        Args:
+            sale_order_number: The sale order number. Text: leading zeros count (facts 12.4).
+            body: A `CreateShipmentAction`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
             _CREATE_SHIPMENT,
@@ -505,6 +687,17 @@ class SalesOrderResource(Resource):
 
         `POST /v1/salesorder/{salesOrderNumber}/action/reopenSalesOrder`.
         Visma ended this operation on 2026-03-31; use `sales_order_service`.
+
+        Args:
+            sales_order_number: The sales order number. Text: leading zeros count (facts 12.4).
+            body: A `ReopenSalesOrderAction`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
             _REOPEN_SALES_ORDER, (sales_order_number,), result=_ActionResult, body=body, model=_ReopenSalesOrderAction
@@ -524,6 +717,22 @@ class SalesOrderResource(Resource):
 
         `GET /v2/salesorder`.
         Visma ended this operation on 2026-03-31; use `sales_order_service`.
+
+        Args:
+            order_type: Only those with this order type.
+            status: Only those with this status. One of `Open`, `Hold`, `CreditHold`, `Completed`, `Cancelled`,
+                `BackOrder`, `Shipping`, `Invoiced`, `PendingApproval`, `Voided`, in any case; a newer one is
+                `Other(...)` (facts 5.16).
+            show_notes: Whether each comes with its notes. Off unless asked for (facts 5.9).
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST_V2,
@@ -545,6 +754,16 @@ class SalesOrderResource(Resource):
 
         `POST /v2/salesorder`.
         Visma ended this operation on 2026-03-31; use `sales_order_service`.
+
+        Args:
+            body: A `SalesOrderUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE_V2, (), body=body, model=_SalesOrderUpdate)
 
@@ -559,6 +778,18 @@ class SalesOrderResource(Resource):
 
         `POST /v2/salesorder/orderType/{orderType}/{orderNumber}/attachment`.
         `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
+
+        Args:
+            order_type: The order type.
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(
             _ADD_ATTACHMENT_BY_ORDER_TYPE_V2,
@@ -581,6 +812,19 @@ class SalesOrderResource(Resource):
 
         `POST /v2/salesorder/orderType/{orderType}/{orderNumber}/{lineNumber}/attachment`.
         `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
+
+        Args:
+            order_type: The order type.
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+            line_number: The line number.
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(
             _ADD_LINE_ATTACHMENT_BY_ORDER_TYPE_V2,
@@ -600,6 +844,15 @@ class SalesOrderResource(Resource):
         """Read a sales order.
 
         `GET /v2/salesorder/{orderNbr}`
+
+        Args:
+            order_nbr: The order number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET_V2, (order_nbr,), model=_SalesOrder)
 
@@ -613,6 +866,17 @@ class SalesOrderResource(Resource):
 
         `POST /v2/salesorder/{orderNumber}/attachment`.
         `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
+
+        Args:
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(_ADD_ATTACHMENT_V2, (order_number,), file=file)
 
@@ -627,6 +891,18 @@ class SalesOrderResource(Resource):
 
         `POST /v2/salesorder/{orderNumber}/{lineNumber}/attachment`.
         `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
+
+        Args:
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+            line_number: The line number.
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(
             _ADD_LINE_ATTACHMENT_V2,
@@ -647,6 +923,17 @@ class SalesOrderResource(Resource):
 
         `POST /v2/salesorder/{orderType}/{orderNumber}/action/prepareInvoice`.
         `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
+
+        Args:
+            order_type: The order type.
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
             _PREPARE_INVOICE,
@@ -667,6 +954,17 @@ class SalesOrderResource(Resource):
 
         `POST /v2/salesorder/{orderType}/{orderNumber}/action/sendbymail`.
         `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
+
+        Args:
+            order_type: The order type.
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
             _SEND_BY_MAIL,
@@ -688,6 +986,17 @@ class SalesOrderResource(Resource):
 
         `POST /v2/salesorder/{saleOrderNumber}/action/cancelSalesOrder`.
         Visma ended this operation on 2026-03-31; use `sales_order_service`.
+
+        Args:
+            sale_order_number: The sale order number. Text: leading zeros count (facts 12.4).
+            body: A `OrderTypeAction`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
             _CANCEL_SALES_ORDER_V2, (sale_order_number,), result=_ActionResult, body=body, model=_OrderTypeAction
@@ -703,6 +1012,17 @@ class SalesOrderResource(Resource):
 
         `POST /v2/salesorder/{saleOrderNumber}/action/createPurchaseOrders`.
         `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
+
+        Args:
+            sale_order_number: The sale order number. Text: leading zeros count (facts 12.4).
+            body: A `CreatePurchaseOrderAction`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._do(_CREATE_PURCHASE_ORDERS, (sale_order_number,), body=body, model=_CreatePurchaseOrderAction)
 
@@ -716,6 +1036,17 @@ class SalesOrderResource(Resource):
 
         `POST /v2/salesorder/{saleOrderNumber}/action/createShipment`.
         `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
+
+        Args:
+            sale_order_number: The sale order number. Text: leading zeros count (facts 12.4).
+            body: A `CreateShipmentAction`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
             _CREATE_SHIPMENT_V2,
@@ -736,6 +1067,17 @@ class SalesOrderResource(Resource):
 
         `POST /v2/salesorder/{salesOrderNumber}/action/reopenSalesOrder`.
         Visma ended this operation on 2026-03-31; use `sales_order_service`.
+
+        Args:
+            sales_order_number: The sales order number. Text: leading zeros count (facts 12.4).
+            body: A `ReopenSalesOrderAction`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
             _REOPEN_SALES_ORDER_V2,

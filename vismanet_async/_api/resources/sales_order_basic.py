@@ -149,6 +149,22 @@ class SalesOrderBasicResource(Resource):
 
         `GET /v1/salesorderbasic`.
         Visma ended this operation on 2026-03-31; use `sales_order_service`.
+
+        Args:
+            order_type: Only those with this order type.
+            status: Only those with this status. One of `Open`, `Hold`, `CreditHold`, `Completed`, `Cancelled`,
+                `BackOrder`, `Shipping`, `Invoiced`, `PendingApproval`, `Voided`, in any case; a newer one is
+                `Other(...)` (facts 5.16).
+            show_notes: Whether each comes with its notes. Off unless asked for (facts 5.9).
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -170,6 +186,16 @@ class SalesOrderBasicResource(Resource):
 
         `POST /v1/salesorderbasic`.
         Visma ended this operation on 2026-03-31; use `sales_order_service`.
+
+        Args:
+            body: A `SalesOrderBasicUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_SalesOrderBasicUpdate)
 
@@ -184,6 +210,18 @@ class SalesOrderBasicResource(Resource):
 
         `POST /v1/salesorderbasic/orderType/{orderType}/{orderNumber}/attachment`.
         `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
+
+        Args:
+            order_type: The order type.
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(
             _ADD_ATTACHMENT_BY_ORDER_TYPE,
@@ -206,6 +244,19 @@ class SalesOrderBasicResource(Resource):
 
         `POST /v1/salesorderbasic/orderType/{orderType}/{orderNumber}/{lineNumber}/attachment`.
         `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
+
+        Args:
+            order_type: The order type.
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+            line_number: The line number.
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(
             _ADD_LINE_ATTACHMENT_BY_ORDER_TYPE,
@@ -227,6 +278,15 @@ class SalesOrderBasicResource(Resource):
 
         `GET /v1/salesorderbasic/{orderNbr}`.
         Visma ended this operation on 2026-03-31; use `sales_order_service`.
+
+        Args:
+            order_nbr: The order number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (order_nbr,), model=_SalesOrderBasic)
 
@@ -241,6 +301,18 @@ class SalesOrderBasicResource(Resource):
 
         `PUT /v1/salesorderbasic/{orderNbr}`.
         Visma ended this operation on 2026-03-31; use `sales_order_service`.
+
+        Args:
+            order_nbr: The order number. Text: leading zeros count (facts 12.4).
+            body: A `SalesOrderBasicUpdate`, or a mapping of its fields by their names here or the API's. None clears a
+                field.
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE, (order_nbr,), body=body, model=_SalesOrderBasicUpdate)
 
@@ -254,6 +326,17 @@ class SalesOrderBasicResource(Resource):
 
         `POST /v1/salesorderbasic/{orderNumber}/attachment`.
         `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
+
+        Args:
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(_ADD_ATTACHMENT, (order_number,), file=file)
 
@@ -268,6 +351,18 @@ class SalesOrderBasicResource(Resource):
 
         `POST /v1/salesorderbasic/{orderNumber}/{lineNumber}/attachment`.
         `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
+
+        Args:
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+            line_number: The line number.
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(
             _ADD_LINE_ATTACHMENT,
@@ -289,6 +384,16 @@ class SalesOrderBasicResource(Resource):
 
         `GET /v1/salesorderbasic/{orderType}/{orderNbr}`.
         Visma ended this operation on 2026-03-31; use `sales_order_service`.
+
+        Args:
+            order_type: The order type.
+            order_nbr: The order number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(
             _GET_BY_ORDER_TYPE,
@@ -310,6 +415,18 @@ class SalesOrderBasicResource(Resource):
 
         `DELETE /v1/salesorderbasic/{orderType}/{orderNumber}/attachment/{fileId}`.
         `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
+
+        Args:
+            order_type: The order type.
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+            file_id: The file id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            Nothing, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._delete(
             _DELETE_ATTACHMENT,
@@ -332,6 +449,19 @@ class SalesOrderBasicResource(Resource):
 
         `DELETE /v1/salesorderbasic/{orderType}/{orderNumber}/{lineNumber}/attachment/{fileId}`.
         `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
+
+        Args:
+            order_type: The order type.
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+            line_number: The line number.
+            file_id: The file id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            Nothing, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._delete(
             _DELETE_LINE_ATTACHMENT,
@@ -353,6 +483,17 @@ class SalesOrderBasicResource(Resource):
 
         `POST /v1/salesorderbasic/{saleOrderNumber}/action/createShipment`.
         `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
+
+        Args:
+            sale_order_number: The sale order number. Text: leading zeros count (facts 12.4).
+            body: A `CreateShipmentAction`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
             _CREATE_SHIPMENT,
@@ -372,6 +513,16 @@ class SalesOrderBasicResource(Resource):
 
         `POST /v2/salesorderbasic`.
         Visma ended this operation on 2026-03-31; use `sales_order_service`.
+
+        Args:
+            body: A `SalesOrderBasicUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE_V2, (), body=body, model=_SalesOrderBasicUpdate)
 
@@ -386,6 +537,18 @@ class SalesOrderBasicResource(Resource):
 
         `POST /v2/salesorderbasic/orderType/{orderType}/{orderNumber}/attachment`.
         `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
+
+        Args:
+            order_type: The order type.
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(
             _ADD_ATTACHMENT_BY_ORDER_TYPE_V2,
@@ -408,6 +571,19 @@ class SalesOrderBasicResource(Resource):
 
         `POST /v2/salesorderbasic/orderType/{orderType}/{orderNumber}/{lineNumber}/attachment`.
         `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
+
+        Args:
+            order_type: The order type.
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+            line_number: The line number.
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(
             _ADD_LINE_ATTACHMENT_BY_ORDER_TYPE_V2,
@@ -429,6 +605,17 @@ class SalesOrderBasicResource(Resource):
 
         `POST /v2/salesorderbasic/{orderNumber}/attachment`.
         `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
+
+        Args:
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(_ADD_ATTACHMENT_V2, (order_number,), file=file)
 
@@ -443,6 +630,18 @@ class SalesOrderBasicResource(Resource):
 
         `POST /v2/salesorderbasic/{orderNumber}/{lineNumber}/attachment`.
         `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
+
+        Args:
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+            line_number: The line number.
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(
             _ADD_LINE_ATTACHMENT_V2,
@@ -463,6 +662,17 @@ class SalesOrderBasicResource(Resource):
 
         `POST /v2/salesorderbasic/{orderType}/{orderNumber}/action/prepareInvoice`.
         `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
+
+        Args:
+            order_type: The order type.
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
             _PREPARE_INVOICE,
@@ -483,6 +693,17 @@ class SalesOrderBasicResource(Resource):
 
         `POST /v2/salesorderbasic/{orderType}/{orderNumber}/action/sendbymail`.
         `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
+
+        Args:
+            order_type: The order type.
+            order_number: The order number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
             _SEND_BY_MAIL,
@@ -503,6 +724,17 @@ class SalesOrderBasicResource(Resource):
 
         `POST /v2/salesorderbasic/{saleOrderNumber}/action/createShipment`.
         `sales_order_service` has nothing for this: it stays here until Visma says otherwise.
+
+        Args:
+            sale_order_number: The sale order number. Text: leading zeros count (facts 12.4).
+            body: A `CreateShipmentAction`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
             _CREATE_SHIPMENT_V2,

@@ -257,6 +257,16 @@ class SalesOrderServiceResource(Resource):
         """List customers.
 
         `GET /api/v3/Customers`
+
+        Args:
+            filter: Only those with this filter.
+            page_size: Rows in one page; at most 100. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(_LIST_CUSTOMERS, (), ("filter", q.text, filter), page_size=page_size)
 
@@ -268,6 +278,15 @@ class SalesOrderServiceResource(Resource):
         """List the locations of a customer.
 
         `GET /api/v3/Customers/{customerId}/locations`
+
+        Args:
+            customer_id: The customer id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(_LIST_CUSTOMER_LOCATIONS, (customer_id,))
 
@@ -286,6 +305,22 @@ class SalesOrderServiceResource(Resource):
 
         `GET /api/v3/Inventory`.
         With `expand` a page has at most 100 rows.
+
+        Args:
+            inventory_id: Only those with one of these: inventory id.
+            warehouse_id: Only those with one of these: warehouse id.
+            location_id: Only those with one of these: location id.
+            expand: Only those with this expand. Several of `None`, `Location`, `Attribute`, `All`, `LotSerial`, in any
+                case; a newer one is `Other(...)` (facts 5.16).
+            modified_since: Only those with this modified since. A datetime with a zone, or its text.
+            attribute_filter: Only those with one of these: attribute filter.
+            page_size: Rows in one page; at most 10000. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST_INVENTORY,
@@ -316,6 +351,24 @@ class SalesOrderServiceResource(Resource):
         `GET /api/v3/SalesOrders`.
         With `order_type` it is `list_by_type`.
         With `expand` a page has at most 100 rows.
+
+        Args:
+            order_type: Only those with this order type.
+            customer_id: Only those with this customer id.
+            status: Only those with this status.
+            modified_since: Only those with this modified since. A datetime with a zone, or its text.
+            order_by: The field to sort by, under the API's name.
+            filter: Only those with this filter.
+            expand: Only those with this expand. Several of `None`, `Billing`, `Payment`, `FinancialInformation`,
+                `Shipping`, `Customer`, `Owner`, `Origin`, `Note`, `Freight`, `Attachments`, `All` and 8 more, in any
+                case; a newer one is `Other(...)` (facts 5.16).
+            page_size: Rows in one page; at most 100. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         if order_type is not None:
             return self.list_by_type(
@@ -348,6 +401,16 @@ class SalesOrderServiceResource(Resource):
         """Create a sales order.
 
         `POST /api/v3/SalesOrders`
+
+        Args:
+            body: A `NewOrder`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_NewOrder)
 
@@ -368,6 +431,24 @@ class SalesOrderServiceResource(Resource):
 
         `GET /api/v3/SalesOrders/{type}`.
         With `expand` a page has at most 100 rows.
+
+        Args:
+            order_type: The order type.
+            customer_id: Only those with this customer id.
+            status: Only those with this status.
+            modified_since: Only those with this modified since. A datetime with a zone, or its text.
+            order_by: The field to sort by, under the API's name.
+            filter: Only those with this filter.
+            expand: Only those with this expand. Several of `None`, `Billing`, `Payment`, `FinancialInformation`,
+                `Shipping`, `Customer`, `Owner`, `Origin`, `Note`, `Freight`, `Attachments`, `All` and 8 more, in any
+                case; a newer one is `Other(...)` (facts 5.16).
+            page_size: Rows in one page; at most 100. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST_BY_TYPE,
@@ -391,8 +472,21 @@ class SalesOrderServiceResource(Resource):
     ) -> Operation[None]:
         """Delete a sales order.
 
-        `DELETE /api/v3/SalesOrders/{type}/{orderId}`.
-        `if_match`: the order as it was read, or what the last change of it answered.
+        `DELETE /api/v3/SalesOrders/{type}/{orderId}`
+
+        Args:
+            order_type: The order type.
+            order_id: The order id. Text: leading zeros count (facts 12.4).
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). The service refuses the call
+                without it.
+
+        Returns:
+            Nothing, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._delete(
             _DELETE,
@@ -415,6 +509,19 @@ class SalesOrderServiceResource(Resource):
 
         `GET /api/v3/SalesOrders/{type}/{orderId}`.
         A part that `expand` does not name is `UNSET`: not asked for, which is not empty.
+
+        Args:
+            order_type: The order type.
+            order_id: The order id. Text: leading zeros count (facts 12.4).
+            expand: The expand. Several of `None`, `Billing`, `Payment`, `FinancialInformation`, `Shipping`, `Customer`,
+                `Owner`, `Origin`, `Note`, `Freight`, `Attachments`, `All` and 8 more, in any case; a newer one is
+                `Other(...)` (facts 5.16).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(
             _GET,
@@ -437,8 +544,22 @@ class SalesOrderServiceResource(Resource):
     ) -> Operation[Updated]:
         """Change a sales order; only the fields given change.
 
-        `PATCH /api/v3/SalesOrders/{type}/{orderId}`.
-        `if_match`: the order as it was read, or what the last change of it answered.
+        `PATCH /api/v3/SalesOrders/{type}/{orderId}`
+
+        Args:
+            order_type: The order type.
+            order_id: The order id. Text: leading zeros count (facts 12.4).
+            body: A `OrderPatch`, or a mapping of its fields by their names here or the API's. None clears a field.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). The service refuses the call
+                without it.
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(
             _UPDATE,
@@ -462,7 +583,22 @@ class SalesOrderServiceResource(Resource):
     ) -> Updated:
         """Read the record, apply `change` and write what it gives, unless somebody else wrote in between.
 
-        See `vismanet_async._api.modify`.
+        If somebody did, it is read and changed again. Tasks of one client take turns at one record.
+
+        Args:
+            order_type: The order type.
+            order_id: The order id. Text: leading zeros count (facts 12.4).
+            change: Gives what to write from the present record: a model, a mapping, or None to leave it. It may be
+                called several times, so it must have no effects of its own.
+            attempts: How often to write at most.
+
+        Returns:
+            The new ETag.
+
+        Raises:
+            PreconditionFailed: Others wrote first each time; nothing was changed here.
+            OutcomeUnknown: An answer got lost, and the record does not show whether the change was made.
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return await modify(
             self,
@@ -481,6 +617,16 @@ class SalesOrderServiceResource(Resource):
         """List commissions of a sales order.
 
         `GET /api/v3/SalesOrders/{type}/{orderId}/commissions`
+
+        Args:
+            order_type: The order type.
+            order_id: The order id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST_COMMISSIONS,
@@ -499,6 +645,16 @@ class SalesOrderServiceResource(Resource):
         """List discounts of a sales order.
 
         `GET /api/v3/SalesOrders/{type}/{orderId}/discounts`
+
+        Args:
+            order_type: The order type.
+            order_id: The order id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST_DISCOUNTS,
@@ -519,8 +675,22 @@ class SalesOrderServiceResource(Resource):
     ) -> Operation[Updated]:
         """Delete lines of a sales order by their ids, 1,000 at once at most.
 
-        `DELETE /api/v3/SalesOrders/{type}/{orderId}/lines`.
-        `if_match`: the order as it was read, or what the last change of it answered.
+        `DELETE /api/v3/SalesOrders/{type}/{orderId}/lines`
+
+        Args:
+            order_type: The order type.
+            order_id: The order id. Text: leading zeros count (facts 12.4).
+            line_ids: The line ids. At most 1000 whole numbers.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). The service refuses the call
+                without it.
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(
             _DELETE_LINES,
@@ -543,6 +713,17 @@ class SalesOrderServiceResource(Resource):
         """List lines of a sales order.
 
         `GET /api/v3/SalesOrders/{type}/{orderId}/lines`
+
+        Args:
+            order_type: The order type.
+            order_id: The order id. Text: leading zeros count (facts 12.4).
+            page_size: Rows in one page; at most 1000. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST_LINES,
@@ -564,8 +745,22 @@ class SalesOrderServiceResource(Resource):
     ) -> Operation[Updated]:
         """Change the lines of a sales order; only the fields given change.
 
-        `PATCH /api/v3/SalesOrders/{type}/{orderId}/lines`.
-        `if_match`: the order as it was read, or what the last change of it answered.
+        `PATCH /api/v3/SalesOrders/{type}/{orderId}/lines`
+
+        Args:
+            order_type: The order type.
+            order_id: The order id. Text: leading zeros count (facts 12.4).
+            lines: Several of `OrderLinePatch`, or mappings of their fields.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). The service refuses the call
+                without it.
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(
             _UPDATE_LINES,
@@ -589,8 +784,22 @@ class SalesOrderServiceResource(Resource):
     ) -> Operation[Updated]:
         """Add lines to a sales order.
 
-        `POST /api/v3/SalesOrders/{type}/{orderId}/lines`.
-        `if_match`: the order as it was read, or what the last change of it answered.
+        `POST /api/v3/SalesOrders/{type}/{orderId}/lines`
+
+        Args:
+            order_type: The order type.
+            order_id: The order id. Text: leading zeros count (facts 12.4).
+            lines: Several of `NewOrderLine`, or mappings of their fields.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). The service refuses the call
+                without it.
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(
             _ADD_LINES,
@@ -613,6 +822,17 @@ class SalesOrderServiceResource(Resource):
         """Read one line of a sales order.
 
         `GET /api/v3/SalesOrders/{type}/{orderId}/lines/{lineId}`
+
+        Args:
+            order_type: The order type.
+            order_id: The order id. Text: leading zeros count (facts 12.4).
+            line_id: The line id.
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(
             _GET_LINE,
@@ -633,6 +853,16 @@ class SalesOrderServiceResource(Resource):
         """Read the ROT or RUT deduction of a sales order.
 
         `GET /api/v3/SalesOrders/{type}/{orderId}/rotrut`
+
+        Args:
+            order_type: The order type.
+            order_id: The order id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(
             _GET_ROT_RUT,
@@ -652,6 +882,16 @@ class SalesOrderServiceResource(Resource):
         """List shipments of a sales order.
 
         `GET /api/v3/SalesOrders/{type}/{orderId}/shipment`
+
+        Args:
+            order_type: The order type.
+            order_id: The order id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST_SHIPMENTS,
@@ -670,6 +910,16 @@ class SalesOrderServiceResource(Resource):
         """List taxes of a sales order.
 
         `GET /api/v3/SalesOrders/{type}/{orderId}/tax`
+
+        Args:
+            order_type: The order type.
+            order_id: The order id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST_TAXES,

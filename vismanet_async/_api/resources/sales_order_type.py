@@ -46,6 +46,18 @@ class SalesOrderTypeResource(Resource):
         """List sales order types.
 
         `GET /v1/salesordertype`
+
+        Args:
+            order_by: The field to sort by, under the API's name.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -63,5 +75,14 @@ class SalesOrderTypeResource(Resource):
         """Read a sales order type.
 
         `GET /v1/salesordertype/{orderType}`
+
+        Args:
+            order_type: The order type.
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (order_type,), model=_SalesOrderType)

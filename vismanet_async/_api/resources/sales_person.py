@@ -72,6 +72,24 @@ class SalesPersonResource(Resource):
         """List sales persons.
 
         `GET /v1/salesperson`
+
+        Args:
+            salesperson_cd: Only those with this salesperson number. The API's `salespersonCD`.
+            name: Only those with this name.
+            is_active: Only those that are, or are not, active.
+            commission_pct: Only those with this commission percentage. A Decimal or an int; all digits count.
+            sales_sub: Only those with this sales sub.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
+                it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -94,6 +112,16 @@ class SalesPersonResource(Resource):
         """Create a sales person.
 
         `POST /v1/salesperson`
+
+        Args:
+            body: A `SalesPersonUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_SalesPersonUpdate)
 
@@ -105,6 +133,15 @@ class SalesPersonResource(Resource):
         """Read a sales person.
 
         `GET /v1/salesperson/{salespersonCd}`
+
+        Args:
+            salesperson_cd: The salesperson number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (salesperson_cd,), model=_SalesPerson)
 
@@ -117,6 +154,18 @@ class SalesPersonResource(Resource):
         """Change a sales person; only the fields given change.
 
         `PUT /v1/salesperson/{salespersonCd}`
+
+        Args:
+            salesperson_cd: The salesperson number. Text: leading zeros count (facts 12.4).
+            body: A `SalesPersonUpdate`, or a mapping of its fields by their names here or the API's. None clears a
+                field.
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE, (salesperson_cd,), body=body, model=_SalesPersonUpdate)
 
@@ -135,6 +184,24 @@ class SalesPersonResource(Resource):
         """List sales persons.
 
         `GET /v2/salesperson`
+
+        Args:
+            salesperson_cd: Only those with this salesperson number. The API's `salespersonCD`.
+            name: Only those with this name.
+            is_active: Only those that are, or are not, active.
+            commission_pct: Only those with this commission percentage. A Decimal or an int; all digits count.
+            sales_sub: Only those with this sales sub.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
+                it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST_V2,
@@ -157,5 +224,14 @@ class SalesPersonResource(Resource):
         """Read a sales person.
 
         `GET /v2/salesperson/{salespersonCd}`
+
+        Args:
+            salesperson_cd: The salesperson number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET_V2, (salesperson_cd,), model=_SalesPerson)

@@ -62,6 +62,29 @@ class StocktakeResource(Resource):
         """List stocktakes.
 
         `GET /v2/stocktake`
+
+        Args:
+            warehouse: Only those with this warehouse.
+            location: Only those with this location.
+            inventory: Only those with this inventory.
+            lot_serial_number: Only those with this lot serial number.
+            summary_status: Only those with this summary status. One of `Cancelled`, `Completed`, `Counting`,
+                `Entering`, in any case; a newer one is `Other(...)` (facts 5.16).
+            start_with_line: Only those with this start with line. A whole number.
+            end_with_line: Only those with this end with line. A whole number.
+            freeze_date_time: The freeze date time, as a condition. Such as `on_or_after("2025-05-25")`.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            expiration_date_time: The expiration date time, as a condition. Such as `on_or_after("2025-05-25")`.
+            status: Only those with this status. One of `NotEntered`, `Entered`, `Skipped`, in any case; a newer one is
+                `Other(...)` (facts 5.16).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -88,6 +111,15 @@ class StocktakeResource(Resource):
         """Read a stocktake.
 
         `GET /v2/stocktake/{referenceNumber}`
+
+        Args:
+            reference_number: The reference number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (reference_number,), model=_Stocktake)
 
@@ -100,5 +132,16 @@ class StocktakeResource(Resource):
         """Change a stocktake; only the fields given change.
 
         `PUT /v2/stocktake/{referenceNumber}`
+
+        Args:
+            reference_number: The reference number. Text: leading zeros count (facts 12.4).
+            body: A `StocktakeUpdate`, or a mapping of its fields by their names here or the API's. None clears a field.
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE, (reference_number,), body=body, model=_StocktakeUpdate)

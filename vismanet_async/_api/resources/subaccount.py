@@ -59,6 +59,18 @@ class SubaccountResource(Resource):
         """List subaccounts.
 
         `GET /v1/subaccount`
+
+        Args:
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            active: Only those where this is so, or is not: active.
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -76,6 +88,16 @@ class SubaccountResource(Resource):
         """Create a subaccount.
 
         `POST /v1/subaccount`
+
+        Args:
+            body: A `SubAccountUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_SubAccountUpdate)
 
@@ -87,6 +109,15 @@ class SubaccountResource(Resource):
         """Read a subaccount.
 
         `GET /v1/subaccount/{subAccountNumber}`
+
+        Args:
+            sub_account_number: The sub account number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (sub_account_number,), model=_SubAccount)
 
@@ -101,6 +132,20 @@ class SubaccountResource(Resource):
         """Change a subaccount; only the fields given change.
 
         `PUT /v1/subaccount/{subAccountNumber}`
+
+        Args:
+            sub_account_number: The sub account number. Text: leading zeros count (facts 12.4).
+            body: A `SubAccountUpdate`, or a mapping of its fields by their names here or the API's. None clears a
+                field.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE, (sub_account_number,), body=body, model=_SubAccountUpdate, if_match=if_match)
 
@@ -114,7 +159,21 @@ class SubaccountResource(Resource):
     ) -> Updated:
         """Read the record, apply `change` and write what it gives, unless somebody else wrote in between.
 
-        See `vismanet_async._api.modify`.
+        If somebody did, it is read and changed again. Tasks of one client take turns at one record.
+
+        Args:
+            sub_account_number: The sub account number. Text: leading zeros count (facts 12.4).
+            change: Gives what to write from the present record: a model, a mapping, or None to leave it. It may be
+                called several times, so it must have no effects of its own.
+            attempts: How often to write at most.
+
+        Returns:
+            The new ETag.
+
+        Raises:
+            PreconditionFailed: Others wrote first each time; nothing was changed here.
+            OutcomeUnknown: An answer got lost, and the record does not show whether the change was made.
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return await modify(
             self,

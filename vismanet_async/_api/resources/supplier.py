@@ -149,6 +149,27 @@ class SupplierResource(Resource):
         """List suppliers.
 
         `GET /v1/supplier`
+
+        Args:
+            order_by: The field to sort by, under the API's name.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            name: Only those with this name.
+            status: Only those with this status. One of `Active`, `OnHold`, `HoldPayments`, `Inactive`, `OneTime`, in
+                any case; a newer one is `Other(...)` (facts 5.16).
+            vat_registration_id: Only those with this VAT registration id.
+            corporate_id: Only those with this corporate id.
+            attributes: Attribute ids with the value or values to look for: `{"COLOUR": ["RED", "BLUE"]}`.
+            expand_account_information: Whether each comes with its account information. Off unless asked for (facts
+                5.9).
+            expand_note: Whether each comes with its note. Off unless asked for (facts 5.9).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -173,6 +194,16 @@ class SupplierResource(Resource):
         """Create a supplier.
 
         `POST /v1/supplier`
+
+        Args:
+            body: A `SupplierUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_SupplierUpdate)
 
@@ -185,6 +216,17 @@ class SupplierResource(Resource):
         """List balances.
 
         `GET /v1/supplier/balance`
+
+        Args:
+            order_by: The field to sort by, under the API's name.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST_BALANCES,
@@ -202,6 +244,17 @@ class SupplierResource(Resource):
         """List po balances.
 
         `GET /v1/supplier/POBalance`
+
+        Args:
+            order_by: The field to sort by, under the API's name.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST_PO_BALANCES,
@@ -216,6 +269,12 @@ class SupplierResource(Resource):
         """List supplier classes.
 
         `GET /v1/supplier/supplierClass`
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(_LIST_SUPPLIER_CLASSES, ())
 
@@ -227,6 +286,15 @@ class SupplierResource(Resource):
         """Read the supplier class.
 
         `GET /v1/supplier/supplierClass/{supplierClassId}`
+
+        Args:
+            supplier_class_id: The supplier class id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET_SUPPLIER_CLASS, (supplier_class_id,), model=_SupplierClass)
 
@@ -238,6 +306,15 @@ class SupplierResource(Resource):
         """Read a supplier.
 
         `GET /v1/supplier/{supplierCd}`
+
+        Args:
+            supplier_cd: The supplier number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (supplier_cd,), model=_Supplier)
 
@@ -252,6 +329,19 @@ class SupplierResource(Resource):
         """Change a supplier; only the fields given change.
 
         `PUT /v1/supplier/{supplierCd}`
+
+        Args:
+            supplier_cd: The supplier number. Text: leading zeros count (facts 12.4).
+            body: A `SupplierUpdate`, or a mapping of its fields by their names here or the API's. None clears a field.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE, (supplier_cd,), body=body, model=_SupplierUpdate, if_match=if_match)
 
@@ -265,7 +355,21 @@ class SupplierResource(Resource):
     ) -> Updated:
         """Read the record, apply `change` and write what it gives, unless somebody else wrote in between.
 
-        See `vismanet_async._api.modify`.
+        If somebody did, it is read and changed again. Tasks of one client take turns at one record.
+
+        Args:
+            supplier_cd: The supplier number. Text: leading zeros count (facts 12.4).
+            change: Gives what to write from the present record: a model, a mapping, or None to leave it. It may be
+                called several times, so it must have no effects of its own.
+            attempts: How often to write at most.
+
+        Returns:
+            The new ETag.
+
+        Raises:
+            PreconditionFailed: Others wrote first each time; nothing was changed here.
+            OutcomeUnknown: An answer got lost, and the record does not show whether the change was made.
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return await modify(
             self,
@@ -283,6 +387,15 @@ class SupplierResource(Resource):
         """Read the balance of a supplier.
 
         `GET /v1/supplier/{supplierCd}/balance`
+
+        Args:
+            supplier_cd: The supplier number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET_BALANCE, (supplier_cd,), model=_SupplierBalance)
 
@@ -303,6 +416,24 @@ class SupplierResource(Resource):
         """List contacts of a supplier.
 
         `GET /v1/supplier/{supplierCd}/contact`
+
+        Args:
+            supplier_cd: The supplier number. Text: leading zeros count (facts 12.4).
+            display_name: Only those with this display name.
+            active: Only those with this active.
+            first_name: Only those with this first name.
+            last_name: Only those with this last name.
+            business_account: Only those with this business account.
+            email: Only those with this email.
+            order_by: The field to sort by, under the API's name.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST_CONTACTS,
@@ -325,6 +456,15 @@ class SupplierResource(Resource):
         """Read the po balance of a supplier.
 
         `GET /v1/supplier/{supplierCd}/POBalance`
+
+        Args:
+            supplier_cd: The supplier number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET_PO_BALANCE, (supplier_cd,), model=_SupplierPoBalance)
 
@@ -353,6 +493,36 @@ class SupplierResource(Resource):
         """List documents of a supplier.
 
         `GET /v1/supplier/{supplierNumber}/document`
+
+        Args:
+            supplier_number: The supplier number. Text: leading zeros count (facts 12.4).
+            document_type: Only those with this document type. One of `Invoice`, `CreditAdj`, `DebitAdj`, `Prepayment`,
+                `Refund`, `Payment`, in any case; a newer one is `Other(...)` (facts 5.16).
+            released: Whether they are released, as a number; which numbers mean what is not documented. A whole number.
+            project: Only those of this project, by its id.
+            expand_approval: Whether each comes with its approval. Off unless asked for (facts 5.9).
+            expand_note: Whether each comes with its note. Off unless asked for (facts 5.9).
+            status: Only those with this status. One of `Hold`, `Balanced`, `Voided`, `Scheduled`, `Open`, `Closed`,
+                `Printed`, `Prebooked`, `Reserved`, in any case; a newer one is `Other(...)` (facts 5.16).
+            expand_line_prebook_accounts: Whether each comes with its line prebook accounts. Off unless asked for (facts
+                5.9).
+            branch: Only those of this branch, by its number.
+            financial_period: Only those of this financial period, as `YYYYMM` (facts 5.8).
+            due_date: The due date, as a condition. Such as `on_or_after("2025-05-25")`.
+            doc_date: The doc date, as a condition. Such as `on_or_after("2025-05-25")`.
+            item: Only those with this item.
+            balance: The balance, as a condition. Such as `on_or_after(100)`.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
+                it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST_DOCUMENTS,
@@ -402,6 +572,38 @@ class SupplierResource(Resource):
         """List invoices of a supplier.
 
         `GET /v1/supplier/{supplierNumber}/invoice`
+
+        Args:
+            supplier_number: The supplier number. Text: leading zeros count (facts 12.4).
+            expand_attachment: Whether each comes with its attachment. Off unless asked for (facts 5.9).
+            expand_landed_costs: Whether each comes with its landed costs. Off unless asked for (facts 5.9).
+            document_type: Only those with this document type. One of `Invoice`, `CreditAdj`, `DebitAdj`, `Prepayment`,
+                `Refund`, `Payment`, in any case; a newer one is `Other(...)` (facts 5.16).
+            released: Whether they are released, as a number; which numbers mean what is not documented. A whole number.
+            project: Only those of this project, by its id.
+            expand_approval: Whether each comes with its approval. Off unless asked for (facts 5.9).
+            expand_note: Whether each comes with its note. Off unless asked for (facts 5.9).
+            status: Only those with this status. One of `Hold`, `Balanced`, `Voided`, `Scheduled`, `Open`, `Closed`,
+                `Printed`, `Prebooked`, `Reserved`, in any case; a newer one is `Other(...)` (facts 5.16).
+            expand_line_prebook_accounts: Whether each comes with its line prebook accounts. Off unless asked for (facts
+                5.9).
+            branch: Only those of this branch, by its number.
+            financial_period: Only those of this financial period, as `YYYYMM` (facts 5.8).
+            due_date: The due date, as a condition. Such as `on_or_after("2025-05-25")`.
+            doc_date: The doc date, as a condition. Such as `on_or_after("2025-05-25")`.
+            item: Only those with this item.
+            balance: The balance, as a condition. Such as `on_or_after(100)`.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
+                it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST_INVOICES,
@@ -438,6 +640,19 @@ class SupplierResource(Resource):
         """List balances.
 
         `GET /v2/supplier/balance`
+
+        Args:
+            from_fin_period: The first financial period, as `YYYYMM` (facts 5.8). The API wants it in any case.
+            to_fin_period: The last financial period, as `YYYYMM` (facts 5.8). The API wants it in any case.
+            branch: Only those of this branch, by its number.
+            supplier: Only those of this supplier, by its number.
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST_BALANCES_V2,

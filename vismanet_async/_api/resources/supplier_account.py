@@ -40,6 +40,18 @@ class SupplierAccountResource(Resource):
         """Read a supplier account.
 
         `GET /v1/supplieraccount/{supplierId}`
+
+        Args:
+            supplier_id: The supplier id. Text: leading zeros count (facts 12.4).
+            supplier_item_id: The supplier item id.
+            vat_registration_id: The VAT registration id.
+            lines_non_taxable: Only those where this is so, or is not: lines non taxable.
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(
             _GET,

@@ -59,6 +59,36 @@ class SupplierDocumentResource(Resource):
         """List supplier documents.
 
         `GET /v1/supplierdocument`
+
+        Args:
+            supplier: Only those of this supplier, by its number.
+            document_type: Only those with this document type. One of `Invoice`, `CreditAdj`, `DebitAdj`, `Prepayment`,
+                `Refund`, `Payment`, in any case; a newer one is `Other(...)` (facts 5.16).
+            released: Whether they are released, as a number; which numbers mean what is not documented. A whole number.
+            project: Only those of this project, by its id.
+            expand_approval: Whether each comes with its approval. Off unless asked for (facts 5.9).
+            expand_note: Whether each comes with its note. Off unless asked for (facts 5.9).
+            status: Only those with this status. One of `Hold`, `Balanced`, `Voided`, `Scheduled`, `Open`, `Closed`,
+                `Printed`, `Prebooked`, `Reserved`, in any case; a newer one is `Other(...)` (facts 5.16).
+            expand_line_prebook_accounts: Whether each comes with its line prebook accounts. Off unless asked for (facts
+                5.9).
+            branch: Only those of this branch, by its number.
+            financial_period: Only those of this financial period, as `YYYYMM` (facts 5.8).
+            due_date: The due date, as a condition. Such as `on_or_after("2025-05-25")`.
+            doc_date: The doc date, as a condition. Such as `on_or_after("2025-05-25")`.
+            item: Only those with this item.
+            balance: The balance, as a condition. Such as `on_or_after(100)`.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
+                it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,

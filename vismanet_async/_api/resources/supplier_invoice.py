@@ -180,6 +180,38 @@ class SupplierInvoiceResource(Resource):
         """List supplier invoices.
 
         `GET /v1/supplierInvoice`
+
+        Args:
+            supplier: Only those of this supplier, by its number.
+            expand_attachment: Whether each comes with its attachment. Off unless asked for (facts 5.9).
+            expand_landed_costs: Whether each comes with its landed costs. Off unless asked for (facts 5.9).
+            document_type: Only those with this document type. One of `Invoice`, `CreditAdj`, `DebitAdj`, `Prepayment`,
+                `Refund`, `Payment`, in any case; a newer one is `Other(...)` (facts 5.16).
+            released: Whether they are released, as a number; which numbers mean what is not documented. A whole number.
+            project: Only those of this project, by its id.
+            expand_approval: Whether each comes with its approval. Off unless asked for (facts 5.9).
+            expand_note: Whether each comes with its note. Off unless asked for (facts 5.9).
+            status: Only those with this status. One of `Hold`, `Balanced`, `Voided`, `Scheduled`, `Open`, `Closed`,
+                `Printed`, `Prebooked`, `Reserved`, in any case; a newer one is `Other(...)` (facts 5.16).
+            expand_line_prebook_accounts: Whether each comes with its line prebook accounts. Off unless asked for (facts
+                5.9).
+            branch: Only those of this branch, by its number.
+            financial_period: Only those of this financial period, as `YYYYMM` (facts 5.8).
+            due_date: The due date, as a condition. Such as `on_or_after("2025-05-25")`.
+            doc_date: The doc date, as a condition. Such as `on_or_after("2025-05-25")`.
+            item: Only those with this item.
+            balance: The balance, as a condition. Such as `on_or_after(100)`.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
+                it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -213,6 +245,16 @@ class SupplierInvoiceResource(Resource):
         """Create a supplier invoice.
 
         `POST /v1/supplierInvoice`
+
+        Args:
+            body: A `SupplierInvoiceUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_SupplierInvoiceUpdate)
 
@@ -224,6 +266,15 @@ class SupplierInvoiceResource(Resource):
         """Read a supplier invoice.
 
         `GET /v1/supplierInvoice/approval`
+
+        Args:
+            system_id: The system id. The API wants it in any case.
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(
             _GET_BY_APPROVAL_DOCUMENT, (), ("systemId", q.Needed(q.text), system_id), model=_SupplierInvoice
@@ -240,8 +291,22 @@ class SupplierInvoiceResource(Resource):
     ) -> Operation[Created]:
         """Attach a file to a supplier invoice.
 
-        `POST /v1/supplierInvoice/documentType/{documentType}/{invoiceNumber}/attachment`.
-        `if_match` is honoured only as a background job, and refused otherwise.
+        `POST /v1/supplierInvoice/documentType/{documentType}/{invoiceNumber}/attachment`
+
+        Args:
+            document_type: The document type.
+            invoice_number: The invoice number. Text: leading zeros count (facts 12.4).
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
+                job, and refused otherwise.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(
             _ADD_ATTACHMENT_BY_DOCUMENT_TYPE,
@@ -265,8 +330,23 @@ class SupplierInvoiceResource(Resource):
     ) -> Operation[Created]:
         """Attach a file to a line of a supplier invoice.
 
-        `POST /v1/supplierInvoice/documentType/{documentType}/{invoiceNumber}/{lineNumber}/attachment`.
-        `if_match` is honoured only as a background job, and refused otherwise.
+        `POST /v1/supplierInvoice/documentType/{documentType}/{invoiceNumber}/{lineNumber}/attachment`
+
+        Args:
+            document_type: The document type.
+            invoice_number: The invoice number. Text: leading zeros count (facts 12.4).
+            line_number: The line number.
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
+                job, and refused otherwise.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(
             _ADD_LINE_ATTACHMENT_BY_DOCUMENT_TYPE,
@@ -291,6 +371,19 @@ class SupplierInvoiceResource(Resource):
         """Read a supplier invoice.
 
         `GET /v1/supplierInvoice/{documentType}/{invoiceNumber}`
+
+        Args:
+            document_type: The document type.
+            invoice_number: The invoice number. Text: leading zeros count (facts 12.4).
+            expand_line_prebook_accounts: Whether each comes with its line prebook accounts. Off unless asked for (facts
+                5.9).
+            expand_landed_costs: Whether each comes with its landed costs. Off unless asked for (facts 5.9).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(
             _GET_BY_DOCUMENT_TYPE,
@@ -315,6 +408,21 @@ class SupplierInvoiceResource(Resource):
         """Change a supplier invoice; only the fields given change.
 
         `PUT /v1/supplierInvoice/{documentType}/{invoiceNumber}`
+
+        Args:
+            document_type: The document type.
+            invoice_number: The invoice number. Text: leading zeros count (facts 12.4).
+            body: A `SupplierInvoiceUpdate`, or a mapping of its fields by their names here or the API's. None clears a
+                field.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(
             _UPDATE_BY_DOCUMENT_TYPE,
@@ -338,7 +446,22 @@ class SupplierInvoiceResource(Resource):
     ) -> Updated:
         """Read the record, apply `change` and write what it gives, unless somebody else wrote in between.
 
-        See `vismanet_async._api.modify`.
+        If somebody did, it is read and changed again. Tasks of one client take turns at one record.
+
+        Args:
+            document_type: The document type.
+            invoice_number: The invoice number. Text: leading zeros count (facts 12.4).
+            change: Gives what to write from the present record: a model, a mapping, or None to leave it. It may be
+                called several times, so it must have no effects of its own.
+            attempts: How often to write at most.
+
+        Returns:
+            The new ETag.
+
+        Raises:
+            PreconditionFailed: Others wrote first each time; nothing was changed here.
+            OutcomeUnknown: An answer got lost, and the record does not show whether the change was made.
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return await modify(
             self,
@@ -357,6 +480,17 @@ class SupplierInvoiceResource(Resource):
         """Delete a supplier invoice.
 
         `DELETE /v1/supplierInvoice/{documentType}/{invoiceNumber}`
+
+        Args:
+            document_type: The document type.
+            invoice_number: The invoice number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            Nothing, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._delete(
             _DELETE_BY_DOCUMENT_TYPE,
@@ -377,8 +511,22 @@ class SupplierInvoiceResource(Resource):
     ) -> Operation[ActionResult]:
         """Run the action `prebook` on a supplier invoice.
 
-        `POST /v1/supplierInvoice/{documentType}/{invoiceNumber}/action/prebook`.
-        `if_match` is honoured only as a background job, and refused otherwise.
+        `POST /v1/supplierInvoice/{documentType}/{invoiceNumber}/action/prebook`
+
+        Args:
+            document_type: The document type.
+            invoice_number: The invoice number. Text: leading zeros count (facts 12.4).
+            body: A `PrebookingUpdate`, or a mapping of its fields by their names here or the API's.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
+                job, and refused otherwise.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
             _PREBOOK,
@@ -402,8 +550,21 @@ class SupplierInvoiceResource(Resource):
     ) -> Operation[ActionResult]:
         """Run the action `release` on a supplier invoice.
 
-        `POST /v1/supplierInvoice/{documentType}/{invoiceNumber}/action/release`.
-        `if_match` is honoured only as a background job, and refused otherwise.
+        `POST /v1/supplierInvoice/{documentType}/{invoiceNumber}/action/release`
+
+        Args:
+            document_type: The document type.
+            invoice_number: The invoice number. Text: leading zeros count (facts 12.4).
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
+                job, and refused otherwise.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
             _RELEASE_BY_DOCUMENT_TYPE,
@@ -425,8 +586,21 @@ class SupplierInvoiceResource(Resource):
     ) -> Operation[ReverseInvoiceResult]:
         """Run the action `reverse` on a supplier invoice.
 
-        `POST /v1/supplierInvoice/{documentType}/{invoiceNumber}/action/reverse`.
-        `if_match` is honoured only as a background job, and refused otherwise.
+        `POST /v1/supplierInvoice/{documentType}/{invoiceNumber}/action/reverse`
+
+        Args:
+            document_type: The document type.
+            invoice_number: The invoice number. Text: leading zeros count (facts 12.4).
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
+                job, and refused otherwise.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
             _REVERSE,
@@ -448,8 +622,21 @@ class SupplierInvoiceResource(Resource):
     ) -> Operation[ActionResult]:
         """Run the action `sendtoapproval` on a supplier invoice.
 
-        `POST /v1/supplierInvoice/{documentType}/{invoiceNumber}/action/sendtoapproval`.
-        `if_match` is honoured only as a background job, and refused otherwise.
+        `POST /v1/supplierInvoice/{documentType}/{invoiceNumber}/action/sendtoapproval`
+
+        Args:
+            document_type: The document type.
+            invoice_number: The invoice number. Text: leading zeros count (facts 12.4).
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
+                job, and refused otherwise.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
             _SEND_TO_APPROVAL,
@@ -471,8 +658,21 @@ class SupplierInvoiceResource(Resource):
     ) -> Operation[Done]:
         """Run the action `voidinvoice` on a supplier invoice.
 
-        `POST /v1/supplierInvoice/{documentType}/{invoiceNumber}/action/voidinvoice`.
-        `if_match` is honoured only as a background job, and refused otherwise.
+        `POST /v1/supplierInvoice/{documentType}/{invoiceNumber}/action/voidinvoice`
+
+        Args:
+            document_type: The document type.
+            invoice_number: The invoice number. Text: leading zeros count (facts 12.4).
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
+                job, and refused otherwise.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._do(
             _VOID_INVOICE,
@@ -493,8 +693,21 @@ class SupplierInvoiceResource(Resource):
     ) -> Operation[Done]:
         """Run the action `writeoff` on a supplier invoice.
 
-        `POST /v1/supplierInvoice/{documentType}/{invoiceNumber}/action/writeoff`.
-        `if_match` is honoured only as a background job, and refused otherwise.
+        `POST /v1/supplierInvoice/{documentType}/{invoiceNumber}/action/writeoff`
+
+        Args:
+            document_type: The document type.
+            invoice_number: The invoice number. Text: leading zeros count (facts 12.4).
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
+                job, and refused otherwise.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._do(
             _WRITE_OFF,
@@ -516,6 +729,18 @@ class SupplierInvoiceResource(Resource):
         """Read a supplier invoice.
 
         `GET /v1/supplierInvoice/{invoiceNumber}`
+
+        Args:
+            invoice_number: The invoice number. Text: leading zeros count (facts 12.4).
+            expand_line_prebook_accounts: Whether each comes with its line prebook accounts. Off unless asked for (facts
+                5.9).
+            expand_landed_costs: Whether each comes with its landed costs. Off unless asked for (facts 5.9).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(
             _GET,
@@ -536,6 +761,20 @@ class SupplierInvoiceResource(Resource):
         """Change a supplier invoice; only the fields given change.
 
         `PUT /v1/supplierInvoice/{invoiceNumber}`
+
+        Args:
+            invoice_number: The invoice number. Text: leading zeros count (facts 12.4).
+            body: A `SupplierInvoiceUpdate`, or a mapping of its fields by their names here or the API's. None clears a
+                field.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE, (invoice_number,), body=body, model=_SupplierInvoiceUpdate, if_match=if_match)
 
@@ -549,7 +788,21 @@ class SupplierInvoiceResource(Resource):
     ) -> Updated:
         """Read the record, apply `change` and write what it gives, unless somebody else wrote in between.
 
-        See `vismanet_async._api.modify`.
+        If somebody did, it is read and changed again. Tasks of one client take turns at one record.
+
+        Args:
+            invoice_number: The invoice number. Text: leading zeros count (facts 12.4).
+            change: Gives what to write from the present record: a model, a mapping, or None to leave it. It may be
+                called several times, so it must have no effects of its own.
+            attempts: How often to write at most.
+
+        Returns:
+            The new ETag.
+
+        Raises:
+            PreconditionFailed: Others wrote first each time; nothing was changed here.
+            OutcomeUnknown: An answer got lost, and the record does not show whether the change was made.
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return await modify(
             self,
@@ -567,6 +820,16 @@ class SupplierInvoiceResource(Resource):
         """Delete a supplier invoice.
 
         `DELETE /v1/supplierInvoice/{invoiceNumber}`
+
+        Args:
+            invoice_number: The invoice number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            Nothing, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._delete(_DELETE, (invoice_number,))
 
@@ -579,8 +842,20 @@ class SupplierInvoiceResource(Resource):
     ) -> Operation[CorrectSupplierInvoiceActionResult]:
         """Run the action `correct` on a supplier invoice.
 
-        `POST /v1/supplierInvoice/{invoiceNumber}/action/correct`.
-        `if_match` is honoured only as a background job, and refused otherwise.
+        `POST /v1/supplierInvoice/{invoiceNumber}/action/correct`
+
+        Args:
+            invoice_number: The invoice number. Text: leading zeros count (facts 12.4).
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
+                job, and refused otherwise.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(_CORRECT, (invoice_number,), result=_CorrectSupplierInvoiceActionResult, if_match=if_match)
 
@@ -593,8 +868,20 @@ class SupplierInvoiceResource(Resource):
     ) -> Operation[ActionResult]:
         """Run the action `release` on a supplier invoice.
 
-        `POST /v1/supplierInvoice/{invoiceNumber}/action/release`.
-        `if_match` is honoured only as a background job, and refused otherwise.
+        `POST /v1/supplierInvoice/{invoiceNumber}/action/release`
+
+        Args:
+            invoice_number: The invoice number. Text: leading zeros count (facts 12.4).
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
+                job, and refused otherwise.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(_RELEASE, (invoice_number,), result=_ActionResult, if_match=if_match)
 
@@ -608,8 +895,21 @@ class SupplierInvoiceResource(Resource):
     ) -> Operation[Created]:
         """Attach a file to a supplier invoice.
 
-        `POST /v1/supplierInvoice/{invoiceNumber}/attachment`.
-        `if_match` is honoured only as a background job, and refused otherwise.
+        `POST /v1/supplierInvoice/{invoiceNumber}/attachment`
+
+        Args:
+            invoice_number: The invoice number. Text: leading zeros count (facts 12.4).
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
+                job, and refused otherwise.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(_ADD_ATTACHMENT, (invoice_number,), file=file, if_match=if_match)
 
@@ -624,8 +924,22 @@ class SupplierInvoiceResource(Resource):
     ) -> Operation[Created]:
         """Attach a file to a line of a supplier invoice.
 
-        `POST /v1/supplierInvoice/{invoiceNumber}/{lineNumber}/attachment`.
-        `if_match` is honoured only as a background job, and refused otherwise.
+        `POST /v1/supplierInvoice/{invoiceNumber}/{lineNumber}/attachment`
+
+        Args:
+            invoice_number: The invoice number. Text: leading zeros count (facts 12.4).
+            line_number: The line number.
+            file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
+                job, and refused otherwise.
+
+        Returns:
+            The id and the ETag of the file, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._upload(
             _ADD_LINE_ATTACHMENT,

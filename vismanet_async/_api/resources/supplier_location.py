@@ -73,6 +73,19 @@ class SupplierLocationResource(Resource):
         """List supplier locations.
 
         `GET /v1/supplierlocation`
+
+        Args:
+            location_id: Only those with this location id.
+            gln: Only those with this global location number.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -91,6 +104,16 @@ class SupplierLocationResource(Resource):
         """Create a supplier location.
 
         `POST /v1/supplierlocation`
+
+        Args:
+            body: A `SupplierLocationUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_SupplierLocationUpdate)
 
@@ -107,6 +130,20 @@ class SupplierLocationResource(Resource):
         """List of account of a supplier location.
 
         `GET /v1/supplierlocation/{bAccountId}`
+
+        Args:
+            b_account_id: The business account id. Text: leading zeros count (facts 12.4).
+            location_id: Only those with this location id.
+            gln: Only those with this global location number.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST_OF_ACCOUNT,
@@ -126,6 +163,16 @@ class SupplierLocationResource(Resource):
         """Read a supplier location.
 
         `GET /v1/supplierlocation/{bAccountId}/{locationId}`
+
+        Args:
+            b_account_id: The business account id. Text: leading zeros count (facts 12.4).
+            location_id: The location id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(
             _GET,
@@ -148,6 +195,21 @@ class SupplierLocationResource(Resource):
         """Change a supplier location; only the fields given change.
 
         `PUT /v1/supplierlocation/{bAccountId}/{locationId}`
+
+        Args:
+            b_account_id: The business account id. Text: leading zeros count (facts 12.4).
+            location_id: The location id. Text: leading zeros count (facts 12.4).
+            body: A `SupplierLocationUpdate`, or a mapping of its fields by their names here or the API's. None clears a
+                field.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(
             _UPDATE,
@@ -171,7 +233,22 @@ class SupplierLocationResource(Resource):
     ) -> Updated:
         """Read the record, apply `change` and write what it gives, unless somebody else wrote in between.
 
-        See `vismanet_async._api.modify`.
+        If somebody did, it is read and changed again. Tasks of one client take turns at one record.
+
+        Args:
+            b_account_id: The business account id. Text: leading zeros count (facts 12.4).
+            location_id: The location id. Text: leading zeros count (facts 12.4).
+            change: Gives what to write from the present record: a model, a mapping, or None to leave it. It may be
+                called several times, so it must have no effects of its own.
+            attempts: How often to write at most.
+
+        Returns:
+            The new ETag.
+
+        Raises:
+            PreconditionFailed: Others wrote first each time; nothing was changed here.
+            OutcomeUnknown: An answer got lost, and the record does not show whether the change was made.
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return await modify(
             self,

@@ -90,6 +90,29 @@ class SupplierPaymentResource(Resource):
         """List supplier payments.
 
         `GET /v1/supplierPayment`
+
+        Args:
+            invoice_ref_nbr: Only those with this invoice reference number.
+            payment_type: Only those with this payment type. One of `Payment`, `DebitAdj`, `Prepayment`, `Refund`,
+                `VoidPayment`, `VoidRefund`, in any case; a newer one is `Other(...)` (facts 5.16).
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            supplier: Only those of this supplier, by its number.
+            branch: Only those of this branch, by its number.
+            doc_date: The doc date, as a condition. Such as `on_or_after("2025-05-25")`.
+            due_date: The due date, as a condition. Such as `on_or_after("2025-05-25")`.
+            financial_period: Only those of this financial period, as `YYYYMM` (facts 5.8).
+            balance: The balance, as a condition. Such as `on_or_after(100)`.
+            status: Only those with this status. One of `Hold`, `Balanced`, `Voided`, `Scheduled`, `Open`, `Closed`,
+                `Printed`, `Prebooked`, `PendingApproval`, `Rejected`, `Reserved`, `PendingPrint`, in any case; a newer
+                one is `Other(...)` (facts 5.16).
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -115,6 +138,16 @@ class SupplierPaymentResource(Resource):
         """Create a supplier payment.
 
         `POST /v1/supplierPayment`
+
+        Args:
+            body: A `SupplierPaymentUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_SupplierPaymentUpdate)
 
@@ -126,6 +159,15 @@ class SupplierPaymentResource(Resource):
         """Read a supplier payment.
 
         `GET /v1/supplierPayment/{paymentNumber}`
+
+        Args:
+            payment_number: The payment number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (payment_number,), model=_SupplierPayment)
 
@@ -140,6 +182,20 @@ class SupplierPaymentResource(Resource):
         """Change a supplier payment; only the fields given change.
 
         `PUT /v1/supplierPayment/{paymentNumber}`
+
+        Args:
+            payment_number: The payment number. Text: leading zeros count (facts 12.4).
+            body: A `SupplierPaymentUpdate`, or a mapping of its fields by their names here or the API's. None clears a
+                field.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE, (payment_number,), body=body, model=_SupplierPaymentUpdate, if_match=if_match)
 
@@ -153,7 +209,21 @@ class SupplierPaymentResource(Resource):
     ) -> Updated:
         """Read the record, apply `change` and write what it gives, unless somebody else wrote in between.
 
-        See `vismanet_async._api.modify`.
+        If somebody did, it is read and changed again. Tasks of one client take turns at one record.
+
+        Args:
+            payment_number: The payment number. Text: leading zeros count (facts 12.4).
+            change: Gives what to write from the present record: a model, a mapping, or None to leave it. It may be
+                called several times, so it must have no effects of its own.
+            attempts: How often to write at most.
+
+        Returns:
+            The new ETag.
+
+        Raises:
+            PreconditionFailed: Others wrote first each time; nothing was changed here.
+            OutcomeUnknown: An answer got lost, and the record does not show whether the change was made.
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return await modify(
             self,
@@ -173,8 +243,21 @@ class SupplierPaymentResource(Resource):
     ) -> Operation[ActionResult]:
         """Run the action `release` on a supplier payment.
 
-        `POST /v1/supplierPayment/{paymentNumber}/action/release`.
-        `if_match` is honoured only as a background job, and refused otherwise.
+        `POST /v1/supplierPayment/{paymentNumber}/action/release`
+
+        Args:
+            payment_number: The payment number. Text: leading zeros count (facts 12.4).
+            body: A `ReleaseSupplierPaymentAction`, or a mapping of its fields by their names here or the API's.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
+                job, and refused otherwise.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
             _RELEASE,
@@ -194,6 +277,16 @@ class SupplierPaymentResource(Resource):
         """Read a supplier payment.
 
         `GET /v1/supplierPayment/{paymentType}/{paymentNumber}`
+
+        Args:
+            payment_type: The payment type.
+            payment_number: The payment number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(
             _GET_BY_PAYMENT_TYPE,
@@ -214,8 +307,21 @@ class SupplierPaymentResource(Resource):
     ) -> Operation[ActionResult]:
         """Run the action `writeoff` on a supplier payment.
 
-        `POST /v1/supplierPayment/{paymentType}/{paymentNumber}/action/writeoff`.
-        `if_match` is honoured only as a background job, and refused otherwise.
+        `POST /v1/supplierPayment/{paymentType}/{paymentNumber}/action/writeoff`
+
+        Args:
+            payment_type: The payment type.
+            payment_number: The payment number. Text: leading zeros count (facts 12.4).
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
+                job, and refused otherwise.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
             _WRITE_OFF,

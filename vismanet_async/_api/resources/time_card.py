@@ -84,6 +84,22 @@ class TimeCardResource(Resource):
         """List time cards.
 
         `GET /v1/timeCard`
+
+        Args:
+            status: Only those with this status. One of `Hold`, `Open`, `Approved`, `Rejected`, `Released`, in any case;
+                a newer one is `Other(...)` (facts 5.16).
+            week: Only those with this week.
+            type: Only those with this type. One of `Normal`, `Correction`, `NormalCorrected`, in any case; a newer one
+                is `Other(...)` (facts 5.16).
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            employee_cd: Only those with this employee number.
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -103,6 +119,16 @@ class TimeCardResource(Resource):
         """Create a time card.
 
         `POST /v1/timeCard`
+
+        Args:
+            body: A `TimeCardUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_TimeCardUpdate)
 
@@ -114,6 +140,15 @@ class TimeCardResource(Resource):
         """Read a time card.
 
         `GET /v1/timeCard/{referenceNumber}`
+
+        Args:
+            reference_number: The reference number. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (reference_number,), model=_TimeCard)
 
@@ -128,6 +163,19 @@ class TimeCardResource(Resource):
         """Change a time card; only the fields given change.
 
         `PUT /v1/timeCard/{referenceNumber}`
+
+        Args:
+            reference_number: The reference number. Text: leading zeros count (facts 12.4).
+            body: A `TimeCardUpdate`, or a mapping of its fields by their names here or the API's. None clears a field.
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(_UPDATE, (reference_number,), body=body, model=_TimeCardUpdate, if_match=if_match)
 
@@ -141,7 +189,21 @@ class TimeCardResource(Resource):
     ) -> Updated:
         """Read the record, apply `change` and write what it gives, unless somebody else wrote in between.
 
-        See `vismanet_async._api.modify`.
+        If somebody did, it is read and changed again. Tasks of one client take turns at one record.
+
+        Args:
+            reference_number: The reference number. Text: leading zeros count (facts 12.4).
+            change: Gives what to write from the present record: a model, a mapping, or None to leave it. It may be
+                called several times, so it must have no effects of its own.
+            attempts: How often to write at most.
+
+        Returns:
+            The new ETag.
+
+        Raises:
+            PreconditionFailed: Others wrote first each time; nothing was changed here.
+            OutcomeUnknown: An answer got lost, and the record does not show whether the change was made.
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return await modify(
             self,
@@ -160,8 +222,20 @@ class TimeCardResource(Resource):
     ) -> Operation[ActionResult]:
         """Run the action `approval` on a time card.
 
-        `POST /v1/timeCard/{timeCardCd}/action/approval`.
-        `if_match` is honoured only as a background job, and refused otherwise.
+        `POST /v1/timeCard/{timeCardCd}/action/approval`
+
+        Args:
+            time_card_cd: The time card number. Text: leading zeros count (facts 12.4).
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
+                job, and refused otherwise.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(_APPROVAL, (time_card_cd,), result=_ActionResult, if_match=if_match)
 
@@ -174,8 +248,20 @@ class TimeCardResource(Resource):
     ) -> Operation[ActionResult]:
         """Run the action `hold` on a time card.
 
-        `POST /v1/timeCard/{timeCardCd}/action/hold`.
-        `if_match` is honoured only as a background job, and refused otherwise.
+        `POST /v1/timeCard/{timeCardCd}/action/hold`
+
+        Args:
+            time_card_cd: The time card number. Text: leading zeros count (facts 12.4).
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
+                job, and refused otherwise.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(_HOLD, (time_card_cd,), result=_ActionResult, if_match=if_match)
 
@@ -188,7 +274,19 @@ class TimeCardResource(Resource):
     ) -> Operation[ActionResult]:
         """Run the action `submit` on a time card.
 
-        `POST /v1/timeCard/{timeCardCd}/action/submit`.
-        `if_match` is honoured only as a background job, and refused otherwise.
+        `POST /v1/timeCard/{timeCardCd}/action/submit`
+
+        Args:
+            time_card_cd: The time card number. Text: leading zeros count (facts 12.4).
+            if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
+                is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
+                job, and refused otherwise.
+
+        Returns:
+            What the action answers, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(_SUBMIT, (time_card_cd,), result=_ActionResult, if_match=if_match)

@@ -62,6 +62,16 @@ class UiExtensionResource(Resource):
         """Create an ui extension.
 
         `POST /v1/uiExtension`
+
+        Args:
+            body: A `UiExtensionUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_UiExtensionUpdate)
 
@@ -71,6 +81,12 @@ class UiExtensionResource(Resource):
         """List available screens.
 
         `GET /v1/uiExtension/availableScreens`
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(_LIST_AVAILABLE_SCREENS, ())
 
@@ -85,6 +101,18 @@ class UiExtensionResource(Resource):
         """List ui extensions.
 
         `GET /v1/uiExtension/{ownerId}`
+
+        Args:
+            owner_id: The owner id. Text: leading zeros count (facts 12.4).
+            screen_id: Only those with this screen id.
+            type: Only those with this type. One of `Action`, `Menu`, in any case; a newer one is `Other(...)` (facts
+                5.16).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST, (owner_id,), ("screenId", q.text, screen_id), ("type", q.Choice("UiExtensionType"), type)
@@ -99,6 +127,17 @@ class UiExtensionResource(Resource):
         """Delete an ui extension.
 
         `DELETE /v1/uiExtension/{ownerId}/{internalId}`
+
+        Args:
+            owner_id: The owner id. Text: leading zeros count (facts 12.4).
+            internal_id: The internal id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            Nothing, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._delete(
             _DELETE,
@@ -119,6 +158,19 @@ class UiExtensionResource(Resource):
         """Delete the step of an ui extension.
 
         `DELETE /v1/uiExtension/{ownerId}/{internalId}/{screenId}/{stepId}`
+
+        Args:
+            owner_id: The owner id. Text: leading zeros count (facts 12.4).
+            internal_id: The internal id. Text: leading zeros count (facts 12.4).
+            screen_id: The screen id. Text: leading zeros count (facts 12.4).
+            step_id: The step id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            Nothing, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._delete(
             _DELETE_STEP,

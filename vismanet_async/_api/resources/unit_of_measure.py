@@ -35,5 +35,11 @@ class UnitOfMeasureResource(Resource):
         """List unit of measures.
 
         `GET /v1/unitofmeasure`
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(_LIST, ())

@@ -58,6 +58,16 @@ class VatResource(Resource):
         """List vats.
 
         `GET /v1/vat`
+
+        Args:
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(_LIST, (), ("lastModifiedDateTime", q.condition, last_modified_date_time))
 
@@ -69,6 +79,15 @@ class VatResource(Resource):
         """Read a vat.
 
         `GET /v1/vat/{vatId}`
+
+        Args:
+            vat_id: The VAT id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (vat_id,), model=_VatInformation)
 
@@ -83,6 +102,19 @@ class VatResource(Resource):
         """Change the note of a vat; only the fields given change.
 
         `PUT /v1/vat/{vendorCd}/{taxPeriodId}/{revisionId}`
+
+        Args:
+            vendor_cd: The vendor number. Text: leading zeros count (facts 12.4).
+            tax_period_id: The tax period id. Text: leading zeros count (facts 12.4).
+            revision_id: The revision id.
+            body: A `UpdateNote`, or a mapping of its fields by their names here or the API's. None clears a field.
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(
             _UPDATE_NOTE,
@@ -107,6 +139,20 @@ class VatResource(Resource):
         """Change the line note of a vat; only the fields given change.
 
         `PUT /v1/vat/{vendorCd}/{taxPeriodId}/{revisionId}/{lineNumber}`
+
+        Args:
+            vendor_cd: The vendor number. Text: leading zeros count (facts 12.4).
+            tax_period_id: The tax period id. Text: leading zeros count (facts 12.4).
+            revision_id: The revision id.
+            line_number: The line number.
+            body: A `UpdateNote`, or a mapping of its fields by their names here or the API's. None clears a field.
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(
             _UPDATE_LINE_NOTE,

@@ -48,6 +48,19 @@ class VatCategoryResource(Resource):
         """List vat categories.
 
         `GET /v1/vatCategory`
+
+        Args:
+            vendor_cd: Only those with this vendor number.
+            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
+                say which one it compares in (facts 5.10).
+            created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
+                it compares in (facts 5.10).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
             _LIST,
@@ -67,5 +80,15 @@ class VatCategoryResource(Resource):
         """Read a vat category.
 
         `GET /v1/vatCategory/{taxCategoryId}`
+
+        Args:
+            tax_category_id: The tax category id. Text: leading zeros count (facts 12.4).
+            vendor_cd: The vendor number.
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (tax_category_id,), ("vendorCd", q.text, vendor_cd), model=_VatCategory)

@@ -40,6 +40,15 @@ class VatZoneResource(Resource):
         """List vat zones.
 
         `GET /v1/vatZone`
+
+        Args:
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(_LIST, (), page_size=page_size)
 
@@ -51,5 +60,14 @@ class VatZoneResource(Resource):
         """Read a vat zone.
 
         `GET /v1/vatZone/{vatZoneId}`
+
+        Args:
+            vat_zone_id: The VAT zone id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (vat_zone_id,), model=_VatZone)

@@ -53,6 +53,17 @@ class WarehouseResource(Resource):
         """List warehouses.
 
         `GET /v1/warehouse`
+
+        Args:
+            active: Only those where this is so, or is not: active.
+            branch: Only those of this branch, by its number.
+            page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+
+        Returns:
+            The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(_LIST, (), ("active", q.flag, active), ("branch", q.text, branch), page_size=page_size)
 
@@ -64,6 +75,15 @@ class WarehouseResource(Resource):
         """Read a warehouse.
 
         `GET /v1/warehouse/{warehouseID}`
+
+        Args:
+            warehouse_id: The warehouse id. Text: leading zeros count (facts 12.4).
+
+        Returns:
+            The record, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(_GET, (warehouse_id,), model=_Warehouse)
 
@@ -76,6 +96,17 @@ class WarehouseResource(Resource):
         """Create location of a warehouse.
 
         `POST /v1/warehouse/{warehouseID}/location`
+
+        Args:
+            warehouse_id: The warehouse id. Text: leading zeros count (facts 12.4).
+            body: A `WarehouseLocationUpdate`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE_LOCATION, (warehouse_id,), body=body, model=_WarehouseLocationUpdate)
 
@@ -89,6 +120,19 @@ class WarehouseResource(Resource):
         """Change the location of a warehouse; only the fields given change.
 
         `PUT /v1/warehouse/{warehouseID}/location/{locationID}`
+
+        Args:
+            warehouse_id: The warehouse id. Text: leading zeros count (facts 12.4).
+            location_id: The location id. Text: leading zeros count (facts 12.4).
+            body: A `WarehouseLocationUpdate`, or a mapping of its fields by their names here or the API's. None clears
+                a field.
+
+        Returns:
+            The new ETag, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(
             _UPDATE_LOCATION,

@@ -35,5 +35,15 @@ class WebhookNotificationFeedbackResource(Resource):
         """Create a webhook notification feedback.
 
         `POST /v1/webhooknotificationfeedback`
+
+        Args:
+            body: A `WebhookNotificationFeedback`, or a mapping of its fields by their names here or the API's.
+
+        Returns:
+            The id and the ETag of what was made, when awaited.
+
+        Raises:
+            RequestRefused: An argument that the API would ignore or misread; nothing was sent.
+            OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(_CREATE, (), body=body, model=_WebhookNotificationFeedback)

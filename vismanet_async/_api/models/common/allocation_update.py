@@ -13,11 +13,11 @@ from vismanet_async._codec.model import LineUpdate
 from vismanet_async._codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import LineOperation
+    from vismanet_async._api.models.enums import LineOperationChoice
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
-    LineOperation = "open_enum('LineOperation')"
+    LineOperationChoice = "open_enum('LineOperationChoice')"
 __all__ = ["AllocationUpdate"]
 
 
@@ -27,7 +27,7 @@ class AllocationUpdate(LineUpdate):
 
     line_key = "line_nbr"
 
-    operation: Maybe[LineOperation] = UNSET
+    operation: Maybe[LineOperationChoice] = UNSET
     line_nbr: Maybe[int] = wrapped()
     location: Maybe[str] = wrapped()
     lot_serial_number: Maybe[str] = wrapped()

@@ -15,11 +15,11 @@ from vismanet_async._codec.model import LineUpdate
 from vismanet_async._codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import LineOperation
+    from vismanet_async._api.models.enums import LineOperationChoice
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
-    LineOperation = "open_enum('LineOperation')"
+    LineOperationChoice = "open_enum('LineOperationChoice')"
 __all__ = ["CustomerCreditNoteLineUpdate"]
 
 
@@ -29,7 +29,7 @@ class CustomerCreditNoteLineUpdate(LineUpdate):
 
     discount_code: Maybe[str] = wrapped()
     task_id: Maybe[str] = wrapped()
-    operation: Maybe[LineOperation] = UNSET
+    operation: Maybe[LineOperationChoice] = UNSET
     inventory_number: Maybe[str] = wrapped()
     line_number: Maybe[int] = wrapped()
     description: Maybe[str] = wrapped()

@@ -15,12 +15,12 @@ from vismanet_async._codec.model import LineUpdate
 from vismanet_async._codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import LineOperation, RutRotItemType
+    from vismanet_async._api.models.enums import LineOperationChoice, RutRotItemTypeChoice
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
-    LineOperation = "open_enum('LineOperation')"
-    RutRotItemType = "open_enum('RutRotItemType')"
+    LineOperationChoice = "open_enum('LineOperationChoice')"
+    RutRotItemTypeChoice = "open_enum('RutRotItemTypeChoice')"
 __all__ = ["CustomerDebitNoteLineUpdate"]
 
 
@@ -30,9 +30,9 @@ class CustomerDebitNoteLineUpdate(LineUpdate):
 
     discount_code: Maybe[str] = wrapped()
     domestic_services_deductible: Maybe[bool] = wrapped()
-    item_type: Maybe[RutRotItemType] = wrapped()
+    item_type: Maybe[RutRotItemTypeChoice] = wrapped()
     type_of_work: Maybe[str] = wrapped()
-    operation: Maybe[LineOperation] = UNSET
+    operation: Maybe[LineOperationChoice] = UNSET
     inventory_number: Maybe[str] = wrapped()
     line_number: Maybe[int] = wrapped()
     description: Maybe[str] = wrapped()

@@ -13,11 +13,11 @@ from vismanet_async._codec.model import LineUpdate
 from vismanet_async._codec.values import UNSET, Maybe, Number
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import LineOperation
+    from vismanet_async._api.models.enums import LineOperationChoice
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
-    LineOperation = "open_enum('LineOperation')"
+    LineOperationChoice = "open_enum('LineOperationChoice')"
 __all__ = ["FinanceChargesUpdate"]
 
 
@@ -27,7 +27,7 @@ class FinanceChargesUpdate(LineUpdate):
 
     line_key = "line_nbr"
 
-    operation: Maybe[LineOperation] = UNSET
+    operation: Maybe[LineOperationChoice] = UNSET
     entry_type: Maybe[str] = wrapped()
     offset_account: Maybe[str] = wrapped()
     offset_sub_account: Maybe[str] = wrapped()

@@ -13,12 +13,12 @@ from vismanet_async._codec.model import LineUpdate
 from vismanet_async._codec.values import UNSET, Maybe, Number
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import CustomerDocumentType, LineOperation
+    from vismanet_async._api.models.enums import CustomerDocumentTypeChoice, LineOperationChoice
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
-    CustomerDocumentType = "open_enum('CustomerDocumentType')"
-    LineOperation = "open_enum('LineOperation')"
+    CustomerDocumentTypeChoice = "open_enum('CustomerDocumentTypeChoice')"
+    LineOperationChoice = "open_enum('LineOperationChoice')"
 __all__ = ["PaymentLineUpdate"]
 
 
@@ -32,7 +32,7 @@ class PaymentLineUpdate(LineUpdate):
     balance_write_off: Maybe[Number] = wrapped()
     write_off_reason_code: Maybe[str] = wrapped()
     cross_rate: Maybe[Number] = wrapped()
-    operation: Maybe[LineOperation] = UNSET
-    document_type: Maybe[CustomerDocumentType] = wrapped()
+    operation: Maybe[LineOperationChoice] = UNSET
+    document_type: Maybe[CustomerDocumentTypeChoice] = wrapped()
     ref_nbr: Maybe[str] = wrapped()
     amount_paid: Maybe[Number] = wrapped()

@@ -13,11 +13,11 @@ from vismanet_async._codec.model import LineUpdate
 from vismanet_async._codec.values import UNSET, Maybe, Number
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import LineOperation
+    from vismanet_async._api.models.enums import LineOperationChoice
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
-    LineOperation = "open_enum('LineOperation')"
+    LineOperationChoice = "open_enum('LineOperationChoice')"
 __all__ = ["PaymentOrdersLineUpdate"]
 
 
@@ -27,7 +27,7 @@ class PaymentOrdersLineUpdate(LineUpdate):
 
     line_key = None
 
-    operation: Maybe[LineOperation] = UNSET
+    operation: Maybe[LineOperationChoice] = UNSET
     order_type: Maybe[str] = wrapped()
     order_number: Maybe[str] = wrapped()
     applied_to_order: Maybe[Number] = wrapped()

@@ -17,11 +17,11 @@ from vismanet_async._codec.model import WriteModel
 from vismanet_async._codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import CustomerPaymentType
+    from vismanet_async._api.models.enums import CustomerPaymentTypeChoice
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
-    CustomerPaymentType = "open_enum('CustomerPaymentType')"
+    CustomerPaymentTypeChoice = "open_enum('CustomerPaymentTypeChoice')"
 __all__ = ["PaymentUpdate"]
 
 
@@ -30,7 +30,7 @@ class PaymentUpdate(WriteModel):
     """The API's `PaymentUpdateDto`."""
 
     reference_number: Maybe[str] = wrapped()
-    type: Maybe[CustomerPaymentType] = wrapped()
+    type: Maybe[CustomerPaymentTypeChoice] = wrapped()
     hold: Maybe[bool] = wrapped()
     application_date: Maybe[Moment] = wrapped()
     application_period: Maybe[str] = wrapped()

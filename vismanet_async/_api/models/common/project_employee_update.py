@@ -13,11 +13,11 @@ from vismanet_async._codec.model import LineUpdate
 from vismanet_async._codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import LineOperation
+    from vismanet_async._api.models.enums import LineOperationChoice
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
-    LineOperation = "open_enum('LineOperation')"
+    LineOperationChoice = "open_enum('LineOperationChoice')"
 __all__ = ["ProjectEmployeeUpdate"]
 
 
@@ -27,5 +27,5 @@ class ProjectEmployeeUpdate(LineUpdate):
 
     line_key = None
 
-    operation: Maybe[LineOperation] = UNSET
+    operation: Maybe[LineOperationChoice] = UNSET
     employee_id: Maybe[str] = wrapped()

@@ -15,13 +15,17 @@ from vismanet_async._codec.model import LineUpdate
 from vismanet_async._codec.values import UNSET, Maybe, Moment, Number
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import LineOperation, PurchaseLineType, PurchaseOrderReceiptAction
+    from vismanet_async._api.models.enums import (
+        LineOperationChoice,
+        PurchaseLineTypeChoice,
+        PurchaseOrderReceiptActionChoice,
+    )
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
-    LineOperation = "open_enum('LineOperation')"
-    PurchaseLineType = "open_enum('PurchaseLineType')"
-    PurchaseOrderReceiptAction = "open_enum('PurchaseOrderReceiptAction')"
+    LineOperationChoice = "open_enum('LineOperationChoice')"
+    PurchaseLineTypeChoice = "open_enum('PurchaseLineTypeChoice')"
+    PurchaseOrderReceiptActionChoice = "open_enum('PurchaseOrderReceiptActionChoice')"
 __all__ = ["PurchaseOrderLineUpdate"]
 
 
@@ -29,11 +33,11 @@ __all__ = ["PurchaseOrderLineUpdate"]
 class PurchaseOrderLineUpdate(LineUpdate):
     """The API's `PurchaseOrderLineUpdateDto`."""
 
-    operation: Maybe[LineOperation] = UNSET
+    operation: Maybe[LineOperationChoice] = UNSET
     line_number: Maybe[int] = wrapped()
     branch: Maybe[str] = wrapped()
     inventory: Maybe[str] = wrapped()
-    line_type: Maybe[PurchaseLineType] = wrapped()
+    line_type: Maybe[PurchaseLineTypeChoice] = wrapped()
     warehouse: Maybe[str] = wrapped()
     line_description: Maybe[str] = wrapped()
     uom: Maybe[str] = wrapped()
@@ -49,7 +53,7 @@ class PurchaseOrderLineUpdate(LineUpdate):
     min_receipt: Maybe[Number] = wrapped()
     max_receipt: Maybe[Number] = wrapped()
     complete_on: Maybe[Number] = wrapped()
-    receipt_action: Maybe[PurchaseOrderReceiptAction] = wrapped()
+    receipt_action: Maybe[PurchaseOrderReceiptActionChoice] = wrapped()
     tax_category: Maybe[str] = wrapped()
     account: Maybe[str] = wrapped()
     sub: Maybe[list[SubaccountSegmentUpdate]] = UNSET

@@ -14,11 +14,11 @@ from vismanet_async._codec.model import WriteModel
 from vismanet_async._codec.values import Maybe
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import CustomerPaymentType
+    from vismanet_async._api.models.enums import CustomerPaymentTypeChoice
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
-    CustomerPaymentType = "open_enum('CustomerPaymentType')"
+    CustomerPaymentTypeChoice = "open_enum('CustomerPaymentTypeChoice')"
 __all__ = ["ReleasePaymentAction"]
 
 
@@ -26,4 +26,4 @@ __all__ = ["ReleasePaymentAction"]
 class ReleasePaymentAction(WriteModel):
     """The API's `ReleasePaymentActionDto`."""
 
-    type: Maybe[CustomerPaymentType] = wrapped()
+    type: Maybe[CustomerPaymentTypeChoice] = wrapped()

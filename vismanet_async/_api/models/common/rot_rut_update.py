@@ -15,11 +15,11 @@ from vismanet_async._codec.model import WriteModel
 from vismanet_async._codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import RutRotType
+    from vismanet_async._api.models.enums import RutRotTypeChoice
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
-    RutRotType = "open_enum('RutRotType')"
+    RutRotTypeChoice = "open_enum('RutRotTypeChoice')"
 __all__ = ["RotRutUpdate"]
 
 
@@ -28,7 +28,7 @@ class RotRutUpdate(WriteModel):
     """The API's `RotRutUpdateDto`."""
 
     distributed_automaticaly: Maybe[bool] = wrapped()
-    type: Maybe[RutRotType] = wrapped()
+    type: Maybe[RutRotTypeChoice] = wrapped()
     appartment: Maybe[str] = wrapped()
     estate: Maybe[str] = wrapped()
     organization_nbr: Maybe[str] = wrapped()

@@ -12,11 +12,11 @@ from vismanet_async._codec.model import WriteModel
 from vismanet_async._codec.values import UNSET, Maybe
 
 if TYPE_CHECKING:
-    from vismanet_async._api.models.enums import CustomerPaymentType
+    from vismanet_async._api.models.enums import CustomerPaymentTypeChoice
 else:
     from vismanet_async._api.lazy import open_enum  # noqa: F401 - for those expressions
 
-    CustomerPaymentType = "open_enum('CustomerPaymentType')"
+    CustomerPaymentTypeChoice = "open_enum('CustomerPaymentTypeChoice')"
 __all__ = ["VoidPaymentAction"]
 
 
@@ -24,5 +24,5 @@ __all__ = ["VoidPaymentAction"]
 class VoidPaymentAction(WriteModel):
     """The API's `VoidPaymentActionDto`."""
 
-    type: Maybe[CustomerPaymentType] = UNSET
+    type: Maybe[CustomerPaymentTypeChoice] = UNSET
     return_void_payment: Maybe[bool] = UNSET

@@ -1,0 +1,84 @@
+"""`vismanet doctor --drift`: the catalog of this package against the service's own OpenAPI description."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import aiohttp
+import anyio
+import attrs
+
+from vismanet_async._api.drift import Surface, catalog_surface, differences, openapi_surface
+from vismanet_async._cli.exit_codes import DONE, WORTH_A_LOOK
+from vismanet_async.errors import RequestRefused, ResponseLost, UnexpectedResponse
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vismanet_async._api.drift import Difference
+
+__all__ = ["run_drift"]
+
+_SECONDS: Final = 60.0
+
+
+def run_drift(source: str, *, as_json: bool) -> int:
+    """Print what differs; return 0 where nothing does, else 1.
+
+    Args:
+        source: an http or https URL, fetched without a token, or a path.
+        as_json: print JSON instead of a table.
+
+    Raises:
+        RequestRefused: the source cannot be read, or is no OpenAPI 3 document in JSON.
+        ResponseLost, UnexpectedResponse: the URL gave no document.
+    """
+    catalog = catalog_surface()
+    found = differences(catalog, openapi_surface(_document(source), catalog))
+    if as_json:
+        counts = Counter(one.change for one in found)
+        told = {"source": source, "counts": counts, "differences": [attrs.asdict(one) for one in found]}
+        print(json.dumps(told, indent=2))
+    else:
+        _print(found, catalog)
+    return WORTH_A_LOOK if found else DONE
+
+
+def _document(source: str) -> Any:
+    if source.startswith(("http://", "https://")):
+        content = anyio.run(_fetch, source)
+    else:
+        try:
+            content = Path(source).read_bytes()
+        except (OSError, ValueError) as error:
+            raise RequestRefused(f"{source} cannot be read: {error}.") from error
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise RequestRefused(f"{source} is not JSON: {error}. A document in YAML must be converted first.") from error
+
+
+async def _fetch(url: str) -> bytes:
+    timeout = aiohttp.ClientTimeout(total=_SECONDS)
+    try:
+        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as response:
+            if response.status != 200:  # noqa: PLR2004 - HTTP's OK
+                raise UnexpectedResponse(f"{url} answered with {response.status} instead of a document.")
+            return await response.read()
+    except (aiohttp.ClientError, TimeoutError) as error:
+        reason = str(error) or type(error).__name__
+        raise ResponseLost(f"{url} gave no document ({reason}). Save it with a browser and give the file.") from error
+
+
+def _print(found: Sequence[Difference], catalog: Surface) -> None:
+    rows = [(one.change, one.kind, f"{one.where} {one.name}".rstrip(), one.detail) for one in found]
+    widths = [max((len(row[place]) for row in rows), default=0) for place in range(3)]
+    for row in rows:
+        print("  ".join([*(text.ljust(width) for text, width in zip(row, widths, strict=False)), row[3]]).rstrip())
+    fields = sum(len(one["fields"]) for one in catalog.schemas.values())
+    counts = Counter(one.change for one in found)
+    told = ", ".join(f"{counts[change]} {change}" for change in ("new", "gone", "changed"))
+    print(f"{len(catalog.operations)} operations and {fields:,} fields of the catalog compared: {told}.")
