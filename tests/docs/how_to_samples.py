@@ -29,7 +29,7 @@ from vismanet_async.errors import DoubtfulWrite
 
 warnings.simplefilter("error", DoubtfulWrite)  # refuse them instead: nothing is sent
 try:
-    visma.purchase_order.create({"date": "2019-12-27T09:46:11.202Z"})
+    await visma.purchase_order.create({"date": "2019-12-27T09:46:11.202Z"})
 except DoubtfulWrite as doubt:
     print(doubt)
 ```
