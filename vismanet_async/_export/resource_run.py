@@ -164,7 +164,7 @@ class ResourceRun:
             with anyio.CancelScope(shield=True):
                 await context.run_blocking(replay.flush)
             sink.close()
-        entry = self._entry(report, parts, times=(checkpoint.started_at, context.clock.utc_now()))
+        entry = self._entry(report, parts, writer=writer, times=(checkpoint.started_at, context.clock.utc_now()))
         if writer.delta is not None:
             entry = await context.run_blocking(self._after_delta, entry, writer.delta, checkpoint)
         else:
@@ -227,7 +227,7 @@ class ResourceRun:
         )
 
     def _entry(
-        self, report: Completeness, parts: tuple[Part, ...], *, times: tuple[datetime, datetime]
+        self, report: Completeness, parts: tuple[Part, ...], *, writer: _PageWriter, times: tuple[datetime, datetime]
     ) -> ResourceEntry:
         plan = self.context.plan
         return ResourceEntry(
@@ -243,6 +243,8 @@ class ResourceRun:
             format_options=plan.options_for_readers,
             filters=plan.filter_texts(self.name),
             columns=self._columns,
+            unfit=writer.sink.notes.unfit.counts(without=writer.dropped),
+            neutralised=sum(writer.sink.notes.neutralised.counts(without=writer.dropped).values()),
             window=report.window,
             watermark=report.watermark,
             started_at=times[0],
@@ -258,7 +260,9 @@ class ResourceRun:
         with writing(path):
             path.parent.mkdir(exist_ok=True)
             overlap = delta.write(path, took=entry.finished_at - entry.started_at)
-        entry = attrs.evolve(entry, watermark=delta.watermark, overlap=overlap, reason=f"{entry.reason}{delta.note}")
+        entry = attrs.evolve(
+            entry, watermark=delta.watermark, overlap=overlap, reason=f"{entry.reason}{delta.note}{start.note}"
+        )
         if start.before is None or start.since is None:
             return first_run(entry)
         return merged_with(start.before, entry, since=start.since, repeated=delta.repeated)

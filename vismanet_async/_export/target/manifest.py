@@ -92,6 +92,9 @@ class ResourceEntry:
         filters: the query parameters that chose the rows.
         columns: of the parts, by name, with their kinds; empty for formats without columns, and in manifests of
             versions that did not record them.
+        unfit: values that their column could not hold, counted by column: null there, and whole in `_extra`, so that
+            a total of the column lacks them. Of all rows in the parts.
+        neutralised: cells of CSV that got an apostrophe, as a spreadsheet would have run them.
     """
 
     rows: int
@@ -112,6 +115,8 @@ class ResourceEntry:
     format_options: dict[str, str] = attrs.field(factory=dict)
     filters: dict[str, str] = attrs.field(factory=dict)
     columns: dict[str, str] = attrs.field(factory=dict)
+    unfit: dict[str, int] = attrs.field(factory=dict)
+    neutralised: int = 0
     window: str | None = None
     """The time at which a proven list was split: rows changed before it were read first, the others after them."""
     watermark: str | None = None
