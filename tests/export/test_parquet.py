@@ -385,10 +385,13 @@ def test_rows_read_as_sent_equal_fitted_rows(before: list[dict[str, Any]], rows:
     reader = ArrowReader(COLUMNS, operation_id="Made_GetUp")
     if before:
         reader.table(batch(before))
-    as_sent = reader._read_as_sent(batch(rows))
-    assert as_sent is not None
+    structs = reader._read_as_sent(batch(rows))
+    assert structs is not None
+    as_sent = reader._table(structs)
     fitted = RowCoercer(COLUMNS, operation_id="Made_GetUp").lines(raws, first_row=0)
-    assert as_sent.equals(reader._read(fitted, len(rows), arrow_schema(COLUMNS, moments_as_text=True)))
+    whole = reader._read(fitted, len(rows), arrow_schema(COLUMNS, moments_as_text=True))
+    assert as_sent.schema == arrow_schema(COLUMNS)
+    assert as_sent.equals(reader._table(whole))
     for row, there in zip(rows, as_sent.to_pylist(), strict=True):
         assert there["amount"] == row.get("amount")
         assert there["count"] == row.get("count")
@@ -438,9 +441,32 @@ def test_two_threads_that_meet_a_new_column_at_once_both_read_it(monkeypatch: py
     stale = reader._observed.schema(list)
     reader._observed.learn([b'{"amount":1}'])  # the other one was first
     monkeypatch.setattr(reader._observed, "schema", lambda _: stale)
-    table = reader._read_as_sent(batch([{"amount": 1}]))
-    assert table is not None
-    assert table["amount"].to_pylist() == [1]
+    structs = reader._read_as_sent(batch([{"amount": 1}]))
+    assert structs is not None
+    assert reader._table(structs)["amount"].to_pylist() == [1]
+
+
+def test_batches_are_joined_also_where_a_new_key_appears() -> None:
+    reader = ArrowReader(COLUMNS, operation_id="Made_GetUp")
+    rows: list[list[dict[str, Any]]] = [
+        [{"id": "1"}, {"id": "2"}],
+        [{"id": "3", "customer": None}],
+        [{"id": "4", "customer": {"name": "A"}, "lines": [{"price": 1}]}],
+        [{"id": "5", "customer": {"name": "B"}, "lines": [{"at": "2023-12-31"}]}],
+        [{"odd": 1}],
+    ]
+    tables = list(reader.joined([reader.structs(batch(some)) for some in rows]))
+    assert 1 < len(tables) <= len(rows)
+    table = pa.concat_tables(tables)
+    table.validate(full=True)
+    assert table.schema == arrow_schema(COLUMNS)
+    assert table.equals(pa.concat_tables([reader.table(batch(some)) for some in rows]))
+    assert table["id"].to_pylist() == ["1", "2", "3", "4", "5", None]
+    assert [row["customer"] for row in table.to_pylist()][2:5] == [
+        None,
+        {"name": "A", "since": None},
+        {"name": "B", "since": None},
+    ]
 
 
 def test_pages_without_body_are_written_too(tmp_path: Path) -> None:

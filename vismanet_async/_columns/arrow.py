@@ -6,6 +6,8 @@ and then the rows of that batch are made to fit one by one (`coerce.py`).
 
 from __future__ import annotations
 
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -16,7 +18,7 @@ from vismanet_async._columns.schema import arrow_schema
 from vismanet_async._extras import extra
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from vismanet_async._columns.schema import Column
     from vismanet_async._columns.tally import Tally
@@ -84,6 +86,7 @@ class ArrowReader:
         self._coercer = RowCoercer(columns, operation_id=operation_id, unreadable=unreadable)
         self._unreadable = unreadable
         self._operation_id = operation_id
+        self._nulls = _Nulls(self._pyarrow)
         self._needs_coercion = any(_holds_json(column) for column in columns)
 
     def table(self, batch: Batch, unfit: Tally | None = None) -> Any:
@@ -96,8 +99,24 @@ class ArrowReader:
         Raises:
             ExportError: a row is no JSON (or what `unreadable` makes of that).
         """
-        if batch.as_sent and not self._needs_coercion and (table := self._read_as_sent(batch)) is not None:
-            return table
+        return self._table(self.structs(batch, unfit))
+
+    def joined(self, batches: Iterable[Any]) -> Iterator[Any]:
+        """Yield tables of the rows of several batches, each of as many as have the same keys.
+
+        The rows are copied into memory of their own: what they were read into is full of holes.
+
+        Args:
+            batches: what `structs` returned.
+        """
+        pool = self._pyarrow.system_memory_pool()
+        for _, alike in groupby(batches, key=attrgetter("type")):
+            yield self._table(self._pyarrow.concat_arrays([*alike], memory_pool=pool))
+
+    def structs(self, batch: Batch, unfit: Tally | None = None) -> Any:
+        """Return the rows of a batch as structs without the fields that no row has; see `table`."""
+        if batch.as_sent and not self._needs_coercion and (found := self._read_as_sent(batch)) is not None:
+            return found
         try:
             coerced = self._coercer.lines(batch.each(), first_row=batch.first_row, unfit=unfit)
             return self._read(coerced, batch.rows, self._whole_schema)
@@ -108,7 +127,7 @@ class ArrowReader:
             ) from error
 
     def _read_as_sent(self, batch: Batch) -> Any | None:
-        """Return the rows of a batch as a table; None if a value is not as the catalog says."""
+        """Return the rows of a batch; None if a value is not as the catalog says."""
         schema = self._observed.schema(batch.each)
         while True:
             try:
@@ -119,7 +138,7 @@ class ArrowReader:
                     return None
 
     def _read(self, lines: bytes | bytearray, rows: int, schema: Any) -> Any:
-        """Return a table of lines, parsed with the columns of a schema; the other columns are null."""
+        """Return lines as structs, parsed with the columns of a schema."""
         read = self._json.read_json(
             self._pyarrow.BufferReader(lines),
             read_options=self._json.ReadOptions(use_threads=False, block_size=len(lines) + 1),
@@ -128,9 +147,50 @@ class ArrowReader:
         if read.num_rows != rows:
             raise self._unreadable(f"{self._operation_id}: {rows} rows were read as {read.num_rows}")
         # as one column: after each call into Arrow the thread may wait for the interpreter lock
-        table = self._pyarrow.Table.from_struct_array(read.to_struct_array().cast(self._row_type))
-        table.validate(full=True)  # the reader accepts decimals of 39 digits
-        return table
+        chunks = read.to_struct_array()
+        cast = chunks.cast(_only_fields_of(chunks.type, self._row_type, self._pyarrow))
+        structs = cast.chunk(0) if cast.num_chunks == 1 else cast.combine_chunks()
+        structs.validate(full=True)  # the reader accepts decimals of 39 digits
+        return structs
+
+    def _table(self, structs: Any) -> Any:
+        return self._pyarrow.Table.from_struct_array(self._nulls.complete(structs, self._row_type))
+
+
+class _Nulls:
+    """Columns that no row has, in memory that all tables share: half of the columns of most lists. Thread-safe."""
+
+    def __init__(self, pyarrow: Any) -> None:
+        self._pyarrow = pyarrow
+        self._longest: dict[Any, Any] = {}
+
+    def complete(self, array: Any, wanted: Any) -> Any:
+        """Return an array of structs with all fields of a type; it has some of them, those in lists complete."""
+        fields = []
+        for field in wanted:
+            if array.type.get_field_index(field.name) < 0:
+                fields.append(self._array(field.type, len(array)))
+                continue
+            there = array.field(field.name)
+            fields.append(self.complete(there, field.type) if self._pyarrow.types.is_struct(field.type) else there)
+        mask = array.is_null() if array.null_count else None
+        return self._pyarrow.StructArray.from_arrays(fields, fields=list(wanted), mask=mask)
+
+    def _array(self, kind: Any, length: int) -> Any:
+        longest = self._longest.get(kind)
+        if longest is None or len(longest) < length:
+            longest = self._longest[kind] = self._pyarrow.nulls(length, kind)
+        return longest.slice(0, length)
+
+
+def _only_fields_of(there: Any, wanted: Any, pyarrow: Any) -> Any:
+    """Return a type of structs with the fields of another one that are there."""
+    fields = []
+    for field in there:
+        kind = wanted.field(field.name).type
+        inner = _only_fields_of(field.type, kind, pyarrow) if pyarrow.types.is_struct(kind) else kind
+        fields.append(pyarrow.field(field.name, inner))
+    return pyarrow.struct(fields)
 
 
 def _holds_json(column: Column) -> bool:

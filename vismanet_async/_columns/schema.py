@@ -112,8 +112,8 @@ def columns_of(operation_id: str) -> tuple[Column, ...]:
         if response.type is not None:
             return (Column(VALUE, _kind(_Field(type=response.type))),)
     raise RequestRefused(
-        f"the catalog does not say what the rows of {operation_id} are; nothing was sent. Export it as jsonl, which "
-        "needs no columns."
+        f"the catalog does not say what the rows of {operation_id} are; nothing was sent. Export it as jsonl, or "
+        "read it as records: neither needs columns."
     )
 
 

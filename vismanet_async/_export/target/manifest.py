@@ -164,6 +164,16 @@ class Manifest:
         """Requests of all resources together."""
         return sum(entry.requests for entry in self.resources.values())
 
+    def _repr_html_(self) -> str:
+        from vismanet_async._html import html_table  # noqa: PLC0415 - only notebooks ask for it
+
+        rows = [
+            (name, f"{entry.rows:,}", entry.verdict, entry.reason, f"{len(entry.parts):,} {entry.format}")
+            for name, entry in self.resources.items()
+        ]
+        title = f"Export of {self.company or 'a company'}, {self.finished_at:%Y-%m-%d %H:%M} UTC"
+        return html_table(title, rows, head=("list", "rows", "verdict", "because", "files"))
+
     def to_json(self) -> bytes:
         """Return the content of the file: indented JSON with a final newline."""
         # asdict keeps the order of the fields, which msgspec's own encoding of slotted classes does not
