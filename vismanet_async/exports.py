@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     )
     from vismanet_async._export.formats.csv import CsvOptions
     from vismanet_async._export.formats.parquet import ParquetOptions
+    from vismanet_async._export.open_export import open_duckdb, open_polars
     from vismanet_async._export.plan import ExportPlan
     from vismanet_async._export.report import Report
     from vismanet_async._export.run import Export
@@ -61,6 +62,8 @@ __all__ = [
     "ResourceEntry",
     "ResourceIncomplete",
     "companies_of",
+    "open_duckdb",
+    "open_polars",
     "read_companies",
     "validate",
 ]
@@ -80,6 +83,7 @@ __getattr__, __dir__ = lazy_names(
         ),
         "_export.companies": ("Company", "companies_of", "read_companies"),
         "_export.target.manifest": ("Manifest", "Part", "ResourceEntry", "validate"),
+        "_export.open_export": ("open_duckdb", "open_polars"),
         "_export.plan": ("ExportPlan",),
         "_export.report": ("Report",),
         "_export.events": ("Event", "PageWritten", "Published", "RequestEnded", "ResourceDone", "ResourceIncomplete"),

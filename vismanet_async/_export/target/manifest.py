@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Literal
 import attrs
 import msgspec
 
-from vismanet_async._export.target.locations import parse_location
-from vismanet_async.errors import ExportError
+from vismanet_async._export.target.locations import join, parse_location
+from vismanet_async.errors import ExportError, RequestRefused
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -163,6 +163,27 @@ class Manifest:
     def requests(self) -> int:
         """Requests of all resources together."""
         return sum(entry.requests for entry in self.resources.values())
+
+    def files(self, name: str, *, within: str = "") -> list[str]:
+        """Return the files of a list, oldest first: those to read, whatever else is in its folder.
+
+        After incremental runs a record is in several of them, and the last one counts.
+
+        Args:
+            name: of the list.
+            within: the directory or URL of the export, to be put before each; empty: paths below it.
+
+        Raises:
+            RequestRefused: the export has no such list.
+
+        Examples:
+            >>> manifest = await visma.export("customer", to="out")
+            >>> manifest.files("customer"), manifest.files("customer", within="s3://bucket/visma")
+            (['customer/part-00000.jsonl'], ['s3://bucket/visma/customer/part-00000.jsonl'])
+        """
+        if name not in self.resources:
+            raise RequestRefused(f"the export has no list {name!r}, only {', '.join(self.resources)}.")
+        return [join(within, part.file) if within else part.file for part in self.resources[name].parts]
 
     def _repr_html_(self) -> str:
         from vismanet_async._html import html_table  # noqa: PLC0415 - only notebooks ask for it
