@@ -137,9 +137,11 @@ async def test_an_empty_list_has_the_columns() -> None:
 
 
 async def test_a_limit_is_kept_and_claims_nothing(site: Live) -> None:
+    site.sim.touch("customer", count=ROWS, creditLimit=Decimal("0.00001"))
     table = await customers(site, limit=12).to_arrow()
     assert table.num_rows == 12
     assert said(table)["verdict"] is None
+    assert said(table)["unfit"] == {"creditLimit": 12}
 
 
 async def test_a_newer_version_of_a_row_replaces_the_older_one() -> None:

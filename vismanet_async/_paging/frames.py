@@ -99,7 +99,9 @@ class ListFrames:
         tables, replaced, report = await self._read(reader, unfit)
         table = pyarrow.concat_tables(_without(tables, replaced)) if tables else reader.schema.empty_table()
         limit = self._options.limit
-        table = table if limit is None else table.slice(0, limit)
+        if limit is not None:
+            replaced.update(range(limit, table.num_rows))
+            table = table.slice(0, limit)
         said = {
             "operation": self.operation_id,
             "rows": table.num_rows,
