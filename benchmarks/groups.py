@@ -200,6 +200,20 @@ GROUPS: tuple[Group, ...] = (
         ),
     ),
     Group(
+        name="frames",
+        title="A whole list in memory",
+        about="100,000 customers of 2.5 KB, no latency: as typed records, and as a table that is never records.",
+        cases=_at(0, "bytes", "sdk-all", "sdk-arrow", "sdk-polars"),
+        reference="sdk-all@0",
+        figures=("grown_mb",),
+        targets=(
+            Target(text="`to_arrow()` against `all()`", case="sdk-arrow@0", how="speedup", other="sdk-all@0",
+                   at_least=3, aim=4),
+            Target(text="memory beyond the imports, `to_arrow()` against `all()`", case="sdk-arrow@0",
+                   figure="grown_mb", other="sdk-all@0", at_most=0.2),
+        ),
+    ),
+    Group(
         name="memory",
         title="Memory while lists grow",
         about="Peak memory (VmHWM of a fresh process) from 10,000 to 1,000,000 customers of 2.5 KB.",

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     )
     from vismanet_async._export.formats.csv import CsvOptions
     from vismanet_async._export.formats.parquet import ParquetOptions
+    from vismanet_async._export.open_export import open_duckdb, open_polars
     from vismanet_async._export.plan import ExportPlan
     from vismanet_async._export.report import Report
     from vismanet_async._export.run import Export
@@ -71,6 +72,8 @@ __all__ = [
     "compact",
     "companies_of",
     "diff",
+    "open_duckdb",
+    "open_polars",
     "read_companies",
     "validate",
 ]
@@ -93,6 +96,7 @@ __getattr__, __dir__ = lazy_names(
         "_export.compact": ("compact",),
         "_export.deletions": ("Deletions",),
         "_export.diff": ("Difference", "FieldChange", "diff"),
+        "_export.open_export": ("open_duckdb", "open_polars"),
         "_export.plan": ("ExportPlan",),
         "_export.report": ("Report",),
         "_export.events": ("Event", "PageWritten", "Published", "RequestEnded", "ResourceDone", "ResourceIncomplete"),

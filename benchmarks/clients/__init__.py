@@ -47,6 +47,13 @@ CLIENTS: dict[str, Client] = {
     # the SDK
     "sdk-jsonl": Client(label="vismanet_async export to JSONL", entry=f"{_HERE}.sdk:to_jsonl"),
     "sdk-typed": Client(label="vismanet_async typed stream", entry=f"{_HERE}.sdk:typed_stream"),
+    "sdk-all": Client(label="vismanet_async, `all()`", entry=f"{_HERE}.sdk:all_records"),
+    "sdk-arrow": Client(
+        label="vismanet_async, `to_arrow()`", entry=f"{_HERE}.sdk_frames:to_arrow", packages=("pyarrow",)
+    ),
+    "sdk-polars": Client(
+        label="vismanet_async, `to_polars()`", entry=f"{_HERE}.sdk_frames:to_polars", packages=("pyarrow", "polars")
+    ),
     "sdk-parquet": Client(label="vismanet_async export to Parquet", entry=f"{_HERE}.sdk_formats:to_parquet"),
     "sdk-parquet-resumable": Client(
         label="the same, of a known company: can be resumed", entry=f"{_HERE}.sdk_formats:to_parquet_resumable"

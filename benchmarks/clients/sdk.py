@@ -68,3 +68,11 @@ async def typed_stream(task: Task) -> Outcome:
         async for _record in listing.with_options(ordered=False, page_size=task.job.page_rows):
             rows += 1
     return Outcome(rows=rows)
+
+
+async def all_records(task: Task) -> Outcome:
+    """Have the list as records."""
+    async with client(task) as visma:
+        listing = visma.list_by_name(SPELLING[task.job.resource])
+        records = await listing.with_options(page_size=task.job.page_rows).all()
+    return Outcome(rows=len(records))

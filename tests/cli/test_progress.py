@@ -1,17 +1,23 @@
 from __future__ import annotations
 
 import io
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
+import attrs
 import pytest
 
 from tests.support.hang import until
 from vismanet_async._cli import progress
-from vismanet_async._cli.progress import progress_shown
+from vismanet_async._cli.progress import progress_shown, summary
 from vismanet_async._export.events import Progress
+from vismanet_async._export.plan import ExportPlan
+from vismanet_async._export.target.manifest import Manifest, ResourceEntry
 from vismanet_async._http.rate_limit import Quota
 from vismanet_async.errors import ServerError
+
+NOW = datetime(2025, 5, 25, tzinfo=UTC)
 
 
 class Terminal(io.StringIO):
@@ -65,3 +71,31 @@ async def test_an_error_comes_through_as_it_is(out: io.StringIO) -> None:
     with pytest.raises(ServerError):
         async with progress_shown(export(), Quota(), out):
             raise ServerError("Customer_GetAll", status=503)
+
+
+def test_the_summary_says_what_is_not_as_it_came() -> None:
+    plan = ExportPlan(resources=["customer", "supplier"], to="out", format="csv")
+    entry = ResourceEntry(
+        rows=3,
+        unique=3,
+        verdict="proven",
+        reason="",
+        total_first=3,
+        total_last=3,
+        requests=2,
+        parts=(),
+        unfit={"creditLimit": 2, "lines[].price": 1},
+        neutralised=1_500,
+    )
+    manifest = Manifest(
+        resources={"customer": entry, "supplier": attrs.evolve(entry, unfit={}, neutralised=0)},
+        tool="test",
+        started_at=NOW,
+        finished_at=NOW,
+    )
+    lines = summary(manifest, plan).splitlines()
+    assert lines[2:4] == [
+        "customer: 3 values do not fit their columns (creditLimit, lines[].price): null there, and whole in _extra",
+        "customer: 1,500 cells got an apostrophe, as a spreadsheet would run them (--csv-keep-formulas leaves it out)",
+    ]
+    assert len(lines) == 5

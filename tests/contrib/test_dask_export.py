@@ -7,6 +7,8 @@ import os
 import pickle
 import signal
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
 from functools import partial
 from types import NoneType
 from typing import TYPE_CHECKING, Any, cast
@@ -28,6 +30,7 @@ from vismanet_async._paging.page_formats import PAGE_NUMBER
 from vismanet_async._paging.paginator import Paginator
 from vismanet_async._settings import Settings
 from vismanet_async.contrib import dask as dask_export
+from vismanet_async.contrib._partition_results import ReadList
 from vismanet_async.contrib._partitions import (
     Access,
     Failure,
@@ -375,6 +378,18 @@ def test_the_first_whole_attempt_counts(company: Company, tmp_path: Path) -> Non
     assert read_partition(Late(**attrs.asdict(late, recurse=False)), company.access).rows == first.rows
     assert (tmp_path / "late" / "share.json").read_bytes() == content
     assert sorted(path.name for path in tmp_path.iterdir()) == ["late", "share"]
+
+
+def test_what_columns_could_not_hold_is_counted(company: Company, tmp_path: Path) -> None:
+    company.others("touch", "customer", count=2, creditLimit=Decimal("0.00001"))
+    plan = ExportPlan(resources=["customer"], to=tmp_path, format="parquet")
+    partition = Partition(directory=tmp_path / "share", company=None, resource="customer", plan=plan)
+    done = read_partition(partition, company.access)
+    assert done.unfit == {"creditLimit": 2}
+    read = ReadList([done, attrs.evolve(done, directory="elsewhere")], [done.completeness], None)
+    entry = read.entry(plan, "customer", done.parts, times=(2 * (datetime(2025, 5, 25, tzinfo=UTC),)))
+    assert entry.unfit == {"creditLimit": 4}
+    assert entry.columns["creditLimit"] == "decimal(18, 4)"
 
 
 def test_rows_with_newer_versions_elsewhere_are_taken_out(company: Company, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from anyio.from_thread import start_blocking_portal
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from vismanet_async import ClientCredentials, VismaNet
-from vismanet_async._export.schema import Column
+from vismanet_async._columns.schema import Column
 from vismanet_async.contrib.dlt import _hints, _hoisted, visma_source
 from vismanet_async.errors import IncompleteListing, RequestRefused, UnknownName
 from vismanet_async.simulator import Simulator
@@ -63,7 +63,7 @@ class Warehouse:
         return sorted(self.simulator.truth(resource).keys)
 
     def notes(self, resource: str) -> list[dict[str, Any]]:
-        names = ["mode", "verdict", "rows", "rows_at_server", "since"]
+        names = ["mode", "verdict", "rows", "rows_at_server", "unfit", "since"]
         found = self.ask(
             f"select {', '.join(names)} from visma_loads where resource = '{resource}' order by _dlt_load_id"
         )
@@ -143,8 +143,16 @@ def test_values_are_the_servers_to_the_last_digit(warehouse: Warehouse) -> None:
     lines = sum(len(row.get("invoiceLines") or ()) for row in rows.values())
     assert warehouse.ask("select count(*) from customer_invoice__invoice_lines") == [(lines,)]
     assert warehouse.ask("select distinct typeof(amount), typeof(document_date) from customer_invoice") == [
-        ("DECIMAL(38,18)", "TIMESTAMP")
+        ("DECIMAL(18,4)", "TIMESTAMP")
     ]
+
+
+def test_an_amount_beyond_its_column_is_counted_and_kept(warehouse: Warehouse) -> None:
+    warehouse.others("touch", "customer_invoice", count=1, amount=Decimal("0.12345"))
+    warehouse.load("customer_invoice")
+    ((amount, extra),) = warehouse.ask("select amount, _extra from customer_invoice where _extra is not null")
+    assert (amount, extra) == (None, '{"amount":0.12345}')
+    assert [note["unfit"] for note in warehouse.notes("customer_invoice")] == [1]
 
 
 def test_a_list_with_filters_is_replaced(warehouse: Warehouse) -> None:
@@ -209,7 +217,7 @@ def test_lists_in_records_become_child_tables_with_types() -> None:
     columns = (Column("head", "record", fields=(inner, Column("note", "text"))),)
     flat, nested = _hints(columns)
     assert list(flat) == ["head__note"]
-    assert nested["head_lines",]["columns"]["rate"]["scale"] == 18
+    assert nested["head_lines",]["columns"]["rate"]["scale"] == 8
     assert _hoisted({"head": {"lines": [{"rate": 1}], "note": "x"}}, columns) == {
         "head": {"note": "x"},
         "head_lines": [{"rate": 1}],

@@ -13,10 +13,10 @@ import attrs
 
 from vismanet_async._api.registry import registry
 from vismanet_async._client import VismaNet
+from vismanet_async._columns.schema import columns_of
 from vismanet_async._export import checkpoint, files
 from vismanet_async._export.plan import ExportPlan
 from vismanet_async._export.run import Export
-from vismanet_async._export.schema import columns_of
 from vismanet_async._export.sinks.parts import OpenPart
 from vismanet_async._http.auth.credentials import StaticToken
 

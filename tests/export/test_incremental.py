@@ -6,6 +6,7 @@ import csv
 import gzip
 import json
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +21,11 @@ import pytest
 
 from tests.export.pages import FakeListing, FakeSource, page
 from vismanet_async._client import VismaNet
+from vismanet_async._columns.schema import Column, columns_of
 from vismanet_async._export.events import PageWritten
 from vismanet_async._export.incremental import DeltaTracker, StartPoint, start_of
 from vismanet_async._export.plan import ExportPlan
 from vismanet_async._export.run import Export
-from vismanet_async._export.schema import Column, columns_of
 from vismanet_async._export.status import status_of
 from vismanet_async._export.target.manifest import MANIFEST_NAME, Manifest, Part, ResourceEntry, validate
 from vismanet_async._http.auth.credentials import ClientCredentials, StaticToken
@@ -301,14 +302,41 @@ async def test_parts_of_another_shape_do_not_get_into_one_folder(
     with monkeypatch.context() as patch:
         patch.setattr("vismanet_async._export.sinks.opening.columns_of", other)
         before = await export(simulator, tmp_path, **plan)
-    asked = simulator.requests.total
-    with pytest.raises(RequestRefused, match=f"{change}.*nothing was sent.*without incremental"):
-        await export(simulator, tmp_path, **plan)
-    assert simulator.requests.total == asked
-    assert validate(tmp_path) == before
-    whole = await export(simulator, tmp_path, incremental=False, **plan)
-    assert "name" in whole.resources["customer"].columns
-    await export(simulator, tmp_path, **plan)
+    simulator.touch("customer", count=3)
+    after = await export(simulator, tmp_path, **plan)
+    entry = after.resources["customer"]
+    assert "name" in entry.columns
+    assert change in entry.reason
+    assert [(run.since, run.rows) for run in entry.runs] == [(None, before.rows)]
+    assert {part.file for part in entry.parts} == {
+        f"customer/{path.name}" for path in (tmp_path / "customer").iterdir()
+    }
+    validate(tmp_path)
+    again = await export(simulator, tmp_path, **plan)
+    assert again.resources["customer"].runs[-1].since is not None
+    assert again.resources["customer"].runs[-1].rows == 0
+
+
+async def test_an_export_of_other_types_is_read_whole_and_no_file_mixes_them(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    plan: dict[str, Any] = {"resources": ["customer"], "format": "parquet"}
+    manifest = await export(simulator, tmp_path, **plan)
+    entry = manifest.resources["customer"]
+    older = attrs.evolve(entry, columns=entry.columns | {"creditLimit": "decimal"})
+    (tmp_path / MANIFEST_NAME).write_bytes(attrs.evolve(manifest, resources={"customer": older}).to_json())
+    entry = (await export(simulator, tmp_path, **plan)).resources["customer"]
+    assert "read whole" in entry.reason
+    assert "of another kind: creditLimit" in entry.reason
+    assert [run.since for run in entry.runs] == [None]
+
+
+async def test_what_columns_could_not_hold_is_counted_over_all_runs(simulator: Simulator, tmp_path: Path) -> None:
+    plan: dict[str, Any] = {"resources": ["customer"], "format": "parquet"}
+    simulator.touch("customer", count=2, creditLimit=Decimal("0.12345"))
+    assert (await export(simulator, tmp_path, **plan)).resources["customer"].unfit == {"creditLimit": 2}
+    simulator.touch("customer", count=1, creditLimit=Decimal("0.12345"))
+    assert (await export(simulator, tmp_path, **plan)).resources["customer"].unfit == {"creditLimit": 3}
 
 
 async def test_rows_from_before_time_have_the_whole_list_read(tmp_path: Path) -> None:

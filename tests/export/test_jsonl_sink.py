@@ -13,9 +13,10 @@ from hypothesis import given, strategies as st
 
 from tests.export.pages import FakePage, customers, page
 from tests.support.hang import HANG_SECONDS
-from vismanet_async._export.sinks import jsonl, parts
+from vismanet_async._export.sinks import parts
 from vismanet_async._export.sinks.jsonl import JsonlSink, json_lines
 from vismanet_async._export.target.manifest import part_fault
+from vismanet_async._paging import row_lines
 from vismanet_async._paging.row_scanner import Rows, RowSeparator
 from vismanet_async.errors import TargetNotWritable
 
@@ -49,7 +50,7 @@ def test_lines_are_the_servers_own_bytes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("after", [b"", b"\n", b" \r\n\t"])
 def test_a_compact_page_goes_through_unjoined(after: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jsonl, "_one_line", None)  # nothing may be joined or encoded again
+    monkeypatch.setattr(row_lines, "_one_line", None)  # nothing may be joined or encoded again
     body = customers(0, 50)
     answer = body + after
     lines = json_lines(FakePage(Rows.of(answer, RAW.decode(answer)), answer))

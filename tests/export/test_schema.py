@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from vismanet_async._columns.schema import EXTRA, Column, arrow_schema, columns_of, leaves
 from vismanet_async._export.formats.registry import FORMATS
-from vismanet_async._export.schema import EXTRA, Column, arrow_schema, columns_of, leaves
 from vismanet_async.errors import RequestRefused
 
 CATALOG = resources.files("vismanet_async._api") / "catalog"
@@ -31,7 +31,7 @@ def test_every_list_has_columns_that_parquet_can_hold() -> None:
 
 def test_types_are_those_of_the_catalog() -> None:
     schema = arrow_schema(columns_of("CustomerInvoice_GetAll"))
-    assert schema.field("amount").type == pa.decimal128(38, 18)
+    assert schema.field("amount").type == pa.decimal128(18, 4)
     assert schema.field("dunningLetterLevel").type == pa.int64()
     assert schema.field("hold").type == pa.bool_()
     assert schema.field("lastModifiedDateTime").type == pa.timestamp("us")
@@ -39,7 +39,9 @@ def test_types_are_those_of_the_catalog() -> None:
     assert schema.field("status").type == pa.string()
     assert pa.types.is_struct(schema.field("customer").type)
     line = schema.field("invoiceLines").type.value_type
-    assert line.field("unitPrice").type == pa.decimal128(38, 18)
+    assert line.field("unitPrice").type == pa.decimal128(18, 6)
+    assert line.field("quantity").type == pa.decimal128(19, 6)
+    assert schema.field("exchangeRate").type == pa.decimal128(19, 8)
     assert line.field("account").type.field("number").type == pa.string()
     assert schema.field(EXTRA).type == pa.string()
 
@@ -60,7 +62,7 @@ def test_orders_have_columns_of_their_own_and_points_in_time_are_text() -> None:
 def test_times_are_read_as_text() -> None:
     reading = arrow_schema(columns_of("CustomerInvoice_GetAll"), moments_as_text=True)
     assert reading.field("lastModifiedDateTime").type == pa.string()
-    assert reading.field("amount").type == pa.decimal128(38, 18)
+    assert reading.field("amount").type == pa.decimal128(18, 4)
 
 
 def test_a_record_within_itself_is_cut_and_kept_as_json() -> None:
@@ -82,7 +84,7 @@ def test_a_missing_extra_is_asked_for(name: str, install: str, monkeypatch: pyte
     def missing(module: str) -> None:
         raise ModuleNotFoundError(f"No module named {module!r}")
 
-    monkeypatch.setattr("vismanet_async._export.extras.importlib.import_module", missing)
+    monkeypatch.setattr("vismanet_async._extras.importlib.import_module", missing)
     with pytest.raises(RequestRefused, match=rf"nothing was sent.*pip install 'vismanet-async\[{install}\]'"):
         FORMATS[name].require()
     FORMATS["csv"].require()

@@ -123,6 +123,18 @@ def summary(manifest: Manifest, plan: ExportPlan) -> str:
         if name in names
     ]
     lines += [line for name in names if (line := _deletions(name, manifest.resources[name], wide)) is not None]
+    for name in names:
+        entry = manifest.resources[name]
+        if entry.unfit:
+            lines.append(
+                f"{name}: {sum(entry.unfit.values()):,} values do not fit their columns ({', '.join(entry.unfit)}): "
+                "null there, and whole in _extra"
+            )
+        if entry.neutralised:
+            lines.append(
+                f"{name}: {entry.neutralised:,} cells got an apostrophe, as a spreadsheet would run them "
+                "(--csv-keep-formulas leaves it out)"
+            )
     seconds = (manifest.finished_at - manifest.started_at).total_seconds()
     return "\n".join([*lines, f"published {plan.to / 'manifest.json'} in {seconds:,.1f} s"])
 

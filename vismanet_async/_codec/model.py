@@ -14,12 +14,13 @@ API expects as `{"value": x}` (docs/facts.md 10)::
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar
 
 import attrs
 from msgspec.structs import force_setattr
 
 from vismanet_async._arguments import expect
+from vismanet_async._codec.fields import json_key
 from vismanet_async._codec.layout import write_model
 from vismanet_async._codec.values import UNSET
 from vismanet_async.errors import RequestRefused, UnknownName
@@ -110,6 +111,35 @@ class Record(Model):
 
         return unknown_keys(self.raw_json, self.__class__) if self.raw_json else {}
 
+    def to_dict(self, *, names: Literal["python", "api"] = "python") -> dict[str, Any]:
+        """Return the fields that are set, nested records and lists of them too, as plain dicts and lists.
+
+        A field whose key was missing is left out, and a null is None. Amounts stay `Decimal`, times `datetime`. pandas
+        and polars take a list of such dicts as it is; a whole list is read several times as fast by
+        `listing.to_arrow()`, whose columns are the same for every row.
+
+        Args:
+            names: `"python"`: `credit_limit`; `"api"`: `creditLimit`, as in the server's JSON.
+
+        Raises:
+            RequestRefused: for other `names`.
+
+        Examples:
+            >>> customer = await visma.customer.get("10000")
+            >>> row = customer.to_dict(names="api")
+            >>> row["number"], sorted(row["mainAddress"])[0]
+            ('10000', 'addressId')
+        """
+        if names not in {"python", "api"}:
+            raise RequestRefused(f'names is "python" or "api", not {names!r}.')
+        found: dict[str, Any] = _plain(self, api=names == "api")
+        return found
+
+    def _repr_html_(self) -> str:
+        from vismanet_async._html import html_table  # noqa: PLC0415 - only notebooks ask for it
+
+        return html_table(self.__class__.__name__, ((name, _in_short(value)) for name, value in self.__rich_repr__()))
+
     @property
     def etag(self) -> str | None:
         """The version to pass as `if_match=`: the response's ETag header, else the record's own time stamp."""
@@ -138,6 +168,28 @@ def attach_raw(record: Record, raw: bytes) -> None:
 def attach_response(record: Record, etag: str | None, attempts: tuple[Attempt, ...]) -> None:
     """Attach the ETag and the attempts of the response that a record was decoded from."""
     force_setattr(record, "_response", (etag, attempts))  # type: ignore[arg-type]  # a struct, by `read_model`
+
+
+def _plain(value: Any, *, api: bool) -> Any:
+    if isinstance(value, list):
+        return [_plain(one, api=api) for one in value]
+    if not isinstance(value, Model):
+        return value
+    return {
+        json_key(field) if api else field.name: _plain(inner, api=api)
+        for field in attrs.fields(value.__class__)
+        if (inner := getattr(value, field.name)) is not UNSET
+    }
+
+
+def _in_short(value: Any) -> str:
+    if isinstance(value, list):
+        return f"{len(value)} in a list"
+    if isinstance(value, Model):
+        return ", ".join(
+            f"{name}={inner}" for name, inner in value.__rich_repr__() if not isinstance(inner, Model | list)
+        )
+    return str(value)
 
 
 def _restore(cls: type[T], state: dict[str, Any]) -> T:

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import attrs
 import msgspec
 
-from vismanet_async._export.extras import extra
 from vismanet_async._export.files import sync_directory, writing
 from vismanet_async._export.formats.parquet import ParquetOptions
 from vismanet_async._export.sinks.opening import open_sink
 from vismanet_async._export.sinks.parts import OpenPart, PartSink
 from vismanet_async._export.stored_rows import csv_columns, csv_options
 from vismanet_async._export.target.manifest import Part
+from vismanet_async._extras import extra
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final, get_args
@@ -94,6 +95,8 @@ class StartPoint:
     """The published entry that the run adds to; None if it replaces everything."""
     known: bytes = attrs.field(default=b"", repr=False)
     """Digests of the rows that were published last."""
+    note: str = ""
+    """Why everything is read although something is published; for the end of the verdict's reason."""
 
     @property
     def first_part(self) -> int:
@@ -144,7 +147,9 @@ def start_of(
                 f"{name} was exported with {what} {here or 'none'}, and this run has {asked or 'none'}; nothing was "
                 "sent. Go on in the same way, or export it whole, without incremental."
             )
-    _require_columns(before, name, columns)
+    if changed := _changed_columns(before, columns):
+        # two sets of columns in one folder are no table to most readers
+        return StartPoint(note=f"; read whole, as the published files have other columns than this run: {changed}")
     if stamp_of(before.watermark) > latest_stamp(now):
         raise ExportError(
             f"{name}: the last run saw a row that was changed at {before.watermark}, which no clock has reached. An "
@@ -156,10 +161,10 @@ def start_of(
     return StartPoint() if since is None else StartPoint(since=since, before=before)
 
 
-def _require_columns(before: ResourceEntry, name: str, columns: Mapping[str, str] | None) -> None:
-    """Raise if the new parts have other columns than the published ones: readers take a folder for one table."""
+def _changed_columns(before: ResourceEntry, columns: Mapping[str, str] | None) -> str:
+    """Return how the columns of a run differ from the published ones, in words; empty if they do not."""
     if not columns or not before.columns or list(columns.items()) == list(before.columns.items()):
-        return
+        return ""
     found = []
     for what, these, others in (("new", columns, before.columns), ("gone", before.columns, columns)):
         names = [column for column in these if column not in others]
@@ -168,11 +173,7 @@ def _require_columns(before: ResourceEntry, name: str, columns: Mapping[str, str
     changed = [column for column in columns if before.columns.get(column, columns[column]) != columns[column]]
     if changed:
         found.append(f"of another kind: {_few(changed)}")
-    raise RequestRefused(
-        f"the files of {name} that stand there have other columns than this version of vismanet-async writes "
-        f"({'; '.join(found) or 'in another order'}); nothing was sent. Export it whole once, without incremental; "
-        "later runs go on from there."
-    )
+    return "; ".join(found) or "in another order"
 
 
 def _few(names: Sequence[str]) -> str:
@@ -328,6 +329,8 @@ def merged_with(
         verdict=weakest.verdict,
         reason=weakest.reason,
         requests=before.requests + new.requests,
+        unfit=dict(sorted((Counter(before.unfit) + Counter(new.unfit)).items())),
+        neutralised=before.neutralised + new.neutralised,
         parts=(*before.parts, *parts),
         tombstones=(*before.tombstones, *new.tombstones),
         swept_at=new.swept_at or before.swept_at,

@@ -175,7 +175,7 @@ class ResourceRun:
             await context.run_blocking(replay.flush)
             swept = await self._sweep(writer, checkpoint, report, resumed=replay.all_known)
             parts = await context.run_blocking(partial(sink.finish, dropped=writer.dropped))
-            entry = self._entry(report, parts, times=(checkpoint.started_at, context.clock.utc_now()))
+            entry = self._entry(report, parts, writer=writer, times=(checkpoint.started_at, context.clock.utc_now()))
             entry = await context.run_blocking(self._after_run, entry, writer, checkpoint, swept)
         finally:
             with anyio.CancelScope(shield=True):
@@ -297,7 +297,7 @@ class ResourceRun:
         )
 
     def _entry(
-        self, report: Completeness, parts: tuple[Part, ...], *, times: tuple[datetime, datetime]
+        self, report: Completeness, parts: tuple[Part, ...], *, writer: PageWriter, times: tuple[datetime, datetime]
     ) -> ResourceEntry:
         plan = self.context.plan
         return ResourceEntry(
@@ -314,6 +314,8 @@ class ResourceRun:
             filters=plan.filter_texts(self.name),
             columns=self._columns,
             identity=identity_of(self.name),
+            unfit=writer.sink.notes.unfit.counts(without=writer.dropped),
+            neutralised=sum(writer.sink.notes.neutralised.counts(without=writer.dropped).values()),
             window=report.window,
             watermark=report.watermark,
             started_at=times[0],
@@ -341,7 +343,9 @@ class ResourceRun:
         with writing(path):
             path.parent.mkdir(exist_ok=True)
             overlap = delta.write(path, took=entry.finished_at - entry.started_at)
-        entry = attrs.evolve(entry, watermark=delta.watermark, overlap=overlap, reason=f"{entry.reason}{delta.note}")
+        entry = attrs.evolve(
+            entry, watermark=delta.watermark, overlap=overlap, reason=f"{entry.reason}{delta.note}{start.note}"
+        )
         if start.before is None or start.since is None:
             return first_run(entry, sweep=sweep)
         return merged_with(start.before, entry, since=start.since, repeated=delta.repeated, sweep=sweep)

@@ -110,6 +110,13 @@ class Export(DeferredCall[Manifest]):
         """How far each resource has come, as of now; empty before the start."""
         return {name: resource.progress for name, resource in self._resources.items()}
 
+    def _repr_html_(self) -> str:
+        from vismanet_async._html import html_table  # noqa: PLC0415 - only notebooks ask for it
+
+        at = self.progress
+        rows = [(name, f"{at[name].rows:,} rows" if name in at else "not begun") for name in self.plan.resources]
+        return html_table(f"Export to {self.plan.to}", rows)
+
     def __await__(self) -> Generator[Any, Any, Manifest]:
         return self.run().__await__()
 

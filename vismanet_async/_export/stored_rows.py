@@ -29,10 +29,10 @@ import attrs
 import msgspec
 
 from vismanet_async._export.deletions import identity_of
-from vismanet_async._export.extras import extra
 from vismanet_async._export.formats.csv import CsvOptions
 from vismanet_async._export.key_index import KeysOfRows, key_of_name, keys_in
 from vismanet_async._export.target.manifest import part_fault
+from vismanet_async._extras import extra
 from vismanet_async._paging.page_formats import PageFormatError
 from vismanet_async.errors import ExportError, RequestRefused
 

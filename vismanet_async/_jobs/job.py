@@ -45,6 +45,12 @@ class Job(DeferredCall[T]):
     def __repr__(self) -> str:
         return f"<Job {self.id}>"
 
+    def _repr_html_(self) -> str:
+        from vismanet_async._html import html_table  # noqa: PLC0415 - only notebooks ask for it
+
+        rows = [("id", self.id), ("company", self._manager.company), ("state", "await job.status()")]
+        return html_table("Background job", rows)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Job) and other.id == self.id
 

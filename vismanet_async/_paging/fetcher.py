@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from vismanet_async._paging.paginator import Paginator
     from vismanet_async._paging.request_log import PageRequest
 
-__all__ = ["Fetcher", "Progress", "page_errors"]
+__all__ = ["Fetcher", "Progress", "first_error", "page_errors"]
 
 _RETRY_PAUSE_SECONDS: Final = 15.0
 """Before a page is asked for again after the transport has used its tries: the service counts them (facts 3.4)."""
@@ -159,7 +159,7 @@ class Fetcher:
                     "Read it again with more time, or with filters."
                 )
         except BaseExceptionGroup as group_error:
-            raise _first(group_error) from None
+            raise first_error(group_error) from None
         finally:
             self._ready_event.set()
 
@@ -279,8 +279,8 @@ def _page_size(request: PageRequest) -> int | None:
     return int(asked) if asked else None
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """Return the error that caused the others: the first that is not a cancellation."""
     for error in group.exceptions:
-        return _first(error) if isinstance(error, BaseExceptionGroup) else error
+        return first_error(error) if isinstance(error, BaseExceptionGroup) else error
     return group

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from vismanet_async._api.registry import method_facts
 from vismanet_async._conditions import Condition
 from vismanet_async._export.incremental import first_run
+from vismanet_async._export.sinks.opening import columns_written
 from vismanet_async._export.target.manifest import Part, ResourceEntry
 from vismanet_async._paging.keys import stamp_of
 from vismanet_async.contrib._partition_bounds import PartitionPlan
@@ -66,6 +68,9 @@ class ReadList:
             format=plan.format,
             format_options=plan.options_for_readers,
             filters=plan.filter_texts(name),
+            columns=columns_written(plan.format, method_facts(name, "list")["id"]),
+            unfit=dict(sorted(sum((Counter(one.unfit) for one in self.partitions), Counter()).items())),
+            neutralised=sum(one.neutralised for one in self.partitions),
             window=window,
             watermark=max((report.watermark for report in reports if report.watermark), key=stamp_of, default=None),
             started_at=times[0],

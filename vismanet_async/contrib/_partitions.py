@@ -142,6 +142,10 @@ class PartitionDone:
     completeness: Completeness
     company: str | None
     base_url: str
+    unfit: dict[str, int] = attrs.field(factory=dict)
+    """Values that their columns could not hold, by column; of rows that another partition replaces, too."""
+    neutralised: int = 0
+    """Cells that got an apostrophe; as above."""
 
     @property
     def rows(self) -> int:
@@ -305,6 +309,8 @@ async def _read(partition: Partition, access: Access, attempt: Path) -> Partitio
             completeness=report,
             company=visma.tenant_id,
             base_url=visma.base_url,
+            unfit=sink.notes.unfit.counts(without=writer.dropped),
+            neutralised=sum(sink.notes.neutralised.counts(without=writer.dropped).values()),
         )
 
 

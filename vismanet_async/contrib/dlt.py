@@ -1,8 +1,8 @@
 """A dlt source: loads lists of Visma Net into any destination of dlt, as deltas where the API allows it.
 
 Needs the extra `dlt`. Each resource becomes a table, lists within its rows child tables. Columns and types come from
-the catalog, never from the data: amounts are decimal(38, 18), times are as written, without a zone, and values that
-a column cannot hold go into `_extra` (see `vismanet_async._export.coerce`).
+the catalog, never from the data: amounts are decimal(18, 4), times are as written, without a zone, and values that
+a column cannot hold go into `_extra` (see `vismanet_async._columns.coerce`).
 
 ======================================  =========================================================================
 a list                                  is loaded by
@@ -37,10 +37,12 @@ except ModuleNotFoundError as missing:
 
 from vismanet_async._api.registry import find_resource, list_arguments, method_facts
 from vismanet_async._client import VismaNet
+from vismanet_async._columns.coerce import RowCoercer
+from vismanet_async._columns.decimals import decimal_type
+from vismanet_async._columns.schema import EXTRA, columns_of
+from vismanet_async._columns.tally import Tally
 from vismanet_async._conditions import on_or_after
-from vismanet_async._export.coerce import RowCoercer
 from vismanet_async._export.plan import ExportPlan, filter_text
-from vismanet_async._export.schema import DECIMAL_DIGITS, DECIMAL_SCALE, EXTRA, columns_of
 from vismanet_async._paging.keys import stamp_of, stamp_text
 from vismanet_async.errors import RequestRefused
 
@@ -50,8 +52,8 @@ if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
     from dlt.extract import DltResource, DltSource
 
+    from vismanet_async._columns.schema import Column
     from vismanet_async._export.plan import Completeness as Mode
-    from vismanet_async._export.schema import Column
     from vismanet_async._paging.delivery import Delivery
     from vismanet_async._paging.guarantee import Completeness
     from vismanet_async._paging.listing import Listing
@@ -67,7 +69,6 @@ _TYPES: Final[dict[str, dict[str, Any]]] = {
     "text": {"data_type": "text"},
     "json": {"data_type": "text"},
     "integer": {"data_type": "bigint"},
-    "decimal": {"data_type": "decimal", "precision": DECIMAL_DIGITS, "scale": DECIMAL_SCALE},
     "boolean": {"data_type": "bool"},
     "moment": {"data_type": "timestamp", "timezone": False, "precision": 6},
 }
@@ -81,6 +82,7 @@ _LOAD_COLUMNS: Final[dict[str, Any]] = {
     "reason": {"data_type": "text"},
     "rows": {"data_type": "bigint"},
     "rows_at_server": {"data_type": "bigint"},
+    "unfit": {"data_type": "bigint"},
     "requests": {"data_type": "bigint"},
     "shifts": {"data_type": "bigint"},
     "repairs": {"data_type": "bigint"},
@@ -116,6 +118,9 @@ def visma_source(
     fails leaves it where it was. Deletions: the API does not tell them. `visma_loads.rows_at_server` is how many rows
     there were after a delta; where the table has more, rows were deleted: load it with `full=True`.
 
+    Values that a column cannot hold to the last digit are null there and whole in `_extra`; `visma_loads.unfit` counts
+    them.
+
     One company to a dataset: a pipeline that has loaded one company refuses another.
 
     Raises:
@@ -124,7 +129,7 @@ def visma_source(
 
     While it runs, dlt raises `PipelineStepFailed` with the cause in it, and loads nothing of that run:
     `IncompleteListing` for a list that could not be shown complete, `SettingsError` for another company, `ExportError`
-    for a number that no column holds to the last digit, else what the reads raise.
+    for a row that is no JSON, else what the reads raise.
     """
     # a plan checks names, filters and completeness; nothing is written to its target
     plan = ExportPlan(resources=resources, to=".", completeness=completeness, page_size=page_size)
@@ -209,7 +214,8 @@ class _Read:
             listing, since = self._listing(visma, state)
             columns = columns_of(listing.operation_id)
             yield self._table(columns)
-            for rows in self._pages(portal, listing, columns):
+            unfit = Tally()
+            for rows in self._pages(portal, listing, columns, unfit):
                 yield dlt.mark.with_table_name(rows, self.name)
             report = listing.completeness
             if report is None:
@@ -223,7 +229,7 @@ class _Read:
                     "read_seconds": seconds,
                     "filters": self._filter_texts(),
                 }
-            yield self._note(report, since=since, at_server=at_server, company=visma.tenant_id)
+            yield self._note(report, since=since, at_server=at_server, unfit=unfit, company=visma.tenant_id)
 
     def _base(self, visma: VismaNet) -> Listing[Any]:
         return visma.list_by_name(self.name, self.filters, **self.options)
@@ -240,13 +246,13 @@ class _Read:
         return {name: filter_text(value) for name, value in self.filters.items()}
 
     def _pages(
-        self, portal: BlockingPortal, listing: Listing[Any], columns: tuple[Column, ...]
+        self, portal: BlockingPortal, listing: Listing[Any], columns: tuple[Column, ...], unfit: Tally
     ) -> Iterator[list[dict[str, Any]]]:
         coercer = RowCoercer(columns, operation_id=listing.operation_id)
         first_row = 0
         with portal.wrap_async_context_manager(listing.raw_pages(ordered=True)) as deliveries:
             while (delivery := portal.call(_following, deliveries)) is not None:
-                rows = _ROWS.decode_lines(coercer.lines(delivery.rows, first_row=first_row))
+                rows = _ROWS.decode_lines(coercer.lines(delivery.rows, first_row=first_row, unfit=unfit))
                 first_row += len(rows)
                 yield [_hoisted(row, columns) for row in rows]
 
@@ -266,7 +272,15 @@ class _Read:
         )
         return dlt.mark.with_hints(dlt.mark.materialize_table_schema(), hints, create_table_variant=True)
 
-    def _note(self, report: Completeness, *, since: str | None, at_server: int | None, company: str | None) -> Any:
+    def _note(
+        self,
+        report: Completeness,
+        *,
+        since: str | None,
+        at_server: int | None,
+        unfit: Tally,
+        company: str | None,
+    ) -> Any:
         note = {
             "resource": self.name,
             "company": company,
@@ -277,6 +291,7 @@ class _Read:
             "reason": report.reason,
             "rows": report.rows - report.superseded,
             "rows_at_server": at_server,
+            "unfit": sum(unfit.counts().values()),
             "requests": report.requests,
             "shifts": report.shifts,
             "repairs": report.repairs,
@@ -309,15 +324,22 @@ def _hints(columns: Sequence[Column]) -> tuple[dict[str, Any], dict[tuple[str, .
     for column in columns:
         inner, deeper = _hints(column.fields)
         if column.repeated:
-            inner = inner if column.kind == "record" else {"value": _TYPES[column.kind]}
+            inner = inner if column.kind == "record" else {"value": _type(column)}
             nested[column.name,] = {"columns": {name: {"name": name, **hint} for name, hint in inner.items()}}
             nested |= {(column.name, *path): hint for path, hint in deeper.items()}
         elif column.kind == "record":
             flat |= {f"{column.name}__{name}": hint for name, hint in inner.items()}
             nested |= {(f"{column.name}_{first}", *rest): hint for (first, *rest), hint in deeper.items()}
         else:
-            flat[column.name] = dict(_TYPES[column.kind])
+            flat[column.name] = _type(column)
     return flat, nested
+
+
+def _type(column: Column) -> dict[str, Any]:
+    if column.kind != "decimal":
+        return dict(_TYPES[column.kind])
+    exact = decimal_type(column.name)
+    return {"data_type": "decimal", "precision": exact.digits, "scale": exact.scale}
 
 
 def _hoisted(record: dict[str, Any], columns: Sequence[Column]) -> dict[str, Any]:

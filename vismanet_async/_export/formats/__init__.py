@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
-from vismanet_async._export.extras import extra
+from vismanet_async._extras import extra
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from vismanet_async._export.schema import Column
+    from vismanet_async._columns.schema import Column
     from vismanet_async._export.sinks.parts import PartSink
 
 __all__ = ["Flag", "FormatOptions", "OpenSink", "SinkFormat"]

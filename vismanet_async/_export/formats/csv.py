@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from vismanet_async._export.schema import Column
+    from vismanet_async._columns.schema import Column
     from vismanet_async._export.sinks.parts import PartSink
 
 __all__ = ["CSV", "CsvOptions"]

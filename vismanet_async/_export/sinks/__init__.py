@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
+from vismanet_async._columns.tally import Tally
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from vismanet_async._export.target.manifest import Part
     from vismanet_async._paging.row_scanner import RawRow
 
-__all__ = ["FINAL", "Page", "Sink", "Written"]
+__all__ = ["FINAL", "Page", "Sink", "SinkNotes", "Written"]
 
 FINAL = "final"
 """The directory of parts that replace those beside it."""
@@ -52,12 +54,27 @@ class Written:
     """Of the part up to `end`."""
 
 
+@attrs.define
+class SinkNotes:
+    """What a sink could not write as it came, by the numbers of the rows."""
+
+    unfit: Tally = attrs.field(factory=Tally)
+    """Values that their columns could not hold, by column: null there, and whole in `_extra`."""
+    neutralised: Tally = attrs.field(factory=Tally)
+    """Cells of texts that got an apostrophe, as a spreadsheet would have run them."""
+
+
 class Sink(Protocol):
     """Writes one resource into parts, in a directory of its own in the staging area."""
 
     @property
     def rows(self) -> int:
         """Rows written so far; the next row gets this number."""
+        ...
+
+    @property
+    def notes(self) -> SinkNotes:
+        """What could not be written as it came; final after `finish`."""
         ...
 
     def write(self, page: Page, /) -> Written | None:

@@ -7,9 +7,9 @@ import io
 import zlib
 from typing import TYPE_CHECKING, BinaryIO, ClassVar, Final, cast
 
-from vismanet_async._export.extras import extra
 from vismanet_async._export.sinks.jsonl import JsonlSink
 from vismanet_async._export.sinks.parts import DEFAULT_PART_BYTES
+from vismanet_async._extras import extra
 
 if TYPE_CHECKING:
     from pathlib import Path

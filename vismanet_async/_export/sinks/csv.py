@@ -2,16 +2,17 @@
 
 - A field of a record is a column, named by its path with points: `mainAddress.country.id`.
 - A list is one column with its JSON. `_extra` is JSON too: it holds what has no column, which are keys that the catalog
-  does not know, and values where the catalog has a record (`vismanet_async._export.schema`).
+  does not know, and values where the catalog has a record (`vismanet_async._columns.schema`).
 - Numbers are the server's text; booleans are `true` and `false`; a missing key, null and an empty text are all empty.
 - The header and the columns come from the catalog, also for an empty list. Each part begins with the header.
 - UTF-8, RFC 4180: commas, CRLF, quotes where needed. `CsvOptions` changes some of that.
 
-A text that a spreadsheet would run as a formula gets an apostrophe in front unless it is a plain number, because the
-texts are often other people's (`=HYPERLINK(...)` as the name of a customer). So does a formula within a text where a
-spreadsheet set to another language would begin a cell: it splits at `;` where this file has commas, and then it heeds
-no quotes that do not begin its cell, so that a line break within a text begins a cell as well. See
-https://owasp.org/www-community/attacks/CSV_Injection.
+A text that a spreadsheet would run as a formula gets an apostrophe in front, because the texts are often other people's
+(`=HYPERLINK(...)` as the name of a customer). So does a formula within a text where a spreadsheet set to another
+language would begin a cell: it splits at `;` where this file has commas, and then it heeds no quotes that do not begin
+its cell, so that a line break within a text begins a cell as well. See
+https://owasp.org/www-community/attacks/CSV_Injection. A number and a telephone number (`+47 22 33 44 55`) compute
+nothing and stay as they are. The cells that got an apostrophe are counted.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final
 import msgspec
 from msgspec import UNSET, Raw
 
-from vismanet_async._export.coerce import decode_row, encode_json
+from vismanet_async._columns.coerce import decode_row, encode_json
+from vismanet_async._columns.schema import EXTRA, VALUE, leaves
 from vismanet_async._export.files import writing
 from vismanet_async._export.formats.csv import CsvOptions
-from vismanet_async._export.schema import EXTRA, VALUE, leaves
 from vismanet_async._export.sinks.parts import DEFAULT_PART_BYTES, OpenPart, PartSink
 from vismanet_async.errors import ExportError
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from vismanet_async._export.schema import Column
+    from vismanet_async._columns.schema import Column
     from vismanet_async._export.sinks import Page
     from vismanet_async._paging.row_scanner import RawRow
 
@@ -51,7 +52,10 @@ _UNSEEN: Final = r"\s\x00-\x20\x7f\xa0\xad\u180e\u200b-\u200f\u202a-\u202e\u2060
 _FORMULA: Final = re.compile(rf"[{_UNSEEN}]*[{_SIGNS}]|[\t\r\n]")
 _JSON_TEXT: Final = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _SEPARATORS: Final = ",;\t\r\n"
-_PLAIN_NUMBER: Final = re.compile(r"-?\d+([.,]\d+)?([eE][+-]?\d+)?", re.ASCII)
+_PHONE: Final = r"\+(?=[\d ()\xa0]*\d[ \xa0]\d)[\d ()\xa0]+"
+"""Two numbers with nothing but a space between them are no formula anywhere, whatever follows them."""
+_COMPUTES_NOTHING: Final = re.compile(rf"[+-]?\d+([.,]\d+)?([eE][+-]?\d+)?|{_PHONE}", re.ASCII)
+_CELLS: Final = "cells"
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
@@ -60,7 +64,7 @@ class CsvSink(PartSink[OpenPart]):
 
     Args:
         directory: where the parts go.
-        columns: of the rows (`vismanet_async._export.schema.columns_of`).
+        columns: of the rows (`vismanet_async._columns.schema.columns_of`).
         operation_id: for errors.
         part_bytes: a part is closed by the page that brings it to this size.
         options: how it is written.
@@ -85,12 +89,15 @@ class CsvSink(PartSink[OpenPart]):
         self._operation_id = operation_id
         self._paths = [".".join(path) for path in leaves(tuple(columns))]
         number = _with_comma if self._options.decimal_comma else str
-        neutral = _neutral if self._options.neutralise_formulas else str
-        self._cells = _record(columns, neutral=neutral, number=number, json=str)
-        self._inner: _InnerFormulas | None = None
+        self._formulas: _Formulas | None = None
         if self._options.neutralise_formulas:
-            self._inner = inner = _InnerFormulas(delimiter=self._options.delimiter)
-            self._careful_cells = _record(columns, neutral=inner.neutral, number=number, json=inner.neutral_json)
+            self._formulas = formulas = _Formulas(delimiter=self._options.delimiter)
+            self._cells = _record(columns, neutral=formulas.neutral, number=number, json=str)
+            self._careful_cells = _record(
+                columns, neutral=formulas.neutral_within, number=number, json=formulas.neutral_json
+            )
+        else:
+            self._cells = _record(columns, neutral=str, number=number, json=str)
         self._plain_values = [column.name for column in columns] == [VALUE]
 
     def write(self, page: Page, /) -> None:
@@ -104,15 +111,22 @@ class CsvSink(PartSink[OpenPart]):
             self._complete(from_bytes=self._part_bytes)
 
     def _content(self, rows: Sequence[RawRow]) -> bytes:
+        formulas = self._formulas
         text = self._text([self._row(row, self._rows + at, self._cells) for at, row in enumerate(rows)])
+        if formulas is None:
+            return text.encode()
         # one search of the whole page: few contain such text
-        if self._inner is not None and self._inner.may_be_in(text):
+        if formulas.may_be_within(text):
+            formulas.rows.clear()
             text = self._text(
-                [self._row(row, self._rows + at, self._careful_cells, self._inner) for at, row in enumerate(rows)]
+                [self._row(row, self._rows + at, self._careful_cells, formulas) for at, row in enumerate(rows)]
             )
+        for row in formulas.rows:
+            self._notes.neutralised.add(_CELLS, row=row)
+        formulas.rows.clear()
         return text.encode()
 
-    def _row(self, raw: RawRow, number: int, make: Cells, inner: _InnerFormulas | None = None) -> list[str]:
+    def _row(self, raw: RawRow, number: int, make: Cells, formulas: _Formulas | None = None) -> list[str]:
         try:
             row = decode_row(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -121,9 +135,11 @@ class CsvSink(PartSink[OpenPart]):
                 "published. Export it as jsonl, which does not read the rows."
             ) from error
         cells: list[str] = []
+        if self._formulas is not None:
+            self._formulas.row = number
         remainder = make({VALUE: row} if self._plain_values else row, cells)
         extra = "" if remainder is UNSET else encode_json(remainder).decode()
-        cells.append(extra if inner is None else inner.neutral_json(extra))
+        cells.append(extra if formulas is None else formulas.neutral_json(extra))
         return cells
 
     def _begin(self, path: Path) -> OpenPart:
@@ -197,25 +213,35 @@ def _cell(value: Any, number: Callable[[str], str], json: Callable[[str], str]) 
     return json(encode_json(value).decode())
 
 
-def _neutral(text: str) -> str:
-    if text and not text[0].isalnum() and _FORMULA.match(text) and not _PLAIN_NUMBER.fullmatch(text.strip(" ")):
-        return f"'{text}"
-    return text
-
-
-class _InnerFormulas:
-    """Finds formulas within a text: a spreadsheet that splits at another delimiter would begin a cell there."""
+class _Formulas:
+    """Neutralises formulas, and counts the cells that it changed."""
 
     def __init__(self, *, delimiter: str) -> None:
+        self.row = 0
+        """The number of the row whose texts are being looked at."""
+        self.rows: list[int] = []
+        """A number for each cell that got an apostrophe."""
         before = re.escape(_SEPARATORS.replace(delimiter, ""))  # the file quotes its own delimiter
         passed_over = rf'[{_UNSEEN}"\\]*'  # quotes too: two of them are an empty text
-        self.may_be_in = re.compile(rf"[{before}]{passed_over}[{_SIGNS}]").search
-        self._in_text = re.compile(rf"([{before}]{passed_over})(?=[{_SIGNS}])")
+        harmless = rf"(?!{_PHONE}(?:[{re.escape(_SEPARATORS)}]|$))"
+        self.may_be_within = re.compile(rf"[{before}]{passed_over}[{_SIGNS}]").search
+        self._in_text = re.compile(rf"([{before}]{passed_over})(?=[{_SIGNS}]){harmless}")
         self._in_json = re.compile(rf"((?:^|[{before}]){passed_over})([{_SIGNS}])")
 
     def neutral(self, text: str) -> str:
+        """Return the text with an apostrophe before it if it is a formula."""
+        if text and not text[0].isalnum() and _FORMULA.match(text) and not _COMPUTES_NOTHING.fullmatch(text.strip(" ")):
+            self.rows.append(self.row)
+            return f"'{text}"
+        return text
+
+    def neutral_within(self, text: str) -> str:
         """Return the text with an apostrophe before each formula in it, and before itself if it is one."""
-        return self._in_text.sub(r"\1'", _neutral(text))
+        outer = self.neutral(text)
+        found = self._in_text.sub(r"\1'", outer)
+        if found != outer and outer == text:  # else it is counted already
+            self.rows.append(self.row)
+        return found
 
     def neutral_json(self, text: str) -> str:
         """Return the JSON with the first character of each formula escaped, which means the same."""
@@ -248,5 +274,5 @@ def cell_of(value: Any, options: CsvOptions) -> str:
         ("'=1+1", '10,50')
     """
     if isinstance(value, str):
-        return _InnerFormulas(delimiter=options.delimiter).neutral(value) if options.neutralise_formulas else value
+        return _Formulas(delimiter=options.delimiter).neutral_within(value) if options.neutralise_formulas else value
     return _cell(value, _with_comma if options.decimal_comma else str, str)

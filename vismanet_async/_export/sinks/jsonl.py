@@ -9,12 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, BinaryIO, ClassVar
 
 import attrs
-import msgspec
 
 from vismanet_async._export.files import writing
 from vismanet_async._export.sinks import Written
 from vismanet_async._export.sinks.parts import DEFAULT_PART_BYTES, Compressor, OpenPart, PartSink
-from vismanet_async._paging.row_scanner import Rows
+from vismanet_async._paging.row_lines import lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from vismanet_async._paging.row_scanner import RawRow
 
 __all__ = ["DEFAULT_PART_BYTES", "JsonLinesPage", "JsonlSink", "json_lines"]
-
-_NEWLINE = 0x0A
 
 
 class JsonlSink(PartSink[OpenPart]):
@@ -73,35 +70,5 @@ class JsonLinesPage:
 
 
 def json_lines(page: Page) -> memoryview | bytes:
-    """Return the rows of a page as lines: in place if they are all rows of a compact page, else joined.
-
-    Args:
-        page: with at least one row. If its body is a bytearray, commas between the rows become newlines there.
-    """
-    if isinstance(page, JsonLinesPage):
-        return page.lines
-    body, rows = page.body, page.rows
-    if not isinstance(rows, Rows) or rows.body is not body or _has_line_break(rows.body, rows.end):
-        return _joined(rows)
-    lines = rows.body if isinstance(rows.body, bytearray) else bytearray(rows.body)
-    for start in rows.starts:
-        lines[start - 1] = _NEWLINE
-    lines[rows.end] = _NEWLINE
-    return memoryview(lines)[1 : rows.end + 1]
-
-
-def _has_line_break(text: bytes | bytearray, end: int) -> bool:
-    return text.find(b"\n", 0, end) >= 0 or text.find(b"\r", 0, end) >= 0
-
-
-def _joined(rows: Sequence[RawRow]) -> bytes:
-    lines = b"\n".join([*rows, b""])
-    if lines.count(b"\n") == len(rows) and b"\r" not in lines:
-        return lines
-    return b"\n".join([*map(_one_line, rows), b""])
-
-
-def _one_line(row: RawRow) -> bytes:
-    """Return a record without whitespace between tokens if it contains line breaks; else unchanged."""
-    text = bytes(row)
-    return msgspec.json.format(text, indent=-1) if _has_line_break(text, len(text)) else text
+    """Return the rows of a page with at least one, as lines; see `lines_of`."""
+    return page.lines if isinstance(page, JsonLinesPage) else lines_of(page.rows, page.body)

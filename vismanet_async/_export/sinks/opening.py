@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vismanet_async._columns.schema import EXTRA, column_kinds, columns_of
 from vismanet_async._export.formats.registry import FORMATS
-from vismanet_async._export.schema import EXTRA, column_kinds, columns_of
 from vismanet_async._export.sinks.spool import SpooledSink
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO, ClassVar, Generic, Protocol, TypeVar
 import attrs
 
 from vismanet_async._export.files import sync_directory, writing
-from vismanet_async._export.sinks import FINAL, Written
+from vismanet_async._export.sinks import FINAL, SinkNotes, Written
 from vismanet_async._export.target.manifest import Part
 
 if TYPE_CHECKING:
@@ -132,6 +132,12 @@ class PartSink(ABC, Generic[P]):
         self._parts: list[Part] = []
         self._open: P | None = None
         self._rows = 0
+        self._notes = SinkNotes()
+
+    @property
+    def notes(self) -> SinkNotes:
+        """What could not be written as it came."""
+        return self._notes
 
     @property
     def rows(self) -> int:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from vismanet_async._export.sinks import Page, Sink, Written
+    from vismanet_async._export.sinks import Page, Sink, SinkNotes, Written
     from vismanet_async._export.target.manifest import Part
 
 __all__ = ["SpooledSink"]
@@ -33,6 +33,11 @@ class SpooledSink:
     def rows(self) -> int:
         """Rows written so far."""
         return self._sink.rows
+
+    @property
+    def notes(self) -> SinkNotes:
+        """What the sink could not write as it came."""
+        return self._sink.notes
 
     def write(self, page: Page, /) -> Written | None:
         """Write the rows of a page, and return where they are in the spool."""

@@ -24,7 +24,6 @@ from urllib.parse import unquote, urlsplit
 import attrs
 
 from vismanet_async._arguments import expect
-from vismanet_async._export.extras import extra
 from vismanet_async._export.target.conditional import (
     ConditionFailed,
     Unfinished,
@@ -33,6 +32,7 @@ from vismanet_async._export.target.conditional import (
     unfinished_uploads,
     write_if,
 )
+from vismanet_async._extras import extra
 from vismanet_async.errors import TargetNotWritable
 
 if TYPE_CHECKING:

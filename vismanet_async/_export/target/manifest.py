@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Literal
 import attrs
 import msgspec
 
-from vismanet_async._export.target.locations import parse_location
-from vismanet_async.errors import ExportError
+from vismanet_async._export.target.locations import join, parse_location
+from vismanet_async.errors import ExportError, RequestRefused
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,6 +131,9 @@ class ResourceEntry:
             versions that did not record them.
         identity: the fields that together are the key of a row; empty where the rows have none, and in manifests of
             versions that did not record it.
+        unfit: values that their column could not hold, counted by column: null there, and whole in `_extra`, so that
+            a total of the column lacks them. Of all rows in the parts.
+        neutralised: cells of CSV that got an apostrophe, as a spreadsheet would have run them.
     """
 
     rows: int
@@ -152,6 +155,8 @@ class ResourceEntry:
     filters: dict[str, str] = attrs.field(factory=dict)
     columns: dict[str, str] = attrs.field(factory=dict)
     identity: tuple[str, ...] = ()
+    unfit: dict[str, int] = attrs.field(factory=dict)
+    neutralised: int = 0
     window: str | None = None
     """The time at which a proven list was split: rows changed before it were read first, the others after them."""
     watermark: str | None = None
@@ -204,6 +209,37 @@ class Manifest:
     def requests(self) -> int:
         """Requests of all resources together."""
         return sum(entry.requests for entry in self.resources.values())
+
+    def files(self, name: str, *, within: str = "") -> list[str]:
+        """Return the files of a list, oldest first: those to read, whatever else is in its folder.
+
+        After incremental runs a record is in several of them, and the last one counts.
+
+        Args:
+            name: of the list.
+            within: the directory or URL of the export, to be put before each; empty: paths below it.
+
+        Raises:
+            RequestRefused: the export has no such list.
+
+        Examples:
+            >>> manifest = await visma.export("customer", to="out")
+            >>> manifest.files("customer"), manifest.files("customer", within="s3://bucket/visma")
+            (['customer/part-00000.jsonl'], ['s3://bucket/visma/customer/part-00000.jsonl'])
+        """
+        if name not in self.resources:
+            raise RequestRefused(f"the export has no list {name!r}, only {', '.join(self.resources)}.")
+        return [join(within, part.file) if within else part.file for part in self.resources[name].parts]
+
+    def _repr_html_(self) -> str:
+        from vismanet_async._html import html_table  # noqa: PLC0415 - only notebooks ask for it
+
+        rows = [
+            (name, f"{entry.rows:,}", entry.verdict, entry.reason, f"{len(entry.parts):,} {entry.format}")
+            for name, entry in self.resources.items()
+        ]
+        title = f"Export of {self.company or 'a company'}, {self.finished_at:%Y-%m-%d %H:%M} UTC"
+        return html_table(title, rows, head=("list", "rows", "verdict", "because", "files"))
 
     def to_json(self) -> bytes:
         """Return the content of the file: indented JSON with a final newline."""

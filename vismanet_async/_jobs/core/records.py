@@ -180,6 +180,12 @@ class JobRecord:
     polls: int = 0
     """How often its state was asked for in all."""
 
+    def _repr_html_(self) -> str:
+        from vismanet_async._html import html_table  # noqa: PLC0415 - only notebooks ask for it
+
+        told = ("id", "reference", "state", "error", "created_at", "submitted_at", "settled_at")
+        return html_table(f"Job {self.operation.id}", [(name, getattr(self, name)) for name in told])
+
     @property
     def settled(self) -> bool:
         """Whether the state is final."""

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import msgspec
 
-from vismanet_async._export.coerce import decode_row
-from vismanet_async._export.schema import arrow_schema
+from vismanet_async._columns.coerce import decode_row
+from vismanet_async._columns.schema import arrow_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from vismanet_async._export.schema import Column
-    from vismanet_async._paging.row_scanner import RawRow
+    from vismanet_async._columns.schema import Column
 
 __all__ = ["ObservedColumns"]
 
@@ -35,14 +34,14 @@ class ObservedColumns:
         self._lock = Lock()
         self._schema: Any = None
 
-    def schema(self, rows: Callable[[], Sequence[RawRow]]) -> Any:
+    def schema(self, rows: Callable[[], Sequence[bytes | msgspec.Raw]]) -> Any:
         """Return the schema to read rows with; the first call samples the rows."""
         if self._schema is None:
             first = rows()
             self.learn(first[:: max(len(first) // _SAMPLE_ROWS, 1)])
         return self._schema
 
-    def learn(self, rows: Iterable[RawRow]) -> Any:
+    def learn(self, rows: Iterable[bytes | msgspec.Raw]) -> Any:
         """Return the schema extended by the columns of rows; unreadable rows are skipped."""
         with self._lock:
             for row in rows:

@@ -2,10 +2,10 @@
 
 The same operation has the same columns in every run, also where the list is empty. Names are the API's own.
 
-=============================  ==============  ==========================================================
+=============================  ==============  ====================================================================
 in the catalog                 `kind`          in Arrow and Parquet
-=============================  ==============  ==========================================================
-number                         decimal         decimal128(38, 18): 20 digits before the point, 18 after
+=============================  ==============  ====================================================================
+number                         decimal         decimal128 of 18 or 19 digits: see `vismanet_async._columns.decimals`
 integer                        integer         int64
 boolean                        boolean         bool
 string, date-time              moment          timestamp[us] without a zone: date and time as written
@@ -13,11 +13,11 @@ other strings, enums, ids      text            string
 object                         record          struct
 array                          (`repeated`)    list
 a DTO within itself            json            string: the JSON of the value
-=============================  ==============  ==========================================================
+=============================  ==============  ====================================================================
 
 The moments of the Sales Order service are points in time, so they are text: as written, with their zone.
 
-One more column, `_extra`, holds what the others cannot: see `vismanet_async._export.coerce`.
+One more column, `_extra`, holds what the others cannot: see `vismanet_async._columns.coerce`.
 """
 
 from __future__ import annotations
@@ -29,15 +29,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import attrs
 import msgspec
 
-from vismanet_async._export.extras import extra
+from vismanet_async._columns.decimals import decimal_type
+from vismanet_async._extras import extra
 from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
-    "DECIMAL_DIGITS",
-    "DECIMAL_SCALE",
     "EXTRA",
     "VALUE",
     "Column",
@@ -53,10 +52,6 @@ EXTRA: Final = "_extra"
 """The column for values that the others cannot hold; the API's own names begin with a letter."""
 VALUE: Final = "value"
 """The name of the only column of a list of plain values."""
-DECIMAL_DIGITS: Final = 38
-"""The most that DuckDB, polars, Spark and the warehouses read."""
-DECIMAL_SCALE: Final = 18
-"""Amounts have 4 places (docs/facts.md 12.1), rates more; 17 digits show any binary float that slipped in."""
 
 
 _ORDERS: Final = "v3."
@@ -123,8 +118,8 @@ def columns_of(operation_id: str) -> tuple[Column, ...]:
         if response.type is not None:
             return (Column(VALUE, _kind(_Field(type=response.type))),)
     raise RequestRefused(
-        f"the catalog does not say what the rows of {operation_id} are; nothing was sent. Export it as jsonl, which "
-        "needs no columns."
+        f"the catalog does not say what the rows of {operation_id} are; nothing was sent. Export it as jsonl, or "
+        "read it as records: neither needs columns."
     )
 
 
@@ -139,18 +134,18 @@ def leaves(columns: tuple[Column, ...], *, path: tuple[str, ...] = ()) -> Iterat
 
 
 def column_kinds(columns: tuple[Column, ...], *, path: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the names and kinds of all columns that are not records, those within lists too.
+    """Yield the names and kinds of all columns that are not records, those within lists too; a decimal's with digits.
 
     Examples:
         >>> dict(column_kinds((Column("id", "integer"), Column("lines", "record", True, (Column("qty", "decimal"),)))))
-        {'id': 'integer', 'lines[].qty': 'decimal'}
+        {'id': 'integer', 'lines[].qty': 'decimal(19, 6)'}
     """
     for column in columns:
         name = f"{path}{column.name}{'[]' if column.repeated else ''}"
         if column.kind == "record":
             yield from column_kinds(column.fields, path=f"{name}.")
         else:
-            yield name, column.kind
+            yield name, str(decimal_type(column.name)) if column.kind == "decimal" else column.kind
 
 
 def arrow_schema(columns: tuple[Column, ...], *, moments_as_text: bool = False) -> Any:
@@ -168,13 +163,20 @@ def arrow_schema(columns: tuple[Column, ...], *, moments_as_text: bool = False) 
         "text": pyarrow.string(),
         "json": pyarrow.string(),
         "integer": pyarrow.int64(),
-        "decimal": pyarrow.decimal128(DECIMAL_DIGITS, DECIMAL_SCALE),
         "boolean": pyarrow.bool_(),
         "moment": pyarrow.string() if moments_as_text else pyarrow.timestamp("us"),
     }
 
+    def one_of(column: Column) -> Any:
+        if column.kind == "record":
+            return pyarrow.struct([*map(field, column.fields)])
+        if column.kind == "decimal":
+            exact = decimal_type(column.name)
+            return pyarrow.decimal128(exact.digits, exact.scale)
+        return types[column.kind]
+
     def field(column: Column) -> Any:
-        one = pyarrow.struct([*map(field, column.fields)]) if column.kind == "record" else types[column.kind]
+        one = one_of(column)
         return pyarrow.field(column.name, pyarrow.list_(one) if column.repeated else one)
 
     return pyarrow.schema([*map(field, columns), pyarrow.field(EXTRA, pyarrow.string())])

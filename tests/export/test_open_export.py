@@ -1,0 +1,104 @@
+"""Exports opened in DuckDB and polars: exact, each record once, in its latest version."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pytest
+
+from tests.paging.live import Live, live
+from vismanet_async.errors import ExportError, RequestRefused
+from vismanet_async.exports import Manifest, open_duckdb, open_polars
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+AMOUNT = Decimal("12345678901234.5678")
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Live]:
+    async with live(rows={"customer": 40}) as made:
+        yield made
+
+
+async def three_runs(site: Live, to: Path, format: str, *, deletions: bool = False) -> dict[str, Any]:  # noqa: A002 - what it is called everywhere
+    """Export incrementally while rows change; returns the credit limits by number as they are in the end."""
+    plan: dict[str, Any] = {"to": to, "format": format, "incremental": True, "deletions": deletions}
+    await site.visma.export("customer", **plan)
+    for amount in (Decimal("1.5"), AMOUNT):
+        site.sim.touch("customer", count=3, creditLimit=amount)
+        site.sim.add("customer", count=1)
+        if deletions:
+            site.sim.remove("customer", count=2)
+        await site.visma.export("customer", **plan)
+    return {row["number"]: row.get("creditLimit") for row in site.sim.truth("customer").rows()}
+
+
+@pytest.mark.parametrize("deletions", [False, True])
+@pytest.mark.parametrize("format", ["parquet", "jsonl", "jsonl.gz", "jsonl.zst"])
+async def test_each_record_is_there_once_in_its_latest_version(
+    site: Live,
+    tmp_path: Path,
+    format: str,  # noqa: A002 - as above
+    *,
+    deletions: bool,
+) -> None:
+    truth = await three_runs(site, tmp_path, format, deletions=deletions)
+    assert AMOUNT in truth.values()
+    assert bool(Manifest.read(tmp_path).resources["customer"].tombstones) == deletions
+    with open_duckdb(tmp_path) as db:
+        found = db.sql("select number, creditLimit from customer").fetchall()
+        assert len(found) == len(truth)
+        assert dict(found) == truth
+        assert db.sql("select distinct typeof(creditLimit) from customer").fetchall() == [("DECIMAL(18,4)",)]
+        columns = [name for name, *_ in db.sql("describe customer").fetchall()]
+    frame = open_polars(tmp_path)["customer"].collect()
+    assert frame.schema["creditLimit"] == pl.Decimal(18, 4)
+    assert dict(zip(frame["number"], frame["creditLimit"], strict=True)) == truth
+    assert frame.columns == columns
+
+
+async def test_only_the_files_of_the_manifest_are_read(site: Live, tmp_path: Path) -> None:
+    manifest = await site.visma.export(["customer", "supplier"], to=tmp_path, format="parquet")
+    part = tmp_path / "customer" / "part-00000.parquet"
+    (tmp_path / "customer" / "part-00001.parquet").write_bytes(part.read_bytes())  # of a run that is not published
+    assert manifest.files("customer") == ["customer/part-00000.parquet"]
+    assert Manifest.read(tmp_path).files("customer", within=str(tmp_path)) == [str(part)]
+    with open_duckdb(tmp_path) as db:
+        assert db.sql("select count(*) from customer").fetchall() == [(40,)]
+    frames = open_polars(tmp_path)
+    assert set(frames) == {"customer", "supplier"}
+    assert frames["customer"].collect().height == 40
+    with pytest.raises(RequestRefused, match="only customer, supplier"):
+        manifest.files("invoice")
+
+
+@pytest.mark.parametrize("opened", [open_duckdb, open_polars])
+async def test_what_cannot_be_read_exactly_is_refused(site: Live, tmp_path: Path, opened: Any) -> None:
+    with pytest.raises(ExportError, match="nothing is published"):
+        opened(tmp_path)
+    await site.visma.export("customer", to=tmp_path, format="csv")
+    with pytest.raises(RequestRefused, match="csv, which has no types"):
+        opened(tmp_path)
+    await site.visma.export("customer", to=tmp_path, format="parquet")
+    part = tmp_path / "customer" / "part-00000.parquet"
+    part.write_bytes(part.read_bytes() + b"\0")
+    with pytest.raises(ExportError, match=r"part-00000\.parquet has \d+ bytes"):
+        opened(tmp_path)
+    part.unlink()
+    with pytest.raises(ExportError, match=r"part-00000\.parquet is missing"):
+        opened(tmp_path)
+    with pytest.raises(RequestRefused, match="is in a store"):
+        opened("memory://there")
+
+
+async def test_names_with_quotes_are_only_names(site: Live, tmp_path: Path) -> None:
+    to = tmp_path / 'o\'clock "x"'
+    await site.visma.export("customer", to=to, format="parquet")
+    with open_duckdb(to) as db:
+        assert db.sql("select count(*) from customer").fetchall() == [(40,)]
+    assert open_polars(to)["customer"].collect().height == 40
