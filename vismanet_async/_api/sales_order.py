@@ -185,7 +185,7 @@ class SalesOrderService(Resource):
         """
 
         def decode(response: Response) -> None:
-            results.deleted(response, _DELETE.id)
+            results.deleted(response, _DELETE.id, accepts_202=True)
 
         return self._operation(_DELETE, (order_type, order_id), (), decode, if_match=if_match)
 
@@ -253,7 +253,7 @@ class SalesOrderService(Resource):
         ids = ",".join(str(q.integer("ids", one, None)[0][1]) for one in line_ids)
 
         def decode(response: Response) -> Updated:
-            return results.updated(response, _DELETE_LINES.id)
+            return results.updated(response, _DELETE_LINES.id, accepts_202=True)
 
         return self._operation(
             _DELETE_LINES, (order_type, order_id), (("ids", q.text, ids),), decode, if_match=if_match
@@ -308,7 +308,7 @@ class SalesOrderService(Resource):
         content = encode_write(body, _model(model)())
 
         def decode(response: Response) -> Updated:
-            return results.updated(response, spec.id)
+            return results.updated(response, spec.id, accepts_202=True)  # facts 6.10
 
         return self._operation(spec, ids, (), decode, body=content, if_match=if_match)
 
