@@ -117,13 +117,11 @@ def judge(
         return Judgement(state=State.EXPIRED, error=gone)
     try:
         value = decode(_response(result))
-    except ActionFailed as error:
-        return Judgement(state=State.FAILED, error=str(error))
     except Exception as error:  # noqa: BLE001 - a decoder's own fault, too, must not keep the job from its end
-        if acts and not kept:
-            return Judgement(state=State.UNCERTAIN, error=no_result)
+        failed = reads or isinstance(error, ActionFailed)
         why = str(error) if isinstance(error, VismaNetError) else f"its content could not be decoded: {error!r}"
-        return Judgement(state=State.FAILED if reads else State.UNCERTAIN, error=gone if missing else why)
+        why = no_result if acts and not kept else gone if missing else why
+        return Judgement(state=State.FAILED if failed else State.UNCERTAIN, error=why)
     # the API describes no result for actions that return a `Done`: no content proves nothing
     unsaid = missing or (code != _NO_CONTENT and not hasattr(value, "result"))
     if acts and unsaid and not kept:
