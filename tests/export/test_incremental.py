@@ -445,3 +445,13 @@ def test_what_is_remembered_has_a_bound(tmp_path: Path, monkeypatch: pytest.Monk
     for number in range(60, 90):
         seen.repeats([row(number, "2026-01-02T10:00:00")])
     assert seen.write(tmp_path / "none.bin", took=timedelta(0)).rows <= 10
+
+
+def test_rows_with_half_a_pair_are_tracked() -> None:
+    half = rb'{"number":"1","name":"\ud800","lastModifiedDateTime":"2025-01-01T00:00:00"}'
+    other = half.replace(rb"\ud800", rb"\ud801")
+    tracker = DeltaTracker("lastModifiedDateTime", known=b"", overlap=timedelta(hours=1), latest=stamp_of("2026-01-01"))
+    assert tracker.repeats([half, other]) == []
+    assert (tracker.watermark, tracker.unstamped, len(tracker._seen)) == ("2025-01-01T00:00:00", 0, 2)
+    with pytest.raises(msgspec.DecodeError):
+        tracker.repeats([b'{"number":'])
