@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import attrs
 import msgspec
 
-from vismanet_async._http.charset import charset_in, decoded
+from vismanet_async._http.charset import charset_in, decoded, says_utf8
 from vismanet_async._http.error_body import read_problem, unwrapped
 from vismanet_async._http.message import UTF8_BOM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Answer", "Shape", "is_failed", "json_text", "read_answer"]
+__all__ = ["Answer", "Shape", "is_failed", "json_text", "page_text", "read_answer"]
 
 Shape = Literal["blank", "object", "array", "scalar", "other"]
 """The shape of a body: blank (also `null` and `""`), JSON of one of three kinds, or other than JSON."""
@@ -101,6 +101,16 @@ def json_text(headers: Mapping[str, str], body: bytes) -> bytes:
         return body.removeprefix(UTF8_BOM).strip()
     charset = charset_in(headers.get("Content-Type"), body)
     return (body if charset is None else decoded(body, charset).encode("utf-8", "replace")).strip()
+
+
+def page_text(headers: Mapping[str, str], body: bytes | bytearray) -> bytes | bytearray:
+    """Return a page's JSON text in UTF-8; a page that declares nothing else is returned as it is, not looked through.
+
+    Examples:
+        >>> page_text({"Content-Type": "application/json; charset=iso-8859-1"}, '["Ås"]'.encode("latin-1")).decode()
+        '["Ås"]'
+    """
+    return body if says_utf8(headers.get("Content-Type"), body) else json_text(headers, bytes(body))
 
 
 def is_failed(action_result: object) -> bool:

@@ -13,6 +13,7 @@ from anyio.lowlevel import checkpoint
 
 from vismanet_async._codec.decode import decode_rows
 from vismanet_async._deferred import DeferredCall
+from vismanet_async._http.answer import page_text
 from vismanet_async._operation import with_extra
 from vismanet_async._paging.fetcher import Fetcher, Progress, page_errors
 from vismanet_async._paging.journals import merge_batches
@@ -309,7 +310,7 @@ class Listing(DeferredCall[list[T]], Generic[T]):
         for _ in range(TRIES):
             response = await self._sender.send(self._requests.first_page(page_size))
             with page_errors(self._source.spec.id):
-                answer = self._requests.style.read(response.content)
+                answer = self._requests.style.read(page_text(response.headers, response.content))
             why = self._contradiction(answer)
             if why is None and answer.rows:
                 return answer
