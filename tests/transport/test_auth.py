@@ -278,8 +278,15 @@ async def test_a_broken_service_is_told_from_wrong_credentials(identity: Identit
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"null", b'{"access', b'"\xff"', b"[" * 9999])
 async def test_success_without_a_json_object_points_to_the_url(identity: Identity, body: bytes) -> None:
     identity.script = [(200, body)]
-    with pytest.raises(UnexpectedResponse, match="check the token URL"):
+    with pytest.raises(TokenRefused, match=r"check the token URL.*Nothing else was sent"):
         await of(identity).get()
+
+
+async def test_a_response_that_nobody_can_read_is_no_token(identity: Identity) -> None:
+    identity.script = [UnexpectedResponse("the answer came with the encoding 'br', which was not asked for.")]
+    with pytest.raises(TokenRefused, match=r"gave no token.*'br'.*Nothing else was sent"):
+        await of(identity).get()
+    assert len(identity.forms) == 1
 
 
 @pytest.mark.parametrize("body", [{}, {"access_token": ""}, {"access_token": 7}, {"access_token": None}])
@@ -292,7 +299,7 @@ async def test_success_without_a_token_is_a_refusal(identity: Identity, body: An
 @pytest.mark.parametrize("text", ["a b", "a\r\nX: y", "tøken", "a\x00"])
 async def test_a_token_that_would_break_a_header_is_refused(identity: Identity, text: str) -> None:
     identity.script = [(200, {"access_token": text})]
-    with pytest.raises(UnexpectedResponse, match="cannot stand in a header"):
+    with pytest.raises(TokenRefused, match=r"cannot stand in a header.*Nothing else was sent"):
         await of(identity).get()
 
 

@@ -12,7 +12,7 @@ import msgspec
 from vismanet_async._decimals import number_in
 from vismanet_async._http.message import UTF8_BOM
 from vismanet_async._http.retry import Fault, fault_of
-from vismanet_async.errors import TokenRefused, UnexpectedResponse
+from vismanet_async.errors import TokenRefused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,19 +67,21 @@ def read_token_response(raw: RawTokenResponse, *, host: str) -> TokenResponse:
     """Return the token endpoint's response, parsed.
 
     Raises:
-        TokenRefused: the response is a refusal.
-        UnexpectedResponse: the response is not a token.
+        TokenRefused: the response is a refusal, or not a token.
     """
     response = _fields_of(raw)
     if response is None:
-        raise UnexpectedResponse(
+        raise TokenRefused(
             f"{host} answered the token request with {raw.status} but not with JSON: check the token URL. "
-            "Nothing else was sent."
+            "Nothing else was sent.",
+            status=raw.status,
         )
     if raw.status >= 400 or not response.access_token:  # noqa: PLR2004 - statuses are clearest as numbers
         raise _refusal(raw.status, response, host=host)
     if not VISIBLE_ASCII.fullmatch(response.access_token):
-        raise UnexpectedResponse(f"{host} answered with a token that cannot stand in a header.")
+        raise TokenRefused(
+            f"{host} answered with a token that cannot stand in a header. Nothing else was sent.", status=raw.status
+        )
     return response
 
 

@@ -15,7 +15,7 @@ import anyio
 from vismanet_async._http.auth.grant import read_token_response
 from vismanet_async._http.auth.session import HARD_SECONDS, Decision, Token
 from vismanet_async._http.retry import Fault, backoff_seconds, fault_of
-from vismanet_async.errors import NotSent, ResponseLost, TransportError, VismaNetError
+from vismanet_async.errors import NotSent, ResponseLost, TokenRefused, TransportError, UnexpectedResponse, VismaNetError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,9 +83,8 @@ class TokenProvider:
             rejected: the token that was just answered with 401; one renewal serves all callers that report it.
 
         Raises:
-            TokenRefused: the identity service refused; nothing else was sent.
+            TokenRefused: the identity service refused, or its response is not a token; nothing else was sent.
             NotSent: it could not be reached, or its response was lost; nothing else was sent.
-            UnexpectedResponse: its response is not a token.
         """
         if self._static is not None:
             return self._static
@@ -137,6 +136,8 @@ class TokenProvider:
             with anyio.CancelScope(shield=not request.idempotent):
                 try:
                     raw = await self._send(request)
+                except UnexpectedResponse as error:  # too large, or in an encoding that is not known
+                    raise TokenRefused(f"{self._url.host} gave no token: {error} Nothing else was sent.") from error
                 except TransportError as error:
                     if last or not (request.idempotent or isinstance(error, NotSent)):
                         raise _unreachable(self._url, error, request) from error
