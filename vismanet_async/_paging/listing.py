@@ -307,17 +307,15 @@ class Listing(DeferredCall[list[T]], Generic[T]):
     async def _ask(self, page_size: int) -> PageAnswer:
         """Ask for the first rows; as by lists, a blank is believed the third time, a contradiction never."""
         contradiction: str | None = None
-        for _ in range(TRIES):
+        for left in reversed(range(TRIES)):
             response = await self._sender.send(self._requests.first_page(page_size))
             with page_errors(self._source.spec.id):
                 answer = self._requests.style.read(page_text(response.headers, response.content))
             why = self._contradiction(answer)
-            if why is None and answer.rows:
-                return answer
             contradiction = why or contradiction
-        if contradiction is not None:
-            raise UnexpectedResponse(f"{self._source.spec.id}: the answers contradict themselves: {contradiction}.")
-        return answer
+            if why is None and (answer.rows or (contradiction is None and not left)):
+                return answer
+        raise UnexpectedResponse(f"{self._source.spec.id}: the answers contradict themselves: {contradiction}.")
 
     def _contradiction(self, answer: PageAnswer) -> str | None:
         rows, total = len(answer.rows), answer.total
