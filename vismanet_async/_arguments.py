@@ -6,18 +6,30 @@ A value is never shown, because it may be a secret in the wrong place; its type 
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from vismanet_async.errors import RequestRefused, VismaNetError
+from vismanet_async.errors import RequestRefused, TargetNotWritable, VismaNetError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     import attrs
 
-__all__ = ["expect", "expect_count", "expect_parts", "expect_seconds", "not_among", "text_of", "text_pairs", "typed"]
+__all__ = [
+    "expect",
+    "expect_count",
+    "expect_parts",
+    "expect_seconds",
+    "not_among",
+    "refuse_irregular",
+    "text_of",
+    "text_pairs",
+    "typed",
+]
 
 _WORDS: Final[Mapping[type, str]] = {
     str: "text",
@@ -32,6 +44,7 @@ _WORDS: Final[Mapping[type, str]] = {
     Iterable: "a list",
     os.PathLike: "a path",
 }
+_KINDS: Final = {stat.S_IFLNK: "a link", stat.S_IFDIR: "a directory", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
 _MOST: Final = 2**63 - 1
 """What every clock, file and store can count to."""
 
@@ -148,3 +161,20 @@ def _whole(text: str, encode: Callable[[str], bytes] = str.encode) -> bool:
 def _listed(kinds: tuple[type, ...]) -> str:
     words = [_WORDS.get(kind, kind.__name__) for kind in kinds]
     return " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+
+def refuse_irregular(path: Path) -> None:
+    """Raise if a path is something else than a regular file: a link, a pipe, a device, a directory.
+
+    Raises:
+        TargetNotWritable: it is.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(mode):
+        raise TargetNotWritable(
+            f"{path} is {_KINDS.get(stat.S_IFMT(mode), 'no regular file')} and would be replaced; nothing was sent. "
+            "Choose another path."
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import unquote
@@ -474,7 +475,9 @@ class VismaNet(Resources):
             query=tuple(text_pairs("query", query).items()),
             headers={} if if_match is None else {"If-Match": f'"{etag_of(if_match)}"'},
             body=None if json is None else encode_plain(json),
-            decode=_plain if verb == "GET" else lambda response: plain_written(response, f"{verb} {path}"),
+            decode=_plain
+            if verb == "GET"
+            else partial(plain_written, name=f"{verb} {path}", accepts_202=service == "sales_order"),  # facts 6.10
             sender=self._transport,
         )
         return operation.with_options(headers=headers)

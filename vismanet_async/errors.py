@@ -391,12 +391,16 @@ class TokenRefused(VismaNetError):
     Attributes:
         error: the OAuth error code, such as `invalid_client`.
         status: the HTTP status of the token endpoint.
+        retry_after_seconds: for how long it is not asked again, after a 429; None where it did not ask for a pause.
     """
 
-    def __init__(self, message: str, *, error: str = "", status: int = 0) -> None:
+    def __init__(
+        self, message: str, *, error: str = "", status: int = 0, retry_after_seconds: float | None = None
+    ) -> None:
         super().__init__(message)
         self.error = error
         self.status = status
+        self.retry_after_seconds = retry_after_seconds
 
 
 class UnexpectedResponse(VismaNetError):

@@ -8,6 +8,8 @@ from __future__ import annotations
 import base64
 import codecs
 import logging
+import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -315,3 +317,74 @@ async def test_a_large_base64_file_is_decoded_in_pieces(tmp_path: Path) -> None:
     place = await client.attachment.download("x").save(tmp_path / "cut.pdf")
     assert place.read_bytes() == text[:-3]
     assert len(names_in(tmp_path)) == 2
+
+
+# --- what is not the file -----------------------------------------------------------------------------------------
+
+SIZED: Any = {
+    "Content_Disposition": f'attachment; filename="a.pdf"; size={len(PDF)}',
+    "Content_Type": "application/pdf",
+}
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (reply(b"\r\n<!DOCTYPE html><title>Sign in</title>", Content_Type="text/html"), "an HTML page"),
+        (reply(b"<HTML>" + b"x" * 200_000), "an HTML page"),
+        (reply({"message": "An error has occurred.", "statusCode": 503}), "an error document: An error has occurred"),
+        (reply([{"error": "gone"}]), "an error document: gone"),
+        (reply(b""), "blank"),
+        (reply(b"null"), "blank"),
+        (reply({"stateLocation": "https://h/v1/background/1"}), "background queue"),
+        (reply({"stateLocation": "https://h/v1/background/1"}, status=202), "status is 202"),
+        (reply(status=204), "status is 204"),
+        (reply(PDF[:100], status=206, **SIZED), "status is 206"),
+        (reply(PDF[:500], **SIZED), "500 bytes came, and the file has 950"),
+        (reply(BASE64[:400], **SIZED), "400 bytes came, and the file has 950"),
+        (reply(b"", **SIZED), "0 bytes came"),
+    ],
+)
+async def test_what_is_not_the_file_is_refused(answer: Any, words: str, tmp_path: Path) -> None:
+    client = Client(answer, answer)
+    with pytest.raises(UnexpectedResponse, match=words):
+        await client.attachment.download("x")
+    with pytest.raises(UnexpectedResponse, match=words):
+        await client.attachment.download("x").save(tmp_path / "a.pdf")
+    assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        reply(PDF, **SIZED),
+        reply(b"<html>", Content_Disposition='attachment; filename="page.html"', Content_Type="text/html"),
+        reply({"message": "mine"}, Content_Disposition='attachment; filename="a.json"'),
+        reply(b"", Content_Disposition='attachment; filename="empty.txt"'),
+        reply(b"<invoice/>", Content_Type="application/xml"),
+        reply({"any": "document"}),
+    ],
+)
+async def test_what_is_announced_as_a_file_is_one(answer: Any, tmp_path: Path) -> None:
+    client = Client(answer, answer)
+    file = await client.attachment.download("x")
+    assert (await client.attachment.download("x").save(tmp_path / "a")).read_bytes() == file.content == answer.body
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "dangling link", "socket"])
+async def test_what_is_no_regular_file_is_not_replaced(kind: str, tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    if kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "socket":
+        os.mknod(place, stat.S_IFSOCK | 0o600)
+    else:
+        target = tmp_path / "mine.txt"
+        place.symlink_to(target)
+        if kind == "link":
+            target.write_text("mine")
+    before = place.lstat()
+    client = Client(reply(PDF, **NAMED))
+    with pytest.raises(TargetNotWritable, match="would be replaced; nothing was sent"):
+        await client.attachment.download("x").save(place)
+    assert (place.lstat().st_mode, client.recorder.requests) == (before.st_mode, [])

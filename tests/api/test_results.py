@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -82,6 +82,37 @@ async def test_what_is_no_answer_leaves_the_outcome_unknown(write: str, answer: 
     assert "may have been executed; it was not sent again" in str(caught.value)
 
 
+DOCUMENTED_202: Final = {write for write in WRITES if write.startswith("order ")} - {"order create"}
+
+
+@pytest.mark.parametrize("write", WRITES)
+@pytest.mark.parametrize(
+    "answer",
+    [
+        reply(status=202),
+        reply(status=202, Location="/v1/customer/7"),
+        reply({"id": "73ac0029"}, status=202),
+        reply({"jobId": "73ac0029"}, status=202),
+        reply({"status": "Queued"}, status=202),
+    ],
+)
+async def test_what_was_only_accepted_is_done_where_that_is_documented(write: str, answer: Any) -> None:
+    client = Client(answer)
+    if write in DOCUMENTED_202:
+        await WRITES[write](client)
+        return
+    with pytest.raises(OutcomeUnknown, match=r"\(202\) is a promise to do it.*Look the record up first"):
+        await WRITES[write](client)
+
+
+@pytest.mark.parametrize("write", WRITES)
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+async def test_a_place_in_the_queue_is_no_record(write: str, status: int) -> None:
+    client = Client(reply(status=status, Location="https://h/v1/Background/73ac0029"))
+    with pytest.raises(OutcomeUnknown, match=r"queue.*names https://h/v1/Background/73ac0029"):
+        await WRITES[write](client)
+
+
 @pytest.mark.parametrize("write", WRITES)
 @pytest.mark.parametrize(
     "answer",
@@ -95,6 +126,10 @@ async def test_what_is_no_answer_leaves_the_outcome_unknown(write: str, answer: 
     ],
 )
 async def test_what_confirms_a_write_is_taken(write: str, answer: Any) -> None:
+    if write == "action" and answer.status != 204:  # its body tells whether it was done
+        with pytest.raises(OutcomeUnknown, match="is blank"):
+            await WRITES[write](Client(answer))
+        return
     await WRITES[write](Client(answer))
 
 
@@ -135,7 +170,36 @@ async def test_results_of_actions_are_given() -> None:
     assert await WRITES["POST by hand"](Client(reply(rb'{"a": "\ud83d"}'))) == {"a": "\ud83d"}
 
 
-@pytest.mark.parametrize("body", [{"errorInfo": "No period."}, {"unknown": 1}, [], "text"])
+FAILED: Final = {"actionResult": "Failed", "errorInfo": "No period."}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [FAILED],
+        {"value": FAILED},
+        {"ActionResult": {"value": "Failed"}, "errorInfo": {"value": "No period."}},
+    ],
+)
+@pytest.mark.parametrize("write", ["action", "action without a described result", "POST by hand"])
+async def test_a_failure_is_told_however_it_is_wrapped(write: str, body: Any) -> None:
+    with pytest.raises(ActionFailed, match="No period"):
+        await WRITES[write](Client(reply(body)))
+
+
+@pytest.mark.parametrize(
+    "body", [[{"message": "Not made."}], {"value": {"message": "Not made."}}, {"message": {"value": "Not made."}}]
+)
+async def test_an_error_document_is_told_however_it_is_wrapped(body: Any) -> None:
+    for write, call in WRITES.items():
+        with pytest.raises(OutcomeUnknown, match=r": Not made\."):
+            await call(Client(reply(body)))
+        assert write
+    with pytest.raises(UnexpectedResponse, match=r"error document.*Not made"):
+        await Client(reply(body)).customer.get("1")
+
+
+@pytest.mark.parametrize("body", [{"errorInfo": "No period."}, {"unknown": 1}, {}, b"", [], "text"])
 async def test_what_is_no_result_of_an_action_leaves_the_outcome_unknown(body: Any) -> None:
     with pytest.raises(OutcomeUnknown):
         await WRITES["action"](Client(reply(body)))

@@ -11,6 +11,7 @@ import msgspec
 import polars as pl
 import pytest
 
+from tests.transport.wire import answer, wire_server
 from vismanet_async._client import VismaNet
 from vismanet_async._export.events import PageWritten
 from vismanet_async._export.formats.csv import CsvOptions
@@ -133,3 +134,18 @@ class _Invoice(msgspec.Struct):
     referenceNumber: str  # noqa: N815 - as above
     amount: Decimal
     invoiceLines: list[_Line] = []  # noqa: N815 - as above
+
+
+@pytest.mark.parametrize(("charset", "encoding"), [("iso-8859-1", "latin-1"), ("utf-16", "utf-16")])
+async def test_pages_in_another_character_set_are_written_as_utf8(charset: str, encoding: str, tmp_path: Path) -> None:
+    row = '{"number":"1","name":"Blåbær","lastModifiedDateTime":"2025-01-01T00:00:00","metadata":{"totalCount":1}}'
+    body = answer(200, f"[{row}]".encode(encoding), Content_Type=f"application/json; charset={charset}")
+    async with wire_server() as wire, VismaNet(StaticToken("t"), base_url=wire.url) as visma:
+        wire.default = (body,)
+        assert [customer.name for customer in await visma.customer.list()] == ["Blåbær"]
+        first = await visma.customer.list().first()
+        assert first is not None
+        assert first.name == "Blåbær"
+        manifest = await visma.export("customer", to=tmp_path, format="jsonl")
+    (part,) = manifest.resources["customer"].parts
+    assert (tmp_path / part.file).read_text("utf-8") == f"{row}\n"

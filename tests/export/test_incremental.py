@@ -496,3 +496,13 @@ async def test_companies_are_not_mixed_in_one_directory(tmp_path: Path) -> None:
             assert validate(tmp_path / "out").resources == before.resources
             replaced = await other.export("customer", to=tmp_path / "out")  # nothing of the other is left
             assert replaced.company == "bbbb"
+
+
+def test_rows_with_half_a_pair_are_tracked() -> None:
+    half = rb'{"number":"1","name":"\ud800","lastModifiedDateTime":"2025-01-01T00:00:00"}'
+    other = half.replace(rb"\ud800", rb"\ud801")
+    tracker = DeltaTracker("lastModifiedDateTime", known=b"", overlap=timedelta(hours=1), latest=stamp_of("2026-01-01"))
+    assert tracker.repeats([half, other]) == []
+    assert (tracker.watermark, tracker.unstamped, len(tracker._seen)) == ("2025-01-01T00:00:00", 0, 2)
+    with pytest.raises(msgspec.DecodeError):
+        tracker.repeats([b'{"number":'])

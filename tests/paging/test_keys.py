@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from vismanet_async._paging.keys import KeyReader, PageKeys, RowKeys, stamp_of, stamp_text
+from vismanet_async._paging.keys import KeyReader, PageKeys, RowKeys, row_digest, stamp_of, stamp_text
 from vismanet_async._paging.page_formats import PageFormatError
 from vismanet_async._paging.row_scanner import Rows
 from vismanet_async._paging.seen_keys import SeenKeys
@@ -262,3 +262,11 @@ def test_a_row_stamped_ahead_hides_no_newer_version_of_its_neighbours() -> None:
     index = SeenKeys(exact_since=edge)
     index.add(page(edge - 2 * second, edge - second))
     assert [repeat.newer for repeat in index.add(page(edge, edge - second))] == [True, False]
+
+
+def test_rows_with_half_a_pair_have_digests_that_tell_them_apart() -> None:
+    half = rb'{"id":1,"name":"\ud800","metadata":{"totalCount":2}}'
+    assert row_digest(half) == row_digest(half.replace(b'Count":2', b'Count":3'))
+    assert row_digest(half) != row_digest(half.replace(rb"\ud800", rb"\ud801"))
+    with pytest.raises(msgspec.DecodeError):
+        row_digest(b'{"id":')

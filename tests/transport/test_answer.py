@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from vismanet_async._http.answer import json_text, read_answer
+from vismanet_async._http.answer import json_text, page_text, read_answer
 
 
 @pytest.mark.parametrize("body", [b"", b"  \r\n", b"null", b'""', b"\xef\xbb\xbf", b"\xef\xbb\xbfnull"])
@@ -88,3 +88,26 @@ def test_what_only_resembles_an_error_document_is_an_answer(body: dict[str, Any]
 
 def test_a_problem_document_is_an_error_by_its_content_type() -> None:
     assert read_answer({"Content-Type": "application/problem+json"}, b'{"type": "about:blank"}').error is not None
+
+
+@pytest.mark.parametrize(
+    ("content_type", "encoding"),
+    [
+        ("application/json; charset=iso-8859-1", "latin-1"),
+        ("application/json; charset=iso-8859-1", "utf-8"),  # a server that declares what it does not use
+        ("application/json; charset=windows-1252", "cp1252"),
+        ("application/json; charset=utf-16", "utf-16"),
+        ("application/json; charset=utf-16le", "utf-16-le"),
+        ("application/json", "utf-16"),
+        ("", "utf-32"),
+        ("application/json; charset=utf-8", "utf-8"),
+    ],
+)
+def test_pages_are_read_in_the_character_set_that_they_declare(content_type: str, encoding: str) -> None:
+    assert page_text({"Content-Type": content_type}, '["Blåbær"]'.encode(encoding)) == '["Blåbær"]'.encode()
+
+
+@pytest.mark.parametrize("content_type", [None, "application/json", "text/json; CHARSET=UTF8", "x; charset=nonsense"])
+def test_a_page_that_declares_nothing_else_is_not_looked_through(content_type: str | None) -> None:
+    body = bytearray(b'["\xff"]')
+    assert page_text({} if content_type is None else {"Content-Type": content_type}, body) is body

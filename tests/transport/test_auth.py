@@ -48,8 +48,8 @@ class Identity:
         if step is None:
             more = {"refresh_token": f"refresh-{number}"} if self.rotate else {}
             step = (200, {"access_token": f"token-{number}", "expires_in": self.lifetime, **more})
-        status, body = step
-        return RawTokenResponse(status, body if isinstance(body, bytes) else json.dumps(body).encode())
+        status, body, *headers = step
+        return RawTokenResponse(status, body if isinstance(body, bytes) else json.dumps(body).encode(), *headers)
 
 
 @pytest.fixture
@@ -278,8 +278,56 @@ async def test_a_broken_service_is_told_from_wrong_credentials(identity: Identit
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"null", b'{"access', b'"\xff"', b"[" * 9999])
 async def test_success_without_a_json_object_points_to_the_url(identity: Identity, body: bytes) -> None:
     identity.script = [(200, body)]
-    with pytest.raises(UnexpectedResponse, match="check the token URL"):
+    with pytest.raises(TokenRefused, match=r"check the token URL.*Nothing else was sent"):
         await of(identity).get()
+
+
+async def test_after_a_429_nobody_asks_before_its_pause_is_over(identity: Identity, clock: VirtualClock) -> None:
+    identity.script = [(429, {"error": "slow_down"}, {"Retry-After": "60"})]
+    tokens, began = of(identity), clock.monotonic()
+    results = await both(*[tokens.get] * 10)
+    for _ in range(10):
+        results += await both(tokens.get)
+    assert {(type(error), error.status) for error in results} == {(TokenRefused, 429)}
+    assert len(identity.forms) == 1
+    assert all(50 < error.retry_after_seconds <= 63 for error in results)
+    assert "try again in 6" in str(results[0])
+    assert "not asked again before" in str(results[-1])
+    assert clock.monotonic() - began < 1
+    await clock.sleep(results[-1].retry_after_seconds)
+    assert (await tokens.get()).text == "token-2"
+
+
+async def test_a_short_pause_is_waited_out(identity: Identity, clock: VirtualClock) -> None:
+    identity.script = [(429, b"", {"Retry-After": "5"})]
+    began = clock.monotonic()
+    assert {token.text for token in await both(*[of(identity).get] * 5)} == {"token-2"}
+    assert 5 <= clock.monotonic() - began < 7
+
+
+async def test_a_pause_holds_for_who_may_not_ask_twice_and_for_early_renewals(
+    identity: Identity, clock: VirtualClock
+) -> None:
+    tokens = of(identity)
+    token = await tokens.get()
+    await clock.sleep(3400)
+    identity.script = [(429, b"", {"Retry-After": "5"})]
+    assert await tokens.get() is token
+    assert await tokens.get() is token
+    assert len(identity.forms) == 2
+    once = of(identity, AuthorizationCode("a", "b", refresh_token="r"))
+    identity.script = [(429, b"", {"Retry-After": "5"})]
+    with pytest.raises(TokenRefused) as caught:
+        await once.get()
+    assert caught.value.retry_after_seconds == pytest.approx(5, abs=1)
+    assert (await once.get()).text == "token-4"
+
+
+async def test_a_response_that_nobody_can_read_is_no_token(identity: Identity) -> None:
+    identity.script = [UnexpectedResponse("the answer came with the encoding 'br', which was not asked for.")]
+    with pytest.raises(TokenRefused, match=r"gave no token.*'br'.*Nothing else was sent"):
+        await of(identity).get()
+    assert len(identity.forms) == 1
 
 
 @pytest.mark.parametrize("body", [{}, {"access_token": ""}, {"access_token": 7}, {"access_token": None}])
@@ -292,7 +340,7 @@ async def test_success_without_a_token_is_a_refusal(identity: Identity, body: An
 @pytest.mark.parametrize("text", ["a b", "a\r\nX: y", "tøken", "a\x00"])
 async def test_a_token_that_would_break_a_header_is_refused(identity: Identity, text: str) -> None:
     identity.script = [(200, {"access_token": text})]
-    with pytest.raises(UnexpectedResponse, match="cannot stand in a header"):
+    with pytest.raises(TokenRefused, match=r"cannot stand in a header.*Nothing else was sent"):
         await of(identity).get()
 
 

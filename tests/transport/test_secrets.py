@@ -18,7 +18,7 @@ from vismanet_async._http.auth.grant import RawTokenResponse, TokenRequest, Toke
 from vismanet_async._http.auth.session import Token
 from vismanet_async._http.message import Request
 from vismanet_async._settings import Settings
-from vismanet_async.errors import VismaNetError
+from vismanet_async.errors import BadRequest, VismaNetError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,3 +136,25 @@ async def test_the_secret_goes_to_the_token_endpoint_only_and_the_token_to_the_a
     await make(client_credentials()).send(Request(operation="it", method="GET", path="/v1/x"))
     assert_silent(repr(wire.seen))
     assert "the-token" not in repr(wire.asked)
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [
+        answer(400, f'{{"message":"no {SECRET}"}}'.encode()),
+        answer(400, f'{{"message":"no {SECRET}"}}'.encode("utf-16"), Content_Type="text/json; charset=utf-16"),
+        answer(400, f'{{"message":"no {SECRET}"}}'.encode("utf-16-le"), Content_Type="text/json; charset=utf-16le"),
+        answer(400, f'{{"message":"no \\u00{ord(SECRET[0]):02x}{SECRET[1:]}"}}'.encode()),
+        answer(400, b'{"message":"no ***"}', Request_Context=f"auth={SECRET}", Ipp_Request_Id=SECRET),
+    ],
+)
+async def test_an_error_that_repeats_the_token_shows_it_nowhere(wire: Wire, make: Any, echo: bytes) -> None:
+    wire.reply(echo)
+    with pytest.raises(BadRequest, match=r"no \*\*\*") as caught:
+        await make().send(Request(operation="x", method="GET", path="/v1/x"))
+    error = caught.value
+    shown = (
+        f"{error} {error!r} {error.headers} {error.reference} {error.body!r} {error.body.decode('utf-16', 'ignore')}"
+    )
+    assert_silent(shown + error.body.decode("utf-16", "ignore"))
+    assert b"no ***" in error.body

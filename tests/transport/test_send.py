@@ -957,11 +957,28 @@ async def test_a_stream_that_breaks_off_is_not_repeated(
     assert (got, len(wire.seen)) == ([b"abc"], 1)
 
 
-async def test_a_stream_compressed_unasked_is_refused(wire: Wire, make: Make) -> None:
-    wire.reply(answer(200, gzip.compress(b"x"), Content_Encoding="gzip"))
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [("gzip", gzip.compress(b"file" * 99_999)), ("deflate", zlib.compress(b"file" * 99_999)), ("gzip", b"{}")],
+)
+async def test_a_stream_compressed_unasked_is_decompressed(wire: Wire, make: Make, encoding: str, body: bytes) -> None:
+    wire.reply(answer(200, body, Content_Encoding=encoding))
     async with make().stream(get()) as response:
-        with pytest.raises(UnexpectedResponse, match="compressed"):
-            await anext(aiter(response.chunks()))
+        came = b"".join([chunk async for chunk in response.chunks()])
+    assert came == (body if body == b"{}" else b"file" * 99_999)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "kind"),
+    [("br", b"x", UnexpectedResponse), ("gzip", gzip.compress(b"file" * 999)[:-9], ResponseLost)],
+)
+async def test_a_stream_compressed_as_nobody_reads_it_is_refused(
+    wire: Wire, make: Make, encoding: str, body: bytes, kind: type[Exception]
+) -> None:
+    wire.reply(answer(200, body, Content_Encoding=encoding))
+    async with make().stream(get()) as response:
+        with pytest.raises(kind):
+            _ = [chunk async for chunk in response.chunks()]
 
 
 async def test_a_stream_s_errors_are_those_of_send(wire: Wire, make: Make) -> None:

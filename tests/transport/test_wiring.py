@@ -12,13 +12,14 @@ from aiohttp.client_proto import ResponseHandler
 from multidict import CIMultiDict
 from yarl import URL
 
+from tests.support.hang import until
 from tests.transport.wire import CLOSE, answer
 from vismanet_async._accel import VARIABLE, Accelerator
 from vismanet_async._http import direct_read as body_module, wiring
 from vismanet_async._http.http_attempt import WireRequest
 from vismanet_async._http.message import Request
 from vismanet_async._http.pool import SessionPool
-from vismanet_async.errors import OutcomeUnknown, RequestRefused, ResponseLost
+from vismanet_async.errors import NotSent, OutcomeUnknown, RequestRefused, ResponseLost
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -256,3 +257,41 @@ async def test_an_attempt_alone_is_guarded_too(wire: Wire) -> None:
         await attempt.open()
         assert attempt.connected
     await pool.aclose()
+
+
+# --- answers that nobody asked for ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "stray",
+    [
+        answer(200, b'{"number":"1"}'),
+        answer(408, b""),
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\nContent-Le",  # half a head
+        b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\n{}",
+        b"no HTTP",
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+async def test_what_came_unasked_is_not_taken_for_the_next_answer(
+    method: str, stray: bytes, wire: Wire, make: Make
+) -> None:
+    transport, later = make(), asyncio.Event()
+    wire.reply((answer(200, b'{"number":"1"}'), later, stray), answer(200, b'{"number":"2"}'))
+    assert (await transport.send(request("GET"))).content == b'{"number":"1"}'
+    connector: Any = transport._pool._session.connector  # type: ignore[union-attr]
+    ((protocol, _),) = (idle for queue in connector._conns.values() for idle in queue)
+    later.set()
+    await until(lambda: protocol.should_close)
+    assert (await transport.send(request(method))).content == b'{"number":"2"}'
+    assert [seen.connection for seen in wire.seen] == [1, 2]
+
+
+async def test_a_server_that_always_speaks_first_is_not_asked(
+    wire: Wire, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wiring._TolerantHandler, "should_close", True)
+    with pytest.raises(NotSent, match="The request never left"):
+        await make().send(request())
+    assert wire.seen == []

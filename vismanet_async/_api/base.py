@@ -146,14 +146,17 @@ class Resource:
         content = None if model is None else encode_write(body, model())
 
         def decode(response: Response) -> Updated:
-            return results.updated(response, spec.id)
+            return results.updated(response, spec.id, accepts_202=_accepts_202(spec))
 
         return self._operation(spec, ids, parts, decode, body=content, if_match=if_match)
 
     def _delete(
         self, spec: OperationSpec, ids: Sequence[Id], *parts: Part, if_match: IfMatch | None = None
     ) -> Operation[None]:
-        return self._operation(spec, ids, parts, lambda answer: results.deleted(answer, spec.id), if_match=if_match)
+        def decode(response: Response) -> None:
+            results.deleted(response, spec.id, accepts_202=_accepts_202(spec))
+
+        return self._operation(spec, ids, parts, decode, if_match=if_match)
 
     def _act(
         self,
@@ -243,6 +246,11 @@ _ACTION_RESULT = ModelRef("common.action_result", "ActionResult")
 def _action_body(body: Any, model: Callable[[], type[WriteModel]] | None) -> bytes:
     """Encode an action's body; the actions without one take an empty object (docs/facts.md 10)."""
     return b"{}" if model is None else encode_write(body, model())
+
+
+def _accepts_202(spec: OperationSpec) -> bool:
+    """Return whether a 202 means that it is done: changes of sales orders are answered so (docs/facts.md 6.10)."""
+    return spec.service == "sales_order"
 
 
 def etag_of(version: IfMatch) -> str:

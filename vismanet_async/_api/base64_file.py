@@ -71,6 +71,8 @@ class Base64Watch:
         self._is_possible = True
         self._bytes = self._quotes = 0
         self._ends_in = b""
+        self.decoded_bytes: int | None = None
+        """How large it is when decoded; None while that is not known."""
 
     def look(self, chunk: bytes) -> None:
         """Decode the next piece."""
@@ -84,12 +86,8 @@ class Base64Watch:
         if self._is_possible:
             self._is_possible = not chunk.translate(None, _ALPHABET + _OF_JSON)
 
-    def reason(self, decoded_bytes: int | None = None) -> str | None:
-        """Return what says that the file came as base64; None where it is to stay as it came.
-
-        Args:
-            decoded_bytes: how large it is when decoded; None while that is not known.
-        """
+    def reason(self) -> str | None:
+        """Return what says that the file came as base64; None where it is to stay as it came."""
         if self._wanted is not None:
             return "the caller" if self._wanted else None
         if not self._is_possible or not self._bytes or self._told_bytes == self._bytes:
@@ -100,13 +98,21 @@ class Base64Watch:
         found = None
         if self._by_header:
             found = "the header Content-Transfer-Encoding"
-        elif self._told_bytes is not None and self._told_bytes == decoded_bytes:
+        elif self._told_bytes is not None and self._told_bytes == self.decoded_bytes:
             found = "the size in Content-Disposition"
         elif self._json and is_string:
             found = "the content type"
         elif not is_string and self._begins_as_it_must():
             found = "the beginning of the decoded file"
         return found
+
+    def wrong_size(self) -> str | None:
+        """Return how many bytes came, where Content-Disposition tells another size for the file and for its base64."""
+        if self._told_bytes in {None, self._bytes, self.decoded_bytes} or (
+            self._wanted is False and self._is_possible  # left as it came: the size may be that of the decoded file
+        ):
+            return None
+        return f"{self._bytes:,} bytes came, and the file has {self._told_bytes:,}"
 
     @property
     def wants_size(self) -> bool:

@@ -16,7 +16,8 @@ import anyio
 import attrs
 
 from vismanet_async._api.base64_file import Base64Watch, NotBase64Error, decoded_pieces
-from vismanet_async._arguments import expect
+from vismanet_async._arguments import expect, refuse_irregular
+from vismanet_async._http.answer import read_answer
 from vismanet_async._http.charset import header_text
 from vismanet_async._http.message import header_fault
 from vismanet_async._operation import Operation
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["Download", "File", "Upload", "read_file", "safe_name"]
 
 _CHUNK_BYTES: Final = 64 * 1024
+_OK: Final = 200
+_PAGE: Final = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype\s+html|html)\b", re.IGNORECASE)
 _log = logging.getLogger("vismanet_async.files")
 _RESERVED_NAMES: Final = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 _NAME_CHARS: Final = 200
@@ -209,22 +212,29 @@ class Download(Operation[File]):
             Where it is. It appears there whole or not at all.
 
         Raises:
-            TargetNotWritable: the target cannot be written; nothing is left there.
+            TargetNotWritable: the target cannot be written; nothing is left there. It is a link, a pipe or a device,
+                which would be replaced; nothing was sent.
+            UnexpectedResponse: what came is not the file, or not all of it; nothing is left there.
         """
         expect("target", target, str, Path)
         place = Path(target)
+        is_folder = await anyio.Path(place).is_dir()
+        if not is_folder:
+            await anyio.to_thread.run_sync(refuse_irregular, place)
         part: Path | None = None
         try:
             async with self.sender.stream(self.request()) as answer:
                 headers = answer.headers
                 name = _named(headers.get("Content-Disposition"))
-                is_folder = await anyio.Path(place).is_dir()
+                head = b""
                 part = (place if is_folder else place.parent) / f".{uuid4().hex}.part"
                 encoding = Base64Watch(headers, name, wanted=self.base64)
                 async with await anyio.open_file(part, "xb") as file:
                     async for chunk in answer.chunks():
                         encoding.look(chunk)
+                        head += chunk[: _CHUNK_BYTES + 1 - len(head)]
                         await file.write(chunk)
+            _refuse_other(answer.status, headers, head)
             return await anyio.to_thread.run_sync(
                 _settle, part, place, name if is_folder else None, encoding, is_folder
             )
@@ -246,8 +256,9 @@ def read_file(response: Response, *, base64: bool | None = None) -> File:
         base64: whether it is base64; None: as the answer says.
 
     Raises:
-        UnexpectedResponse: `base64` says that it is base64, and it is not.
+        UnexpectedResponse: it is not the file, or not all of it; or `base64` says that it is base64, and it is not.
     """
+    _refuse_other(response.status, response.headers, response.body)
     name = _named(response.headers.get("Content-Disposition"))
     content, decoded_by = response.body, None
     watch = Base64Watch(response.headers, name, wanted=base64)
@@ -259,10 +270,43 @@ def read_file(response: Response, *, base64: bool | None = None) -> File:
             if watch.insists:
                 raise _no_base64(error) from None
         else:
-            decoded_by = watch.reason(len(decoded))
+            watch.decoded_bytes = len(decoded)
+            decoded_by = watch.reason()
             content = content if decoded_by is None else decoded
+    _refuse_part(watch)
     _tell(name, decoded_by)
     return File(name=name, content_type=response.headers.get("Content-Type"), content=content, decoded_by=decoded_by)
+
+
+def _refuse_other(status: int, headers: Mapping[str, str], body: bytes) -> None:
+    """Raise for what is not the file: by its status, or as a page, an error or nothing where no file is announced.
+
+    Args:
+        status: of the answer.
+        headers: of the answer.
+        body: its beginning, whole if it is no longer than 64 KiB.
+    """
+    fault = None
+    if status != _OK:
+        fault = f"its status is {status}, and that of a file 200"
+    elif "Content-Disposition" not in headers:
+        if _PAGE.match(body):
+            fault = "it is an HTML page"
+        elif len(body) <= _CHUNK_BYTES:
+            answer = read_answer(headers, body)
+            if answer.shape == "blank":
+                fault = "it is blank"
+            elif answer.error is not None:
+                fault = f"it is an error document: {answer.error.rstrip('.')}"
+            elif answer.members.get("statelocation"):
+                fault = "it is one of the background queue"
+    if fault is not None:
+        raise UnexpectedResponse(f"the answer is not the file: {fault}. Nothing was written.")
+
+
+def _refuse_part(watch: Base64Watch) -> None:
+    if fault := watch.wrong_size():
+        raise UnexpectedResponse(f"the file did not come whole: {fault}. Nothing was written; fetch it again.")
 
 
 def _tell(name: str | None, decoded_by: str | None) -> None:
@@ -272,8 +316,11 @@ def _tell(name: str | None, decoded_by: str | None) -> None:
 
 def _settle(part: Path, place: Path, name: str | None, encoding: Base64Watch, is_folder: bool) -> Path:  # noqa: FBT001
     """Move the finished part to its name, decoded if necessary. Blocking; runs in a thread."""
-    _tell(name, _decode_file(part, encoding))
+    decoded_by = _decode_file(part, encoding)
+    _refuse_part(encoding)
+    _tell(name, decoded_by)
     if not is_folder:
+        refuse_irregular(place)
         return part.replace(place)
     wanted = place / (name or "attachment")
     for number in range(1, 10_000):
@@ -296,7 +343,8 @@ def _decode_file(part: Path, encoding: Base64Watch) -> str | None:
         with part.open("rb") as source, decoded.open("xb") as target:
             for piece in decoded_pieces(iter(lambda: source.read(_CHUNK_BYTES), b"")):
                 size += target.write(piece)
-        reason = encoding.reason(size)
+        encoding.decoded_bytes = size
+        reason = encoding.reason()
         if reason is not None:
             decoded.replace(part)
     except NotBase64Error as error:

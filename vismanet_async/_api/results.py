@@ -11,7 +11,7 @@ from vismanet_async._codec.decode import decode_one
 from vismanet_async._codec.fields import fields_of
 from vismanet_async._codec.model import Model
 from vismanet_async._codec.values import UNSET
-from vismanet_async._http.answer import json_text, read_answer
+from vismanet_async._http.answer import is_failed, json_text, read_answer
 from vismanet_async._http.charset import header_text
 from vismanet_async._http.message import bare_etag
 from vismanet_async.errors import ActionFailed, Attempt, OutcomeUnknown, UnexpectedResponse
@@ -40,7 +40,7 @@ __all__ = [
 R = TypeVar("R")
 
 _OK: Final = 200
-_CREATED: Final = 201
+_ACCEPTED: Final = 202
 _NO_CONTENT: Final = frozenset({204, 205})
 _PARTIAL: Final = 206
 _FEW_FIELDS: Final = 4
@@ -137,22 +137,34 @@ def _fields_set(record: Model, *, most: int) -> int:
     return count
 
 
-def confirmed(response: Response, name: str) -> Answer:
+def confirmed(response: Response, name: str, *, accepts_202: bool = False) -> Answer:
     """Return the answer to a write, if it is one of the API and says nothing against it.
+
+    Args:
+        response: the answer.
+        name: the operation, for errors.
+        accepts_202: whether a 202 is the documented success of this operation. Else it promises work that may still
+            fail, unless it holds the result of an action (docs/facts.md 7.3 and 10.6).
 
     Raises:
         OutcomeUnknown: the status is a success, and the body is an HTML page, an error document or no JSON, so that
-            something other than the API may have answered; or the work was only put into the background queue.
+            something other than the API may have answered; or the work was only accepted or put into the background
+            queue.
     """
+    queued = "of the background queue, which was not asked"
+    if "/background/" in response.headers.get("Location", "").casefold():
+        raise _unknown(response, name, queued)
     if response.status in _NO_CONTENT:
         return read_answer({}, b"")
     answer = read_answer(response.headers, response.body)
     if response.status == _PARTIAL:
         raise _unknown(response, name, "only part of one")
     if answer.members.get("statelocation"):
-        raise _unknown(response, name, "of the background queue, which was not asked")
+        raise _unknown(response, name, queued)
     if answer.error is not None or answer.shape == "other":
         raise _unknown(response, name, answer.looks, answer.error or "")
+    if response.status == _ACCEPTED and not accepts_202 and not answer.members.get("actionresult"):
+        raise _unknown(response, name, "a promise to do it")
     return answer
 
 
@@ -192,23 +204,23 @@ def _made(response: Response, template: str) -> Created:
     )
 
 
-def updated(response: Response, name: str = "update") -> Updated:
+def updated(response: Response, name: str = "update", *, accepts_202: bool = False) -> Updated:
     """Read the answer to an update.
 
     Raises:
         OutcomeUnknown: see `confirmed`.
     """
-    confirmed(response, name)
+    confirmed(response, name, accepts_202=accepts_202)
     return Updated(etag=bare_etag(response.headers.get("ETag")), attempts=response.attempts)
 
 
-def deleted(response: Response, name: str = "delete") -> None:
+def deleted(response: Response, name: str = "delete", *, accepts_202: bool = False) -> None:
     """Read the answer to a deletion.
 
     Raises:
         OutcomeUnknown: see `confirmed`.
     """
-    confirmed(response, name)
+    confirmed(response, name, accepts_202=accepts_202)
 
 
 def acted(response: Response, model: Callable[[], type[Any]], name: str) -> Any:
@@ -216,28 +228,31 @@ def acted(response: Response, model: Callable[[], type[Any]], name: str) -> Any:
 
     Raises:
         ActionFailed: the result says `Failed`, although the status is a success (docs/facts.md 10).
-        OutcomeUnknown: it is no result of an action; see `confirmed`.
+        OutcomeUnknown: it is no result of an action, or none came where the status promises one (docs/facts.md 10.6);
+            see `confirmed`.
     """
     cls: type[Record] = model()
     answer = confirmed(response, name)
-    if answer.shape == "blank":
+    if response.status in _NO_CONTENT:
         return cls()
+    if answer.shape == "blank":
+        raise _unknown(response, name, answer.looks)
     try:
         result: Any = decode_one(
             answer.text, cls, etag=bare_etag(response.headers.get("ETag")), attempts=response.attempts
         )
     except UnexpectedResponse as error:
         raise _unknown(response, name, f"no {cls.__name__}", str(error)) from error
-    if answer.members and not _fields_set(result, most=1):
+    if not _fields_set(result, most=1):
         raise _unknown(response, name, f"no {cls.__name__}")
     _refuse_failure(response, answer, name, result)
     return result
 
 
 def _refuse_failure(response: Response, answer: Answer, name: str, result: Any) -> None:
-    members = answer.members
-    if str(members.get("actionresult", "")).strip().lower() != "failed":
+    if not answer.action_failed and not is_failed(getattr(result, "action_result", None)):
         return
+    members = answer.members
     said = members.get("errorinfo") or members.get("errormessage")
     raise ActionFailed(
         f"{name} failed although it was answered with {response.status}{f': {said}' if said else ''}. Read the "
@@ -256,7 +271,7 @@ def done(response: Response, model: Callable[[], type[Any]], template: str, name
     answer = confirmed(response, name)
     made = _made(response, template)
     result = None
-    if answer.shape == "object" and answer.members:
+    if answer.members:
         result = decode_one(
             answer.text, model(), etag=bare_etag(response.headers.get("ETag")), attempts=response.attempts
         )
@@ -264,13 +279,13 @@ def done(response: Response, model: Callable[[], type[Any]], template: str, name
     return Done(id=made.id, etag=made.etag, location_path=made.location_path, result=result, attempts=response.attempts)
 
 
-def plain_written(response: Response, name: str) -> Any:
+def plain_written(response: Response, name: str, *, accepts_202: bool = False) -> Any:
     """Read the answer to a write that the catalog lacks: its JSON value, or None without a body.
 
     Raises:
         ActionFailed: it is the result of an action, and says `Failed`.
         OutcomeUnknown: it is no answer of the API; see `confirmed`.
     """
-    answer = confirmed(response, name)
+    answer = confirmed(response, name, accepts_202=accepts_202)
     _refuse_failure(response, answer, name, answer.value)
     return answer.value

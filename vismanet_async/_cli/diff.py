@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from vismanet_async._api.registry import find_resource
+from vismanet_async._arguments import refuse_irregular
 from vismanet_async._cli.exit_codes import DONE
 from vismanet_async._cli.streams import write_bytes
 from vismanet_async._export.diff import diff
 from vismanet_async._export.diff_page import DiffSummary, diff_page, value_text
-from vismanet_async._export.files import refuse_irregular, write_atomically, writing
+from vismanet_async._export.files import write_atomically, writing
 from vismanet_async._export.target.manifest import Manifest
 
 if TYPE_CHECKING:

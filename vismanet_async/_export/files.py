@@ -6,7 +6,6 @@ import contextlib
 import errno
 import os
 import shutil
-import stat
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = [
     "move",
     "refuse_in_export",
-    "refuse_irregular",
     "remove_if_empty",
     "sync_directory",
     "write_all",
@@ -38,7 +36,6 @@ _ADVICE = {
     errno.EEXIST: "A file stands in the way: choose another directory.",
     errno.ENAMETOOLONG: "Choose a shorter path.",
 }
-_KINDS = {stat.S_IFLNK: "a link", stat.S_IFDIR: "a directory", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
 _COPY_BYTES = 1 << 20
 
 
@@ -113,23 +110,6 @@ def move(source: Path, target: Path, *, temporary: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         copy.replace(target)
-
-
-def refuse_irregular(path: Path) -> None:
-    """Raise if a path is something else than a regular file: a link, a pipe, a device, a directory.
-
-    Raises:
-        TargetNotWritable: it is.
-    """
-    try:
-        mode = path.lstat().st_mode
-    except FileNotFoundError:
-        return
-    if not stat.S_ISREG(mode):
-        raise TargetNotWritable(
-            f"{path} is {_KINDS.get(stat.S_IFMT(mode), 'no regular file')} and would be replaced; nothing was sent. "
-            "Choose another path."
-        )
 
 
 def refuse_in_export(path: Path, export: Path) -> None:

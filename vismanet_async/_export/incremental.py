@@ -27,6 +27,7 @@ import attrs
 import msgspec
 
 from vismanet_async._api.registry import method_facts
+from vismanet_async._codec.halves import with_whole_pairs
 from vismanet_async._export.files import write_atomically
 from vismanet_async._export.target.locations import size_of
 from vismanet_async._export.target.manifest import Part, ResourceEntry, Run, Sweep, Verdict, part_fault
@@ -256,7 +257,7 @@ class DeltaTracker:
         """Track the rows of a page, and return the indexes of those that are published already."""
         found = []
         for index, row in enumerate(rows):
-            text = getattr(self._decode(row), "modified", None) or ""
+            text = self._modified(row)
             stamp = stamp_of(text)
             self.unstamped += not stamp
             if self._newest < stamp <= self._latest:
@@ -273,6 +274,15 @@ class DeltaTracker:
             self._forget()
         self.repeated += len(found)
         return found
+
+    def _modified(self, row: RawRow) -> str:
+        try:
+            head = self._decode(row)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            if (mended := with_whole_pairs(bytes(row), told_apart=True)) is None:
+                raise
+            head = self._decode(mended)
+        return getattr(head, "modified", None) or ""
 
     def write(self, path: Path, *, took: timedelta) -> Part:
         """Write the digests of the rows that the next run will read again, and return the file as a part."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from anyio import to_thread
 
 from vismanet_async._export.checkpoint import RequestKey
+from vismanet_async._http.answer import page_text
 from vismanet_async._http.message import Response, no_headers
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class ReplayingSender:
         else:
             body = await to_thread.run_sync(known.body, limiter=self._threads)
             response = Response(status=200, headers=no_headers(), body=body)
-        await self._record(key, shape, page, response.content)
+        await self._record(key, shape, page, page_text(response.headers, response.content))
         return response
 
     def stream(self, request: Request) -> AbstractAsyncContextManager[StreamedResponse]:

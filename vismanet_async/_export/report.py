@@ -14,11 +14,12 @@ import anyio
 import attrs
 from anyio import to_thread
 
+from vismanet_async._arguments import refuse_irregular
 from vismanet_async._clock import SystemClock
 from vismanet_async._deferred import mark_used
 from vismanet_async._export.batch import CompanyDone, CompanyEvent, CompanyStarted, ManyOutcome
 from vismanet_async._export.events import PageWritten, Published, RequestEnded, ResourceDone, ResourceIncomplete
-from vismanet_async._export.files import refuse_in_export, refuse_irregular, write_atomically, writing
+from vismanet_async._export.files import refuse_in_export, write_atomically, writing
 from vismanet_async._export.report_page import page
 from vismanet_async._export.target.manifest import MANIFEST_NAME
 from vismanet_async.errors import VismaNetError

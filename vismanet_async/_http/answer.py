@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import attrs
 import msgspec
 
-from vismanet_async._http.charset import charset_in, decoded
-from vismanet_async._http.error_body import read_problem
+from vismanet_async._http.charset import charset_in, decoded, says_utf8
+from vismanet_async._http.error_body import read_problem, unwrapped
 from vismanet_async._http.message import UTF8_BOM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Answer", "Shape", "json_text", "read_answer"]
+__all__ = ["Answer", "Shape", "is_failed", "json_text", "page_text", "read_answer"]
 
 Shape = Literal["blank", "object", "array", "scalar", "other"]
 """The shape of a body: blank (also `null` and `""`), JSON of one of three kinds, or other than JSON."""
@@ -66,9 +66,28 @@ class Answer:
     """The error text of an error document, which may be empty; None for other bodies."""
 
     @property
+    def documents(self) -> list[dict[str, Any]]:
+        """The members of the object, or of each object of a list, by their names in lower case.
+
+        Objects and members are taken out of `{"value": ...}`, as the decoder does.
+        """
+        inner = unwrapped(self.value)
+        return [
+            {str(name).lower(): unwrapped(member) for name, member in document.items()}
+            for document in map(unwrapped, inner if isinstance(inner, list) else [inner])
+            if isinstance(document, dict)
+        ]
+
+    @property
     def members(self) -> dict[str, Any]:
-        """The members of an object by their names in lower case; empty for other shapes."""
-        return {str(name).lower(): each for name, each in self.value.items()} if self.shape == "object" else {}
+        """The members of the only object; empty for other shapes."""
+        documents = self.documents
+        return documents[0] if len(documents) == 1 else {}
+
+    @property
+    def action_failed(self) -> bool:
+        """Whether it holds the result of an action that failed (docs/facts.md 10.7)."""
+        return any(is_failed(document.get("actionresult")) for document in self.documents)
 
 
 def json_text(headers: Mapping[str, str], body: bytes) -> bytes:
@@ -82,6 +101,26 @@ def json_text(headers: Mapping[str, str], body: bytes) -> bytes:
         return body.removeprefix(UTF8_BOM).strip()
     charset = charset_in(headers.get("Content-Type"), body)
     return (body if charset is None else decoded(body, charset).encode("utf-8", "replace")).strip()
+
+
+def page_text(headers: Mapping[str, str], body: bytes | bytearray) -> bytes | bytearray:
+    """Return a page's JSON text in UTF-8; a page that declares nothing else is returned as it is, not looked through.
+
+    Examples:
+        >>> page_text({"Content-Type": "application/json; charset=iso-8859-1"}, '["Ås"]'.encode("latin-1")).decode()
+        '["Ås"]'
+    """
+    return body if says_utf8(headers.get("Content-Type"), body) else json_text(headers, bytes(body))
+
+
+def is_failed(action_result: object) -> bool:
+    """Return whether the result of an action says that it failed.
+
+    Examples:
+        >>> is_failed(" FAILED "), is_failed("Done"), is_failed(None)
+        (True, False, False)
+    """
+    return isinstance(action_result, str) and action_result.strip().casefold() == "failed"
 
 
 def read_answer(headers: Mapping[str, str], body: bytes) -> Answer:
@@ -121,7 +160,10 @@ def _no_constant(name: str) -> Any:
 def _is_error(answer: Answer, content_type: str) -> bool:
     if "problem+" in content_type.lower():
         return True
-    members = answer.members
+    return any(map(_is_error_document, answer.documents))
+
+
+def _is_error_document(members: Mapping[str, Any]) -> bool:
     if any(members.get(key) for key in _ERROR_KEYS) or any(members.get(key) is False for key in _SUCCESS_KEYS):
         return True
     if not members.get("actionresult") and any(members.get(key) for key in _ACTION_ERROR_KEYS):

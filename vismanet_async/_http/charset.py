@@ -6,7 +6,7 @@ import codecs
 import re
 from typing import Final
 
-__all__ = ["charset_in", "decoded", "header_text"]
+__all__ = ["charset_in", "decoded", "header_text", "says_utf8"]
 
 _CHARSET: Final = re.compile(r"""charset\s*=\s*["']?([\w.:-]{1,40})""", re.IGNORECASE)
 _MARKS: Final = (
@@ -55,6 +55,18 @@ def charset_in(content_type: str | None, body: bytes) -> str | None:
     except UnicodeDecodeError:
         return named if named not in {None, _USUAL} else None
     return None
+
+
+def says_utf8(content_type: str | None, body: bytes | bytearray) -> bool:
+    """Return whether neither header nor byte order mark say that a body is something else; it is not looked through.
+
+    Examples:
+        >>> says_utf8("application/json", b"[]"), says_utf8("text/json; charset=latin1", b"[]")
+        (True, False)
+    """
+    if any(body.startswith(mark) for mark, name in _MARKS if name != "utf-8-sig"):
+        return False
+    return content_type is None or "charset" not in content_type.lower() or _known(content_type) in {None, _USUAL}
 
 
 def decoded(body: bytes, charset: str | None) -> str:

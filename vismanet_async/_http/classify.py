@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
+from multidict import CIMultiDict
+
+from vismanet_async._http.charset import charset_in, decoded
 from vismanet_async._http.error_body import KEPT_HEADERS, read_problem
 from vismanet_async._http.message import bare_etag
 from vismanet_async._http.retry import Fault, fault_of
@@ -27,6 +31,9 @@ if TYPE_CHECKING:
 __all__ = ["api_error", "final_error", "lost", "note_unknown", "timed_out", "too_late"]
 
 _KEPT_BODY_BYTES: Final = 4096
+_HIDDEN: Final = "***"
+_ESCAPED: Final = re.compile(r"\\u00([2-7][0-9a-fA-F])")
+"""A character of a token as JSON may write it."""
 _OWN_EFFECT: Final = (
     "An earlier attempt of this same call got no answer and may have been executed, so this may be its own effect: "
     "read the record again before deciding."
@@ -35,10 +42,14 @@ _OWN_EFFECT: Final = (
 
 def api_error(call: Call, attempt: RunningAttempt, raw: aiohttp.ClientResponse, body: bytes, *, now: float) -> ApiError:
     """Return the error for a response with an error status."""
-    # some gateways repeat the request in their error page
-    body = body.replace(attempt.token.text.encode(), b"***")
+    # some gateways repeat the request in their answer
+    secret = attempt.token.text
+    headers = CIMultiDict(
+        (name, raw.headers[name].replace(secret, _HIDDEN)) for name in KEPT_HEADERS if name in raw.headers
+    )
+    body = _without(secret, body, headers)
     request = call.request
-    problem = read_problem(raw.headers, body)
+    problem = read_problem(headers, body)
     advice = None
     if raw.status < 400:  # noqa: PLR2004 - redirects
         advice = "Redirects are never followed: check the base URL."
@@ -52,7 +63,7 @@ def api_error(call: Call, attempt: RunningAttempt, raw: aiohttp.ClientResponse, 
         detail=problem.detail,
         reference=problem.reference,
         body=body[:_KEPT_BODY_BYTES],
-        headers={name: raw.headers[name] for name in KEPT_HEADERS if name in raw.headers},
+        headers=headers,
         advice=advice,
     )
     if isinstance(error, RateLimited):
@@ -61,6 +72,22 @@ def api_error(call: Call, attempt: RunningAttempt, raw: aiohttp.ClientResponse, 
         error.expected = bare_etag(request.header("If-Match"))
         error.current = bare_etag(raw.headers.get("ETag"))
     return error
+
+
+def _without(secret: str, body: bytes, headers: CIMultiDict[str]) -> bytes:
+    """Return an answer's body without the token, in whatever character set or escapes it stands there.
+
+    Where it stood in any but plain UTF-8, the body becomes UTF-8.
+    """
+    body = body.replace(secret.encode(), _HIDDEN.encode())
+    text = decoded(body, charset_in(headers.get("Content-Type"), body))
+    plain = _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)
+    found = next((each for each in (text, plain) if secret in each), None)
+    if found is None:
+        return body
+    if "Content-Type" in headers:
+        headers["Content-Type"] = headers["Content-Type"].partition(";")[0]
+    return found.replace(secret, _HIDDEN).encode("utf-8", "replace")
 
 
 def lost(call: Call, attempt: RunningAttempt, failure: TransportError) -> TransportError:

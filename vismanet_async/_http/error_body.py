@@ -14,7 +14,7 @@ from vismanet_async._http.charset import charset_in, decoded
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["KEPT_HEADERS", "Problem", "read_problem"]
+__all__ = ["KEPT_HEADERS", "Problem", "read_problem", "unwrapped"]
 
 KEPT_HEADERS: Final = (
     "Content-Type",
@@ -77,6 +77,18 @@ def read_problem(headers: Mapping[str, str], body: bytes) -> Problem:
     return Problem(text if len(text) <= _DETAIL_CHARS else f"{text[:_DETAIL_CHARS]}…", reference)
 
 
+def unwrapped(value: Any) -> Any:
+    """Return what a `{"value": ...}` holds; anything else as it is.
+
+    Examples:
+        >>> unwrapped({"value": {"value": 1}}), unwrapped({"value": 1, "name": 2})
+        (1, {'value': 1, 'name': 2})
+    """
+    while isinstance(value, dict) and value.keys() == {"value"}:
+        value = value["value"]
+    return value
+
+
 def _plain(text: str) -> str:
     """Return the text in one line, without control characters and escape sequences."""
     return " ".join("".join(char if char.isprintable() else " " for char in text).split())
@@ -87,13 +99,16 @@ def _from_json(body: bytes) -> str | None:
         data = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+    data = unwrapped(data)
+    if isinstance(data, list) and data and isinstance(unwrapped(data[0]), dict):
+        data = unwrapped(data[0])
     if isinstance(data, str):
         return data
     if not isinstance(data, dict):
         return None
     if isinstance(data.get("error"), dict):
         data = {**data, **data["error"]}
-    lower: dict[str, Any] = {str(key).lower(): value for key, value in data.items()}
+    lower: dict[str, Any] = {str(key).lower(): unwrapped(value) for key, value in data.items()}
     parts = [value for key in _TEXT_KEYS if isinstance(value := lower.get(key), str) and value.strip()]
     text = parts[0] if parts else ""
     if code := lower.get("exceptionfaultcode"):

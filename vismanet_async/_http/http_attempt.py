@@ -17,7 +17,7 @@ from vismanet_async._http.wiring import current_attempt, ensure_watched
 from vismanet_async.errors import NotSent, OutcomeUnknown, ResponseLost, TransportError, UnexpectedResponse
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
     from types import TracebackType
     from typing import Self
 
@@ -67,6 +67,7 @@ class HttpAttempt:
     __slots__ = (
         "_body_error",
         "_body_read_lock",
+        "_pieces",
         "_proxy",
         "_request",
         "_session",
@@ -84,6 +85,7 @@ class HttpAttempt:
         self._proxy = proxy
         self._body_read_lock = body_read_lock
         self._body_error: Exception | None = None
+        self._pieces: Iterator[bytes] | None = None
         self.connected = False
         """Whether there was a connection, so that some of the request may have been sent."""
         self.raw: aiohttp.ClientResponse | None = None
@@ -176,14 +178,18 @@ class HttpAttempt:
     async def chunk(self) -> bytes:
         """Return the next chunk of the body, at most 64 KiB as it arrives; empty at its end.
 
+        A compressed body, which is not requested, is held whole and decompressed piece by piece.
+
         Raises:
-            ResponseLost, OutcomeUnknown: the connection broke.
-            UnexpectedResponse: the body is compressed although that was not requested.
+            ResponseLost, OutcomeUnknown: the connection broke, or the compressed body is cut off or damaged.
+            UnexpectedResponse: the compressed body is too large, or in an encoding that is not known.
         """
         raw = self._response()
-        if _encoding(raw):
-            raise UnexpectedResponse("a streamed answer came compressed, which was not asked for.")
-        return await self._next_chunk(raw, _CHUNK_BYTES)
+        if not _encoding(raw):
+            return await self._next_chunk(raw, _CHUNK_BYTES)
+        if self._pieces is None:
+            self._pieces = self._decompress(await self._receive_whole(MAX_BODY_BYTES), MAX_BODY_BYTES)
+        return next(filter(None, self._pieces), b"")
 
     def transport_error(self, reason: str) -> TransportError:
         """Return the error for a failure at this point."""
@@ -230,21 +236,27 @@ class HttpAttempt:
 
     async def _decompressed(self, body: bytes, max_bytes: int) -> AsyncIterator[bytes]:
         """Yield the decompressed body piece by piece, and yield to the event loop between pieces."""
+        since_yield = 0
+        for piece in self._decompress(body, max_bytes):
+            yield piece
+            since_yield += len(piece)
+            if since_yield > _DECOMPRESS_AT_ONCE_BYTES:
+                since_yield = 0
+                await checkpoint()
+
+    def _decompress(self, body: bytes, max_bytes: int) -> Iterator[bytes]:
         encoding = _encoding(self._response())
         if not body:
             return
         if encoding not in SUPPORTED:
             raise UnexpectedResponse(f"the answer came with the encoding {encoding!r}, which was not asked for.")
-        size = yielded_at = 0
+        size = 0
         try:
             for piece in iter_decompressed(body, encoding):
                 size += len(piece)
                 if size > max_bytes:
                     raise self._too_large(max_bytes)
                 yield piece
-                if size - yielded_at > _DECOMPRESS_AT_ONCE_BYTES:
-                    yielded_at = size
-                    await checkpoint()
         except DecompressError as error:
             raise self.transport_error(f"the compressed answer is damaged or cut off ({error})") from None
 

@@ -143,7 +143,7 @@ class SessionPool:
         )
         with self.attempt(form) as attempt:
             raw = await attempt.open()
-            return RawTokenResponse(raw.status, await attempt.read(max_bytes=_MAX_TOKEN_RESPONSE_BYTES))
+            return RawTokenResponse(raw.status, await attempt.read(max_bytes=_MAX_TOKEN_RESPONSE_BYTES), raw.headers)
 
     async def __aenter__(self) -> Self:
         return self

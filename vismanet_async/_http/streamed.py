@@ -43,7 +43,7 @@ class Streamed:
         Raises:
             ResponseLost, OutcomeUnknown: the connection broke, or no data came for the time limit of one attempt.
             DeadlineExceeded: the call's deadline passed.
-            UnexpectedResponse: the body is compressed although that was not requested.
+            UnexpectedResponse: the body is compressed, and too large or in an encoding that is not known.
         """
         call, attempt = self._call, self._attempt
         while True:

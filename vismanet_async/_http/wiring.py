@@ -74,9 +74,14 @@ class WatchedConnector(aiohttp.TCPConnector):
         attempt = current_attempt.get()
         if attempt.connected:
             raise aiohttp.ServerDisconnectedError
-        connection = await super().connect(*args, **kwargs)
-        attempt.connected = True
-        return connection
+        for _ in range(self.limit + 1):
+            connection = await super().connect(*args, **kwargs)
+            if connection.protocol is None or not connection.protocol.should_close:
+                attempt.connected = True
+                return connection
+            # something came that nobody asked for: it would be taken for the answer to this request
+            connection.close()
+        raise aiohttp.ClientConnectionError("the server sends before it is asked")
 
 
 def keep_from_repeating(session: aiohttp.ClientSession) -> None:
@@ -164,6 +169,11 @@ class _TolerantHandler(ResponseHandler):
     """
 
     _head = b""
+
+    @property
+    def should_close(self) -> bool:
+        """Whether the connection must not be used again: half a head of a response is something unread, too."""
+        return bool(self._head) or super().should_close
 
     def data_received(self, data: bytes) -> None:
         if self._head or (data.startswith(b"HTTP/1.") and self._expects_head() and _NO_CONTENT.match(data)):

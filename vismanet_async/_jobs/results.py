@@ -14,6 +14,7 @@ from vismanet_async._jobs.core import answers
 from vismanet_async._jobs.core.records import Judgement
 from vismanet_async._jobs.core.states import State
 from vismanet_async.errors import (
+    ActionFailed,
     JobError,
     JobExpired,
     JobFailed,
@@ -109,19 +110,22 @@ def judge(
         return Judgement(state=State.FAILED, error=str(error or "the action's result says that it failed"))
     gone = f"it was executed ({code}), but its content was gone"
     by_hand, reads = record.operation.custom, record.operation.method == "GET"
+    acts = not by_hand and "/action/" in record.operation.path.casefold()
+    lacking = gone if missing else f"it was executed ({code}), but the server kept no content"
+    no_result = f"{lacking}, which alone says whether the action succeeded"
     if missing and (reads or by_hand):
         return Judgement(state=State.EXPIRED, error=gone)
     try:
         value = decode(_response(result))
     except Exception as error:  # noqa: BLE001 - a decoder's own fault, too, must not keep the job from its end
+        failed = reads or isinstance(error, ActionFailed)
         why = str(error) if isinstance(error, VismaNetError) else f"its content could not be decoded: {error!r}"
-        return Judgement(state=State.FAILED if reads else State.UNCERTAIN, error=gone if missing else why)
+        why = no_result if acts and not kept else gone if missing else why
+        return Judgement(state=State.FAILED if failed else State.UNCERTAIN, error=why)
     # the API describes no result for actions that return a `Done`: no content proves nothing
     unsaid = missing or (code != _NO_CONTENT and not hasattr(value, "result"))
-    acts = not by_hand and "/action/" in record.operation.path.casefold()
     if acts and unsaid and not kept:
-        lacking = gone if missing else f"it was executed ({code}), but the server kept no content"
-        return Judgement(state=State.UNCERTAIN, error=f"{lacking}, which alone says whether the action succeeded")
+        return Judgement(state=State.UNCERTAIN, error=no_result)
     return Judgement(state=State.SUCCEEDED)
 
 

@@ -15,6 +15,7 @@ import anyio
 import attrs
 from anyio.lowlevel import checkpoint
 
+from vismanet_async._http.answer import page_text
 from vismanet_async._http.rate_limit import http_date
 from vismanet_async._paging.buffer_pool import BufferPool
 from vismanet_async._paging.page_formats import PageFormatError
@@ -214,9 +215,10 @@ class Fetcher:
                 self._prefetch.response_time(anyio.current_time() - begun)
             else:
                 self._prefetch.served_from_cache()
-            self._largest_bytes = max(self._largest_bytes, len(response.content))
-            self._buffered_bytes += len(response.content)
-            self._received.append((request, response.content))
+            body = page_text(response.headers, response.content)
+            self._largest_bytes = max(self._largest_bytes, len(body))
+            self._buffered_bytes += len(body)
+            self._received.append((request, body))
             self._received_event.set()
         self._wakeup.set()
 

@@ -210,7 +210,13 @@ def row_digest(row: RawRow) -> bytes:
         >>> row_digest(b'{"id":1,"metadata":{"totalCount":2}}') == row_digest(b'{"id":1,"metadata":{"totalCount":3}}')
         True
     """
-    return blake2b(_without_metadata(_WHOLE_ROW.decode(row)), digest_size=16).digest()
+    try:
+        members = _WHOLE_ROW.decode(row)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        if (mended := with_whole_pairs(bytes(row), told_apart=True)) is None:
+            raise
+        members = _WHOLE_ROW.decode(mended)
+    return blake2b(_without_metadata(members), digest_size=16).digest()
 
 
 def _without_metadata(row: dict[str, msgspec.Raw]) -> bytes:

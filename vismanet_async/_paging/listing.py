@@ -13,6 +13,7 @@ from anyio.lowlevel import checkpoint
 
 from vismanet_async._codec.decode import decode_rows
 from vismanet_async._deferred import DeferredCall
+from vismanet_async._http.answer import page_text
 from vismanet_async._operation import with_extra
 from vismanet_async._paging.fetcher import Fetcher, Progress, page_errors
 from vismanet_async._paging.frames import ListFrames
@@ -20,6 +21,7 @@ from vismanet_async._paging.journals import merge_batches
 from vismanet_async._paging.list_requests import ListRequests
 from vismanet_async._paging.options import ListingOptions
 from vismanet_async._paging.page_formats import PageAnswer, PageReader
+from vismanet_async._paging.protocol import TRIES
 from vismanet_async._paging.wave_fetcher import WaveFetcher
 from vismanet_async.errors import IncompleteListing, RequestRefused, UnexpectedResponse
 
@@ -256,10 +258,11 @@ class Listing(DeferredCall[list[T]], ListFrames, Generic[T]):
         return [row for index, row in enumerate(rows) if index not in replaced] if replaced else rows
 
     async def first(self) -> T | None:
-        """Return the first row, or None of an empty list, with one request.
+        """Return the first row, or None of an empty list, with one request; three where the list looks empty.
 
         Raises:
-            UnexpectedResponse: a journal batch that goes on beyond its page; read the list instead.
+            UnexpectedResponse: the answers contradict themselves; or a journal batch goes on beyond its page: read the
+                list instead.
 
         Examples:
             >>> (await visma.customer.list().first()).number
@@ -273,11 +276,14 @@ class Listing(DeferredCall[list[T]], ListFrames, Generic[T]):
         return rows[0] if rows else None
 
     async def count(self) -> int:
-        """Return how many rows there are now, with one request. Lists that do not page are read whole for it.
+        """Return how many rows there are now, with one request; three where the list looks empty.
+
+        Lists that do not page are read whole for it.
 
         Raises:
             RequestRefused: journals count lines, not batches (docs/facts.md 4.12); nothing was sent.
-            UnexpectedResponse: the endpoint answers rows without saying how many there are.
+            UnexpectedResponse: the endpoint answers rows without saying how many there are, or with a total that
+                contradicts them.
 
         Examples:
             >>> await visma.customer.list(status="Active").count()
@@ -345,9 +351,24 @@ class Listing(DeferredCall[list[T]], ListFrames, Generic[T]):
         return "none" if self._options.limit is not None else self._options.completeness
 
     async def _ask(self, page_size: int) -> PageAnswer:
-        response = await self._sender.send(self._requests.first_page(page_size))
-        with page_errors(self._source.spec.id):
-            return self._requests.style.read(response.content)
+        """Ask for the first rows; as by lists, a blank is believed the third time, a contradiction never."""
+        contradiction: str | None = None
+        for left in reversed(range(TRIES)):
+            response = await self._sender.send(self._requests.first_page(page_size))
+            with page_errors(self._source.spec.id):
+                answer = self._requests.style.read(page_text(response.headers, response.content))
+            why = self._contradiction(answer)
+            contradiction = why or contradiction
+            if why is None and (answer.rows or (contradiction is None and not left)):
+                return answer
+        raise UnexpectedResponse(f"{self._source.spec.id}: the answers contradict themselves: {contradiction}.")
+
+    def _contradiction(self, answer: PageAnswer) -> str | None:
+        rows, total = len(answer.rows), answer.total
+        # totals of journals count lines; and who ignores the page size sends more rows than were asked for
+        if total is None or self._requests.style.by_line or min(1, total) <= rows <= total:
+            return None
+        return f"{rows} rows and a total of {total}"
 
     async def _decoded(self, delivery: Delivery) -> AsyncIterator[list[T]]:
         for start in range(0, len(delivery.rows), _SLICE_ROWS):

@@ -18,7 +18,7 @@ from vismanet_async._paging.overlap import LEAST_PAGE_SIZE
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["Contradiction", "KeyCount", "Parallel", "ReadAnew", "Restless", "Rule", "RuleRunner"]
+__all__ = ["TRIES", "Contradiction", "KeyCount", "Parallel", "ReadAnew", "Restless", "Rule", "RuleRunner"]
 
 TRIES: Final = 3
 """Of an answer that contradicts itself; so many blanks in a row are believed."""

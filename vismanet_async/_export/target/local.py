@@ -30,7 +30,8 @@ from uuid import uuid4
 
 import attrs
 
-from vismanet_async._export.files import refuse_irregular, remove_if_empty, sync_directory, writing
+from vismanet_async._arguments import refuse_irregular
+from vismanet_async._export.files import remove_if_empty, sync_directory, writing
 from vismanet_async._export.sinks import FINAL
 from vismanet_async._export.target.directory_steps import DirectorySteps, overtaken, standing_in
 from vismanet_async._export.target.lock import FileLock

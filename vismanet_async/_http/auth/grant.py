@@ -12,7 +12,7 @@ import msgspec
 from vismanet_async._decimals import number_in
 from vismanet_async._http.message import UTF8_BOM
 from vismanet_async._http.retry import Fault, fault_of
-from vismanet_async.errors import TokenRefused, UnexpectedResponse
+from vismanet_async.errors import TokenRefused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,10 +44,11 @@ class TokenRequest:
 
 @attrs.frozen
 class RawTokenResponse:
-    """Status and body of the token endpoint's response."""
+    """Status, body and headers of the token endpoint's response."""
 
     status: int
     body: bytes = attrs.field(repr=False)
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -63,23 +64,30 @@ class TokenResponse:
     """The OAuth error code, if the response is an error."""
 
 
-def read_token_response(raw: RawTokenResponse, *, host: str) -> TokenResponse:
+def read_token_response(raw: RawTokenResponse, *, host: str, retry_after_seconds: float | None = None) -> TokenResponse:
     """Return the token endpoint's response, parsed.
 
+    Args:
+        raw: the response.
+        host: the endpoint's, for errors.
+        retry_after_seconds: for how long it is not asked again, if it said so.
+
     Raises:
-        TokenRefused: the response is a refusal.
-        UnexpectedResponse: the response is not a token.
+        TokenRefused: the response is a refusal, or not a token.
     """
     response = _fields_of(raw)
     if response is None:
-        raise UnexpectedResponse(
+        raise TokenRefused(
             f"{host} answered the token request with {raw.status} but not with JSON: check the token URL. "
-            "Nothing else was sent."
+            "Nothing else was sent.",
+            status=raw.status,
         )
     if raw.status >= 400 or not response.access_token:  # noqa: PLR2004 - statuses are clearest as numbers
-        raise _refusal(raw.status, response, host=host)
+        raise _refusal(raw.status, response, host=host, retry_after_seconds=retry_after_seconds)
     if not VISIBLE_ASCII.fullmatch(response.access_token):
-        raise UnexpectedResponse(f"{host} answered with a token that cannot stand in a header.")
+        raise TokenRefused(
+            f"{host} answered with a token that cannot stand in a header. Nothing else was sent.", status=raw.status
+        )
     return response
 
 
@@ -114,13 +122,17 @@ def _lifetime(value: Any) -> float:
     return seconds if 0 < seconds < math.inf else _DEFAULT_LIFETIME_SECONDS
 
 
-def _refusal(status: int, response: TokenResponse, *, host: str) -> TokenRefused:
+def _refusal(
+    status: int, response: TokenResponse, *, host: str, retry_after_seconds: float | None = None
+) -> TokenRefused:
     advice = _ADVICE.get(response.error, "Check the credentials and the token URL.")
     if fault_of(status) in {Fault.UNAVAILABLE, Fault.SERVER_ERROR, Fault.RATE_LIMITED}:
-        advice = "The identity service cannot answer now: try again later."
+        later = "later" if retry_after_seconds is None else f"in {math.ceil(retry_after_seconds)} s"
+        advice = f"The identity service cannot answer now: try again {later}."
     reason = f"{status} {response.error}" if response.error else str(status)
     return TokenRefused(
         f"{host} gave no token ({reason}). {advice} Nothing else was sent.",
         error=response.error,
         status=status,
+        retry_after_seconds=retry_after_seconds,
     )

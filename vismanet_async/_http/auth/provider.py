@@ -15,7 +15,7 @@ import anyio
 from vismanet_async._http.auth.grant import read_token_response
 from vismanet_async._http.auth.session import HARD_SECONDS, Decision, Token
 from vismanet_async._http.retry import Fault, backoff_seconds, fault_of
-from vismanet_async.errors import NotSent, ResponseLost, TransportError, VismaNetError
+from vismanet_async.errors import NotSent, ResponseLost, TokenRefused, TransportError, UnexpectedResponse, VismaNetError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["Poster", "TokenProvider"]
 
 _ATTEMPTS: Final = 3
+_LONGEST_PAUSE_SECONDS: Final = 10.0
+"""A longer pause after a 429 is not waited out: until its end every call that needs a token fails at once, unsent."""
 _RESPONSE_SECONDS: Final = 30.0
 """How long the identity service may take for one response."""
 
@@ -83,9 +85,8 @@ class TokenProvider:
             rejected: the token that was just answered with 401; one renewal serves all callers that report it.
 
         Raises:
-            TokenRefused: the identity service refused; nothing else was sent.
+            TokenRefused: the identity service refused, or its response is not a token; nothing else was sent.
             NotSent: it could not be reached, or its response was lost; nothing else was sent.
-            UnexpectedResponse: its response is not a token.
         """
         if self._static is not None:
             return self._static
@@ -129,6 +130,8 @@ class TokenProvider:
             session.failure, session.renewals = None, session.renewals + 1
 
     async def _renew(self, *, attempts: int) -> None:
+        quota = self._session.quota
+        await self._wait_out_pause(longest_seconds=_LONGEST_PAUSE_SECONDS if attempts > 1 else 0.0)
         request = self._credentials.token_request(self._service)
         for number in range(1, attempts + 1):
             sent_at = self._clock.monotonic()
@@ -137,15 +140,40 @@ class TokenProvider:
             with anyio.CancelScope(shield=not request.idempotent):
                 try:
                     raw = await self._send(request)
+                except UnexpectedResponse as error:  # too large, or in an encoding that is not known
+                    raise TokenRefused(f"{self._url.host} gave no token: {error} Nothing else was sent.") from error
                 except TransportError as error:
                     if last or not (request.idempotent or isinstance(error, NotSent)):
                         raise _unreachable(self._url, error, request) from error
                 else:
+                    now = self._clock.monotonic()
+                    if "Retry-After" in raw.headers:
+                        quota.observe(
+                            raw.headers,
+                            status=raw.status,
+                            now=now,
+                            utc_now=self._clock.utc_now(),
+                            randomness=self._random(),
+                        )
+                    last = last or quota.wait_seconds(now) > _LONGEST_PAUSE_SECONDS
                     retryable = fault_of(raw.status) in {Fault.UNAVAILABLE, Fault.SERVER_ERROR, Fault.RATE_LIMITED}
                     if last or not request.idempotent or not retryable:
                         await self._store(raw, sent_at)
                         return
-            await self._clock.sleep(backoff_seconds(number, randomness=self._random()))
+            pause = quota.wait_seconds(self._clock.monotonic())
+            await self._clock.sleep(max(pause, backoff_seconds(number, randomness=self._random())))
+
+    async def _wait_out_pause(self, *, longest_seconds: float) -> None:
+        pause = self._session.quota.wait_seconds(self._clock.monotonic())
+        if pause > longest_seconds:
+            raise TokenRefused(
+                f"{self._url.host} gave no token (429) and is not asked again before {math.ceil(pause)} s have passed. "
+                "Nothing else was sent.",
+                status=429,
+                retry_after_seconds=pause,
+            )
+        if pause:
+            await self._clock.sleep(pause)
 
     async def _send(self, request: TokenRequest) -> RawTokenResponse:
         with self._clock.move_on_after(_RESPONSE_SECONDS):
@@ -153,7 +181,8 @@ class TokenProvider:
         raise ResponseLost(f"no answer within {_RESPONSE_SECONDS:.0f} s")
 
     async def _store(self, raw: RawTokenResponse, sent_at: float) -> None:
-        response = read_token_response(raw, host=self._url.host or "")
+        pause = self._session.quota.wait_seconds(self._clock.monotonic())
+        response = read_token_response(raw, host=self._url.host or "", retry_after_seconds=pause or None)
         await self._credentials.on_token(response)
         state = self._session.state
         state.token = Token(response.access_token, sent_at, sent_at + response.lifetime_seconds)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 import anyio
 import attrs
 
+from vismanet_async._http.rate_limit import Quota
+
 if TYPE_CHECKING:
     from vismanet_async.errors import VismaNetError
 
@@ -77,3 +79,5 @@ class TokenSession:
     """Renewals that succeeded or failed; cancelled ones do not count."""
     failure: VismaNetError | None = attrs.field(default=None, repr=False)
     """The error of the last renewal, if it failed."""
+    quota: Quota = attrs.field(factory=Quota, repr=False)
+    """The pause that the identity service asked for."""

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from vismanet_async._http.answer import read_answer
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
@@ -194,8 +196,4 @@ def _id_in(location: object) -> str | None:
 
 def action_failed(body: bytes) -> bool:
     """Return whether an action's result says that it failed (docs/facts.md 10.7)."""
-    try:
-        said = text(members(body).get("actionresult"))
-    except ValueError:
-        return False
-    return said is not None and said.casefold() == "failed"
+    return read_answer({}, body).action_failed
