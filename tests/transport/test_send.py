@@ -960,6 +960,7 @@ async def test_a_stream_that_breaks_off_is_not_repeated(
 @pytest.mark.parametrize(
     ("encoding", "body"),
     [("gzip", gzip.compress(b"file" * 99_999)), ("deflate", zlib.compress(b"file" * 99_999)), ("gzip", b"{}")],
+    ids=["gzip", "deflate", "plain"],
 )
 async def test_a_stream_compressed_unasked_is_decompressed(wire: Wire, make: Make, encoding: str, body: bytes) -> None:
     wire.reply(answer(200, body, Content_Encoding=encoding))
@@ -971,6 +972,7 @@ async def test_a_stream_compressed_unasked_is_decompressed(wire: Wire, make: Mak
 @pytest.mark.parametrize(
     ("encoding", "body", "kind"),
     [("br", b"x", UnexpectedResponse), ("gzip", gzip.compress(b"file" * 999)[:-9], ResponseLost)],
+    ids=["br", "cut off"],
 )
 async def test_a_stream_compressed_as_nobody_reads_it_is_refused(
     wire: Wire, make: Make, encoding: str, body: bytes, kind: type[Exception]
