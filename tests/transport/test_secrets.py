@@ -158,3 +158,11 @@ async def test_an_error_that_repeats_the_token_shows_it_nowhere(wire: Wire, make
     )
     assert_silent(shown + error.body.decode("utf-16", "ignore"))
     assert b"no ***" in error.body
+
+
+async def test_a_success_that_repeats_the_token_passes_it_to_nobody(wire: Wire, make: Any) -> None:
+    wire.reply(answer(201, f'{{"message":"no {SECRET}"}}'.encode(), Location=f"https://login/?back={SECRET}"))
+    response = await make().send(Request(operation="x", method="POST", path="/v1/x"))
+    assert response.body == b'{"message":"no ***"}'
+    assert response.headers["Location"] == "https://login/?back=***"
+    assert_silent(f"{response.headers} {response.body!r}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from multidict import CIMultiDict
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from vismanet_async._http.charset import charset_in, decoded
 from vismanet_async._http.error_body import KEPT_HEADERS, read_problem
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from vismanet_async._http.call import Call, RunningAttempt
 
-__all__ = ["api_error", "final_error", "lost", "note_unknown", "timed_out", "too_late"]
+__all__ = ["api_error", "final_error", "lost", "note_unknown", "timed_out", "too_late", "without_token"]
 
 _KEPT_BODY_BYTES: Final = 4096
 _HIDDEN: Final = "***"
@@ -72,6 +72,20 @@ def api_error(call: Call, attempt: RunningAttempt, raw: aiohttp.ClientResponse, 
         error.expected = bare_etag(request.header("If-Match"))
         error.current = bare_etag(raw.headers.get("ETag"))
     return error
+
+
+def without_token(attempt: RunningAttempt) -> tuple[CIMultiDictProxy[str], bytes | bytearray]:
+    """Return a success's headers and body; a token that a gateway repeats there must not get into errors or stores.
+
+    Pages of lists are left alone: they are large, and no part of them gets into either.
+    """
+    secret, headers, body = attempt.token.text, attempt.raw.headers, attempt.body
+    if any(secret in value for value in headers.values()):
+        hidden = CIMultiDict((name, value.replace(secret, _HIDDEN)) for name, value in headers.items())
+        headers = CIMultiDictProxy(hidden)
+    if isinstance(body, bytes) and secret.encode() in body:
+        body = body.replace(secret.encode(), _HIDDEN.encode())
+    return headers, body
 
 
 def _without(secret: str, body: bytes, headers: CIMultiDict[str]) -> bytes:

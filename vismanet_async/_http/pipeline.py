@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from multidict import CIMultiDict
 
 from vismanet_async._http.call import ATTEMPT_SECONDS, Call, RunningAttempt, ServiceState
-from vismanet_async._http.classify import api_error, final_error, lost, note_unknown, timed_out, too_late
+from vismanet_async._http.classify import api_error, final_error, lost, note_unknown, timed_out, too_late, without_token
 from vismanet_async._http.hosts import request_url
 from vismanet_async._http.http_attempt import WireRequest
 from vismanet_async._http.message import Request, Response, Service
@@ -121,8 +121,8 @@ class Transport:
             note_unknown(call, error)
             raise
         call.ended(None)
-        raw = attempt.raw
-        return Response(status=raw.status, headers=raw.headers, body=attempt.body, attempts=tuple(call.attempts))
+        headers, body = without_token(attempt)
+        return Response(status=attempt.raw.status, headers=headers, body=body, attempts=tuple(call.attempts))
 
     @asynccontextmanager
     async def stream(self, request: Request, /) -> AsyncIterator[Streamed]:
