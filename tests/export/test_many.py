@@ -163,3 +163,15 @@ async def test_what_cannot_be_is_refused(simulator: Simulator, tmp_path: Path, w
         with pytest.raises(RequestRefused):
             _ = visma.export_many(TENANTS, ["supplier"], to=tmp_path, **wrong)
     assert simulator.requests.total == 0
+
+
+async def test_companies_are_not_put_beside_the_files_of_one(tmp_path: Path) -> None:
+    async with Simulator(seed=1, tenant_id="aaaa", companies=["bbbb"], rows={"customer": 5}) as simulator:
+        credentials = ClientCredentials(simulator.client_id, simulator.client_secret, tenant_id="aaaa")
+        async with VismaNet(credentials, base_url=simulator.base_url, token_url=simulator.token_url) as visma:
+            await visma.export("customer", to=tmp_path)
+            asked = simulator.requests.total
+            with pytest.raises(RequestRefused, match="holds the export of one company"):
+                await visma.export_many({"customer": "bbbb"}, "customer", to=tmp_path)
+            assert simulator.requests.total == asked
+            assert validate(tmp_path).company == "aaaa"

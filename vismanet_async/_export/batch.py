@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import anyio
 import attrs
+from anyio import to_thread
 
 from vismanet_async._arguments import expect_count
 from vismanet_async._clock import Clock, SystemClock
@@ -20,10 +21,10 @@ from vismanet_async._export.companies import Company, companies_of
 from vismanet_async._export.events import Event, Progress, Published
 from vismanet_async._export.plan import ExportPlan
 from vismanet_async._export.run import Export, Source
-from vismanet_async._export.target.locations import join
-from vismanet_async._export.target.manifest import Manifest  # noqa: TC001 - as above
+from vismanet_async._export.target.locations import join, parse_location
+from vismanet_async._export.target.manifest import Manifest
 from vismanet_async._export.tasks import iterate_events, unwrap_group
-from vismanet_async.errors import VismaNetError
+from vismanet_async.errors import ExportError, RequestRefused, VismaNetError
 
 if TYPE_CHECKING:
     import os
@@ -193,6 +194,7 @@ class ExportMany(DeferredCall[ManyOutcome]):
         expect_count("at_once", at_once)
         expect_count("connections", connections)
         self.companies = companies_of(companies)
+        self._location = parse_location(to, options.get("storage_options"))
         self._clock = clock or SystemClock()
         side_by_side = min(at_once, connections, len(self.companies))
         concurrency = min(_MOST_A_COMPANY, connections // side_by_side)
@@ -232,10 +234,25 @@ class ExportMany(DeferredCall[ManyOutcome]):
 
     async def _run(self, events: MemoryObjectSendStream[ManyEvent] | None) -> ManyOutcome:
         mark_used(self)
+        await to_thread.run_sync(self._refuse_single)
         async with anyio.create_task_group() as tasks:
             for one in self._runs:
                 tasks.start_soon(self._run_one, one, events, name=f"export {one.company.name}")
         return ManyOutcome(outcomes=tuple(one.outcome for one in self._runs if one.outcome is not None))
+
+    def _refuse_single(self) -> None:
+        """Raise if one company's export stands where the companies' folders are to be. Blocks.
+
+        A company's folder could have the name of a resource's there.
+        """
+        try:
+            Manifest.read(self._location)
+        except ExportError:
+            return  # nothing is published there
+        raise RequestRefused(
+            f"{self._location} holds the export of one company, so those of several cannot be put there; nothing was "
+            "sent. Give them a directory of their own."
+        )
 
     async def _run_one(self, one: _CompanyRun, events: MemoryObjectSendStream[ManyEvent] | None) -> None:
         async with self._at_once:

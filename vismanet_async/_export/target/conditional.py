@@ -4,7 +4,7 @@
 S3              `If-Match` with the ETag, `If-None-Match: *` for a new object, in one PutObject
 Azure           the same, by the SDK's own conditions
 Google Cloud    `ifGenerationMatch` with the generation, 0 for a new object
-all others      the content is compared, then written: another writer can come in between
+all others      what is there is compared, then written: another writer can come in between
 ==============  =======================================================================================
 
 S3 also keeps multipart uploads that were never completed; they are found and aborted here. Azure and Google Cloud drop
@@ -67,6 +67,8 @@ def write_if(store: Any, path: str, content: bytes, tag: str | None) -> None:
         ConditionFailed: it has another tag, exists, or is gone.
     """
     kinds = _kinds(store)
+    if tag is None and _tag_field(store) is None and store.exists(path):
+        raise ConditionFailed(path)  # some stores take `mode="create"` and overwrite all the same
     try:
         if tag is None:
             more = {"chunksize": _PUT_BYTES} if kinds & _S3 else {}
