@@ -21,6 +21,7 @@ import pytest
 
 from tests.export.pages import FakeListing, FakeSource, page
 from vismanet_async._client import VismaNet
+from vismanet_async._clock import SystemClock
 from vismanet_async._columns.schema import Column, columns_of
 from vismanet_async._export.events import PageWritten
 from vismanet_async._export.incremental import DeltaTracker, StartPoint, start_of
@@ -506,3 +507,23 @@ def test_rows_with_half_a_pair_are_tracked() -> None:
     assert (tracker.watermark, tracker.unstamped, len(tracker._seen)) == ("2025-01-01T00:00:00", 0, 2)
     with pytest.raises(msgspec.DecodeError):
         tracker.repeats([b'{"number":'])
+
+
+async def test_a_clock_that_is_set_back_during_a_run_hides_no_change(
+    simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_back = timedelta(0)
+    real = SystemClock.utc_now
+    monkeypatch.setattr(SystemClock, "utc_now", lambda self: real(self) - set_back)
+    simulator.touch("customer", count=1)  # so that the watermark is now
+    async with VismaNet(StaticToken(simulator.issue_token()), base_url=simulator.base_url) as visma:
+        plan = ExportPlan(resources=["customer"], to=tmp_path, incremental=True)
+        async for event in Export(visma, plan, company="a"):
+            if isinstance(event, PageWritten):
+                set_back = timedelta(hours=30)
+        set_back = timedelta(0)
+        (run,) = Manifest.read(tmp_path).resources["customer"].runs
+        assert run.finished_at >= run.started_at
+        simulator.touch("customer", count=5)
+        manifest = await Export(visma, plan, company="a")
+    assert manifest.resources["customer"].runs[-1].rows >= 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -175,7 +176,10 @@ class ResourceRun:
             await context.run_blocking(replay.flush)
             swept = await self._sweep(writer, checkpoint, report, resumed=replay.all_known)
             parts = await context.run_blocking(partial(sink.finish, dropped=writer.dropped))
-            entry = self._entry(report, parts, writer=writer, times=(checkpoint.started_at, context.clock.utc_now()))
+            # the next run goes back as far as this one took, also where the wall clock was set back meanwhile
+            took = timedelta(seconds=context.clock.monotonic() - self._began)
+            finished_at = max(context.clock.utc_now(), checkpoint.started_at + took)
+            entry = self._entry(report, parts, writer=writer, times=(checkpoint.started_at, finished_at))
             entry = await context.run_blocking(self._after_run, entry, writer, checkpoint, swept)
         finally:
             with anyio.CancelScope(shield=True):
