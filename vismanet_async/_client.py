@@ -5,10 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
-from urllib.parse import unquote
 
 import attrs
 
@@ -16,7 +14,6 @@ from vismanet_async._api.resources import Resources
 from vismanet_async._arguments import expect, expect_parts, expect_seconds, text_pairs
 from vismanet_async._clock import Clock, SystemClock
 from vismanet_async._deferred import warn_if_dropped
-from vismanet_async._http.answer import read_answer
 from vismanet_async._http.auth.credentials import ClientCredentials, Credentials, StaticToken
 from vismanet_async._http.auth.provider import TokenProvider
 from vismanet_async._http.call import Endpoint
@@ -25,9 +22,8 @@ from vismanet_async._http.limiter import ConcurrencyLimiter, read_concurrency
 from vismanet_async._http.message import header_fault
 from vismanet_async._http.pipeline import Transport
 from vismanet_async._http.pool import SessionPool
-from vismanet_async._operation import Operation, OperationSpec
 from vismanet_async._settings import ERP_URL, SALES_ORDER_URL, TOKEN_URL, Settings, zone_of
-from vismanet_async.errors import RequestRefused, SettingsError, UnexpectedResponse
+from vismanet_async.errors import SettingsError
 
 if TYPE_CHECKING:
     import os
@@ -39,12 +35,13 @@ if TYPE_CHECKING:
     from vismanet_async._export.batch import ExportMany
     from vismanet_async._export.companies import Company
     from vismanet_async._export.run import Export
-    from vismanet_async._http.message import Response, Service
+    from vismanet_async._http.message import Service
     from vismanet_async._http.network import Certificates
     from vismanet_async._http.rate_limit import Quota
     from vismanet_async._jobs.manager import JobManager
     from vismanet_async._jobs.store import JobStore
     from vismanet_async._observer import Observer
+    from vismanet_async._operation import Operation
     from vismanet_async._paging.list_spec import ListSource
     from vismanet_async._paging.listing import Listing
 
@@ -54,8 +51,6 @@ _DEADLINE_SECONDS: Final = 300.0
 _NEVER_RUN: Final = "was never awaited, so nothing was read or written. Write `await visma.export(...)`."
 _CREDENTIALS: Final = ("identity", "static_token", "session", "token_request", "on_token")
 _KINDS_OF_CREDENTIALS: Final = "ClientCredentials(...), StaticToken(...) or AuthorizationCode(...)"
-_SERVICES: Final = ("erp", "sales_order")
-_METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 
 
 @attrs.frozen(kw_only=True)
@@ -454,33 +449,19 @@ class VismaNet(Resources):
             >>> (await visma.request("GET", "/v1/customer/10000"))["number"]
             '10000'
         """
-        expect("method", method, str)
-        expect("path", path, str)
-        expect("service", service, str)
-        if service not in _SERVICES:
-            raise RequestRefused(f"service is erp or sales_order, not {service!r}; nothing was sent.")
-        # loaded by those who call by hand, and by the resources' models anyway
-        from vismanet_async._api.base import etag_of  # noqa: PLC0415
-        from vismanet_async._api.results import plain_written  # noqa: PLC0415
-        from vismanet_async._codec.encode import encode_plain  # noqa: PLC0415
+        # loaded by those who call by hand
+        from vismanet_async._api.by_hand import operation_by_hand  # noqa: PLC0415
 
-        verb = method.upper()
-        if verb not in _METHODS:
-            raise RequestRefused(f"{method!r} is not a method of this API; nothing was sent.")
-        operation: Operation[Any] = Operation(
-            spec=OperationSpec(
-                id=f"{verb} {path}", by_hand=True, method=verb, path=path, service=service, if_match=True
-            ),
-            path=plain_path(path),
-            query=tuple(text_pairs("query", query).items()),
-            headers={} if if_match is None else {"If-Match": f'"{etag_of(if_match)}"'},
-            body=None if json is None else encode_plain(json),
-            decode=_plain
-            if verb == "GET"
-            else partial(plain_written, name=f"{verb} {path}", accepts_202=service == "sales_order"),  # facts 6.10
+        return operation_by_hand(
+            method,
+            path,
+            query=query,
+            json=json,
+            headers=headers,
+            if_match=if_match,
+            service=service,
             sender=self._transport,
         )
-        return operation.with_options(headers=headers)
 
     def _wire(self) -> Transport:
         options = self._options
@@ -521,24 +502,3 @@ def _credentials(settings: Settings) -> Credentials:
         names = ", ".join(f"VISMANET_{name.upper()}" for name in missing)
         raise SettingsError(f"not signed in: {names} not set. Set them, or VISMANET_TOKEN, or a profile file.")
     return ClientCredentials(settings.client_id or "", settings.client_secret or "", tenant_id=settings.tenant_id or "")
-
-
-def _plain(response: Response) -> Any:
-    answer = read_answer(response.headers, response.body)
-    if answer.shape == "other":
-        raise UnexpectedResponse(f"the answer ({response.status}) is not JSON but {answer.looks}.")
-    return answer.value
-
-
-def plain_path(path: str) -> str:
-    """Check a path given by hand: below the base URL, and nothing that moves it elsewhere.
-
-    Raises:
-        RequestRefused: it is absolute, has dot segments, a query, or characters that must be encoded.
-    """
-    segments = unquote(path).split("/")
-    if not path.startswith("/") or path.startswith("//") or "\\" in path or any(s in {".", ".."} for s in segments):
-        raise RequestRefused(f"{path!r} is not a path below the base URL such as /v1/customer; nothing was sent.")
-    if any(char in "?#" or char.isspace() or not char.isprintable() for char in path):
-        raise RequestRefused(f"{path!r} holds a query or characters that need encoding; nothing was sent.")
-    return path
