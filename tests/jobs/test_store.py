@@ -130,6 +130,15 @@ async def test_committed_means_committed(store: JobStore, new_store: Callable[[]
 
 
 @each_backend
+async def test_a_lease_of_a_clock_that_was_far_ahead_is_none(store: JobStore) -> None:
+    """Its holder was killed: nobody would follow the job before that day, and the server forgets it within one."""
+    for own_id, ahead in {"day": timedelta(days=1), "minute": timedelta(minutes=9)}.items():
+        await store.write_intent(record(own_id), owner="dead", until=SOON + ahead)
+    claimed = await store.claim(company="c", owner="heir", now=NOW, until=SOON)
+    assert [each.record.id for each in claimed] == ["day"]
+
+
+@each_backend
 async def test_a_lease_is_given_once_and_again_after_its_end(store: JobStore) -> None:
     await written(store, "a", owner="dead")
     await written(store, "b", owner="dead")
