@@ -108,6 +108,19 @@ async def test_every_field_survives(store: JobStore) -> None:
 
 
 @each_backend
+@pytest.mark.parametrize("odd", [datetime.max, datetime.min])
+async def test_a_time_that_columns_round_past_the_calendar_hides_no_other_job(store: JobStore, odd: datetime) -> None:
+    when = odd.replace(tzinfo=UTC)
+    await store.write_intent(record(finished_at=when, state_asked=(when,)), owner="me", until=SOON)
+    await written(store, "b")
+    listed = await store.select(company="c")
+    assert {each.id for each in listed} == {"a", "b"}
+    found = next(each.finished_at for each in listed if each.id == "a")
+    assert found is not None
+    assert abs(found - when) <= timedelta(days=1)
+
+
+@each_backend
 async def test_a_result_is_kept_byte_by_byte_and_replaced(store: JobStore) -> None:
     leased = await written(store)
     first = JobResult(status_code=200, state_document=b'{"x":1}', content=None, headers=(), read_at=NOW)
