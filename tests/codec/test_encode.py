@@ -21,7 +21,7 @@ from vismanet_async._api.models import (
     ProjectTransactionLineUpdate,
 )
 from vismanet_async._api.sales_order_models import OrderPatch
-from vismanet_async._codec.encode import encode_write, to_json
+from vismanet_async._codec.encode import encode_plain, encode_write, to_json
 from vismanet_async._codec.values import UNSET
 from vismanet_async.errors import RequestRefused, UnknownName
 
@@ -186,3 +186,10 @@ def test_lines_that_leave_something_open_are_refused(line: dict[str, Any], messa
 
 def test_models_made_by_hand_encode_too() -> None:
     assert to_json(CustomerUpdate(name="x")) == b'{"name":"x"}'
+
+
+def test_a_value_that_holds_itself_is_refused_by_name() -> None:
+    endless: list[Any] = []
+    endless.append(endless)
+    with pytest.raises(RequestRefused, match="json is nested too deeply"):
+        encode_plain(endless)
