@@ -9,7 +9,7 @@ import sys
 import textwrap
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import pytest
@@ -116,6 +116,18 @@ def test_what_is_no_call_is_refused(run: Blocking) -> None:
         run(wrong)
     with pytest.raises(RequestRefused, match="source takes a listing"):
         run.iter(wrong)
+
+
+def test_a_client_of_another_loop_is_refused_and_left_open(sim: Simulator) -> None:
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(client(sim)) as visma:
+
+        async def get() -> str | None:
+            return cast("str", (await visma.customer.get("10000")).number)
+
+        assert portal.call(get) == "10000"
+        with pytest.raises(RequestRefused, match="visma: another event loop uses this client"):
+            Blocking(visma)
+        assert portal.call(get) == "10000"
 
 
 def test_closed_it_sends_nothing(sim: Simulator) -> None:

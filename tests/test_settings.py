@@ -146,3 +146,13 @@ def test_a_secret_is_told_in_one_way_alone(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("t")
     with pytest.raises(SettingsError, match="token and token_file are both set"):
         Settings.load(environ={"VISMANET_TOKEN": "t", "VISMANET_TOKEN_FILE": str(tmp_path / "token")})
+
+
+def test_a_profile_file_at_home_and_one_of_no_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    file = tmp_path / "x.toml"
+    file.write_text('[default]\ntenant_id = "t1"\n')
+    file.chmod(0o600)
+    assert Settings.load(environ={"VISMANET_PROFILE_FILE": "~/x.toml"}).tenant_id == "t1"
+    with pytest.raises(SettingsError, match="profile file"):
+        Settings.load(environ={"VISMANET_PROFILE_FILE": "a\0b"})

@@ -16,6 +16,7 @@ from anyio.from_thread import BlockingPortal
 from vismanet_async._arguments import expect
 from vismanet_async._client import VismaNet
 from vismanet_async._paging.listing import Listing
+from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -53,6 +54,7 @@ class Blocking:
             returns can be used, too.
 
     Raises:
+        RequestRefused: an event loop has used the client, which is left as it is.
         VismaNetError: from each call: what awaiting it raises.
         RuntimeError: from each call: this is closed, belongs to another process, or is called from its own event loop.
             Nothing was sent.
@@ -66,6 +68,11 @@ class Blocking:
 
     def __init__(self, visma: VismaNet) -> None:
         expect("visma", visma, VismaNet, words="a VismaNet")
+        if visma._pool.used:  # noqa: SLF001 - a name for it in public would say no more than this error
+            raise RequestRefused(
+                "visma: another event loop uses this client, and would lose it; it is left as it is, and nothing was "
+                "sent. Make a client for Blocking alone."
+            )
         self.visma = visma
         """The client."""
         self._pid = os.getpid()

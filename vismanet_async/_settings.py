@@ -196,7 +196,7 @@ def _profile(environ: Mapping[str, str], name: str | None, known: list[str]) -> 
         if asked or explicit:
             raise SettingsError(f"there is no profile file {path}.") from None
         return {}
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # no text, or a NUL in its name
         raise SettingsError(f"the profile file {path} cannot be read: {error}.") from None
     try:
         profiles = tomllib.loads(text)
@@ -221,7 +221,10 @@ def _profile(environ: Mapping[str, str], name: str | None, known: list[str]) -> 
 def profile_file(environ: Mapping[str, str]) -> Path:
     """Return where the profile file is looked for, whether it exists or not."""
     if explicit := environ.get(_PREFIX + "PROFILE_FILE"):
-        return Path(explicit)
+        try:
+            return Path(explicit).expanduser()
+        except RuntimeError:  # `~name` of nobody: it is not found by that name
+            return Path(explicit)
     # platformdirs is only needed here, and costs import time
     import platformdirs  # noqa: PLC0415
 

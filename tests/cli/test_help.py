@@ -65,3 +65,24 @@ def test_sizes_say_their_unit(capsys: pytest.CaptureFixture[str], monkeypatch: p
     assert "in bytes; 134217728 is 128 MiB" in text
     assert "33554432 is 32 MiB" in text
     assert "how many hours before" in text
+
+
+@pytest.mark.parametrize("columns", ["0", "1", "4"])
+@pytest.mark.parametrize("words", [(), ("export",)])
+def test_a_terminal_without_columns_gets_a_page_of_forty(
+    columns: str, words: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Containers and editors say `COLUMNS=0`; the tables of the library that draws them never ended."""
+    monkeypatch.setenv("COLUMNS", columns)
+    assert main([*words, "--help"]) == exit_codes.DONE
+    told = capsys.readouterr().out
+    assert "Usage: vismanet" in told
+    assert max(map(len, told.splitlines()[3:])) > 20
+
+
+def test_help_is_a_word_too(capsys: pytest.CaptureFixture[str]) -> None:
+    pages = []
+    for words in (["help"], ["--help"]):
+        assert main(words) == exit_codes.DONE
+        pages.append(capsys.readouterr().out)
+    assert pages[0] == pages[1]

@@ -20,7 +20,7 @@ from vismanet_async._api.models import (
     PaymentUpdate,
     ProjectTransactionLineUpdate,
 )
-from vismanet_async._codec.encode import encode_write, to_json
+from vismanet_async._codec.encode import encode_plain, encode_write, to_json
 from vismanet_async._codec.values import UNSET
 from vismanet_async.errors import DoubtfulWrite, RequestRefused, UnknownName
 from vismanet_async.models import OrderPatch
@@ -201,3 +201,10 @@ def test_lines_that_leave_something_open_are_refused(line: dict[str, Any], messa
 
 def test_models_made_by_hand_encode_too() -> None:
     assert to_json(CustomerUpdate(name="x")) == b'{"name":"x"}'
+
+
+def test_a_value_that_holds_itself_is_refused_by_name() -> None:
+    endless: list[Any] = []
+    endless.append(endless)
+    with pytest.raises(RequestRefused, match="json is nested too deeply"):
+        encode_plain(endless)

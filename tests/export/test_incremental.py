@@ -371,6 +371,8 @@ def test_a_start_before_the_first_moment_is_none(watermark: str) -> None:
         ({"completeness": "none"}, "completeness none"),
         ({"resources": {"customer": {"lastModifiedDateTime": "x"}}}, "sets last_modified_date_time itself"),
         ({"overlap": timedelta(hours=-1)}, "negative"),
+        ({"overlap": timedelta.max}, "longer than 3660 days"),
+        ({"spool": "a\0b"}, "spool holds a NUL"),
     ],
 )
 def test_what_cannot_be_incremental_is_refused_with_the_reason(

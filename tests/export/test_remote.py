@@ -213,6 +213,16 @@ LEASE = RemotePath("memory://lease")
 
 
 @pytest.mark.usefixtures("store")
+def test_a_lease_of_a_clock_that_was_far_ahead_is_none() -> None:
+    dead = Lease(LEASE, owner="dead", now=lambda: NOW + timedelta(days=1))
+    dead.take()
+    dead._stop.set()
+    heir = Lease(LEASE, owner="heir", now=lambda: NOW)
+    heir.take()
+    heir.release()
+
+
+@pytest.mark.usefixtures("store")
 def test_a_lease_runs_out_when_its_holder_is_gone() -> None:
     now = NOW
     dead = Lease(LEASE, owner="dead", now=lambda: now)

@@ -15,6 +15,7 @@ from tests.export.pages import customers, page
 from vismanet_async._export.sinks.jsonl import JsonlSink
 from vismanet_async._export.target.directory_steps import DirectorySteps
 from vismanet_async._export.target.local import Target
+from vismanet_async._export.target.locations import parse_location
 from vismanet_async._export.target.manifest import MANIFEST_NAME, Manifest, ResourceEntry, validate
 from vismanet_async.errors import TargetBusy, TargetNotWritable
 
@@ -291,3 +292,14 @@ def test_proving_that_it_can_be_written_leaves_nothing_that_has_a_name(
     Target.open(tmp_path, ["customer"]).close()
     assert seen == [[".export.lock"]] * 2
     assert files(tmp_path) == []
+
+
+def test_a_target_that_leads_nowhere_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    for given in ("a\0b", "out", "~nobody-Zs9/out"):
+        with pytest.raises(TargetNotWritable, match="nothing was sent"):
+            parse_location(given)
+    monkeypatch.chdir(tmp_path)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from vismanet_async import _client, errors
-from vismanet_async._api import base64_file, files, results
+from vismanet_async import errors
+from vismanet_async._api import base64_file, by_hand, files, results
 from vismanet_async._api.models import ActionResult, Customer, CustomerInvoice
 from vismanet_async._codec import halves
 from vismanet_async._codec.decode import decode_one, decode_rows
@@ -256,7 +256,7 @@ READERS: Final = {
         Reader("page: quick", _quick_page, (page_formats.PageFormatError,)),
         Reader("page: journal lines", _journal, (page_formats.PageFormatError,)),
         Reader("record", _record),
-        Reader("answer of any call", lambda data: _client._plain(_response(data))),
+        Reader("answer of any call", lambda data: by_hand._plain(_response(data))),
         Reader("answer of any job", lambda data: plain_json(_response(data))),
         Reader("action result", _acted),
         Reader("record shows what was sent", _shown),

@@ -220,6 +220,18 @@ async def test_passwords_are_masked_up_to_the_last_at_sign(address: str, shown: 
     await store.aclose()
 
 
+@pytest.mark.parametrize("address", ["a\0b", Path("a\0b"), "postgresql://u@127.0.0.1:99999/x", "~nobody-Zs9/x.db"])
+def test_addresses_that_no_store_can_have_are_refused_by_name(address: str | Path) -> None:
+    with pytest.raises(SettingsError, match="job store"):
+        SqlStore(address)
+
+
+@pytest.mark.parametrize("address", ["~/a/x.db", Path("~/a/x.db"), "sqlite:///~/a/x.db"])
+def test_a_store_at_home_is_at_home(address: str | Path) -> None:
+    assert engine_module.parse_address(address).database == str(Path.home() / "a" / "x.db")
+    assert engine_module.parse_address(":memory:").database == ":memory:"
+
+
 async def test_an_option_that_the_driver_does_not_know_is_named() -> None:
     store = SqlStore("postgresql://u@127.0.0.1:9/db?sslmode=require")
     with pytest.raises(SettingsError, match="sslmode"):

@@ -173,6 +173,39 @@ async def test_a_candidate_that_is_something_else_is_dropped(store: JobStore, cl
         assert script.asked == ["submit", first_id], "it is asked for once"
 
 
+async def test_a_candidate_with_an_address_that_is_none_is_dropped(store: JobStore, clock: VirtualClock) -> None:
+    script = Script(states=[document(originalUri="http://[bad/v1/x")])
+    async with following(script, store, clock) as bench:
+        own_id = await lost(bench, script)
+        await bench.manager.hint(own_id=own_id, job_ids=(MINE,), at=bench.now)
+        assert (await without_candidates(bench, own_id)).state is State.UNCERTAIN
+
+
+@pytest.mark.parametrize("where", ["states", "contents"])
+async def test_an_answer_that_ends_a_poll_ends_no_other(
+    store: JobStore, clock: VirtualClock, where: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever one answer brings about, the client's other jobs go on, and this one is asked for again."""
+    script = Script()
+    setattr(script, where, [KeyError("SECRET"), *getattr(script, where)])
+    async with following(script, store, clock) as bench:
+        record = await ended(bench)
+        assert (record.state, record.error) == (State.SUCCEEDED, None)
+        assert script.asked.count(MINE if where == "states" else f"{MINE}/content") == 2
+        [logged] = [each for each in caplog.records if each.levelname == "ERROR"]
+        assert record.id in logged.getMessage()
+        assert "KeyError" in logged.getMessage()
+        assert "SECRET" not in caplog.text
+
+
+async def test_a_candidate_that_always_ends_its_poll_is_asked_again(store: JobStore, clock: VirtualClock) -> None:
+    script = Script(states=[KeyError("x"), document()])
+    async with following(script, store, clock) as bench:
+        own_id = await lost(bench, script)
+        await bench.manager.hint(own_id=own_id, job_ids=(MINE,), at=bench.now)
+        assert (await (await bench.manager.get(own_id)).wait(timeout_seconds=20_000)).state is State.SUCCEEDED
+
+
 async def test_a_candidate_that_cannot_be_read_is_asked_for_again(store: JobStore, clock: VirtualClock) -> None:
     script = Script(states=[Answer(status=502), document()])
     async with following(script, store, clock) as bench:

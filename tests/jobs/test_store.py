@@ -108,6 +108,19 @@ async def test_every_field_survives(store: JobStore) -> None:
 
 
 @each_backend
+@pytest.mark.parametrize("odd", [datetime.max, datetime.min])
+async def test_a_time_that_columns_round_past_the_calendar_hides_no_other_job(store: JobStore, odd: datetime) -> None:
+    when = odd.replace(tzinfo=UTC)
+    await store.write_intent(record(finished_at=when, state_asked=(when,)), owner="me", until=SOON)
+    await written(store, "b")
+    listed = await store.select(company="c")
+    assert {each.id for each in listed} == {"a", "b"}
+    found = next(each.finished_at for each in listed if each.id == "a")
+    assert found is not None
+    assert abs(found - when) <= timedelta(days=1)
+
+
+@each_backend
 async def test_a_result_is_kept_byte_by_byte_and_replaced(store: JobStore) -> None:
     leased = await written(store)
     first = JobResult(status_code=200, state_document=b'{"x":1}', content=None, headers=(), read_at=NOW)
@@ -127,6 +140,15 @@ async def test_committed_means_committed(store: JobStore, new_store: Callable[[]
     again = await new_store().get("a")
     assert again is not None
     assert again.reference == "kept"
+
+
+@each_backend
+async def test_a_lease_of_a_clock_that_was_far_ahead_is_none(store: JobStore) -> None:
+    """Its holder was killed: nobody would follow the job before that day, and the server forgets it within one."""
+    for own_id, ahead in {"day": timedelta(days=1), "minute": timedelta(minutes=9)}.items():
+        await store.write_intent(record(own_id), owner="dead", until=SOON + ahead)
+    claimed = await store.claim(company="c", owner="heir", now=NOW, until=SOON)
+    assert [each.record.id for each in claimed] == ["day"]
 
 
 @each_backend

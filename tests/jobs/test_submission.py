@@ -35,6 +35,7 @@ from vismanet_async._jobs.course import Course, Step
 from vismanet_async._jobs.schedule import Rules
 from vismanet_async._jobs.store import StoreNotUsable
 from vismanet_async.errors import (
+    Attempt,
     BadRequest,
     DeadlineExceeded,
     NotSent,
@@ -42,6 +43,8 @@ from vismanet_async.errors import (
     RateLimited,
     RequestRefused,
     TokenRefused,
+    UnexpectedResponse,
+    VismaNetError,
 )
 
 if TYPE_CHECKING:
@@ -68,6 +71,11 @@ def intent() -> JobRecord:
     return JobRecord(id="a", company="c", operation=note, created_at=NOW)
 
 
+def answered(error: VismaNetError) -> VismaNetError:
+    error.attempts = (Attempt(number=1, started_after_seconds=0.0, duration_seconds=0.1, outcome="200"),)
+    return error
+
+
 SENT_ERRORS = [
     (NotSent("no route"), NeverSent),
     (RequestRefused("bad"), NeverSent),
@@ -76,6 +84,8 @@ SENT_ERRORS = [
     (DeadlineExceeded("late", sent=False), NeverSent),
     (DeadlineExceeded("late", sent=True), Lost),
     (OutcomeUnknown("cut"), Lost),
+    (UnexpectedResponse("a page instead of a token"), NeverSent),
+    (answered(UnexpectedResponse("a page instead of the answer")), Lost),
     (asyncio.CancelledError(), Lost),
     (KeyboardInterrupt(), Lost),
     (ValueError("a fault of our own"), Lost),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vismanet_async._api.base import IfMatch
     from vismanet_async._http.message import Response, Sender, Service
 
-__all__ = ["operation_by_hand", "plain_path"]
+__all__ = ["operation_by_hand", "plain_path", "plain_read"]
 
 _SERVICES: Final = ("erp", "sales_order")
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
@@ -58,13 +58,18 @@ def operation_by_hand(
         query=tuple(text_pairs("query", query).items()),
         headers={} if if_match is None else {"If-Match": f'"{etag_of(if_match)}"'},
         body=None if json is None else encode_plain(json),
-        decode=_plain if verb == "GET" else partial(plain_written, name=name, accepts_202=accepts_202),
+        decode=plain_read if verb == "GET" else partial(plain_written, name=name, accepts_202=accepts_202),
         sender=sender,
     )
     return operation.with_options(headers=headers)
 
 
-def _plain(response: Response) -> Any:
+def plain_read(response: Response) -> Any:
+    """Return the JSON value of an answer; numbers as int or Decimal.
+
+    Raises:
+        UnexpectedResponse: it is no JSON.
+    """
     answer = read_answer(response.headers, response.body)
     if answer.shape == "other":
         raise UnexpectedResponse(f"the answer ({response.status}) is not JSON but {answer.looks}.")

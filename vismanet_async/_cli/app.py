@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import signal
 import sys
 import threading
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import FrameType
 
+    from rich.console import Console
+
 __all__ = ["app", "run"]
 
 
@@ -45,6 +48,7 @@ def _worth_showing(default: Any) -> Any:
     return default or None
 
 
+_LEAST_COLUMNS = 40
 _TRACEBACK = "VISMANET_TRACEBACK"
 
 _EXIT_CODES = "Exit codes:\n" + "\n".join(f"{code:5}  {meaning}" for code, meaning in MEANINGS.items())
@@ -341,7 +345,8 @@ def run(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str]) -> int:
     code = DONE
     try:
-        result: Any = app(argv)
+        console = _wide_enough()
+        result: Any = app(["--help"] if list(argv) == ["help"] else argv, console=console, error_console=console)
         code = result if isinstance(result, int) else DONE
         sys.stdout.flush()
     except CycloptsError as error:
@@ -356,6 +361,20 @@ def _run(argv: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001 - the outermost handler: the user still needs a text
         code = _unexpected(error)
     return code
+
+
+def _wide_enough() -> Console | None:
+    """Return a console for a terminal that is too narrow for help pages, or says so, as `COLUMNS=0` does; else None.
+
+    Below a few columns the tables of rich raise errors, or never end.
+    """
+    said = os.environ.get("COLUMNS", "")
+    columns = int(said) if said.isascii() and said.isdigit() else shutil.get_terminal_size().columns
+    if columns >= _LEAST_COLUMNS:
+        return None
+    from rich.console import Console  # noqa: PLC0415 - most command lines print no help
+
+    return Console(width=_LEAST_COLUMNS)
 
 
 def _unexpected(error: Exception) -> int:

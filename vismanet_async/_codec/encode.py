@@ -66,7 +66,10 @@ def encode_plain(value: Any) -> bytes:
     Raises:
         RequestRefused: a value that JSON cannot represent or that is not a number, by its path. Nothing was sent.
     """
-    _check_plain(value, "json")
+    try:
+        _check_plain(value, "json")
+    except RecursionError:
+        raise _refused("json", "is nested too deeply, or holds itself") from None
     try:
         return _PLAIN_ENCODER.encode(value)
     except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:

@@ -30,6 +30,9 @@ Completeness = Literal["best", "prove", "count", "none"]
 _SMALLEST_PART_BYTES: Final = 1024
 
 
+_MOST_OVERLAP: Final = timedelta(days=3660)
+
+
 def _resources(given: str | Sequence[str] | Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     if isinstance(given, str):
         given = [given]
@@ -48,6 +51,8 @@ def _resources(given: str | Sequence[str] | Mapping[str, Mapping[str, Any]]) -> 
 
 def _spool(given: object) -> Path | None:
     expect("spool", given, str, Path, type(None), words="a local directory, or None")
+    if "\0" in str(given):
+        raise RequestRefused("spool holds a NUL character, which no path can; nothing was sent.")
     return None if given is None else Path(str(given))
 
 
@@ -152,6 +157,11 @@ class ExportPlan:
         if self.overlap < timedelta(0):
             raise RequestRefused(
                 f"the overlap cannot be negative ({self.overlap / timedelta(hours=1):g} hours); nothing was sent."
+            )
+        if self.overlap > _MOST_OVERLAP:
+            raise RequestRefused(
+                f"the overlap cannot be longer than {_MOST_OVERLAP.days} days; nothing was sent. Export without "
+                "incremental to read everything again."
             )
         for name, filters in self.resources.items():
             modified_filter(name, filters)

@@ -93,6 +93,11 @@ class SessionPool:
         self._body_read_lock = anyio.Lock()
         self._closed = False
 
+    @property
+    def used(self) -> bool:
+        """Whether it belongs to an event loop already."""
+        return self._loop is not None
+
     def attempt(self, request: WireRequest) -> HttpAttempt:
         """Return an attempt that has not been sent yet.
 

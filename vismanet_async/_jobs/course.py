@@ -26,6 +26,7 @@ from vismanet_async.errors import (
     RateLimited,
     RequestRefused,
     TokenRefused,
+    UnexpectedResponse,
     VismaNetError,
 )
 
@@ -106,6 +107,8 @@ class Course:
         if self.step is not Step.SENT:
             return NeverSent(at=at, reason=self._why_not_sent())
         never = isinstance(error, _NEVER_SENT) or (isinstance(error, DeadlineExceeded) and not error.sent)
+        # an answer of the API has its attempts: this one is the token endpoint's, a page in place of a token
+        never = never or (isinstance(error, UnexpectedResponse) and not error.attempts)
         reason = str(error) if isinstance(error, VismaNetError) else type(error).__name__
         return NeverSent(at=at, reason=reason) if never else Lost(at=at, reason=reason)
 

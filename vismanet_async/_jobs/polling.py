@@ -19,7 +19,7 @@ from vismanet_async._jobs.core.events import ContentRead, DeadlinePassed, Found,
 from vismanet_async._jobs.core.records import JobRecord, JobResult, Judgement, StateDocument
 from vismanet_async._jobs.core.states import State
 from vismanet_async._jobs.core.transitions import TransitionError, advance
-from vismanet_async._jobs.results import judge, kept_document, kept_headers
+from vismanet_async._jobs.results import is_answer, judge, kept_document, kept_headers
 from vismanet_async._jobs.store import JobIdTaken, LeaseLost, StoreNotUsable
 from vismanet_async.errors import RateLimited, VismaNetError
 
@@ -129,7 +129,7 @@ class Poller:
             if sure is None:
                 return
             with self._jobs.observer.following(own_id):
-                await self._ask_what_is_due(sure)
+                await self._ask_safely(sure)
         except LeaseLost:
             self._jobs.abandon_if_lost(leased)
         except StoreNotUsable as error:
@@ -141,6 +141,37 @@ class Poller:
             )
             if self._jobs.is_current(leased):
                 self._jobs.schedule.fault(own_id, self._jobs.clock.monotonic(), randomness=self._random())
+
+    async def _ask_safely(self, leased: Leased) -> None:
+        """Poll a job for what is due. An answer that is the end of this poll must not be the end of all the others."""
+        own_id = leased.record.id
+        try:
+            await self._ask_what_is_due(leased)
+        except (LeaseLost, StoreNotUsable):
+            raise
+        except Exception as error:  # noqa: BLE001 - answers are foreign, and all jobs of the client hang on this task
+            # its text and its traceback may hold what the server sent
+            kind, record = type(error).__name__, leased.record
+            _log.error(
+                "an answer about job %s could not be dealt with (%s), it is asked for again later",
+                own_id,
+                kind,
+                extra={"company": self._jobs.company, "job": own_id, "operation": record.operation.id},
+            )
+            await self._mark_unreadable(own_id, f"an answer could not be dealt with ({kind})")
+
+    async def _mark_unreadable(self, own_id: str, reason: str) -> None:
+        leased = self._jobs.get(own_id)
+        if leased is None:
+            return
+        record = self._mark_polled(leased.record, "content_asked" if leased.record.content_due else "state_asked", 1)
+        if record.job_id is not None:
+            record = advance(record, Unreadable(at=self._jobs.clock.utc_now(), reason=reason))
+        leased = await self._jobs.save(leased, record)
+        if record.settled:
+            await self._jobs.finish(leased)
+        else:
+            self._reschedule(own_id, _Reply(None))
 
     async def _ask_what_is_due(self, leased: Leased) -> None:
         if leased.record.job_id is None:
@@ -230,20 +261,22 @@ class Poller:
         at = self._jobs.clock.utc_now()
         kept = await self._jobs.store.result(record.id)
         kept = kept or JobResult(status_code=record.status_code or 0, read_at=at)
-        missing = reply.status in _GONE
         young = reply.status == _NOT_FOUND and at - record.content_asked[0] < _KNOWN_AFTER
-        result: JobResult | None = None
+        result, final = None, reply.status in _GONE and not young
         if reply.answer is not None and reply.status in _READ:
             result = attrs.evolve(kept, content=reply.answer.body, read_at=at)
-            after = self._judged(record, result, missing=False, at=at)
-        elif missing and not young:
-            after = self._judged(record, kept, missing=True, at=at)
-        else:
+            decode = self._decoder_of(record)
+            final = reply.status != _OK or is_answer(record, result, headers=reply.answer.headers, decode=decode)
+            if not final and not reply.answer.body.strip():
+                result = None  # a blank shows nothing, also when it is given up
+        after = record
+        if not final:
             after = advance(record, Unreadable(at=at, reason="its content could not be read"))
-            if after.settled:
-                after = self._judged(record, kept, missing=True, at=at)
-        leased = await self._jobs.save(leased, after, result=result)
-        if after.settled or after.state is State.UNCERTAIN:
+            final = after.settled
+        if final:
+            after = self._judged(record, result or kept, missing=result is None, at=at)
+        leased = await self._jobs.save(leased, after, result=result if final else None)
+        if final:
             await self._jobs.finish(leased)
         else:
             self._reschedule(record.id, reply, young_404=len(record.content_asked) if young else 0)
@@ -338,7 +371,10 @@ def _is_of(record: JobRecord, document: StateDocument, job_id: str) -> bool:
     if document.job_id is not None and document.job_id.casefold() != job_id.casefold():
         return False
     if document.original_uri is not None:
-        path = unquote(urlsplit(document.original_uri).path).casefold()
+        try:
+            path = unquote(urlsplit(document.original_uri).path).casefold()
+        except ValueError:  # no address at all
+            return False
         if not path.endswith(unquote(record.operation.path).casefold()):
             return False
     began = record.sending_at or record.created_at

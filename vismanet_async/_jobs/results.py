@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from vismanet_async._http.answer import read_answer
 from vismanet_async._http.error_body import KEPT_HEADERS, read_problem
 from vismanet_async._http.message import Response
 from vismanet_async._jobs.core import answers
@@ -27,11 +28,11 @@ from vismanet_async.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from vismanet_async._jobs.core.records import JobRecord, JobResult
 
-__all__ = ["error_of", "judge", "kept_document", "kept_headers", "plain_json", "value_of"]
+__all__ = ["error_of", "is_answer", "judge", "kept_document", "kept_headers", "plain_json", "value_of"]
 
 _NOT_KEPT: Final = frozenset({"set-cookie", "authorization"})
 """Response headers that are not stored."""
@@ -110,7 +111,7 @@ def judge(
         return Judgement(state=State.FAILED, error=str(error or "the action's result says that it failed"))
     gone = f"it was executed ({code}), but its content was gone"
     by_hand, reads = record.operation.custom, record.operation.method == "GET"
-    acts = not by_hand and "/action/" in record.operation.path.casefold()
+    acts = _acts(record)
     lacking = gone if missing else f"it was executed ({code}), but the server kept no content"
     no_result = f"{lacking}, which alone says whether the action succeeded"
     if missing and (reads or by_hand):
@@ -129,6 +130,42 @@ def judge(
     return Judgement(state=State.SUCCEEDED)
 
 
+def is_answer(
+    record: JobRecord, result: JobResult, *, headers: Mapping[str, str], decode: Callable[[Response], Any]
+) -> bool:
+    """Return whether a content is one that the API gave, and not the page or error document of a gateway.
+
+    Nor is a blank one that was announced by the state document, where the outcome hangs on it. Asking again gives the
+    real one: the server keeps it for a day (docs/facts.md 7.6).
+    """
+    if record.verdict != "succeeded":
+        return True  # the executed request's own error may look like anything
+    answer = read_answer(headers, result.content or b"")
+    if answer.shape == "blank":
+        hangs_on_it = record.operation.method == "GET" or _acts(record)
+        return not (hangs_on_it and record.status_code != _NO_CONTENT and _announced(result))
+    if answer.error is None and answer.shape != "other":
+        return True
+    # a download may hold anything, and so may a record with a message: the decoder knows
+    try:
+        decode(_response(result))
+    except VismaNetError as error:
+        return isinstance(error, ActionFailed)
+    except Exception:  # noqa: BLE001 - a decoder's own fault: asking again would not mend it
+        return True
+    return True
+
+
+def _announced(result: JobResult) -> bool:
+    """Return whether the state document says in so many words that there is a content."""
+    document = answers.members(result.state_document) if result.state_document else {}
+    return answers.flag(document.get("hasresponsecontent"), otherwise=False)
+
+
+def _acts(record: JobRecord) -> bool:
+    return not record.operation.custom and "/action/" in record.operation.path.casefold()
+
+
 def plain_json(response: Response) -> Any:
     """Decode an answer of an operation that is not known here: JSON with exact numbers, or None without a body."""
     if not response.body.strip():
@@ -141,12 +178,18 @@ def plain_json(response: Response) -> Any:
 
 def kept_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     """Return the headers of an answer that may be stored."""
-    return tuple((name, value) for name, value in headers if name.lower() not in _NOT_KEPT)
+    return tuple((name, value) for name, value in headers if name.strip().lower() not in _NOT_KEPT)
 
 
-def kept_document(body: bytes) -> bytes:
-    """Return a state document as it came, but for those headers of the executed request that are not stored."""
-    return answers.without_headers(body, _NOT_KEPT)
+def kept_document(body: bytes) -> bytes | None:
+    """Return a state document as it came, but for those headers of the executed request that are not stored.
+
+    None if it cannot be told whether it has them.
+    """
+    try:
+        return answers.without_headers(body, _NOT_KEPT)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _response(result: JobResult) -> Response:

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from vismanet_async._api.generator.changes import read
+from vismanet_async._api.generator.facts import SENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -93,8 +94,10 @@ def _totals(facts: Facts) -> Iterator[tuple[str, str]]:
         "of them without effect",
         str(sum(bool(each.get("deprecated")) for one in operations for each in one["query"])),
     )
-    fields = [field for shape in facts.schemas.values() for field in shape["fields"].values()]
-    yield "shapes", f"{len(facts.schemas)}, with {len(fields)} fields"
+    # a shape that is both sent and answered is there twice
+    shapes = [shape for name, shape in facts.schemas.items() if not name.endswith(SENT)]
+    fields = [field for shape in shapes for field in shape["fields"].values()]
+    yield "shapes", f"{len(shapes)}, with {len(fields)} fields"
     yield 'fields sent as `{"value": ...}`', str(sum(bool(one.get("wrapped")) for one in fields))
     yield "enumerations", f"{len(facts.enums)}, with {sum(len(one['values']) for one in facts.enums.values())} values"
     yield "take If-Match", str(sum(one["if_match"] for one in operations))

@@ -13,12 +13,12 @@ from typing import Any, Final
 
 import attrs
 
-__all__ = ["API", "SALES_ORDER", "Facts", "load"]
+__all__ = ["API", "SALES_ORDER", "SENT", "Facts", "load"]
 
 API = Path(__file__).resolve().parents[1]
 SALES_ORDER: Final = "v3."
 """Before the names of the Sales Order service's DTOs."""
-_SENT: Final = ":sent"
+SENT: Final = ":sent"
 """Behind the name of a DTO that is answered too: models for reading and for writing are different classes."""
 
 
@@ -77,7 +77,7 @@ def _sales_order(catalog: dict[str, Any]) -> dict[str, Any]:
     both = answered & sent
     for name in sent - both:
         schemas[name] = {"fields": {key: _refer(field, both) for key, field in schemas[name]["fields"].items()}}
-    schemas |= {f"{name}{_SENT}": schemas[name] for name in both}
+    schemas |= {f"{name}{SENT}": schemas[name] for name in both}
     return {**catalog, "schemas": schemas}
 
 
@@ -93,7 +93,7 @@ def _service_schema(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _refer(field: dict[str, Any], both: set[str]) -> dict[str, Any]:
     return {
-        key: f"{value}{_SENT}" if key in {"ref", "items"} and value in both else value for key, value in field.items()
+        key: f"{value}{SENT}" if key in {"ref", "items"} and value in both else value for key, value in field.items()
     }
 
 

@@ -217,6 +217,8 @@ def parse_location(given: str | os.PathLike[str] | RemotePath, options: Mapping[
     expect("to", text, str, os.PathLike, words="a path of text")
     if not text:
         raise TargetNotWritable("the target directory has no name; nothing was sent. Give a path.")
+    if "\0" in text:
+        raise TargetNotWritable("the target holds a NUL character, which no path can; nothing was sent.")
     if not is_url(text):
         return _local(text)
     if "://" not in text:
@@ -239,7 +241,10 @@ def parse_location(given: str | os.PathLike[str] | RemotePath, options: Mapping[
 
 
 def _local(text: str) -> Path:
-    return Path(os.path.abspath(Path(text).expanduser()))  # noqa: PTH100 - resolve() would follow links
+    try:
+        return Path(os.path.abspath(Path(text).expanduser()))  # noqa: PTH100 - resolve() would follow links
+    except (OSError, RuntimeError) as error:  # the working directory was removed; `~name` of nobody
+        raise TargetNotWritable(f"{text} leads nowhere from here ({error}); nothing was sent.") from error
 
 
 def join(to: str | os.PathLike[str], name: str) -> str:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime
-from decimal import Decimal
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
+from decimal import Decimal, InvalidOperation
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -110,33 +110,55 @@ def header_pairs(value: object) -> tuple[tuple[str, str], ...]:
         items = [(_key_of(each), _value_of(each)) for each in value]
     else:
         items = list(value.items()) if isinstance(value, dict) else []
+    pairs = ((name, each if isinstance(each, list) else [each]) for name, each in items)
+    # what is nested deeper is no header, and may hold a cookie
     return tuple(
-        (str(name), ", ".join(map(str, each)) if isinstance(each, list) else str(each))
-        for name, each in items
-        if name is not None and each is not None
+        (str(name), ", ".join(map(str, each)))
+        for name, each in pairs
+        if isinstance(name, str | int) and all(isinstance(one, str | int | float) for one in each)
     )
 
 
 def without_headers(body: bytes, names: Collection[str]) -> bytes:
-    """Return a state document without some of the executed request's headers; as it came if it has none of them.
+    """Return a state document without some of the executed request's headers, wherever it has them.
+
+    As it came if it has none of them; else as another text of the same values, but for characters and numbers that no
+    store can hold.
 
     Raises:
-        ValueError: the body is not a JSON object.
+        ValueError: the body is not JSON.
+        RecursionError: it is nested too deeply.
     """
-    found = {name.casefold() for name, _ in header_pairs(members(body).get("responseheaders"))}
-    if not found & set(names):
-        return body
-    document = json.loads(body, parse_float=Decimal)
-    for name, value in document.items():
-        if name.translate(_SEPARATORS).casefold() == "responseheaders":
-            document[name] = _kept(value.get("value", value) if isinstance(value, dict) else value, names)
-    return msgspec.json.Encoder(decimal_format="number").encode(document)
+    document = json.loads(body, parse_float=_number, parse_int=_number)
+    found: list[object] = []
+    kept = _without(document, names, found)
+    return msgspec.json.Encoder(decimal_format="number").encode(kept) if found else body
 
 
-def _kept(value: Any, names: Collection[str]) -> Any:
+def _without(value: Any, names: Collection[str], found: list[object]) -> Any:
+    """Return a value of JSON without these names and pairs; what was left out is added to `found`."""
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, dict):
+        kept = {}
+        for name, each in value.items():
+            if name.strip().casefold() in names:
+                found.append(name)
+            else:
+                kept[storable(name)] = _without(each, names, found)
+        return kept
     if isinstance(value, list):
-        return [each for each in value if str(_key_of(each)).casefold() not in names]
-    return {name: each for name, each in value.items() if name.casefold() not in names}
+        left_out = [each for each in value if str(_key_of(each)).strip().casefold() in names]
+        found += left_out
+        return [_without(each, names, found) for each in value if each not in left_out]
+    return value
+
+
+def _number(text: str) -> Decimal | str:
+    try:
+        return Decimal(text)
+    except InvalidOperation:  # an exponent of 19 digits
+        return text
 
 
 def _key_of(pair: object) -> object:
@@ -148,7 +170,7 @@ def _value_of(pair: object) -> object:
 
 
 def moment(value: object) -> datetime | None:
-    """Return a time in UTC; None for what is none, .NET's year 1 for "not yet" included."""
+    """Return a time in UTC; None for what is none, .NET's years 1 and 9999 for "not yet" included."""
     if not isinstance(value, str):
         return None
     try:
@@ -157,7 +179,7 @@ def moment(value: object) -> datetime | None:
         found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    return None if found.year <= 1 else found
+    return found if MINYEAR < found.year < MAXYEAR else None
 
 
 def job_id(body: bytes, headers: Mapping[str, str]) -> str | None:

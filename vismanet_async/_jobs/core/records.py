@@ -79,10 +79,11 @@ class StateDocument:
 
     @property
     def run_seconds(self) -> float | None:
-        """From reception to end by the server's own clock; None when it does not say."""
+        """From reception to end by the server's own clock; None when it does not say, or nothing that can be."""
         if self.received_at is None or self.finished_at is None:
             return None
-        return max(0.0, (self.finished_at - self.received_at).total_seconds())
+        seconds = max(0.0, (self.finished_at - self.received_at).total_seconds())
+        return seconds if seconds <= KEPT_FOR.total_seconds() else None
 
     @property
     def succeeded(self) -> bool:

@@ -48,6 +48,7 @@ _SQLITE_MAGIC: Final = b"SQLite format 3\x00"
 _OWNER_ONLY: Final = 0o600
 _PASSWORD: Final = re.compile(r"^([\w+]+://[^:/?@]*):(.*)@", re.DOTALL)
 _SECRET_OPTION: Final = re.compile(r"([?&][^=&]*(?:pass|secret|key)[^=&]*=)[^&]*", re.IGNORECASE)
+_PORTS: Final = range(65536)
 _DRIVERS: Final = {
     "sqlite": "sqlite+aiosqlite",
     "postgresql": "postgresql+asyncpg",
@@ -61,7 +62,7 @@ def default_path() -> Path:
 
 
 def parse_address(address: str | Path | None) -> URL:
-    """Read a path or a database URL; None is the default file.
+    """Read a path or a database URL; None is the default file. A leading `~` is the user's own directory.
 
     An `@` in a password needs no escape: the account ends at the last `@` before the path.
 
@@ -74,8 +75,10 @@ def parse_address(address: str | Path | None) -> URL:
     """
     if address is None:
         address = default_path()
+    if "\0" in str(address):
+        raise SettingsError("the job store's address holds a NUL character.")
     if isinstance(address, Path) or "://" not in address:
-        return sa.URL.create(_DRIVERS["sqlite"], database=str(address))
+        return sa.URL.create(_DRIVERS["sqlite"], database=_at_home(str(address)))
     try:
         parsed = sa.make_url(_escaped(address))
     except (ArgumentError, ValueError) as error:
@@ -83,7 +86,18 @@ def parse_address(address: str | Path | None) -> URL:
     name = parsed.drivername.split("+")[0]
     if name not in _DRIVERS:
         raise SettingsError(f"job stores are kept in SQLite or PostgreSQL, not in {name!r}.")
+    if parsed.port is not None and parsed.port not in _PORTS:
+        raise SettingsError(f"the job store's port {parsed.port} is none: ports go up to {_PORTS[-1]}.")
+    if name == "sqlite" and parsed.database:
+        parsed = parsed.set(database=_at_home(parsed.database))
     return parsed.set(drivername=_DRIVERS[name])
+
+
+def _at_home(path: str) -> str:
+    try:
+        return str(Path(path).expanduser()) if path.startswith("~") else path
+    except RuntimeError as error:
+        raise SettingsError(f"the job store {path}: nobody knows whose directory that is.") from error
 
 
 def _escaped(address: str) -> str:

@@ -6,7 +6,7 @@ What is stored of an operation is an allow-list (`OperationSummary`): no header 
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from vismanet_async._jobs.core.answers import storable
@@ -30,6 +30,8 @@ _MOMENTS: Final = frozenset(
 )
 _MOMENT_LISTS: Final = frozenset({"state_asked", "content_asked"})
 _FLAGS: Final = frozenset({"content_due", "unanswered"})
+_FIRST: Final = datetime(MINYEAR, 1, 2, tzinfo=UTC).timestamp()
+_LAST: Final = datetime(MAXYEAR, 12, 31, tzinfo=UTC).timestamp()
 _FOREIGN_TEXTS: Final = frozenset({"server_status", "error"})
 """Columns whose texts may come from a server or an operating system."""
 
@@ -110,8 +112,11 @@ def to_result(row: RowMapping) -> JobResult:
 
 
 def moment(seconds: float) -> datetime:
-    """Return the time that a column holds, in UTC."""
-    return datetime.fromtimestamp(seconds, UTC)
+    """Return the time that a column holds, in UTC; the nearest that there is for one that is none.
+
+    One odd row must not make all others unreadable: the last microsecond of year 9999 is rounded to the next year.
+    """
+    return datetime.fromtimestamp(min(max(seconds, _FIRST), _LAST), UTC)
 
 
 def dump(value: Any) -> str:

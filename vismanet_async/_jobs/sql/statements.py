@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["UNSETTLED", "claim", "is_among", "latest_run_times", "most", "predecessor", "upsert"]
 
 _AT_ONCE: Final = 1000
+_CLOCKS_DIFFER_BY: Final = timedelta(minutes=10)
 UNSETTLED: Final = tuple(state.value for state in (*sorted(OPEN), State.UNCERTAIN))
 
 
@@ -57,7 +59,9 @@ def claim(
     )
     if ids is not None:
         needs_work = is_among(columns.id, ids, sqlite=sqlite) & (needs_work | (columns.state == State.UNCERTAIN.value))
-    free = columns.owner.is_(None) | (columns.lease_until < now.timestamp())
+    # nobody leases for longer than we do: one that ends later was given by a clock that was ahead, or never renewed
+    no_lease = (columns.lease_until < now.timestamp()) | (columns.lease_until > (until + _CLOCKS_DIFFER_BY).timestamp())
+    free = columns.owner.is_(None) | no_lease
     chosen = sa.select(columns.sequence).where(columns.company == company, needs_work, free)
     chosen = chosen.order_by(columns.sequence).with_for_update(skip_locked=True)
     chosen = chosen.limit(most(limit, ids))
