@@ -144,9 +144,9 @@ async def test_writes() -> None:
 
 def test_what_cannot_work_is_refused() -> None:
     orders = Client().sales_order_service
-    with pytest.raises(RequestRefused, match=r"lines\[1\].line_id is missing"):
+    with pytest.raises(RequestRefused, match=r"lines\[1\].line_id \(lines\[1\].lineId\) is missing"):
         orders.update_lines("SO", "1", [{"line_id": 1}, {"quantity": 1}], if_match="A=")
-    with pytest.raises(RequestRefused, match=r"lines\[0\].inventory_id is missing"):
+    with pytest.raises(RequestRefused, match=r"lines\[0\].inventory_id \(lines\[0\].inventoryId\) is missing"):
         orders.add_lines("SO", "1", [NewOrderLine(inventory_id=None, quantity=1)], if_match="A=")
     with pytest.raises(RequestRefused, match="customer is missing"):
         orders.create({"type": "SO"})

@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 
 from tests.api.support import sales_order, sample
+from vismanet_async import Other
 from vismanet_async._client import VismaNet
 from vismanet_async._http.auth.credentials import StaticToken
 from vismanet_async.errors import (
@@ -386,7 +387,7 @@ async def test_one_wrong_line_refuses_the_whole_patch(sim: Simulator, visma: Vis
         ({"type": "XX"}, "1704-InvalidOrderType"),
         ({"customer": {"id": "nobody"}}, "1400-CustomerLookupException"),
         ({"description": "x" * 256}, "0002-InvalidLength"),
-        ({"status": "BackOrder"}, "0003-InvalidValue"),
+        ({"status": Other("BackOrder")}, "0003-InvalidValue"),
         ({"orderLines": [{"inventoryId": "no such"}]}, "1804-InventoryIdNotFound"),
         ({"orderLines": [{"inventoryId": ITEM, "discountPercent": 101}]}, "0100-OutsideValidRange"),
         ({"orderLines": [{"inventoryId": ITEM, "overshipThreshold": 99}]}, "0100-OutsideValidRange"),

@@ -212,7 +212,7 @@ async def test_scopes_that_are_not_told_are_no_fault(wire: Wire) -> None:
 async def test_a_token_url_that_is_none(wire: Wire) -> None:
     wire.grant = (answer(body=b"<html>Sign in</html>"),)
     found = await look()
-    assert (found["token"].level, found["token"].exit_code) == ("error", 5)
+    assert (found["token"].level, found["token"].exit_code) == ("error", 3)
     assert "not with JSON" in found["token"].text
     assert "company" not in found
 

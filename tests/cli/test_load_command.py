@@ -147,16 +147,17 @@ def test_a_rehearsal_names_every_mistake_with_its_place(shell: Shell, tmp_path: 
         "f,F,1e3,,\n"
     )
     file = wrote(tmp_path / "c.csv", text)
+    newer = "A value that is newer than the catalog is Other('Actve')."
     done = shell.inside("load", "customer", file, "--key", "crmId", "--dry-run", env={"VISMANET_CLIENT_ID": None})
     assert done.returncode == 8
     assert done.stdout.splitlines() == [
         f'{file}:2: column creditLimit: takes a number, and "1,5" has a decimal comma: write it with a point',
         f'{file}:2: column printInvoices: takes true or false, not "yes"',
-        f'{file}:3: column status: takes one of 5 values, and "Actve" is none of them. Did you mean Active?',
+        f"{file}:3: column status: status has no value 'Actve': did you mean 'Active' or 'Inactive'? {newer}",
         f"{file}:4: the column 'crmId' must hold a text or a whole number.",
         f"{file}:5: an earlier row of the input has the same key; it is not sent",
         f"{file}:6: the row has 2 cells, and the header 5.",
-        f'{file}:7: column creditLimit: credit_limit takes a number, not "1e3".',
+        f'{file}:7: column creditLimit: credit_limit (creditLimit) takes a number, not "1e3".',
         _SUMMARY,
     ]
     assert not shell.simulator.ledger

@@ -256,7 +256,7 @@ READERS: Final = {
         Reader("page: quick", _quick_page, (page_formats.PageFormatError,)),
         Reader("page: journal lines", _journal, (page_formats.PageFormatError,)),
         Reader("record", _record),
-        Reader("answer of any call", lambda data: by_hand._plain(_response(data))),
+        Reader("answer of any call", lambda data: by_hand.plain_read(_response(data))),
         Reader("answer of any job", lambda data: plain_json(_response(data))),
         Reader("action result", _acted),
         Reader("record shows what was sent", _shown),

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     Search = Callable[["Worlds"], Counter[str]]
 
-STRIDE = int(os.environ.get("VISMANET_WORLDS_STRIDE", "19"))
+STRIDE = int(os.environ.get("VISMANET_WORLDS_STRIDE", "29"))
 CHUNKS = 8
 
 SMALL = tuple(configs())

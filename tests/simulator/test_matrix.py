@@ -49,7 +49,7 @@ async def test_every_method_works_against_the_simulator(share: int) -> None:
         token = StaticToken(sim.issue_token(lifetime_seconds=1e9))
         async with VismaNet(token, base_url=sim.base_url, token_url=sim.token_url) as visma:
             here = Here(sim, visma)
-            for key in sorted(METHODS)[share::SHARES]:
+            for key in [one for one in sorted(METHODS) if one in load().operations][share::SHARES]:
                 try:
                     result = await done(here, load().operations[key])
                 except VismaNetError as error:

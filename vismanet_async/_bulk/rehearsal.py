@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from vismanet_async._bulk.enum_values import unknown_values
 from vismanet_async._bulk.intake import CHUNK_ROWS, Read, closing, read_row
 from vismanet_async._bulk.transitions import Action, decide
 
@@ -38,12 +37,10 @@ class Mistake:
     position: int
     """Which row of the input, from 1."""
     text: str
-    field: str | None = None
-    """The field, such as `main_address.country.id`, where only one is concerned and it is known."""
+    """What is wrong; it names the field where there is one."""
 
     def __str__(self) -> str:
-        field = f" {self.field}" if self.field else ""
-        return f"row {self.position:,}, {self.key}:{field} {self.text}"
+        return f"row {self.position:,}, {self.key}: {self.text}"
 
 
 @attrs.frozen(kw_only=True)
@@ -52,10 +49,10 @@ class Rehearsal:
 
     Examples:
         >>> from vismanet_async.bulk import Row
-        >>> rows = [Row("1", visma.customer.create({"name": "Vega AS", "status": "Actve"}))]
+        >>> rows = [Row("1", lambda: visma.customer.create({"nmae": "Vega AS"}))]
         >>> rehearsal = await visma.bulk.rehearse(rows)
-        >>> print(rehearsal.mistakes[0])
-        row 1, 1: status takes one of 5 values, and "Actve" is none of them. Did you mean Active?
+        >>> print(rehearsal.mistakes[0].text.partition(";")[0])
+        there is no field 'nmae' in CustomerUpdate
     """
 
     rows: int
@@ -155,19 +152,12 @@ class _Findings:
                 self.earlier += 1
             else:
                 self.requests += 1
-                self._check_values(read)
 
-    def _check_values(self, read: Read) -> None:
-        body = None if read.operation is None else read.operation.body
-        if isinstance(body, bytes):
-            for field, text in unknown_values(read.entry.operation, body):
-                self._note(read, text, field)
-
-    def _note(self, read: Read, text: str, field: str | None = None) -> None:
+    def _note(self, read: Read, text: str) -> None:
         self.count += 1
         if len(self.mistakes) < _MOST_MISTAKES:
             entry = read.entry
-            self.mistakes.append(Mistake(key=entry.key, position=entry.position, text=text, field=field))
+            self.mistakes.append(Mistake(key=entry.key, position=entry.position, text=text))
 
 
 def estimated_seconds(

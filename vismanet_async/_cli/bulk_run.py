@@ -20,7 +20,7 @@ from vismanet_async._export.tasks import unwrap_group
 from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from vismanet_async._client import VismaNet
     from vismanet_async.bulk import BulkRun, BulkSummary, Rehearsal
@@ -125,18 +125,16 @@ async def _stopped_by_signals(run: BulkRun) -> AsyncIterator[None]:
                 tasks.cancel_scope.cancel()
 
 
-def told_rehearsal(rehearsal: Rehearsal, place: Callable[[int], str], fields: Mapping[str, str]) -> int:
+def told_rehearsal(rehearsal: Rehearsal, place: Callable[[int], str]) -> int:
     """Print what a rehearsal found, each mistake with its place, and return the exit code.
 
     Args:
         rehearsal: the rehearsal.
         place: file and row of a position.
-        fields: columns by the names of fields.
     """
     for mistake in rehearsal.mistakes:
-        column = f"column {fields.get(mistake.field, mistake.field)}: " if mistake.field else ""
         for line in mistake.text.split("\n"):
-            print(f"{place(mistake.position)}: {column}{line}")
+            print(f"{place(mistake.position)}: {line}")
     more = rehearsal.mistakes_found - len(rehearsal.mistakes)
     if more > 0:
         print(f"... and {more:,} more")

@@ -222,8 +222,7 @@ async def _run(load: Load, options: RunOptions, settings: Settings, concurrency:
             journal = options.journal if options.journal.is_file() else None
             rehearsal = await visma.bulk.rehearse(rows, journal=journal, retry_failed=options.retry_failed)
             head = 1 if load.table.format == "csv" else 0
-            fields = {column.field: column.name for column in load.columns if column.name}
-            return told_rehearsal(rehearsal, lambda position: f"{load.table.source}:{position + head}", fields)
+            return told_rehearsal(rehearsal, lambda position: f"{load.table.source}:{position + head}")
         as_csv = load.table.format != "jsonl"
         return await run_rows(visma, rows, options, find=_finder(load, visma), columns=load.table.names, as_csv=as_csv)
 

@@ -101,7 +101,7 @@ async def _run(release: Release, options: RunOptions, settings: Settings, concur
         if options.dry_run:
             journal = options.journal if options.journal.is_file() else None
             rehearsal = await visma.bulk.rehearse(rows, journal=journal, retry_failed=options.retry_failed)
-            return told_rehearsal(rehearsal, lambda position: f"document {position}", {})
+            return told_rehearsal(rehearsal, lambda position: f"document {position}")
         find = None if release.read is None else partial(_find, release, visma)
         return await run_rows(visma, rows, options, find=find)
 

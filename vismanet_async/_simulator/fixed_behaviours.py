@@ -46,7 +46,7 @@ WITHOUT_SWITCH: tuple[WithoutSwitch, ...] = (
     _always("5.11", "`sim.restamp(resource)` stamps all rows anew."),
     _always("5.15", "One item per call, as in the catalog."),
     _always("5.16", "Values of enumerations match in any case; a value that no row has finds none."),
-    _always("5.17", "What is removed is in no list any more, and nothing is stamped; `sim.remove(resource)`."),
+    _always("5.18", "What is removed is in no list any more, and nothing is stamped; `sim.remove(resource)`."),
     _always("6.1 6.3 6.4 6.5 6.7 6.8 6.9", "Versions move with every change; If-Match counts where the catalog says."),
     _always("7.2 7.5 7.7 7.13 7.16", "The queue takes what the catalog lets in; jobs are read as documented."),
     _always("7.9", "`sim.background.script(status_code=400)`: finished, and refused."),
