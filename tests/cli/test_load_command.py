@@ -102,7 +102,7 @@ def test_failed_rows_are_mended_and_loaded_again(shell: Shell, tmp_path: Path) -
 
 
 _SUMMARY = (
-    "6 rows, 6 mistakes. A run takes 1 request; the quota is not known before the first one is sent. Nothing was sent."
+    "6 rows, 6 mistakes. A run takes 0 requests; the quota is not known before the first one is sent. Nothing was sent."
 )
 
 
