@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 from tests.export.pages import customers, page
 from vismanet_async._export.sinks.jsonl import JsonlSink
 from vismanet_async._export.target.directory_steps import DirectorySteps
-from vismanet_async._export.target.local import Target
+from vismanet_async._export.target.local import Target, remove_work
 from vismanet_async._export.target.locations import parse_location
 from vismanet_async._export.target.manifest import MANIFEST_NAME, Manifest, ResourceEntry, validate
 from vismanet_async.errors import TargetBusy, TargetNotWritable
@@ -303,3 +304,36 @@ def test_a_target_that_leads_nowhere_is_refused(tmp_path: Path, monkeypatch: pyt
         with pytest.raises(TargetNotWritable, match="nothing was sent"):
             parse_location(given)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("survives", range(12))
+def test_what_a_kill_leaves_of_a_staging_area_is_known_as_ours(
+    survives: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    real, left = {name: getattr(os, name) for name in ("unlink", "rmdir")}, [survives]
+
+    def counted(name: str) -> Any:
+        def call(*args: Any, **options: Any) -> None:
+            left[0] -= 1
+            if left[0] < 0:
+                raise Killed
+            real[name](*args, **options)
+
+        return call
+
+    target = Target.open(tmp_path, ["customer"])
+    target.mark()
+    for place in ("1/plan.json", "1/customer/journal", "a.txt", "z.txt"):
+        (target.work / place).parent.mkdir(parents=True, exist_ok=True)
+        (target.work / place).write_bytes(b"x")
+    with monkeypatch.context() as patched:
+        for name in real:
+            patched.setattr(os, name, counted(name))
+        with contextlib.suppress(Killed):
+            remove_work(target.work)
+    assert target.work.exists() == (survives < 8)
+    target.close(keep_work=True)
+    Target.open(tmp_path, ["customer"]).close()  # refused if it is not ours

@@ -50,6 +50,7 @@ __all__ = [
     "WORK_NAME",
     "Target",
     "pending",
+    "remove_work",
     "staged_files",
 ]
 
@@ -138,7 +139,7 @@ class Target:
                     _log.warning("%s: a publishing that was cut off is given up: %s", self.root, reason)
                     steps.give_up()
         if finished is not None:
-            shutil.rmtree(self.work, ignore_errors=True)  # the rest is based on the manifest before
+            remove_work(self.work)  # the rest is based on the manifest before
         self.upon = self._standing()[1]
         return finished
 
@@ -169,7 +170,7 @@ class Target:
                 taken=taken,
             )
             published = DirectorySteps(self.root, publication, staging).carry_out()
-        shutil.rmtree(self.work, ignore_errors=True)  # the rest is based on the manifest before
+        remove_work(self.work)  # the rest is based on the manifest before
         return published
 
     def close(self, *, keep_work: bool = False) -> None:
@@ -181,7 +182,7 @@ class Target:
         try:
             with writing(self.work):
                 if not (keep_work and self._has_work()) and not pending(self.work):
-                    shutil.rmtree(self.work, ignore_errors=True)
+                    remove_work(self.work)
         finally:
             self._unlock()
             for path in self._made:
@@ -247,6 +248,18 @@ def staged_files(manifest: Manifest, staging: Path) -> dict[str, str]:
                 found[file] = str(staged)
                 break
     return found
+
+
+def remove_work(work: Path) -> None:
+    """Remove a staging area, its mark last: what a kill leaves of it is still known as an export's."""
+    if not work.is_dir():
+        return
+    for path in work.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name != _MARK_NAME:
+            path.unlink(missing_ok=True)
+    shutil.rmtree(work, ignore_errors=True)
 
 
 def _is_ours(work: Path) -> bool:

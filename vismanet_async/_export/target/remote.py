@@ -23,7 +23,6 @@ import contextlib
 import hashlib
 import logging
 import re
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
@@ -34,7 +33,7 @@ from vismanet_async._export.files import write_atomically, writing
 from vismanet_async._export.target.conditional import ConditionFailed
 from vismanet_async._export.target.directory_steps import overtaken
 from vismanet_async._export.target.lease import Lease
-from vismanet_async._export.target.local import Target, pending, staged_files
+from vismanet_async._export.target.local import Target, pending, remove_work, staged_files
 from vismanet_async._export.target.manifest import MANIFEST_NAME, Manifest, part_fault
 from vismanet_async._export.target.publishing import (
     Commit,
@@ -147,7 +146,7 @@ class RemoteTarget:
             else:
                 finished = self._upload(publication, staging)
         if finished is not None:
-            shutil.rmtree(self.work, ignore_errors=True)  # the rest is based on the manifest before
+            remove_work(self.work)  # the rest is based on the manifest before
         self.upon = self._standing()[1]
         return finished
 
@@ -178,7 +177,7 @@ class RemoteTarget:
         with writing(staging):
             write_atomically(staging / MANIFEST_NAME, publication.to_json())
         published = self._upload(publication, staging)
-        shutil.rmtree(self.work, ignore_errors=True)
+        remove_work(self.work)
         return published
 
     def close(self, *, keep_work: bool = False) -> None:
