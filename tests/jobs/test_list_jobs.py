@@ -313,7 +313,7 @@ async def test_jobs_of_a_killed_process_are_waited_for_until_its_leases_end(
         lost = [record for record in await second.manager.list() if record.state is State.UNCERTAIN]
     assert clock.monotonic() - begun > 100, "their leases had to end first"
     assert len(sim.background) == len(again.records) + len(lost), "only what was cut off itself is submitted again"
-    assert len(lost) <= 1
+    assert len(lost) < submitted, "only what was on its way then"
 
 
 async def test_an_answer_is_never_older_than_what_the_read_knew(bench: Bench, sim: Simulator) -> None:

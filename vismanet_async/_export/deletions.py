@@ -17,7 +17,6 @@ from typing import Any, Final
 
 import attrs
 
-from vismanet_async._api.registry import method_facts
 from vismanet_async._arguments import expect, expect_count
 from vismanet_async.errors import RequestRefused
 
@@ -123,6 +122,9 @@ def is_due(deletions: Deletions, *, swept_at: datetime | None, now: datetime) ->
 
 def identity_of(resource: str) -> tuple[str, ...]:
     """Return the fields that together are the key of a resource's rows; empty where they have none."""
+    # the help pages need this module, and not the registry
+    from vismanet_async._api.registry import method_facts  # noqa: PLC0415
+
     return tuple(method_facts(resource, "list").get("identity", ()))
 
 
@@ -132,6 +134,8 @@ def require_sweepable(resource: str) -> None:
     Raises:
         RequestRefused: its rows have no key, or its keys cannot be proven.
     """
+    from vismanet_async._api.registry import method_facts  # noqa: PLC0415 - as above
+
     facts = method_facts(resource, "list")
     if not facts.get("identity"):
         why = "its rows have no key"
