@@ -134,7 +134,7 @@ LINES = [
         "export customer --to OUT --json",
         kind="result",
     ),
-    *lines("export customer --to OUT", "export customer --to OUT --company north=TENANT", kind="summary"),
+    *lines("export customer --to OUT", "export customer --to MANY --company north=TENANT", kind="summary"),
     *lines(
         "call customer.create --json FILE",
         "call customer.update NUMBER --json FILE",
@@ -204,6 +204,7 @@ def files(shell: Shell, tmp_path_factory: pytest.TempPathFactory) -> dict[str, s
         "FIFO": fifo,
         "FOLDER": folder,
         "OUT": out,
+        "MANY": folder / "many",
     }
     return {
         **{name: str(path) for name, path in words.items()},

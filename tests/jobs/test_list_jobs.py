@@ -312,7 +312,9 @@ async def test_jobs_of_a_killed_process_are_waited_for_until_its_leases_end(
         assert numbers(await again) == sim.truth("customer").keys
         lost = [record for record in await second.manager.list() if record.state is State.UNCERTAIN]
     assert clock.monotonic() - begun > 100, "their leases had to end first"
-    assert len(sim.background) == len(again.records) + len(lost), "only what was cut off itself is submitted again"
+    # what was cut off on its way may have arrived, or not
+    most = len(again.records) + len(lost)
+    assert len(again.records) <= len(sim.background) <= most, "only what was cut off itself is submitted again"
     assert len(lost) < submitted, "only what was on its way then"
 
 

@@ -20,6 +20,7 @@ when a step fails; the next run that opens the target finishes an interrupted pu
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -252,14 +253,13 @@ def staged_files(manifest: Manifest, staging: Path) -> dict[str, str]:
 
 def remove_work(work: Path) -> None:
     """Remove a staging area, its mark last: what a kill leaves of it is still known as an export's."""
-    if not work.is_dir():
-        return
-    for path in work.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        elif path.name != _MARK_NAME:
-            path.unlink(missing_ok=True)
-    shutil.rmtree(work, ignore_errors=True)
+    with contextlib.suppress(OSError):  # what cannot be removed stays, and its mark with it
+        for path in work.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path.name != _MARK_NAME:
+                path.unlink()
+        shutil.rmtree(work)
 
 
 def _is_ours(work: Path) -> bool:
