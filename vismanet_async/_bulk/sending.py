@@ -23,6 +23,8 @@ from vismanet_async._bulk.transitions import (
 from vismanet_async.errors import NotFound, VismaNetError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from vismanet_async._bulk.rows import Row
     from vismanet_async._clock import Clock
     from vismanet_async._http.message import Service
@@ -88,7 +90,7 @@ class Sending:
             entry = await self._send_once(operation, entry)
             if entry.state is not RowState.UNKNOWN or self.find is None:
                 break
-            entry = await self.look(row, entry)
+            entry = await self.look(row, entry, settles_in_seconds=self.settle_seconds)
             if entry.state is not RowState.PLANNED:
                 break
         return entry
@@ -119,17 +121,24 @@ class Sending:
             return ended_in(error, at=self.clock.utc_now(), conditional="If-Match" in operation.headers)
         return answered(result)
 
-    async def look(self, row: Row, entry: Entry) -> Entry:
+    async def look(self, row: Row, entry: Entry, *, settles_in_seconds: float | None = None) -> Entry:
         """Look up a row that may have been executed; return its entry: done, planned, or unknown as before.
 
         What is not there yet may still come: a request whose answer got lost may still be worked on. So nothing counts
         as missing before `settle_seconds` have passed.
+
+        Args:
+            row: the row.
+            entry: sending or unknown.
+            settles_in_seconds: how long it may still come, where its answer got lost just now; None: by the journal.
         """
         found = await self._found(row)
-        if found is None and (wait := self._settles_in(entry)) > 0:
-            if not await self.pauses.wait(self.clock, wait):
-                return entry
-            found = await self._found(row)
+        if found is None and entry.unsure_since is not None:
+            wait = self._settles_in(entry.unsure_since) if settles_in_seconds is None else settles_in_seconds
+            if wait > 0:
+                if not await self.pauses.wait(self.clock, wait):
+                    return entry
+                found = await self._found(row)
         if isinstance(found, Trouble):
             entry = attrs.evolve(entry, state=RowState.UNKNOWN, trouble=found)
         else:
@@ -141,10 +150,10 @@ class Sending:
         await self.writer.write(entry)
         return entry
 
-    def _settles_in(self, entry: Entry) -> float:
-        if entry.unsure_since is None:
-            return 0.0
-        return self.settle_seconds - (self.clock.utc_now() - entry.unsure_since).total_seconds()
+    def _settles_in(self, unsure_since: datetime) -> float:
+        """Return how long a row of an earlier run may still come: only the wall clock spans runs."""
+        passed = (self.clock.utc_now() - unsure_since).total_seconds()
+        return min(self.settle_seconds, self.settle_seconds - passed)  # nobody waits longer for a clock that was ahead
 
     async def _found(self, row: Row) -> Found | Trouble | None:
         if self.find is None:
