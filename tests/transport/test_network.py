@@ -8,9 +8,11 @@ import ssl
 import subprocess
 import sys
 import time
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import pytest
 import trustme
 from attrs import define, field
@@ -19,8 +21,9 @@ from yarl import URL
 from tests.transport.wire import Wire, wire_server
 from vismanet_async import ClientCredentials, SessionPool, Settings, StaticToken, VismaNet
 from vismanet_async._cli.doctor import diagnose
+from vismanet_async._cli.doctor_drift import run_drift
 from vismanet_async._http.network import Network
-from vismanet_async.errors import NotSent, SettingsError
+from vismanet_async.errors import NotSent, RequestRefused, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -132,8 +135,10 @@ async def tapped(proxy_port: int) -> AsyncIterator[Tap]:
         try:
             await asyncio.gather(*both, return_exceptions=True)
         finally:
-            back.close()
-            writer.close()
+            for each in (back, writer):
+                each.close()
+                with suppress(OSError):  # reset by the other side
+                    await each.wait_closed()
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.ensure_future(serve(reader, writer))
@@ -380,3 +385,16 @@ async def test_the_doctor_goes_the_same_way(
         assert "VISMANET_PROXY" in found[0].advice
     assert PASSWORD not in str(found)
     assert TOKEN.encode() not in tap.sent
+
+
+async def test_the_description_to_compare_with_comes_the_same_way(
+    open_proxy: int, authority: trustme.CA, ca_file: str, no_environment: pytest.MonkeyPatch
+) -> None:
+    async with wire_server(server_context(authority)) as wire, tapped(open_proxy) as tap:
+        no_environment.setenv("VISMANET_TOKEN", TOKEN)
+        no_environment.setenv("VISMANET_CA_FILE", ca_file)
+        no_environment.setenv("VISMANET_PROXY", tap.url)
+        with pytest.raises(RequestRefused, match="no OpenAPI 3 document"):
+            await anyio.to_thread.run_sync(partial(run_drift, f"{wire.url}/openapi.json", as_json=False))
+    assert ([each.target for each in wire.seen], tap.connections) == (["/openapi.json"], 1)
+    assert "authorization" not in {name.lower() for name, _ in wire.seen[0].headers}

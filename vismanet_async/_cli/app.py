@@ -246,7 +246,7 @@ def doctor(
     if drift is not None:
         from vismanet_async._cli.doctor_drift import run_drift  # noqa: PLC0415
 
-        return run_drift(drift, as_json=json)
+        return run_drift(drift, profile=profile, as_json=json)
     from vismanet_async._cli.doctor import run_doctor  # noqa: PLC0415
 
     return run_doctor(profile=profile, as_json=json)

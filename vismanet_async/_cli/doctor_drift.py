@@ -7,13 +7,17 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import aiohttp
 import anyio
 import attrs
+from multidict import CIMultiDict
+from yarl import URL
 
 from vismanet_async._api.drift import Surface, catalog_surface, differences, openapi_surface
 from vismanet_async._cli.exit_codes import DONE, WORTH_A_LOOK
-from vismanet_async.errors import RequestRefused, ResponseLost, UnexpectedResponse
+from vismanet_async._http.http_attempt import WireRequest
+from vismanet_async._http.pool import SessionPool
+from vismanet_async._settings import Settings
+from vismanet_async.errors import RequestRefused, ResponseLost, TransportError, UnexpectedResponse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,21 +27,24 @@ if TYPE_CHECKING:
 __all__ = ["run_drift"]
 
 _SECONDS: Final = 60.0
+_INSTEAD: Final = "Save it with a browser and give the file."
 
 
-def run_drift(source: str, *, as_json: bool) -> int:
+def run_drift(source: str, *, profile: str | None = None, as_json: bool) -> int:
     """Print what differs; return 0 where nothing does, else 1.
 
     Args:
         source: an http or https URL, fetched without a token, or a path.
+        profile: whose proxy and authorities the URL is fetched with.
         as_json: print JSON instead of a table.
 
     Raises:
         RequestRefused: the source cannot be read, or is no OpenAPI 3 document in JSON.
+        SettingsError: the settings cannot be read.
         ResponseLost, UnexpectedResponse: the URL gave no document.
     """
     catalog = catalog_surface()
-    found = differences(catalog, openapi_surface(_document(source), catalog))
+    found = differences(catalog, openapi_surface(_document(source, profile), catalog))
     if as_json:
         counts = Counter(one.change for one in found)
         told = {"source": source, "counts": counts, "differences": [attrs.asdict(one) for one in found]}
@@ -47,9 +54,9 @@ def run_drift(source: str, *, as_json: bool) -> int:
     return WORTH_A_LOOK if found else DONE
 
 
-def _document(source: str) -> Any:
+def _document(source: str, profile: str | None) -> Any:
     if source.startswith(("http://", "https://")):
-        content = anyio.run(_fetch, source)
+        content = anyio.run(_fetch, source, profile)
     else:
         try:
             content = Path(source).read_bytes()
@@ -61,16 +68,25 @@ def _document(source: str) -> Any:
         raise RequestRefused(f"{source} is not JSON: {error}. A document in YAML must be converted first.") from error
 
 
-async def _fetch(url: str) -> bytes:
-    timeout = aiohttp.ClientTimeout(total=_SECONDS)
+async def _fetch(source: str, profile: str | None) -> bytes:
     try:
-        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as response:
-            if response.status != 200:  # noqa: PLR2004 - HTTP's OK
-                raise UnexpectedResponse(f"{url} answered with {response.status} instead of a document.")
-            return await response.read()
-    except (aiohttp.ClientError, TimeoutError) as error:
-        reason = str(error) or type(error).__name__
-        raise ResponseLost(f"{url} gave no document ({reason}). Save it with a browser and give the file.") from error
+        url = URL(source)
+    except ValueError as error:
+        raise RequestRefused(f"{source} is no URL: {error}; nothing was sent.") from error
+    settings = Settings.load(profile=profile)
+    async with SessionPool(proxy=settings.proxy, ssl=settings.ca_file) as pool:
+        attempt = pool.attempt(WireRequest(method="GET", url=url, headers=CIMultiDict(), idempotent=True))
+        try:
+            with anyio.fail_after(_SECONDS), attempt:
+                answer = await attempt.open()
+                if answer.status != 200:  # noqa: PLR2004 - HTTP's OK
+                    raise UnexpectedResponse(
+                        f"{source} answered with {answer.status} instead of a document. {_INSTEAD}"
+                    )
+                return await attempt.read()
+        except (TransportError, TimeoutError) as error:
+            reason = attempt.reason or f"it takes longer than {_SECONDS:.0f} s"
+            raise ResponseLost(f"{source} gave no document ({reason}). {_INSTEAD}") from error
 
 
 def _print(found: Sequence[Difference], catalog: Surface) -> None:
