@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final, Self, TextIO
 
 import msgspec
@@ -13,7 +13,7 @@ from vismanet_async._cli.load_input import InputRow
 from vismanet_async.errors import TargetNotWritable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -89,17 +89,16 @@ class ResultFiles:
                     _part(path).replace(path)
 
 
-class _told:  # noqa: N801 - reads as a function
-    """Turns what a disk refuses into an error of ours."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, OSError) and not isinstance(error, TargetNotWritable):
-            raise TargetNotWritable(
-                f"{error.filename or 'the files of results'} cannot be written: {error.strerror or error}. What was "
-                "sent stands, and the journal has it: start it again to have the files."
-            ) from error
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turn what a disk refuses into an error of ours."""
+    try:
+        yield
+    except OSError as error:
+        raise TargetNotWritable(
+            f"{error.filename or 'the files of results'} cannot be written: {error.strerror or error}. What was sent "
+            "stands, and the journal has it: start it again to have the files."
+        ) from error
 
 
 def _part(path: Path) -> Path:

@@ -160,11 +160,6 @@ class _Csv(RowReader):
             raise ExportError(f"{name}: its files have no column for its key {', '.join(self.identity)}.") from None
         self._metadata = [at for at, column in enumerate(self.columns) if column.partition(".")[0] == _METADATA]
 
-    def keys(self, part: Part) -> Iterator[Sequence[bytes]]:
-        """Yield the keys of a part's rows, in order, some at a time; errors as those of `batches`."""
-        for keys, _ in self.batches(part):
-            yield keys
-
     def own_key(self, key: bytes) -> bytes:
         from vismanet_async._export.sinks.csv import cell_of  # noqa: PLC0415 - sinks are loaded by exports alone
 
