@@ -11,18 +11,12 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import attrs
 
 from vismanet_async._api.resources import Resources
-from vismanet_async._arguments import expect, expect_parts, expect_seconds, text_pairs
-from vismanet_async._clock import Clock, SystemClock
+from vismanet_async._arguments import expect
+from vismanet_async._client_options import ClientOptions, check_credentials, credentials_of, transport_for
 from vismanet_async._deferred import warn_if_dropped
-from vismanet_async._http.auth.credentials import ClientCredentials, Credentials, StaticToken
-from vismanet_async._http.auth.provider import TokenProvider
-from vismanet_async._http.call import Endpoint
-from vismanet_async._http.hosts import base_url
-from vismanet_async._http.limiter import ConcurrencyLimiter, read_concurrency
-from vismanet_async._http.message import header_fault
-from vismanet_async._http.pipeline import Transport
+from vismanet_async._http.auth.credentials import ClientCredentials, Credentials
 from vismanet_async._http.pool import SessionPool
-from vismanet_async._settings import ERP_URL, SALES_ORDER_URL, TOKEN_URL, Settings, zone_of
+from vismanet_async._settings import ERP_URL, SALES_ORDER_URL, TOKEN_URL, Settings
 from vismanet_async.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -32,11 +26,13 @@ if TYPE_CHECKING:
 
     from vismanet_async._api.base import IfMatch
     from vismanet_async._bulk.bulk import Bulk
+    from vismanet_async._clock import Clock
     from vismanet_async._export.batch import ExportMany
     from vismanet_async._export.companies import Company
     from vismanet_async._export.run import Export
     from vismanet_async._http.message import Service
     from vismanet_async._http.network import Certificates
+    from vismanet_async._http.pipeline import Transport
     from vismanet_async._http.rate_limit import Quota
     from vismanet_async._jobs.manager import JobManager
     from vismanet_async._jobs.store import JobStore
@@ -49,24 +45,6 @@ __all__ = ["VismaNet"]
 
 _DEADLINE_SECONDS: Final = 300.0
 _NEVER_RUN: Final = "was never awaited, so nothing was read or written. Write `await visma.export(...)`."
-_CREDENTIALS: Final = ("identity", "static_token", "session", "token_request", "on_token")
-_KINDS_OF_CREDENTIALS: Final = "ClientCredentials(...), StaticToken(...) or AuthorizationCode(...)"
-
-
-@attrs.frozen(kw_only=True)
-class _Options:
-    """What siblings for other companies take over."""
-
-    base_url: str
-    sales_order_url: str
-    token_url: str
-    time_zone: Any
-    concurrency: int | str
-    timeout_seconds: float
-    headers: Mapping[str, str]
-    clock: Clock
-    job_store: JobStore | str | Path | None
-    observer: Observer | None
 
 
 class VismaNet(Resources):
@@ -124,42 +102,27 @@ class VismaNet(Resources):
         observer: Observer | None = None,
         clock: Clock | None = None,
     ) -> None:
-        expect_parts("credentials", credentials, _CREDENTIALS, _KINDS_OF_CREDENTIALS, error=SettingsError)
-        for name, url in (("base_url", base_url), ("sales_order_url", sales_order_url), ("token_url", token_url)):
-            expect(name, url, str, error=SettingsError)
-        expect_seconds("timeout_seconds", timeout_seconds, none=False, error=SettingsError)
-        for name, value in text_pairs("headers", headers, error=SettingsError).items():
-            if (fault := header_fault(name, value)) is not None:
-                raise SettingsError(f"{fault}.")
-        if isinstance(job_store, str):
-            expect("job_store", job_store, str, error=SettingsError)
-        elif job_store is not None and not isinstance(job_store, Path):
-            words = "a path, a URL as text or a JobStore"
-            expect_parts("job_store", job_store, ("claim", "select", "release"), words, error=SettingsError)
+        check_credentials(credentials)
         if pool is not None:
             expect("pool", pool, SessionPool, words="a SessionPool", error=SettingsError)
             if proxy is not None or trust_env or ssl is not None:
                 raise SettingsError("proxy, trust_env and ssl are settings of the pool: give them to SessionPool(...).")
-        if observer is not None:
-            expect_parts("observer", observer, ("call", "job", "export"), "an Observer", error=SettingsError)
-        if clock is not None:
-            expect_parts("clock", clock, ("monotonic", "utc_now", "sleep"), "a Clock", error=SettingsError)
-        self._options = _Options(
+        self._options = ClientOptions.checked(
             base_url=base_url,
             sales_order_url=sales_order_url,
             token_url=token_url,
-            time_zone=zone_of(time_zone),
+            time_zone=time_zone,
             concurrency=concurrency,
             timeout_seconds=timeout_seconds,
-            headers=dict(headers or {}),
-            clock=clock or SystemClock(),
+            headers=headers,
+            clock=clock,
             job_store=job_store,
             observer=observer,
         )
         self._credentials = credentials
         self._pool = pool or SessionPool(proxy=proxy, trust_env=trust_env, ssl=ssl)
         self._owns_pool = pool is None
-        self._transport = self._wire()
+        self._transport = transport_for(self._options, credentials=credentials, pool=self._pool, company=self.tenant_id)
         self._jobs: JobManager | None = None
         self._own_store: JobStore | None = None
         self._following: list[VismaNet] = []
@@ -170,7 +133,7 @@ class VismaNet(Resources):
         """Build a client from gathered settings; `options` are those of the class."""
         expect("settings", settings, Settings, error=SettingsError)
         return cls(
-            _credentials(settings),
+            credentials_of(settings),
             **{
                 "base_url": settings.base_url,
                 "sales_order_url": settings.sales_order_url,
@@ -462,43 +425,3 @@ class VismaNet(Resources):
             service=service,
             sender=self._transport,
         )
-
-    def _wire(self) -> Transport:
-        options = self._options
-        token_url = base_url(options.token_url, name="token_url")
-
-        def endpoint(service: Service, where: str, name: str) -> Endpoint:
-            tokens = TokenProvider(
-                self._credentials,
-                service=service,
-                url=token_url,
-                post=self._pool.post_form,
-                clock=options.clock,
-                random=random.random,
-            )
-            return Endpoint(base=base_url(where, name=name), tokens=tokens)
-
-        return Transport(
-            self._pool,
-            endpoints={
-                "erp": endpoint("erp", options.base_url, "base_url"),
-                "sales_order": endpoint("sales_order", options.sales_order_url, "sales_order_url"),
-            },
-            limiter=ConcurrencyLimiter(read_concurrency(options.concurrency)),
-            clock=options.clock,
-            random=random.random,
-            deadline_seconds=options.timeout_seconds,
-            headers=options.headers,
-            company=self.tenant_id,
-            observer=options.observer,
-        )
-
-
-def _credentials(settings: Settings) -> Credentials:
-    if settings.token:
-        return StaticToken(settings.token, tenant_id=settings.tenant_id)
-    missing = [name for name in ("client_id", "client_secret", "tenant_id") if not getattr(settings, name)]
-    if missing:
-        names = ", ".join(f"VISMANET_{name.upper()}" for name in missing)
-        raise SettingsError(f"not signed in: {names} not set. Set them, or VISMANET_TOKEN, or a profile file.")
-    return ClientCredentials(settings.client_id or "", settings.client_secret or "", tenant_id=settings.tenant_id or "")

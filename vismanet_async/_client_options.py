@@ -1,0 +1,137 @@
+"""What a client is given: checked once, handed on to its siblings, and wired to the transport."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import attrs
+
+from vismanet_async._arguments import expect, expect_parts, expect_seconds, text_pairs
+from vismanet_async._clock import Clock, SystemClock
+from vismanet_async._http.auth.credentials import ClientCredentials, Credentials, StaticToken
+from vismanet_async._http.auth.provider import TokenProvider
+from vismanet_async._http.call import Endpoint
+from vismanet_async._http.hosts import base_url
+from vismanet_async._http.limiter import ConcurrencyLimiter, read_concurrency
+from vismanet_async._http.message import header_fault
+from vismanet_async._http.pipeline import Transport
+from vismanet_async._settings import zone_of
+from vismanet_async.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vismanet_async._http.message import Service
+    from vismanet_async._http.pool import SessionPool
+    from vismanet_async._jobs.store import JobStore
+    from vismanet_async._observer import Observer
+    from vismanet_async._settings import Settings
+
+__all__ = ["ClientOptions", "check_credentials", "credentials_of", "transport_for"]
+
+_CREDENTIALS: Final = ("identity", "static_token", "session", "token_request", "on_token")
+_KINDS_OF_CREDENTIALS: Final = "ClientCredentials(...), StaticToken(...) or AuthorizationCode(...)"
+
+
+@attrs.frozen(kw_only=True)
+class ClientOptions:
+    """What siblings for other companies take over."""
+
+    base_url: str
+    sales_order_url: str
+    token_url: str
+    time_zone: Any
+    concurrency: int | str
+    timeout_seconds: float
+    headers: Mapping[str, str]
+    clock: Clock
+    job_store: JobStore | str | Path | None
+    observer: Observer | None
+
+    @classmethod
+    def checked(cls, **given: Any) -> Self:
+        """Return the options where each is of its kind.
+
+        Raises:
+            SettingsError: one is not.
+        """
+        for name in ("base_url", "sales_order_url", "token_url"):
+            expect(name, given[name], str, error=SettingsError)
+        expect_seconds("timeout_seconds", given["timeout_seconds"], none=False, error=SettingsError)
+        for name, value in text_pairs("headers", given["headers"], error=SettingsError).items():
+            if (fault := header_fault(name, value)) is not None:
+                raise SettingsError(f"{fault}.")
+        if isinstance(job_store := given["job_store"], str):
+            expect("job_store", job_store, str, error=SettingsError)
+        elif job_store is not None and not isinstance(job_store, Path):
+            words = "a path, a URL as text or a JobStore"
+            expect_parts("job_store", job_store, ("claim", "select", "release"), words, error=SettingsError)
+        if given["observer"] is not None:
+            parts = ("call", "job", "export")
+            expect_parts("observer", given["observer"], parts, "an Observer", error=SettingsError)
+        if given["clock"] is not None:
+            parts = ("monotonic", "utc_now", "sleep")
+            expect_parts("clock", given["clock"], parts, "a Clock", error=SettingsError)
+        return cls(
+            **{
+                **given,
+                "time_zone": zone_of(given["time_zone"]),
+                "headers": dict(given["headers"] or {}),
+                "clock": given["clock"] or SystemClock(),
+            }
+        )
+
+
+def check_credentials(credentials: Credentials) -> None:
+    """Refuse what cannot sign in; errors as those of the client."""
+    expect_parts("credentials", credentials, _CREDENTIALS, _KINDS_OF_CREDENTIALS, error=SettingsError)
+
+
+def credentials_of(settings: Settings) -> Credentials:
+    """Return the credentials that settings name.
+
+    Raises:
+        SettingsError: something is missing.
+    """
+    if settings.token:
+        return StaticToken(settings.token, tenant_id=settings.tenant_id)
+    missing = [name for name in ("client_id", "client_secret", "tenant_id") if not getattr(settings, name)]
+    if missing:
+        names = ", ".join(f"VISMANET_{name.upper()}" for name in missing)
+        raise SettingsError(f"not signed in: {names} not set. Set them, or VISMANET_TOKEN, or a profile file.")
+    return ClientCredentials(settings.client_id or "", settings.client_secret or "", tenant_id=settings.tenant_id or "")
+
+
+def transport_for(
+    options: ClientOptions, *, credentials: Credentials, pool: SessionPool, company: str | None
+) -> Transport:
+    """Wire what sends the requests of one company."""
+    token_url = base_url(options.token_url, name="token_url")
+
+    def endpoint(service: Service, where: str, name: str) -> Endpoint:
+        tokens = TokenProvider(
+            credentials,
+            service=service,
+            url=token_url,
+            post=pool.post_form,
+            clock=options.clock,
+            random=random.random,
+        )
+        return Endpoint(base=base_url(where, name=name), tokens=tokens)
+
+    return Transport(
+        pool,
+        endpoints={
+            "erp": endpoint("erp", options.base_url, "base_url"),
+            "sales_order": endpoint("sales_order", options.sales_order_url, "sales_order_url"),
+        },
+        limiter=ConcurrencyLimiter(read_concurrency(options.concurrency)),
+        clock=options.clock,
+        random=random.random,
+        deadline_seconds=options.timeout_seconds,
+        headers=options.headers,
+        company=company,
+        observer=options.observer,
+    )
