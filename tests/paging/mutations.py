@@ -1,9 +1,10 @@
 """Break each check of the proof once, and see whether the search of small worlds notices: `make mutate-paging`.
 
 Each mutation is a change of the text of one file, made in a copy of the package. The search then runs in a process of
-its own: single events first; then random schedules of larger lists, triples of events, and, most of the time, worlds
-near to those in which the broken line ran, or made a difference to what the sound package asks; read by several requests
-at a time as well; until some list is called proven with a row missing, or costs too much, or the time is up.
+its own: all pairs of events on the smallest lists first; then random schedules of larger lists, triples of events, and,
+most of the time, worlds near to those in which the broken line ran, or made a difference to what the sound package asks;
+read by several requests at a time as well; until some list is called proven with a row missing, or costs too much, or
+the time is up.
 """
 
 from __future__ import annotations
@@ -15,8 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import nullcontext
-from itertools import chain, count
+from itertools import count
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -24,11 +24,14 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import attrs
 
 from tests.paging import worlds
+from tests.paging.exhaustive import BrokenPromise, Exhaustive
 from vismanet_async._paging.paginator import Paginator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from types import CodeType, FrameType
+
+    from tests.paging.exhaustive import Course
 
     TraceFunction: TypeAlias = Callable[[FrameType, str, object], "TraceFunction | None"]
 
@@ -39,6 +42,7 @@ ROOT: Final = Path(__file__).parents[2]
 SECONDS: Final = float(os.environ.get("MUTATION_SECONDS", "300"))
 _KEPT: Final = 400  # worlds to go on from
 _MOST_EVENTS: Final = 4
+_SHARE_OF_PAIRS: Final = 0.5  # of the time
 
 
 @attrs.frozen
@@ -235,33 +239,56 @@ def found(seconds: float, file: str, line: int) -> str | None:
 
     When the time is up, return a world that is `DEARER`, or None. The line is the broken one, in the file.
     """
+    until = time.monotonic() + seconds
+    if (what := _all_pairs(time.monotonic() + seconds * _SHARE_OF_PAIRS)) is not None:
+        return what
     random = Random(1)
     search = _Search(_sound_paginator(), _Watch(file, line))
-    begun = time.monotonic()
-    for phase, share in ((_singles, 0.2), (_pairs, 0.5), (_near, 1.0)):
-        for what in phase(search, random):
-            if what is not None:
-                return what
-            if time.monotonic() > begun + seconds * share:
-                break
+    for what in _near(search, random):
+        if what is not None:
+            return what
+        if time.monotonic() > until:
+            break
     reached = f"the broken line ran in {search.ran:,}, made a difference in {search.differed:,}"
     print(f"{search.read:,} worlds; {reached}", file=sys.stderr)
     return search.dearer
 
 
-def _singles(search: _Search, random: Random) -> Iterator[str | None]:
-    """Read worlds with one event."""
+def _all_pairs(until: float) -> str | None:
+    """Read the lists in every world with two events, the smallest first: with and without a filter, strict ones last."""
     from tests.paging import test_worlds
 
-    for config, events in chain(test_worlds.singles(test_worlds.OVERLAP), _alternately(_small(random))):
-        yield search.wrong_in((config, events, 1, 0))
+    ways = [
+        *worlds.configs(range(1, 5)),
+        *worlds.configs(range(1, 5), has_filter=False),
+        *test_worlds.OVERLAP,
+        *worlds.configs(range(1, 4), strict=True),
+    ]
+    ways.sort(key=lambda way: (-(-way.rows // way.page_size) + way.rows, way.page_size, way.strict))
+    try:
+        for way in ways:
+            _Timed(way, until).verdicts(2)
+    except BrokenPromise as error:
+        return f"{error}"
+    except _TimeIsUpError:
+        pass
+    return None
 
 
-def _pairs(search: _Search, random: Random) -> Iterator[str | None]:
-    """Read worlds with two events; the smaller a list is, the more of its worlds can be tried."""
-    ways = [way for way in _small(random) if way.rows for _ in range(24 // way.rows)]
-    for config, events in worlds.triples(ways, random, most=2):
-        yield search.wrong_in((config, events, 1, 0), compare=False)
+class _TimeIsUpError(Exception): ...
+
+
+class _Timed(Exhaustive):
+    """Stops when the time is up."""
+
+    def __init__(self, config: worlds.Config, until: float) -> None:
+        super().__init__(config)
+        self._until = until
+
+    def _read_on(self, course: Course, world: worlds.World, false_answer: worlds.Event | None) -> None:
+        if time.monotonic() > self._until:
+            raise _TimeIsUpError
+        super()._read_on(course, world, false_answer)
 
 
 def _near(search: _Search, random: Random) -> Iterator[str | None]:
@@ -289,14 +316,6 @@ def _small(random: Random) -> list[worlds.Config]:
     small = list(test_worlds.SMALL)
     random.shuffle(small)
     return sorted(small, key=lambda config: config.rows)
-
-
-def _alternately(chosen: Sequence[worlds.Config]) -> Iterator[tuple[worlds.Config, Sequence[worlds.Event]]]:
-    from tests.paging import test_worlds
-
-    for config in chosen:
-        yield from test_worlds.singles([config])
-        yield from test_worlds.entered([config])
 
 
 class _Watch:
@@ -345,19 +364,17 @@ class _Search:
         chosen = differed if differed and (not ran or random.random() < 0.6) else ran
         return random.choice(chosen) if chosen else None
 
-    def wrong_in(self, world: World, *, compare: bool = True) -> str | None:
-        """Read a world; return what is wrong with it. To compare it with the sound reading takes four times as long."""
+    def wrong_in(self, world: World) -> str | None:
+        """Read a world, and compare it with the sound reading; return what is wrong with it."""
         what = "{} {}, {} in flight".format(*world)
         self.read += 1
         try:
-            with self.watch if compare else nullcontext():
+            with self.watch:
                 result = self._result(world, Paginator)
         except AssertionError as error:
             return f"{what}: {error}"
         if result.lost or result.is_too_dear:
             return f"{what}: lost {result.lost}, {result.answers} requests"
-        if not compare:
-            return None
         right = self._result(world, self.sound)
         if right.report.verdict == "proven" != result.report.verdict and result.answers >= 2 * right.answers:
             self.dearer = f"{DEARER}: {what}: proven in {right.answers}, now never"

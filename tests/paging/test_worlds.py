@@ -1,28 +1,28 @@
 """Small worlds, searched: every single event, pairs and triples; a list that is called proven holds every row.
 
-`make test` takes every n-th first and n-th second event of a pair, draws triples; `make soak-paging` takes all pairs.
+`make test` takes all pairs of lists of one page, a sample of those of several, and draws triples; `make soak-paging`
+takes all pairs.
 """
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.paging.exhaustive import Exhaustive
 from tests.paging.mutations import MUTATIONS, ROOT
 from tests.paging.worlds import (
     Config,
     Event,
-    Readings,
     configs,
     events_at,
     is_false_too_often,
-    pairs,
     read,
     triples,
 )
@@ -31,11 +31,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     Search = Callable[["Worlds"], Counter[str]]
+    CountAll = Callable[..., Counter[str]]
 
 STRIDE = int(os.environ.get("VISMANET_WORLDS_STRIDE", "29"))
 CHUNKS = 8
 
 SMALL = tuple(configs())
+ONE_PAGE = tuple(config for config in SMALL if config.rows < config.page_size)
+SEVERAL_PAGES = tuple(config for config in SMALL if config.rows >= config.page_size)
 OVERLAP = tuple(
     Config(rows, 8, ordered, by_stamp, has_filter=False)
     for rows in (7, 8, 9, 12, 16, 17)
@@ -61,22 +64,37 @@ def search(record_property: Callable[[str, object], None]) -> Callable[[Worlds],
 
 def searched(worlds: Worlds) -> Counter[str]:
     verdicts: Counter[str] = Counter()
-    readings: Readings | None = None
     for config, events in worlds:
-        if readings is None or readings.config != config:
-            readings = Readings(config)  # forgets the list before
-        result = readings.read(events)
+        result = read(config, events)
         assert not result.lost, f"{config} {events}: proven, and {result.lost} lost: {result.report}"
         assert not result.is_too_dear, f"{config} {events}: {result.answers} requests: {result.report}"
         verdicts[result.report.verdict] += 1
     return verdicts
 
 
+@pytest.fixture
+def count_all(record_property: Callable[[str, object], None]) -> Callable[..., Counter[str]]:
+    """Read each list in all worlds with up to so many events; fail as `search` does."""
+
+    def count_all(lists: Iterable[Config], *, most_events: int, stride: int = 1) -> Counter[str]:
+        verdicts: Counter[str] = Counter()
+        courses = 0
+        for config in lists:
+            exhaustive = Exhaustive(config, stride=stride)
+            verdicts += exhaustive.verdicts(most_events)
+            courses += exhaustive.courses
+        record_property("worlds", dict(verdicts))
+        record_property("readings", courses)
+        return verdicts
+
+    return count_all
+
+
 def singles(chosen: Sequence[Config]) -> Worlds:
     for config in chosen:
         yield config, ()
         answers = read(config, ()).answers
-        for at in range(1, answers + 2):
+        for at in range(1, answers + 1):
             for event in events_at(at, config):
                 yield config, (event,)
 
@@ -90,16 +108,21 @@ def entered(chosen: Sequence[Config]) -> Worlds:
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
-def test_every_single_event(search: Search, chunk: int) -> None:
-    verdicts = search(singles(SMALL[chunk::CHUNKS]))
+def test_every_single_event(count_all: CountAll, chunk: int) -> None:
+    verdicts = count_all(SMALL[chunk::CHUNKS], most_events=1)
     assert verdicts["proven"] > 0.85 * verdicts.total()
     assert not verdicts["counted"]
 
 
-@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("chunk", range(CHUNKS))
-def test_pairs_of_events(search: Search, chunk: int) -> None:
-    search(pairs(SMALL[chunk::CHUNKS], stride=STRIDE))
+def test_every_pair_of_events_on_a_list_of_one_page(count_all: CountAll, chunk: int) -> None:
+    count_all(ONE_PAGE[chunk::CHUNKS], most_events=2)
+
+
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_pairs_of_events(count_all: CountAll, chunk: int) -> None:
+    count_all(SEVERAL_PAGES[chunk::CHUNKS], most_events=2, stride=STRIDE)
 
 
 @pytest.mark.timeout(3600)
@@ -135,14 +158,21 @@ def test_answers_in_any_order(chunk: int) -> None:
         assert not result.is_too_dear, what
 
 
-def test_to_read_by_heart_is_to_read() -> None:
-    for config in SMALL[::7]:
-        readings = Readings(config)
-        random = Random(config.rows)
-        worlds = [events for _, events in islice(triples([config], random), 60)] if config.rows else [()]
-        for events in [*worlds, *worlds]:
-            assert readings.read(events) == read(config, events)
-        assert readings.courses <= len(worlds)
+@pytest.mark.parametrize("config", [Config(0, 2), Config(1, 3, fresh=1), Config(2, 3, ordered=False)])
+def test_to_merge_states_is_to_read_each_world(config: Config) -> None:
+    one_by_one = Counter(
+        read(config, events).report.verdict
+        for first in [(), *(events for _, events in singles([config]) if events)]
+        for events in [first, *((*first, second) for second in seconds(config, first))]
+    )
+    assert Exhaustive(config).verdicts(2) == one_by_one
+
+
+def seconds(config: Config, first: Sequence[Event]) -> Iterator[Event]:
+    """What can happen after the first event: at the same answer as it, or before a later one."""
+    if first:
+        for at in range(first[0].at, read(config, first).answers + 1):
+            yield from (event for event in events_at(at, config) if not is_false_too_often([*first, event]))
 
 
 FOUND: Sequence[tuple[Config, Sequence[Event]]] = (

@@ -17,7 +17,7 @@ from vismanet_async._paging.page_formats import PAGE_NUMBER, PageAnswer
 from vismanet_async._paging.paginator import Paginator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from random import Random
 
     from vismanet_async._paging.guarantee import Completeness
@@ -31,6 +31,8 @@ AHEAD: Final = NOW + 86_400 * 1_000_000
 LATE: Final = EDGE + 60 * 1_000_000  # becomes visible long after the moment it is stamped with
 KEYS: Final = RowKeys(identity=("number",))
 CALM: Final = 10_000
+MOST_FALSE: Final = 2
+"""So many answers of one reading may be false."""
 
 WRITES: Final = ("delete", "insert", "touch", "ahead", "late")
 BEHIND: Final = "behind"
@@ -105,20 +107,36 @@ class World:
 
     def answer(self, query: Mapping[str, str]) -> PageAnswer:
         self.answered += 1
-        lie = ""
-        repeat = 0
+        lie: Event | None = None
         while self.next_event < len(self.events) and self.events[self.next_event].at <= self.answered:
             event = self.events[self.next_event]
             self.next_event += 1
-            if event.kind in WRITES or event.kind == BEHIND:
-                self.write(event)
-            elif event.kind in HABITS:
-                self.take_habit(event.kind)
-            else:
-                lie, repeat = event.kind, event.place
-        answer = self.made(query, lie, repeat)
+            lie = self.happen(event) or lie
+        answer = self.made(query, lie, self.answers)
         self.answers.append(answer)
         return answer
+
+    def copy(self) -> World:
+        """Return a world in the same state, to which other things can happen."""
+        other = World.__new__(World)
+        other.__dict__.update(self.__dict__, rows=dict(self.rows), stayed=set(self.stayed))
+        return other
+
+    def state(self) -> object:
+        """Return all that the answers, and what is lost, will depend on."""
+        rows = tuple(self.rows.items())
+        before = rows if self.before == self.rows else tuple(self.before.items())
+        return rows, before, frozenset(self.stayed), self.moment, self.page_size, self.shift
+
+    def happen(self, event: Event) -> Event | None:
+        """Let an event happen; return it where it makes the next answer false."""
+        if event.kind in WRITES or event.kind == BEHIND:
+            self.write(event)
+        elif event.kind in HABITS:
+            self.take_habit(event.kind)
+        else:
+            return event
+        return None
 
     def write(self, event: Event) -> None:
         self.before = dict(self.rows)
@@ -144,11 +162,13 @@ class World:
         else:
             self.shift = -1 if kind == "low for ever" else -self.config.page_size
 
-    def made(self, query: Mapping[str, str], lie: str, repeat: int) -> PageAnswer:
+    def made(self, query: Mapping[str, str], false: Event | None, answers: Sequence[PageAnswer]) -> PageAnswer:
+        """Return the answer to a request: the true one, or a false one; `answers` are those before."""
+        lie = false.kind if false is not None else ""
         if lie == "blank":
             return PageAnswer([], None, None, None, b"")
-        if lie == "repeat":
-            return self.answers[repeat] if repeat < len(self.answers) else self.made(query, "", 0)
+        if false is not None and lie == "repeat":
+            return answers[false.place] if false.place < len(answers) else self.made(query, None, answers)
         rows = self.before if lie == "stale" else self.rows
         condition, stamp = query.get("lastModifiedDateTimeCondition"), stamp_of(query.get("lastModifiedDateTime"))
         chosen = [
@@ -185,6 +205,20 @@ class Result:
     """What each request asked for."""
 
 
+def paginator_for(config: Config, rules: type[Paginator] | None = None) -> Paginator:
+    """Return what reads a list, by the rules of the package or by others."""
+    return (rules or Paginator)(
+        style=PAGE_NUMBER,
+        completeness="prove",
+        page_size=config.page_size,
+        keys=KEYS,
+        boundary=BOUNDARY if config.has_filter else None,
+        ordered=config.ordered,
+        strict=config.strict,
+        key_reader=_READER,
+    )
+
+
 def read(
     config: Config,
     events: Sequence[Event],
@@ -193,8 +227,6 @@ def read(
     in_flight: int = 1,
     order: Random | None = None,
     paginator_type: type[Paginator] = Paginator,
-    delivered: set[int] | None = None,
-    note: Callable[[Mapping[str, str], PageAnswer], None] | None = None,
 ) -> Result:
     """Read the list of a world, one request after the other; or several at once, whose answers come in any order.
 
@@ -205,21 +237,10 @@ def read(
         in_flight: how many requests at once.
         order: draws the order of their answers.
         paginator_type: the rules.
-        delivered: a set to add the rows to.
-        note: called with each request and its answer.
     """
     world = World(config, events)
-    paginator = paginator_type(
-        style=PAGE_NUMBER,
-        completeness="prove",
-        page_size=config.page_size,
-        keys=KEYS,
-        boundary=BOUNDARY if config.has_filter else None,
-        ordered=config.ordered,
-        strict=config.strict,
-        key_reader=_READER,
-    )
-    delivered = set() if delivered is None else delivered
+    paginator = paginator_for(config, paginator_type)
+    delivered: set[int] = set()
     dear = 0
     flying: list[tuple[PageRequest, PageAnswer | None]] = []
     asked: list[str] = []
@@ -232,8 +253,6 @@ def read(
             break
         request, early = flying.pop(order.randrange(len(flying)) if order is not None else 0)
         answer = early or world.answer(request.query)
-        if note is not None:
-            note(request.query, answer)
         for delivery in paginator.receive_page(request, answer):
             rows: Sequence[Any] = delivery.rows
             delivered.update(int(name) for name, _ in rows)
@@ -248,60 +267,8 @@ def read(
     return Result(report, lost, world.answered, dear > 0, tuple(asked))
 
 
-class Readings:
-    """Reads many worlds of one list, and each course of answers once.
-
-    The rules are pure: after the same answers they ask the same, and claim the same in the end. Most worlds differ in
-    nothing that an answer shows, such as a row that leaves after its page was read; for these it is enough to ask the
-    world, and compare what was delivered with the rows that stayed.
-    """
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
-        self._start = _Course()
-        self.courses = 0
-        """How many readings there were that differ."""
-
-    def read(self, events: Sequence[Event]) -> Result:
-        """Read a world, by heart as far as it goes like one before."""
-        world, course = World(self.config, events), self._start
-        while course.query is not None:
-            following = course.after.get(_seen(world.answer(course.query)))
-            if following is None:
-                break
-            course = following
-        if course.result is None:
-            return self._read_and_note(events)
-        lost = world.stayed - course.delivered if course.result.report.verdict == "proven" else set()
-        return attrs.evolve(course.result, lost=lost)
-
-    def _read_and_note(self, events: Sequence[Event]) -> Result:
-        self.courses += 1
-        course = self._start
-        delivered: set[int] = set()
-
-        def note(query: Mapping[str, str], answer: PageAnswer) -> None:
-            nonlocal course
-            course.query = query
-            course = course.after.setdefault(_seen(answer), _Course())
-
-        result = read(self.config, events, note=note, delivered=delivered)
-        course.result, course.delivered = result, delivered
-        return result
-
-
-@attrs.define
-class _Course:
-    """Where the rules stand after some answers."""
-
-    query: Mapping[str, str] | None = None
-    """What they ask for next; None at the end, and where nobody has been."""
-    after: dict[object, _Course] = attrs.field(factory=dict)
-    result: Result | None = None
-    delivered: set[int] = attrs.field(factory=set)
-
-
-def _seen(answer: PageAnswer) -> object:
+def seen(answer: PageAnswer) -> object:
+    """Return what the rules see of an answer."""
     return tuple(answer.rows), answer.total, answer.max_page_size
 
 
@@ -335,24 +302,6 @@ def configs(rows: Sequence[int] = range(6), page_sizes: Sequence[int] = (1, 2, 3
                             yield Config(number, size, ordered, by_stamp, fresh, **fixed)
 
 
-def pairs(chosen: Sequence[Config], *, stride: int = 1) -> Iterator[tuple[Config, tuple[Event, Event]]]:
-    """Every pair of events, the second as long as the reading with the first takes.
-
-    A stride of n leaves every n-th first event, and of those that follow it every n-th second one.
-    """
-    number = 0
-    for config in chosen:
-        readings = Readings(config)
-        for first in (one for at in range(1, readings.read(()).answers + 1) for one in events_at(at, config)):
-            number += 1
-            if number % stride:
-                continue
-            last = readings.read((first,)).answers
-            seconds = [second for later in range(first.at, last + 1) for second in events_at(later, config)]
-            for second in seconds[number // stride % stride :: stride]:
-                yield config, (first, second)
-
-
 def triples(chosen: Sequence[Config], random: Random, *, most: int = 3) -> Iterator[tuple[Config, tuple[Event, ...]]]:
     """Events drawn at random, each kind as often as the others; without end."""
     while True:
@@ -373,4 +322,9 @@ def draw_event(at: int, config: Config, random: Random) -> Event:
 
 def is_false_too_often(events: Sequence[Event]) -> bool:
     """Whether more than two answers would be false, or two beside a total that is too low for ever."""
-    return sum(event.kind in LIES or event.kind.startswith("low") for event in events) > 2
+    return sum(is_false(event) for event in events) > MOST_FALSE
+
+
+def is_false(event: Event) -> bool:
+    """Whether an event makes an answer false, or all from then on."""
+    return event.kind in LIES or event.kind.startswith("low")
