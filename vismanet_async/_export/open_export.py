@@ -10,7 +10,7 @@ from __future__ import annotations
 import gzip
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 import msgspec
@@ -27,7 +27,7 @@ from vismanet_async.errors import ExportError, RequestRefused
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import duckdb
     import polars as pl
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from vismanet_async._export.target.manifest import ResourceEntry
 
 __all__ = ["open_duckdb", "open_polars"]
+
+_Key: TypeAlias = "tuple[str | None, ...]"
+"""The values that identify a record, as texts; a part that a record lacks is None."""
 
 _ALL: Final = "SELECT * FROM read_parquet({files})"
 _LATEST: Final = """
@@ -111,7 +114,7 @@ def open_polars(path: str | os.PathLike[str]) -> dict[str, pl.LazyFrame]:
             if each.gone:
                 texts = [module.col(key).cast(module.String) for key in each.keys]
                 gone = module.LazyFrame([*each.gone], schema=dict.fromkeys(each.keys, module.String), orient="row")
-                frame = frame.join(gone, left_on=texts, right_on=[*each.keys], how="anti")
+                frame = frame.join(gone, left_on=texts, right_on=[*each.keys], how="anti", nulls_equal=True)
             frames[each.name] = frame
         else:
             frames[each.name] = module.from_arrow(each.table()).lazy()
@@ -128,8 +131,8 @@ class _PublishedList:
     """Their paths, oldest first."""
     keys: tuple[str, ...]
     """The columns that identify a record; empty where each record is in one version only."""
-    gone: frozenset[tuple[str, ...]] = frozenset()
-    """The keys, as texts, of records that were there and are not any more."""
+    gone: frozenset[_Key] = frozenset()
+    """The keys of records that were there and are not any more."""
 
     @property
     def _gone_name(self) -> str:
@@ -137,7 +140,7 @@ class _PublishedList:
 
     def gone_table(self) -> str:
         """Return the statement that makes the table of the records that are gone."""
-        rows = ", ".join(f"({', '.join(map(_quoted, key))})" for key in sorted(self.gone))
+        rows = ", ".join(f"({', '.join(map(_literal, key))})" for key in self.gone)
         columns = ", ".join(f"{_named(key)} VARCHAR" for key in self.keys)
         return f"CREATE TEMP TABLE {self._gone_name} ({columns}); INSERT INTO {self._gone_name} VALUES {rows}"  # noqa: S608 - quoted
 
@@ -149,7 +152,9 @@ class _PublishedList:
         latest = _LATEST.format(files=files, keys=", ".join(map(_named, self.keys)))
         if not self.gone:
             return latest
-        same = " AND ".join(f"CAST(latest.{_named(key)} AS VARCHAR) = gone.{_named(key)}" for key in self.keys)
+        same = " AND ".join(
+            f"CAST(latest.{_named(key)} AS VARCHAR) IS NOT DISTINCT FROM gone.{_named(key)}" for key in self.keys
+        )
         return f"SELECT latest.* FROM ({latest}) latest ANTI JOIN {self._gone_name} gone ON {same}"  # noqa: S608 - quoted
 
     def table(self) -> Any:
@@ -162,7 +167,7 @@ class _PublishedList:
         if not self.keys:
             return table
         rows = zip(*(table[key].to_pylist() for key in self.keys), strict=True)
-        latest = {key: number for number, key in enumerate(rows) if tuple(map(str, key)) not in self.gone}
+        latest = {key: number for number, key in enumerate(rows) if _key(key) not in self.gone}
         return table.take(sorted(latest.values()))
 
     def _batches(self) -> Iterator[Batch]:
@@ -209,12 +214,12 @@ def _published(path: str | os.PathLike[str]) -> Iterator[_PublishedList]:
         )
 
 
-def _gone(location: Path, entry: ResourceEntry) -> frozenset[tuple[str, ...]]:
+def _gone(location: Path, entry: ResourceEntry) -> frozenset[_Key]:
     """Return the keys that a run found gone, and that are not there again."""
     gone = {key for part in entry.tombstones for keys in tombstone_keys(location, part) for key in keys}
     if gone and entry.keys is not None:
         gone.difference_update(keys_in(location, entry.keys.file))
-    return frozenset(tuple(map(str, msgspec.json.decode(key))) for key in gone)
+    return frozenset(_key(msgspec.json.decode(key)) for key in gone)
 
 
 def _keys(name: str) -> tuple[str, ...]:
@@ -227,6 +232,14 @@ def _keys(name: str) -> tuple[str, ...]:
             "be told. Nothing was opened. Export it whole, or read the files that manifest.files(...) names."
         )
     return keys
+
+
+def _key(values: Iterable[Any]) -> _Key:
+    return tuple(None if value is None else str(value) for value in values)
+
+
+def _literal(value: str | None) -> str:
+    return "NULL" if value is None else _quoted(value)
 
 
 def _named(text: str) -> str:
