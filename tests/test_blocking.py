@@ -191,6 +191,9 @@ def test_an_interrupt_ends_the_call_first() -> None:
             started.set()
             try:
                 await anyio.sleep_forever()
+            except BaseException as error:
+                error.add_note("it may have been executed")
+                raise
             finally:
                 print("ended")
 
@@ -203,10 +206,10 @@ def test_an_interrupt_ends_the_call_first() -> None:
         threading.Thread(target=interrupt).start()
         try:
             run(for_ever())
-        except KeyboardInterrupt:
-            print("interrupted")
+        except KeyboardInterrupt as error:
+            print("interrupted:", *error.__notes__)
     """)
-        == "ended\ninterrupted\n"
+        == "ended\ninterrupted: it may have been executed\n"
     )
 
 

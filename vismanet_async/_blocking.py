@@ -32,6 +32,8 @@ class _Running(Generic[T]):
 
     future: Future[T] | None = None
     ended: threading.Event = attrs.field(factory=threading.Event)
+    notes: list[str] = attrs.field(factory=list)
+    """What its end said beside the error, such as that a write may have been executed."""
 
     def cancel(self) -> None:
         """Cancel it and wait until it has ended; its future is done before that."""
@@ -46,8 +48,9 @@ class Blocking:
     a thread of its own, so this also works where another loop is running, as in a notebook.
 
     Any number of threads may use it at the same time. Ctrl-C cancels the call that waits, and returns when it has
-    ended. A child process that was forked needs a `Blocking` of its own. `close`, the end of a `with` block, or the end
-    of the interpreter closes the client; calls under way are cancelled then.
+    ended; where that was a write that may have been executed, the `KeyboardInterrupt` carries a note that says so. A
+    child process that was forked needs a `Blocking` of its own. `close`, the end of a `with` block, or the end of the
+    interpreter closes the client; calls under way are cancelled then.
 
     Args:
         visma: a client that nothing has used yet; it is closed with this object. The clients that its `company`
@@ -155,14 +158,20 @@ class Blocking:
         running: _Running[T] = _Running()
         try:
             return self._start(running, make).result()
-        except BaseException:  # Ctrl-C here leaves the call running there
+        except BaseException as error:  # Ctrl-C here leaves the call running there
             running.cancel()
+            for note in running.notes:
+                if note not in getattr(error, "__notes__", ()):
+                    error.add_note(note)
             raise
 
     def _start(self, running: _Running[T], make: Callable[[], Awaitable[T]]) -> Future[T]:
         async def tracked() -> T:
             try:
                 return await make()
+            except BaseException as error:
+                running.notes += getattr(error, "__notes__", ())
+                raise
             finally:
                 self._running.discard(running)
                 running.ended.set()

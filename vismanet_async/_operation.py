@@ -122,7 +122,9 @@ def with_extra(
         RequestRefused: one of them is set already, or is `owned`; nothing was sent.
     """
     more = dict(text_pairs("extra_query", extra))
-    taken = sorted(({name for name, _ in query} | owned) & more.keys())
+    own = {name.lower() for name in (*owned, *(name for name, _ in query))}
+    # whether the API minds the case is not known: no name goes out in two spellings
+    taken = sorted(name for name in more if name.lower() in own)
     if taken:
         raise RequestRefused(f"extra_query names {', '.join(taken)}, which this call sets itself; nothing was sent.")
     return (*query, *more.items())

@@ -19,7 +19,7 @@ def client(sim: Simulator) -> VismaNet:
     return VismaNet(StaticToken(sim.issue_token()), base_url=sim.base_url)
 
 
-@pytest.mark.parametrize("name", ["status", "pageNumber", "lastModifiedDateTime"])
+@pytest.mark.parametrize("name", ["status", "Status", "pageNumber", "pagenumber", "lastModifiedDateTime"])
 async def test_what_a_list_sets_itself_is_no_extra_parameter(name: str) -> None:
     async with VismaNet(StaticToken("x"), base_url="http://127.0.0.1:9") as visma:
         with pytest.raises(RequestRefused, match=f"extra_query names {name}, which this call sets itself"):
