@@ -5,12 +5,14 @@ A value is never shown, because it may be a secret in the wrong place; its type 
 
 from __future__ import annotations
 
+import functools
 import os
 import stat
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from vismanet_async._names import snake
 from vismanet_async.errors import RequestRefused, TargetNotWritable, VismaNetError
 
 if TYPE_CHECKING:
@@ -24,8 +26,10 @@ __all__ = [
     "expect_count",
     "expect_parts",
     "expect_seconds",
+    "named_keywords",
     "not_among",
     "refuse_irregular",
+    "refuse_unknown",
     "text_of",
     "text_pairs",
     "typed",
@@ -139,6 +143,60 @@ def not_among(value: str, known: Sequence[str]) -> str:
     near = [folded[each] for each in get_close_matches(value.casefold(), folded, n=3)]
     hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"the catalog has {', '.join(known)}."
     return f"has no value {value!r}: {hint} A value that is newer than the catalog is Other({value!r})"
+
+
+def refuse_unknown(
+    given: Iterable[str],
+    known: Iterable[str],
+    *,
+    where: str,
+    elsewhere: Mapping[str, str] | None = None,
+    error: type[VismaNetError] | type[TypeError] = TypeError,
+) -> None:
+    """Refuse a keyword argument that a call does not have, with the nearest ones.
+
+    Args:
+        given: the names that were given.
+        known: those that there are.
+        where: what was called, such as `customer.list`.
+        elsewhere: what to do instead, by names that other libraries have.
+        error: what to raise; a TypeError is what Python raises for it.
+
+    Examples:
+        >>> refuse_unknown(["statuss"], ["status"], where="customer.list")
+        Traceback (most recent call last):
+        TypeError: customer.list has no argument 'statuss': did you mean status? Nothing was sent.
+    """
+    known = tuple(known)
+    for name in given:
+        if name not in known:
+            raise error(f"{where} has no argument {name!r}: {_instead(name, known, elsewhere or {})} Nothing was sent.")
+
+
+def _instead(name: str, known: Sequence[str], elsewhere: Mapping[str, str]) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415 - only for a wrong name
+
+    python = snake(name)
+    near = [python] if python in known else get_close_matches(python, known, n=3)
+    if not near and name in elsewhere:
+        return elsewhere[name]
+    return f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(known)}."
+
+
+def named_keywords(method: Callable[..., Any], *, elsewhere: Mapping[str, str]) -> Callable[..., Any]:
+    """Return a method that refuses unknown keyword arguments as `refuse_unknown` does; Python names no nearest."""
+    code = method.__code__
+    known = frozenset(code.co_varnames[code.co_posonlyargcount : code.co_argcount + code.co_kwonlyargcount])
+
+    @functools.wraps(method)
+    def checked(self: Any, /, *args: Any, **keywords: Any) -> Any:
+        if not known.issuperset(keywords):
+            order = [name for name in code.co_varnames if name in known]
+            where = f"{snake(type(self).__name__.removesuffix('Resource'))}.{method.__name__}"
+            refuse_unknown(keywords, order, where=where, elsewhere=elsewhere)
+        return method(self, *args, **keywords)
+
+    return checked
 
 
 def text_of(value: object) -> str:

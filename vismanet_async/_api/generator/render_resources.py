@@ -174,9 +174,12 @@ def _signature(method: Method) -> list[str]:
     keywords += [_keyword(one) for one in method.parameters]
     if method.call == "list" and method.style != "unpaged":
         keywords.append("page_size: int | None = None")
+    if method.call == "list":
+        keywords.append("limit: int | None = None")
     if method.if_match:
         keywords.append("if_match: IfMatch" if method.if_match == "needed" else "if_match: IfMatch | None = None")
-    inside = ["self", *positional, *(["/"] if positional else []), *(["*", *keywords] if keywords else [])]
+    keywords.append("timeout_seconds: float | None = None")
+    inside = ["self", *positional, *(["/"] if positional else []), "*", *keywords]
     marks = [f"    @deprecated({method.notice!r})"] if method.ended else []
     return [*marks, f"    def {method.name}({', '.join(inside)},) -> {_returns(method)}:"]
 
@@ -210,6 +213,8 @@ def _body(method: Method, plan: ResourcePlan) -> list[str]:
     arguments += [f'("{one.json}", {_kind(one)}, {one.name})' for one in method.parameters]
     if method.call == "list" and method.style != "unpaged":
         arguments.append("page_size=page_size")
+    if method.call == "list":
+        arguments.append("limit=limit")
     if method.call == "read":
         arguments.append(f"model=_{method.result}")
     if method.call == "act" and method.result:
@@ -226,6 +231,7 @@ def _body(method: Method, plan: ResourcePlan) -> list[str]:
         arguments.append("file=file")
     if method.if_match:
         arguments.append("if_match=if_match")
+    arguments.append("timeout_seconds=timeout_seconds")
     return [*_narrowed(method, plan), f"        return self.{helper}({', '.join(arguments)})"]
 
 
@@ -234,10 +240,11 @@ def _narrowed(method: Method, plan: ResourcePlan) -> list[str]:
     if method.narrower is None:
         return []
     other = narrow_list(method, plan)
-    same = [f"{one.name}={one.name}" for one in other.parameters]
+    names = [*(one.name for one in other.parameters), "page_size", "limit", "timeout_seconds"]
+    same = [f"{name}={name}" for name in names]
     return [
         f"        if {method.narrower} is not None:",
-        f"            return self.{other.name}({', '.join([str(method.narrower), *same, 'page_size=page_size'])})",
+        f"            return self.{other.name}({', '.join([str(method.narrower), *same])})",
     ]
 
 
