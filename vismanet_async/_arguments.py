@@ -10,7 +10,7 @@ import os
 import stat
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from vismanet_async._names import snake
 from vismanet_async.errors import RequestRefused, TargetNotWritable, VismaNetError
@@ -34,6 +34,9 @@ __all__ = [
     "text_pairs",
     "typed",
 ]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _WORDS: Final[Mapping[type, str]] = {
     str: "text",
@@ -94,15 +97,22 @@ def expect_seconds(
 
 
 def expect_count(
-    name: str, value: object, *, least: int = 1, none: bool = False, error: type[VismaNetError] = RequestRefused
+    name: str,
+    value: object,
+    *,
+    least: int = 1,
+    most: int = _MOST,
+    none: bool = False,
+    error: type[VismaNetError] = RequestRefused,
 ) -> None:
-    """Refuse what is no whole number from `least` up, or None if `none` says so."""
+    """Refuse what is no whole number from `least` up, to `most` at most, or None if `none` says so."""
     if value is None and none:
         return
     expect(name, value, int, error=error)
-    if not least <= value <= _MOST:  # type: ignore[operator]
+    if not least <= value <= most:  # type: ignore[operator]
         shown = value if -_MOST <= value <= _MOST else "a number of so many digits"  # type: ignore[operator]
-        raise error(f"{name} must be at least {least}, not {shown}; nothing was sent.")
+        bounds = f"at least {least}" if most == _MOST else f"from {least} to {most}"
+        raise error(f"{name} must be {bounds}, not {shown}; nothing was sent.")
 
 
 def expect_parts(
@@ -151,7 +161,7 @@ def refuse_unknown(
     *,
     where: str,
     elsewhere: Mapping[str, str] | None = None,
-    error: type[VismaNetError] | type[TypeError] = TypeError,
+    error: type[VismaNetError | TypeError] = TypeError,
 ) -> None:
     """Refuse a keyword argument that a call does not have, with the nearest ones.
 
@@ -176,27 +186,39 @@ def refuse_unknown(
 def _instead(name: str, known: Sequence[str], elsewhere: Mapping[str, str]) -> str:
     from difflib import get_close_matches  # noqa: PLC0415 - only for a wrong name
 
+    if name in elsewhere:
+        return elsewhere[name]
     python = snake(name)
     near = [python] if python in known else get_close_matches(python, known, n=3)
-    if not near and name in elsewhere:
-        return elsewhere[name]
     return f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(known)}."
 
 
-def named_keywords(method: Callable[..., Any], *, elsewhere: Mapping[str, str]) -> Callable[..., Any]:
-    """Return a method that refuses unknown keyword arguments as `refuse_unknown` does; Python names no nearest."""
-    code = method.__code__
-    known = frozenset(code.co_varnames[code.co_posonlyargcount : code.co_argcount + code.co_kwonlyargcount])
+def named_keywords(*, elsewhere: Mapping[str, str], where: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Return a decorator of a method that refuses unknown keyword arguments as `refuse_unknown` does.
 
-    @functools.wraps(method)
-    def checked(self: Any, /, *args: Any, **keywords: Any) -> Any:
-        if not known.issuperset(keywords):
-            order = [name for name in code.co_varnames if name in known]
-            where = f"{snake(type(self).__name__.removesuffix('Resource'))}.{method.__name__}"
-            refuse_unknown(keywords, order, where=where, elsewhere=elsewhere)
-        return method(self, *args, **keywords)
+    Python itself names the nearest from 3.13 on, and never what other libraries call it.
 
-    return checked
+    Args:
+        elsewhere: as `refuse_unknown` takes it.
+        where: what was called; by default the resource and the method.
+    """
+
+    def decorate(method: Callable[P, R]) -> Callable[P, R]:
+        code = method.__code__
+        names = code.co_varnames[code.co_posonlyargcount : code.co_argcount + code.co_kwonlyargcount]
+        known = frozenset(names)
+
+        @functools.wraps(method)
+        def checked(*args: P.args, **keywords: P.kwargs) -> R:
+            if not known.issuperset(keywords):
+                called = f"{snake(type(args[0]).__name__.removesuffix('Resource'))}.{method.__name__}"
+                known_names = [name for name in names if name != "self"]
+                refuse_unknown(keywords, known_names, where=where or called, elsewhere=elsewhere)
+            return method(*args, **keywords)
+
+        return checked
+
+    return decorate
 
 
 def text_of(value: object) -> str:

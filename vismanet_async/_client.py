@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import attrs
 
 from vismanet_async._api.resources import Resources
-from vismanet_async._arguments import expect, expect_parts, expect_seconds, text_pairs
+from vismanet_async._arguments import expect, expect_count, expect_parts, expect_seconds, named_keywords, text_pairs
 from vismanet_async._clock import Clock, SystemClock
 from vismanet_async._deferred import warn_if_dropped
-from vismanet_async._http.auth.credentials import ClientCredentials, Credentials, StaticToken
+from vismanet_async._elsewhere import CLIENT
+from vismanet_async._http.auth.credentials import ClientCredentials, Credentials, credentials_of
 from vismanet_async._http.auth.provider import TokenProvider
 from vismanet_async._http.call import Endpoint
 from vismanet_async._http.hosts import base_url
@@ -22,6 +23,7 @@ from vismanet_async._http.limiter import ConcurrencyLimiter, read_concurrency
 from vismanet_async._http.message import header_fault
 from vismanet_async._http.pipeline import Transport
 from vismanet_async._http.pool import SessionPool
+from vismanet_async._http.retry import MAX_SENT
 from vismanet_async._settings import ERP_URL, SALES_ORDER_URL, TOKEN_URL, Settings, zone_of
 from vismanet_async.errors import SettingsError
 
@@ -63,6 +65,7 @@ class _Options:
     time_zone: Any
     concurrency: int | str
     timeout_seconds: float
+    max_attempts: int
     headers: Mapping[str, str]
     clock: Clock
     job_store: JobStore | str | Path | None
@@ -86,6 +89,8 @@ class VismaNet(Resources):
         job_store: where `visma.jobs` keeps background jobs: a path, a `sqlite` or `postgresql` URL, or an opened store;
             a file under the user's state directory if not given. `from_env` takes it from `VISMANET_JOB_STORE`.
         timeout_seconds: for one call in all: queueing, token, attempts, reading; `with_options` changes it for one.
+        max_attempts: how often one call is sent at most, 1 to 5 (docs/explanation/retries.md). It only lowers what the
+            retry table allows: 1 sends everything once. A token that has expired is renewed all the same.
         headers: sent with each request, such as `ipp-company-id` where a gateway still wants it (docs/facts.md 2.9).
         proxy: the proxy to go through, such as `http://proxy.example:8080`; it sees which hosts are called, and neither
             tokens nor data. As for `trust_env` and `ssl`: `SessionPool` has the whole story.
@@ -105,6 +110,7 @@ class VismaNet(Resources):
         '10000'
     """
 
+    @named_keywords(where="VismaNet", elsewhere=CLIENT)
     def __init__(
         self,
         credentials: Credentials,
@@ -115,6 +121,7 @@ class VismaNet(Resources):
         time_zone: Any = None,
         concurrency: int | str = "auto",
         timeout_seconds: float = _DEADLINE_SECONDS,
+        max_attempts: int = MAX_SENT,
         headers: Mapping[str, str] | None = None,
         job_store: JobStore | str | Path | None = None,
         proxy: str | None = None,
@@ -128,6 +135,7 @@ class VismaNet(Resources):
         for name, url in (("base_url", base_url), ("sales_order_url", sales_order_url), ("token_url", token_url)):
             expect(name, url, str, error=SettingsError)
         expect_seconds("timeout_seconds", timeout_seconds, none=False, error=SettingsError)
+        expect_count("max_attempts", max_attempts, most=MAX_SENT, error=SettingsError)
         for name, value in text_pairs("headers", headers, error=SettingsError).items():
             if (fault := header_fault(name, value)) is not None:
                 raise SettingsError(f"{fault}.")
@@ -151,6 +159,7 @@ class VismaNet(Resources):
             time_zone=zone_of(time_zone),
             concurrency=concurrency,
             timeout_seconds=timeout_seconds,
+            max_attempts=max_attempts,
             headers=dict(headers or {}),
             clock=clock or SystemClock(),
             job_store=job_store,
@@ -170,7 +179,7 @@ class VismaNet(Resources):
         """Build a client from gathered settings; `options` are those of the class."""
         expect("settings", settings, Settings, error=SettingsError)
         return cls(
-            _credentials(settings),
+            credentials_of(settings),
             **{
                 "base_url": settings.base_url,
                 "sales_order_url": settings.sales_order_url,
@@ -488,17 +497,8 @@ class VismaNet(Resources):
             clock=options.clock,
             random=random.random,
             deadline_seconds=options.timeout_seconds,
+            max_attempts=options.max_attempts,
             headers=options.headers,
             company=self.tenant_id,
             observer=options.observer,
         )
-
-
-def _credentials(settings: Settings) -> Credentials:
-    if settings.token:
-        return StaticToken(settings.token, tenant_id=settings.tenant_id)
-    missing = [name for name in ("client_id", "client_secret", "tenant_id") if not getattr(settings, name)]
-    if missing:
-        names = ", ".join(f"VISMANET_{name.upper()}" for name in missing)
-        raise SettingsError(f"not signed in: {names} not set. Set them, or VISMANET_TOKEN, or a profile file.")
-    return ClientCredentials(settings.client_id or "", settings.client_secret or "", tenant_id=settings.tenant_id or "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import import_module
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 from weakref import WeakValueDictionary
 
 import anyio
@@ -17,6 +17,7 @@ from vismanet_async._api.query import pairs
 from vismanet_async._arguments import expect, expect_seconds, named_keywords
 from vismanet_async._codec.encode import encode_write
 from vismanet_async._codec.model import Record
+from vismanet_async._elsewhere import CALLS
 from vismanet_async._http.message import bare_etag, header_fault
 from vismanet_async._names import beside
 from vismanet_async._operation import Operation
@@ -100,7 +101,7 @@ class Resource:
         """Have each method name the nearest keyword arguments; those with a mark on them are left as they are."""
         for name, method in list(vars(cls).items()):
             if isinstance(method, FunctionType) and not (name.startswith("_") or hasattr(method, "__wrapped__")):
-                setattr(cls, name, named_keywords(method, elsewhere=_ELSEWHERE))
+                setattr(cls, name, named_keywords(elsewhere=CALLS)(method))
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
@@ -112,7 +113,7 @@ class Resource:
         ids: Sequence[Id],
         *parts: Part,
         page_size: int | None = None,
-        **options: int | float | None,
+        **options: float | None,
     ) -> Listing[Any]:
         query = pairs(parts, self._caller.time_zone)
         if call.one_of and not {name for name, _ in query} & set(call.one_of):
@@ -301,23 +302,6 @@ class Resource:
             lock = self._turns[path] = anyio.Lock()
         return lock
 
-
-_OPTIONS: Final = "that is an option: `.with_options({})` of what this returns."
-_ELSEWHERE: Final = {
-    "headers": _OPTIONS.format("headers={...}"),
-    "extra_headers": _OPTIONS.format("headers={...}"),
-    "params": "parameters have names of their own here; newer ones go into `.with_options(extra_query={...})`.",
-    "extra_query": _OPTIONS.format("extra_query={...}"),
-    "page": "pages are fetched as they are needed: iterate, or `.pages()`.",
-    "page_number": "pages are fetched as they are needed: iterate, or `.pages()`.",
-    "timeout": "write timeout_seconds.",
-    "max_results": "write limit.",
-    "top": "write limit.",
-    "completeness": _OPTIONS.format("completeness=..."),
-    "background": "give the call to `visma.jobs.submit(...)`.",
-    "max_retries": "VismaNet(max_attempts=...) says how often a call is sent at most.",
-}
-"""Where to say what users of other libraries look for here."""
 
 _ACTION_RESULT = ModelRef("common.action_result", "ActionResult")
 

@@ -159,6 +159,8 @@ class Record(Model):
             >>> customer = await visma.customer.get("10000")
             >>> customer.to_json() == customer.raw_json
             True
+            >>> from decimal import Decimal
+            >>> from vismanet_async.models import Customer
             >>> Customer(number="10000", credit_limit=Decimal("1000.10")).to_json()
             b'{"number":"10000","creditLimit":1000.10}'
         """

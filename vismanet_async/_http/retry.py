@@ -84,7 +84,14 @@ def fault_of(status: int) -> Fault | None:
 
 
 def next_delay(
-    fault: Fault, *, failures: int, attempts_sent: int, kind: Kind, randomness: float, retry_after: float | None = None
+    fault: Fault,
+    *,
+    failures: int,
+    attempts_sent: int,
+    kind: Kind,
+    randomness: float,
+    retry_after: float | None = None,
+    is_last: bool = False,
 ) -> float | None:
     """Return the delay before the next attempt, or None if the call has failed.
 
@@ -95,6 +102,8 @@ def next_delay(
         kind: what sending the request twice would do (`Request.kind`).
         randomness: a number from 0 to 1, for the jitter.
         retry_after: the delay that the response asked for (`Retry-After`), in seconds.
+        is_last: the user wants no further attempt. A token that was not accepted is renewed all the same: nothing was
+            done, and nothing failed that the user could see to.
 
     Returns:
         Seconds, 0 for no delay; None if there is no next attempt.
@@ -105,6 +114,8 @@ def next_delay(
     """
     rule = _RULES[fault]
     if failures >= rule.attempts or attempts_sent >= MAX_SENT or kind not in rule.kinds:
+        return None
+    if is_last and fault is not Fault.UNAUTHORIZED:
         return None
     if not rule.backoff:
         return 0.0

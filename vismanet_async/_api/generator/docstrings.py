@@ -147,6 +147,10 @@ def _arguments(method: Method, enums: Mapping[str, tuple[str, ...]]) -> Iterator
         yield method.narrower, f"Only those with this {_words(method.narrower)}."
     for one in method.parameters:
         yield one.name, _parameter(one, method, enums)
+    yield from _options(method)
+
+
+def _options(method: Method) -> Iterator[tuple[str, str]]:
     if method.call == "list" and method.style != "unpaged":
         most = f"; at most {method.max_page_size}" if method.max_page_size else ""
         yield "page_size", f"Rows in one page{most}. Left out, as many as the API gives at most (facts 4.2)."
