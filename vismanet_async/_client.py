@@ -97,7 +97,7 @@ class VismaNet(Resources):
         trust_env: take `HTTPS_PROXY` and `NO_PROXY` from the environment where no proxy is given.
         ssl: an `ssl.SSLContext`, or a file or folder of authorities to trust beside the system's.
         pool: connections to share with other clients; its owner closes it, and sets its proxy.
-        observer: is told of calls, jobs and exports, such as `vismanet_async.contrib.opentelemetry.Telemetry()`.
+        observer: is notified of calls, jobs and exports, such as `vismanet_async.contrib.opentelemetry.Telemetry()`.
         clock: for tests.
 
     Raises:

@@ -21,11 +21,21 @@ from vismanet_async.errors import RequestRefused, TargetNotWritable
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["json_text", "print_json", "print_result", "save_file"]
+__all__ = ["counted", "json_text", "print_json", "print_result", "save_file"]
 
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 _TOLD_CHARS: Final = 4000
 """As much of a write's answer as stderr gets where stdout fails; the id stands at its beginning."""
+
+
+def counted(number: int, thing: str) -> str:
+    """Return a number with the thing it counts, in the plural where there is not just one.
+
+    Examples:
+        >>> counted(1, "request"), counted(2_000, "jsonl file")
+        ('1 request', '2,000 jsonl files')
+    """
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def print_result(value: Any, *, to: Path | None = None, done: str = "") -> None:

@@ -61,7 +61,8 @@ class Model:
         return all(getattr(self, field.name) == getattr(other, field.name) for field in attrs.fields(self.__class__))
 
     def __repr__(self) -> str:
-        shown, length = [], 0
+        shown: list[str] = []
+        length = 0
         for name, value in self.__rich_repr__():
             text = f"{name}={_brief(value)}"
             length += len(text)

@@ -32,8 +32,8 @@ _ADVICE = {
     errno.EACCES: "Give write permission there, or choose another directory.",
     errno.EPERM: "Give write permission there, or choose another directory.",
     errno.EROFS: "The file system is read-only: choose another directory.",
-    errno.ENOTDIR: "A file stands in the way: choose another directory.",
-    errno.EEXIST: "A file stands in the way: choose another directory.",
+    errno.ENOTDIR: "A file with this name already exists: choose another directory.",
+    errno.EEXIST: "A file with this name already exists: choose another directory.",
     errno.ENAMETOOLONG: "Choose a shorter path.",
 }
 _COPY_BYTES = 1 << 20
