@@ -35,9 +35,9 @@ async def test_limit_and_deadline_of_a_call(visma: VismaNet) -> None:
     assert visma.customer.list_customer_classes(limit=1)._options.limit == 1
     for wrong in (0, -1, "5"):
         with pytest.raises(RequestRefused, match="timeout_seconds"):
-            visma.customer.get("10000", timeout_seconds=wrong)  # type: ignore[arg-type]  # what is tested
+            visma.customer.get("10000", timeout_seconds=wrong).preview()  # type: ignore[arg-type]  # what is tested
         with pytest.raises(RequestRefused, match="timeout_seconds"):
-            visma.customer.list(timeout_seconds=wrong)  # type: ignore[arg-type]
+            visma.customer.list(timeout_seconds=wrong).pages()  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ async def test_limit_and_deadline_of_a_call(visma: VismaNet) -> None:
 )
 async def test_arguments_of_calls(visma: VismaNet, given: str, said: str) -> None:
     with pytest.raises(TypeError, match="Nothing was sent") as refused:
-        visma.customer.list(**{given: 1})  # type: ignore[arg-type]  # what is tested
+        visma.customer.list(**{given: 1}).pages()  # type: ignore[arg-type]  # what is tested
     assert said in str(refused.value)
 
 

@@ -53,10 +53,7 @@ def test_an_address_and_a_contact() -> None:
 @pytest.mark.parametrize(
     ("update", "said"),
     [
-        (
-            CustomerUpdate(main_address=ContactInfo()),
-            "main_address .* takes AddressUpdate or a mapping, not ContactInfo",
-        ),  # type: ignore[arg-type]
+        ({"main_address": ContactInfo()}, "main_address .* takes AddressUpdate or a mapping, not ContactInfo"),
         (CustomerUpdate(main_address=Address(country=Country(name="Norway"))), "Address, whose country has no place"),
         (CustomerUpdate(main_address=Address(county=IdName())), "Address, whose county has no place"),
         ({"gl_accounts": decode_one(READ, Customer).gl_accounts}, "CustomerGlAccounts, whose sales_account has no"),

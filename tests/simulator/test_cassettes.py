@@ -37,7 +37,7 @@ async def program(visma: VismaNet) -> list[Any]:
     seen.append((await visma.customer.get("10000")).name)
     seen += [await visma.customer.create({"name": "A"}), await visma.customer.create({"name": "A"})]
     added = await visma.customer_invoice.add_attachment("100001", Upload(b"\xff\xfe\x00", "r.pdf"))
-    return [*seen, added, (await visma.attachment.download(added.id)).content]
+    return [*seen, added, (await visma.attachment.download(added.id or "")).content]
 
 
 async def test_the_same_program_gets_the_same(live: Any, tmp_path: Path) -> None:
