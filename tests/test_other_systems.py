@@ -116,7 +116,7 @@ def test_consoles_in_old_code_pages(encoding: str, monkeypatch: pytest.MonkeyPat
         assert main(words) == code
         for stream in streams:
             stream.flush()
-        assert any(stream.buffer.getvalue() for stream in streams)  # type: ignore[attr-defined]  # bytes
+        assert any(stream.buffer.getvalue() for stream in streams)
 
 
 # --- files ---------------------------------------------------------------------------------------------------------

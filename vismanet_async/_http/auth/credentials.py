@@ -298,5 +298,8 @@ def credentials_of(settings: Settings) -> Credentials:
     missing = [name for name in ("client_id", "client_secret", "tenant_id") if not getattr(settings, name)]
     if missing:
         names = ", ".join(f"VISMANET_{name.upper()}" for name in missing)
-        raise SettingsError(f"not signed in: {names} not set. Set them, or VISMANET_TOKEN, or a profile file.")
+        raise SettingsError(
+            f"not signed in: {names} not set. Set them, or VISMANET_TOKEN, or a profile file. "
+            "`vismanet doctor` looks further, `vismanet simulate` runs a company to try it on."
+        )
     return ClientCredentials(settings.client_id or "", settings.client_secret or "", tenant_id=settings.tenant_id or "")
