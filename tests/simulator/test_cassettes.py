@@ -26,7 +26,7 @@ async def live() -> AsyncIterator[tuple[Simulator, VismaNet]]:
 
 async def program(visma: VismaNet) -> list[Any]:
     """Read, be refused, write, read again, and move a file both ways."""
-    customers = await visma.customer.list(page_size=7)
+    customers = await visma.customer.list(page_size=1)
     seen: list[Any] = [customers, await visma.customer.get("10000")]
     try:
         await visma.customer.get("nobody")

@@ -341,6 +341,7 @@ class Transport:
             kind=call.request.kind,
             randomness=self._random(),
             retry_after=retry_after,
+            # those whose token was not accepted do not count: it is renewed all the same
             is_last=len(call.attempts) - call.faults.get(Fault.UNAUTHORIZED, 0) >= self._max_attempts,
         )
         if delay is None:

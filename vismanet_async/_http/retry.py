@@ -102,8 +102,7 @@ def next_delay(
         kind: what sending the request twice would do (`Request.kind`).
         randomness: a number from 0 to 1, for the jitter.
         retry_after: the delay that the response asked for (`Retry-After`), in seconds.
-        is_last: the user wants no further attempt. A token that was not accepted is renewed all the same: nothing was
-            done, and nothing failed that the user could see to.
+        is_last: the user wants no further attempt.
 
     Returns:
         Seconds, 0 for no delay; None if there is no next attempt.
@@ -113,9 +112,7 @@ def next_delay(
         True
     """
     rule = _RULES[fault]
-    if failures >= rule.attempts or attempts_sent >= MAX_SENT or kind not in rule.kinds:
-        return None
-    if is_last and fault is not Fault.UNAUTHORIZED:
+    if failures >= rule.attempts or attempts_sent >= MAX_SENT or kind not in rule.kinds or is_last:
         return None
     if not rule.backoff:
         return 0.0
