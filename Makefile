@@ -6,7 +6,7 @@ STAMP := .stamps
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lock browser demo quick lint test test-accel-off test-all test-repeat soak faults soak-paging mutate-paging fuzz openapi \
-	check docs format bench generate \
+	check docs pictures format bench generate \
 	changelog dist release-check lowest-check api-check clean
 
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -136,6 +136,9 @@ docs: $(STAMP)/dev ## build the documentation into site/ (warnings are errors)
 	@echo "==> building the documentation into site/"
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --config-file .mkdocs.yml
 	@echo "open site/index.html"
+
+pictures: $(STAMP)/dev ## draw the terminal and the report of the README anew, from a real export (needs Linux or macOS)
+	@$(BIN)/python .ci/pictures.py
 
 format: $(STAMP)/dev ## format the code and apply safe fixes
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

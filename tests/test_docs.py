@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import html
 import inspect
 import json
 import re
@@ -190,6 +191,17 @@ def test_drawings_have_titles_and_no_colours_of_their_own() -> None:
         assert re.search(r"<title>.{20,}</title>", text), path.name
         assert 'class="drawing" role="img"' in text, path.name
         assert re.search(r'(fill|stroke)="#', text) is None, f"{path.name}: colours are named, for light and dark"
+
+
+def test_the_picture_of_the_terminal_is_of_today_and_loads_nothing() -> None:
+    picture = (DOCS / "images" / "terminal" / "export.svg").read_text("utf-8")
+    assert set(re.findall(r"\w+://[^\s\"']+", picture)) == {"http://www.w3.org/2000/svg"}
+    told = html.unescape(re.sub(r"<[^>]*>", "", picture)).replace("\xa0", " ")
+    assert "$ vismanet export customer customer_invoice supplier --to out" in told
+    assert re.search(r"3,000 of|\d of [\d,]+ rows", told)
+    assert re.search(r"customer +4,000 rows  proven", told)
+    assert "published out/manifest.json" in told
+    assert "docs/images/terminal/export.svg" in (ROOT / "README.md").read_text("utf-8")
 
 
 def test_pages_load_nothing_from_elsewhere() -> None:

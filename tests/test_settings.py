@@ -50,6 +50,20 @@ def test_one_way_to_sign_in_replaces_the_other(profile: Any) -> None:
     assert (by_client.token, by_client.client_id, by_client.tenant_id) == (None, "g", "p")
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('client_idd="x"', "unknown setting 'client_idd'; did you mean 'client_id'?"),
+        ('colour="x"', "unknown setting 'colour'; it can have client_id, "),
+        ("client_id=5", "'client_id' takes text"),
+    ],
+)
+def test_a_profile_says_what_is_wrong_with_it(profile: Any, text: str, said: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        Settings.load(environ=profile(f"[default]\n{text}"))
+    assert said in str(refused.value)
+
+
 def test_profiles_by_name(profile: Any) -> None:
     environ = profile('[default]\ntoken="d"\n[other]\ntoken="o"\ntime_zone="Europe/Oslo"')
     assert Settings.load(environ=environ).token == "d"

@@ -5,12 +5,14 @@ A value is never shown, because it may be a secret in the wrong place; its type 
 
 from __future__ import annotations
 
+import functools
 import os
 import stat
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
+from vismanet_async._names import snake
 from vismanet_async.errors import RequestRefused, TargetNotWritable, VismaNetError
 
 if TYPE_CHECKING:
@@ -24,12 +26,17 @@ __all__ = [
     "expect_count",
     "expect_parts",
     "expect_seconds",
+    "named_keywords",
     "not_among",
     "refuse_irregular",
+    "refuse_unknown",
     "text_of",
     "text_pairs",
     "typed",
 ]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _WORDS: Final[Mapping[type, str]] = {
     str: "text",
@@ -90,15 +97,22 @@ def expect_seconds(
 
 
 def expect_count(
-    name: str, value: object, *, least: int = 1, none: bool = False, error: type[VismaNetError] = RequestRefused
+    name: str,
+    value: object,
+    *,
+    least: int = 1,
+    most: int = _MOST,
+    none: bool = False,
+    error: type[VismaNetError] = RequestRefused,
 ) -> None:
-    """Refuse what is no whole number from `least` up, or None if `none` says so."""
+    """Refuse what is no whole number from `least` up, to `most` at most, or None if `none` says so."""
     if value is None and none:
         return
     expect(name, value, int, error=error)
-    if not least <= value <= _MOST:  # type: ignore[operator]
+    if not least <= value <= most:  # type: ignore[operator]
         shown = value if -_MOST <= value <= _MOST else "a number of so many digits"  # type: ignore[operator]
-        raise error(f"{name} must be at least {least}, not {shown}; nothing was sent.")
+        bounds = f"at least {least}" if most == _MOST else f"from {least} to {most}"
+        raise error(f"{name} must be {bounds}, not {shown}; nothing was sent.")
 
 
 def expect_parts(
@@ -139,6 +153,72 @@ def not_among(value: str, known: Sequence[str]) -> str:
     near = [folded[each] for each in get_close_matches(value.casefold(), folded, n=3)]
     hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"the catalog has {', '.join(known)}."
     return f"has no value {value!r}: {hint} A value that is newer than the catalog is Other({value!r})"
+
+
+def refuse_unknown(
+    given: Iterable[str],
+    known: Iterable[str],
+    *,
+    where: str,
+    elsewhere: Mapping[str, str] | None = None,
+    error: type[VismaNetError | TypeError] = TypeError,
+) -> None:
+    """Refuse a keyword argument that a call does not have, with the nearest ones.
+
+    Args:
+        given: the names that were given.
+        known: those that there are.
+        where: what was called, such as `customer.list`.
+        elsewhere: what to do instead, by names that other libraries have.
+        error: what to raise; a TypeError is what Python raises for it.
+
+    Examples:
+        >>> refuse_unknown(["statuss"], ["status"], where="customer.list")
+        Traceback (most recent call last):
+        TypeError: customer.list has no argument 'statuss': did you mean status? Nothing was sent.
+    """
+    known = tuple(known)
+    for name in given:
+        if name not in known:
+            raise error(f"{where} has no argument {name!r}: {_instead(name, known, elsewhere or {})} Nothing was sent.")
+
+
+def _instead(name: str, known: Sequence[str], elsewhere: Mapping[str, str]) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415 - only for a wrong name
+
+    if name in elsewhere:
+        return elsewhere[name]
+    python = snake(name)
+    near = [python] if python in known else get_close_matches(python, known, n=3)
+    return f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(known)}."
+
+
+def named_keywords(*, elsewhere: Mapping[str, str], where: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Return a decorator of a method that refuses unknown keyword arguments as `refuse_unknown` does.
+
+    Python itself names the nearest from 3.13 on, and never what other libraries call it.
+
+    Args:
+        elsewhere: as `refuse_unknown` takes it.
+        where: what was called; by default the resource and the method.
+    """
+
+    def decorate(method: Callable[P, R]) -> Callable[P, R]:
+        code = method.__code__
+        names = code.co_varnames[code.co_posonlyargcount : code.co_argcount + code.co_kwonlyargcount]
+        known = frozenset(names)
+
+        @functools.wraps(method)
+        def checked(*args: P.args, **keywords: P.kwargs) -> R:
+            if not known.issuperset(keywords):
+                called = f"{snake(type(args[0]).__name__.removesuffix('Resource'))}.{method.__name__}"
+                known_names = [name for name in names if name != "self"]
+                refuse_unknown(keywords, known_names, where=where or called, elsewhere=elsewhere)
+            return method(*args, **keywords)
+
+        return checked
+
+    return decorate
 
 
 def text_of(value: object) -> str:

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import attrs
 
 from vismanet_async._api.resources import Resources
-from vismanet_async._arguments import expect
-from vismanet_async._client_options import ClientOptions, check_credentials, credentials_of, transport_for
+from vismanet_async._arguments import expect, named_keywords
+from vismanet_async._client_options import ClientOptions, check_credentials, transport_for
 from vismanet_async._deferred import warn_if_dropped
-from vismanet_async._http.auth.credentials import ClientCredentials, Credentials
+from vismanet_async._elsewhere import CLIENT
+from vismanet_async._http.auth.credentials import ClientCredentials, Credentials, credentials_of
 from vismanet_async._http.pool import SessionPool
+from vismanet_async._http.retry import MAX_SENT
 from vismanet_async._settings import ERP_URL, SALES_ORDER_URL, TOKEN_URL, Settings
 from vismanet_async.errors import SettingsError
 
@@ -64,13 +66,15 @@ class VismaNet(Resources):
         job_store: where `visma.jobs` keeps background jobs: a path, a `sqlite` or `postgresql` URL, or an opened store;
             a file under the user's state directory if not given. `from_env` takes it from `VISMANET_JOB_STORE`.
         timeout_seconds: for one call in all: queueing, token, attempts, reading; `with_options` changes it for one.
+        max_attempts: how often one call is sent at most, 1 to 5 (docs/explanation/retries.md). It only lowers what the
+            retry table allows: 1 sends everything once. A token that has expired is renewed all the same.
         headers: sent with each request, such as `ipp-company-id` where a gateway still wants it (docs/facts.md 2.9).
         proxy: the proxy to go through, such as `http://proxy.example:8080`; it sees which hosts are called, and neither
             tokens nor data. As for `trust_env` and `ssl`: `SessionPool` has the whole story.
         trust_env: take `HTTPS_PROXY` and `NO_PROXY` from the environment where no proxy is given.
         ssl: an `ssl.SSLContext`, or a file or folder of authorities to trust beside the system's.
         pool: connections to share with other clients; its owner closes it, and sets its proxy.
-        observer: is told of calls, jobs and exports, such as `vismanet_async.contrib.opentelemetry.Telemetry()`.
+        observer: is notified of calls, jobs and exports, such as `vismanet_async.contrib.opentelemetry.Telemetry()`.
         clock: for tests.
 
     Raises:
@@ -83,6 +87,7 @@ class VismaNet(Resources):
         '10000'
     """
 
+    @named_keywords(where="VismaNet", elsewhere=CLIENT)
     def __init__(
         self,
         credentials: Credentials,
@@ -93,6 +98,7 @@ class VismaNet(Resources):
         time_zone: Any = None,
         concurrency: int | str = "auto",
         timeout_seconds: float = _DEADLINE_SECONDS,
+        max_attempts: int = MAX_SENT,
         headers: Mapping[str, str] | None = None,
         job_store: JobStore | str | Path | None = None,
         proxy: str | None = None,
@@ -114,6 +120,7 @@ class VismaNet(Resources):
             time_zone=time_zone,
             concurrency=concurrency,
             timeout_seconds=timeout_seconds,
+            max_attempts=max_attempts,
             headers=headers,
             clock=clock,
             job_store=job_store,

@@ -8,28 +8,28 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
 
-from vismanet_async._arguments import expect, expect_parts, expect_seconds, text_pairs
+from vismanet_async._arguments import expect, expect_count, expect_parts, expect_seconds, text_pairs
 from vismanet_async._clock import Clock, SystemClock
-from vismanet_async._http.auth.credentials import ClientCredentials, Credentials, StaticToken
 from vismanet_async._http.auth.provider import TokenProvider
 from vismanet_async._http.call import Endpoint
 from vismanet_async._http.hosts import base_url
 from vismanet_async._http.limiter import ConcurrencyLimiter, read_concurrency
 from vismanet_async._http.message import header_fault
 from vismanet_async._http.pipeline import Transport
+from vismanet_async._http.retry import MAX_SENT
 from vismanet_async._settings import zone_of
 from vismanet_async.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from vismanet_async._http.auth.credentials import Credentials
     from vismanet_async._http.message import Service
     from vismanet_async._http.pool import SessionPool
     from vismanet_async._jobs.store import JobStore
     from vismanet_async._observer import Observer
-    from vismanet_async._settings import Settings
 
-__all__ = ["ClientOptions", "check_credentials", "credentials_of", "transport_for"]
+__all__ = ["ClientOptions", "check_credentials", "transport_for"]
 
 _CREDENTIALS: Final = ("identity", "static_token", "session", "token_request", "on_token")
 _KINDS_OF_CREDENTIALS: Final = "ClientCredentials(...), StaticToken(...) or AuthorizationCode(...)"
@@ -45,6 +45,7 @@ class ClientOptions:
     time_zone: Any
     concurrency: int | str
     timeout_seconds: float
+    max_attempts: int
     headers: Mapping[str, str]
     clock: Clock
     job_store: JobStore | str | Path | None
@@ -60,6 +61,7 @@ class ClientOptions:
         for name in ("base_url", "sales_order_url", "token_url"):
             expect(name, given[name], str, error=SettingsError)
         expect_seconds("timeout_seconds", given["timeout_seconds"], none=False, error=SettingsError)
+        expect_count("max_attempts", given["max_attempts"], most=MAX_SENT, error=SettingsError)
         for name, value in text_pairs("headers", given["headers"], error=SettingsError).items():
             if (fault := header_fault(name, value)) is not None:
                 raise SettingsError(f"{fault}.")
@@ -89,21 +91,6 @@ def check_credentials(credentials: Credentials) -> None:
     expect_parts("credentials", credentials, _CREDENTIALS, _KINDS_OF_CREDENTIALS, error=SettingsError)
 
 
-def credentials_of(settings: Settings) -> Credentials:
-    """Return the credentials that settings name.
-
-    Raises:
-        SettingsError: something is missing.
-    """
-    if settings.token:
-        return StaticToken(settings.token, tenant_id=settings.tenant_id)
-    missing = [name for name in ("client_id", "client_secret", "tenant_id") if not getattr(settings, name)]
-    if missing:
-        names = ", ".join(f"VISMANET_{name.upper()}" for name in missing)
-        raise SettingsError(f"not signed in: {names} not set. Set them, or VISMANET_TOKEN, or a profile file.")
-    return ClientCredentials(settings.client_id or "", settings.client_secret or "", tenant_id=settings.tenant_id or "")
-
-
 def transport_for(
     options: ClientOptions, *, credentials: Credentials, pool: SessionPool, company: str | None
 ) -> Transport:
@@ -131,6 +118,7 @@ def transport_for(
         clock=options.clock,
         random=random.random,
         deadline_seconds=options.timeout_seconds,
+        max_attempts=options.max_attempts,
         headers=options.headers,
         company=company,
         observer=options.observer,

@@ -211,11 +211,19 @@ def _profile(environ: Mapping[str, str], name: str | None, known: list[str]) -> 
             f"it has {', '.join(profiles) or 'none'}."
         )
     for key, value in table.items():
-        if key not in known or not isinstance(value, str):
-            raise SettingsError(
-                f"profile {asked or _DEFAULT_PROFILE!r} in {path}: {key!r} is not a text setting of ours."
-            )
+        _check(key, value, known, where=f"profile {asked or _DEFAULT_PROFILE!r} in {path}")
     return table
+
+
+def _check(key: str, value: object, known: list[str], *, where: str) -> None:
+    if key not in known:
+        from difflib import get_close_matches  # noqa: PLC0415 - only for a wrong name
+
+        near = get_close_matches(key, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"it can have {', '.join(known)}."
+        raise SettingsError(f"{where}: unknown setting {key!r}; {hint}")
+    if not isinstance(value, str):
+        raise SettingsError(f'{where}: {key!r} takes text, such as {key} = "...".')
 
 
 def profile_file(environ: Mapping[str, str]) -> Path:

@@ -97,8 +97,11 @@ def test_a_trap_is_named_where_the_call_is_made_and_can_be_refused() -> None:
 def test_an_address_is_taken_in_the_form_of_an_answer_where_a_sample_has_it_only() -> None:
     address = {"addressLine1": "Testroad 5", "country": {"id": "NO", "name": "NORGE"}}
     with pytest.warns(DoubtfulWrite, match="use AddressUpdate"):
-        bare = Client().supplier.update("50000", {"mainAddress": models.Address(country=models.Country(id="NO"))})
+        bare = Client().supplier.update("50000", {"mainAddress": {"country": {"id": "NO"}}})
     assert json.loads(str(bare.preview().body)) == {"mainAddress": {"country": {"id": "NO"}}}
+    read = models.Address(country=models.Country(id="NO"))
+    as_written = Client().supplier.update("50000", {"mainAddress": read}).preview().body
+    assert json.loads(str(as_written)) == {"mainAddress": {"value": {"countryId": {"value": "NO"}}}}
     for name in ("remitAddress", "supplierAddress"):
         with pytest.raises(UnknownName, match="country"):
             Client().supplier.update("50000", {name: address})

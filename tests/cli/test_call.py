@@ -194,10 +194,10 @@ def test_a_preview_of_a_guarded_action(capsys: pytest.CaptureFixture[str]) -> No
             ["customer.get"],
             "needs the id customer_cd; nothing was sent. For example: vismanet call customer.get CUSTOMER_CD",
         ),
-        (["customer.get", "1", "2"], "takes customer_cd alone, so '2' is too much"),
+        (["customer.get", "1", "2"], "takes customer_cd alone, so '2' is one too many"),
         (
             ["customer.list", "1"],
-            "takes no id, so '1' is too much; nothing was sent. For example: vismanet call customer.",
+            "takes no id, so '1' is one too many; nothing was sent. For example: vismanet call customer.",
         ),
         (["customer.zzzzz"], "`vismanet resources customer` lists what there is"),
         (["customer.list", "--zzzzz", "1"], "`vismanet resources customer.list` lists what there is"),

@@ -13,6 +13,18 @@ if TYPE_CHECKING:
     from tests.cli.conftest import Shell
 
 
+def test_a_list_that_was_exported_once_stops_no_diff(shell: Shell, tmp_path: Path) -> None:
+    out = str(tmp_path / "out")
+    shell.inside("export", "customer", "branch", "--to", out)
+    refused = shell.inside("diff", out)
+    assert refused.returncode == 2
+    assert "has 1 run" in refused.stderr
+    shell.inside("export", "customer", "--to", out, "--incremental")
+    shown = shell.inside("diff", out)
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout == "customer: no difference\nbranch: one run, so nothing to compare with\n"
+
+
 def test_deletions_compact_and_diff(shell: Shell, tmp_path: Path) -> None:
     out, latest, page = str(tmp_path / "out"), str(tmp_path / "latest"), tmp_path / "page" / "diff.html"
     options = ["export", "customer", "--to", out, "--incremental", "--deletions"]

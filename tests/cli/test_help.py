@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +81,50 @@ def test_a_terminal_without_columns_gets_a_page_of_forty(
     told = capsys.readouterr().out
     assert "Usage: vismanet" in told
     assert max(map(len, told.splitlines()[3:])) > 20
+
+
+def test_alone_it_says_three_next_steps(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    told = capsys.readouterr()
+    steps = [line.split("#")[0].split() for line in told.out.splitlines() if re.search(r"# \d\.", line)]
+    assert len(steps) == 3
+    for _, command, *_ in steps:  # each is a command that there is
+        assert app[command].help
+    assert max(map(len, told.out.splitlines())) <= 80
+    assert not told.err
+
+
+@pytest.mark.parametrize("columns", ["1", "20", "79"])
+@pytest.mark.parametrize("words", [["export", "--help"], ["resources", "customer.list"]])
+def test_narrow_terminals_get_all_of_it(
+    columns: str, words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    assert main(words) == 0
+    text = "".join(re.findall(r"\w", capsys.readouterr().out))
+    monkeypatch.setenv("COLUMNS", "400")
+    assert main(words) == 0
+    wide = "".join(re.findall(r"\w", capsys.readouterr().out))
+    assert sorted(text) == sorted(wide)  # wrapped elsewhere, and nothing cut off
+
+
+def test_no_color_is_heard() -> None:
+    program = (
+        "from vismanet_async._cli import main; [main(words) for words in (['export', '--help'], ['resources'], [])]"
+    )
+    coloured, plain = (
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "FORCE_COLOR": "1", "TERM": "xterm-256color", **more},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for more in ({}, {"NO_COLOR": "1"})
+    )
+    colour = re.compile(r"\x1b\[[0-9;]*[34][0-7]m")  # bold may stay
+    assert colour.search(coloured), "or the test says nothing"
+    assert not colour.search(plain)
 
 
 def test_help_is_a_word_too(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,21 +3,32 @@ from __future__ import annotations
 import io
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
 
 from tests.support.hang import until
+from vismanet_async import ClientCredentials, VismaNet
 from vismanet_async._cli import progress
+from vismanet_async._cli.output import counted
 from vismanet_async._cli.progress import progress_shown, summary
 from vismanet_async._export.events import Progress
 from vismanet_async._export.plan import ExportPlan
 from vismanet_async._export.target.manifest import Manifest, ResourceEntry
 from vismanet_async._http.rate_limit import Quota
 from vismanet_async.errors import ServerError
+from vismanet_async.simulator import Simulator
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NOW = datetime(2025, 5, 25, tzinfo=UTC)
+
+
+def _client(sim: Simulator) -> VismaNet:
+    credentials = ClientCredentials(sim.client_id, sim.client_secret, tenant_id=sim.tenant_id)
+    return VismaNet(credentials, base_url=sim.base_url, token_url=sim.token_url)
 
 
 class Terminal(io.StringIO):
@@ -40,7 +51,7 @@ async def test_lines_tell_rows_rate_requests_and_quota() -> None:
         pass
     assert out.getvalue().splitlines() == [
         "customer: 1,200 of 3,000 rows, 456 rows/s, 3 requests, 2 in flight, quota left 14,321",
-        "branch: 7 rows, 7 rows/s, 1 requests, 0 in flight, quota left 14,321",
+        "branch: 7 rows, 7 rows/s, 1 request, 0 in flight, quota left 14,321",
     ]
 
 
@@ -71,6 +82,22 @@ async def test_an_error_comes_through_as_it_is(out: io.StringIO) -> None:
     with pytest.raises(ServerError):
         async with progress_shown(export(), Quota(), out):
             raise ServerError("Customer_GetAll", status=503)
+
+
+def test_counts_agree_with_their_nouns() -> None:
+    assert [counted(number, "request") for number in (0, 1, 2, 1000)] == [
+        "0 requests", "1 request", "2 requests", "1,000 requests",
+    ]  # fmt: skip
+
+
+async def test_the_summary_of_an_incremental_run_says_what_is_new(tmp_path: Path) -> None:
+    async with Simulator(rows={"customer": 3}) as sim, _client(sim) as visma:
+        plan = ExportPlan(resources="customer", to=tmp_path, incremental=True)
+        first = summary(await visma.export("customer", to=tmp_path, incremental=True), plan)
+        sim.touch("customer", "10001", name="Changed")
+        second = summary(await visma.export("customer", to=tmp_path, incremental=True), plan)
+    assert "this run" not in first
+    assert "this run: 1 row new or changed, 1 known already, 1 request" in " ".join(second.split())
 
 
 def test_the_summary_says_what_is_not_as_it_came() -> None:

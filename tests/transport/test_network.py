@@ -202,7 +202,7 @@ async def test_a_refusal_of_the_proxy_is_told_once_and_without_its_password(
             with pytest.raises(NotSent) as caught:
                 await visma.request("POST", "/v1/branch", json={})
     assert f"the proxy {tap.url} opened no connection (407 Proxy Authentication Required)" in str(caught.value)
-    assert "The request never left" in str(caught.value)
+    assert "The request was not sent" in str(caught.value)
     assert PASSWORD not in repr(caught.value) + repr(caught.value.__cause__)
     assert len(caught.value.attempts) == tap.connections == 1
     assert wire.seen == []

@@ -292,6 +292,6 @@ async def test_a_server_that_always_speaks_first_is_not_asked(
     wire: Wire, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(aiohttp.client_proto.ResponseHandler, "should_close", True)  # of whichever is in use
-    with pytest.raises(NotSent, match="The request never left"):
+    with pytest.raises(NotSent, match="The request was not sent"):
         await make().send(request())
     assert wire.seen == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 from weakref import WeakValueDictionary
 
@@ -13,9 +14,10 @@ import attrs
 from vismanet_async._api import results
 from vismanet_async._api.paths import fill
 from vismanet_async._api.query import pairs
-from vismanet_async._arguments import expect
+from vismanet_async._arguments import expect, expect_seconds, named_keywords
 from vismanet_async._codec.encode import encode_write
 from vismanet_async._codec.model import Record
+from vismanet_async._elsewhere import CALLS
 from vismanet_async._http.message import bare_etag, header_fault
 from vismanet_async._names import beside
 from vismanet_async._operation import Operation
@@ -95,18 +97,31 @@ class ListCall:
 class Resource:
     """Base of the resources. Holds the client and nothing else; any number of tasks may share one."""
 
+    def __init_subclass__(cls) -> None:
+        """Have each method name the nearest keyword arguments; those with a mark on them are left as they are."""
+        for name, method in list(vars(cls).items()):
+            if isinstance(method, FunctionType) and not (name.startswith("_") or hasattr(method, "__wrapped__")):
+                setattr(cls, name, named_keywords(elsewhere=CALLS)(method))
+
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
         self._turns: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
 
-    def _list(self, call: ListCall, ids: Sequence[Id], *parts: Part, page_size: int | None = None) -> Listing[Any]:
+    def _list(
+        self,
+        call: ListCall,
+        ids: Sequence[Id],
+        *parts: Part,
+        page_size: int | None = None,
+        **options: float | None,
+    ) -> Listing[Any]:
         query = pairs(parts, self._caller.time_zone)
         if call.one_of and not {name for name, _ in query} & set(call.one_of):
             raise RequestRefused(
                 f"{call.spec.id} needs one of {', '.join(map(beside, call.one_of))}; nothing was sent."
             )
         is_expanded = any(name == "expand" for name, _ in query)
-        return self._caller.listing(
+        listing = self._caller.listing(
             ListSource(
                 spec=call.spec,
                 path=fill(call.spec.path, ids),
@@ -119,20 +134,37 @@ class Resource:
                 frozen_filter=call.frozen_filter,
             )
         )
+        given = {name: value for name, value in options.items() if value is not None}
+        return listing.with_options(**given) if given else listing
 
-    def _read(self, spec: OperationSpec, ids: Sequence[Id], *parts: Part, model: Callable[[], type[T]]) -> Operation[T]:
+    def _read(
+        self,
+        spec: OperationSpec,
+        ids: Sequence[Id],
+        *parts: Part,
+        model: Callable[[], type[T]],
+        timeout_seconds: float | None = None,
+    ) -> Operation[T]:
         def decode(response: Response) -> T:
             return results.read_record(response, model())
 
-        return self._operation(spec, ids, parts, decode)
+        return self._operation(spec, ids, parts, decode, timeout_seconds=timeout_seconds)
 
     def _create(
-        self, spec: OperationSpec, ids: Sequence[Id], *parts: Part, body: Any, model: Callable[[], type[WriteModel]]
+        self,
+        spec: OperationSpec,
+        ids: Sequence[Id],
+        *parts: Part,
+        body: Any,
+        model: Callable[[], type[WriteModel]],
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         content = encode_write(body, model(), creating=True)
-        return self._operation(
-            spec, ids, parts, lambda answer: results.created(answer, spec.path, spec.id), body=content
-        )
+
+        def decode(response: Response) -> Created:
+            return results.created(response, spec.path, spec.id)
+
+        return self._operation(spec, ids, parts, decode, body=content, timeout_seconds=timeout_seconds)
 
     def _update(
         self,
@@ -142,21 +174,29 @@ class Resource:
         body: Any = None,
         model: Callable[[], type[WriteModel]] | None = None,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         content = None if model is None else encode_write(body, model())
 
         def decode(response: Response) -> Updated:
             return results.updated(response, spec.id, accepts_202=_accepts_202(spec))
 
-        return self._operation(spec, ids, parts, decode, body=content, if_match=if_match)
+        return self._operation(
+            spec, ids, parts, decode, body=content, if_match=if_match, timeout_seconds=timeout_seconds
+        )
 
     def _delete(
-        self, spec: OperationSpec, ids: Sequence[Id], *parts: Part, if_match: IfMatch | None = None
+        self,
+        spec: OperationSpec,
+        ids: Sequence[Id],
+        *parts: Part,
+        if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[None]:
         def decode(response: Response) -> None:
             results.deleted(response, spec.id, accepts_202=_accepts_202(spec))
 
-        return self._operation(spec, ids, parts, decode, if_match=if_match)
+        return self._operation(spec, ids, parts, decode, if_match=if_match, timeout_seconds=timeout_seconds)
 
     def _act(
         self,
@@ -167,12 +207,16 @@ class Resource:
         body: Any = None,
         model: Callable[[], type[WriteModel]] | None = None,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[T]:
         def decode(response: Response) -> T:
             acted: T = results.acted(response, result, spec.id)
             return acted
 
-        return self._operation(spec, ids, parts, decode, body=_action_body(body, model), if_match=if_match)
+        content = _action_body(body, model)
+        return self._operation(
+            spec, ids, parts, decode, body=content, if_match=if_match, timeout_seconds=timeout_seconds
+        )
 
     def _do(
         self,
@@ -182,14 +226,24 @@ class Resource:
         body: Any = None,
         model: Callable[[], type[WriteModel]] | None = None,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Done]:
         def decode(response: Response) -> Done:
             return results.done(response, _ACTION_RESULT, spec.path, spec.id)
 
-        return self._operation(spec, ids, parts, decode, body=_action_body(body, model), if_match=if_match)
+        content = _action_body(body, model)
+        return self._operation(
+            spec, ids, parts, decode, body=content, if_match=if_match, timeout_seconds=timeout_seconds
+        )
 
     def _upload(
-        self, spec: OperationSpec, ids: Sequence[Id], *parts: Part, file: Upload, if_match: IfMatch | None = None
+        self,
+        spec: OperationSpec,
+        ids: Sequence[Id],
+        *parts: Part,
+        file: Upload,
+        if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         from vismanet_async._api.files import Upload  # noqa: PLC0415 - few resources have files
 
@@ -198,11 +252,16 @@ class Resource:
         def decode(response: Response) -> Created:
             return results.created(response, spec.path, spec.id)
 
-        return self._operation(spec, ids, parts, decode, body=file.body(), if_match=if_match)
+        return self._operation(
+            spec, ids, parts, decode, body=file.body(), if_match=if_match, timeout_seconds=timeout_seconds
+        )
 
-    def _download(self, spec: OperationSpec, ids: Sequence[Id], *parts: Part) -> Download:
+    def _download(
+        self, spec: OperationSpec, ids: Sequence[Id], *parts: Part, timeout_seconds: float | None = None
+    ) -> Download:
         from vismanet_async._api.files import Download, read_file  # noqa: PLC0415 - few resources have files
 
+        expect_seconds("timeout_seconds", timeout_seconds)
         return Download(
             spec=spec,
             path=fill(spec.path, ids),
@@ -210,6 +269,7 @@ class Resource:
             headers={"Accept": "*/*"},
             decode=read_file,
             sender=self._caller.sender,
+            deadline_seconds=timeout_seconds,
         )
 
     def _operation(
@@ -221,7 +281,9 @@ class Resource:
         *,
         body: bytes | Body | None = None,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[T]:
+        expect_seconds("timeout_seconds", timeout_seconds)
         return Operation(
             spec=spec,
             path=fill(spec.path, ids),
@@ -230,6 +292,7 @@ class Resource:
             body=body,
             decode=decode,
             sender=self._caller.sender,
+            deadline_seconds=timeout_seconds,
         )
 
     def _turn(self, path: str) -> anyio.Lock:

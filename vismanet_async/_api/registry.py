@@ -91,7 +91,7 @@ def method_ids(resource: str, method: str, ids: Sequence[str]) -> list[Any]:
         raise RequestRefused(f"{resource}.{method} needs the id {', '.join(missing)}; nothing was sent.")
     if len(ids) > len(wanted):
         names = f"{', '.join(name for name, _ in wanted)} alone" if wanted else "no id"
-        raise RequestRefused(f"{resource}.{method} takes {names}, so {ids[-1]!r} is too much; nothing was sent.")
+        raise RequestRefused(f"{resource}.{method} takes {names}, so {ids[-1]!r} is one too many; nothing was sent.")
     return [
         _value(name, "integer" if kind == "int" else kind, text) for (name, kind), text in zip(wanted, ids, strict=True)
     ]

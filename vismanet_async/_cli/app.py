@@ -20,7 +20,7 @@ from cyclopts.validators import Number
 from vismanet_async._cli.bulk_app import LOAD_USAGE, RELEASE_USAGE, load, release
 from vismanet_async._cli.exit_codes import DONE, FAULT, INTERRUPTED, MEANINGS, WRONG_USE, exit_code
 from vismanet_async._cli.export_app import export_app
-from vismanet_async._cli.help_texts import SIGN_IN, SIGNING_IN
+from vismanet_async._cli.help_texts import NEXT_STEPS, SIGN_IN, SIGNING_IN
 from vismanet_async._cli.jobs_app import jobs_app
 from vismanet_async._cli.streams import OutputFailed, standard_streams
 from vismanet_async._version import __version__
@@ -55,7 +55,7 @@ _EXIT_CODES = "Exit codes:\n" + "\n".join(f"{code:5}  {meaning}" for code, meani
 
 app = App(
     name="vismanet",
-    help="Complete lists, safe and fast, out of Visma Net ERP.",
+    help="Export and update Visma Net ERP data, safely and completely.",
     help_epilogue=f"`vismanet COMMAND --help` shows what a command takes. {SIGN_IN}\n\n{_EXIT_CODES}",
     version=__version__,
     help_format="plaintext",
@@ -178,7 +178,7 @@ def call(
         Send it to the background queue, print the job's id on stderr, and wait for its end.
         A job goes on when this is stopped; `vismanet jobs` finds it again.
     profile
-        Which profile of the profile file to sign in with.
+        Profile to use from the profile file.
     store
         With --background: where jobs are kept. See `vismanet jobs --help`.
     """
@@ -226,16 +226,16 @@ def doctor(
     json: bool = False,
     drift: Annotated[str | None, Parameter(name="--drift")] = None,
 ) -> int:
-    """Look at settings, network, token, scopes, company, quota, clock and time zone, and advise what to do.
+    """Check settings, network, token, scopes, company, quota, clock and time zone, and suggest fixes.
 
     Asks for a token and reads one short list; changes nothing. Shows no secret.
-    Ends with 0 where all is well, 1 where something is worth a look, else with
+    Ends with 0 where all is well, 1 where there are warnings, else with
     the exit code of the first thing that stops you.
 
     Parameters
     ----------
     profile
-        Which profile of the profile file to sign in with.
+        Profile to use from the profile file.
     json
         Print the findings as JSON.
     drift
@@ -261,7 +261,7 @@ def demo(*, to: Path | None = None, seed: int = 7) -> int:
     to
         Keep the files in this directory.
     seed
-        Another number makes other data.
+        A different seed generates different data.
     """
     from vismanet_async._cli.demo import run_demo  # noqa: PLC0415
 
@@ -288,7 +288,7 @@ def simulate(
     port
         The port to listen on; 0 takes a free one.
     seed
-        Another number makes other data.
+        A different seed generates different data.
     rows
         How many records a resource has, RESOURCE=COUNT; may be given several times.
     churn
@@ -345,6 +345,9 @@ def run(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str]) -> int:
     code = DONE
     try:
+        if not argv:
+            print(NEXT_STEPS)
+            return DONE
         console = _wide_enough()
         result: Any = app(["--help"] if list(argv) == ["help"] else argv, console=console, error_console=console)
         code = result if isinstance(result, int) else DONE

@@ -43,7 +43,7 @@ _SettleSeconds = Annotated[
     ),
 ]
 _Concurrency = Annotated[int | Literal["auto"], Parameter(help="Requests in flight at most, or auto.")]
-_Profile = Annotated[str | None, Parameter(help="Which profile of the profile file to sign in with.")]
+_Profile = Annotated[str | None, Parameter(help="Profile to use from the profile file.")]
 
 
 def load(

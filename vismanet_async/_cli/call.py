@@ -196,7 +196,8 @@ def read_json(source: str) -> Any:
         content = _read(source)
         return exact_json(content)
     except OSError as error:
-        raise RequestRefused(f"--json {place}: {error.strerror or error}; nothing was sent.") from None
+        inline = ": give a file, or - and the JSON on stdin" if source.lstrip()[:1] in {"{", "["} else ""
+        raise RequestRefused(f"--json {place}: {error.strerror or error}{inline}; nothing was sent.") from None
     except MemoryError:
         raise RequestRefused(f"--json {place} is too large to be a body; nothing was sent.") from None
     except (ValueError, RecursionError, InvalidOperation) as error:

@@ -49,6 +49,9 @@ def run_diff(
         with writing(html):
             refuse_irregular(html)
     names = None if resources is None else [find_resource(name) for name in resources]
+    once: list[str] = []
+    if names is None and after is None and not any(runs.values()):
+        names, once = _by_runs(before)
     found = diff(before, after, resources=names, **runs)
     compared = names or [
         name for name in Manifest.read(before).resources if name in Manifest.read(after or before).resources
@@ -70,8 +73,16 @@ def run_diff(
             html.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(html, page.encode())
     if not as_json:
-        write_bytes(("\n".join(_table(summary, compared)) + "\n").encode())
+        lines = [*_table(summary, compared), *(f"{name}: one run, so nothing to compare with" for name in once)]
+        write_bytes(("\n".join(lines) + "\n").encode())
     return DONE
+
+
+def _by_runs(export: str) -> tuple[list[str] | None, list[str]]:
+    """Return the lists that have an earlier run to compare with, and those that do not; (None, []) if none has."""
+    entries = Manifest.read(export).resources
+    several = [name for name, entry in entries.items() if len(entry.runs) > 1]
+    return (several, [name for name in entries if name not in several]) if several else (None, [])
 
 
 def _side(place: str, runs: int | None) -> str:

@@ -49,13 +49,13 @@ INTERRUPTED: Final = 130
 
 MEANINGS: Final = {
     DONE: "done",
-    WORTH_A_LOOK: "the doctor found something worth a look",
-    WRONG_USE: "wrong use: an unknown name, a bad value, a missing setting",
+    WORTH_A_LOOK: "the doctor found warnings",
+    WRONG_USE: "usage error: an unknown name, a bad value, a missing setting",
     NOT_SIGNED_IN: "not signed in, or not allowed",
     INCOMPLETE: "a list could not be shown complete; nothing was published",
     API_FAILED: "the API failed or could not be reached",
     NOT_WRITTEN: "the output (files or stdout), or the store of jobs, could not be written",
-    NOT_KNOWN: "it may have happened, or still goes on: look before sending it again",
+    NOT_KNOWN: "outcome unknown, or still in progress: check before sending it again",
     SOME_FAILED: "some of many companies or rows failed; the others are done",
     FAULT: "an error in vismanet itself: please report it",
     INTERRUPTED: "interrupted",

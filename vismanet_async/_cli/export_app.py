@@ -47,7 +47,7 @@ def export(
     verify: options.Verify = False,
     profile: options.Profile = None,
 ) -> int:
-    """Write lists to files, whole or not at all.
+    """Export resources to files, all or nothing.
 
     For example:
       vismanet export customer customer_invoice --to out

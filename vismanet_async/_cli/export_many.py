@@ -115,7 +115,8 @@ def _line(one: CompanyOutcome, wide: int, resources: Sequence[str]) -> str:
     entries = [one.manifest.resources[name] for name in resources]
     verdicts = ", ".join(sorted({entry.verdict for entry in entries}))
     requests = sum(entry.runs[-1].requests for entry in entries)
-    return f"{head}{_rows(one, resources):>11,} rows  {verdicts:9}  {requests:>6,} requests  {one.seconds:>8,.1f} s"
+    sent = f"{requests:>6,} {'request ' if requests == 1 else 'requests'}"
+    return f"{head}{_rows(one, resources):>11,} rows  {verdicts:9}  {sent}  {one.seconds:>8,.1f} s"
 
 
 def _rows(one: CompanyOutcome, resources: Sequence[str]) -> int:

@@ -54,9 +54,9 @@ __all__ = [
 
 # --- whose records, and which ----------------------------------------------------------------------------------------
 
-_READ: Final = Group("Whose records, and which", sort_key=1)
+_READ: Final = Group("Source and filters", sort_key=1)
 
-Profile = Annotated[str | None, Parameter(group=_READ, help="Which profile of the profile file to sign in with.")]
+Profile = Annotated[str | None, Parameter(group=_READ, help="Profile to use from the profile file.")]
 Where = Annotated[
     list[str] | None,
     Parameter(
@@ -137,7 +137,7 @@ To = Annotated[
     Parameter(
         group=_WRITE,
         help=(
-            "The directory to write to, made if absent; or the URL of a folder: s3://bucket/folder, abfs://..., "
+            "Output directory, created if it does not exist; or the URL of a folder: s3://bucket/folder, abfs://..., "
             "gs://... A URL needs an extra (s3, azure or gcs); credentials are found as the store's own tools find "
             "them."
         ),
@@ -155,7 +155,7 @@ Spool = Annotated[
     ),
 ]
 _FORMAT_HELP: Final = (
-    "What the files are. parquet and jsonl.zst need an extra each: vismanet-async[parquet] and [zstd]."
+    "Output file format. parquet and jsonl.zst need an extra each: vismanet-async[parquet] and [zstd]."
 )
 if TYPE_CHECKING:
     FileFormat = str
@@ -192,7 +192,7 @@ Json = Annotated[bool, Parameter(group=_WRITE, help="Print the manifest as JSON 
 
 # --- how sure, how fast ----------------------------------------------------------------------------------------------
 
-_SURE: Final = Group("How sure, how fast", sort_key=3)
+_SURE: Final = Group("Completeness and performance", sort_key=3)
 
 Completeness = Annotated[
     Literal["best", "prove", "count", "none"],
@@ -341,7 +341,7 @@ def deletions(*, wanted: bool, every: str | None, requests: int | None) -> Delet
 
 # --- no export -------------------------------------------------------------------------------------------------------
 
-_LOOK: Final = Group("Instead of exporting", sort_key=_FIRST_FORMAT + len(FORMATS))
+_LOOK: Final = Group("Inspect an export", sort_key=_FIRST_FORMAT + len(FORMATS))
 
 Status = Annotated[
     str | None,

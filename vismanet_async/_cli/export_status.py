@@ -9,6 +9,7 @@ import attrs
 import msgspec
 
 from vismanet_async._cli.exit_codes import DONE, NOT_WRITTEN
+from vismanet_async._cli.output import counted
 from vismanet_async._cli.streams import write_bytes
 from vismanet_async._export.status import Status, status_of
 from vismanet_async._export.target.locations import RemotePath, parse_location
@@ -80,7 +81,7 @@ def _lines(directory: Location, status: Status) -> Iterator[str]:
     if status.unfinished is not None:
         kept = ", ".join(f"{name} {count:,}" for name, count in sorted(status.unfinished.answers.items()))
         yield (
-            f"unfinished: begun {_moment(status.unfinished.begun_at)}, can be gone on with until "
+            f"unfinished: begun {_moment(status.unfinished.begun_at)}, can be resumed until "
             f"{_moment(status.unfinished.until)}; answers kept: {kept}"
         )
     if status.leftovers is not None:
@@ -91,15 +92,15 @@ def _lines(directory: Location, status: Status) -> Iterator[str]:
         yield from _manifest(status.manifest)
     if status.faults is not None:
         yield from (f"FAULT: {fault}" for fault in status.faults)
-        yield f"{len(status.faults)} faults" if status.faults else "every file is as the manifest states"
+        yield counted(len(status.faults), "fault") if status.faults else "every file is as the manifest states"
 
 
 def _manifest(manifest: Manifest) -> Iterator[str]:
     yield f"company {manifest.company or 'not known'} at {manifest.base_url or 'not known'}, by {manifest.tool}"
     for name, entry in manifest.resources.items():
         yield ""
-        files = f"{len(entry.parts):,} {entry.format} files"
-        yield f"{name}: {entry.rows:,} rows in {files}, {entry.verdict} ({entry.reason})"
+        files = counted(len(entry.parts), f"{entry.format} file")
+        yield f"{name}: {counted(entry.rows, 'row')} in {files}, {entry.verdict} ({entry.reason})"
         if entry.filters:
             yield f"  filters: {', '.join(f'{key} {value}' for key, value in entry.filters.items())}"
         yield f"  watermark: {entry.watermark or 'none'}"
@@ -109,13 +110,13 @@ def _manifest(manifest: Manifest) -> Iterator[str]:
 def _runs(entry: ResourceEntry) -> Iterator[str]:
     older = len(entry.runs) - _RUNS_SHOWN
     if older > 0:
-        yield f"  {older:,} older runs"
+        yield f"  {counted(older, 'older run')}"
     for run in entry.runs[-_RUNS_SHOWN:]:
         what = "the whole list" if run.since is None else f"changed since {run.since}"
         repeated = f", {run.repeated:,} known already" if run.repeated else ""
         yield (
-            f"  {_moment(run.finished_at)}  {what}: {run.rows:,} rows{repeated}, {run.verdict}, "
-            f"{run.requests:,} requests"
+            f"  {_moment(run.finished_at)}  {what}: {counted(run.rows, 'row')}{repeated}, {run.verdict}, "
+            f"{counted(run.requests, 'request')}"
         )
         if run.sweep is not None:
             yield f"    deletions {run.sweep.verdict}: {run.sweep.deleted:,} found ({run.sweep.reason})"

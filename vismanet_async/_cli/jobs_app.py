@@ -79,7 +79,7 @@ def submit(
     to
         Where to save a result that is a file.
     profile
-        Which profile of the profile file to sign in with.
+        Profile to use from the profile file.
     store
         Where jobs are kept, see below.
     """
@@ -111,7 +111,7 @@ def list_jobs(
     store: str | None = None,
     json: bool = False,
 ) -> int:
-    """List jobs as they are written down, newest first; asks the store, never the server.
+    """List jobs, newest first; reads the local job store only and makes no API calls.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def list_jobs(
 
 @jobs_app.command
 def show(id: str, /, *, profile: str | None = None, store: str | None = None, json: bool = False) -> int:  # noqa: A002 - what it is called
-    """Show all that is known about one job; asks the store, never the server.
+    """Show all that is known about one job; reads the local job store only and makes no API calls.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ def wait(
     timeout
         Seconds to wait at most; the job goes on, and the exit code is 7.
     profile
-        Which profile of the profile file to sign in with.
+        Profile to use from the profile file.
     store
         Where jobs are kept, see below.
     json
@@ -190,7 +190,7 @@ def watch(*, profile: str | None = None, store: str | None = None, json: bool = 
     Parameters
     ----------
     profile
-        Which profile of the profile file to sign in with.
+        Profile to use from the profile file.
     store
         Where jobs are kept, see below.
     json
@@ -272,7 +272,7 @@ def work(*, profile: str | None = None, store: str | None = None, json: bool = F
     Parameters
     ----------
     profile
-        Which profile of the profile file to sign in with.
+        Profile to use from the profile file.
     store
         Where jobs are kept, see below.
     json

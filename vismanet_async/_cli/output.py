@@ -16,16 +16,27 @@ from vismanet_async._api.results import Created, Done, Updated
 from vismanet_async._cli.streams import printable, told_on_stderr, write_bytes
 from vismanet_async._codec.encode import to_json
 from vismanet_async._codec.model import Model
+from vismanet_async._export.files import lacks_links
 from vismanet_async.errors import RequestRefused, TargetNotWritable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["json_text", "print_json", "print_result", "save_file"]
+__all__ = ["counted", "json_text", "print_json", "print_result", "save_file"]
 
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 _TOLD_CHARS: Final = 4000
 """As much of a write's answer as stderr gets where stdout fails; the id stands at its beginning."""
+
+
+def counted(number: int, thing: str) -> str:
+    """Return a number with the thing it counts, in the plural where there is not just one.
+
+    Examples:
+        >>> counted(1, "request"), counted(2_000, "jsonl file")
+        ('1 request', '2,000 jsonl files')
+    """
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def print_result(value: Any, *, to: Path | None = None, done: str = "") -> None:
@@ -85,6 +96,17 @@ def _printable(value: Any) -> Any:
     return [_printable(each) for each in value] if isinstance(value, list | tuple) else value
 
 
+def _link(part: Path, place: Path) -> None:
+    """Give a file a second name, which nobody may have; where there are no links, a copy."""
+    try:
+        os.link(part, place)
+    except OSError as error:
+        if not lacks_links(error):
+            raise
+        with place.open("xb") as copy:
+            copy.write(part.read_bytes())
+
+
 def save_file(file: File, to: Path) -> Path:
     """Write a file that was fetched: whole or not at all, and in a folder never over another.
 
@@ -99,7 +121,7 @@ def save_file(file: File, to: Path) -> Path:
             if place is to:
                 part.replace(place)
             else:
-                os.link(part, place)  # fails where the name is taken
+                _link(part, place)
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 import anyio
 
+from vismanet_async._cli.output import counted
 from vismanet_async._export.tasks import unwrap_group
 
 if TYPE_CHECKING:
@@ -101,14 +102,16 @@ def _bars(export: Export, quota: Quota, out: TextIO) -> Iterator[Callable[[], No
 
 
 def _rows(progress: Progress) -> str:
-    return f"{progress.rows:,} rows" if progress.total is None else f"{progress.rows:,} of {progress.total:,} rows"
+    if progress.total is None:
+        return counted(progress.rows, "row")
+    # rows can come after the total was told, or twice; more than there are would look wrong
+    return f"{progress.rows:,} of {max(progress.rows, progress.total):,} rows"
 
 
 def _details(progress: Progress, quota: Quota) -> str:
     left = "" if quota.remaining is None else f", quota left {quota.remaining:,}"
-    return (
-        f"{progress.rows_per_second:,.0f} rows/s, {progress.requests:,} requests, {progress.in_flight} in flight{left}"
-    )
+    requests = counted(progress.requests, "request")
+    return f"{progress.rows_per_second:,.0f} rows/s, {requests}, {progress.in_flight} in flight{left}"
 
 
 def summary(manifest: Manifest, plan: ExportPlan) -> str:
@@ -116,12 +119,14 @@ def summary(manifest: Manifest, plan: ExportPlan) -> str:
     names = list(plan.resources)
     wide = max(len(name) for name in names)
     lines = [
-        f"{name:{wide}}  {entry.rows:>11,} rows  {entry.verdict:9}  {entry.requests:>6,} requests  "
+        f"{name:{wide}}  {entry.rows:>11,} {'row ' if entry.rows == 1 else 'rows'}  {entry.verdict:9}  "
+        f"{entry.requests:>6,} {'request ' if entry.requests == 1 else 'requests'}  "
         f"{len(entry.parts):>4} {'part ' if len(entry.parts) == 1 else 'parts'}  "
         f"{sum(part.bytes for part in entry.parts) / _MEGABYTE:>9,.1f} MB"
         for name, entry in manifest.resources.items()
         if name in names
     ]
+    lines += [line for name in names if (line := _brought(name, manifest.resources[name], wide)) is not None]
     lines += [line for name in names if (line := _deletions(name, manifest.resources[name], wide)) is not None]
     for name in names:
         entry = manifest.resources[name]
@@ -139,9 +144,20 @@ def summary(manifest: Manifest, plan: ExportPlan) -> str:
     return "\n".join([*lines, f"published {plan.to / 'manifest.json'} in {seconds:,.1f} s"])
 
 
+def _brought(name: str, entry: ResourceEntry, wide: int) -> str | None:
+    """Say what the last run brought, where the figures above are those of several."""
+    if len(entry.runs) < 2:  # noqa: PLR2004 - one is the whole
+        return None
+    run = entry.runs[-1]
+    known = f", {run.repeated:,} known already" if run.repeated else ""
+    return (
+        f"{name:{wide}}  this run: {counted(run.rows, 'row')} new or changed{known}, {counted(run.requests, 'request')}"
+    )
+
+
 def _deletions(name: str, entry: ResourceEntry, wide: int) -> str | None:
     sweep = entry.runs[-1].sweep if entry.runs else None
     if sweep is None:
         return None
     found = f"{sweep.deleted:,} found" if sweep.verdict == "proven" else f"{sweep.verdict}: {sweep.reason}"
-    return f"{name:{wide}}  deletions: {found}, {sweep.requests:,} requests"
+    return f"{name:{wide}}  deletions: {found}, {counted(sweep.requests, 'request')}"

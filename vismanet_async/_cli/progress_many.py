@@ -6,6 +6,7 @@ import contextlib
 from collections import Counter
 from typing import TYPE_CHECKING, TextIO
 
+from vismanet_async._cli.output import counted
 from vismanet_async._cli.progress import shown_every
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def _bars(many: ExportMany, out: TextIO) -> Iterator[Callable[[], None]]:
 def _end(one: CompanyProgress) -> str:
     if one.error is not None:
         return f"FAILED {' '.join(str(one.error).split())}"
-    return f"published, {_rows(one)[0]:,} rows"
+    return f"published, {counted(_rows(one)[0], 'row')}"
 
 
 def _rows(one: CompanyProgress) -> tuple[int, int | None]:
@@ -109,6 +110,7 @@ def _together(progress: Mapping[str, CompanyProgress]) -> str:
     failed = f", {states['failed']:,} failed" if states["failed"] else ""
     return (
         f"{states['published']:,} of {len(progress):,} companies published{failed}, {states['running']:,} running: "
-        f"{sum(each.rows for each in lists):,} rows, {sum(each.requests for each in lists):,} requests, "
+        f"{counted(sum(each.rows for each in lists), 'row')}, "
+        f"{counted(sum(each.requests for each in lists), 'request')}, "
         f"{sum(each.in_flight for each in lists):,} in flight"
     )

@@ -184,7 +184,7 @@ def _operation(resource: str, facts: dict[str, Any], method: str) -> Iterator[_L
     if "ids" in facts:
         yield "", f"    ids         {', '.join(f'{name} ({kind})' for name, kind in facts['ids'])}"
     for index, one in enumerate(facts.get("parameters", ())):
-        yield "", f"    {'' if index else 'parameters':10}  {one['name']} ({_words(one)})"
+        yield "", f"    {'' if index else 'parameters':10}  {one['name']} ({_words(one, facts)})"
     if "body" in facts:
         yield "", f"    body        {facts['body']}"
     kind = f"list of {facts['result']}" if facts["call"] == "list" else facts.get("result") or _RESULTS[facts["call"]]
@@ -194,10 +194,12 @@ def _operation(resource: str, facts: dict[str, Any], method: str) -> Iterator[_L
     yield "", f"    background  {'yes' if background else 'no'}"
 
 
-def _words(parameter: dict[str, Any]) -> str:
+def _words(parameter: dict[str, Any], facts: dict[str, Any]) -> str:
     values = registry()["enums"].get(parameter.get("enum"))
     kind = _KINDS[parameter["kind"]] if values is None else _one_of(values)
     kind = f"{kind}; several with commas" if parameter["kind"] == "choices" else kind
+    if parameter["json"] in facts.get("one_of", ()):
+        return f"{kind}; one of {len(facts['one_of'])} is needed"
     return f"{kind}; needed" if parameter.get("required") else kind
 
 

@@ -67,7 +67,7 @@ def show_behaviours() -> int:
 def _announce(simulator: Simulator) -> None:
     print(f"A Visma Net company at {simulator.base_url}, until Ctrl-C. In another terminal:\n")
     for name, value in simulator.environment().items():
-        print(f"export {name}={shlex.quote(value)}")
+        print(f'$env:{name} = "{value}"' if sys.platform == "win32" else f"export {name}={shlex.quote(value)}")
     print("vismanet export customer customer_invoice --to exported")
     sys.stdout.flush()
 

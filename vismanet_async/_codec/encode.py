@@ -18,6 +18,7 @@ import msgspec
 from vismanet_async._arguments import not_among
 from vismanet_async._codec.fields import EXTRA, fields_of
 from vismanet_async._codec.model import LineUpdate, Model, Record, WriteModel
+from vismanet_async._codec.parts import written_fields
 from vismanet_async._codec.place import ROOT, Place
 from vismanet_async._codec.values import UNSET, Other
 from vismanet_async._decimals import MOST_DIGITS, fits_whole, number_in, plain, whole_number_in
@@ -119,7 +120,7 @@ def _object(value: Any, cls: type[Model], path: Place, *, creating: bool) -> dic
 def _extra_of(value: Any, cls: type[Model]) -> Any:
     if isinstance(value, Mapping):
         return {} if _names(cls).get(EXTRA) else value.get(EXTRA, {})
-    return getattr(value, EXTRA, {})
+    return getattr(value, EXTRA, {}) if isinstance(value, WriteModel) else {}
 
 
 def _extra(extra: Any, cls: type[Model], path: Place, *, creating: bool) -> dict[str, Any]:
@@ -153,7 +154,8 @@ def _given(value: Any, cls: type[Model], path: Place) -> Iterator[tuple[Field, A
                 yield field, each
         return
     if not isinstance(value, Mapping):
-        raise _refused(str(path) or cls.__name__, f"takes {cls.__name__} or a mapping, not {type(value).__name__}")
+        yield from _read_part(value, cls, path).items()
+        return
     by_name = _names(cls)
     seen: set[str] = set()
     for key, each in value.items():
@@ -173,6 +175,18 @@ def _given(value: Any, cls: type[Model], path: Place) -> Iterator[tuple[Field, A
             yield named, each
 
 
+def _read_part(value: Any, cls: type[Model], path: Place) -> dict[Field, Any]:
+    hint = ""
+    if isinstance(value, Model) and not isinstance(value, WriteModel):
+        fields = written_fields(value, cls) if path is not ROOT else ""
+        if not isinstance(fields, str):
+            return fields
+        hint = f". Write only what is to change, as {cls.__name__}(...)"
+        if fields:
+            hint = f", whose {fields} has no place there{hint}"
+    raise _refused(str(path) or cls.__name__, f"takes {cls.__name__} or a mapping, not {type(value).__name__}{hint}")
+
+
 def _field(field: Field, value: Any, path: Place, *, creating: bool) -> Any:
     value = _unwrapped(field, value)
     if field.read_form is not None and _is_in(field.read_form, field, value):
@@ -190,9 +204,9 @@ def _field(field: Field, value: Any, path: Place, *, creating: bool) -> Any:
 
 
 def _is_in(read_form: type[Model], field: Field, value: Any) -> bool:
-    """Return whether a value has the names of the read form, and some that the write model does not have."""
+    """Return whether a mapping has the names of the read form, and some that the write model does not have."""
     if not isinstance(value, Mapping):
-        return isinstance(value, read_form)
+        return False
     known = _names(field.model) if field.model is not None else {}
     return not value.keys() <= known.keys() and value.keys() <= _names(read_form).keys()
 

@@ -113,7 +113,7 @@ _BY_NAME = {scalar.__name__: scalar for scalar in _SCALARS} | {
     "Number": Decimal,
     "Moment": datetime,
 }
-_ANNOTATION = re.compile(r"Maybe\[(?P<many>list\[)?(?P<name>\w+|dict\[str, Any\])\]{1,2}")
+_ANNOTATION = re.compile(r"Maybe\[(?P<many>list\[)?(?P<name>\w+|dict\[str, Any\])( \| \w+)?\]{1,2}")
 _fields: dict[type[Model], tuple[Field, ...]] = {}
 _fields_lock = Lock()
 

@@ -14,7 +14,7 @@ API expects as `{"value": x}` (docs/facts.md 10)::
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self, TypeVar
 
 import attrs
 from msgspec.structs import force_setattr
@@ -23,6 +23,7 @@ from vismanet_async._arguments import expect
 from vismanet_async._codec.fields import json_key
 from vismanet_async._codec.layout import write_model
 from vismanet_async._codec.values import UNSET
+from vismanet_async._names import snake
 from vismanet_async.errors import RequestRefused, UnknownName
 
 if TYPE_CHECKING:
@@ -33,10 +34,15 @@ if TYPE_CHECKING:
 __all__ = ["LineUpdate", "Model", "Record", "WriteModel", "attach_raw", "attach_response"]
 
 T = TypeVar("T")
+_REPR_CHARS: Final = 240
+_REPR_ITEMS: Final = 2
 
 
 class Model:
     """The base of all models: instances compare by fields, and show only the fields that are set.
+
+    What was read shows its first few fields, as a log of whole customers helps nobody; `rich.print` and `to_dict` have
+    all of them.
 
     The attrs decorators do not generate `__eq__` and `__repr__`: for some four hundred classes that would cost more at
     first use than all the rest.
@@ -55,8 +61,17 @@ class Model:
         return all(getattr(self, field.name) == getattr(other, field.name) for field in attrs.fields(self.__class__))
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
-        return f"{self.__class__.__name__}({shown})"
+        shown: list[str] = []
+        length = 0
+        for name, value in self.__rich_repr__():
+            text = f"{name}={_brief(value)}"
+            length += len(text)
+            if shown and length > _REPR_CHARS:
+                more = sum(1 for _ in self.__rich_repr__()) - len(shown)
+                shown.append(f"... {more} more")
+                break
+            shown.append(text)
+        return f"{self.__class__.__name__}({', '.join(shown)})"
 
     def __rich_repr__(self) -> Iterator[tuple[str, Any]]:
         for field in attrs.fields(self.__class__):
@@ -135,6 +150,25 @@ class Record(Model):
         found: dict[str, Any] = _plain(self, api=names == "api")
         return found
 
+    def to_json(self) -> bytes:
+        """Return the record as JSON, for a web answer or a file: the server's bytes, to the last digit.
+
+        Of a record that was constructed or changed, its fields that are set, by the API's names; amounts are numbers
+        with all their digits. `json.dumps` and most web frameworks would make floats of them, or refuse them.
+
+        Examples:
+            >>> customer = await visma.customer.get("10000")
+            >>> customer.to_json() == customer.raw_json
+            True
+            >>> from decimal import Decimal
+            >>> from vismanet_async.models import Customer
+            >>> Customer(number="10000", credit_limit=Decimal("1000.10")).to_json()
+            b'{"number":"10000","creditLimit":1000.10}'
+        """
+        from vismanet_async._codec.encode import to_json  # noqa: PLC0415 - it loads this module
+
+        return to_json(self)
+
     def _repr_html_(self) -> str:
         from vismanet_async._html import html_table  # noqa: PLC0415 - only notebooks ask for it
 
@@ -182,6 +216,13 @@ def _plain(value: Any, *, api: bool) -> Any:
     }
 
 
+def _brief(value: Any) -> str:
+    if not isinstance(value, list) or len(value) <= _REPR_ITEMS:
+        return repr(value)
+    first = ", ".join(map(repr, value[:_REPR_ITEMS]))
+    return f"[{first}, ... {len(value) - _REPR_ITEMS} more]"
+
+
 def _in_short(value: Any) -> str:
     if isinstance(value, list):
         return f"{len(value)} in a list"
@@ -201,6 +242,22 @@ def _own_copy(extra: dict[str, object]) -> dict[str, Any]:
     return dict(extra)
 
 
+def _refuse_unknown(cls: type[Model], fields: dict[str, Any]) -> None:
+    names = attrs.fields_dict(cls)
+    for name in fields:
+        if name not in names:
+            from difflib import get_close_matches  # noqa: PLC0415 - only for a misspelled name
+
+            python = snake(name)
+            raise UnknownName(
+                "field",
+                name,
+                nearest=[python] if python in names else get_close_matches(name, names),
+                where=f"in {cls.__name__}",
+                hint=f"A field that is newer than the catalog goes into extra: extra={{{name!r}: ...}}.",
+            )
+
+
 @write_model
 class WriteModel(Model):
     """A model that is sent: a field that is `UNSET` is left out, `None` clears it, any other value is written."""
@@ -208,6 +265,17 @@ class WriteModel(Model):
     extra: dict[str, Any] = attrs.field(factory=dict, converter=_own_copy)
     """Fields that the API has and the catalog lacks, by the API's names. They are sent as given: write
     `{"newField": {"value": 1}}` where the API wants it wrapped. A name that the model has is refused."""
+
+    if not TYPE_CHECKING:  # which know the fields by themselves
+
+        def __new__(cls, **fields: Any) -> Self:
+            """Refuse a field that there is not, with the nearest names."""
+            _refuse_unknown(cls, fields)
+            return super().__new__(cls)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
+        return f"{self.__class__.__name__}({shown})"
 
     def __rich_repr__(self) -> Iterator[tuple[str, Any]]:
         yield from ((name, value) for name, value in super().__rich_repr__() if name != "extra" or value)
@@ -241,33 +309,17 @@ class LineUpdate(WriteModel):
                 f"{cls.__name__}.insert takes no {cls.line_key}: the server numbers new lines. To change line "
                 f"{fields[cls.line_key]}, use {cls.__name__}.update({fields[cls.line_key]}, ...). Nothing was sent."
             )
-        return cls(operation="Insert", **cls._known(fields))
+        return cls(operation="Insert", **fields)
 
     @classmethod
     def update(cls, line: int | None = None, /, **fields: Any) -> Self:
         """Return a change of the existing line number `line`; only the given fields change."""
-        return cls(operation="Update", **cls._named(line, "update"), **cls._known(fields))
+        return cls(operation="Update", **cls._named(line, "update"), **fields)
 
     @classmethod
     def delete(cls, line: int | None = None, /, **fields: Any) -> Self:
         """Return the removal of the existing line number `line`."""
-        return cls(operation="Delete", **cls._named(line, "delete"), **cls._known(fields))
-
-    @classmethod
-    def _known(cls, fields: dict[str, Any]) -> dict[str, Any]:
-        from difflib import get_close_matches  # noqa: PLC0415 - only for a misspelled name
-
-        names = attrs.fields_dict(cls)
-        for name in fields:
-            if name not in names:
-                raise UnknownName(
-                    "field",
-                    name,
-                    nearest=get_close_matches(name, names),
-                    where=f"in {cls.__name__}",
-                    hint=f"A field that is newer than the catalog goes into extra: extra={{{name!r}: ...}}.",
-                )
-        return fields
+        return cls(operation="Delete", **cls._named(line, "delete"), **fields)
 
     @classmethod
     def _named(cls, line: int | None, verb: str) -> dict[str, int]:

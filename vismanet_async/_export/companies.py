@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 __all__ = ["Company", "companies_of", "read_companies"]
 
 _NOT_IN_A_NAME: Final = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
+_OF_A_DEVICE: Final = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
+"""What Windows takes for a device, with any extension; a folder made elsewhere is copied there some day."""
 """Characters that some file system or object store refuses."""
 _LONGEST_NAME: Final = 120
 _MOST_BYTES: Final = 16 * 1024 * 1024
@@ -50,7 +52,14 @@ def _text(_company: Company, attribute: attrs.Attribute[Any], value: object) -> 
 
 
 def _folder(_company: Company, _: object, name: str) -> None:
-    if not name or name[0] in ". " or name[-1] in ". " or _NOT_IN_A_NAME.search(name) or len(name) > _LONGEST_NAME:
+    if (
+        not name
+        or name[0] in ". "
+        or name[-1] in ". "
+        or _NOT_IN_A_NAME.search(name)
+        or len(name) > _LONGEST_NAME
+        or _OF_A_DEVICE.match(name)
+    ):
         raise RequestRefused(
             f"{name!r} cannot be the name of a company's folder; nothing was sent. Use letters, digits, - and _."
         )

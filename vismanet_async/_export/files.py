@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
+    "lacks_links",
     "move",
     "refuse_in_export",
     "remove_if_empty",
@@ -32,11 +33,19 @@ _ADVICE = {
     errno.EACCES: "Give write permission there, or choose another directory.",
     errno.EPERM: "Give write permission there, or choose another directory.",
     errno.EROFS: "The file system is read-only: choose another directory.",
-    errno.ENOTDIR: "A file stands in the way: choose another directory.",
-    errno.EEXIST: "A file stands in the way: choose another directory.",
+    errno.ENOTDIR: "A file with this name already exists: choose another directory.",
+    errno.EEXIST: "A file with this name already exists: choose another directory.",
     errno.ENAMETOOLONG: "Choose a shorter path.",
 }
 _COPY_BYTES = 1 << 20
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+_INVALID_FUNCTION = 1
+"""What Windows says on a disk without hard links, such as one with exFAT."""
+
+
+def lacks_links(error: OSError) -> bool:
+    """Return whether it is the error of a file system without hard links."""
+    return error.errno in _NO_LINKS or getattr(error, "winerror", None) == _INVALID_FUNCTION
 
 
 @contextlib.contextmanager

@@ -76,9 +76,10 @@ def modified_filter(resource: str, filters: Mapping[str, Any]) -> tuple[str, str
     facts = method_facts(resource, "list")
     frozen = facts.get("frozen_filter")
     if not frozen:
+        how = "by its other filters, such as period_id=202501" if facts.get("one_of") else "whole"
         raise RequestRefused(
             f"{resource} cannot be exported incrementally: the API has no condition on when its rows were changed, so "
-            "nothing tells what is new. Nothing was sent. Export it whole, in a run of its own."
+            f"nothing tells what is new. Nothing was sent. Export it {how}, in a run of its own."
         )
     name: str = next(one["name"] for one in facts["parameters"] if one["json"] == frozen[0])
     if any(given.replace("_", "").casefold() == name.replace("_", "") for given in filters):

@@ -197,7 +197,7 @@ class HttpAttempt:
         request = self._request
         text = f"{request.method} {request.url.path} at {request.url.host}: {reason}"
         if not self.connected:
-            return NotSent(f"{text}. The request never left.")
+            return NotSent(f"{text}. The request was not sent.")
         if request.idempotent:
             return ResponseLost(f"{text}. The answer got lost; sending it again is safe.")
         return OutcomeUnknown(

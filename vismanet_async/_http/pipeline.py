@@ -20,7 +20,7 @@ from vismanet_async._http.hosts import request_url
 from vismanet_async._http.http_attempt import WireRequest
 from vismanet_async._http.message import Request, Response, Service
 from vismanet_async._http.rate_limit import Quota, retry_after_seconds
-from vismanet_async._http.retry import Fault, fault_of, next_delay
+from vismanet_async._http.retry import MAX_SENT, Fault, fault_of, next_delay
 from vismanet_async._http.streamed import Streamed
 from vismanet_async._observer import CallInfo
 from vismanet_async.errors import (
@@ -67,6 +67,7 @@ class Transport:
         clock: Clock,
         random: Callable[[], float],
         deadline_seconds: float,
+        max_attempts: int = MAX_SENT,
         headers: Mapping[str, str] | None = None,
         company: str | None = None,
         observer: Observer | None = None,
@@ -87,6 +88,7 @@ class Transport:
         self._clock = clock
         self._random = random
         self._deadline_seconds = deadline_seconds
+        self._max_attempts = max_attempts
         self._headers = CIMultiDict({"Accept": "application/json", "Accept-Encoding": "gzip, deflate"})
         self._headers.update(headers or {})
         self._company = company
@@ -339,6 +341,8 @@ class Transport:
             kind=call.request.kind,
             randomness=self._random(),
             retry_after=retry_after,
+            # those whose token was not accepted do not count: it is renewed all the same
+            is_last=len(call.attempts) - call.faults.get(Fault.UNAUTHORIZED, 0) >= self._max_attempts,
         )
         if delay is None:
             return None

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from inspect import signature
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 import aiohttp
 import anyio
 from multidict import CIMultiDict
 
-from vismanet_async._arguments import expect, expect_count
+from vismanet_async._arguments import expect, expect_count, named_keywords, refuse_unknown
+from vismanet_async._elsewhere import POOL
 from vismanet_async._http.auth.grant import RawTokenResponse
 from vismanet_async._http.http_attempt import HttpAttempt, WireRequest
 from vismanet_async._http.message import header_fault
@@ -33,12 +36,30 @@ __all__ = ["SessionPool", "default_user_agent"]
 _CONNECT_SECONDS: Final = 20.0
 _IDLE_SECONDS: Final = 60.0
 """How long an unused connection is kept; the gateway closes them at about 240 s (docs/facts.md 1.8)."""
+_OWN_OPTIONS: Final = {
+    "limit": "write max_connections",
+    "ssl": "it is an argument of the pool",
+    "keepalive_timeout": "the pool sets it, so that no connection is used that the gateway has closed",
+    "force_close": "the pool keeps connections, as each new one costs a sign-in with TLS",
+    "loop": "a pool belongs to the loop that it is first used in",
+}
 _MAX_TOKEN_RESPONSE_BYTES: Final = 1024 * 1024
 _FORM_HEADERS: Final = {
     "Accept": "application/json",
     "Accept-Encoding": "identity",
     "Content-Type": "application/x-www-form-urlencoded",
 }
+
+
+def _of_a_connector(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of options for aiohttp's connector, without those that are settings of the pool."""
+    expect("connector_options", options, Mapping, error=SettingsError)
+    for name in options:
+        if name in _OWN_OPTIONS:
+            raise SettingsError(f"connector_options names {name}: {_OWN_OPTIONS[name]}. Nothing was opened.")
+    known = [name for name in signature(aiohttp.TCPConnector).parameters if name not in _OWN_OPTIONS]
+    refuse_unknown(options, known, where="connector_options", error=SettingsError)
+    return dict(options)
 
 
 def default_user_agent() -> str:
@@ -60,6 +81,8 @@ class SessionPool:
             goes to loopback without TLS goes directly.
         trust_env: take `HTTPS_PROXY` and `NO_PROXY` from the environment where no proxy is given.
         ssl: an `ssl.SSLContext`, or a file or folder of authorities to trust beside the system's.
+        connector_options: what else `aiohttp.TCPConnector` takes, such as `local_addr`, `resolver`, `family` or
+            `ttl_dns_cache`. An object among them belongs to the loop that it was made in.
 
     Raises:
         SettingsError: something given cannot be used; nothing was opened.
@@ -71,6 +94,7 @@ class SessionPool:
         ('10000', '10001')
     """
 
+    @named_keywords(where="SessionPool", elsewhere=POOL)
     def __init__(
         self,
         *,
@@ -79,6 +103,7 @@ class SessionPool:
         proxy: str | None = None,
         trust_env: bool = False,
         ssl: Certificates = None,
+        connector_options: Mapping[str, Any] | None = None,
     ) -> None:
         expect_count("max_connections", max_connections, error=SettingsError)
         expect("user_agent", user_agent, str, type(None), error=SettingsError)
@@ -86,6 +111,7 @@ class SessionPool:
         self._user_agent = user_agent or default_user_agent()
         if (fault := header_fault("User-Agent", self._user_agent)) is not None:
             raise SettingsError(f"{fault}.")
+        self._connector_options = _of_a_connector(connector_options or {})
         self.network = Network.configured(proxy=proxy, trust_env=trust_env, certificates=ssl)
         """The way out of this machine."""
         self._session: aiohttp.ClientSession | None = None
@@ -118,6 +144,7 @@ class SessionPool:
                     limit=self._max_connections,
                     keepalive_timeout=_IDLE_SECONDS,
                     ssl=True if context is None else context,
+                    **self._connector_options,
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"User-Agent": self._user_agent},

@@ -84,7 +84,14 @@ def fault_of(status: int) -> Fault | None:
 
 
 def next_delay(
-    fault: Fault, *, failures: int, attempts_sent: int, kind: Kind, randomness: float, retry_after: float | None = None
+    fault: Fault,
+    *,
+    failures: int,
+    attempts_sent: int,
+    kind: Kind,
+    randomness: float,
+    retry_after: float | None = None,
+    is_last: bool = False,
 ) -> float | None:
     """Return the delay before the next attempt, or None if the call has failed.
 
@@ -95,6 +102,7 @@ def next_delay(
         kind: what sending the request twice would do (`Request.kind`).
         randomness: a number from 0 to 1, for the jitter.
         retry_after: the delay that the response asked for (`Retry-After`), in seconds.
+        is_last: the user wants no further attempt.
 
     Returns:
         Seconds, 0 for no delay; None if there is no next attempt.
@@ -104,7 +112,7 @@ def next_delay(
         True
     """
     rule = _RULES[fault]
-    if failures >= rule.attempts or attempts_sent >= MAX_SENT or kind not in rule.kinds:
+    if failures >= rule.attempts or attempts_sent >= MAX_SENT or kind not in rule.kinds or is_last:
         return None
     if not rule.backoff:
         return 0.0

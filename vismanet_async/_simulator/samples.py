@@ -8,7 +8,7 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
-from vismanet_async._simulator import sample_names
+from vismanet_async._simulator import numbers, sample_names
 from vismanet_async._simulator.totals import scaled
 
 __all__ = ["LEFT_OUT", "integer", "number", "text"]
@@ -81,6 +81,18 @@ def _code(random: Random, _country: sample_names.Country) -> str:
     return f"{random.randrange(1, 99_999):06d}"
 
 
+def _account(random: Random, country: sample_names.Country) -> str:
+    return numbers.account_number(country.id, random.randrange(10**10))
+
+
+def _organisation(random: Random, country: sample_names.Country) -> str:
+    return sample_names.organisation_number(country.id, random.randrange(1, 99_999))
+
+
+def _reference(random: Random, country: sample_names.Country) -> str:
+    return numbers.payment_reference(country.id, random.randrange(1, 99_999))
+
+
 def _anything(random: Random, country: sample_names.Country) -> object:
     return random.choice(("", None, LEFT_OUT, _person(random, country), _item(random, country)))
 
@@ -104,23 +116,33 @@ _BY_NAME: dict[str, _Maker] = {
     "addressline2": _one_of("", "", "", "Postboks 112", "Postboks 7 Sentrum"),
     "addressline3": _one_of(None),
     "attention": _person,
-    "bic": _one_of("DNBANOKK"),
+    "bankname": _one_of("Nordbanken"),
+    "bban": _account,
+    "bban2": _one_of(LEFT_OUT),
+    "bban3": _one_of(LEFT_OUT),
+    "bic": lambda _random, country: numbers.BICS[country.id],
     "businessname": _company,
     "city": lambda random, country: random.choice(country.places)[1],
+    "corporateid": _organisation,
     "currencyid": lambda _random, country: country.currency,
     "displayname": _person,
     "email": _email,
     "employeename": _person,
     "financialyear": _one_of("2025"),
     "firstname": lambda random, _country: sample_names.person_name(random.randrange(10_000))[0],
-    "gln": lambda random, _country: f"70{random.randrange(10**10):010d}0",
-    "iban": lambda random, country: f"{country.id}93{random.randrange(10**11):011d}",
+    "gln": lambda random, _country: numbers.gln(random.randrange(10**10)),
+    "iban": lambda random, country: numbers.iban(country.id, random.randrange(10**11)),
     "languageiso": _one_of("nb-NO"),
     "lastname": lambda random, _country: sample_names.person_name(random.randrange(10_000))[1],
     "name": _company,
     "note": _one_of("", "Ring før levering", "Samlefaktura avtalt «muntlig»"),
+    "paymentmethoddetaildescription": _one_of("IBAN"),
+    "paymentmethoddetailvalue": lambda random, country: numbers.iban(country.id, random.randrange(10**11)),
+    "paymentreference": _reference,
+    "paymentrefno": _reference,
     "phone2": _one_of(""),
     "postalcode": lambda random, country: random.choice(country.places)[0],
+    "vatregistrationid": lambda random, country: sample_names.vat_number(country.id, _organisation(random, country)),
     "web": lambda _random, country: f"https://www.example.{country.id.lower()}",
     "week": _one_of("202546"),
 }

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from vismanet_async._simulator.program import serve
     from vismanet_async._simulator.simulator import Simulator
     from vismanet_async._simulator.webhooks import Delivery, Notice, WebhookSender, signature
+    from vismanet_async.simulator._cassette import NotRecorded, record, replay
 
 __all__ = [
     "BackgroundQueue",
@@ -40,6 +41,7 @@ __all__ = [
     "JobScript",
     "Ledger",
     "LoggedRequest",
+    "NotRecorded",
     "Notice",
     "RealClock",
     "RequestLog",
@@ -50,6 +52,8 @@ __all__ = [
     "WebhookSender",
     "list_behaviours",
     "parse_behaviour",
+    "record",
+    "replay",
     "serve",
     "signature",
 ]
@@ -67,4 +71,7 @@ _HOMES = {
     "simulator": ("Simulator",),
     "webhooks": ("Delivery", "Notice", "WebhookSender", "signature"),
 }
-__getattr__, __dir__ = lazy_names(globals(), {f"_simulator.{home}": names for home, names in _HOMES.items()})
+_CASSETTES: dict[str, tuple[str, ...]] = {"simulator._cassette": ("NotRecorded", "record", "replay")}
+__getattr__, __dir__ = lazy_names(
+    globals(), {f"_simulator.{home}": names for home, names in _HOMES.items()} | _CASSETTES
+)

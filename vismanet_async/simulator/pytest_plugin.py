@@ -1,4 +1,4 @@
-"""A pytest plugin, active wherever the package is installed: fixtures `visma_simulator` and `visma`.
+"""A pytest plugin, active wherever the package is installed: fixtures `visma_simulator`, `visma`, `visma_responses`.
 
     @pytest.mark.visma_simulator(rows={"customer": 5_000}, behaviours={"empty_list": "null"})
     async def test_sync(visma_simulator, visma):
@@ -17,13 +17,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
+
+    from aioresponses import aioresponses
 
     from vismanet_async._client import VismaNet
     from vismanet_async._simulator.simulator import Simulator
 
-__all__ = ["pytest_configure", "visma", "visma_simulator"]
+__all__ = ["pytest_configure", "visma", "visma_responses", "visma_simulator"]
 
 _MARKER = "visma_simulator"
 _SMALL = 50
@@ -54,6 +56,19 @@ def visma(request: pytest.FixtureRequest) -> VismaNet:
     """
     made: VismaNet = _made_by_runner(request, "visma")
     return made
+
+
+@pytest.fixture
+def visma_responses() -> Iterator[aioresponses]:
+    """Answers of your own for any client, by `aioresponses`, which has to be installed; nothing leaves the machine.
+
+    For one answer and no behaviour. It does not know how far a request got: what is raised instead of an answer counts
+    as never sent. `visma_simulator` loses answers as a server does.
+    """
+    from vismanet_async.simulator._responses import mocked_responses  # noqa: PLC0415 - only for tests that ask
+
+    with mocked_responses() as mocked:
+        yield mocked
 
 
 def _made_by_runner(request: pytest.FixtureRequest, name: str) -> Any:

@@ -147,13 +147,21 @@ def _arguments(method: Method, enums: Mapping[str, tuple[str, ...]]) -> Iterator
         yield method.narrower, f"Only those with this {_words(method.narrower)}."
     for one in method.parameters:
         yield one.name, _parameter(one, method, enums)
+    yield from _options(method)
+
+
+def _options(method: Method) -> Iterator[tuple[str, str]]:
     if method.call == "list" and method.style != "unpaged":
         most = f"; at most {method.max_page_size}" if method.max_page_size else ""
         yield "page_size", f"Rows in one page{most}. Left out, as many as the API gives at most (facts 4.2)."
+    if method.call == "list":
+        yield "limit", "At most so many rows, and no claim about the rest."
     if method.if_match:
         more = " Honoured only as a background job, and refused otherwise." if method.if_match == "background" else ""
         more = " The service refuses the call without it." if method.if_match == "needed" else more
         yield "if_match", _IF_MATCH + more
+    what = "one page" if method.call == "list" else "the whole call"
+    yield "timeout_seconds", f"For {what}, its waits included. Left out, the client's."
 
 
 def _id(name: str, kind: str) -> str:

@@ -42,6 +42,7 @@ def _method(one: Method) -> dict[str, Any]:
         "result": one.result,
         "style": one.style,
         "identity": list(one.identity),
+        "one_of": facts.get("one_of"),
         "frozen_filter": list(one.frozen) if one.frozen else None,
         "max_page_size": one.max_page_size,
         "if_match": one.if_match,

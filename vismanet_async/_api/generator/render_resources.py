@@ -172,13 +172,19 @@ def _signature(method: Method) -> list[str]:
         positional.append(f"{method.selection.name}: {method.selection.type}")
     keywords = [f"{method.narrower}: Id | None = None"] if method.narrower else []
     keywords += [_keyword(one) for one in method.parameters]
-    if method.call == "list" and method.style != "unpaged":
-        keywords.append("page_size: int | None = None")
+    keywords += [f"{name}: int | None = None" for name in _list_options(method)]
     if method.if_match:
         keywords.append("if_match: IfMatch" if method.if_match == "needed" else "if_match: IfMatch | None = None")
-    inside = ["self", *positional, *(["/"] if positional else []), *(["*", *keywords] if keywords else [])]
+    keywords.append("timeout_seconds: float | None = None")
+    inside = ["self", *positional, *(["/"] if positional else []), "*", *keywords]
     marks = [f"    @deprecated({method.notice!r})"] if method.ended else []
     return [*marks, f"    def {method.name}({', '.join(inside)},) -> {_returns(method)}:"]
+
+
+def _list_options(method: Method) -> list[str]:
+    if method.call != "list":
+        return []
+    return ["limit"] if method.style == "unpaged" else ["page_size", "limit"]
 
 
 def _keyword(one: Parameter) -> str:
@@ -195,21 +201,11 @@ def _returns(method: Method) -> str:
 
 
 def _body(method: Method, plan: ResourcePlan) -> list[str]:
-    helper = {
-        "list": "_list",
-        "read": "_read",
-        "create": "_create",
-        "update": "_update",
-        "delete": "_delete",
-        "act": "_act" if method.result else "_do",
-        "upload": "_upload",
-        "download": "_download",
-    }[method.call]
+    helper = "_do" if method.call == "act" and not method.result else f"_{method.call}"
     ids = ", ".join(name for name, _ in method.ids)
     arguments = [_constant(method), f"({ids},)" if ids else "()"]
     arguments += [f'("{one.json}", {_kind(one)}, {one.name})' for one in method.parameters]
-    if method.call == "list" and method.style != "unpaged":
-        arguments.append("page_size=page_size")
+    arguments += [f"{name}={name}" for name in _list_options(method)]
     if method.call == "read":
         arguments.append(f"model=_{method.result}")
     if method.call == "act" and method.result:
@@ -226,6 +222,7 @@ def _body(method: Method, plan: ResourcePlan) -> list[str]:
         arguments.append("file=file")
     if method.if_match:
         arguments.append("if_match=if_match")
+    arguments.append("timeout_seconds=timeout_seconds")
     return [*_narrowed(method, plan), f"        return self.{helper}({', '.join(arguments)})"]
 
 
@@ -234,10 +231,11 @@ def _narrowed(method: Method, plan: ResourcePlan) -> list[str]:
     if method.narrower is None:
         return []
     other = narrow_list(method, plan)
-    same = [f"{one.name}={one.name}" for one in other.parameters]
+    names = [*(one.name for one in other.parameters), "page_size", "limit", "timeout_seconds"]
+    same = [f"{name}={name}" for name in names]
     return [
         f"        if {method.narrower} is not None:",
-        f"            return self.{other.name}({', '.join([str(method.narrower), *same, 'page_size=page_size'])})",
+        f"            return self.{other.name}({', '.join([str(method.narrower), *same])})",
     ]
 
 

@@ -10,6 +10,7 @@ import attrs
 from vismanet_async._api.generator import naming
 from vismanet_async._api.generator.facts import SALES_ORDER
 from vismanet_async._codec.fields import camel
+from vismanet_async._codec.parts import READ_ONLY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,11 +42,14 @@ class FieldLine:
     enum: str | None
     read_form: str | None = None
     """The class of answers that Visma's samples send here."""
+    part: str | None = None
+    """The class of answers that can be written here: it has the same in other words."""
 
     @property
     def annotation(self) -> str:
         """Return the text behind the colon."""
-        return f"Maybe[list[{self.type}]]" if self.many else f"Maybe[{self.type}]"
+        kind = f"{self.type} | {self.part}" if self.part else self.type
+        return f"Maybe[list[{kind}]]" if self.many else f"Maybe[{kind}]"
 
     @property
     def default(self) -> str:
@@ -76,7 +80,7 @@ class ModelClass:
     @property
     def refs(self) -> list[str]:
         """Return the classes that its fields name."""
-        return sorted({name for field in self.fields for name in (field.ref, field.read_form) if name})
+        return sorted({name for field in self.fields for name in (field.ref, field.read_form, field.part) if name})
 
     @property
     def home(self) -> str:
@@ -142,6 +146,7 @@ def build(facts: Facts, resource_of: dict[str, str]) -> Models:
             top=any(dto in reached.tops for dto in dtos),
             resources=set().union(*(reached.users[dto] for dto in dtos)),
         )
+    _add_parts(classes)
     _spread(classes)
     for operation in facts.operations:
         used |= {enum_names[each["enum"]] for each in operation["query"] if "enum" in each}
@@ -180,6 +185,31 @@ class _Reach:
             inner = field.get("ref") or field.get("items")
             if inner:
                 self._walk(inner, module, written=written)
+
+
+def _add_parts(classes: dict[str, ModelClass]) -> None:
+    """Find what of an answer can be written as it was read, such as an address."""
+    for one in classes.values():
+        for number, field in enumerate(one.fields):
+            read = classes.get(str(field.ref).removesuffix("Update"))
+            if one.written and field.ref and not field.many and read and _fits(read, classes[field.ref], classes):
+                one.fields[number] = attrs.evolve(field, part=read.name)
+
+
+def _fits(read: ModelClass, write: ModelClass, classes: dict[str, ModelClass]) -> bool:
+    """Return whether every field of a read class has a place in the written one (`vismanet_async._codec.parts`)."""
+    if read.written or not write.written:
+        return False
+    names = {field.name: field for field in write.fields}
+    for field in read.fields:
+        there = names.get(field.name)
+        if field.name in READ_ONLY or (there and not (field.ref or field.many or there.ref or there.many)):
+            continue
+        if field.ref is None or field.many or not any(each.name == "id" for each in classes[field.ref].fields):
+            return False
+        if names.get(f"{field.name}_id", there) is None:
+            return False
+    return "operation" not in names
 
 
 def _spread(classes: dict[str, ModelClass]) -> None:

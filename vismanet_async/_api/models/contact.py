@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vismanet_async._api.models.common.address import Address
 from vismanet_async._api.models.common.address_update import AddressUpdate
 from vismanet_async._codec.fields import wrapped
 from vismanet_async._codec.layout import write_model
@@ -35,7 +36,7 @@ class ContactUpdate(WriteModel):
     position: Maybe[str] = wrapped()
     business_account: Maybe[str] = wrapped()
     same_as_account: Maybe[bool] = wrapped()
-    address: Maybe[AddressUpdate] = wrapped()
+    address: Maybe[AddressUpdate | Address] = wrapped()
     email: Maybe[str] = wrapped()
     web: Maybe[str] = wrapped()
     phone1: Maybe[str] = wrapped()

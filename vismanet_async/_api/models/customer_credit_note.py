@@ -196,7 +196,7 @@ class CustomerCreditNoteUpdate(WriteModel):
     tax_details: Maybe[list[TaxDetailUpdate]] = UNSET
     application_lines: Maybe[list[PaymentLineBaseUpdate]] = UNSET
     customer_vat_zone_id: Maybe[str] = wrapped()
-    invoice_address: Maybe[OverridableAddressUpdate] = wrapped()
+    invoice_address: Maybe[OverridableAddressUpdate | OverridableAddress] = wrapped()
     invoice_contact: Maybe[SalesInvoiceContactUpdate] = wrapped()
     override_number_series: Maybe[bool] = wrapped()
     send_to_auto_invoice: Maybe[bool] = wrapped()

@@ -181,7 +181,7 @@ class CustomerDebitNoteUpdate(WriteModel):
     tax_detail_lines: Maybe[list[TaxDetailUpdate]] = UNSET
     lines: Maybe[list[CustomerDebitNoteLineUpdate]] = UNSET
     customer_vat_zone_id: Maybe[str] = wrapped()
-    invoice_address: Maybe[OverridableAddressUpdate] = wrapped()
+    invoice_address: Maybe[OverridableAddressUpdate | OverridableAddress] = wrapped()
     invoice_contact: Maybe[SalesInvoiceContactUpdate] = wrapped()
     override_number_series: Maybe[bool] = wrapped()
     reference_number: Maybe[str] = wrapped()

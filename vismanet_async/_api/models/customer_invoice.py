@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from vismanet_async._api.models.common.credit_note import CreditNote
+from vismanet_async._api.models.common.overridable_address import OverridableAddress
 from vismanet_async._api.models.common.overridable_address_update import OverridableAddressUpdate
 from vismanet_async._api.models.common.rot_rut_distribution import RotRutDistribution
 from vismanet_async._api.models.common.rot_rut_update import RotRutUpdate
@@ -102,7 +103,7 @@ class CustomerInvoiceUpdate(WriteModel):
     invoice_lines: Maybe[list[CustomerInvoiceLineUpdate]] = UNSET
     send_to_auto_invoice: Maybe[bool] = wrapped()
     customer_vat_zone_id: Maybe[str] = wrapped()
-    billing_address: Maybe[OverridableAddressUpdate] = wrapped()
+    billing_address: Maybe[OverridableAddressUpdate | OverridableAddress] = wrapped()
     invoice_contact: Maybe[SalesInvoiceContactUpdate] = wrapped()
     start_date: Maybe[Moment] = wrapped()
     end_date: Maybe[Moment] = wrapped()

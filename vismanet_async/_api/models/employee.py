@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vismanet_async._api.models.common.address import Address
 from vismanet_async._api.models.common.address_update import AddressUpdate
 from vismanet_async._codec.fields import wrapped
 from vismanet_async._codec.layout import write_model
@@ -67,7 +68,7 @@ class EmployeeCreate(WriteModel):
     branch: Maybe[str] = wrapped()
     calendar: Maybe[str] = wrapped()
     contact: Maybe[EmployeeContactUpdate] = UNSET
-    address: Maybe[AddressUpdate] = UNSET
+    address: Maybe[AddressUpdate | Address] = UNSET
     status: Maybe[EmployeeUpdateStatusChoice] = wrapped()
 
 
@@ -79,7 +80,7 @@ class EmployeeUpdate(WriteModel):
     status: Maybe[EmployeeUpdateStatusChoice] = wrapped()
     department: Maybe[str] = wrapped()
     contact: Maybe[EmployeeContactUpdate] = UNSET
-    address: Maybe[AddressUpdate] = UNSET
+    address: Maybe[AddressUpdate | Address] = UNSET
     branch: Maybe[str] = wrapped()
     calendar: Maybe[str] = wrapped()
     company_tree_info: Maybe[list[CompanyTreeInfo]] = UNSET

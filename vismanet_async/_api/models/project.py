@@ -180,7 +180,7 @@ class ProjectUpdate(WriteModel):
     restric_employees: Maybe[bool] = wrapped()
     restric_equipment: Maybe[bool] = wrapped()
     customer_location: Maybe[str] = wrapped()
-    visibility: Maybe[VisibilityUpdate] = UNSET
+    visibility: Maybe[VisibilityUpdate | Visibility] = UNSET
     tasks: Maybe[list[TaskUpdate]] = UNSET
     employees: Maybe[list[ProjectEmployeeUpdate]] = UNSET
     note: Maybe[str] = wrapped()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vismanet_async._api.models.common.project_employee_update import ProjectEmployeeUpdate
+from vismanet_async._api.models.common.visibility import Visibility
 from vismanet_async._api.models.common.visibility_update import VisibilityUpdate
 from vismanet_async._codec.fields import wrapped
 from vismanet_async._codec.layout import write_model
@@ -35,6 +36,6 @@ class ProjectTaskUpdate(WriteModel):
     start_date: Maybe[Moment] = wrapped()
     rate_table: Maybe[str] = wrapped()
     status: Maybe[ProjectTaskStatusChoice] = wrapped()
-    visibility: Maybe[VisibilityUpdate] = UNSET
+    visibility: Maybe[VisibilityUpdate | Visibility] = UNSET
     restrict_employees: Maybe[bool] = wrapped()
     employees: Maybe[list[ProjectEmployeeUpdate]] = UNSET

@@ -9,7 +9,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from vismanet_async._api.models.common.overridable_address import OverridableAddress
 from vismanet_async._api.models.common.overridable_address_update import OverridableAddressUpdate
+from vismanet_async._api.models.common.overridable_contact import OverridableContact
 from vismanet_async._api.models.common.overridable_contact_update import OverridableContactUpdate
 from vismanet_async._api.models.common.rot_rut_distribution import RotRutDistribution
 from vismanet_async._api.models.common.rot_rut_update import RotRutUpdate
@@ -108,8 +110,8 @@ class SalesOrderUpdate(WriteModel):
     print_description_on_invoice: Maybe[bool] = wrapped()
     print_note_on_external_documents: Maybe[bool] = wrapped()
     print_note_on_internal_documents: Maybe[bool] = wrapped()
-    so_billing_contact: Maybe[OverridableContactUpdate] = wrapped()
-    so_billing_address: Maybe[OverridableAddressUpdate] = wrapped()
+    so_billing_contact: Maybe[OverridableContactUpdate | OverridableContact] = wrapped()
+    so_billing_address: Maybe[OverridableAddressUpdate | OverridableAddress] = wrapped()
     customer_vat_zone: Maybe[str] = wrapped("customerVATZone")
     invoice_separately: Maybe[bool] = wrapped()
     terms: Maybe[str] = wrapped()
@@ -117,8 +119,8 @@ class SalesOrderUpdate(WriteModel):
     owner: Maybe[str] = wrapped()
     orig_order_type: Maybe[str] = wrapped()
     orig_order_nbr: Maybe[str] = wrapped()
-    so_shipping_contact: Maybe[OverridableContactUpdate] = wrapped()
-    so_shipping_address: Maybe[OverridableAddressUpdate] = wrapped()
+    so_shipping_contact: Maybe[OverridableContactUpdate | OverridableContact] = wrapped()
+    so_shipping_address: Maybe[OverridableAddressUpdate | OverridableAddress] = wrapped()
     sched_shipment: Maybe[Moment] = wrapped()
     ship_separately: Maybe[bool] = wrapped()
     ship_complete: Maybe[ShipCompleteChoice] = wrapped()

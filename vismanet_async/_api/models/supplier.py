@@ -240,12 +240,12 @@ class SupplierUpdate(WriteModel):
     charge_bearer: Maybe[ChargeBearerChoice] = wrapped()
     account_used_for_payment: Maybe[AccountUsedForPaymentChoice] = wrapped()
     payment_by: Maybe[PaymentByChoice] = wrapped()
-    main_address: Maybe[AddressUpdate] = wrapped(read_form=Address)
-    main_contact: Maybe[ContactInfoUpdate] = wrapped()
-    remit_address: Maybe[AddressUpdate] = wrapped()
-    remit_contact: Maybe[ContactInfoUpdate] = wrapped()
-    supplier_address: Maybe[AddressUpdate] = wrapped()
-    supplier_contact: Maybe[ContactInfoUpdate] = wrapped()
+    main_address: Maybe[AddressUpdate | Address] = wrapped(read_form=Address)
+    main_contact: Maybe[ContactInfoUpdate | ContactInfo] = wrapped()
+    remit_address: Maybe[AddressUpdate | Address] = wrapped()
+    remit_contact: Maybe[ContactInfoUpdate | ContactInfo] = wrapped()
+    supplier_address: Maybe[AddressUpdate | Address] = wrapped()
+    supplier_contact: Maybe[ContactInfoUpdate | ContactInfo] = wrapped()
     gl_accounts: Maybe[SupplierGlAccountsUpdate] = wrapped()
     supplier_payment_method_details: Maybe[list[SupplierPaymentMethodDetailUpdate]] = UNSET
     attribute_lines: Maybe[list[AttributeLineUpdate]] = UNSET

@@ -54,6 +54,8 @@ class AccountResource(Resource):
         external_code2: str | None = None,
         analysis_code: str | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[Account]:
         """List accounts.
 
@@ -69,6 +71,8 @@ class AccountResource(Resource):
             analysis_code: Only those with this analysis code.
             last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
                 say which one it compares in (facts 5.10).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -86,12 +90,16 @@ class AccountResource(Resource):
             ("externalCode2", q.text, external_code2),
             ("analysisCode", q.text, analysis_code),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: AccountUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create an account.
 
@@ -99,6 +107,7 @@ class AccountResource(Resource):
 
         Args:
             body: A `AccountUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -107,12 +116,14 @@ class AccountResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_AccountUpdate)
+        return self._create(_CREATE, (), body=body, model=_AccountUpdate, timeout_seconds=timeout_seconds)
 
     def get(
         self,
         account_cd: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Account]:
         """Read an account.
 
@@ -120,6 +131,7 @@ class AccountResource(Resource):
 
         Args:
             account_cd: The account number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -127,7 +139,7 @@ class AccountResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (account_cd,), model=_Account)
+        return self._read(_GET, (account_cd,), model=_Account, timeout_seconds=timeout_seconds)
 
     def update(
         self,
@@ -136,6 +148,7 @@ class AccountResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change an account; only the fields given change.
 
@@ -146,6 +159,7 @@ class AccountResource(Resource):
             body: A `AccountUpdate`, or a mapping of its fields by their names here or the API's. None clears a field.
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -154,7 +168,9 @@ class AccountResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE, (account_cd,), body=body, model=_AccountUpdate, if_match=if_match)
+        return self._update(
+            _UPDATE, (account_cd,), body=body, model=_AccountUpdate, if_match=if_match, timeout_seconds=timeout_seconds
+        )
 
     async def modify(
         self,

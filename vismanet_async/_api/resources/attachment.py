@@ -34,6 +34,8 @@ class AttachmentResource(Resource):
         self,
         attachment_id: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Download:
         """Fetch an attachment as a file.
 
@@ -41,6 +43,7 @@ class AttachmentResource(Resource):
 
         Args:
             attachment_id: The attachment id. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The file: await it for its bytes, or stream it.
@@ -48,13 +51,15 @@ class AttachmentResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._download(_DOWNLOAD, (attachment_id,))
+        return self._download(_DOWNLOAD, (attachment_id,), timeout_seconds=timeout_seconds)
 
     def update(
         self,
         attachment_id: Id,
         body: AttachmentMetadataUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change an attachment; only the fields given change.
 
@@ -64,6 +69,7 @@ class AttachmentResource(Resource):
             attachment_id: The attachment id. Text: leading zeros count (facts 12.4).
             body: A `AttachmentMetadataUpdate`, or a mapping of its fields by their names here or the API's. None clears
                 a field.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -72,4 +78,6 @@ class AttachmentResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE, (attachment_id,), body=body, model=_AttachmentMetadataUpdate)
+        return self._update(
+            _UPDATE, (attachment_id,), body=body, model=_AttachmentMetadataUpdate, timeout_seconds=timeout_seconds
+        )

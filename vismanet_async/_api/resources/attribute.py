@@ -52,6 +52,8 @@ class AttributeResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[Attribute]:
         """List attributes.
 
@@ -66,6 +68,8 @@ class AttributeResource(Resource):
             created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
                 it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -82,12 +86,16 @@ class AttributeResource(Resource):
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             ("createdDateTime", q.condition, created_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: AttributeUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create an attribute.
 
@@ -95,6 +103,7 @@ class AttributeResource(Resource):
 
         Args:
             body: A `AttributeUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -103,12 +112,14 @@ class AttributeResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_AttributeUpdate)
+        return self._create(_CREATE, (), body=body, model=_AttributeUpdate, timeout_seconds=timeout_seconds)
 
     def get(
         self,
         attribute_id: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Attribute]:
         """Read an attribute.
 
@@ -116,6 +127,7 @@ class AttributeResource(Resource):
 
         Args:
             attribute_id: The attribute id. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -123,13 +135,15 @@ class AttributeResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (attribute_id,), model=_Attribute)
+        return self._read(_GET, (attribute_id,), model=_Attribute, timeout_seconds=timeout_seconds)
 
     def update(
         self,
         attribute_id: Id,
         body: AttributeUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change an attribute; only the fields given change.
 
@@ -138,6 +152,7 @@ class AttributeResource(Resource):
         Args:
             attribute_id: The attribute id. Text: leading zeros count (facts 12.4).
             body: A `AttributeUpdate`, or a mapping of its fields by their names here or the API's. None clears a field.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -146,12 +161,16 @@ class AttributeResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE, (attribute_id,), body=body, model=_AttributeUpdate)
+        return self._update(
+            _UPDATE, (attribute_id,), body=body, model=_AttributeUpdate, timeout_seconds=timeout_seconds
+        )
 
     def delete(
         self,
         attribute_id: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[None]:
         """Delete an attribute.
 
@@ -159,6 +178,7 @@ class AttributeResource(Resource):
 
         Args:
             attribute_id: The attribute id. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             Nothing, when awaited.
@@ -167,4 +187,4 @@ class AttributeResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._delete(_DELETE, (attribute_id,))
+        return self._delete(_DELETE, (attribute_id,), timeout_seconds=timeout_seconds)

@@ -41,6 +41,8 @@ class BackgroundResource(Resource):
         self,
         request_id: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[BackgroundRequestState]:
         """Read a background.
 
@@ -49,6 +51,7 @@ class BackgroundResource(Resource):
 
         Args:
             request_id: The request id. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -56,12 +59,14 @@ class BackgroundResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (request_id,), model=_BackgroundRequestState)
+        return self._read(_GET, (request_id,), model=_BackgroundRequestState, timeout_seconds=timeout_seconds)
 
     def get_content(
         self,
         request_id: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Download:
         """Fetch a background as a file.
 
@@ -70,6 +75,7 @@ class BackgroundResource(Resource):
 
         Args:
             request_id: The request id. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The file: await it for its bytes, or stream it.
@@ -77,4 +83,4 @@ class BackgroundResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._download(_GET_CONTENT, (request_id,))
+        return self._download(_GET_CONTENT, (request_id,), timeout_seconds=timeout_seconds)

@@ -34,6 +34,8 @@ class BlobResource(Resource):
         self,
         blob_id: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Download:
         """Fetch a blob as a file.
 
@@ -41,6 +43,7 @@ class BlobResource(Resource):
 
         Args:
             blob_id: The blob id. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The file: await it for its bytes, or stream it.
@@ -48,12 +51,14 @@ class BlobResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._download(_DOWNLOAD, (blob_id,))
+        return self._download(_DOWNLOAD, (blob_id,), timeout_seconds=timeout_seconds)
 
     def get_metadata(
         self,
         blob_id: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[BlobMetadata]:
         """Read the metadata.
 
@@ -61,6 +66,7 @@ class BlobResource(Resource):
 
         Args:
             blob_id: The blob id. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -68,13 +74,14 @@ class BlobResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET_METADATA, (blob_id,), model=_BlobMetadata)
+        return self._read(_GET_METADATA, (blob_id,), model=_BlobMetadata, timeout_seconds=timeout_seconds)
 
     def get_presigned_url(
         self,
         *,
         blob_id: str,
         include_metadata: bool | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[PresignedUrlResponse]:
         """Read the presigned url.
 
@@ -83,6 +90,7 @@ class BlobResource(Resource):
         Args:
             blob_id: The blob id. The API wants it in any case.
             include_metadata: Whether each comes with its metadata. Off unless asked for (facts 5.9).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -96,4 +104,5 @@ class BlobResource(Resource):
             ("blobId", q.Needed(q.text), blob_id),
             ("includeMetadata", q.flag, include_metadata),
             model=_PresignedUrlResponse,
+            timeout_seconds=timeout_seconds,
         )

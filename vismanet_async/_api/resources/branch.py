@@ -61,6 +61,8 @@ class BranchResource(Resource):
         expand_delivery_contact: bool | None = None,
         expand_default_country: bool | None = None,
         expand_bank_settings: bool | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[Branch]:
         """List branches.
 
@@ -81,6 +83,8 @@ class BranchResource(Resource):
             expand_delivery_contact: Whether each comes with its delivery contact. Off unless asked for (facts 5.9).
             expand_default_country: Whether each comes with its default country. Off unless asked for (facts 5.9).
             expand_bank_settings: Whether each comes with its bank settings. Off unless asked for (facts 5.9).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -103,6 +107,8 @@ class BranchResource(Resource):
             ("expandDeliveryContact", q.flag, expand_delivery_contact),
             ("expandDefaultCountry", q.flag, expand_default_country),
             ("expandBankSettings", q.flag, expand_bank_settings),
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def get(
@@ -120,6 +126,7 @@ class BranchResource(Resource):
         expand_delivery_contact: bool | None = None,
         expand_default_country: bool | None = None,
         expand_bank_settings: bool | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Branch]:
         """Read a branch.
 
@@ -137,6 +144,7 @@ class BranchResource(Resource):
             expand_delivery_contact: Whether each comes with its delivery contact. Off unless asked for (facts 5.9).
             expand_default_country: Whether each comes with its default country. Off unless asked for (facts 5.9).
             expand_bank_settings: Whether each comes with its bank settings. Off unless asked for (facts 5.9).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -158,6 +166,7 @@ class BranchResource(Resource):
             ("expandDefaultCountry", q.flag, expand_default_country),
             ("expandBankSettings", q.flag, expand_bank_settings),
             model=_Branch,
+            timeout_seconds=timeout_seconds,
         )
 
     def update_bank_settings(
@@ -165,6 +174,8 @@ class BranchResource(Resource):
         branch_number: Id,
         body: BankSettingsUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change the bank settings of a branch; only the fields given change.
 
@@ -174,6 +185,7 @@ class BranchResource(Resource):
             branch_number: The branch number. Text: leading zeros count (facts 12.4).
             body: A `BankSettingsUpdate`, or a mapping of its fields by their names here or the API's. None clears a
                 field.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -182,4 +194,10 @@ class BranchResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE_BANK_SETTINGS, (branch_number,), body=body, model=_BankSettingsUpdate)
+        return self._update(
+            _UPDATE_BANK_SETTINGS,
+            (branch_number,),
+            body=body,
+            model=_BankSettingsUpdate,
+            timeout_seconds=timeout_seconds,
+        )

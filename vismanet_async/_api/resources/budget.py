@@ -50,6 +50,8 @@ class BudgetResource(Resource):
         order_by: str | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
         subaccount: str | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[Budget]:
         """List budgets.
 
@@ -64,6 +66,8 @@ class BudgetResource(Resource):
             last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
                 say which one it compares in (facts 5.10).
             subaccount: Only those with this subaccount.
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -81,12 +85,16 @@ class BudgetResource(Resource):
             ("orderBy", q.text, order_by),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             ("subaccount", q.text, subaccount),
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: BudgetUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a budget.
 
@@ -94,6 +102,7 @@ class BudgetResource(Resource):
 
         Args:
             body: A `BudgetUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -102,7 +111,7 @@ class BudgetResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_BudgetUpdate)
+        return self._create(_CREATE, (), body=body, model=_BudgetUpdate, timeout_seconds=timeout_seconds)
 
     def update(
         self,
@@ -110,6 +119,7 @@ class BudgetResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a budget; only the fields given change.
 
@@ -119,6 +129,7 @@ class BudgetResource(Resource):
             body: A `BudgetUpdate`, or a mapping of its fields by their names here or the API's. None clears a field.
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -127,4 +138,6 @@ class BudgetResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE, (), body=body, model=_BudgetUpdate, if_match=if_match)
+        return self._update(
+            _UPDATE, (), body=body, model=_BudgetUpdate, if_match=if_match, timeout_seconds=timeout_seconds
+        )

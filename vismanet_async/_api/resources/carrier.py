@@ -41,6 +41,8 @@ class CarrierResource(Resource):
         *,
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[Carrier]:
         """List carriers.
 
@@ -50,6 +52,8 @@ class CarrierResource(Resource):
             last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
                 say which one it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -58,13 +62,20 @@ class CarrierResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
-            _LIST, (), ("lastModifiedDateTime", q.condition, last_modified_date_time), page_size=page_size
+            _LIST,
+            (),
+            ("lastModifiedDateTime", q.condition, last_modified_date_time),
+            page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def get(
         self,
         carrier_name: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Carrier]:
         """Read a carrier.
 
@@ -72,6 +83,7 @@ class CarrierResource(Resource):
 
         Args:
             carrier_name: The carrier name.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -79,4 +91,4 @@ class CarrierResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (carrier_name,), model=_Carrier)
+        return self._read(_GET, (carrier_name,), model=_Carrier, timeout_seconds=timeout_seconds)

@@ -74,6 +74,8 @@ class CashSaleResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[CashSale]:
         """List cash sales.
 
@@ -107,6 +109,8 @@ class CashSaleResource(Resource):
             created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
                 it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -139,12 +143,16 @@ class CashSaleResource(Resource):
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             ("createdDateTime", q.condition, created_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: CashSaleUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a cash sale.
 
@@ -152,6 +160,7 @@ class CashSaleResource(Resource):
 
         Args:
             body: A `CashSaleUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -160,12 +169,14 @@ class CashSaleResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_CashSaleUpdate)
+        return self._create(_CREATE, (), body=body, model=_CashSaleUpdate, timeout_seconds=timeout_seconds)
 
     def get(
         self,
         document_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[CashSale]:
         """Read a cash sale.
 
@@ -173,6 +184,7 @@ class CashSaleResource(Resource):
 
         Args:
             document_number: The document number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -180,7 +192,7 @@ class CashSaleResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (document_number,), model=_CashSale)
+        return self._read(_GET, (document_number,), model=_CashSale, timeout_seconds=timeout_seconds)
 
     def update(
         self,
@@ -189,6 +201,7 @@ class CashSaleResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a cash sale; only the fields given change.
 
@@ -199,6 +212,7 @@ class CashSaleResource(Resource):
             body: A `CashSaleUpdate`, or a mapping of its fields by their names here or the API's. None clears a field.
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -207,7 +221,14 @@ class CashSaleResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE, (document_number,), body=body, model=_CashSaleUpdate, if_match=if_match)
+        return self._update(
+            _UPDATE,
+            (document_number,),
+            body=body,
+            model=_CashSaleUpdate,
+            if_match=if_match,
+            timeout_seconds=timeout_seconds,
+        )
 
     async def modify(
         self,

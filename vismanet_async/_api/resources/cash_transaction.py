@@ -79,6 +79,8 @@ class CashTransactionResource(Resource):
         *,
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[CashTransaction]:
         """List cash transactions.
 
@@ -88,6 +90,8 @@ class CashTransactionResource(Resource):
             last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
                 say which one it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -96,13 +100,20 @@ class CashTransactionResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
-            _LIST, (), ("lastModifiedDateTime", q.condition, last_modified_date_time), page_size=page_size
+            _LIST,
+            (),
+            ("lastModifiedDateTime", q.condition, last_modified_date_time),
+            page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: CashTransactionUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a cash transaction.
 
@@ -110,6 +121,7 @@ class CashTransactionResource(Resource):
 
         Args:
             body: A `CashTransactionUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -118,12 +130,14 @@ class CashTransactionResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_CashTransactionUpdate)
+        return self._create(_CREATE, (), body=body, model=_CashTransactionUpdate, timeout_seconds=timeout_seconds)
 
     def get(
         self,
         reference_nbr: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[CashTransaction]:
         """Read a cash transaction.
 
@@ -131,6 +145,7 @@ class CashTransactionResource(Resource):
 
         Args:
             reference_nbr: The reference number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -138,7 +153,7 @@ class CashTransactionResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (reference_nbr,), model=_CashTransaction)
+        return self._read(_GET, (reference_nbr,), model=_CashTransaction, timeout_seconds=timeout_seconds)
 
     def update(
         self,
@@ -147,6 +162,7 @@ class CashTransactionResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a cash transaction; only the fields given change.
 
@@ -158,6 +174,7 @@ class CashTransactionResource(Resource):
                 field.
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -166,7 +183,14 @@ class CashTransactionResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE, (reference_nbr,), body=body, model=_CashTransactionUpdate, if_match=if_match)
+        return self._update(
+            _UPDATE,
+            (reference_nbr,),
+            body=body,
+            model=_CashTransactionUpdate,
+            if_match=if_match,
+            timeout_seconds=timeout_seconds,
+        )
 
     async def modify(
         self,
@@ -208,6 +232,7 @@ class CashTransactionResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `release` on a cash transaction.
 
@@ -218,6 +243,7 @@ class CashTransactionResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -226,7 +252,9 @@ class CashTransactionResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._act(_RELEASE, (reference_nbr,), result=_ActionResult, if_match=if_match)
+        return self._act(
+            _RELEASE, (reference_nbr,), result=_ActionResult, if_match=if_match, timeout_seconds=timeout_seconds
+        )
 
     def reverse(
         self,
@@ -235,6 +263,7 @@ class CashTransactionResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[ReverseCashTransactionActionResult]:
         """Run the action `reverse` on a cash transaction.
 
@@ -246,6 +275,7 @@ class CashTransactionResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -261,6 +291,7 @@ class CashTransactionResource(Resource):
             body=body,
             model=_ReverseCashTransactionAction,
             if_match=if_match,
+            timeout_seconds=timeout_seconds,
         )
 
     def add_attachment(
@@ -270,6 +301,7 @@ class CashTransactionResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Attach a file to a cash transaction.
 
@@ -281,6 +313,7 @@ class CashTransactionResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of the file, when awaited.
@@ -289,4 +322,6 @@ class CashTransactionResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._upload(_ADD_ATTACHMENT, (reference_nbr,), file=file, if_match=if_match)
+        return self._upload(
+            _ADD_ATTACHMENT, (reference_nbr,), file=file, if_match=if_match, timeout_seconds=timeout_seconds
+        )

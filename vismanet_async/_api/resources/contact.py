@@ -55,6 +55,8 @@ class ContactResource(Resource):
         email: str | None = None,
         order_by: str | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[Contact]:
         """List contacts.
 
@@ -70,6 +72,8 @@ class ContactResource(Resource):
             order_by: The field to sort by, under the API's name.
             last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
                 say which one it compares in (facts 5.10).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -88,12 +92,16 @@ class ContactResource(Resource):
             ("email", q.text, email),
             ("orderBy", q.text, order_by),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: ContactUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a contact.
 
@@ -101,6 +109,7 @@ class ContactResource(Resource):
 
         Args:
             body: A `ContactUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -109,12 +118,14 @@ class ContactResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_ContactUpdate)
+        return self._create(_CREATE, (), body=body, model=_ContactUpdate, timeout_seconds=timeout_seconds)
 
     def get(
         self,
         contact_id: int,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Contact]:
         """Read a contact.
 
@@ -122,6 +133,7 @@ class ContactResource(Resource):
 
         Args:
             contact_id: The contact id.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -129,7 +141,7 @@ class ContactResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (contact_id,), model=_Contact)
+        return self._read(_GET, (contact_id,), model=_Contact, timeout_seconds=timeout_seconds)
 
     def update(
         self,
@@ -138,6 +150,7 @@ class ContactResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a contact; only the fields given change.
 
@@ -148,6 +161,7 @@ class ContactResource(Resource):
             body: A `ContactUpdate`, or a mapping of its fields by their names here or the API's. None clears a field.
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -156,7 +170,9 @@ class ContactResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE, (contact_id,), body=body, model=_ContactUpdate, if_match=if_match)
+        return self._update(
+            _UPDATE, (contact_id,), body=body, model=_ContactUpdate, if_match=if_match, timeout_seconds=timeout_seconds
+        )
 
     async def modify(
         self,

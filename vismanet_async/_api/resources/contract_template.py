@@ -38,6 +38,8 @@ class ContractTemplateResource(Resource):
         *,
         last_modified_date_time: DateTimeCondition | None = None,
         expand_attributes: bool | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[ContractTemplate]:
         """List contract templates.
 
@@ -47,6 +49,8 @@ class ContractTemplateResource(Resource):
             last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
                 say which one it compares in (facts 5.10).
             expand_attributes: Whether each comes with its attributes. Off unless asked for (facts 5.9).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -59,4 +63,6 @@ class ContractTemplateResource(Resource):
             (),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             ("expandAttributes", q.flag, expand_attributes),
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )

@@ -48,6 +48,8 @@ class ContractUsageResource(Resource):
         self,
         *,
         last_modified_date_time: DateTimeCondition | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[ContractUsage]:
         """List contract usages.
 
@@ -56,6 +58,8 @@ class ContractUsageResource(Resource):
         Args:
             last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
                 say which one it compares in (facts 5.10).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -63,12 +67,20 @@ class ContractUsageResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._list(_LIST, (), ("lastModifiedDateTime", q.condition, last_modified_date_time))
+        return self._list(
+            _LIST,
+            (),
+            ("lastModifiedDateTime", q.condition, last_modified_date_time),
+            limit=limit,
+            timeout_seconds=timeout_seconds,
+        )
 
     def get(
         self,
         contract_id: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[ContractUsage]:
         """Read a contract usage.
 
@@ -76,6 +88,7 @@ class ContractUsageResource(Resource):
 
         Args:
             contract_id: The contract id. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -83,7 +96,7 @@ class ContractUsageResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (contract_id,), model=_ContractUsage)
+        return self._read(_GET, (contract_id,), model=_ContractUsage, timeout_seconds=timeout_seconds)
 
     def update(
         self,
@@ -92,6 +105,7 @@ class ContractUsageResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a contract usage; only the fields given change.
 
@@ -103,6 +117,7 @@ class ContractUsageResource(Resource):
                 field.
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -111,7 +126,14 @@ class ContractUsageResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE, (contract_id,), body=body, model=_ContractUsageUpdate, if_match=if_match)
+        return self._update(
+            _UPDATE,
+            (contract_id,),
+            body=body,
+            model=_ContractUsageUpdate,
+            if_match=if_match,
+            timeout_seconds=timeout_seconds,
+        )
 
     async def modify(
         self,

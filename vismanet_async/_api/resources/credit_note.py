@@ -88,6 +88,8 @@ class CreditNoteResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[CreditNote]:
         """List credit notes.
 
@@ -121,6 +123,8 @@ class CreditNoteResource(Resource):
             created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
                 it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -153,12 +157,16 @@ class CreditNoteResource(Resource):
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             ("createdDateTime", q.condition, created_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: CreditNoteUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a credit note.
 
@@ -166,6 +174,7 @@ class CreditNoteResource(Resource):
 
         Args:
             body: A `CreditNoteUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -174,12 +183,14 @@ class CreditNoteResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_CreditNoteUpdate)
+        return self._create(_CREATE, (), body=body, model=_CreditNoteUpdate, timeout_seconds=timeout_seconds)
 
     def get(
         self,
         credit_note_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[CreditNote]:
         """Read a credit note.
 
@@ -187,6 +198,7 @@ class CreditNoteResource(Resource):
 
         Args:
             credit_note_number: The credit note number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -194,13 +206,15 @@ class CreditNoteResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (credit_note_number,), model=_CreditNote)
+        return self._read(_GET, (credit_note_number,), model=_CreditNote, timeout_seconds=timeout_seconds)
 
     def update(
         self,
         credit_note_number: Id,
         body: CreditNoteUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a credit note; only the fields given change.
 
@@ -210,6 +224,7 @@ class CreditNoteResource(Resource):
             credit_note_number: The credit note number. Text: leading zeros count (facts 12.4).
             body: A `CreditNoteUpdate`, or a mapping of its fields by their names here or the API's. None clears a
                 field.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -218,12 +233,16 @@ class CreditNoteResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE, (credit_note_number,), body=body, model=_CreditNoteUpdate)
+        return self._update(
+            _UPDATE, (credit_note_number,), body=body, model=_CreditNoteUpdate, timeout_seconds=timeout_seconds
+        )
 
     def release(
         self,
         credit_note_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `release` on a credit note.
 
@@ -231,6 +250,7 @@ class CreditNoteResource(Resource):
 
         Args:
             credit_note_number: The credit note number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -239,13 +259,15 @@ class CreditNoteResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._act(_RELEASE, (credit_note_number,), result=_ActionResult)
+        return self._act(_RELEASE, (credit_note_number,), result=_ActionResult, timeout_seconds=timeout_seconds)
 
     def add_attachment(
         self,
         credit_note_number: Id,
         file: Upload,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Attach a file to a credit note.
 
@@ -254,6 +276,7 @@ class CreditNoteResource(Resource):
         Args:
             credit_note_number: The credit note number. Text: leading zeros count (facts 12.4).
             file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of the file, when awaited.
@@ -262,7 +285,7 @@ class CreditNoteResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._upload(_ADD_ATTACHMENT, (credit_note_number,), file=file)
+        return self._upload(_ADD_ATTACHMENT, (credit_note_number,), file=file, timeout_seconds=timeout_seconds)
 
     def add_line_attachment(
         self,
@@ -270,6 +293,8 @@ class CreditNoteResource(Resource):
         line_number: int,
         file: Upload,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Attach a file to a line of a credit note.
 
@@ -279,6 +304,7 @@ class CreditNoteResource(Resource):
             credit_note_number: The credit note number. Text: leading zeros count (facts 12.4).
             line_number: The line number.
             file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of the file, when awaited.
@@ -294,4 +320,5 @@ class CreditNoteResource(Resource):
                 line_number,
             ),
             file=file,
+            timeout_seconds=timeout_seconds,
         )

@@ -40,6 +40,8 @@ class CreditTermResource(Resource):
         created_date_time: DateTimeCondition | None = None,
         terms_id: str | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[CreditTerm]:
         """List credit terms.
 
@@ -52,6 +54,8 @@ class CreditTermResource(Resource):
                 it compares in (facts 5.10).
             terms_id: Only those with this terms id.
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -66,4 +70,6 @@ class CreditTermResource(Resource):
             ("createdDateTime", q.condition, created_date_time),
             ("termsId", q.text, terms_id),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )

@@ -34,10 +34,17 @@ class CurrencyResource(Resource):
 
     def list(
         self,
+        *,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[Currency]:
         """List currencies.
 
         `GET /v1/currency`
+
+        Args:
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -45,12 +52,14 @@ class CurrencyResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._list(_LIST, ())
+        return self._list(_LIST, (), limit=limit, timeout_seconds=timeout_seconds)
 
     def get(
         self,
         cury_id: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Currency]:
         """Read a currency.
 
@@ -58,6 +67,7 @@ class CurrencyResource(Resource):
 
         Args:
             cury_id: The currency id. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -65,4 +75,4 @@ class CurrencyResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (cury_id,), model=_Currency)
+        return self._read(_GET, (cury_id,), model=_Currency, timeout_seconds=timeout_seconds)

@@ -53,6 +53,8 @@ class CurrencyRateResource(Resource):
         from_currency: str | None = None,
         to_currency: str | None = None,
         rate_type: str | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[CurrencyRate]:
         """List currency rates.
 
@@ -64,6 +66,8 @@ class CurrencyRateResource(Resource):
             from_currency: Only those with this from currency.
             to_currency: Only those with this to currency.
             rate_type: Only those with this rate type.
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -79,12 +83,16 @@ class CurrencyRateResource(Resource):
             ("fromCurrency", q.text, from_currency),
             ("toCurrency", q.text, to_currency),
             ("rateType", q.text, rate_type),
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: CreateCurrencyRate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a currency rate.
 
@@ -92,6 +100,7 @@ class CurrencyRateResource(Resource):
 
         Args:
             body: A `CreateCurrencyRate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -100,7 +109,7 @@ class CurrencyRateResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_CreateCurrencyRate)
+        return self._create(_CREATE, (), body=body, model=_CreateCurrencyRate, timeout_seconds=timeout_seconds)
 
     def update(
         self,
@@ -109,6 +118,7 @@ class CurrencyRateResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a currency rate; only the fields given change.
 
@@ -120,6 +130,7 @@ class CurrencyRateResource(Resource):
                 field.
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -128,4 +139,11 @@ class CurrencyRateResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE, (currency_rate_id,), body=body, model=_UpdateCurrencyRate, if_match=if_match)
+        return self._update(
+            _UPDATE,
+            (currency_rate_id,),
+            body=body,
+            model=_UpdateCurrencyRate,
+            if_match=if_match,
+            timeout_seconds=timeout_seconds,
+        )

@@ -37,10 +37,17 @@ class CurrencyRateTypeResource(Resource):
 
     def list(
         self,
+        *,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[CurrencyRateType]:
         """List currency rate types.
 
         `GET /v2/currencyratetype`
+
+        Args:
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -48,12 +55,14 @@ class CurrencyRateTypeResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._list(_LIST, ())
+        return self._list(_LIST, (), limit=limit, timeout_seconds=timeout_seconds)
 
     def create(
         self,
         body: CreateCurrencyRateType | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a currency rate type.
 
@@ -61,6 +70,7 @@ class CurrencyRateTypeResource(Resource):
 
         Args:
             body: A `CreateCurrencyRateType`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -69,4 +79,4 @@ class CurrencyRateTypeResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_CreateCurrencyRateType)
+        return self._create(_CREATE, (), body=body, model=_CreateCurrencyRateType, timeout_seconds=timeout_seconds)

@@ -219,6 +219,8 @@ class CustomerResource(Resource):
         expand_direct_debit: bool | None = None,
         attributes: AttributeFilter | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[Customer]:
         """List customers.
 
@@ -242,6 +244,8 @@ class CustomerResource(Resource):
             expand_direct_debit: Whether each comes with its direct debit. Off unless asked for (facts 5.9).
             attributes: Attribute ids with the value or values to look for: `{"COLOUR": ["RED", "BLUE"]}`.
             page_size: Rows in one page; at most 1000. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -265,12 +269,16 @@ class CustomerResource(Resource):
             ("expandDirectDebit", q.flag, expand_direct_debit),
             ("attributes", q.attributes, attributes),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: CustomerUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a customer.
 
@@ -278,6 +286,7 @@ class CustomerResource(Resource):
 
         Args:
             body: A `CustomerUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -286,13 +295,15 @@ class CustomerResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_CustomerUpdate)
+        return self._create(_CREATE, (), body=body, model=_CustomerUpdate, timeout_seconds=timeout_seconds)
 
     def change_customer_cd(
         self,
         internal_id: int,
         body: ChangeCustomerCdAction | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `changeCustomerCd` on a customer.
 
@@ -301,6 +312,7 @@ class CustomerResource(Resource):
         Args:
             internal_id: The internal id.
             body: A `ChangeCustomerCdAction`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -310,7 +322,12 @@ class CustomerResource(Resource):
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
-            _CHANGE_CUSTOMER_CD, (internal_id,), result=_ActionResult, body=body, model=_ChangeCustomerCdAction
+            _CHANGE_CUSTOMER_CD,
+            (internal_id,),
+            result=_ActionResult,
+            body=body,
+            model=_ChangeCustomerCdAction,
+            timeout_seconds=timeout_seconds,
         )
 
     def list_balances(
@@ -319,6 +336,8 @@ class CustomerResource(Resource):
         order_by: str | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[CustomerBalance]:
         """List balances.
 
@@ -329,6 +348,8 @@ class CustomerResource(Resource):
             last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
                 say which one it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -342,14 +363,23 @@ class CustomerResource(Resource):
             ("orderBy", q.text, order_by),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def list_customer_classes(
         self,
+        *,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[CustomerClass]:
         """List customer classes.
 
         `GET /v1/customer/customerClass`
+
+        Args:
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -357,12 +387,14 @@ class CustomerResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._list(_LIST_CUSTOMER_CLASSES, ())
+        return self._list(_LIST_CUSTOMER_CLASSES, (), limit=limit, timeout_seconds=timeout_seconds)
 
     def get_customer_class(
         self,
         customer_class_id: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[CustomerClass]:
         """Read the customer class.
 
@@ -370,6 +402,7 @@ class CustomerResource(Resource):
 
         Args:
             customer_class_id: The customer class id. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -377,12 +410,16 @@ class CustomerResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET_CUSTOMER_CLASS, (customer_class_id,), model=_CustomerClass)
+        return self._read(
+            _GET_CUSTOMER_CLASS, (customer_class_id,), model=_CustomerClass, timeout_seconds=timeout_seconds
+        )
 
     def get_by_internal_id(
         self,
         internal_id: int,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Customer]:
         """Read a customer.
 
@@ -390,6 +427,7 @@ class CustomerResource(Resource):
 
         Args:
             internal_id: The internal id.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -397,7 +435,7 @@ class CustomerResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET_BY_INTERNAL_ID, (internal_id,), model=_Customer)
+        return self._read(_GET_BY_INTERNAL_ID, (internal_id,), model=_Customer, timeout_seconds=timeout_seconds)
 
     def update_by_internal_id(
         self,
@@ -406,6 +444,7 @@ class CustomerResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a customer; only the fields given change.
 
@@ -416,6 +455,7 @@ class CustomerResource(Resource):
             body: A `CustomerUpdate`, or a mapping of its fields by their names here or the API's. None clears a field.
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -424,7 +464,14 @@ class CustomerResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE_BY_INTERNAL_ID, (internal_id,), body=body, model=_CustomerUpdate, if_match=if_match)
+        return self._update(
+            _UPDATE_BY_INTERNAL_ID,
+            (internal_id,),
+            body=body,
+            model=_CustomerUpdate,
+            if_match=if_match,
+            timeout_seconds=timeout_seconds,
+        )
 
     async def modify_by_internal_id(
         self,
@@ -464,6 +511,8 @@ class CustomerResource(Resource):
         self,
         customer_cd: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Customer]:
         """Read a customer.
 
@@ -471,6 +520,7 @@ class CustomerResource(Resource):
 
         Args:
             customer_cd: The customer number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -478,7 +528,7 @@ class CustomerResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (customer_cd,), model=_Customer)
+        return self._read(_GET, (customer_cd,), model=_Customer, timeout_seconds=timeout_seconds)
 
     def update(
         self,
@@ -487,6 +537,7 @@ class CustomerResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a customer; only the fields given change.
 
@@ -497,6 +548,7 @@ class CustomerResource(Resource):
             body: A `CustomerUpdate`, or a mapping of its fields by their names here or the API's. None clears a field.
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -505,7 +557,14 @@ class CustomerResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE, (customer_cd,), body=body, model=_CustomerUpdate, if_match=if_match)
+        return self._update(
+            _UPDATE,
+            (customer_cd,),
+            body=body,
+            model=_CustomerUpdate,
+            if_match=if_match,
+            timeout_seconds=timeout_seconds,
+        )
 
     async def modify(
         self,
@@ -545,6 +604,8 @@ class CustomerResource(Resource):
         self,
         customer_cd: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[CustomerBalance]:
         """Read the balance of a customer.
 
@@ -552,6 +613,7 @@ class CustomerResource(Resource):
 
         Args:
             customer_cd: The customer number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -559,7 +621,7 @@ class CustomerResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET_BALANCE, (customer_cd,), model=_CustomerBalance)
+        return self._read(_GET_BALANCE, (customer_cd,), model=_CustomerBalance, timeout_seconds=timeout_seconds)
 
     def list_contacts(
         self,
@@ -574,6 +636,8 @@ class CustomerResource(Resource):
         email: str | None = None,
         order_by: str | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[Contact]:
         """List contacts of a customer.
 
@@ -590,6 +654,8 @@ class CustomerResource(Resource):
             order_by: The field to sort by, under the API's name.
             last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
                 say which one it compares in (facts 5.10).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -608,12 +674,17 @@ class CustomerResource(Resource):
             ("email", q.text, email),
             ("orderBy", q.text, order_by),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def list_direct_debits(
         self,
         customer_cd: Id,
         /,
+        *,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[CustomerDirectDebit]:
         """List direct debits of a customer.
 
@@ -621,6 +692,8 @@ class CustomerResource(Resource):
 
         Args:
             customer_cd: The customer number. Text: leading zeros count (facts 12.4).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -628,12 +701,14 @@ class CustomerResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._list(_LIST_DIRECT_DEBITS, (customer_cd,))
+        return self._list(_LIST_DIRECT_DEBITS, (customer_cd,), limit=limit, timeout_seconds=timeout_seconds)
 
     def get_note(
         self,
         customer_cd: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Note]:
         """Read the note of a customer.
 
@@ -641,6 +716,7 @@ class CustomerResource(Resource):
 
         Args:
             customer_cd: The customer number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -648,7 +724,7 @@ class CustomerResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET_NOTE, (customer_cd,), model=_Note)
+        return self._read(_GET_NOTE, (customer_cd,), model=_Note, timeout_seconds=timeout_seconds)
 
     def list_sales_orders(
         self,
@@ -660,6 +736,8 @@ class CustomerResource(Resource):
         show_notes: bool | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[SalesOrder]:
         """List sales orders of a customer.
 
@@ -675,6 +753,8 @@ class CustomerResource(Resource):
             last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
                 say which one it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -690,6 +770,8 @@ class CustomerResource(Resource):
             ("showNotes", q.flag, show_notes),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def list_sales_orders_basic(
@@ -702,6 +784,8 @@ class CustomerResource(Resource):
         show_notes: bool | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[SalesOrderBasic]:
         """List sales orders basic of a customer.
 
@@ -717,6 +801,8 @@ class CustomerResource(Resource):
             last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
                 say which one it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -732,6 +818,8 @@ class CustomerResource(Resource):
             ("showNotes", q.flag, show_notes),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def list_salespersons(
@@ -740,6 +828,8 @@ class CustomerResource(Resource):
         /,
         *,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[CustomerSalesPersons]:
         """List salespersons of a customer.
 
@@ -748,6 +838,8 @@ class CustomerResource(Resource):
         Args:
             customer_cd: The customer number. Text: leading zeros count (facts 12.4).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -755,7 +847,9 @@ class CustomerResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._list(_LIST_SALESPERSONS, (customer_cd,), page_size=page_size)
+        return self._list(
+            _LIST_SALESPERSONS, (customer_cd,), page_size=page_size, limit=limit, timeout_seconds=timeout_seconds
+        )
 
     def list_cash_sales(
         self,
@@ -784,6 +878,8 @@ class CustomerResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[CashSale]:
         """List cash sales of a customer.
 
@@ -818,6 +914,8 @@ class CustomerResource(Resource):
             created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
                 it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -850,6 +948,8 @@ class CustomerResource(Resource):
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             ("createdDateTime", q.condition, created_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def list_documents(
@@ -879,6 +979,8 @@ class CustomerResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[CustomerDocument]:
         """List documents of a customer.
 
@@ -913,6 +1015,8 @@ class CustomerResource(Resource):
             created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
                 it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -945,6 +1049,8 @@ class CustomerResource(Resource):
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             ("createdDateTime", q.condition, created_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def list_invoices(
@@ -974,6 +1080,8 @@ class CustomerResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[CustomerInvoice]:
         """List invoices of a customer.
 
@@ -1008,6 +1116,8 @@ class CustomerResource(Resource):
             created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
                 it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -1040,6 +1150,8 @@ class CustomerResource(Resource):
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             ("createdDateTime", q.condition, created_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create_dunning_letter(
@@ -1047,6 +1159,8 @@ class CustomerResource(Resource):
         customer: Id,
         body: CreateDunningLetterAction | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `createDunningLetter` on a customer.
 
@@ -1055,6 +1169,7 @@ class CustomerResource(Resource):
         Args:
             customer: The customer number.
             body: A `CreateDunningLetterAction`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -1064,7 +1179,12 @@ class CustomerResource(Resource):
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
-            _CREATE_DUNNING_LETTER, (customer,), result=_ActionResult, body=body, model=_CreateDunningLetterAction
+            _CREATE_DUNNING_LETTER,
+            (customer,),
+            result=_ActionResult,
+            body=body,
+            model=_CreateDunningLetterAction,
+            timeout_seconds=timeout_seconds,
         )
 
     def list_balances_v2(
@@ -1075,6 +1195,8 @@ class CustomerResource(Resource):
         branch_number: str | None = None,
         customer: str | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[CustomerBalanceV2]:
         """List balances.
 
@@ -1086,6 +1208,8 @@ class CustomerResource(Resource):
             branch_number: Only those with this branch number.
             customer: Only those of this customer, by its number.
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -1101,4 +1225,6 @@ class CustomerResource(Resource):
             ("branchNumber", q.text, branch_number),
             ("customer", q.text, customer),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )

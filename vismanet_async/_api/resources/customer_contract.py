@@ -119,6 +119,8 @@ class CustomerContractResource(Resource):
         expand_details: bool | None = None,
         attributes: AttributeFilter | None = None,
         expand_attributes: bool | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[CustomerContract]:
         """List customer contracts.
 
@@ -136,6 +138,8 @@ class CustomerContractResource(Resource):
             expand_details: Whether each comes with its details. Off unless asked for (facts 5.9).
             attributes: Attribute ids with the value or values to look for: `{"COLOUR": ["RED", "BLUE"]}`.
             expand_attributes: Whether each comes with its attributes. Off unless asked for (facts 5.9).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -155,12 +159,16 @@ class CustomerContractResource(Resource):
             ("expandDetails", q.flag, expand_details),
             ("attributes", q.attributes, attributes),
             ("expandAttributes", q.flag, expand_attributes),
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: CustomerContractUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a customer contract.
 
@@ -168,6 +176,7 @@ class CustomerContractResource(Resource):
 
         Args:
             body: A `CustomerContractUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -176,12 +185,14 @@ class CustomerContractResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_CustomerContractUpdate)
+        return self._create(_CREATE, (), body=body, model=_CustomerContractUpdate, timeout_seconds=timeout_seconds)
 
     def get(
         self,
         contract_id: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[CustomerContract]:
         """Read a customer contract.
 
@@ -189,6 +200,7 @@ class CustomerContractResource(Resource):
 
         Args:
             contract_id: The contract id. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -196,7 +208,7 @@ class CustomerContractResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (contract_id,), model=_CustomerContract)
+        return self._read(_GET, (contract_id,), model=_CustomerContract, timeout_seconds=timeout_seconds)
 
     def update(
         self,
@@ -205,6 +217,7 @@ class CustomerContractResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a customer contract; only the fields given change.
 
@@ -216,6 +229,7 @@ class CustomerContractResource(Resource):
                 field.
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -224,7 +238,14 @@ class CustomerContractResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE, (contract_id,), body=body, model=_CustomerContractUpdate, if_match=if_match)
+        return self._update(
+            _UPDATE,
+            (contract_id,),
+            body=body,
+            model=_CustomerContractUpdate,
+            if_match=if_match,
+            timeout_seconds=timeout_seconds,
+        )
 
     async def modify(
         self,
@@ -267,6 +288,7 @@ class CustomerContractResource(Resource):
         *,
         activation_date: Moment | None = None,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Done]:
         """Run the action `activateContract` on a customer contract.
 
@@ -278,6 +300,7 @@ class CustomerContractResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -287,7 +310,11 @@ class CustomerContractResource(Resource):
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._do(
-            _ACTIVATE_CONTRACT, (contract_id,), ("activationDate", q.moment, activation_date), if_match=if_match
+            _ACTIVATE_CONTRACT,
+            (contract_id,),
+            ("activationDate", q.moment, activation_date),
+            if_match=if_match,
+            timeout_seconds=timeout_seconds,
         )
 
     def activate_upgrade(
@@ -296,6 +323,7 @@ class CustomerContractResource(Resource):
         /,
         *,
         activation_date: Moment | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Done]:
         """Run the action `activateUpgrade` on a customer contract.
 
@@ -304,6 +332,7 @@ class CustomerContractResource(Resource):
         Args:
             contract_id: The contract id. Text: leading zeros count (facts 12.4).
             activation_date: The activation date. A date, a datetime or its text, without a zone.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -312,7 +341,12 @@ class CustomerContractResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._do(_ACTIVATE_UPGRADE, (contract_id,), ("activationDate", q.moment, activation_date))
+        return self._do(
+            _ACTIVATE_UPGRADE,
+            (contract_id,),
+            ("activationDate", q.moment, activation_date),
+            timeout_seconds=timeout_seconds,
+        )
 
     def setup_and_activate_contract(
         self,
@@ -321,6 +355,7 @@ class CustomerContractResource(Resource):
         *,
         activation_date: Moment | None = None,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Done]:
         """Run the action `setupAndActivateContract` on a customer contract.
 
@@ -332,6 +367,7 @@ class CustomerContractResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -345,6 +381,7 @@ class CustomerContractResource(Resource):
             (contract_id,),
             ("activationDate", q.moment, activation_date),
             if_match=if_match,
+            timeout_seconds=timeout_seconds,
         )
 
     def setup_contract(
@@ -354,6 +391,7 @@ class CustomerContractResource(Resource):
         *,
         setup_date: Moment | None = None,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Done]:
         """Run the action `setupContract` on a customer contract.
 
@@ -365,6 +403,7 @@ class CustomerContractResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -373,7 +412,13 @@ class CustomerContractResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._do(_SETUP_CONTRACT, (contract_id,), ("setupDate", q.moment, setup_date), if_match=if_match)
+        return self._do(
+            _SETUP_CONTRACT,
+            (contract_id,),
+            ("setupDate", q.moment, setup_date),
+            if_match=if_match,
+            timeout_seconds=timeout_seconds,
+        )
 
     def terminate_contract(
         self,
@@ -381,6 +426,7 @@ class CustomerContractResource(Resource):
         /,
         *,
         termination_date: Moment | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Done]:
         """Run the action `terminateContract` on a customer contract.
 
@@ -389,6 +435,7 @@ class CustomerContractResource(Resource):
         Args:
             contract_id: The contract id. Text: leading zeros count (facts 12.4).
             termination_date: The termination date. A date, a datetime or its text, without a zone.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -397,12 +444,19 @@ class CustomerContractResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._do(_TERMINATE_CONTRACT, (contract_id,), ("terminationDate", q.moment, termination_date))
+        return self._do(
+            _TERMINATE_CONTRACT,
+            (contract_id,),
+            ("terminationDate", q.moment, termination_date),
+            timeout_seconds=timeout_seconds,
+        )
 
     def upgrade_contract(
         self,
         contract_id: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Done]:
         """Run the action `upgradeContract` on a customer contract.
 
@@ -410,6 +464,7 @@ class CustomerContractResource(Resource):
 
         Args:
             contract_id: The contract id. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -418,12 +473,14 @@ class CustomerContractResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._do(_UPGRADE_CONTRACT, (contract_id,))
+        return self._do(_UPGRADE_CONTRACT, (contract_id,), timeout_seconds=timeout_seconds)
 
     def get_details(
         self,
         contract_id: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[CustomerContractDetails]:
         """Read the details of a customer contract.
 
@@ -431,6 +488,7 @@ class CustomerContractResource(Resource):
 
         Args:
             contract_id: The contract id. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -438,12 +496,14 @@ class CustomerContractResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET_DETAILS, (contract_id,), model=_CustomerContractDetails)
+        return self._read(_GET_DETAILS, (contract_id,), model=_CustomerContractDetails, timeout_seconds=timeout_seconds)
 
     def get_recurring_summary(
         self,
         contract_id: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[CustomerContractRecurringSummary]:
         """Read the recurring summary of a customer contract.
 
@@ -451,6 +511,7 @@ class CustomerContractResource(Resource):
 
         Args:
             contract_id: The contract id. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -458,12 +519,19 @@ class CustomerContractResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET_RECURRING_SUMMARY, (contract_id,), model=_CustomerContractRecurringSummary)
+        return self._read(
+            _GET_RECURRING_SUMMARY,
+            (contract_id,),
+            model=_CustomerContractRecurringSummary,
+            timeout_seconds=timeout_seconds,
+        )
 
     def get_summary(
         self,
         contract_id: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[CustomerContractSummary]:
         """Read the summary of a customer contract.
 
@@ -471,6 +539,7 @@ class CustomerContractResource(Resource):
 
         Args:
             contract_id: The contract id. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -478,4 +547,4 @@ class CustomerContractResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET_SUMMARY, (contract_id,), model=_CustomerContractSummary)
+        return self._read(_GET_SUMMARY, (contract_id,), model=_CustomerContractSummary, timeout_seconds=timeout_seconds)

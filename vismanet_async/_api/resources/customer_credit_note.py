@@ -116,6 +116,8 @@ class CustomerCreditNoteResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[CustomerCreditNote]:
         """List customer credit notes.
 
@@ -149,6 +151,8 @@ class CustomerCreditNoteResource(Resource):
             created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
                 it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -181,12 +185,16 @@ class CustomerCreditNoteResource(Resource):
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             ("createdDateTime", q.condition, created_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: CustomerCreditNoteUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a customer credit note.
 
@@ -194,6 +202,7 @@ class CustomerCreditNoteResource(Resource):
 
         Args:
             body: A `CustomerCreditNoteUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -202,12 +211,14 @@ class CustomerCreditNoteResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_CustomerCreditNoteUpdate)
+        return self._create(_CREATE, (), body=body, model=_CustomerCreditNoteUpdate, timeout_seconds=timeout_seconds)
 
     def get(
         self,
         credit_note_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[CustomerCreditNote]:
         """Read a customer credit note.
 
@@ -215,6 +226,7 @@ class CustomerCreditNoteResource(Resource):
 
         Args:
             credit_note_number: The credit note number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -222,7 +234,7 @@ class CustomerCreditNoteResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (credit_note_number,), model=_CustomerCreditNote)
+        return self._read(_GET, (credit_note_number,), model=_CustomerCreditNote, timeout_seconds=timeout_seconds)
 
     def update(
         self,
@@ -231,6 +243,7 @@ class CustomerCreditNoteResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a customer credit note; only the fields given change.
 
@@ -242,6 +255,7 @@ class CustomerCreditNoteResource(Resource):
                 a field.
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -251,7 +265,12 @@ class CustomerCreditNoteResource(Resource):
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(
-            _UPDATE, (credit_note_number,), body=body, model=_CustomerCreditNoteUpdate, if_match=if_match
+            _UPDATE,
+            (credit_note_number,),
+            body=body,
+            model=_CustomerCreditNoteUpdate,
+            if_match=if_match,
+            timeout_seconds=timeout_seconds,
         )
 
     async def modify(
@@ -292,6 +311,8 @@ class CustomerCreditNoteResource(Resource):
         self,
         credit_note_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[None]:
         """Delete a customer credit note.
 
@@ -299,6 +320,7 @@ class CustomerCreditNoteResource(Resource):
 
         Args:
             credit_note_number: The credit note number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             Nothing, when awaited.
@@ -307,7 +329,7 @@ class CustomerCreditNoteResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._delete(_DELETE, (credit_note_number,))
+        return self._delete(_DELETE, (credit_note_number,), timeout_seconds=timeout_seconds)
 
     def release(
         self,
@@ -315,6 +337,7 @@ class CustomerCreditNoteResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `release` on a customer credit note.
 
@@ -325,6 +348,7 @@ class CustomerCreditNoteResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -333,7 +357,9 @@ class CustomerCreditNoteResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._act(_RELEASE, (credit_note_number,), result=_ActionResult, if_match=if_match)
+        return self._act(
+            _RELEASE, (credit_note_number,), result=_ActionResult, if_match=if_match, timeout_seconds=timeout_seconds
+        )
 
     def send_to_auto_invoice(
         self,
@@ -341,6 +367,7 @@ class CustomerCreditNoteResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[CustomerDocumentActionResult]:
         """Run the action `sendToAutoInvoice` on a customer credit note.
 
@@ -351,6 +378,7 @@ class CustomerCreditNoteResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -360,7 +388,11 @@ class CustomerCreditNoteResource(Resource):
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
-            _SEND_TO_AUTO_INVOICE, (credit_note_number,), result=_CustomerDocumentActionResult, if_match=if_match
+            _SEND_TO_AUTO_INVOICE,
+            (credit_note_number,),
+            result=_CustomerDocumentActionResult,
+            if_match=if_match,
+            timeout_seconds=timeout_seconds,
         )
 
     def add_attachment(
@@ -370,6 +402,7 @@ class CustomerCreditNoteResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Attach a file to a customer credit note.
 
@@ -381,6 +414,7 @@ class CustomerCreditNoteResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of the file, when awaited.
@@ -389,12 +423,16 @@ class CustomerCreditNoteResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._upload(_ADD_ATTACHMENT, (credit_note_number,), file=file, if_match=if_match)
+        return self._upload(
+            _ADD_ATTACHMENT, (credit_note_number,), file=file, if_match=if_match, timeout_seconds=timeout_seconds
+        )
 
     def print(
         self,
         credit_note_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Download:
         """Fetch a customer credit note as a file.
 
@@ -402,6 +440,7 @@ class CustomerCreditNoteResource(Resource):
 
         Args:
             credit_note_number: The credit note number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The file: await it for its bytes, or stream it.
@@ -409,7 +448,7 @@ class CustomerCreditNoteResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._download(_PRINT, (credit_note_number,))
+        return self._download(_PRINT, (credit_note_number,), timeout_seconds=timeout_seconds)
 
     def add_line_attachment(
         self,
@@ -419,6 +458,7 @@ class CustomerCreditNoteResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Attach a file to a line of a customer credit note.
 
@@ -431,6 +471,7 @@ class CustomerCreditNoteResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of the file, when awaited.
@@ -447,12 +488,15 @@ class CustomerCreditNoteResource(Resource):
             ),
             file=file,
             if_match=if_match,
+            timeout_seconds=timeout_seconds,
         )
 
     def create_v2(
         self,
         body: CustomerCreditNoteUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a customer credit note.
 
@@ -460,6 +504,7 @@ class CustomerCreditNoteResource(Resource):
 
         Args:
             body: A `CustomerCreditNoteUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -468,4 +513,4 @@ class CustomerCreditNoteResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE_V2, (), body=body, model=_CustomerCreditNoteUpdate)
+        return self._create(_CREATE_V2, (), body=body, model=_CustomerCreditNoteUpdate, timeout_seconds=timeout_seconds)

@@ -67,6 +67,8 @@ class CustomerCreditWriteOffResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[CustomerCreditWriteOff]:
         """List customer credit write offs.
 
@@ -100,6 +102,8 @@ class CustomerCreditWriteOffResource(Resource):
             created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
                 it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -132,12 +136,16 @@ class CustomerCreditWriteOffResource(Resource):
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             ("createdDateTime", q.condition, created_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def get(
         self,
         credit_write_off_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[CustomerCreditWriteOff]:
         """Read a customer credit write off.
 
@@ -145,6 +153,7 @@ class CustomerCreditWriteOffResource(Resource):
 
         Args:
             credit_write_off_number: The credit write off number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -152,4 +161,6 @@ class CustomerCreditWriteOffResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (credit_write_off_number,), model=_CustomerCreditWriteOff)
+        return self._read(
+            _GET, (credit_write_off_number,), model=_CustomerCreditWriteOff, timeout_seconds=timeout_seconds
+        )

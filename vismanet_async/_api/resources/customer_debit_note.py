@@ -111,6 +111,8 @@ class CustomerDebitNoteResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[CustomerDebitNote]:
         """List customer debit notes.
 
@@ -144,6 +146,8 @@ class CustomerDebitNoteResource(Resource):
             created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
                 it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -176,12 +180,16 @@ class CustomerDebitNoteResource(Resource):
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             ("createdDateTime", q.condition, created_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: CustomerDebitNoteUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a customer debit note.
 
@@ -189,6 +197,7 @@ class CustomerDebitNoteResource(Resource):
 
         Args:
             body: A `CustomerDebitNoteUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -197,12 +206,14 @@ class CustomerDebitNoteResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_CustomerDebitNoteUpdate)
+        return self._create(_CREATE, (), body=body, model=_CustomerDebitNoteUpdate, timeout_seconds=timeout_seconds)
 
     def get(
         self,
         debit_note_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[CustomerDebitNote]:
         """Read a customer debit note.
 
@@ -210,6 +221,7 @@ class CustomerDebitNoteResource(Resource):
 
         Args:
             debit_note_number: The debit note number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -217,7 +229,7 @@ class CustomerDebitNoteResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (debit_note_number,), model=_CustomerDebitNote)
+        return self._read(_GET, (debit_note_number,), model=_CustomerDebitNote, timeout_seconds=timeout_seconds)
 
     def update(
         self,
@@ -226,6 +238,7 @@ class CustomerDebitNoteResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a customer debit note; only the fields given change.
 
@@ -237,6 +250,7 @@ class CustomerDebitNoteResource(Resource):
                 a field.
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -245,7 +259,14 @@ class CustomerDebitNoteResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE, (debit_note_number,), body=body, model=_CustomerDebitNoteUpdate, if_match=if_match)
+        return self._update(
+            _UPDATE,
+            (debit_note_number,),
+            body=body,
+            model=_CustomerDebitNoteUpdate,
+            if_match=if_match,
+            timeout_seconds=timeout_seconds,
+        )
 
     async def modify(
         self,
@@ -287,6 +308,7 @@ class CustomerDebitNoteResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `release` on a customer debit note.
 
@@ -297,6 +319,7 @@ class CustomerDebitNoteResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -305,7 +328,9 @@ class CustomerDebitNoteResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._act(_RELEASE, (debit_note_number,), result=_ActionResult, if_match=if_match)
+        return self._act(
+            _RELEASE, (debit_note_number,), result=_ActionResult, if_match=if_match, timeout_seconds=timeout_seconds
+        )
 
     def send_to_auto_invoice(
         self,
@@ -313,6 +338,7 @@ class CustomerDebitNoteResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[CustomerDocumentActionResult]:
         """Run the action `sendToAutoInvoice` on a customer debit note.
 
@@ -323,6 +349,7 @@ class CustomerDebitNoteResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -332,7 +359,11 @@ class CustomerDebitNoteResource(Resource):
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
-            _SEND_TO_AUTO_INVOICE, (debit_note_number,), result=_CustomerDocumentActionResult, if_match=if_match
+            _SEND_TO_AUTO_INVOICE,
+            (debit_note_number,),
+            result=_CustomerDocumentActionResult,
+            if_match=if_match,
+            timeout_seconds=timeout_seconds,
         )
 
     def add_attachment(
@@ -342,6 +373,7 @@ class CustomerDebitNoteResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Attach a file to a customer debit note.
 
@@ -353,6 +385,7 @@ class CustomerDebitNoteResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of the file, when awaited.
@@ -361,12 +394,16 @@ class CustomerDebitNoteResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._upload(_ADD_ATTACHMENT, (debit_note_number,), file=file, if_match=if_match)
+        return self._upload(
+            _ADD_ATTACHMENT, (debit_note_number,), file=file, if_match=if_match, timeout_seconds=timeout_seconds
+        )
 
     def print(
         self,
         debit_note_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Download:
         """Fetch a customer debit note as a file.
 
@@ -374,6 +411,7 @@ class CustomerDebitNoteResource(Resource):
 
         Args:
             debit_note_number: The debit note number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The file: await it for its bytes, or stream it.
@@ -381,7 +419,7 @@ class CustomerDebitNoteResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._download(_PRINT, (debit_note_number,))
+        return self._download(_PRINT, (debit_note_number,), timeout_seconds=timeout_seconds)
 
     def add_line_attachment(
         self,
@@ -391,6 +429,7 @@ class CustomerDebitNoteResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Attach a file to a line of a customer debit note.
 
@@ -403,6 +442,7 @@ class CustomerDebitNoteResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of the file, when awaited.
@@ -419,12 +459,15 @@ class CustomerDebitNoteResource(Resource):
             ),
             file=file,
             if_match=if_match,
+            timeout_seconds=timeout_seconds,
         )
 
     def create_v2(
         self,
         body: CustomerDebitNoteUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a customer debit note.
 
@@ -432,6 +475,7 @@ class CustomerDebitNoteResource(Resource):
 
         Args:
             body: A `CustomerDebitNoteUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -440,4 +484,4 @@ class CustomerDebitNoteResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE_V2, (), body=body, model=_CustomerDebitNoteUpdate)
+        return self._create(_CREATE_V2, (), body=body, model=_CustomerDebitNoteUpdate, timeout_seconds=timeout_seconds)

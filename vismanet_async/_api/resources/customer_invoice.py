@@ -147,6 +147,8 @@ class CustomerInvoiceResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[CustomerInvoice]:
         """List customer invoices.
 
@@ -180,6 +182,8 @@ class CustomerInvoiceResource(Resource):
             created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
                 it compares in (facts 5.10).
             page_size: Rows in one page; at most 1000. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -212,12 +216,16 @@ class CustomerInvoiceResource(Resource):
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             ("createdDateTime", q.condition, created_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: CustomerInvoiceUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a customer invoice.
 
@@ -225,6 +233,7 @@ class CustomerInvoiceResource(Resource):
 
         Args:
             body: A `CustomerInvoiceUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -233,14 +242,21 @@ class CustomerInvoiceResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_CustomerInvoiceUpdate)
+        return self._create(_CREATE, (), body=body, model=_CustomerInvoiceUpdate, timeout_seconds=timeout_seconds)
 
     def list_work_types(
         self,
+        *,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[WorkType]:
         """List work types.
 
         `GET /v1/customerinvoice/worktypes`
+
+        Args:
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -248,12 +264,14 @@ class CustomerInvoiceResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._list(_LIST_WORK_TYPES, ())
+        return self._list(_LIST_WORK_TYPES, (), limit=limit, timeout_seconds=timeout_seconds)
 
     def get(
         self,
         invoice_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[CustomerInvoice]:
         """Read a customer invoice.
 
@@ -261,6 +279,7 @@ class CustomerInvoiceResource(Resource):
 
         Args:
             invoice_number: The invoice number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -268,7 +287,7 @@ class CustomerInvoiceResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (invoice_number,), model=_CustomerInvoice)
+        return self._read(_GET, (invoice_number,), model=_CustomerInvoice, timeout_seconds=timeout_seconds)
 
     def update(
         self,
@@ -277,6 +296,7 @@ class CustomerInvoiceResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a customer invoice; only the fields given change.
 
@@ -288,6 +308,7 @@ class CustomerInvoiceResource(Resource):
                 field.
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -296,7 +317,14 @@ class CustomerInvoiceResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE, (invoice_number,), body=body, model=_CustomerInvoiceUpdate, if_match=if_match)
+        return self._update(
+            _UPDATE,
+            (invoice_number,),
+            body=body,
+            model=_CustomerInvoiceUpdate,
+            if_match=if_match,
+            timeout_seconds=timeout_seconds,
+        )
 
     async def modify(
         self,
@@ -336,6 +364,8 @@ class CustomerInvoiceResource(Resource):
         self,
         invoice_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[None]:
         """Delete a customer invoice.
 
@@ -343,6 +373,7 @@ class CustomerInvoiceResource(Resource):
 
         Args:
             invoice_number: The invoice number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             Nothing, when awaited.
@@ -351,7 +382,7 @@ class CustomerInvoiceResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._delete(_DELETE, (invoice_number,))
+        return self._delete(_DELETE, (invoice_number,), timeout_seconds=timeout_seconds)
 
     def correct(
         self,
@@ -359,6 +390,7 @@ class CustomerInvoiceResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[CustomerDocumentActionResult]:
         """Run the action `correct` on a customer invoice.
 
@@ -369,6 +401,7 @@ class CustomerInvoiceResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -377,7 +410,13 @@ class CustomerInvoiceResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._act(_CORRECT, (invoice_number,), result=_CustomerDocumentActionResult, if_match=if_match)
+        return self._act(
+            _CORRECT,
+            (invoice_number,),
+            result=_CustomerDocumentActionResult,
+            if_match=if_match,
+            timeout_seconds=timeout_seconds,
+        )
 
     def release(
         self,
@@ -385,6 +424,7 @@ class CustomerInvoiceResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `release` on a customer invoice.
 
@@ -395,6 +435,7 @@ class CustomerInvoiceResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -403,7 +444,9 @@ class CustomerInvoiceResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._act(_RELEASE, (invoice_number,), result=_ActionResult, if_match=if_match)
+        return self._act(
+            _RELEASE, (invoice_number,), result=_ActionResult, if_match=if_match, timeout_seconds=timeout_seconds
+        )
 
     def reverse(
         self,
@@ -412,6 +455,7 @@ class CustomerInvoiceResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[ReverseInvoiceActionResult]:
         """Run the action `reverse` on a customer invoice.
 
@@ -423,6 +467,7 @@ class CustomerInvoiceResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -438,6 +483,7 @@ class CustomerInvoiceResource(Resource):
             body=body,
             model=_ReverseInvoiceAction,
             if_match=if_match,
+            timeout_seconds=timeout_seconds,
         )
 
     def reverse_and_apply_to_note(
@@ -447,6 +493,7 @@ class CustomerInvoiceResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[ReverseInvoiceActionResult]:
         """Run the action `reverseandapplytonote` on a customer invoice.
 
@@ -458,6 +505,7 @@ class CustomerInvoiceResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -473,6 +521,7 @@ class CustomerInvoiceResource(Resource):
             body=body,
             model=_ReverseInvoiceAction,
             if_match=if_match,
+            timeout_seconds=timeout_seconds,
         )
 
     def send_to_auto_invoice(
@@ -481,6 +530,7 @@ class CustomerInvoiceResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[CustomerDocumentActionResult]:
         """Run the action `sendToAutoInvoice` on a customer invoice.
 
@@ -491,6 +541,7 @@ class CustomerInvoiceResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -500,7 +551,11 @@ class CustomerInvoiceResource(Resource):
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
-            _SEND_TO_AUTO_INVOICE, (invoice_number,), result=_CustomerDocumentActionResult, if_match=if_match
+            _SEND_TO_AUTO_INVOICE,
+            (invoice_number,),
+            result=_CustomerDocumentActionResult,
+            if_match=if_match,
+            timeout_seconds=timeout_seconds,
         )
 
     def add_attachment(
@@ -510,6 +565,7 @@ class CustomerInvoiceResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Attach a file to a customer invoice.
 
@@ -521,6 +577,7 @@ class CustomerInvoiceResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of the file, when awaited.
@@ -529,7 +586,9 @@ class CustomerInvoiceResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._upload(_ADD_ATTACHMENT, (invoice_number,), file=file, if_match=if_match)
+        return self._upload(
+            _ADD_ATTACHMENT, (invoice_number,), file=file, if_match=if_match, timeout_seconds=timeout_seconds
+        )
 
     def add_line_attachment(
         self,
@@ -539,6 +598,7 @@ class CustomerInvoiceResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Attach a file to a line of a customer invoice.
 
@@ -551,6 +611,7 @@ class CustomerInvoiceResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of the file, when awaited.
@@ -567,12 +628,15 @@ class CustomerInvoiceResource(Resource):
             ),
             file=file,
             if_match=if_match,
+            timeout_seconds=timeout_seconds,
         )
 
     def print(
         self,
         ref_nbr: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Download:
         """Fetch a customer invoice as a file.
 
@@ -580,6 +644,7 @@ class CustomerInvoiceResource(Resource):
 
         Args:
             ref_nbr: The reference number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The file: await it for its bytes, or stream it.
@@ -587,12 +652,14 @@ class CustomerInvoiceResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._download(_PRINT, (ref_nbr,))
+        return self._download(_PRINT, (ref_nbr,), timeout_seconds=timeout_seconds)
 
     def get_rot_rut(
         self,
         ref_nbr: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[RotRut]:
         """Read the rot rut of a customer invoice.
 
@@ -600,6 +667,7 @@ class CustomerInvoiceResource(Resource):
 
         Args:
             ref_nbr: The reference number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -607,12 +675,14 @@ class CustomerInvoiceResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET_ROT_RUT, (ref_nbr,), model=_RotRut)
+        return self._read(_GET_ROT_RUT, (ref_nbr,), model=_RotRut, timeout_seconds=timeout_seconds)
 
     def create_v2(
         self,
         body: CustomerInvoiceUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a customer invoice.
 
@@ -620,6 +690,7 @@ class CustomerInvoiceResource(Resource):
 
         Args:
             body: A `CustomerInvoiceUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -628,4 +699,4 @@ class CustomerInvoiceResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE_V2, (), body=body, model=_CustomerInvoiceUpdate)
+        return self._create(_CREATE_V2, (), body=body, model=_CustomerInvoiceUpdate, timeout_seconds=timeout_seconds)

@@ -100,6 +100,8 @@ class CustomerOverdueChargeResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[CustomerOverdueCharge]:
         """List customer overdue charges.
 
@@ -133,6 +135,8 @@ class CustomerOverdueChargeResource(Resource):
             created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
                 it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -165,12 +169,16 @@ class CustomerOverdueChargeResource(Resource):
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             ("createdDateTime", q.condition, created_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def get(
         self,
         overdue_charge_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[CustomerOverdueCharge]:
         """Read a customer overdue charge.
 
@@ -178,6 +186,7 @@ class CustomerOverdueChargeResource(Resource):
 
         Args:
             overdue_charge_number: The overdue charge number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -185,7 +194,7 @@ class CustomerOverdueChargeResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (overdue_charge_number,), model=_CustomerOverdueCharge)
+        return self._read(_GET, (overdue_charge_number,), model=_CustomerOverdueCharge, timeout_seconds=timeout_seconds)
 
     def update(
         self,
@@ -194,6 +203,7 @@ class CustomerOverdueChargeResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a customer overdue charge; only the fields given change.
 
@@ -205,6 +215,7 @@ class CustomerOverdueChargeResource(Resource):
                 clears a field.
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -214,7 +225,12 @@ class CustomerOverdueChargeResource(Resource):
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(
-            _UPDATE, (overdue_charge_number,), body=body, model=_CustomerOverdueChargeUpdate, if_match=if_match
+            _UPDATE,
+            (overdue_charge_number,),
+            body=body,
+            model=_CustomerOverdueChargeUpdate,
+            if_match=if_match,
+            timeout_seconds=timeout_seconds,
         )
 
     async def modify(
@@ -257,6 +273,7 @@ class CustomerOverdueChargeResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `release` on a customer overdue charge.
 
@@ -267,6 +284,7 @@ class CustomerOverdueChargeResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -275,7 +293,9 @@ class CustomerOverdueChargeResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._act(_RELEASE, (overdue_charge_number,), result=_ActionResult, if_match=if_match)
+        return self._act(
+            _RELEASE, (overdue_charge_number,), result=_ActionResult, if_match=if_match, timeout_seconds=timeout_seconds
+        )
 
     def add_attachment(
         self,
@@ -284,6 +304,7 @@ class CustomerOverdueChargeResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Attach a file to a customer overdue charge.
 
@@ -295,6 +316,7 @@ class CustomerOverdueChargeResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of the file, when awaited.
@@ -303,7 +325,9 @@ class CustomerOverdueChargeResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._upload(_ADD_ATTACHMENT, (overdue_charge_number,), file=file, if_match=if_match)
+        return self._upload(
+            _ADD_ATTACHMENT, (overdue_charge_number,), file=file, if_match=if_match, timeout_seconds=timeout_seconds
+        )
 
     def add_line_attachment(
         self,
@@ -313,6 +337,7 @@ class CustomerOverdueChargeResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Attach a file to a line of a customer overdue charge.
 
@@ -325,6 +350,7 @@ class CustomerOverdueChargeResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of the file, when awaited.
@@ -341,4 +367,5 @@ class CustomerOverdueChargeResource(Resource):
             ),
             file=file,
             if_match=if_match,
+            timeout_seconds=timeout_seconds,
         )

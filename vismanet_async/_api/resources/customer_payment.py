@@ -83,6 +83,8 @@ class CustomerPaymentResource(Resource):
         doc_date: DateTimeCondition | None = None,
         financial_period: str | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[Payment]:
         """List customer payments.
 
@@ -105,6 +107,8 @@ class CustomerPaymentResource(Resource):
             doc_date: The doc date, as a condition. Such as `on_or_after("2025-05-25")`.
             financial_period: Only those of this financial period, as `YYYYMM` (facts 5.8).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -126,12 +130,16 @@ class CustomerPaymentResource(Resource):
             ("docDate", q.condition, doc_date),
             ("financialPeriod", q.text, financial_period),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: PaymentUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a customer payment.
 
@@ -139,6 +147,7 @@ class CustomerPaymentResource(Resource):
 
         Args:
             body: A `PaymentUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -147,12 +156,14 @@ class CustomerPaymentResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_PaymentUpdate)
+        return self._create(_CREATE, (), body=body, model=_PaymentUpdate, timeout_seconds=timeout_seconds)
 
     def get(
         self,
         payment_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Payment]:
         """Read a customer payment.
 
@@ -160,6 +171,7 @@ class CustomerPaymentResource(Resource):
 
         Args:
             payment_number: The payment number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -167,7 +179,7 @@ class CustomerPaymentResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (payment_number,), model=_Payment)
+        return self._read(_GET, (payment_number,), model=_Payment, timeout_seconds=timeout_seconds)
 
     def update(
         self,
@@ -176,6 +188,7 @@ class CustomerPaymentResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a customer payment; only the fields given change.
 
@@ -186,6 +199,7 @@ class CustomerPaymentResource(Resource):
             body: A `PaymentUpdate`, or a mapping of its fields by their names here or the API's. None clears a field.
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -194,7 +208,14 @@ class CustomerPaymentResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE, (payment_number,), body=body, model=_PaymentUpdate, if_match=if_match)
+        return self._update(
+            _UPDATE,
+            (payment_number,),
+            body=body,
+            model=_PaymentUpdate,
+            if_match=if_match,
+            timeout_seconds=timeout_seconds,
+        )
 
     async def modify(
         self,
@@ -237,6 +258,7 @@ class CustomerPaymentResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `release` on a customer payment.
 
@@ -248,6 +270,7 @@ class CustomerPaymentResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -257,7 +280,13 @@ class CustomerPaymentResource(Resource):
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
-            _RELEASE, (payment_number,), result=_ActionResult, body=body, model=_ReleasePaymentAction, if_match=if_match
+            _RELEASE,
+            (payment_number,),
+            result=_ActionResult,
+            body=body,
+            model=_ReleasePaymentAction,
+            if_match=if_match,
+            timeout_seconds=timeout_seconds,
         )
 
     def void(
@@ -267,6 +296,7 @@ class CustomerPaymentResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[VoidPaymentActionResult]:
         """Run the action `void` on a customer payment.
 
@@ -278,6 +308,7 @@ class CustomerPaymentResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -293,4 +324,5 @@ class CustomerPaymentResource(Resource):
             body=body,
             model=_VoidPaymentAction,
             if_match=if_match,
+            timeout_seconds=timeout_seconds,
         )

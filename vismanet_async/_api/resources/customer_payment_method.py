@@ -72,6 +72,8 @@ class CustomerPaymentMethodResource(Resource):
         self,
         *,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[CustomerPaymentMethods]:
         """List customer payment methods.
 
@@ -79,6 +81,8 @@ class CustomerPaymentMethodResource(Resource):
 
         Args:
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -86,12 +90,14 @@ class CustomerPaymentMethodResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._list(_LIST, (), page_size=page_size)
+        return self._list(_LIST, (), page_size=page_size, limit=limit, timeout_seconds=timeout_seconds)
 
     def create(
         self,
         body: CustomerPaymentMethodCreate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a customer payment method.
 
@@ -99,6 +105,7 @@ class CustomerPaymentMethodResource(Resource):
 
         Args:
             body: A `CustomerPaymentMethodCreate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -107,7 +114,7 @@ class CustomerPaymentMethodResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_CustomerPaymentMethodCreate)
+        return self._create(_CREATE, (), body=body, model=_CustomerPaymentMethodCreate, timeout_seconds=timeout_seconds)
 
     def list_of_customer(
         self,
@@ -115,6 +122,8 @@ class CustomerPaymentMethodResource(Resource):
         /,
         *,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[CustomerPaymentMethod]:
         """List of customer of a customer payment method.
 
@@ -123,6 +132,8 @@ class CustomerPaymentMethodResource(Resource):
         Args:
             customer_id: The customer id. Text: leading zeros count (facts 12.4).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -130,13 +141,17 @@ class CustomerPaymentMethodResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._list(_LIST_OF_CUSTOMER, (customer_id,), page_size=page_size)
+        return self._list(
+            _LIST_OF_CUSTOMER, (customer_id,), page_size=page_size, limit=limit, timeout_seconds=timeout_seconds
+        )
 
     def get(
         self,
         customer_id: Id,
         customer_payment_method_id: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[CustomerPaymentMethod]:
         """Read a customer payment method.
 
@@ -145,6 +160,7 @@ class CustomerPaymentMethodResource(Resource):
         Args:
             customer_id: The customer id. Text: leading zeros count (facts 12.4).
             customer_payment_method_id: The customer payment method id. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -159,6 +175,7 @@ class CustomerPaymentMethodResource(Resource):
                 customer_payment_method_id,
             ),
             model=_CustomerPaymentMethod,
+            timeout_seconds=timeout_seconds,
         )
 
     def update(
@@ -169,6 +186,7 @@ class CustomerPaymentMethodResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a customer payment method; only the fields given change.
 
@@ -181,6 +199,7 @@ class CustomerPaymentMethodResource(Resource):
                 clears a field.
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -198,6 +217,7 @@ class CustomerPaymentMethodResource(Resource):
             body=body,
             model=_CustomerPaymentMethodUpdate,
             if_match=if_match,
+            timeout_seconds=timeout_seconds,
         )
 
     async def modify(

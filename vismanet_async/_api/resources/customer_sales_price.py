@@ -61,6 +61,8 @@ class CustomerSalesPriceResource(Resource):
         effective_as_of: Moment | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[CustomerSalesPrice]:
         """List customer sales prices.
 
@@ -75,6 +77,8 @@ class CustomerSalesPriceResource(Resource):
             last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
                 say which one it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -91,12 +95,16 @@ class CustomerSalesPriceResource(Resource):
             ("effectiveAsOf", q.moment, effective_as_of),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: CustomerSalesPriceUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a customer sales price.
 
@@ -104,6 +112,7 @@ class CustomerSalesPriceResource(Resource):
 
         Args:
             body: A `CustomerSalesPriceUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -112,12 +121,14 @@ class CustomerSalesPriceResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_CustomerSalesPriceUpdate)
+        return self._create(_CREATE, (), body=body, model=_CustomerSalesPriceUpdate, timeout_seconds=timeout_seconds)
 
     def get(
         self,
         record_id: int,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[CustomerSalesPrice]:
         """Read a customer sales price.
 
@@ -125,6 +136,7 @@ class CustomerSalesPriceResource(Resource):
 
         Args:
             record_id: The record id.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -132,7 +144,7 @@ class CustomerSalesPriceResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (record_id,), model=_CustomerSalesPrice)
+        return self._read(_GET, (record_id,), model=_CustomerSalesPrice, timeout_seconds=timeout_seconds)
 
     def update(
         self,
@@ -141,6 +153,7 @@ class CustomerSalesPriceResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a customer sales price; only the fields given change.
 
@@ -152,6 +165,7 @@ class CustomerSalesPriceResource(Resource):
                 a field.
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -160,7 +174,14 @@ class CustomerSalesPriceResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE, (record_id,), body=body, model=_CustomerSalesPriceUpdate, if_match=if_match)
+        return self._update(
+            _UPDATE,
+            (record_id,),
+            body=body,
+            model=_CustomerSalesPriceUpdate,
+            if_match=if_match,
+            timeout_seconds=timeout_seconds,
+        )
 
     async def modify(
         self,

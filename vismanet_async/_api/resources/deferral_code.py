@@ -38,6 +38,8 @@ class DeferralCodeResource(Resource):
         self,
         *,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[DeferralCode]:
         """List deferral codes.
 
@@ -45,6 +47,8 @@ class DeferralCodeResource(Resource):
 
         Args:
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -52,12 +56,14 @@ class DeferralCodeResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._list(_LIST, (), page_size=page_size)
+        return self._list(_LIST, (), page_size=page_size, limit=limit, timeout_seconds=timeout_seconds)
 
     def get(
         self,
         deferral_code_id: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[DeferralCode]:
         """Read a deferral code.
 
@@ -65,6 +71,7 @@ class DeferralCodeResource(Resource):
 
         Args:
             deferral_code_id: The deferral code id. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -72,4 +79,4 @@ class DeferralCodeResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (deferral_code_id,), model=_DeferralCode)
+        return self._read(_GET, (deferral_code_id,), model=_DeferralCode, timeout_seconds=timeout_seconds)

@@ -50,6 +50,8 @@ class DepartmentResource(Resource):
         self,
         *,
         last_modified_date_time: DateTimeCondition | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[Department]:
         """List departments.
 
@@ -58,6 +60,8 @@ class DepartmentResource(Resource):
         Args:
             last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
                 say which one it compares in (facts 5.10).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -65,12 +69,20 @@ class DepartmentResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._list(_LIST, (), ("lastModifiedDateTime", q.condition, last_modified_date_time))
+        return self._list(
+            _LIST,
+            (),
+            ("lastModifiedDateTime", q.condition, last_modified_date_time),
+            limit=limit,
+            timeout_seconds=timeout_seconds,
+        )
 
     def create(
         self,
         body: DepartmentUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a department.
 
@@ -78,6 +90,7 @@ class DepartmentResource(Resource):
 
         Args:
             body: A `DepartmentUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -86,12 +99,14 @@ class DepartmentResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_DepartmentUpdate)
+        return self._create(_CREATE, (), body=body, model=_DepartmentUpdate, timeout_seconds=timeout_seconds)
 
     def get(
         self,
         department_id: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Department]:
         """Read a department.
 
@@ -99,6 +114,7 @@ class DepartmentResource(Resource):
 
         Args:
             department_id: The department id. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -106,7 +122,7 @@ class DepartmentResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (department_id,), model=_Department)
+        return self._read(_GET, (department_id,), model=_Department, timeout_seconds=timeout_seconds)
 
     def update(
         self,
@@ -115,6 +131,7 @@ class DepartmentResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a department; only the fields given change.
 
@@ -126,6 +143,7 @@ class DepartmentResource(Resource):
                 field.
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -134,7 +152,14 @@ class DepartmentResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE, (department_id,), body=body, model=_DepartmentUpdate, if_match=if_match)
+        return self._update(
+            _UPDATE,
+            (department_id,),
+            body=body,
+            model=_DepartmentUpdate,
+            if_match=if_match,
+            timeout_seconds=timeout_seconds,
+        )
 
     async def modify(
         self,

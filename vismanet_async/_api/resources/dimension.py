@@ -62,10 +62,17 @@ class DimensionResource(Resource):
 
     def list(
         self,
+        *,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[str]:
         """List dimensions.
 
         `GET /v1/dimension`
+
+        Args:
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -73,7 +80,7 @@ class DimensionResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._list(_LIST, ())
+        return self._list(_LIST, (), limit=limit, timeout_seconds=timeout_seconds)
 
     def get(
         self,
@@ -82,6 +89,7 @@ class DimensionResource(Resource):
         *,
         last_modified_date_time: DateTimeCondition | None = None,
         expand_segments_values: bool | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Dimension]:
         """Read a dimension.
 
@@ -92,6 +100,7 @@ class DimensionResource(Resource):
             last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
                 say which one it compares in (facts 5.10).
             expand_segments_values: Whether each comes with its segments values. Off unless asked for (facts 5.9).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -105,6 +114,7 @@ class DimensionResource(Resource):
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             ("expandSegmentsValues", q.flag, expand_segments_values),
             model=_Dimension,
+            timeout_seconds=timeout_seconds,
         )
 
     def get_segment(
@@ -112,6 +122,8 @@ class DimensionResource(Resource):
         dimension_id: Id,
         segment_id: int,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Segment]:
         """Read the segment of a dimension.
 
@@ -120,6 +132,7 @@ class DimensionResource(Resource):
         Args:
             dimension_id: The dimension id. Text: leading zeros count (facts 12.4).
             segment_id: The segment id.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -134,6 +147,7 @@ class DimensionResource(Resource):
                 segment_id,
             ),
             model=_Segment,
+            timeout_seconds=timeout_seconds,
         )
 
     def update_segment(
@@ -144,6 +158,7 @@ class DimensionResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change the segment of a dimension; only the fields given change.
 
@@ -155,6 +170,7 @@ class DimensionResource(Resource):
             body: A `SegmentUpdate`, or a mapping of its fields by their names here or the API's. None clears a field.
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -172,6 +188,7 @@ class DimensionResource(Resource):
             body=body,
             model=_SegmentUpdate,
             if_match=if_match,
+            timeout_seconds=timeout_seconds,
         )
 
     async def modify_segment(
@@ -216,6 +233,8 @@ class DimensionResource(Resource):
         segment_id: int,
         public_id: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[SegmentValue]:
         """Read the segment value of a dimension.
 
@@ -225,6 +244,7 @@ class DimensionResource(Resource):
             dimension_id: The dimension id. Text: leading zeros count (facts 12.4).
             segment_id: The segment id.
             public_id: The public id. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -240,6 +260,7 @@ class DimensionResource(Resource):
                 public_id,
             ),
             model=_SegmentValue,
+            timeout_seconds=timeout_seconds,
         )
 
     def get_segment_value(
@@ -248,6 +269,8 @@ class DimensionResource(Resource):
         segment_id: int,
         value_id: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[SegmentValue]:
         """Read the segment value of a dimension.
 
@@ -257,6 +280,7 @@ class DimensionResource(Resource):
             dimension_id: The dimension id. Text: leading zeros count (facts 12.4).
             segment_id: The segment id.
             value_id: The value id. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -272,4 +296,5 @@ class DimensionResource(Resource):
                 value_id,
             ),
             model=_SegmentValue,
+            timeout_seconds=timeout_seconds,
         )

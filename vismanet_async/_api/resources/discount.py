@@ -74,6 +74,8 @@ class DiscountResource(Resource):
         discount_code: str | None = None,
         series: str | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[Discount]:
         """List discounts.
 
@@ -87,6 +89,8 @@ class DiscountResource(Resource):
             discount_code: Only those with this discount code.
             series: Only those with this series.
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -102,12 +106,16 @@ class DiscountResource(Resource):
             ("discountCode", q.text, discount_code),
             ("series", q.text, series),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: DiscountUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a discount.
 
@@ -115,6 +123,7 @@ class DiscountResource(Resource):
 
         Args:
             body: A `DiscountUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -123,7 +132,7 @@ class DiscountResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_DiscountUpdate)
+        return self._create(_CREATE, (), body=body, model=_DiscountUpdate, timeout_seconds=timeout_seconds)
 
     def update(
         self,
@@ -131,6 +140,8 @@ class DiscountResource(Resource):
         series: Id,
         body: DiscountUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a discount; only the fields given change.
 
@@ -140,6 +151,7 @@ class DiscountResource(Resource):
             discount_code: The discount code.
             series: The series of the discount code.
             body: A `DiscountUpdate`, or a mapping of its fields by their names here or the API's. None clears a field.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -156,6 +168,7 @@ class DiscountResource(Resource):
             ),
             body=body,
             model=_DiscountUpdate,
+            timeout_seconds=timeout_seconds,
         )
 
     def delete(
@@ -163,6 +176,8 @@ class DiscountResource(Resource):
         discount_code: Id,
         series: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[None]:
         """Delete a discount.
 
@@ -171,6 +186,7 @@ class DiscountResource(Resource):
         Args:
             discount_code: The discount code.
             series: The series of the discount code.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             Nothing, when awaited.
@@ -185,6 +201,7 @@ class DiscountResource(Resource):
                 discount_code,
                 series,
             ),
+            timeout_seconds=timeout_seconds,
         )
 
     def update_discounts(
@@ -192,6 +209,8 @@ class DiscountResource(Resource):
         discount_code: Id,
         series: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `updateDiscounts` on a discount.
 
@@ -200,6 +219,7 @@ class DiscountResource(Resource):
         Args:
             discount_code: The discount code.
             series: The series of the discount code.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -215,6 +235,7 @@ class DiscountResource(Resource):
                 series,
             ),
             result=_ActionResult,
+            timeout_seconds=timeout_seconds,
         )
 
     def update_discounts_by_filter_date(
@@ -225,6 +246,7 @@ class DiscountResource(Resource):
         /,
         *,
         filter_date: Moment,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `updateDiscounts` on a discount.
 
@@ -235,6 +257,7 @@ class DiscountResource(Resource):
             series: The series of the discount code.
             filer_date: The filer date.
             filter_date: The filter date. A date, a datetime or its text, without a zone. The API wants it in any case.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -252,6 +275,7 @@ class DiscountResource(Resource):
             ),
             ("filterDate", q.Needed(q.moment), filter_date),
             result=_ActionResult,
+            timeout_seconds=timeout_seconds,
         )
 
     def list_v2(
@@ -262,6 +286,8 @@ class DiscountResource(Resource):
         discount_code: str | None = None,
         series: str | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[Discount]:
         """List discounts.
 
@@ -275,6 +301,8 @@ class DiscountResource(Resource):
             discount_code: Only those with this discount code.
             series: Only those with this series.
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -290,4 +318,6 @@ class DiscountResource(Resource):
             ("discountCode", q.text, discount_code),
             ("series", q.text, series),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )

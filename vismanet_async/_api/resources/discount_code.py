@@ -47,6 +47,8 @@ class DiscountCodeResource(Resource):
         created_date_time: DateTimeCondition | None = None,
         discount_code: str | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[DiscountCode]:
         """List discount codes.
 
@@ -59,6 +61,8 @@ class DiscountCodeResource(Resource):
                 it compares in (facts 5.10).
             discount_code: Only those with this discount code.
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -73,6 +77,8 @@ class DiscountCodeResource(Resource):
             ("createdDateTime", q.condition, created_date_time),
             ("discountCode", q.text, discount_code),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def list_v2(
@@ -82,6 +88,8 @@ class DiscountCodeResource(Resource):
         created_date_time: DateTimeCondition | None = None,
         discount_code: str | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[DiscountCode]:
         """List discount codes.
 
@@ -94,6 +102,8 @@ class DiscountCodeResource(Resource):
                 it compares in (facts 5.10).
             discount_code: Only those with this discount code.
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -108,4 +118,6 @@ class DiscountCodeResource(Resource):
             ("createdDateTime", q.condition, created_date_time),
             ("discountCode", q.text, discount_code),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )

@@ -101,6 +101,8 @@ class EmployeeResource(Resource):
         linked_to_user: bool | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[Employee]:
         """List employees.
 
@@ -111,6 +113,8 @@ class EmployeeResource(Resource):
             last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
                 say which one it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -124,12 +128,16 @@ class EmployeeResource(Resource):
             ("linkedToUser", q.flag, linked_to_user),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: EmployeeCreate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create an employee.
 
@@ -137,6 +145,7 @@ class EmployeeResource(Resource):
 
         Args:
             body: A `EmployeeCreate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -145,7 +154,7 @@ class EmployeeResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_EmployeeCreate)
+        return self._create(_CREATE, (), body=body, model=_EmployeeCreate, timeout_seconds=timeout_seconds)
 
     def change_employee_cd(
         self,
@@ -154,6 +163,7 @@ class EmployeeResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `changeEmployeeCd` on an employee.
 
@@ -165,6 +175,7 @@ class EmployeeResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -180,12 +191,15 @@ class EmployeeResource(Resource):
             body=body,
             model=_ChangeEmployeeNrAction,
             if_match=if_match,
+            timeout_seconds=timeout_seconds,
         )
 
     def get(
         self,
         employee_cd: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Employee]:
         """Read an employee.
 
@@ -193,6 +207,7 @@ class EmployeeResource(Resource):
 
         Args:
             employee_cd: The employee number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -200,7 +215,7 @@ class EmployeeResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (employee_cd,), model=_Employee)
+        return self._read(_GET, (employee_cd,), model=_Employee, timeout_seconds=timeout_seconds)
 
     def update(
         self,
@@ -209,6 +224,7 @@ class EmployeeResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change an employee; only the fields given change.
 
@@ -219,6 +235,7 @@ class EmployeeResource(Resource):
             body: A `EmployeeUpdate`, or a mapping of its fields by their names here or the API's. None clears a field.
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -227,7 +244,14 @@ class EmployeeResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE, (employee_cd,), body=body, model=_EmployeeUpdate, if_match=if_match)
+        return self._update(
+            _UPDATE,
+            (employee_cd,),
+            body=body,
+            model=_EmployeeUpdate,
+            if_match=if_match,
+            timeout_seconds=timeout_seconds,
+        )
 
     async def modify(
         self,
@@ -274,6 +298,8 @@ class EmployeeResource(Resource):
         department_id: str | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[ExpenseClaim]:
         """List expense claims of an employee.
 
@@ -289,6 +315,8 @@ class EmployeeResource(Resource):
             last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
                 say which one it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -305,6 +333,8 @@ class EmployeeResource(Resource):
             ("departmentId", q.text, department_id),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def list_expense_receipts(
@@ -320,6 +350,8 @@ class EmployeeResource(Resource):
         invoiceable: bool | None = None,
         status: ExpenseReceiptStatusValue | Other | None = None,
         customer: str | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[ExpenseReceipt]:
         """List expense receipts of an employee.
 
@@ -336,6 +368,8 @@ class EmployeeResource(Resource):
             status: Only those with this status. One of `Open`, `Pending`, `Approved`, `Rejected`, `Released`, in any
                 case; a newer one is `Other(...)` (facts 5.16).
             customer: Only those of this customer, by its number.
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -354,6 +388,8 @@ class EmployeeResource(Resource):
             ("invoiceable", q.flag, invoiceable),
             ("status", q.Choice("ExpenseReceiptStatus"), status),
             ("customer", q.text, customer),
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def list_time_cards(
@@ -365,6 +401,8 @@ class EmployeeResource(Resource):
         week: str | None = None,
         type: TimeCardTypeValue | Other | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[TimeCard]:
         """List time cards of an employee.
 
@@ -379,6 +417,8 @@ class EmployeeResource(Resource):
                 is `Other(...)` (facts 5.16).
             last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
                 say which one it compares in (facts 5.10).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -393,4 +433,6 @@ class EmployeeResource(Resource):
             ("week", q.text, week),
             ("type", q.Choice("TimeCardType"), type),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )

@@ -83,6 +83,8 @@ class ExpenseClaimResource(Resource):
         department_id: str | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[ExpenseClaim]:
         """List expense claims.
 
@@ -97,6 +99,8 @@ class ExpenseClaimResource(Resource):
             last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
                 say which one it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -113,12 +117,16 @@ class ExpenseClaimResource(Resource):
             ("departmentId", q.text, department_id),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: ExpenseClaimUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create an expense claim.
 
@@ -126,6 +134,7 @@ class ExpenseClaimResource(Resource):
 
         Args:
             body: A `ExpenseClaimUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -134,12 +143,14 @@ class ExpenseClaimResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_ExpenseClaimUpdate)
+        return self._create(_CREATE, (), body=body, model=_ExpenseClaimUpdate, timeout_seconds=timeout_seconds)
 
     def get(
         self,
         expense_claim_nbr: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[ExpenseClaim]:
         """Read an expense claim.
 
@@ -147,6 +158,7 @@ class ExpenseClaimResource(Resource):
 
         Args:
             expense_claim_nbr: The expense claim number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -154,7 +166,7 @@ class ExpenseClaimResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (expense_claim_nbr,), model=_ExpenseClaim)
+        return self._read(_GET, (expense_claim_nbr,), model=_ExpenseClaim, timeout_seconds=timeout_seconds)
 
     def update(
         self,
@@ -163,6 +175,7 @@ class ExpenseClaimResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change an expense claim; only the fields given change.
 
@@ -174,6 +187,7 @@ class ExpenseClaimResource(Resource):
                 field.
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -182,7 +196,14 @@ class ExpenseClaimResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE, (expense_claim_nbr,), body=body, model=_ExpenseClaimUpdate, if_match=if_match)
+        return self._update(
+            _UPDATE,
+            (expense_claim_nbr,),
+            body=body,
+            model=_ExpenseClaimUpdate,
+            if_match=if_match,
+            timeout_seconds=timeout_seconds,
+        )
 
     async def modify(
         self,
@@ -222,6 +243,8 @@ class ExpenseClaimResource(Resource):
         self,
         expense_claim_nbr: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[None]:
         """Delete an expense claim.
 
@@ -229,6 +252,7 @@ class ExpenseClaimResource(Resource):
 
         Args:
             expense_claim_nbr: The expense claim number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             Nothing, when awaited.
@@ -237,7 +261,7 @@ class ExpenseClaimResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._delete(_DELETE, (expense_claim_nbr,))
+        return self._delete(_DELETE, (expense_claim_nbr,), timeout_seconds=timeout_seconds)
 
     def approval(
         self,
@@ -245,6 +269,7 @@ class ExpenseClaimResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `approval` on an expense claim.
 
@@ -255,6 +280,7 @@ class ExpenseClaimResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -263,7 +289,9 @@ class ExpenseClaimResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._act(_APPROVAL, (expense_claim,), result=_ActionResult, if_match=if_match)
+        return self._act(
+            _APPROVAL, (expense_claim,), result=_ActionResult, if_match=if_match, timeout_seconds=timeout_seconds
+        )
 
     def hold(
         self,
@@ -271,6 +299,7 @@ class ExpenseClaimResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `hold` on an expense claim.
 
@@ -281,6 +310,7 @@ class ExpenseClaimResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -289,7 +319,9 @@ class ExpenseClaimResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._act(_HOLD, (expense_claim,), result=_ActionResult, if_match=if_match)
+        return self._act(
+            _HOLD, (expense_claim,), result=_ActionResult, if_match=if_match, timeout_seconds=timeout_seconds
+        )
 
     def submit(
         self,
@@ -297,6 +329,7 @@ class ExpenseClaimResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `submit` on an expense claim.
 
@@ -307,6 +340,7 @@ class ExpenseClaimResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -315,4 +349,6 @@ class ExpenseClaimResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._act(_SUBMIT, (expense_claim,), result=_ActionResult, if_match=if_match)
+        return self._act(
+            _SUBMIT, (expense_claim,), result=_ActionResult, if_match=if_match, timeout_seconds=timeout_seconds
+        )

@@ -68,6 +68,8 @@ class ExpenseReceiptResource(Resource):
         invoiceable: bool | None = None,
         status: ExpenseReceiptStatusValue | Other | None = None,
         customer: str | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[ExpenseReceipt]:
         """List expense receipts.
 
@@ -83,6 +85,8 @@ class ExpenseReceiptResource(Resource):
             status: Only those with this status. One of `Open`, `Pending`, `Approved`, `Rejected`, `Released`, in any
                 case; a newer one is `Other(...)` (facts 5.16).
             customer: Only those of this customer, by its number.
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -101,12 +105,16 @@ class ExpenseReceiptResource(Resource):
             ("invoiceable", q.flag, invoiceable),
             ("status", q.Choice("ExpenseReceiptStatus"), status),
             ("customer", q.text, customer),
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: ExpenseReceiptUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create an expense receipt.
 
@@ -114,6 +122,7 @@ class ExpenseReceiptResource(Resource):
 
         Args:
             body: A `ExpenseReceiptUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -122,12 +131,14 @@ class ExpenseReceiptResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_ExpenseReceiptUpdate)
+        return self._create(_CREATE, (), body=body, model=_ExpenseReceiptUpdate, timeout_seconds=timeout_seconds)
 
     def get(
         self,
         receipt_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[ExpenseReceipt]:
         """Read an expense receipt.
 
@@ -135,6 +146,7 @@ class ExpenseReceiptResource(Resource):
 
         Args:
             receipt_number: The receipt number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -142,7 +154,7 @@ class ExpenseReceiptResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (receipt_number,), model=_ExpenseReceipt)
+        return self._read(_GET, (receipt_number,), model=_ExpenseReceipt, timeout_seconds=timeout_seconds)
 
     def update(
         self,
@@ -151,6 +163,7 @@ class ExpenseReceiptResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change an expense receipt; only the fields given change.
 
@@ -162,6 +175,7 @@ class ExpenseReceiptResource(Resource):
                 field.
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -170,7 +184,14 @@ class ExpenseReceiptResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE, (receipt_number,), body=body, model=_ExpenseReceiptUpdate, if_match=if_match)
+        return self._update(
+            _UPDATE,
+            (receipt_number,),
+            body=body,
+            model=_ExpenseReceiptUpdate,
+            if_match=if_match,
+            timeout_seconds=timeout_seconds,
+        )
 
     async def modify(
         self,
@@ -210,6 +231,8 @@ class ExpenseReceiptResource(Resource):
         self,
         receipt_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[None]:
         """Delete an expense receipt.
 
@@ -217,6 +240,7 @@ class ExpenseReceiptResource(Resource):
 
         Args:
             receipt_number: The receipt number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             Nothing, when awaited.
@@ -225,7 +249,7 @@ class ExpenseReceiptResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._delete(_DELETE, (receipt_number,))
+        return self._delete(_DELETE, (receipt_number,), timeout_seconds=timeout_seconds)
 
     def add_attachment(
         self,
@@ -234,6 +258,7 @@ class ExpenseReceiptResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Attach a file to an expense receipt.
 
@@ -245,6 +270,7 @@ class ExpenseReceiptResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of the file, when awaited.
@@ -253,4 +279,6 @@ class ExpenseReceiptResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._upload(_ADD_ATTACHMENT, (receipt_number,), file=file, if_match=if_match)
+        return self._upload(
+            _ADD_ATTACHMENT, (receipt_number,), file=file, if_match=if_match, timeout_seconds=timeout_seconds
+        )

@@ -30,6 +30,7 @@ class FeaturesSetResource(Resource):
         *,
         feature_name: str | None = None,
         feature_enabled: bool | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[FeaturesSet]:
         """Read a features set.
 
@@ -38,6 +39,7 @@ class FeaturesSetResource(Resource):
         Args:
             feature_name: The feature name.
             feature_enabled: Only those where this is so, or is not: feature enabled.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -51,4 +53,5 @@ class FeaturesSetResource(Resource):
             ("featureName", q.text, feature_name),
             ("featureEnabled", q.flag, feature_enabled),
             model=_FeaturesSet,
+            timeout_seconds=timeout_seconds,
         )

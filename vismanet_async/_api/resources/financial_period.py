@@ -36,10 +36,17 @@ class FinancialPeriodResource(Resource):
 
     def list(
         self,
+        *,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[FinancialPeriod]:
         """List financial periods.
 
         `GET /v1/financialPeriod`
+
+        Args:
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -47,12 +54,14 @@ class FinancialPeriodResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._list(_LIST, ())
+        return self._list(_LIST, (), limit=limit, timeout_seconds=timeout_seconds)
 
     def get(
         self,
         financial_period_id: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[FinancialPeriod]:
         """Read a financial period.
 
@@ -60,6 +69,7 @@ class FinancialPeriodResource(Resource):
 
         Args:
             financial_period_id: The financial period id. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -67,4 +77,4 @@ class FinancialPeriodResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (financial_period_id,), model=_FinancialPeriod)
+        return self._read(_GET, (financial_period_id,), model=_FinancialPeriod, timeout_seconds=timeout_seconds)

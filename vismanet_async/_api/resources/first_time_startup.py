@@ -26,10 +26,15 @@ class FirstTimeStartupResource(Resource):
 
     def get_status(
         self,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[FirstTimeStartup]:
         """Read the status.
 
         `GET /v1/firstTimeStartup/status`
+
+        Args:
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -37,4 +42,4 @@ class FirstTimeStartupResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET_STATUS, (), model=_FirstTimeStartup)
+        return self._read(_GET_STATUS, (), model=_FirstTimeStartup, timeout_seconds=timeout_seconds)

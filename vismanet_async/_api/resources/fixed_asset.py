@@ -49,6 +49,8 @@ class FixedAssetResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         expand_accounts: bool | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[FixedAsset]:
         """List fixed assets.
 
@@ -65,6 +67,8 @@ class FixedAssetResource(Resource):
                 say which one it compares in (facts 5.10).
             expand_accounts: Whether each comes with its accounts. Off unless asked for (facts 5.9).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -83,6 +87,8 @@ class FixedAssetResource(Resource):
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             ("expandAccounts", q.flag, expand_accounts),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def get(
@@ -91,6 +97,7 @@ class FixedAssetResource(Resource):
         /,
         *,
         expand_accounts: bool | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[FixedAsset]:
         """Read a fixed asset.
 
@@ -100,6 +107,7 @@ class FixedAssetResource(Resource):
             fixed_asset_id: The fixed asset id. Text: leading zeros count (facts 12.4).
             expand_accounts: Whether each comes with its accounts. Off unless asked for (facts 5.9). The API's
                 `ExpandAccounts`.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -107,4 +115,10 @@ class FixedAssetResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (fixed_asset_id,), ("ExpandAccounts", q.flag, expand_accounts), model=_FixedAsset)
+        return self._read(
+            _GET,
+            (fixed_asset_id,),
+            ("ExpandAccounts", q.flag, expand_accounts),
+            model=_FixedAsset,
+            timeout_seconds=timeout_seconds,
+        )

@@ -38,6 +38,8 @@ class FixedAssetClassResource(Resource):
         *,
         class_id: str | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[FixedAssetClass]:
         """List fixed asset classes.
 
@@ -46,6 +48,8 @@ class FixedAssetClassResource(Resource):
         Args:
             class_id: Only those with this class id. The API's `classID`.
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -53,12 +57,16 @@ class FixedAssetClassResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._list(_LIST, (), ("classID", q.text, class_id), page_size=page_size)
+        return self._list(
+            _LIST, (), ("classID", q.text, class_id), page_size=page_size, limit=limit, timeout_seconds=timeout_seconds
+        )
 
     def get(
         self,
         class_id: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[FixedAssetClass]:
         """Read a fixed asset class.
 
@@ -66,6 +74,7 @@ class FixedAssetClassResource(Resource):
 
         Args:
             class_id: The class id. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -73,4 +82,4 @@ class FixedAssetClassResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (class_id,), model=_FixedAssetClass)
+        return self._read(_GET, (class_id,), model=_FixedAssetClass, timeout_seconds=timeout_seconds)

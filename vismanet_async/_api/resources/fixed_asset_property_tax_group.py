@@ -43,6 +43,8 @@ class FixedAssetPropertyTaxGroupResource(Resource):
         property_tax_id: str | None = None,
         active: bool | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[FixedAssetPropertyTax]:
         """List fixed asset property tax groups.
 
@@ -52,6 +54,8 @@ class FixedAssetPropertyTaxGroupResource(Resource):
             property_tax_id: Only those with this property tax id. The API's `propertyTaxID`.
             active: Only those where this is so, or is not: active.
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -60,13 +64,21 @@ class FixedAssetPropertyTaxGroupResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
-            _LIST, (), ("propertyTaxID", q.text, property_tax_id), ("active", q.flag, active), page_size=page_size
+            _LIST,
+            (),
+            ("propertyTaxID", q.text, property_tax_id),
+            ("active", q.flag, active),
+            page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def get(
         self,
         property_tax_id: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[FixedAssetPropertyTax]:
         """Read a fixed asset property tax group.
 
@@ -74,6 +86,7 @@ class FixedAssetPropertyTaxGroupResource(Resource):
 
         Args:
             property_tax_id: The property tax id. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -81,4 +94,4 @@ class FixedAssetPropertyTaxGroupResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (property_tax_id,), model=_FixedAssetPropertyTax)
+        return self._read(_GET, (property_tax_id,), model=_FixedAssetPropertyTax, timeout_seconds=timeout_seconds)

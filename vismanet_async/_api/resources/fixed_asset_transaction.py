@@ -56,6 +56,8 @@ class FixedAssetTransactionResource(Resource):
         transaction_to_date: str | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[FixedAssetTransaction]:
         """List fixed asset transactions.
 
@@ -80,6 +82,8 @@ class FixedAssetTransactionResource(Resource):
             last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
                 say which one it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -103,12 +107,17 @@ class FixedAssetTransactionResource(Resource):
             ("transactionToDate", q.text, transaction_to_date),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def list_by_reference(
         self,
         ref_no: Id,
         /,
+        *,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[FixedAssetTransaction]:
         """List fixed asset transactions.
 
@@ -116,6 +125,8 @@ class FixedAssetTransactionResource(Resource):
 
         Args:
             ref_no: The reference number. Text: leading zeros count (facts 12.4).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -123,4 +134,4 @@ class FixedAssetTransactionResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._list(_LIST_BY_REFERENCE, (ref_no,))
+        return self._list(_LIST_BY_REFERENCE, (ref_no,), limit=limit, timeout_seconds=timeout_seconds)

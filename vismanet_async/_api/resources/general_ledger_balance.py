@@ -45,6 +45,8 @@ class GeneralLedgerBalanceResource(Resource):
         last_modified_date_time: Moment | None = None,
         exclude_ytd_account: bool | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[GeneralLedgerBalance]:
         """List general ledger balances.
 
@@ -63,6 +65,8 @@ class GeneralLedgerBalanceResource(Resource):
             exclude_ytd_account: Only those where this is so, or is not: exclude YTD account. The API's
                 `excludeYTDAccount`.
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -82,4 +86,6 @@ class GeneralLedgerBalanceResource(Resource):
             ("lastModifiedDateTime", q.moment, last_modified_date_time),
             ("excludeYTDAccount", q.flag, exclude_ytd_account),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )

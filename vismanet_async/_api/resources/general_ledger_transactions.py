@@ -51,6 +51,8 @@ class GeneralLedgerTransactionsResource(Resource):
         expand_branch_info: bool | None = None,
         include_transaction_balance: bool | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[GeneralLedgerTransactionDetails]:
         """List general ledger transactions.
 
@@ -74,6 +76,8 @@ class GeneralLedgerTransactionsResource(Resource):
             include_transaction_balance: Whether each comes with its transaction balance. Off unless asked for (facts
                 5.9).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -99,4 +103,6 @@ class GeneralLedgerTransactionsResource(Resource):
             ("expandBranchInfo", q.flag, expand_branch_info),
             ("includeTransactionBalance", q.flag, include_transaction_balance),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )

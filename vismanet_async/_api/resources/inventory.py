@@ -179,6 +179,8 @@ class InventoryResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[Inventory]:
         """List inventories.
 
@@ -214,6 +216,8 @@ class InventoryResource(Resource):
             created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
                 it compares in (facts 5.10).
             page_size: Rows in one page; at most 5000. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -246,12 +250,16 @@ class InventoryResource(Resource):
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             ("createdDateTime", q.condition, created_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: InventoryUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create an inventory.
 
@@ -259,6 +267,7 @@ class InventoryResource(Resource):
 
         Args:
             body: A `InventoryUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -267,13 +276,15 @@ class InventoryResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_InventoryUpdate)
+        return self._create(_CREATE, (), body=body, model=_InventoryUpdate, timeout_seconds=timeout_seconds)
 
     def change_inventory_nbr(
         self,
         internal_id: int,
         body: ChangeInventoryNbrAction | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `changeInventoryNbr` on an inventory.
 
@@ -282,6 +293,7 @@ class InventoryResource(Resource):
         Args:
             internal_id: The internal id.
             body: A `ChangeInventoryNbrAction`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -291,13 +303,21 @@ class InventoryResource(Resource):
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
-            _CHANGE_INVENTORY_NBR, (internal_id,), result=_ActionResult, body=body, model=_ChangeInventoryNbrAction
+            _CHANGE_INVENTORY_NBR,
+            (internal_id,),
+            result=_ActionResult,
+            body=body,
+            model=_ChangeInventoryNbrAction,
+            timeout_seconds=timeout_seconds,
         )
 
     def list_barcodes_of_purchase_receipt(
         self,
         receipt_nbr: Id,
         /,
+        *,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[BarCode]:
         """List barcodes of purchase receipt.
 
@@ -305,6 +325,8 @@ class InventoryResource(Resource):
 
         Args:
             receipt_nbr: The receipt number. Text: leading zeros count (facts 12.4).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -312,12 +334,17 @@ class InventoryResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._list(_LIST_BARCODES_OF_PURCHASE_RECEIPT, (receipt_nbr,))
+        return self._list(
+            _LIST_BARCODES_OF_PURCHASE_RECEIPT, (receipt_nbr,), limit=limit, timeout_seconds=timeout_seconds
+        )
 
     def list_barcodes_of_sales_order(
         self,
         order_nbr: Id,
         /,
+        *,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[BarCode]:
         """List barcodes of sales order.
 
@@ -325,6 +352,8 @@ class InventoryResource(Resource):
 
         Args:
             order_nbr: The order number. Text: leading zeros count (facts 12.4).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -332,12 +361,15 @@ class InventoryResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._list(_LIST_BARCODES_OF_SALES_ORDER, (order_nbr,))
+        return self._list(_LIST_BARCODES_OF_SALES_ORDER, (order_nbr,), limit=limit, timeout_seconds=timeout_seconds)
 
     def list_barcodes_of_shipment(
         self,
         shipment_nbr: Id,
         /,
+        *,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[BarCode]:
         """List barcodes of shipment.
 
@@ -345,6 +377,8 @@ class InventoryResource(Resource):
 
         Args:
             shipment_nbr: The shipment number. Text: leading zeros count (facts 12.4).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -352,12 +386,15 @@ class InventoryResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._list(_LIST_BARCODES_OF_SHIPMENT, (shipment_nbr,))
+        return self._list(_LIST_BARCODES_OF_SHIPMENT, (shipment_nbr,), limit=limit, timeout_seconds=timeout_seconds)
 
     def list_barcodes_of_stocktake(
         self,
         reference_number: Id,
         /,
+        *,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[BarCode]:
         """List barcodes of stocktake.
 
@@ -365,6 +402,8 @@ class InventoryResource(Resource):
 
         Args:
             reference_number: The reference number. Text: leading zeros count (facts 12.4).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -372,12 +411,16 @@ class InventoryResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._list(_LIST_BARCODES_OF_STOCKTAKE, (reference_number,))
+        return self._list(
+            _LIST_BARCODES_OF_STOCKTAKE, (reference_number,), limit=limit, timeout_seconds=timeout_seconds
+        )
 
     def get_by_inventory_id(
         self,
         inventory_id: int,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Inventory]:
         """Read an inventory.
 
@@ -385,6 +428,7 @@ class InventoryResource(Resource):
 
         Args:
             inventory_id: The inventory id.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -392,13 +436,15 @@ class InventoryResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET_BY_INVENTORY_ID, (inventory_id,), model=_Inventory)
+        return self._read(_GET_BY_INVENTORY_ID, (inventory_id,), model=_Inventory, timeout_seconds=timeout_seconds)
 
     def update_by_inventory_id(
         self,
         inventory_id: int,
         body: InventoryUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change an inventory; only the fields given change.
 
@@ -407,6 +453,7 @@ class InventoryResource(Resource):
         Args:
             inventory_id: The inventory id.
             body: A `InventoryUpdate`, or a mapping of its fields by their names here or the API's. None clears a field.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -415,12 +462,16 @@ class InventoryResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE_BY_INVENTORY_ID, (inventory_id,), body=body, model=_InventoryUpdate)
+        return self._update(
+            _UPDATE_BY_INVENTORY_ID, (inventory_id,), body=body, model=_InventoryUpdate, timeout_seconds=timeout_seconds
+        )
 
     def list_item_classes(
         self,
         *,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[ItemClass]:
         """List item classes.
 
@@ -428,6 +479,8 @@ class InventoryResource(Resource):
 
         Args:
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -435,12 +488,14 @@ class InventoryResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._list(_LIST_ITEM_CLASSES, (), page_size=page_size)
+        return self._list(_LIST_ITEM_CLASSES, (), page_size=page_size, limit=limit, timeout_seconds=timeout_seconds)
 
     def get_item_class(
         self,
         item_class_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[ItemClass]:
         """Read the item class.
 
@@ -448,6 +503,7 @@ class InventoryResource(Resource):
 
         Args:
             item_class_number: The item class number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -455,12 +511,14 @@ class InventoryResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET_ITEM_CLASS, (item_class_number,), model=_ItemClass)
+        return self._read(_GET_ITEM_CLASS, (item_class_number,), model=_ItemClass, timeout_seconds=timeout_seconds)
 
     def list_item_post_classes(
         self,
         *,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[PostingClass]:
         """List item post classes.
 
@@ -468,6 +526,8 @@ class InventoryResource(Resource):
 
         Args:
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -475,12 +535,16 @@ class InventoryResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._list(_LIST_ITEM_POST_CLASSES, (), page_size=page_size)
+        return self._list(
+            _LIST_ITEM_POST_CLASSES, (), page_size=page_size, limit=limit, timeout_seconds=timeout_seconds
+        )
 
     def update_cost(
         self,
         inventory_cd: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `updateCost` on an inventory.
 
@@ -488,6 +552,7 @@ class InventoryResource(Resource):
 
         Args:
             inventory_cd: The inventory number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -496,12 +561,14 @@ class InventoryResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._act(_UPDATE_COST, (inventory_cd,), result=_ActionResult)
+        return self._act(_UPDATE_COST, (inventory_cd,), result=_ActionResult, timeout_seconds=timeout_seconds)
 
     def get(
         self,
         inventory_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Inventory]:
         """Read an inventory.
 
@@ -509,6 +576,7 @@ class InventoryResource(Resource):
 
         Args:
             inventory_number: The inventory number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -516,13 +584,15 @@ class InventoryResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (inventory_number,), model=_Inventory)
+        return self._read(_GET, (inventory_number,), model=_Inventory, timeout_seconds=timeout_seconds)
 
     def update(
         self,
         inventory_number: Id,
         body: InventoryUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change an inventory; only the fields given change.
 
@@ -531,6 +601,7 @@ class InventoryResource(Resource):
         Args:
             inventory_number: The inventory number. Text: leading zeros count (facts 12.4).
             body: A `InventoryUpdate`, or a mapping of its fields by their names here or the API's. None clears a field.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -539,13 +610,17 @@ class InventoryResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE, (inventory_number,), body=body, model=_InventoryUpdate)
+        return self._update(
+            _UPDATE, (inventory_number,), body=body, model=_InventoryUpdate, timeout_seconds=timeout_seconds
+        )
 
     def add_attachment(
         self,
         inventory_number: Id,
         file: Upload,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Attach a file to an inventory.
 
@@ -554,6 +629,7 @@ class InventoryResource(Resource):
         Args:
             inventory_number: The inventory number. Text: leading zeros count (facts 12.4).
             file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of the file, when awaited.
@@ -562,12 +638,15 @@ class InventoryResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._upload(_ADD_ATTACHMENT, (inventory_number,), file=file)
+        return self._upload(_ADD_ATTACHMENT, (inventory_number,), file=file, timeout_seconds=timeout_seconds)
 
     def list_cross_references(
         self,
         inventory_number: Id,
         /,
+        *,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[InventoryCrossReference]:
         """List cross references of an inventory.
 
@@ -575,6 +654,8 @@ class InventoryResource(Resource):
 
         Args:
             inventory_number: The inventory number. Text: leading zeros count (facts 12.4).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -582,13 +663,15 @@ class InventoryResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._list(_LIST_CROSS_REFERENCES, (inventory_number,))
+        return self._list(_LIST_CROSS_REFERENCES, (inventory_number,), limit=limit, timeout_seconds=timeout_seconds)
 
     def create_cross_reference(
         self,
         inventory_number: Id,
         body: InventoryCrossReferenceUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create cross reference of an inventory.
 
@@ -597,6 +680,7 @@ class InventoryResource(Resource):
         Args:
             inventory_number: The inventory number. Text: leading zeros count (facts 12.4).
             body: A `InventoryCrossReferenceUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -606,7 +690,11 @@ class InventoryResource(Resource):
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._create(
-            _CREATE_CROSS_REFERENCE, (inventory_number,), body=body, model=_InventoryCrossReferenceUpdate
+            _CREATE_CROSS_REFERENCE,
+            (inventory_number,),
+            body=body,
+            model=_InventoryCrossReferenceUpdate,
+            timeout_seconds=timeout_seconds,
         )
 
     def update_cross_reference(
@@ -616,6 +704,8 @@ class InventoryResource(Resource):
         alternate_id: Id,
         body: InventoryCrossReferenceUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change the cross reference of an inventory; only the fields given change.
 
@@ -627,6 +717,7 @@ class InventoryResource(Resource):
             alternate_id: The alternate id. Text: leading zeros count (facts 12.4).
             body: A `InventoryCrossReferenceUpdate`, or a mapping of its fields by their names here or the API's. None
                 clears a field.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -644,4 +735,5 @@ class InventoryResource(Resource):
             ),
             body=body,
             model=_InventoryCrossReferenceUpdate,
+            timeout_seconds=timeout_seconds,
         )

@@ -66,6 +66,8 @@ class InventoryAdjustmentResource(Resource):
         date: DateTimeCondition | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[InventoryAdjustment]:
         """List inventory adjustments.
 
@@ -78,6 +80,8 @@ class InventoryAdjustmentResource(Resource):
             last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
                 say which one it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -92,12 +96,16 @@ class InventoryAdjustmentResource(Resource):
             ("date", q.condition, date),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: InventoryAdjustmentUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create an inventory adjustment.
 
@@ -105,6 +113,7 @@ class InventoryAdjustmentResource(Resource):
 
         Args:
             body: A `InventoryAdjustmentUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -113,12 +122,14 @@ class InventoryAdjustmentResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_InventoryAdjustmentUpdate)
+        return self._create(_CREATE, (), body=body, model=_InventoryAdjustmentUpdate, timeout_seconds=timeout_seconds)
 
     def release(
         self,
         adj_ref_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `release` on an inventory adjustment.
 
@@ -126,6 +137,7 @@ class InventoryAdjustmentResource(Resource):
 
         Args:
             adj_ref_number: The adj reference number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -134,12 +146,14 @@ class InventoryAdjustmentResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._act(_RELEASE, (adj_ref_number,), result=_ActionResult)
+        return self._act(_RELEASE, (adj_ref_number,), result=_ActionResult, timeout_seconds=timeout_seconds)
 
     def get(
         self,
         inventory_adjustment_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[InventoryAdjustment]:
         """Read an inventory adjustment.
 
@@ -147,6 +161,7 @@ class InventoryAdjustmentResource(Resource):
 
         Args:
             inventory_adjustment_number: The inventory adjustment number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -154,13 +169,17 @@ class InventoryAdjustmentResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (inventory_adjustment_number,), model=_InventoryAdjustment)
+        return self._read(
+            _GET, (inventory_adjustment_number,), model=_InventoryAdjustment, timeout_seconds=timeout_seconds
+        )
 
     def update(
         self,
         inventory_adjustment_number: Id,
         body: InventoryAdjustmentUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change an inventory adjustment; only the fields given change.
 
@@ -170,6 +189,7 @@ class InventoryAdjustmentResource(Resource):
             inventory_adjustment_number: The inventory adjustment number. Text: leading zeros count (facts 12.4).
             body: A `InventoryAdjustmentUpdate`, or a mapping of its fields by their names here or the API's. None
                 clears a field.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -178,4 +198,10 @@ class InventoryAdjustmentResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE, (inventory_adjustment_number,), body=body, model=_InventoryAdjustmentUpdate)
+        return self._update(
+            _UPDATE,
+            (inventory_adjustment_number,),
+            body=body,
+            model=_InventoryAdjustmentUpdate,
+            timeout_seconds=timeout_seconds,
+        )

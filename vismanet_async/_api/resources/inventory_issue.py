@@ -62,6 +62,8 @@ class InventoryIssueResource(Resource):
         date: DateTimeCondition | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[InventoryIssue]:
         """List inventory issues.
 
@@ -74,6 +76,8 @@ class InventoryIssueResource(Resource):
             last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
                 say which one it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -88,12 +92,16 @@ class InventoryIssueResource(Resource):
             ("date", q.condition, date),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: InventoryIssueUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create an inventory issue.
 
@@ -101,6 +109,7 @@ class InventoryIssueResource(Resource):
 
         Args:
             body: A `InventoryIssueUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -109,12 +118,14 @@ class InventoryIssueResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_InventoryIssueUpdate)
+        return self._create(_CREATE, (), body=body, model=_InventoryIssueUpdate, timeout_seconds=timeout_seconds)
 
     def get(
         self,
         inventory_issue_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[InventoryIssue]:
         """Read an inventory issue.
 
@@ -122,6 +133,7 @@ class InventoryIssueResource(Resource):
 
         Args:
             inventory_issue_number: The inventory issue number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -129,13 +141,15 @@ class InventoryIssueResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (inventory_issue_number,), model=_InventoryIssue)
+        return self._read(_GET, (inventory_issue_number,), model=_InventoryIssue, timeout_seconds=timeout_seconds)
 
     def update(
         self,
         inventory_issue_number: Id,
         body: InventoryIssueUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change an inventory issue; only the fields given change.
 
@@ -145,6 +159,7 @@ class InventoryIssueResource(Resource):
             inventory_issue_number: The inventory issue number. Text: leading zeros count (facts 12.4).
             body: A `InventoryIssueUpdate`, or a mapping of its fields by their names here or the API's. None clears a
                 field.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -153,12 +168,16 @@ class InventoryIssueResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE, (inventory_issue_number,), body=body, model=_InventoryIssueUpdate)
+        return self._update(
+            _UPDATE, (inventory_issue_number,), body=body, model=_InventoryIssueUpdate, timeout_seconds=timeout_seconds
+        )
 
     def release(
         self,
         invoice_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `release` on an inventory issue.
 
@@ -166,6 +185,7 @@ class InventoryIssueResource(Resource):
 
         Args:
             invoice_number: The invoice number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -174,4 +194,4 @@ class InventoryIssueResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._act(_RELEASE, (invoice_number,), result=_ActionResult)
+        return self._act(_RELEASE, (invoice_number,), result=_ActionResult, timeout_seconds=timeout_seconds)

@@ -66,6 +66,8 @@ class InventoryReceiptResource(Resource):
         date: DateTimeCondition | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[InventoryReceipt]:
         """List inventory receipts.
 
@@ -78,6 +80,8 @@ class InventoryReceiptResource(Resource):
             last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
                 say which one it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -92,12 +96,16 @@ class InventoryReceiptResource(Resource):
             ("date", q.condition, date),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: InventoryReceiptUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create an inventory receipt.
 
@@ -105,6 +113,7 @@ class InventoryReceiptResource(Resource):
 
         Args:
             body: A `InventoryReceiptUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -113,12 +122,14 @@ class InventoryReceiptResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_InventoryReceiptUpdate)
+        return self._create(_CREATE, (), body=body, model=_InventoryReceiptUpdate, timeout_seconds=timeout_seconds)
 
     def get(
         self,
         inventory_receipt_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[InventoryReceipt]:
         """Read an inventory receipt.
 
@@ -126,6 +137,7 @@ class InventoryReceiptResource(Resource):
 
         Args:
             inventory_receipt_number: The inventory receipt number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -133,13 +145,15 @@ class InventoryReceiptResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (inventory_receipt_number,), model=_InventoryReceipt)
+        return self._read(_GET, (inventory_receipt_number,), model=_InventoryReceipt, timeout_seconds=timeout_seconds)
 
     def update(
         self,
         inventory_receipt_number: Id,
         body: InventoryReceiptUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change an inventory receipt; only the fields given change.
 
@@ -149,6 +163,7 @@ class InventoryReceiptResource(Resource):
             inventory_receipt_number: The inventory receipt number. Text: leading zeros count (facts 12.4).
             body: A `InventoryReceiptUpdate`, or a mapping of its fields by their names here or the API's. None clears a
                 field.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -157,12 +172,20 @@ class InventoryReceiptResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE, (inventory_receipt_number,), body=body, model=_InventoryReceiptUpdate)
+        return self._update(
+            _UPDATE,
+            (inventory_receipt_number,),
+            body=body,
+            model=_InventoryReceiptUpdate,
+            timeout_seconds=timeout_seconds,
+        )
 
     def release(
         self,
         invoice_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `release` on an inventory receipt.
 
@@ -170,6 +193,7 @@ class InventoryReceiptResource(Resource):
 
         Args:
             invoice_number: The invoice number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -178,4 +202,4 @@ class InventoryReceiptResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._act(_RELEASE, (invoice_number,), result=_ActionResult)
+        return self._act(_RELEASE, (invoice_number,), result=_ActionResult, timeout_seconds=timeout_seconds)

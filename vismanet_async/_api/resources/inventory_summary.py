@@ -41,6 +41,8 @@ class InventorySummaryResource(Resource):
         *,
         warehouse: str | None = None,
         location: str | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[InventorySummary]:
         """List inventory summaries.
 
@@ -50,6 +52,8 @@ class InventorySummaryResource(Resource):
             inventory_number: The inventory number. Text: leading zeros count (facts 12.4).
             warehouse: Only those with this warehouse.
             location: Only those with this location.
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -57,4 +61,11 @@ class InventorySummaryResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._list(_LIST, (inventory_number,), ("warehouse", q.text, warehouse), ("location", q.text, location))
+        return self._list(
+            _LIST,
+            (inventory_number,),
+            ("warehouse", q.text, warehouse),
+            ("location", q.text, location),
+            limit=limit,
+            timeout_seconds=timeout_seconds,
+        )

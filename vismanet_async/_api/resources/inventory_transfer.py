@@ -68,6 +68,8 @@ class InventoryTransferResource(Resource):
         date: DateTimeCondition | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[InventoryTransfer]:
         """List inventory transfers.
 
@@ -82,6 +84,8 @@ class InventoryTransferResource(Resource):
             last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
                 say which one it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -98,12 +102,16 @@ class InventoryTransferResource(Resource):
             ("date", q.condition, date),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: InventoryTransferUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create an inventory transfer.
 
@@ -111,6 +119,7 @@ class InventoryTransferResource(Resource):
 
         Args:
             body: A `InventoryTransferUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -119,12 +128,14 @@ class InventoryTransferResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_InventoryTransferUpdate)
+        return self._create(_CREATE, (), body=body, model=_InventoryTransferUpdate, timeout_seconds=timeout_seconds)
 
     def get(
         self,
         inventory_transfer_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[InventoryTransfer]:
         """Read an inventory transfer.
 
@@ -132,6 +143,7 @@ class InventoryTransferResource(Resource):
 
         Args:
             inventory_transfer_number: The inventory transfer number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -139,13 +151,15 @@ class InventoryTransferResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (inventory_transfer_number,), model=_InventoryTransfer)
+        return self._read(_GET, (inventory_transfer_number,), model=_InventoryTransfer, timeout_seconds=timeout_seconds)
 
     def update(
         self,
         inventory_transfer_number: Id,
         body: InventoryTransferUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change an inventory transfer; only the fields given change.
 
@@ -155,6 +169,7 @@ class InventoryTransferResource(Resource):
             inventory_transfer_number: The inventory transfer number. Text: leading zeros count (facts 12.4).
             body: A `InventoryTransferUpdate`, or a mapping of its fields by their names here or the API's. None clears
                 a field.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -163,12 +178,20 @@ class InventoryTransferResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE, (inventory_transfer_number,), body=body, model=_InventoryTransferUpdate)
+        return self._update(
+            _UPDATE,
+            (inventory_transfer_number,),
+            body=body,
+            model=_InventoryTransferUpdate,
+            timeout_seconds=timeout_seconds,
+        )
 
     def release(
         self,
         transfer_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `release` on an inventory transfer.
 
@@ -176,6 +199,7 @@ class InventoryTransferResource(Resource):
 
         Args:
             transfer_number: The transfer number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -184,4 +208,4 @@ class InventoryTransferResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._act(_RELEASE, (transfer_number,), result=_ActionResult)
+        return self._act(_RELEASE, (transfer_number,), result=_ActionResult, timeout_seconds=timeout_seconds)

@@ -84,6 +84,8 @@ class JournalTransactionResource(Resource):
         expand_attachments: bool | None = None,
         branch: str | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[JournalTransaction]:
         """List journal transactions.
 
@@ -100,6 +102,8 @@ class JournalTransactionResource(Resource):
             expand_attachments: Whether each comes with its attachments. Off unless asked for (facts 5.9).
             branch: Only those of this branch, by its number.
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -117,12 +121,16 @@ class JournalTransactionResource(Resource):
             ("expandAttachments", q.flag, expand_attachments),
             ("branch", q.text, branch),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: JournalTransactionUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a journal transaction.
 
@@ -130,6 +138,7 @@ class JournalTransactionResource(Resource):
 
         Args:
             body: A `JournalTransactionUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -138,7 +147,7 @@ class JournalTransactionResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_JournalTransactionUpdate)
+        return self._create(_CREATE, (), body=body, model=_JournalTransactionUpdate, timeout_seconds=timeout_seconds)
 
     def add_attachment(
         self,
@@ -146,6 +155,8 @@ class JournalTransactionResource(Resource):
         journal_transaction_number: Id,
         file: Upload,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Attach a file to a journal transaction.
 
@@ -155,6 +166,7 @@ class JournalTransactionResource(Resource):
             module: The module: `GL`, `AP`, `AR`, `CM`, `CA`, `IN`, `DR`, `FA`, `PM`, `TX`, `SO` or `PO`.
             journal_transaction_number: The journal transaction number. Text: leading zeros count (facts 12.4).
             file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of the file, when awaited.
@@ -170,6 +182,7 @@ class JournalTransactionResource(Resource):
                 journal_transaction_number,
             ),
             file=file,
+            timeout_seconds=timeout_seconds,
         )
 
     def add_line_attachment(
@@ -179,6 +192,8 @@ class JournalTransactionResource(Resource):
         line_number: int,
         file: Upload,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Attach a file to a line of a journal transaction.
 
@@ -189,6 +204,7 @@ class JournalTransactionResource(Resource):
             journal_transaction_number: The journal transaction number. Text: leading zeros count (facts 12.4).
             line_number: The line number.
             file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of the file, when awaited.
@@ -205,12 +221,15 @@ class JournalTransactionResource(Resource):
                 line_number,
             ),
             file=file,
+            timeout_seconds=timeout_seconds,
         )
 
     def get(
         self,
         journal_transaction_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[JournalTransaction]:
         """Read a journal transaction.
 
@@ -218,6 +237,7 @@ class JournalTransactionResource(Resource):
 
         Args:
             journal_transaction_number: The journal transaction number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -225,7 +245,9 @@ class JournalTransactionResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (journal_transaction_number,), model=_JournalTransaction)
+        return self._read(
+            _GET, (journal_transaction_number,), model=_JournalTransaction, timeout_seconds=timeout_seconds
+        )
 
     def update(
         self,
@@ -234,6 +256,7 @@ class JournalTransactionResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a journal transaction; only the fields given change.
 
@@ -245,6 +268,7 @@ class JournalTransactionResource(Resource):
                 a field.
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -254,7 +278,12 @@ class JournalTransactionResource(Resource):
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(
-            _UPDATE, (journal_transaction_number,), body=body, model=_JournalTransactionUpdate, if_match=if_match
+            _UPDATE,
+            (journal_transaction_number,),
+            body=body,
+            model=_JournalTransactionUpdate,
+            if_match=if_match,
+            timeout_seconds=timeout_seconds,
         )
 
     async def modify(
@@ -297,6 +326,7 @@ class JournalTransactionResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `release` on a journal transaction.
 
@@ -307,6 +337,7 @@ class JournalTransactionResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -315,4 +346,10 @@ class JournalTransactionResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._act(_RELEASE, (journal_transaction_number,), result=_ActionResult, if_match=if_match)
+        return self._act(
+            _RELEASE,
+            (journal_transaction_number,),
+            result=_ActionResult,
+            if_match=if_match,
+            timeout_seconds=timeout_seconds,
+        )

@@ -62,6 +62,8 @@ class KitAssemblyResource(Resource):
         expand_non_stock_components: bool | None = None,
         expand_kit_allocations: bool | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[KitAssembly]:
         """List kit assemblies.
 
@@ -81,6 +83,8 @@ class KitAssemblyResource(Resource):
                 5.9).
             expand_kit_allocations: Whether each comes with its kit allocations. Off unless asked for (facts 5.9).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -100,12 +104,16 @@ class KitAssemblyResource(Resource):
             ("expandNonStockComponents", q.flag, expand_non_stock_components),
             ("expandKitAllocations", q.flag, expand_kit_allocations),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: KitAssemblyInsert | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a kit assembly.
 
@@ -113,6 +121,7 @@ class KitAssemblyResource(Resource):
 
         Args:
             body: A `KitAssemblyInsert`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -121,13 +130,15 @@ class KitAssemblyResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_KitAssemblyInsert)
+        return self._create(_CREATE, (), body=body, model=_KitAssemblyInsert, timeout_seconds=timeout_seconds)
 
     def get(
         self,
         type: Id,
         ref_no: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[KitAssembly]:
         """Read a kit assembly.
 
@@ -136,6 +147,7 @@ class KitAssemblyResource(Resource):
         Args:
             type: The type of the document.
             ref_no: The reference number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -150,6 +162,7 @@ class KitAssemblyResource(Resource):
                 ref_no,
             ),
             model=_KitAssembly,
+            timeout_seconds=timeout_seconds,
         )
 
     def update(
@@ -158,6 +171,8 @@ class KitAssemblyResource(Resource):
         ref_no: Id,
         body: KitAssemblyUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a kit assembly; only the fields given change.
 
@@ -168,6 +183,7 @@ class KitAssemblyResource(Resource):
             ref_no: The reference number. Text: leading zeros count (facts 12.4).
             body: A `KitAssemblyUpdate`, or a mapping of its fields by their names here or the API's. None clears a
                 field.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -184,6 +200,7 @@ class KitAssemblyResource(Resource):
             ),
             body=body,
             model=_KitAssemblyUpdate,
+            timeout_seconds=timeout_seconds,
         )
 
     def delete(
@@ -191,6 +208,8 @@ class KitAssemblyResource(Resource):
         type: Id,
         ref_no: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[None]:
         """Delete a kit assembly.
 
@@ -199,6 +218,7 @@ class KitAssemblyResource(Resource):
         Args:
             type: The type of the document.
             ref_no: The reference number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             Nothing, when awaited.
@@ -213,6 +233,7 @@ class KitAssemblyResource(Resource):
                 type,
                 ref_no,
             ),
+            timeout_seconds=timeout_seconds,
         )
 
     def release(
@@ -220,6 +241,8 @@ class KitAssemblyResource(Resource):
         type: Id,
         ref_no: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Done]:
         """Run the action `release` on a kit assembly.
 
@@ -228,6 +251,7 @@ class KitAssemblyResource(Resource):
         Args:
             type: The type of the document.
             ref_no: The reference number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -242,4 +266,5 @@ class KitAssemblyResource(Resource):
                 type,
                 ref_no,
             ),
+            timeout_seconds=timeout_seconds,
         )

@@ -66,6 +66,8 @@ class KitSpecificationsResource(Resource):
         kit_inventory_id: str | None = None,
         revision_id: str | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[KitSpecification]:
         """List kit specifications.
 
@@ -79,6 +81,8 @@ class KitSpecificationsResource(Resource):
             kit_inventory_id: Only those with this kit inventory id. The API's `kitInventoryID`.
             revision_id: Only those with this revision id. The API's `revisionID`.
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -94,12 +98,16 @@ class KitSpecificationsResource(Resource):
             ("kitInventoryID", q.text, kit_inventory_id),
             ("revisionID", q.text, revision_id),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: KitSpecificationUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a kit specifications.
 
@@ -107,6 +115,7 @@ class KitSpecificationsResource(Resource):
 
         Args:
             body: A `KitSpecificationUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -115,7 +124,7 @@ class KitSpecificationsResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_KitSpecificationUpdate)
+        return self._create(_CREATE, (), body=body, model=_KitSpecificationUpdate, timeout_seconds=timeout_seconds)
 
     def list_revisions(
         self,
@@ -123,6 +132,8 @@ class KitSpecificationsResource(Resource):
         /,
         *,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[KitSpecification]:
         """List revisions of a kit specifications.
 
@@ -131,6 +142,8 @@ class KitSpecificationsResource(Resource):
         Args:
             kit_inventory_id: The kit inventory id. Text: leading zeros count (facts 12.4).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -138,13 +151,17 @@ class KitSpecificationsResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._list(_LIST_REVISIONS, (kit_inventory_id,), page_size=page_size)
+        return self._list(
+            _LIST_REVISIONS, (kit_inventory_id,), page_size=page_size, limit=limit, timeout_seconds=timeout_seconds
+        )
 
     def get(
         self,
         kit_inventory_id: Id,
         revision_id: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[KitSpecification]:
         """Read a kit specifications.
 
@@ -153,6 +170,7 @@ class KitSpecificationsResource(Resource):
         Args:
             kit_inventory_id: The kit inventory id. Text: leading zeros count (facts 12.4).
             revision_id: The revision id. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -167,6 +185,7 @@ class KitSpecificationsResource(Resource):
                 revision_id,
             ),
             model=_KitSpecification,
+            timeout_seconds=timeout_seconds,
         )
 
     def update(
@@ -175,6 +194,8 @@ class KitSpecificationsResource(Resource):
         revision_id: Id,
         body: KitSpecificationUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a kit specifications; only the fields given change.
 
@@ -185,6 +206,7 @@ class KitSpecificationsResource(Resource):
             revision_id: The revision id. Text: leading zeros count (facts 12.4).
             body: A `KitSpecificationUpdate`, or a mapping of its fields by their names here or the API's. None clears a
                 field.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -201,4 +223,5 @@ class KitSpecificationsResource(Resource):
             ),
             body=body,
             model=_KitSpecificationUpdate,
+            timeout_seconds=timeout_seconds,
         )

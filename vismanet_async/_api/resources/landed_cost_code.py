@@ -40,6 +40,8 @@ class LandedCostCodeResource(Resource):
         code: str | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[LandedCostCode]:
         """List landed cost codes.
 
@@ -50,6 +52,8 @@ class LandedCostCodeResource(Resource):
             last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
                 say which one it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -63,12 +67,16 @@ class LandedCostCodeResource(Resource):
             ("code", q.text, code),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def get(
         self,
         code: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[LandedCostCode]:
         """Read a landed cost code.
 
@@ -76,6 +84,7 @@ class LandedCostCodeResource(Resource):
 
         Args:
             code: The landed cost code.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -83,4 +92,4 @@ class LandedCostCodeResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (code,), model=_LandedCostCode)
+        return self._read(_GET, (code,), model=_LandedCostCode, timeout_seconds=timeout_seconds)

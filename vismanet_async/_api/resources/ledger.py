@@ -37,6 +37,8 @@ class LedgerResource(Resource):
         self,
         *,
         last_modified_date_time: DateTimeCondition | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[Ledger]:
         """List ledgers.
 
@@ -45,6 +47,8 @@ class LedgerResource(Resource):
         Args:
             last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
                 say which one it compares in (facts 5.10).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -52,4 +56,10 @@ class LedgerResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._list(_LIST, (), ("lastModifiedDateTime", q.condition, last_modified_date_time))
+        return self._list(
+            _LIST,
+            (),
+            ("lastModifiedDateTime", q.condition, last_modified_date_time),
+            limit=limit,
+            timeout_seconds=timeout_seconds,
+        )

@@ -63,6 +63,8 @@ class LocationResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[Location]:
         """List locations.
 
@@ -76,6 +78,8 @@ class LocationResource(Resource):
             created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
                 it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -91,12 +95,16 @@ class LocationResource(Resource):
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             ("createdDateTime", q.condition, created_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: LocationUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a location.
 
@@ -104,6 +112,7 @@ class LocationResource(Resource):
 
         Args:
             body: A `LocationUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -112,7 +121,7 @@ class LocationResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_LocationUpdate)
+        return self._create(_CREATE, (), body=body, model=_LocationUpdate, timeout_seconds=timeout_seconds)
 
     def list_of_account(
         self,
@@ -124,6 +133,8 @@ class LocationResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[Location]:
         """List of account of a location.
 
@@ -138,6 +149,8 @@ class LocationResource(Resource):
             created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
                 it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -153,6 +166,8 @@ class LocationResource(Resource):
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             ("createdDateTime", q.condition, created_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def get(
@@ -160,6 +175,8 @@ class LocationResource(Resource):
         b_account_id: Id,
         location_id: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Location]:
         """Read a location.
 
@@ -168,6 +185,7 @@ class LocationResource(Resource):
         Args:
             b_account_id: The business account id. Text: leading zeros count (facts 12.4).
             location_id: The location id. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -182,6 +200,7 @@ class LocationResource(Resource):
                 location_id,
             ),
             model=_Location,
+            timeout_seconds=timeout_seconds,
         )
 
     def update(
@@ -190,6 +209,8 @@ class LocationResource(Resource):
         location_id: Id,
         body: LocationUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a location; only the fields given change.
 
@@ -199,6 +220,7 @@ class LocationResource(Resource):
             b_account_id: The business account id. Text: leading zeros count (facts 12.4).
             location_id: The location id. Text: leading zeros count (facts 12.4).
             body: A `LocationUpdate`, or a mapping of its fields by their names here or the API's. None clears a field.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -215,4 +237,5 @@ class LocationResource(Resource):
             ),
             body=body,
             model=_LocationUpdate,
+            timeout_seconds=timeout_seconds,
         )

@@ -57,6 +57,8 @@ class LotSerialClassResource(Resource):
         auto_generate_next_number: bool | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[LotSerialClass]:
         """List lot serial classes.
 
@@ -79,6 +81,8 @@ class LotSerialClassResource(Resource):
             last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
                 say which one it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -100,12 +104,16 @@ class LotSerialClassResource(Resource):
             ("autoGenerateNextNumber", q.flag, auto_generate_next_number),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def get(
         self,
         id: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[LotSerialClass]:
         """Read a lot serial class.
 
@@ -113,6 +121,7 @@ class LotSerialClassResource(Resource):
 
         Args:
             id: The id. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -120,4 +129,4 @@ class LotSerialClassResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (id,), model=_LotSerialClass)
+        return self._read(_GET, (id,), model=_LotSerialClass, timeout_seconds=timeout_seconds)

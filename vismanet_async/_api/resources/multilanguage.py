@@ -77,6 +77,8 @@ class MultilanguageResource(Resource):
         self,
         body: LanguageUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change the default language; only the fields given change.
 
@@ -84,6 +86,7 @@ class MultilanguageResource(Resource):
 
         Args:
             body: A `LanguageUpdate`, or a mapping of its fields by their names here or the API's. None clears a field.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -92,12 +95,17 @@ class MultilanguageResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE_DEFAULT_LANGUAGE, (), body=body, model=_LanguageUpdate)
+        return self._update(
+            _UPDATE_DEFAULT_LANGUAGE, (), body=body, model=_LanguageUpdate, timeout_seconds=timeout_seconds
+        )
 
     def list_inventory_translations(
         self,
         inventory_number: Id,
         /,
+        *,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[Multilanguage]:
         """List inventory translations.
 
@@ -105,6 +113,8 @@ class MultilanguageResource(Resource):
 
         Args:
             inventory_number: The inventory number. Text: leading zeros count (facts 12.4).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -112,13 +122,17 @@ class MultilanguageResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._list(_LIST_INVENTORY_TRANSLATIONS, (inventory_number,))
+        return self._list(
+            _LIST_INVENTORY_TRANSLATIONS, (inventory_number,), limit=limit, timeout_seconds=timeout_seconds
+        )
 
     def get_inventory_translation(
         self,
         inventory_number: Id,
         language_iso: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Multilanguage]:
         """Read the inventory translation.
 
@@ -127,6 +141,7 @@ class MultilanguageResource(Resource):
         Args:
             inventory_number: The inventory number. Text: leading zeros count (facts 12.4).
             language_iso: The language, by its ISO code.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -141,6 +156,7 @@ class MultilanguageResource(Resource):
                 language_iso,
             ),
             model=_Multilanguage,
+            timeout_seconds=timeout_seconds,
         )
 
     def create_inventory_translation(
@@ -149,6 +165,8 @@ class MultilanguageResource(Resource):
         language_iso: Id,
         body: MultilanguageTranslation | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create inventory translation.
 
@@ -158,6 +176,7 @@ class MultilanguageResource(Resource):
             inventory_number: The inventory number. Text: leading zeros count (facts 12.4).
             language_iso: The language, by its ISO code.
             body: A `MultilanguageTranslation`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -174,6 +193,7 @@ class MultilanguageResource(Resource):
             ),
             body=body,
             model=_MultilanguageTranslation,
+            timeout_seconds=timeout_seconds,
         )
 
     def update_inventory_translation(
@@ -182,6 +202,8 @@ class MultilanguageResource(Resource):
         language_iso: Id,
         body: MultilanguageTranslation | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change the inventory translation; only the fields given change.
 
@@ -192,6 +214,7 @@ class MultilanguageResource(Resource):
             language_iso: The language, by its ISO code.
             body: A `MultilanguageTranslation`, or a mapping of its fields by their names here or the API's. None clears
                 a field.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -208,6 +231,7 @@ class MultilanguageResource(Resource):
             ),
             body=body,
             model=_MultilanguageTranslation,
+            timeout_seconds=timeout_seconds,
         )
 
     def delete_inventory_translation(
@@ -215,6 +239,8 @@ class MultilanguageResource(Resource):
         inventory_number: Id,
         language_iso: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[None]:
         """Delete the inventory translation.
 
@@ -223,6 +249,7 @@ class MultilanguageResource(Resource):
         Args:
             inventory_number: The inventory number. Text: leading zeros count (facts 12.4).
             language_iso: The language, by its ISO code.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             Nothing, when awaited.
@@ -237,14 +264,22 @@ class MultilanguageResource(Resource):
                 inventory_number,
                 language_iso,
             ),
+            timeout_seconds=timeout_seconds,
         )
 
     def list_languages(
         self,
+        *,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[ActiveMultilanguage]:
         """List languages.
 
         `GET /v1/multilanguage/languages`
+
+        Args:
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -252,4 +287,4 @@ class MultilanguageResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._list(_LIST_LANGUAGES, ())
+        return self._list(_LIST_LANGUAGES, (), limit=limit, timeout_seconds=timeout_seconds)

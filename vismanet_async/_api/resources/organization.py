@@ -57,6 +57,8 @@ class OrganizationResource(Resource):
         expand_branches: bool | None = None,
         expand_bank_settings: bool | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[ExtendedOrganization]:
         """List organizations.
 
@@ -67,6 +69,8 @@ class OrganizationResource(Resource):
             expand_bank_settings: Whether each comes with its bank settings. Off unless asked for (facts 5.9).
             last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
                 say which one it compares in (facts 5.10).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -80,6 +84,8 @@ class OrganizationResource(Resource):
             ("expandBranches", q.flag, expand_branches),
             ("expandBankSettings", q.flag, expand_bank_settings),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def get(
@@ -90,6 +96,7 @@ class OrganizationResource(Resource):
         expand_branches: bool | None = None,
         expand_bank_settings: bool | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[ExtendedOrganization]:
         """Read an organization.
 
@@ -101,6 +108,7 @@ class OrganizationResource(Resource):
             expand_bank_settings: Whether each comes with its bank settings. Off unless asked for (facts 5.9).
             last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
                 say which one it compares in (facts 5.10).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -115,6 +123,7 @@ class OrganizationResource(Resource):
             ("expandBankSettings", q.flag, expand_bank_settings),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             model=_ExtendedOrganization,
+            timeout_seconds=timeout_seconds,
         )
 
     def update_bank_settings(
@@ -124,6 +133,7 @@ class OrganizationResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change the bank settings of an organization; only the fields given change.
 
@@ -135,6 +145,7 @@ class OrganizationResource(Resource):
                 field.
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -144,5 +155,10 @@ class OrganizationResource(Resource):
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(
-            _UPDATE_BANK_SETTINGS, (organization_number,), body=body, model=_BankSettingsUpdate, if_match=if_match
+            _UPDATE_BANK_SETTINGS,
+            (organization_number,),
+            body=body,
+            model=_BankSettingsUpdate,
+            if_match=if_match,
+            timeout_seconds=timeout_seconds,
         )

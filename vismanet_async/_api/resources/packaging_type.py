@@ -41,6 +41,8 @@ class PackagingTypeResource(Resource):
         *,
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[PackagingType]:
         """List packaging types.
 
@@ -50,6 +52,8 @@ class PackagingTypeResource(Resource):
             last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
                 say which one it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -58,13 +62,20 @@ class PackagingTypeResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
-            _LIST, (), ("lastModifiedDateTime", q.condition, last_modified_date_time), page_size=page_size
+            _LIST,
+            (),
+            ("lastModifiedDateTime", q.condition, last_modified_date_time),
+            page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def get(
         self,
         box_id: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[PackagingType]:
         """Read a packaging type.
 
@@ -72,6 +83,7 @@ class PackagingTypeResource(Resource):
 
         Args:
             box_id: The box id. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -79,4 +91,4 @@ class PackagingTypeResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (box_id,), model=_PackagingType)
+        return self._read(_GET, (box_id,), model=_PackagingType, timeout_seconds=timeout_seconds)

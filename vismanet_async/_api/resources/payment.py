@@ -73,6 +73,8 @@ class PaymentResource(Resource):
         doc_date: DateTimeCondition | None = None,
         financial_period: str | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[Payment]:
         """List payments.
 
@@ -95,6 +97,8 @@ class PaymentResource(Resource):
             doc_date: The doc date, as a condition. Such as `on_or_after("2025-05-25")`.
             financial_period: Only those of this financial period, as `YYYYMM` (facts 5.8).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -116,12 +120,16 @@ class PaymentResource(Resource):
             ("docDate", q.condition, doc_date),
             ("financialPeriod", q.text, financial_period),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: PaymentUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a payment.
 
@@ -129,6 +137,7 @@ class PaymentResource(Resource):
 
         Args:
             body: A `PaymentUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -137,12 +146,14 @@ class PaymentResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_PaymentUpdate)
+        return self._create(_CREATE, (), body=body, model=_PaymentUpdate, timeout_seconds=timeout_seconds)
 
     def get(
         self,
         payment_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Payment]:
         """Read a payment.
 
@@ -150,6 +161,7 @@ class PaymentResource(Resource):
 
         Args:
             payment_number: The payment number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -157,13 +169,15 @@ class PaymentResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (payment_number,), model=_Payment)
+        return self._read(_GET, (payment_number,), model=_Payment, timeout_seconds=timeout_seconds)
 
     def update(
         self,
         payment_number: Id,
         body: PaymentUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a payment; only the fields given change.
 
@@ -172,6 +186,7 @@ class PaymentResource(Resource):
         Args:
             payment_number: The payment number. Text: leading zeros count (facts 12.4).
             body: A `PaymentUpdate`, or a mapping of its fields by their names here or the API's. None clears a field.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -180,13 +195,17 @@ class PaymentResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE, (payment_number,), body=body, model=_PaymentUpdate)
+        return self._update(
+            _UPDATE, (payment_number,), body=body, model=_PaymentUpdate, timeout_seconds=timeout_seconds
+        )
 
     def release(
         self,
         payment_number: Id,
         body: ReleasePaymentAction | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `release` on a payment.
 
@@ -195,6 +214,7 @@ class PaymentResource(Resource):
         Args:
             payment_number: The payment number. Text: leading zeros count (facts 12.4).
             body: A `ReleasePaymentAction`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -203,13 +223,22 @@ class PaymentResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._act(_RELEASE, (payment_number,), result=_ActionResult, body=body, model=_ReleasePaymentAction)
+        return self._act(
+            _RELEASE,
+            (payment_number,),
+            result=_ActionResult,
+            body=body,
+            model=_ReleasePaymentAction,
+            timeout_seconds=timeout_seconds,
+        )
 
     def void(
         self,
         payment_number: Id,
         body: VoidPaymentAction | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[VoidPaymentActionResult]:
         """Run the action `void` on a payment.
 
@@ -218,6 +247,7 @@ class PaymentResource(Resource):
         Args:
             payment_number: The payment number. Text: leading zeros count (facts 12.4).
             body: A `VoidPaymentAction`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -226,4 +256,11 @@ class PaymentResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._act(_VOID, (payment_number,), result=_VoidPaymentActionResult, body=body, model=_VoidPaymentAction)
+        return self._act(
+            _VOID,
+            (payment_number,),
+            result=_VoidPaymentActionResult,
+            body=body,
+            model=_VoidPaymentAction,
+            timeout_seconds=timeout_seconds,
+        )

@@ -40,6 +40,8 @@ class PaymentMethodResource(Resource):
         self,
         *,
         last_modified_date_time: DateTimeCondition | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[PaymentMethod]:
         """List payment methods.
 
@@ -48,6 +50,8 @@ class PaymentMethodResource(Resource):
         Args:
             last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
                 say which one it compares in (facts 5.10).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -55,12 +59,20 @@ class PaymentMethodResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._list(_LIST, (), ("lastModifiedDateTime", q.condition, last_modified_date_time))
+        return self._list(
+            _LIST,
+            (),
+            ("lastModifiedDateTime", q.condition, last_modified_date_time),
+            limit=limit,
+            timeout_seconds=timeout_seconds,
+        )
 
     def get(
         self,
         payment_method_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[PaymentMethod]:
         """Read a payment method.
 
@@ -68,6 +80,7 @@ class PaymentMethodResource(Resource):
 
         Args:
             payment_method_number: The payment method number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -75,4 +88,4 @@ class PaymentMethodResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (payment_method_number,), model=_PaymentMethod)
+        return self._read(_GET, (payment_method_number,), model=_PaymentMethod, timeout_seconds=timeout_seconds)

@@ -99,6 +99,8 @@ class ProjectResource(Resource):
         branch: str | None = None,
         on_hold: bool | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[Project]:
         """List projects.
 
@@ -139,6 +141,8 @@ class ProjectResource(Resource):
             branch: Only those of this branch, by its number.
             on_hold: Only those where this is so, or is not: on hold.
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -175,12 +179,16 @@ class ProjectResource(Resource):
             ("branch", q.text, branch),
             ("onHold", q.flag, on_hold),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: ProjectUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a project.
 
@@ -188,6 +196,7 @@ class ProjectResource(Resource):
 
         Args:
             body: A `ProjectUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -196,7 +205,7 @@ class ProjectResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_ProjectUpdate)
+        return self._create(_CREATE, (), body=body, model=_ProjectUpdate, timeout_seconds=timeout_seconds)
 
     def change_project_id(
         self,
@@ -205,6 +214,7 @@ class ProjectResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `changeProjectId` on a project.
 
@@ -216,6 +226,7 @@ class ProjectResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -231,12 +242,15 @@ class ProjectResource(Resource):
             body=body,
             model=_ChangeProjectIdAction,
             if_match=if_match,
+            timeout_seconds=timeout_seconds,
         )
 
     def get_by_internal_id(
         self,
         internal_id: int,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Project]:
         """Read a project.
 
@@ -244,6 +258,7 @@ class ProjectResource(Resource):
 
         Args:
             internal_id: The internal id.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -251,7 +266,7 @@ class ProjectResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET_BY_INTERNAL_ID, (internal_id,), model=_Project)
+        return self._read(_GET_BY_INTERNAL_ID, (internal_id,), model=_Project, timeout_seconds=timeout_seconds)
 
     def update_by_internal_id(
         self,
@@ -260,6 +275,7 @@ class ProjectResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a project; only the fields given change.
 
@@ -270,6 +286,7 @@ class ProjectResource(Resource):
             body: A `ProjectUpdate`, or a mapping of its fields by their names here or the API's. None clears a field.
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -278,7 +295,14 @@ class ProjectResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE_BY_INTERNAL_ID, (internal_id,), body=body, model=_ProjectUpdate, if_match=if_match)
+        return self._update(
+            _UPDATE_BY_INTERNAL_ID,
+            (internal_id,),
+            body=body,
+            model=_ProjectUpdate,
+            if_match=if_match,
+            timeout_seconds=timeout_seconds,
+        )
 
     async def modify_by_internal_id(
         self,
@@ -340,6 +364,8 @@ class ProjectResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[TaskExtended]:
         """List tasks.
 
@@ -372,6 +398,8 @@ class ProjectResource(Resource):
             created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
                 it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -405,12 +433,16 @@ class ProjectResource(Resource):
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             ("createdDateTime", q.condition, created_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def get(
         self,
         project_id: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Project]:
         """Read a project.
 
@@ -418,6 +450,7 @@ class ProjectResource(Resource):
 
         Args:
             project_id: The project id. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -425,7 +458,7 @@ class ProjectResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (project_id,), model=_Project)
+        return self._read(_GET, (project_id,), model=_Project, timeout_seconds=timeout_seconds)
 
     def update(
         self,
@@ -434,6 +467,7 @@ class ProjectResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a project; only the fields given change.
 
@@ -444,6 +478,7 @@ class ProjectResource(Resource):
             body: A `ProjectUpdate`, or a mapping of its fields by their names here or the API's. None clears a field.
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -452,7 +487,9 @@ class ProjectResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE, (project_id,), body=body, model=_ProjectUpdate, if_match=if_match)
+        return self._update(
+            _UPDATE, (project_id,), body=body, model=_ProjectUpdate, if_match=if_match, timeout_seconds=timeout_seconds
+        )
 
     async def modify(
         self,

@@ -43,6 +43,8 @@ class ProjectAccountGroupResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[ProjectAccountGroup]:
         """List project account groups.
 
@@ -55,6 +57,8 @@ class ProjectAccountGroupResource(Resource):
             created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
                 it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -69,12 +73,16 @@ class ProjectAccountGroupResource(Resource):
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             ("createdDateTime", q.condition, created_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def get(
         self,
         account_group_id: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[ProjectAccountGroup]:
         """Read a project account group.
 
@@ -82,6 +90,7 @@ class ProjectAccountGroupResource(Resource):
 
         Args:
             account_group_id: The account group id. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -89,4 +98,4 @@ class ProjectAccountGroupResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (account_group_id,), model=_ProjectAccountGroup)
+        return self._read(_GET, (account_group_id,), model=_ProjectAccountGroup, timeout_seconds=timeout_seconds)

@@ -42,6 +42,8 @@ class ProjectBudgetResource(Resource):
         project: str | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[ProjectBudget]:
         """List project budgets.
 
@@ -52,6 +54,8 @@ class ProjectBudgetResource(Resource):
             last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
                 say which one it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -65,12 +69,16 @@ class ProjectBudgetResource(Resource):
             ("project", q.text, project),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: ProjectBudgetUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a project budget.
 
@@ -78,6 +86,7 @@ class ProjectBudgetResource(Resource):
 
         Args:
             body: A `ProjectBudgetUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -86,4 +95,4 @@ class ProjectBudgetResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_ProjectBudgetUpdate)
+        return self._create(_CREATE, (), body=body, model=_ProjectBudgetUpdate, timeout_seconds=timeout_seconds)

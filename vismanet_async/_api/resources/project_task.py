@@ -74,6 +74,8 @@ class ProjectTaskResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[TaskExtended]:
         """List project tasks.
 
@@ -106,6 +108,8 @@ class ProjectTaskResource(Resource):
             created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
                 it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -139,12 +143,16 @@ class ProjectTaskResource(Resource):
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             ("createdDateTime", q.condition, created_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def get(
         self,
         internal_id: int,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[TaskExtended]:
         """Read a project task.
 
@@ -152,6 +160,7 @@ class ProjectTaskResource(Resource):
 
         Args:
             internal_id: The internal id.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -159,13 +168,15 @@ class ProjectTaskResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (internal_id,), model=_TaskExtended)
+        return self._read(_GET, (internal_id,), model=_TaskExtended, timeout_seconds=timeout_seconds)
 
     def create(
         self,
         internal_id: int,
         body: ProjectTaskUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a project task.
 
@@ -174,6 +185,7 @@ class ProjectTaskResource(Resource):
         Args:
             internal_id: The internal id.
             body: A `ProjectTaskUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -182,7 +194,9 @@ class ProjectTaskResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (internal_id,), body=body, model=_ProjectTaskUpdate)
+        return self._create(
+            _CREATE, (internal_id,), body=body, model=_ProjectTaskUpdate, timeout_seconds=timeout_seconds
+        )
 
     def update(
         self,
@@ -191,6 +205,7 @@ class ProjectTaskResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a project task; only the fields given change.
 
@@ -202,6 +217,7 @@ class ProjectTaskResource(Resource):
                 field.
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -210,7 +226,14 @@ class ProjectTaskResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE, (internal_id,), body=body, model=_ProjectTaskUpdate, if_match=if_match)
+        return self._update(
+            _UPDATE,
+            (internal_id,),
+            body=body,
+            model=_ProjectTaskUpdate,
+            if_match=if_match,
+            timeout_seconds=timeout_seconds,
+        )
 
     async def modify(
         self,

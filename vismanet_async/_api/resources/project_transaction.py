@@ -65,6 +65,8 @@ class ProjectTransactionResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[ProjectTransactionDocument]:
         """List project transactions.
 
@@ -90,6 +92,8 @@ class ProjectTransactionResource(Resource):
             created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
                 it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -113,12 +117,16 @@ class ProjectTransactionResource(Resource):
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             ("createdDateTime", q.condition, created_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: ProjectTransactionDocumentUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a project transaction.
 
@@ -126,6 +134,7 @@ class ProjectTransactionResource(Resource):
 
         Args:
             body: A `ProjectTransactionDocumentUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -134,12 +143,16 @@ class ProjectTransactionResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_ProjectTransactionDocumentUpdate)
+        return self._create(
+            _CREATE, (), body=body, model=_ProjectTransactionDocumentUpdate, timeout_seconds=timeout_seconds
+        )
 
     def get(
         self,
         ref_nbr: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[ProjectTransactionDocument]:
         """Read a project transaction.
 
@@ -147,6 +160,7 @@ class ProjectTransactionResource(Resource):
 
         Args:
             ref_nbr: The reference number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -154,7 +168,7 @@ class ProjectTransactionResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (ref_nbr,), model=_ProjectTransactionDocument)
+        return self._read(_GET, (ref_nbr,), model=_ProjectTransactionDocument, timeout_seconds=timeout_seconds)
 
     def update(
         self,
@@ -163,6 +177,7 @@ class ProjectTransactionResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a project transaction; only the fields given change.
 
@@ -174,6 +189,7 @@ class ProjectTransactionResource(Resource):
                 None clears a field.
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -182,7 +198,14 @@ class ProjectTransactionResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE, (ref_nbr,), body=body, model=_ProjectTransactionDocumentUpdate, if_match=if_match)
+        return self._update(
+            _UPDATE,
+            (ref_nbr,),
+            body=body,
+            model=_ProjectTransactionDocumentUpdate,
+            if_match=if_match,
+            timeout_seconds=timeout_seconds,
+        )
 
     async def modify(
         self,

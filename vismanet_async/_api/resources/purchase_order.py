@@ -72,6 +72,8 @@ class PurchaseOrderResource(Resource):
         delivery_date: DateTimeCondition | None = None,
         include_custom_free_fields: bool | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[PurchaseOrder]:
         """List purchase orders.
 
@@ -92,6 +94,8 @@ class PurchaseOrderResource(Resource):
             include_custom_free_fields: Whether each comes with its custom fields, which have no field here: they are in
                 its `extra`.
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -111,12 +115,16 @@ class PurchaseOrderResource(Resource):
             ("deliveryDate", q.condition, delivery_date),
             ("includeCustomFreeFields", q.flag, include_custom_free_fields),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: PurchaseOrderUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a purchase order.
 
@@ -124,6 +132,7 @@ class PurchaseOrderResource(Resource):
 
         Args:
             body: A `PurchaseOrderUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -132,13 +141,15 @@ class PurchaseOrderResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_PurchaseOrderUpdate)
+        return self._create(_CREATE, (), body=body, model=_PurchaseOrderUpdate, timeout_seconds=timeout_seconds)
 
     def create_purchase_receipt(
         self,
         purchaseorder_nbr: Id,
         body: OrderTypeAction | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Done]:
         """Run the action `createpurchasereceipt` on a purchase order.
 
@@ -147,6 +158,7 @@ class PurchaseOrderResource(Resource):
         Args:
             purchaseorder_nbr: The purchaseorder number. Text: leading zeros count (facts 12.4).
             body: A `OrderTypeAction`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -155,7 +167,13 @@ class PurchaseOrderResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._do(_CREATE_PURCHASE_RECEIPT, (purchaseorder_nbr,), body=body, model=_OrderTypeAction)
+        return self._do(
+            _CREATE_PURCHASE_RECEIPT,
+            (purchaseorder_nbr,),
+            body=body,
+            model=_OrderTypeAction,
+            timeout_seconds=timeout_seconds,
+        )
 
     def get(
         self,
@@ -163,6 +181,7 @@ class PurchaseOrderResource(Resource):
         /,
         *,
         include_custom_free_fields: bool | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[PurchaseOrder]:
         """Read a purchase order.
 
@@ -172,6 +191,7 @@ class PurchaseOrderResource(Resource):
             purchase_order_number: The purchase order number. Text: leading zeros count (facts 12.4).
             include_custom_free_fields: Whether each comes with its custom fields, which have no field here: they are in
                 its `extra`.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -184,6 +204,7 @@ class PurchaseOrderResource(Resource):
             (purchase_order_number,),
             ("includeCustomFreeFields", q.flag, include_custom_free_fields),
             model=_PurchaseOrder,
+            timeout_seconds=timeout_seconds,
         )
 
     def update(
@@ -193,6 +214,7 @@ class PurchaseOrderResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a purchase order; only the fields given change.
 
@@ -204,6 +226,7 @@ class PurchaseOrderResource(Resource):
                 field.
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -212,7 +235,14 @@ class PurchaseOrderResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE, (purchase_order_number,), body=body, model=_PurchaseOrderUpdate, if_match=if_match)
+        return self._update(
+            _UPDATE,
+            (purchase_order_number,),
+            body=body,
+            model=_PurchaseOrderUpdate,
+            if_match=if_match,
+            timeout_seconds=timeout_seconds,
+        )
 
     async def modify(
         self,

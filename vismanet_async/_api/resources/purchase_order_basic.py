@@ -67,6 +67,8 @@ class PurchaseOrderBasicResource(Resource):
         delivery_date: DateTimeCondition | None = None,
         include_custom_free_fields: bool | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[PurchaseOrderBasic]:
         """List purchase order basics.
 
@@ -87,6 +89,8 @@ class PurchaseOrderBasicResource(Resource):
             include_custom_free_fields: Whether each comes with its custom fields, which have no field here: they are in
                 its `extra`.
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -106,12 +110,16 @@ class PurchaseOrderBasicResource(Resource):
             ("deliveryDate", q.condition, delivery_date),
             ("includeCustomFreeFields", q.flag, include_custom_free_fields),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: PurchaseOrderBasicUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a purchase order basic.
 
@@ -119,6 +127,7 @@ class PurchaseOrderBasicResource(Resource):
 
         Args:
             body: A `PurchaseOrderBasicUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -127,7 +136,7 @@ class PurchaseOrderBasicResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_PurchaseOrderBasicUpdate)
+        return self._create(_CREATE, (), body=body, model=_PurchaseOrderBasicUpdate, timeout_seconds=timeout_seconds)
 
     def get(
         self,
@@ -135,6 +144,7 @@ class PurchaseOrderBasicResource(Resource):
         /,
         *,
         include_custom_free_fields: bool | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[PurchaseOrderBasic]:
         """Read a purchase order basic.
 
@@ -144,6 +154,7 @@ class PurchaseOrderBasicResource(Resource):
             purchase_order_number: The purchase order number. Text: leading zeros count (facts 12.4).
             include_custom_free_fields: Whether each comes with its custom fields, which have no field here: they are in
                 its `extra`.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -156,6 +167,7 @@ class PurchaseOrderBasicResource(Resource):
             (purchase_order_number,),
             ("includeCustomFreeFields", q.flag, include_custom_free_fields),
             model=_PurchaseOrderBasic,
+            timeout_seconds=timeout_seconds,
         )
 
     def update(
@@ -165,6 +177,7 @@ class PurchaseOrderBasicResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a purchase order basic; only the fields given change.
 
@@ -176,6 +189,7 @@ class PurchaseOrderBasicResource(Resource):
                 a field.
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -185,7 +199,12 @@ class PurchaseOrderBasicResource(Resource):
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._update(
-            _UPDATE, (purchase_order_number,), body=body, model=_PurchaseOrderBasicUpdate, if_match=if_match
+            _UPDATE,
+            (purchase_order_number,),
+            body=body,
+            model=_PurchaseOrderBasicUpdate,
+            if_match=if_match,
+            timeout_seconds=timeout_seconds,
         )
 
     async def modify(

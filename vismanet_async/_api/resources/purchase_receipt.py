@@ -117,6 +117,8 @@ class PurchaseReceiptResource(Resource):
         due_date: DateTimeCondition | None = None,
         include_custom_free_fields: bool | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[PurchaseReceipt]:
         """List purchase receipts.
 
@@ -139,6 +141,8 @@ class PurchaseReceiptResource(Resource):
             include_custom_free_fields: Whether each comes with its custom fields, which have no field here: they are in
                 its `extra`.
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -160,12 +164,16 @@ class PurchaseReceiptResource(Resource):
             ("dueDate", q.condition, due_date),
             ("includeCustomFreeFields", q.flag, include_custom_free_fields),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: PurchaseReceiptUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a purchase receipt.
 
@@ -173,6 +181,7 @@ class PurchaseReceiptResource(Resource):
 
         Args:
             body: A `PurchaseReceiptUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -181,13 +190,15 @@ class PurchaseReceiptResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_PurchaseReceiptUpdate)
+        return self._create(_CREATE, (), body=body, model=_PurchaseReceiptUpdate, timeout_seconds=timeout_seconds)
 
     @deprecated("Visma ended this operation on 2026-09-15; use `purchase_receipt.get`.")
     def get_v1(
         self,
         receipt_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[PurchaseReceipt]:
         """Read a purchase receipt.
 
@@ -196,6 +207,7 @@ class PurchaseReceiptResource(Resource):
 
         Args:
             receipt_number: The receipt number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -203,7 +215,7 @@ class PurchaseReceiptResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET_V1, (receipt_number,), model=_PurchaseReceipt)
+        return self._read(_GET_V1, (receipt_number,), model=_PurchaseReceipt, timeout_seconds=timeout_seconds)
 
     def update(
         self,
@@ -212,6 +224,7 @@ class PurchaseReceiptResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a purchase receipt; only the fields given change.
 
@@ -223,6 +236,7 @@ class PurchaseReceiptResource(Resource):
                 field.
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -231,7 +245,14 @@ class PurchaseReceiptResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE, (receipt_number,), body=body, model=_PurchaseReceiptUpdate, if_match=if_match)
+        return self._update(
+            _UPDATE,
+            (receipt_number,),
+            body=body,
+            model=_PurchaseReceiptUpdate,
+            if_match=if_match,
+            timeout_seconds=timeout_seconds,
+        )
 
     async def modify(
         self,
@@ -272,6 +293,8 @@ class PurchaseReceiptResource(Resource):
         receipt_number: Id,
         body: PurchaseReceiptOrderListUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `addpurchaseorder` on a purchase receipt.
 
@@ -280,6 +303,7 @@ class PurchaseReceiptResource(Resource):
         Args:
             receipt_number: The receipt number. Text: leading zeros count (facts 12.4).
             body: A `PurchaseReceiptOrderListUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -294,6 +318,7 @@ class PurchaseReceiptResource(Resource):
             result=_ActionResult,
             body=body,
             model=_PurchaseReceiptOrderListUpdate,
+            timeout_seconds=timeout_seconds,
         )
 
     def add_purchase_order_lines(
@@ -301,6 +326,8 @@ class PurchaseReceiptResource(Resource):
         receipt_number: Id,
         body: PurchaseReceiptOrderLinesListUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `addpurchaseorderlines` on a purchase receipt.
 
@@ -309,6 +336,7 @@ class PurchaseReceiptResource(Resource):
         Args:
             receipt_number: The receipt number. Text: leading zeros count (facts 12.4).
             body: A `PurchaseReceiptOrderLinesListUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -323,12 +351,15 @@ class PurchaseReceiptResource(Resource):
             result=_ActionResult,
             body=body,
             model=_PurchaseReceiptOrderLinesListUpdate,
+            timeout_seconds=timeout_seconds,
         )
 
     def cancel_receipt(
         self,
         receipt_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Done]:
         """Run the action `cancelReceipt` on a purchase receipt.
 
@@ -336,6 +367,7 @@ class PurchaseReceiptResource(Resource):
 
         Args:
             receipt_number: The receipt number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -344,12 +376,14 @@ class PurchaseReceiptResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._do(_CANCEL_RECEIPT, (receipt_number,))
+        return self._do(_CANCEL_RECEIPT, (receipt_number,), timeout_seconds=timeout_seconds)
 
     def release(
         self,
         receipt_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `release` on a purchase receipt.
 
@@ -357,6 +391,7 @@ class PurchaseReceiptResource(Resource):
 
         Args:
             receipt_number: The receipt number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -365,12 +400,14 @@ class PurchaseReceiptResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._act(_RELEASE, (receipt_number,), result=_ActionResult)
+        return self._act(_RELEASE, (receipt_number,), result=_ActionResult, timeout_seconds=timeout_seconds)
 
     def print(
         self,
         receipt_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Download:
         """Fetch a purchase receipt as a file.
 
@@ -378,6 +415,7 @@ class PurchaseReceiptResource(Resource):
 
         Args:
             receipt_number: The receipt number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The file: await it for its bytes, or stream it.
@@ -385,7 +423,7 @@ class PurchaseReceiptResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._download(_PRINT, (receipt_number,))
+        return self._download(_PRINT, (receipt_number,), timeout_seconds=timeout_seconds)
 
     def list(
         self,
@@ -402,6 +440,8 @@ class PurchaseReceiptResource(Resource):
         due_date: DateTimeCondition | None = None,
         include_custom_free_fields: bool | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[PurchaseReceipt]:
         """List purchase receipts.
 
@@ -424,6 +464,8 @@ class PurchaseReceiptResource(Resource):
             include_custom_free_fields: Whether each comes with its custom fields, which have no field here: they are in
                 its `extra`.
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -446,6 +488,8 @@ class PurchaseReceiptResource(Resource):
             ("dueDate", q.condition, due_date),
             ("includeCustomFreeFields", q.flag, include_custom_free_fields),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def get(
@@ -454,6 +498,7 @@ class PurchaseReceiptResource(Resource):
         /,
         *,
         include_custom_free_fields: bool | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[PurchaseReceipt]:
         """Read a purchase receipt.
 
@@ -463,6 +508,7 @@ class PurchaseReceiptResource(Resource):
             receipt_number: The receipt number. Text: leading zeros count (facts 12.4).
             include_custom_free_fields: Whether each comes with its custom fields, which have no field here: they are in
                 its `extra`.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -475,4 +521,5 @@ class PurchaseReceiptResource(Resource):
             (receipt_number,),
             ("includeCustomFreeFields", q.flag, include_custom_free_fields),
             model=_PurchaseReceipt,
+            timeout_seconds=timeout_seconds,
         )

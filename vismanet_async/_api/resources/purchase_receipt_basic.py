@@ -82,6 +82,8 @@ class PurchaseReceiptBasicResource(Resource):
         due_date: DateTimeCondition | None = None,
         include_custom_free_fields: bool | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[PurchaseReceiptBasic]:
         """List purchase receipt basics.
 
@@ -104,6 +106,8 @@ class PurchaseReceiptBasicResource(Resource):
             include_custom_free_fields: Whether each comes with its custom fields, which have no field here: they are in
                 its `extra`.
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -125,12 +129,16 @@ class PurchaseReceiptBasicResource(Resource):
             ("dueDate", q.condition, due_date),
             ("includeCustomFreeFields", q.flag, include_custom_free_fields),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: PurchaseReceiptBasicUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a purchase receipt basic.
 
@@ -138,6 +146,7 @@ class PurchaseReceiptBasicResource(Resource):
 
         Args:
             body: A `PurchaseReceiptBasicUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -146,7 +155,7 @@ class PurchaseReceiptBasicResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_PurchaseReceiptBasicUpdate)
+        return self._create(_CREATE, (), body=body, model=_PurchaseReceiptBasicUpdate, timeout_seconds=timeout_seconds)
 
     @deprecated("Visma ended this operation on 2026-09-15; use `purchase_receipt.get`.")
     def get(
@@ -155,6 +164,7 @@ class PurchaseReceiptBasicResource(Resource):
         /,
         *,
         include_custom_free_fields: bool | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[PurchaseReceiptBasic]:
         """Read a purchase receipt basic.
 
@@ -165,6 +175,7 @@ class PurchaseReceiptBasicResource(Resource):
             receipt_number: The receipt number. Text: leading zeros count (facts 12.4).
             include_custom_free_fields: Whether each comes with its custom fields, which have no field here: they are in
                 its `extra`.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -177,6 +188,7 @@ class PurchaseReceiptBasicResource(Resource):
             (receipt_number,),
             ("includeCustomFreeFields", q.flag, include_custom_free_fields),
             model=_PurchaseReceiptBasic,
+            timeout_seconds=timeout_seconds,
         )
 
     def update(
@@ -186,6 +198,7 @@ class PurchaseReceiptBasicResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a purchase receipt basic; only the fields given change.
 
@@ -197,6 +210,7 @@ class PurchaseReceiptBasicResource(Resource):
                 clears a field.
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -205,7 +219,14 @@ class PurchaseReceiptBasicResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE, (receipt_number,), body=body, model=_PurchaseReceiptBasicUpdate, if_match=if_match)
+        return self._update(
+            _UPDATE,
+            (receipt_number,),
+            body=body,
+            model=_PurchaseReceiptBasicUpdate,
+            if_match=if_match,
+            timeout_seconds=timeout_seconds,
+        )
 
     async def modify(
         self,
@@ -245,6 +266,8 @@ class PurchaseReceiptBasicResource(Resource):
         self,
         receipt_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `release` on a purchase receipt basic.
 
@@ -252,6 +275,7 @@ class PurchaseReceiptBasicResource(Resource):
 
         Args:
             receipt_number: The receipt number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -260,4 +284,4 @@ class PurchaseReceiptBasicResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._act(_RELEASE, (receipt_number,), result=_ActionResult)
+        return self._act(_RELEASE, (receipt_number,), result=_ActionResult, timeout_seconds=timeout_seconds)

@@ -43,10 +43,17 @@ class SalesCategoryResource(Resource):
 
     def list(
         self,
+        *,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[SalesCategory]:
         """List sales categories.
 
         `GET /v1/salescategory`
+
+        Args:
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -54,12 +61,14 @@ class SalesCategoryResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._list(_LIST, ())
+        return self._list(_LIST, (), limit=limit, timeout_seconds=timeout_seconds)
 
     def get(
         self,
         category_id: int,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[SalesCategory]:
         """Read a sales category.
 
@@ -67,6 +76,7 @@ class SalesCategoryResource(Resource):
 
         Args:
             category_id: The category id.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -74,12 +84,15 @@ class SalesCategoryResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (category_id,), model=_SalesCategory)
+        return self._read(_GET, (category_id,), model=_SalesCategory, timeout_seconds=timeout_seconds)
 
     def list_items(
         self,
         category_id: int,
         /,
+        *,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[Inventory]:
         """List items of a sales category.
 
@@ -87,6 +100,8 @@ class SalesCategoryResource(Resource):
 
         Args:
             category_id: The category id.
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -94,4 +109,4 @@ class SalesCategoryResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._list(_LIST_ITEMS, (category_id,))
+        return self._list(_LIST_ITEMS, (category_id,), limit=limit, timeout_seconds=timeout_seconds)

@@ -200,6 +200,8 @@ class SalesOrderResource(Resource):
         show_notes: bool | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[SalesOrder]:
         """List sales orders.
 
@@ -215,6 +217,8 @@ class SalesOrderResource(Resource):
             last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
                 say which one it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -230,6 +234,8 @@ class SalesOrderResource(Resource):
             ("showNotes", q.flag, show_notes),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     @deprecated("Visma ended this operation on 2026-03-31; use `sales_order_service`.")
@@ -237,6 +243,8 @@ class SalesOrderResource(Resource):
         self,
         body: SalesOrderUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a sales order.
 
@@ -245,6 +253,7 @@ class SalesOrderResource(Resource):
 
         Args:
             body: A `SalesOrderUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -253,7 +262,7 @@ class SalesOrderResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_SalesOrderUpdate)
+        return self._create(_CREATE, (), body=body, model=_SalesOrderUpdate, timeout_seconds=timeout_seconds)
 
     def add_attachment_by_order_type(
         self,
@@ -261,6 +270,8 @@ class SalesOrderResource(Resource):
         order_number: Id,
         file: Upload,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Attach a file to a sales order.
 
@@ -271,6 +282,7 @@ class SalesOrderResource(Resource):
             order_type: The order type.
             order_number: The order number. Text: leading zeros count (facts 12.4).
             file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of the file, when awaited.
@@ -286,6 +298,7 @@ class SalesOrderResource(Resource):
                 order_number,
             ),
             file=file,
+            timeout_seconds=timeout_seconds,
         )
 
     def add_line_attachment_by_order_type(
@@ -295,6 +308,8 @@ class SalesOrderResource(Resource):
         line_number: int,
         file: Upload,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Attach a file to a line of a sales order.
 
@@ -306,6 +321,7 @@ class SalesOrderResource(Resource):
             order_number: The order number. Text: leading zeros count (facts 12.4).
             line_number: The line number.
             file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of the file, when awaited.
@@ -322,6 +338,7 @@ class SalesOrderResource(Resource):
                 line_number,
             ),
             file=file,
+            timeout_seconds=timeout_seconds,
         )
 
     @deprecated("Visma ended this operation on 2026-03-31; use `sales_order_service`.")
@@ -329,6 +346,8 @@ class SalesOrderResource(Resource):
         self,
         order_nbr: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[SalesOrder]:
         """Read a sales order.
 
@@ -337,6 +356,7 @@ class SalesOrderResource(Resource):
 
         Args:
             order_nbr: The order number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -344,7 +364,7 @@ class SalesOrderResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (order_nbr,), model=_SalesOrder)
+        return self._read(_GET, (order_nbr,), model=_SalesOrder, timeout_seconds=timeout_seconds)
 
     @deprecated("Visma ended this operation on 2026-03-31; use `sales_order_service`.")
     def update(
@@ -352,6 +372,8 @@ class SalesOrderResource(Resource):
         order_nbr: Id,
         body: SalesOrderUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a sales order; only the fields given change.
 
@@ -362,6 +384,7 @@ class SalesOrderResource(Resource):
             order_nbr: The order number. Text: leading zeros count (facts 12.4).
             body: A `SalesOrderUpdate`, or a mapping of its fields by their names here or the API's. None clears a
                 field.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -370,13 +393,15 @@ class SalesOrderResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE, (order_nbr,), body=body, model=_SalesOrderUpdate)
+        return self._update(_UPDATE, (order_nbr,), body=body, model=_SalesOrderUpdate, timeout_seconds=timeout_seconds)
 
     def add_attachment(
         self,
         order_number: Id,
         file: Upload,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Attach a file to a sales order.
 
@@ -386,6 +411,7 @@ class SalesOrderResource(Resource):
         Args:
             order_number: The order number. Text: leading zeros count (facts 12.4).
             file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of the file, when awaited.
@@ -394,7 +420,7 @@ class SalesOrderResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._upload(_ADD_ATTACHMENT, (order_number,), file=file)
+        return self._upload(_ADD_ATTACHMENT, (order_number,), file=file, timeout_seconds=timeout_seconds)
 
     def add_line_attachment(
         self,
@@ -402,6 +428,8 @@ class SalesOrderResource(Resource):
         line_number: int,
         file: Upload,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Attach a file to a line of a sales order.
 
@@ -412,6 +440,7 @@ class SalesOrderResource(Resource):
             order_number: The order number. Text: leading zeros count (facts 12.4).
             line_number: The line number.
             file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of the file, when awaited.
@@ -427,6 +456,7 @@ class SalesOrderResource(Resource):
                 line_number,
             ),
             file=file,
+            timeout_seconds=timeout_seconds,
         )
 
     @deprecated("Visma ended this operation on 2026-03-31; use `sales_order_service`.")
@@ -435,6 +465,8 @@ class SalesOrderResource(Resource):
         order_type: Id,
         order_nbr: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[SalesOrder]:
         """Read a sales order.
 
@@ -444,6 +476,7 @@ class SalesOrderResource(Resource):
         Args:
             order_type: The order type.
             order_nbr: The order number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -458,6 +491,7 @@ class SalesOrderResource(Resource):
                 order_nbr,
             ),
             model=_SalesOrder,
+            timeout_seconds=timeout_seconds,
         )
 
     @deprecated("Visma ended this operation on 2026-03-31; use `sales_order_service`.")
@@ -466,6 +500,9 @@ class SalesOrderResource(Resource):
         order_type: Id,
         order_nbr: Id,
         /,
+        *,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[SalesOrderCommission]:
         """List commissions of a sales order.
 
@@ -475,6 +512,8 @@ class SalesOrderResource(Resource):
         Args:
             order_type: The order type.
             order_nbr: The order number. Text: leading zeros count (facts 12.4).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -488,6 +527,8 @@ class SalesOrderResource(Resource):
                 order_type,
                 order_nbr,
             ),
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     @deprecated("Visma ended this operation on 2026-03-31; use `sales_order_service`.")
@@ -496,6 +537,8 @@ class SalesOrderResource(Resource):
         order_type: Id,
         order_nbr: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[RotRutBasic]:
         """Read the rot rut of a sales order.
 
@@ -505,6 +548,7 @@ class SalesOrderResource(Resource):
         Args:
             order_type: The order type.
             order_nbr: The order number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -519,6 +563,7 @@ class SalesOrderResource(Resource):
                 order_nbr,
             ),
             model=_RotRutBasic,
+            timeout_seconds=timeout_seconds,
         )
 
     def delete_attachment(
@@ -527,6 +572,8 @@ class SalesOrderResource(Resource):
         order_number: Id,
         file_id: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[None]:
         """Delete the attachment of a sales order.
 
@@ -537,6 +584,7 @@ class SalesOrderResource(Resource):
             order_type: The order type.
             order_number: The order number. Text: leading zeros count (facts 12.4).
             file_id: The file id. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             Nothing, when awaited.
@@ -552,6 +600,7 @@ class SalesOrderResource(Resource):
                 order_number,
                 file_id,
             ),
+            timeout_seconds=timeout_seconds,
         )
 
     def print_order(
@@ -559,6 +608,8 @@ class SalesOrderResource(Resource):
         order_type: Id,
         order_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Download:
         """Fetch a sales order as a file.
 
@@ -568,6 +619,7 @@ class SalesOrderResource(Resource):
         Args:
             order_type: The order type.
             order_number: The order number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The file: await it for its bytes, or stream it.
@@ -581,6 +633,7 @@ class SalesOrderResource(Resource):
                 order_type,
                 order_number,
             ),
+            timeout_seconds=timeout_seconds,
         )
 
     def delete_line_attachment(
@@ -590,6 +643,8 @@ class SalesOrderResource(Resource):
         line_number: int,
         file_id: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[None]:
         """Delete the line attachment of a sales order.
 
@@ -601,6 +656,7 @@ class SalesOrderResource(Resource):
             order_number: The order number. Text: leading zeros count (facts 12.4).
             line_number: The line number.
             file_id: The file id. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             Nothing, when awaited.
@@ -617,6 +673,7 @@ class SalesOrderResource(Resource):
                 line_number,
                 file_id,
             ),
+            timeout_seconds=timeout_seconds,
         )
 
     @deprecated("Visma ended this operation on 2026-03-31; use `sales_order_service`.")
@@ -625,6 +682,8 @@ class SalesOrderResource(Resource):
         sale_order_number: Id,
         body: OrderTypeAction | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `cancelSalesOrder` on a sales order.
 
@@ -634,6 +693,7 @@ class SalesOrderResource(Resource):
         Args:
             sale_order_number: The sale order number. Text: leading zeros count (facts 12.4).
             body: A `OrderTypeAction`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -643,7 +703,12 @@ class SalesOrderResource(Resource):
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
-            _CANCEL_SALES_ORDER, (sale_order_number,), result=_ActionResult, body=body, model=_OrderTypeAction
+            _CANCEL_SALES_ORDER,
+            (sale_order_number,),
+            result=_ActionResult,
+            body=body,
+            model=_OrderTypeAction,
+            timeout_seconds=timeout_seconds,
         )
 
     def create_shipment(
@@ -651,6 +716,8 @@ class SalesOrderResource(Resource):
         sale_order_number: Id,
         body: CreateShipmentAction | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[CreateShipmentActionResult]:
         """Run the action `createShipment` on a sales order.
 
@@ -660,6 +727,7 @@ class SalesOrderResource(Resource):
         Args:
             sale_order_number: The sale order number. Text: leading zeros count (facts 12.4).
             body: A `CreateShipmentAction`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -674,6 +742,7 @@ class SalesOrderResource(Resource):
             result=_CreateShipmentActionResult,
             body=body,
             model=_CreateShipmentAction,
+            timeout_seconds=timeout_seconds,
         )
 
     @deprecated("Visma ended this operation on 2026-03-31; use `sales_order_service`.")
@@ -682,6 +751,8 @@ class SalesOrderResource(Resource):
         sales_order_number: Id,
         body: ReopenSalesOrderAction | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `reopenSalesOrder` on a sales order.
 
@@ -691,6 +762,7 @@ class SalesOrderResource(Resource):
         Args:
             sales_order_number: The sales order number. Text: leading zeros count (facts 12.4).
             body: A `ReopenSalesOrderAction`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -700,7 +772,12 @@ class SalesOrderResource(Resource):
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
-            _REOPEN_SALES_ORDER, (sales_order_number,), result=_ActionResult, body=body, model=_ReopenSalesOrderAction
+            _REOPEN_SALES_ORDER,
+            (sales_order_number,),
+            result=_ActionResult,
+            body=body,
+            model=_ReopenSalesOrderAction,
+            timeout_seconds=timeout_seconds,
         )
 
     @deprecated("Visma ended this operation on 2026-03-31; use `sales_order_service`.")
@@ -712,6 +789,8 @@ class SalesOrderResource(Resource):
         show_notes: bool | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[SalesOrder]:
         """List sales orders.
 
@@ -727,6 +806,8 @@ class SalesOrderResource(Resource):
             last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
                 say which one it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -742,6 +823,8 @@ class SalesOrderResource(Resource):
             ("showNotes", q.flag, show_notes),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     @deprecated("Visma ended this operation on 2026-03-31; use `sales_order_service`.")
@@ -749,6 +832,8 @@ class SalesOrderResource(Resource):
         self,
         body: SalesOrderUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a sales order.
 
@@ -757,6 +842,7 @@ class SalesOrderResource(Resource):
 
         Args:
             body: A `SalesOrderUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -765,7 +851,7 @@ class SalesOrderResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE_V2, (), body=body, model=_SalesOrderUpdate)
+        return self._create(_CREATE_V2, (), body=body, model=_SalesOrderUpdate, timeout_seconds=timeout_seconds)
 
     def add_attachment_by_order_type_v2(
         self,
@@ -773,6 +859,8 @@ class SalesOrderResource(Resource):
         order_number: Id,
         file: Upload,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Attach a file to a sales order.
 
@@ -783,6 +871,7 @@ class SalesOrderResource(Resource):
             order_type: The order type.
             order_number: The order number. Text: leading zeros count (facts 12.4).
             file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of the file, when awaited.
@@ -798,6 +887,7 @@ class SalesOrderResource(Resource):
                 order_number,
             ),
             file=file,
+            timeout_seconds=timeout_seconds,
         )
 
     def add_line_attachment_by_order_type_v2(
@@ -807,6 +897,8 @@ class SalesOrderResource(Resource):
         line_number: int,
         file: Upload,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Attach a file to a line of a sales order.
 
@@ -818,6 +910,7 @@ class SalesOrderResource(Resource):
             order_number: The order number. Text: leading zeros count (facts 12.4).
             line_number: The line number.
             file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of the file, when awaited.
@@ -834,12 +927,15 @@ class SalesOrderResource(Resource):
                 line_number,
             ),
             file=file,
+            timeout_seconds=timeout_seconds,
         )
 
     def get_v2(
         self,
         order_nbr: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[SalesOrder]:
         """Read a sales order.
 
@@ -847,6 +943,7 @@ class SalesOrderResource(Resource):
 
         Args:
             order_nbr: The order number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -854,13 +951,15 @@ class SalesOrderResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET_V2, (order_nbr,), model=_SalesOrder)
+        return self._read(_GET_V2, (order_nbr,), model=_SalesOrder, timeout_seconds=timeout_seconds)
 
     def add_attachment_v2(
         self,
         order_number: Id,
         file: Upload,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Attach a file to a sales order.
 
@@ -870,6 +969,7 @@ class SalesOrderResource(Resource):
         Args:
             order_number: The order number. Text: leading zeros count (facts 12.4).
             file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of the file, when awaited.
@@ -878,7 +978,7 @@ class SalesOrderResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._upload(_ADD_ATTACHMENT_V2, (order_number,), file=file)
+        return self._upload(_ADD_ATTACHMENT_V2, (order_number,), file=file, timeout_seconds=timeout_seconds)
 
     def add_line_attachment_v2(
         self,
@@ -886,6 +986,8 @@ class SalesOrderResource(Resource):
         line_number: int,
         file: Upload,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Attach a file to a line of a sales order.
 
@@ -896,6 +998,7 @@ class SalesOrderResource(Resource):
             order_number: The order number. Text: leading zeros count (facts 12.4).
             line_number: The line number.
             file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of the file, when awaited.
@@ -911,6 +1014,7 @@ class SalesOrderResource(Resource):
                 line_number,
             ),
             file=file,
+            timeout_seconds=timeout_seconds,
         )
 
     def prepare_invoice(
@@ -918,6 +1022,8 @@ class SalesOrderResource(Resource):
         order_type: Id,
         order_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[PrepareInvoiceActionResult]:
         """Run the action `prepareInvoice` on a sales order.
 
@@ -927,6 +1033,7 @@ class SalesOrderResource(Resource):
         Args:
             order_type: The order type.
             order_number: The order number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -942,6 +1049,7 @@ class SalesOrderResource(Resource):
                 order_number,
             ),
             result=_PrepareInvoiceActionResult,
+            timeout_seconds=timeout_seconds,
         )
 
     def send_by_mail(
@@ -949,6 +1057,8 @@ class SalesOrderResource(Resource):
         order_type: Id,
         order_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `sendbymail` on a sales order.
 
@@ -958,6 +1068,7 @@ class SalesOrderResource(Resource):
         Args:
             order_type: The order type.
             order_number: The order number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -973,6 +1084,7 @@ class SalesOrderResource(Resource):
                 order_number,
             ),
             result=_ActionResult,
+            timeout_seconds=timeout_seconds,
         )
 
     @deprecated("Visma ended this operation on 2026-03-31; use `sales_order_service`.")
@@ -981,6 +1093,8 @@ class SalesOrderResource(Resource):
         sale_order_number: Id,
         body: OrderTypeAction | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `cancelSalesOrder` on a sales order.
 
@@ -990,6 +1104,7 @@ class SalesOrderResource(Resource):
         Args:
             sale_order_number: The sale order number. Text: leading zeros count (facts 12.4).
             body: A `OrderTypeAction`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -999,7 +1114,12 @@ class SalesOrderResource(Resource):
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
         return self._act(
-            _CANCEL_SALES_ORDER_V2, (sale_order_number,), result=_ActionResult, body=body, model=_OrderTypeAction
+            _CANCEL_SALES_ORDER_V2,
+            (sale_order_number,),
+            result=_ActionResult,
+            body=body,
+            model=_OrderTypeAction,
+            timeout_seconds=timeout_seconds,
         )
 
     def create_purchase_orders(
@@ -1007,6 +1127,8 @@ class SalesOrderResource(Resource):
         sale_order_number: Id,
         body: CreatePurchaseOrderAction | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Done]:
         """Run the action `createPurchaseOrders` on a sales order.
 
@@ -1016,6 +1138,7 @@ class SalesOrderResource(Resource):
         Args:
             sale_order_number: The sale order number. Text: leading zeros count (facts 12.4).
             body: A `CreatePurchaseOrderAction`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -1024,13 +1147,21 @@ class SalesOrderResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._do(_CREATE_PURCHASE_ORDERS, (sale_order_number,), body=body, model=_CreatePurchaseOrderAction)
+        return self._do(
+            _CREATE_PURCHASE_ORDERS,
+            (sale_order_number,),
+            body=body,
+            model=_CreatePurchaseOrderAction,
+            timeout_seconds=timeout_seconds,
+        )
 
     def create_shipment_v2(
         self,
         sale_order_number: Id,
         body: CreateShipmentAction | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[CreateShipmentActionResult]:
         """Run the action `createShipment` on a sales order.
 
@@ -1040,6 +1171,7 @@ class SalesOrderResource(Resource):
         Args:
             sale_order_number: The sale order number. Text: leading zeros count (facts 12.4).
             body: A `CreateShipmentAction`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -1054,6 +1186,7 @@ class SalesOrderResource(Resource):
             result=_CreateShipmentActionResult,
             body=body,
             model=_CreateShipmentAction,
+            timeout_seconds=timeout_seconds,
         )
 
     @deprecated("Visma ended this operation on 2026-03-31; use `sales_order_service`.")
@@ -1062,6 +1195,8 @@ class SalesOrderResource(Resource):
         sales_order_number: Id,
         body: ReopenSalesOrderAction | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `reopenSalesOrder` on a sales order.
 
@@ -1071,6 +1206,7 @@ class SalesOrderResource(Resource):
         Args:
             sales_order_number: The sales order number. Text: leading zeros count (facts 12.4).
             body: A `ReopenSalesOrderAction`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -1085,4 +1221,5 @@ class SalesOrderResource(Resource):
             result=_ActionResult,
             body=body,
             model=_ReopenSalesOrderAction,
+            timeout_seconds=timeout_seconds,
         )

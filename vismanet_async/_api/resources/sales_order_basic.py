@@ -144,6 +144,8 @@ class SalesOrderBasicResource(Resource):
         show_notes: bool | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[SalesOrderBasic]:
         """List sales order basics.
 
@@ -159,6 +161,8 @@ class SalesOrderBasicResource(Resource):
             last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
                 say which one it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -174,6 +178,8 @@ class SalesOrderBasicResource(Resource):
             ("showNotes", q.flag, show_notes),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     @deprecated("Visma ended this operation on 2026-03-31; use `sales_order_service`.")
@@ -181,6 +187,8 @@ class SalesOrderBasicResource(Resource):
         self,
         body: SalesOrderBasicUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a sales order basic.
 
@@ -189,6 +197,7 @@ class SalesOrderBasicResource(Resource):
 
         Args:
             body: A `SalesOrderBasicUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -197,7 +206,7 @@ class SalesOrderBasicResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_SalesOrderBasicUpdate)
+        return self._create(_CREATE, (), body=body, model=_SalesOrderBasicUpdate, timeout_seconds=timeout_seconds)
 
     def add_attachment_by_order_type(
         self,
@@ -205,6 +214,8 @@ class SalesOrderBasicResource(Resource):
         order_number: Id,
         file: Upload,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Attach a file to a sales order basic.
 
@@ -215,6 +226,7 @@ class SalesOrderBasicResource(Resource):
             order_type: The order type.
             order_number: The order number. Text: leading zeros count (facts 12.4).
             file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of the file, when awaited.
@@ -230,6 +242,7 @@ class SalesOrderBasicResource(Resource):
                 order_number,
             ),
             file=file,
+            timeout_seconds=timeout_seconds,
         )
 
     def add_line_attachment_by_order_type(
@@ -239,6 +252,8 @@ class SalesOrderBasicResource(Resource):
         line_number: int,
         file: Upload,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Attach a file to a line of a sales order basic.
 
@@ -250,6 +265,7 @@ class SalesOrderBasicResource(Resource):
             order_number: The order number. Text: leading zeros count (facts 12.4).
             line_number: The line number.
             file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of the file, when awaited.
@@ -266,6 +282,7 @@ class SalesOrderBasicResource(Resource):
                 line_number,
             ),
             file=file,
+            timeout_seconds=timeout_seconds,
         )
 
     @deprecated("Visma ended this operation on 2026-03-31; use `sales_order_service`.")
@@ -273,6 +290,8 @@ class SalesOrderBasicResource(Resource):
         self,
         order_nbr: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[SalesOrderBasic]:
         """Read a sales order basic.
 
@@ -281,6 +300,7 @@ class SalesOrderBasicResource(Resource):
 
         Args:
             order_nbr: The order number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -288,7 +308,7 @@ class SalesOrderBasicResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (order_nbr,), model=_SalesOrderBasic)
+        return self._read(_GET, (order_nbr,), model=_SalesOrderBasic, timeout_seconds=timeout_seconds)
 
     @deprecated("Visma ended this operation on 2026-03-31; use `sales_order_service`.")
     def update(
@@ -296,6 +316,8 @@ class SalesOrderBasicResource(Resource):
         order_nbr: Id,
         body: SalesOrderBasicUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a sales order basic; only the fields given change.
 
@@ -306,6 +328,7 @@ class SalesOrderBasicResource(Resource):
             order_nbr: The order number. Text: leading zeros count (facts 12.4).
             body: A `SalesOrderBasicUpdate`, or a mapping of its fields by their names here or the API's. None clears a
                 field.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -314,13 +337,17 @@ class SalesOrderBasicResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE, (order_nbr,), body=body, model=_SalesOrderBasicUpdate)
+        return self._update(
+            _UPDATE, (order_nbr,), body=body, model=_SalesOrderBasicUpdate, timeout_seconds=timeout_seconds
+        )
 
     def add_attachment(
         self,
         order_number: Id,
         file: Upload,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Attach a file to a sales order basic.
 
@@ -330,6 +357,7 @@ class SalesOrderBasicResource(Resource):
         Args:
             order_number: The order number. Text: leading zeros count (facts 12.4).
             file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of the file, when awaited.
@@ -338,7 +366,7 @@ class SalesOrderBasicResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._upload(_ADD_ATTACHMENT, (order_number,), file=file)
+        return self._upload(_ADD_ATTACHMENT, (order_number,), file=file, timeout_seconds=timeout_seconds)
 
     def add_line_attachment(
         self,
@@ -346,6 +374,8 @@ class SalesOrderBasicResource(Resource):
         line_number: int,
         file: Upload,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Attach a file to a line of a sales order basic.
 
@@ -356,6 +386,7 @@ class SalesOrderBasicResource(Resource):
             order_number: The order number. Text: leading zeros count (facts 12.4).
             line_number: The line number.
             file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of the file, when awaited.
@@ -371,6 +402,7 @@ class SalesOrderBasicResource(Resource):
                 line_number,
             ),
             file=file,
+            timeout_seconds=timeout_seconds,
         )
 
     @deprecated("Visma ended this operation on 2026-03-31; use `sales_order_service`.")
@@ -379,6 +411,8 @@ class SalesOrderBasicResource(Resource):
         order_type: Id,
         order_nbr: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[SalesOrderBasic]:
         """Read a sales order basic.
 
@@ -388,6 +422,7 @@ class SalesOrderBasicResource(Resource):
         Args:
             order_type: The order type.
             order_nbr: The order number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -402,6 +437,7 @@ class SalesOrderBasicResource(Resource):
                 order_nbr,
             ),
             model=_SalesOrderBasic,
+            timeout_seconds=timeout_seconds,
         )
 
     def delete_attachment(
@@ -410,6 +446,8 @@ class SalesOrderBasicResource(Resource):
         order_number: Id,
         file_id: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[None]:
         """Delete the attachment of a sales order basic.
 
@@ -420,6 +458,7 @@ class SalesOrderBasicResource(Resource):
             order_type: The order type.
             order_number: The order number. Text: leading zeros count (facts 12.4).
             file_id: The file id. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             Nothing, when awaited.
@@ -435,6 +474,7 @@ class SalesOrderBasicResource(Resource):
                 order_number,
                 file_id,
             ),
+            timeout_seconds=timeout_seconds,
         )
 
     def delete_line_attachment(
@@ -444,6 +484,8 @@ class SalesOrderBasicResource(Resource):
         line_number: int,
         file_id: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[None]:
         """Delete the line attachment of a sales order basic.
 
@@ -455,6 +497,7 @@ class SalesOrderBasicResource(Resource):
             order_number: The order number. Text: leading zeros count (facts 12.4).
             line_number: The line number.
             file_id: The file id. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             Nothing, when awaited.
@@ -471,6 +514,7 @@ class SalesOrderBasicResource(Resource):
                 line_number,
                 file_id,
             ),
+            timeout_seconds=timeout_seconds,
         )
 
     def create_shipment(
@@ -478,6 +522,8 @@ class SalesOrderBasicResource(Resource):
         sale_order_number: Id,
         body: CreateShipmentAction | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[CreateShipmentActionResult]:
         """Run the action `createShipment` on a sales order basic.
 
@@ -487,6 +533,7 @@ class SalesOrderBasicResource(Resource):
         Args:
             sale_order_number: The sale order number. Text: leading zeros count (facts 12.4).
             body: A `CreateShipmentAction`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -501,6 +548,7 @@ class SalesOrderBasicResource(Resource):
             result=_CreateShipmentActionResult,
             body=body,
             model=_CreateShipmentAction,
+            timeout_seconds=timeout_seconds,
         )
 
     @deprecated("Visma ended this operation on 2026-03-31; use `sales_order_service`.")
@@ -508,6 +556,8 @@ class SalesOrderBasicResource(Resource):
         self,
         body: SalesOrderBasicUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a sales order basic.
 
@@ -516,6 +566,7 @@ class SalesOrderBasicResource(Resource):
 
         Args:
             body: A `SalesOrderBasicUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -524,7 +575,7 @@ class SalesOrderBasicResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE_V2, (), body=body, model=_SalesOrderBasicUpdate)
+        return self._create(_CREATE_V2, (), body=body, model=_SalesOrderBasicUpdate, timeout_seconds=timeout_seconds)
 
     def add_attachment_by_order_type_v2(
         self,
@@ -532,6 +583,8 @@ class SalesOrderBasicResource(Resource):
         order_number: Id,
         file: Upload,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Attach a file to a sales order basic.
 
@@ -542,6 +595,7 @@ class SalesOrderBasicResource(Resource):
             order_type: The order type.
             order_number: The order number. Text: leading zeros count (facts 12.4).
             file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of the file, when awaited.
@@ -557,6 +611,7 @@ class SalesOrderBasicResource(Resource):
                 order_number,
             ),
             file=file,
+            timeout_seconds=timeout_seconds,
         )
 
     def add_line_attachment_by_order_type_v2(
@@ -566,6 +621,8 @@ class SalesOrderBasicResource(Resource):
         line_number: int,
         file: Upload,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Attach a file to a line of a sales order basic.
 
@@ -577,6 +634,7 @@ class SalesOrderBasicResource(Resource):
             order_number: The order number. Text: leading zeros count (facts 12.4).
             line_number: The line number.
             file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of the file, when awaited.
@@ -593,6 +651,7 @@ class SalesOrderBasicResource(Resource):
                 line_number,
             ),
             file=file,
+            timeout_seconds=timeout_seconds,
         )
 
     def add_attachment_v2(
@@ -600,6 +659,8 @@ class SalesOrderBasicResource(Resource):
         order_number: Id,
         file: Upload,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Attach a file to a sales order basic.
 
@@ -609,6 +670,7 @@ class SalesOrderBasicResource(Resource):
         Args:
             order_number: The order number. Text: leading zeros count (facts 12.4).
             file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of the file, when awaited.
@@ -617,7 +679,7 @@ class SalesOrderBasicResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._upload(_ADD_ATTACHMENT_V2, (order_number,), file=file)
+        return self._upload(_ADD_ATTACHMENT_V2, (order_number,), file=file, timeout_seconds=timeout_seconds)
 
     def add_line_attachment_v2(
         self,
@@ -625,6 +687,8 @@ class SalesOrderBasicResource(Resource):
         line_number: int,
         file: Upload,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Attach a file to a line of a sales order basic.
 
@@ -635,6 +699,7 @@ class SalesOrderBasicResource(Resource):
             order_number: The order number. Text: leading zeros count (facts 12.4).
             line_number: The line number.
             file: What to attach, such as `Upload(Path("receipt.pdf"))`.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of the file, when awaited.
@@ -650,6 +715,7 @@ class SalesOrderBasicResource(Resource):
                 line_number,
             ),
             file=file,
+            timeout_seconds=timeout_seconds,
         )
 
     def prepare_invoice(
@@ -657,6 +723,8 @@ class SalesOrderBasicResource(Resource):
         order_type: Id,
         order_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[PrepareInvoiceActionResult]:
         """Run the action `prepareInvoice` on a sales order basic.
 
@@ -666,6 +734,7 @@ class SalesOrderBasicResource(Resource):
         Args:
             order_type: The order type.
             order_number: The order number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -681,6 +750,7 @@ class SalesOrderBasicResource(Resource):
                 order_number,
             ),
             result=_PrepareInvoiceActionResult,
+            timeout_seconds=timeout_seconds,
         )
 
     def send_by_mail(
@@ -688,6 +758,8 @@ class SalesOrderBasicResource(Resource):
         order_type: Id,
         order_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `sendbymail` on a sales order basic.
 
@@ -697,6 +769,7 @@ class SalesOrderBasicResource(Resource):
         Args:
             order_type: The order type.
             order_number: The order number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -712,6 +785,7 @@ class SalesOrderBasicResource(Resource):
                 order_number,
             ),
             result=_ActionResult,
+            timeout_seconds=timeout_seconds,
         )
 
     def create_shipment_v2(
@@ -719,6 +793,8 @@ class SalesOrderBasicResource(Resource):
         sale_order_number: Id,
         body: CreateShipmentAction | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[CreateShipmentActionResult]:
         """Run the action `createShipment` on a sales order basic.
 
@@ -728,6 +804,7 @@ class SalesOrderBasicResource(Resource):
         Args:
             sale_order_number: The sale order number. Text: leading zeros count (facts 12.4).
             body: A `CreateShipmentAction`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -742,4 +819,5 @@ class SalesOrderBasicResource(Resource):
             result=_CreateShipmentActionResult,
             body=body,
             model=_CreateShipmentAction,
+            timeout_seconds=timeout_seconds,
         )

@@ -253,6 +253,8 @@ class SalesOrderServiceResource(Resource):
         *,
         filter: str | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[OrderServiceCustomer]:
         """List customers.
 
@@ -261,6 +263,8 @@ class SalesOrderServiceResource(Resource):
         Args:
             filter: Only those with this filter.
             page_size: Rows in one page; at most 100. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -268,12 +272,22 @@ class SalesOrderServiceResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._list(_LIST_CUSTOMERS, (), ("filter", q.text, filter), page_size=page_size)
+        return self._list(
+            _LIST_CUSTOMERS,
+            (),
+            ("filter", q.text, filter),
+            page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
+        )
 
     def list_customer_locations(
         self,
         customer_id: Id,
         /,
+        *,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[OrderCustomerLocationItem]:
         """List the locations of a customer.
 
@@ -281,6 +295,8 @@ class SalesOrderServiceResource(Resource):
 
         Args:
             customer_id: The customer id. Text: leading zeros count (facts 12.4).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -288,7 +304,7 @@ class SalesOrderServiceResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._list(_LIST_CUSTOMER_LOCATIONS, (customer_id,))
+        return self._list(_LIST_CUSTOMER_LOCATIONS, (customer_id,), limit=limit, timeout_seconds=timeout_seconds)
 
     def list_inventory(
         self,
@@ -300,6 +316,8 @@ class SalesOrderServiceResource(Resource):
         modified_since: datetime | str | None = None,
         attribute_filter: Sequence[str] | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[InventoryAvailability]:
         """List items with what is available of them.
 
@@ -315,6 +333,8 @@ class SalesOrderServiceResource(Resource):
             modified_since: Only those with this modified since. A datetime with a zone, or its text.
             attribute_filter: Only those with one of these: attribute filter.
             page_size: Rows in one page; at most 10000. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -332,6 +352,8 @@ class SalesOrderServiceResource(Resource):
             ("modifiedSince", q.instant, modified_since),
             ("attributeFilter", q.repeated, attribute_filter),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def list(
@@ -345,6 +367,8 @@ class SalesOrderServiceResource(Resource):
         filter: str | None = None,
         expand: Sequence[OrderPartValue | Other] | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[OrderSummary]:
         """List sales orders.
 
@@ -363,6 +387,8 @@ class SalesOrderServiceResource(Resource):
                 `Shipping`, `Customer`, `Owner`, `Origin`, `Note`, `Freight`, `Attachments`, `All` and 8 more, in any
                 case; a newer one is `Other(...)` (facts 5.16).
             page_size: Rows in one page; at most 100. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -380,6 +406,8 @@ class SalesOrderServiceResource(Resource):
                 filter=filter,
                 expand=expand,
                 page_size=page_size,
+                limit=limit,
+                timeout_seconds=timeout_seconds,
             )
         return self._list(
             _LIST,
@@ -391,12 +419,16 @@ class SalesOrderServiceResource(Resource):
             ("filter", q.text, filter),
             ("expand", q.Choices("OrderPart"), expand),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: NewOrder | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a sales order.
 
@@ -404,6 +436,7 @@ class SalesOrderServiceResource(Resource):
 
         Args:
             body: A `NewOrder`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -412,7 +445,7 @@ class SalesOrderServiceResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_NewOrder)
+        return self._create(_CREATE, (), body=body, model=_NewOrder, timeout_seconds=timeout_seconds)
 
     def list_by_type(
         self,
@@ -426,6 +459,8 @@ class SalesOrderServiceResource(Resource):
         filter: str | None = None,
         expand: Sequence[OrderPartValue | Other] | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[OrderSummary]:
         """List the sales orders of one type.
 
@@ -443,6 +478,8 @@ class SalesOrderServiceResource(Resource):
                 `Shipping`, `Customer`, `Owner`, `Origin`, `Note`, `Freight`, `Attachments`, `All` and 8 more, in any
                 case; a newer one is `Other(...)` (facts 5.16).
             page_size: Rows in one page; at most 100. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -460,6 +497,8 @@ class SalesOrderServiceResource(Resource):
             ("filter", q.text, filter),
             ("expand", q.Choices("OrderPart"), expand),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def delete(
@@ -469,6 +508,7 @@ class SalesOrderServiceResource(Resource):
         /,
         *,
         if_match: IfMatch,
+        timeout_seconds: float | None = None,
     ) -> Operation[None]:
         """Delete a sales order.
 
@@ -480,6 +520,7 @@ class SalesOrderServiceResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). The service refuses the call
                 without it.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             Nothing, when awaited.
@@ -495,6 +536,7 @@ class SalesOrderServiceResource(Resource):
                 order_id,
             ),
             if_match=if_match,
+            timeout_seconds=timeout_seconds,
         )
 
     def get(
@@ -504,6 +546,7 @@ class SalesOrderServiceResource(Resource):
         /,
         *,
         expand: Sequence[OrderPartValue | Other] | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Order]:
         """Read a sales order.
 
@@ -516,6 +559,7 @@ class SalesOrderServiceResource(Resource):
             expand: The expand. Several of `None`, `Billing`, `Payment`, `FinancialInformation`, `Shipping`, `Customer`,
                 `Owner`, `Origin`, `Note`, `Freight`, `Attachments`, `All` and 8 more, in any case; a newer one is
                 `Other(...)` (facts 5.16).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -531,6 +575,7 @@ class SalesOrderServiceResource(Resource):
             ),
             ("expand", q.Choices("OrderPart"), expand),
             model=_Order,
+            timeout_seconds=timeout_seconds,
         )
 
     def update(
@@ -541,6 +586,7 @@ class SalesOrderServiceResource(Resource):
         /,
         *,
         if_match: IfMatch,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a sales order; only the fields given change.
 
@@ -553,6 +599,7 @@ class SalesOrderServiceResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). The service refuses the call
                 without it.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -570,6 +617,7 @@ class SalesOrderServiceResource(Resource):
             body=body,
             model=_OrderPatch,
             if_match=if_match,
+            timeout_seconds=timeout_seconds,
         )
 
     async def modify(
@@ -613,6 +661,9 @@ class SalesOrderServiceResource(Resource):
         order_type: Id,
         order_id: Id,
         /,
+        *,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[OrderCommission]:
         """List commissions of a sales order.
 
@@ -621,6 +672,8 @@ class SalesOrderServiceResource(Resource):
         Args:
             order_type: The order type.
             order_id: The order id. Text: leading zeros count (facts 12.4).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -634,6 +687,8 @@ class SalesOrderServiceResource(Resource):
                 order_type,
                 order_id,
             ),
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def list_discounts(
@@ -641,6 +696,9 @@ class SalesOrderServiceResource(Resource):
         order_type: Id,
         order_id: Id,
         /,
+        *,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[OrderDiscount]:
         """List discounts of a sales order.
 
@@ -649,6 +707,8 @@ class SalesOrderServiceResource(Resource):
         Args:
             order_type: The order type.
             order_id: The order id. Text: leading zeros count (facts 12.4).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -662,6 +722,8 @@ class SalesOrderServiceResource(Resource):
                 order_type,
                 order_id,
             ),
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def delete_lines(
@@ -672,6 +734,7 @@ class SalesOrderServiceResource(Resource):
         /,
         *,
         if_match: IfMatch,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Delete lines of a sales order by their ids, 1,000 at once at most.
 
@@ -684,6 +747,7 @@ class SalesOrderServiceResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). The service refuses the call
                 without it.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -700,6 +764,7 @@ class SalesOrderServiceResource(Resource):
             ),
             ("ids", q.Needed(q.Integers(1000)), line_ids),
             if_match=if_match,
+            timeout_seconds=timeout_seconds,
         )
 
     def list_lines(
@@ -709,6 +774,8 @@ class SalesOrderServiceResource(Resource):
         /,
         *,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[OrderLine]:
         """List lines of a sales order.
 
@@ -718,6 +785,8 @@ class SalesOrderServiceResource(Resource):
             order_type: The order type.
             order_id: The order id. Text: leading zeros count (facts 12.4).
             page_size: Rows in one page; at most 1000. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -732,6 +801,8 @@ class SalesOrderServiceResource(Resource):
                 order_id,
             ),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def update_lines(
@@ -742,6 +813,7 @@ class SalesOrderServiceResource(Resource):
         /,
         *,
         if_match: IfMatch,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change the lines of a sales order; only the fields given change.
 
@@ -754,6 +826,7 @@ class SalesOrderServiceResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). The service refuses the call
                 without it.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -771,6 +844,7 @@ class SalesOrderServiceResource(Resource):
             body={"lines": lines},
             model=_OrderLinesPatch,
             if_match=if_match,
+            timeout_seconds=timeout_seconds,
         )
 
     def add_lines(
@@ -781,6 +855,7 @@ class SalesOrderServiceResource(Resource):
         /,
         *,
         if_match: IfMatch,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Add lines to a sales order.
 
@@ -793,6 +868,7 @@ class SalesOrderServiceResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). The service refuses the call
                 without it.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -810,6 +886,7 @@ class SalesOrderServiceResource(Resource):
             body={"lines": lines},
             model=_AddOrderLines,
             if_match=if_match,
+            timeout_seconds=timeout_seconds,
         )
 
     def get_line(
@@ -818,6 +895,8 @@ class SalesOrderServiceResource(Resource):
         order_id: Id,
         line_id: int,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[OrderLine]:
         """Read one line of a sales order.
 
@@ -827,6 +906,7 @@ class SalesOrderServiceResource(Resource):
             order_type: The order type.
             order_id: The order id. Text: leading zeros count (facts 12.4).
             line_id: The line id.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -842,6 +922,7 @@ class SalesOrderServiceResource(Resource):
                 line_id,
             ),
             model=_OrderLine,
+            timeout_seconds=timeout_seconds,
         )
 
     def get_rot_rut(
@@ -849,6 +930,8 @@ class SalesOrderServiceResource(Resource):
         order_type: Id,
         order_id: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[OrderRotRut]:
         """Read the ROT or RUT deduction of a sales order.
 
@@ -857,6 +940,7 @@ class SalesOrderServiceResource(Resource):
         Args:
             order_type: The order type.
             order_id: The order id. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -871,6 +955,7 @@ class SalesOrderServiceResource(Resource):
                 order_id,
             ),
             model=_OrderRotRut,
+            timeout_seconds=timeout_seconds,
         )
 
     def list_shipments(
@@ -878,6 +963,9 @@ class SalesOrderServiceResource(Resource):
         order_type: Id,
         order_id: Id,
         /,
+        *,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[OrderShipment]:
         """List shipments of a sales order.
 
@@ -886,6 +974,8 @@ class SalesOrderServiceResource(Resource):
         Args:
             order_type: The order type.
             order_id: The order id. Text: leading zeros count (facts 12.4).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -899,6 +989,8 @@ class SalesOrderServiceResource(Resource):
                 order_type,
                 order_id,
             ),
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def list_taxes(
@@ -906,6 +998,9 @@ class SalesOrderServiceResource(Resource):
         order_type: Id,
         order_id: Id,
         /,
+        *,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[OrderTax]:
         """List taxes of a sales order.
 
@@ -914,6 +1009,8 @@ class SalesOrderServiceResource(Resource):
         Args:
             order_type: The order type.
             order_id: The order id. Text: leading zeros count (facts 12.4).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -927,4 +1024,6 @@ class SalesOrderServiceResource(Resource):
                 order_type,
                 order_id,
             ),
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )

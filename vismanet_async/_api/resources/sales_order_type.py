@@ -42,6 +42,8 @@ class SalesOrderTypeResource(Resource):
         order_by: str | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[SalesOrderType]:
         """List sales order types.
 
@@ -52,6 +54,8 @@ class SalesOrderTypeResource(Resource):
             last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
                 say which one it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -65,12 +69,16 @@ class SalesOrderTypeResource(Resource):
             ("orderBy", q.text, order_by),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def get(
         self,
         order_type: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[SalesOrderType]:
         """Read a sales order type.
 
@@ -78,6 +86,7 @@ class SalesOrderTypeResource(Resource):
 
         Args:
             order_type: The order type.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -85,4 +94,4 @@ class SalesOrderTypeResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (order_type,), model=_SalesOrderType)
+        return self._read(_GET, (order_type,), model=_SalesOrderType, timeout_seconds=timeout_seconds)

@@ -68,6 +68,8 @@ class SalesPersonResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[SalesPerson]:
         """List sales persons.
 
@@ -84,6 +86,8 @@ class SalesPersonResource(Resource):
             created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
                 it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -102,12 +106,16 @@ class SalesPersonResource(Resource):
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             ("createdDateTime", q.condition, created_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: SalesPersonUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a sales person.
 
@@ -115,6 +123,7 @@ class SalesPersonResource(Resource):
 
         Args:
             body: A `SalesPersonUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -123,12 +132,14 @@ class SalesPersonResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_SalesPersonUpdate)
+        return self._create(_CREATE, (), body=body, model=_SalesPersonUpdate, timeout_seconds=timeout_seconds)
 
     def get(
         self,
         salesperson_cd: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[SalesPerson]:
         """Read a sales person.
 
@@ -136,6 +147,7 @@ class SalesPersonResource(Resource):
 
         Args:
             salesperson_cd: The salesperson number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -143,13 +155,15 @@ class SalesPersonResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (salesperson_cd,), model=_SalesPerson)
+        return self._read(_GET, (salesperson_cd,), model=_SalesPerson, timeout_seconds=timeout_seconds)
 
     def update(
         self,
         salesperson_cd: Id,
         body: SalesPersonUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a sales person; only the fields given change.
 
@@ -159,6 +173,7 @@ class SalesPersonResource(Resource):
             salesperson_cd: The salesperson number. Text: leading zeros count (facts 12.4).
             body: A `SalesPersonUpdate`, or a mapping of its fields by their names here or the API's. None clears a
                 field.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -167,7 +182,9 @@ class SalesPersonResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE, (salesperson_cd,), body=body, model=_SalesPersonUpdate)
+        return self._update(
+            _UPDATE, (salesperson_cd,), body=body, model=_SalesPersonUpdate, timeout_seconds=timeout_seconds
+        )
 
     def list_v2(
         self,
@@ -180,6 +197,8 @@ class SalesPersonResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[SalesPerson]:
         """List sales persons.
 
@@ -196,6 +215,8 @@ class SalesPersonResource(Resource):
             created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
                 it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -214,12 +235,16 @@ class SalesPersonResource(Resource):
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             ("createdDateTime", q.condition, created_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def get_v2(
         self,
         salesperson_cd: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[SalesPerson]:
         """Read a sales person.
 
@@ -227,6 +252,7 @@ class SalesPersonResource(Resource):
 
         Args:
             salesperson_cd: The salesperson number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -234,4 +260,4 @@ class SalesPersonResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET_V2, (salesperson_cd,), model=_SalesPerson)
+        return self._read(_GET_V2, (salesperson_cd,), model=_SalesPerson, timeout_seconds=timeout_seconds)

@@ -108,6 +108,8 @@ class ShipmentResource(Resource):
         shipment_date: DateTimeCondition | None = None,
         include_custom_free_fields: bool | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[Shipment]:
         """List shipments.
 
@@ -127,6 +129,8 @@ class ShipmentResource(Resource):
             include_custom_free_fields: Whether each comes with its custom fields, which have no field here: they are in
                 its `extra`.
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -145,12 +149,16 @@ class ShipmentResource(Resource):
             ("shipmentDate", q.condition, shipment_date),
             ("includeCustomFreeFields", q.flag, include_custom_free_fields),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: ShipmentUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a shipment.
 
@@ -158,6 +166,7 @@ class ShipmentResource(Resource):
 
         Args:
             body: A `ShipmentUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -166,7 +175,7 @@ class ShipmentResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_ShipmentUpdate)
+        return self._create(_CREATE, (), body=body, model=_ShipmentUpdate, timeout_seconds=timeout_seconds)
 
     def get(
         self,
@@ -174,6 +183,7 @@ class ShipmentResource(Resource):
         /,
         *,
         include_custom_free_fields: bool | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Shipment]:
         """Read a shipment.
 
@@ -183,6 +193,7 @@ class ShipmentResource(Resource):
             shipment_nbr: The shipment number. Text: leading zeros count (facts 12.4).
             include_custom_free_fields: Whether each comes with its custom fields, which have no field here: they are in
                 its `extra`.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -191,7 +202,11 @@ class ShipmentResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(
-            _GET, (shipment_nbr,), ("includeCustomFreeFields", q.flag, include_custom_free_fields), model=_Shipment
+            _GET,
+            (shipment_nbr,),
+            ("includeCustomFreeFields", q.flag, include_custom_free_fields),
+            model=_Shipment,
+            timeout_seconds=timeout_seconds,
         )
 
     def update(
@@ -201,6 +216,7 @@ class ShipmentResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a shipment; only the fields given change.
 
@@ -211,6 +227,7 @@ class ShipmentResource(Resource):
             body: A `ShipmentUpdate`, or a mapping of its fields by their names here or the API's. None clears a field.
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -219,7 +236,14 @@ class ShipmentResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE, (shipment_nbr,), body=body, model=_ShipmentUpdate, if_match=if_match)
+        return self._update(
+            _UPDATE,
+            (shipment_nbr,),
+            body=body,
+            model=_ShipmentUpdate,
+            if_match=if_match,
+            timeout_seconds=timeout_seconds,
+        )
 
     async def modify(
         self,
@@ -259,6 +283,8 @@ class ShipmentResource(Resource):
         self,
         shipment_nbr: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Download:
         """Fetch a shipment as a file.
 
@@ -266,6 +292,7 @@ class ShipmentResource(Resource):
 
         Args:
             shipment_nbr: The shipment number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The file: await it for its bytes, or stream it.
@@ -273,12 +300,14 @@ class ShipmentResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._download(_PRINT_PICK_LIST, (shipment_nbr,))
+        return self._download(_PRINT_PICK_LIST, (shipment_nbr,), timeout_seconds=timeout_seconds)
 
     def print_shipment_confirmation(
         self,
         shipment_nbr: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Download:
         """Fetch a shipment as a file.
 
@@ -286,6 +315,7 @@ class ShipmentResource(Resource):
 
         Args:
             shipment_nbr: The shipment number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The file: await it for its bytes, or stream it.
@@ -293,13 +323,15 @@ class ShipmentResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._download(_PRINT_SHIPMENT_CONFIRMATION, (shipment_nbr,))
+        return self._download(_PRINT_SHIPMENT_CONFIRMATION, (shipment_nbr,), timeout_seconds=timeout_seconds)
 
     def add_line(
         self,
         shipment_number: Id,
         body: ShipmentDetailLineAdd | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Done]:
         """Run the action `addLine` on a shipment.
 
@@ -308,6 +340,7 @@ class ShipmentResource(Resource):
         Args:
             shipment_number: The shipment number. Text: leading zeros count (facts 12.4).
             body: A `ShipmentDetailLineAdd`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -316,13 +349,17 @@ class ShipmentResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._do(_ADD_LINE, (shipment_number,), body=body, model=_ShipmentDetailLineAdd)
+        return self._do(
+            _ADD_LINE, (shipment_number,), body=body, model=_ShipmentDetailLineAdd, timeout_seconds=timeout_seconds
+        )
 
     def add_so_line(
         self,
         shipment_number: Id,
         body: ShipmentSoLine | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Done]:
         """Run the action `addSOLine` on a shipment.
 
@@ -331,6 +368,7 @@ class ShipmentResource(Resource):
         Args:
             shipment_number: The shipment number. Text: leading zeros count (facts 12.4).
             body: A `ShipmentSoLine`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -339,13 +377,17 @@ class ShipmentResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._do(_ADD_SO_LINE, (shipment_number,), body=body, model=_ShipmentSoLine)
+        return self._do(
+            _ADD_SO_LINE, (shipment_number,), body=body, model=_ShipmentSoLine, timeout_seconds=timeout_seconds
+        )
 
     def add_so_order(
         self,
         shipment_number: Id,
         body: ShipmentSoOrder | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Done]:
         """Run the action `addSOOrder` on a shipment.
 
@@ -354,6 +396,7 @@ class ShipmentResource(Resource):
         Args:
             shipment_number: The shipment number. Text: leading zeros count (facts 12.4).
             body: A `ShipmentSoOrder`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -362,12 +405,16 @@ class ShipmentResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._do(_ADD_SO_ORDER, (shipment_number,), body=body, model=_ShipmentSoOrder)
+        return self._do(
+            _ADD_SO_ORDER, (shipment_number,), body=body, model=_ShipmentSoOrder, timeout_seconds=timeout_seconds
+        )
 
     def cancel_shipment(
         self,
         shipment_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Done]:
         """Run the action `cancelShipment` on a shipment.
 
@@ -375,6 +422,7 @@ class ShipmentResource(Resource):
 
         Args:
             shipment_number: The shipment number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -383,12 +431,14 @@ class ShipmentResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._do(_CANCEL_SHIPMENT, (shipment_number,))
+        return self._do(_CANCEL_SHIPMENT, (shipment_number,), timeout_seconds=timeout_seconds)
 
     def confirm_shipment(
         self,
         shipment_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `confirmShipment` on a shipment.
 
@@ -396,6 +446,7 @@ class ShipmentResource(Resource):
 
         Args:
             shipment_number: The shipment number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -404,12 +455,14 @@ class ShipmentResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._act(_CONFIRM_SHIPMENT, (shipment_number,), result=_ActionResult)
+        return self._act(_CONFIRM_SHIPMENT, (shipment_number,), result=_ActionResult, timeout_seconds=timeout_seconds)
 
     def correct_shipment(
         self,
         shipment_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Done]:
         """Run the action `correctShipment` on a shipment.
 
@@ -417,6 +470,7 @@ class ShipmentResource(Resource):
 
         Args:
             shipment_number: The shipment number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -425,7 +479,7 @@ class ShipmentResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._do(_CORRECT_SHIPMENT, (shipment_number,))
+        return self._do(_CORRECT_SHIPMENT, (shipment_number,), timeout_seconds=timeout_seconds)
 
     def delete_line(
         self,
@@ -433,6 +487,8 @@ class ShipmentResource(Resource):
         line_number: int,
         body: ShipmentUpdateDeleteLine | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Done]:
         """Run the action `deleteLine` on a shipment.
 
@@ -442,6 +498,7 @@ class ShipmentResource(Resource):
             shipment_number: The shipment number. Text: leading zeros count (facts 12.4).
             line_number: The line number.
             body: A `ShipmentUpdateDeleteLine`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -458,4 +515,5 @@ class ShipmentResource(Resource):
             ),
             body=body,
             model=_ShipmentUpdateDeleteLine,
+            timeout_seconds=timeout_seconds,
         )

@@ -58,6 +58,8 @@ class StocktakeResource(Resource):
         expiration_date_time: DateTimeCondition | None = None,
         status: StocktakeLineStatusValue | Other | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[Stocktake]:
         """List stocktakes.
 
@@ -79,6 +81,8 @@ class StocktakeResource(Resource):
             status: Only those with this status. One of `NotEntered`, `Entered`, `Skipped`, in any case; a newer one is
                 `Other(...)` (facts 5.16).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -101,12 +105,16 @@ class StocktakeResource(Resource):
             ("expirationDateTime", q.condition, expiration_date_time),
             ("status", q.Choice("StocktakeLineStatus"), status),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def get(
         self,
         reference_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Stocktake]:
         """Read a stocktake.
 
@@ -114,6 +122,7 @@ class StocktakeResource(Resource):
 
         Args:
             reference_number: The reference number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -121,13 +130,15 @@ class StocktakeResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (reference_number,), model=_Stocktake)
+        return self._read(_GET, (reference_number,), model=_Stocktake, timeout_seconds=timeout_seconds)
 
     def update(
         self,
         reference_number: Id,
         body: StocktakeUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a stocktake; only the fields given change.
 
@@ -136,6 +147,7 @@ class StocktakeResource(Resource):
         Args:
             reference_number: The reference number. Text: leading zeros count (facts 12.4).
             body: A `StocktakeUpdate`, or a mapping of its fields by their names here or the API's. None clears a field.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -144,4 +156,6 @@ class StocktakeResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE, (reference_number,), body=body, model=_StocktakeUpdate)
+        return self._update(
+            _UPDATE, (reference_number,), body=body, model=_StocktakeUpdate, timeout_seconds=timeout_seconds
+        )

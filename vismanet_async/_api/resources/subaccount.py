@@ -55,6 +55,8 @@ class SubaccountResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         active: bool | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[SubAccount]:
         """List subaccounts.
 
@@ -65,6 +67,8 @@ class SubaccountResource(Resource):
                 say which one it compares in (facts 5.10).
             active: Only those where this is so, or is not: active.
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -78,12 +82,16 @@ class SubaccountResource(Resource):
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             ("active", q.flag, active),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: SubAccountUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a subaccount.
 
@@ -91,6 +99,7 @@ class SubaccountResource(Resource):
 
         Args:
             body: A `SubAccountUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -99,12 +108,14 @@ class SubaccountResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_SubAccountUpdate)
+        return self._create(_CREATE, (), body=body, model=_SubAccountUpdate, timeout_seconds=timeout_seconds)
 
     def get(
         self,
         sub_account_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[SubAccount]:
         """Read a subaccount.
 
@@ -112,6 +123,7 @@ class SubaccountResource(Resource):
 
         Args:
             sub_account_number: The sub account number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -119,7 +131,7 @@ class SubaccountResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (sub_account_number,), model=_SubAccount)
+        return self._read(_GET, (sub_account_number,), model=_SubAccount, timeout_seconds=timeout_seconds)
 
     def update(
         self,
@@ -128,6 +140,7 @@ class SubaccountResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a subaccount; only the fields given change.
 
@@ -139,6 +152,7 @@ class SubaccountResource(Resource):
                 field.
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -147,7 +161,14 @@ class SubaccountResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE, (sub_account_number,), body=body, model=_SubAccountUpdate, if_match=if_match)
+        return self._update(
+            _UPDATE,
+            (sub_account_number,),
+            body=body,
+            model=_SubAccountUpdate,
+            if_match=if_match,
+            timeout_seconds=timeout_seconds,
+        )
 
     async def modify(
         self,

@@ -145,6 +145,8 @@ class SupplierResource(Resource):
         expand_account_information: bool | None = None,
         expand_note: bool | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[Supplier]:
         """List suppliers.
 
@@ -164,6 +166,8 @@ class SupplierResource(Resource):
                 5.9).
             expand_note: Whether each comes with its note. Off unless asked for (facts 5.9).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -184,12 +188,16 @@ class SupplierResource(Resource):
             ("expandAccountInformation", q.flag, expand_account_information),
             ("expandNote", q.flag, expand_note),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: SupplierUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a supplier.
 
@@ -197,6 +205,7 @@ class SupplierResource(Resource):
 
         Args:
             body: A `SupplierUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -205,13 +214,15 @@ class SupplierResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_SupplierUpdate)
+        return self._create(_CREATE, (), body=body, model=_SupplierUpdate, timeout_seconds=timeout_seconds)
 
     def list_balances(
         self,
         *,
         order_by: str | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[SupplierBalance]:
         """List balances.
 
@@ -221,6 +232,8 @@ class SupplierResource(Resource):
             order_by: The field to sort by, under the API's name.
             last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
                 say which one it compares in (facts 5.10).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -233,6 +246,8 @@ class SupplierResource(Resource):
             (),
             ("orderBy", q.text, order_by),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def list_po_balances(
@@ -240,6 +255,8 @@ class SupplierResource(Resource):
         *,
         order_by: str | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[SupplierPoBalance]:
         """List po balances.
 
@@ -249,6 +266,8 @@ class SupplierResource(Resource):
             order_by: The field to sort by, under the API's name.
             last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
                 say which one it compares in (facts 5.10).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -261,14 +280,23 @@ class SupplierResource(Resource):
             (),
             ("orderBy", q.text, order_by),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def list_supplier_classes(
         self,
+        *,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[SupplierClass]:
         """List supplier classes.
 
         `GET /v1/supplier/supplierClass`
+
+        Args:
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -276,12 +304,14 @@ class SupplierResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._list(_LIST_SUPPLIER_CLASSES, ())
+        return self._list(_LIST_SUPPLIER_CLASSES, (), limit=limit, timeout_seconds=timeout_seconds)
 
     def get_supplier_class(
         self,
         supplier_class_id: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[SupplierClass]:
         """Read the supplier class.
 
@@ -289,6 +319,7 @@ class SupplierResource(Resource):
 
         Args:
             supplier_class_id: The supplier class id. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -296,12 +327,16 @@ class SupplierResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET_SUPPLIER_CLASS, (supplier_class_id,), model=_SupplierClass)
+        return self._read(
+            _GET_SUPPLIER_CLASS, (supplier_class_id,), model=_SupplierClass, timeout_seconds=timeout_seconds
+        )
 
     def get(
         self,
         supplier_cd: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Supplier]:
         """Read a supplier.
 
@@ -309,6 +344,7 @@ class SupplierResource(Resource):
 
         Args:
             supplier_cd: The supplier number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -316,7 +352,7 @@ class SupplierResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (supplier_cd,), model=_Supplier)
+        return self._read(_GET, (supplier_cd,), model=_Supplier, timeout_seconds=timeout_seconds)
 
     def update(
         self,
@@ -325,6 +361,7 @@ class SupplierResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a supplier; only the fields given change.
 
@@ -335,6 +372,7 @@ class SupplierResource(Resource):
             body: A `SupplierUpdate`, or a mapping of its fields by their names here or the API's. None clears a field.
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -343,7 +381,14 @@ class SupplierResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE, (supplier_cd,), body=body, model=_SupplierUpdate, if_match=if_match)
+        return self._update(
+            _UPDATE,
+            (supplier_cd,),
+            body=body,
+            model=_SupplierUpdate,
+            if_match=if_match,
+            timeout_seconds=timeout_seconds,
+        )
 
     async def modify(
         self,
@@ -383,6 +428,8 @@ class SupplierResource(Resource):
         self,
         supplier_cd: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[SupplierBalance]:
         """Read the balance of a supplier.
 
@@ -390,6 +437,7 @@ class SupplierResource(Resource):
 
         Args:
             supplier_cd: The supplier number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -397,7 +445,7 @@ class SupplierResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET_BALANCE, (supplier_cd,), model=_SupplierBalance)
+        return self._read(_GET_BALANCE, (supplier_cd,), model=_SupplierBalance, timeout_seconds=timeout_seconds)
 
     def list_contacts(
         self,
@@ -412,6 +460,8 @@ class SupplierResource(Resource):
         email: str | None = None,
         order_by: str | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[Contact]:
         """List contacts of a supplier.
 
@@ -428,6 +478,8 @@ class SupplierResource(Resource):
             order_by: The field to sort by, under the API's name.
             last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
                 say which one it compares in (facts 5.10).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -446,12 +498,16 @@ class SupplierResource(Resource):
             ("email", q.text, email),
             ("orderBy", q.text, order_by),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def get_po_balance(
         self,
         supplier_cd: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[SupplierPoBalance]:
         """Read the po balance of a supplier.
 
@@ -459,6 +515,7 @@ class SupplierResource(Resource):
 
         Args:
             supplier_cd: The supplier number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -466,7 +523,7 @@ class SupplierResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET_PO_BALANCE, (supplier_cd,), model=_SupplierPoBalance)
+        return self._read(_GET_PO_BALANCE, (supplier_cd,), model=_SupplierPoBalance, timeout_seconds=timeout_seconds)
 
     def list_documents(
         self,
@@ -489,6 +546,8 @@ class SupplierResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[SupplierDocument]:
         """List documents of a supplier.
 
@@ -517,6 +576,8 @@ class SupplierResource(Resource):
             created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
                 it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -543,6 +604,8 @@ class SupplierResource(Resource):
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             ("createdDateTime", q.condition, created_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def list_invoices(
@@ -568,6 +631,8 @@ class SupplierResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[SupplierInvoice]:
         """List invoices of a supplier.
 
@@ -598,6 +663,8 @@ class SupplierResource(Resource):
             created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
                 it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -626,6 +693,8 @@ class SupplierResource(Resource):
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             ("createdDateTime", q.condition, created_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def list_balances_v2(
@@ -636,6 +705,8 @@ class SupplierResource(Resource):
         branch: str | None = None,
         supplier: str | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[SupplierBalanceV2]:
         """List balances.
 
@@ -647,6 +718,8 @@ class SupplierResource(Resource):
             branch: Only those of this branch, by its number.
             supplier: Only those of this supplier, by its number.
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -662,4 +735,6 @@ class SupplierResource(Resource):
             ("branch", q.text, branch),
             ("supplier", q.text, supplier),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )

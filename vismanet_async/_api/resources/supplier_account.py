@@ -36,6 +36,7 @@ class SupplierAccountResource(Resource):
         supplier_item_id: Sequence[str] | None = None,
         vat_registration_id: str | None = None,
         lines_non_taxable: bool | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[SupplierAccounts]:
         """Read a supplier account.
 
@@ -46,6 +47,7 @@ class SupplierAccountResource(Resource):
             supplier_item_id: The supplier item id.
             vat_registration_id: The VAT registration id.
             lines_non_taxable: Only those where this is so, or is not: lines non taxable.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -60,4 +62,5 @@ class SupplierAccountResource(Resource):
             ("vatRegistrationId", q.text, vat_registration_id),
             ("linesNonTaxable", q.flag, lines_non_taxable),
             model=_SupplierAccounts,
+            timeout_seconds=timeout_seconds,
         )

@@ -176,6 +176,8 @@ class SupplierInvoiceResource(Resource):
         last_modified_date_time: DateTimeCondition | None = None,
         created_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[SupplierInvoice]:
         """List supplier invoices.
 
@@ -206,6 +208,8 @@ class SupplierInvoiceResource(Resource):
             created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
                 it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -235,12 +239,16 @@ class SupplierInvoiceResource(Resource):
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             ("createdDateTime", q.condition, created_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: SupplierInvoiceUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a supplier invoice.
 
@@ -248,6 +256,7 @@ class SupplierInvoiceResource(Resource):
 
         Args:
             body: A `SupplierInvoiceUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -256,12 +265,13 @@ class SupplierInvoiceResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_SupplierInvoiceUpdate)
+        return self._create(_CREATE, (), body=body, model=_SupplierInvoiceUpdate, timeout_seconds=timeout_seconds)
 
     def get_by_approval_document(
         self,
         *,
         system_id: str,
+        timeout_seconds: float | None = None,
     ) -> Operation[SupplierInvoice]:
         """Read a supplier invoice.
 
@@ -269,6 +279,7 @@ class SupplierInvoiceResource(Resource):
 
         Args:
             system_id: The system id. The API wants it in any case.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -277,7 +288,11 @@ class SupplierInvoiceResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._read(
-            _GET_BY_APPROVAL_DOCUMENT, (), ("systemId", q.Needed(q.text), system_id), model=_SupplierInvoice
+            _GET_BY_APPROVAL_DOCUMENT,
+            (),
+            ("systemId", q.Needed(q.text), system_id),
+            model=_SupplierInvoice,
+            timeout_seconds=timeout_seconds,
         )
 
     def add_attachment_by_document_type(
@@ -288,6 +303,7 @@ class SupplierInvoiceResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Attach a file to a supplier invoice.
 
@@ -300,6 +316,7 @@ class SupplierInvoiceResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of the file, when awaited.
@@ -316,6 +333,7 @@ class SupplierInvoiceResource(Resource):
             ),
             file=file,
             if_match=if_match,
+            timeout_seconds=timeout_seconds,
         )
 
     def add_line_attachment_by_document_type(
@@ -327,6 +345,7 @@ class SupplierInvoiceResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Attach a file to a line of a supplier invoice.
 
@@ -340,6 +359,7 @@ class SupplierInvoiceResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of the file, when awaited.
@@ -357,6 +377,7 @@ class SupplierInvoiceResource(Resource):
             ),
             file=file,
             if_match=if_match,
+            timeout_seconds=timeout_seconds,
         )
 
     def get_by_document_type(
@@ -367,6 +388,7 @@ class SupplierInvoiceResource(Resource):
         *,
         expand_line_prebook_accounts: bool | None = None,
         expand_landed_costs: bool | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[SupplierInvoice]:
         """Read a supplier invoice.
 
@@ -378,6 +400,7 @@ class SupplierInvoiceResource(Resource):
             expand_line_prebook_accounts: Whether each comes with its line prebook accounts. Off unless asked for (facts
                 5.9).
             expand_landed_costs: Whether each comes with its landed costs. Off unless asked for (facts 5.9).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -394,6 +417,7 @@ class SupplierInvoiceResource(Resource):
             ("expandLinePrebookAccounts", q.flag, expand_line_prebook_accounts),
             ("expandLandedCosts", q.flag, expand_landed_costs),
             model=_SupplierInvoice,
+            timeout_seconds=timeout_seconds,
         )
 
     def update_by_document_type(
@@ -404,6 +428,7 @@ class SupplierInvoiceResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a supplier invoice; only the fields given change.
 
@@ -416,6 +441,7 @@ class SupplierInvoiceResource(Resource):
                 field.
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -433,6 +459,7 @@ class SupplierInvoiceResource(Resource):
             body=body,
             model=_SupplierInvoiceUpdate,
             if_match=if_match,
+            timeout_seconds=timeout_seconds,
         )
 
     async def modify_by_document_type(
@@ -476,6 +503,8 @@ class SupplierInvoiceResource(Resource):
         document_type: Id,
         invoice_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[None]:
         """Delete a supplier invoice.
 
@@ -484,6 +513,7 @@ class SupplierInvoiceResource(Resource):
         Args:
             document_type: The document type.
             invoice_number: The invoice number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             Nothing, when awaited.
@@ -498,6 +528,7 @@ class SupplierInvoiceResource(Resource):
                 document_type,
                 invoice_number,
             ),
+            timeout_seconds=timeout_seconds,
         )
 
     def prebook(
@@ -508,6 +539,7 @@ class SupplierInvoiceResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `prebook` on a supplier invoice.
 
@@ -520,6 +552,7 @@ class SupplierInvoiceResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -538,6 +571,7 @@ class SupplierInvoiceResource(Resource):
             body=body,
             model=_PrebookingUpdate,
             if_match=if_match,
+            timeout_seconds=timeout_seconds,
         )
 
     def release_by_document_type(
@@ -547,6 +581,7 @@ class SupplierInvoiceResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `release` on a supplier invoice.
 
@@ -558,6 +593,7 @@ class SupplierInvoiceResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -574,6 +610,7 @@ class SupplierInvoiceResource(Resource):
             ),
             result=_ActionResult,
             if_match=if_match,
+            timeout_seconds=timeout_seconds,
         )
 
     def reverse(
@@ -583,6 +620,7 @@ class SupplierInvoiceResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[ReverseInvoiceResult]:
         """Run the action `reverse` on a supplier invoice.
 
@@ -594,6 +632,7 @@ class SupplierInvoiceResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -610,6 +649,7 @@ class SupplierInvoiceResource(Resource):
             ),
             result=_ReverseInvoiceResult,
             if_match=if_match,
+            timeout_seconds=timeout_seconds,
         )
 
     def send_to_approval(
@@ -619,6 +659,7 @@ class SupplierInvoiceResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `sendtoapproval` on a supplier invoice.
 
@@ -630,6 +671,7 @@ class SupplierInvoiceResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -646,6 +688,7 @@ class SupplierInvoiceResource(Resource):
             ),
             result=_ActionResult,
             if_match=if_match,
+            timeout_seconds=timeout_seconds,
         )
 
     def void_invoice(
@@ -655,6 +698,7 @@ class SupplierInvoiceResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Done]:
         """Run the action `voidinvoice` on a supplier invoice.
 
@@ -666,6 +710,7 @@ class SupplierInvoiceResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -681,6 +726,7 @@ class SupplierInvoiceResource(Resource):
                 invoice_number,
             ),
             if_match=if_match,
+            timeout_seconds=timeout_seconds,
         )
 
     def write_off(
@@ -690,6 +736,7 @@ class SupplierInvoiceResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Done]:
         """Run the action `writeoff` on a supplier invoice.
 
@@ -701,6 +748,7 @@ class SupplierInvoiceResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -716,6 +764,7 @@ class SupplierInvoiceResource(Resource):
                 invoice_number,
             ),
             if_match=if_match,
+            timeout_seconds=timeout_seconds,
         )
 
     def get(
@@ -725,6 +774,7 @@ class SupplierInvoiceResource(Resource):
         *,
         expand_line_prebook_accounts: bool | None = None,
         expand_landed_costs: bool | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[SupplierInvoice]:
         """Read a supplier invoice.
 
@@ -735,6 +785,7 @@ class SupplierInvoiceResource(Resource):
             expand_line_prebook_accounts: Whether each comes with its line prebook accounts. Off unless asked for (facts
                 5.9).
             expand_landed_costs: Whether each comes with its landed costs. Off unless asked for (facts 5.9).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -748,6 +799,7 @@ class SupplierInvoiceResource(Resource):
             ("expandLinePrebookAccounts", q.flag, expand_line_prebook_accounts),
             ("expandLandedCosts", q.flag, expand_landed_costs),
             model=_SupplierInvoice,
+            timeout_seconds=timeout_seconds,
         )
 
     def update(
@@ -757,6 +809,7 @@ class SupplierInvoiceResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a supplier invoice; only the fields given change.
 
@@ -768,6 +821,7 @@ class SupplierInvoiceResource(Resource):
                 field.
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -776,7 +830,14 @@ class SupplierInvoiceResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE, (invoice_number,), body=body, model=_SupplierInvoiceUpdate, if_match=if_match)
+        return self._update(
+            _UPDATE,
+            (invoice_number,),
+            body=body,
+            model=_SupplierInvoiceUpdate,
+            if_match=if_match,
+            timeout_seconds=timeout_seconds,
+        )
 
     async def modify(
         self,
@@ -816,6 +877,8 @@ class SupplierInvoiceResource(Resource):
         self,
         invoice_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[None]:
         """Delete a supplier invoice.
 
@@ -823,6 +886,7 @@ class SupplierInvoiceResource(Resource):
 
         Args:
             invoice_number: The invoice number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             Nothing, when awaited.
@@ -831,7 +895,7 @@ class SupplierInvoiceResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._delete(_DELETE, (invoice_number,))
+        return self._delete(_DELETE, (invoice_number,), timeout_seconds=timeout_seconds)
 
     def correct(
         self,
@@ -839,6 +903,7 @@ class SupplierInvoiceResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[CorrectSupplierInvoiceActionResult]:
         """Run the action `correct` on a supplier invoice.
 
@@ -849,6 +914,7 @@ class SupplierInvoiceResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -857,7 +923,13 @@ class SupplierInvoiceResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._act(_CORRECT, (invoice_number,), result=_CorrectSupplierInvoiceActionResult, if_match=if_match)
+        return self._act(
+            _CORRECT,
+            (invoice_number,),
+            result=_CorrectSupplierInvoiceActionResult,
+            if_match=if_match,
+            timeout_seconds=timeout_seconds,
+        )
 
     def release(
         self,
@@ -865,6 +937,7 @@ class SupplierInvoiceResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `release` on a supplier invoice.
 
@@ -875,6 +948,7 @@ class SupplierInvoiceResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -883,7 +957,9 @@ class SupplierInvoiceResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._act(_RELEASE, (invoice_number,), result=_ActionResult, if_match=if_match)
+        return self._act(
+            _RELEASE, (invoice_number,), result=_ActionResult, if_match=if_match, timeout_seconds=timeout_seconds
+        )
 
     def add_attachment(
         self,
@@ -892,6 +968,7 @@ class SupplierInvoiceResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Attach a file to a supplier invoice.
 
@@ -903,6 +980,7 @@ class SupplierInvoiceResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of the file, when awaited.
@@ -911,7 +989,9 @@ class SupplierInvoiceResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._upload(_ADD_ATTACHMENT, (invoice_number,), file=file, if_match=if_match)
+        return self._upload(
+            _ADD_ATTACHMENT, (invoice_number,), file=file, if_match=if_match, timeout_seconds=timeout_seconds
+        )
 
     def add_line_attachment(
         self,
@@ -921,6 +1001,7 @@ class SupplierInvoiceResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Attach a file to a line of a supplier invoice.
 
@@ -933,6 +1014,7 @@ class SupplierInvoiceResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of the file, when awaited.
@@ -949,4 +1031,5 @@ class SupplierInvoiceResource(Resource):
             ),
             file=file,
             if_match=if_match,
+            timeout_seconds=timeout_seconds,
         )

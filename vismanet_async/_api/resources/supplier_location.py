@@ -69,6 +69,8 @@ class SupplierLocationResource(Resource):
         gln: str | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[SupplierLocation]:
         """List supplier locations.
 
@@ -80,6 +82,8 @@ class SupplierLocationResource(Resource):
             last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
                 say which one it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -94,12 +98,16 @@ class SupplierLocationResource(Resource):
             ("gln", q.text, gln),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: SupplierLocationUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a supplier location.
 
@@ -107,6 +115,7 @@ class SupplierLocationResource(Resource):
 
         Args:
             body: A `SupplierLocationUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -115,7 +124,7 @@ class SupplierLocationResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_SupplierLocationUpdate)
+        return self._create(_CREATE, (), body=body, model=_SupplierLocationUpdate, timeout_seconds=timeout_seconds)
 
     def list_of_account(
         self,
@@ -126,6 +135,8 @@ class SupplierLocationResource(Resource):
         gln: str | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[SupplierLocation]:
         """List of account of a supplier location.
 
@@ -138,6 +149,8 @@ class SupplierLocationResource(Resource):
             last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
                 say which one it compares in (facts 5.10).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -152,6 +165,8 @@ class SupplierLocationResource(Resource):
             ("gln", q.text, gln),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def get(
@@ -159,6 +174,8 @@ class SupplierLocationResource(Resource):
         b_account_id: Id,
         location_id: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[SupplierLocation]:
         """Read a supplier location.
 
@@ -167,6 +184,7 @@ class SupplierLocationResource(Resource):
         Args:
             b_account_id: The business account id. Text: leading zeros count (facts 12.4).
             location_id: The location id. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -181,6 +199,7 @@ class SupplierLocationResource(Resource):
                 location_id,
             ),
             model=_SupplierLocation,
+            timeout_seconds=timeout_seconds,
         )
 
     def update(
@@ -191,6 +210,7 @@ class SupplierLocationResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a supplier location; only the fields given change.
 
@@ -203,6 +223,7 @@ class SupplierLocationResource(Resource):
                 field.
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -220,6 +241,7 @@ class SupplierLocationResource(Resource):
             body=body,
             model=_SupplierLocationUpdate,
             if_match=if_match,
+            timeout_seconds=timeout_seconds,
         )
 
     async def modify(

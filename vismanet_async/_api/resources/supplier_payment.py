@@ -86,6 +86,8 @@ class SupplierPaymentResource(Resource):
         balance: NumberCondition | None = None,
         status: SupplierPaymentStatusValue | Other | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[SupplierPayment]:
         """List supplier payments.
 
@@ -107,6 +109,8 @@ class SupplierPaymentResource(Resource):
                 `Printed`, `Prebooked`, `PendingApproval`, `Rejected`, `Reserved`, `PendingPrint`, in any case; a newer
                 one is `Other(...)` (facts 5.16).
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -128,12 +132,16 @@ class SupplierPaymentResource(Resource):
             ("balance", q.number_condition, balance),
             ("status", q.Choice("SupplierPaymentStatus"), status),
             page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: SupplierPaymentUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a supplier payment.
 
@@ -141,6 +149,7 @@ class SupplierPaymentResource(Resource):
 
         Args:
             body: A `SupplierPaymentUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -149,12 +158,14 @@ class SupplierPaymentResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_SupplierPaymentUpdate)
+        return self._create(_CREATE, (), body=body, model=_SupplierPaymentUpdate, timeout_seconds=timeout_seconds)
 
     def get(
         self,
         payment_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[SupplierPayment]:
         """Read a supplier payment.
 
@@ -162,6 +173,7 @@ class SupplierPaymentResource(Resource):
 
         Args:
             payment_number: The payment number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -169,7 +181,7 @@ class SupplierPaymentResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (payment_number,), model=_SupplierPayment)
+        return self._read(_GET, (payment_number,), model=_SupplierPayment, timeout_seconds=timeout_seconds)
 
     def update(
         self,
@@ -178,6 +190,7 @@ class SupplierPaymentResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a supplier payment; only the fields given change.
 
@@ -189,6 +202,7 @@ class SupplierPaymentResource(Resource):
                 field.
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -197,7 +211,14 @@ class SupplierPaymentResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE, (payment_number,), body=body, model=_SupplierPaymentUpdate, if_match=if_match)
+        return self._update(
+            _UPDATE,
+            (payment_number,),
+            body=body,
+            model=_SupplierPaymentUpdate,
+            if_match=if_match,
+            timeout_seconds=timeout_seconds,
+        )
 
     async def modify(
         self,
@@ -240,6 +261,7 @@ class SupplierPaymentResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `release` on a supplier payment.
 
@@ -251,6 +273,7 @@ class SupplierPaymentResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -266,6 +289,7 @@ class SupplierPaymentResource(Resource):
             body=body,
             model=_ReleaseSupplierPaymentAction,
             if_match=if_match,
+            timeout_seconds=timeout_seconds,
         )
 
     def get_by_payment_type(
@@ -273,6 +297,8 @@ class SupplierPaymentResource(Resource):
         payment_type: Id,
         payment_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[SupplierPayment]:
         """Read a supplier payment.
 
@@ -281,6 +307,7 @@ class SupplierPaymentResource(Resource):
         Args:
             payment_type: The payment type.
             payment_number: The payment number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -295,6 +322,7 @@ class SupplierPaymentResource(Resource):
                 payment_number,
             ),
             model=_SupplierPayment,
+            timeout_seconds=timeout_seconds,
         )
 
     def write_off(
@@ -304,6 +332,7 @@ class SupplierPaymentResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `writeoff` on a supplier payment.
 
@@ -315,6 +344,7 @@ class SupplierPaymentResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -331,4 +361,5 @@ class SupplierPaymentResource(Resource):
             ),
             result=_ActionResult,
             if_match=if_match,
+            timeout_seconds=timeout_seconds,
         )

@@ -80,6 +80,8 @@ class TimeCardResource(Resource):
         type: TimeCardTypeValue | Other | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
         employee_cd: str | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[TimeCard]:
         """List time cards.
 
@@ -94,6 +96,8 @@ class TimeCardResource(Resource):
             last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
                 say which one it compares in (facts 5.10).
             employee_cd: Only those with this employee number.
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -109,12 +113,16 @@ class TimeCardResource(Resource):
             ("type", q.Choice("TimeCardType"), type),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             ("employeeCd", q.text, employee_cd),
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def create(
         self,
         body: TimeCardUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a time card.
 
@@ -122,6 +130,7 @@ class TimeCardResource(Resource):
 
         Args:
             body: A `TimeCardUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -130,12 +139,14 @@ class TimeCardResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_TimeCardUpdate)
+        return self._create(_CREATE, (), body=body, model=_TimeCardUpdate, timeout_seconds=timeout_seconds)
 
     def get(
         self,
         reference_number: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[TimeCard]:
         """Read a time card.
 
@@ -143,6 +154,7 @@ class TimeCardResource(Resource):
 
         Args:
             reference_number: The reference number. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -150,7 +162,7 @@ class TimeCardResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (reference_number,), model=_TimeCard)
+        return self._read(_GET, (reference_number,), model=_TimeCard, timeout_seconds=timeout_seconds)
 
     def update(
         self,
@@ -159,6 +171,7 @@ class TimeCardResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change a time card; only the fields given change.
 
@@ -169,6 +182,7 @@ class TimeCardResource(Resource):
             body: A `TimeCardUpdate`, or a mapping of its fields by their names here or the API's. None clears a field.
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -177,7 +191,14 @@ class TimeCardResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._update(_UPDATE, (reference_number,), body=body, model=_TimeCardUpdate, if_match=if_match)
+        return self._update(
+            _UPDATE,
+            (reference_number,),
+            body=body,
+            model=_TimeCardUpdate,
+            if_match=if_match,
+            timeout_seconds=timeout_seconds,
+        )
 
     async def modify(
         self,
@@ -219,6 +240,7 @@ class TimeCardResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `approval` on a time card.
 
@@ -229,6 +251,7 @@ class TimeCardResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -237,7 +260,9 @@ class TimeCardResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._act(_APPROVAL, (time_card_cd,), result=_ActionResult, if_match=if_match)
+        return self._act(
+            _APPROVAL, (time_card_cd,), result=_ActionResult, if_match=if_match, timeout_seconds=timeout_seconds
+        )
 
     def hold(
         self,
@@ -245,6 +270,7 @@ class TimeCardResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `hold` on a time card.
 
@@ -255,6 +281,7 @@ class TimeCardResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -263,7 +290,9 @@ class TimeCardResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._act(_HOLD, (time_card_cd,), result=_ActionResult, if_match=if_match)
+        return self._act(
+            _HOLD, (time_card_cd,), result=_ActionResult, if_match=if_match, timeout_seconds=timeout_seconds
+        )
 
     def submit(
         self,
@@ -271,6 +300,7 @@ class TimeCardResource(Resource):
         /,
         *,
         if_match: IfMatch | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[ActionResult]:
         """Run the action `submit` on a time card.
 
@@ -281,6 +311,7 @@ class TimeCardResource(Resource):
             if_match: The version to change: a record that was read, what a write answered, or an ETag. If another one
                 is there, `PreconditionFailed` is raised and nothing is changed (facts 6). Honoured only as a background
                 job, and refused otherwise.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             What the action answers, when awaited.
@@ -289,4 +320,6 @@ class TimeCardResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._act(_SUBMIT, (time_card_cd,), result=_ActionResult, if_match=if_match)
+        return self._act(
+            _SUBMIT, (time_card_cd,), result=_ActionResult, if_match=if_match, timeout_seconds=timeout_seconds
+        )

@@ -58,6 +58,8 @@ class UiExtensionResource(Resource):
         self,
         body: UiExtensionUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create an ui extension.
 
@@ -65,6 +67,7 @@ class UiExtensionResource(Resource):
 
         Args:
             body: A `UiExtensionUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -73,14 +76,21 @@ class UiExtensionResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_UiExtensionUpdate)
+        return self._create(_CREATE, (), body=body, model=_UiExtensionUpdate, timeout_seconds=timeout_seconds)
 
     def list_available_screens(
         self,
+        *,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[UiExtensionScreen]:
         """List available screens.
 
         `GET /v1/uiExtension/availableScreens`
+
+        Args:
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -88,7 +98,7 @@ class UiExtensionResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._list(_LIST_AVAILABLE_SCREENS, ())
+        return self._list(_LIST_AVAILABLE_SCREENS, (), limit=limit, timeout_seconds=timeout_seconds)
 
     def list(
         self,
@@ -97,6 +107,8 @@ class UiExtensionResource(Resource):
         *,
         screen_id: str | None = None,
         type: UiExtensionTypeValue | Other | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[UiExtension]:
         """List ui extensions.
 
@@ -107,6 +119,8 @@ class UiExtensionResource(Resource):
             screen_id: Only those with this screen id.
             type: Only those with this type. One of `Action`, `Menu`, in any case; a newer one is `Other(...)` (facts
                 5.16).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -115,7 +129,12 @@ class UiExtensionResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
         return self._list(
-            _LIST, (owner_id,), ("screenId", q.text, screen_id), ("type", q.Choice("UiExtensionType"), type)
+            _LIST,
+            (owner_id,),
+            ("screenId", q.text, screen_id),
+            ("type", q.Choice("UiExtensionType"), type),
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def delete(
@@ -123,6 +142,8 @@ class UiExtensionResource(Resource):
         owner_id: Id,
         internal_id: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[None]:
         """Delete an ui extension.
 
@@ -131,6 +152,7 @@ class UiExtensionResource(Resource):
         Args:
             owner_id: The owner id. Text: leading zeros count (facts 12.4).
             internal_id: The internal id. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             Nothing, when awaited.
@@ -145,6 +167,7 @@ class UiExtensionResource(Resource):
                 owner_id,
                 internal_id,
             ),
+            timeout_seconds=timeout_seconds,
         )
 
     def delete_step(
@@ -154,6 +177,8 @@ class UiExtensionResource(Resource):
         screen_id: Id,
         step_id: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[None]:
         """Delete the step of an ui extension.
 
@@ -164,6 +189,7 @@ class UiExtensionResource(Resource):
             internal_id: The internal id. Text: leading zeros count (facts 12.4).
             screen_id: The screen id. Text: leading zeros count (facts 12.4).
             step_id: The step id. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             Nothing, when awaited.
@@ -180,4 +206,5 @@ class UiExtensionResource(Resource):
                 screen_id,
                 step_id,
             ),
+            timeout_seconds=timeout_seconds,
         )

@@ -31,10 +31,17 @@ class UnitOfMeasureResource(Resource):
 
     def list(
         self,
+        *,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[UnitOfMeasure]:
         """List unit of measures.
 
         `GET /v1/unitofmeasure`
+
+        Args:
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -42,4 +49,4 @@ class UnitOfMeasureResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._list(_LIST, ())
+        return self._list(_LIST, (), limit=limit, timeout_seconds=timeout_seconds)

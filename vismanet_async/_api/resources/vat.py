@@ -54,6 +54,8 @@ class VatResource(Resource):
         self,
         *,
         last_modified_date_time: DateTimeCondition | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[VatInformation]:
         """List vats.
 
@@ -62,6 +64,8 @@ class VatResource(Resource):
         Args:
             last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
                 say which one it compares in (facts 5.10).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -69,12 +73,20 @@ class VatResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._list(_LIST, (), ("lastModifiedDateTime", q.condition, last_modified_date_time))
+        return self._list(
+            _LIST,
+            (),
+            ("lastModifiedDateTime", q.condition, last_modified_date_time),
+            limit=limit,
+            timeout_seconds=timeout_seconds,
+        )
 
     def get(
         self,
         vat_id: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[VatInformation]:
         """Read a vat.
 
@@ -82,6 +94,7 @@ class VatResource(Resource):
 
         Args:
             vat_id: The VAT id. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -89,7 +102,7 @@ class VatResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (vat_id,), model=_VatInformation)
+        return self._read(_GET, (vat_id,), model=_VatInformation, timeout_seconds=timeout_seconds)
 
     def update_note(
         self,
@@ -98,6 +111,8 @@ class VatResource(Resource):
         revision_id: int,
         body: UpdateNote | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change the note of a vat; only the fields given change.
 
@@ -108,6 +123,7 @@ class VatResource(Resource):
             tax_period_id: The tax period id. Text: leading zeros count (facts 12.4).
             revision_id: The revision id.
             body: A `UpdateNote`, or a mapping of its fields by their names here or the API's. None clears a field.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -125,6 +141,7 @@ class VatResource(Resource):
             ),
             body=body,
             model=_UpdateNote,
+            timeout_seconds=timeout_seconds,
         )
 
     def update_line_note(
@@ -135,6 +152,8 @@ class VatResource(Resource):
         line_number: int,
         body: UpdateNote | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change the line note of a vat; only the fields given change.
 
@@ -146,6 +165,7 @@ class VatResource(Resource):
             revision_id: The revision id.
             line_number: The line number.
             body: A `UpdateNote`, or a mapping of its fields by their names here or the API's. None clears a field.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -164,4 +184,5 @@ class VatResource(Resource):
             ),
             body=body,
             model=_UpdateNote,
+            timeout_seconds=timeout_seconds,
         )

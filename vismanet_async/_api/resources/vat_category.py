@@ -44,6 +44,8 @@ class VatCategoryResource(Resource):
         vendor_cd: str | None = None,
         last_modified_date_time: DateTimeCondition | None = None,
         created_date_time: DateTimeCondition | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[VatCategory]:
         """List vat categories.
 
@@ -55,6 +57,8 @@ class VatCategoryResource(Resource):
                 say which one it compares in (facts 5.10).
             created_date_time: When the record was made, as a condition. Without a zone; the API does not say which one
                 it compares in (facts 5.10).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -68,6 +72,8 @@ class VatCategoryResource(Resource):
             ("vendorCd", q.text, vendor_cd),
             ("lastModifiedDateTime", q.condition, last_modified_date_time),
             ("createdDateTime", q.condition, created_date_time),
+            limit=limit,
+            timeout_seconds=timeout_seconds,
         )
 
     def get(
@@ -76,6 +82,7 @@ class VatCategoryResource(Resource):
         /,
         *,
         vendor_cd: str | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation[VatCategory]:
         """Read a vat category.
 
@@ -84,6 +91,7 @@ class VatCategoryResource(Resource):
         Args:
             tax_category_id: The tax category id. Text: leading zeros count (facts 12.4).
             vendor_cd: The vendor number.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -91,4 +99,10 @@ class VatCategoryResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (tax_category_id,), ("vendorCd", q.text, vendor_cd), model=_VatCategory)
+        return self._read(
+            _GET,
+            (tax_category_id,),
+            ("vendorCd", q.text, vendor_cd),
+            model=_VatCategory,
+            timeout_seconds=timeout_seconds,
+        )

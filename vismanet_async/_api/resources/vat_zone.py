@@ -36,6 +36,8 @@ class VatZoneResource(Resource):
         self,
         *,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[VatZone]:
         """List vat zones.
 
@@ -43,6 +45,8 @@ class VatZoneResource(Resource):
 
         Args:
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -50,12 +54,14 @@ class VatZoneResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._list(_LIST, (), page_size=page_size)
+        return self._list(_LIST, (), page_size=page_size, limit=limit, timeout_seconds=timeout_seconds)
 
     def get(
         self,
         vat_zone_id: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[VatZone]:
         """Read a vat zone.
 
@@ -63,6 +69,7 @@ class VatZoneResource(Resource):
 
         Args:
             vat_zone_id: The VAT zone id. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -70,4 +77,4 @@ class VatZoneResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (vat_zone_id,), model=_VatZone)
+        return self._read(_GET, (vat_zone_id,), model=_VatZone, timeout_seconds=timeout_seconds)

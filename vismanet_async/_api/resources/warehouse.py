@@ -49,6 +49,8 @@ class WarehouseResource(Resource):
         active: bool | None = None,
         branch: str | None = None,
         page_size: int | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Listing[Warehouse]:
         """List warehouses.
 
@@ -58,6 +60,8 @@ class WarehouseResource(Resource):
             active: Only those where this is so, or is not: active.
             branch: Only those of this branch, by its number.
             page_size: Rows in one page. Left out, as many as the API gives at most (facts 4.2).
+            limit: At most so many rows, and no claim about the rest.
+            timeout_seconds: For one page, its waits included. Left out, the client's.
 
         Returns:
             The listing. Await it for all rows in one list, or iterate; pages are fetched meanwhile.
@@ -65,12 +69,22 @@ class WarehouseResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._list(_LIST, (), ("active", q.flag, active), ("branch", q.text, branch), page_size=page_size)
+        return self._list(
+            _LIST,
+            (),
+            ("active", q.flag, active),
+            ("branch", q.text, branch),
+            page_size=page_size,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
+        )
 
     def get(
         self,
         warehouse_id: Id,
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Warehouse]:
         """Read a warehouse.
 
@@ -78,6 +92,7 @@ class WarehouseResource(Resource):
 
         Args:
             warehouse_id: The warehouse id. Text: leading zeros count (facts 12.4).
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The record, when awaited.
@@ -85,13 +100,15 @@ class WarehouseResource(Resource):
         Raises:
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
         """
-        return self._read(_GET, (warehouse_id,), model=_Warehouse)
+        return self._read(_GET, (warehouse_id,), model=_Warehouse, timeout_seconds=timeout_seconds)
 
     def create_location(
         self,
         warehouse_id: Id,
         body: WarehouseLocationUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create location of a warehouse.
 
@@ -100,6 +117,7 @@ class WarehouseResource(Resource):
         Args:
             warehouse_id: The warehouse id. Text: leading zeros count (facts 12.4).
             body: A `WarehouseLocationUpdate`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -108,7 +126,13 @@ class WarehouseResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE_LOCATION, (warehouse_id,), body=body, model=_WarehouseLocationUpdate)
+        return self._create(
+            _CREATE_LOCATION,
+            (warehouse_id,),
+            body=body,
+            model=_WarehouseLocationUpdate,
+            timeout_seconds=timeout_seconds,
+        )
 
     def update_location(
         self,
@@ -116,6 +140,8 @@ class WarehouseResource(Resource):
         location_id: Id,
         body: WarehouseLocationUpdate | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Updated]:
         """Change the location of a warehouse; only the fields given change.
 
@@ -126,6 +152,7 @@ class WarehouseResource(Resource):
             location_id: The location id. Text: leading zeros count (facts 12.4).
             body: A `WarehouseLocationUpdate`, or a mapping of its fields by their names here or the API's. None clears
                 a field.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The new ETag, when awaited.
@@ -142,4 +169,5 @@ class WarehouseResource(Resource):
             ),
             body=body,
             model=_WarehouseLocationUpdate,
+            timeout_seconds=timeout_seconds,
         )

@@ -31,6 +31,8 @@ class WebhookNotificationFeedbackResource(Resource):
         self,
         body: WebhookNotificationFeedback | Mapping[str, Any],
         /,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Operation[Created]:
         """Create a webhook notification feedback.
 
@@ -38,6 +40,7 @@ class WebhookNotificationFeedbackResource(Resource):
 
         Args:
             body: A `WebhookNotificationFeedback`, or a mapping of its fields by their names here or the API's.
+            timeout_seconds: For the whole call, its waits included. Left out, the client's.
 
         Returns:
             The id and the ETag of what was made, when awaited.
@@ -46,4 +49,4 @@ class WebhookNotificationFeedbackResource(Resource):
             RequestRefused: An argument that the API would ignore or misread; nothing was sent.
             OutcomeUnknown: The answer got lost, and the API may have done it: look before sending it again.
         """
-        return self._create(_CREATE, (), body=body, model=_WebhookNotificationFeedback)
+        return self._create(_CREATE, (), body=body, model=_WebhookNotificationFeedback, timeout_seconds=timeout_seconds)

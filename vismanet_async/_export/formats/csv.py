@@ -42,7 +42,7 @@ class CsvOptions(FormatOptions):
     """Put an apostrophe before what a spreadsheet would run, in texts that begin with `= + - @`, a tab or a line break,
     and where the cell of a spreadsheet with another separator would. For machines alone: False."""
     byte_order_mark: bool = attrs.field(default=False, validator=typed(bool))
-    """Begin each part with one: old versions of Excel need it to see that it is UTF-8."""
+    """Begin each part with one, so that older versions of Excel recognise UTF-8."""
     delimiter: str = attrs.field(default=",", validator=_delimiter)
     """Between fields. Spreadsheets set to a Nordic language expect `;`."""
     decimal_comma: bool = attrs.field(default=False, validator=typed(bool))
@@ -96,7 +96,7 @@ CSV: Final = SinkFormat(
         Flag(
             name="--csv-bom",
             field="byte_order_mark",
-            help="Begin each file with a byte order mark, by which old versions of Excel see that it is UTF-8.",
+            help="Begin each file with a byte order mark, so that older versions of Excel recognise UTF-8.",
         ),
         Flag(
             name="--csv-keep-formulas",

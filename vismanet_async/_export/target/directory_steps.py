@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import attrs
 
-from vismanet_async._export.files import move, sync_directory, write_atomically, writing
+from vismanet_async._export.files import lacks_links, move, sync_directory, write_atomically, writing
 from vismanet_async._export.target.manifest import MANIFEST_NAME, Manifest, part_fault
 from vismanet_async._export.target.publishing import (
     Commit,
@@ -30,9 +29,6 @@ if TYPE_CHECKING:
     from vismanet_async._export.target.publishing import Step
 
 __all__ = ["DirectorySteps", "overtaken", "standing_in"]
-
-_NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
-"""Errors of systems without hard links."""
 
 
 class _NotLinked(Exception):
@@ -150,7 +146,7 @@ class DirectorySteps:
         try:
             os.link(source, linked)
         except OSError as error:
-            if error.errno in _NO_LINKS:
+            if lacks_links(error):
                 raise _NotLinked from error
             raise
         linked.replace(target)

@@ -16,8 +16,17 @@ from vismanet_async.errors import SettingsError, TokenRefused
 if TYPE_CHECKING:
     from vismanet_async._http.auth.grant import TokenResponse
     from vismanet_async._http.message import Service
+    from vismanet_async._settings import Settings
 
-__all__ = ["ERP_SCOPES", "SALES_ORDER_SCOPES", "AuthorizationCode", "ClientCredentials", "Credentials", "StaticToken"]
+__all__ = [
+    "ERP_SCOPES",
+    "SALES_ORDER_SCOPES",
+    "AuthorizationCode",
+    "ClientCredentials",
+    "Credentials",
+    "StaticToken",
+    "credentials_of",
+]
 
 ERP_SCOPES: Final = tuple(f"vismanet_erp_service_api:{verb}" for verb in ("create", "delete", "read", "update"))
 SALES_ORDER_SCOPES: Final = ("visma.net.erp.salesorder:read", "visma.net.erp.salesorder:write")
@@ -276,3 +285,21 @@ class AuthorizationCode:
             self.refresh_token = response.refresh_token
             if self.on_refresh_token is not None:
                 await self.on_refresh_token(response.refresh_token)
+
+
+def credentials_of(settings: Settings) -> Credentials:
+    """Return the credentials that the settings hold.
+
+    Raises:
+        SettingsError: they hold none.
+    """
+    if settings.token:
+        return StaticToken(settings.token, tenant_id=settings.tenant_id)
+    missing = [name for name in ("client_id", "client_secret", "tenant_id") if not getattr(settings, name)]
+    if missing:
+        names = ", ".join(f"VISMANET_{name.upper()}" for name in missing)
+        raise SettingsError(
+            f"not signed in: {names} not set. Set them, or VISMANET_TOKEN, or a profile file. "
+            "`vismanet doctor` looks further, `vismanet simulate` runs a company to try it on."
+        )
+    return ClientCredentials(settings.client_id or "", settings.client_secret or "", tenant_id=settings.tenant_id or "")

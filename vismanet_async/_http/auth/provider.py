@@ -191,4 +191,5 @@ class TokenProvider:
 
 def _unreachable(url: URL, error: TransportError, request: TokenRequest) -> NotSent:
     hint = "" if request.idempotent else " If the refresh token is refused from now on, let the user sign in again."
-    return NotSent(f"no token from {url.host}: {error} The request itself was not sent.{hint}")
+    why = str(error).removesuffix(" The request was not sent.")  # that of the token; ours is the one that counts
+    return NotSent(f"no token from {url.host}: {why} The request itself was not sent.{hint}")

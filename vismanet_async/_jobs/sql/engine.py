@@ -216,10 +216,13 @@ class Database:
         except StoreNotUsable:
             raise
         except (DBAPIError, sa.exc.TimeoutError, OSError) as error:
-            what = "cannot be reached" if connecting else "failed"
+            what, stands = (
+                ("cannot be reached", "Nothing was read or written")
+                if connecting
+                else ("failed", "What was committed stands")
+            )
             raise StoreNotUsable(
-                f"the {self._name} at {self.shown} {what}: {_reason(error, connecting=connecting)}. "
-                "What was committed stands."
+                f"the {self._name} at {self.shown} {what}: {_reason(error, connecting=connecting)}. {stands}."
             ) from error
 
     async def _connect(self) -> AsyncConnection:
