@@ -32,13 +32,14 @@ __all__ = [
     "sign_test",
 ]
 
-__getattr__, __dir__ = lazy_names(
-    globals(),
-    {
-        "_api.webhook_events": ("EventName", "FinancialEvent", "SalesOrderEvent"),
-        "_webhooks.changes": ("Change", "Changes"),
-        "_webhooks.events": ("WebhookEvent", "event_names", "parse_event"),
-        "_webhooks.receiver": ("DISPATCHERS", "WebhookReceiver"),
-        "_webhooks.signing": ("SignedTest", "sign", "sign_test"),
-    },
-)
+if not TYPE_CHECKING:  # to type checkers a module with `__getattr__` has every name
+    __getattr__, __dir__ = lazy_names(
+        globals(),
+        {
+            "_api.webhook_events": ("EventName", "FinancialEvent", "SalesOrderEvent"),
+            "_webhooks.changes": ("Change", "Changes"),
+            "_webhooks.events": ("WebhookEvent", "event_names", "parse_event"),
+            "_webhooks.receiver": ("DISPATCHERS", "WebhookReceiver"),
+            "_webhooks.signing": ("SignedTest", "sign", "sign_test"),
+        },
+    )

@@ -67,4 +67,5 @@ _HOMES = {
     "simulator": ("Simulator",),
     "webhooks": ("Delivery", "Notice", "WebhookSender", "signature"),
 }
-__getattr__, __dir__ = lazy_names(globals(), {f"_simulator.{home}": names for home, names in _HOMES.items()})
+if not TYPE_CHECKING:  # to type checkers a module with `__getattr__` has every name
+    __getattr__, __dir__ = lazy_names(globals(), {f"_simulator.{home}": names for home, names in _HOMES.items()})
