@@ -116,8 +116,8 @@ class JobManager(StoredJobs):
     def poll_share(self) -> float:
         """The part of the quota that is left which polls may use, spread evenly over the window's rest; 0.5.
 
-        More has ends of many jobs noticed sooner, and leaves less for all other requests of this window. A change counts
-        from the next answer on. Several workers divide their share among them.
+        More has ends of many jobs noticed sooner, and leaves less for all other requests of this window. A change
+        counts from the next answer on. Several workers divide their share among them.
 
         Raises:
             RequestRefused: set to something that is not above 0 and at most 1.
@@ -131,7 +131,8 @@ class JobManager(StoredJobs):
 
     @poll_share.setter
     def poll_share(self, share: float) -> None:
-        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
+        expect("poll_share", share, int, float)
+        if not 0 < share <= 1:
             raise RequestRefused(f"poll_share is a part of the quota, above 0 and at most 1, not {share!r}.")
         self._jobs.schedule.budget.share = share
 
