@@ -62,6 +62,9 @@ def test_bash_completes_names_of_resources_and_methods(tmp_path: Path) -> None:
     assert completed(script, "export", "--incremental", "customer", "supplier_p") == {"supplier_payment"}
     assert completed(script, "export", "--to", "cus") == set(), "the value of an option"
     assert completed(script, "export", "compact", "cus") == set()
+    assert completed(script, "export", "--log-f") == {"--log-format"}
+    assert completed(script, "export", "--log-format", "j") == {"json"}
+    assert completed(script, "export", "--log-format", "json", "supplier_p") == {"supplier_payment"}
     assert completed(script, "call", "customer.mod") == set()
     assert completed(script, "call", "customer.ge") >= {"customer.get"}
     assert completed(script, "call", "customer.get", "cus") == set(), "ids are not known"

@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from vismanet_async._api.registry import registry
+from vismanet_async._cli.logs import LOG_FLAGS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,8 +60,11 @@ def _bash(script: str, names: Mapping[str, list[str]]) -> str:
 _vismanet() {{
   _vismanet_words "$@"
   local cur="${{COMP_WORDS[COMP_CWORD]}}" word prev="" command="" names="" i place=0
-  [[ "$cur" == -* ]] && return
-  local takes_value=' {found[1]} '
+  if [[ "$cur" == -* ]]; then
+    COMPREPLY+=($(compgen -W '{" ".join(LOG_FLAGS)}' -- "$cur"))
+    return
+  fi
+  local takes_value=' {found[1]} --log-format --log-level '
   for ((i = 1; i < COMP_CWORD; i++)); do
     word="${{COMP_WORDS[i]}}"
     if [[ "$word" != -* && "$takes_value" != *" $prev "* ]]; then
@@ -70,6 +74,10 @@ _vismanet() {{
     fi
     prev="$word"
   done
+  case "$prev" in
+    --log-format) COMPREPLY=($(compgen -W 'text json' -- "$cur")) ;;
+    --log-level) COMPREPLY=($(compgen -W 'debug info warning error' -- "$cur")) ;;
+  esac
   [[ "$takes_value" == *" $prev "* ]] && return
   case "$command" in {every}) ;; *) [[ $place -gt 0 ]] && return ;; esac
   case "$command" in
@@ -116,4 +124,5 @@ def _fish(script: str, names: Mapping[str, list[str]]) -> str:
     lines = []
     for command, words in names.items():
         lines.append(f"complete -c vismanet -f -n '__fish_vismanet_using_command {command}' -a '{' '.join(words)}'")
+    lines += [f"complete -c vismanet -f -l {flag.removeprefix('--')}" for flag in LOG_FLAGS]
     return "\n".join([script.rstrip("\n"), "", "# Names of resources and operations", *lines, ""])

@@ -23,7 +23,7 @@ from vismanet_async.errors import RequestRefused
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["LOG_OPTIONS", "Talk", "ended", "read_talk", "talking"]
+__all__ = ["LOG_FLAGS", "LOG_OPTIONS", "Talk", "ended", "read_talk", "talking"]
 
 _PACKAGE: Final = "vismanet_async"
 _OWN: Final = f"{_PACKAGE}.cli"
@@ -33,6 +33,7 @@ _LOGGERS: Final = frozenset({"accel", "cli", "export", "files", "http", "jobs", 
 """Ours, which need no prefix on the command line."""
 _FORMATS: Final = ("text", "json")
 
+LOG_FLAGS: Final = ("--quiet", "--verbose", "--log-format", "--log-level")
 LOG_OPTIONS: Final = (
     "Every command also takes:\n"
     "  -q, --quiet          No progress and no summary: errors and results alone.\n"
