@@ -140,12 +140,14 @@ async def test_a_batch_that_fails_or_is_cancelled_comes_again() -> None:
     with pytest.raises(OSError, match="full"):
         async with changes.batch():
             raise OSError("full")
+    assert len(changes) == 1
     with clock.move_on_after(5) as scope:
         async with anyio.create_task_group() as tasks, changes.batch():
             tasks.start_soon(clock.sleep, 10)
             changes.add(changed("2"))
             await clock.sleep(60)
     assert scope.cancelled_caught
+    assert len(changes) == 2
     assert sorted(change.key or "" for change in await changes.take()) == ["1", "2"]
 
 
