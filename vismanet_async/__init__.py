@@ -134,4 +134,5 @@ _HOMES = {
     ),
 }
 
-__getattr__, __dir__ = lazy_names(globals(), _HOMES)
+if not TYPE_CHECKING:  # to type checkers a module with `__getattr__` has every name
+    __getattr__, __dir__ = lazy_names(globals(), _HOMES)

@@ -31,14 +31,15 @@ __all__ = [
     "matching",
 ]
 
-__getattr__, __dir__ = lazy_names(
-    globals(),
-    {
-        "_bulk.bulk": ("Bulk",),
-        "_bulk.finding": ("matching",),
-        "_bulk.journal": ("JournalBusy",),
-        "_bulk.rehearsal": ("Mistake", "Rehearsal"),
-        "_bulk.rows": ("BulkProgress", "BulkSummary", "Outcome", "Row", "RowResult"),
-        "_bulk.run": ("BulkRun",),
-    },
-)
+if not TYPE_CHECKING:  # to type checkers a module with `__getattr__` has every name
+    __getattr__, __dir__ = lazy_names(
+        globals(),
+        {
+            "_bulk.bulk": ("Bulk",),
+            "_bulk.finding": ("matching",),
+            "_bulk.journal": ("JournalBusy",),
+            "_bulk.rehearsal": ("Mistake", "Rehearsal"),
+            "_bulk.rows": ("BulkProgress", "BulkSummary", "Outcome", "Row", "RowResult"),
+            "_bulk.run": ("BulkRun",),
+        },
+    )

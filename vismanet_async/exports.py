@@ -78,30 +78,38 @@ __all__ = [
     "validate",
 ]
 
-__getattr__, __dir__ = lazy_names(
-    globals(),
-    {
-        "_export.batch": (
-            "CompanyDone",
-            "CompanyEvent",
-            "CompanyOutcome",
-            "CompanyProgress",
-            "CompanyStarted",
-            "ExportMany",
-            "ManyEvent",
-            "ManyOutcome",
-        ),
-        "_export.companies": ("Company", "companies_of", "read_companies"),
-        "_export.target.manifest": ("Manifest", "Part", "ResourceEntry", "Run", "Sweep", "validate"),
-        "_export.compact": ("compact",),
-        "_export.deletions": ("Deletions",),
-        "_export.diff": ("Difference", "FieldChange", "diff"),
-        "_export.open_export": ("open_duckdb", "open_polars"),
-        "_export.plan": ("ExportPlan",),
-        "_export.report": ("Report",),
-        "_export.events": ("Event", "PageWritten", "Published", "RequestEnded", "ResourceDone", "ResourceIncomplete"),
-        "_export.formats.csv": ("CsvOptions",),
-        "_export.formats.parquet": ("ParquetOptions",),
-        "_export.run": ("Export",),
-    },
-)
+if not TYPE_CHECKING:  # to type checkers a module with `__getattr__` has every name
+    __getattr__, __dir__ = lazy_names(
+        globals(),
+        {
+            "_export.batch": (
+                "CompanyDone",
+                "CompanyEvent",
+                "CompanyOutcome",
+                "CompanyProgress",
+                "CompanyStarted",
+                "ExportMany",
+                "ManyEvent",
+                "ManyOutcome",
+            ),
+            "_export.companies": ("Company", "companies_of", "read_companies"),
+            "_export.target.manifest": ("Manifest", "Part", "ResourceEntry", "Run", "Sweep", "validate"),
+            "_export.compact": ("compact",),
+            "_export.deletions": ("Deletions",),
+            "_export.diff": ("Difference", "FieldChange", "diff"),
+            "_export.open_export": ("open_duckdb", "open_polars"),
+            "_export.plan": ("ExportPlan",),
+            "_export.report": ("Report",),
+            "_export.events": (
+                "Event",
+                "PageWritten",
+                "Published",
+                "RequestEnded",
+                "ResourceDone",
+                "ResourceIncomplete",
+            ),
+            "_export.formats.csv": ("CsvOptions",),
+            "_export.formats.parquet": ("ParquetOptions",),
+            "_export.run": ("Export",),
+        },
+    )

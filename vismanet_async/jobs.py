@@ -35,15 +35,16 @@ __all__ = [
     "StoreNotUsable",
 ]
 
-__getattr__, __dir__ = lazy_names(
-    globals(),
-    {
-        "_jobs.job": ("Job",),
-        "_jobs.list_job": ("ListJob",),
-        "_jobs.manager": ("JobManager",),
-        "_jobs.core.records": ("JobRecord", "JobResult", "OperationSummary"),
-        "_jobs.core.states": ("FINAL", "OPEN", "State"),
-        "_jobs.sql.store": ("SqlStore",),
-        "_jobs.store": ("JobStore", "JobUnknown", "LeaseLost", "StoreNotUsable"),
-    },
-)
+if not TYPE_CHECKING:  # to type checkers a module with `__getattr__` has every name
+    __getattr__, __dir__ = lazy_names(
+        globals(),
+        {
+            "_jobs.job": ("Job",),
+            "_jobs.list_job": ("ListJob",),
+            "_jobs.manager": ("JobManager",),
+            "_jobs.core.records": ("JobRecord", "JobResult", "OperationSummary"),
+            "_jobs.core.states": ("FINAL", "OPEN", "State"),
+            "_jobs.sql.store": ("SqlStore",),
+            "_jobs.store": ("JobStore", "JobUnknown", "LeaseLost", "StoreNotUsable"),
+        },
+    )

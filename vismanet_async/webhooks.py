@@ -11,7 +11,7 @@ from vismanet_async._lazy import lazy_names
 
 if TYPE_CHECKING:
     from vismanet_async._api.webhook_events import EventName, FinancialEvent, SalesOrderEvent
-    from vismanet_async._webhooks.changes import Change, Changes
+    from vismanet_async._webhooks.changes import Change, ChangeBatch, Changes
     from vismanet_async._webhooks.events import WebhookEvent, event_names, parse_event
     from vismanet_async._webhooks.receiver import DISPATCHERS, WebhookReceiver
     from vismanet_async._webhooks.signing import SignedTest, sign, sign_test
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DISPATCHERS",
     "Change",
+    "ChangeBatch",
     "Changes",
     "EventName",
     "FinancialEvent",
@@ -32,13 +33,14 @@ __all__ = [
     "sign_test",
 ]
 
-__getattr__, __dir__ = lazy_names(
-    globals(),
-    {
-        "_api.webhook_events": ("EventName", "FinancialEvent", "SalesOrderEvent"),
-        "_webhooks.changes": ("Change", "Changes"),
-        "_webhooks.events": ("WebhookEvent", "event_names", "parse_event"),
-        "_webhooks.receiver": ("DISPATCHERS", "WebhookReceiver"),
-        "_webhooks.signing": ("SignedTest", "sign", "sign_test"),
-    },
-)
+if not TYPE_CHECKING:  # to type checkers a module with `__getattr__` has every name
+    __getattr__, __dir__ = lazy_names(
+        globals(),
+        {
+            "_api.webhook_events": ("EventName", "FinancialEvent", "SalesOrderEvent"),
+            "_webhooks.changes": ("Change", "ChangeBatch", "Changes"),
+            "_webhooks.events": ("WebhookEvent", "event_names", "parse_event"),
+            "_webhooks.receiver": ("DISPATCHERS", "WebhookReceiver"),
+            "_webhooks.signing": ("SignedTest", "sign", "sign_test"),
+        },
+    )

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from vismanet_async._api.drift import Difference, catalog_surface, differences, openapi_surface
-from vismanet_async._simulator.catalog import load
+from vismanet_async._api.drift import Difference, catalog_surface, differences, openapi_surface, service_described
+from vismanet_async._simulator.catalog import load, load_orders
 from vismanet_async._simulator.openapi import document
+from vismanet_async._simulator.order_openapi import order_document
 from vismanet_async.errors import RequestRefused
 
 CATALOG = catalog_surface()
@@ -38,6 +39,34 @@ def fields(description: Any, schema: str) -> dict[str, Any]:
 def test_the_simulator_describes_what_the_catalog_has() -> None:
     assert drift(OWN) == []
     assert len(CATALOG.operations) == len(load().operations)
+
+
+def test_the_sales_order_service_has_a_catalog_of_its_own() -> None:
+    there = order_document(load_orders(), "http://127.0.0.1", "http://127.0.0.1/token")
+    catalog = catalog_surface(service="sales_order")
+    assert (service_described(OWN), service_described(there)) == ("erp", "sales_order")
+    assert (len(catalog.operations), len(catalog.schemas)) == (19, 67)
+    # the simulator wants ids to be named of what is deleted; the service's document does not say so
+    lines = "DELETE /api/v3/SalesOrders/{type}/{orderId}/lines"
+    known = Difference(change="changed", kind="parameter", where=lines, name="ids", detail="required: none -> yes")
+    assert differences(catalog, openapi_surface(there, catalog)) == [known]
+    fields(there, "SalesOrderDto")["carbon"] = {"type": "number"}
+    expand = next(one for one in parameters(there, "/api/v3/SalesOrders") if one["name"] == "expand")
+    items = expand["schema"]["items"]
+    expand["schema"]["items"] = {**items, "enum": [*items["enum"], "Carbon"]}
+    del there["paths"]["/api/v3/Customers"]
+    assert differences(catalog, openapi_surface(there, catalog)) == [
+        known,
+        Difference(change="gone", kind="operation", where="GET /api/v3/Customers"),
+        Difference(
+            change="changed",
+            kind="parameter",
+            where="GET /api/v3/SalesOrders",
+            name="expand",
+            detail="new values: Carbon",
+        ),
+        Difference(change="new", kind="field", where="SalesOrderDto", name="carbon", detail="number"),
+    ]
 
 
 def test_operations_come_and_go() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.hang import HANG_SECONDS
 from vismanet_async import errors
+from vismanet_async._bulk.journal import JournalBusy
 from vismanet_async._cli import exit_codes, main
 from vismanet_async._cli.export import filters_by_resource
 from vismanet_async._conditions import after, before, on_or_after, on_or_before
@@ -142,7 +143,8 @@ def test_every_error_has_its_exit_code() -> None:
     assert codes(errors.TokenRefused, errors.Unauthorized, errors.Forbidden) == {3}
     assert codes(errors.IncompleteListing) == {4}
     assert codes(errors.ServerError, errors.RateLimited, errors.UnexpectedResponse, errors.NotSent) == {5}
-    assert codes(errors.ExportError, StoreNotUsable) == {6}
+    assert {code(kind) for kind in (errors.ExportError, errors.TargetNotWritable, StoreNotUsable)} == {6}
+    assert codes(errors.TargetBusy, JournalBusy) == {10}
     assert codes(errors.OutcomeUnknown, errors.JobFailed, errors.JobExpired, errors.JobUncertain) == {7}
     assert code(JobUnknown) == 2
 

@@ -11,6 +11,7 @@ from cyclopts.completion.detect import ShellDetectionError
 
 from tests.support.hang import HANG_SECONDS
 from vismanet_async._cli import completion, main
+from vismanet_async._cli.completion_names import names_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,11 +54,47 @@ def test_bash_completes_commands_options_and_choices(home: Path, capsys: pytest.
     assert {"submit", "wait"} <= completed(script, "jobs", "")
 
 
+@pytest.mark.skipif(BASH is None, reason="bash is not there")
+def test_bash_completes_names_of_resources_and_methods(tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    assert main(["--install-completion", "--shell", "bash", "--output", str(script)]) == 0
+    assert {"customer", "customer_invoice"} <= completed(script, "export", "cus")
+    assert completed(script, "export", "--incremental", "customer", "supplier_p") == {"supplier_payment"}
+    assert completed(script, "export", "--to", "cus") == set(), "the value of an option"
+    assert completed(script, "export", "compact", "cus") == set()
+    assert completed(script, "export", "--log-f") == {"--log-format"}
+    assert completed(script, "export", "--log-format", "j") == {"json"}
+    assert completed(script, "export", "--log-format", "json", "supplier_p") == {"supplier_payment"}
+    assert completed(script, "call", "customer.mod") == set()
+    assert completed(script, "call", "customer.ge") >= {"customer.get"}
+    assert completed(script, "call", "customer.get", "cus") == set(), "ids are not known"
+    assert completed(script, "jobs", "submit", "supplier_invoice.release_by") == {
+        "supplier_invoice.release_by_document_type"
+    }
+    assert {"customer", "customer.update"} <= completed(script, "load", "cus")
+    assert "customer_invoice" in completed(script, "release", "")
+    assert completed(script, "resources", "ledg") == {"ledger", "ledger.list"}
+
+
+def test_the_file_that_is_edited_is_told(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for told in (f"{home / '.bashrc'} was edited", f"{home / '.bashrc'} was not edited"):
+        assert main(["--install-completion", "--shell", "bash"]) == 0
+        assert told in capsys.readouterr().out
+    assert main(["--install-completion", "--shell", "zsh"]) == 0
+    assert f"{home / '.zshrc'} was edited" in capsys.readouterr().out
+    assert main(["--install-completion", "--shell", "fish"]) == 0
+    assert " edited" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
 def test_other_shells_get_their_script(shell: str, home: Path, tmp_path: Path) -> None:
     script = tmp_path / "script"
     assert main(["--install-completion", "--shell", shell, "--output", str(script)]) == 0
-    assert "install-completion" in script.read_text()
+    text = script.read_text()
+    assert "install-completion" in text
+    for command, words in names_of().items():
+        # the oldest cyclopts has no line for the arguments of `export`, which has a command below it
+        assert " ".join(words) in text or (shell, command) == ("zsh", "export")
     assert list(home.iterdir()) == []
 
 

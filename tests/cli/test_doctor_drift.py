@@ -48,6 +48,16 @@ def test_what_differs_in_a_file(shell: Shell, tmp_path: Path) -> None:
     assert last.endswith("1 new, 1 gone, 1 changed.")
 
 
+def test_the_sales_order_service(shell: Shell) -> None:
+    source = f"{shell.simulator.sales_order_url}/swagger/v3/swagger.json"
+    done = shell.inside("doctor", "--drift", source)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1] == (
+        "19 operations and 565 fields of the catalog of the Sales Order service compared: 0 new, 0 gone, 1 changed."
+    )
+    assert json.loads(shell.inside("doctor", "--drift", source, "--json").stdout)["service"] == "sales_order"
+
+
 def test_as_json(shell: Shell, tmp_path: Path) -> None:
     source = described(tmp_path / "openapi.json", altered=True)
     done = shell.inside("doctor", "--drift", source, "--json")

@@ -239,7 +239,7 @@ def test_two_runs_on_one_target(shell: Shell, tmp_path: Path) -> None:
     with shell.start("export", "customer", "--to", str(out)) as process:
         while not (out / ".export.lock").exists():
             time.sleep(0.01)
-        said(shell("export", "supplier", "--to", str(out)), 6, "another run")
+        said(shell("export", "supplier", "--to", str(out)), 10, "another run")
         process.terminate()
         process.communicate(timeout=HANG_SECONDS)
     assert process.returncode == 130

@@ -6,6 +6,7 @@ import io
 import json
 import signal
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import attrs
 import pytest
@@ -18,6 +19,7 @@ from vismanet_async._api.results import Created, Updated
 from vismanet_async._cli import main
 from vismanet_async._http.message import Response
 from vismanet_async._jobs import schedule
+from vismanet_async._jobs.manager import JobManager
 from vismanet_async.errors import ActionFailed
 
 if TYPE_CHECKING:
@@ -95,6 +97,13 @@ def test_a_job_lives_over_several_commands(jobs: Queue, tmp_path: Path) -> None:
     assert jobs.json("prune", "--older-than", "1d") == {"pruned": 0}
     assert "1 job deleted" in jobs("prune", "--older-than", "0s").stdout
     refused(jobs("show", own_id), 2, f"no job {own_id}")
+
+
+def test_how_much_of_the_quota_polls_may_use_is_an_option(jobs: Queue) -> None:
+    with mock.patch.object(JobManager, "poll_share", new_callable=mock.PropertyMock) as share:
+        assert jobs("watch", "--poll-share", "0.9").returncode == 0
+        assert share.mock_calls == [mock.call(0.9)]
+    refused(jobs("watch", "--poll-share", "1.5"), 2, "--poll-share")
 
 
 def test_a_job_lives_in_postgresql(jobs: Queue) -> None:

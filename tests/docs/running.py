@@ -24,6 +24,7 @@ from tests.jobs.fast import PATIENCE_SECONDS, patient
 from vismanet_async import VismaNet
 from vismanet_async._cli import main
 from vismanet_async._cli.app import app
+from vismanet_async._cli.logs import read_talk
 from vismanet_async._clock import SystemClock
 from vismanet_async._settings import Settings
 from vismanet_async.simulator import Simulator
@@ -202,8 +203,8 @@ def check_commands(block: Block) -> None:
 
 
 def _vismanet(words: list[str], where: str) -> None:
-    arguments = words[1:]
     try:
+        _, arguments = read_talk(words[1:])
         app.parse_args(arguments, print_error=False, exit_on_error=False)
     except Exception as error:  # noqa: BLE001 - whatever it is, the page is wrong
         pytest.fail(f"{where}: {error}", pytrace=False)

@@ -102,6 +102,15 @@ async def test_how_jobs_end_badly(bench: Bench, word: str, error: type[Exception
     assert type(await job.error()) is error
 
 
+async def test_the_share_of_polls_is_above_0_and_at_most_1(bench: Bench) -> None:
+    assert bench.manager.poll_share == 0.5
+    for wrong in (0, 1.01, True, "0.5", float("nan")):
+        with pytest.raises(RequestRefused, match="poll_share"):
+            bench.manager.poll_share = wrong  # type: ignore[assignment]  # what is refused
+    bench.manager.poll_share = 1
+    assert bench.manager.poll_share == 1
+
+
 async def test_if_match_goes_with_the_background_header(bench: Bench, queue: Queue) -> None:
     _ = await bench.manager.submit(bench.release("/v1/ok/1/action/release", if_match="AAA="))
     [job] = queue.jobs.values()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from pathlib import Path
 
 import hypothesis.strategies as st
 import pytest
@@ -201,6 +202,24 @@ def test_workers_share_the_quota() -> None:
     schedule.budget.observe(now=0.0, remaining=20, resets_at=100.0)
     taken = sum(1 for second in range(100) if schedule.take(float(second)))
     assert taken <= 5
+
+
+@pytest.mark.parametrize(("share", "seconds"), [(0.25, 278), (0.5, 139), (0.9, 77)])
+def test_the_share_says_how_soon_many_ends_are_noticed(share: float, seconds: int) -> None:
+    """The table of docs/jobs.md: 300 jobs that have ended, 15,000 requests left for an hour."""
+    schedule = Schedule()
+    schedule.budget.share = share
+    for number in range(300):
+        follow(schedule, str(number))
+    now = 60.0
+    schedule.observe(now=now, remaining=15_000, resets_at=now + 3600)
+    while schedule:
+        while (key := schedule.take(now)) is not None:
+            schedule.remove(key, ran_seconds=1.0)
+        now += 0.1
+    assert now - 60.0 == pytest.approx(seconds, abs=1)
+    page = (Path(__file__).parents[2] / "docs/jobs.md").read_text("utf-8")
+    assert f"| {share} | {seconds} s |" in page
 
 
 def test_an_unknown_quota_is_used_with_care() -> None:

@@ -124,7 +124,7 @@ def run(  # noqa: C901, PLR0912 - one loop over all that can happen
 
     def observe(now: float) -> None:
         if quota is not None:
-            schedule.budget.observe(now=now, remaining=server.left(now), resets_at=(now // WINDOW + 1) * WINDOW)
+            schedule.observe(now=now, remaining=server.left(now), resets_at=(now // WINDOW + 1) * WINDOW)
 
     def answered(key: str, now: float) -> None:
         del unanswered[key]

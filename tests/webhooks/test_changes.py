@@ -121,6 +121,36 @@ async def test_beyond_the_limit_a_resource_counts_as_a_whole() -> None:
     assert len(small) == 3, "nothing is dropped, whatever the limit"
 
 
+async def test_a_batch_says_how_each_resource_is_read_again() -> None:
+    changes = Changes()
+    for resource in ("customer", "dimension", "customer", "sales_order_service", "background"):
+        changes.add(changed("1", resource))
+    async with changes.batch() as batch:
+        assert [change.times for change in batch.changes] == [2, 1, 1, 1]
+        assert batch.incremental == ("customer",)
+        assert batch.whole == ("dimension", "sales_order_service")
+        assert batch.unlisted == ("background",)
+    assert len(changes) == 0
+
+
+async def test_a_batch_that_fails_or_is_cancelled_comes_again() -> None:
+    clock = VirtualClock()
+    changes = Changes(clock=clock)
+    changes.add(changed("1"))
+    with pytest.raises(OSError, match="full"):
+        async with changes.batch():
+            raise OSError("full")
+    assert len(changes) == 1
+    with clock.move_on_after(5) as scope:
+        async with anyio.create_task_group() as tasks, changes.batch():
+            tasks.start_soon(clock.sleep, 10)
+            changes.add(changed("2"))
+            await clock.sleep(60)
+    assert scope.cancelled_caught
+    assert len(changes) == 2
+    assert sorted(change.key or "" for change in await changes.take()) == ["1", "2"]
+
+
 def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(RequestRefused):
         Changes(limit=0)

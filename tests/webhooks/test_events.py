@@ -31,7 +31,8 @@ def test_the_types_have_the_names_of_the_catalog() -> None:
 def test_every_resource_that_an_event_names_has_a_list() -> None:
     for name in event_names():
         resource = known_event(name).get("resource")
-        assert resource is None or "list" in registry()["resources"][resource]["methods"]
+        methods = registry()["resources"][resource]["methods"] if resource else {"list": {}}
+        assert "ended" not in methods["list"], f"{name}: {resource} has ended"
 
 
 @pytest.mark.parametrize("name", event_names())
@@ -58,6 +59,7 @@ def test_the_queues_event_has_two_names() -> None:
         ("https://api.finance.visma.net/v1/customer/10000", "customer", "10000"),
         ("https://evil.example/API/controller/api/v1/CustomerInvoice/100001/", "customer_invoice", "100001"),
         ("/v1/supplier/a%20b?x=1#y", "supplier", "a b"),
+        ("/v1/salesorder/000001", "sales_order_service", "000001"),
         ("https://x.example/v1/nowhere/1", None, "1"),
         ("10000", None, None),
         ("http://[", None, None),

@@ -19,9 +19,12 @@ from vismanet_async.errors import RequestRefused
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["Difference", "Surface", "catalog_surface", "differences", "openapi_surface"]
+__all__ = ["Difference", "Surface", "catalog_surface", "differences", "openapi_surface", "service_described"]
 
 _CATALOG: Final = Path(__file__).parent / "catalog"
+_ORDER_PATHS: Final = "/api/v3/"
+"""What stands before all paths of the Sales Order service."""
+_PLAIN: Final = frozenset({"string", "integer", "number", "boolean", "object"})
 _METHODS: Final = ("get", "post", "put", "delete", "patch")
 _HEADERS: Final = {"if-match": "If-Match", "erp-api-background": "erp-api-background"}
 _NOT_FOUND: Final = "has no OpenAPI 3 document in JSON with paths and schemas"
@@ -54,12 +57,24 @@ class Surface:
     """By name in lower case; `fields` have facts of their own."""
 
 
-def catalog_surface(folder: Path = _CATALOG) -> Surface:
-    """Return what the catalog has."""
+def service_described(document: object) -> Literal["erp", "sales_order"]:
+    """Return which service a document describes, by its paths; the ERP's where they do not say."""
+    paths = document.get("paths") if isinstance(document, dict) else None
+    ours = [isinstance(path, str) and path.casefold().startswith(_ORDER_PATHS) for path in paths or ()]
+    return "sales_order" if ours and all(ours) else "erp"
+
+
+def catalog_surface(folder: Path = _CATALOG, *, service: Literal["erp", "sales_order"] = "erp") -> Surface:
+    """Return what the catalog has of a service."""
     read = {path.stem: json.loads(path.read_text("utf-8")) for path in folder.glob("*.json")}
-    operations = read["operations"]["operations"] + read["additions"]["operations"]
-    schemas = read["schemas"]["schemas"] | read["additions"]["schemas"]
-    values = {name: one["values"] for name, one in read["enums"]["enums"].items()}
+    if service == "sales_order":
+        orders = read["sales_order"]
+        operations, schemas, enums = orders["operations"], orders["schemas"], orders["enums"]
+    else:
+        operations = read["operations"]["operations"] + read["additions"]["operations"]
+        schemas = read["schemas"]["schemas"] | read["additions"]["schemas"]
+        enums = read["enums"]["enums"]
+    values = {name: one["values"] for name, one in enums.items()}
     return Surface(
         operations={
             _key(one["method"], one["path"]): {
@@ -219,8 +234,9 @@ class _Reader:
         made: Facts = {"type": _type(schema)}
         if made["type"] == "array" and (inner := _referenced(schema.get("items", {}))):
             made["of"] = inner.casefold()
-        if "enum" in schema:
-            made["values"] = tuple(each for each in schema["enum"] if each is not None)
+        values = schema.get("enum") or (schema.get("items", {}).get("enum") if made["type"] == "array" else None)
+        if values:
+            made["values"] = tuple(each for each in values if each is not None)
         return made
 
 
@@ -243,8 +259,9 @@ def _is_wrapper(name: str, schema: Mapping[str, Any], catalog: Surface) -> bool:
 
 def _catalog_facts(facts: Facts, values: Mapping[str, list[str]]) -> Facts:
     made: Facts = {"type": facts["type"]}
-    if facts.get("ref") or facts.get("items"):
-        made["of"] = _folded(facts.get("ref") or facts.get("items"))
+    inner = facts.get("ref") or facts.get("items")
+    if inner and inner not in _PLAIN:
+        made["of"] = _folded(inner)
     if facts.get("enum"):
         made["values"] = tuple(values[facts["enum"]])
     # which fields are required is not known from the description, only which parameters are

@@ -22,9 +22,10 @@ from vismanet_async._cli.exit_codes import DONE, FAULT, INTERRUPTED, MEANINGS, W
 from vismanet_async._cli.export_app import export_app
 from vismanet_async._cli.help_texts import NEXT_STEPS, SIGN_IN, SIGNING_IN
 from vismanet_async._cli.jobs_app import jobs_app
-from vismanet_async._cli.streams import OutputFailed, standard_streams
+from vismanet_async._cli.logs import LOG_OPTIONS, ended, read_talk, talking
+from vismanet_async._cli.streams import Notices, OutputFailed, standard_streams
 from vismanet_async._version import __version__
-from vismanet_async.errors import VismaNetError
+from vismanet_async.errors import RequestRefused, VismaNetError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,7 +57,7 @@ _EXIT_CODES = "Exit codes:\n" + "\n".join(f"{code:5}  {meaning}" for code, meani
 app = App(
     name="vismanet",
     help="Export and update Visma Net ERP data, safely and completely.",
-    help_epilogue=f"`vismanet COMMAND --help` shows what a command takes. {SIGN_IN}\n\n{_EXIT_CODES}",
+    help_epilogue=f"`vismanet COMMAND --help` shows what a command takes. {SIGN_IN}\n\n{LOG_OPTIONS}\n\n{_EXIT_CODES}",
     version=__version__,
     help_format="plaintext",
     default_parameter=Parameter(negative=(), show_default=_worth_showing),
@@ -322,7 +323,10 @@ def simulate(
 
 @app.command(name="--install-completion", help_epilogue="")
 def install_completion(*, shell: Literal["bash", "zsh", "fish"] | None = None, output: Path | None = None) -> int:
-    """Teach the shell to complete commands, options and choices on Tab.
+    """Teach the shell to complete commands, options, choices, and names of resources and methods on Tab.
+
+    Writes a script, and has ~/.bashrc or ~/.zshrc load it (fish needs no line);
+    says which files it wrote.
 
     Parameters
     ----------
@@ -339,7 +343,14 @@ def install_completion(*, shell: Literal["bash", "zsh", "fish"] | None = None, o
 def run(argv: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code; an error is one line on stderr."""
     with standard_streams(), _terminate_like_interrupt():
-        return _run(sys.argv[1:] if argv is None else argv)
+        try:
+            talk, words = read_talk(sys.argv[1:] if argv is None else argv)
+        except RequestRefused as error:
+            return _fail(str(error), WRONG_USE)
+        with talking(talk):
+            code = _run(words)
+            ended(code)
+            return code
 
 
 def _run(argv: Sequence[str]) -> int:
@@ -412,7 +423,11 @@ def _words(kind: Any) -> str | None:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"vismanet: {' '.join(message.split())}", file=sys.stderr)
+    text = " ".join(message.split())
+    if isinstance(sys.stderr, Notices) and sys.stderr.say_instead is not None:
+        sys.stderr.say(text, exit_code=code)
+    else:
+        print(f"vismanet: {text}", file=sys.stderr)
     return code
 
 

@@ -12,7 +12,7 @@ import attrs
 from multidict import CIMultiDict
 from yarl import URL
 
-from vismanet_async._api.drift import Surface, catalog_surface, differences, openapi_surface
+from vismanet_async._api.drift import Surface, catalog_surface, differences, openapi_surface, service_described
 from vismanet_async._cli.exit_codes import DONE, WORTH_A_LOOK
 from vismanet_async._http.http_attempt import WireRequest
 from vismanet_async._http.pool import SessionPool
@@ -43,14 +43,21 @@ def run_drift(source: str, *, profile: str | None = None, as_json: bool) -> int:
         SettingsError: the settings cannot be read.
         ResponseLost, UnexpectedResponse: the URL gave no document.
     """
-    catalog = catalog_surface()
-    found = differences(catalog, openapi_surface(_document(source, profile), catalog))
+    document = _document(source, profile)
+    service = service_described(document)
+    catalog = catalog_surface(service=service)
+    found = differences(catalog, openapi_surface(document, catalog))
     if as_json:
         counts = Counter(one.change for one in found)
-        told = {"source": source, "counts": counts, "differences": [attrs.asdict(one) for one in found]}
+        told = {
+            "source": source,
+            "service": service,
+            "counts": counts,
+            "differences": [attrs.asdict(one) for one in found],
+        }
         print(json.dumps(told, indent=2))
     else:
-        _print(found, catalog)
+        _print(found, catalog, of="catalog" if service == "erp" else "catalog of the Sales Order service")
     return WORTH_A_LOOK if found else DONE
 
 
@@ -89,7 +96,7 @@ async def _fetch(source: str, profile: str | None) -> bytes:
             raise ResponseLost(f"{source} gave no document ({reason}). {_INSTEAD}") from error
 
 
-def _print(found: Sequence[Difference], catalog: Surface) -> None:
+def _print(found: Sequence[Difference], catalog: Surface, *, of: str) -> None:
     rows = [(one.change, one.kind, f"{one.where} {one.name}".rstrip(), one.detail) for one in found]
     widths = [max((len(row[place]) for row in rows), default=0) for place in range(3)]
     for row in rows:
@@ -97,4 +104,4 @@ def _print(found: Sequence[Difference], catalog: Surface) -> None:
     fields = sum(len(one["fields"]) for one in catalog.schemas.values())
     counts = Counter(one.change for one in found)
     told = ", ".join(f"{counts[change]} {change}" for change in ("new", "gone", "changed"))
-    print(f"{len(catalog.operations)} operations and {fields:,} fields of the catalog compared: {told}.")
+    print(f"{len(catalog.operations)} operations and {fields:,} fields of the {of} compared: {told}.")

@@ -14,6 +14,7 @@ from vismanet_async.errors import (
     OutcomeUnknown,
     RequestRefused,
     SettingsError,
+    TargetBusy,
     TokenRefused,
     Unauthorized,
     VismaNetError,
@@ -21,6 +22,7 @@ from vismanet_async.errors import (
 
 __all__ = [
     "API_FAILED",
+    "BUSY",
     "DONE",
     "FAULT",
     "INCOMPLETE",
@@ -45,6 +47,7 @@ NOT_WRITTEN: Final = 6
 NOT_KNOWN: Final = 7
 SOME_FAILED: Final = 8
 FAULT: Final = 9
+BUSY: Final = 10
 INTERRUPTED: Final = 130
 
 MEANINGS: Final = {
@@ -58,6 +61,7 @@ MEANINGS: Final = {
     NOT_KNOWN: "outcome unknown, or still in progress: check before sending it again",
     SOME_FAILED: "some of many companies or rows failed; the others are done",
     FAULT: "an error in vismanet itself: please report it",
+    BUSY: "another run is at work there: this one did nothing, or was overtaken",
     INTERRUPTED: "interrupted",
 }
 """In the words of `--help`."""
@@ -65,6 +69,7 @@ MEANINGS: Final = {
 
 def _table() -> tuple[tuple[type[VismaNetError], int], ...]:
     """Return which exit code each kind of error has; the first row that fits counts."""
+    from vismanet_async._bulk.journal import JournalBusy  # noqa: PLC0415 - nor journals of loads
     from vismanet_async._jobs.store import JobUnknown, StoreNotUsable  # noqa: PLC0415 - `--help` needs no job store
 
     return (
@@ -74,6 +79,8 @@ def _table() -> tuple[tuple[type[VismaNetError], int], ...]:
         (Unauthorized, NOT_SIGNED_IN),
         (Forbidden, NOT_SIGNED_IN),
         (IncompleteListing, INCOMPLETE),
+        (TargetBusy, BUSY),
+        (JournalBusy, BUSY),
         (ExportError, NOT_WRITTEN),
         (StoreNotUsable, NOT_WRITTEN),
         (OutputFailed, NOT_WRITTEN),

@@ -69,6 +69,7 @@ class Company:
     profile: str | None = None
     store: str | None = None
     as_json: bool = False
+    poll_share: float | None = None
 
     def settings(self) -> Settings:
         """Return the settings; a store given as option overrides the environment's and the profile's."""
@@ -92,6 +93,8 @@ class Company:
         store = SqlStore(settings.job_store)
         try:
             async with VismaNet.from_settings(settings, job_store=store) as visma:
+                if self.poll_share is not None:
+                    visma.jobs.poll_share = self.poll_share
                 yield visma
         finally:
             await store.aclose()

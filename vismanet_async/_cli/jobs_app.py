@@ -15,6 +15,14 @@ __all__ = ["jobs_app"]
 
 _Several = Annotated[list[str] | None, Parameter(consume_multiple=False)]
 _Seconds = Annotated[float | None, Parameter(validator=Number(gt=0))]
+_PollShare = Annotated[
+    float | None,
+    Parameter(
+        validator=Number(gt=0, lte=1),
+        help="The part of the quota that is left which looking for ended jobs may use, above 0 and at most 1; 0.5 if "
+        "not given. More finds ends sooner, and leaves less for everything else.",
+    ),
+]
 _State = Literal["intent", "submitted", "running", "succeeded", "failed", "expired", "uncertain"]
 
 jobs_app = App(
@@ -28,10 +36,12 @@ jobs_app = App(
 )
 
 
-def _company(profile: str | None, store: str | None, *, as_json: bool = False) -> Company:
+def _company(
+    profile: str | None, store: str | None, *, as_json: bool = False, poll_share: float | None = None
+) -> Company:
     from vismanet_async._cli.jobs import Company  # noqa: PLC0415
 
-    return Company(profile=profile, store=store, as_json=as_json)
+    return Company(profile=profile, store=store, as_json=as_json, poll_share=poll_share)
 
 
 @jobs_app.command(usage="Usage: vismanet jobs submit RESOURCE.METHOD [ID...] [OPTIONS]")
@@ -184,7 +194,9 @@ def wait(
 
 
 @jobs_app.command
-def watch(*, profile: str | None = None, store: str | None = None, json: bool = False) -> int:
+def watch(
+    *, poll_share: _PollShare = None, profile: str | None = None, store: str | None = None, json: bool = False
+) -> int:
     """Follow the open jobs and show how they go, until none is left.
 
     Parameters
@@ -198,7 +210,7 @@ def watch(*, profile: str | None = None, store: str | None = None, json: bool = 
     """
     from vismanet_async._cli import jobs  # noqa: PLC0415
 
-    return jobs.watch(_company(profile, store, as_json=json))
+    return jobs.watch(_company(profile, store, as_json=json, poll_share=poll_share))
 
 
 @jobs_app.command
@@ -266,7 +278,9 @@ def settle(
 
 
 @jobs_app.command(name="run")
-def work(*, profile: str | None = None, store: str | None = None, json: bool = False) -> int:
+def work(
+    *, poll_share: _PollShare = None, profile: str | None = None, store: str | None = None, json: bool = False
+) -> int:
     """Follow all jobs of the company, those to come as well, until interrupted; several may share one PostgreSQL.
 
     Parameters
@@ -280,7 +294,7 @@ def work(*, profile: str | None = None, store: str | None = None, json: bool = F
     """
     from vismanet_async._cli import jobs  # noqa: PLC0415
 
-    return jobs.work(_company(profile, store, as_json=json))
+    return jobs.work(_company(profile, store, as_json=json, poll_share=poll_share))
 
 
 @jobs_app.command
@@ -293,6 +307,7 @@ def listen(
     path: str = "/",
     source: _Several = None,
     work: bool = False,
+    poll_share: _PollShare = None,
     profile: str | None = None,
     store: str | None = None,
     json: bool = False,
@@ -326,7 +341,7 @@ def listen(
     from vismanet_async._cli import jobs  # noqa: PLC0415
 
     return jobs.listen(
-        _company(profile, store, as_json=json),
+        _company(profile, store, as_json=json, poll_share=poll_share),
         host=host,
         port=port,
         path=path,

@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, TextIO
 
 from vismanet_async._cli.progress import shown_every
+from vismanet_async._cli.streams import is_quiet, say
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -19,6 +20,9 @@ __all__ = ["load_progress_shown", "progress_line"]
 @contextlib.asynccontextmanager
 async def load_progress_shown(run: BulkRun, quota: Quota, out: TextIO) -> AsyncIterator[None]:
     """Show how far a run has come until the block is left."""
+    if is_quiet(out):
+        yield
+        return
     with (_bar if out.isatty() else _lines)(run, quota, out) as show:
         async with shown_every(show, terminal=out.isatty()):
             yield
@@ -48,7 +52,8 @@ def _lines(run: BulkRun, quota: Quota, out: TextIO) -> Iterator[Callable[[], Non
         line = progress_line(run.progress, quota)
         if line != last:
             last = line
-            print(line, file=out, flush=True)
+            progress = run.progress
+            say(out, line, rows=progress.rows, total=progress.total, outcomes=dict(progress.outcomes))
 
     yield show
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 import anyio
 
 from vismanet_async._cli.output import counted
+from vismanet_async._cli.streams import is_quiet, say
 from vismanet_async._export.tasks import unwrap_group
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ _MEGABYTE: Final = 1_000_000
 @contextlib.asynccontextmanager
 async def progress_shown(export: Export, quota: Quota, out: TextIO) -> AsyncIterator[None]:
     """Show how far the export has come until the block is left."""
+    if is_quiet(out):
+        yield
+        return
     with (_bars if out.isatty() else _lines)(export, quota, out) as show:
         async with shown_every(show, terminal=out.isatty()):
             yield
@@ -62,7 +66,8 @@ def _lines(export: Export, quota: Quota, out: TextIO) -> Iterator[Callable[[], N
             line = f"{name}: {_rows(progress)}, {_details(progress, quota)}"
             if last.get(name) != line:
                 last[name] = line
-                print(line, file=out, flush=True)
+                counts = {"rows": progress.rows, "total": progress.total, "requests": progress.requests}
+                say(out, line, resource=name, **counts, quota=quota.remaining)
 
     yield show
 

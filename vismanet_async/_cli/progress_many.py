@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from vismanet_async._cli.output import counted
 from vismanet_async._cli.progress import shown_every
+from vismanet_async._cli.streams import is_quiet, say
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -20,6 +21,9 @@ __all__ = ["many_shown"]
 @contextlib.asynccontextmanager
 async def many_shown(many: ExportMany, out: TextIO) -> AsyncIterator[None]:
     """Show how far the companies have come until the block is left."""
+    if is_quiet(out):
+        yield
+        return
     with (_bars if out.isatty() else _lines)(many, out) as show:
         async with shown_every(show, terminal=out.isatty()):
             yield
@@ -36,11 +40,11 @@ def _lines(many: ExportMany, out: TextIO) -> Iterator[Callable[[], None]]:
         for name, one in progress.items():
             if one.state in {"published", "failed"} and name not in told:
                 told.add(name)
-                print(f"{name}: {_end(one)}", file=out, flush=True)
+                say(out, f"{name}: {_end(one)}", company=name, rows=_rows(one)[0])
         line = _together(progress)
         if line != last:
             last = line
-            print(line, file=out, flush=True)
+            say(out, line)
 
     yield show
 

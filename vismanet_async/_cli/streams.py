@@ -20,7 +20,9 @@ __all__ = [
     "Notices",
     "Output",
     "OutputFailed",
+    "is_quiet",
     "printable",
+    "say",
     "standard_streams",
     "tell",
     "told_on_stderr",
@@ -138,6 +140,45 @@ class Output(_Stream):
 class Notices(_Stream):
     """What stderr is while a command runs: what it does not take is dropped, and the command goes on."""
 
+    def __init__(self, target: TextIO | None) -> None:
+        super().__init__(target)
+        self.quiet = False
+        """Whether progress and summaries are left out."""
+        self.say_instead: Callable[[str, dict[str, Any]], None] | None = None
+        """Gets each line with its fields, instead of the stream."""
+        self._begun = ""
+
+    def isatty(self) -> bool:
+        """Whether a person reads it, and not dated lines."""
+        return self.say_instead is None and super().isatty()
+
+    def write(self, text: str) -> int:
+        """Write text."""
+        if self.say_instead is None:
+            return super().write(text)
+        *lines, self._begun = (self._begun + text).split("\n")
+        for line in lines:
+            self.say(line.removeprefix("vismanet: "))
+        return len(text)
+
+    def flush(self) -> None:
+        """Hand on what was written, a line without an end too."""
+        if self.say_instead is not None and self._begun:
+            self.write("\n")
+        super().flush()
+
+    def say(self, line: str, **fields: Any) -> None:
+        """Write a line; its fields only where lines have some."""
+        if self.say_instead is None:
+            print(line, file=cast("TextIO", self), flush=True)
+        elif line:
+            self.say_instead(line, fields)
+
+    def write_line(self, line: str) -> None:
+        """Write a line as it is."""
+        super().write(f"{line}\n")
+        super().flush()
+
     def _do(self, act: Callable[[TextIO], object]) -> None:
         if self._target is None:
             return
@@ -146,6 +187,19 @@ class Notices(_Stream):
         except (OSError, ValueError):
             self._give_up()
             self._target = None
+
+
+def say(out: TextIO, line: str, **fields: Any) -> None:
+    """Write a line to a stream; where lines are dated, with its fields."""
+    if isinstance(out, Notices):
+        out.say(line, **fields)
+    else:
+        print(line, file=out, flush=True)
+
+
+def is_quiet(out: TextIO) -> bool:
+    """Return whether progress and summaries are left out."""
+    return isinstance(out, Notices) and out.quiet
 
 
 def _write_bytes(target: TextIO, data: bytes) -> None:
@@ -199,8 +253,8 @@ def told_on_stderr(done: str, *, code: int | None = None) -> Iterator[None]:
 def tell(what: str | bytes, *, done: str, code: int | None = None) -> None:
     """Print what came of work whose results are elsewhere, such as files.
 
-    A reader who has left does without it. Who has closed stdout does without a summary, but not without JSON that was
-    asked for.
+    With `--quiet` a summary is left out. A reader who has left does without it. Who has closed stdout does without a
+    summary, but not without JSON that was asked for.
 
     Args:
         what: a summary as text, or JSON as bytes.
@@ -210,6 +264,8 @@ def tell(what: str | bytes, *, done: str, code: int | None = None) -> None:
     Raises:
         OutputFailed: it cannot be printed, with `done`.
     """
+    if isinstance(what, str) and is_quiet(sys.stderr):
+        return
     try:
         with told_on_stderr(done, code=code):
             if isinstance(what, bytes):

@@ -246,8 +246,9 @@ class Export(DeferredCall[Manifest]):
                     entry, report = await resource.read(checkpoint)
                     observed.done(rows=entry.rows, requests=entry.requests, verdict=entry.verdict)
             entries[name] = entry
-            named = {"operation": resource.listing.operation_id, "company": self._company, "verdict": entry.verdict}
-            _log.info("%s: %d rows read, %s", name, entry.rows, entry.verdict, extra={**named, "rows": entry.rows})
+            facts: dict[str, Any] = {"operation": resource.listing.operation_id, "company": self._company}
+            facts |= {"resource": name, "rows": entry.rows, "requests": entry.requests, "verdict": entry.verdict}
+            _log.info("%s: %d rows read, %s", name, entry.rows, entry.verdict, extra=facts)
             seconds = context.seconds()
             await context.emit(ResourceDone(resource=name, entry=entry, completeness=report, at_seconds=seconds))
 

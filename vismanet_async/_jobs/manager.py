@@ -33,6 +33,7 @@ from vismanet_async._jobs.waiting import wait_for_end
 from vismanet_async._observer import Observer
 from vismanet_async._operation import Operation
 from vismanet_async._paging.listing import Listing
+from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -110,6 +111,30 @@ class JobManager(StoredJobs):
         self._keeper = LeaseKeeper(self._jobs)
         poller = Poller(self._jobs, submitter, random=random, decoder_of=self._decoder)
         self._work = BackgroundWork(self._jobs, poller=poller, keeper=self._keeper, conclusions=self._conclusions)
+
+    @property
+    def poll_share(self) -> float:
+        """The part of the quota that is left which polls may use, spread evenly over the window's rest; 0.5.
+
+        More has ends of many jobs noticed sooner, and leaves less for all other requests of this window. A change
+        counts from the next answer on. Several workers divide their share among them.
+
+        Raises:
+            RequestRefused: set to something that is not above 0 and at most 1.
+
+        Examples:
+            >>> visma.jobs.poll_share = 0.9
+            >>> visma.jobs.poll_share
+            0.9
+        """
+        return self._jobs.schedule.budget.share
+
+    @poll_share.setter
+    def poll_share(self, share: float) -> None:
+        expect("poll_share", share, int, float)
+        if not 0 < share <= 1:
+            raise RequestRefused(f"poll_share is a part of the quota, above 0 and at most 1, not {share!r}.")
+        self._jobs.schedule.budget.share = share
 
     async def __aenter__(self) -> Self:
         return self

@@ -19,6 +19,8 @@ class PollBudget:
         """How many processes share the quota; each takes its part."""
         self.resets_at = -math.inf
         """When the window ends, as the server last reported it."""
+        self.share = rules.share
+        """The part of what is left that polls may use."""
         self._rules = rules
         self._paused_until = -math.inf
         self._allowance: float | None = None
@@ -26,11 +28,15 @@ class PollBudget:
 
     def observe(self, *, now: float, remaining: int, resets_at: float) -> None:
         """Record what an answer says about the rate-limit window."""
-        allowance = remaining * self._rules.share / self.workers
+        allowance = remaining * self.share / self.workers
         same_window = self._allowance is not None and now < self.resets_at and resets_at <= self.resets_at + 2.0
         # within a window the allowance only falls: what others leave over is not ours to take
         self._allowance = min(allowance, self._allowance or 0.0) if same_window else allowance
         self.resets_at = resets_at
+
+    def is_known(self, now: float) -> bool:
+        """Return whether an answer has said how much is left of the present window."""
+        return self._allowance is not None and now < self.resets_at
 
     def pause(self, until: float) -> None:
         """Allow nothing before this moment."""
@@ -46,7 +52,7 @@ class PollBudget:
 
     def rate(self, now: float) -> float:
         """Return the polls per second that the quota allows from here to the window's end."""
-        if self._allowance is None or now >= self.resets_at:
+        if self._allowance is None or not self.is_known(now):
             return self._rules.unknown_quota_per_second / self.workers
         return max(self._allowance, 1e-6) / max(self.resets_at - now, 1.0)
 

@@ -116,7 +116,7 @@ class Poller:
             return
         self._jobs.schedule.budget.pause(quota.paused_until)
         if quota.remaining is not None and quota.resets_at is not None and quota.resets_at > now:
-            self._jobs.schedule.budget.observe(now=now, remaining=quota.remaining, resets_at=quota.resets_at)
+            self._jobs.schedule.observe(now=now, remaining=quota.remaining, resets_at=quota.resets_at)
 
     async def _ask(self, own_id: str) -> None:
         """Poll a job for what is due, store the answer, and schedule the next poll."""

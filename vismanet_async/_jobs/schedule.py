@@ -224,6 +224,22 @@ class Schedule:
             run_times.ran(0.0, value)
             run_times.ended(value)
 
+    def observe(self, *, now: float, remaining: int, resets_at: float) -> None:
+        """Record what an answer says about the quota; jobs that waited for want of knowing it are planned anew."""
+        was_known = self.budget.is_known(now)
+        self.budget.observe(now=now, remaining=remaining, resets_at=resets_at)
+        if was_known:
+            return
+        waiting = [
+            followed
+            for followed in self._jobs.values()
+            if not (followed.in_flight or followed.urgent or self._relies_on_webhook(followed, now))
+        ]
+        for followed in waiting:
+            self._weigh(followed, 0.0)
+        for followed in sorted(waiting, key=lambda followed: followed.due_at):
+            self._plan(followed, now)
+
     # -- asking ----------------------------------------------------------------------------------------------------
 
     def take(self, now: float) -> str | None:

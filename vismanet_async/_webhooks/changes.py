@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from datetime import datetime  # noqa: TC003 - looked up by whoever asks for the types
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import attrs
 
+from vismanet_async._api.registry import registry
 from vismanet_async._arguments import expect_count, expect_seconds
 from vismanet_async._clock import SystemClock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 
     from vismanet_async._clock import Clock
     from vismanet_async._webhooks.events import WebhookEvent
 
-__all__ = ["Change", "Changes"]
+__all__ = ["Change", "ChangeBatch", "Changes"]
 
 
 @attrs.frozen(kw_only=True)
@@ -45,6 +47,44 @@ class Change:
     last_at: datetime
 
 
+@attrs.frozen(kw_only=True)
+class ChangeBatch:
+    """Changes that are dealt with together; each of their resources is in one of the three properties.
+
+    Examples:
+        >>> from vismanet_async.webhooks import parse_event
+        >>> changes = Changes()
+        >>> for name in ("Customer Changed", "Customer Updated", "Dimension Changed"):
+        ...     changes.add(parse_event(b'{"event": "%s", "entityId": "1"}' % name.encode()))
+        >>> async with changes.batch() as batch:
+        ...     batch.incremental, batch.whole, len(batch.changes)
+        (('customer',), ('dimension',), 2)
+    """
+
+    changes: tuple[Change, ...]
+    """The oldest first."""
+
+    @property
+    def incremental(self) -> tuple[str, ...]:
+        """The resources that an incremental export brings up to date."""
+        return self._resources(lambda methods: bool(methods.get("list", {}).get("frozen_filter")))
+
+    @property
+    def whole(self) -> tuple[str, ...]:
+        """The resources whose list has no condition on the last change: export them whole, or read the records."""
+        return self._resources(lambda methods: "list" in methods and not methods["list"].get("frozen_filter"))
+
+    @property
+    def unlisted(self) -> tuple[str, ...]:
+        """The resources without a list."""
+        return self._resources(lambda methods: "list" not in methods)
+
+    def _resources(self, fits: Callable[[Mapping[str, Any]], bool]) -> tuple[str, ...]:
+        resources = registry()["resources"]
+        named = dict.fromkeys(change.resource for change in self.changes)
+        return tuple(name for name in named if fits(resources[name]["methods"]))
+
+
 class Changes:
     """Collects what webhooks name as changed; many webhooks about one record are one change.
 
@@ -52,9 +92,10 @@ class Changes:
     reading the record then raises `NotFound`.
 
     Memory: at most `limit` changes. When there are more, those of the resource that has the most become one change
-    with `key=None`: read what is new of the whole resource. Nothing is written down, so webhooks that were collected
-    are lost in a crash: use them to read *sooner*, and let an incremental export run now and then all the same. It
-    belongs to one event loop; any number of tasks may add and take, and each change is taken by one of them.
+    with `key=None`: read what is new of the whole resource. Nothing is written down: what was collected is lost when
+    the process ends. So use webhooks to read *sooner*, and run the same incremental export at every start, and now and
+    then: it reads by date, whatever webhooks came. It belongs to one event loop; any number of tasks may add and take,
+    and each change is taken by one of them.
 
     Examples:
         >>> from vismanet_async.webhooks import parse_event
@@ -137,6 +178,31 @@ class Changes:
             taken, self._pending = self._pending, {}
             if taken:  # else another task has taken them meanwhile
                 return [*taken.values()]
+
+    @asynccontextmanager
+    async def batch(self, *, wait_seconds: float = 0.0) -> AsyncIterator[ChangeBatch]:
+        """Wait for changes as `take` does, and put them back if the block does not come to its end.
+
+        So what could not be dealt with, or was cancelled, comes again with the next batch.
+
+        Args:
+            wait_seconds: how long to go on collecting after the first one, so that a burst of webhooks is one batch.
+
+        Examples:
+            >>> from vismanet_async.webhooks import parse_event
+            >>> changes = Changes()
+            >>> changes.add(parse_event(b'{"event": "Customer Changed", "entityId": "10000"}'))
+            >>> async with changes.batch(wait_seconds=0.01) as batch:
+            ...     manifest = await visma.export(*batch.incremental, to="out", incremental=True)
+            >>> len(changes)
+            0
+        """
+        taken = await self.take(wait_seconds=wait_seconds)
+        try:
+            yield ChangeBatch(changes=tuple(taken))
+        except BaseException:
+            self.put_back(taken)
+            raise
 
     def _merge_largest(self) -> bool:
         """Make one change of all those of one resource; return whether there were several."""

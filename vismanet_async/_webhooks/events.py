@@ -37,6 +37,8 @@ _NAMES: Final = ("event", "eventid", "eventname", "eventtype", "type", "name", "
 _ENTITIES: Final = ("entity", "entityname", "entitytype", "resource", "resourcetype", "type", "object")
 _ACTIONS: Final = ("event", "eventid", "eventname", "eventtype", "action", "changetype", "operation")
 """Members that may hold its two halves."""
+_SUCCESSORS: Final = {"sales_order": "sales_order_service", "sales_order_basic": "sales_order_service"}
+"""What reads the records of resources that have ended."""
 _NO_LETTER: Final = re.compile(r"[\W_]+")
 
 
@@ -184,7 +186,7 @@ def _collections() -> dict[str, str]:
     for resource, facts in registries.registry()["resources"].items():
         path = facts["methods"].get("get", {}).get("path", "")
         if path.startswith(("/v1/", "/v2/")) and path.count("/") == 3:  # noqa: PLR2004 - version, collection and key
-            found.setdefault(path.split("/")[2].casefold(), resource)
+            found.setdefault(path.split("/")[2].casefold(), _SUCCESSORS.get(resource, resource))
     return found
 
 

@@ -72,6 +72,7 @@ _HOMES = {
     "webhooks": ("Delivery", "Notice", "WebhookSender", "signature"),
 }
 _CASSETTES: dict[str, tuple[str, ...]] = {"simulator._cassette": ("NotRecorded", "record", "replay")}
-__getattr__, __dir__ = lazy_names(
-    globals(), {f"_simulator.{home}": names for home, names in _HOMES.items()} | _CASSETTES
-)
+if not TYPE_CHECKING:  # to type checkers a module with `__getattr__` has every name
+    __getattr__, __dir__ = lazy_names(
+        globals(), {f"_simulator.{home}": names for home, names in _HOMES.items()} | _CASSETTES
+    )
