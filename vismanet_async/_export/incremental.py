@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_OVERLAP",
+    "DIGEST_BYTES",
+    "LONGEST_RUN",
     "DeltaTracker",
     "StartPoint",
     "first_run",
@@ -55,11 +57,11 @@ __all__ = [
 
 DEFAULT_OVERLAP: Final = timedelta(days=1)
 """Covers late commits, clocks set back and other zones (docs/facts.md 5.10); repeated rows are left out."""
-_DIGEST_BYTES: Final = 16
+DIGEST_BYTES: Final = 16
 _COLUMNS_NAMED: Final = 5
 _MOST_DIGESTS: Final = 100_000
 """Some 10 MB of memory. Of more rows than that in the overlap, the older ones may be published twice."""
-_LONGEST_RUN: Final = timedelta(days=1)
+LONGEST_RUN: Final = timedelta(days=1)
 """How far before the overlap rows are remembered, as the duration of this run is not known yet."""
 _MICROSECOND: Final = timedelta(microseconds=1)
 _FIRST_MOMENT: Final = stamp_of("0001-01-01T00:00:00")
@@ -185,8 +187,8 @@ def _few(names: Sequence[str]) -> str:
 def _since(before: ResourceEntry, *, overlap: timedelta) -> str | None:
     """Return the value of the filter; None if it would be before the year 1."""
     last = before.runs[-1] if before.runs else before
-    took = last.finished_at - last.started_at if last.started_at and last.finished_at else _LONGEST_RUN
-    took = took if took >= timedelta(0) else _LONGEST_RUN  # the clock was set back meanwhile
+    took = last.finished_at - last.started_at if last.started_at and last.finished_at else LONGEST_RUN
+    took = took if took >= timedelta(0) else LONGEST_RUN  # the clock was set back meanwhile
     since = stamp_of(before.watermark) - (took + overlap) // _MICROSECOND
     return stamp_text(since) if since > _FIRST_MOMENT else None
 
@@ -229,8 +231,8 @@ class DeltaTracker:
     def __init__(self, row_field: str, *, known: bytes, overlap: timedelta, latest: int) -> None:
         fields: list[Any] = [("modified", str | None, msgspec.field(default=None, name=row_field))]
         self._decode = msgspec.json.Decoder(msgspec.defstruct("Changed", fields, gc=False)).decode
-        self._known = frozenset(known[at : at + _DIGEST_BYTES] for at in range(0, len(known), _DIGEST_BYTES))
-        self._remember = (overlap + _LONGEST_RUN) // _MICROSECOND
+        self._known = frozenset(known[at : at + DIGEST_BYTES] for at in range(0, len(known), DIGEST_BYTES))
+        self._remember = (overlap + LONGEST_RUN) // _MICROSECOND
         self._overlap = overlap // _MICROSECOND
         self._latest = latest
         self._seen: dict[bytes, int] = {}
@@ -306,7 +308,7 @@ class DeltaTracker:
 
 def _digest(row: RawRow) -> bytes:
     # the total in the metadata belongs to the answer, not to the record
-    return hashlib.blake2b(_METADATA.sub(b"", bytes(row)), digest_size=_DIGEST_BYTES).digest()
+    return hashlib.blake2b(_METADATA.sub(b"", bytes(row)), digest_size=DIGEST_BYTES).digest()
 
 
 def first_run(entry: ResourceEntry, *, sweep: Sweep | None = None) -> ResourceEntry:
