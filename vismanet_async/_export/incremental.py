@@ -28,6 +28,7 @@ import msgspec
 
 from vismanet_async._api.registry import method_facts
 from vismanet_async._codec.halves import with_whole_pairs
+from vismanet_async._conditions import on_or_after
 from vismanet_async._export.files import write_atomically
 from vismanet_async._export.target.locations import size_of
 from vismanet_async._export.target.manifest import Part, ResourceEntry, Run, Sweep, Verdict, part_fault
@@ -45,18 +46,24 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_OVERLAP",
     "DIGEST_BYTES",
+    "EARLIEST",
     "LONGEST_RUN",
     "DeltaTracker",
     "StartPoint",
+    "changed_since",
     "first_run",
     "known_rows",
     "merged_with",
     "modified_filter",
+    "require_plausible",
     "start_of",
+    "whole_filters",
 ]
 
 DEFAULT_OVERLAP: Final = timedelta(days=1)
 """Covers late commits, clocks set back and other zones (docs/facts.md 5.10); repeated rows are left out."""
+EARLIEST: Final = "1900-01-01"
+"""Before every record, and within what databases take for a time."""
 DIGEST_BYTES: Final = 16
 _COLUMNS_NAMED: Final = 5
 _MOST_DIGESTS: Final = 100_000
@@ -76,7 +83,8 @@ def modified_filter(resource: str, filters: Mapping[str, Any]) -> tuple[str, str
         RequestRefused: the list cannot be filtered by that, or the caller does so already.
     """
     facts = method_facts(resource, "list")
-    frozen = facts.get("frozen_filter")
+    plain = facts.get("changed_since")
+    frozen = facts.get("frozen_filter") or (plain and [plain, plain])
     if not frozen:
         raise RequestRefused(
             f"{resource} cannot be exported incrementally: the API has no condition on when its rows were changed, so "
@@ -86,6 +94,53 @@ def modified_filter(resource: str, filters: Mapping[str, Any]) -> tuple[str, str
     if any(given.replace("_", "").casefold() == name.replace("_", "") for given in filters):
         raise RequestRefused(f"an incremental export sets {name} itself; nothing was sent. Leave it out.")
     return name, frozen[1]
+
+
+def changed_since(resource: str, filters: Mapping[str, Any], since: str) -> dict[str, Any]:
+    """Return the filters of a list with one more: rows that were changed then or later.
+
+    Raises:
+        RequestRefused: as `modified_filter`.
+
+    Examples:
+        >>> changed_since("customer", {"status": "Active"}, "2025-05-25")
+        {'status': 'Active', 'last_modified_date_time': Condition(operator='>=', value='2025-05-25')}
+        >>> changed_since("journal_transaction", {}, "2025-05-25")
+        {'last_modified_date_time': '2025-05-25'}
+    """
+    name = modified_filter(resource, filters)[0]
+    is_plain = "changed_since" in method_facts(resource, "list")
+    return {**filters, name: since if is_plain else on_or_after(since)}
+
+
+def whole_filters(resource: str, filters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the filters for the whole list of an incremental export: where the API wants a time, the earliest one."""
+    facts = method_facts(resource, "list")
+    given = {name.replace("_", "").casefold() for name in filters}
+    if "changed_since" not in facts or given & {name.replace("_", "") for name in facts.get("one_of", ())}:
+        return filters
+    return changed_since(resource, filters, EARLIEST)
+
+
+def require_plausible(resource: str, before: ResourceEntry, *, since: str, delta: DeltaTracker) -> None:
+    """Raise if an answer shows that a plain time does not mean what it is taken for: changed then or later.
+
+    No text of Visma says what a time without an operator means (docs/facts.md 4.12). If it means that, the row with the
+    published watermark comes again, and none that is older than asked for.
+
+    Raises:
+        ExportError: such a row came, or no row at all.
+    """
+    if "changed_since" not in method_facts(resource, "list"):
+        return
+    if delta.oldest is not None and delta.oldest >= stamp_of(since):
+        return
+    found = "no row at all came" if delta.oldest is None else f"a row of {stamp_text(delta.oldest)} came"
+    raise ExportError(
+        f"{resource}: rows that were changed since {since} were asked for, and {found}, although {before.watermark} is "
+        "published. So it cannot be told what was changed: nothing was published, and what stood there still stands. "
+        "Export the list whole, with --since and without --incremental."
+    )
 
 
 @attrs.frozen(kw_only=True)
@@ -240,6 +295,8 @@ class DeltaTracker:
         self._floor = 0
         self.repeated = 0
         """Rows that are published already."""
+        self.oldest: int | None = None
+        """The least time of change of the rows; None: no row had one."""
         self.unstamped = 0
         """Rows without a time of change."""
 
@@ -262,6 +319,8 @@ class DeltaTracker:
             text = self._modified(row)
             stamp = stamp_of(text)
             self.unstamped += not stamp
+            if stamp and (self.oldest is None or stamp < self.oldest):
+                self.oldest = stamp
             if self._newest < stamp <= self._latest:
                 self._newest, self._text = stamp, text
                 self._floor = max(self._floor, stamp - self._remember)

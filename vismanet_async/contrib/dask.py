@@ -32,11 +32,10 @@ from anyio import to_thread
 
 from vismanet_async._api.registry import method_facts
 from vismanet_async._clock import SystemClock
-from vismanet_async._conditions import on_or_after
 from vismanet_async._export.batch import CompanyOutcome, ManyOutcome
 from vismanet_async._export.companies import companies_of
 from vismanet_async._export.files import write_atomically, writing
-from vismanet_async._export.incremental import StartPoint, known_rows, modified_filter, start_of
+from vismanet_async._export.incremental import StartPoint, changed_since, known_rows, start_of
 from vismanet_async._export.plan import ExportPlan
 from vismanet_async._export.sinks.opening import columns_written
 from vismanet_async._export.target.local import OVERLAP_NAME, Target
@@ -193,6 +192,12 @@ def _plan(resources: Any, to: str | os.PathLike[str], options: Mapping[str, Any]
             "an export on Dask does not look for deletions: that is one reading, which no cluster makes faster. "
             "Nothing was sent. Export without a cluster to look for them."
         )
+    for name in plan.resources if plan.incremental else ():
+        if "changed_since" in method_facts(name, "list"):
+            raise RequestRefused(
+                f"{name} is not exported incrementally on Dask: its changes are one reading in any case. Nothing was "
+                "sent. Export it without a cluster."
+            )
     return plan
 
 
@@ -369,7 +374,7 @@ class _Run:
         whole = Partition(directory=self._shared / name, company=self.company, resource=name, plan=self.plan)
         start = self._starts.get(name, StartPoint())
         if start.since is not None:
-            changed = {modified_filter(name, self.plan.resources[name])[0]: on_or_after(start.since)}
+            changed = changed_since(name, {}, start.since)
             done = await self.submitter.read(attrs.evolve(whole, range=changed, known=start.known))
             return ReadList([done], [done.completeness], None)
         partition_plan = await self._partition_plan(whole)

@@ -162,7 +162,8 @@ def _id(name: str, kind: str) -> str:
 
 
 def _parameter(one: Parameter, method: Method, enums: Mapping[str, tuple[str, ...]]) -> str:
-    parts = [MEANINGS.get(one.name) or _meaning(one, filters=method.call == "list"), _how(one, enums)]
+    named = f"{one.name}, {one.kind}" if one.json == method.operation.get("changed_since") else one.name
+    parts = [MEANINGS.get(named) or _meaning(one, filters=method.call == "list"), _how(one, enums)]
     if one.required:
         parts.append("The API wants it in any case.")
     if camel(one.name) != one.json:

@@ -43,6 +43,8 @@ def _method(one: Method) -> dict[str, Any]:
         "style": one.style,
         "identity": list(one.identity),
         "frozen_filter": list(one.frozen) if one.frozen else None,
+        "one_of": [parameter.name for parameter in one.parameters if parameter.json in facts.get("one_of", ())],
+        "changed_since": facts.get("changed_since"),
         "max_page_size": one.max_page_size,
         "if_match": one.if_match,
         "background": facts["background"],
