@@ -73,4 +73,4 @@ def test_what_is_wanted_is_told_up_front(capsys: pytest.CaptureFixture[str]) -> 
     run_resources(f"{NAME}.list", as_json=False)
     assert "one of period_id, last_modified_date_time is needed" in capsys.readouterr().out
     with pytest.raises(RequestRefused, match="--since 1900-01-01"):
-        VismaNet(StaticToken("t")).list_by_name(NAME, {})
+        _ = VismaNet(StaticToken("t")).list_by_name(NAME, {})

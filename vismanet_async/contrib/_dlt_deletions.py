@@ -201,7 +201,8 @@ def _destination_keys(table: str, identity: Sequence[str]) -> Iterator[list[byte
     pipeline, schema = dlt.current.pipeline(), dlt.current.source_schema()
     naming = schema.naming
     try:
-        client = pipeline.sql_client(schema.name if schema.name in pipeline.schema_names else None)
+        # the first load has no schema in the pipeline yet
+        client = pipeline.sql_client(schema.name) if schema.name in pipeline.schema_names else pipeline.sql_client()
     except SqlClientNotAvailable as error:
         raise RequestRefused(
             "deletions need a destination that can be asked which rows it holds, with SQL, and "
