@@ -319,13 +319,14 @@ async def test_increments_in_a_store_end_as_the_truth(company: Company, s3: Stor
         "cluster": OneByOne(), "access": company.access, "range_rows": 400, "page_size": 400,
     }  # fmt: skip
     done: list[Partition] = []
+    location: Any = parse_location(to, s3.options)
     for number in range(2):
         done.clear()
         manifest = await export_on_dask(["customer", "supplier"], **options, on_done=lambda one, _: done.append(one))
         # the second time only what was changed is read
         assert len(done) == (2 if number else len(done)) > 1
-        assert validate(parse_location(to, s3.options)) == manifest
-        latest = compact(parse_location(to, s3.options), to=str(tmp_path / f"latest{number}"))
+        assert validate(location) == manifest
+        latest = compact(location, to=str(tmp_path / f"latest{number}"))
         for name in ("customer", "supplier"):
             runs = manifest.resources[name].runs
             assert len(runs) == number + 1
@@ -340,17 +341,17 @@ async def test_increments_in_a_store_end_as_the_truth(company: Company, s3: Stor
     found = s3.filesystem().find(to, withdirs=False)
     assert not [path for path in found if ".export-dask" in path]
 
-    manifest = await to_thread.run_sync(partial(Manifest.read, parse_location(to, s3.options)))
+    manifest = await to_thread.run_sync(partial(Manifest.read, location))
     company.portal.call(lambda: simulator.faults.add("status", status=403, path="/v1/supplier"))
     with pytest.raises(Forbidden):
         await export_on_dask(["customer", "supplier"], **options)
-    assert Manifest.read(parse_location(to, s3.options)) == manifest  # as it stood
+    assert Manifest.read(location) == manifest  # as it stood
     company.portal.call(simulator.faults.clear)
     assert company.access.settings is not None
     other = Access(settings=attrs.evolve(company.access.settings, tenant_id=OTHER))
     with pytest.raises(RequestRefused, match="Nothing was published"):
         await export_on_dask(["customer", "supplier"], **(options | {"access": other, "resume": False}))
-    assert Manifest.read(parse_location(to, s3.options)) == manifest
+    assert Manifest.read(location) == manifest
 
 
 def test_the_first_whole_attempt_counts_in_a_store(company: Company, s3: Store, tmp_path: Path) -> None:
