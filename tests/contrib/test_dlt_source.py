@@ -52,13 +52,13 @@ class Warehouse:
         )
         return VismaNet(credentials, base_url=simulator.base_url, token_url=simulator.token_url)
 
-    def load(self, resources: Any, *, tenant: str | None = None, dataset: str = "erp", **options: Any) -> None:
+    def load(self, resources: Any, *, tenant: str | None = None, pipeline_name: str = "test", **options: Any) -> None:
 
         pipeline = dlt.pipeline(
-            "test",
+            pipeline_name,
             pipelines_dir=str(self.directory / "pipelines"),
             destination=dlt.destinations.duckdb(str(self.directory / "warehouse.duckdb")),
-            dataset_name=dataset,
+            dataset_name="erp",
         )
         pipeline.run(visma_source(resources, connect=lambda: self.connect(tenant), **options)).raise_on_failed_jobs()
 
@@ -312,6 +312,9 @@ def test_one_company_to_a_pipeline(warehouse: Warehouse) -> None:
     asked = warehouse.asked()
     with pytest.raises(PipelineStepFailed, match="a pipeline and a dataset of its own"):
         warehouse.load("carrier", tenant=OTHER)
+    # a pipeline that knows of no company: all rows of the other one would look deleted
+    with pytest.raises(PipelineStepFailed, match="they would be removed"):
+        warehouse.load("carrier", tenant=OTHER, pipeline_name="other", deletions=True)
     assert warehouse.asked() == asked
 
 

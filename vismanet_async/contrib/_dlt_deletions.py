@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from vismanet_async._paging.listing import Listing
     from vismanet_async._paging.row_scanner import RawRow
 
-__all__ = ["DELETED", "SweepNote", "TableKeys", "TableSweep", "deliveries"]
+__all__ = ["DELETED", "SweepNote", "TableKeys", "TableSweep", "deliveries", "require_company"]
 
 DELETED: Final = "_deleted"
 """The column that marks a row that is gone: dlt removes the row with that key, and its child rows."""
@@ -83,8 +83,8 @@ class TableKeys:
         self.deleted = 0
         """Marks that were made."""
         try:
-            for keys in _destination_keys(table, self._identity):
-                self.index.add(keys)
+            for rows in _destination(self._identity, table):
+                self.index.add(map(_key, rows))
         except BaseException:
             self.index.close()
             raise
@@ -196,8 +196,8 @@ async def _following(pages: AsyncIterator[Delivery]) -> Delivery | None:
     return await anext(pages, None)
 
 
-def _destination_keys(table: str, identity: Sequence[str]) -> Iterator[list[bytes]]:
-    """Yield the keys that a table of the pipeline's destination holds; none if there is no such table yet."""
+def _destination(columns: Sequence[str], table: str, *, distinct: bool = False) -> Iterator[list[tuple[Any, ...]]]:
+    """Yield rows that a table of the pipeline's destination holds, many at a time; none if there is no such table."""
     pipeline, schema = dlt.current.pipeline(), dlt.current.source_schema()
     naming = schema.naming
     try:
@@ -210,14 +210,34 @@ def _destination_keys(table: str, identity: Sequence[str]) -> Iterator[list[byte
             "full=True from time to time."
         ) from error
     with client:
-        columns = ", ".join(client.escape_column_name(naming.normalize_identifier(name)) for name in identity)
+        named = ", ".join(client.escape_column_name(naming.normalize_identifier(name)) for name in columns)
         source = client.make_qualified_table_name(naming.normalize_table_identifier(table))
+        what = f"DISTINCT {named}" if distinct else named
         try:
-            with client.execute_query(f"SELECT {columns} FROM {source}") as cursor:  # noqa: S608 - escaped names
+            with client.execute_query(f"SELECT {what} FROM {source}") as cursor:  # noqa: S608 - escaped names
                 while rows := cursor.fetchmany(_ROWS_AT_ONCE):
-                    yield [_key(row) for row in rows]
+                    yield rows
         except DatabaseUndefinedRelation:
             return
+
+
+def require_company(company: str | None, *, loads: str) -> None:
+    """Raise if the dataset has rows of another company: they are in no list of this one, and would be removed.
+
+    Args:
+        company: that is loaded.
+        loads: the table that names the company of each load.
+
+    Raises:
+        RequestRefused: it has; nothing was sent.
+    """
+    others = {row[0] for rows in _destination(["company"], loads, distinct=True) for row in rows} - {company}
+    if others:
+        raise RequestRefused(
+            f"the dataset holds rows of the company {', '.join(map(str, sorted(others, key=str)))}, and this is "
+            f"{company}: they would be removed. Nothing was sent. Give each company a pipeline and a dataset of its "
+            "own."
+        )
 
 
 def _key(row: Sequence[Any]) -> bytes:

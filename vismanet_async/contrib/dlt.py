@@ -47,7 +47,7 @@ from vismanet_async._export.deletions import Deletions, deletions_wanted
 from vismanet_async._export.plan import ExportPlan, filter_text
 from vismanet_async._export.sweep import count_if_told
 from vismanet_async._paging.keys import stamp_of, stamp_text
-from vismanet_async.contrib._dlt_deletions import DELETED, SweepNote, TableKeys, TableSweep, deliveries
+from vismanet_async.contrib._dlt_deletions import DELETED, SweepNote, TableKeys, TableSweep, deliveries, require_company
 from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
@@ -242,6 +242,8 @@ class _Read:
         with self._table_keys() as keys, self.connection as (portal, visma):
             began, now = visma.clock.monotonic(), visma.clock.utc_now()
             state = _state(visma)
+            if keys is not None:
+                require_company(visma.tenant_id, loads=LOADS)
             listing, since = self._listing(visma, state)
             rows = _RowReader(self.name, listing.operation_id)
             yield self._table(rows.columns)
