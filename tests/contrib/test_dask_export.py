@@ -22,8 +22,11 @@ from anyio.from_thread import start_blocking_portal
 from distributed import Client, LocalCluster
 from distributed.client import FutureCancelledError
 
+from tests.export.stores import STORES, Store
 from vismanet_async._conditions import before
+from vismanet_async._export.compact import compact
 from vismanet_async._export.plan import ExportPlan
+from vismanet_async._export.target.locations import RemotePath, parse_location
 from vismanet_async._export.target.manifest import Manifest, validate
 from vismanet_async._paging.delivery import Delivery, Replaced
 from vismanet_async._paging.page_formats import PAGE_NUMBER
@@ -303,6 +306,73 @@ async def test_companies_failures_and_going_on(company: Company, cluster: LocalC
     assert raised.value.completeness.verdict == "uncertain"
 
 
+@pytest.fixture
+def s3() -> Iterator[Store]:
+    with STORES["s3"]() as store:
+        yield store
+
+
+async def test_increments_in_a_store_end_as_the_truth(company: Company, s3: Store, tmp_path: Path) -> None:
+    to, simulator = f"{s3.bucket()}/out", company.simulator
+    options: dict[str, Any] = {
+        "to": to, "storage_options": s3.options, "spool": tmp_path / "spool", "incremental": True,
+        "cluster": OneByOne(), "access": company.access, "range_rows": 400, "page_size": 400,
+    }  # fmt: skip
+    done: list[Partition] = []
+    location: Any = parse_location(to, s3.options)
+    for number in range(2):
+        done.clear()
+        manifest = await export_on_dask(["customer", "supplier"], **options, on_done=lambda one, _: done.append(one))
+        # the second time only what was changed is read
+        assert len(done) == (2 if number else len(done)) > 1
+        assert validate(location) == manifest
+        latest = compact(location, to=str(tmp_path / f"latest{number}"))
+        for name in ("customer", "supplier"):
+            runs = manifest.resources[name].runs
+            assert len(runs) == number + 1
+            assert runs[-1].verdict == "proven"
+            assert number == 0 or 0 < runs[-1].rows < 10  # what the overlap brings again is left out
+            parts = [tmp_path / f"latest{number}" / part.file for part in latest.resources[name].parts]
+            rows = [msgspec.json.decode(line) for part in parts for line in part.read_bytes().splitlines()]
+            truth = {row["number"]: row["lastModifiedDateTime"] for row in simulator.truth(name).rows()}
+            assert {row["number"]: row["lastModifiedDateTime"] for row in rows} == truth
+            company.others("touch", name, count=3)
+            company.others("add", name, count=2, where="random")
+    found = s3.filesystem().find(to, withdirs=False)
+    assert not [path for path in found if ".export-dask" in path]
+
+    manifest = await to_thread.run_sync(partial(Manifest.read, location))
+    company.portal.call(lambda: simulator.faults.add("status", status=403, path="/v1/supplier"))
+    with pytest.raises(Forbidden):
+        await export_on_dask(["customer", "supplier"], **options)
+    assert Manifest.read(location) == manifest  # as it stood
+    company.portal.call(simulator.faults.clear)
+    assert company.access.settings is not None
+    other = Access(settings=attrs.evolve(company.access.settings, tenant_id=OTHER))
+    with pytest.raises(RequestRefused, match="Nothing was published"):
+        await export_on_dask(["customer", "supplier"], **(options | {"access": other, "resume": False}))
+    assert Manifest.read(location) == manifest
+
+
+def test_the_first_whole_attempt_counts_in_a_store(company: Company, s3: Store, tmp_path: Path) -> None:
+    plan = ExportPlan(resources=["supplier"], to=f"{s3.bucket()}/out", storage_options=s3.options)
+    assert isinstance(plan.location, RemotePath)
+    partition = Partition(directory=plan.location / "share", company=None, resource="supplier", plan=plan)
+    partition = pickle.loads(pickle.dumps(partition))  # as a worker gets it
+    first = read_partition(partition, company.access)
+    assert read_partition(partition, company.access) == first
+    looked: list[bool] = []
+
+    class Late(Partition):
+        def done(self) -> PartitionDone | None:
+            looked.append(True)
+            return super().done() if len(looked) > 1 else None
+
+    assert read_partition(Late(**attrs.asdict(partition, recurse=False)), company.access) == first
+    found = s3.filesystem().find(str(partition.directory))
+    assert len(found) == 1 + len(first.parts)  # the later attempt has removed what it uploaded
+
+
 class SharedClient:
     """As Dask's client fetches results: all that are asked for at a time with one future of asyncio."""
 
@@ -408,10 +478,11 @@ def test_rows_with_newer_versions_elsewhere_are_taken_out(company: Company, tmp_
     few = attrs.evolve(
         rest, plan=attrs.evolve(plan, resources={"supplier": {"last_modified_date_time": ">=2026-01-01"}})
     )
-    assert read_partition(few, company.access).rows == 3
-    final = without_newer(window, few.directory)
+    newer = read_partition(few, company.access)
+    assert newer.rows == 3
+    final = without_newer(window, newer)
     assert final.rows == 57
-    assert without_newer(window, few.directory) == final
+    assert without_newer(window, newer) == final
     lines = (tmp_path / "window-final" / final.parts[0].file).read_bytes().splitlines()
     assert not {msgspec.json.decode(line)["number"] for line in lines} & set(touched)
 
@@ -437,15 +508,14 @@ def test_rows_are_told_apart_behind_others_that_came_twice(
 
             yield deliveries()
 
-    def read(name: str, pages: list[list[int]]) -> Partition:
+    def read(name: str, pages: list[list[int]]) -> tuple[Partition, PartitionDone]:
         monkeypatch.setattr(Partition, "listing", lambda partition, visma: Twice(pages))
         plan = ExportPlan(resources=["supplier"], to=tmp_path)
         partition = Partition(directory=tmp_path / name, company=None, resource="supplier", plan=plan, divided=True)
-        read_partition(partition, company.access)
-        return partition
+        return partition, read_partition(partition, company.access)
 
-    window, rest = read("window", [[1, 2, 3, 4], [1]]), read("rest", [[3]])
-    final = without_newer(window, rest.directory)
+    (window, _), (_, newer) = read("window", [[1, 2, 3, 4], [1]]), read("rest", [[3]])
+    final = without_newer(window, newer)
     lines = (tmp_path / "window-final" / final.parts[0].file).read_bytes().splitlines()
     assert [msgspec.json.decode(line)["number"] for line in lines] == ["2", "4", "1"]
 
@@ -478,7 +548,6 @@ async def test_what_cannot_work_is_refused_first(tmp_path: Path, monkeypatch: py
         with pytest.raises(RequestRefused, match="company"):
             await export_many_on_dask(companies, ["customer"], to=tmp_path / "out", cluster="tcp://127.0.0.1:9")
     options: dict[str, Any] = {"to": tmp_path / "out", "cluster": "tcp://127.0.0.1:9"}
-    for wrong in ({"incremental": True}, {"to": "memory://out"}):
-        with pytest.raises(RequestRefused, match="neither incremental"):
-            await export_on_dask(["customer"], **(options | wrong))
+    with pytest.raises(RequestRefused, match="does not look for deletions"):
+        await export_on_dask(["customer"], **options, incremental=True, deletions=True)
     assert not (tmp_path / "out").exists()

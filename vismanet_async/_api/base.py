@@ -118,7 +118,8 @@ class Resource:
         query = pairs(parts, self._caller.time_zone)
         if call.one_of and not {name for name, _ in query} & set(call.one_of):
             raise RequestRefused(
-                f"{call.spec.id} needs one of {', '.join(map(beside, call.one_of))}; nothing was sent."
+                f"{call.spec.id} needs one of {', '.join(map(beside, call.one_of))}; nothing was sent. For all "
+                "rows, ask for those that were changed since 1900-01-01 (vismanet export: --since 1900-01-01)."
             )
         is_expanded = any(name == "expand" for name, _ in query)
         listing = self._caller.listing(

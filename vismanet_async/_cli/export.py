@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
-from vismanet_async._api.registry import list_arguments
+from vismanet_async._api.registry import list_arguments, registry
 from vismanet_async._cli.exit_codes import DONE
 from vismanet_async._cli.filters import read_where, refuse_bare_conditions
 from vismanet_async._cli.progress import progress_shown, summary
@@ -129,6 +129,12 @@ async def _export(plan: ExportPlan, settings: Settings, concurrency: int | str, 
             return await run_reported(export, report, title=f"Export of {', '.join(plan.resources)}")
 
 
+def _is_plain(resource: str) -> bool:
+    """Return whether the time of a resource's changes is asked for without an operator."""
+    facts = registry()["resources"][resource]["methods"].get("list", {})
+    return "changed_since" in facts
+
+
 def filters_by_resource(
     resources: Sequence[str], where: Sequence[str], *, since: str | None = None
 ) -> dict[str, dict[str, Any]]:
@@ -147,7 +153,7 @@ def filters_by_resource(
     chosen: dict[str, dict[str, Any]] = {name: {} for name in ExportPlan(resources=list(resources), to=".").resources}
     given = [read_where(text) for text in where]
     if since is not None:
-        given.append((None, _MODIFIED, on_or_after(since)))
+        given += [(name, _MODIFIED, since if _is_plain(name) else on_or_after(since)) for name in chosen]
     for resource, name, value in given:
         if resource is not None and resource not in chosen:
             raise RequestRefused(f"--where {resource}.{name}: {resource} is not exported here; nothing was sent.")

@@ -238,7 +238,7 @@ Dask = Annotated[
         group=_SURE,
         help=(
             "Spread the work over a Dask cluster: the address of its scheduler, such as tcp://10.0.0.1:8786. Its "
-            "workers see TO under the same path, and sign in with their own environment."
+            "workers see TO under the same path or in the same store, and sign in with their own environment."
         ),
     ),
 ]

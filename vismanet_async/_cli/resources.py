@@ -91,6 +91,7 @@ def _facts(resource: str, method: str) -> dict[str, Any]:
         "path": facts["path"],
         "ids": [{"name": name, "type": kind} for name, kind in facts.get("ids", ())],
         "parameters": [_parameter(one) for one in facts.get("parameters", ())],
+        "one_of": facts.get("one_of", []),
         "body": facts.get("body"),
         "result": facts.get("result"),
         "background": facts["background"],
@@ -175,6 +176,8 @@ def _described(operations: Sequence[tuple[str, str]], *, nested: bool) -> Iterat
         filters = _list_filters(resource)
         if filters:
             yield "dim", f"vismanet export {resource} takes --where with {', '.join(filters)}"
+            if needed := method_facts(resource, "list").get("one_of"):
+                yield "dim", f"and needs one of {', '.join(needed)}: for all rows, --since 1900-01-01 or --incremental"
 
 
 def _operation(resource: str, facts: dict[str, Any], method: str) -> Iterator[_Line]:
@@ -184,7 +187,9 @@ def _operation(resource: str, facts: dict[str, Any], method: str) -> Iterator[_L
     if "ids" in facts:
         yield "", f"    ids         {', '.join(f'{name} ({kind})' for name, kind in facts['ids'])}"
     for index, one in enumerate(facts.get("parameters", ())):
-        yield "", f"    {'' if index else 'parameters':10}  {one['name']} ({_words(one, facts)})"
+        yield "", f"    {'' if index else 'parameters':10}  {one['name']} ({_words(one)})"
+    if "one_of" in facts:
+        yield "", f"    {'':10}  one of {', '.join(facts['one_of'])} is needed"
     if "body" in facts:
         yield "", f"    body        {facts['body']}"
     kind = f"list of {facts['result']}" if facts["call"] == "list" else facts.get("result") or _RESULTS[facts["call"]]
@@ -194,12 +199,10 @@ def _operation(resource: str, facts: dict[str, Any], method: str) -> Iterator[_L
     yield "", f"    background  {'yes' if background else 'no'}"
 
 
-def _words(parameter: dict[str, Any], facts: dict[str, Any]) -> str:
+def _words(parameter: dict[str, Any]) -> str:
     values = registry()["enums"].get(parameter.get("enum"))
     kind = _KINDS[parameter["kind"]] if values is None else _one_of(values)
     kind = f"{kind}; several with commas" if parameter["kind"] == "choices" else kind
-    if parameter["json"] in facts.get("one_of", ()):
-        return f"{kind}; one of {len(facts['one_of'])} is needed"
     return f"{kind}; needed" if parameter.get("required") else kind
 
 

@@ -28,6 +28,7 @@ import msgspec
 
 from vismanet_async._api.registry import method_facts
 from vismanet_async._codec.halves import with_whole_pairs
+from vismanet_async._conditions import on_or_after
 from vismanet_async._export.files import write_atomically
 from vismanet_async._export.target.locations import size_of
 from vismanet_async._export.target.manifest import Part, ResourceEntry, Run, Sweep, Verdict, part_fault
@@ -44,22 +45,30 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_OVERLAP",
+    "DIGEST_BYTES",
+    "EARLIEST",
+    "LONGEST_RUN",
     "DeltaTracker",
     "StartPoint",
+    "changed_since",
     "first_run",
     "known_rows",
     "merged_with",
     "modified_filter",
+    "require_plausible",
     "start_of",
+    "whole_filters",
 ]
 
 DEFAULT_OVERLAP: Final = timedelta(days=1)
 """Covers late commits, clocks set back and other zones (docs/facts.md 5.10); repeated rows are left out."""
-_DIGEST_BYTES: Final = 16
+EARLIEST: Final = "1900-01-01"
+"""Before every record, and within what databases take for a time."""
+DIGEST_BYTES: Final = 16
 _COLUMNS_NAMED: Final = 5
 _MOST_DIGESTS: Final = 100_000
 """Some 10 MB of memory. Of more rows than that in the overlap, the older ones may be published twice."""
-_LONGEST_RUN: Final = timedelta(days=1)
+LONGEST_RUN: Final = timedelta(days=1)
 """How far before the overlap rows are remembered, as the duration of this run is not known yet."""
 _MICROSECOND: Final = timedelta(microseconds=1)
 _FIRST_MOMENT: Final = stamp_of("0001-01-01T00:00:00")
@@ -74,7 +83,8 @@ def modified_filter(resource: str, filters: Mapping[str, Any]) -> tuple[str, str
         RequestRefused: the list cannot be filtered by that, or the caller does so already.
     """
     facts = method_facts(resource, "list")
-    frozen = facts.get("frozen_filter")
+    plain = facts.get("changed_since")
+    frozen = facts.get("frozen_filter") or (plain and [plain, plain])
     if not frozen:
         how = "by its other filters, such as period_id=202501" if facts.get("one_of") else "whole"
         raise RequestRefused(
@@ -85,6 +95,53 @@ def modified_filter(resource: str, filters: Mapping[str, Any]) -> tuple[str, str
     if any(given.replace("_", "").casefold() == name.replace("_", "") for given in filters):
         raise RequestRefused(f"an incremental export sets {name} itself; nothing was sent. Leave it out.")
     return name, frozen[1]
+
+
+def changed_since(resource: str, filters: Mapping[str, Any], since: str) -> dict[str, Any]:
+    """Return the filters of a list with one more: rows that were changed then or later.
+
+    Raises:
+        RequestRefused: as `modified_filter`.
+
+    Examples:
+        >>> changed_since("customer", {"status": "Active"}, "2025-05-25")
+        {'status': 'Active', 'last_modified_date_time': Condition(operator='>=', value='2025-05-25')}
+        >>> changed_since("journal_transaction", {}, "2025-05-25")
+        {'last_modified_date_time': '2025-05-25'}
+    """
+    name = modified_filter(resource, filters)[0]
+    is_plain = "changed_since" in method_facts(resource, "list")
+    return {**filters, name: since if is_plain else on_or_after(since)}
+
+
+def whole_filters(resource: str, filters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the filters for the whole list of an incremental export: where the API wants a time, the earliest one."""
+    facts = method_facts(resource, "list")
+    given = {name.replace("_", "").casefold() for name in filters}
+    if "changed_since" not in facts or given & {name.replace("_", "") for name in facts.get("one_of", ())}:
+        return filters
+    return changed_since(resource, filters, EARLIEST)
+
+
+def require_plausible(resource: str, before: ResourceEntry, *, since: str, delta: DeltaTracker) -> None:
+    """Raise if an answer shows that a plain time does not mean what it is taken for: changed then or later.
+
+    No text of Visma says what a time without an operator means (docs/facts.md 4.12). If it means that, the row with the
+    published watermark comes again, and none that is older than asked for.
+
+    Raises:
+        ExportError: such a row came, or no row at all.
+    """
+    if "changed_since" not in method_facts(resource, "list"):
+        return
+    if delta.oldest is not None and delta.oldest >= stamp_of(since):
+        return
+    found = "no row at all came" if delta.oldest is None else f"a row of {stamp_text(delta.oldest)} came"
+    raise ExportError(
+        f"{resource}: rows that were changed since {since} were asked for, and {found}, although {before.watermark} is "
+        "published. So it cannot be told what was changed: nothing was published, and what stood there still stands. "
+        "Export the list whole, with --since and without --incremental."
+    )
 
 
 @attrs.frozen(kw_only=True)
@@ -186,8 +243,8 @@ def _few(names: Sequence[str]) -> str:
 def _since(before: ResourceEntry, *, overlap: timedelta) -> str | None:
     """Return the value of the filter; None if it would be before the year 1."""
     last = before.runs[-1] if before.runs else before
-    took = last.finished_at - last.started_at if last.started_at and last.finished_at else _LONGEST_RUN
-    took = took if took >= timedelta(0) else _LONGEST_RUN  # the clock was set back meanwhile
+    took = last.finished_at - last.started_at if last.started_at and last.finished_at else LONGEST_RUN
+    took = took if took >= timedelta(0) else LONGEST_RUN  # the clock was set back meanwhile
     since = stamp_of(before.watermark) - (took + overlap) // _MICROSECOND
     return stamp_text(since) if since > _FIRST_MOMENT else None
 
@@ -230,8 +287,8 @@ class DeltaTracker:
     def __init__(self, row_field: str, *, known: bytes, overlap: timedelta, latest: int) -> None:
         fields: list[Any] = [("modified", str | None, msgspec.field(default=None, name=row_field))]
         self._decode = msgspec.json.Decoder(msgspec.defstruct("Changed", fields, gc=False)).decode
-        self._known = frozenset(known[at : at + _DIGEST_BYTES] for at in range(0, len(known), _DIGEST_BYTES))
-        self._remember = (overlap + _LONGEST_RUN) // _MICROSECOND
+        self._known = frozenset(known[at : at + DIGEST_BYTES] for at in range(0, len(known), DIGEST_BYTES))
+        self._remember = (overlap + LONGEST_RUN) // _MICROSECOND
         self._overlap = overlap // _MICROSECOND
         self._latest = latest
         self._seen: dict[bytes, int] = {}
@@ -239,6 +296,8 @@ class DeltaTracker:
         self._floor = 0
         self.repeated = 0
         """Rows that are published already."""
+        self.oldest: int | None = None
+        """The least time of change of the rows; None: no row had one."""
         self.unstamped = 0
         """Rows without a time of change."""
 
@@ -261,6 +320,8 @@ class DeltaTracker:
             text = self._modified(row)
             stamp = stamp_of(text)
             self.unstamped += not stamp
+            if stamp and (self.oldest is None or stamp < self.oldest):
+                self.oldest = stamp
             if self._newest < stamp <= self._latest:
                 self._newest, self._text = stamp, text
                 self._floor = max(self._floor, stamp - self._remember)
@@ -307,7 +368,7 @@ class DeltaTracker:
 
 def _digest(row: RawRow) -> bytes:
     # the total in the metadata belongs to the answer, not to the record
-    return hashlib.blake2b(_METADATA.sub(b"", bytes(row)), digest_size=_DIGEST_BYTES).digest()
+    return hashlib.blake2b(_METADATA.sub(b"", bytes(row)), digest_size=DIGEST_BYTES).digest()
 
 
 def first_run(entry: ResourceEntry, *, sweep: Sweep | None = None) -> ResourceEntry:

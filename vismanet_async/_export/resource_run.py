@@ -20,6 +20,7 @@ from vismanet_async._export.incremental import (
     known_rows,
     merged_with,
     modified_filter,
+    require_plausible,
     start_of,
 )
 from vismanet_async._export.key_index import KeyIndex, KeysOfRows
@@ -343,6 +344,8 @@ class ResourceRun:
             return first_run(entry, sweep=sweep)
         assert entry.started_at is not None
         assert entry.finished_at is not None
+        if start.before is not None and start.since is not None:
+            require_plausible(self.name, start.before, since=start.since, delta=delta)
         path = checkpoint.staging / OVERLAP_NAME / f"{self.name}-{start.runs:05}.bin"
         with writing(path):
             path.parent.mkdir(exist_ok=True)

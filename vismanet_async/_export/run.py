@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import anyio
 
 from vismanet_async._clock import Clock, SystemClock
-from vismanet_async._conditions import on_or_after
 from vismanet_async._deferred import DeferredCall, mark_used
 from vismanet_async._export.checkpoint import Checkpoint
 from vismanet_async._export.events import Event, Progress, Published, ResourceDone
 from vismanet_async._export.files import writing
-from vismanet_async._export.incremental import modified_filter
+from vismanet_async._export.incremental import changed_since, whole_filters
 from vismanet_async._export.resource_run import RESOURCES_AT_ONCE, ResourceRun, RunContext
 from vismanet_async._export.target.local import Target
 from vismanet_async._export.target.locations import RemotePath
@@ -139,7 +138,7 @@ class Export(DeferredCall[Manifest]):
 
     async def _run(self, context: RunContext) -> Manifest:
         self._resources = {
-            name: ResourceRun(name=name, listing=self._listing(name, filters), context=context)
+            name: ResourceRun(name=name, listing=self._listing(name, self._whole(name, filters)), context=context)
             for name, filters in self.plan.resources.items()
         }
         if self.plan.deletions is not None:
@@ -180,9 +179,11 @@ class Export(DeferredCall[Manifest]):
             page_size=plan.page_size, allow_uncertain=plan.allow_uncertain, completeness=plan.completeness
         )
 
+    def _whole(self, name: str, filters: Mapping[str, Any]) -> Mapping[str, Any]:
+        return whole_filters(name, filters) if self.plan.incremental else filters
+
     def _filters_from(self, name: str, since: str) -> dict[str, Any]:
-        filters = self.plan.resources[name]
-        return {**filters, modified_filter(name, filters)[0]: on_or_after(since)}
+        return changed_since(name, self.plan.resources[name], since)
 
     def _open_target(self, opened: list[Target | RemoteTarget]) -> None:
         location, resources = self.plan.location, tuple(self.plan.resources)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from vismanet_async._paging.delivery import Delivery
     from vismanet_async._paging.listing import Listing
 
-__all__ = ["BudgetedSender", "KeySweep", "Swept"]
+__all__ = ["BudgetSpent", "BudgetedSender", "KeySweep", "Swept", "count_if_told"]
 
 _PAGE_SIZE: Final = 1000
 _RAW_KEY: Final = msgspec.json.Decoder(list[msgspec.Raw])
@@ -51,7 +51,7 @@ class Swept:
     """When the proven sweep began; None: there was none."""
 
 
-class _BudgetSpent(Exception):
+class BudgetSpent(Exception):
     """The sweep may send no more requests."""
 
 
@@ -68,10 +68,10 @@ class BudgetedSender:
         return getattr(self._sender, "limiter", None)
 
     async def send(self, request: Request) -> Response:
-        """Return the answer, or raise `_BudgetSpent`."""
+        """Return the answer, or raise `BudgetSpent`."""
         if self._left is not None:
             if self._left <= 0:
-                raise _BudgetSpent
+                raise BudgetSpent
             self._left -= 1
         return await self._sender.send(request)
 
@@ -114,7 +114,7 @@ class KeySweep:
         total, asked = None, 0
         # a list that does not page is read whole to be counted: the sweep takes no more
         if facts["style"] != "unpaged" and not is_due(self.deletions, swept_at=self.before.swept_at, now=now):
-            total, asked = await _count(self.listing), 1
+            total, asked = await count_if_told(self.listing), 1
         reason = no_sweep(
             self.deletions,
             known=await self.context.run_blocking(len, index),
@@ -132,7 +132,7 @@ class KeySweep:
         except IncompleteListing as error:
             report = error.completeness
             return Swept(sweep=Sweep(verdict="uncertain", reason=report.reason, requests=asked + report.requests))
-        except _BudgetSpent:
+        except BudgetSpent:
             most = self.deletions.max_requests or 0
             why = f"it took more than the {most:,} requests of its budget"
             return Swept(sweep=Sweep(verdict="skipped", reason=why, requests=most))
@@ -177,7 +177,8 @@ class KeySweep:
         return part
 
 
-async def _count(listing: Listing[Any]) -> int | None:
+async def count_if_told(listing: Listing[Any]) -> int | None:
+    """Return how many rows a list has; None if its answers do not tell."""
     try:
         return await listing.count()
     except UnexpectedResponse:  # it has no total: only a sweep can tell

@@ -303,8 +303,8 @@ class Paginator:
 
     @property
     def live_total(self) -> int | None:
-        """The length of the list as last stated; None: not known yet."""
-        return self._last_total
+        """The length of the list as last stated; None: not known yet, or never, as where the total counts lines."""
+        return None if self._style.by_line else self._last_total
 
     def report(self) -> Completeness:
         """Return what was read and what may be claimed; before `done` the verdict is uncertain."""

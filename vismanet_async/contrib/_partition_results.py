@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from vismanet_async._api.registry import method_facts
 from vismanet_async._conditions import Condition
-from vismanet_async._export.incremental import first_run
+from vismanet_async._export.deletions import identity_of
+from vismanet_async._export.files import write_atomically
+from vismanet_async._export.incremental import DIGEST_BYTES, StartPoint, first_run, merged_with
 from vismanet_async._export.sinks.opening import columns_written
 from vismanet_async._export.target.manifest import Part, ResourceEntry
 from vismanet_async._paging.keys import stamp_of
 from vismanet_async.contrib._partition_bounds import PartitionPlan
-from vismanet_async.contrib._partitions import link_or_copy
+from vismanet_async.contrib._partition_files import fetch, files_of_partition
+from vismanet_async.contrib._partitions import OVERLAP
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
+    from pathlib import Path
 
     from vismanet_async._export.plan import ExportPlan
     from vismanet_async._paging.guarantee import Completeness
@@ -40,9 +45,26 @@ class ReadList:
     partition_plan: PartitionPlan | None
 
     def entry(
-        self, plan: ExportPlan, name: str, parts: tuple[Part, ...], *, times: tuple[datetime, datetime]
+        self,
+        plan: ExportPlan,
+        name: str,
+        parts: tuple[Part, ...],
+        *,
+        times: tuple[datetime, datetime],
+        start: StartPoint | None = None,
+        overlap: Part | None = None,
     ) -> ResourceEntry:
-        """Return the manifest's entry of the list."""
+        """Return the manifest's entry of the list.
+
+        Args:
+            plan: of the export.
+            name: of the list.
+            parts: the files of this run.
+            times: when it began and when it ended.
+            start: where an incremental run began.
+            overlap: what the next incremental run leaves out.
+        """
+        start = start or StartPoint()
         reports, partition_plan = self.reports, self.partition_plan
         weakest = max(reports, key=lambda report: _VERDICTS.index(report.verdict))
         rows = sum(part.rows for part in parts)
@@ -69,6 +91,7 @@ class ReadList:
             format_options=plan.options_for_readers,
             filters=plan.filter_texts(name),
             columns=columns_written(plan.format, method_facts(name, "list")["id"]),
+            identity=identity_of(name),
             unfit=dict(sorted(sum((Counter(one.unfit) for one in self.partitions), Counter()).items())),
             neutralised=sum(one.neutralised for one in self.partitions),
             window=window,
@@ -76,7 +99,27 @@ class ReadList:
             started_at=times[0],
             finished_at=times[1],
         )
-        return first_run(entry)
+        if plan.incremental:
+            marks = (one.watermark for one in self.partitions if one.watermark)
+            note = "".join(sorted({one.note for one in self.partitions}))
+            watermark = max(marks, key=stamp_of, default=None)
+            entry = attrs.evolve(entry, watermark=watermark, overlap=overlap, reason=f"{reason}{note}{start.note}")
+        if start.before is None or start.since is None:
+            return first_run(entry)
+        repeated = sum(one.repeated for one in self.partitions)
+        return merged_with(start.before, entry, since=start.since, repeated=repeated)
+
+    def overlap(self, plan: ExportPlan, path: Path) -> Part:
+        """Write the digests of the latest rows of all partitions, and return the file as a part. Blocks."""
+        digests: set[bytes] = set()
+        for done in self.partitions:
+            content = (files_of_partition(done, plan.storage_options) / OVERLAP).read_bytes()
+            digests.update(content[at : at + DIGEST_BYTES] for at in range(0, len(content), DIGEST_BYTES))
+        content = b"".join(sorted(digests))
+        path.parent.mkdir(exist_ok=True)
+        write_atomically(path, content)
+        sha256 = hashlib.sha256(content).hexdigest()
+        return Part(file=f"{path.parent.name}/{path.name}", rows=len(digests), bytes=len(content), sha256=sha256)
 
 
 @attrs.frozen
@@ -101,14 +144,23 @@ class StoredPlan:
         return PartitionPlan(tuple(conditions(each) for each in self.ranges), conditions(self.rest), self.requests)
 
 
-def collect_parts(partitions: Iterable[PartitionDone], staging: Path) -> tuple[Part, ...]:
-    """Number the parts of all partitions in sequence, without empty ones if there are others."""
-    found = [(Path(done.directory, part.file), part) for done in partitions for part in done.parts]
-    found = [(path, part) for path, part in found if part.rows] or found[:1]
+def collect_parts(
+    partitions: Iterable[PartitionDone], staging: Path, *, plan: ExportPlan, first: int = 0
+) -> tuple[Part, ...]:
+    """Number the parts of all partitions in sequence, without empty ones if there are others. Blocks.
+
+    Args:
+        partitions: whole ones.
+        staging: the directory to have the files in.
+        plan: of the export.
+        first: the first number.
+    """
+    found = [(files_of_partition(done, plan.storage_options), part) for done in partitions for part in done.parts]
+    found = [(files, part) for files, part in found if part.rows] or found[:1]
     parts = []
-    for number, (path, part) in enumerate(found):
-        name = f"part-{number:05}{''.join(path.suffixes)}"
-        link_or_copy(path, staging / name)
+    for number, (files, part) in enumerate(found, first):
+        name = f"part-{number:05}{''.join(PurePosixPath(part.file).suffixes)}"
+        fetch(files / part.file, staging / name)
         parts.append(attrs.evolve(part, file=f"{staging.name}/{name}"))
     return tuple(parts)
 

@@ -7,17 +7,16 @@
     <partition>/keys.bin                   digests of the rows' keys, if there are other partitions of the list
     <partition>.<random>/                  a partition being read; used by its worker only
 
-The directory gets its name by one rename. If two workers read the same partition, because one of them was only believed
-dead, the second one removes what it wrote and uses the first result.
+    <partition>/overlap.bin                digests of the latest rows, of an incremental export
+
+If two workers read the same partition, because one of them was only believed dead, the second one removes what it wrote
+and uses the first result (`_partition_files`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
-import shutil
-import uuid
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
@@ -28,15 +27,17 @@ from anyio import to_thread
 
 from vismanet_async._api.registry import method_facts
 from vismanet_async._client import VismaNet
-from vismanet_async._export.files import sync_directory, write_atomically, writing
+from vismanet_async._export.files import writing
+from vismanet_async._export.incremental import LONGEST_RUN, DeltaTracker, modified_filter
 from vismanet_async._export.plan import filter_text
 from vismanet_async._export.sinks import FINAL
 from vismanet_async._export.sinks.opening import open_sink
 from vismanet_async._export.target.manifest import Part  # noqa: TC001 - msgspec reads the annotations when it decodes
-from vismanet_async._paging.guarantee import Completeness, safe_boundary
+from vismanet_async._paging.guarantee import Completeness, latest_stamp, safe_boundary
 from vismanet_async._paging.keys import KeyReader, RowKeys
 from vismanet_async._settings import Settings
 from vismanet_async.contrib._partition_bounds import PartitionPlan, divide
+from vismanet_async.contrib._partition_files import DONE, fetch, files_of_partition, publish_partition
 from vismanet_async.errors import ExportError, VismaNetError
 
 if TYPE_CHECKING:
@@ -47,15 +48,16 @@ if TYPE_CHECKING:
     from vismanet_async._export.companies import Company
     from vismanet_async._export.plan import ExportPlan
     from vismanet_async._export.sinks.parts import PartSink
+    from vismanet_async._export.target.locations import Location
     from vismanet_async._paging.delivery import Delivery
     from vismanet_async._paging.listing import Listing
 
 __all__ = [
+    "OVERLAP",
     "Access",
     "Failure",
     "Partition",
     "PartitionDone",
-    "link_or_copy",
     "plan_partition",
     "read_partition",
     "result_of",
@@ -67,7 +69,7 @@ T = TypeVar("T")
 _CONCURRENCY: Final = 4
 _DIGEST_BYTES: Final = 16
 _KEYS: Final = "keys.bin"
-_DONE: Final = "share.json"
+OVERLAP: Final = "overlap.bin"
 _CREATED: Final = "created_date_time"
 
 
@@ -95,7 +97,7 @@ class Access:
 class Partition:
     """One list of one company, or a range of it. Holds no secret."""
 
-    directory: Path
+    directory: Location
     """Its directory when it is whole."""
     company: Company | None
     resource: str
@@ -104,6 +106,8 @@ class Partition:
     """On top of the plan's filters."""
     divided: bool = False
     """Whether the list has other partitions, whose rows are compared with these."""
+    known: bytes = attrs.field(default=b"", repr=False)
+    """Digests of rows that are published already, and left out."""
 
     def __str__(self) -> str:
         where = " and ".join(f"{name} {filter_text(value)}" for name, value in self.range.items())
@@ -117,7 +121,7 @@ class Partition:
     def done(self) -> PartitionDone | None:
         """Return what the partition holds if it is whole, else None. Blocks."""
         with contextlib.suppress(FileNotFoundError):
-            return _DONE_DECODER.decode((self.directory / _DONE).read_bytes())
+            return _DONE_DECODER.decode((self.directory / DONE).read_bytes())
         return None
 
     def listing(self, visma: VismaNet) -> Listing[Any]:
@@ -146,6 +150,12 @@ class PartitionDone:
     """Values that their columns could not hold, by column; of rows that another partition replaces, too."""
     neutralised: int = 0
     """Cells that got an apostrophe; as above."""
+    watermark: str | None = None
+    """The greatest time of change among the rows, of an incremental export."""
+    repeated: int = 0
+    """Rows that are published already, and were left out."""
+    note: str = ""
+    """What the reason of the verdict has to add."""
 
     @property
     def rows(self) -> int:
@@ -225,18 +235,22 @@ def read_partition(partition: Partition, access: Access) -> PartitionDone:
     Raises:
         VismaNetError: those of an export; nothing of the partition is left then.
     """
-    return partition.done() or _published(partition, lambda attempt: anyio.run(_read, partition, access, attempt))
+    return partition.done() or publish_partition(
+        partition.directory, lambda attempt: anyio.run(_read, partition, access, attempt), partition.done
+    )
 
 
-def without_newer(partition: Partition, newer: Path) -> PartitionDone:
-    """Return a whole partition without the rows of which the one at `newer` has later versions. Blocks."""
+def without_newer(partition: Partition, newer: PartitionDone) -> PartitionDone:
+    """Return a whole partition without the rows of which another one has later versions. Blocks."""
     done = partition.done()
     if done is None:
         raise ExportError(
             f"{partition}: its directory {partition.directory} is not there any more. Start the export again."
         )
-    later = set(_digests(newer))
-    dropped = [number for number, digest in enumerate(_digests(partition.directory)) if digest in later]
+    options = partition.plan.storage_options
+    files = files_of_partition(done, options)
+    later = set(_digests(files_of_partition(newer, options)))
+    dropped = [number for number, digest in enumerate(_digests(files)) if digest in later]
     if not dropped:
         return done
     final = attrs.evolve(partition, directory=partition.directory.with_name(f"{partition.directory.name}-final"))
@@ -244,44 +258,14 @@ def without_newer(partition: Partition, newer: Path) -> PartitionDone:
     def rewrite(attempt: Path) -> PartitionDone:
         (attempt / partition.resource).mkdir()
         for part in done.parts:
-            link_or_copy(partition.directory / part.file, attempt / part.file)
+            fetch(files / part.file, attempt / part.file)
+        if partition.plan.incremental:  # of rows taken out, too: what is left out is published in its newer version
+            fetch(files / OVERLAP, attempt / OVERLAP)
         sink = _sink(partition, attempt, operation_id=method_facts(partition.resource, "list")["id"])
         sink.adopt(done.parts)
         return attrs.evolve(done, parts=_finished(sink, dropped, attempt / partition.resource))
 
-    return final.done() or _published(final, rewrite)
-
-
-def link_or_copy(source: Path, destination: Path) -> None:
-    """Link a file to a second path; copy it where the file system has no links."""
-    try:
-        os.link(source, destination)
-    except OSError:
-        shutil.copyfile(source, destination)
-        with destination.open("rb+") as file:
-            os.fsync(file.fileno())
-
-
-def _published(partition: Partition, write: Callable[[Path], PartitionDone]) -> PartitionDone:
-    """Write a partition into a temporary directory, rename that, and return what the partition holds."""
-    attempt = partition.directory.with_name(f"{partition.directory.name}.{uuid.uuid4().hex[:12]}")
-    try:
-        with writing(attempt):
-            attempt.mkdir()
-        done = attrs.evolve(write(attempt), directory=str(partition.directory))
-        with writing(attempt):
-            write_atomically(attempt / _DONE, msgspec.json.encode(done))
-            try:
-                attempt.rename(partition.directory)
-            except OSError:
-                there = partition.done()
-                if there is None:  # another reason than an earlier attempt
-                    raise
-                return there
-            sync_directory(partition.directory.parent)
-        return done
-    finally:
-        shutil.rmtree(attempt, ignore_errors=True)
+    return final.done() or publish_partition(final.directory, rewrite, final.done)
 
 
 async def _read(partition: Partition, access: Access, attempt: Path) -> PartitionDone:
@@ -290,7 +274,8 @@ async def _read(partition: Partition, access: Access, attempt: Path) -> Partitio
         facts = method_facts(partition.resource, "list")
         keys = KeyReader(RowKeys(tuple(facts["identity"]))) if partition.divided else None
         sink = _sink(partition, attempt, operation_id=listing.operation_id)
-        writer = _Writer(sink, keys, attempt / _KEYS)
+        tracker = _tracker(partition, visma)
+        writer = _Writer(sink, keys, attempt / _KEYS, tracker)
         try:
             async with listing.raw_pages(ordered=True) as pages:
                 async for page in pages:
@@ -300,6 +285,8 @@ async def _read(partition: Partition, access: Access, attempt: Path) -> Partitio
                 raise RuntimeError(f"the listing of {partition.resource} ended without a report")
             parts = await to_thread.run_sync(partial(_finished, sink, writer.dropped, attempt / partition.resource))
             await to_thread.run_sync(writer.forget_dropped)
+            if tracker is not None:
+                await to_thread.run_sync(partial(tracker.write, attempt / OVERLAP, took=LONGEST_RUN))
         finally:
             with anyio.CancelScope(shield=True):
                 await to_thread.run_sync(sink.close)
@@ -311,7 +298,22 @@ async def _read(partition: Partition, access: Access, attempt: Path) -> Partitio
             base_url=visma.base_url,
             unfit=sink.notes.unfit.counts(without=writer.dropped),
             neutralised=sum(sink.notes.neutralised.counts(without=writer.dropped).values()),
+            watermark=None if tracker is None else tracker.watermark,
+            repeated=0 if tracker is None else tracker.repeated,
+            note="" if tracker is None else tracker.note,
         )
+
+
+def _tracker(partition: Partition, visma: VismaNet) -> DeltaTracker | None:
+    plan, name = partition.plan, partition.resource
+    if not plan.incremental:
+        return None
+    return DeltaTracker(
+        modified_filter(name, plan.resources[name])[1],
+        known=partition.known,
+        overlap=plan.overlap,
+        latest=latest_stamp(visma.clock.utc_now()),
+    )
 
 
 @attrs.define
@@ -321,6 +323,7 @@ class _Writer:
     sink: PartSink[Any]
     keys: KeyReader | None
     keys_file: Path
+    tracker: DeltaTracker | None = None
     dropped: set[int] = attrs.field(factory=set)
     """Numbers of the written rows that later ones have replaced."""
     _starts: dict[int, int] = attrs.field(factory=dict)
@@ -328,6 +331,8 @@ class _Writer:
     def write(self, page: Delivery) -> None:
         self._starts[page.number] = self.sink.rows
         self.dropped.update(self._starts[old.delivery] + old.row for old in page.supersedes)
+        if self.tracker is not None:
+            self.dropped.update(self.sink.rows + at for at in self.tracker.repeats(page.rows))
         self.sink.write(page)
         if self.keys is not None:
             names = self.keys.read(page.rows, versions=False).names
@@ -361,6 +366,9 @@ def _finished(sink: PartSink[Any], dropped: Iterable[int], directory: Path) -> t
     return parts
 
 
-def _digests(directory: Path) -> Iterator[bytes]:
-    content = (directory / _KEYS).read_bytes() if (directory / _KEYS).exists() else b""
+def _digests(directory: Location) -> Iterator[bytes]:
+    try:
+        content = (directory / _KEYS).read_bytes()
+    except FileNotFoundError:  # of no rows
+        content = b""
     return (content[at : at + _DIGEST_BYTES] for at in range(0, len(content), _DIGEST_BYTES))

@@ -19,12 +19,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import os
 import shutil
 import uuid
 from concurrent.futures import CancelledError
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
@@ -32,14 +30,18 @@ import attrs
 import msgspec
 from anyio import to_thread
 
+from vismanet_async._api.registry import method_facts
 from vismanet_async._clock import SystemClock
 from vismanet_async._export.batch import CompanyOutcome, ManyOutcome
 from vismanet_async._export.companies import companies_of
 from vismanet_async._export.files import write_atomically, writing
+from vismanet_async._export.incremental import StartPoint, changed_since, known_rows, start_of
 from vismanet_async._export.plan import ExportPlan
-from vismanet_async._export.target.local import Target
-from vismanet_async._export.target.locations import join
+from vismanet_async._export.sinks.opening import columns_written
+from vismanet_async._export.target.local import OVERLAP_NAME, Target
+from vismanet_async._export.target.locations import RemotePath, join
 from vismanet_async._export.target.manifest import Manifest
+from vismanet_async._export.target.remote import RemoteTarget
 from vismanet_async._export.tasks import unwrap_group
 from vismanet_async._version import __version__
 from vismanet_async.contrib._partition_results import ReadList, StoredPlan, collect_parts
@@ -63,9 +65,12 @@ except ModuleNotFoundError as missing:
     ) from missing
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from vismanet_async._export.companies import Company
+    from vismanet_async._export.target.locations import Location
     from vismanet_async.contrib._partition_bounds import PartitionPlan
 
     OnDone = Callable[[Partition, PartitionDone], object]
@@ -77,6 +82,8 @@ T = TypeVar("T")
 _RANGE_ROWS: Final = 20_000
 """Some 20 pages: fewer rows are not worth the counting requests."""
 _MOST_RANGES: Final = 8
+_SHARED: Final = ".export-dask"
+"""In a store: what workers have read and nobody has published; in a folder for each run."""
 _LONGEST_PAUSE: Final = timedelta(hours=24)
 _CONNECT_SECONDS: Final = 15
 _RELEASE_SECONDS: Final = 5
@@ -99,13 +106,19 @@ async def export_on_dask(
 
     Args:
         resources: names, or names with their filters, as for `VismaNet.export`.
-        to: a directory with the same path on the coordinator and all workers.
+        to: a directory with the same path on the coordinator and all workers, or the URL of a folder in a store.
         cluster: the scheduler's address, or an asynchronous `distributed.Client`.
         access: how workers sign in.
         range_rows: a list is divided if its ranges have at least so many rows each.
         most_ranges: of one list; 1 divides no list.
         on_done: called for each partition that is whole.
         options: those of `ExportPlan`.
+
+    Increments: with `incremental=True` what was changed is one partition a list, and a list that is read for the first
+    time is divided as ever. An export whose deletions were looked for is refused: go on with it without a cluster.
+
+    Stores: workers sign in to the store by themselves, as the coordinator does. `storage_options` travel inside the
+    tasks, secrets and all. What the workers upload goes through the coordinator's disk once more (`spool`).
 
     Load: the requests in flight are the cluster's worker threads times `access.concurrency`. Each worker finds out by
     itself that a quota is exhausted, and pauses.
@@ -174,11 +187,17 @@ async def export_many_on_dask(
 
 def _plan(resources: Any, to: str | os.PathLike[str], options: Mapping[str, Any]) -> ExportPlan:
     plan = ExportPlan(resources=resources, to=to, **options)
-    if plan.incremental or not isinstance(plan.to, Path):
+    if plan.deletions is not None:
         raise RequestRefused(
-            "an export on Dask writes whole lists to a directory that all workers see: it is neither incremental nor "
-            "to an object store yet. Nothing was sent."
+            "an export on Dask does not look for deletions: that is one reading, which no cluster makes faster. "
+            "Nothing was sent. Export without a cluster to look for them."
         )
+    for name in plan.resources if plan.incremental else ():
+        if "changed_since" in method_facts(name, "list"):
+            raise RequestRefused(
+                f"{name} is not exported incrementally on Dask: its changes are one reading in any case. Nothing was "
+                "sent. Export it without a cluster."
+            )
     return plan
 
 
@@ -217,10 +236,10 @@ class _Submitter:
         return await self._ask(plan_partition, partition, self.access, least_rows=least_rows, most=most)
 
     async def without_newer(self, partition: Partition, newer: PartitionDone) -> PartitionDone:
-        return await self._ask(without_newer, partition, Path(newer.directory))
+        return await self._ask(without_newer, partition, newer)
 
     async def _ask(self, work: Callable[..., T], partition: Partition, *args: Any, **options: Any) -> T:
-        where = hashlib.sha256(os.fsencode(partition.directory)).hexdigest()[:16]
+        where = hashlib.sha256(str(partition.directory).encode()).hexdigest()[:16]
         # Dask identifies work by its key; another run must not get the result of this one
         key = f"vismanet-{work.__name__}-{where}-{self._run}"
         future: Any = self.client.submit(result_of, work, partition, *args, key=key, **options)
@@ -267,14 +286,18 @@ class _Run:
     range_rows: int = attrs.field(kw_only=True)
     most_ranges: int = attrs.field(kw_only=True)
     _work: Path = attrs.field(init=False)
+    """Of the coordinator alone."""
+    _shared: Location = attrs.field(init=False)
+    """Where the partitions are."""
     _begun_at: datetime = attrs.field(init=False)
+    _starts: dict[str, StartPoint] = attrs.field(factory=dict, init=False)
 
     async def run(self) -> Manifest:
-        target = await to_thread.run_sync(Target.open, Path(str(self.plan.to)), tuple(self.plan.resources))
+        target = await to_thread.run_sync(self._open_target)
         published = False
         try:
             await to_thread.run_sync(target.recover)
-            await to_thread.run_sync(self._prepare, target.work)
+            await to_thread.run_sync(self._prepare, target)
             lists: dict[str, ReadList] = {}
 
             async def read(name: str) -> None:
@@ -291,45 +314,88 @@ class _Run:
                 await to_thread.run_sync(lambda: target.close(keep_work=not published))
         return manifest
 
-    def _prepare(self, work: Path) -> None:
+    def _open_target(self) -> Target | RemoteTarget:
+        location, resources = self.plan.location, tuple(self.plan.resources)
+        if isinstance(location, RemotePath):
+            return RemoteTarget.open(location, resources, spool=self.plan.spool)
+        return Target.open(location, resources)
+
+    def _prepare(self, target: Target | RemoteTarget) -> None:
         """Resume from what an earlier run of the same plan left, or begin anew. Blocks."""
+        self._find_starts(target)
+        work, location = target.work, self.plan.location
         self._work = work / "dask"
         path = self._work / "plan.json"
         tenant_id = None if self.company is None else self.company.tenant_id
-        fingerprint, now = self.plan.fingerprint(company=tenant_id), datetime.now(UTC)
+        # what was read before another export was published is older than its rows
+        fingerprint, now = f"{self.plan.fingerprint(company=tenant_id)} {target.upon}", datetime.now(UTC)
+        run = uuid.uuid4().hex[:12]
         with contextlib.suppress(FileNotFoundError, msgspec.MsgspecError):
-            known, begun = msgspec.json.decode(path.read_bytes(), type=tuple[str, datetime])
+            known, begun, earlier = msgspec.json.decode(path.read_bytes(), type=tuple[str, datetime, str])
             if self.plan.resume and known == fingerprint and now - begun < _LONGEST_PAUSE:
                 self._begun_at = begun
+                self._shared = location / _SHARED / earlier if isinstance(location, RemotePath) else self._work
                 return
+        if isinstance(location, RemotePath):
+            (location / _SHARED).remove_folder()
         with writing(work):
             shutil.rmtree(work, ignore_errors=True)
             self._work.mkdir(parents=True)
-            write_atomically(path, msgspec.json.encode((fingerprint, now)))
+            write_atomically(path, msgspec.json.encode((fingerprint, now, run)))
         self._begun_at = now
+        self._shared = location / _SHARED / run if isinstance(location, RemotePath) else self._work
+
+    def _find_starts(self, target: Target | RemoteTarget) -> None:
+        """Find the published entries that an incremental run adds to. Blocks."""
+        plan, before = self.plan, target.published()
+        if not plan.incremental or before is None:
+            return
+        for name in plan.resources:
+            entry = before.resources.get(name)
+            if entry is not None and (entry.keys is not None or entry.tombstones):
+                raise RequestRefused(
+                    f"{plan.to} holds {name} with its deletions, which an export on Dask does not keep up. Nothing was "
+                    "sent. Go on without a cluster, or export to another place."
+                )
+            like = {
+                "format": plan.format,
+                "format_options": plan.options_for_readers,
+                "filters": plan.filter_texts(name),
+            }
+            columns = columns_written(plan.format, method_facts(name, "list")["id"])
+            now = datetime.now(UTC)
+            start = start_of(entry, name, like, overlap=plan.overlap, now=now, columns=columns)
+            if start.before is not None:
+                start = attrs.evolve(start, known=known_rows(plan.location, start.before))
+            self._starts[name] = start
 
     async def _read(self, name: str) -> ReadList:
         """Return a list that the cluster has read, in ranges if that is worth it."""
-        whole = Partition(directory=self._work / name, company=self.company, resource=name, plan=self.plan)
+        whole = Partition(directory=self._shared / name, company=self.company, resource=name, plan=self.plan)
+        start = self._starts.get(name, StartPoint())
+        if start.since is not None:
+            changed = changed_since(name, {}, start.since)
+            done = await self.submitter.read(attrs.evolve(whole, range=changed, known=start.known))
+            return ReadList([done], [done.completeness], None)
         partition_plan = await self._partition_plan(whole)
         if partition_plan is None:
             done = await self.submitter.read(whole)
             return ReadList([done], [done.completeness], None)
         ranges = [
-            attrs.evolve(whole, directory=self._work / f"{name}-{number}", range=each, divided=True)
+            attrs.evolve(whole, directory=self._shared / f"{name}-{number}", range=each, divided=True)
             for number, each in enumerate(partition_plan.ranges)
         ]
         read = await _all(self.submitter.read, ranges)
         # after all ranges: it has the rows that moved between them
         rest = await self.submitter.read(
-            attrs.evolve(whole, directory=self._work / f"{name}-rest", range=partition_plan.rest, divided=True)
+            attrs.evolve(whole, directory=self._shared / f"{name}-rest", range=partition_plan.rest, divided=True)
         )
         final = await _all(lambda partition: self.submitter.without_newer(partition, rest), ranges)
         return ReadList([*final, rest], [done.completeness for done in (*read, rest)], partition_plan)
 
     async def _partition_plan(self, whole: Partition) -> PartitionPlan | None:
         """Return the partition plan of an earlier run, or a new one; None for a list that is not divided."""
-        path = whole.directory.with_name(f"{whole.resource}-division.json")
+        path = self._work / f"{whole.resource}-division.json"
         if path.exists():
             known = msgspec.json.decode(await anyio.Path(path).read_bytes(), type=StoredPlan | None)
             return None if known is None else known.meant()
@@ -339,8 +405,12 @@ class _Run:
             await to_thread.run_sync(write_atomically, path, content)
         return partition_plan
 
-    def _publish(self, target: Target, lists: dict[str, ReadList]) -> Manifest:
+    def _publish(self, target: Target | RemoteTarget, lists: dict[str, ReadList]) -> Manifest:
         """Publish the parts of all partitions under their final names, and return the manifest. Blocks."""
+        before = target.published()
+        any_partition = next(iter(lists.values())).partitions[0]
+        if before and (self.plan.incremental or before.resources.keys() - self.plan.resources.keys()):
+            self._refuse_mixture(before, any_partition)
         staging = target.work / "1"
         now = datetime.now(UTC)
         entries = {}
@@ -348,11 +418,13 @@ class _Run:
             shutil.rmtree(staging, ignore_errors=True)
             for name in self.plan.resources:
                 (staging / name).mkdir(parents=True)
-                entries[name] = lists[name].entry(
-                    self.plan, name, collect_parts(lists[name].partitions, staging / name), times=(self._begun_at, now)
-                )
-        before = target.published()
-        any_partition = next(iter(lists.values())).partitions[0]
+                start, read = self._starts.get(name, StartPoint()), lists[name]
+                parts = collect_parts(read.partitions, staging / name, plan=self.plan, first=start.first_part)
+                overlap = None
+                if self.plan.incremental:
+                    overlap = read.overlap(self.plan, staging / OVERLAP_NAME / f"{name}-{start.runs:05}.bin")
+                times = (self._begun_at, now)
+                entries[name] = read.entry(self.plan, name, parts, times=times, start=start, overlap=overlap)
         manifest = Manifest(
             resources={**(before.resources if before else {}), **entries},
             tool=f"vismanet-async {__version__}",
@@ -361,8 +433,19 @@ class _Run:
             company=any_partition.company,
             base_url=any_partition.base_url,
         )
-        target.publish(manifest, staging)
-        return manifest
+        published = target.publish(manifest, staging)
+        if isinstance(self._shared, RemotePath):
+            self._shared.with_name("").remove_folder()
+        return published
+
+    def _refuse_mixture(self, before: Manifest, read: PartitionDone) -> None:
+        """Raise if what stands there, and stays there beside this run, is of another company."""
+        if (before.company, before.base_url) != (read.company, read.base_url):
+            raise RequestRefused(
+                f"{self.plan.to} holds an export of the company {before.company} at {before.base_url}, and the workers "
+                f"read {read.company} at {read.base_url}. Nothing was published. Give each company a directory of its "
+                "own."
+            )
 
 
 async def _all(work: Callable[[Partition], Any], partitions: Sequence[Partition]) -> list[PartitionDone]:

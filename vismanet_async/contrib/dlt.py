@@ -12,14 +12,15 @@ of change that can be asked for         last watermark on, with an overlap
 any other, or one with own filters      `replace`: each load reads all
 ======================================  =========================================================================
 
-A list with filters is always read whole: otherwise a row that no longer matches would stay. Each load adds a row per
+A list with filters is always read whole: otherwise a row that no longer matches would stay. With `deletions` a delta is
+followed by a sweep of the list's keys, and rows that are gone are removed (`_dlt_deletions`). Each load adds a row per
 list to the table `visma_loads`: what was read, and with which verdict.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -42,21 +43,26 @@ from vismanet_async._columns.decimals import decimal_type
 from vismanet_async._columns.schema import EXTRA, columns_of
 from vismanet_async._columns.tally import Tally
 from vismanet_async._conditions import on_or_after
+from vismanet_async._export.deletions import Deletions, deletions_wanted
 from vismanet_async._export.plan import ExportPlan, filter_text
+from vismanet_async._export.sweep import count_if_told
 from vismanet_async._paging.keys import stamp_of, stamp_text
+from vismanet_async.contrib._dlt_deletions import DELETED, SweepNote, TableKeys, TableSweep, deliveries, require_company
 from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
+    from contextlib import AbstractContextManager
+    from datetime import datetime
 
     from anyio.from_thread import BlockingPortal
     from dlt.extract import DltResource, DltSource
 
     from vismanet_async._columns.schema import Column
     from vismanet_async._export.plan import Completeness as Mode
-    from vismanet_async._paging.delivery import Delivery
     from vismanet_async._paging.guarantee import Completeness
     from vismanet_async._paging.listing import Listing
+    from vismanet_async._paging.row_scanner import RawRow
 
 __all__ = ["LOADS", "visma_source"]
 
@@ -82,6 +88,10 @@ _LOAD_COLUMNS: Final[dict[str, Any]] = {
     "reason": {"data_type": "text"},
     "rows": {"data_type": "bigint"},
     "rows_at_server": {"data_type": "bigint"},
+    "deletions": {"data_type": "text"},
+    "deletions_reason": {"data_type": "text"},
+    "deleted": {"data_type": "bigint"},
+    "restored": {"data_type": "bigint"},
     "unfit": {"data_type": "bigint"},
     "requests": {"data_type": "bigint"},
     "shifts": {"data_type": "bigint"},
@@ -99,6 +109,7 @@ def visma_source(
     page_size: int | None = None,
     full: bool = False,
     overlap: timedelta = _OVERLAP,
+    deletions: bool | Deletions = False,
 ) -> DltSource:
     """Return a dlt source of lists, one dlt resource each, for `pipeline.run(...)`.
 
@@ -113,10 +124,16 @@ def visma_source(
         page_size: rows asked for at a time; None: as many as the endpoint gives.
         full: read everything once more and replace the tables; finds what was deleted.
         overlap: how far before the watermark a delta begins, besides the time that the load before it took.
+        deletions: remove rows that are gone at the server. True: look for them in each load; `Deletions` gives that a
+            schedule and a budget. Looking takes as many requests as reading the whole list. The destination must be one
+            that is asked with SQL.
 
     State: the server's own greatest time of change, by resource, committed by dlt together with the rows: a load that
-    fails leaves it where it was. Deletions: the API does not tell them. `visma_loads.rows_at_server` is how many rows
-    there were after a delta; where the table has more, rows were deleted: load it with `full=True`.
+    fails leaves it where it was.
+
+    Deletions: the API does not tell them. With `deletions`, what the destination holds and a proven reading of the list
+    has not, is removed with its child rows by dlt's hint `hard_delete`; less than proven removes nothing. Without them,
+    `visma_loads.rows_at_server` is how many rows there were after a delta; where the table has more, rows were deleted.
 
     Values that a column cannot hold to the last digit are null there and whole in `_extra`; `visma_loads.unfit` counts
     them.
@@ -132,6 +149,7 @@ def visma_source(
     for a row that is no JSON, else what the reads raise.
     """
     # a plan checks names, filters and completeness; nothing is written to its target
+    wanted = deletions_wanted(deletions)
     plan = ExportPlan(resources=resources, to=".", completeness=completeness, page_size=page_size)
     connection = _Connection(connect)
     reads = [
@@ -142,6 +160,7 @@ def visma_source(
             options={"completeness": completeness, "allow_uncertain": allow_uncertain, "page_size": page_size},
             full=full,
             overlap=overlap,
+            deletions=wanted,
         )
         for name, filters in plan.resources.items()
     ]
@@ -189,6 +208,7 @@ class _Read:
     options: Mapping[str, Any]
     full: bool
     overlap: timedelta
+    deletions: Deletions | None
     _facts: Mapping[str, Any] = attrs.field(init=False)
 
     @_facts.default
@@ -206,30 +226,98 @@ class _Read:
         only_more = all(name.startswith("expand") for name in self.filters)
         return bool(self.identity and self._facts.get("frozen_filter") and only_more)
 
+    @property
+    def merges(self) -> bool:
+        """Whether a load adds to the table, and does not replace it."""
+        return self.incremental and not self.full
+
+    @property
+    def marks_deleted(self) -> bool:
+        """Whether a load looks for rows that are gone; a table that is replaced has none."""
+        return self.merges and self.deletions is not None
+
     def items(self) -> Iterator[Any]:
         """Yield the table, its rows page by page, and at the end the row for `visma_loads`."""
-        with self.connection as (portal, visma):
-            began = visma.clock.monotonic()
+        # the keys first: whoever cannot have deletions learns it before anything is sent
+        with self._table_keys() as keys, self.connection as (portal, visma):
+            began, now = visma.clock.monotonic(), visma.clock.utc_now()
             state = _state(visma)
+            if keys is not None:
+                require_company(visma.tenant_id, loads=LOADS)
             listing, since = self._listing(visma, state)
-            columns = columns_of(listing.operation_id)
-            yield self._table(columns)
-            unfit = Tally()
-            for rows in self._pages(portal, listing, columns, unfit):
-                yield dlt.mark.with_table_name(rows, self.name)
+            rows = _RowReader(self.name, listing.operation_id)
+            yield self._table(rows.columns)
+            for delivery in deliveries(portal, listing):
+                if keys is not None:
+                    (keys.add if since else keys.see)(delivery.rows)
+                yield rows.items(delivery.rows)
             report = listing.completeness
             if report is None:
                 raise RuntimeError(f"the listing of {self.name} ended without a report")
-            at_server = portal.call(self._base(visma).count) if since else report.unique
+            sweep = SweepNote.of_whole(report, now)
+            if since:
+                swept_at = state[self.name].get("swept_at")
+                sweep = yield from self._after_changes(portal, visma, keys, rows, swept_at=swept_at, now=now)
+            yield from self._marks(keys, sweep)
             if self.incremental and report.verdict != "uncertain" and report.watermark:
-                # a row changed after it was read can be older than the watermark
-                seconds = visma.clock.monotonic() - began
                 state[self.name] = {
                     "watermark": report.watermark,
-                    "read_seconds": seconds,
+                    # a row changed after it was read can be older than the watermark
+                    "read_seconds": visma.clock.monotonic() - began,
                     "filters": self._filter_texts(),
+                    "swept_at": self._swept_at(state, sweep, since=since),
                 }
-            yield self._note(report, since=since, at_server=at_server, unfit=unfit, company=visma.tenant_id)
+            yield self._note(report, since=since, sweep=sweep, keys=keys, unfit=rows.unfit, company=visma.tenant_id)
+
+    def _table_keys(self) -> AbstractContextManager[TableKeys | None]:
+        if not self.marks_deleted:
+            return nullcontext()
+        return TableKeys(self.name, identity=self.identity, modified=self._facts["frozen_filter"][1])
+
+    def _after_changes(
+        self,
+        portal: BlockingPortal,
+        visma: VismaNet,
+        keys: TableKeys | None,
+        rows: _RowReader,
+        *,
+        swept_at: str | None,
+        now: datetime,
+    ) -> Generator[Any, None, SweepNote]:
+        """Look for rows that are gone, if that is wanted; yield those that only the server has."""
+        note = SweepNote()
+        if keys is not None and self.deletions is not None:
+            sweep = TableSweep(
+                portal=portal,
+                listing=self._base(visma),
+                facts=self._facts,
+                deletions=self.deletions,
+                page_size=self.options["page_size"],
+                swept_at=swept_at,
+                now=now,
+            )
+            for found in sweep.run(keys):
+                if isinstance(found, SweepNote):
+                    note = found
+                else:
+                    yield rows.items(found)
+        if note.at_server is None:
+            note = attrs.evolve(note, at_server=portal.call(count_if_told, self._base(visma)))
+        return note
+
+    def _marks(self, keys: TableKeys | None, sweep: SweepNote) -> Iterator[Any]:
+        if keys is not None and sweep.at is not None:
+            for marks in keys.marks():
+                yield dlt.mark.with_table_name(marks, self.name)
+
+    def _swept_at(self, state: Mapping[str, Any], sweep: SweepNote, *, since: str | None) -> str | None:
+        """Return when the table was last known to hold nothing that is gone."""
+        if since is None and self.merges and not self.marks_deleted:
+            return None  # rows of earlier loads may have stayed
+        if sweep.at is not None:
+            return sweep.at.isoformat()
+        before: str | None = state[self.name].get("swept_at") if since else None
+        return before
 
     def _base(self, visma: VismaNet) -> Listing[Any]:
         return visma.list_by_name(self.name, self.filters, **self.options)
@@ -245,17 +333,6 @@ class _Read:
     def _filter_texts(self) -> dict[str, str]:
         return {name: filter_text(value) for name, value in self.filters.items()}
 
-    def _pages(
-        self, portal: BlockingPortal, listing: Listing[Any], columns: tuple[Column, ...], unfit: Tally
-    ) -> Iterator[list[dict[str, Any]]]:
-        coercer = RowCoercer(columns, operation_id=listing.operation_id)
-        first_row = 0
-        with portal.wrap_async_context_manager(listing.raw_pages(ordered=True)) as deliveries:
-            while (delivery := portal.call(_following, deliveries)) is not None:
-                rows = _ROWS.decode_lines(coercer.lines(delivery.rows, first_row=first_row, unfit=unfit))
-                first_row += len(rows)
-                yield [_hoisted(row, columns) for row in rows]
-
     def _table(self, columns: tuple[Column, ...]) -> Any:
         flat, nested = _hints(columns)
         flat[EXTRA] = dict(_TYPES["text"])
@@ -263,9 +340,11 @@ class _Read:
         if self.incremental and frozen and frozen[1] in flat:
             # of two versions of a row in one load, the later one stays
             flat[frozen[1]] = {**flat[frozen[1]], "dedup_sort": "desc"}
+        if self.marks_deleted:
+            flat[DELETED] = {"data_type": "bool", "hard_delete": True}
         hints = dlt.mark.make_hints(
             table_name=self.name,
-            write_disposition="merge" if self.incremental and not self.full else "replace",
+            write_disposition="merge" if self.merges else "replace",
             primary_key=self.identity,
             columns=flat,
             nested_hints=dict[str | Sequence[str], Any](nested.items()),
@@ -277,7 +356,8 @@ class _Read:
         report: Completeness,
         *,
         since: str | None,
-        at_server: int | None,
+        sweep: SweepNote,
+        keys: TableKeys | None,
         unfit: Tally,
         company: str | None,
     ) -> Any:
@@ -290,14 +370,34 @@ class _Read:
             "verdict": report.verdict,
             "reason": report.reason,
             "rows": report.rows - report.superseded,
-            "rows_at_server": at_server,
+            "rows_at_server": sweep.at_server,
+            "deletions": None if keys is None else sweep.verdict,
+            "deletions_reason": None if keys is None else sweep.reason,
+            "deleted": None if keys is None else keys.deleted,
+            "restored": None if keys is None else sweep.restored,
             "unfit": sum(unfit.counts().values()),
-            "requests": report.requests,
+            "requests": report.requests + sweep.requests,
             "shifts": report.shifts,
             "repairs": report.repairs,
         }
         hints = dlt.mark.make_hints(table_name=LOADS, write_disposition="append", columns=_LOAD_COLUMNS)
         return dlt.mark.with_hints(note, hints, create_table_variant=True)
+
+
+class _RowReader:
+    """Makes items of one table of rows as the server sent them, and counts what does not fit its columns."""
+
+    def __init__(self, table: str, operation_id: str) -> None:
+        self.columns = columns_of(operation_id)
+        self.unfit = Tally()
+        self._table = table
+        self._coercer = RowCoercer(self.columns, operation_id=operation_id)
+        self._first_row = 0
+
+    def items(self, raw: Sequence[RawRow]) -> Any:
+        rows = _ROWS.decode_lines(self._coercer.lines(raw, first_row=self._first_row, unfit=self.unfit))
+        self._first_row += len(rows)
+        return dlt.mark.with_table_name([_hoisted(row, self.columns) for row in rows], self._table)
 
 
 def _state(visma: VismaNet) -> dict[str, Any]:
@@ -311,10 +411,6 @@ def _state(visma: VismaNet) -> dict[str, Any]:
         )
     lists: dict[str, Any] = state.setdefault("lists", {})
     return lists
-
-
-async def _following(deliveries: AsyncIterator[Delivery]) -> Delivery | None:
-    return await anext(deliveries, None)
 
 
 def _hints(columns: Sequence[Column]) -> tuple[dict[str, Any], dict[tuple[str, ...], Any]]:

@@ -23,6 +23,10 @@ __all__ = ["MEANINGS", "docstring", "modify_docstring", "narrow_list"]
 
 _TEXTS: Final[dict[str, dict[str, str]]] = tomllib.loads((API / "parameters.toml").read_text("utf-8"))
 MEANINGS: Final = _TEXTS["parameter"]
+_PLAIN_TIME: Final = (
+    "When the record was last changed: a plain time, taken as then or later. The API does not say what it means (facts "
+    "4.12)."
+)
 """By the Python name of a query parameter."""
 _WIDTH: Final = 112
 _SHOWN_VALUES: Final = 12
@@ -170,7 +174,8 @@ def _id(name: str, kind: str) -> str:
 
 
 def _parameter(one: Parameter, method: Method, enums: Mapping[str, tuple[str, ...]]) -> str:
-    parts = [MEANINGS.get(one.name) or _meaning(one, filters=method.call == "list"), _how(one, enums)]
+    text = _PLAIN_TIME if one.json == method.operation.get("changed_since") else MEANINGS.get(one.name)
+    parts = [text or _meaning(one, filters=method.call == "list"), _how(one, enums)]
     if one.required:
         parts.append("The API wants it in any case.")
     if camel(one.name) != one.json:

@@ -94,8 +94,8 @@ class JournalTransactionResource(Resource):
 
         Args:
             period_id: The financial period, as `YYYYMM` (facts 5.8).
-            last_modified_date_time: When the record was last changed, as a condition. Without a zone; the API does not
-                say which one it compares in (facts 5.10). A date, a datetime or its text, without a zone.
+            last_modified_date_time: When the record was last changed: a plain time, taken as then or later. The API
+                does not say what it means (facts 4.12). A date, a datetime or its text, without a zone.
             module: The module: `GL`, `AP`, `AR`, `CM`, `CA`, `IN`, `DR`, `FA`, `PM`, `TX`, `SO` or `PO`.
             status: Only those with this status. One of `Hold`, `Balanced`, `Unposted`, `Posted`, `Voided`, `Scheduled`,
                 `Unreleased`, in any case; a newer one is `Other(...)` (facts 5.16).

@@ -76,6 +76,10 @@ class RemotePath:
         """The last part of the path."""
         return self.url.rstrip("/").rpartition("/")[2]
 
+    def with_name(self, name: str) -> RemotePath:
+        """Return the path beside this one that has another name."""
+        return attrs.evolve(self, url=f"{self.url.rstrip('/').rpartition('/')[0]}/{name}")
+
     def require(self) -> None:
         """Make sure that the store's package is installed, and that the URL is valid.
 
@@ -163,6 +167,19 @@ class RemotePath:
         with self._translate_errors("written"):
             store, path = self._store()
             store.put_file(str(file), path)
+
+    def download(self, file: Path) -> None:
+        """Write the content to a local file."""
+        with self._translate_errors("read"):
+            store, path = self._store()
+            store.get_file(path, str(file))
+
+    def remove_folder(self) -> None:
+        """Remove all objects below this folder, if there are any."""
+        with self._translate_errors("removed"), contextlib.suppress(FileNotFoundError):
+            store, path = self._store()
+            store.invalidate_cache()
+            store.rm(path, recursive=True)
 
     def remove(self) -> None:
         """Remove the object, if it exists."""
