@@ -147,16 +147,19 @@ def _text(value: Any) -> str:
 
 
 def _outcome(name: str, texts: list[str], outcome: Any) -> str:
+    shown = "something" if outcome else "nothing"
     if isinstance(outcome, BaseException):
-        return type(outcome).__name__
-    if name in _WRITERS:
-        return "done"
-    if name == "call_s3":
-        return f"{len(outcome.get('Uploads', ()))} uploads"
-    if isinstance(outcome, bytes):
-        return "a lease" if texts[0].endswith(".lease") else f"{len(outcome)} bytes"
-    if isinstance(outcome, dict) and "size" in outcome:
-        return "a lease" if texts[0].endswith(".lease") else f"size {outcome['size']}"
-    if isinstance(outcome, list):
-        return str(sorted(_text(one) for one in outcome))
-    return "nothing" if not outcome else type(outcome).__name__
+        shown = type(outcome).__name__
+    elif name in _WRITERS:
+        shown = "done"
+    elif name == "call_s3":
+        shown = f"{len(outcome.get('Uploads', ()))} uploads"
+    elif texts and texts[0].endswith(".lease"):
+        shown = "a lease"  # holds the time, and the process
+    elif isinstance(outcome, bytes):
+        shown = f"{len(outcome)} bytes"
+    elif isinstance(outcome, dict):
+        shown = f"size {outcome['size']}"
+    elif isinstance(outcome, list):
+        shown = str(sorted(_text(one) for one in outcome))
+    return shown
