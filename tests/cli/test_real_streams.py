@@ -64,7 +64,7 @@ LINES: Final = [
         "call customer.get NUMBER --background --store OWN",
         "jobs list --store STORE", "jobs list --store STORE --json", "jobs show JOB --store STORE",
         "jobs show JOB --store STORE --json", "jobs wait JOB --store STORE", "jobs result JOB --store STORE",
- "jobs prune --older-than 9w --store STORE --json",
+
         "export customer --to NEW --json", "export --status OUT", "export --status OUT --json",
         "export compact OUT --to NEW --json", "diff OUT NEXT", "diff OUT NEXT --json",
         "load customer ROWS --key name --dry-run", "release customer_invoice --where status=Balanced --dry-run",
@@ -74,12 +74,13 @@ LINES: Final = [
     *lines(
         "export customer --to NEW", "export customer --to NEW --format csv", "export compact OUT --to NEW",
         "export customer --to NEW --company north=TENANT", "load customer ROWS --key name --journal NEW",
-        "release customer_invoice --where status=Balanced --journal NEW", "jobs prune --older-than 9w --store STORE",
+        "jobs prune --older-than 9w --store STORE",
         "--install-completion --shell bash --output NEW",
         kind="summary",
     ),
     *lines(
-        "call customer.create --json FILE", "call customer.update NUMBER --json FILE",
+        "jobs prune --older-than 9w --store STORE --json", "call customer.create --json FILE",
+        "call customer.update NUMBER --json FILE",
         "jobs submit customer.get NUMBER --store OWN", "jobs submit customer.get NUMBER --store OWN --wait",
         kind="write",
     ),
@@ -90,7 +91,9 @@ LINES: Final = [
     *lines(
         "exprot", "export", "export custmer --to OUT", "export customer", "export compact", "call", "call customer.get",
         "call customer.get \udc80", "call customer.create --json .", "call customer.create --json NOTHING",
-        "jobs submit", "jobs show", "jobs wait nobody --store STORE", "jobs result nobody --store STORE",
+        "jobs listen --port 0 --store STORE",
+        "jobs submit", "jobs show",
+        "jobs wait nobody --store STORE", "jobs result nobody --store STORE",
         "jobs settle nobody --as failed --store STORE", "jobs prune --older-than 999999w", "jobs listen --port x",
         "load", "load customer NOTHING --key name", "load customer ROWS --key nothing", "release", "release country",
         "diff", "resources custmer", "simulate --rows custmer=1", "demo --seed x", "doctor --drift NOTHING",
@@ -103,8 +106,8 @@ LINES: Final = [
 ]  # fmt: skip
 
 
-ENDLESS: Final = lines("simulate", "jobs listen --port 0 --store STORE", kind="result")
-"""These end by themselves only where nobody can read what they print."""
+ENDLESS: Final = lines("simulate", kind="result")
+"""Ends by itself only where nobody can read what it prints."""
 LONG: Final = lines("demo --to NEW", kind="result")
 _STRIDE: Final = 3
 UNREADABLE: Final = ("stdout full", "stdout closed", "stdout left")
@@ -179,7 +182,12 @@ def chosen() -> list[tuple[Line, str]]:
     states, few = list(STATES), list(product(ENDLESS, UNREADABLE))
     if ALL:
         return [*product(LINES, states), *few, *product(LONG, ("as usual", "utf-16", *UNREADABLE))]
-    return [*few[::2], *((line, states[place % len(states)]) for place, line in enumerate(LINES[::_STRIDE]))]
+    once_wrong = [
+        (line, state) for line, state in product(LINES, states)
+        if (line.argv[:2], state) in {(("load", "customer"), "stdout full"), (("doctor", "--drift"), "stdout left")}
+        and line.kind != "refused"
+    ]  # fmt: skip
+    return [*few[::2], *once_wrong, *((line, states[n % len(states)]) for n, line in enumerate(LINES[::_STRIDE]))]
 
 
 @pytest.mark.timeout(0 if ALL else 600)
@@ -202,7 +210,7 @@ def test_no_descriptor_brings_a_traceback(shell: Shell, words: dict[str, str], t
         traced = any(word in text for text in texts for word in ("Traceback", "Exception ignored"))
         if code != expected(line, state) or traced:
             wrong.append(about)
-        elif code and err.exists() and not said.splitlines()[-1].startswith("vismanet: "):
+        elif code > 1 and err.exists() and not (said.splitlines() or [""])[-1].startswith("vismanet: "):
             wrong.append(f"no sentence: {about}")
     print(f"{len(pairs):,} command lines and states of streams")  # noqa: T201 - with pytest -rP
     assert not wrong, "\n".join(wrong)

@@ -14,6 +14,7 @@ from yarl import URL
 
 from vismanet_async._api.drift import Surface, catalog_surface, differences, openapi_surface
 from vismanet_async._cli.exit_codes import DONE, WORTH_A_LOOK
+from vismanet_async._cli.streams import reader_may_leave
 from vismanet_async._http.http_attempt import WireRequest
 from vismanet_async._http.pool import SessionPool
 from vismanet_async._settings import Settings
@@ -45,12 +46,13 @@ def run_drift(source: str, *, profile: str | None = None, as_json: bool) -> int:
     """
     catalog = catalog_surface()
     found = differences(catalog, openapi_surface(_document(source, profile), catalog))
-    if as_json:
-        counts = Counter(one.change for one in found)
-        told = {"source": source, "counts": counts, "differences": [attrs.asdict(one) for one in found]}
-        print(json.dumps(told, indent=2))
-    else:
-        _print(found, catalog)
+    with reader_may_leave():
+        if as_json:
+            counts = Counter(one.change for one in found)
+            told = {"source": source, "counts": counts, "differences": [attrs.asdict(one) for one in found]}
+            print(json.dumps(told, indent=2))
+        else:
+            _print(found, catalog)
     return WORTH_A_LOOK if found else DONE
 
 

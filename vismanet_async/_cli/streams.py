@@ -21,6 +21,7 @@ __all__ = [
     "Output",
     "OutputFailed",
     "printable",
+    "reader_may_leave",
     "standard_streams",
     "tell",
     "told_on_stderr",
@@ -47,7 +48,7 @@ class OutputFailed(VismaNetError):
         self.closed = closed
         self.left = left
         self.done = done
-        self.code = code
+        self.code = code or None  # that it went well says less than that nothing could be printed
         super().__init__(f"stdout cannot be written: {reason}.{f' {done}' if done else ''}")
 
     def after(self, done: str, *, code: int | None = None) -> OutputFailed:
@@ -194,6 +195,17 @@ def told_on_stderr(done: str, *, code: int | None = None) -> Iterator[None]:
         sys.stdout.flush()
     except OutputFailed as error:
         raise error.after(done, code=code) from None
+
+
+@contextlib.contextmanager
+def reader_may_leave() -> Iterator[None]:
+    """Go on where the reader of stdout has read enough, such as `head`: the exit code says the rest."""
+    try:
+        yield
+        sys.stdout.flush()
+    except OutputFailed as error:
+        if not error.left:
+            raise
 
 
 def tell(what: str | bytes, *, done: str, code: int | None = None) -> None:
