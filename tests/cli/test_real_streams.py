@@ -115,7 +115,11 @@ UNREADABLE: Final = ("stdout full", "stdout closed", "stdout left")
 
 def expected(line: Line, state: str) -> int:
     """Say the exit code: that of docs/reference/exit-codes.md."""
-    if line.stdin and state in {"stdin closed", "all closed"}:
+    if (
+        line.stdin
+        and state in {"stdin closed", "stdin left", "all closed"}
+        and (state != "stdin left" or line.argv[0] == "call")
+    ):
         return exit_codes.WRONG_USE
     if line.kind == "refused" or not state.startswith(("stdout", "both", "all")):
         return line.code
