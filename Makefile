@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := .stamps
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock browser demo quick lint test test-accel-off test-all test-repeat soak faults soak-paging mutate-paging fuzz openapi \
+.PHONY: help setup lock browser demo quick lint test test-accel-off test-all test-repeat soak faults storm streams soak-paging mutate-paging fuzz openapi \
 	check docs pictures format bench generate \
 	changelog dist release-check lowest-check api-check clean
 
@@ -108,6 +108,12 @@ soak: $(STAMP)/dev ## run everything at once on random faults, and check every p
 faults: $(STAMP)/dev ## fail at every call to disks and stores, alone and in pairs (VISMANET_FAULTS=all, or how many pairs)
 	@VISMANET_FAULTS="$${VISMANET_FAULTS:-all}" $(BIN)/python -m pytest -rP -k "every_call or any_moment" \
 		tests/export/test_publishing.py tests/export/test_target_faults.py tests/export/test_store_faults.py
+
+storm: $(STAMP)/dev ## kill 30 processes on one job store at random, on SQLite and PostgreSQL (STORM_SECONDS=120)
+	@VISMANET_STORM_SECONDS="$${STORM_SECONDS:-120}" $(BIN)/python -m pytest -n 0 -rP tests/jobs/test_storm.py
+
+streams: $(STAMP)/dev ## run every command line on every kind of full, closed and foreign-encoded streams
+	@VISMANET_STREAMS=all $(BIN)/python -m pytest -n 0 -rP tests/cli/test_real_streams.py
 
 soak-paging: $(STAMP)/dev ## prove paging over a million random schedules and all small worlds (SCHEDULES=..., FIRST_SEED=...)
 	@seed="$${FIRST_SEED:-$$($(BIN)/python -c 'import secrets; print(secrets.randbelow(10**12))')}"; \

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import pytest
 
+from tests.export.twins import normal
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
@@ -32,6 +34,8 @@ class Faults:
     after: bool = False
     error: Callable[[], Exception] = lambda: OSError(errno.EIO, "Input/output error")
     calls: int = 0
+    seen: list[str] | None = None
+    """The calls to a store, where they are to be compared."""
 
     def around(self, real: Callable[..., Any]) -> Callable[..., Any]:
         """Give a function that counts, and may fail."""
@@ -65,7 +69,7 @@ def failing_disk(faults: Faults) -> Iterator[None]:
 
 
 class _Store:
-    """A store whose calls are counted."""
+    """A store whose calls are counted, and written down."""
 
     def __init__(self, store: Any, faults: Faults) -> None:
         self._store = store
@@ -75,7 +79,23 @@ class _Store:
         found = getattr(self._store, name)
         if name in {"invalidate_cache", "split_path"} or not callable(found):
             return found
-        return self._faults.around(found)
+        counted, seen = self._faults.around(found), self._faults.seen
+        return counted if seen is None else _noted(name, counted, seen)
+
+
+def _noted(name: str, call: Callable[..., Any], seen: list[str]) -> Callable[..., Any]:
+    def noted(*args: Any, **more: Any) -> Any:
+        outcome: Any = None
+        try:
+            outcome = call(*args, **more)
+        except Exception as error:
+            outcome = error
+            raise
+        finally:
+            seen.append(normal(name, args, more, outcome))
+        return outcome
+
+    return noted
 
 
 @contextlib.contextmanager
@@ -94,7 +114,9 @@ def failing_store(faults: Faults) -> Iterator[None]:
         yield
 
 
-def moments(calls: int, *, pairs: int, singles: int | None = None) -> Iterator[tuple[tuple[int, ...], bool]]:
+def moments(
+    calls: int, *, pairs: int, singles: int | None = None, most_pairs: int | None = None
+) -> Iterator[tuple[tuple[int, ...], bool]]:
     """Give which calls fail, and whether after their effect: each alone, both ways, and pairs of them.
 
     A second failure lies within as many calls again: those of cleaning up, and of starting again.
@@ -103,6 +125,7 @@ def moments(calls: int, *, pairs: int, singles: int | None = None) -> Iterator[t
         calls: made where nothing fails.
         pairs: how many of them there are, by a seed, where nobody asks for more.
         singles: the same of those alone; None: all.
+        most_pairs: the most pairs that are tried where all are asked for; None: all.
     """
     chance = Random("faults")
     alone = [((one,), after) for one in range(1, calls + 1) for after in (False, True)]
@@ -111,7 +134,7 @@ def moments(calls: int, *, pairs: int, singles: int | None = None) -> Iterator[t
     if MOST:
         singles, pairs = None, len(paired) if MOST == "all" else int(MOST)
     yield from alone if singles is None else chance.sample(alone, min(singles, len(alone)))
-    yield from chance.sample(paired, min(pairs, len(paired)))
+    yield from chance.sample(paired, min(pairs, len(paired), len(paired) if most_pairs is None else most_pairs))
 
 
 def contents(root: Path) -> set[bytes]:

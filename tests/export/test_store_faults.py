@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import pytest
@@ -12,6 +12,7 @@ import pytest
 from tests.export.faults import MOST, Faults, contents, failing_store, moments
 from tests.export.stores import STORES, Store
 from tests.export.test_target_faults import same, stage
+from tests.export.twins import TWINS
 from vismanet_async._export.target.conditional import ConditionFailed
 from vismanet_async._export.target.lease import Lease
 from vismanet_async._export.target.local import pending
@@ -32,6 +33,8 @@ FAILURES: dict[str, dict[str, Any]] = {
     "google": {"singles": 24, "pairs": 6},
 }
 """As many as there is time for; `make faults` tries more."""
+PAIRS_AT_EMULATORS: Final = 60
+"""Of those that `make faults` tries at twins."""
 
 
 @pytest.fixture(scope="module", params=STORES)
@@ -87,54 +90,110 @@ def spooled(spool: Path, *, dropped: int) -> Manifest:
     return new
 
 
-@pytest.mark.timeout(0 if MOST else 600)
-def test_a_failure_at_every_call(store: Store, tmp_path: Path) -> None:
-    old = spooled(tmp_path / "old", dropped=7)
-    new = spooled(tmp_path / "new", dropped=3)
-    kept = {content for content in contents(tmp_path / "new") if content}
-    bucket = store.bucket()
+@attrs.frozen
+class Publishing:
+    """A publishing over an export that stands at a store, again and again, with failures at other calls each time."""
 
-    run(first := RemotePath(f"{bucket}/old", store.options), tmp_path / "old", old)
-    there = {name: (first / name).read_bytes() for name in listed(store, first)}
+    options: dict[str, Any]
+    old: Manifest
+    new: Manifest
+    folder: Path
+    """With the spools of both."""
+    kept: set[bytes]
+    """What was downloaded."""
+    there: dict[str, bytes]
+    """What stands there before."""
 
-    def begun(number: object) -> tuple[RemotePath, Path]:
-        location = RemotePath(f"{bucket}/{number}", store.options)
-        for name, content in there.items():
+    @classmethod
+    def of(cls, store: Store, folder: Path) -> Publishing:
+        old, new = spooled(folder / "old", dropped=7), spooled(folder / "new", dropped=3)
+        kept = {content for content in contents(folder / "new") if content}
+        first = RemotePath(f"{store.bucket()}/old", store.options)
+        run(first, folder / "old", old)
+        there = {name: (first / name).read_bytes() for name in listed(store, first)}
+        return cls(store.options, old, new, folder, kept, there)
+
+    def counted(self, store: Store, bucket: str) -> Faults:
+        """Count its calls."""
+        location, spool = self.begun(f"{bucket}/counted")
+        with failing_store(counting := Faults(seen=[])):
+            run(location, spool, self.new)
+        return counting
+
+    def begun(self, url: str) -> tuple[RemotePath, Path]:
+        location = RemotePath(url, self.options)
+        for name, content in self.there.items():
             (location / name).write_bytes(content)
-        shutil.copytree(tmp_path / "new", spool := tmp_path / f"spool {number}")
+        spool = self.folder / "spool"
+        shutil.rmtree(spool, ignore_errors=True)
+        shutil.copytree(self.folder / "new", spool)
         return location, spool
 
-    location, spool = begun("counted")
-    counting = Faults()
-    with failing_store(counting):
-        run(location, spool, new)
-    count = failed = 0
-    for at, after in moments(counting.calls, **FAILURES[store_name(store)]):
-        location, spool = begun(count)
-        faults = Faults(at=at, after=after, error=lambda: DownError("the store is down"))
-        published = None
+    def fail(self, store: Store, url: str, at: tuple[int, ...], *, after: bool) -> tuple[int, list[str]]:
+        """Run until nothing fails any more; return how often it failed, and all calls to the store."""
+        location, spool = self.begun(url)
+        faults = Faults(at=at, after=after, error=lambda: DownError("the store is down"), seen=[])
+        published, failed = None, 0
         for _ in range(len(at) + 1):
             try:
                 with failing_store(faults):
-                    published = run(location, spool, new)
+                    published = run(location, spool, self.new)
                 break
             except TargetNotWritable:
                 failed += 1
                 stands = standing(location)
                 assert stands is not None
-                assert same(stands, old) or same(stands, new), (at, after)
-                if same(stands, old):
-                    assert kept <= contents(spool), (at, after)
-        assert published is None or same(published, new), (at, after)
+                assert same(stands, self.old) or same(stands, self.new), (at, after)
+                if same(stands, self.old):
+                    assert self.kept <= contents(spool), (at, after)
+        assert published is None or same(published, self.new), (at, after)
         stands = standing(location)
         assert stands is not None
-        assert same(stands, new), (at, after)
+        assert same(stands, self.new), (at, after)
         assert listed(store, location) - {LEASE_NAME} == {*files_of(stands), "manifest.json"}, (at, after)
         assert not pending(spool / ".export")
-        shutil.rmtree(spool, ignore_errors=True)
+        assert faults.seen is not None
+        return failed, faults.seen
+
+
+@pytest.mark.timeout(0 if MOST else 600)
+def test_a_failure_at_every_call(store: Store, tmp_path: Path) -> None:
+    """Alone at each; pairs in part, at emulators, whose twins see the same calls."""
+    name = store_name(store)
+    publishing = Publishing.of(store, tmp_path)
+    twin = Store(scheme=TWINS[name], options={}) if name in TWINS else None
+    bucket = store.bucket()
+    calls = publishing.counted(store, bucket).calls
+    count = failed = 0
+    for at, after in moments(calls, **FAILURES[name], most_pairs=None if twin is None else PAIRS_AT_EMULATORS):
+        failures, seen = publishing.fail(store, f"{bucket}/{count}", at, after=after)
+        failed += failures
+        if twin is not None:
+            in_memory = attrs.evolve(publishing, options={})
+            _, seen_there = in_memory.fail(twin, f"{twin.bucket()}/{count}", at, after=after)
+            assert seen_there == seen, (at, after)
         count += 1
     assert failed >= count / 2  # few failures are without consequence
-    print(f"{store_name(store)}: {count:,} failures of {counting.calls} calls, alone and in pairs")  # noqa: T201 - -rP
+    compared = "" if twin is None else ", each with the same calls at the twin"
+    print(f"{name}: {count:,} failures of {calls} calls, alone and in pairs{compared}")  # noqa: T201 - -rP
+
+
+@pytest.mark.timeout(0 if MOST else 600)
+@pytest.mark.parametrize("name", TWINS)
+def test_a_failure_at_every_call_of_a_twin(name: str, tmp_path: Path) -> None:
+    """All pairs: emulators would take hours for them."""
+    twin = Store(scheme=TWINS[name], options={})
+    publishing = Publishing.of(twin, tmp_path)
+    bucket = twin.bucket()
+    calls = publishing.counted(twin, bucket).calls
+    count = failed = 0
+    for at, after in moments(calls, singles=0, pairs=4):
+        failures, _ = publishing.fail(twin, f"{bucket}/{count}", at, after=after)
+        failed += failures
+        twin.filesystem().objects.clear()
+        count += 1
+    assert failed >= count / 2
+    print(f"the twin of {name}: {count:,} failures of {calls} calls, alone and in pairs")  # noqa: T201 - -rP
 
 
 def store_name(store: Store) -> str:

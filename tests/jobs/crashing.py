@@ -17,6 +17,7 @@ from tests.jobs.fast import FastClock
 from vismanet_async._jobs.core.states import OPEN, State
 from vismanet_async._jobs.schedule import Rules
 from vismanet_async._jobs.sql.store import SqlStore
+from vismanet_async._jobs.store import StoreNotUsable
 from vismanet_async.errors import VismaNetError
 
 if TYPE_CHECKING:
@@ -130,5 +131,8 @@ async def _follow(task: Task) -> None:
 
 
 async def _unfinished(bench: Bench) -> bool:
-    records = await bench.manager.list(states={*OPEN, State.UNCERTAIN})
+    try:
+        records = await bench.manager.list(states={*OPEN, State.UNCERTAIN})
+    except StoreNotUsable:  # so many processes on one store: it is asked again
+        return True
     return any(record.state is not State.UNCERTAIN or record.candidates or record.hint_pending for record in records)

@@ -20,7 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
 _WITHOUT_ROOT = "nobody"
-_SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=60", "shared_buffers=16MB")
+_SETTINGS = (
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+    "max_connections=300",
+    "shared_buffers=16MB",
+)
 
 
 @contextmanager

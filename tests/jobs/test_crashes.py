@@ -103,12 +103,14 @@ class Listener:
 
 
 @asynccontextmanager
-async def scene(database: str, nursery: Nursery, *, speed: float, lease_seconds: float) -> AsyncIterator[Scene]:
+async def scene(
+    database: str, nursery: Nursery, *, speed: float, lease_seconds: float, documents: int = DOCUMENTS
+) -> AsyncIterator[Scene]:
     clock = FastClock(speed)
     store = SqlStore(database)
     await store.open()
     rules = {"same_request_rule": True, "client_error_rule": True}
-    simulator = Simulator(rows={"customer_invoice": DOCUMENTS}, clock=ServerClock(clock), behaviours=rules)
+    simulator = Simulator(rows={"customer_invoice": documents}, clock=ServerClock(clock), behaviours=rules)
     simulator.background.delay_seconds = simulator.background.run_seconds = 0.0
     token = simulator.issue_token(lifetime_seconds=1e9)
     hooks = simulator.webhooks
@@ -285,20 +287,29 @@ async def submit_all(on: Scene, invoices: Sequence[str]) -> None:
 
 async def note_every_end(database: str) -> None:
     """The database itself notes each change into a final state, whoever writes it."""
-    statements = (
-        "CREATE TABLE ends (id TEXT)",
-        """
+    final, settled = "('succeeded', 'failed', 'expired')", "OLD.settled_at IS DISTINCT FROM NEW.settled_at"
+    postgres = (
+        f"""
         CREATE FUNCTION note_end() RETURNS trigger AS $$
         BEGIN
-            IF NEW.state IN ('succeeded', 'failed', 'expired') THEN INSERT INTO ends VALUES (NEW.id); END IF;
+            IF NEW.state IN {final} THEN INSERT INTO ends VALUES (NEW.id); END IF;
             RETURN NEW;
         END $$ LANGUAGE plpgsql
         """,
-        """
+        f"""
         CREATE TRIGGER note_end AFTER UPDATE OF state ON vismanet_jobs FOR EACH ROW
-        WHEN (OLD.settled_at IS DISTINCT FROM NEW.settled_at) EXECUTE FUNCTION note_end()
+        WHEN ({settled}) EXECUTE FUNCTION note_end()
         """,
     )
+    sqlite = (
+        f"""
+        CREATE TRIGGER note_end AFTER UPDATE OF state ON vismanet_jobs FOR EACH ROW
+        WHEN OLD.settled_at IS NOT NEW.settled_at AND NEW.state IN {final}
+        BEGIN INSERT INTO ends VALUES (NEW.id); END
+        """,
+    )
+    statements = ("CREATE TABLE ends (id TEXT)", *(postgres if "://" in database else sqlite))
+    database = database if "://" in database else f"sqlite+aiosqlite:///{database}"
     engine = create_async_engine(database)
     async with engine.begin() as connection:
         for statement in statements:
@@ -307,6 +318,7 @@ async def note_every_end(database: str) -> None:
 
 
 async def ends_noted(database: str) -> list[Any]:
+    database = database if "://" in database else f"sqlite+aiosqlite:///{database}"
     engine = create_async_engine(database)
     async with engine.begin() as connection:
         found = (await connection.exec_driver_sql("SELECT id FROM ends")).scalars().all()

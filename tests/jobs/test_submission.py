@@ -8,7 +8,7 @@ import os
 import random
 from collections import Counter
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -259,6 +259,37 @@ async def test_what_was_never_written_is_logged_when_the_manager_closes(
     told = [each.getMessage() for each in caplog.records if each.levelno == logging.ERROR]
     assert len(told) == 1
     assert server.ids[path] in told[0]
+
+
+@each_backend
+@pytest.mark.parametrize("taken_over", [False, True])
+async def test_the_id_is_kept_although_the_lease_was_lost_while_the_answer_was_awaited(
+    store: JobStore, taken_over: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store was away for as long as the lease lasts, or the process slept; another one may have taken it over."""
+    server, path = Server(), "/v1/x/1/action/release"
+    real = Server.submit
+    async with disturbed(store, server) as bench:
+
+        async def submit(self: Server, *args: Any, **options: Any) -> Answer:
+            answer = await real(self, *args, **options)
+            [own_id] = bench.manager._jobs._leases
+            if taken_over:
+                later = bench.now + timedelta(seconds=2e9)
+                [_] = await store.claim(company="c", owner="another", now=later, until=later, ids=[own_id])
+            bench.manager._jobs.abandon(own_id)
+            return answer
+
+        monkeypatch.setattr(Server, "submit", submit)
+        job = await bench.manager.submit(bench.release(path))
+        [record] = await store.select(company="c")
+        assert server.executed[path] == 1
+        if taken_over:  # who has it now finds it by this
+            assert record.candidates == (server.ids[path],)
+            return
+        assert record.job_id == server.ids[path]
+        with anyio.fail_after(120):
+            assert (await job.wait()).state is State.SUCCEEDED
 
 
 @pytest.mark.parametrize("database", ["memory"], indirect=True)

@@ -370,6 +370,23 @@ def test_a_server_that_clamps_without_saying_so(told: bool) -> None:
     assert outcome.report.verdict == "counted"
 
 
+@pytest.mark.parametrize("limit", [8, 17])
+@pytest.mark.parametrize("rows", [1, 7, 8, 9, 17, 18, 120])
+@pytest.mark.parametrize("asked", [11, 1000])
+def test_pages_that_are_lowered_without_a_word_and_without_totals(limit: int, rows: int, asked: int) -> None:
+    """Fewer rows than were asked for are no end: the server may give no more in one answer."""
+
+    @attrs.define
+    class Mute(Scripted):
+        def answer(self, query: Mapping[str, str]) -> PageAnswer:
+            return attrs.evolve(super().answer(query), total=None, max_page_size=None)
+
+    server = Mute(Random(1), page_limit=limit, change_rate=0, rows=quiet(rows).rows)
+    outcome = read(server, paginator_of(page_size=asked), 3)
+    assert set(outcome.rows) == set(server.rows)
+    assert outcome.report.verdict == "proven"
+
+
 # -- a live end
 
 

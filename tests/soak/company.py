@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import define, field
 
 from tests.jobs.fast import PATIENCE_SECONDS, patient
+from tests.soak.outages import Outages
 from vismanet_async._client import VismaNet
 from vismanet_async._http.auth.credentials import ClientCredentials
 from vismanet_async.errors import DeadlineExceeded, OutcomeUnknown, ServerError, UnexpectedResponse
@@ -42,6 +43,8 @@ class Company:
     simulator: Simulator
     clock: FastClock
     folder: Path
+    cut_off_share: float = 0.0
+    """How many calls their callers give up in the middle."""
     counts: Counter[str] = field(factory=Counter)
     wrong: list[str] = field(factory=list)
     removed: dict[str, set[str]] = field(factory=lambda: {name: set() for name in CHURNED})
@@ -51,8 +54,10 @@ class Company:
     """Every error that the SDK raised, to be looked through for secrets."""
     protected: list[str] = field(init=False)
     """Customers that nobody deletes: those that `modify` works on."""
+    outages: Outages = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self.outages = Outages(self)
         self.protected = self.simulator.truth("customer").keys[:_PROTECTED]
         self.simulator.company().after_request = self._others  # type: ignore[method-assign] # a seam for tests
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vismanet_async._client import VismaNet
     from vismanet_async._export.target.manifest import Manifest, ResourceEntry
 
-__all__ = ["export"]
+__all__ = ["amounts_of", "compare", "export"]
 
 _IDENTITY = {"customer": "number", "customer_invoice": "referenceNumber", "inventory": "inventoryNumber"}
 _AMOUNTS = {"customer": "creditLimit", "customer_invoice": "amount", "inventory": "defaultPrice"}
@@ -38,7 +38,7 @@ async def export(company: Company, visma: VismaNet, number: int) -> None:
         "part_bytes": random.choice((2_000, 1_000_000)),
     }
     before = {name: set(company.simulator.truth(name).keys) for name in names}
-    amounts = {name: _amounts(company, name) for name in names}
+    amounts = {name: amounts_of(company, name) for name in names}
     manifest = await _persist(company, visma, names, target, options)
     if manifest is None:
         company.check(not (target / MANIFEST_NAME).exists(), "nothing lost", f"{target.name} failed and is published")
@@ -46,7 +46,7 @@ async def export(company: Company, visma: VismaNet, number: int) -> None:
     company.counts["exports published"] += 1
     validate(target)
     for name in names:
-        _compare(company, target, manifest.resources[name], name, before=before[name], amounts=amounts[name])
+        compare(company, target, manifest.resources[name], name, before=before[name], amounts=amounts[name])
     left = [str(path) for path in target.rglob("*") if path.name.endswith(".part") or ".tmp" in path.name]
     company.check(not left, "nothing left", f"{target.name} holds {left}")
 
@@ -69,7 +69,7 @@ async def _persist(
     return None
 
 
-def _compare(
+def compare(
     company: Company, target: Path, entry: ResourceEntry, name: str, *, before: set[str], amounts: dict[str, Decimal]
 ) -> None:
     after = set(company.simulator.truth(name).keys)
@@ -93,7 +93,7 @@ def _compare(
     company.check(not wrong, "exact", f"{where}: {dict(list(wrong.items())[:3])}")
 
 
-def _amounts(company: Company, name: str) -> dict[str, Decimal]:
+def amounts_of(company: Company, name: str) -> dict[str, Decimal]:
     rows = company.simulator.truth(name).rows()
     return {str(row[_IDENTITY[name]]): row[_AMOUNTS[name]] for row in rows if row.get(_AMOUNTS[name]) is not None}
 

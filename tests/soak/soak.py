@@ -21,9 +21,10 @@ import anyio
 import anyio.lowlevel
 from attrs import define, field
 
-from tests.soak import exports, jobs, leaks, writes
+from tests.soak import exports, hosts, jobs, leaks, writes
 from tests.soak.clocks import FastClock, ServerClock
 from tests.soak.company import Company
+from tests.soak.outages import objects_go_away
 from tests.soak.weather import draw_behaviours, draw_faults
 from tests.support.hang import until
 from vismanet_async._simulator.catalog import load
@@ -39,6 +40,7 @@ __all__ = ["Record", "soak"]
 _SPEED: Final = 50.0
 _ROUND_SECONDS: Final = 600.0
 """No round takes longer, unless something hangs."""
+_CUT_OFF_SHARE: Final = 0.25
 _LEAVING_SECONDS: Final = 120.0
 _WARM_UP_ROUNDS: Final = 8
 _GROWTH_SHARE: Final = 0.05
@@ -151,12 +153,13 @@ async def _everything(seed: int, folder: Path, problems: list[str]) -> Company:
               "inventory": random.randint(20, 200), "supplier": 20, "supplier_invoice": 12},
         quota=random.choice((15_000, 600)), quota_window_seconds=120.0,
     )  # fmt: skip
-    company = Company(seed, random, simulator, clock, folder)
-    with _logged() as log:
+    company = Company(seed, random, simulator, clock, folder, cut_off_share=_CUT_OFF_SHARE)
+    with _logged() as log, objects_go_away(company.outages):
         async with simulator:
             draw_faults(random, simulator)
             async with anyio.create_task_group() as group:
                 group.start_soon(_watch, group, problems)
+                group.start_soon(company.outages.run)
                 async with company.client() as visma:
                     await _work(company, visma)
                 group.cancel_scope.cancel()
@@ -189,6 +192,7 @@ async def _work(company: Company, visma: Any) -> None:
             invoice = random.choice(invoices).rpartition("/")[2]
             group.start_soon(writes.attach, company, visma, invoice, f"file{seed}x{place}")
         group.start_soon(_named(jobs.run_jobs, count=12), company)
+        group.start_soon(hosts.share, company)
 
 
 def _named(function: Any, **options: Any) -> Any:

@@ -11,10 +11,11 @@ import anyio
 import attrs
 import pytest
 
-from tests.soak import exports, leaks, soak as soaking, writes
+from tests.soak import exports, hosts, leaks, soak as soaking, writes
 from tests.soak.clocks import FastClock, ServerClock
 from tests.soak.company import Company
 from tests.soak.soak import Record, soak
+from vismanet_async._export.target.locations import RemotePath
 from vismanet_async._http import retry
 from vismanet_async.simulator import Simulator
 
@@ -37,8 +38,13 @@ def test_two_rounds_keep_every_promise() -> None:
     assert done["modified"] > 10
     assert done["created"] > 5
     assert done["files fetched"] > 5
-    assert done["jobs succeeded"] > 5
+    assert done["jobs submitted"] > 2
     assert done["changes by others"] > 20
+    assert sum(count for name, count in done.items() if name.startswith("cancelled: ")) > 5
+    assert done["calls in outages: jobs"] > 5
+    assert done["calls in outages: objects"] > 5
+    assert done["shared exports published"] > 2
+    assert done["looks at shared exports"] > 20
 
 
 @asynccontextmanager
@@ -71,6 +77,20 @@ async def test_a_row_that_is_lost_is_noticed(tmp_path: Path, monkeypatch: pytest
     async with company(tmp_path) as (made, visma):
         await exports.export(made, visma, 1)
         assert any(text.startswith("nothing lost") for text in made.wrong), made.wrong
+
+
+async def test_an_export_that_is_not_whole_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = RemotePath.upload
+
+    def cut(self: RemotePath, file: Path) -> None:
+        real(self, file)
+        store, path = self._store()
+        store.pipe_file(path, b"x" * file.stat().st_size)
+
+    monkeypatch.setattr(RemotePath, "upload", cut)
+    async with company(tmp_path) as (made, _):
+        await hosts.share(made)
+        assert any(text.startswith("a whole export stands") for text in made.wrong), made.wrong
 
 
 async def test_an_update_that_is_lost_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

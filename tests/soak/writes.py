@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from tests.soak.company import Company, may_have_happened
+from tests.soak.outages import CutOffError, unless_cut_off
 from vismanet_async._api.files import Upload
 from vismanet_async._api.models import CustomerUpdate
 from vismanet_async.errors import VismaNetError
@@ -23,10 +24,16 @@ async def modify(company: Company, visma: VismaNet, number: str, *, tasks: int) 
 
     async def raise_by_one() -> None:
         nonlocal done, unsure
-        try:
-            await visma.customer.modify(
+
+        def modify() -> Any:
+            return visma.customer.modify(
                 number, lambda now: CustomerUpdate(credit_limit=(now.credit_limit or 0) + 1), attempts=8
             )
+
+        try:
+            await unless_cut_off(company, "modify", modify)
+        except CutOffError:
+            unsure += 1
         except VismaNetError as error:
             company.failed(error, "modify")
             unsure += may_have_happened(error)
@@ -55,7 +62,9 @@ def _credit_limit(company: Company, number: str) -> int:
 async def create(company: Company, visma: VismaNet, marker: str) -> None:
     """Create a supplier: there is exactly one afterwards, or the caller was told that it is not sure."""
     try:
-        made = await visma.supplier.create({"name": marker})
+        made = await unless_cut_off(company, "create", lambda: visma.supplier.create({"name": marker}))
+    except CutOffError:
+        least, most = 0, 1
     except VismaNetError as error:
         company.failed(error, "create")
         least, most = 0, int(may_have_happened(error))
@@ -72,15 +81,23 @@ async def attach(company: Company, visma: VismaNet, invoice: str, marker: str) -
     content = b"\xff" + company.random.randbytes(company.random.choice((1, 500, 70_000)))
     name = f"{marker}.bin"
     try:
-        made = await visma.supplier_invoice.add_attachment(invoice, Upload(content, name))
+        made = await unless_cut_off(
+            company, "attach", lambda: visma.supplier_invoice.add_attachment(invoice, Upload(content, name))
+        )
+    except CutOffError:
+        _there(company, name, content, 0, 1)
+        return
     except VismaNetError as error:
         company.failed(error, "attach")
         _there(company, name, content, 0, int(may_have_happened(error)))
         return
     company.counts["files attached"] += 1
     _there(company, name, content, 1, 1)
+    fetched = visma.attachment.download(str(made.id))
+    if company.simulator.behaviours.attachment_download == "base64":
+        fetched = fetched.with_options(base64=True)  # nothing in such an answer says so, and nothing is guessed
     try:
-        back = await visma.attachment.download(str(made.id))
+        back = await fetched
     except VismaNetError as error:
         company.failed(error, "download")
         return

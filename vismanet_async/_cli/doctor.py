@@ -27,6 +27,7 @@ from vismanet_async._cli.doctor_checks import (
     zone_finding,
 )
 from vismanet_async._cli.exit_codes import API_FAILED, WORTH_A_LOOK
+from vismanet_async._cli.streams import reader_may_leave
 from vismanet_async._client import VismaNet
 from vismanet_async._clock import SystemClock
 from vismanet_async._http.auth.credentials import ClientCredentials, StaticToken
@@ -68,7 +69,8 @@ def run_doctor(*, profile: str | None, as_json: bool) -> int:
     """Look, print the findings, and return the exit code of the worst."""
     findings = anyio.run(_collect, profile, SystemClock(), None if as_json else _show)
     if as_json:
-        print(json.dumps({"versions": _versions(), "findings": [attrs.asdict(one) for one in findings]}, indent=2))
+        with reader_may_leave():
+            print(json.dumps({"versions": _versions(), "findings": [attrs.asdict(one) for one in findings]}, indent=2))
     return worst(findings)
 
 
@@ -77,7 +79,8 @@ async def _collect(profile: str | None, clock: Clock, show: Callable[[Finding], 
     async for finding in diagnose(profile=profile, clock=clock):
         findings.append(finding)
         if show is not None:
-            show(finding)
+            with reader_may_leave():
+                show(finding)
     return findings
 
 

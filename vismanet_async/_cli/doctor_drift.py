@@ -14,6 +14,7 @@ from yarl import URL
 
 from vismanet_async._api.drift import Surface, catalog_surface, differences, openapi_surface, service_described
 from vismanet_async._cli.exit_codes import DONE, WORTH_A_LOOK
+from vismanet_async._cli.streams import reader_may_leave
 from vismanet_async._http.http_attempt import WireRequest
 from vismanet_async._http.pool import SessionPool
 from vismanet_async._settings import Settings
@@ -47,17 +48,18 @@ def run_drift(source: str, *, profile: str | None = None, as_json: bool) -> int:
     service = service_described(document)
     catalog = catalog_surface(service=service)
     found = differences(catalog, openapi_surface(document, catalog))
-    if as_json:
-        counts = Counter(one.change for one in found)
-        told = {
-            "source": source,
-            "service": service,
-            "counts": counts,
-            "differences": [attrs.asdict(one) for one in found],
-        }
-        print(json.dumps(told, indent=2))
-    else:
-        _print(found, catalog, of="catalog" if service == "erp" else "catalog of the Sales Order service")
+    with reader_may_leave():
+        if as_json:
+            counts = Counter(one.change for one in found)
+            told = {
+                "source": source,
+                "service": service,
+                "counts": counts,
+                "differences": [attrs.asdict(one) for one in found],
+            }
+            print(json.dumps(told, indent=2))
+        else:
+            _print(found, catalog, of="catalog" if service == "erp" else "catalog of the Sales Order service")
     return WORTH_A_LOOK if found else DONE
 
 

@@ -87,7 +87,7 @@ def _text(source: str) -> TextIO:
     if source != "-":
         return Path(source).open(encoding="utf-8-sig", newline="")
     if sys.stdin is None:
-        raise OSError("stdin is closed")
+        raise RequestRefused("stdin is closed: name a file, or pass the rows in; nothing was sent.")
     return io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", newline="")
 
 

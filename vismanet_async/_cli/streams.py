@@ -22,6 +22,7 @@ __all__ = [
     "OutputFailed",
     "is_quiet",
     "printable",
+    "reader_may_leave",
     "say",
     "standard_streams",
     "tell",
@@ -49,7 +50,7 @@ class OutputFailed(VismaNetError):
         self.closed = closed
         self.left = left
         self.done = done
-        self.code = code
+        self.code = code or None  # that it went well says less than that nothing could be printed
         super().__init__(f"stdout cannot be written: {reason}.{f' {done}' if done else ''}")
 
     def after(self, done: str, *, code: int | None = None) -> OutputFailed:
@@ -248,6 +249,17 @@ def told_on_stderr(done: str, *, code: int | None = None) -> Iterator[None]:
         sys.stdout.flush()
     except OutputFailed as error:
         raise error.after(done, code=code) from None
+
+
+@contextlib.contextmanager
+def reader_may_leave() -> Iterator[None]:
+    """Go on where the reader of stdout has read enough, such as `head`: the exit code says the rest."""
+    try:
+        yield
+        sys.stdout.flush()
+    except OutputFailed as error:
+        if not error.left:
+            raise
 
 
 def tell(what: str | bytes, *, done: str, code: int | None = None) -> None:

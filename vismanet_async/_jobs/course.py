@@ -70,7 +70,7 @@ class Course:
     """One submission under way."""
 
     record: JobRecord
-    """The intent."""
+    """The intent, as it was stored last."""
     step: Step = Step.NEW
     blocked_by: str | None = None
     """The uncertain job with the same ordering key; nothing is sent after it until it is settled."""

@@ -149,7 +149,8 @@ class Submission:
             leased = self.jobs.get(course.record.id)
             if leased is None:
                 raise LeaseLost(f"another process has taken job {course.record.id} over")
-            await self.jobs.apply(leased, Sending(at=self.jobs.clock.utc_now()))
+            # kept here, too: the lease may be lost while the request is under way
+            course.record = (await self.jobs.apply(leased, Sending(at=self.jobs.clock.utc_now()))).record
             course.step = Step.READY
             await self._send(course, operation, header)
 

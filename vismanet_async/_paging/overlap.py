@@ -10,6 +10,10 @@ Others may insert and delete what they like: the order of rows that nobody chang
 anchor, and is met again where it goes: behind the chain, or in front of the first page, which is asked for once more
 at the end. If anchors come in another order than before, nothing is proven.
 
+A server may lower the size of its pages without a word. So without totals a short answer shows the end only if the page
+is no larger than some answer was: that many rows the server does give. Pages of fewer than eight rows are taken for
+what was asked.
+
 After rows [0, end) the next page is number k of size q, with (k - 1) * q at least `margin` rows before the end, and
 k * q as far behind it as possible. For pages of 1,000 that takes about 1.05 times the pages; the smaller the pages and
 the longer the list, the more (`docs/paging.md`, what it costs).
@@ -118,6 +122,9 @@ class OverlapChain:
         self._end = first.rows
         self._back = self._margin
         self._short = int(first.rows < page_size)
+        self._largest = first.rows  # so many rows the server gives in one answer
+        self._has_totals = use_totals and first.total is not None
+        self._is_end_shown = self._has_totals  # by a short answer that cannot be a lowered page
         self._front: bool | None = None  # whether the look at page 1 is under way
         self._planned: deque[OverlapPage] = deque()
         self._unsent: deque[OverlapPage] = deque()
@@ -168,7 +175,9 @@ class OverlapChain:
                 self._add(page)
             return
         if not self._planned:
-            self._add(overlapping_page(self._end, page_size=self._page_size, margin=self._back))
+            lowered = self._short and not self._is_end_shown and self._largest >= LEAST_PAGE_SIZE
+            size = self._largest if lowered else self._page_size
+            self._add(overlapping_page(self._end, page_size=size, margin=self._back))
             return
         last = self._planned[-1]
         if not self._use_totals or self.total is None or last.stop >= self.total or self._short:
@@ -263,10 +272,16 @@ class OverlapChain:
         if reply.rows < page.size:
             self._short += 1
             self._forget_plan()
-            if self._short >= _ENDS:
+            self._is_end_shown = self._is_end_shown or page.size <= max(self._largest, LEAST_PAGE_SIZE)
+            if self._short >= _ENDS and (self._is_end_shown or self._largest < LEAST_PAGE_SIZE):
                 self._front = True
+            self._largest = max(self._largest, reply.rows)
+        elif self._short and not self._is_end_shown:
+            self.smaller_size = self._largest  # the answers before were no end
         else:
             self._short = 0
+            self._largest = max(self._largest, reply.rows)
+            self._is_end_shown = self._has_totals
             if self._end > _LONGEST * self._page_size**2:
                 self.failure = f"pages of {self._page_size} are too small to overlap in a list as long as this one"
 
