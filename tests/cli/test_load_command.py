@@ -17,7 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.support.hang import wait_for
-from vismanet_async._export.target.lock import FileLock
+from vismanet_async._cli.load import _id
+from vismanet_async._codec.values import UNSET
+from vismanet_async._file_lock import FileLock
+from vismanet_async.models import Customer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -263,6 +266,12 @@ def test_lost_answers_have_their_exit_code_and_find_looks_them_up(shell: Shell, 
     assert (looked.returncode, looked.stdout.splitlines()[0]) == (0, "3 rows: 3 done (1 known from before)")
     assert sorted(each["name"]["value"] for each in bodies(shell)) == ["Blåbær AS", "Fjord, Fisk AS", "Vega AS"]
     assert all(each["id"] for each in results(tmp_path / "c.csv.load").values())
+
+
+def test_a_found_record_without_an_id_has_none() -> None:
+    for number, told in (("10000", "10000"), (None, None), (UNSET, None)):
+        found = _id(Customer(number=number, name="Vega AS"), ["number"])
+        assert found == told or (told is None and isinstance(found, Customer))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import anyio
 import attrs
 
 from vismanet_async._bulk.transitions import Entry, RowState, Trouble
-from vismanet_async._export.target.lock import FileLock
+from vismanet_async._file_lock import FileLock
 from vismanet_async._jobs.sql.engine import Database
 from vismanet_async._jobs.store import StoreNotUsable
 from vismanet_async._jobs.uncancellable import run_to_completion

@@ -16,7 +16,7 @@ from vismanet_async._bulk.sending import Find, Pauses, Sending
 from vismanet_async._bulk.stop_rule import StopRule
 from vismanet_async._bulk.transitions import Action, Entry, Refused, RowState, Trouble, advance, decide
 from vismanet_async._deferred import DeferredCall, mark_used
-from vismanet_async._export.tasks import iterate_events, unwrap_group
+from vismanet_async._tasks import iterate_events, unwrap_group
 from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:

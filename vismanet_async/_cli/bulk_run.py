@@ -16,7 +16,7 @@ from vismanet_async._cli.exit_codes import DONE, INTERRUPTED, NOT_KNOWN, NOT_SIG
 from vismanet_async._cli.load_progress import load_progress_shown
 from vismanet_async._cli.load_results import ResultFiles
 from vismanet_async._cli.streams import tell
-from vismanet_async._export.tasks import unwrap_group
+from vismanet_async._tasks import unwrap_group
 from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:

@@ -253,10 +253,12 @@ def _finder(load: Load, visma: VismaNet) -> Any:
 
 
 def _id(record: Any, identity: Sequence[str]) -> Any:
-    """Return the id of a record by the last of the fields that tell records apart; the record itself without them."""
+    """Return the id of a record by the last of the fields that tell records apart; the record itself without one."""
     from vismanet_async._codec.fields import fields_of  # noqa: PLC0415 - only after a lost answer
+    from vismanet_async._codec.values import UNSET  # noqa: PLC0415 - as above
 
     for field in fields_of(type(record)):
         if identity and field.json == identity[-1]:
-            return str(getattr(record, field.name))
+            value = getattr(record, field.name)
+            return record if value is None or value is UNSET else str(value)
     return record

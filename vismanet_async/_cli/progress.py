@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 import anyio
 
-from vismanet_async._export.tasks import unwrap_group
+from vismanet_async._tasks import unwrap_group
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
