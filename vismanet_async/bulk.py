@@ -13,20 +13,23 @@ if TYPE_CHECKING:
     from vismanet_async._bulk.bulk import Bulk
     from vismanet_async._bulk.finding import matching
     from vismanet_async._bulk.journal import JournalBusy
-    from vismanet_async._bulk.rehearsal import Mistake, Rehearsal
+    from vismanet_async._bulk.rehearsal import Mistake, Rehearsal, RowChange
     from vismanet_async._bulk.rows import BulkProgress, BulkSummary, Outcome, Row, RowResult
     from vismanet_async._bulk.run import BulkRun
+    from vismanet_async._codec.differences import Difference
 
 __all__ = [
     "Bulk",
     "BulkProgress",
     "BulkRun",
     "BulkSummary",
+    "Difference",
     "JournalBusy",
     "Mistake",
     "Outcome",
     "Rehearsal",
     "Row",
+    "RowChange",
     "RowResult",
     "matching",
 ]
@@ -37,7 +40,8 @@ __getattr__, __dir__ = lazy_names(
         "_bulk.bulk": ("Bulk",),
         "_bulk.finding": ("matching",),
         "_bulk.journal": ("JournalBusy",),
-        "_bulk.rehearsal": ("Mistake", "Rehearsal"),
+        "_bulk.rehearsal": ("Mistake", "Rehearsal", "RowChange"),
+        "_codec.differences": ("Difference",),
         "_bulk.rows": ("BulkProgress", "BulkSummary", "Outcome", "Row", "RowResult"),
         "_bulk.run": ("BulkRun",),
     },

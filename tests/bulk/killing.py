@@ -39,6 +39,7 @@ class Task:
     journal: str
     keys: tuple[str, ...]
     finds: bool
+    upserts: bool = False
     dies_at: int = 0
     told_to: str = ""
     """Write the number of steps and each row's outcome into this file at the end."""
@@ -84,6 +85,10 @@ def work(task: Task, begun: Event) -> None:
 async def _load(task: Task) -> dict[str, str]:
     token = StaticToken(task.token, tenant_id=COMPANY)
     async with VismaNet(token, base_url=task.base_url, concurrency=2) as visma:
+        if task.upserts:
+            bodies = [{"number": key, "override_number_series": True, "name": f"new {key}"} for key in task.keys]
+            upsert = visma.bulk.upsert("customer", bodies, key="number", journal=task.journal, settle_seconds=0)
+            return {result.key: result.outcome async for result in upsert}
         rows = (Row(key, visma.customer.create({"name": key})) for key in task.keys)
         run = visma.bulk.run(
             rows,

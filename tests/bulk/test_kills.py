@@ -10,15 +10,17 @@ import json
 import multiprocessing
 import os
 import time
+from collections import Counter
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from anyio.from_thread import start_blocking_portal
 
-from tests.bulk.company import executed, keys
+from tests.bulk.company import COMPANY, executed, keys
 from tests.bulk.killing import Task, work
 from tests.support.hang import HANG_SECONDS
+from vismanet_async import StaticToken, VismaNet
 from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:
@@ -93,6 +95,24 @@ class Load:
             assert set(outcomes.values()) == {"done"}
         return int(steps)
 
+    def finish_upsert(self) -> int:
+        """The same for an upsert of rows that `_prepare` has prepared."""
+        assert ended(self.start(told_to=str(self.told), upserts=True)) == 0
+        steps, outcomes = json.loads(self.told.read_text())
+        assert set(outcomes) == set(self.keys), "a row was forgotten"
+        assert set(outcomes.values()) <= {"created", "updated", "unchanged"}
+        written: Counter[str] = Counter()
+        for each in self.simulator.ledger.matching(succeeded=True):
+            body = json.loads(each.body)
+            if body["name"]["value"].startswith("new "):
+                written[f"{each.operation} {body['name']['value']}"] += 1
+        *changed, same, created = self.keys
+        for key in changed:
+            assert written[f"Customer_PutBycustomerCd new {key}"] == 1
+        assert written[f"Customer_PutBycustomerCd new {same}"] == 0
+        assert written[f"Customer_Post new {created}"] == 1
+        return int(steps)
+
 
 @pytest.mark.parametrize("finds", [True, False], ids=["looks rows up", "cannot look"])
 def test_killed_at_every_step(simulator: Simulator, tmp_path: Path, *, finds: bool) -> None:
@@ -104,6 +124,32 @@ def test_killed_at_every_step(simulator: Simulator, tmp_path: Path, *, finds: bo
         load.finish()
         if not finds:
             load.finish(finds=True)
+
+
+def test_an_upsert_killed_at_every_step_creates_nothing_twice(simulator: Simulator, tmp_path: Path) -> None:
+    """Of four rows two exist with other values, one as it should be, and one not at all."""
+
+    def load() -> Load:
+        made = Load(simulator, tmp_path, rows=4, finds=False)
+        simulator.faults.clear()
+        with start_blocking_portal() as portal:
+            portal.call(_prepare, simulator, made.keys[:3])
+        return made
+
+    first = load()
+    steps = first.finish_upsert()
+    assert steps >= 12
+    for step in range(2, steps + 1, 1 if STRIDE == 1 else 3 * STRIDE):
+        killed = load()
+        assert ended(killed.start(upserts=True, dies_at=step)) in {SIGKILLED, 0}
+        killed.finish_upsert()
+
+
+async def _prepare(simulator: Simulator, existing: tuple[str, ...]) -> None:
+    token = StaticToken(simulator.issue_token(lifetime_seconds=1e9), tenant_id=COMPANY)
+    async with VismaNet(token, base_url=simulator.base_url) as visma:
+        for key, name in zip(existing, ("old", "older", f"new {existing[-1]}"), strict=True):
+            await visma.customer.create({"number": key, "override_number_series": True, "name": name})
 
 
 def test_killed_at_any_moment_while_answers_get_lost(simulator: Simulator, tmp_path: Path) -> None:

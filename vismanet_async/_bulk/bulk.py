@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
 from vismanet_async._arguments import expect, expect_count, expect_seconds, text_of
-from vismanet_async._bulk.intake import refuse_input
+from vismanet_async._bulk.intake import read_row, refuse_input
 from vismanet_async._bulk.journal import SqliteJournal
 from vismanet_async._bulk.rehearsal import Rehearsal, rehearse
 from vismanet_async._bulk.rows import OUTCOMES, Outcome, Row, RowResult
@@ -19,9 +20,12 @@ from vismanet_async._deferred import warn_if_dropped
 from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterable, Collection, Iterable
+    from collections.abc import AsyncGenerator, AsyncIterable, Callable, Collection, Iterable
 
+    from vismanet_async._api.base import Caller
+    from vismanet_async._bulk.intake import Read
     from vismanet_async._bulk.sending import Find
+    from vismanet_async._bulk.upserting import Upsert
     from vismanet_async._clock import Clock
     from vismanet_async._http.pipeline import Transport
 
@@ -46,8 +50,11 @@ class Bulk:
     client's quota and its limit of requests in flight.
     """
 
-    def __init__(self, transport: Transport, *, clock: Clock, company: str | None, base_url: str) -> None:
+    def __init__(
+        self, transport: Transport, *, caller: Caller, clock: Clock, company: str | None, base_url: str
+    ) -> None:
         self._transport = transport
+        self._caller = caller
         self._clock = clock
         self._company = company
         self._base_url = base_url
@@ -100,26 +107,13 @@ class Bulk:
             (2, True)
         """
         refuse_input(rows)
-        expect("journal", journal, str, os.PathLike, words="a path")
-        if "://" in os.fspath(journal) or os.fspath(journal) == ":memory:":
-            raise RequestRefused("journal takes the path of a file, not a URL; nothing was sent.")
         if find is not None and not callable(find):
             raise RequestRefused(f"find takes a function of a row, not {text_of(find)}; nothing was sent.")
         for name, flag in (("retry_failed", retry_failed), ("retry_unknown", retry_unknown)):
             expect(name, flag, bool)
-        expect_count("max_failures", max_failures, least=0, none=True)
-        if max_failure_share is not None:
-            expect("max_failure_share", max_failure_share, int, float, words="a number from 0 to 1, or None")
-            if not 0 <= max_failure_share <= 1:
-                raise RequestRefused(f"max_failure_share is from 0 to 1, not {max_failure_share}; nothing was sent.")
-        expect_seconds("settle_seconds", settle_seconds, none=False, zero=True)
-        run = BulkRun(
+        return self._run(
             rows,
-            journal=SqliteJournal(journal),
-            transport=self._transport,
-            clock=self._clock,
-            company=self._company,
-            base_url=self._base_url,
+            journal=journal,
             options=BulkOptions(
                 find=find,
                 retry_failed=retry_failed,
@@ -128,6 +122,98 @@ class Bulk:
                 max_failure_share=max_failure_share,
                 settle_seconds=settle_seconds,
             ),
+        )
+
+    def upsert(
+        self,
+        resource: str,
+        rows: Iterable[Any] | AsyncIterable[Any],
+        *,
+        key: str,
+        journal: str | os.PathLike[str],
+        max_failures: int | None = None,
+        max_failure_share: float | None = _FAILURE_SHARE,
+        settle_seconds: float = SETTLE_SECONDS,
+    ) -> BulkRun:
+        """Build a run that creates what is missing and updates what differs, as a value, like `run`.
+
+        What exists is read first: the list of the resource, proven complete, or one record a row where that takes
+        fewer requests. Rows are compared field by field, numbers as exact decimals; what a row does not name is neither
+        compared nor changed. Only fields and lines that differ are sent, for the version that was compared with where
+        the API honours If-Match (docs/facts.md 6.4).
+
+        A line with a number is compared with that line; one without is there if a line has all its values, and is
+        inserted otherwise. A field that the API never shows counts as different each time.
+
+        The first create goes alone and is looked up by its key: where the company numbers records by itself, the run
+        stops there. The same journal serves every run of these rows: what got lost is looked up by the key, and what an
+        earlier run created and is gone is a conflict, not created again.
+
+        Args:
+            resource: such as `"customer"`.
+            rows: mappings or write models, with the key in each; any iterable, of any length.
+            key: the field that tells records apart: the number, or another that records show and that is sent.
+            journal: as `run` takes it.
+            max_failures: as `run` takes it.
+            max_failure_share: as `run` takes it.
+            settle_seconds: as `run` takes it.
+
+        Returns:
+            The run. Its outcomes are `created`, `updated`, `unchanged`, `conflict` and those of `run` for what failed.
+            Of the records that exist all are in memory, where the list is read.
+
+        Raises:
+            UnknownName: no such resource or field; nothing was sent.
+            RequestRefused: the resource is not written by one key, or an argument cannot be used; nothing was sent.
+
+        Examples:
+            >>> new = {"number": "90000", "override_number_series": True, "name": "Vega AS"}
+            >>> rows = [{"number": "10000", "name": "Sol AS"}, new]
+            >>> print(await visma.bulk.upsert("customer", rows, key="number", journal="nightly.sqlite"))
+            2 rows: 1 created, 1 updated
+            >>> print(await visma.bulk.upsert("customer", rows, key="number", journal="nightly.sqlite"))
+            2 rows: 2 unchanged
+        """
+        upsert = self._upserting(resource, rows, key)
+        return self._run(
+            upsert,
+            journal=journal,
+            options=BulkOptions(
+                max_failures=max_failures, max_failure_share=max_failure_share, settle_seconds=settle_seconds
+            ),
+            upsert=upsert,
+        )
+
+    def _upserting(self, resource: str, rows: Any, key: str) -> Upsert:
+        from vismanet_async._bulk.target import read_target  # noqa: PLC0415 - the registry is for upserts alone
+        from vismanet_async._bulk.upserting import Upsert  # noqa: PLC0415 - as above
+
+        refuse_input(rows)
+        for name, text in (("resource", resource), ("key", key)):
+            expect(name, text, str)
+        return Upsert(self._caller, read_target(resource, key), rows)
+
+    def _run(
+        self, rows: Any, *, journal: str | os.PathLike[str], options: BulkOptions, upsert: Upsert | None = None
+    ) -> BulkRun:
+        expect("journal", journal, str, os.PathLike, words="a path")
+        if "://" in os.fspath(journal) or os.fspath(journal) == ":memory:":
+            raise RequestRefused("journal takes the path of a file, not a URL; nothing was sent.")
+        expect_count("max_failures", options.max_failures, least=0, none=True)
+        if (share := options.max_failure_share) is not None:
+            expect("max_failure_share", share, int, float, words="a number from 0 to 1, or None")
+            if not 0 <= share <= 1:
+                raise RequestRefused(f"max_failure_share is from 0 to 1, not {share}; nothing was sent.")
+        expect_seconds("settle_seconds", options.settle_seconds, none=False, zero=True)
+        run = BulkRun(
+            rows,
+            journal=SqliteJournal(journal),
+            transport=self._transport,
+            clock=self._clock,
+            company=self._company,
+            base_url=self._base_url,
+            options=options,
+            upsert=upsert,
         )
         warn_if_dropped(run, _NEVER_RUN)
         return run
@@ -161,6 +247,48 @@ class Bulk:
             (1, ['2'])
         """
         refuse_input(rows)
+        read = partial(read_row, sender=self._transport)
+        return await self._rehearse(rows, read=read, journal=journal, retry_failed=retry_failed)
+
+    async def rehearse_upsert(
+        self,
+        resource: str,
+        rows: Iterable[Any] | AsyncIterable[Any],
+        *,
+        key: str,
+        journal: str | os.PathLike[str] | None = None,
+    ) -> Rehearsal:
+        """Read what exists, compare all rows with it as `upsert` would, and return what differs; nothing is written.
+
+        Args:
+            resource: as `upsert` takes it.
+            rows: as `upsert` takes them.
+            key: as `upsert` takes it.
+            journal: of earlier runs of the same rows; it need not exist.
+
+        Raises:
+            UnknownName: no such resource or field; nothing was sent.
+            RequestRefused: an argument cannot be used; nothing was sent.
+            VismaNetError: what exists cannot be read.
+
+        Examples:
+            >>> rows = [{"number": "10000", "name": "Sol AS"}]
+            >>> rehearsal = await visma.bulk.rehearse_upsert("customer", rows, key="number")
+            >>> rehearsal.requests, str(rehearsal.changes[0].differences[0]).partition(" -> ")[2]
+            (1, "'Sol AS'")
+        """
+        upsert = self._upserting(resource, rows, key)
+        return await self._rehearse(upsert, read=upsert.read, journal=journal, upserts=True)
+
+    async def _rehearse(
+        self,
+        rows: Any,
+        *,
+        read: Callable[[Any, int], Read],
+        journal: str | os.PathLike[str] | None,
+        retry_failed: bool = False,
+        upserts: bool = False,
+    ) -> Rehearsal:
         opened = None
         if journal is not None:
             expect("journal", journal, str, os.PathLike, words="a path, or None")
@@ -168,11 +296,12 @@ class Bulk:
         try:
             return await rehearse(
                 rows,
-                sender=self._transport,
+                read=read,
                 journal=opened,
                 retry_failed=retry_failed,
-                quota=self._transport.quota,
-                now=self._clock.monotonic(),
+                upserts=upserts,
+                quota_of=lambda: self._transport.quota,
+                clock=self._clock,
             )
         finally:
             if opened is not None:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import attrs
 
+from vismanet_async._bulk.first_create import FirstCreate
 from vismanet_async._bulk.group_commit import GroupCommit
-from vismanet_async._bulk.intake import Input, Read
-from vismanet_async._bulk.rows import MOST_PROBLEMS, OUTCOMES, BulkProgress, BulkSummary, Outcome, Row, RowResult
+from vismanet_async._bulk.intake import Input, Read, read_row
+from vismanet_async._bulk.rows import GOOD, MOST_PROBLEMS, OUTCOMES, BulkProgress, BulkSummary, Outcome, Row, RowResult
 from vismanet_async._bulk.sending import Find, Pauses, Sending
 from vismanet_async._bulk.stop_rule import StopRule
-from vismanet_async._bulk.transitions import Action, Entry, Refused, RowState, Trouble, advance, decide
+from vismanet_async._bulk.transitions import Action, Entry, Refused, RowState, Trouble, advance, decide, decide_anew
 from vismanet_async._deferred import DeferredCall, mark_used
 from vismanet_async._tasks import iterate_events, unwrap_group
 from vismanet_async.errors import RequestRefused
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
     from vismanet_async._bulk.journal import Registered, SqliteJournal
+    from vismanet_async._bulk.upserting import Upsert
     from vismanet_async._clock import Clock
     from vismanet_async._http.pipeline import Transport
 
@@ -43,6 +46,10 @@ _CHANGED: Final = (
 )
 _CUT_OFF: Final = (
     "the run ended while this was being sent, so it may have been executed. Look it up, or give the run a `find`."
+)
+_GONE: Final = (
+    "an earlier run created it as {}, and no record has this key now: it was deleted, or has got another key. Nothing "
+    "was sent; with a new journal it is created again."
 )
 _HELD: Final = "row {!r} of the same group is not done, so this one was not sent. The next run sends it when that is."
 
@@ -97,7 +104,7 @@ class BulkRun(DeferredCall[BulkSummary]):
 
     def __init__(
         self,
-        rows: Iterable[Row] | AsyncIterable[Row],
+        rows: Iterable[Row] | AsyncIterable[Row] | Upsert,
         *,
         journal: SqliteJournal,
         transport: Transport,
@@ -105,10 +112,13 @@ class BulkRun(DeferredCall[BulkSummary]):
         company: str | None,
         base_url: str,
         options: BulkOptions,
+        upsert: Upsert | None = None,
     ) -> None:
         self.summary: BulkSummary | None = None
         """How it ended; None before that."""
-        self._input = Input(rows, transport)
+        self._input = Input(rows, partial(read_row, sender=transport) if upsert is None else upsert.read)
+        self._upsert = upsert
+        self._first_create = None if upsert is None else FirstCreate(upsert, stop=self.stop, stopped=self._has_stopped)
         self._journal = journal
         self._transport = transport
         self._clock = clock
@@ -142,6 +152,9 @@ class BulkRun(DeferredCall[BulkSummary]):
             self._stopped = reason
             self._input.stop()
             self._pauses.end()
+
+    def _has_stopped(self) -> bool:
+        return self._stopped is not None
 
     def __await__(self) -> Generator[Any, Any, BulkSummary]:
         return self.run().__await__()
@@ -194,7 +207,7 @@ class BulkRun(DeferredCall[BulkSummary]):
             quota_of=self._transport.quota_of,
             clock=self._clock,
             pauses=self._pauses,
-            find=options.find,
+            find=options.find if self._first_create is None else self._first_create.find,
             settle_seconds=options.settle_seconds,
             stop=self.stop,
         )
@@ -225,14 +238,15 @@ class BulkRun(DeferredCall[BulkSummary]):
             trouble = Trouble(kind="RequestRefused", text=_DUPLICATE.format(f"{registered.duplicate_of:,}"))
             await self._ended(read.row, attrs.evolve(read.entry, trouble=trouble), "duplicate")
             return None
-        options = self._options
-        action = decide(
-            entry,
-            fingerprint=read.entry.fingerprint,
-            can_look=options.find is not None,
-            retry_failed=options.retry_failed or read.operation is None,
-            retry_unknown=options.retry_unknown,
-        )
+        if self._upsert is not None and (settled := self._settled(read, entry, self._upsert)) is not None:
+            outcome, after = settled
+            if after.state is not entry.state:
+                await sending.writer.write(after)
+            await self._ended(read.row, after, outcome)
+            return None
+        action = self._action(read, entry)
+        if action is Action.SEND and entry.state is RowState.DONE:  # of an earlier upsert
+            entry = attrs.evolve(entry, state=RowState.PLANNED, id=None, etag=None)
         if action is Action.SEND and read.trouble is not None:
             entry = advance(attrs.evolve(entry, fingerprint=b""), Refused(attempts=0, trouble=read.trouble))
             await sending.writer.write(entry)
@@ -246,6 +260,37 @@ class BulkRun(DeferredCall[BulkSummary]):
             await self._ended(read.row, attrs.evolve(entry, trouble=trouble), "changed")
             return None
         return self._queued(_Job(read=read, entry=entry, action=action))
+
+    def _action(self, read: Read, entry: Entry) -> Action:
+        if self._upsert is not None:
+            return decide_anew(entry)
+        options = self._options
+        return decide(
+            entry,
+            fingerprint=read.entry.fingerprint,
+            can_look=options.find is not None,
+            retry_failed=options.retry_failed or read.operation is None,
+            retry_unknown=options.retry_unknown,
+        )
+
+    @staticmethod
+    def _settled(read: Read, entry: Entry, upsert: Upsert) -> tuple[Outcome, Entry] | None:
+        """Return how a row of an upsert ends for which nothing is to be sent; None for all others."""
+        effect = getattr(read.row, "effect", None)
+        if effect == "unchanged":
+            unsure = entry.state in {RowState.SENDING, RowState.UNKNOWN}
+            done = attrs.evolve(entry, state=RowState.DONE, unsure_since=None, trouble=None)
+            if unsure:  # it was executed, or somebody else has done the same
+                return upsert.outcome_of(entry.operation), done
+            return "unchanged", done if entry.state is RowState.DONE else attrs.evolve(done, operation="")
+        if entry.state is not RowState.DONE:
+            return None
+        if read.trouble is not None:  # what an earlier run did stands
+            return "failed", attrs.evolve(entry, trouble=read.trouble)
+        if effect == "create" and upsert.outcome_of(entry.operation) == "created":
+            trouble = Trouble(kind="RequestRefused", text=_GONE.format(entry.id or "a record"))
+            return "conflict", attrs.evolve(entry, trouble=trouble)
+        return None
 
     def _queued(self, job: _Job) -> _Job:
         """Put a job behind the one before it in its group."""
@@ -288,8 +333,17 @@ class BulkRun(DeferredCall[BulkSummary]):
                 return
             assert operation is not None
             fresh = attrs.evolve(entry, fingerprint=job.read.entry.fingerprint, operation=operation.spec.id)
-            entry = await sending.send(row, operation, fresh)
-        await self._ended(row, entry, _BY_STATE[entry.state], sent=True)
+            send = partial(sending.send, row, operation, fresh)
+            entry = await (send() if self._first_create is None else self._first_create.send(row, fresh, send))
+        await self._ended(row, entry, self._outcome_of(entry), sent=True)
+
+    def _outcome_of(self, entry: Entry) -> Outcome:
+        if self._upsert is not None and entry.state is RowState.DONE:
+            return self._upsert.outcome_of(entry.operation)
+        refused = entry.trouble.kind if entry.trouble is not None and entry.state is RowState.FAILED else None
+        if self._upsert is not None and refused == "PreconditionFailed":
+            return "conflict"
+        return _BY_STATE[entry.state]
 
     def _blocking(self, job: _Job) -> str | None:
         """Return the key of a row before this one in its group that is not done."""
@@ -302,13 +356,13 @@ class BulkRun(DeferredCall[BulkSummary]):
         result = attrs.evolve(result_of(entry, outcome, earlier=earlier), row=row)
         self._outcomes[outcome] += 1
         self._earlier += earlier
-        if outcome != "done":
+        if outcome not in GOOD:
             if row.group is not None and outcome != "duplicate":
                 here = (entry.position, entry.key)
                 self._blocked[row.group] = min(self._blocked.get(row.group, here), here)
             if len(self._problems) < MOST_PROBLEMS:
                 self._problems.append(result)
-        if sent and (reason := self._rule.ended(ok=outcome == "done")) is not None:
+        if sent and (reason := self._rule.ended(ok=outcome in GOOD)) is not None:
             self.stop(reason)
         if self._results is not None:
             await self._results.send(result)

@@ -33,6 +33,7 @@ __all__ = [
     "Trouble",
     "advance",
     "decide",
+    "decide_anew",
 ]
 
 
@@ -215,3 +216,8 @@ def decide(
             if can_look:
                 return Action.LOOK
             return Action.SEND_AGAIN if retry_unknown else Action.KEEP_UNKNOWN
+
+
+def decide_anew(entry: Entry) -> Action:
+    """Return what to do with a row that was compared with what is there in this run: what was over is over."""
+    return Action.LOOK if entry.state in _UNSURE else Action.SEND

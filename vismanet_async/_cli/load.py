@@ -10,8 +10,9 @@ import anyio
 import attrs
 
 from vismanet_async._api.registry import find_method, find_resource, list_arguments, method_facts, method_ids
+from vismanet_async._bulk.target import with_inserts
 from vismanet_async._cli.bulk_run import RunOptions, run_rows, told_rehearsal
-from vismanet_async._cli.load_columns import Column, ColumnMap, columns_of, filled, mistakes_in, read_map, with_inserts
+from vismanet_async._cli.load_columns import Column, ColumnMap, columns_of, filled, mistakes_in, read_map
 from vismanet_async._cli.load_input import InputRow, Table, open_table
 from vismanet_async._settings import Settings
 from vismanet_async.errors import RequestRefused
