@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LOAD_USAGE", "RELEASE_USAGE", "load", "release"]
 
-LOAD_USAGE: Final = "Usage: vismanet load RESOURCE[.METHOD] FILE --key COLUMN [OPTIONS]"
+LOAD_USAGE: Final = "Usage: vismanet load RESOURCE[.METHOD] FILE --key COLUMN | --upsert FIELD [OPTIONS]"
 RELEASE_USAGE: Final = "Usage: vismanet release RESOURCE [OPTIONS]"
 
 _Several = Annotated[list[str] | None, Parameter(consume_multiple=False)]
@@ -54,6 +54,7 @@ def load(
     key: str | None = None,
     id: _Several = None,  # noqa: A002 - what the option is called
     find: str | None = None,
+    upsert: str | None = None,
     map: Path | None = None,  # noqa: A002 - as above
     format: Literal["csv", "jsonl", "parquet"] | None = None,  # noqa: A002 - as above
     delimiter: str = ",",
@@ -71,6 +72,7 @@ def load(
     For example:
       vismanet load customer customers.csv --key crmId --dry-run
       vismanet load customer.update limits.csv --key number --id number
+      vismanet load customer customers.csv --upsert corporateId --dry-run
 
     Columns have the names of fields, with dots: name, creditLimit,
     mainAddress.country.id, lines[0].quantity. An empty cell leaves its field out.
@@ -92,6 +94,9 @@ def load(
     find
         FILTER=COLUMN: how a row is looked up whose answer got lost, by a filter of the resource's list that matches
         it alone. Updates are looked up by what they send. Without it such a row stays unknown.
+    upsert
+        FIELD that tells records apart, instead of --key: what is missing is created, what differs is updated, field by
+        field, and all else is left alone. --dry-run shows what differs; it reads, so it needs a sign-in.
     map
         A TOML file: [columns] names the fields of columns, [values] has values for all rows, ignore lists columns
         that are not sent; key and ids as the options.
@@ -105,7 +110,15 @@ def load(
     from vismanet_async._cli.load import default_load_journal, read_load, run_load  # noqa: PLC0415
 
     chosen = read_load(
-        name, file, file_format=format, delimiter=delimiter, map_file=map, key=key, ids=id or [], find=find
+        name,
+        file,
+        file_format=format,
+        delimiter=delimiter,
+        map_file=map,
+        key=key,
+        ids=id or [],
+        find=find,
+        upsert=upsert,
     )
     options = _options(
         journal or default_load_journal(file),

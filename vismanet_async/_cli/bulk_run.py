@@ -53,16 +53,19 @@ class RunOptions:
         options: dict[str, Any] = {
             "retry_failed": self.retry_failed,
             "retry_unknown": self.retry_unknown,
-            "max_failures": self.max_failures,
         }
+        return {**options, **self.for_upsert()}
+
+    def for_upsert(self) -> dict[str, Any]:
+        """Return the options of `visma.bulk.upsert`."""
+        options: dict[str, Any] = {"max_failures": self.max_failures}
         return options if self.settle_seconds is None else {**options, "settle_seconds": self.settle_seconds}
 
 
 async def run_rows(
-    visma: VismaNet, rows: Any, options: RunOptions, *, find: Any, columns: Sequence[str] = (), as_csv: bool = False
+    visma: VismaNet, run: BulkRun, options: RunOptions, *, columns: Sequence[str] = (), as_csv: bool = False
 ) -> int:
-    """Send rows; print a summary, and return the exit code."""
-    run = visma.bulk.run(rows, journal=options.journal, find=find, **options.for_run())
+    """Run it; print a summary, and return the exit code."""
     with ResultFiles(options.journal.parent, columns=columns, as_csv=as_csv) as files:
         async with (
             _stopped_by_signals(run),
@@ -126,7 +129,7 @@ async def _stopped_by_signals(run: BulkRun) -> AsyncIterator[None]:
 
 
 def told_rehearsal(rehearsal: Rehearsal, place: Callable[[int], str]) -> int:
-    """Print what a rehearsal found, each mistake with its place, and return the exit code.
+    """Print what a rehearsal found, each mistake and each difference with its place, and return the exit code.
 
     Args:
         rehearsal: the rehearsal.
@@ -135,8 +138,12 @@ def told_rehearsal(rehearsal: Rehearsal, place: Callable[[int], str]) -> int:
     for mistake in rehearsal.mistakes:
         for line in mistake.text.split("\n"):
             print(f"{place(mistake.position)}: {line}")
+    for change in rehearsal.changes:
+        print(f"{place(change.position)}: {change}")
     more = rehearsal.mistakes_found - len(rehearsal.mistakes)
     if more > 0:
         print(f"... and {more:,} more")
+    if (more := rehearsal.created + rehearsal.updated - len(rehearsal.changes)) > 0:
+        print(f"... and {more:,} more that differ")
     print(f"{rehearsal} Nothing was sent.")
     return SOME_FAILED if rehearsal.mistakes_found else DONE

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from vismanet_async._operation import Operation
 
-__all__ = ["Column", "ColumnMap", "columns_of", "filled", "mistakes_in", "read_map"]
+__all__ = ["Column", "ColumnMap", "columns_of", "filled", "is_field", "mistakes_in", "read_map"]
 
 _COMMA: Final = re.compile(r"-?\d[\d .\u00a0']*,\d+")
 _INDEX: Final = re.compile(r"\[(\d+)\]|\.(\d+)(?=\.|$)")
@@ -141,6 +141,12 @@ def columns_of(names: Sequence[str], model: str | None, known: ColumnMap, *, asi
         columns.append(found)
     _refuse_overlaps(columns)
     return columns
+
+
+def is_field(field: str, json: str, facts: Mapping[str, Any]) -> bool:
+    """Return whether a column's field is the one with this JSON name in the body of a method."""
+    found = _find("", facts.get("body"), field)
+    return found is not None and found.path == (json,)
 
 
 def _no_field(name: str, field: str, model: str | None) -> RequestRefused:
