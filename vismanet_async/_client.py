@@ -291,6 +291,7 @@ class VismaNet(Resources):
         return Bulk(
             self._transport,
             caller=self,
+            jobs=lambda: self.jobs,
             clock=self._options.clock,
             company=self.tenant_id,
             base_url=self._options.base_url,

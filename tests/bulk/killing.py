@@ -12,10 +12,12 @@ import anyio
 import attrs
 
 from tests.bulk.company import COMPANY
+from tests.jobs.fast import PATIENCE_SECONDS, FastClock, patient
 from vismanet_async._bulk.journal import SqliteJournal
 from vismanet_async._client import VismaNet
 from vismanet_async._http.auth.credentials import StaticToken
 from vismanet_async._http.pipeline import Transport
+from vismanet_async._jobs.sql.store import SqlStore
 from vismanet_async.bulk import Row
 
 if TYPE_CHECKING:
@@ -40,6 +42,9 @@ class Task:
     keys: tuple[str, ...]
     finds: bool
     upserts: bool = False
+    jobs: str = ""
+    """The job store, if the rows go through the queue; `base` is the fast clock's."""
+    base: float = 0.0
     dies_at: int = 0
     told_to: str = ""
     """Write the number of steps and each row's outcome into this file at the end."""
@@ -74,7 +79,10 @@ class Steps:
 def work(task: Task, begun: Event) -> None:
     """Run the load; the target of a process."""
     steps = Steps(task.dies_at)
-    for owner, name in ((SqliteJournal, "register"), (SqliteJournal, "write"), (Transport, "send")):
+    places: list[tuple[type, str]] = [(SqliteJournal, "register"), (SqliteJournal, "write"), (Transport, "send")]
+    if task.jobs:
+        places += [(SqlStore, name) for name in ("write_intent", "save", "claim", "remember")]
+    for owner, name in places:
         steps.around(owner, name)
     begun.set()
     outcomes = anyio.run(_load, task)
@@ -84,7 +92,12 @@ def work(task: Task, begun: Event) -> None:
 
 async def _load(task: Task) -> dict[str, str]:
     token = StaticToken(task.token, tenant_id=COMPANY)
-    async with VismaNet(token, base_url=task.base_url, concurrency=2) as visma:
+    clock: dict[str, Any] = {}
+    if task.jobs:
+        clock = {"clock": FastClock(base=task.base), "job_store": task.jobs, "timeout_seconds": PATIENCE_SECONDS}
+    async with VismaNet(token, base_url=task.base_url, concurrency=2, **clock) as visma:
+        if task.jobs:
+            patient(visma)
         if task.upserts:
             bodies = [{"number": key, "override_number_series": True, "name": f"new {key}"} for key in task.keys]
             upsert = visma.bulk.upsert("customer", bodies, key="number", journal=task.journal, settle_seconds=0)
@@ -95,5 +108,6 @@ async def _load(task: Task) -> dict[str, str]:
             journal=task.journal,
             find=(lambda row: visma.customer.list(name=row.key)) if task.finds else None,
             settle_seconds=0,
+            via="background" if task.jobs else "request",
         )
         return {result.key: result.outcome async for result in run}

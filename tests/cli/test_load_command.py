@@ -270,13 +270,9 @@ def test_lost_answers_have_their_exit_code_and_find_looks_them_up(shell: Shell, 
 
 def test_an_upsert_creates_what_is_missing_and_updates_what_differs(shell: Shell, tmp_path: Path) -> None:
     first, second, *_ = sorted(shell.do(shell.simulator.truth, "customer").keys)
-    columns = "No,name,overrideNumberSeries,creditLimit\n"
-    file = wrote(
-        tmp_path / "u.csv",
-        f"{columns}{first},New {first},,7.50\n70000,Vega AS,true,\n{second},Newer,,\n{first},Twice,,\n71000,x,,1\\,5\n".replace(
-            "1\\,5", '"1,5"'
-        ),
-    )
+    columns = "No,name,overrideNumberSeries,creditLimit"
+    lines = [f"{first},New {first},,7.50", "70000,Vega AS,true,", f"{second},Newer,,", f"{first},Twice,,"]
+    file = wrote(tmp_path / "u.csv", "\n".join([columns, *lines, '71000,x,,"1,5"', ""]))
     names = wrote(tmp_path / "map.toml", '[columns]\nNo = "number"\n')
     before = len(shell.simulator.ledger)
     arguments = ("load", "customer", file, "--upsert", "number", "--map", names)

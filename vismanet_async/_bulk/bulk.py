@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from contextlib import aclosing
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import anyio
 
 from vismanet_async._arguments import expect, expect_count, expect_seconds, text_of
+from vismanet_async._bulk.background import Background, Via
 from vismanet_async._bulk.intake import read_row, refuse_input
 from vismanet_async._bulk.journal import SqliteJournal
 from vismanet_async._bulk.rehearsal import Rehearsal, rehearse
@@ -28,12 +29,15 @@ if TYPE_CHECKING:
     from vismanet_async._bulk.upserting import Upsert
     from vismanet_async._clock import Clock
     from vismanet_async._http.pipeline import Transport
+    from vismanet_async._jobs.manager import JobManager
 
 __all__ = ["SETTLE_SECONDS", "Bulk"]
 
 SETTLE_SECONDS: Final = 240.0
 """A request that takes longer than four minutes belongs into the background queue (docs/facts.md 1.8)."""
 _FAILURE_SHARE: Final = 0.5
+_REFERENCE: Final = "bulk"
+"""What the jobs of bulk runs are called in `vismanet jobs list`."""
 _STATES: Final[dict[Outcome, frozenset[RowState]]] = {
     "done": frozenset({RowState.DONE}),
     "failed": frozenset({RowState.FAILED}),
@@ -51,10 +55,18 @@ class Bulk:
     """
 
     def __init__(
-        self, transport: Transport, *, caller: Caller, clock: Clock, company: str | None, base_url: str
+        self,
+        transport: Transport,
+        *,
+        caller: Caller,
+        jobs: Callable[[], JobManager],
+        clock: Clock,
+        company: str | None,
+        base_url: str,
     ) -> None:
         self._transport = transport
         self._caller = caller
+        self._jobs = jobs
         self._clock = clock
         self._company = company
         self._base_url = base_url
@@ -70,6 +82,7 @@ class Bulk:
         max_failures: int | None = None,
         max_failure_share: float | None = _FAILURE_SHARE,
         settle_seconds: float = SETTLE_SECONDS,
+        via: Via = "request",
     ) -> BulkRun:
         """Build a bulk run, as a value: `await` runs it, `async for` runs it and yields the result of each row.
 
@@ -91,6 +104,11 @@ class Bulk:
             max_failure_share: stop when more than this share of the last hundred rows that were sent fails, from 0 to
                 1; None never stops.
             settle_seconds: how long after a lost answer a row that is not found counts as not executed.
+            via: `background` sends each row as a job of the background queue, which `visma.jobs` keeps and follows;
+                `auto` does so with actions, and with what took a minute or more as a job before. Rows whose job is
+                under way when a run ends are followed by the next one, with the same job store. Up to 64 are under way
+                at a time. A row whose submission was lost, and which `find` does not find, stays unknown for a day: it
+                may wait in the queue.
 
         Returns:
             The run. Its summary counts each row under one outcome (see `Outcome`); memory does not grow with the input.
@@ -122,6 +140,7 @@ class Bulk:
                 max_failure_share=max_failure_share,
                 settle_seconds=settle_seconds,
             ),
+            via=via,
         )
 
     def upsert(
@@ -134,6 +153,7 @@ class Bulk:
         max_failures: int | None = None,
         max_failure_share: float | None = _FAILURE_SHARE,
         settle_seconds: float = SETTLE_SECONDS,
+        via: Via = "request",
     ) -> BulkRun:
         """Build a run that creates what is missing and updates what differs, as a value, like `run`.
 
@@ -157,6 +177,7 @@ class Bulk:
             max_failures: as `run` takes it.
             max_failure_share: as `run` takes it.
             settle_seconds: as `run` takes it.
+            via: as `run` takes it.
 
         Returns:
             The run. Its outcomes are `created`, `updated`, `unchanged`, `conflict` and those of `run` for what failed.
@@ -181,6 +202,7 @@ class Bulk:
             options=BulkOptions(
                 max_failures=max_failures, max_failure_share=max_failure_share, settle_seconds=settle_seconds
             ),
+            via=via,
             upsert=upsert,
         )
 
@@ -194,7 +216,13 @@ class Bulk:
         return Upsert(self._caller, read_target(resource, key), rows)
 
     def _run(
-        self, rows: Any, *, journal: str | os.PathLike[str], options: BulkOptions, upsert: Upsert | None = None
+        self,
+        rows: Any,
+        *,
+        journal: str | os.PathLike[str],
+        options: BulkOptions,
+        via: Via,
+        upsert: Upsert | None = None,
     ) -> BulkRun:
         expect("journal", journal, str, os.PathLike, words="a path")
         if "://" in os.fspath(journal) or os.fspath(journal) == ":memory:":
@@ -204,6 +232,10 @@ class Bulk:
             expect("max_failure_share", share, int, float, words="a number from 0 to 1, or None")
             if not 0 <= share <= 1:
                 raise RequestRefused(f"max_failure_share is from 0 to 1, not {share}; nothing was sent.")
+        if via not in (known := get_args(Via)):
+            raise RequestRefused(f"via is one of {', '.join(known)}, not {via!r}; nothing was sent.")
+        if via != "request":
+            self._jobs()  # refuses a client without a job store
         expect_seconds("settle_seconds", options.settle_seconds, none=False, zero=True)
         run = BulkRun(
             rows,
@@ -213,6 +245,7 @@ class Bulk:
             company=self._company,
             base_url=self._base_url,
             options=options,
+            background=Background(self._jobs, via=via, clock=self._clock, reference=_REFERENCE),
             upsert=upsert,
         )
         warn_if_dropped(run, _NEVER_RUN)

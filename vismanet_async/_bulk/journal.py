@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["JournalBusy", "Registered", "SqliteJournal"]
 
-_SCHEMA_VERSION: Final = 1
+_SCHEMA_VERSION: Final = 2
 _SCHEMA: Final = (
     """
     CREATE TABLE vismanet_bulk_journal (
@@ -61,9 +61,10 @@ _SCHEMA: Final = (
     """,
     "CREATE INDEX vismanet_bulk_rows_state ON vismanet_bulk_rows (state)",
 )
+_SECOND_STEP: Final = "ALTER TABLE vismanet_bulk_rows ADD COLUMN job TEXT"
 _COLUMNS: Final = (
     *("key", "position", "fingerprint", "operation", "state", "attempts", "unsure_since", "id", "etag"),
-    *("error_kind", "error", "status", "reference"),
+    *("error_kind", "error", "status", "reference", "job"),
 )
 _NAMES: Final = ", ".join(_COLUMNS)
 _INSERT: Final = (
@@ -79,6 +80,7 @@ _AMONG: Final = (
     f"SELECT {_NAMES}, run = (SELECT run FROM vismanet_bulk_journal) AS seen FROM vismanet_bulk_rows "  # noqa: S608
     "WHERE key IN (SELECT value FROM json_each(?))"
 )
+_HAS_JOBS: Final = "SELECT 1 FROM pragma_table_info('vismanet_bulk_rows') WHERE name = 'job'"
 _PAGE_ROWS: Final = 500
 
 
@@ -149,7 +151,8 @@ class SqliteJournal:
                     f"the journal {self.path} is of company {found.company} at {found.base_url}, and this client is of "
                     f"{company} at {base_url}; nothing was sent. Give each company a journal of its own."
                 )
-            await connection.exec_driver_sql("UPDATE vismanet_bulk_journal SET run = run + 1")
+            begun = "UPDATE vismanet_bulk_journal SET run = run + 1, version = ?"
+            await connection.exec_driver_sql(begun, (_SCHEMA_VERSION,))
 
     @run_to_completion
     async def aclose(self) -> None:
@@ -240,12 +243,22 @@ def _migrate(connection: sa.Connection) -> None:
         for statement in _SCHEMA:
             connection.exec_driver_sql(statement)
     _refuse_newer(connection)
+    _add_columns(connection)
+
+
+def _add_columns(connection: sa.Connection) -> None:
+    """Bring a journal of the first version up to date; nothing that it says changes."""
+    if not connection.exec_driver_sql(
+        "SELECT 1 FROM pragma_table_info('vismanet_bulk_rows') WHERE name = 'job'"
+    ).first():
+        connection.exec_driver_sql(_SECOND_STEP)
 
 
 def _require(connection: sa.Connection) -> None:
     if not _is_journal(connection):
         raise StoreNotUsable("the file is no journal of a bulk run; nothing was changed.")
     _refuse_newer(connection)
+    _add_columns(connection)
 
 
 def _is_journal(connection: sa.Connection) -> bool:
@@ -276,11 +289,14 @@ def _values(entry: Entry) -> tuple[Any, ...]:
         entry.id,
         entry.etag,
         *((None,) * 4 if trouble is None else (trouble.kind, trouble.text, trouble.status, trouble.reference)),
+        entry.job,
     )
 
 
 def _entry(row: RowMapping) -> Entry:
-    plain = {name: row[name] for name in ("key", "position", "fingerprint", "operation", "attempts", "id", "etag")}
+    plain = {
+        name: row[name] for name in ("key", "position", "fingerprint", "operation", "attempts", "id", "etag", "job")
+    }
     since, kind = row["unsure_since"], row["error_kind"]
     trouble = partial(Trouble, kind=kind, text=row["error"], status=row["status"], reference=row["reference"])
     return Entry(

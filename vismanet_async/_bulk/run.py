@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
+    from vismanet_async._bulk.background import Background
     from vismanet_async._bulk.journal import Registered, SqliteJournal
     from vismanet_async._bulk.upserting import Upsert
     from vismanet_async._clock import Clock
     from vismanet_async._http.pipeline import Transport
+    from vismanet_async._operation import Operation
 
 __all__ = ["BulkOptions", "BulkRun", "result_of"]
 
@@ -47,6 +49,7 @@ _CHANGED: Final = (
 _CUT_OFF: Final = (
     "the run ended while this was being sent, so it may have been executed. Look it up, or give the run a `find`."
 )
+_UNDER_WAY: Final = "background job {} is under way; the next run goes on with it."
 _GONE: Final = (
     "an earlier run created it as {}, and no record has this key now: it was deleted, or has got another key. Nothing "
     "was sent; with a new journal it is created again."
@@ -112,11 +115,13 @@ class BulkRun(DeferredCall[BulkSummary]):
         company: str | None,
         base_url: str,
         options: BulkOptions,
+        background: Background,
         upsert: Upsert | None = None,
     ) -> None:
         self.summary: BulkSummary | None = None
         """How it ended; None before that."""
         self._input = Input(rows, partial(read_row, sender=transport) if upsert is None else upsert.read)
+        self._background = background
         self._upsert = upsert
         self._first_create = None if upsert is None else FirstCreate(upsert, stop=self.stop, stopped=self._has_stopped)
         self._journal = journal
@@ -152,6 +157,7 @@ class BulkRun(DeferredCall[BulkSummary]):
             self._stopped = reason
             self._input.stop()
             self._pauses.end()
+            self._background.end()
 
     def _has_stopped(self) -> bool:
         return self._stopped is not None
@@ -177,6 +183,7 @@ class BulkRun(DeferredCall[BulkSummary]):
         self._results = results
         await self._journal.open(company=self._company, base_url=self._base_url)
         try:
+            await self._background.begin()
             with unwrap_group():
                 await self._work()
         finally:
@@ -210,6 +217,7 @@ class BulkRun(DeferredCall[BulkSummary]):
             find=options.find if self._first_create is None else self._first_create.find,
             settle_seconds=options.settle_seconds,
             stop=self.stop,
+            background=self._background,
         )
         give, take = anyio.create_memory_object_stream[_Job](0)
         with self._input, give, take:
@@ -217,7 +225,7 @@ class BulkRun(DeferredCall[BulkSummary]):
                 writing.start_soon(commits.run, name="bulk journal")
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._input.feed, name="bulk input")
-                    for _ in range(self._transport.limiter.maximum):
+                    for _ in range(max(self._transport.limiter.maximum, self._background.at_once)):
                         tasks.start_soon(self._send_all, take, sending, name="bulk sender")
                     await self._register(give, sending)
                     give.close()
@@ -323,10 +331,10 @@ class BulkRun(DeferredCall[BulkSummary]):
             await self._ended(row, attrs.evolve(entry, trouble=about), _BY_STATE[entry.state])
             return
         if job.action is Action.LOOK:
-            entry = await sending.look(row, entry)
+            entry = await self._look(row, entry, operation, sending)
         elif entry.state is RowState.SENDING:
             entry = attrs.evolve(entry, state=RowState.UNKNOWN)
-        if job.action is not Action.LOOK or entry.state is RowState.PLANNED:
+        if job.action is not Action.LOOK or entry.state is RowState.PLANNED or self._sends_again(entry):
             if (blocking := self._blocking(job)) is not None:
                 about = Trouble(kind="RequestRefused", text=_HELD.format(blocking))
                 await self._ended(row, attrs.evolve(entry, trouble=about), "held")
@@ -336,6 +344,20 @@ class BulkRun(DeferredCall[BulkSummary]):
             send = partial(sending.send, row, operation, fresh)
             entry = await (send() if self._first_create is None else self._first_create.send(row, fresh, send))
         await self._ended(row, entry, self._outcome_of(entry), sent=True)
+
+    async def _look(self, row: Row, entry: Entry, operation: Operation[Any] | None, sending: Sending) -> Entry:
+        if entry.job is not None and operation is not None:
+            entry = await sending.follow(operation, entry)
+            if entry.state is not RowState.UNKNOWN:
+                return entry
+        if sending.find is None:
+            return attrs.evolve(entry, state=RowState.UNKNOWN)
+        return await sending.look(row, entry)
+
+    def _sends_again(self, entry: Entry) -> bool:
+        """Return whether a row whose job has told nothing is sent again, by a person's decision."""
+        options = self._options
+        return entry.state is RowState.UNKNOWN and options.retry_unknown and options.find is None
 
     def _outcome_of(self, entry: Entry) -> Outcome:
         if self._upsert is not None and entry.state is RowState.DONE:
@@ -372,7 +394,8 @@ def result_of(entry: Entry, outcome: Outcome | None = None, *, earlier: bool = F
     """Return the result that an entry stands for."""
     trouble = entry.trouble
     if trouble is None and entry.state is RowState.SENDING:
-        trouble = Trouble(kind="OutcomeUnknown", text=_CUT_OFF)
+        text = _CUT_OFF if entry.job is None else _UNDER_WAY.format(entry.job)
+        trouble = Trouble(kind="OutcomeUnknown", text=text)
     return RowResult(
         key=entry.key,
         position=entry.position,
