@@ -225,7 +225,7 @@ class BulkRun(DeferredCall[BulkSummary]):
                 writing.start_soon(commits.run, name="bulk journal")
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._input.feed, name="bulk input")
-                    for _ in range(max(self._transport.limiter.maximum, self._background.at_once)):
+                    for _ in range(max(_senders(self._transport.limiter.maximum), self._background.at_once)):
                         tasks.start_soon(self._send_all, take, sending, name="bulk sender")
                     await self._register(give, sending)
                     give.close()
@@ -388,6 +388,11 @@ class BulkRun(DeferredCall[BulkSummary]):
             self.stop(reason)
         if self._results is not None:
             await self._results.send(result)
+
+
+def _senders(in_flight: int) -> int:
+    """Return how many rows may be under way: while some are written down, others keep the requests at their number."""
+    return in_flight + max(1, in_flight // 2)
 
 
 def result_of(entry: Entry, outcome: Outcome | None = None, *, earlier: bool = False) -> RowResult:
