@@ -12,7 +12,7 @@ from vismanet_async._lazy import lazy_names
 if TYPE_CHECKING:
     from vismanet_async._bulk.bulk import Bulk
     from vismanet_async._bulk.finding import matching
-    from vismanet_async._bulk.journal import JournalBusy
+    from vismanet_async._bulk.journal_rows import JournalBusy
     from vismanet_async._bulk.rehearsal import Mistake, Rehearsal, RowChange
     from vismanet_async._bulk.rows import BulkProgress, BulkSummary, Outcome, Row, RowResult
     from vismanet_async._bulk.run import BulkRun
@@ -39,7 +39,7 @@ __getattr__, __dir__ = lazy_names(
     {
         "_bulk.bulk": ("Bulk",),
         "_bulk.finding": ("matching",),
-        "_bulk.journal": ("JournalBusy",),
+        "_bulk.journal_rows": ("JournalBusy",),
         "_bulk.rehearsal": ("Mistake", "Rehearsal", "RowChange"),
         "_codec.differences": ("Difference",),
         "_bulk.rows": ("BulkProgress", "BulkSummary", "Outcome", "Row", "RowResult"),

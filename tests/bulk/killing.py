@@ -14,6 +14,7 @@ import attrs
 from tests.bulk.company import COMPANY
 from tests.jobs.fast import PATIENCE_SECONDS, FastClock, patient
 from vismanet_async._bulk.journal import SqliteJournal
+from vismanet_async._bulk.shared_journal import SharedJournal
 from vismanet_async._client import VismaNet
 from vismanet_async._http.auth.credentials import StaticToken
 from vismanet_async._http.pipeline import Transport
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.synchronize import Event
 
-__all__ = ["Task", "work"]
+__all__ = ["LEASE_SECONDS", "Task", "work"]
+
+LEASE_SECONDS = 3_000.0
 
 # loaded once, before processes are forked off
 _nobody = VismaNet(StaticToken("none"), base_url="http://127.0.0.1:1")
@@ -45,6 +48,8 @@ class Task:
     jobs: str = ""
     """The job store, if the rows go through the queue; `base` is the fast clock's."""
     base: float = 0.0
+    ahead_seconds: float = 0.0
+    """How much later than now it runs, by its own clock: leases of others have run out then."""
     dies_at: int = 0
     told_to: str = ""
     """Write the number of steps and each row's outcome into this file at the end."""
@@ -84,6 +89,8 @@ def work(task: Task, begun: Event) -> None:
         places += [(SqlStore, name) for name in ("write_intent", "save", "claim", "remember")]
     for owner, name in places:
         steps.around(owner, name)
+    # longer than the test takes: a process that lives keeps its rows however slow the machine is
+    SharedJournal.__init__.__kwdefaults__["lease_seconds"] = LEASE_SECONDS  # type: ignore[index]  # it has some
     begun.set()
     outcomes = anyio.run(_load, task)
     if task.told_to:
@@ -95,6 +102,8 @@ async def _load(task: Task) -> dict[str, str]:
     clock: dict[str, Any] = {}
     if task.jobs:
         clock = {"clock": FastClock(base=task.base), "job_store": task.jobs, "timeout_seconds": PATIENCE_SECONDS}
+    if task.ahead_seconds:
+        clock = {"clock": FastClock(1.0, ahead_seconds=task.ahead_seconds)}
     async with VismaNet(token, base_url=task.base_url, concurrency=2, **clock) as visma:
         if task.jobs:
             patient(visma)

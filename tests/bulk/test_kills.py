@@ -18,8 +18,9 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 
 from tests.bulk.company import COMPANY, executed, keys
-from tests.bulk.killing import Task, work
+from tests.bulk.killing import LEASE_SECONDS, Task, work
 from tests.jobs.fast import FastClock, ServerClock
+from tests.jobs.postgres import new_database, postgres
 from tests.support.hang import HANG_SECONDS
 from vismanet_async import StaticToken, VismaNet
 from vismanet_async.simulator import Simulator
@@ -45,6 +46,17 @@ def simulator() -> Iterator[Simulator]:
     made = Simulator(rows={"customer": 3})
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(made):
         yield made
+
+
+@pytest.fixture(scope="module")
+def journals() -> Iterator[str]:
+    """The URL of an empty database."""
+    with (
+        postgres() as server,
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(new_database(server)) as url,
+    ):
+        yield url
 
 
 def started(task: Task) -> BaseProcess:
@@ -164,6 +176,29 @@ def test_jobs_killed_at_every_step_are_followed_and_none_is_submitted_twice(tmp_
             unknown.append(load.unknown)
         print(f"{sum(unknown)} rows unknown in {len(unknown)} loads of {steps} steps")  # noqa: T201 - as below
         assert unknown.count(0) > len(unknown) / 2, "only what is cut off on its way cannot be told"
+
+
+@pytest.mark.parametrize("finds", [True, False], ids=["looks rows up", "cannot look"])
+def test_two_workers_killed_at_any_moment_write_each_row_once(
+    simulator: Simulator, tmp_path: Path, journals: str, *, finds: bool
+) -> None:
+    chance = Random("two workers")
+    kills = 0
+    for number in range(max(1, KILLS // 6)):
+        load = Load(simulator, tmp_path, rows=16, finds=finds)
+        load.options["journal"] = f"{journals}#load {finds} {number}"
+        workers = [load.start(), load.start()]
+        for _ in range(3):
+            time.sleep(chance.random() / 2)  # the moment of the kill; nothing is waited for
+            index = chance.randrange(2)
+            workers[index].kill()
+            kills += ended(workers[index]) == SIGKILLED
+            workers[index] = load.start()
+        for worker in workers:
+            worker.kill()
+            kills += ended(worker) == SIGKILLED
+        load.finish(ahead_seconds=LEASE_SECONDS + 1)
+    print(f"{kills} kills of two workers")  # noqa: T201 - as below
 
 
 async def _prepare(simulator: Simulator, existing: tuple[str, ...]) -> None:

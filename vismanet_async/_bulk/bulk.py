@@ -16,6 +16,7 @@ from vismanet_async._bulk.journal import SqliteJournal
 from vismanet_async._bulk.rehearsal import Rehearsal, rehearse
 from vismanet_async._bulk.rows import OUTCOMES, Outcome, Row, RowResult
 from vismanet_async._bulk.run import BulkOptions, BulkRun, result_of
+from vismanet_async._bulk.shared_journal import SharedJournal
 from vismanet_async._bulk.transitions import RowState
 from vismanet_async._deferred import warn_if_dropped
 from vismanet_async.errors import RequestRefused
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from vismanet_async._api.base import Caller
     from vismanet_async._bulk.intake import Read
+    from vismanet_async._bulk.journal_rows import Journal
     from vismanet_async._bulk.sending import Find
     from vismanet_async._bulk.upserting import Upsert
     from vismanet_async._clock import Clock
@@ -92,7 +94,10 @@ class Bulk:
 
         Args:
             rows: any iterable, synchronous or not, of any length; it is read as fast as rows are sent.
-            journal: the path of a SQLite file (extra `sqlite`); one for each load.
+            journal: the path of a SQLite file (extra `sqlite`), one for each load; or
+                `postgresql://user@host/database#NAME` (extra `postgres`), with a name for each load. Any number of
+                processes may then run the same rows at the same time: each row is sent by one of them, and rows of a
+                process that dies are taken over by the others after half a minute.
             find: is asked before a row is sent that may have been executed. It takes the `Row`, and returns a call or a
                 list that searches by the row's own reference, or any awaitable. One record: the row is done. None, an
                 empty list or `NotFound`: it was not executed, and is sent. More than one, or another error: it stays
@@ -224,9 +229,6 @@ class Bulk:
         via: Via,
         upsert: Upsert | None = None,
     ) -> BulkRun:
-        expect("journal", journal, str, os.PathLike, words="a path")
-        if "://" in os.fspath(journal) or os.fspath(journal) == ":memory:":
-            raise RequestRefused("journal takes the path of a file, not a URL; nothing was sent.")
         expect_count("max_failures", options.max_failures, least=0, none=True)
         if (share := options.max_failure_share) is not None:
             expect("max_failure_share", share, int, float, words="a number from 0 to 1, or None")
@@ -239,7 +241,7 @@ class Bulk:
         expect_seconds("settle_seconds", options.settle_seconds, none=False, zero=True)
         run = BulkRun(
             rows,
-            journal=SqliteJournal(journal),
+            journal=self._journal(journal),
             transport=self._transport,
             clock=self._clock,
             company=self._company,
@@ -250,6 +252,14 @@ class Bulk:
         )
         warn_if_dropped(run, _NEVER_RUN)
         return run
+
+    def _journal(self, journal: str | os.PathLike[str]) -> Journal:
+        expect("journal", journal, str, os.PathLike, words="a path, or a URL of PostgreSQL")
+        if os.fspath(journal) == ":memory:":
+            raise RequestRefused("journal takes a file or a database that outlives the process; nothing was sent.")
+        if "://" in os.fspath(journal):
+            return SharedJournal(str(journal), clock=self._clock)
+        return SqliteJournal(journal)
 
     async def rehearse(
         self,
@@ -325,7 +335,8 @@ class Bulk:
         opened = None
         if journal is not None:
             expect("journal", journal, str, os.PathLike, words="a path, or None")
-            opened = SqliteJournal(journal) if await anyio.Path(journal).is_file() else None
+            there = "://" in os.fspath(journal) or await anyio.Path(journal).is_file()
+            opened = self._journal(journal) if there else None
         try:
             return await rehearse(
                 rows,
@@ -363,10 +374,10 @@ class Bulk:
             known = set(wrong) <= set(OUTCOMES)
             why = "is not kept in journals" if known else f"is none of {', '.join(_STATES)}"
             raise RequestRefused(f"the outcome {wrong[0]!r} {why}; nothing was read.")
-        if not await anyio.Path(journal).is_file():
+        if "://" not in os.fspath(journal) and not await anyio.Path(journal).is_file():
             raise RequestRefused(f"there is no journal {os.fspath(journal)}; nothing was read.")
         states = None if outcomes is None else frozenset().union(*(_STATES[each] for each in outcomes))
-        opened = SqliteJournal(journal)
+        opened = self._journal(journal)
         try:
             async with aclosing(opened.entries(states)) as entries:
                 async for entry in entries:

@@ -15,7 +15,7 @@ from vismanet_async._bulk.transitions import Action, decide, decide_anew
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 
-    from vismanet_async._bulk.journal import SqliteJournal
+    from vismanet_async._bulk.journal_rows import Journal
     from vismanet_async._bulk.rows import Row
     from vismanet_async._bulk.transitions import Entry
     from vismanet_async._clock import Clock
@@ -117,7 +117,7 @@ async def rehearse(
     rows: Iterable[Row] | AsyncIterable[Row],
     *,
     read: Callable[[Any, int], Read],
-    journal: SqliteJournal | None,
+    journal: Journal | None,
     retry_failed: bool,
     upserts: bool,
     quota_of: Callable[[], Quota],
@@ -156,7 +156,7 @@ async def rehearse(
     )
 
 
-async def _known(journal: SqliteJournal | None, chunk: list[Read]) -> Mapping[str, Entry]:
+async def _known(journal: Journal | None, chunk: list[Read]) -> Mapping[str, Entry]:
     return {} if journal is None else await journal.known([read.entry.key for read in chunk])
 
 

@@ -18,6 +18,7 @@ from vismanet_async._bulk.sending import Find, Pauses, Sending
 from vismanet_async._bulk.stop_rule import StopRule
 from vismanet_async._bulk.transitions import Action, Entry, Refused, RowState, Trouble, advance, decide, decide_anew
 from vismanet_async._deferred import DeferredCall, mark_used
+from vismanet_async._jobs.store import LeaseLost
 from vismanet_async._tasks import iterate_events, unwrap_group
 from vismanet_async.errors import RequestRefused
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
     from vismanet_async._bulk.background import Background
-    from vismanet_async._bulk.journal import Registered, SqliteJournal
+    from vismanet_async._bulk.journal_rows import Journal, Registered
     from vismanet_async._bulk.upserting import Upsert
     from vismanet_async._clock import Clock
     from vismanet_async._http.pipeline import Transport
@@ -42,6 +43,8 @@ _BY_STATE: Final[dict[RowState, Outcome]] = {
     RowState.FAILED: "failed",
     RowState.UNKNOWN: "unknown",
 }
+_WATCH_SECONDS: Final = 2.0
+"""How often a shared journal is read for what other processes have ended."""
 _DUPLICATE: Final = "row {} of the input has the same key; only that one is sent. Give each row a key of its own."
 _CHANGED: Final = (
     "an earlier run sent this key with another content and it is {}; nothing was sent. Give new content a new key."
@@ -109,7 +112,7 @@ class BulkRun(DeferredCall[BulkSummary]):
         self,
         rows: Iterable[Row] | AsyncIterable[Row] | Upsert,
         *,
-        journal: SqliteJournal,
+        journal: Journal,
         transport: Transport,
         clock: Clock,
         company: str | None,
@@ -132,6 +135,10 @@ class BulkRun(DeferredCall[BulkSummary]):
         self._options = options
         self._rule = StopRule(max_failures=options.max_failures, max_failure_share=options.max_failure_share)
         self._outcomes: Counter[Outcome] = Counter()
+        self._at_work = 0
+        """Rows that were given to the tasks that send."""
+        self._own: Counter[tuple[Outcome, str]] = Counter()
+        """Rows that this process has ended, by what the journal says of them and by operation."""
         self._earlier = 0
         self._problems: list[RowResult] = []
         self._stopped: str | None = None
@@ -186,6 +193,7 @@ class BulkRun(DeferredCall[BulkSummary]):
             await self._background.begin()
             with unwrap_group():
                 await self._work()
+            await self._count_others()
         finally:
             with anyio.CancelScope(shield=True):
                 await self._journal.aclose()
@@ -193,6 +201,18 @@ class BulkRun(DeferredCall[BulkSummary]):
             raise self._input.error
         self.summary = self._summary()
         return self.summary
+
+    async def _count_others(self) -> None:
+        """Count the rows that other processes have ended under what became of them."""
+        for (state, operation), rows in (await self._journal.standing()).counts.items():
+            outcome = _BY_STATE[state]
+            mine, self._own[outcome, operation] = self._own[outcome, operation], 0
+            told = outcome
+            if self._upsert is not None and state is RowState.DONE:
+                told = self._upsert.outcome_of(operation) if operation else "unchanged"
+            theirs = max(0, rows - mine)
+            self._outcomes[told] += theirs
+            self._earlier += theirs
 
     def _summary(self) -> BulkSummary:
         progress = self.progress
@@ -224,6 +244,8 @@ class BulkRun(DeferredCall[BulkSummary]):
             async with anyio.create_task_group() as writing:
                 writing.start_soon(commits.run, name="bulk journal")
                 async with anyio.create_task_group() as tasks:
+                    if self._journal.shared:
+                        writing.start_soon(self._renew, name="bulk leases")
                     tasks.start_soon(self._input.feed, name="bulk input")
                     for _ in range(max(_senders(self._transport.limiter.maximum), self._background.at_once)):
                         tasks.start_soon(self._send_all, take, sending, name="bulk sender")
@@ -231,13 +253,41 @@ class BulkRun(DeferredCall[BulkSummary]):
                     give.close()
                 writing.cancel_scope.cancel()
 
+    async def _renew(self) -> None:
+        while True:
+            await self._clock.sleep(self._journal.lease_seconds / 3)
+            await self._journal.renew()
+
     async def _register(self, give: MemoryObjectSendStream[_Job], sending: Sending) -> None:
         async for chunk in self._input.chunks():
-            known = await self._journal.register([each.entry for each in chunk])
-            for read, registered in zip(chunk, known, strict=True):
+            await self._take(chunk, give, sending)
+        if self._journal.shared:
+            await self._finish_with_others(give, sending)
+
+    async def _finish_with_others(self, give: MemoryObjectSendStream[_Job], sending: Sending) -> None:
+        """Wait for what other processes work on, and read the input again for the rows of those that are gone."""
+        while self._stopped is None and self._input.error is None:
+            standing = await self._journal.standing()
+            if standing.abandoned and self._input.repeatable:
+                async for chunk in self._input.again():
+                    await self._take(chunk, give, sending)
+            elif standing.held or self._at_work:
+                await self._pauses.wait(self._clock, _WATCH_SECONDS)
+            else:
+                break
+
+    async def _take(self, chunk: list[Read], give: MemoryObjectSendStream[_Job], sending: Sending) -> None:
+        known = await self._journal.register([each.entry for each in chunk])
+        for read, registered in zip(chunk, known, strict=True):
+            if registered.elsewhere:
+                continue
+            try:
                 job = await self._decide(read, registered, sending)
-                if job is not None:
-                    await give.send(job)
+            except LeaseLost:
+                continue
+            if job is not None:
+                self._at_work += 1
+                await give.send(job)
 
     async def _decide(self, read: Read, registered: Registered, sending: Sending) -> _Job | None:
         """Return the job for a row; None for one that has ended here, because nothing is to be sent for it."""
@@ -314,7 +364,10 @@ class BulkRun(DeferredCall[BulkSummary]):
                 if job.after is not None:
                     await job.after.wait()
                 await self._send(job, sending)
+            except LeaseLost:
+                pass  # it is the other process's row now, and counted as what that one makes of it
             finally:
+                self._at_work -= 1
                 self._leave(job)
 
     def _leave(self, job: _Job) -> None:
@@ -378,6 +431,9 @@ class BulkRun(DeferredCall[BulkSummary]):
         result = attrs.evolve(result_of(entry, outcome, earlier=earlier), row=row)
         self._outcomes[outcome] += 1
         self._earlier += earlier
+        if outcome != "duplicate":
+            self._own[_BY_STATE[entry.state], entry.operation] += 1
+            self._journal.ended(entry.key)
         if outcome not in GOOD:
             if row.group is not None and outcome != "duplicate":
                 here = (entry.position, entry.key)
