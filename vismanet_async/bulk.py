@@ -11,6 +11,7 @@ from vismanet_async._lazy import lazy_names
 
 if TYPE_CHECKING:
     from vismanet_async._bulk.bulk import Bulk
+    from vismanet_async._bulk.bulk_report import BulkReport
     from vismanet_async._bulk.finding import matching
     from vismanet_async._bulk.journal_rows import JournalBusy
     from vismanet_async._bulk.rehearsal import Mistake, Rehearsal, RowChange
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Bulk",
     "BulkProgress",
+    "BulkReport",
     "BulkRun",
     "BulkSummary",
     "Difference",
@@ -38,6 +40,7 @@ __getattr__, __dir__ = lazy_names(
     globals(),
     {
         "_bulk.bulk": ("Bulk",),
+        "_bulk.bulk_report": ("BulkReport",),
         "_bulk.finding": ("matching",),
         "_bulk.journal_rows": ("JournalBusy",),
         "_bulk.rehearsal": ("Mistake", "Rehearsal", "RowChange"),

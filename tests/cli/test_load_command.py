@@ -291,7 +291,12 @@ def test_an_upsert_creates_what_is_missing_and_updates_what_differs(shell: Shell
         "70000": "created",
         "row 6": "failed",
     }
-    again = shell.inside(*arguments)
+    page = tmp_path / "nightly-load.html"
+    again = shell.inside(*arguments, "--report", str(page))
+    shown = page.read_text("utf-8")
+    assert "<h1>Nightly load</h1>" in shown
+    assert "5 rows: 3 unchanged, 1 failed, 1 duplicate." in shown
+    assert "row 6" in shown
     assert again.stdout.splitlines()[0] == "5 rows: 3 unchanged, 1 failed, 1 duplicate"
     assert len(shell.simulator.ledger) == before + 3
     for wrong, said in (

@@ -42,6 +42,14 @@ _SettleSeconds = Annotated[
         help="How long after a lost answer a row that is not found counts as not executed; 240 if not given.",
     ),
 ]
+_Via = Annotated[
+    Literal["request", "background", "auto"],
+    Parameter(
+        help="How rows are sent: each as a request, as a job of the background queue, or as what suits it: actions, "
+        "and what took a minute or more before, as jobs. Jobs are kept where `vismanet jobs` keeps them."
+    ),
+]
+_Report = Annotated[Path | None, Parameter(help="Write what became of the rows into this HTML file.")]
 _Concurrency = Annotated[int | Literal["auto"], Parameter(help="Requests in flight at most, or auto.")]
 _Profile = Annotated[str | None, Parameter(help="Which profile of the profile file to sign in with.")]
 
@@ -64,6 +72,8 @@ def load(
     retry_unknown: _RetryUnknown = False,
     max_failures: _MaxFailures = None,
     settle_seconds: _SettleSeconds = None,
+    via: _Via = "request",
+    report: _Report = None,
     concurrency: _Concurrency = "auto",
     profile: _Profile = None,
 ) -> int:
@@ -127,6 +137,8 @@ def load(
         retry_unknown=retry_unknown,
         max_failures=max_failures,
         settle_seconds=settle_seconds,
+        via=via,
+        report=report,
     )
     return run_load(chosen, options, profile=profile, concurrency=concurrency)
 
@@ -142,6 +154,8 @@ def release(
     retry_unknown: _RetryUnknown = False,
     max_failures: _MaxFailures = None,
     settle_seconds: _SettleSeconds = None,
+    via: _Via = "request",
+    report: _Report = None,
     concurrency: _Concurrency = "auto",
     profile: _Profile = None,
 ) -> int:
@@ -170,6 +184,8 @@ def release(
         retry_unknown=retry_unknown,
         max_failures=max_failures,
         settle_seconds=settle_seconds,
+        via=via,
+        report=report,
     )
     return run_release(chosen, options, profile=profile, concurrency=concurrency)
 
@@ -182,6 +198,8 @@ def _options(
     retry_unknown: bool,
     max_failures: int | None,
     settle_seconds: float | None,
+    via: Literal["request", "background", "auto"],
+    report: Path | None,
 ) -> RunOptions:
     from vismanet_async._cli.bulk_run import RunOptions  # noqa: PLC0415
 
@@ -192,4 +210,6 @@ def _options(
         retry_unknown=retry_unknown,
         max_failures=max_failures,
         settle_seconds=settle_seconds,
+        via=via,
+        report=report,
     )

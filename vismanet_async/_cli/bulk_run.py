@@ -7,7 +7,7 @@ import sys
 import threading
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path  # noqa: TC003 - attrs reads the annotations
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import anyio
 import attrs
@@ -42,6 +42,8 @@ class RunOptions:
     retry_unknown: bool = False
     max_failures: int | None = None
     settle_seconds: float | None = None
+    via: Literal["request", "background", "auto"] = "request"
+    report: Path | None = None
 
     @journal.validator
     def _refuse_folders(self, _attribute: object, journal: Path) -> None:
@@ -58,7 +60,7 @@ class RunOptions:
 
     def for_upsert(self) -> dict[str, Any]:
         """Return the options of `visma.bulk.upsert`."""
-        options: dict[str, Any] = {"max_failures": self.max_failures}
+        options: dict[str, Any] = {"max_failures": self.max_failures, "via": self.via}
         return options if self.settle_seconds is None else {**options, "settle_seconds": self.settle_seconds}
 
 
@@ -66,6 +68,12 @@ async def run_rows(
     visma: VismaNet, run: BulkRun, options: RunOptions, *, columns: Sequence[str] = (), as_csv: bool = False
 ) -> int:
     """Run it; print a summary, and return the exit code."""
+    report = None
+    if options.report is not None:
+        from vismanet_async.bulk import BulkReport  # noqa: PLC0415 - only if a report is wanted
+
+        report = BulkReport(title=options.report.stem.replace("-", " ").capitalize())
+        report.write(options.report)  # a path that cannot be written is found before anything is sent
     with ResultFiles(options.journal.parent, columns=columns, as_csv=as_csv) as files:
         async with (
             _stopped_by_signals(run),
@@ -74,8 +82,12 @@ async def run_rows(
         ):
             async for result in results:
                 files.add(result)
+                if report is not None:
+                    report.add(result)
     summary = run.summary
     assert summary is not None
+    if report is not None and options.report is not None:
+        report.write(options.report, summary)
     code = _code(summary)
     tell(_text(summary, files, options), done=f"{summary}.", code=code)
     return code
