@@ -37,6 +37,7 @@ class BulkReport:
     texts of errors, all escaped, and no bodies; its policy forbids scripts and network. Not thread-safe.
 
     Examples:
+        >>> from vismanet_async.bulk import Row
         >>> report = BulkReport(title="Customers")
         >>> run = visma.bulk.run([Row("a", visma.customer.create({"name": "Vega AS"}))], journal="load.sqlite")
         >>> async for result in run:

@@ -11,6 +11,7 @@ import attrs
 
 from vismanet_async._bulk.intake import CHUNK_ROWS, Read, closing
 from vismanet_async._bulk.transitions import Action, decide, decide_anew
+from vismanet_async._codec.differences import Difference  # noqa: TC001 - looked up by whoever asks for the types
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Iterable, Mapping
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from vismanet_async._bulk.rows import Row
     from vismanet_async._bulk.transitions import Entry
     from vismanet_async._clock import Clock
-    from vismanet_async._codec.differences import Difference
     from vismanet_async._http.rate_limit import Quota
 
 __all__ = ["Mistake", "Rehearsal", "RowChange", "estimated_seconds", "rehearse"]
