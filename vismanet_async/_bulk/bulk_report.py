@@ -25,6 +25,8 @@ __all__ = ["BulkReport"]
 _MOST_SHOWN: Final = 200
 """Rows that are named; the journal has them all."""
 _MOST_KINDS: Final = 20
+_LEAST_SECONDS: Final = 0.001
+"""The right end of the chart of a run that took no time."""
 _POINTS: Final = 2_000
 """The chart keeps so many points at most."""
 
@@ -136,6 +138,7 @@ class BulkReport:
         )
 
     def _chart(self, seconds: float) -> Markup:
+        seconds = max(seconds, _LEAST_SECONDS)
         points = [*self._points, (seconds, self.outcomes.total())]
         series = [Series("rows", thinned(points, until=seconds))]
         return line_chart("Rows that have ended, over time", series, until=seconds, unit="rows", area=True)
