@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from vismanet_async._operation import Operation
+
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
 
 
@@ -73,17 +75,23 @@ async def test_each_row_is_a_job_and_its_result_is_the_row_s(tmp_path: Path) -> 
         assert len(company.simulator.background) == 5
 
 
+def _id_of(operation: Operation[Any]) -> str:
+    operation.preview()
+    return operation.spec.id
+
+
 async def test_auto_takes_actions_and_what_was_slow(tmp_path: Path) -> None:
     async with opened(tmp_path, customer_invoice=4) as company:
         visma = company.visma
         numbers = [each.reference_number for each in await visma.customer_invoice.list()][:2]
         for number in numbers:
             company.simulator.touch("customer_invoice", number, status="Balanced", hold=False)
-        rows = [Row(number, visma.customer_invoice.release(number)) for number in numbers]
+        release = visma.customer_invoice.release
+        rows = [Row(number, release(number)) for number in numbers if number]
         rows.append(Row("new", visma.customer.create({"name": "new"})))
         summary, _ = await company.run(rows, via="auto")
         assert summary.complete
-        assert [job.operation for job in company.simulator.background] == [rows[0].operation.spec.id] * 2
+        assert [job.operation for job in company.simulator.background] == [_id_of(release("1"))] * 2
         company.simulator.background.script(run_seconds=70.0)
         await (await visma.jobs.submit(visma.customer.create({"name": "slow"})))
         summary, _ = await company.run(company.rows(["more"]), via="auto")
@@ -169,10 +177,10 @@ async def test_a_row_cut_off_before_its_job_was_written_is_sent(tmp_path: Path) 
 async def test_ways_that_are_none_are_refused(tmp_path: Path) -> None:
     async with opened(tmp_path) as company:
         with pytest.raises(RequestRefused, match="via is one of request, background, auto, not 'queue'"):
-            company.visma.bulk.run([], journal="x", via="queue")  # type: ignore[arg-type]
+            await company.visma.bulk.run([], journal="x", via="queue")
         async with VismaNet(StaticToken("x"), base_url=company.simulator.base_url) as nobody:
             with pytest.raises(SettingsError, match="give StaticToken its tenant_id"):
-                nobody.bulk.run([], journal="x", via="auto")
+                await nobody.bulk.run([], journal="x", via="auto")
 
 
 @pytest.mark.parametrize(
@@ -197,9 +205,8 @@ async def test_what_the_end_of_a_job_means(
     operation = VismaNet(StaticToken("x"), base_url="http://127.0.0.1:1").customer.create({"name": "x"})
     operation.preview()
     about = OperationSummary(id=operation.spec.id, method="POST", path=operation.path)
-    stored = JobRecord(
-        **{"id": "j", "company": "c", "operation": about, "created_at": NOW, "sending_at": NOW, "job_id": "s"} | record
-    )
+    whole: dict[str, Any] = {"sending_at": NOW, "job_id": "s"} | record
+    stored = JobRecord(id="j", company="c", operation=about, created_at=NOW, **whole)
     result = JobResult(status_code=status, content=content, read_at=NOW) if status else None
     end = end_of(stored, result, operation, at=NOW)
     assert isinstance(end, Lost if told == "over" else told)

@@ -130,9 +130,10 @@ async def test_together_waiting_entries_are_one_transaction() -> None:
     gate = anyio.Event()
 
     class Journal:
-        async def write(self, entries: Any) -> None:
+        async def write(self, entries: Any, /) -> frozenset[str]:
             batches.append(len(entries))
             await gate.wait()
+            return frozenset()
 
     commits = GroupCommit(Journal())
     async with anyio.create_task_group() as outer:

@@ -166,7 +166,7 @@ def test_jobs_killed_at_every_step_are_followed_and_none_is_submitted_twice(tmp_
     made = Simulator(rows={"customer": 3}, clock=ServerClock(clock))
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(made):
         unknown: list[int] = []
-        jobs = {"jobs": str(tmp_path / "jobs.sqlite"), "base": clock.base}
+        jobs: dict[str, Any] = {"jobs": str(tmp_path / "jobs.sqlite"), "base": clock.base}
         steps = Load(made, tmp_path, rows=3, finds=True).finish(**jobs)
         assert steps >= 40
         for step in range(3, steps + 1, 1 if STRIDE == 1 else 4 * STRIDE):

@@ -152,7 +152,7 @@ async def test_addresses_that_are_none_are_refused(database: str, tmp_path: Path
     async with opened(tmp_path) as company:
         for address in (database, "sqlite:///load.sqlite#x"):
             with pytest.raises(RequestRefused, match="postgresql://user@host/database#NAME"):
-                company.visma.bulk.run([], journal=address)
+                await company.visma.bulk.run([], journal=address)
         await company.visma.bulk.run([], journal=f"{database}#mine")
         other = SharedJournal(f"{database}#mine", clock=SetClock())  # type: ignore[arg-type]  # it needs no more of it
         with pytest.raises(RequestRefused, match="is of company c at"):
