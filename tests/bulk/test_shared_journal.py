@@ -123,6 +123,9 @@ async def test_two_workers_share_a_load(database: str, tmp_path: Path) -> None:
         assert len(company.simulator.ledger) == 304
         found = [each.key async for each in company.visma.bulk.results(journal, outcomes={"failed"})]
         assert found == [f"bad-{number}" for number in range(4)]
+        grouped = [Row("g", company.visma.customer.create({"name": "g"}), group="1")]
+        refused = await company.visma.bulk.run(grouped, journal=journal)
+        assert "rows of a group are sent in order by one process" in (refused.problems[0].error or "")
         rehearsal = await company.visma.bulk.rehearse(rows, journal=journal)
         assert (rehearsal.earlier, rehearsal.requests) == (300, 0)
 

@@ -11,11 +11,12 @@ import anyio
 
 from vismanet_async._arguments import expect, expect_count, expect_seconds, text_of
 from vismanet_async._bulk.background import Background, Via
+from vismanet_async._bulk.deciding import BulkOptions
 from vismanet_async._bulk.intake import read_row, refuse_input
 from vismanet_async._bulk.journal import SqliteJournal
 from vismanet_async._bulk.rehearsal import Rehearsal, rehearse
 from vismanet_async._bulk.rows import OUTCOMES, Outcome, Row, RowResult
-from vismanet_async._bulk.run import BulkOptions, BulkRun, result_of
+from vismanet_async._bulk.run import BulkRun, result_of
 from vismanet_async._bulk.shared_journal import SharedJournal
 from vismanet_async._bulk.transitions import RowState
 from vismanet_async._deferred import warn_if_dropped
@@ -97,7 +98,7 @@ class Bulk:
             journal: the path of a SQLite file (extra `sqlite`), one for each load; or
                 `postgresql://user@host/database#NAME` (extra `postgres`), with a name for each load. Any number of
                 processes may then run the same rows at the same time: each row is sent by one of them, and rows of a
-                process that dies are taken over by the others after half a minute.
+                process that dies are taken over by the others after half a minute. Rows with a `group` are refused.
             find: is asked before a row is sent that may have been executed. It takes the `Row`, and returns a call or a
                 list that searches by the row's own reference, or any awaitable. One record: the row is done. None, an
                 empty list or `NotFound`: it was not executed, and is sent. More than one, or another error: it stays
@@ -200,7 +201,7 @@ class Bulk:
             >>> print(await visma.bulk.upsert("customer", rows, key="number", journal="nightly.sqlite"))
             2 rows: 2 unchanged
         """
-        upsert = self._upserting(resource, rows, key)
+        upsert = _upserting(self._caller, resource, rows, key)
         return self._run(
             upsert,
             journal=journal,
@@ -211,15 +212,6 @@ class Bulk:
             upsert=upsert,
         )
 
-    def _upserting(self, resource: str, rows: Any, key: str) -> Upsert:
-        from vismanet_async._bulk.target import read_target  # noqa: PLC0415 - the registry is for upserts alone
-        from vismanet_async._bulk.upserting import Upsert  # noqa: PLC0415 - as above
-
-        refuse_input(rows)
-        for name, text in (("resource", resource), ("key", key)):
-            expect(name, text, str)
-        return Upsert(self._caller, read_target(resource, key), rows)
-
     def _run(
         self,
         rows: Any,
@@ -229,19 +221,12 @@ class Bulk:
         via: Via,
         upsert: Upsert | None = None,
     ) -> BulkRun:
-        expect_count("max_failures", options.max_failures, least=0, none=True)
-        if (share := options.max_failure_share) is not None:
-            expect("max_failure_share", share, int, float, words="a number from 0 to 1, or None")
-            if not 0 <= share <= 1:
-                raise RequestRefused(f"max_failure_share is from 0 to 1, not {share}; nothing was sent.")
-        if via not in (known := get_args(Via)):
-            raise RequestRefused(f"via is one of {', '.join(known)}, not {via!r}; nothing was sent.")
+        _check(options, via)
         if via != "request":
             self._jobs()  # refuses a client without a job store
-        expect_seconds("settle_seconds", options.settle_seconds, none=False, zero=True)
         run = BulkRun(
             rows,
-            journal=self._journal(journal),
+            journal=_journal_at(journal, self._clock),
             transport=self._transport,
             clock=self._clock,
             company=self._company,
@@ -252,14 +237,6 @@ class Bulk:
         )
         warn_if_dropped(run, _NEVER_RUN)
         return run
-
-    def _journal(self, journal: str | os.PathLike[str]) -> Journal:
-        expect("journal", journal, str, os.PathLike, words="a path, or a URL of PostgreSQL")
-        if os.fspath(journal) == ":memory:":
-            raise RequestRefused("journal takes a file or a database that outlives the process; nothing was sent.")
-        if "://" in os.fspath(journal):
-            return SharedJournal(str(journal), clock=self._clock)
-        return SqliteJournal(journal)
 
     async def rehearse(
         self,
@@ -291,7 +268,9 @@ class Bulk:
         """
         refuse_input(rows)
         read = partial(read_row, sender=self._transport)
-        return await self._rehearse(rows, read=read, journal=journal, retry_failed=retry_failed)
+        return await _rehearsed(
+            rows, read=read, journal=journal, retry_failed=retry_failed, transport=self._transport, clock=self._clock
+        )
 
     async def rehearse_upsert(
         self,
@@ -320,36 +299,10 @@ class Bulk:
             >>> rehearsal.requests, str(rehearsal.changes[0].differences[0]).partition(" -> ")[2]
             (1, "'Sol AS'")
         """
-        upsert = self._upserting(resource, rows, key)
-        return await self._rehearse(upsert, read=upsert.read, journal=journal, upserts=True)
-
-    async def _rehearse(
-        self,
-        rows: Any,
-        *,
-        read: Callable[[Any, int], Read],
-        journal: str | os.PathLike[str] | None,
-        retry_failed: bool = False,
-        upserts: bool = False,
-    ) -> Rehearsal:
-        opened = None
-        if journal is not None:
-            expect("journal", journal, str, os.PathLike, words="a path, or None")
-            there = "://" in os.fspath(journal) or await anyio.Path(journal).is_file()
-            opened = self._journal(journal) if there else None
-        try:
-            return await rehearse(
-                rows,
-                read=read,
-                journal=opened,
-                retry_failed=retry_failed,
-                upserts=upserts,
-                quota_of=lambda: self._transport.quota,
-                clock=self._clock,
-            )
-        finally:
-            if opened is not None:
-                await opened.aclose()
+        upsert = _upserting(self._caller, resource, rows, key)
+        return await _rehearsed(
+            upsert, read=upsert.read, journal=journal, upserts=True, transport=self._transport, clock=self._clock
+        )
 
     async def results(
         self, journal: str | os.PathLike[str], *, outcomes: Collection[Outcome] | None = None
@@ -377,7 +330,7 @@ class Bulk:
         if "://" not in os.fspath(journal) and not await anyio.Path(journal).is_file():
             raise RequestRefused(f"there is no journal {os.fspath(journal)}; nothing was read.")
         states = None if outcomes is None else frozenset().union(*(_STATES[each] for each in outcomes))
-        opened = self._journal(journal)
+        opened = _journal_at(journal, self._clock)
         try:
             async with aclosing(opened.entries(states)) as entries:
                 async for entry in entries:
@@ -387,3 +340,67 @@ class Bulk:
 
     def __repr__(self) -> str:
         return f"<bulk writes of {self._company or 'one company'}>"
+
+
+def _journal_at(journal: str | os.PathLike[str], clock: Clock) -> Journal:
+    expect("journal", journal, str, os.PathLike, words="a path, or a URL of PostgreSQL")
+    address = os.fspath(journal)
+    if address.partition("://")[0] in {"postgresql", "postgres", "postgresql+asyncpg"}:
+        return SharedJournal(address, clock=clock)
+    if "://" in address or address == ":memory:":
+        raise RequestRefused(
+            "journal takes the path of a file, or postgresql://user@host/database#NAME; nothing was sent."
+        )
+    return SqliteJournal(journal)
+
+
+def _check(options: BulkOptions, via: object) -> None:
+    """Refuse options that no run can have."""
+    expect_count("max_failures", options.max_failures, least=0, none=True)
+    if (share := options.max_failure_share) is not None:
+        expect("max_failure_share", share, int, float, words="a number from 0 to 1, or None")
+        if not 0 <= share <= 1:
+            raise RequestRefused(f"max_failure_share is from 0 to 1, not {share}; nothing was sent.")
+    expect_seconds("settle_seconds", options.settle_seconds, none=False, zero=True)
+    if via not in (known := get_args(Via)):
+        raise RequestRefused(f"via is one of {', '.join(known)}, not {via!r}; nothing was sent.")
+
+
+def _upserting(caller: Caller, resource: str, rows: Any, key: str) -> Upsert:
+    from vismanet_async._bulk.target import read_target  # noqa: PLC0415 - the registry is for upserts alone
+    from vismanet_async._bulk.upserting import Upsert  # noqa: PLC0415 - as above
+
+    refuse_input(rows)
+    for name, text in (("resource", resource), ("key", key)):
+        expect(name, text, str)
+    return Upsert(caller, read_target(resource, key), rows)
+
+
+async def _rehearsed(
+    rows: Any,
+    *,
+    transport: Transport,
+    clock: Clock,
+    read: Callable[[Any, int], Read],
+    journal: str | os.PathLike[str] | None,
+    retry_failed: bool = False,
+    upserts: bool = False,
+) -> Rehearsal:
+    opened = None
+    if journal is not None:
+        expect("journal", journal, str, os.PathLike, words="a path, or None")
+        there = "://" in os.fspath(journal) or await anyio.Path(journal).is_file()
+        opened = _journal_at(journal, clock) if there else None
+    try:
+        return await rehearse(
+            rows,
+            read=read,
+            journal=opened,
+            retry_failed=retry_failed,
+            upserts=upserts,
+            quota_of=lambda: transport.quota,
+            clock=clock,
+        )
+    finally:
+        if opened is not None:
+            await opened.aclose()

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 import attrs
 
+from vismanet_async._bulk.deciding import BY_STATE, BulkOptions, action_of, outcome_of, settled
 from vismanet_async._bulk.first_create import FirstCreate
 from vismanet_async._bulk.group_commit import GroupCommit
+from vismanet_async._bulk.groups import Groups, Place
 from vismanet_async._bulk.intake import Input, Read, read_row
 from vismanet_async._bulk.rows import GOOD, MOST_PROBLEMS, OUTCOMES, BulkProgress, BulkSummary, Outcome, Row, RowResult
-from vismanet_async._bulk.sending import Find, Pauses, Sending
+from vismanet_async._bulk.sending import Pauses, Sending
 from vismanet_async._bulk.stop_rule import StopRule
-from vismanet_async._bulk.transitions import Action, Entry, Refused, RowState, Trouble, advance, decide, decide_anew
+from vismanet_async._bulk.transitions import Action, Entry, Refused, RowState, Trouble, advance
 from vismanet_async._deferred import DeferredCall, mark_used
 from vismanet_async._jobs.store import LeaseLost
 from vismanet_async._tasks import iterate_events, unwrap_group
@@ -34,15 +36,8 @@ if TYPE_CHECKING:
     from vismanet_async._http.pipeline import Transport
     from vismanet_async._operation import Operation
 
-__all__ = ["BulkOptions", "BulkRun", "result_of"]
+__all__ = ["BulkRun", "result_of"]
 
-_BY_STATE: Final[dict[RowState, Outcome]] = {
-    RowState.PLANNED: "not_sent",
-    RowState.SENDING: "unknown",
-    RowState.DONE: "done",
-    RowState.FAILED: "failed",
-    RowState.UNKNOWN: "unknown",
-}
 _WATCH_SECONDS: Final = 2.0
 """How often a shared journal is read for what other processes have ended."""
 _DUPLICATE: Final = "row {} of the input has the same key; only that one is sent. Give each row a key of its own."
@@ -53,23 +48,11 @@ _CUT_OFF: Final = (
     "the run ended while this was being sent, so it may have been executed. Look it up, or give the run a `find`."
 )
 _UNDER_WAY: Final = "background job {} is under way; the next run goes on with it."
-_GONE: Final = (
-    "an earlier run created it as {}, and no record has this key now: it was deleted, or has got another key. Nothing "
-    "was sent; with a new journal it is created again."
+_NO_GROUPS: Final = (
+    "rows of a group are sent in order by one process, and the journal is shared by several: it was not sent. Give rows "
+    "with groups a journal in a file."
 )
 _HELD: Final = "row {!r} of the same group is not done, so this one was not sent. The next run sends it when that is."
-
-
-@attrs.frozen(kw_only=True)
-class BulkOptions:
-    """How a run decides."""
-
-    find: Find | None = None
-    retry_failed: bool = False
-    retry_unknown: bool = False
-    max_failures: int | None = None
-    max_failure_share: float | None = None
-    settle_seconds: float
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -79,9 +62,7 @@ class _Job:
     read: Read
     entry: Entry
     action: Action
-    after: anyio.Event | None = None
-    """Set when the row before it in its group has ended."""
-    ended: anyio.Event | None = None
+    place: Place | None = None
 
 
 class BulkRun(DeferredCall[BulkSummary]):
@@ -126,7 +107,9 @@ class BulkRun(DeferredCall[BulkSummary]):
         self._input = Input(rows, partial(read_row, sender=transport) if upsert is None else upsert.read)
         self._background = background
         self._upsert = upsert
-        self._first_create = None if upsert is None else FirstCreate(upsert, stop=self.stop, stopped=self._has_stopped)
+        self._first_create = (
+            None if upsert is None else FirstCreate(upsert, stop=self.stop, stopped=lambda: self._stopped is not None)
+        )
         self._journal = journal
         self._transport = transport
         self._clock = clock
@@ -143,10 +126,7 @@ class BulkRun(DeferredCall[BulkSummary]):
         self._problems: list[RowResult] = []
         self._stopped: str | None = None
         self._started_at: float | None = None
-        self._last: dict[str, anyio.Event] = {}
-        """Groups with rows under way: set when the last of them has ended."""
-        self._blocked: dict[str, tuple[int, str]] = {}
-        """Groups with a row that is not done: the position and key of the first."""
+        self._groups = Groups()
         self._pauses = Pauses()
         self._results: MemoryObjectSendStream[RowResult] | None = None
 
@@ -159,15 +139,15 @@ class BulkRun(DeferredCall[BulkSummary]):
         )
 
     def stop(self, reason: str = "it was asked to stop") -> None:
-        """End the run in order: read no more rows, send no more, finish what is under way."""
+        """End the run in order: read no more rows, send no more, finish what is under way.
+
+        Background jobs go on by themselves, and the next run follows them.
+        """
         if self._stopped is None:
             self._stopped = reason
             self._input.stop()
             self._pauses.end()
             self._background.end()
-
-    def _has_stopped(self) -> bool:
-        return self._stopped is not None
 
     def __await__(self) -> Generator[Any, Any, BulkSummary]:
         return self.run().__await__()
@@ -205,7 +185,7 @@ class BulkRun(DeferredCall[BulkSummary]):
     async def _count_others(self) -> None:
         """Count the rows that other processes have ended under what became of them."""
         for (state, operation), rows in (await self._journal.standing()).counts.items():
-            outcome = _BY_STATE[state]
+            outcome = BY_STATE[state]
             mine, self._own[outcome, operation] = self._own[outcome, operation], 0
             told = outcome
             if self._upsert is not None and state is RowState.DONE:
@@ -277,6 +257,8 @@ class BulkRun(DeferredCall[BulkSummary]):
                 break
 
     async def _take(self, chunk: list[Read], give: MemoryObjectSendStream[_Job], sending: Sending) -> None:
+        if self._journal.shared:
+            chunk = [_without_group(each) for each in chunk]
         known = await self._journal.register([each.entry for each in chunk])
         for read, registered in zip(chunk, known, strict=True):
             if registered.elsewhere:
@@ -296,13 +278,13 @@ class BulkRun(DeferredCall[BulkSummary]):
             trouble = Trouble(kind="RequestRefused", text=_DUPLICATE.format(f"{registered.duplicate_of:,}"))
             await self._ended(read.row, attrs.evolve(read.entry, trouble=trouble), "duplicate")
             return None
-        if self._upsert is not None and (settled := self._settled(read, entry, self._upsert)) is not None:
-            outcome, after = settled
+        if self._upsert is not None and (ended := settled(read, entry, self._upsert)) is not None:
+            outcome, after = ended
             if after.state is not entry.state:
                 await sending.writer.write(after)
             await self._ended(read.row, after, outcome)
             return None
-        action = self._action(read, entry)
+        action = action_of(read, entry, self._options, upserts=self._upsert is not None)
         if action is Action.SEND and entry.state is RowState.DONE:  # of an earlier upsert
             entry = attrs.evolve(entry, state=RowState.PLANNED, id=None, etag=None)
         if action is Action.SEND and read.trouble is not None:
@@ -311,84 +293,38 @@ class BulkRun(DeferredCall[BulkSummary]):
             await self._ended(read.row, entry, "failed", sent=True)
             return None
         if action in {Action.KEEP_DONE, Action.KEEP_FAILED, Action.KEEP_UNKNOWN}:
-            await self._ended(read.row, entry, _BY_STATE[entry.state], earlier=True)
+            await self._ended(read.row, entry, BY_STATE[entry.state], earlier=True)
             return None
         if action is Action.REPORT_CHANGED:
-            trouble = Trouble(kind="RequestRefused", text=_CHANGED.format(_BY_STATE[entry.state]))
+            trouble = Trouble(kind="RequestRefused", text=_CHANGED.format(BY_STATE[entry.state]))
             await self._ended(read.row, attrs.evolve(entry, trouble=trouble), "changed")
             return None
-        return self._queued(_Job(read=read, entry=entry, action=action))
-
-    def _action(self, read: Read, entry: Entry) -> Action:
-        if self._upsert is not None:
-            return decide_anew(entry)
-        options = self._options
-        return decide(
-            entry,
-            fingerprint=read.entry.fingerprint,
-            can_look=options.find is not None,
-            retry_failed=options.retry_failed or read.operation is None,
-            retry_unknown=options.retry_unknown,
-        )
-
-    @staticmethod
-    def _settled(read: Read, entry: Entry, upsert: Upsert) -> tuple[Outcome, Entry] | None:
-        """Return how a row of an upsert ends for which nothing is to be sent; None for all others."""
-        effect = getattr(read.row, "effect", None)
-        if effect == "unchanged":
-            unsure = entry.state in {RowState.SENDING, RowState.UNKNOWN}
-            done = attrs.evolve(entry, state=RowState.DONE, unsure_since=None, trouble=None)
-            if unsure:  # it was executed, or somebody else has done the same
-                return upsert.outcome_of(entry.operation), done
-            return "unchanged", done if entry.state is RowState.DONE else attrs.evolve(done, operation="")
-        if entry.state is not RowState.DONE:
-            return None
-        if read.trouble is not None:  # what an earlier run did stands
-            return "failed", attrs.evolve(entry, trouble=read.trouble)
-        if effect == "create" and upsert.outcome_of(entry.operation) == "created":
-            trouble = Trouble(kind="RequestRefused", text=_GONE.format(entry.id or "a record"))
-            return "conflict", attrs.evolve(entry, trouble=trouble)
-        return None
-
-    def _queued(self, job: _Job) -> _Job:
-        """Put a job behind the one before it in its group."""
-        group = job.read.row.group
-        if group is not None:
-            job.after, job.ended = self._last.get(group), anyio.Event()
-            self._last[group] = job.ended
-        return job
+        return _Job(read=read, entry=entry, action=action, place=self._groups.join(read.row.group))
 
     async def _send_all(self, take: MemoryObjectReceiveStream[_Job], sending: Sending) -> None:
         async for job in take:
             try:
-                if job.after is not None:
-                    await job.after.wait()
+                if job.place is not None and job.place.after is not None:
+                    await job.place.after.wait()
                 await self._send(job, sending)
             except LeaseLost:
                 pass  # it is the other process's row now, and counted as what that one makes of it
             finally:
                 self._at_work -= 1
-                self._leave(job)
-
-    def _leave(self, job: _Job) -> None:
-        group = job.read.row.group
-        if job.ended is not None and group is not None:
-            job.ended.set()
-            if self._last.get(group) is job.ended:
-                del self._last[group]
+                self._groups.leave(job.read.row.group, job.place)
 
     async def _send(self, job: _Job, sending: Sending) -> None:
         row, entry, operation = job.read.row, job.entry, job.read.operation
         if self._stopped is not None:
             about = Trouble(kind="RequestRefused", text=f"the run was stopped: {self._stopped}.")
-            await self._ended(row, attrs.evolve(entry, trouble=about), _BY_STATE[entry.state])
+            await self._ended(row, attrs.evolve(entry, trouble=about), BY_STATE[entry.state])
             return
         if job.action is Action.LOOK:
             entry = await self._look(row, entry, operation, sending)
         elif entry.state is RowState.SENDING:
             entry = attrs.evolve(entry, state=RowState.UNKNOWN)
         if job.action is not Action.LOOK or entry.state is RowState.PLANNED or self._sends_again(entry):
-            if (blocking := self._blocking(job)) is not None:
+            if (blocking := self._groups.blocking(row.group, entry.position)) is not None:
                 about = Trouble(kind="RequestRefused", text=_HELD.format(blocking))
                 await self._ended(row, attrs.evolve(entry, trouble=about), "held")
                 return
@@ -396,7 +332,7 @@ class BulkRun(DeferredCall[BulkSummary]):
             fresh = attrs.evolve(entry, fingerprint=job.read.entry.fingerprint, operation=operation.spec.id)
             send = partial(sending.send, row, operation, fresh)
             entry = await (send() if self._first_create is None else self._first_create.send(row, fresh, send))
-        await self._ended(row, entry, self._outcome_of(entry), sent=True)
+        await self._ended(row, entry, outcome_of(entry, self._upsert), sent=True)
 
     async def _look(self, row: Row, entry: Entry, operation: Operation[Any] | None, sending: Sending) -> Entry:
         if entry.job is not None and operation is not None:
@@ -412,19 +348,6 @@ class BulkRun(DeferredCall[BulkSummary]):
         options = self._options
         return entry.state is RowState.UNKNOWN and options.retry_unknown and options.find is None
 
-    def _outcome_of(self, entry: Entry) -> Outcome:
-        if self._upsert is not None and entry.state is RowState.DONE:
-            return self._upsert.outcome_of(entry.operation)
-        refused = entry.trouble.kind if entry.trouble is not None and entry.state is RowState.FAILED else None
-        if self._upsert is not None and refused == "PreconditionFailed":
-            return "conflict"
-        return _BY_STATE[entry.state]
-
-    def _blocking(self, job: _Job) -> str | None:
-        """Return the key of a row before this one in its group that is not done."""
-        position, key = self._blocked.get(job.read.row.group or "", (job.entry.position, ""))
-        return key if position < job.entry.position else None
-
     async def _ended(
         self, row: Row, entry: Entry, outcome: Outcome, *, earlier: bool = False, sent: bool = False
     ) -> None:
@@ -432,18 +355,24 @@ class BulkRun(DeferredCall[BulkSummary]):
         self._outcomes[outcome] += 1
         self._earlier += earlier
         if outcome != "duplicate":
-            self._own[_BY_STATE[entry.state], entry.operation] += 1
+            self._own[BY_STATE[entry.state], entry.operation] += 1
             self._journal.ended(entry.key)
         if outcome not in GOOD:
             if row.group is not None and outcome != "duplicate":
-                here = (entry.position, entry.key)
-                self._blocked[row.group] = min(self._blocked.get(row.group, here), here)
+                self._groups.block(row.group, entry.position, entry.key)
             if len(self._problems) < MOST_PROBLEMS:
                 self._problems.append(result)
         if sent and (reason := self._rule.ended(ok=outcome in GOOD)) is not None:
             self.stop(reason)
         if self._results is not None:
             await self._results.send(result)
+
+
+def _without_group(read: Read) -> Read:
+    """Return a row of a shared journal, refused if it is of a group: other rows of that may be at other processes."""
+    if read.row.group is None:
+        return read
+    return attrs.evolve(read, operation=None, trouble=Trouble(kind="RequestRefused", text=_NO_GROUPS))
 
 
 def _senders(in_flight: int) -> int:
@@ -460,7 +389,7 @@ def result_of(entry: Entry, outcome: Outcome | None = None, *, earlier: bool = F
     return RowResult(
         key=entry.key,
         position=entry.position,
-        outcome=outcome or _BY_STATE[entry.state],
+        outcome=outcome or BY_STATE[entry.state],
         earlier=earlier,
         id=entry.id,
         etag=entry.etag,
