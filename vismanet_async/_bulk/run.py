@@ -49,8 +49,8 @@ _CUT_OFF: Final = (
 )
 _UNDER_WAY: Final = "background job {} is under way; the next run goes on with it."
 _NO_GROUPS: Final = (
-    "rows of a group are sent in order by one process, and the journal is shared by several: it was not sent. Give rows "
-    "with groups a journal in a file."
+    "rows of a group are sent in order by one process, and the journal is shared by several: it was not sent. Give "
+    "rows with groups a journal in a file."
 )
 _HELD: Final = "row {!r} of the same group is not done, so this one was not sent. The next run sends it when that is."
 
