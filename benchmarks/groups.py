@@ -387,6 +387,21 @@ GROUPS: tuple[Group, ...] = (
         ),
     ),
     Group(
+        name="bulk-100ms",
+        title="Rows written, 100 ms of latency",
+        about="20,000 customers created one by one, 16 requests in flight; the bulk run writes each row to its journal "
+        "before its request leaves, and after its answer.",
+        cases=(
+            Case("posts", "posts", Job(rows=20_000, wait_ms=100, connections=16)),
+            Case("bulk", "sdk-bulk", Job(rows=20_000, wait_ms=100, connections=16)),
+        ),
+        rounds=2,
+        reference="posts",
+        targets=(
+            Target(text="bulk run against bare POSTs", case="bulk", how="speedup", other="posts", at_least=0.9),
+        ),
+    ),
+    Group(
         name="overhead",
         title="One record a request",
         about="2,000 customers read one by one, no latency: what a call costs beside the network.",

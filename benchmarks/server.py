@@ -7,6 +7,7 @@ benchmark and every client gets its settings the same way:
     http://127.0.0.1:PORT/rows-100000/wait-100/gzip/v1/customer?pageNumber=1&pageSize=1000
 
 `wait-MS` waits before each answer, and with `slots-N` no more than N wait at once, as if a worker were busy with each;
+a POST is answered as a create;
 with `gzip` the answers are compressed (beforehand) where the client accepts it. `/v1/customer/10000001` is one record.
 Outside that, `GET /counts` tells what was asked since `GET /reset`, and `GET /prepare/...` readies a list's pages.
 """
@@ -175,12 +176,16 @@ class PageServer:
                 listing = _ListUrl.parse(path)
                 with self._slot(listing):
                     due = time.monotonic() + listing.wait_seconds
-                    body, encoding = self._page(listing, query, headers, buffers)
+                    body, encoding = (
+                        (b"", b"Location: /v1/customer/1\r\n")
+                        if method == "POST"
+                        else self._page(listing, query, headers, buffers)
+                    )
                     if (wait := due - time.monotonic()) > 0:
                         time.sleep(wait)
             else:
                 body = self._service(method, path)
-            status = b"200 OK"
+            status = b"201 Created" if method == "POST" and "/v1/" in path else b"200 OK"
         except BadRequestError as error:
             status, body = b"400 Bad Request", msgspec.json.encode({"message": str(error)})
         keep = headers.get("connection", "").lower() != "close"

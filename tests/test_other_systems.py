@@ -56,7 +56,7 @@ for module in pkgutil.walk_packages(vismanet_async.__path__, "vismanet_async."):
     importlib.import_module(module.name)
     count += 1
 from pathlib import Path
-from vismanet_async._export.target.lock import FileLock
+from vismanet_async._file_lock import FileLock
 lock = FileLock(Path(sys.argv[1]))
 assert lock.acquire()
 lock.release()

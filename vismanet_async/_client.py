@@ -295,7 +295,14 @@ class VismaNet(Resources):
         """Bulk writes: thousands of documents, each written down before it is sent (extra `sqlite`)."""
         from vismanet_async._bulk.bulk import Bulk  # noqa: PLC0415 - loaded by those who load
 
-        return Bulk(self._transport, clock=self._options.clock, company=self.tenant_id, base_url=self._options.base_url)
+        return Bulk(
+            self._transport,
+            caller=self,
+            jobs=lambda: self.jobs,
+            clock=self._options.clock,
+            company=self.tenant_id,
+            base_url=self._options.base_url,
+        )
 
     def listing(self, source: ListSource) -> Listing[Any]:
         """Return the listing of a list call; what the resources build theirs with."""

@@ -11,22 +11,27 @@ from vismanet_async._lazy import lazy_names
 
 if TYPE_CHECKING:
     from vismanet_async._bulk.bulk import Bulk
+    from vismanet_async._bulk.bulk_report import BulkReport
     from vismanet_async._bulk.finding import matching
-    from vismanet_async._bulk.journal import JournalBusy
-    from vismanet_async._bulk.rehearsal import Mistake, Rehearsal
+    from vismanet_async._bulk.journal_rows import JournalBusy
+    from vismanet_async._bulk.rehearsal import Mistake, Rehearsal, RowChange
     from vismanet_async._bulk.rows import BulkProgress, BulkSummary, Outcome, Row, RowResult
     from vismanet_async._bulk.run import BulkRun
+    from vismanet_async._codec.differences import Difference
 
 __all__ = [
     "Bulk",
     "BulkProgress",
+    "BulkReport",
     "BulkRun",
     "BulkSummary",
+    "Difference",
     "JournalBusy",
     "Mistake",
     "Outcome",
     "Rehearsal",
     "Row",
+    "RowChange",
     "RowResult",
     "matching",
 ]
@@ -36,9 +41,11 @@ if not TYPE_CHECKING:  # to type checkers a module with `__getattr__` has every 
         globals(),
         {
             "_bulk.bulk": ("Bulk",),
+            "_bulk.bulk_report": ("BulkReport",),
             "_bulk.finding": ("matching",),
-            "_bulk.journal": ("JournalBusy",),
-            "_bulk.rehearsal": ("Mistake", "Rehearsal"),
+            "_bulk.journal_rows": ("JournalBusy",),
+            "_bulk.rehearsal": ("Mistake", "Rehearsal", "RowChange"),
+            "_codec.differences": ("Difference",),
             "_bulk.rows": ("BulkProgress", "BulkSummary", "Outcome", "Row", "RowResult"),
             "_bulk.run": ("BulkRun",),
         },

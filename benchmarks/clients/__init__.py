@@ -68,6 +68,9 @@ CLIENTS: dict[str, Client] = {
         label="by hand: aiohttp and msgspec", entry=f"{_HERE}.overhead:by_hand", packages=("aiohttp", "msgspec")
     ),
     "sdk-get": Client(label="vismanet_async, `customer.get`", entry=f"{_HERE}.overhead:sdk"),
+    # rows written
+    "posts": Client(label="aiohttp, bare POSTs", entry=f"{_HERE}.bulk:posts", packages=("aiohttp",)),
+    "sdk-bulk": Client(label="vismanet_async, `bulk.run` with its journal", entry=f"{_HERE}.bulk:sdk"),
     # background jobs, in virtual time
     "sdk-polls-short": Client(label="vismanet_async: median 8 s", entry=f"{_HERE}.polls:short_jobs"),
     "sdk-polls-long": Client(label="vismanet_async: 2 minutes and more", entry=f"{_HERE}.polls:long_jobs"),

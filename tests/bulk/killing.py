@@ -12,17 +12,22 @@ import anyio
 import attrs
 
 from tests.bulk.company import COMPANY
+from tests.jobs.fast import PATIENCE_SECONDS, FastClock, patient
 from vismanet_async._bulk.journal import SqliteJournal
+from vismanet_async._bulk.shared_journal import SharedJournal
 from vismanet_async._client import VismaNet
 from vismanet_async._http.auth.credentials import StaticToken
 from vismanet_async._http.pipeline import Transport
+from vismanet_async._jobs.sql.store import SqlStore
 from vismanet_async.bulk import Row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.synchronize import Event
 
-__all__ = ["Task", "work"]
+__all__ = ["LEASE_SECONDS", "Task", "work"]
+
+LEASE_SECONDS = 3_000.0
 
 # loaded once, before processes are forked off
 _nobody = VismaNet(StaticToken("none"), base_url="http://127.0.0.1:1")
@@ -39,6 +44,12 @@ class Task:
     journal: str
     keys: tuple[str, ...]
     finds: bool
+    upserts: bool = False
+    jobs: str = ""
+    """The job store, if the rows go through the queue; `base` is the fast clock's."""
+    base: float = 0.0
+    ahead_seconds: float = 0.0
+    """How much later than now it runs, by its own clock: leases of others have run out then."""
     dies_at: int = 0
     told_to: str = ""
     """Write the number of steps and each row's outcome into this file at the end."""
@@ -73,8 +84,13 @@ class Steps:
 def work(task: Task, begun: Event) -> None:
     """Run the load; the target of a process."""
     steps = Steps(task.dies_at)
-    for owner, name in ((SqliteJournal, "register"), (SqliteJournal, "write"), (Transport, "send")):
+    places: list[tuple[type, str]] = [(SqliteJournal, "register"), (SqliteJournal, "write"), (Transport, "send")]
+    if task.jobs:
+        places += [(SqlStore, name) for name in ("write_intent", "save", "claim", "remember")]
+    for owner, name in places:
         steps.around(owner, name)
+    # longer than the test takes: a process that lives keeps its rows however slow the machine is
+    SharedJournal.__init__.__kwdefaults__["lease_seconds"] = LEASE_SECONDS  # type: ignore[index]  # it has some
     begun.set()
     outcomes = anyio.run(_load, task)
     if task.told_to:
@@ -83,12 +99,24 @@ def work(task: Task, begun: Event) -> None:
 
 async def _load(task: Task) -> dict[str, str]:
     token = StaticToken(task.token, tenant_id=COMPANY)
-    async with VismaNet(token, base_url=task.base_url, concurrency=2) as visma:
+    clock: dict[str, Any] = {}
+    if task.jobs:
+        clock = {"clock": FastClock(base=task.base), "job_store": task.jobs, "timeout_seconds": PATIENCE_SECONDS}
+    if task.ahead_seconds:
+        clock = {"clock": FastClock(1.0, ahead_seconds=task.ahead_seconds)}
+    async with VismaNet(token, base_url=task.base_url, concurrency=2, **clock) as visma:
+        if task.jobs:
+            patient(visma)
+        if task.upserts:
+            bodies = [{"number": key, "override_number_series": True, "name": f"new {key}"} for key in task.keys]
+            upsert = visma.bulk.upsert("customer", bodies, key="number", journal=task.journal, settle_seconds=0)
+            return {result.key: result.outcome async for result in upsert}
         rows = (Row(key, visma.customer.create({"name": key})) for key in task.keys)
         run = visma.bulk.run(
             rows,
             journal=task.journal,
             find=(lambda row: visma.customer.list(name=row.key)) if task.finds else None,
             settle_seconds=0,
+            via="background" if task.jobs else "request",
         )
         return {result.key: result.outcome async for result in run}

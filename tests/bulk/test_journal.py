@@ -91,9 +91,10 @@ async def test_an_intent_is_on_the_disk_before_its_request_leaves(
         written: set[str] = set()
         real = SqliteJournal.write
 
-        async def noting(journal: SqliteJournal, entries: Any) -> None:
-            await real(journal, entries)
+        async def noting(journal: SqliteJournal, entries: Any) -> frozenset[str]:
+            lost = await real(journal, entries)
             written.update(entry.key for entry in entries if entry.state is RowState.SENDING)
+            return lost
 
         sent, real_send = [], type(company.visma.sender).send
 
@@ -130,9 +131,10 @@ async def test_together_waiting_entries_are_one_transaction() -> None:
     gate = anyio.Event()
 
     class Journal:
-        async def write(self, entries: Any) -> None:
+        async def write(self, entries: Any, /) -> frozenset[str]:
             batches.append(len(entries))
             await gate.wait()
+            return frozenset()
 
     commits = GroupCommit(Journal())
     async with anyio.create_task_group() as outer:

@@ -339,7 +339,7 @@ async def test_a_run_is_started_once(tmp_path: Path) -> None:
     [
         ({"rows": 5}, "rows takes a list or another iterable of Row"),
         ({"rows": "abc"}, "rows takes a list or another iterable of Row"),
-        ({"journal": "sqlite:///x"}, "the path of a file, not a URL"),
+        ({"journal": "sqlite:///x"}, "the path of a file, or postgresql://"),
         ({"journal": 5}, "journal takes a path"),
         ({"find": "x"}, "find takes a function of a row"),
         ({"max_failures": -1}, "max_failures must be at least 0"),

@@ -110,9 +110,9 @@ def _be(case: Case) -> NoReturn:
     os.closerange(3, 1024)
     # the old objects must not close the new descriptors
     globals()["_before"] = (sys.stdin, sys.stdout, sys.stderr, sys.__stdin__, sys.__stdout__, sys.__stderr__)
-    sys.stdin = sys.__stdin__ = _stdio(0, case.encoding, case.errors)
-    sys.stdout = sys.__stdout__ = _stdio(1, case.encoding, case.errors)
-    sys.stderr = sys.__stderr__ = _stdio(2, case.encoding, "backslashreplace")
+    sys.stdin = sys.__stdin__ = _stdio(0, case.encoding, case.errors)  # type: ignore[misc]
+    sys.stdout = sys.__stdout__ = _stdio(1, case.encoding, case.errors)  # type: ignore[misc]
+    sys.stderr = sys.__stderr__ = _stdio(2, case.encoding, "backslashreplace")  # type: ignore[misc]
     sys.argv = ["vismanet", *case.argv]
 
     code = command_line_package.main()

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.hang import HANG_SECONDS
 from vismanet_async import errors
-from vismanet_async._bulk.journal import JournalBusy
+from vismanet_async._bulk.journal_rows import JournalBusy
 from vismanet_async._cli import exit_codes, main
 from vismanet_async._cli.export import filters_by_resource
 from vismanet_async._conditions import after, before, on_or_after, on_or_before

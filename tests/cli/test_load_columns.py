@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from vismanet_async._cli.load_columns import Column, ColumnMap, columns_of, filled, read_map, with_inserts
+from vismanet_async._bulk.target import with_inserts
+from vismanet_async._cli.load_columns import Column, ColumnMap, columns_of, filled, read_map
 from vismanet_async.errors import RequestRefused, UnknownName
 
 if TYPE_CHECKING:

@@ -17,7 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.support.hang import wait_for
-from vismanet_async._export.target.lock import FileLock
+from vismanet_async._cli.load import _id
+from vismanet_async._codec.values import UNSET
+from vismanet_async._file_lock import FileLock
+from vismanet_async.models import Customer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +36,7 @@ def wrote(path: Path, text: str) -> str:
 def results(folder: Path) -> dict[str, Any]:
     lines = (folder / "results.jsonl").read_text("utf-8").splitlines()
     found = {each["key"]: each for each in map(json.loads, lines)}
-    assert len(found) == len(lines)
+    assert len(found) == len(lines) - sum(each["outcome"] == "duplicate" for each in map(json.loads, lines))
     return found
 
 
@@ -263,6 +266,54 @@ def test_lost_answers_have_their_exit_code_and_find_looks_them_up(shell: Shell, 
     assert (looked.returncode, looked.stdout.splitlines()[0]) == (0, "3 rows: 3 done (1 known from before)")
     assert sorted(each["name"]["value"] for each in bodies(shell)) == ["Blåbær AS", "Fjord, Fisk AS", "Vega AS"]
     assert all(each["id"] for each in results(tmp_path / "c.csv.load").values())
+
+
+def test_an_upsert_creates_what_is_missing_and_updates_what_differs(shell: Shell, tmp_path: Path) -> None:
+    first, second, *_ = sorted(shell.do(shell.simulator.truth, "customer").keys)
+    columns = "No,name,overrideNumberSeries,creditLimit"
+    lines = [f"{first},New {first},,7.50", "70000,Vega AS,true,", f"{second},Newer,,", f"{first},Twice,,"]
+    file = wrote(tmp_path / "u.csv", "\n".join([columns, *lines, '71000,x,,"1,5"', ""]))
+    names = wrote(tmp_path / "map.toml", '[columns]\nNo = "number"\n')
+    before = len(shell.simulator.ledger)
+    arguments = ("load", "customer", file, "--upsert", "number", "--map", names)
+    told = shell.inside(*arguments, "--dry-run")
+    lines = told.stdout.splitlines()
+    assert (told.returncode, len(shell.simulator.ledger)) == (8, before)
+    assert "u.csv:6: column creditLimit: takes a number" in lines[1]
+    assert "u.csv:5: an earlier row of the input has the same key" in lines[0]
+    assert f"u.csv:2: {first}: name: " in lines[2]
+    assert "u.csv:3: 70000: create" in lines[3]
+    assert "5 rows, 1 to be created, 2 to be updated, 2 mistakes. A run takes 3 requests" in lines[-1]
+    done = shell.inside(*arguments)
+    assert (done.returncode, done.stdout.splitlines()[0]) == (8, "5 rows: 1 created, 2 updated, 1 failed, 1 duplicate")
+    assert {key: each["outcome"] for key, each in results(tmp_path / "u.csv.load").items() if key != first} == {
+        second: "updated",
+        "70000": "created",
+        "row 6": "failed",
+    }
+    page = tmp_path / "nightly-load.html"
+    again = shell.inside(*arguments, "--report", str(page))
+    shown = page.read_text("utf-8")
+    assert "<h1>Nightly load</h1>" in shown
+    assert "5 rows: 3 unchanged, 1 failed, 1 duplicate." in shown
+    assert "row 6" in shown
+    assert again.stdout.splitlines()[0] == "5 rows: 3 unchanged, 1 failed, 1 duplicate"
+    assert len(shell.simulator.ledger) == before + 3
+    for wrong, said in (
+        (("customer.update", file, "--upsert", "number"), "--upsert takes RESOURCE alone"),
+        (("customer", file, "--upsert", "nope"), "there is no key 'nope'"),
+        (("location", file, "--upsert", "x"), "location is not written by upsert"),
+        (("customer", file, "--upsert", "corporateId", "--map", names), "has no column 'corporateId'"),
+    ):
+        refused = shell.inside("load", *wrong)
+        assert (refused.returncode, len(shell.simulator.ledger)) == (2, before + 3)
+        assert said in refused.stderr
+
+
+def test_a_found_record_without_an_id_has_none() -> None:
+    for number, told in (("10000", "10000"), (None, None), (UNSET, None)):
+        found = _id(Customer(number=number, name="Vega AS"), ["number"])
+        assert found == told or (told is None and isinstance(found, Customer))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ webhooks: each executed once at most, none forgotten, and none held by nobody.
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
 from aiohttp import web
@@ -108,7 +108,7 @@ async def _webhooks(company: Company, visma: VismaNet) -> AsyncIterator[None]:
 
 
 async def _submit(company: Company, visma: VismaNet, work: _Work) -> None:
-    notify = company.random.choice(("none", "subscription"))
+    notify: Literal["none", "subscription"] = company.random.choice(("none", "subscription"))
 
     async def submit() -> str:
         operation = visma.supplier.update(work.supplier, {"name": work.marker})
@@ -146,10 +146,10 @@ async def _follow(company: Company, visma: VismaNet, work: _Work) -> None:
             company.failed(error, "job")
         return await job.status()
 
-    while True:
+    record: JobRecord | None = None
+    while record is None:
         try:
             record = await unless_cut_off(company, "wait", end)
-            break
         except CutOffError:
             continue
         except StoreNotUsable as error:

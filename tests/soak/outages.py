@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 import pytest
 from attrs import define, field, frozen
 
-from vismanet_async._export.target import locations
+from vismanet_async._export.target import conditional, locations
 from vismanet_async._export.target.locations import RemotePath
 from vismanet_async._jobs.store import StoreNotUsable
 
@@ -126,7 +126,7 @@ class _AwayObjects:
 @contextmanager
 def objects_go_away(outages: Outages) -> Iterator[None]:
     """Have object stores of this process go away, and make conditional writes to its memory atomic, as servers do."""
-    real, real_write, one_at_a_time = RemotePath._store, locations.write_if, threading.Lock()
+    real, real_write, one_at_a_time = RemotePath._store, conditional.write_if, threading.Lock()
 
     def store(self: RemotePath) -> tuple[Any, str]:
         found, path = real(self)

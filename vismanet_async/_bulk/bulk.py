@@ -4,32 +4,43 @@ from __future__ import annotations
 
 import os
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import anyio
 
 from vismanet_async._arguments import expect, expect_count, expect_seconds, text_of
-from vismanet_async._bulk.intake import refuse_input
+from vismanet_async._bulk.background import Background, Via
+from vismanet_async._bulk.deciding import BulkOptions
+from vismanet_async._bulk.intake import read_row, refuse_input
 from vismanet_async._bulk.journal import SqliteJournal
 from vismanet_async._bulk.rehearsal import Rehearsal, rehearse
 from vismanet_async._bulk.rows import OUTCOMES, Outcome, Row, RowResult
-from vismanet_async._bulk.run import BulkOptions, BulkRun, result_of
+from vismanet_async._bulk.run import BulkRun, result_of
+from vismanet_async._bulk.shared_journal import SharedJournal
 from vismanet_async._bulk.transitions import RowState
 from vismanet_async._deferred import warn_if_dropped
 from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterable, Collection, Iterable
+    from collections.abc import AsyncGenerator, AsyncIterable, Callable, Collection, Iterable
 
+    from vismanet_async._api.base import Caller
+    from vismanet_async._bulk.intake import Read
+    from vismanet_async._bulk.journal_rows import Journal
     from vismanet_async._bulk.sending import Find
+    from vismanet_async._bulk.upserting import Upsert
     from vismanet_async._clock import Clock
     from vismanet_async._http.pipeline import Transport
+    from vismanet_async._jobs.manager import JobManager
 
 __all__ = ["SETTLE_SECONDS", "Bulk"]
 
 SETTLE_SECONDS: Final = 240.0
 """A request that takes longer than four minutes belongs into the background queue (docs/facts.md 1.8)."""
 _FAILURE_SHARE: Final = 0.5
+_REFERENCE: Final = "bulk"
+"""What the jobs of bulk runs are called in `vismanet jobs list`."""
 _STATES: Final[dict[Outcome, frozenset[RowState]]] = {
     "done": frozenset({RowState.DONE}),
     "failed": frozenset({RowState.FAILED}),
@@ -46,8 +57,19 @@ class Bulk:
     client's quota and its limit of requests in flight.
     """
 
-    def __init__(self, transport: Transport, *, clock: Clock, company: str | None, base_url: str) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        caller: Caller,
+        jobs: Callable[[], JobManager],
+        clock: Clock,
+        company: str | None,
+        base_url: str,
+    ) -> None:
         self._transport = transport
+        self._caller = caller
+        self._jobs = jobs
         self._clock = clock
         self._company = company
         self._base_url = base_url
@@ -63,6 +85,7 @@ class Bulk:
         max_failures: int | None = None,
         max_failure_share: float | None = _FAILURE_SHARE,
         settle_seconds: float = SETTLE_SECONDS,
+        via: Via = "request",
     ) -> BulkRun:
         """Build a bulk run, as a value: `await` runs it, `async for` runs it and yields the result of each row.
 
@@ -72,7 +95,10 @@ class Bulk:
 
         Args:
             rows: any iterable, synchronous or not, of any length; it is read as fast as rows are sent.
-            journal: the path of a SQLite file (extra `sqlite`); one for each load.
+            journal: the path of a SQLite file (extra `sqlite`), one for each load; or
+                `postgresql://user@host/database#NAME` (extra `postgres`), with a name for each load. Any number of
+                processes may then run the same rows at the same time: each row is sent by one of them, and rows of a
+                process that dies are taken over by the others after half a minute. Rows with a `group` are refused.
             find: is asked before a row is sent that may have been executed. It takes the `Row`, and returns a call or a
                 list that searches by the row's own reference, or any awaitable. One record: the row is done. None, an
                 empty list or `NotFound`: it was not executed, and is sent. More than one, or another error: it stays
@@ -84,6 +110,11 @@ class Bulk:
             max_failure_share: stop when more than this share of the last hundred rows that were sent fails, from 0 to
                 1; None never stops.
             settle_seconds: how long after a lost answer a row that is not found counts as not executed.
+            via: `background` sends each row as a job of the background queue, which `visma.jobs` keeps and follows;
+                `auto` does so with actions, and with what took a minute or more as a job before. Rows whose job is
+                under way when a run ends are followed by the next one, with the same job store. Up to 64 are under way
+                at a time. A row whose submission was lost, and which `find` does not find, stays unknown for a day: it
+                may wait in the queue.
 
         Returns:
             The run. Its summary counts each row under one outcome (see `Outcome`); memory does not grow with the input.
@@ -100,26 +131,13 @@ class Bulk:
             (2, True)
         """
         refuse_input(rows)
-        expect("journal", journal, str, os.PathLike, words="a path")
-        if "://" in os.fspath(journal) or os.fspath(journal) == ":memory:":
-            raise RequestRefused("journal takes the path of a file, not a URL; nothing was sent.")
         if find is not None and not callable(find):
             raise RequestRefused(f"find takes a function of a row, not {text_of(find)}; nothing was sent.")
         for name, flag in (("retry_failed", retry_failed), ("retry_unknown", retry_unknown)):
             expect(name, flag, bool)
-        expect_count("max_failures", max_failures, least=0, none=True)
-        if max_failure_share is not None:
-            expect("max_failure_share", max_failure_share, int, float, words="a number from 0 to 1, or None")
-            if not 0 <= max_failure_share <= 1:
-                raise RequestRefused(f"max_failure_share is from 0 to 1, not {max_failure_share}; nothing was sent.")
-        expect_seconds("settle_seconds", settle_seconds, none=False, zero=True)
-        run = BulkRun(
+        return self._run(
             rows,
-            journal=SqliteJournal(journal),
-            transport=self._transport,
-            clock=self._clock,
-            company=self._company,
-            base_url=self._base_url,
+            journal=journal,
             options=BulkOptions(
                 find=find,
                 retry_failed=retry_failed,
@@ -128,6 +146,94 @@ class Bulk:
                 max_failure_share=max_failure_share,
                 settle_seconds=settle_seconds,
             ),
+            via=via,
+        )
+
+    def upsert(
+        self,
+        resource: str,
+        rows: Iterable[Any] | AsyncIterable[Any],
+        *,
+        key: str,
+        journal: str | os.PathLike[str],
+        max_failures: int | None = None,
+        max_failure_share: float | None = _FAILURE_SHARE,
+        settle_seconds: float = SETTLE_SECONDS,
+        via: Via = "request",
+    ) -> BulkRun:
+        """Build a run that creates what is missing and updates what differs, as a value, like `run`.
+
+        What exists is read first: the list of the resource, proven complete, or one record a row where that takes
+        fewer requests. Rows are compared field by field, numbers as exact decimals; what a row does not name is neither
+        compared nor changed. Only fields and lines that differ are sent, for the version that was compared with where
+        the API honours If-Match (docs/facts.md 6.4).
+
+        A line with a number is compared with that line; one without is there if a line has all its values, and is
+        inserted otherwise. A field that the API never shows counts as different each time.
+
+        The first create goes alone and is looked up by its key: where the company numbers records by itself, the run
+        stops there. The same journal serves every run of these rows: what got lost is looked up by the key, and what an
+        earlier run created and is gone is a conflict, not created again.
+
+        Args:
+            resource: such as `"customer"`.
+            rows: mappings or write models, with the key in each; any iterable, of any length.
+            key: the field that tells records apart: the number, or another that records show and that is sent.
+            journal: as `run` takes it.
+            max_failures: as `run` takes it.
+            max_failure_share: as `run` takes it.
+            settle_seconds: as `run` takes it.
+            via: as `run` takes it.
+
+        Returns:
+            The run. Its outcomes are `created`, `updated`, `unchanged`, `conflict` and those of `run` for what failed.
+            Of the records that exist all are in memory, where the list is read.
+
+        Raises:
+            UnknownName: no such resource or field; nothing was sent.
+            RequestRefused: the resource is not written by one key, or an argument cannot be used; nothing was sent.
+
+        Examples:
+            >>> new = {"number": "90000", "override_number_series": True, "name": "Vega AS"}
+            >>> rows = [{"number": "10000", "name": "Sol AS"}, new]
+            >>> print(await visma.bulk.upsert("customer", rows, key="number", journal="nightly.sqlite"))
+            2 rows: 1 created, 1 updated
+            >>> print(await visma.bulk.upsert("customer", rows, key="number", journal="nightly.sqlite"))
+            2 rows: 2 unchanged
+        """
+        upsert = _upserting(self._caller, resource, rows, key)
+        return self._run(
+            upsert,
+            journal=journal,
+            options=BulkOptions(
+                max_failures=max_failures, max_failure_share=max_failure_share, settle_seconds=settle_seconds
+            ),
+            via=via,
+            upsert=upsert,
+        )
+
+    def _run(
+        self,
+        rows: Any,
+        *,
+        journal: str | os.PathLike[str],
+        options: BulkOptions,
+        via: Via,
+        upsert: Upsert | None = None,
+    ) -> BulkRun:
+        _check(options, via)
+        if via != "request":
+            self._jobs()  # refuses a client without a job store
+        run = BulkRun(
+            rows,
+            journal=_journal_at(journal, self._clock),
+            transport=self._transport,
+            clock=self._clock,
+            company=self._company,
+            base_url=self._base_url,
+            options=options,
+            background=Background(self._jobs, via=via, clock=self._clock, reference=_REFERENCE),
+            upsert=upsert,
         )
         warn_if_dropped(run, _NEVER_RUN)
         return run
@@ -161,22 +267,42 @@ class Bulk:
             (1, ['2'])
         """
         refuse_input(rows)
-        opened = None
-        if journal is not None:
-            expect("journal", journal, str, os.PathLike, words="a path, or None")
-            opened = SqliteJournal(journal) if await anyio.Path(journal).is_file() else None
-        try:
-            return await rehearse(
-                rows,
-                sender=self._transport,
-                journal=opened,
-                retry_failed=retry_failed,
-                quota=self._transport.quota,
-                now=self._clock.monotonic(),
-            )
-        finally:
-            if opened is not None:
-                await opened.aclose()
+        read = partial(read_row, sender=self._transport)
+        return await _rehearsed(
+            rows, read=read, journal=journal, retry_failed=retry_failed, transport=self._transport, clock=self._clock
+        )
+
+    async def rehearse_upsert(
+        self,
+        resource: str,
+        rows: Iterable[Any] | AsyncIterable[Any],
+        *,
+        key: str,
+        journal: str | os.PathLike[str] | None = None,
+    ) -> Rehearsal:
+        """Read what exists, compare all rows with it as `upsert` would, and return what differs; nothing is written.
+
+        Args:
+            resource: as `upsert` takes it.
+            rows: as `upsert` takes them.
+            key: as `upsert` takes it.
+            journal: of earlier runs of the same rows; it need not exist.
+
+        Raises:
+            UnknownName: no such resource or field; nothing was sent.
+            RequestRefused: an argument cannot be used; nothing was sent.
+            VismaNetError: what exists cannot be read.
+
+        Examples:
+            >>> rows = [{"number": "10000", "name": "Sol AS"}]
+            >>> rehearsal = await visma.bulk.rehearse_upsert("customer", rows, key="number")
+            >>> rehearsal.requests, str(rehearsal.changes[0].differences[0]).partition(" -> ")[2]
+            (1, "'Sol AS'")
+        """
+        upsert = _upserting(self._caller, resource, rows, key)
+        return await _rehearsed(
+            upsert, read=upsert.read, journal=journal, upserts=True, transport=self._transport, clock=self._clock
+        )
 
     async def results(
         self, journal: str | os.PathLike[str], *, outcomes: Collection[Outcome] | None = None
@@ -201,10 +327,10 @@ class Bulk:
             known = set(wrong) <= set(OUTCOMES)
             why = "is not kept in journals" if known else f"is none of {', '.join(_STATES)}"
             raise RequestRefused(f"the outcome {wrong[0]!r} {why}; nothing was read.")
-        if not await anyio.Path(journal).is_file():
+        if "://" not in os.fspath(journal) and not await anyio.Path(journal).is_file():
             raise RequestRefused(f"there is no journal {os.fspath(journal)}; nothing was read.")
         states = None if outcomes is None else frozenset().union(*(_STATES[each] for each in outcomes))
-        opened = SqliteJournal(journal)
+        opened = _journal_at(journal, self._clock)
         try:
             async with aclosing(opened.entries(states)) as entries:
                 async for entry in entries:
@@ -214,3 +340,67 @@ class Bulk:
 
     def __repr__(self) -> str:
         return f"<bulk writes of {self._company or 'one company'}>"
+
+
+def _journal_at(journal: str | os.PathLike[str], clock: Clock) -> Journal:
+    expect("journal", journal, str, os.PathLike, words="a path, or a URL of PostgreSQL")
+    address = os.fspath(journal)
+    if address.partition("://")[0] in {"postgresql", "postgres", "postgresql+asyncpg"}:
+        return SharedJournal(address, clock=clock)
+    if "://" in address or address == ":memory:":
+        raise RequestRefused(
+            "journal takes the path of a file, or postgresql://user@host/database#NAME; nothing was sent."
+        )
+    return SqliteJournal(journal)
+
+
+def _check(options: BulkOptions, via: object) -> None:
+    """Refuse options that no run can have."""
+    expect_count("max_failures", options.max_failures, least=0, none=True)
+    if (share := options.max_failure_share) is not None:
+        expect("max_failure_share", share, int, float, words="a number from 0 to 1, or None")
+        if not 0 <= share <= 1:
+            raise RequestRefused(f"max_failure_share is from 0 to 1, not {share}; nothing was sent.")
+    expect_seconds("settle_seconds", options.settle_seconds, none=False, zero=True)
+    if via not in (known := get_args(Via)):
+        raise RequestRefused(f"via is one of {', '.join(known)}, not {via!r}; nothing was sent.")
+
+
+def _upserting(caller: Caller, resource: str, rows: Any, key: str) -> Upsert:
+    from vismanet_async._bulk.target import read_target  # noqa: PLC0415 - the registry is for upserts alone
+    from vismanet_async._bulk.upserting import Upsert  # noqa: PLC0415 - as above
+
+    refuse_input(rows)
+    for name, text in (("resource", resource), ("key", key)):
+        expect(name, text, str)
+    return Upsert(caller, read_target(resource, key), rows)
+
+
+async def _rehearsed(
+    rows: Any,
+    *,
+    transport: Transport,
+    clock: Clock,
+    read: Callable[[Any, int], Read],
+    journal: str | os.PathLike[str] | None,
+    retry_failed: bool = False,
+    upserts: bool = False,
+) -> Rehearsal:
+    opened = None
+    if journal is not None:
+        expect("journal", journal, str, os.PathLike, words="a path, or None")
+        there = "://" in os.fspath(journal) or await anyio.Path(journal).is_file()
+        opened = _journal_at(journal, clock) if there else None
+    try:
+        return await rehearse(
+            rows,
+            read=read,
+            journal=opened,
+            retry_failed=retry_failed,
+            upserts=upserts,
+            quota_of=lambda: transport.quota,
+            clock=clock,
+        )
+    finally:
+        if opened is not None:
+            await opened.aclose()

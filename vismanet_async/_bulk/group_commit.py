@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 import anyio
 import attrs
 
+from vismanet_async._jobs.store import LeaseLost
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -20,12 +22,13 @@ __all__ = ["GroupCommit"]
 
 
 class _Journal(Protocol):
-    async def write(self, entries: Sequence[Entry], /) -> None: ...
+    async def write(self, entries: Sequence[Entry], /) -> frozenset[str]: ...
 
 
 @attrs.define(eq=False)
 class _Waiting:
     entry: Entry
+    lost: bool = False
     written: anyio.Event = attrs.field(factory=anyio.Event)
 
 
@@ -38,11 +41,17 @@ class GroupCommit:
         self._news = anyio.Event()
 
     async def write(self, entry: Entry) -> None:
-        """Return when the entry is on the disk."""
+        """Return when the entry is on the disk.
+
+        Raises:
+            LeaseLost: another process has taken the row over; nothing was written.
+        """
         waiting = _Waiting(entry)
         self._waiting.append(waiting)
         self._news.set()
         await waiting.written.wait()
+        if waiting.lost:
+            raise LeaseLost(f"another process has taken row {entry.key!a} over; this write changed nothing.")
 
     async def run(self) -> None:
         """Write what waits, until cancelled.
@@ -54,6 +63,7 @@ class GroupCommit:
             await self._news.wait()
             self._news = anyio.Event()
             together, self._waiting = self._waiting, []
-            await self._journal.write([each.entry for each in together])
+            lost = await self._journal.write([each.entry for each in together])
             for each in together:
+                each.lost = each.entry.key in lost
                 each.written.set()

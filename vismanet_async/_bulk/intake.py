@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from contextlib import aclosing, nullcontext
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -17,7 +17,7 @@ from vismanet_async._operation import Operation
 from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, Callable
 
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
@@ -90,10 +90,10 @@ class Input:
     Use it as a context manager around the tasks that feed and read it.
     """
 
-    def __init__(self, rows: Iterable[Row] | AsyncIterable[Row], sender: Sender) -> None:
+    def __init__(self, rows: Iterable[Row] | AsyncIterable[Row], read: Callable[[Any, int], Read]) -> None:
         self.error: Exception | None = None
         self._rows = rows
-        self._sender = sender
+        self._read = read
         self._send: MemoryObjectSendStream[Read]
         self._receive: MemoryObjectReceiveStream[Read]
         self._scope: anyio.CancelScope
@@ -132,9 +132,29 @@ class Input:
                 async with closing(self._rows) as rows:
                     async for row in rows:
                         position += 1
-                        await self._send.send(read_row(row, position, self._sender))
+                        await self._send.send(self._read(row, position))
             except Exception as error:  # noqa: BLE001 - the caller's own code failed: raised once what was sent has ended
                 self.error = error
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether the input can be read once more."""
+        rows = self._rows
+        return not (isinstance(rows, Iterator | AsyncIterator))
+
+    async def again(self) -> AsyncGenerator[list[Read], None]:
+        """Read the input once more; yield it in chunks."""
+        chunk: list[Read] = []
+        position = 0
+        async with closing(self._rows) as rows:
+            async for row in rows:
+                position += 1
+                chunk.append(self._read(row, position))
+                if len(chunk) == CHUNK_ROWS:
+                    yield chunk
+                    chunk = []
+        if chunk:
+            yield chunk
 
     async def chunks(self) -> AsyncIterator[list[Read]]:
         """Yield what has been read, in order."""

@@ -6,31 +6,29 @@ It keeps no body and no token: what a row was is told by its fingerprint. One ru
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
-from functools import partial
+import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
-import attrs
 
-from vismanet_async._bulk.transitions import Entry, RowState, Trouble
-from vismanet_async._export.target.lock import FileLock
-from vismanet_async._jobs.sql.engine import Database
+from vismanet_async._bulk.journal_rows import COLUMNS, JournalBusy, Registered, Standing, entry_of, sort_rows, values_of
+from vismanet_async._bulk.transitions import Entry, RowState
+from vismanet_async._file_lock import FileLock
+from vismanet_async._jobs.sql.engine import Database, set_up_sqlite
 from vismanet_async._jobs.store import StoreNotUsable
 from vismanet_async._jobs.uncancellable import run_to_completion
 from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Collection, Sequence
 
     import sqlalchemy as sa
-    from sqlalchemy.engine import RowMapping
 
-__all__ = ["JournalBusy", "Registered", "SqliteJournal"]
+__all__ = ["SqliteJournal"]
 
-_SCHEMA_VERSION: Final = 1
+_SCHEMA_VERSION: Final = 2
 _SCHEMA: Final = (
     """
     CREATE TABLE vismanet_bulk_journal (
@@ -61,17 +59,14 @@ _SCHEMA: Final = (
     """,
     "CREATE INDEX vismanet_bulk_rows_state ON vismanet_bulk_rows (state)",
 )
-_COLUMNS: Final = (
-    *("key", "position", "fingerprint", "operation", "state", "attempts", "unsure_since", "id", "etag"),
-    *("error_kind", "error", "status", "reference"),
-)
-_NAMES: Final = ", ".join(_COLUMNS)
+_SECOND_STEP: Final = "ALTER TABLE vismanet_bulk_rows ADD COLUMN job TEXT"
+_NAMES: Final = ", ".join(COLUMNS)
 _INSERT: Final = (
     f"INSERT INTO vismanet_bulk_rows ({_NAMES}, run) "  # noqa: S608 - names of columns
-    f"VALUES ({', '.join('?' * len(_COLUMNS))}, (SELECT run FROM vismanet_bulk_journal))"
+    f"VALUES ({', '.join('?' * len(COLUMNS))}, (SELECT run FROM vismanet_bulk_journal))"
 )
 _UPDATE: Final = (
-    f"UPDATE vismanet_bulk_rows SET {', '.join(f'{name} = ?' for name in _COLUMNS[1:])} "  # noqa: S608 - as above
+    f"UPDATE vismanet_bulk_rows SET {', '.join(f'{name} = ?' for name in COLUMNS[1:])} "  # noqa: S608 - as above
     "WHERE key = ?"
 )
 _SEEN: Final = "UPDATE vismanet_bulk_rows SET position = ?, run = (SELECT run FROM vismanet_bulk_journal) WHERE key = ?"
@@ -79,26 +74,15 @@ _AMONG: Final = (
     f"SELECT {_NAMES}, run = (SELECT run FROM vismanet_bulk_journal) AS seen FROM vismanet_bulk_rows "  # noqa: S608
     "WHERE key IN (SELECT value FROM json_each(?))"
 )
+_HAS_JOBS: Final = "SELECT 1 FROM pragma_table_info('vismanet_bulk_rows') WHERE name = 'job'"
 _PAGE_ROWS: Final = 500
-
-
-class JournalBusy(StoreNotUsable):
-    """Another run has the journal open; nothing was sent."""
-
-
-@attrs.frozen(kw_only=True)
-class Registered:
-    """What the journal knew of a row that has come."""
-
-    entry: Entry
-    known: bool
-    """An earlier run has seen it; `entry` is as that run left it, at the new position."""
-    duplicate_of: int | None = None
-    """The position of the row of this run that has the same key."""
 
 
 class SqliteJournal:
     """Where each row of a load stands. Any number of tasks may use it; only one run at a time."""
+
+    shared = False
+    lease_seconds = 0.0
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Name the file; nothing is opened yet.
@@ -108,6 +92,8 @@ class SqliteJournal:
         """
         self.path = Path(path)
         self._database = Database(self.path, name="journal")
+        self._writer: sqlite3.Connection | None = None
+        self._one = anyio.CapacityLimiter(1)
         self._lock = FileLock(self.path.with_name(f"{self.path.name}.lock"))
 
     @run_to_completion
@@ -149,13 +135,15 @@ class SqliteJournal:
                     f"the journal {self.path} is of company {found.company} at {found.base_url}, and this client is of "
                     f"{company} at {base_url}; nothing was sent. Give each company a journal of its own."
                 )
-            await connection.exec_driver_sql("UPDATE vismanet_bulk_journal SET run = run + 1")
+            begun = "UPDATE vismanet_bulk_journal SET run = run + 1, version = ?"
+            await connection.exec_driver_sql(begun, (_SCHEMA_VERSION,))
 
     @run_to_completion
     async def aclose(self) -> None:
         """Close the file and let other runs have it."""
         with anyio.CancelScope(shield=True):
             try:
+                await anyio.to_thread.run_sync(self._close_writer, limiter=self._one)
                 await self._database.aclose()
             finally:
                 self._lock.release()
@@ -170,27 +158,58 @@ class SqliteJournal:
         async with self._database.transaction(_migrate) as connection:
             keys = json.dumps([row.key for row in rows], ensure_ascii=False)
             found = (await connection.exec_driver_sql(_AMONG, (keys,))).mappings().all()
-            known = {row["key"]: (_entry(row), bool(row["seen"])) for row in found}
-            results, new, seen = _sort(rows, known)
+            known = {row["key"]: (entry_of(row), bool(row["seen"])) for row in found}
+            results, new, seen = sort_rows(rows, known)
             if new:
-                await connection.exec_driver_sql(_INSERT, [_values(each) for each in new])
+                await connection.exec_driver_sql(_INSERT, [values_of(each) for each in new])
             if seen:
                 await connection.exec_driver_sql(_SEEN, [(each.position, each.key) for each in seen])
         return results
 
     @run_to_completion
-    async def write(self, entries: Sequence[Entry]) -> None:
+    async def write(self, entries: Sequence[Entry]) -> frozenset[str]:
         """Replace entries; they are on the disk when this returns."""
-        async with self._database.transaction(_migrate) as connection:
-            rows = [(*_values(entry)[1:], entry.key) for entry in entries]
-            await connection.exec_driver_sql(_UPDATE, rows)
+        rows = [(*values_of(entry)[1:], entry.key) for entry in entries]
+        await anyio.to_thread.run_sync(self._write, rows, limiter=self._one)
+        return frozenset()
+
+    def _write(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Write in one transaction, in one step of a thread: a row takes two of these, and they are its whole cost."""
+        try:
+            if self._writer is None:
+                self._writer = sqlite3.connect(self.path, check_same_thread=False)
+                set_up_sqlite(self._writer)
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                self._writer.executemany(_UPDATE, rows)
+                self._writer.execute("COMMIT")
+            except BaseException:
+                self._writer.rollback()
+                raise
+        except sqlite3.Error as error:
+            raise StoreNotUsable(f"the journal at {self.path} failed: {error}. What was committed stands.") from error
+
+    def _close_writer(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
+
+    def ended(self, _key: str) -> None:
+        """Do nothing: there are no leases, since one run holds the file."""
+
+    async def renew(self) -> None:
+        """Do nothing, as `ended`."""
+
+    async def standing(self) -> Standing:
+        """Return that nothing is elsewhere."""
+        return Standing()
 
     @run_to_completion
     async def known(self, keys: Sequence[str]) -> dict[str, Entry]:
         """Return the entries with one of these keys; reads only, without the lock."""
         async with self._database.transaction(_require) as connection:
             found = await connection.exec_driver_sql(_AMONG, (json.dumps(keys, ensure_ascii=False),))
-            return {row["key"]: _entry(row) for row in found.mappings()}
+            return {row["key"]: entry_of(row) for row in found.mappings()}
 
     async def entries(self, states: Collection[RowState] | None = None) -> AsyncGenerator[Entry, None]:
         """Yield entries in the order of their keys, a page at a time; reads only, without the lock."""
@@ -208,31 +227,7 @@ class SqliteJournal:
     @run_to_completion
     async def _page(self, statement: str, values: tuple[Any, ...]) -> list[Entry]:
         async with self._database.transaction(_require) as connection:
-            return [_entry(row) for row in (await connection.exec_driver_sql(statement, values)).mappings()]
-
-
-def _sort(
-    rows: Sequence[Entry], known: Mapping[str, tuple[Entry, bool]]
-) -> tuple[list[Registered], list[Entry], list[Entry]]:
-    """Return what is known of each row, those to insert, and those to mark as seen. Pure."""
-    results: list[Registered] = []
-    new: list[Entry] = []
-    seen: list[Entry] = []
-    here: dict[str, int] = {}
-    for row in rows:
-        before, seen_in_this_run = known.get(row.key, (None, False))
-        earlier = here.setdefault(row.key, row.position)
-        if earlier != row.position:
-            results.append(Registered(entry=row, known=False, duplicate_of=earlier))
-        elif before is None:
-            new.append(row)
-            results.append(Registered(entry=row, known=False))
-        elif seen_in_this_run:
-            results.append(Registered(entry=row, known=True, duplicate_of=before.position))
-        else:
-            seen.append(row)
-            results.append(Registered(entry=attrs.evolve(before, position=row.position), known=True))
-    return results, new, seen
+            return [entry_of(row) for row in (await connection.exec_driver_sql(statement, values)).mappings()]
 
 
 def _migrate(connection: sa.Connection) -> None:
@@ -240,12 +235,22 @@ def _migrate(connection: sa.Connection) -> None:
         for statement in _SCHEMA:
             connection.exec_driver_sql(statement)
     _refuse_newer(connection)
+    _add_columns(connection)
+
+
+def _add_columns(connection: sa.Connection) -> None:
+    """Bring a journal of the first version up to date; nothing that it says changes."""
+    if not connection.exec_driver_sql(
+        "SELECT 1 FROM pragma_table_info('vismanet_bulk_rows') WHERE name = 'job'"
+    ).first():
+        connection.exec_driver_sql(_SECOND_STEP)
 
 
 def _require(connection: sa.Connection) -> None:
     if not _is_journal(connection):
         raise StoreNotUsable("the file is no journal of a bulk run; nothing was changed.")
     _refuse_newer(connection)
+    _add_columns(connection)
 
 
 def _is_journal(connection: sa.Connection) -> bool:
@@ -260,32 +265,3 @@ def _refuse_newer(connection: sa.Connection) -> None:
             f"the journal has schema {version}, made by a newer version of vismanet-async; this one knows "
             f"{_SCHEMA_VERSION}. Nothing was changed: upgrade, or use another journal."
         )
-
-
-def _values(entry: Entry) -> tuple[Any, ...]:
-    """Return the columns of an entry, in the order of `_COLUMNS`."""
-    trouble = entry.trouble
-    return (
-        entry.key,
-        entry.position,
-        entry.fingerprint,
-        entry.operation,
-        entry.state.value,
-        entry.attempts,
-        None if entry.unsure_since is None else entry.unsure_since.astimezone(UTC).isoformat(),
-        entry.id,
-        entry.etag,
-        *((None,) * 4 if trouble is None else (trouble.kind, trouble.text, trouble.status, trouble.reference)),
-    )
-
-
-def _entry(row: RowMapping) -> Entry:
-    plain = {name: row[name] for name in ("key", "position", "fingerprint", "operation", "attempts", "id", "etag")}
-    since, kind = row["unsure_since"], row["error_kind"]
-    trouble = partial(Trouble, kind=kind, text=row["error"], status=row["status"], reference=row["reference"])
-    return Entry(
-        **plain,
-        state=RowState(row["state"]),
-        unsure_since=None if since is None else datetime.fromisoformat(since),
-        trouble=None if kind is None else trouble(),
-    )

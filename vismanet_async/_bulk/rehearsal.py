@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import math
-from typing import TYPE_CHECKING, Final
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from vismanet_async._bulk.intake import CHUNK_ROWS, Read, closing, read_row
-from vismanet_async._bulk.transitions import Action, decide
+from vismanet_async._bulk.intake import CHUNK_ROWS, Read, closing
+from vismanet_async._bulk.transitions import Action, decide, decide_anew
+from vismanet_async._codec.differences import Difference  # noqa: TC001 - looked up by whoever asks for the types
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Iterable, Mapping
+    from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 
-    from vismanet_async._bulk.journal import SqliteJournal
+    from vismanet_async._bulk.journal_rows import Journal
     from vismanet_async._bulk.rows import Row
     from vismanet_async._bulk.transitions import Entry
-    from vismanet_async._http.message import Sender
+    from vismanet_async._clock import Clock
     from vismanet_async._http.rate_limit import Quota
 
-__all__ = ["Mistake", "Rehearsal", "estimated_seconds", "rehearse"]
+__all__ = ["Mistake", "Rehearsal", "RowChange", "estimated_seconds", "rehearse"]
 
 _MOST_MISTAKES: Final = 1000
+_MOST_CHANGES: Final = 1000
 _WINDOW_SECONDS: Final = 3600.0
 """The longest window of a quota (docs/facts.md 3.3)."""
 _REQUESTS_PER_SECOND: Final = 8.0
@@ -41,6 +44,29 @@ class Mistake:
 
     def __str__(self) -> str:
         return f"row {self.position:,}, {self.key}: {self.text}"
+
+
+@attrs.frozen(kw_only=True)
+class RowChange:
+    """What an upsert would do for one row.
+
+    Examples:
+        >>> rows = [{"number": "90000", "name": "Vega AS"}]
+        >>> rehearsal = await visma.bulk.rehearse_upsert("customer", rows, key="number")
+        >>> print(rehearsal.changes[0])
+        90000: create
+    """
+
+    key: str
+    position: int
+    """Which row of the input, from 1."""
+    effect: str
+    """`create` or `update`."""
+    differences: tuple[Difference, ...] = ()
+    """Of an update: each value that the record does not have."""
+
+    def __str__(self) -> str:
+        return f"{self.key}: {'; '.join(map(str, self.differences)) or self.effect}"
 
 
 @attrs.frozen(kw_only=True)
@@ -63,6 +89,12 @@ class Rehearsal:
     mistakes: tuple[Mistake, ...] = ()
     """The first 1,000."""
     mistakes_found: int = 0
+    created: int = 0
+    """Of an upsert: records that it would create."""
+    updated: int = 0
+    unchanged: int = 0
+    changes: tuple[RowChange, ...] = ()
+    """Of an upsert: the first 1,000 rows that it would send."""
     quota_remaining: int | None = None
     """Requests left in the window; None before the first request of the client."""
     seconds: float | None = None
@@ -70,6 +102,8 @@ class Rehearsal:
 
     def __str__(self) -> str:
         parts = [f"{self.rows:,} {'row' if self.rows == 1 else 'rows'}"]
+        effects = {"to be created": self.created, "to be updated": self.updated, "unchanged": self.unchanged}
+        parts += [f"{count:,} {name}" for name, count in effects.items() if count]
         if self.earlier:
             parts.append(f"{self.earlier:,} known from before")
         parts.append(f"{self.mistakes_found:,} {'mistake' if self.mistakes_found == 1 else 'mistakes'}")
@@ -82,30 +116,36 @@ class Rehearsal:
 async def rehearse(
     rows: Iterable[Row] | AsyncIterable[Row],
     *,
-    sender: Sender,
-    journal: SqliteJournal | None,
+    read: Callable[[Any, int], Read],
+    journal: Journal | None,
     retry_failed: bool,
-    quota: Quota,
-    now: float,
+    upserts: bool,
+    quota_of: Callable[[], Quota],
+    clock: Clock,
 ) -> Rehearsal:
-    """Read all rows; see `Bulk.rehearse`."""
-    found = _Findings(retry_failed)
+    """Read all rows; see `Bulk.rehearse` and `Bulk.rehearse_upsert`."""
+    found = _Findings(retry_failed=retry_failed, upserts=upserts)
     chunk: list[Read] = []
     position = 0
     async with closing(rows) as reading:
         async for row in reading:
             position += 1
-            chunk.append(read_row(row, position, sender))
+            chunk.append(read(row, position))
             if len(chunk) == CHUNK_ROWS:
                 found.add(chunk, await _known(journal, chunk))
                 chunk = []
     found.add(chunk, await _known(journal, chunk))
+    quota, now = quota_of(), clock.monotonic()
     return Rehearsal(
         rows=position,
         requests=found.requests,
         earlier=found.earlier,
         mistakes=tuple(found.mistakes),
         mistakes_found=found.count,
+        created=found.effects["create"],
+        updated=found.effects["update"],
+        unchanged=found.effects["unchanged"],
+        changes=tuple(found.changes),
         quota_remaining=quota.remaining,
         seconds=estimated_seconds(
             found.requests,
@@ -116,19 +156,22 @@ async def rehearse(
     )
 
 
-async def _known(journal: SqliteJournal | None, chunk: list[Read]) -> Mapping[str, Entry]:
+async def _known(journal: Journal | None, chunk: list[Read]) -> Mapping[str, Entry]:
     return {} if journal is None else await journal.known([read.entry.key for read in chunk])
 
 
 class _Findings:
     """What has been found so far. Of each row it keeps 16 bytes, to notice keys that come twice."""
 
-    def __init__(self, retry_failed: bool) -> None:  # noqa: FBT001 - one place builds it
+    def __init__(self, *, retry_failed: bool, upserts: bool) -> None:
         self.requests = 0
         self.earlier = 0
         self.count = 0
         self.mistakes: list[Mistake] = []
+        self.effects: Counter[str] = Counter()
+        self.changes: list[RowChange] = []
         self._retry_failed = retry_failed
+        self._upserts = upserts
         self._keys: set[bytes] = set()
 
     def add(self, chunk: list[Read], known: Mapping[str, Entry]) -> None:
@@ -138,12 +181,11 @@ class _Findings:
                 self._note(read, "an earlier row of the input has the same key; it is not sent")
                 continue
             self._keys.add(digest)
+            if read.trouble is None and (effect := getattr(read.row, "effect", None)) is not None:
+                self._compared(read, effect)
+                continue
             entry = known.get(read.entry.key)
-            action = Action.SEND
-            if entry is not None:
-                action = decide(
-                    entry, fingerprint=read.entry.fingerprint, can_look=True, retry_failed=self._retry_failed
-                )
+            action = Action.SEND if entry is None else self._action(read, entry)
             if action is Action.REPORT_CHANGED:
                 self._note(read, "an earlier run sent this key with another content; it is not sent")
             elif read.trouble is not None:
@@ -152,6 +194,21 @@ class _Findings:
                 self.earlier += 1
             else:
                 self.requests += 1
+
+    def _action(self, read: Read, entry: Entry) -> Action:
+        if self._upserts:
+            return decide_anew(entry)
+        return decide(entry, fingerprint=read.entry.fingerprint, can_look=True, retry_failed=self._retry_failed)
+
+    def _compared(self, read: Read, effect: str) -> None:
+        self.effects[effect] += 1
+        if effect == "unchanged":
+            return
+        self.requests += 1
+        if len(self.changes) < _MOST_CHANGES:
+            key, position = read.entry.key, read.entry.position
+            differences = getattr(read.row, "differences", ())
+            self.changes.append(RowChange(key=key, position=position, effect=effect, differences=differences))
 
     def _note(self, read: Read, text: str) -> None:
         self.count += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping  # noqa: TC003 - looked up by whoever asks for the types
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import attrs
 import msgspec
@@ -16,6 +16,7 @@ from vismanet_async._operation import Operation
 from vismanet_async.errors import RequestRefused
 
 __all__ = [
+    "GOOD",
     "MOST_PROBLEMS",
     "OUTCOMES",
     "READS",
@@ -27,18 +28,35 @@ __all__ = [
     "fingerprint_of",
 ]
 
-Outcome = Literal["done", "failed", "unknown", "not_sent", "held", "duplicate", "changed"]
+Outcome = Literal[
+    "done",
+    "created",
+    "updated",
+    "unchanged",
+    "failed",
+    "conflict",
+    "unknown",
+    "not_sent",
+    "held",
+    "duplicate",
+    "changed",
+]
 """How a row ended.
 
 - `done`: executed, in this run or an earlier one.
+- `created`, `updated`: the same, in an upsert. `unchanged`: the record has all its values; nothing was sent.
 - `failed`: refused by the API or by the SDK; it was not executed.
+- `conflict`: in an upsert, the record is not as it was read: somebody else changed it, or took it away. Nothing was
+  changed; the next run compares anew.
 - `unknown`: it may have been executed; look it up before it is sent again.
 - `not_sent`: it was certainly not executed; the next run sends it.
 - `held`: not sent, because a row before it in its group is not done.
 - `duplicate`: not sent, because an earlier row of the same input has its key.
 - `changed`: not sent, because its key was sent in an earlier run with another content.
 """
-OUTCOMES: Final[tuple[Outcome, ...]] = ("done", "failed", "unknown", "not_sent", "held", "duplicate", "changed")
+OUTCOMES: Final[tuple[Outcome, ...]] = get_args(Outcome)
+GOOD: Final[frozenset[Outcome]] = frozenset({"done", "created", "updated", "unchanged"})
+"""The record is as the row wants it."""
 MOST_PROBLEMS: Final = 100
 _KEY_CHARS: Final = 1000
 READS: Final = frozenset({"GET", "HEAD"})
@@ -156,7 +174,11 @@ class BulkSummary:
 
     rows: int
     done: int = 0
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
     failed: int = 0
+    conflict: int = 0
     unknown: int = 0
     not_sent: int = 0
     held: int = 0
@@ -172,8 +194,8 @@ class BulkSummary:
 
     @property
     def complete(self) -> bool:
-        """Whether every row of the input is done."""
-        return self.done == self.rows and self.stopped is None
+        """Whether every row of the input is done, or in an upsert created, updated or unchanged."""
+        return sum(getattr(self, name) for name in GOOD) == self.rows and self.stopped is None
 
     def __str__(self) -> str:
         parts = [f"{getattr(self, name):,} {name.replace('_', ' ')}" for name in OUTCOMES if getattr(self, name)]

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import attrs
 
+from vismanet_async._bulk.deciding import BY_STATE, BulkOptions, action_of, outcome_of, settled
+from vismanet_async._bulk.first_create import FirstCreate
 from vismanet_async._bulk.group_commit import GroupCommit
-from vismanet_async._bulk.intake import Input, Read
-from vismanet_async._bulk.rows import MOST_PROBLEMS, OUTCOMES, BulkProgress, BulkSummary, Outcome, Row, RowResult
-from vismanet_async._bulk.sending import Find, Pauses, Sending
+from vismanet_async._bulk.groups import Groups, Place
+from vismanet_async._bulk.intake import Input, Read, read_row
+from vismanet_async._bulk.rows import GOOD, MOST_PROBLEMS, OUTCOMES, BulkProgress, BulkSummary, Outcome, Row, RowResult
+from vismanet_async._bulk.sending import Pauses, Sending
 from vismanet_async._bulk.stop_rule import StopRule
-from vismanet_async._bulk.transitions import Action, Entry, Refused, RowState, Trouble, advance, decide
+from vismanet_async._bulk.transitions import Action, Entry, Refused, RowState, Trouble, advance
 from vismanet_async._deferred import DeferredCall, mark_used
-from vismanet_async._export.tasks import iterate_events, unwrap_group
+from vismanet_async._jobs.store import LeaseLost
+from vismanet_async._tasks import iterate_events, unwrap_group
 from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
@@ -24,19 +29,17 @@ if TYPE_CHECKING:
 
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-    from vismanet_async._bulk.journal import Registered, SqliteJournal
+    from vismanet_async._bulk.background import Background
+    from vismanet_async._bulk.journal_rows import Journal, Registered
+    from vismanet_async._bulk.upserting import Upsert
     from vismanet_async._clock import Clock
     from vismanet_async._http.pipeline import Transport
+    from vismanet_async._operation import Operation
 
-__all__ = ["BulkOptions", "BulkRun", "result_of"]
+__all__ = ["BulkRun", "result_of"]
 
-_BY_STATE: Final[dict[RowState, Outcome]] = {
-    RowState.PLANNED: "not_sent",
-    RowState.SENDING: "unknown",
-    RowState.DONE: "done",
-    RowState.FAILED: "failed",
-    RowState.UNKNOWN: "unknown",
-}
+_WATCH_SECONDS: Final = 2.0
+"""How often a shared journal is read for what other processes have ended."""
 _DUPLICATE: Final = "row {} of the input has the same key; only that one is sent. Give each row a key of its own."
 _CHANGED: Final = (
     "an earlier run sent this key with another content and it is {}; nothing was sent. Give new content a new key."
@@ -44,19 +47,12 @@ _CHANGED: Final = (
 _CUT_OFF: Final = (
     "the run ended while this was being sent, so it may have been executed. Look it up, or give the run a `find`."
 )
+_UNDER_WAY: Final = "background job {} is under way; the next run goes on with it."
+_NO_GROUPS: Final = (
+    "rows of a group are sent in order by one process, and the journal is shared by several: it was not sent. Give "
+    "rows with groups a journal in a file."
+)
 _HELD: Final = "row {!r} of the same group is not done, so this one was not sent. The next run sends it when that is."
-
-
-@attrs.frozen(kw_only=True)
-class BulkOptions:
-    """How a run decides."""
-
-    find: Find | None = None
-    retry_failed: bool = False
-    retry_unknown: bool = False
-    max_failures: int | None = None
-    max_failure_share: float | None = None
-    settle_seconds: float
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -66,9 +62,7 @@ class _Job:
     read: Read
     entry: Entry
     action: Action
-    after: anyio.Event | None = None
-    """Set when the row before it in its group has ended."""
-    ended: anyio.Event | None = None
+    place: Place | None = None
 
 
 class BulkRun(DeferredCall[BulkSummary]):
@@ -97,18 +91,25 @@ class BulkRun(DeferredCall[BulkSummary]):
 
     def __init__(
         self,
-        rows: Iterable[Row] | AsyncIterable[Row],
+        rows: Iterable[Row] | AsyncIterable[Row] | Upsert,
         *,
-        journal: SqliteJournal,
+        journal: Journal,
         transport: Transport,
         clock: Clock,
         company: str | None,
         base_url: str,
         options: BulkOptions,
+        background: Background,
+        upsert: Upsert | None = None,
     ) -> None:
         self.summary: BulkSummary | None = None
         """How it ended; None before that."""
-        self._input = Input(rows, transport)
+        self._input = Input(rows, partial(read_row, sender=transport) if upsert is None else upsert.read)
+        self._background = background
+        self._upsert = upsert
+        self._first_create = (
+            None if upsert is None else FirstCreate(upsert, stop=self.stop, stopped=lambda: self._stopped is not None)
+        )
         self._journal = journal
         self._transport = transport
         self._clock = clock
@@ -117,14 +118,15 @@ class BulkRun(DeferredCall[BulkSummary]):
         self._options = options
         self._rule = StopRule(max_failures=options.max_failures, max_failure_share=options.max_failure_share)
         self._outcomes: Counter[Outcome] = Counter()
+        self._at_work = 0
+        """Rows that were given to the tasks that send."""
+        self._own: Counter[tuple[Outcome, str]] = Counter()
+        """Rows that this process has ended, by what the journal says of them and by operation."""
         self._earlier = 0
         self._problems: list[RowResult] = []
         self._stopped: str | None = None
         self._started_at: float | None = None
-        self._last: dict[str, anyio.Event] = {}
-        """Groups with rows under way: set when the last of them has ended."""
-        self._blocked: dict[str, tuple[int, str]] = {}
-        """Groups with a row that is not done: the position and key of the first."""
+        self._groups = Groups()
         self._pauses = Pauses()
         self._results: MemoryObjectSendStream[RowResult] | None = None
 
@@ -137,11 +139,15 @@ class BulkRun(DeferredCall[BulkSummary]):
         )
 
     def stop(self, reason: str = "it was asked to stop") -> None:
-        """End the run in order: read no more rows, send no more, finish what is under way."""
+        """End the run in order: read no more rows, send no more, finish what is under way.
+
+        Background jobs go on by themselves, and the next run follows them.
+        """
         if self._stopped is None:
             self._stopped = reason
             self._input.stop()
             self._pauses.end()
+            self._background.end()
 
     def __await__(self) -> Generator[Any, Any, BulkSummary]:
         return self.run().__await__()
@@ -164,8 +170,10 @@ class BulkRun(DeferredCall[BulkSummary]):
         self._results = results
         await self._journal.open(company=self._company, base_url=self._base_url)
         try:
+            await self._background.begin()
             with unwrap_group():
                 await self._work()
+            await self._count_others()
         finally:
             with anyio.CancelScope(shield=True):
                 await self._journal.aclose()
@@ -173,6 +181,18 @@ class BulkRun(DeferredCall[BulkSummary]):
             raise self._input.error
         self.summary = self._summary()
         return self.summary
+
+    async def _count_others(self) -> None:
+        """Count the rows that other processes have ended under what became of them."""
+        for (state, operation), rows in (await self._journal.standing()).counts.items():
+            outcome = BY_STATE[state]
+            mine, self._own[outcome, operation] = self._own[outcome, operation], 0
+            told = outcome
+            if self._upsert is not None and state is RowState.DONE:
+                told = self._upsert.outcome_of(operation) if operation else "unchanged"
+            theirs = max(0, rows - mine)
+            self._outcomes[told] += theirs
+            self._earlier += theirs
 
     def _summary(self) -> BulkSummary:
         progress = self.progress
@@ -194,29 +214,62 @@ class BulkRun(DeferredCall[BulkSummary]):
             quota_of=self._transport.quota_of,
             clock=self._clock,
             pauses=self._pauses,
-            find=options.find,
+            find=options.find if self._first_create is None else self._first_create.find,
             settle_seconds=options.settle_seconds,
             stop=self.stop,
+            background=self._background,
         )
         give, take = anyio.create_memory_object_stream[_Job](0)
         with self._input, give, take:
             async with anyio.create_task_group() as writing:
                 writing.start_soon(commits.run, name="bulk journal")
                 async with anyio.create_task_group() as tasks:
+                    if self._journal.shared:
+                        writing.start_soon(self._renew, name="bulk leases")
                     tasks.start_soon(self._input.feed, name="bulk input")
-                    for _ in range(self._transport.limiter.maximum):
+                    for _ in range(max(_senders(self._transport.limiter.maximum), self._background.at_once)):
                         tasks.start_soon(self._send_all, take, sending, name="bulk sender")
                     await self._register(give, sending)
                     give.close()
                 writing.cancel_scope.cancel()
 
+    async def _renew(self) -> None:
+        while True:
+            await self._clock.sleep(self._journal.lease_seconds / 3)
+            await self._journal.renew()
+
     async def _register(self, give: MemoryObjectSendStream[_Job], sending: Sending) -> None:
         async for chunk in self._input.chunks():
-            known = await self._journal.register([each.entry for each in chunk])
-            for read, registered in zip(chunk, known, strict=True):
+            await self._take(chunk, give, sending)
+        if self._journal.shared:
+            await self._finish_with_others(give, sending)
+
+    async def _finish_with_others(self, give: MemoryObjectSendStream[_Job], sending: Sending) -> None:
+        """Wait for what other processes work on, and read the input again for the rows of those that are gone."""
+        while self._stopped is None and self._input.error is None:
+            standing = await self._journal.standing()
+            if standing.abandoned and self._input.repeatable:
+                async for chunk in self._input.again():
+                    await self._take(chunk, give, sending)
+            elif standing.held or self._at_work:
+                await self._pauses.wait(self._clock, _WATCH_SECONDS)
+            else:
+                break
+
+    async def _take(self, chunk: list[Read], give: MemoryObjectSendStream[_Job], sending: Sending) -> None:
+        if self._journal.shared:
+            chunk = [_without_group(each) for each in chunk]
+        known = await self._journal.register([each.entry for each in chunk])
+        for read, registered in zip(chunk, known, strict=True):
+            if registered.elsewhere:
+                continue
+            try:
                 job = await self._decide(read, registered, sending)
-                if job is not None:
-                    await give.send(job)
+            except LeaseLost:
+                continue
+            if job is not None:
+                self._at_work += 1
+                await give.send(job)
 
     async def _decide(self, read: Read, registered: Registered, sending: Sending) -> _Job | None:
         """Return the job for a row; None for one that has ended here, because nothing is to be sent for it."""
@@ -225,76 +278,75 @@ class BulkRun(DeferredCall[BulkSummary]):
             trouble = Trouble(kind="RequestRefused", text=_DUPLICATE.format(f"{registered.duplicate_of:,}"))
             await self._ended(read.row, attrs.evolve(read.entry, trouble=trouble), "duplicate")
             return None
-        options = self._options
-        action = decide(
-            entry,
-            fingerprint=read.entry.fingerprint,
-            can_look=options.find is not None,
-            retry_failed=options.retry_failed or read.operation is None,
-            retry_unknown=options.retry_unknown,
-        )
+        if self._upsert is not None and (ended := settled(read, entry, self._upsert)) is not None:
+            outcome, after = ended
+            if after.state is not entry.state:
+                await sending.writer.write(after)
+            await self._ended(read.row, after, outcome)
+            return None
+        action = action_of(read, entry, self._options, upserts=self._upsert is not None)
+        if action is Action.SEND and entry.state is RowState.DONE:  # of an earlier upsert
+            entry = attrs.evolve(entry, state=RowState.PLANNED, id=None, etag=None)
         if action is Action.SEND and read.trouble is not None:
             entry = advance(attrs.evolve(entry, fingerprint=b""), Refused(attempts=0, trouble=read.trouble))
             await sending.writer.write(entry)
             await self._ended(read.row, entry, "failed", sent=True)
             return None
         if action in {Action.KEEP_DONE, Action.KEEP_FAILED, Action.KEEP_UNKNOWN}:
-            await self._ended(read.row, entry, _BY_STATE[entry.state], earlier=True)
+            await self._ended(read.row, entry, BY_STATE[entry.state], earlier=True)
             return None
         if action is Action.REPORT_CHANGED:
-            trouble = Trouble(kind="RequestRefused", text=_CHANGED.format(_BY_STATE[entry.state]))
+            trouble = Trouble(kind="RequestRefused", text=_CHANGED.format(BY_STATE[entry.state]))
             await self._ended(read.row, attrs.evolve(entry, trouble=trouble), "changed")
             return None
-        return self._queued(_Job(read=read, entry=entry, action=action))
-
-    def _queued(self, job: _Job) -> _Job:
-        """Put a job behind the one before it in its group."""
-        group = job.read.row.group
-        if group is not None:
-            job.after, job.ended = self._last.get(group), anyio.Event()
-            self._last[group] = job.ended
-        return job
+        return _Job(read=read, entry=entry, action=action, place=self._groups.join(read.row.group))
 
     async def _send_all(self, take: MemoryObjectReceiveStream[_Job], sending: Sending) -> None:
         async for job in take:
             try:
-                if job.after is not None:
-                    await job.after.wait()
+                if job.place is not None and job.place.after is not None:
+                    await job.place.after.wait()
                 await self._send(job, sending)
+            except LeaseLost:
+                pass  # it is the other process's row now, and counted as what that one makes of it
             finally:
-                self._leave(job)
-
-    def _leave(self, job: _Job) -> None:
-        group = job.read.row.group
-        if job.ended is not None and group is not None:
-            job.ended.set()
-            if self._last.get(group) is job.ended:
-                del self._last[group]
+                self._at_work -= 1
+                self._groups.leave(job.read.row.group, job.place)
 
     async def _send(self, job: _Job, sending: Sending) -> None:
         row, entry, operation = job.read.row, job.entry, job.read.operation
         if self._stopped is not None:
             about = Trouble(kind="RequestRefused", text=f"the run was stopped: {self._stopped}.")
-            await self._ended(row, attrs.evolve(entry, trouble=about), _BY_STATE[entry.state])
+            await self._ended(row, attrs.evolve(entry, trouble=about), BY_STATE[entry.state])
             return
         if job.action is Action.LOOK:
-            entry = await sending.look(row, entry)
+            entry = await self._look(row, entry, operation, sending)
         elif entry.state is RowState.SENDING:
             entry = attrs.evolve(entry, state=RowState.UNKNOWN)
-        if job.action is not Action.LOOK or entry.state is RowState.PLANNED:
-            if (blocking := self._blocking(job)) is not None:
+        if job.action is not Action.LOOK or entry.state is RowState.PLANNED or self._sends_again(entry):
+            if (blocking := self._groups.blocking(row.group, entry.position)) is not None:
                 about = Trouble(kind="RequestRefused", text=_HELD.format(blocking))
                 await self._ended(row, attrs.evolve(entry, trouble=about), "held")
                 return
             assert operation is not None
             fresh = attrs.evolve(entry, fingerprint=job.read.entry.fingerprint, operation=operation.spec.id)
-            entry = await sending.send(row, operation, fresh)
-        await self._ended(row, entry, _BY_STATE[entry.state], sent=True)
+            send = partial(sending.send, row, operation, fresh)
+            entry = await (send() if self._first_create is None else self._first_create.send(row, fresh, send))
+        await self._ended(row, entry, outcome_of(entry, self._upsert), sent=True)
 
-    def _blocking(self, job: _Job) -> str | None:
-        """Return the key of a row before this one in its group that is not done."""
-        position, key = self._blocked.get(job.read.row.group or "", (job.entry.position, ""))
-        return key if position < job.entry.position else None
+    async def _look(self, row: Row, entry: Entry, operation: Operation[Any] | None, sending: Sending) -> Entry:
+        if entry.job is not None and operation is not None:
+            entry = await sending.follow(operation, entry)
+            if entry.state is not RowState.UNKNOWN:
+                return entry
+        if sending.find is None:
+            return attrs.evolve(entry, state=RowState.UNKNOWN)
+        return await sending.look(row, entry)
+
+    def _sends_again(self, entry: Entry) -> bool:
+        """Return whether a row whose job has told nothing is sent again, by a person's decision."""
+        options = self._options
+        return entry.state is RowState.UNKNOWN and options.retry_unknown and options.find is None
 
     async def _ended(
         self, row: Row, entry: Entry, outcome: Outcome, *, earlier: bool = False, sent: bool = False
@@ -302,27 +354,42 @@ class BulkRun(DeferredCall[BulkSummary]):
         result = attrs.evolve(result_of(entry, outcome, earlier=earlier), row=row)
         self._outcomes[outcome] += 1
         self._earlier += earlier
-        if outcome != "done":
+        if outcome != "duplicate":
+            self._own[BY_STATE[entry.state], entry.operation] += 1
+            self._journal.ended(entry.key)
+        if outcome not in GOOD:
             if row.group is not None and outcome != "duplicate":
-                here = (entry.position, entry.key)
-                self._blocked[row.group] = min(self._blocked.get(row.group, here), here)
+                self._groups.block(row.group, entry.position, entry.key)
             if len(self._problems) < MOST_PROBLEMS:
                 self._problems.append(result)
-        if sent and (reason := self._rule.ended(ok=outcome == "done")) is not None:
+        if sent and (reason := self._rule.ended(ok=outcome in GOOD)) is not None:
             self.stop(reason)
         if self._results is not None:
             await self._results.send(result)
+
+
+def _without_group(read: Read) -> Read:
+    """Return a row of a shared journal, refused if it is of a group: other rows of that may be at other processes."""
+    if read.row.group is None:
+        return read
+    return attrs.evolve(read, operation=None, trouble=Trouble(kind="RequestRefused", text=_NO_GROUPS))
+
+
+def _senders(in_flight: int) -> int:
+    """Return how many rows may be under way: while some are written down, others keep the requests at their number."""
+    return in_flight + max(1, in_flight // 2)
 
 
 def result_of(entry: Entry, outcome: Outcome | None = None, *, earlier: bool = False) -> RowResult:
     """Return the result that an entry stands for."""
     trouble = entry.trouble
     if trouble is None and entry.state is RowState.SENDING:
-        trouble = Trouble(kind="OutcomeUnknown", text=_CUT_OFF)
+        text = _CUT_OFF if entry.job is None else _UNDER_WAY.format(entry.job)
+        trouble = Trouble(kind="OutcomeUnknown", text=text)
     return RowResult(
         key=entry.key,
         position=entry.position,
-        outcome=outcome or _BY_STATE[entry.state],
+        outcome=outcome or BY_STATE[entry.state],
         earlier=earlier,
         id=entry.id,
         etag=entry.etag,

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import anyio
 import attrs
 
+from vismanet_async._bulk.background import QUEUED_SECONDS
 from vismanet_async._bulk.judging import answered, ended_in, is_found, stops_the_run, trouble_of
 from vismanet_async._bulk.transitions import (
     Entry,
     Event,
     Found,
+    Lost,
     Missing,
     NotSent,
     RowState,
@@ -20,11 +22,13 @@ from vismanet_async._bulk.transitions import (
     Trouble,
     advance,
 )
+from vismanet_async._jobs.store import StoreNotUsable
 from vismanet_async.errors import NotFound, VismaNetError
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from vismanet_async._bulk.background import Background, End
     from vismanet_async._bulk.rows import Row
     from vismanet_async._clock import Clock
     from vismanet_async._http.message import Service
@@ -37,6 +41,11 @@ _MOST_SENDS: Final = 3
 """How often one run sends a row that was looked up each time and was not there."""
 _MOST_PAUSES: Final = 20
 """How many pauses of the quota one row waits out; a window is an hour at most (docs/facts.md 3.3)."""
+
+_MAY_BE_QUEUED: Final = (
+    "It is not there, and may still be executed: the answer to the submission of background job {} got lost, and it "
+    "may wait in the queue for a day. It was not sent again."
+)
 
 Find = Callable[["Row"], Awaitable[Any]]
 """Returns what shows that the row was executed: a record, a list of them, or its id as text; None or an empty list if
@@ -83,6 +92,7 @@ class Sending:
     find: Find | None
     settle_seconds: float
     stop: Callable[[str], None]
+    background: Background
 
     async def send(self, row: Row, operation: Operation[Any], entry: Entry) -> Entry:
         """Send a row that is certainly not executed, or that a person wants to be sent; return its entry."""
@@ -102,9 +112,12 @@ class Sending:
             while (wait := quota.wait_seconds(self.clock.monotonic())) > 0:
                 if not await self.pauses.wait(self.clock, wait):
                     return entry
-            entry = advance(entry, Sent(at=self.clock.utc_now()))
+            job = self.background.new_id() if self.background.takes(operation) else None
+            entry = advance(entry, Sent(at=self.clock.utc_now(), job=job))
             await self.writer.write(entry)
-            event = await self._event(operation)
+            event = await (self._event(operation) if job is None else self._as_job(operation, job))
+            if event is None:
+                return entry
             entry = advance(entry, event)
             await self.writer.write(entry)
             throttled = isinstance(event, NotSent) and event.trouble.kind == "RateLimited"
@@ -121,6 +134,27 @@ class Sending:
             return ended_in(error, at=self.clock.utc_now(), conditional="If-Match" in operation.headers)
         return answered(result)
 
+    async def _as_job(self, operation: Operation[Any], job: str, *, sent: bool = False) -> End | None:
+        """Submit it, unless it was before, and follow its job; return how it ended, or None: the next run will know."""
+        background = self.background
+        try:
+            return await (background.follow(operation, job) if sent else background.send(operation, job))
+        except StoreNotUsable as error:
+            self.stop(f"{error}")
+            return None
+
+    async def follow(self, operation: Operation[Any], entry: Entry) -> Entry:
+        """Return the entry of a row that was sent as a job, after the job's end: as before if that is not known yet."""
+        assert entry.job is not None
+        event = await self._as_job(operation, entry.job, sent=True)
+        if event is None:
+            return entry
+        after = advance(attrs.evolve(entry, state=RowState.SENDING), event)
+        if isinstance(event, Lost) and entry.unsure_since is not None and event.at is not None:
+            after = attrs.evolve(after, unsure_since=entry.unsure_since)
+        await self.writer.write(after)
+        return after
+
     async def look(self, row: Row, entry: Entry, *, settles_in_seconds: float | None = None) -> Entry:
         """Look up a row that may have been executed; return its entry: done, planned, or unknown as before.
 
@@ -133,7 +167,9 @@ class Sending:
             settles_in_seconds: how long it may still come, where its answer got lost just now; None: by the journal.
         """
         found = await self._found(row)
-        if found is None and entry.unsure_since is not None:
+        if found is None and entry.unsure_since is not None and self._may_be_queued(entry):
+            found = Trouble(kind="OutcomeUnknown", text=_MAY_BE_QUEUED.format(entry.job))
+        elif found is None and entry.unsure_since is not None:
             wait = self._settles_in(entry.unsure_since) if settles_in_seconds is None else settles_in_seconds
             if wait > 0:
                 if not await self.pauses.wait(self.clock, wait):
@@ -142,6 +178,8 @@ class Sending:
         if isinstance(found, Trouble):
             entry = attrs.evolve(entry, state=RowState.UNKNOWN, trouble=found)
         else:
+            if entry.job is not None:
+                await self.background.settle(entry.job, executed=found is not None)
             refused = entry.unsure_since is None
             entry = attrs.evolve(advance(entry, found or Missing()), trouble=None if found else entry.trouble)
             if found is None and refused:
@@ -149,6 +187,11 @@ class Sending:
                 entry = attrs.evolve(entry, state=RowState.FAILED)
         await self.writer.write(entry)
         return entry
+
+    def _may_be_queued(self, entry: Entry) -> bool:
+        if entry.job is None or entry.unsure_since is None:
+            return False
+        return (self.clock.utc_now() - entry.unsure_since).total_seconds() < QUEUED_SECONDS
 
     def _settles_in(self, unsure_since: datetime) -> float:
         """Return how long a row of an earlier run may still come: only the wall clock spans runs."""

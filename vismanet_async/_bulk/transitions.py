@@ -33,6 +33,7 @@ __all__ = [
     "Trouble",
     "advance",
     "decide",
+    "decide_anew",
 ]
 
 
@@ -78,6 +79,8 @@ class Entry:
     id: str | None = None
     etag: str | None = None
     trouble: Trouble | None = None
+    job: str | None = None
+    """Our own id of the background job that it was sent as; what the job store says of it is the truth."""
 
 
 @attrs.frozen(kw_only=True)
@@ -85,6 +88,8 @@ class Sent:
     """The request is about to leave."""
 
     at: datetime
+    job: str | None = None
+    """As which job; None: as a plain request."""
 
 
 @attrs.frozen(kw_only=True)
@@ -160,6 +165,7 @@ def advance(entry: Entry, event: Event) -> Entry:
     if entry.state not in before:
         raise ValueError(f"{type(event).__name__} cannot follow {entry.state}")
     attempts = entry.attempts + getattr(event, "attempts", 0)
+    job = event.job if isinstance(event, Sent) else None if after is RowState.PLANNED else entry.job
     return attrs.evolve(
         entry,
         state=after,
@@ -168,6 +174,7 @@ def advance(entry: Entry, event: Event) -> Entry:
         id=event.id if isinstance(event, Answered | Found) else None,
         etag=event.etag if isinstance(event, Answered | Found) else None,
         trouble=event.trouble if isinstance(event, Refused | NotSent | Lost) else None,
+        job=job,
     )
 
 
@@ -212,6 +219,11 @@ def decide(
         case RowState.SENDING | RowState.UNKNOWN:
             if not same:
                 return Action.REPORT_CHANGED
-            if can_look:
+            if can_look or entry.job is not None:
                 return Action.LOOK
             return Action.SEND_AGAIN if retry_unknown else Action.KEEP_UNKNOWN
+
+
+def decide_anew(entry: Entry) -> Action:
+    """Return what to do with a row that was compared with what is there in this run: what was over is over."""
+    return Action.LOOK if entry.state in _UNSURE else Action.SEND

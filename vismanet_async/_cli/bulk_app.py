@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LOAD_USAGE", "RELEASE_USAGE", "load", "release"]
 
-LOAD_USAGE: Final = "Usage: vismanet load RESOURCE[.METHOD] FILE --key COLUMN [OPTIONS]"
+LOAD_USAGE: Final = "Usage: vismanet load RESOURCE[.METHOD] FILE --key COLUMN | --upsert FIELD [OPTIONS]"
 RELEASE_USAGE: Final = "Usage: vismanet release RESOURCE [OPTIONS]"
 
 _Several = Annotated[list[str] | None, Parameter(consume_multiple=False)]
@@ -42,6 +42,14 @@ _SettleSeconds = Annotated[
         help="How long after a lost answer a row that is not found counts as not executed; 240 if not given.",
     ),
 ]
+_Via = Annotated[
+    Literal["request", "background", "auto"],
+    Parameter(
+        help="How rows are sent: each as a request, as a job of the background queue, or as what suits it: actions, "
+        "and what took a minute or more before, as jobs. Jobs are kept where `vismanet jobs` keeps them."
+    ),
+]
+_Report = Annotated[Path | None, Parameter(help="Write what became of the rows into this HTML file.")]
 _Concurrency = Annotated[int | Literal["auto"], Parameter(help="Requests in flight at most, or auto.")]
 _Profile = Annotated[str | None, Parameter(help="Profile to use from the profile file.")]
 
@@ -54,6 +62,7 @@ def load(
     key: str | None = None,
     id: _Several = None,  # noqa: A002 - what the option is called
     find: str | None = None,
+    upsert: str | None = None,
     map: Path | None = None,  # noqa: A002 - as above
     format: Literal["csv", "jsonl", "parquet"] | None = None,  # noqa: A002 - as above
     delimiter: str = ",",
@@ -63,6 +72,8 @@ def load(
     retry_unknown: _RetryUnknown = False,
     max_failures: _MaxFailures = None,
     settle_seconds: _SettleSeconds = None,
+    via: _Via = "request",
+    report: _Report = None,
     concurrency: _Concurrency = "auto",
     profile: _Profile = None,
 ) -> int:
@@ -71,6 +82,7 @@ def load(
     For example:
       vismanet load customer customers.csv --key crmId --dry-run
       vismanet load customer.update limits.csv --key number --id number
+      vismanet load customer customers.csv --upsert corporateId --dry-run
 
     Columns have the names of fields, with dots: name, creditLimit,
     mainAddress.country.id, lines[0].quantity. An empty cell leaves its field out.
@@ -92,6 +104,9 @@ def load(
     find
         FILTER=COLUMN: how a row is looked up whose answer got lost, by a filter of the resource's list that matches
         it alone. Updates are looked up by what they send. Without it such a row stays unknown.
+    upsert
+        FIELD that tells records apart, instead of --key: what is missing is created, what differs is updated, field by
+        field, and all else is left alone. --dry-run shows what differs; it reads, so it needs a sign-in.
     map
         A TOML file: [columns] names the fields of columns, [values] has values for all rows, ignore lists columns
         that are not sent; key and ids as the options.
@@ -105,7 +120,15 @@ def load(
     from vismanet_async._cli.load import default_load_journal, read_load, run_load  # noqa: PLC0415
 
     chosen = read_load(
-        name, file, file_format=format, delimiter=delimiter, map_file=map, key=key, ids=id or [], find=find
+        name,
+        file,
+        file_format=format,
+        delimiter=delimiter,
+        map_file=map,
+        key=key,
+        ids=id or [],
+        find=find,
+        upsert=upsert,
     )
     options = _options(
         journal or default_load_journal(file),
@@ -114,6 +137,8 @@ def load(
         retry_unknown=retry_unknown,
         max_failures=max_failures,
         settle_seconds=settle_seconds,
+        via=via,
+        report=report,
     )
     return run_load(chosen, options, profile=profile, concurrency=concurrency)
 
@@ -129,6 +154,8 @@ def release(
     retry_unknown: _RetryUnknown = False,
     max_failures: _MaxFailures = None,
     settle_seconds: _SettleSeconds = None,
+    via: _Via = "request",
+    report: _Report = None,
     concurrency: _Concurrency = "auto",
     profile: _Profile = None,
 ) -> int:
@@ -157,6 +184,8 @@ def release(
         retry_unknown=retry_unknown,
         max_failures=max_failures,
         settle_seconds=settle_seconds,
+        via=via,
+        report=report,
     )
     return run_release(chosen, options, profile=profile, concurrency=concurrency)
 
@@ -169,6 +198,8 @@ def _options(
     retry_unknown: bool,
     max_failures: int | None,
     settle_seconds: float | None,
+    via: Literal["request", "background", "auto"],
+    report: Path | None,
 ) -> RunOptions:
     from vismanet_async._cli.bulk_run import RunOptions  # noqa: PLC0415
 
@@ -179,4 +210,6 @@ def _options(
         retry_unknown=retry_unknown,
         max_failures=max_failures,
         settle_seconds=settle_seconds,
+        via=via,
+        report=report,
     )

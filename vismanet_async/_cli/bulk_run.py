@@ -7,7 +7,7 @@ import sys
 import threading
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path  # noqa: TC003 - attrs reads the annotations
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import anyio
 import attrs
@@ -16,7 +16,7 @@ from vismanet_async._cli.exit_codes import DONE, INTERRUPTED, NOT_KNOWN, NOT_SIG
 from vismanet_async._cli.load_progress import load_progress_shown
 from vismanet_async._cli.load_results import ResultFiles
 from vismanet_async._cli.streams import tell
-from vismanet_async._export.tasks import unwrap_group
+from vismanet_async._tasks import unwrap_group
 from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ class RunOptions:
     retry_unknown: bool = False
     max_failures: int | None = None
     settle_seconds: float | None = None
+    via: Literal["request", "background", "auto"] = "request"
+    report: Path | None = None
 
     @journal.validator
     def _refuse_folders(self, _attribute: object, journal: Path) -> None:
@@ -53,16 +55,25 @@ class RunOptions:
         options: dict[str, Any] = {
             "retry_failed": self.retry_failed,
             "retry_unknown": self.retry_unknown,
-            "max_failures": self.max_failures,
         }
+        return {**options, **self.for_upsert()}
+
+    def for_upsert(self) -> dict[str, Any]:
+        """Return the options of `visma.bulk.upsert`."""
+        options: dict[str, Any] = {"max_failures": self.max_failures, "via": self.via}
         return options if self.settle_seconds is None else {**options, "settle_seconds": self.settle_seconds}
 
 
 async def run_rows(
-    visma: VismaNet, rows: Any, options: RunOptions, *, find: Any, columns: Sequence[str] = (), as_csv: bool = False
+    visma: VismaNet, run: BulkRun, options: RunOptions, *, columns: Sequence[str] = (), as_csv: bool = False
 ) -> int:
-    """Send rows; print a summary, and return the exit code."""
-    run = visma.bulk.run(rows, journal=options.journal, find=find, **options.for_run())
+    """Run it; print a summary, and return the exit code."""
+    report = None
+    if options.report is not None:
+        from vismanet_async.bulk import BulkReport  # noqa: PLC0415 - only if a report is wanted
+
+        report = BulkReport(title=options.report.stem.replace("-", " ").capitalize())
+        report.write(options.report)  # a path that cannot be written is found before anything is sent
     with ResultFiles(options.journal.parent, columns=columns, as_csv=as_csv) as files:
         async with (
             _stopped_by_signals(run),
@@ -71,8 +82,12 @@ async def run_rows(
         ):
             async for result in results:
                 files.add(result)
+                if report is not None:
+                    report.add(result)
     summary = run.summary
     assert summary is not None
+    if report is not None and options.report is not None:
+        report.write(options.report, summary)
     code = _code(summary)
     tell(_text(summary, files, options), done=f"{summary}.", code=code)
     return code
@@ -126,7 +141,7 @@ async def _stopped_by_signals(run: BulkRun) -> AsyncIterator[None]:
 
 
 def told_rehearsal(rehearsal: Rehearsal, place: Callable[[int], str]) -> int:
-    """Print what a rehearsal found, each mistake with its place, and return the exit code.
+    """Print what a rehearsal found, each mistake and each difference with its place, and return the exit code.
 
     Args:
         rehearsal: the rehearsal.
@@ -135,8 +150,12 @@ def told_rehearsal(rehearsal: Rehearsal, place: Callable[[int], str]) -> int:
     for mistake in rehearsal.mistakes:
         for line in mistake.text.split("\n"):
             print(f"{place(mistake.position)}: {line}")
+    for change in rehearsal.changes:
+        print(f"{place(change.position)}: {change}")
     more = rehearsal.mistakes_found - len(rehearsal.mistakes)
     if more > 0:
         print(f"... and {more:,} more")
+    if (more := rehearsal.created + rehearsal.updated - len(rehearsal.changes)) > 0:
+        print(f"... and {more:,} more that differ")
     print(f"{rehearsal} Nothing was sent.")
     return SOME_FAILED if rehearsal.mistakes_found else DONE

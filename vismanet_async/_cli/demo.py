@@ -18,8 +18,8 @@ from vismanet_async._client import VismaNet
 from vismanet_async._export.plan import ExportPlan
 from vismanet_async._export.run import Export
 from vismanet_async._export.target.manifest import validate
-from vismanet_async._export.tasks import unwrap_group
 from vismanet_async._settings import Settings
+from vismanet_async._tasks import unwrap_group
 from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:

@@ -69,7 +69,7 @@ MEANINGS: Final = {
 
 def _table() -> tuple[tuple[type[VismaNetError], int], ...]:
     """Return which exit code each kind of error has; the first row that fits counts."""
-    from vismanet_async._bulk.journal import JournalBusy  # noqa: PLC0415 - nor journals of loads
+    from vismanet_async._bulk.journal_rows import JournalBusy  # noqa: PLC0415 - nor journals of loads
     from vismanet_async._jobs.store import JobUnknown, StoreNotUsable  # noqa: PLC0415 - `--help` needs no job store
 
     return (

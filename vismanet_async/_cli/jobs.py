@@ -22,13 +22,13 @@ from vismanet_async._cli.jobs_view import details, lines_shown, print_record, ta
 from vismanet_async._cli.output import print_json, print_result
 from vismanet_async._cli.streams import tell, told_on_stderr
 from vismanet_async._client import VismaNet
-from vismanet_async._export.tasks import unwrap_group
 from vismanet_async._jobs.core.states import OPEN, State
 from vismanet_async._jobs.core.transitions import TransitionError
 from vismanet_async._jobs.job import Job
 from vismanet_async._jobs.sql.store import SqlStore
 from vismanet_async._jobs.store import JobUnknown, StoreNotUsable
 from vismanet_async._settings import Settings
+from vismanet_async._tasks import unwrap_group
 from vismanet_async._webhooks.receiver import WebhookReceiver
 from vismanet_async.errors import JobError, RequestRefused, SettingsError, VismaNetError
 

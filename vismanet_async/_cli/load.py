@@ -10,9 +10,11 @@ import anyio
 import attrs
 
 from vismanet_async._api.registry import find_method, find_resource, list_arguments, method_facts, method_ids
+from vismanet_async._bulk.target import read_target, with_inserts
 from vismanet_async._cli.bulk_run import RunOptions, run_rows, told_rehearsal
-from vismanet_async._cli.load_columns import Column, ColumnMap, columns_of, filled, mistakes_in, read_map, with_inserts
+from vismanet_async._cli.load_columns import Column, ColumnMap, columns_of, filled, is_field, mistakes_in, read_map
 from vismanet_async._cli.load_input import InputRow, Table, open_table
+from vismanet_async._deferred import mark_used
 from vismanet_async._settings import Settings
 from vismanet_async.errors import RequestRefused
 
@@ -44,6 +46,12 @@ class Load:
     find: tuple[str, str] | None
     """The filter of the list that looks rows up, and the column with its value."""
     known: ColumnMap
+    upsert: str | None = None
+    """The field that tells records apart, by the SDK's name, if what exists is compared and updated."""
+
+    def drafts(self, visma: VismaNet) -> Drafts:
+        """Return the rows of an upsert, with a length where the file has one."""
+        return Drafts(self, visma)
 
     def rows(self, visma: VismaNet) -> Rows:
         """Return the rows, with a length where the file has one."""
@@ -67,6 +75,12 @@ class Load:
             found = mistakes_in(columns, row.values, self.constants, build)
             raise RequestRefused("\n".join(found) or str(error).replace("; nothing was sent.", ".")) from None
 
+    def record(self, visma: VismaNet, row: InputRow) -> Any:
+        """Return the record that a row of an upsert asks for; raises as `operation`."""
+        mark_used(self.operation(visma, row))
+        columns = self.columns if self.table.length is not None else _columns(self, tuple(row.values))
+        return filled(columns, row.values, self.constants)
+
     def _built(self, visma: VismaNet, row: InputRow, record: Any) -> Operation[Any]:
         ids = method_ids(self.resource, self.method, [_word(row, name) for name in self.ids])
         if self.facts["call"] == "create" and "body" in self.facts:
@@ -77,9 +91,7 @@ class Load:
 
 
 @attrs.frozen
-class Rows:
-    """The rows of a file as writes."""
-
+class _Sized:
     load: Load
     visma: VismaNet
 
@@ -87,6 +99,21 @@ class Rows:
         if self.load.table.length is None:
             raise TypeError("stdin has no length")
         return self.load.table.length
+
+
+class Drafts(_Sized):
+    """The rows of a file, to be compared with what is there."""
+
+    def __iter__(self) -> Iterator[Any]:
+        from vismanet_async._bulk.upserting import Draft  # noqa: PLC0415 - as below
+
+        for source in self.load.table.read():
+            body = partial(self.load.record, self.visma, source)
+            yield Draft(body=body, data=source, fallback_key=f"row {source.number}")
+
+
+class Rows(_Sized):
+    """The rows of a file as writes."""
 
     def __iter__(self) -> Iterator[Row]:
         from vismanet_async.bulk import Row  # noqa: PLC0415 - brings SQLAlchemy along
@@ -118,6 +145,7 @@ def read_load(
     key: str | None = None,
     ids: Sequence[str] = (),
     find: str | None = None,
+    upsert: str | None = None,
 ) -> Load:
     """Check the words of a load; sends nothing.
 
@@ -132,6 +160,11 @@ def read_load(
     known = read_map(map_file)
     table = open_table(source, file_format=file_format, delimiter=delimiter)
     key, ids = key or known.key, list(ids or known.ids)
+    if upsert is not None:
+        if method != "create" or ids or find is not None:
+            raise RequestRefused("--upsert takes RESOURCE alone, without --id and --find; nothing was sent.")
+        upsert = read_target(resource, upsert).key
+        key = next((name for name in table.names if is_field(known.columns.get(name, name), upsert, facts)), upsert)
     if key is None:
         raise RequestRefused(
             "say with --key which column tells the rows apart, and is the same in every run: a number in the source, "
@@ -152,6 +185,7 @@ def read_load(
         constants={},
         find=None if find is None else _find(resource, find),
         known=known,
+        upsert=upsert,
     )
     constants = {column.path: known.values[name] for name, column in _constants(load).items()}
     load = attrs.evolve(load, constants=constants)
@@ -208,7 +242,7 @@ def default_load_journal(source: str) -> Path:
 def run_load(load: Load, options: RunOptions, *, profile: str | None, concurrency: int | str) -> int:
     """Load, or rehearse it; return the exit code."""
     settings = Settings.load(profile=profile)
-    if options.dry_run:  # nothing is sent, so there is nothing to sign in for
+    if options.dry_run and load.upsert is None:  # nothing is sent, so there is nothing to sign in for
         settings = attrs.evolve(settings, token=settings.token or "rehearsal", client_id=None, client_secret=None)
     return anyio.run(_run, load, options, settings, concurrency)
 
@@ -217,14 +251,29 @@ async def _run(load: Load, options: RunOptions, settings: Settings, concurrency:
     from vismanet_async._client import VismaNet  # noqa: PLC0415 - aiohttp loads slowly, and wrong use does not need it
 
     async with VismaNet.from_settings(settings, concurrency=concurrency) as visma:
-        rows = load.rows(visma)
         if options.dry_run:
-            journal = options.journal if options.journal.is_file() else None
-            rehearsal = await visma.bulk.rehearse(rows, journal=journal, retry_failed=options.retry_failed)
-            head = 1 if load.table.format == "csv" else 0
-            return told_rehearsal(rehearsal, lambda position: f"{load.table.source}:{position + head}")
-        as_csv = load.table.format != "jsonl"
-        return await run_rows(visma, rows, options, find=_finder(load, visma), columns=load.table.names, as_csv=as_csv)
+            return await _rehearse(load, options, visma)
+        if load.upsert is None:
+            run = visma.bulk.run(
+                load.rows(visma), journal=options.journal, find=_finder(load, visma), **options.for_run()
+            )
+        else:
+            run = visma.bulk.upsert(
+                load.resource, load.drafts(visma), key=load.upsert, journal=options.journal, **options.for_upsert()
+            )
+        return await run_rows(visma, run, options, columns=load.table.names, as_csv=load.table.format != "jsonl")
+
+
+async def _rehearse(load: Load, options: RunOptions, visma: VismaNet) -> int:
+    journal = options.journal if options.journal.is_file() else None
+    if load.upsert is None:
+        rehearsal = await visma.bulk.rehearse(load.rows(visma), journal=journal, retry_failed=options.retry_failed)
+    else:
+        rehearsal = await visma.bulk.rehearse_upsert(
+            load.resource, load.drafts(visma), key=load.upsert, journal=journal
+        )
+    head = 1 if load.table.format == "csv" else 0
+    return told_rehearsal(rehearsal, lambda position: f"{load.table.source}:{position + head}")
 
 
 def _finder(load: Load, visma: VismaNet) -> Any:
@@ -253,10 +302,12 @@ def _finder(load: Load, visma: VismaNet) -> Any:
 
 
 def _id(record: Any, identity: Sequence[str]) -> Any:
-    """Return the id of a record by the last of the fields that tell records apart; the record itself without them."""
+    """Return the id of a record by the last of the fields that tell records apart; the record itself without one."""
     from vismanet_async._codec.fields import fields_of  # noqa: PLC0415 - only after a lost answer
+    from vismanet_async._codec.values import UNSET  # noqa: PLC0415 - as above
 
     for field in fields_of(type(record)):
         if identity and field.json == identity[-1]:
-            return str(getattr(record, field.name))
+            value = getattr(record, field.name)
+            return record if value is None or value is UNSET else str(value)
     return record

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from vismanet_async._operation import Operation
 
-__all__ = ["Column", "ColumnMap", "columns_of", "filled", "mistakes_in", "read_map", "with_inserts"]
+__all__ = ["Column", "ColumnMap", "columns_of", "filled", "is_field", "mistakes_in", "read_map"]
 
 _COMMA: Final = re.compile(r"-?\d[\d .\u00a0']*,\d+")
 _INDEX: Final = re.compile(r"\[(\d+)\]|\.(\d+)(?=\.|$)")
@@ -143,6 +143,12 @@ def columns_of(names: Sequence[str], model: str | None, known: ColumnMap, *, asi
     return columns
 
 
+def is_field(field: str, json: str, facts: Mapping[str, Any]) -> bool:
+    """Return whether a column's field is the one with this JSON name in the body of a method."""
+    found = _find("", facts.get("body"), field)
+    return found is not None and found.path == (json,)
+
+
 def _no_field(name: str, field: str, model: str | None) -> RequestRefused:
     if model is None:
         return RequestRefused(f"the column {name!r} has no use: this method has no body; nothing was sent. Ignore it.")
@@ -221,30 +227,6 @@ def _dense(value: Any) -> Any:
     if value and all(isinstance(name, int) for name in value):
         return [_dense(value[number]) for number in sorted(value)]
     return {name: _dense(each) for name, each in value.items()}
-
-
-def with_inserts(model: str, record: Any) -> Any:
-    """Return a record to be created, whose lines all say that they are inserted unless they say something else."""
-    if not isinstance(record, dict):
-        return record
-    fields = {name: kind for one in registry()["models"].get(model, {}).get("fields", ()) for name, kind in _named(one)}
-    filled_in: dict[str, Any] = {}
-    for name, value in record.items():
-        kind = fields.get(name, "")
-        if kind.startswith("list[") and isinstance(value, list):
-            filled_in[name] = [_inserted(kind[5:-1], with_inserts(kind[5:-1], each)) for each in value]
-        else:
-            filled_in[name] = with_inserts(kind, value)
-    return filled_in
-
-
-def _named(field: Sequence[str]) -> list[tuple[str, str]]:
-    return [(field[0], field[2]), (field[1], field[2])]
-
-
-def _inserted(model: str, line: Any) -> Any:
-    takes = any(one[0] == "operation" for one in registry()["models"].get(model, {}).get("fields", ()))
-    return {"operation": "Insert", **line} if takes and isinstance(line, dict) else line
 
 
 def mistakes_in(

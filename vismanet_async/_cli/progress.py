@@ -9,7 +9,7 @@ import anyio
 
 from vismanet_async._cli.output import counted
 from vismanet_async._cli.streams import is_quiet, say
-from vismanet_async._export.tasks import unwrap_group
+from vismanet_async._tasks import unwrap_group
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

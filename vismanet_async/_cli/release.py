@@ -103,7 +103,8 @@ async def _run(release: Release, options: RunOptions, settings: Settings, concur
             rehearsal = await visma.bulk.rehearse(rows, journal=journal, retry_failed=options.retry_failed)
             return told_rehearsal(rehearsal, lambda position: f"document {position}")
         find = None if release.read is None else partial(_find, release, visma)
-        return await run_rows(visma, rows, options, find=find)
+        run = visma.bulk.run(rows, journal=options.journal, find=find, **options.for_run())
+        return await run_rows(visma, run, options)
 
 
 async def _rows(release: Release, visma: VismaNet, journal: Path) -> AsyncIterator[Row]:

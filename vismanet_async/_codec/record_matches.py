@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vismanet_async._codec.tolerant_decoder import loads_exact, parse_datetime
 from vismanet_async.errors import UnexpectedResponse
 
-__all__ = ["record_matches"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["find_value", "is_same", "record_matches", "unwrapped"]
 
 _REFERENCE_SUFFIXES = ("Id", "ID", "Number", "Cd")
 
@@ -34,38 +37,49 @@ def _object(record: Any, sent: dict[str, Any]) -> bool | None:
 
 
 def _field(record: Any, name: str, value: Any) -> bool | None:
-    if isinstance(value, dict) and value.keys() == {"value"}:
-        value = value["value"]
+    value = unwrapped(value)
     if isinstance(value, list) or not isinstance(record, dict):
         return None
-    found, shown = _find(record, name)
+    found, shown = find_value(record, name)
     if not found:
         return None
     if isinstance(value, dict):
         return _object(shown, value) if isinstance(shown, dict) else False
-    return _same(shown, value)
+    return is_same(shown, value)
 
 
-def _find(record: dict[str, Any], name: str) -> tuple[bool, Any]:
+def unwrapped(value: Any) -> Any:
+    """Return what is in `{"value": x}`, or the value itself."""
+    return value["value"] if isinstance(value, dict) and value.keys() == {"value"} else value
+
+
+def find_value(record: Mapping[str, Any], name: str) -> tuple[bool, Any]:
     """Return whether there is a value of `name`, and the value; `customerClassId` is read as `customerClass: {id}`."""
     if name in record:
         return True, record[name]
     for suffix in _REFERENCE_SUFFIXES:
-        inner = record.get(name.removesuffix(suffix)) if name.endswith(suffix) else None
-        key = suffix[0].lower() + suffix[1:].lower()
+        reference = name.removesuffix(suffix)
+        if reference == name or reference not in record:
+            continue
+        inner, key = record[reference], suffix[0].lower() + suffix[1:].lower()
+        if inner is None:
+            return True, None
         if isinstance(inner, dict) and key in inner:
             return True, inner[key]
     return False, None
 
 
-def _same(shown: Any, sent: Any) -> bool:
+def is_same(shown: Any, sent: Any) -> bool:
+    """Return whether a record shows what was sent: numbers by value, dates as moments, empty text as nothing."""
+    if shown in (None, "") and sent in (None, ""):
+        return True
     if isinstance(sent, bool) or isinstance(shown, bool):
         return shown is sent
     if isinstance(sent, int | Decimal) and isinstance(shown, int | Decimal):
         return shown == sent
     if isinstance(sent, str) and isinstance(shown, str) and shown != sent:
         return _same_moment(shown, sent)
-    return bool(shown == sent) or (sent is None and shown == "")
+    return bool(shown == sent)
 
 
 def _same_moment(shown: str, sent: str) -> bool:

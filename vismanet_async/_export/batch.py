@@ -23,7 +23,7 @@ from vismanet_async._export.plan import ExportPlan
 from vismanet_async._export.run import Export, Source
 from vismanet_async._export.target.locations import join, parse_location
 from vismanet_async._export.target.manifest import Manifest
-from vismanet_async._export.tasks import iterate_events, unwrap_group
+from vismanet_async._tasks import iterate_events, unwrap_group
 from vismanet_async.errors import ExportError, RequestRefused, VismaNetError
 
 if TYPE_CHECKING:

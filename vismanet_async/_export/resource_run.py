@@ -32,9 +32,9 @@ from vismanet_async._export.stored_rows import keys_are_known, published_keys
 from vismanet_async._export.sweep import BudgetedSender, KeySweep, Swept
 from vismanet_async._export.target.local import KEYS_NAME, OVERLAP_NAME
 from vismanet_async._export.target.manifest import ResourceEntry, Sweep
-from vismanet_async._export.tasks import T, run_blocking, unwrap_group
 from vismanet_async._export.writer_thread import serial_writer
 from vismanet_async._paging.guarantee import latest_stamp
+from vismanet_async._tasks import T, run_blocking, unwrap_group
 from vismanet_async.errors import IncompleteListing
 
 if TYPE_CHECKING:

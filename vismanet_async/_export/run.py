@@ -24,8 +24,8 @@ from vismanet_async._export.target.local import Target
 from vismanet_async._export.target.locations import RemotePath
 from vismanet_async._export.target.manifest import Manifest, ResourceEntry
 from vismanet_async._export.target.remote import RemoteTarget
-from vismanet_async._export.tasks import iterate_events, unwrap_group
 from vismanet_async._observer import ExportInfo, Observer
+from vismanet_async._tasks import iterate_events, unwrap_group
 from vismanet_async._version import __version__
 from vismanet_async.errors import IncompleteListing, RequestRefused
 

@@ -10,9 +10,9 @@ from vismanet_async._export.checkpoint import Unfinished, inspect
 from vismanet_async._export.target.lease import Lease
 from vismanet_async._export.target.local import LOCK_NAME, WORK_NAME
 from vismanet_async._export.target.locations import RemotePath
-from vismanet_async._export.target.lock import FileLock
 from vismanet_async._export.target.manifest import MANIFEST_NAME, Manifest, faults_of
 from vismanet_async._export.target.remote import LEASE_NAME, Leftovers, default_spool, leftovers
+from vismanet_async._file_lock import FileLock
 from vismanet_async.errors import TargetNotWritable
 
 if TYPE_CHECKING:

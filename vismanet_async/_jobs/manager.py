@@ -367,6 +367,16 @@ class JobManager(StoredJobs):
         """Store the ids of a webhook as hints, and poll at once those jobs that are followed here."""
         await self._keeper.apply_hints(await self._store.hint(own_id=own_id, job_ids=job_ids, at=at))
 
+    def submission(self, *, reference: str | None) -> Submission:
+        """Return what submits operations under ids of the caller's choice: for those who write the id down first."""
+        self._start()
+        return self._submission(reference=reference)
+
+    @property
+    def store(self) -> JobStore:
+        """Where the jobs are kept."""
+        return self._store
+
     def _submission(self, **options: Any) -> Submission:
         return Submission(submitter=self._submitter, jobs=self._jobs, conclusions=self._conclusions, **options)
 

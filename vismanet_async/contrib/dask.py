@@ -42,7 +42,7 @@ from vismanet_async._export.target.local import OVERLAP_NAME, Target
 from vismanet_async._export.target.locations import RemotePath, join
 from vismanet_async._export.target.manifest import Manifest
 from vismanet_async._export.target.remote import RemoteTarget
-from vismanet_async._export.tasks import unwrap_group
+from vismanet_async._tasks import unwrap_group
 from vismanet_async._version import __version__
 from vismanet_async.contrib._partition_results import ReadList, StoredPlan, collect_parts
 from vismanet_async.contrib._partitions import (

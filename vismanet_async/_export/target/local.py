@@ -35,9 +35,9 @@ from vismanet_async._arguments import refuse_irregular
 from vismanet_async._export.files import remove_if_empty, sync_directory, writing
 from vismanet_async._export.sinks import FINAL
 from vismanet_async._export.target.directory_steps import DirectorySteps, overtaken, standing_in
-from vismanet_async._export.target.lock import FileLock
 from vismanet_async._export.target.manifest import MANIFEST_NAME, Manifest
 from vismanet_async._export.target.publishing import Publication, files_of, is_below, make_publication, names_beside
+from vismanet_async._file_lock import FileLock
 from vismanet_async.errors import ExportError, TargetBusy, TargetNotWritable
 
 if TYPE_CHECKING:

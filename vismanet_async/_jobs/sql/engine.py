@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import URL
 
-__all__ = ["BUSY_SECONDS", "Database", "default_path", "parse_address", "without_password"]
+__all__ = ["BUSY_SECONDS", "Database", "default_path", "parse_address", "set_up_sqlite", "without_password"]
 
 BUSY_SECONDS: Final = 30.0
 """How long to retry a locked SQLite file, a server that is starting or a used-up connection limit."""
@@ -153,7 +153,7 @@ class Database:
             extra = "sqlite" if self.sqlite else "postgres"
             raise SettingsError(f"{error.name} is missing: pip install 'vismanet-async[{extra}]'.") from error
         if self.sqlite:
-            sa.event.listen(self._engine.sync_engine, "connect", _set_up_sqlite)
+            sa.event.listen(self._engine.sync_engine, "connect", set_up_sqlite)
             sa.event.listen(self._engine.sync_engine, "begin", _begin_immediate)
 
     async def open(self, migrate: Callable[[sa.Connection], None]) -> None:
@@ -272,8 +272,9 @@ def _engine_options(*, sqlite: bool) -> dict[str, Any]:
     }
 
 
-def _set_up_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # transactions begin where this module says
+def set_up_sqlite(connection: Any, _record: Any = None) -> None:
+    """Make a connection of SQLite durable and patient; transactions begin where the caller says."""
+    connection.isolation_level = None
     cursor = connection.cursor()
     busy = f"busy_timeout={BUSY_SECONDS * 1000:.0f}"
     for setting in (busy, "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):

@@ -59,7 +59,9 @@ class FileLock:
             try:
                 about = os.fstat(descriptor)
                 if about.st_size or not stat.S_ISREG(about.st_mode):  # a lock file is always empty
-                    raise FileExistsError(errno.EEXIST, "a file that is no lock of an export is there", str(self.path))
+                    raise FileExistsError(
+                        errno.EEXIST, "a file that is no lock of this package is there", str(self.path)
+                    )
                 taken = _try_lock(descriptor)
                 # the last holder may have removed the file since we opened it: then it guards nothing
                 if taken and self._is(descriptor):

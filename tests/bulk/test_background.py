@@ -1,0 +1,214 @@
+"""Rows as background jobs: which go that way, what their ends mean, and that none is submitted twice."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+import pytest
+
+from tests.bulk.company import Company, keys
+from tests.jobs.fast import PATIENCE_SECONDS, FastClock, ServerClock, patient
+from vismanet_async import RequestRefused, StaticToken, VismaNet
+from vismanet_async._bulk.background import end_of
+from vismanet_async._bulk.transitions import Answered, Lost, NotSent, Refused
+from vismanet_async._jobs.core.records import JobRecord, JobResult, OperationSummary
+from vismanet_async._jobs.core.states import State
+from vismanet_async._jobs.sql.store import SqlStore
+from vismanet_async._jobs.store import StoreNotUsable
+from vismanet_async.bulk import Row
+from vismanet_async.errors import SettingsError
+from vismanet_async.simulator import Simulator
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from vismanet_async._operation import Operation
+
+NOW = datetime(2026, 11, 29, tzinfo=UTC)
+
+
+@asynccontextmanager
+async def opened(path: Path, *, job_store: str = "jobs.sqlite", simulator: Simulator | None = None, **rows: int) -> Any:
+    clock = FastClock()
+    made = simulator or Simulator(rows={"customer": 3, **rows}, clock=ServerClock(clock))
+    async with (
+        made,
+        VismaNet(
+            StaticToken(made.issue_token(lifetime_seconds=1e9), tenant_id="c"),
+            base_url=made.base_url,
+            clock=clock,
+            timeout_seconds=PATIENCE_SECONDS,
+            job_store=path / job_store,
+        ) as visma,
+    ):
+        yield Company(made, patient(visma), path / "load.sqlite")
+
+
+@asynccontextmanager
+async def again(company: Company, path: Path, *, job_store: str = "jobs.sqlite") -> AsyncIterator[Company]:
+    """Another client of the same company, as a later process would have."""
+    async with VismaNet(
+        StaticToken(company.simulator.issue_token(lifetime_seconds=1e9), tenant_id="c"),
+        base_url=company.simulator.base_url,
+        clock=company.visma.clock,
+        timeout_seconds=PATIENCE_SECONDS,
+        job_store=path / job_store,
+    ) as visma:
+        yield Company(company.simulator, patient(visma), company.journal)
+
+
+async def test_each_row_is_a_job_and_its_result_is_the_row_s(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+        rows = [*company.rows(keys(4)), Row("bad", company.visma.customer.create({"name": ""}))]
+        summary, results = await company.run(rows, via="background")
+        assert (summary.done, summary.failed) == (4, 1)
+        assert all(results[key][0].id for key in keys(4))
+        assert (results["bad"][0].status, results["bad"][0].error_type) == (400, "BadRequest")
+        repeated, _ = await company.run(rows, via="background")
+        assert (repeated.done, repeated.failed, repeated.earlier) == (4, 1, 5)
+        assert len(company.simulator.background) == 5
+
+
+def _id_of(operation: Operation[Any]) -> str:
+    operation.preview()
+    return operation.spec.id
+
+
+async def test_auto_takes_actions_and_what_was_slow(tmp_path: Path) -> None:
+    async with opened(tmp_path, customer_invoice=4) as company:
+        visma = company.visma
+        numbers = [each.reference_number for each in await visma.customer_invoice.list()][:2]
+        for number in numbers:
+            company.simulator.touch("customer_invoice", number, status="Balanced", hold=False)
+        release = visma.customer_invoice.release
+        rows = [Row(number, release(number)) for number in numbers if number]
+        rows.append(Row("new", visma.customer.create({"name": "new"})))
+        summary, _ = await company.run(rows, via="auto")
+        assert summary.complete
+        assert [job.operation for job in company.simulator.background] == [_id_of(release("1"))] * 2
+        company.simulator.background.script(run_seconds=70.0)
+        await (await visma.jobs.submit(visma.customer.create({"name": "slow"})))
+        summary, _ = await company.run(company.rows(["more"]), via="auto")
+        assert summary.complete
+        assert [str(json.loads(job.body)["name"]["value"]) for job in list(company.simulator.background)[2:]] == [
+            "slow",
+            "more",
+        ]
+
+
+async def test_a_stopped_run_leaves_its_jobs_to_the_next_one(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+        company.simulator.background.script(pending_polls=3, times=3)
+        run = company.visma.bulk.run(company.rows(keys(3)), journal=company.journal, via="background")
+        follow = company.visma.jobs.wait
+
+        async def stop_when_all_are_under_way(*arguments: Any, **options: Any) -> Any:
+            if len(company.simulator.background) == 3:
+                run.stop()
+            return await follow(*arguments, **options)
+
+        with mock.patch.object(company.visma.jobs, "wait", stop_when_all_are_under_way):
+            async for result in run:
+                assert (result.outcome, result.error_type) == ("unknown", "OutcomeUnknown")
+                assert "is under way; the next run goes on with it" in (result.error or "")
+        assert run.summary is not None
+        assert run.summary.unknown == 3
+        async with again(company, tmp_path) as later:
+            summary, results = await later.run(later.rows(keys(3)))  # by jobs, whatever `via` says
+            assert summary.complete
+            later.check(results)
+        assert len(company.simulator.background) == 3
+
+
+async def test_a_lost_submission_stays_unknown_until_it_is_found(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+        company.simulator.background.script(lose_answer=True)
+        company.simulator.faults.add("reset_before", method="POST", after=1, times=1)
+        summary, _ = await company.run(company.rows(keys(3)), via="background")
+        assert (summary.done, summary.unknown) == (1, 2)
+        found, results = await company.run(company.rows(keys(3)), via="background", find=company.find())
+        company.check(results)
+        assert (found.done, found.unknown) == (2, 1)
+        assert "may wait in the queue for a day" in (found.problems[0].error or "")
+        states = [record.state for record in await company.visma.jobs.list()]
+        assert Counter(states) == {State.SUCCEEDED: 2, State.UNCERTAIN: 1}, "what was found is settled"
+        decided, results = await company.run(company.rows(keys(3)), via="background", retry_unknown=True)
+        company.check(results)
+        assert decided.complete
+
+
+async def test_another_job_store_says_nothing_of_what_was_sent(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+        company.simulator.background.script(pending_polls=3, times=2)
+        run = company.visma.bulk.run(company.rows(keys(2)), journal=company.journal, via="background")
+        with mock.patch.object(company.visma.jobs, "wait", side_effect=StoreNotUsable("the disk is full")):
+            summary = await run
+        assert (summary.unknown, summary.stopped) == (2, "the disk is full")
+        async with again(company, tmp_path, job_store="other.sqlite") as other:
+            summary, _ = await other.run(other.rows(keys(2)), via="background")
+            assert summary.unknown == 2
+            assert "which this job store does not have" in (summary.problems[0].error or "")
+        async with again(company, tmp_path) as right:
+            summary, results = await right.run(right.rows(keys(2)), via="background")
+            right.check(results)
+            assert summary.complete
+        assert len(company.simulator.background) == 2
+
+
+async def test_a_row_cut_off_before_its_job_was_written_is_sent(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+        with (
+            mock.patch.object(SqlStore, "write_intent", side_effect=RuntimeError("killed here")),
+            pytest.raises(ExceptionGroup),
+        ):
+            await company.run(company.rows(keys(2)), via="background")
+        async with again(company, tmp_path) as later:
+            summary, results = await later.run(later.rows(keys(2)), via="background")
+            later.check(results)
+            assert summary.complete
+
+
+async def test_ways_that_are_none_are_refused(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+        with pytest.raises(RequestRefused, match="via is one of request, background, auto, not 'queue'"):
+            await company.visma.bulk.run([], journal="x", via="queue")
+        async with VismaNet(StaticToken("x"), base_url=company.simulator.base_url) as nobody:
+            with pytest.raises(SettingsError, match="give StaticToken its tenant_id"):
+                await nobody.bulk.run([], journal="x", via="auto")
+
+
+@pytest.mark.parametrize(
+    ("record", "status", "content", "told"),
+    [
+        ({"state": State.SUCCEEDED, "status_code": 201}, 201, None, Answered),
+        ({"state": State.SUCCEEDED, "status_code": 201, "error": "its content was gone"}, 201, None, Answered),
+        ({"state": State.FAILED, "status_code": 400, "error": "no"}, 400, b"{}", Refused),
+        ({"state": State.FAILED, "status_code": 412}, 412, b"{}", Refused),
+        ({"state": State.FAILED, "status_code": 500}, 500, b"{}", "over"),
+        ({"state": State.FAILED, "error": "never sent: cancelled"}, 0, None, NotSent),
+        ({"state": State.FAILED, "sending_at": None, "error": "never sent"}, 0, None, NotSent),
+        ({"state": State.FAILED, "error": "the queue failed"}, 0, None, "over"),
+        ({"state": State.EXPIRED, "error": "the server does not know it"}, 0, None, "over"),
+        ({"state": State.UNCERTAIN, "error": "no answer", "job_id": None}, 0, None, Lost),
+        ({"state": State.UNCERTAIN, "error": "its result was not kept"}, 0, None, "over"),
+    ],
+)
+async def test_what_the_end_of_a_job_means(
+    tmp_path: Path, record: dict[str, Any], status: int, content: bytes | None, told: Any
+) -> None:
+    operation = VismaNet(StaticToken("x"), base_url="http://127.0.0.1:1").customer.create({"name": "x"})
+    operation.preview()
+    about = OperationSummary(id=operation.spec.id, method="POST", path=operation.path)
+    whole: dict[str, Any] = {"sending_at": NOW, "job_id": "s"} | record
+    stored = JobRecord(id="j", company="c", operation=about, created_at=NOW, **whole)
+    result = JobResult(status_code=status, content=content, read_at=NOW) if status else None
+    end = end_of(stored, result, operation, at=NOW)
+    assert isinstance(end, Lost if told == "over" else told)
+    if isinstance(end, Lost):
+        assert (end.at is None) == (told == "over")

@@ -1,0 +1,163 @@
+"""A journal in PostgreSQL: what several processes may do with one load, and what a lost lease refuses."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+
+from tests.bulk.company import executed, keys, opened
+from tests.jobs.postgres import new_database, postgres
+from vismanet_async import RequestRefused
+from vismanet_async._bulk.shared_journal import SharedJournal
+from vismanet_async._bulk.transitions import Answered, Entry, RowState, Sent, advance
+from vismanet_async.bulk import BulkSummary, Row
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+URL = "https://api.example"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with postgres() as url:
+        yield url
+
+
+@pytest.fixture
+async def database(server: str) -> AsyncIterator[str]:
+    async with new_database(server) as url:
+        yield url
+
+
+class SetClock:
+    """A wall clock that a test sets."""
+
+    now = datetime(2026, 11, 29, tzinfo=UTC)
+
+    def utc_now(self) -> datetime:
+        return self.now
+
+
+def entry(key: str, position: int) -> Entry:
+    return Entry(key=key, position=position, fingerprint=b"f", operation="Customer_Post")
+
+
+async def joined(database: str, clock: Any) -> SharedJournal:
+    journal = SharedJournal(f"{database}#load", clock=clock)
+    await journal.open(company="c", base_url=URL)
+    return journal
+
+
+async def test_a_row_has_one_owner_and_a_lost_lease_writes_nothing(database: str) -> None:
+    clock = SetClock()
+    first, second = await joined(database, clock), await joined(database, clock)
+    rows = [entry("a", 1), entry("b", 2)]
+    assert [each.elsewhere for each in await first.register(rows)] == [False, False]
+    assert [each.elsewhere for each in await second.register([*rows, entry("c", 3)])] == [True, True, False]
+    sent = advance(rows[0], Sent(at=clock.now))
+    assert await first.write([sent]) == frozenset()
+    assert (await second.standing()).held == 2
+    clock.now += timedelta(seconds=20)
+    await second.renew()
+    clock.now += timedelta(seconds=20)
+    standing = await second.standing()
+    assert (standing.held, standing.abandoned) == (0, 2)
+    taken = await second.register(rows)
+    assert [(each.elsewhere, each.entry.state) for each in taken] == [(False, "sending"), (False, "planned")]
+    await first.renew()  # what has run out is not renewed
+    done = advance(sent, Answered(attempts=1, id="10003"))
+    assert await first.write([done, rows[1]]) == {"a", "b"}
+    assert (await second.known(["a"]))["a"].state is RowState.SENDING
+    assert await second.write([done]) == frozenset()
+    second.ended("a")
+    await second.renew()
+    assert [each.elsewhere for each in await first.register(rows)] == [True, True], "ended in this run, and leased"
+    for journal in (first, second):
+        await journal.aclose()
+
+
+async def test_a_run_begins_when_nobody_is_in_one(database: str) -> None:
+    clock = SetClock()
+    first = await joined(database, clock)
+    await first.register([entry("a", 1), entry("b", 2)])
+    second = await joined(database, clock)
+    told = await second.register([entry("b", 2), entry("a", 7)])
+    assert [(each.elsewhere, each.duplicate_of) for each in told] == [(True, None), (False, 1)]
+    for journal in (first, second):
+        await journal.aclose()
+    third = await joined(database, clock)
+    told = await third.register([entry("a", 7), entry("a", 8), entry("b", 2)])
+    assert [(each.known, each.elsewhere, each.duplicate_of) for each in told] == [
+        (True, False, None),
+        (False, False, 7),
+        (True, False, None),
+    ]
+    assert [each.key async for each in third.entries()] == ["a", "b"]
+    await third.aclose()
+
+
+async def test_two_workers_share_a_load(database: str, tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+        rows = [*company.rows(keys(300)), *company.rows(keys(1))]
+        bad = [Row(f"bad-{number}", company.visma.customer.create({"name": ""})) for number in range(4)]
+        journal = f"{database}#customers"
+        summaries: list[BulkSummary] = []
+
+        async def work() -> None:
+            summaries.append(await company.visma.bulk.run([*rows, *bad], journal=journal))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(work)
+            tasks.start_soon(work)
+        assert [str(each) for each in summaries] == ["305 rows: 300 done, 4 failed, 1 duplicate"] * 2
+        assert sum(each.rows - each.earlier - 1 for each in summaries) == 304, "each row is ended by one of them"
+        assert set(executed(company.simulator).values()) == {1}
+        assert len(company.simulator.ledger.matching(succeeded=False)) == 4
+        again = await company.visma.bulk.run([*rows, *bad], journal=journal)
+        assert (again.done, again.failed, again.earlier) == (300, 4, 304)
+        assert len(company.simulator.ledger) == 304
+        found = [each.key async for each in company.visma.bulk.results(journal, outcomes={"failed"})]
+        assert found == [f"bad-{number}" for number in range(4)]
+        grouped = [Row("g", company.visma.customer.create({"name": "g"}), group="1")]
+        refused = await company.visma.bulk.run(grouped, journal=journal)
+        assert "rows of a group are sent in order by one process" in (refused.problems[0].error or "")
+        rehearsal = await company.visma.bulk.rehearse(rows, journal=journal)
+        assert (rehearsal.earlier, rehearsal.requests) == (300, 0)
+
+
+async def test_an_upsert_by_two_workers(database: str, tmp_path: Path) -> None:
+    async with opened(tmp_path, customers=40) as company:
+        numbers = [each.number for each in await company.visma.customer.list()]
+        rows: list[dict[str, Any]] = [{"number": number, "name": f"new {number}"} for number in numbers[:20]]
+        rows += [{"number": number} for number in numbers[20:]]
+        rows += [
+            {"number": str(number), "override_number_series": True, "name": "x"} for number in range(90_000, 90_010)
+        ]
+        summaries: list[str] = []
+
+        async def work() -> None:
+            run = company.visma.bulk.upsert("customer", rows, key="number", journal=f"{database}#nightly")
+            summaries.append(str(await run))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(work)
+            tasks.start_soon(work)
+        assert len(company.simulator.ledger) == 30
+        assert summaries == ["50 rows: 10 created, 20 updated, 20 unchanged"] * 2
+
+
+async def test_addresses_that_are_none_are_refused(database: str, tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+        for address in (database, "sqlite:///load.sqlite#x"):
+            with pytest.raises(RequestRefused, match="postgresql://user@host/database#NAME"):
+                await company.visma.bulk.run([], journal=address)
+        await company.visma.bulk.run([], journal=f"{database}#mine")
+        other = SharedJournal(f"{database}#mine", clock=SetClock())  # type: ignore[arg-type]  # it needs no more of it
+        with pytest.raises(RequestRefused, match="is of company c at"):
+            await other.open(company="other", base_url=URL)
+        await other.aclose()

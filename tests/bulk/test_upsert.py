@@ -1,0 +1,239 @@
+"""Upserts over HTTP: what is compared, what is sent, and what becomes of rows whose answers get lost."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.bulk.company import Company, opened
+from vismanet_async import RequestRefused
+from vismanet_async._bulk.existing import reads_by_key
+from vismanet_async._bulk.target import read_target, with_operations
+from vismanet_async.errors import UnknownName
+from vismanet_async.models import CustomerUpdate
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from vismanet_async.bulk import BulkSummary, RowResult
+
+NUMBERS = ("10000", "10001", "10002")
+
+
+def new(number: str, **fields: Any) -> dict[str, Any]:
+    """A customer whose number is kept although the series is automatic."""
+    return {"number": number, "override_number_series": True, "name": f"name of {number}", **fields}
+
+
+async def upsert(
+    company: Company, rows: Any, *, key: str = "number", **options: Any
+) -> tuple[BulkSummary, dict[str, RowResult]]:
+    run = company.visma.bulk.upsert(
+        "customer", rows, key=key, journal=company.journal, **({"settle_seconds": 0} | options)
+    )
+    results = {result.key: result async for result in run}
+    assert run.summary is not None
+    return run.summary, results
+
+
+def sent(company: Company) -> list[tuple[str, dict[str, Any]]]:
+    return [
+        (each.operation.partition("_")[2].partition("By")[0], json.loads(each.body, parse_float=Decimal))
+        for each in company.simulator.ledger.matching()
+    ]
+
+
+async def test_only_fields_that_differ_are_sent(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+        first, second, third = await company.visma.customer.list()
+        rows = [
+            {"number": first.number, "name": first.name, "credit_limit": "1000.10", "main_address": {"city": "Voss"}},
+            CustomerUpdate(number=second.number, name="Sol AS"),
+            {"number": {"value": third.number}, "name": third.name, "creditLimit": str(third.credit_limit) + "00"},
+            new("90000"),
+        ]
+        summary, results = await upsert(company, rows)
+        assert str(summary) == "4 rows: 1 created, 2 updated, 1 unchanged"
+        assert summary.complete
+        assert [results[each].outcome for each in (*NUMBERS, "90000")] == ["updated", "updated", "unchanged", "created"]
+        address = {"value": {"city": {"value": "Voss"}}}
+        by_number = {"number": {"value": "90000"}, "overrideNumberSeries": {"value": True}}
+        assert sorted(sent(company), key=str) == sorted(
+            [
+                ("Put", {"creditLimit": {"value": Decimal("1000.10")}, "mainAddress": address}),
+                ("Put", {"name": {"value": "Sol AS"}}),
+                ("Post", {"name": {"value": "name of 90000"}, **by_number}),
+            ],
+            key=str,
+        )
+        again, _ = await upsert(company, rows)
+        assert str(again) == "4 rows: 4 unchanged"
+        assert len(company.simulator.ledger) == 3
+
+
+async def test_requests_are_those_of_reading_and_one_for_each_row_that_differs(tmp_path: Path) -> None:
+    async with opened(tmp_path, customers=1200) as company:
+        listed = await company.visma.customer.list()
+        reading = company.simulator.requests.total
+        rows = [{"number": each.number, "name": each.name} for each in listed]
+        for row in rows[::100]:
+            row["name"] = f"new {row['number']}"
+        before = company.simulator.requests.total
+        summary, _ = await upsert(company, rows)
+        assert str(summary) == "1,200 rows: 12 updated, 1,188 unchanged"
+        # one more asks how many there are, to choose between the list and one read a row
+        assert company.simulator.requests.total - before <= reading + 1 + 12
+
+
+async def test_few_rows_are_read_by_their_key(tmp_path: Path) -> None:
+    async with opened(tmp_path, customers=40) as company:
+        customer = await company.visma.customer.get("10000")
+        before = company.simulator.requests.total
+        rows = [{"number": "10000", "name": customer.name}, {"number": "10001", "name": "Sol AS"}, new("90000")]
+        summary, _ = await upsert(company, rows)
+        assert str(summary) == "3 rows: 1 created, 1 updated, 1 unchanged"
+        assert company.simulator.requests.total - before == 3 + 2 + 1, "reads, writes, and the look at the first create"
+        assert all("mainAddress" not in body for _, body in sent(company))
+
+
+def test_the_cheaper_way_is_chosen_by_counts() -> None:
+    assert [reads_by_key(rows, records=10_000, page_rows=1_000) for rows in (5, 12, 13, 10_000)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+async def test_a_key_found_twice_or_in_another_case_is_refused(tmp_path: Path) -> None:
+    async with opened(tmp_path, customers=40) as company:
+        visma = company.visma
+        for number in ("10000", "10001"):
+            await visma.customer.update(number, {"corporate_id": "Twice"})
+        await visma.customer.update("10002", {"corporate_id": "Abc"})
+        rows = [{"corporate_id": key, "name": f"new {key}"} for key in ("Twice", "abc", "absent", "absent", "", "Abc")]
+        before = len(company.simulator.ledger)
+        summary, results = await upsert(company, rows, key="corporate_id")
+        assert "2 records have the corporateId 'Twice': 10000, 10001" in (results["Twice"].error or "")
+        assert "called 'Abc' and the row 'abc'" in (results["abc"].error or "")
+        assert "has no corporateId" in (results["?"].error or "")
+        assert (summary.failed, summary.created, summary.updated, summary.duplicate) == (3, 1, 1, 1)
+        assert len(company.simulator.ledger) == before + 2
+
+
+async def test_somebody_else_s_change_stands(tmp_path: Path) -> None:
+    async with opened(tmp_path, customers=40) as company:
+        visma = company.visma
+
+        async def rows() -> AsyncIterator[dict[str, Any]]:
+            await visma.customer.update("10000", {"name": "somebody else's"})  # after the list was read
+            for number in NUMBERS:
+                yield {"number": number, "name": f"ours {number}"}
+
+        summary, results = await upsert(company, rows())
+        assert (summary.conflict, summary.updated, results["10000"].outcome) == (1, 2, "conflict")
+        assert (await visma.customer.get("10000")).name == "somebody else's"
+        again, _ = await upsert(company, [{"number": number, "name": f"ours {number}"} for number in NUMBERS])
+        assert (again.updated, again.unchanged) == (1, 2), "the next run compares anew"
+
+
+async def test_a_company_that_numbers_by_itself_stops_the_run_at_its_first_create(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+        rows = [{"number": str(number), "name": f"new {number}"} for number in range(90000, 90020)]
+        summary, _ = await upsert(company, rows)
+        assert "the company numbers records by itself" in (summary.stopped or "")
+        assert (summary.created, len(company.simulator.ledger)) == (1, 1)
+        again, _ = await upsert(company, rows[:1])
+        assert (again.conflict, len(company.simulator.ledger)) == (1, 1), "not created a second time"
+        assert "an earlier run created it as 10003" in (again.problems[0].error or "")
+
+
+async def test_a_lost_create_that_may_have_got_another_number_is_not_sent_again(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+        company.simulator.faults.add("reset_after", method="POST", times=1)
+        rows = [{"number": "90000", "name": "Vega AS"}]
+        for _ in range(2):
+            summary, _ = await upsert(company, rows)
+            assert (summary.unknown, len(company.simulator.ledger)) == (1, 1)
+            assert "10003 has all its values" in (summary.problems[0].error or "")
+
+
+async def test_lost_answers_are_looked_up_by_the_key(tmp_path: Path) -> None:
+    async with opened(tmp_path, customers=40) as company:
+        faults = company.simulator.faults
+        for method, first in (("POST", 0), ("PUT", 2)):
+            faults.add("reset_after", method=method, after=first, every=5)
+            faults.add("reset_before", method=method, after=first + 2, every=7)
+            faults.add("status", status=503, method=method, after=first + 3, every=11)
+        faults.add("status", status=503, method="POST", after=4, every=13, executed=True)
+        numbers = [each.number or "" for each in await company.visma.customer.list()]
+        rows = [{"number": number, "name": f"new {number}"} for number in numbers]
+        rows += [new(str(number), name=f"new {number}") for number in range(90000, 90030)]
+        for _ in range(3):
+            await upsert(company, rows, max_failure_share=None)
+        summary, _ = await upsert(company, rows, max_failure_share=None)
+        assert summary.complete
+        faults.clear()
+        done = company.simulator.ledger.matching(succeeded=True)
+        posts = [json.loads(each.body)["number"]["value"] for each in done if each.operation == "Customer_Post"]
+        assert sorted(posts) == [str(number) for number in range(90000, 90030)], "each was created once"
+        assert {each.name for each in await company.visma.customer.list()} == {f"new {row['number']}" for row in rows}
+
+
+async def test_what_no_list_shows_is_looked_for_in_the_record_and_sent_each_time(tmp_path: Path) -> None:
+    async with opened(tmp_path, customers=40) as company:
+        rows = [{"number": number, "note": "by hand"} for number in (*NUMBERS, "10003", "10004", "10005")]
+        for _ in range(2):
+            summary, _ = await upsert(company, rows)
+            assert summary.updated == 6
+        rehearsal = await company.visma.bulk.rehearse_upsert("customer", rows[:1], key="number")
+        assert str(rehearsal.changes[0]) == "10000: note: not shown -> 'by hand'"
+
+
+async def test_a_rehearsal_shows_what_differs_and_writes_nothing(tmp_path: Path) -> None:
+    async with opened(tmp_path, customers=40) as company:
+        customer = await company.visma.customer.get("10000")
+        rows = [
+            {"number": "10000", "name": "Sol AS", "credit_limit": 5},
+            {"number": "10001", "nmae": "x"},
+            new("90000"),
+            {"number": "10000", "name": "x"},
+            {"number": "10002"},
+        ]
+        rehearsal = await company.visma.bulk.rehearse_upsert("customer", rows, key="number", journal=company.journal)
+        assert [str(each) for each in rehearsal.changes] == [
+            f"10000: name: {customer.name!r} -> 'Sol AS'; creditLimit: {customer.credit_limit} -> 5",
+            "90000: create",
+        ]
+        assert [(each.position, each.text.partition(";")[0]) for each in rehearsal.mistakes] == [
+            (2, "there is no field 'nmae' in CustomerUpdate"),
+            (4, "an earlier row of the input has the same key"),
+        ]
+        assert str(rehearsal).startswith(
+            "5 rows, 1 to be created, 1 to be updated, 1 unchanged, 2 mistakes. A run takes 2 requests"
+        )
+        assert not company.simulator.ledger
+        assert not company.journal.exists()
+
+
+def test_resources_and_keys_that_are_none_are_refused() -> None:
+    with pytest.raises(RequestRefused, match="location is not written by upsert"):
+        read_target("location", "location_id")
+    with pytest.raises(UnknownName, match="there is no key 'nmber' that customer has and is sent"):
+        read_target("customer", "nmber")
+    with pytest.raises(RequestRefused, match="main_address is no key"):
+        read_target("customer", "main_address")
+    target = read_target("customerInvoice", "referenceNumber")
+    assert (target.path_name, target.guarded, target.by_get) == ("reference_number", True, True)
+    assert read_target("customer", "corporateId").filter == "corporate_id"
+    assert not read_target("inventory", "inventory_number").guarded
+
+
+def test_lines_that_do_not_say_what_they_are_for_are_updated_by_number() -> None:
+    body = {"invoiceLines": [{"line_number": 1, "quantity": 2}, {"quantity": 3}, {"operation": "Delete"}]}
+    told = with_operations("CustomerInvoiceUpdate", body)["invoiceLines"]
+    assert [each["operation"] for each in told] == ["Update", "Insert", "Delete"]

@@ -1,0 +1,68 @@
+"""The first create of an upsert goes alone and is looked up: does the company keep the keys that are sent?
+
+Where a number series is automatic the ERP may give a number of its own (docs/facts.md 10.9). The next run would not
+find the record by its key, and create it again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import anyio
+
+from vismanet_async._bulk.transitions import RowState
+from vismanet_async.errors import VismaNetError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from vismanet_async._bulk.rows import Row
+    from vismanet_async._bulk.transitions import Entry
+    from vismanet_async._bulk.upserting import Upsert
+
+__all__ = ["FirstCreate"]
+
+_RENUMBERED: Final = (
+    "{key!r} was created as {id}, and no record has that {name}: the company numbers records by itself. Choose another "
+    "key, such as a reference of yours, or let the series take numbers"
+)
+_NOT_READ: Final = "{key!r} was created, and looking it up by its {name} failed: {error}"
+
+
+class FirstCreate:
+    """Holds all creates back until one of them was found by its key."""
+
+    def __init__(self, upsert: Upsert, *, stop: Callable[[str], None], stopped: Callable[[], bool]) -> None:
+        self._upsert = upsert
+        self._stop = stop
+        self._stopped = stopped
+        self._holds = False
+        self._lock = anyio.Lock()
+
+    async def find(self, row: Row) -> str | None:
+        """Look up a row that may have been executed; see `Upsert.find`."""
+        return await self._upsert.find(row, numbers_hold=self._holds)
+
+    async def send(self, row: Row, entry: Entry, send: Callable[[], Awaitable[Entry]]) -> Entry:
+        """Send a row, when it may go; return its entry, as it was if the run has been stopped meanwhile."""
+        if getattr(row, "effect", None) != "create":
+            return await send()
+        async with self._lock:
+            if self._stopped():
+                return entry
+            if not self._holds:
+                entry = await send()
+                if entry.state is RowState.DONE:
+                    await self._look(row, entry)
+                return entry
+        return await send()
+
+    async def _look(self, row: Row, entry: Entry) -> None:
+        name = self._upsert.target.key
+        try:
+            self._holds = bool(await self._upsert.existing.fresh(row.key))
+        except VismaNetError as error:
+            self._stop(_NOT_READ.format(key=row.key, name=name, error=error))
+        else:
+            if not self._holds:
+                self._stop(_RENUMBERED.format(key=row.key, id=entry.id or "a record", name=name))
