@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -127,8 +127,10 @@ async def wire_server(tls: ssl.SSLContext | None = None, *, address: str = "127.
     host = f"[{address}]" if ":" in address else address
     wire = Wire(host=host, scheme="https" if tls else "http")
     tasks: set[asyncio.Task[None]] = set()
+    writers: list[asyncio.StreamWriter] = []
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
         task = asyncio.ensure_future(wire.serve(reader, writer))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
@@ -142,3 +144,7 @@ async def wire_server(tls: ssl.SSLContext | None = None, *, address: str = "127.
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for writer in writers:
+            writer.transport.abort()  # a peer that has not closed its side yet is not waited for
+            with suppress(OSError):
+                await writer.wait_closed()
