@@ -1,7 +1,7 @@
 """Loads killed at every step and at any moment, with answers that get lost: nothing twice, nothing forgotten.
 
 Processes, disk, HTTP and SIGKILL are real; what was executed is read from the simulator's ledger.
-VISMANET_KILLS says how many kills at random there are, 6 if not given.
+VISMANET_KILLS says how many kills at random there are, 4 if not given.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
     from pathlib import Path
 
-KILLS = int(os.environ.get("VISMANET_KILLS", "6"))
-STRIDE = 1 if "VISMANET_KILLS" in os.environ else 3
+KILLS = int(os.environ.get("VISMANET_KILLS", "4"))
+STRIDE = 1 if "VISMANET_KILLS" in os.environ else 5
 """Of the steps of the test that kills at each of them, every so many."""
 SIGKILLED = -9
 
@@ -184,7 +184,7 @@ def test_two_workers_killed_at_any_moment_write_each_row_once(
 ) -> None:
     chance = Random("two workers")
     kills = 0
-    for number in range(max(1, KILLS // 6)):
+    for number in range(max(1, KILLS // 4)):
         load = Load(simulator, tmp_path, rows=16, finds=finds)
         load.options["journal"] = f"{journals}#load {finds} {number}"
         workers = [load.start(), load.start()]

@@ -20,6 +20,7 @@ from vismanet_async._export.sweep import KeySweep
 from vismanet_async._export.target.local import Target
 from vismanet_async._export.target.manifest import Manifest, Sweep, validate
 from vismanet_async._http.auth.credentials import StaticToken
+from vismanet_async._paging import fetcher
 from vismanet_async.errors import ExportError, RequestRefused, ServerError, TargetNotWritable
 from vismanet_async.simulator import Simulator
 
@@ -37,9 +38,12 @@ async def simulator() -> AsyncIterator[Simulator]:
         yield running
 
 
-async def export(simulator: Simulator, to: Path, *, resources: Any = "customer", **plan: Any) -> Manifest:
+async def export(
+    simulator: Simulator, to: Path, *, resources: Any = "customer", max_attempts: int = 5, **plan: Any
+) -> Manifest:
     options = {"page_size": 50, "incremental": True, "deletions": True, **plan}
-    async with VismaNet(StaticToken(simulator.issue_token()), base_url=simulator.base_url, concurrency=2) as visma:
+    token = StaticToken(simulator.issue_token())
+    async with VismaNet(token, base_url=simulator.base_url, concurrency=2, max_attempts=max_attempts) as visma:
         made = ExportPlan(resources=resources, to=to, **options)
         return await Export(visma, made, company=simulator.tenant_id, base_url=simulator.base_url)
 
@@ -264,13 +268,14 @@ async def test_a_damaged_key_file_is_refused(simulator: Simulator, tmp_path: Pat
         await export(simulator, tmp_path)
 
 
-async def test_a_stopped_sweep_goes_on(simulator: Simulator, tmp_path: Path) -> None:
+async def test_a_stopped_sweep_goes_on(simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetcher, "_RETRY_PAUSE_SECONDS", 0.0)
     await export(simulator, tmp_path)
     gone = simulator.remove("customer", count=4)
     asked = simulator.requests.total
     simulator.faults.add("status", status=500, after=9, every=1)
     with pytest.raises(ServerError):
-        await export(simulator, tmp_path)
+        await export(simulator, tmp_path, max_attempts=1)
     simulator.faults.clear()
     assert (tmp_path / ".export").exists()
     resumed = simulator.requests.total
