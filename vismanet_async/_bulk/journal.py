@@ -6,6 +6,7 @@ It keeps no body and no token: what a row was is told by its fingerprint. One ru
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -21,7 +22,6 @@ from vismanet_async._jobs.uncancellable import run_to_completion
 from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import AsyncGenerator, Collection, Sequence
 
     import sqlalchemy as sa
@@ -91,10 +91,10 @@ class SqliteJournal:
             SettingsError: the extra `sqlite` is missing.
         """
         self.path = Path(path)
-        self._database = Database(self.path, name="journal")
+        self._database = Database(self.path, name="journal", one_file=True)
         self._writer: sqlite3.Connection | None = None
         self._one = anyio.CapacityLimiter(1)
-        self._lock = FileLock(self.path.with_name(f"{self.path.name}.lock"))
+        self._lock: FileLock | None = None
 
     @run_to_completion
     async def open(self, *, company: str | None, base_url: str) -> None:
@@ -114,13 +114,31 @@ class SqliteJournal:
             raise
 
     def _take(self) -> None:
+        """Take the lock, which is named after the file itself, whatever link leads to it. Blocks."""
+        names = 1
         try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            taken = self._lock.acquire()
+            path = Path(os.path.realpath(self.path))
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = FileLock(path.with_name(f"{path.name}.lock"))
+            if taken := lock.acquire():
+                self._lock = lock
+                names = path.stat().st_nlink if path.exists() else 1
         except OSError as error:
+            self._release()
             raise StoreNotUsable(f"the journal {self.path} cannot be opened: {error.strerror or error}.") from error
         if not taken:
             raise JournalBusy(f"another run has the journal {self.path} open; nothing was sent. Wait for its end.")
+        if names > 1:
+            self._release()
+            raise StoreNotUsable(
+                f"the journal {self.path} has {names} names (hard links), so that two runs could have it open at once; "
+                "nothing was sent. Put a copy in the place of the link, and go on with one of the two."
+            )
+
+    def _release(self) -> None:
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            lock.release()
 
     async def _begin_run(self, company: str | None, base_url: str) -> None:
         async with self._database.transaction(_migrate) as connection:
@@ -146,7 +164,7 @@ class SqliteJournal:
                 await anyio.to_thread.run_sync(self._close_writer, limiter=self._one)
                 await self._database.aclose()
             finally:
-                self._lock.release()
+                self._release()
 
     @run_to_completion
     async def register(self, rows: Sequence[Entry]) -> list[Registered]:
@@ -178,7 +196,7 @@ class SqliteJournal:
         try:
             if self._writer is None:
                 self._writer = sqlite3.connect(self.path, check_same_thread=False)
-                set_up_sqlite(self._writer)
+                set_up_sqlite(self._writer, one_file=True)
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 self._writer.executemany(_UPDATE, rows)

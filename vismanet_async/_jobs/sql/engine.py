@@ -11,6 +11,7 @@ import re
 import stat
 import time
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -128,12 +129,13 @@ def without_password(address: str | Path | None) -> str:
 class Database:
     """The connections of one store. Any number of processes may open the same database at once."""
 
-    def __init__(self, address: str | Path | None, *, name: str = "job store") -> None:
+    def __init__(self, address: str | Path | None, *, name: str = "job store", one_file: bool = False) -> None:
         """Create the engine; nothing is opened yet.
 
         Args:
             address: a path or a database URL; None is the default file.
             name: what the database is called in errors.
+            one_file: SQLite keeps all that was committed in the file itself, not in a log beside it.
 
         Raises:
             SettingsError: the address cannot be understood, or the driver is not installed.
@@ -153,7 +155,7 @@ class Database:
             extra = "sqlite" if self.sqlite else "postgres"
             raise SettingsError(f"{error.name} is missing: pip install 'vismanet-async[{extra}]'.") from error
         if self.sqlite:
-            sa.event.listen(self._engine.sync_engine, "connect", set_up_sqlite)
+            sa.event.listen(self._engine.sync_engine, "connect", partial(set_up_sqlite, one_file=one_file))
             sa.event.listen(self._engine.sync_engine, "begin", _begin_immediate)
 
     async def open(self, migrate: Callable[[sa.Connection], None]) -> None:
@@ -269,12 +271,14 @@ def _engine_options(*, sqlite: bool) -> dict[str, Any]:
     }
 
 
-def set_up_sqlite(connection: Any, _record: Any = None) -> None:
+def set_up_sqlite(connection: Any, _record: Any = None, *, one_file: bool = False) -> None:
     """Make a connection of SQLite durable and patient; transactions begin where the caller says."""
     connection.isolation_level = None
     cursor = connection.cursor()
     busy = f"busy_timeout={BUSY_SECONDS * 1000:.0f}"
-    for setting in (busy, "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    # DELETE needs EXTRA: with FULL a rollback journal may come back after a loss of power, and undo what was committed
+    durable = ("journal_mode=DELETE", "synchronous=EXTRA") if one_file else ("journal_mode=WAL", "synchronous=FULL")
+    for setting in (busy, *durable, "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {setting}")
     cursor.close()
 
