@@ -18,9 +18,9 @@ from vismanet_async._bulk.rehearsal import Rehearsal, rehearse
 from vismanet_async._bulk.rows import OUTCOMES, Outcome, Row, RowResult
 from vismanet_async._bulk.run import BulkRun, result_of
 from vismanet_async._bulk.shared_journal import SharedJournal
-from vismanet_async._bulk.transitions import RowState
+from vismanet_async._bulk.transitions import RowState, decide, decide_anew
 from vismanet_async._deferred import warn_if_dropped
-from vismanet_async.errors import RequestRefused
+from vismanet_async.errors import RequestRefused, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Callable, Collection, Iterable
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from vismanet_async._bulk.intake import Read
     from vismanet_async._bulk.journal_rows import Journal
     from vismanet_async._bulk.sending import Find
+    from vismanet_async._bulk.transitions import Action
     from vismanet_async._bulk.upserting import Upsert
     from vismanet_async._clock import Clock
     from vismanet_async._http.pipeline import Transport
@@ -121,7 +122,7 @@ class Bulk:
 
         Raises:
             RequestRefused: an argument cannot be used; nothing was sent.
-            SettingsError: the extra `sqlite` is missing.
+            SettingsError: the company is not known (give `StaticToken` its `tenant_id`), or the extra is missing.
 
         Examples:
             >>> names = {"crm-1": "Vega AS", "crm-2": "Nordlys AS"}
@@ -192,6 +193,7 @@ class Bulk:
         Raises:
             UnknownName: no such resource or field; nothing was sent.
             RequestRefused: the resource is not written by one key, or an argument cannot be used; nothing was sent.
+            SettingsError: as `run` raises it.
 
         Examples:
             >>> new = {"number": "90000", "override_number_series": True, "name": "Vega AS"}
@@ -222,6 +224,7 @@ class Bulk:
         upsert: Upsert | None = None,
     ) -> BulkRun:
         _check(options, via)
+        company = self._known_company()
         if via != "request":
             self._jobs()  # refuses a client without a job store
         run = BulkRun(
@@ -229,7 +232,7 @@ class Bulk:
             journal=_journal_at(journal, self._clock),
             transport=self._transport,
             clock=self._clock,
-            company=self._company,
+            company=company,
             base_url=self._base_url,
             options=options,
             background=Background(self._jobs, via=via, clock=self._clock, reference=_REFERENCE),
@@ -243,7 +246,9 @@ class Bulk:
         rows: Iterable[Row] | AsyncIterable[Row],
         *,
         journal: str | os.PathLike[str] | None = None,
+        find: Find | None = None,
         retry_failed: bool = False,
+        retry_unknown: bool = False,
     ) -> Rehearsal:
         """Read all rows as `run` would, and return their mistakes and what it takes; nothing is sent or written.
 
@@ -254,10 +259,13 @@ class Bulk:
         Args:
             rows: as `run` takes them; 16 bytes of each are kept.
             journal: of earlier runs of the same rows, which a run would go on with; it need not exist.
+            find: as `run` takes it; it is not asked. Without it a run sends no row that may have been executed.
             retry_failed: as `run` takes it.
+            retry_unknown: as `run` takes it.
 
         Raises:
-            RequestRefused: an argument cannot be used.
+            RequestRefused: an argument cannot be used, or the journal is of another company.
+            SettingsError: there is a journal, and the company is not known.
 
         Examples:
             >>> bodies = {"1": {"name": "Vega AS"}, "2": {"nmae": "Nordlys AS"}}
@@ -268,9 +276,8 @@ class Bulk:
         """
         refuse_input(rows)
         read = partial(read_row, sender=self._transport)
-        return await _rehearsed(
-            rows, read=read, journal=journal, retry_failed=retry_failed, transport=self._transport, clock=self._clock
-        )
+        decides = partial(decide, can_look=find is not None, retry_failed=retry_failed, retry_unknown=retry_unknown)
+        return await self._rehearse(rows, read=read, journal=journal, decides=decides)
 
     async def rehearse_upsert(
         self,
@@ -290,7 +297,8 @@ class Bulk:
 
         Raises:
             UnknownName: no such resource or field; nothing was sent.
-            RequestRefused: an argument cannot be used; nothing was sent.
+            RequestRefused: an argument cannot be used, or the journal is of another company; nothing was sent.
+            SettingsError: there is a journal, and the company is not known.
             VismaNetError: what exists cannot be read.
 
         Examples:
@@ -300,9 +308,46 @@ class Bulk:
             (1, "'Sol AS'")
         """
         upsert = _upserting(self._caller, resource, rows, key)
-        return await _rehearsed(
-            upsert, read=upsert.read, journal=journal, upserts=True, transport=self._transport, clock=self._clock
+        return await self._rehearse(
+            upsert, read=upsert.read, journal=journal, decides=lambda entry, **_: decide_anew(entry)
         )
+
+    async def _rehearse(
+        self,
+        rows: Any,
+        *,
+        read: Callable[[Any, int], Read],
+        journal: str | os.PathLike[str] | None,
+        decides: Callable[..., Action],
+    ) -> Rehearsal:
+        opened = None
+        if journal is not None:
+            expect("journal", journal, str, os.PathLike, words="a path, or None")
+            there = "://" in os.fspath(journal) or await anyio.Path(journal).is_file()
+            opened = _journal_at(journal, self._clock) if there else None
+        try:
+            if opened is not None:
+                await opened.refuse_others(company=self._known_company(), base_url=self._base_url)
+            return await rehearse(
+                rows,
+                read=read,
+                journal=opened,
+                decides=decides,
+                quota_of=lambda: self._transport.quota,
+                clock=self._clock,
+            )
+        finally:
+            if opened is not None:
+                await opened.aclose()
+
+    def _known_company(self) -> str:
+        """Return the company; two that are not known cannot be told apart."""
+        if not self._company:
+            raise SettingsError(
+                "a journal belongs to one company, and this client does not know its own; nothing was sent. Give "
+                "StaticToken its tenant_id, or set VISMANET_TENANT_ID."
+            )
+        return self._company
 
     async def results(
         self, journal: str | os.PathLike[str], *, outcomes: Collection[Outcome] | None = None
@@ -374,33 +419,3 @@ def _upserting(caller: Caller, resource: str, rows: Any, key: str) -> Upsert:
     for name, text in (("resource", resource), ("key", key)):
         expect(name, text, str)
     return Upsert(caller, read_target(resource, key), rows)
-
-
-async def _rehearsed(
-    rows: Any,
-    *,
-    transport: Transport,
-    clock: Clock,
-    read: Callable[[Any, int], Read],
-    journal: str | os.PathLike[str] | None,
-    retry_failed: bool = False,
-    upserts: bool = False,
-) -> Rehearsal:
-    opened = None
-    if journal is not None:
-        expect("journal", journal, str, os.PathLike, words="a path, or None")
-        there = "://" in os.fspath(journal) or await anyio.Path(journal).is_file()
-        opened = _journal_at(journal, clock) if there else None
-    try:
-        return await rehearse(
-            rows,
-            read=read,
-            journal=opened,
-            retry_failed=retry_failed,
-            upserts=upserts,
-            quota_of=lambda: transport.quota,
-            clock=clock,
-        )
-    finally:
-        if opened is not None:
-            await opened.aclose()

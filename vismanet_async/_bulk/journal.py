@@ -13,13 +13,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
-from vismanet_async._bulk.journal_rows import COLUMNS, JournalBusy, Registered, Standing, entry_of, sort_rows, values_of
+from vismanet_async._bulk.journal_rows import (
+    COLUMNS,
+    JournalBusy,
+    Registered,
+    Standing,
+    entry_of,
+    refuse_other_owner,
+    sort_rows,
+    values_of,
+)
 from vismanet_async._bulk.transitions import Entry, RowState
 from vismanet_async._file_lock import FileLock
 from vismanet_async._jobs.sql.engine import Database, set_up_sqlite
 from vismanet_async._jobs.store import StoreNotUsable
 from vismanet_async._jobs.uncancellable import run_to_completion
-from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection, Sequence
@@ -75,6 +83,7 @@ _AMONG: Final = (
     "WHERE key IN (SELECT value FROM json_each(?))"
 )
 _HAS_JOBS: Final = "SELECT 1 FROM pragma_table_info('vismanet_bulk_rows') WHERE name = 'job'"
+_OWNER: Final = "SELECT company, base_url FROM vismanet_bulk_journal"
 _PAGE_ROWS: Final = 500
 
 
@@ -97,7 +106,7 @@ class SqliteJournal:
         self._lock: FileLock | None = None
 
     @run_to_completion
-    async def open(self, *, company: str | None, base_url: str) -> None:
+    async def open(self, *, company: str, base_url: str) -> None:
         """Open the journal for a run, alone; create it if missing.
 
         Raises:
@@ -140,19 +149,16 @@ class SqliteJournal:
         if lock is not None:
             lock.release()
 
-    async def _begin_run(self, company: str | None, base_url: str) -> None:
+    async def _begin_run(self, company: str, base_url: str) -> None:
         async with self._database.transaction(_migrate) as connection:
-            found = (await connection.exec_driver_sql("SELECT company, base_url FROM vismanet_bulk_journal")).first()
+            found = (await connection.exec_driver_sql(_OWNER)).first()
             if found is None:
                 await connection.exec_driver_sql(
                     "INSERT INTO vismanet_bulk_journal (id, version, company, base_url, run) VALUES (1, ?, ?, ?, 0)",
                     (_SCHEMA_VERSION, company, base_url),
                 )
-            elif (found.company, found.base_url) != (company, base_url):
-                raise RequestRefused(
-                    f"the journal {self.path} is of company {found.company} at {found.base_url}, and this client is of "
-                    f"{company} at {base_url}; nothing was sent. Give each company a journal of its own."
-                )
+            else:
+                refuse_other_owner(self.path, found, company=company, base_url=base_url)
             begun = "UPDATE vismanet_bulk_journal SET run = run + 1, version = ?"
             await connection.exec_driver_sql(begun, (_SCHEMA_VERSION,))
 
@@ -221,6 +227,14 @@ class SqliteJournal:
     async def standing(self) -> Standing:
         """Return that nothing is elsewhere."""
         return Standing()
+
+    @run_to_completion
+    async def refuse_others(self, *, company: str, base_url: str) -> None:
+        """Raise if it belongs to another company or server; reads only."""
+        async with self._database.transaction(_require) as connection:
+            found = (await connection.exec_driver_sql(_OWNER)).first()
+        if found is not None:
+            refuse_other_owner(self.path, found, company=company, base_url=base_url)
 
     @run_to_completion
     async def known(self, keys: Sequence[str]) -> dict[str, Entry]:

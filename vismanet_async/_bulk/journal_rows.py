@@ -10,11 +10,12 @@ import attrs
 
 from vismanet_async._bulk.transitions import Entry, RowState, Trouble
 from vismanet_async._jobs.store import StoreNotUsable
+from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 
-__all__ = ["COLUMNS", "Journal", "JournalBusy", "Registered", "Standing", "entry_of", "sort_rows", "values_of"]
+__all__ = ["COLUMNS", "Journal", "JournalBusy", "Registered", "Standing", "entry_of", "refuse_other_owner", "sort_rows", "values_of"]
 
 COLUMNS: Final = (
     *("key", "position", "fingerprint", "operation", "state", "attempts", "unsure_since", "id", "etag"),
@@ -58,7 +59,7 @@ class Journal(Protocol):
     """Several processes may work on one load at the same time, each row leased by one of them."""
     lease_seconds: float
 
-    async def open(self, *, company: str | None, base_url: str) -> None:
+    async def open(self, *, company: str, base_url: str) -> None:
         """Open it for a run; create it if missing.
 
         Raises:
@@ -92,6 +93,10 @@ class Journal(Protocol):
         """Return what other processes have of this run."""
         ...
 
+    async def refuse_others(self, *, company: str, base_url: str) -> None:
+        """Raise `RequestRefused` if it belongs to another company or server; reads only."""
+        ...
+
     async def known(self, keys: Sequence[str], /) -> dict[str, Entry]:
         """Return the entries with one of these keys; reads only."""
         ...
@@ -99,6 +104,22 @@ class Journal(Protocol):
     def entries(self, states: Collection[RowState] | None = None, /) -> AsyncGenerator[Entry, None]:
         """Yield entries in the order of their keys; reads only."""
         ...
+
+
+def refuse_other_owner(name: object, found: Any, *, company: str, base_url: str) -> None:
+    """Raise if a journal is of another company or server than the client.
+
+    Args:
+        name: of the journal.
+        found: its `company` and `base_url`.
+        company: of the client.
+        base_url: of the client.
+    """
+    if (found.company, found.base_url) != (company, base_url):
+        raise RequestRefused(
+            f"the journal {name} is of {found.company or 'an unknown company'} at {found.base_url}, and this client is "
+            f"of {company} at {base_url}; nothing was sent. Give each company a journal of its own."
+        )
 
 
 def sort_rows(

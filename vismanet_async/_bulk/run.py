@@ -96,7 +96,7 @@ class BulkRun(DeferredCall[BulkSummary]):
         journal: Journal,
         transport: Transport,
         clock: Clock,
-        company: str | None,
+        company: str,
         base_url: str,
         options: BulkOptions,
         background: Background,

@@ -9,7 +9,7 @@ import anyio
 import attrs
 
 from vismanet_async._bulk.background import QUEUED_SECONDS
-from vismanet_async._bulk.judging import answered, ended_in, is_found, stops_the_run, trouble_of
+from vismanet_async._bulk.judging import answered, ended_in, records_of, stops_the_run, trouble_of
 from vismanet_async._bulk.transitions import (
     Entry,
     Event,
@@ -49,7 +49,7 @@ _MAY_BE_QUEUED: Final = (
 
 Find = Callable[["Row"], Awaitable[Any]]
 """Returns what shows that the row was executed: a record, a list of them, or its id as text; None or an empty list if
-there is none."""
+there is none. Whatever else it returns shows nothing."""
 
 
 class _Writer(Protocol):
@@ -202,18 +202,18 @@ class Sending:
         if self.find is None:
             raise RuntimeError("a row is looked up only where there is something to look it up with")
         try:
-            found = await self.find(row)
+            records = records_of(await self.find(row))
         except NotFound:
             return None
         except Exception as error:  # noqa: BLE001 - the caller's own code: other rows are under way, and are not cut off
             about = trouble_of(error)
             return attrs.evolve(about, text=f"It may have been executed, and looking it up failed: {about.text}")
-        count = is_found(found)
-        if count > 1:
-            return Trouble(kind="OutcomeUnknown", text=f"It may have been executed, and find returned {count} records.")
-        if not count:
+        if len(records) > 1:
+            text = f"It may have been executed, and find returned {len(records)} records."
+            return Trouble(kind="OutcomeUnknown", text=text)
+        if not records:
             return None
-        record = found[0] if isinstance(found, list | tuple) else found
+        [record] = records
         if isinstance(record, str):
             return Found(id=record)
         told = answered(record)
