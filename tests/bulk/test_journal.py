@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from tests.bulk.company import executed, keys, opened
+from tests.bulk.company import COMPANY, executed, keys, opened
 from tests.support.clock import ServerClock, VirtualClock
 from tests.support.hang import until
 from vismanet_async import RequestRefused, StaticToken, VismaNet
@@ -116,7 +116,9 @@ async def test_while_the_quota_is_used_up_nothing_is_on_the_disk_as_sent(tmp_pat
     async with (
         Simulator(rows={"customer": 1}, clock=ServerClock(clock), quota=10) as simulator,
         VismaNet(
-            StaticToken(simulator.issue_token(lifetime_seconds=1e9)), base_url=simulator.base_url, clock=clock
+            StaticToken(simulator.issue_token(lifetime_seconds=1e9), tenant_id=COMPANY),
+            base_url=simulator.base_url,
+            clock=clock,
         ) as visma,
     ):
         rows = [Row(key, visma.customer.create({"name": key})) for key in keys(35)]

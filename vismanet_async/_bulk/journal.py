@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
+import attrs
 
 from vismanet_async._bulk.journal_rows import (
     COLUMNS,
@@ -30,13 +31,16 @@ from vismanet_async._jobs.store import StoreNotUsable
 from vismanet_async._jobs.uncancellable import run_to_completion
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Collection, Sequence
+    from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 
     import sqlalchemy as sa
 
 __all__ = ["SqliteJournal"]
 
-_SCHEMA_VERSION: Final = 2
+_SCHEMA_VERSION: Final = 3
+_GROUPS_INDEX: Final = (
+    "CREATE INDEX IF NOT EXISTS vismanet_bulk_rows_group ON vismanet_bulk_rows (row_group) WHERE row_group IS NOT NULL"
+)
 _SCHEMA: Final = (
     """
     CREATE TABLE vismanet_bulk_journal (
@@ -62,27 +66,41 @@ _SCHEMA: Final = (
         error_kind TEXT,
         error TEXT,
         status INTEGER,
-        reference TEXT
+        reference TEXT,
+        job TEXT,
+        leaves_within_seconds REAL,
+        row_group TEXT,
+        place INTEGER
     ) STRICT, WITHOUT ROWID
     """,
     "CREATE INDEX vismanet_bulk_rows_state ON vismanet_bulk_rows (state)",
+    _GROUPS_INDEX,
 )
-_SECOND_STEP: Final = "ALTER TABLE vismanet_bulk_rows ADD COLUMN job TEXT"
+_ADDED: Final = {"job": "TEXT", "leaves_within_seconds": "REAL", "row_group": "TEXT", "place": "INTEGER"}
+"""Columns that journals of earlier versions lack."""
 _NAMES: Final = ", ".join(COLUMNS)
 _INSERT: Final = (
-    f"INSERT INTO vismanet_bulk_rows ({_NAMES}, run) "  # noqa: S608 - names of columns
-    f"VALUES ({', '.join('?' * len(COLUMNS))}, (SELECT run FROM vismanet_bulk_journal))"
+    f"INSERT INTO vismanet_bulk_rows ({_NAMES}, run, place) "  # noqa: S608 - names of columns
+    f"SELECT {', '.join('?' * len(COLUMNS))}, run, (run << 32) + ? FROM vismanet_bulk_journal"
 )
+"""The place is the order in which rows came first, over all runs."""
 _UPDATE: Final = (
     f"UPDATE vismanet_bulk_rows SET {', '.join(f'{name} = ?' for name in COLUMNS[1:])} "  # noqa: S608 - as above
     "WHERE key = ?"
 )
-_SEEN: Final = "UPDATE vismanet_bulk_rows SET position = ?, run = (SELECT run FROM vismanet_bulk_journal) WHERE key = ?"
+_SEEN: Final = (
+    "UPDATE vismanet_bulk_rows SET position = ?, row_group = ?, run = (SELECT run FROM vismanet_bulk_journal) "
+    "WHERE key = ?"
+)
+_NOT_DONE: Final = (
+    "SELECT row_group, key, place FROM vismanet_bulk_rows WHERE row_group IN (SELECT value FROM json_each(?)) "
+    "AND state <> 'done' AND run < (SELECT run FROM vismanet_bulk_journal)"
+)
+"""Rows of groups that are not done, and have not come in this run."""
 _AMONG: Final = (
-    f"SELECT {_NAMES}, run = (SELECT run FROM vismanet_bulk_journal) AS seen FROM vismanet_bulk_rows "  # noqa: S608
+    f"SELECT {_NAMES}, place, run = (SELECT run FROM vismanet_bulk_journal) AS seen FROM vismanet_bulk_rows "  # noqa: S608
     "WHERE key IN (SELECT value FROM json_each(?))"
 )
-_HAS_JOBS: Final = "SELECT 1 FROM pragma_table_info('vismanet_bulk_rows') WHERE name = 'job'"
 _OWNER: Final = "SELECT company, base_url FROM vismanet_bulk_journal"
 _PAGE_ROWS: Final = 500
 
@@ -151,6 +169,12 @@ class SqliteJournal:
 
     async def _begin_run(self, company: str, base_url: str) -> None:
         async with self._database.transaction(_migrate) as connection:
+            # a copy that was made while a page was half written would tell of fewer rows than were sent
+            if (fault := (await connection.exec_driver_sql("PRAGMA quick_check(1)")).scalar()) != "ok":
+                raise StoreNotUsable(
+                    f"the journal {self.path} is damaged ({fault}); nothing was sent. Go on with another copy of it: "
+                    "without one nobody can tell which rows were sent."
+                )
             found = (await connection.exec_driver_sql(_OWNER)).first()
             if found is None:
                 await connection.exec_driver_sql(
@@ -185,10 +209,13 @@ class SqliteJournal:
             known = {row["key"]: (entry_of(row), bool(row["seen"])) for row in found}
             results, new, seen = sort_rows(rows, known)
             if new:
-                await connection.exec_driver_sql(_INSERT, [values_of(each) for each in new])
+                await connection.exec_driver_sql(_INSERT, [(*values_of(each), each.position) for each in new])
             if seen:
-                await connection.exec_driver_sql(_SEEN, [(each.position, each.key) for each in seen])
-        return results
+                await connection.exec_driver_sql(_SEEN, [(each.position, each.group, each.key) for each in seen])
+            groups = json.dumps(sorted({row.group for row in rows if row.group is not None}), ensure_ascii=False)
+            waiting = [] if groups == "[]" else (await connection.exec_driver_sql(_NOT_DONE, (groups,))).all()
+        places = {row["key"]: row["place"] or 0 for row in found}
+        return [_placed(each, waiting, places) for each in results] if waiting else results
 
     @run_to_completion
     async def write(self, entries: Sequence[Entry]) -> frozenset[str]:
@@ -270,12 +297,21 @@ def _migrate(connection: sa.Connection) -> None:
     _add_columns(connection)
 
 
+def _placed(registered: Registered, waiting: Sequence[Any], places: Mapping[str, int]) -> Registered:
+    """Return a row with those that stood before it in its group; a new one is behind all that came before."""
+    group, place = registered.entry.group, places.get(registered.entry.key)
+    before = [row.key for row in waiting if row.row_group == group and (place is None or (row.place or 0) < place)]
+    return attrs.evolve(registered, behind=frozenset(before)) if before else registered
+
+
 def _add_columns(connection: sa.Connection) -> None:
-    """Bring a journal of the first version up to date; nothing that it says changes."""
-    if not connection.exec_driver_sql(
-        "SELECT 1 FROM pragma_table_info('vismanet_bulk_rows') WHERE name = 'job'"
-    ).first():
-        connection.exec_driver_sql(_SECOND_STEP)
+    """Bring a journal of an earlier version up to date; nothing that it says changes."""
+    there = set(connection.exec_driver_sql("SELECT name FROM pragma_table_info('vismanet_bulk_rows')").scalars())
+    for name, kind in _ADDED.items():
+        if name not in there:
+            connection.exec_driver_sql(f"ALTER TABLE vismanet_bulk_rows ADD COLUMN {name} {kind}")
+    if not _ADDED.keys() <= there:
+        connection.exec_driver_sql(_GROUPS_INDEX)
 
 
 def _require(connection: sa.Connection) -> None:

@@ -20,6 +20,7 @@ __all__ = ["COLUMNS", "Journal", "JournalBusy", "Registered", "Standing", "entry
 COLUMNS: Final = (
     *("key", "position", "fingerprint", "operation", "state", "attempts", "unsure_since", "id", "etag"),
     *("error_kind", "error", "status", "reference", "job"),
+    *("leaves_within_seconds", "row_group"),
 )
 
 
@@ -36,6 +37,8 @@ class Registered:
     """An earlier run has seen it; `entry` is as that run left it, at the new position."""
     duplicate_of: int | None = None
     """The position of the row of this run that has the same key."""
+    behind: frozenset[str] = frozenset()
+    """Keys of rows that stood before it in its group, are not done, and have not come in this run yet."""
     elsewhere: bool = False
     """Another process works on it, or has ended it in this run: it is left alone."""
 
@@ -142,7 +145,7 @@ def sort_rows(
             results.append(Registered(entry=row, known=True, duplicate_of=before.position))
         else:
             seen.append(row)
-            results.append(Registered(entry=attrs.evolve(before, position=row.position), known=True))
+            results.append(Registered(entry=attrs.evolve(before, position=row.position, group=row.group), known=True))
     return results, new, seen
 
 
@@ -161,13 +164,14 @@ def values_of(entry: Entry) -> tuple[Any, ...]:
         entry.etag,
         *((None,) * 4 if trouble is None else (trouble.kind, trouble.text, trouble.status, trouble.reference)),
         entry.job,
+        entry.leaves_within_seconds,
+        entry.group,
     )
 
 
 def entry_of(row: Mapping[Any, Any]) -> Entry:
-    plain = {
-        name: row[name] for name in ("key", "position", "fingerprint", "operation", "attempts", "id", "etag", "job")
-    }
+    names = ("key", "position", "fingerprint", "operation", "attempts", "id", "etag", "job", "leaves_within_seconds")
+    plain = {name: row[name] for name in names}
     since, kind = row["unsure_since"], row["error_kind"]
     trouble = partial(Trouble, kind=kind, text=row["error"], status=row["status"], reference=row["reference"])
     return Entry(
@@ -175,4 +179,5 @@ def entry_of(row: Mapping[Any, Any]) -> Entry:
         state=RowState(row["state"]),
         unsure_since=None if since is None else datetime.fromisoformat(since),
         trouble=None if kind is None else trouble(),
+        group=row["row_group"],
     )

@@ -26,6 +26,7 @@ from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable
+    from datetime import datetime
 
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
@@ -63,6 +64,8 @@ class _Job:
     entry: Entry
     action: Action
     place: Place | None = None
+    behind: str | None = None
+    """The key of a row before it in its group that an earlier run left undone, and that has not come in this one."""
 
 
 class BulkRun(DeferredCall[BulkSummary]):
@@ -126,7 +129,8 @@ class BulkRun(DeferredCall[BulkSummary]):
         self._problems: list[RowResult] = []
         self._stopped: str | None = None
         self._started_at: float | None = None
-        self._groups = Groups()
+        self._began_at: datetime | None = None
+        self._groups: Groups[_Job] = Groups()
         self._pauses = Pauses()
         self._results: MemoryObjectSendStream[RowResult] | None = None
 
@@ -169,6 +173,7 @@ class BulkRun(DeferredCall[BulkSummary]):
         self._started_at = self._clock.monotonic()
         self._results = results
         await self._journal.open(company=self._company, base_url=self._base_url)
+        self._began_at = None if self._journal.shared else self._clock.utc_now()
         try:
             await self._background.begin()
             with unwrap_group():
@@ -216,6 +221,8 @@ class BulkRun(DeferredCall[BulkSummary]):
             pauses=self._pauses,
             find=options.find if self._first_create is None else self._first_create.find,
             settle_seconds=options.settle_seconds,
+            deadline_seconds=self._transport.deadline_seconds,
+            began_at=self._began_at,
             stop=self.stop,
             background=self._background,
         )
@@ -241,6 +248,8 @@ class BulkRun(DeferredCall[BulkSummary]):
     async def _register(self, give: MemoryObjectSendStream[_Job], sending: Sending) -> None:
         async for chunk in self._input.chunks():
             await self._take(chunk, give, sending)
+        for job, key in self._groups.left():
+            await self._give(attrs.evolve(job, behind=key), give)
         if self._journal.shared:
             await self._finish_with_others(give, sending)
 
@@ -263,13 +272,19 @@ class BulkRun(DeferredCall[BulkSummary]):
         for read, registered in zip(chunk, known, strict=True):
             if registered.elsewhere:
                 continue
+            for waiting in self._groups.came(read.row.group, read.row.key):
+                await self._give(waiting, give)
             try:
                 job = await self._decide(read, registered, sending)
             except LeaseLost:
                 continue
-            if job is not None:
-                self._at_work += 1
-                await give.send(job)
+            if job is not None and not self._groups.waits(read.row.group, job, registered.behind):
+                await self._give(job, give)
+
+    async def _give(self, job: _Job, give: MemoryObjectSendStream[_Job]) -> None:
+        job.place = self._groups.join(job.read.row.group)
+        self._at_work += 1
+        await give.send(job)
 
     async def _decide(self, read: Read, registered: Registered, sending: Sending) -> _Job | None:
         """Return the job for a row; None for one that has ended here, because nothing is to be sent for it."""
@@ -299,7 +314,7 @@ class BulkRun(DeferredCall[BulkSummary]):
             trouble = Trouble(kind="RequestRefused", text=_CHANGED.format(BY_STATE[entry.state]))
             await self._ended(read.row, attrs.evolve(entry, trouble=trouble), "changed")
             return None
-        return _Job(read=read, entry=entry, action=action, place=self._groups.join(read.row.group))
+        return _Job(read=read, entry=entry, action=action)
 
     async def _send_all(self, take: MemoryObjectReceiveStream[_Job], sending: Sending) -> None:
         async for job in take:
@@ -316,15 +331,19 @@ class BulkRun(DeferredCall[BulkSummary]):
     async def _send(self, job: _Job, sending: Sending) -> None:
         row, entry, operation = job.read.row, job.entry, job.read.operation
         if self._stopped is not None:
+            # what an earlier run told of it stands, and says more
+            earlier = entry.state is not RowState.PLANNED
             about = Trouble(kind="RequestRefused", text=f"the run was stopped: {self._stopped}.")
-            await self._ended(row, attrs.evolve(entry, trouble=about), BY_STATE[entry.state])
+            told = entry if earlier else attrs.evolve(entry, trouble=about)
+            await self._ended(row, told, BY_STATE[entry.state], earlier=earlier)
             return
         if job.action is Action.LOOK:
             entry = await self._look(row, entry, operation, sending)
         elif entry.state is RowState.SENDING:
             entry = attrs.evolve(entry, state=RowState.UNKNOWN)
         if job.action is not Action.LOOK or entry.state is RowState.PLANNED or self._sends_again(entry):
-            if (blocking := self._groups.blocking(row.group, entry.position)) is not None:
+            blocking = job.behind or self._groups.blocking(row.group, entry.position)
+            if blocking is not None:
                 about = Trouble(kind="RequestRefused", text=_HELD.format(blocking))
                 await self._ended(row, attrs.evolve(entry, trouble=about), "held")
                 return

@@ -34,11 +34,12 @@ __all__ = ["LEASE_SECONDS", "SharedJournal"]
 
 LEASE_SECONDS: Final = 30.0
 """How long rows of a process that died stay its own; renewed at a third of it."""
-_SCHEMA_VERSION: Final = 1
+_SCHEMA_VERSION: Final = 2
 _PAGE_ROWS: Final = 500
 _TYPES: Final = dict.fromkeys(COLUMNS, "text") | {
     **dict.fromkeys(("position", "attempts", "status"), "bigint"),
     "fingerprint": "bytea",
+    "leaves_within_seconds": "double precision",
 }
 _NEEDED: Final = frozenset({"key", "position", "fingerprint", "operation", "state", "attempts"})
 _SCHEMA: Final = (
@@ -165,8 +166,9 @@ class SharedJournal:
             await connection.exec_driver_sql(gone, (self._name, now))
             others = "SELECT 1 FROM vismanet_bulk_workers WHERE journal = $1 LIMIT 1"
             begins = (await connection.exec_driver_sql(others, (self._name,))).first() is None
-            run = "UPDATE vismanet_bulk_journals SET run = run + $2 WHERE journal = $1 RETURNING run"
-            self._run = int((await connection.exec_driver_sql(run, (self._name, int(begins)))).scalar_one())
+            run = "UPDATE vismanet_bulk_journals SET run = run + $2, version = $3 WHERE journal = $1 RETURNING run"
+            values = (self._name, int(begins), _SCHEMA_VERSION)
+            self._run = int((await connection.exec_driver_sql(run, values)).scalar_one())
             worker = "INSERT INTO vismanet_bulk_workers VALUES ($1, $2, $3)"
             await connection.exec_driver_sql(worker, (self._owner, self._name, self._until()))
 
@@ -328,3 +330,8 @@ class SharedJournal:
 def _migrate(connection: sa.Connection) -> None:
     for statement in _SCHEMA:
         connection.exec_driver_sql(statement)
+    names = "SELECT attname FROM pg_attribute WHERE attrelid = 'vismanet_bulk_rows'::regclass AND attnum > 0"
+    there = set(connection.exec_driver_sql(names).scalars())
+    for name in COLUMNS:  # tables of an earlier version lack some; nothing that they say changes
+        if name not in there:
+            connection.exec_driver_sql(f"ALTER TABLE vismanet_bulk_rows ADD COLUMN {name} {_TYPES[name]}")

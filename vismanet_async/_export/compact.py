@@ -140,9 +140,8 @@ def _refuse_other_company(
     if before is None:
         return
     here, there = manifest.company, before.company
-    # two that are not known may be two: what stands there must not stand beside what is written now
-    mixed = not (here and there) and before.resources.keys() - set(chosen)
-    if mixed or (here and there and here != there):
+    # an unknown one may be another one: what stands there and stays must not stand beside it
+    if here != there and ((here and there) or before.resources.keys() - set(chosen)):
         raise RequestRefused(
             f"{end} holds an export of company {there or 'unknown'}, and this one is of {here or 'unknown'}; nothing "
             "was written. Give each company a directory of its own, and StaticToken its tenant_id."

@@ -1,0 +1,119 @@
+"""The journal as a file: what a copy of it holds, what other names it has, and whose it is."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.bulk.company import executed, keys, opened
+from vismanet_async import RequestRefused, StaticToken, VismaNet
+from vismanet_async._bulk import journal as journals
+from vismanet_async._jobs.store import StoreNotUsable
+from vismanet_async.bulk import JournalBusy, Row
+from vismanet_async.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+async def test_the_file_alone_has_all_that_was_committed(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+        run = company.visma.bulk.run(company.rows(keys(30)), journal=company.journal)
+        copy = tmp_path / "copy.sqlite"
+        copied: set[str] = set()
+        async with aclosing(aiter(run)) as results:
+            seen = 0
+            async for _ in results:
+                seen += 1
+                if seen == 20:
+                    # each result was committed: a process that was killed here would leave no more than this
+                    with sqlite3.connect(company.journal, isolation_level=None) as standing:
+                        standing.execute("BEGIN IMMEDIATE")  # no write is half done
+                        shutil.copy(company.journal, copy)
+                        copied = set(executed(company.simulator))
+                    standing.close()
+        told = {each.key: each.outcome async for each in company.visma.bulk.results(copy)}
+        assert {each for each in told if told[each] in {"done", "unknown"}} >= copied
+        assert list(told.values()).count("done") >= 20
+        assert sorted(each.name for each in tmp_path.iterdir()) == ["copy.sqlite", "load.sqlite"]
+
+
+async def test_a_file_that_lost_a_part_is_not_gone_on_with(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+        await company.run(company.rows(keys(200)))
+        with company.journal.open("r+b") as file:
+            file.seek(3 * 4096)
+            file.write(b"\xff" * 4096)
+        with pytest.raises(StoreNotUsable, match="nothing was sent"):
+            await company.run(company.rows(keys(200)))
+        assert len(company.simulator.ledger) == 200
+
+
+async def test_one_run_has_a_journal_whatever_its_name(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+        link, hard = tmp_path / "current.sqlite", tmp_path / "hard.sqlite"
+        link.symlink_to(company.journal)
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "there").symlink_to(tmp_path / "folder", target_is_directory=True)
+        run = company.visma.bulk.run(company.rows(keys(50)), journal=link)
+        async with aclosing(aiter(run)) as results:
+            await anext(results)
+            assert company.journal.exists()
+            with pytest.raises(JournalBusy, match="another run has the journal"):
+                await company.visma.bulk.run(company.rows(keys(50)), journal=company.journal)
+            os.link(company.journal, hard)
+            with pytest.raises(StoreNotUsable, match="has 2 names"):
+                await company.visma.bulk.run(company.rows(keys(50)), journal=hard)
+            hard.unlink()
+        run = company.visma.bulk.run(company.rows(keys(5, first=100)), journal=tmp_path / "there" / "j.sqlite")
+        async with aclosing(aiter(run)) as results:
+            await anext(results)
+            with pytest.raises(JournalBusy):
+                await company.visma.bulk.run([], journal=tmp_path / "folder" / "j.sqlite")
+        summary, _ = await company.run(company.rows(keys(50)), find=company.find())
+        assert summary.complete
+        assert max(executed(company.simulator).values()) == 1
+        assert not list(tmp_path.glob("**/*.lock"))
+
+
+async def test_without_a_known_company_there_is_no_journal(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+        await company.run(company.rows(keys(1)))
+        base_url = company.simulator.base_url
+        async with VismaNet(StaticToken("x"), base_url=base_url) as nobody:
+            rows = [Row("a", nobody.customer.create({"name": "a"}))]
+            with pytest.raises(SettingsError, match="Give StaticToken its tenant_id"):
+                await nobody.bulk.run(rows, journal=tmp_path / "new.sqlite")
+            with pytest.raises(SettingsError, match="nothing was sent"):
+                await nobody.bulk.upsert("customer", [], key="number", journal=tmp_path / "new.sqlite")
+            with pytest.raises(SettingsError):
+                await nobody.bulk.rehearse(rows, journal=company.journal)
+            assert (await nobody.bulk.rehearse(rows, journal=tmp_path / "new.sqlite")).requests == 1
+        async with VismaNet(StaticToken("x", tenant_id="other"), base_url=base_url) as other:
+            rows = [Row(key, other.customer.create({"name": key})) for key in keys(1)]
+            with pytest.raises(RequestRefused, match="is of c at .* and this client is of other"):
+                await other.bulk.rehearse(rows, journal=company.journal)
+        assert not (tmp_path / "new.sqlite").exists()
+
+
+async def test_a_journal_of_an_earlier_version_is_gone_on_with(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+        rows: list[Any] = [Row(key, company.visma.customer.create({"name": key}), group="g") for key in keys(3)]
+        company.simulator.faults.add("status", status=400, method="POST", after=1, times=1)
+        await company.run(rows)
+        with sqlite3.connect(company.journal) as old:
+            old.execute("DROP INDEX vismanet_bulk_rows_group")
+            for name in journals._ADDED:
+                old.execute(f"ALTER TABLE vismanet_bulk_rows DROP COLUMN {name}")
+            old.execute("UPDATE vismanet_bulk_journal SET version = 1")
+            old.execute("PRAGMA journal_mode = WAL")
+        old.close()
+        summary, _ = await company.run(rows, retry_failed=True)
+        assert summary.complete
+        assert summary.earlier == 1
+        assert len(executed(company.simulator)) == 3
