@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ import pytest
 from tests.bulk.company import executed, keys, opened
 from vismanet_async import RequestRefused, StaticToken, VismaNet
 from vismanet_async._bulk import journal as journals
+from vismanet_async._jobs.sql import engine
 from vismanet_async._jobs.store import StoreNotUsable
 from vismanet_async.bulk import JournalBusy, Row
 from vismanet_async.errors import SettingsError
@@ -117,3 +120,18 @@ async def test_a_journal_of_an_earlier_version_is_gone_on_with(tmp_path: Path) -
         assert summary.complete
         assert summary.earlier == 1
         assert len(executed(company.simulator)) == 3
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX gives a process's locks up when any of its files is closed")
+async def test_reading_a_journal_leaves_the_locks_of_a_run_in_the_same_process(tmp_path: Path) -> None:
+    path = tmp_path / "j.sqlite"
+    journal = journals.SqliteJournal(path)
+    await journal.open(company="c", base_url="https://x")
+    await journal.aclose()
+    writing = sqlite3.connect(path, isolation_level=None)
+    writing.execute("BEGIN EXCLUSIVE")
+    engine._make_file(path, "journal")  # what opening it begins with
+    program = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('BEGIN IMMEDIATE')"
+    other = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False)  # noqa: ASYNC221, S603
+    writing.close()
+    assert "database is locked" in other.stderr

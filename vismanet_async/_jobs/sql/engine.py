@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 import re
+import sqlite3
 import stat
 import time
 from contextlib import asynccontextmanager
@@ -45,7 +46,6 @@ _SQLITE_BUSY: Final = frozenset({5, 6})
 """SQLITE_BUSY and SQLITE_LOCKED, the low byte of extended codes."""
 _POSTGRES_BUSY: Final = frozenset({"53300", "57P03"})
 """too_many_connections and cannot_connect_now (starting up, in recovery)."""
-_SQLITE_MAGIC: Final = b"SQLite format 3\x00"
 _OWNER_ONLY: Final = 0o600
 _PASSWORD: Final = re.compile(r"^([\w+]+://[^:/?@]*):(.*)@", re.DOTALL)
 _SECRET_OPTION: Final = re.compile(r"([?&][^=&]*(?:pass|secret|key)[^=&]*=)[^&]*", re.IGNORECASE)
@@ -218,6 +218,10 @@ class Database:
         except StoreNotUsable:
             raise
         except (DBAPIError, sa.exc.TimeoutError, OSError) as error:
+            if getattr(getattr(error, "orig", None), "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
+                raise StoreNotUsable(
+                    f"the {self._name} {self.shown} is a file of another kind; nothing was changed."
+                ) from error
             what = "cannot be reached" if connecting else "failed"
             raise StoreNotUsable(
                 f"the {self._name} at {self.shown} {what}: {_reason(error, connecting=connecting)}. "
@@ -294,23 +298,19 @@ def _begin_immediate(connection: sa.Connection) -> None:
 def _make_file(path: Path, name: str) -> None:
     """Create the file, and its directory if missing, for the owner alone; SQLite's side files take the same mode.
 
-    A file that exists and is not empty is only read: its name does not make it one of ours.
+    A file that exists and is not empty is left as it is: its name does not make it one of ours. It is not opened here:
+    closing it would give up the locks of all connections that this process has to it (POSIX), in the middle of a write.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        regular, head = path.is_file(), b""
-        if regular:
-            with path.open("rb") as file:
-                head = file.read(len(_SQLITE_MAGIC))
+        regular, empty = path.is_file(), not path.stat().st_size
     except OSError as error:
         raise StoreNotUsable(f"the {name} {path} cannot be made: {error.strerror}.") from error
     if not regular:
         raise StoreNotUsable(f"the {name} {path} is not a regular file; nothing was changed.")
-    if head not in {b"", _SQLITE_MAGIC}:
-        raise StoreNotUsable(f"the {name} {path} is a file of another kind; nothing was changed.")
-    if not head:
+    if empty:
         _make_private(path, name)
 
 
