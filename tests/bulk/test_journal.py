@@ -111,8 +111,21 @@ async def test_an_intent_is_on_the_disk_before_its_request_leaves(
         assert sorted(sent) == keys(50)
 
 
-async def test_while_the_quota_is_used_up_nothing_is_on_the_disk_as_sent(tmp_path: Path) -> None:
+async def test_while_the_quota_is_used_up_nothing_is_on_the_disk_as_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock = VirtualClock()
+    real, writing = SqliteJournal.write, []
+
+    async def write(journal: SqliteJournal, entries: Any) -> Any:
+        writing.append(entries)
+        try:
+            return await real(journal, entries)
+        finally:
+            writing.pop()
+
+    monkeypatch.setattr(SqliteJournal, "write", write)
+    clock.stand_still_while(lambda: writing)  # an hour in which the disk is busy is more than a call may take
     async with (
         Simulator(rows={"customer": 1}, clock=ServerClock(clock), quota=10) as simulator,
         VismaNet(

@@ -90,16 +90,16 @@ async def test_without_a_known_company_there_is_no_journal(tmp_path: Path) -> No
         base_url = company.simulator.base_url
         async with VismaNet(StaticToken("x"), base_url=base_url) as nobody:
             rows = [Row("a", nobody.customer.create({"name": "a"}))]
-            with pytest.raises(SettingsError, match="Give StaticToken its tenant_id"):
+            with pytest.raises(SettingsError, match="give StaticToken its tenant_id"):
                 await nobody.bulk.run(rows, journal=tmp_path / "new.sqlite")
-            with pytest.raises(SettingsError, match="nothing was sent"):
+            with pytest.raises(SettingsError, match="Nothing was sent"):
                 await nobody.bulk.upsert("customer", [], key="number", journal=tmp_path / "new.sqlite")
             with pytest.raises(SettingsError):
                 await nobody.bulk.rehearse(rows, journal=company.journal)
             assert (await nobody.bulk.rehearse(rows, journal=tmp_path / "new.sqlite")).requests == 1
         async with VismaNet(StaticToken("x", tenant_id="other"), base_url=base_url) as other:
             rows = [Row(key, other.customer.create({"name": key})) for key in keys(1)]
-            with pytest.raises(RequestRefused, match="is of c at .* and this client is of other"):
+            with pytest.raises(RequestRefused, match="is of company c at .* and this client is of other"):
                 await other.bulk.rehearse(rows, journal=company.journal)
         assert not (tmp_path / "new.sqlite").exists()
 

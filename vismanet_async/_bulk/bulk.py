@@ -344,8 +344,8 @@ class Bulk:
         """Return the company; two that are not known cannot be told apart."""
         if not self._company:
             raise SettingsError(
-                "a journal belongs to one company, and this client does not know its own; nothing was sent. Give "
-                "StaticToken its tenant_id, or set VISMANET_TENANT_ID."
+                "a journal belongs to one company, and this client does not know its own: give StaticToken its "
+                "tenant_id, or set VISMANET_TENANT_ID. Nothing was sent."
             )
         return self._company
 

@@ -120,8 +120,8 @@ def refuse_other_owner(name: object, found: Any, *, company: str, base_url: str)
     """
     if (found.company, found.base_url) != (company, base_url):
         raise RequestRefused(
-            f"the journal {name} is of {found.company or 'an unknown company'} at {found.base_url}, and this client is "
-            f"of {company} at {base_url}; nothing was sent. Give each company a journal of its own."
+            f"the journal {name} is of company {found.company or 'unknown'} at {found.base_url}, and this client is of "
+            f"{company} at {base_url}; nothing was sent. Give each company a journal of its own."
         )
 
 
