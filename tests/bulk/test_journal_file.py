@@ -43,7 +43,7 @@ async def test_the_file_alone_has_all_that_was_committed(tmp_path: Path) -> None
         told = {each.key: each.outcome async for each in company.visma.bulk.results(copy)}
         assert {each for each in told if told[each] in {"done", "unknown"}} >= copied
         assert list(told.values()).count("done") >= 20
-        assert sorted(each.name for each in tmp_path.iterdir()) == ["copy.sqlite", "load.sqlite"]
+        assert sorted(os.listdir(tmp_path)) == ["copy.sqlite", "load.sqlite"]
 
 
 async def test_a_file_that_lost_a_part_is_not_gone_on_with(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ async def test_one_run_has_a_journal_whatever_its_name(tmp_path: Path) -> None:
         summary, _ = await company.run(company.rows(keys(50)), find=company.find())
         assert summary.complete
         assert max(executed(company.simulator).values()) == 1
-        assert not list(tmp_path.glob("**/*.lock"))
+        assert not [name for name in os.listdir(tmp_path) if name.endswith(".lock")]
 
 
 async def test_without_a_known_company_there_is_no_journal(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ async def test_without_a_known_company_there_is_no_journal(tmp_path: Path) -> No
             assert (await nobody.bulk.rehearse(rows, journal=tmp_path / "new.sqlite")).requests == 1
         async with VismaNet(StaticToken("x", tenant_id="other"), base_url=base_url) as other:
             rows = [Row(key, other.customer.create({"name": key})) for key in keys(1)]
-            with pytest.raises(RequestRefused, match="is of company c at .* and this client is of other"):
+            with pytest.raises(RequestRefused, match=r"is of company c at .* and this client is of other"):
                 await other.bulk.rehearse(rows, journal=company.journal)
         assert not (tmp_path / "new.sqlite").exists()
 
@@ -132,6 +132,6 @@ async def test_reading_a_journal_leaves_the_locks_of_a_run_in_the_same_process(t
     writing.execute("BEGIN EXCLUSIVE")
     engine._make_file(path, "journal")  # what opening it begins with
     program = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('BEGIN IMMEDIATE')"
-    other = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False)  # noqa: ASYNC221, S603
+    other = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False)  # noqa: ASYNC221
     writing.close()
     assert "database is locked" in other.stderr

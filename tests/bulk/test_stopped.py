@@ -16,7 +16,9 @@ async def test_a_stopped_run_tells_what_earlier_runs_found(tmp_path: Path) -> No
         faults = company.simulator.faults
         faults.add("status", status=400, method="POST", times=1, message="no such class")
         faults.add("reset_after", method="POST", after=1, times=1)
-        before = {each.key: each async for each in company.visma.bulk.run(company.rows(keys(2)), journal=company.journal)}
+        before = {
+            each.key: each async for each in company.visma.bulk.run(company.rows(keys(2)), journal=company.journal)
+        }
         assert sorted(each.outcome for each in before.values()) == ["failed", "unknown"]
         faults.add("status", status=401)
         rows = [*company.rows(keys(20, first=10)), *company.rows(keys(2))]

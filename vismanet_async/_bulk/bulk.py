@@ -101,16 +101,17 @@ class Bulk:
                 processes may then run the same rows at the same time: each row is sent by one of them, and rows of a
                 process that dies are taken over by the others after half a minute. Rows with a `group` are refused.
             find: is asked before a row is sent that may have been executed. It takes the `Row`, and returns a call or a
-                list that searches by the row's own reference, or any awaitable. One record: the row is done. None, an
-                empty list or `NotFound`: it was not executed, and is sent. More than one, or another error: it stays
-                unknown.
+                list that searches by the row's own reference, or any awaitable. One record, or its id as text: the row
+                is done. None, an empty list or `NotFound`: it was not executed, and is sent. More than one, anything
+                else (a count, for instance) or another error: it stays unknown.
             retry_failed: send rows again that failed in an earlier run and have not changed since.
             retry_unknown: send unknown rows of earlier runs again without looking. Only a person can decide that: each
                 of them may be executed twice. Has no effect with `find`.
             max_failures: stop when more rows than this fail.
             max_failure_share: stop when more than this share of the last hundred rows that were sent fails, from 0 to
                 1; None never stops.
-            settle_seconds: how long after a lost answer a row that is not found counts as not executed.
+            settle_seconds: how long after a lost answer a row that is not found counts as not executed. For one that an
+                earlier run was sending it counts from the last moment at which that can have left.
             via: `background` sends each row as a job of the background queue, which `visma.jobs` keeps and follows;
                 `auto` does so with actions, and with what took a minute or more as a job before. Rows whose job is
                 under way when a run ends are followed by the next one, with the same job store. Up to 64 are under way

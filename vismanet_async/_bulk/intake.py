@@ -60,9 +60,7 @@ def read_row(row: Any, position: int, sender: Sender) -> Read:
             f"row {position:,} of the input, {row.key!a}, has an operation of another client; it was not sent. "
             "A run writes to one company."
         )
-    entry = Entry(
-        key=row.key, position=position, fingerprint=fingerprint, operation=operation.spec.id, group=row.group
-    )
+    entry = Entry(key=row.key, position=position, fingerprint=fingerprint, operation=operation.spec.id, group=row.group)
     return Read(row=row, entry=entry, operation=operation)
 
 

@@ -15,7 +15,17 @@ from vismanet_async.errors import RequestRefused
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 
-__all__ = ["COLUMNS", "Journal", "JournalBusy", "Registered", "Standing", "entry_of", "refuse_other_owner", "sort_rows", "values_of"]
+__all__ = [
+    "COLUMNS",
+    "Journal",
+    "JournalBusy",
+    "Registered",
+    "Standing",
+    "entry_of",
+    "refuse_other_owner",
+    "sort_rows",
+    "values_of",
+]
 
 COLUMNS: Final = (
     *("key", "position", "fingerprint", "operation", "state", "attempts", "unsure_since", "id", "etag"),

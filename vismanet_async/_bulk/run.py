@@ -77,7 +77,8 @@ class BulkRun(DeferredCall[BulkSummary]):
     When it fails, is cancelled or killed, the same call goes on where it stood: the journal says of each row whether it
     was executed, was not, or may have been. Run one value once.
 
-    Memory: a few hundred rows, whatever the length of the input, and the groups in which a row is not done.
+    Memory: a few hundred rows, whatever the length of the input, the groups in which a row is not done, and rows that
+    wait in theirs for one of an earlier run.
 
     Errors: `JournalBusy`, `StoreNotUsable` and `RequestRefused` before anything is sent; `StoreNotUsable` later if the
     journal fails, and rows under way then count as unknown in the next run; whatever the input raises, when the rows

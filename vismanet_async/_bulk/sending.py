@@ -15,7 +15,6 @@ from vismanet_async._bulk.transitions import (
     Entry,
     Event,
     Found,
-    Lost,
     Missing,
     NotSent,
     RowState,
@@ -147,9 +146,7 @@ class Sending:
             return ended_in(error, at=self.clock.utc_now(), conditional="If-Match" in operation.headers)
         return answered(result)
 
-    async def _as_job(
-        self, operation: Operation[Any], job: str, *, sent_by: datetime | None = None
-    ) -> End | None:
+    async def _as_job(self, operation: Operation[Any], job: str, *, sent_by: datetime | None = None) -> End | None:
         """Submit it, unless it was before, and follow its job; return how it ended, or None: the next run will know."""
         background = self.background
         try:

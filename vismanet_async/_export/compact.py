@@ -134,9 +134,7 @@ def _chosen(manifest: Manifest, resources: Sequence[str] | None) -> list[str]:
     return chosen
 
 
-def _refuse_other_company(
-    manifest: Manifest, before: Manifest | None, end: Location, chosen: Sequence[str]
-) -> None:
+def _refuse_other_company(manifest: Manifest, before: Manifest | None, end: Location, chosen: Sequence[str]) -> None:
     if before is None:
         return
     here, there = manifest.company, before.company
