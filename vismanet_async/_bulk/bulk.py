@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, get_args
 
@@ -26,10 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Callable, Collection, Iterable
 
     from vismanet_async._api.base import Caller
-    from vismanet_async._bulk.intake import Read
     from vismanet_async._bulk.journal_rows import Journal
     from vismanet_async._bulk.sending import Find
-    from vismanet_async._bulk.transitions import Action
+    from vismanet_async._bulk.transitions import Action, Entry
     from vismanet_async._bulk.upserting import Upsert
     from vismanet_async._clock import Clock
     from vismanet_async._http.pipeline import Transport
@@ -74,6 +73,7 @@ class Bulk:
         self._clock = clock
         self._company = company
         self._base_url = base_url
+        self._rehearse = partial(rehearse, quota_of=lambda: transport.quota, clock=clock)
 
     def run(
         self,
@@ -225,7 +225,7 @@ class Bulk:
         upsert: Upsert | None = None,
     ) -> BulkRun:
         _check(options, via)
-        company = self._known_company()
+        company = _known(self._company)
         if via != "request":
             self._jobs()  # refuses a client without a job store
         run = BulkRun(
@@ -278,7 +278,8 @@ class Bulk:
         refuse_input(rows)
         read = partial(read_row, sender=self._transport)
         decides = partial(decide, can_look=find is not None, retry_failed=retry_failed, retry_unknown=retry_unknown)
-        return await self._rehearse(rows, read=read, journal=journal, decides=decides)
+        async with _earlier(journal, self._clock, company=self._company, base_url=self._base_url) as earlier:
+            return await self._rehearse(rows, read=read, journal=earlier, decides=decides)
 
     async def rehearse_upsert(
         self,
@@ -309,46 +310,8 @@ class Bulk:
             (1, "'Sol AS'")
         """
         upsert = _upserting(self._caller, resource, rows, key)
-        return await self._rehearse(
-            upsert, read=upsert.read, journal=journal, decides=lambda entry, **_: decide_anew(entry)
-        )
-
-    async def _rehearse(
-        self,
-        rows: Any,
-        *,
-        read: Callable[[Any, int], Read],
-        journal: str | os.PathLike[str] | None,
-        decides: Callable[..., Action],
-    ) -> Rehearsal:
-        opened = None
-        if journal is not None:
-            expect("journal", journal, str, os.PathLike, words="a path, or None")
-            there = "://" in os.fspath(journal) or await anyio.Path(journal).is_file()
-            opened = _journal_at(journal, self._clock) if there else None
-        try:
-            if opened is not None:
-                await opened.refuse_others(company=self._known_company(), base_url=self._base_url)
-            return await rehearse(
-                rows,
-                read=read,
-                journal=opened,
-                decides=decides,
-                quota_of=lambda: self._transport.quota,
-                clock=self._clock,
-            )
-        finally:
-            if opened is not None:
-                await opened.aclose()
-
-    def _known_company(self) -> str:
-        """Return the company; two that are not known cannot be told apart."""
-        if not self._company:
-            raise SettingsError(
-                "a journal belongs to one company, and this client does not know its own: give StaticToken its "
-                "tenant_id, or set VISMANET_TENANT_ID. Nothing was sent."
-            )
-        return self._company
+        async with _earlier(journal, self._clock, company=self._company, base_url=self._base_url) as earlier:
+            return await self._rehearse(upsert, read=upsert.read, journal=earlier, decides=_decides_anew)
 
     async def results(
         self, journal: str | os.PathLike[str], *, outcomes: Collection[Outcome] | None = None
@@ -386,6 +349,35 @@ class Bulk:
 
     def __repr__(self) -> str:
         return f"<bulk writes of {self._company or 'one company'}>"
+
+
+def _decides_anew(entry: Entry, **_: object) -> Action:
+    return decide_anew(entry)
+
+
+@asynccontextmanager
+async def _earlier(
+    journal: str | os.PathLike[str] | None, clock: Clock, *, company: str | None, base_url: str
+) -> AsyncGenerator[Journal | None]:
+    """Open the journal of earlier runs to be read, if there is one."""
+    if journal is not None:
+        expect("journal", journal, str, os.PathLike, words="a path, or None")
+    if journal is None or not ("://" in os.fspath(journal) or await anyio.Path(journal).is_file()):
+        yield None
+        return
+    async with aclosing(_journal_at(journal, clock)) as opened:
+        await opened.refuse_others(company=_known(company), base_url=base_url)
+        yield opened
+
+
+def _known(company: str | None) -> str:
+    """Return the company; two that are not known cannot be told apart."""
+    if not company:
+        raise SettingsError(
+            "a journal belongs to one company, and this client does not know its own: give StaticToken its tenant_id, "
+            "or set VISMANET_TENANT_ID. Nothing was sent."
+        )
+    return company
 
 
 def _journal_at(journal: str | os.PathLike[str], clock: Clock) -> Journal:

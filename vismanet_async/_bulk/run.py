@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 import attrs
 
-from vismanet_async._bulk.deciding import BY_STATE, BulkOptions, action_of, outcome_of, settled
+from vismanet_async._bulk.deciding import BY_STATE, BulkOptions, action_of, outcome_of, sends_again, settled
 from vismanet_async._bulk.first_create import FirstCreate
 from vismanet_async._bulk.group_commit import GroupCommit
 from vismanet_async._bulk.groups import Groups, Place
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from vismanet_async._bulk.upserting import Upsert
     from vismanet_async._clock import Clock
     from vismanet_async._http.pipeline import Transport
-    from vismanet_async._operation import Operation
 
 __all__ = ["BulkRun", "result_of"]
 
@@ -291,8 +290,8 @@ class BulkRun(DeferredCall[BulkSummary]):
         """Return the job for a row; None for one that has ended here, because nothing is to be sent for it."""
         entry = registered.entry
         if registered.duplicate_of is not None:
-            trouble = Trouble(kind="RequestRefused", text=_DUPLICATE.format(f"{registered.duplicate_of:,}"))
-            await self._ended(read.row, attrs.evolve(read.entry, trouble=trouble), "duplicate")
+            told = _refused(read.entry, _DUPLICATE.format(f"{registered.duplicate_of:,}"))
+            await self._ended(read.row, told, "duplicate")
             return None
         if self._upsert is not None and (ended := settled(read, entry, self._upsert)) is not None:
             outcome, after = ended
@@ -312,8 +311,7 @@ class BulkRun(DeferredCall[BulkSummary]):
             await self._ended(read.row, entry, BY_STATE[entry.state], earlier=True)
             return None
         if action is Action.REPORT_CHANGED:
-            trouble = Trouble(kind="RequestRefused", text=_CHANGED.format(BY_STATE[entry.state]))
-            await self._ended(read.row, attrs.evolve(entry, trouble=trouble), "changed")
+            await self._ended(read.row, _refused(entry, _CHANGED.format(BY_STATE[entry.state])), "changed")
             return None
         return _Job(read=read, entry=entry, action=action)
 
@@ -332,41 +330,24 @@ class BulkRun(DeferredCall[BulkSummary]):
     async def _send(self, job: _Job, sending: Sending) -> None:
         row, entry, operation = job.read.row, job.entry, job.read.operation
         if self._stopped is not None:
-            # what an earlier run told of it stands, and says more
             earlier = entry.state is not RowState.PLANNED
-            about = Trouble(kind="RequestRefused", text=f"the run was stopped: {self._stopped}.")
-            told = entry if earlier else attrs.evolve(entry, trouble=about)
+            told = entry if earlier else _refused(entry, f"the run was stopped: {self._stopped}.")
             await self._ended(row, told, BY_STATE[entry.state], earlier=earlier)
             return
         if job.action is Action.LOOK:
-            entry = await self._look(row, entry, operation, sending)
+            entry = await sending.clear_up(row, operation, entry)
         elif entry.state is RowState.SENDING:
             entry = attrs.evolve(entry, state=RowState.UNKNOWN)
-        if job.action is not Action.LOOK or entry.state is RowState.PLANNED or self._sends_again(entry):
+        if job.action is not Action.LOOK or entry.state is RowState.PLANNED or sends_again(entry, self._options):
             blocking = job.behind or self._groups.blocking(row.group, entry.position)
             if blocking is not None:
-                about = Trouble(kind="RequestRefused", text=_HELD.format(blocking))
-                await self._ended(row, attrs.evolve(entry, trouble=about), "held")
+                await self._ended(row, _refused(entry, _HELD.format(blocking)), "held")
                 return
             assert operation is not None
             fresh = attrs.evolve(entry, fingerprint=job.read.entry.fingerprint, operation=operation.spec.id)
             send = partial(sending.send, row, operation, fresh)
             entry = await (send() if self._first_create is None else self._first_create.send(row, fresh, send))
         await self._ended(row, entry, outcome_of(entry, self._upsert), sent=True)
-
-    async def _look(self, row: Row, entry: Entry, operation: Operation[Any] | None, sending: Sending) -> Entry:
-        if entry.job is not None and operation is not None:
-            entry = await sending.follow(operation, entry)
-            if entry.state is not RowState.UNKNOWN:
-                return entry
-        if sending.find is None:
-            return attrs.evolve(entry, state=RowState.UNKNOWN)
-        return await sending.look(row, entry)
-
-    def _sends_again(self, entry: Entry) -> bool:
-        """Return whether a row whose job has told nothing is sent again, by a person's decision."""
-        options = self._options
-        return entry.state is RowState.UNKNOWN and options.retry_unknown and options.find is None
 
     async def _ended(
         self, row: Row, entry: Entry, outcome: Outcome, *, earlier: bool = False, sent: bool = False
@@ -393,6 +374,11 @@ def _without_group(read: Read) -> Read:
     if read.row.group is None:
         return read
     return attrs.evolve(read, operation=None, trouble=Trouble(kind="RequestRefused", text=_NO_GROUPS))
+
+
+def _refused(entry: Entry, text: str) -> Entry:
+    """Return what is told of a row that is not sent; the journal keeps what it has."""
+    return attrs.evolve(entry, trouble=Trouble(kind="RequestRefused", text=text))
 
 
 def _senders(in_flight: int) -> int:

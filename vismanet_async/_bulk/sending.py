@@ -157,6 +157,20 @@ class Sending:
             self.stop(f"{error}")
             return None
 
+    async def clear_up(self, row: Row, operation: Operation[Any] | None, entry: Entry) -> Entry:
+        """Find out what became of a row that may have been executed: by its job, or else by a look, where there is one.
+
+        Returns:
+            Its entry: unknown if neither could tell.
+        """
+        if entry.job is not None and operation is not None:
+            entry = await self.follow(operation, entry)
+            if entry.state is not RowState.UNKNOWN:
+                return entry
+        if self.find is None:
+            return attrs.evolve(entry, state=RowState.UNKNOWN)
+        return await self.look(row, entry)
+
     async def follow(self, operation: Operation[Any], entry: Entry) -> Entry:
         """Return the entry of a row that was sent as a job, after the job's end: as before if that is not known yet."""
         assert entry.job is not None
