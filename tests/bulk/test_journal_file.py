@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.bulk.company import executed, keys, opened
+from tests.bulk.company import COMPANY, executed, keys, opened
 from vismanet_async import RequestRefused, StaticToken, VismaNet
 from vismanet_async._bulk import journal as journals
+from vismanet_async._bulk.transitions import Entry
 from vismanet_async._jobs.sql import engine
 from vismanet_async._jobs.store import StoreNotUsable
 from vismanet_async.bulk import JournalBusy, Row
@@ -51,40 +52,40 @@ async def test_the_file_alone_has_all_that_was_committed(tmp_path: Path) -> None
 
 
 async def test_a_file_that_lost_a_part_is_not_gone_on_with(tmp_path: Path) -> None:
-    async with opened(tmp_path) as company:
-        await company.run(company.rows(keys(200)))
-        with company.journal.open("r+b") as file:
-            file.seek(3 * 4096)
-            file.write(b"\xff" * 4096)
-        with pytest.raises(StoreNotUsable, match="nothing was sent"):
-            await company.run(company.rows(keys(200)))
-        assert len(company.simulator.ledger) == 200
+    path = tmp_path / "j.sqlite"
+    journal = journals.SqliteJournal(path)
+    await journal.open(company="c", base_url="https://x")
+    await journal.register([Entry(key=key, position=1, fingerprint=b"f", operation="x") for key in keys(200)])
+    await journal.aclose()
+    with path.open("r+b") as file:
+        file.seek(3 * 4096)
+        file.write(b"\xff" * 4096)
+    journal = journals.SqliteJournal(path)
+    with pytest.raises(StoreNotUsable, match="is damaged .*; nothing was sent"):
+        await journal.open(company="c", base_url="https://x")
 
 
 async def test_one_run_has_a_journal_whatever_its_name(tmp_path: Path) -> None:
     async with opened(tmp_path) as company:
-        link, hard = tmp_path / "current.sqlite", tmp_path / "hard.sqlite"
-        link.symlink_to(company.journal)
+        visma, link, hard = company.visma, tmp_path / "current.sqlite", tmp_path / "hard.sqlite"
         (tmp_path / "folder").mkdir()
-        (tmp_path / "there").symlink_to(tmp_path / "folder", target_is_directory=True)
-        run = company.visma.bulk.run(company.rows(keys(50)), journal=link)
-        async with aclosing(aiter(run)) as results:
-            await anext(results)
-            assert company.journal.exists()
+        (tmp_path / "there").symlink_to(tmp_path, target_is_directory=True)
+        link.symlink_to(company.journal)  # nothing is there yet
+        running = journals.SqliteJournal(link)
+        await running.open(company=COMPANY, base_url=visma.base_url)
+        assert company.journal.exists()
+        for name in (company.journal, link, tmp_path / "there" / "load.sqlite", tmp_path / "folder/../load.sqlite"):
             with pytest.raises(JournalBusy, match="another run has the journal"):
-                await company.visma.bulk.run(company.rows(keys(50)), journal=company.journal)
-            os.link(company.journal, hard)
-            with pytest.raises(StoreNotUsable, match="has 2 names"):
-                await company.visma.bulk.run(company.rows(keys(50)), journal=hard)
-            hard.unlink()
-        run = company.visma.bulk.run(company.rows(keys(5, first=100)), journal=tmp_path / "there" / "j.sqlite")
-        async with aclosing(aiter(run)) as results:
-            await anext(results)
-            with pytest.raises(JournalBusy):
-                await company.visma.bulk.run([], journal=tmp_path / "folder" / "j.sqlite")
-        summary, _ = await company.run(company.rows(keys(50)), find=company.find())
-        assert summary.complete
-        assert max(executed(company.simulator).values()) == 1
+                await visma.bulk.run(company.rows(keys(3)), journal=name)
+        os.link(company.journal, hard)
+        with pytest.raises(StoreNotUsable, match="has 2 names"):
+            await visma.bulk.run(company.rows(keys(3)), journal=hard)
+        await running.aclose()
+        with pytest.raises(StoreNotUsable, match="has 2 names"):
+            await visma.bulk.run(company.rows(keys(3)), journal=link)
+        hard.unlink()
+        assert (await visma.bulk.run(company.rows(keys(3)), journal=link)).done == 3
+        assert (await company.run(company.rows(keys(3))))[0].earlier == 3
         assert not [name for name in names(tmp_path) if name.endswith(".lock")]
 
 
