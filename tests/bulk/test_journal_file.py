@@ -61,7 +61,7 @@ async def test_a_file_that_lost_a_part_is_not_gone_on_with(tmp_path: Path) -> No
         file.seek(3 * 4096)
         file.write(b"\xff" * 4096)
     journal = journals.SqliteJournal(path)
-    with pytest.raises(StoreNotUsable, match="is damaged .*; nothing was sent"):
+    with pytest.raises(StoreNotUsable, match=r"is damaged \(.*\); nothing was sent"):
         await journal.open(company="c", base_url="https://x")
 
 
@@ -140,3 +140,16 @@ async def test_reading_a_journal_leaves_the_locks_of_a_run_in_the_same_process(t
     other = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False)  # noqa: ASYNC221
     writing.close()
     assert "database is locked" in other.stderr
+
+
+async def test_a_journal_shares_no_file_with_a_job_store(tmp_path: Path) -> None:
+    path = tmp_path / "both.sqlite"
+    async with (
+        opened(tmp_path) as company,
+        VismaNet(StaticToken("x", tenant_id="c"), base_url=company.simulator.base_url, job_store=path) as visma,
+    ):
+        for _ in range(2):
+            rows = [Row("a", visma.customer.create({"name": "a"}))]
+            with pytest.raises(StoreNotUsable, match="give the journal a file of its own"):
+                await visma.bulk.run(rows, journal=path, via="background")
+        assert not company.simulator.requests.total

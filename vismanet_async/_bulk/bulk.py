@@ -374,8 +374,8 @@ def _known(company: str | None) -> str:
     """Return the company; two that are not known cannot be told apart."""
     if not company:
         raise SettingsError(
-            "a journal belongs to one company, and this client does not know its own: give StaticToken its tenant_id, "
-            "or set VISMANET_TENANT_ID. Nothing was sent."
+            "a journal belongs to one company, and this client does not know its own: give StaticToken its tenant_id "
+            "(so for AuthorizationCode), or set VISMANET_TENANT_ID. Nothing was sent."
         )
     return company
 

@@ -101,6 +101,9 @@ _AMONG: Final = (
     f"SELECT {_NAMES}, place, run = (SELECT run FROM vismanet_bulk_journal) AS seen FROM vismanet_bulk_rows "  # noqa: S608
     "WHERE key IN (SELECT value FROM json_each(?))"
 )
+_OTHERS: Final = (
+    "SELECT 1 FROM sqlite_master WHERE name NOT GLOB 'vismanet_bulk_*' AND name NOT GLOB 'sqlite_*' LIMIT 1"
+)
 _OWNER: Final = "SELECT company, base_url FROM vismanet_bulk_journal"
 _PAGE_ROWS: Final = 500
 
@@ -170,10 +173,11 @@ class SqliteJournal:
     async def _begin_run(self, company: str, base_url: str) -> None:
         async with self._database.transaction(_migrate) as connection:
             # a copy that was made while a page was half written would tell of fewer rows than were sent
-            if (fault := (await connection.exec_driver_sql("PRAGMA quick_check(1)")).scalar()) != "ok":
+            fault = str((await connection.exec_driver_sql("PRAGMA quick_check(1)")).scalar())
+            if fault != "ok":
                 raise StoreNotUsable(
-                    f"the journal {self.path} is damaged ({fault}); nothing was sent. Go on with another copy of it: "
-                    "without one nobody can tell which rows were sent."
+                    f"the journal {self.path} is damaged ({fault.splitlines()[-1]}); nothing was sent. Go on with "
+                    "another copy of it: without one nobody can tell which rows were sent."
                 )
             found = (await connection.exec_driver_sql(_OWNER)).first()
             if found is None:
@@ -290,6 +294,8 @@ class SqliteJournal:
 
 
 def _migrate(connection: sa.Connection) -> None:
+    if connection.exec_driver_sql(_OTHERS).first() is not None:
+        raise StoreNotUsable("the file holds other tables, such as a job store's: give the journal a file of its own.")
     if not _is_journal(connection):
         for statement in _SCHEMA:
             connection.exec_driver_sql(statement)

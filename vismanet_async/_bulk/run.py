@@ -172,10 +172,10 @@ class BulkRun(DeferredCall[BulkSummary]):
             raise RequestRefused("this run was started before; nothing was sent. Build another: it goes on.")
         self._started_at = self._clock.monotonic()
         self._results = results
+        await self._background.begin()
         await self._journal.open(company=self._company, base_url=self._base_url)
         self._began_at = None if self._journal.shared else self._clock.utc_now()
         try:
-            await self._background.begin()
             with unwrap_group():
                 await self._work()
             await self._count_others()
@@ -290,8 +290,8 @@ class BulkRun(DeferredCall[BulkSummary]):
         """Return the job for a row; None for one that has ended here, because nothing is to be sent for it."""
         entry = registered.entry
         if registered.duplicate_of is not None:
-            told = _refused(read.entry, _DUPLICATE.format(f"{registered.duplicate_of:,}"))
-            await self._ended(read.row, told, "duplicate")
+            text = _DUPLICATE.format(f"{registered.duplicate_of:,}")
+            await self._ended(read.row, _refused(read.entry, text), "duplicate")
             return None
         if self._upsert is not None and (ended := settled(read, entry, self._upsert)) is not None:
             outcome, after = ended
@@ -311,7 +311,8 @@ class BulkRun(DeferredCall[BulkSummary]):
             await self._ended(read.row, entry, BY_STATE[entry.state], earlier=True)
             return None
         if action is Action.REPORT_CHANGED:
-            await self._ended(read.row, _refused(entry, _CHANGED.format(BY_STATE[entry.state])), "changed")
+            text = _CHANGED.format(BY_STATE[entry.state])
+            await self._ended(read.row, _refused(entry, text), "changed")
             return None
         return _Job(read=read, entry=entry, action=action)
 
@@ -330,24 +331,27 @@ class BulkRun(DeferredCall[BulkSummary]):
     async def _send(self, job: _Job, sending: Sending) -> None:
         row, entry, operation = job.read.row, job.entry, job.read.operation
         if self._stopped is not None:
-            earlier = entry.state is not RowState.PLANNED
-            told = entry if earlier else _refused(entry, f"the run was stopped: {self._stopped}.")
-            await self._ended(row, told, BY_STATE[entry.state], earlier=earlier)
-            return
+            return await self._unreached(row, entry)
         if job.action is Action.LOOK:
             entry = await sending.clear_up(row, operation, entry)
         elif entry.state is RowState.SENDING:
             entry = attrs.evolve(entry, state=RowState.UNKNOWN)
         if job.action is not Action.LOOK or entry.state is RowState.PLANNED or sends_again(entry, self._options):
-            blocking = job.behind or self._groups.blocking(row.group, entry.position)
-            if blocking is not None:
-                await self._ended(row, _refused(entry, _HELD.format(blocking)), "held")
-                return
+            if (blocking := job.behind or self._groups.blocking(row.group, entry.position)) is not None:
+                return await self._ended(row, _refused(entry, _HELD.format(blocking)), "held")
             assert operation is not None
             fresh = attrs.evolve(entry, fingerprint=job.read.entry.fingerprint, operation=operation.spec.id)
             send = partial(sending.send, row, operation, fresh)
             entry = await (send() if self._first_create is None else self._first_create.send(row, fresh, send))
-        await self._ended(row, entry, outcome_of(entry, self._upsert), sent=True)
+            if entry is fresh:  # it waited for the quota, or for the first create, and the run was stopped
+                return await self._unreached(row, entry)
+        return await self._ended(row, entry, outcome_of(entry, self._upsert), sent=True)
+
+    async def _unreached(self, row: Row, entry: Entry) -> None:
+        """End a row that a stopped run did not reach: what an earlier run told of it stands, and says more."""
+        earlier = entry.state is not RowState.PLANNED
+        told = entry if earlier else _refused(entry, f"the run was stopped: {self._stopped}.")
+        await self._ended(row, told, BY_STATE[entry.state], earlier=earlier)
 
     async def _ended(
         self, row: Row, entry: Entry, outcome: Outcome, *, earlier: bool = False, sent: bool = False
