@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -164,6 +165,12 @@ class SqliteJournal:
                 f"the journal {self.path} has {names} names (hard links), so that two runs could have it open at once; "
                 "nothing was sent. Put a copy in the place of the link, and go on with one of the two."
             )
+        if _holds_others(path):
+            self._release()
+            raise StoreNotUsable(
+                f"{self.path} holds other tables, such as a job store's; nothing was sent. Give the journal a file of "
+                "its own."
+            )
 
     def _release(self) -> None:
         lock, self._lock = self._lock, None
@@ -293,9 +300,18 @@ class SqliteJournal:
             return [entry_of(row) for row in (await connection.exec_driver_sql(statement, values)).mappings()]
 
 
+def _holds_others(path: Path) -> bool:
+    """Return whether a file is a database of something else. Blocks."""
+    if not path.exists():
+        return False
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as reading:
+            return reading.execute(_OTHERS).fetchone() is not None
+    except sqlite3.Error:  # opening it to be written says what is wrong
+        return False
+
+
 def _migrate(connection: sa.Connection) -> None:
-    if connection.exec_driver_sql(_OTHERS).first() is not None:
-        raise StoreNotUsable("the file holds other tables, such as a job store's: give the journal a file of its own.")
     if not _is_journal(connection):
         for statement in _SCHEMA:
             connection.exec_driver_sql(statement)
