@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.bulk.company import COMPANY, executed, keys, opened
-from vismanet_async import RequestRefused, StaticToken, VismaNet
+from vismanet_async import AuthorizationCode, RequestRefused, StaticToken, VismaNet
 from vismanet_async._bulk import journal as journals
 from vismanet_async._bulk.transitions import Entry
 from vismanet_async._jobs.sql import engine
@@ -107,6 +107,10 @@ async def test_without_a_known_company_there_is_no_journal(tmp_path: Path) -> No
             with pytest.raises(RequestRefused, match=r"is of company c at .* and this client is of other"):
                 await other.bulk.rehearse(rows, journal=company.journal)
         assert not (tmp_path / "new.sqlite").exists()
+        user = AuthorizationCode("app", "secret", refresh_token="r", tenant_id="c")
+        async with VismaNet(user, base_url=base_url) as signed_in:
+            rows = [Row(key, signed_in.customer.create({"name": key})) for key in keys(1)]
+            assert (await signed_in.bulk.run(rows, journal=company.journal)).earlier == 1
 
 
 async def test_a_journal_of_an_earlier_version_is_gone_on_with(tmp_path: Path) -> None:
@@ -150,6 +154,6 @@ async def test_a_journal_shares_no_file_with_a_job_store(tmp_path: Path) -> None
     ):
         for _ in range(2):
             rows = [Row("a", visma.customer.create({"name": "a"}))]
-            with pytest.raises(StoreNotUsable, match="give the journal a file of its own"):
+            with pytest.raises(StoreNotUsable, match="Give the journal a file of its own"):
                 await visma.bulk.run(rows, journal=path, via="background")
         assert not company.simulator.requests.total

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import anyio
+
 from tests.bulk.company import executed, keys, opened
+from vismanet_async._bulk.sending import Sending
 from vismanet_async.bulk import Row
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
+
+    from vismanet_async._bulk.transitions import Entry
 
 
 async def test_a_stopped_run_tells_what_earlier_runs_found(tmp_path: Path) -> None:
@@ -29,6 +36,22 @@ async def test_a_stopped_run_tells_what_earlier_runs_found(tmp_path: Path) -> No
             assert (one.outcome, one.error, one.earlier) == (before[key].outcome, before[key].error, True)
         reasons = {str(results[key][0].error) for key in keys(20, first=10)}
         assert any("the run was stopped" in each for each in reasons)
+
+
+async def test_a_row_that_waited_while_the_run_was_stopped_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path) as company:
+        run = company.visma.bulk.run(company.rows(keys(1)), journal=company.journal)
+
+        async def stopped(_: Sending, __: Row, ___: object, entry: Entry) -> Entry:
+            await anyio.lowlevel.checkpoint()
+            run.stop("enough")
+            return entry
+
+        monkeypatch.setattr(Sending, "send", stopped)
+        [result] = [each async for each in run]
+        assert (result.outcome, result.error) == ("not_sent", "the run was stopped: enough.")
 
 
 async def test_a_find_that_counts_shows_nothing(tmp_path: Path) -> None:
