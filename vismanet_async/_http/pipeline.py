@@ -86,12 +86,16 @@ class Transport:
         }
         self._clock = clock
         self._random = random
-        self.deadline_seconds = deadline_seconds
-        """For one call in all, if its request has none of its own."""
+        self._deadline_seconds = deadline_seconds
         self._headers = CIMultiDict({"Accept": "application/json", "Accept-Encoding": "gzip, deflate"})
         self._headers.update(headers or {})
         self._company = company
         self._observer = observer
+
+    @property
+    def deadline_seconds(self) -> float:
+        """For one call in all, if its request has none of its own."""
+        return self._deadline_seconds
 
     def quota_of(self, service: Service) -> Quota:
         """Return the quota of one of the services."""
@@ -152,7 +156,7 @@ class Transport:
 
     def _begin(self, request: Request) -> Call:
         now = self._clock.monotonic()
-        seconds = self.deadline_seconds if request.deadline_seconds is None else request.deadline_seconds
+        seconds = self._deadline_seconds if request.deadline_seconds is None else request.deadline_seconds
         service = self._services[request.service]
         observer = None
         if self._observer is not None:

@@ -218,10 +218,6 @@ class Database:
         except StoreNotUsable:
             raise
         except (DBAPIError, sa.exc.TimeoutError, OSError) as error:
-            if getattr(getattr(error, "orig", None), "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
-                raise StoreNotUsable(
-                    f"the {self._name} {self.shown} is a file of another kind; nothing was changed."
-                ) from error
             what = "cannot be reached" if connecting else "failed"
             raise StoreNotUsable(
                 f"the {self._name} at {self.shown} {what}: {_reason(error, connecting=connecting)}. "
@@ -234,6 +230,10 @@ class Database:
             try:
                 return await self._engine.connect()
             except DBAPIError as error:
+                if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
+                    raise StoreNotUsable(
+                        f"the {self._name} {self.shown} is a file of another kind; nothing was changed."
+                    ) from error
                 if not _is_busy(error.orig) or time.monotonic() >= until:
                     raise
             except TypeError as error:
