@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from tests.bulk.company import executed, keys, opened
+from tests.bulk.company import COMPANY, executed, keys, opened
 from tests.support.clock import ServerClock, VirtualClock
 from tests.support.hang import until
 from vismanet_async import RequestRefused, StaticToken, VismaNet
@@ -111,12 +111,27 @@ async def test_an_intent_is_on_the_disk_before_its_request_leaves(
         assert sorted(sent) == keys(50)
 
 
-async def test_while_the_quota_is_used_up_nothing_is_on_the_disk_as_sent(tmp_path: Path) -> None:
+async def test_while_the_quota_is_used_up_nothing_is_on_the_disk_as_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock = VirtualClock()
+    real, writing = SqliteJournal.write, []
+
+    async def write(journal: SqliteJournal, entries: Any) -> Any:
+        writing.append(entries)
+        try:
+            return await real(journal, entries)
+        finally:
+            writing.pop()
+
+    monkeypatch.setattr(SqliteJournal, "write", write)
+    clock.stand_still_while(lambda: writing)  # an hour in which the disk is busy is more than a call may take
     async with (
         Simulator(rows={"customer": 1}, clock=ServerClock(clock), quota=10) as simulator,
         VismaNet(
-            StaticToken(simulator.issue_token(lifetime_seconds=1e9)), base_url=simulator.base_url, clock=clock
+            StaticToken(simulator.issue_token(lifetime_seconds=1e9), tenant_id=COMPANY),
+            base_url=simulator.base_url,
+            clock=clock,
         ) as visma,
     ):
         rows = [Row(key, visma.customer.create({"name": key})) for key in keys(35)]

@@ -73,3 +73,14 @@ async def test_it_knows_what_an_earlier_run_did(tmp_path: Path) -> None:
         assert [each.position for each in rehearsal.mistakes] == [300]
         assert rehearsal.seconds == 9 / 8
         assert company.simulator.requests.total == before
+
+
+async def test_it_counts_unknown_rows_only_for_a_run_that_would_send_them(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+        company.simulator.faults.add("reset_before", method="POST", times=2)
+        summary, _ = await company.run(company.rows(keys(5)))
+        assert summary.unknown == 2
+        for options, requests in (({}, 0), ({"retry_unknown": True}, 2), ({"find": company.find()}, 2)):
+            rows = company.rows(keys(6))
+            rehearsal = await company.visma.bulk.rehearse(rows, journal=company.journal, **options)
+            assert (rehearsal.requests, rehearsal.earlier) == (requests + 1, 5 - requests)

@@ -11,7 +11,7 @@ import anyio
 import attrs
 import pytest
 
-from tests.bulk.company import executed, keys, opened
+from tests.bulk.company import COMPANY, executed, keys, opened
 from tests.support.clock import ServerClock, VirtualClock
 from vismanet_async import NotFound, RequestRefused, StaticToken, VismaNet
 from vismanet_async._bulk.intake import CHUNK_ROWS
@@ -204,7 +204,9 @@ async def losing_an_answer() -> AsyncIterator[tuple[SetClock, Simulator, VismaNe
     async with (
         Simulator(rows={"customer": 1}, clock=ServerClock(clock)) as simulator,
         VismaNet(
-            StaticToken(simulator.issue_token(lifetime_seconds=1e9)), base_url=simulator.base_url, clock=clock
+            StaticToken(simulator.issue_token(lifetime_seconds=1e9), tenant_id=COMPANY),
+            base_url=simulator.base_url,
+            clock=clock,
         ) as visma,
     ):
         simulator.faults.add("reset_after", method="POST", times=1)
@@ -349,7 +351,7 @@ async def test_a_run_is_started_once(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_arguments_are_refused_by_name(given: dict[str, Any], said: str) -> None:
-    visma = VismaNet(StaticToken("x"), base_url="http://127.0.0.1:1")
+    visma = VismaNet(StaticToken("x", tenant_id=COMPANY), base_url="http://127.0.0.1:1")
     with pytest.raises(RequestRefused, match=said):
         _ = visma.bulk.run(**{"rows": [], "journal": "j.sqlite", **given})
 

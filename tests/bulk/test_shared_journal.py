@@ -161,3 +161,20 @@ async def test_addresses_that_are_none_are_refused(database: str, tmp_path: Path
         with pytest.raises(RequestRefused, match="is of company c at"):
             await other.open(company="other", base_url=URL)
         await other.aclose()
+
+
+async def test_tables_of_an_earlier_version_are_gone_on_with(database: str) -> None:
+    clock = SetClock()
+    first = await joined(database, clock)
+    await first.register([entry("a", 1)])
+    async with first._database.transaction(lambda _: None) as connection:
+        for name in ("leaves_within_seconds", "row_group"):
+            await connection.exec_driver_sql(f"ALTER TABLE vismanet_bulk_rows DROP COLUMN {name}")
+        await connection.exec_driver_sql("UPDATE vismanet_bulk_journals SET version = 1")
+    await first.aclose()
+    later = await joined(database, clock)
+    [known] = await later.register([entry("a", 1)])
+    assert known.known
+    assert await later.write([advance(known.entry, Sent(at=clock.now, leaves_within_seconds=5))]) == frozenset()
+    assert (await later.known(["a"]))["a"].leaves_within_seconds == 5
+    await later.aclose()

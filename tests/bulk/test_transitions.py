@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from itertools import product
 from typing import Any
 
 import pytest
 
-from vismanet_async._bulk.judging import answered, ended_in, is_found, stops_the_run, trouble_of
+from vismanet_async._api.models.customer import Customer
+from vismanet_async._bulk.judging import answered, ended_in, records_of, stops_the_run, trouble_of
 from vismanet_async._bulk.stop_rule import WINDOW_ROWS, StopRule
 from vismanet_async._bulk.transitions import (
     ALLOWED,
@@ -27,6 +29,7 @@ from vismanet_async._bulk.transitions import (
     advance,
     decide,
 )
+from vismanet_async._operation import ApiResponse
 from vismanet_async.errors import (
     ActionFailed,
     ApiError,
@@ -169,11 +172,48 @@ def test_texts_of_errors_can_be_stored() -> None:
     told.text.encode()
 
 
+RECORD = Customer(number="10")
+WRAPPED = partial(ApiResponse, status=200, headers={})
+
+
 @pytest.mark.parametrize(
-    ("found", "count"), [(None, 0), ([], 0), (False, 0), ([1], 1), ([1, 2], 2), ("10", 1), (object(), 1)]
+    ("found", "records"),
+    [
+        (None, []),
+        ([], []),
+        ((), []),
+        ("10", ["10"]),
+        (RECORD, [RECORD]),
+        ([RECORD], [RECORD]),
+        ((RECORD, "10"), [RECORD, "10"]),
+        (WRAPPED(value=RECORD), [RECORD]),
+        ([WRAPPED(value=RECORD)], [RECORD]),
+        (WRAPPED(value=None), []),
+    ],
 )
-def test_what_counts_as_found(found: object, count: int) -> None:
-    assert is_found(found) == count
+def test_what_counts_as_found(found: object, records: list[object]) -> None:
+    assert records_of(found) == records
+
+
+@pytest.mark.parametrize(
+    ("found", "named"),
+    [
+        (0, "int"),
+        (1, "int"),
+        (False, "bool"),
+        (True, "bool"),
+        ("", "an empty text"),
+        ({}, "dict"),
+        (set(), "set"),
+        ([None], "a list with None"),
+        ([""], "a list with an empty text"),
+        (object(), "object"),
+        (WRAPPED(value=0), "int"),
+    ],
+)
+def test_what_shows_neither_a_record_nor_that_there_is_none_is_named(found: object, named: str) -> None:
+    with pytest.raises(TypeError, match=f"find returned {named}, which tells neither"):
+        records_of(found)
 
 
 def test_what_is_kept_of_an_answer() -> None:
@@ -182,6 +222,7 @@ def test_what_is_kept_of_an_answer() -> None:
         etag = ""
 
     assert answered(Told()) == Answered(attempts=1, id="7", etag=None)
+    assert answered(WRAPPED(value=WRAPPED(value=Told()))) == Answered(attempts=1, id="7", etag=None)
     assert answered(None) == Answered(attempts=1)
 
 

@@ -529,3 +529,26 @@ async def test_a_clock_that_is_set_back_during_a_run_hides_no_change(
         simulator.touch("customer", count=5)
         manifest = await Export(visma, plan, company="a")
     assert manifest.resources["customer"].runs[-1].rows >= 5
+
+
+async def test_what_may_be_of_two_companies_does_not_grow(tmp_path: Path) -> None:
+    """A token of another company looks the same where neither tells its company."""
+    two = "bbbb"
+    async with Simulator(seed=1, tenant_id="aaaa", companies=[two], rows={"customer": 3, "supplier": 3}) as simulator:
+        async with VismaNet(StaticToken(simulator.issue_token("aaaa")), base_url=simulator.base_url) as visma:
+            before = await visma.export("customer", to=tmp_path / "out", incremental=True)
+        async with VismaNet(StaticToken(simulator.issue_token(two)), base_url=simulator.base_url) as visma:
+            asked = simulator.requests.total
+            for resource in ("customer", "supplier"):
+                with pytest.raises(RequestRefused, match="Give StaticToken its tenant_id"):
+                    await visma.export(resource, to=tmp_path / "out", incremental=True)
+            assert simulator.requests.total == asked
+            assert validate(tmp_path / "out").resources == before.resources
+            assert (await visma.export("customer", to=tmp_path / "out")).company is None  # a whole one
+        token = StaticToken(simulator.issue_token(two), tenant_id=two)
+        async with VismaNet(token, base_url=simulator.base_url) as known:
+            with pytest.raises(RequestRefused, match="holds an export of company unknown"):
+                await known.export("customer", to=tmp_path / "out", incremental=True)
+            await known.export("customer", to=tmp_path / "out")
+            grown = await known.export("customer", to=tmp_path / "out", incremental=True)
+            assert len(grown.resources["customer"].runs) == 2

@@ -10,6 +10,7 @@ import hashlib
 import statistics
 import uuid
 from contextlib import suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import anyio
@@ -121,10 +122,19 @@ class Background:
         if record.settled or record.state is State.UNCERTAIN:
             at = self._clock.utc_now()
             return end_of(record, submitted.result, operation, at=at, failure=submitted.failure)
-        return await self.follow(operation, own_id)
+        return await self.follow(operation, own_id, sent_by=self._clock.utc_now())
 
-    async def follow(self, operation: Operation[Any], own_id: str) -> End | None:
-        """Wait for the end of a job, whoever submitted it; return as `send` does."""
+    async def follow(
+        self, operation: Operation[Any], own_id: str, *, sent_by: datetime, sends_for: float = 0.0
+    ) -> End | None:
+        """Wait for the end of a job, whoever submitted it; return as `send` does.
+
+        Args:
+            operation: what was submitted.
+            own_id: the job's.
+            sent_by: when its request had left at the latest, if the job store does not say.
+            sends_for: how many seconds a request may take to leave.
+        """
         record: JobRecord | None = None
         with anyio.CancelScope() as scope:
             self._scopes.add(scope)
@@ -132,20 +142,21 @@ class Background:
                 if not self._ended:
                     record = await self._jobs.wait(own_id, timeout_seconds=None, until_certain=True)
             except JobUnknown:
-                return await self._never_written(own_id)
+                return await self._never_written(own_id, sent_by)
             finally:
                 self._scopes.discard(scope)
         if record is None:
             return None
         result = await self._jobs.kept_result(own_id)
-        return end_of(record, result, operation, at=self._clock.utc_now())
+        at = sent_by if record.sending_at is None else record.sending_at + timedelta(seconds=sends_for)
+        return end_of(record, result, operation, at=at)
 
-    async def _never_written(self, own_id: str) -> Missing | Lost:
+    async def _never_written(self, own_id: str, sent_by: datetime) -> Missing | Lost:
         """Return what it means that the store has no such job: an intent is written before its request leaves."""
         if await self._jobs.store.seen(_digest(own_id[:_MARK_CHARS]), at=self._clock.utc_now()):
             return Missing()
         trouble = Trouble(kind="JobUnknown", text=_NOT_THERE.format(own_id))
-        return Lost(at=self._clock.utc_now(), attempts=0, trouble=trouble)
+        return Lost(at=sent_by, attempts=0, trouble=trouble)
 
     async def settle(self, own_id: str, *, executed: bool) -> None:
         """Say of an uncertain job what a look has shown, so that it holds up no other job on its document."""

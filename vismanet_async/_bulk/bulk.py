@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, get_args
 
@@ -18,17 +18,17 @@ from vismanet_async._bulk.rehearsal import Rehearsal, rehearse
 from vismanet_async._bulk.rows import OUTCOMES, Outcome, Row, RowResult
 from vismanet_async._bulk.run import BulkRun, result_of
 from vismanet_async._bulk.shared_journal import SharedJournal
-from vismanet_async._bulk.transitions import RowState
+from vismanet_async._bulk.transitions import RowState, decide, decide_anew
 from vismanet_async._deferred import warn_if_dropped
-from vismanet_async.errors import RequestRefused
+from vismanet_async.errors import RequestRefused, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Callable, Collection, Iterable
 
     from vismanet_async._api.base import Caller
-    from vismanet_async._bulk.intake import Read
     from vismanet_async._bulk.journal_rows import Journal
     from vismanet_async._bulk.sending import Find
+    from vismanet_async._bulk.transitions import Action, Entry
     from vismanet_async._bulk.upserting import Upsert
     from vismanet_async._clock import Clock
     from vismanet_async._http.pipeline import Transport
@@ -73,6 +73,7 @@ class Bulk:
         self._clock = clock
         self._company = company
         self._base_url = base_url
+        self._rehearse = partial(rehearse, quota_of=lambda: transport.quota, clock=clock)
 
     def run(
         self,
@@ -100,16 +101,17 @@ class Bulk:
                 processes may then run the same rows at the same time: each row is sent by one of them, and rows of a
                 process that dies are taken over by the others after half a minute. Rows with a `group` are refused.
             find: is asked before a row is sent that may have been executed. It takes the `Row`, and returns a call or a
-                list that searches by the row's own reference, or any awaitable. One record: the row is done. None, an
-                empty list or `NotFound`: it was not executed, and is sent. More than one, or another error: it stays
-                unknown.
+                list that searches by the row's own reference, or any awaitable. One record, or its id as text: the row
+                is done. None, an empty list or `NotFound`: it was not executed, and is sent. More than one, anything
+                else (a count, for instance) or another error: it stays unknown.
             retry_failed: send rows again that failed in an earlier run and have not changed since.
             retry_unknown: send unknown rows of earlier runs again without looking. Only a person can decide that: each
                 of them may be executed twice. Has no effect with `find`.
             max_failures: stop when more rows than this fail.
             max_failure_share: stop when more than this share of the last hundred rows that were sent fails, from 0 to
                 1; None never stops.
-            settle_seconds: how long after a lost answer a row that is not found counts as not executed.
+            settle_seconds: how long after a lost answer a row that is not found counts as not executed. For one that an
+                earlier run was sending it counts from the last moment at which that can have left.
             via: `background` sends each row as a job of the background queue, which `visma.jobs` keeps and follows;
                 `auto` does so with actions, and with what took a minute or more as a job before. Rows whose job is
                 under way when a run ends are followed by the next one, with the same job store. Up to 64 are under way
@@ -121,7 +123,7 @@ class Bulk:
 
         Raises:
             RequestRefused: an argument cannot be used; nothing was sent.
-            SettingsError: the extra `sqlite` is missing.
+            SettingsError: the company is not known (give `StaticToken` its `tenant_id`), or the extra is missing.
 
         Examples:
             >>> names = {"crm-1": "Vega AS", "crm-2": "Nordlys AS"}
@@ -192,6 +194,7 @@ class Bulk:
         Raises:
             UnknownName: no such resource or field; nothing was sent.
             RequestRefused: the resource is not written by one key, or an argument cannot be used; nothing was sent.
+            SettingsError: as `run` raises it.
 
         Examples:
             >>> new = {"number": "90000", "override_number_series": True, "name": "Vega AS"}
@@ -222,6 +225,7 @@ class Bulk:
         upsert: Upsert | None = None,
     ) -> BulkRun:
         _check(options, via)
+        company = _known(self._company)
         if via != "request":
             self._jobs()  # refuses a client without a job store
         run = BulkRun(
@@ -229,7 +233,7 @@ class Bulk:
             journal=_journal_at(journal, self._clock),
             transport=self._transport,
             clock=self._clock,
-            company=self._company,
+            company=company,
             base_url=self._base_url,
             options=options,
             background=Background(self._jobs, via=via, clock=self._clock, reference=_REFERENCE),
@@ -243,7 +247,9 @@ class Bulk:
         rows: Iterable[Row] | AsyncIterable[Row],
         *,
         journal: str | os.PathLike[str] | None = None,
+        find: Find | None = None,
         retry_failed: bool = False,
+        retry_unknown: bool = False,
     ) -> Rehearsal:
         """Read all rows as `run` would, and return their mistakes and what it takes; nothing is sent or written.
 
@@ -254,10 +260,13 @@ class Bulk:
         Args:
             rows: as `run` takes them; 16 bytes of each are kept.
             journal: of earlier runs of the same rows, which a run would go on with; it need not exist.
+            find: as `run` takes it; it is not asked. Without it a run sends no row that may have been executed.
             retry_failed: as `run` takes it.
+            retry_unknown: as `run` takes it.
 
         Raises:
-            RequestRefused: an argument cannot be used.
+            RequestRefused: an argument cannot be used, or the journal is of another company.
+            SettingsError: there is a journal, and the company is not known.
 
         Examples:
             >>> bodies = {"1": {"name": "Vega AS"}, "2": {"nmae": "Nordlys AS"}}
@@ -268,9 +277,9 @@ class Bulk:
         """
         refuse_input(rows)
         read = partial(read_row, sender=self._transport)
-        return await _rehearsed(
-            rows, read=read, journal=journal, retry_failed=retry_failed, transport=self._transport, clock=self._clock
-        )
+        decides = partial(decide, can_look=find is not None, retry_failed=retry_failed, retry_unknown=retry_unknown)
+        async with _earlier(journal, self._clock, company=self._company, base_url=self._base_url) as earlier:
+            return await self._rehearse(rows, read=read, journal=earlier, decides=decides)
 
     async def rehearse_upsert(
         self,
@@ -290,7 +299,8 @@ class Bulk:
 
         Raises:
             UnknownName: no such resource or field; nothing was sent.
-            RequestRefused: an argument cannot be used; nothing was sent.
+            RequestRefused: an argument cannot be used, or the journal is of another company; nothing was sent.
+            SettingsError: there is a journal, and the company is not known.
             VismaNetError: what exists cannot be read.
 
         Examples:
@@ -300,9 +310,8 @@ class Bulk:
             (1, "'Sol AS'")
         """
         upsert = _upserting(self._caller, resource, rows, key)
-        return await _rehearsed(
-            upsert, read=upsert.read, journal=journal, upserts=True, transport=self._transport, clock=self._clock
-        )
+        async with _earlier(journal, self._clock, company=self._company, base_url=self._base_url) as earlier:
+            return await self._rehearse(upsert, read=upsert.read, journal=earlier, decides=_decides_anew)
 
     async def results(
         self, journal: str | os.PathLike[str], *, outcomes: Collection[Outcome] | None = None
@@ -342,6 +351,35 @@ class Bulk:
         return f"<bulk writes of {self._company or 'one company'}>"
 
 
+def _decides_anew(entry: Entry, **_: object) -> Action:
+    return decide_anew(entry)
+
+
+@asynccontextmanager
+async def _earlier(
+    journal: str | os.PathLike[str] | None, clock: Clock, *, company: str | None, base_url: str
+) -> AsyncGenerator[Journal | None]:
+    """Open the journal of earlier runs to be read, if there is one."""
+    if journal is not None:
+        expect("journal", journal, str, os.PathLike, words="a path, or None")
+    if journal is None or not ("://" in os.fspath(journal) or await anyio.Path(journal).is_file()):
+        yield None
+        return
+    async with aclosing(_journal_at(journal, clock)) as opened:
+        await opened.refuse_others(company=_known(company), base_url=base_url)
+        yield opened
+
+
+def _known(company: str | None) -> str:
+    """Return the company; two that are not known cannot be told apart."""
+    if not company:
+        raise SettingsError(
+            "a journal belongs to one company, and this client does not know its own: give StaticToken its tenant_id "
+            "(so for AuthorizationCode), or set VISMANET_TENANT_ID. Nothing was sent."
+        )
+    return company
+
+
 def _journal_at(journal: str | os.PathLike[str], clock: Clock) -> Journal:
     expect("journal", journal, str, os.PathLike, words="a path, or a URL of PostgreSQL")
     address = os.fspath(journal)
@@ -374,33 +412,3 @@ def _upserting(caller: Caller, resource: str, rows: Any, key: str) -> Upsert:
     for name, text in (("resource", resource), ("key", key)):
         expect(name, text, str)
     return Upsert(caller, read_target(resource, key), rows)
-
-
-async def _rehearsed(
-    rows: Any,
-    *,
-    transport: Transport,
-    clock: Clock,
-    read: Callable[[Any, int], Read],
-    journal: str | os.PathLike[str] | None,
-    retry_failed: bool = False,
-    upserts: bool = False,
-) -> Rehearsal:
-    opened = None
-    if journal is not None:
-        expect("journal", journal, str, os.PathLike, words="a path, or None")
-        there = "://" in os.fspath(journal) or await anyio.Path(journal).is_file()
-        opened = _journal_at(journal, clock) if there else None
-    try:
-        return await rehearse(
-            rows,
-            read=read,
-            journal=opened,
-            retry_failed=retry_failed,
-            upserts=upserts,
-            quota_of=lambda: transport.quota,
-            clock=clock,
-        )
-    finally:
-        if opened is not None:
-            await opened.aclose()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from vismanet_async._bulk.rows import Outcome
     from vismanet_async._bulk.upserting import Upsert
 
-__all__ = ["BY_STATE", "BulkOptions", "action_of", "outcome_of", "settled"]
+__all__ = ["BY_STATE", "BulkOptions", "action_of", "outcome_of", "sends_again", "settled"]
 
 BY_STATE: Final[dict[RowState, Outcome]] = {
     RowState.PLANNED: "not_sent",
@@ -52,6 +52,11 @@ def action_of(read: Read, entry: Entry, options: BulkOptions, *, upserts: bool) 
         retry_failed=options.retry_failed or read.operation is None,
         retry_unknown=options.retry_unknown,
     )
+
+
+def sends_again(entry: Entry, options: BulkOptions) -> bool:
+    """Return whether a row whose job has told nothing is sent again, by a person's decision."""
+    return entry.state is RowState.UNKNOWN and options.retry_unknown and options.find is None
 
 
 def settled(read: Read, entry: Entry, upsert: Upsert) -> tuple[Outcome, Entry] | None:

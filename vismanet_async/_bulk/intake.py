@@ -53,14 +53,14 @@ def read_row(row: Any, position: int, sender: Sender) -> Read:
         operation = _made(row)
         fingerprint = fingerprint_of(operation)
     except RequestRefused as error:
-        entry = Entry(key=row.key, position=position, fingerprint=b"", operation="")
+        entry = Entry(key=row.key, position=position, fingerprint=b"", operation="", group=row.group)
         return Read(row=row, entry=entry, operation=None, trouble=trouble_of(error))
     if operation.sender is not sender:
         raise RequestRefused(
             f"row {position:,} of the input, {row.key!a}, has an operation of another client; it was not sent. "
             "A run writes to one company."
         )
-    entry = Entry(key=row.key, position=position, fingerprint=fingerprint, operation=operation.spec.id)
+    entry = Entry(key=row.key, position=position, fingerprint=fingerprint, operation=operation.spec.id, group=row.group)
     return Read(row=row, entry=entry, operation=operation)
 
 

@@ -6,29 +6,42 @@ It keeps no body and no token: what a row was is told by its fingerprint. One ru
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
+import attrs
 
-from vismanet_async._bulk.journal_rows import COLUMNS, JournalBusy, Registered, Standing, entry_of, sort_rows, values_of
+from vismanet_async._bulk.journal_rows import (
+    COLUMNS,
+    JournalBusy,
+    Registered,
+    Standing,
+    entry_of,
+    refuse_other_owner,
+    sort_rows,
+    values_of,
+)
 from vismanet_async._bulk.transitions import Entry, RowState
 from vismanet_async._file_lock import FileLock
 from vismanet_async._jobs.sql.engine import Database, set_up_sqlite
 from vismanet_async._jobs.store import StoreNotUsable
 from vismanet_async._jobs.uncancellable import run_to_completion
-from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import AsyncGenerator, Collection, Sequence
+    from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 
     import sqlalchemy as sa
 
 __all__ = ["SqliteJournal"]
 
-_SCHEMA_VERSION: Final = 2
+_SCHEMA_VERSION: Final = 3
+_GROUPS_INDEX: Final = (
+    "CREATE INDEX IF NOT EXISTS vismanet_bulk_rows_group ON vismanet_bulk_rows (row_group) WHERE row_group IS NOT NULL"
+)
 _SCHEMA: Final = (
     """
     CREATE TABLE vismanet_bulk_journal (
@@ -54,27 +67,45 @@ _SCHEMA: Final = (
         error_kind TEXT,
         error TEXT,
         status INTEGER,
-        reference TEXT
+        reference TEXT,
+        job TEXT,
+        leaves_within_seconds REAL,
+        row_group TEXT,
+        place INTEGER
     ) STRICT, WITHOUT ROWID
     """,
     "CREATE INDEX vismanet_bulk_rows_state ON vismanet_bulk_rows (state)",
+    _GROUPS_INDEX,
 )
-_SECOND_STEP: Final = "ALTER TABLE vismanet_bulk_rows ADD COLUMN job TEXT"
+_ADDED: Final = {"job": "TEXT", "leaves_within_seconds": "REAL", "row_group": "TEXT", "place": "INTEGER"}
+"""Columns that journals of earlier versions lack."""
 _NAMES: Final = ", ".join(COLUMNS)
 _INSERT: Final = (
-    f"INSERT INTO vismanet_bulk_rows ({_NAMES}, run) "  # noqa: S608 - names of columns
-    f"VALUES ({', '.join('?' * len(COLUMNS))}, (SELECT run FROM vismanet_bulk_journal))"
+    f"INSERT INTO vismanet_bulk_rows ({_NAMES}, run, place) "  # noqa: S608 - names of columns
+    f"SELECT {', '.join('?' * len(COLUMNS))}, run, (run << 32) + ? FROM vismanet_bulk_journal"
 )
+"""The place is the order in which rows came first, over all runs."""
 _UPDATE: Final = (
     f"UPDATE vismanet_bulk_rows SET {', '.join(f'{name} = ?' for name in COLUMNS[1:])} "  # noqa: S608 - as above
     "WHERE key = ?"
 )
-_SEEN: Final = "UPDATE vismanet_bulk_rows SET position = ?, run = (SELECT run FROM vismanet_bulk_journal) WHERE key = ?"
+_SEEN: Final = (
+    "UPDATE vismanet_bulk_rows SET position = ?, row_group = ?, run = (SELECT run FROM vismanet_bulk_journal) "
+    "WHERE key = ?"
+)
+_NOT_DONE: Final = (
+    "SELECT row_group, key, place FROM vismanet_bulk_rows WHERE row_group IN (SELECT value FROM json_each(?)) "
+    "AND state <> 'done' AND run < (SELECT run FROM vismanet_bulk_journal)"
+)
+"""Rows of groups that are not done, and have not come in this run."""
 _AMONG: Final = (
-    f"SELECT {_NAMES}, run = (SELECT run FROM vismanet_bulk_journal) AS seen FROM vismanet_bulk_rows "  # noqa: S608
+    f"SELECT {_NAMES}, place, run = (SELECT run FROM vismanet_bulk_journal) AS seen FROM vismanet_bulk_rows "  # noqa: S608
     "WHERE key IN (SELECT value FROM json_each(?))"
 )
-_HAS_JOBS: Final = "SELECT 1 FROM pragma_table_info('vismanet_bulk_rows') WHERE name = 'job'"
+_OTHERS: Final = (
+    "SELECT 1 FROM sqlite_master WHERE name NOT GLOB 'vismanet_bulk_*' AND name NOT GLOB 'sqlite_*' LIMIT 1"
+)
+_OWNER: Final = "SELECT company, base_url FROM vismanet_bulk_journal"
 _PAGE_ROWS: Final = 500
 
 
@@ -91,13 +122,13 @@ class SqliteJournal:
             SettingsError: the extra `sqlite` is missing.
         """
         self.path = Path(path)
-        self._database = Database(self.path, name="journal")
+        self._database = Database(self.path, name="journal", one_file=True)
         self._writer: sqlite3.Connection | None = None
         self._one = anyio.CapacityLimiter(1)
-        self._lock = FileLock(self.path.with_name(f"{self.path.name}.lock"))
+        self._lock: FileLock | None = None
 
     @run_to_completion
-    async def open(self, *, company: str | None, base_url: str) -> None:
+    async def open(self, *, company: str, base_url: str) -> None:
         """Open the journal for a run, alone; create it if missing.
 
         Raises:
@@ -114,27 +145,55 @@ class SqliteJournal:
             raise
 
     def _take(self) -> None:
+        """Take the lock, which is named after the file itself, whatever link leads to it. Blocks."""
+        names = 1
         try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            taken = self._lock.acquire()
+            path = Path(os.path.realpath(self.path))
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = FileLock(path.with_name(f"{path.name}.lock"))
+            if taken := lock.acquire():
+                self._lock = lock
+                names = path.stat().st_nlink if path.exists() else 1
         except OSError as error:
+            self._release()
             raise StoreNotUsable(f"the journal {self.path} cannot be opened: {error.strerror or error}.") from error
         if not taken:
             raise JournalBusy(f"another run has the journal {self.path} open; nothing was sent. Wait for its end.")
+        if names > 1:
+            self._release()
+            raise StoreNotUsable(
+                f"the journal {self.path} has {names} names (hard links), so that two runs could have it open at once; "
+                "nothing was sent. Put a copy in the place of the link, and go on with one of the two."
+            )
+        if _holds_others(path):
+            self._release()
+            raise StoreNotUsable(
+                f"{self.path} holds other tables, such as a job store's; nothing was sent. Give the journal a file of "
+                "its own."
+            )
 
-    async def _begin_run(self, company: str | None, base_url: str) -> None:
+    def _release(self) -> None:
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            lock.release()
+
+    async def _begin_run(self, company: str, base_url: str) -> None:
         async with self._database.transaction(_migrate) as connection:
-            found = (await connection.exec_driver_sql("SELECT company, base_url FROM vismanet_bulk_journal")).first()
+            # a copy that was made while a page was half written would tell of fewer rows than were sent
+            fault = str((await connection.exec_driver_sql("PRAGMA quick_check(1)")).scalar())
+            if fault != "ok":
+                raise StoreNotUsable(
+                    f"the journal {self.path} is damaged ({fault.splitlines()[-1]}); nothing was sent. Go on with "
+                    "another copy of it: without one nobody can tell which rows were sent."
+                )
+            found = (await connection.exec_driver_sql(_OWNER)).first()
             if found is None:
                 await connection.exec_driver_sql(
                     "INSERT INTO vismanet_bulk_journal (id, version, company, base_url, run) VALUES (1, ?, ?, ?, 0)",
                     (_SCHEMA_VERSION, company, base_url),
                 )
-            elif (found.company, found.base_url) != (company, base_url):
-                raise RequestRefused(
-                    f"the journal {self.path} is of company {found.company} at {found.base_url}, and this client is of "
-                    f"{company} at {base_url}; nothing was sent. Give each company a journal of its own."
-                )
+            else:
+                refuse_other_owner(self.path, found, company=company, base_url=base_url)
             begun = "UPDATE vismanet_bulk_journal SET run = run + 1, version = ?"
             await connection.exec_driver_sql(begun, (_SCHEMA_VERSION,))
 
@@ -146,7 +205,7 @@ class SqliteJournal:
                 await anyio.to_thread.run_sync(self._close_writer, limiter=self._one)
                 await self._database.aclose()
             finally:
-                self._lock.release()
+                self._release()
 
     @run_to_completion
     async def register(self, rows: Sequence[Entry]) -> list[Registered]:
@@ -161,10 +220,13 @@ class SqliteJournal:
             known = {row["key"]: (entry_of(row), bool(row["seen"])) for row in found}
             results, new, seen = sort_rows(rows, known)
             if new:
-                await connection.exec_driver_sql(_INSERT, [values_of(each) for each in new])
+                await connection.exec_driver_sql(_INSERT, [(*values_of(each), each.position) for each in new])
             if seen:
-                await connection.exec_driver_sql(_SEEN, [(each.position, each.key) for each in seen])
-        return results
+                await connection.exec_driver_sql(_SEEN, [(each.position, each.group, each.key) for each in seen])
+            groups = json.dumps(sorted({row.group for row in rows if row.group is not None}), ensure_ascii=False)
+            waiting = [] if groups == "[]" else (await connection.exec_driver_sql(_NOT_DONE, (groups,))).all()
+        places = {row["key"]: row["place"] or 0 for row in found}
+        return [_placed(each, waiting, places) for each in results] if waiting else results
 
     @run_to_completion
     async def write(self, entries: Sequence[Entry]) -> frozenset[str]:
@@ -178,7 +240,7 @@ class SqliteJournal:
         try:
             if self._writer is None:
                 self._writer = sqlite3.connect(self.path, check_same_thread=False)
-                set_up_sqlite(self._writer)
+                set_up_sqlite(self._writer, one_file=True)
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 self._writer.executemany(_UPDATE, rows)
@@ -203,6 +265,14 @@ class SqliteJournal:
     async def standing(self) -> Standing:
         """Return that nothing is elsewhere."""
         return Standing()
+
+    @run_to_completion
+    async def refuse_others(self, *, company: str, base_url: str) -> None:
+        """Raise if it belongs to another company or server; reads only."""
+        async with self._database.transaction(_require) as connection:
+            found = (await connection.exec_driver_sql(_OWNER)).first()
+        if found is not None:
+            refuse_other_owner(self.path, found, company=company, base_url=base_url)
 
     @run_to_completion
     async def known(self, keys: Sequence[str]) -> dict[str, Entry]:
@@ -230,6 +300,17 @@ class SqliteJournal:
             return [entry_of(row) for row in (await connection.exec_driver_sql(statement, values)).mappings()]
 
 
+def _holds_others(path: Path) -> bool:
+    """Return whether a file is a database of something else. Blocks."""
+    if not path.exists():
+        return False
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as reading:
+            return reading.execute(_OTHERS).fetchone() is not None
+    except sqlite3.Error:  # opening it to be written says what is wrong
+        return False
+
+
 def _migrate(connection: sa.Connection) -> None:
     if not _is_journal(connection):
         for statement in _SCHEMA:
@@ -238,12 +319,21 @@ def _migrate(connection: sa.Connection) -> None:
     _add_columns(connection)
 
 
+def _placed(registered: Registered, waiting: Sequence[Any], places: Mapping[str, int]) -> Registered:
+    """Return a row with those that stood before it in its group; a new one is behind all that came before."""
+    group, place = registered.entry.group, places.get(registered.entry.key)
+    before = [row.key for row in waiting if row.row_group == group and (place is None or (row.place or 0) < place)]
+    return attrs.evolve(registered, behind=frozenset(before)) if before else registered
+
+
 def _add_columns(connection: sa.Connection) -> None:
-    """Bring a journal of the first version up to date; nothing that it says changes."""
-    if not connection.exec_driver_sql(
-        "SELECT 1 FROM pragma_table_info('vismanet_bulk_rows') WHERE name = 'job'"
-    ).first():
-        connection.exec_driver_sql(_SECOND_STEP)
+    """Bring a journal of an earlier version up to date; nothing that it says changes."""
+    there = set(connection.exec_driver_sql("SELECT name FROM pragma_table_info('vismanet_bulk_rows')").scalars())
+    for name, kind in _ADDED.items():
+        if name not in there:
+            connection.exec_driver_sql(f"ALTER TABLE vismanet_bulk_rows ADD COLUMN {name} {kind}")
+    if not _ADDED.keys() <= there:
+        connection.exec_driver_sql(_GROUPS_INDEX)
 
 
 def _require(connection: sa.Connection) -> None:

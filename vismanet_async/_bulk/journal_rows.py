@@ -10,15 +10,27 @@ import attrs
 
 from vismanet_async._bulk.transitions import Entry, RowState, Trouble
 from vismanet_async._jobs.store import StoreNotUsable
+from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 
-__all__ = ["COLUMNS", "Journal", "JournalBusy", "Registered", "Standing", "entry_of", "sort_rows", "values_of"]
+__all__ = [
+    "COLUMNS",
+    "Journal",
+    "JournalBusy",
+    "Registered",
+    "Standing",
+    "entry_of",
+    "refuse_other_owner",
+    "sort_rows",
+    "values_of",
+]
 
 COLUMNS: Final = (
     *("key", "position", "fingerprint", "operation", "state", "attempts", "unsure_since", "id", "etag"),
     *("error_kind", "error", "status", "reference", "job"),
+    *("leaves_within_seconds", "row_group"),
 )
 
 
@@ -35,6 +47,8 @@ class Registered:
     """An earlier run has seen it; `entry` is as that run left it, at the new position."""
     duplicate_of: int | None = None
     """The position of the row of this run that has the same key."""
+    behind: frozenset[str] = frozenset()
+    """Keys of rows that stood before it in its group, are not done, and have not come in this run yet."""
     elsewhere: bool = False
     """Another process works on it, or has ended it in this run: it is left alone."""
 
@@ -58,7 +72,7 @@ class Journal(Protocol):
     """Several processes may work on one load at the same time, each row leased by one of them."""
     lease_seconds: float
 
-    async def open(self, *, company: str | None, base_url: str) -> None:
+    async def open(self, *, company: str, base_url: str) -> None:
         """Open it for a run; create it if missing.
 
         Raises:
@@ -92,6 +106,10 @@ class Journal(Protocol):
         """Return what other processes have of this run."""
         ...
 
+    async def refuse_others(self, *, company: str, base_url: str) -> None:
+        """Raise `RequestRefused` if it belongs to another company or server; reads only."""
+        ...
+
     async def known(self, keys: Sequence[str], /) -> dict[str, Entry]:
         """Return the entries with one of these keys; reads only."""
         ...
@@ -99,6 +117,22 @@ class Journal(Protocol):
     def entries(self, states: Collection[RowState] | None = None, /) -> AsyncGenerator[Entry, None]:
         """Yield entries in the order of their keys; reads only."""
         ...
+
+
+def refuse_other_owner(name: object, found: Any, *, company: str, base_url: str) -> None:
+    """Raise if a journal is of another company or server than the client.
+
+    Args:
+        name: of the journal.
+        found: its `company` and `base_url`.
+        company: of the client.
+        base_url: of the client.
+    """
+    if (found.company, found.base_url) != (company, base_url):
+        raise RequestRefused(
+            f"the journal {name} is of company {found.company or 'unknown'} at {found.base_url}, and this client is of "
+            f"{company} at {base_url}; nothing was sent. Give each company a journal of its own."
+        )
 
 
 def sort_rows(
@@ -121,7 +155,7 @@ def sort_rows(
             results.append(Registered(entry=row, known=True, duplicate_of=before.position))
         else:
             seen.append(row)
-            results.append(Registered(entry=attrs.evolve(before, position=row.position), known=True))
+            results.append(Registered(entry=attrs.evolve(before, position=row.position, group=row.group), known=True))
     return results, new, seen
 
 
@@ -140,13 +174,14 @@ def values_of(entry: Entry) -> tuple[Any, ...]:
         entry.etag,
         *((None,) * 4 if trouble is None else (trouble.kind, trouble.text, trouble.status, trouble.reference)),
         entry.job,
+        entry.leaves_within_seconds,
+        entry.group,
     )
 
 
 def entry_of(row: Mapping[Any, Any]) -> Entry:
-    plain = {
-        name: row[name] for name in ("key", "position", "fingerprint", "operation", "attempts", "id", "etag", "job")
-    }
+    names = ("key", "position", "fingerprint", "operation", "attempts", "id", "etag", "job", "leaves_within_seconds")
+    plain = {name: row[name] for name in names}
     since, kind = row["unsure_since"], row["error_kind"]
     trouble = partial(Trouble, kind=kind, text=row["error"], status=row["status"], reference=row["reference"])
     return Entry(
@@ -154,4 +189,5 @@ def entry_of(row: Mapping[Any, Any]) -> Entry:
         state=RowState(row["state"]),
         unsure_since=None if since is None else datetime.fromisoformat(since),
         trouble=None if kind is None else trouble(),
+        group=row["row_group"],
     )

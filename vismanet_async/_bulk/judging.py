@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from vismanet_async._arguments import text_of
 from vismanet_async._bulk.transitions import Answered, Lost, NotSent, Refused, Trouble
+from vismanet_async._codec.model import Record
+from vismanet_async._operation import ApiResponse
 from vismanet_async.errors import (
     ActionFailed,
     ApiError,
@@ -24,7 +27,7 @@ from vismanet_async.errors import (
 if TYPE_CHECKING:
     from datetime import datetime
 
-__all__ = ["answered", "ended_in", "is_found", "stops_the_run", "trouble_of"]
+__all__ = ["answered", "ended_in", "records_of", "stops_the_run", "trouble_of"]
 
 _TEXT_CHARS: Final = 2000
 _NOT_EXECUTED: Final = frozenset({"401", "429"})
@@ -33,6 +36,7 @@ _NOT_EXECUTED: Final = frozenset({"401", "429"})
 
 def answered(result: Any) -> Answered:
     """Return the event of a write that was answered with success."""
+    result = _unwrapped(result)
     return Answered(
         attempts=len(getattr(result, "attempts", None) or ()) or 1,
         id=_text(getattr(result, "id", None)),
@@ -86,11 +90,35 @@ def trouble_of(error: Exception) -> Trouble:
     )
 
 
-def is_found(found: Any) -> int:
-    """Return how many records a look-up has found: a list has its length, None is none, anything else is one."""
-    if found is None or found is False:
-        return 0
-    return len(found) if isinstance(found, list | tuple) else 1
+def records_of(found: Any) -> list[Any]:
+    """Return the records, or their ids, that a look-up has found.
+
+    Args:
+        found: what `find` returned.
+
+    Raises:
+        TypeError: it is nothing that shows a record or its absence. A zero or an empty text does neither.
+    """
+    found = _unwrapped(found)
+    if found is None:
+        return []
+    records = [_unwrapped(each) for each in found] if isinstance(found, list | tuple) else [found]
+    for each in records:
+        if not isinstance(each, Record | str) or each == "":
+            told = "an empty text" if each == "" else text_of(each)
+            raise TypeError(
+                f"find returned {'a list with ' if isinstance(found, list | tuple) else ''}{told}, which tells neither "
+                "that there is a record nor that there is none: return the record, a list of records, its id as text, "
+                "or None"
+            )
+    return records
+
+
+def _unwrapped(result: Any) -> Any:
+    """Return the result of a call without what `with_response` put around it."""
+    while isinstance(result, ApiResponse):
+        result = result.value
+    return result
 
 
 def _text(value: Any) -> str | None:

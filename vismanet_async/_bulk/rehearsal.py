@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from vismanet_async._bulk.intake import CHUNK_ROWS, Read, closing
-from vismanet_async._bulk.transitions import Action, decide, decide_anew
+from vismanet_async._bulk.transitions import Action
 from vismanet_async._codec.differences import Difference  # noqa: TC001 - looked up by whoever asks for the types
 
 if TYPE_CHECKING:
@@ -118,13 +118,12 @@ async def rehearse(
     *,
     read: Callable[[Any, int], Read],
     journal: Journal | None,
-    retry_failed: bool,
-    upserts: bool,
+    decides: Callable[..., Action],
     quota_of: Callable[[], Quota],
     clock: Clock,
 ) -> Rehearsal:
     """Read all rows; see `Bulk.rehearse` and `Bulk.rehearse_upsert`."""
-    found = _Findings(retry_failed=retry_failed, upserts=upserts)
+    found = _Findings(decides)
     chunk: list[Read] = []
     position = 0
     async with closing(rows) as reading:
@@ -163,15 +162,14 @@ async def _known(journal: Journal | None, chunk: list[Read]) -> Mapping[str, Ent
 class _Findings:
     """What has been found so far. Of each row it keeps 16 bytes, to notice keys that come twice."""
 
-    def __init__(self, *, retry_failed: bool, upserts: bool) -> None:
+    def __init__(self, decides: Callable[..., Action]) -> None:
         self.requests = 0
         self.earlier = 0
         self.count = 0
         self.mistakes: list[Mistake] = []
         self.effects: Counter[str] = Counter()
         self.changes: list[RowChange] = []
-        self._retry_failed = retry_failed
-        self._upserts = upserts
+        self._decides = decides
         self._keys: set[bytes] = set()
 
     def add(self, chunk: list[Read], known: Mapping[str, Entry]) -> None:
@@ -185,20 +183,16 @@ class _Findings:
                 self._compared(read, effect)
                 continue
             entry = known.get(read.entry.key)
-            action = Action.SEND if entry is None else self._action(read, entry)
+            fingerprint = read.entry.fingerprint
+            action = Action.SEND if entry is None else self._decides(entry, fingerprint=fingerprint)
             if action is Action.REPORT_CHANGED:
                 self._note(read, "an earlier run sent this key with another content; it is not sent")
             elif read.trouble is not None:
                 self._note(read, read.trouble.text)
-            elif action in {Action.KEEP_DONE, Action.KEEP_FAILED}:
+            elif action in {Action.KEEP_DONE, Action.KEEP_FAILED, Action.KEEP_UNKNOWN}:
                 self.earlier += 1
             else:
                 self.requests += 1
-
-    def _action(self, read: Read, entry: Entry) -> Action:
-        if self._upserts:
-            return decide_anew(entry)
-        return decide(entry, fingerprint=read.entry.fingerprint, can_look=True, retry_failed=self._retry_failed)
 
     def _compared(self, read: Read, effect: str) -> None:
         self.effects[effect] += 1

@@ -87,7 +87,8 @@ class Row:
         key: tells the row from all others, and is the same in every run: the number in the source system, for instance.
         operation: the write, or a function without arguments that makes it. What the function raises as
             `RequestRefused` fails this row alone.
-        group: rows of one group are sent one after the other, in the order of the input, and only while each is done.
+        group: rows of one group are sent one after the other, in the order of the input, and only while each is done;
+            so are those of several runs with one journal.
         data: anything of yours, for the `find` of the run.
 
     Raises:

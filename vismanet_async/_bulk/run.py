@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 import attrs
 
-from vismanet_async._bulk.deciding import BY_STATE, BulkOptions, action_of, outcome_of, settled
+from vismanet_async._bulk.deciding import BY_STATE, BulkOptions, action_of, outcome_of, sends_again, settled
 from vismanet_async._bulk.first_create import FirstCreate
 from vismanet_async._bulk.group_commit import GroupCommit
 from vismanet_async._bulk.groups import Groups, Place
@@ -26,6 +26,7 @@ from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable
+    from datetime import datetime
 
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from vismanet_async._bulk.upserting import Upsert
     from vismanet_async._clock import Clock
     from vismanet_async._http.pipeline import Transport
-    from vismanet_async._operation import Operation
 
 __all__ = ["BulkRun", "result_of"]
 
@@ -63,6 +63,8 @@ class _Job:
     entry: Entry
     action: Action
     place: Place | None = None
+    behind: str | None = None
+    """The key of a row before it in its group that an earlier run left undone, and that has not come in this one."""
 
 
 class BulkRun(DeferredCall[BulkSummary]):
@@ -74,7 +76,8 @@ class BulkRun(DeferredCall[BulkSummary]):
     When it fails, is cancelled or killed, the same call goes on where it stood: the journal says of each row whether it
     was executed, was not, or may have been. Run one value once.
 
-    Memory: a few hundred rows, whatever the length of the input, and the groups in which a row is not done.
+    Memory: a few hundred rows, whatever the length of the input, the groups in which a row is not done, and rows that
+    wait in theirs for one of an earlier run.
 
     Errors: `JournalBusy`, `StoreNotUsable` and `RequestRefused` before anything is sent; `StoreNotUsable` later if the
     journal fails, and rows under way then count as unknown in the next run; whatever the input raises, when the rows
@@ -96,7 +99,7 @@ class BulkRun(DeferredCall[BulkSummary]):
         journal: Journal,
         transport: Transport,
         clock: Clock,
-        company: str | None,
+        company: str,
         base_url: str,
         options: BulkOptions,
         background: Background,
@@ -126,7 +129,8 @@ class BulkRun(DeferredCall[BulkSummary]):
         self._problems: list[RowResult] = []
         self._stopped: str | None = None
         self._started_at: float | None = None
-        self._groups = Groups()
+        self._began_at: datetime | None = None
+        self._groups: Groups[_Job] = Groups()
         self._pauses = Pauses()
         self._results: MemoryObjectSendStream[RowResult] | None = None
 
@@ -168,9 +172,10 @@ class BulkRun(DeferredCall[BulkSummary]):
             raise RequestRefused("this run was started before; nothing was sent. Build another: it goes on.")
         self._started_at = self._clock.monotonic()
         self._results = results
+        await self._background.begin()
         await self._journal.open(company=self._company, base_url=self._base_url)
+        self._began_at = None if self._journal.shared else self._clock.utc_now()
         try:
-            await self._background.begin()
             with unwrap_group():
                 await self._work()
             await self._count_others()
@@ -216,6 +221,8 @@ class BulkRun(DeferredCall[BulkSummary]):
             pauses=self._pauses,
             find=options.find if self._first_create is None else self._first_create.find,
             settle_seconds=options.settle_seconds,
+            deadline_seconds=self._transport.deadline_seconds,
+            began_at=self._began_at,
             stop=self.stop,
             background=self._background,
         )
@@ -241,6 +248,8 @@ class BulkRun(DeferredCall[BulkSummary]):
     async def _register(self, give: MemoryObjectSendStream[_Job], sending: Sending) -> None:
         async for chunk in self._input.chunks():
             await self._take(chunk, give, sending)
+        for job, key in self._groups.left():
+            await self._give(attrs.evolve(job, behind=key), give)
         if self._journal.shared:
             await self._finish_with_others(give, sending)
 
@@ -263,20 +272,26 @@ class BulkRun(DeferredCall[BulkSummary]):
         for read, registered in zip(chunk, known, strict=True):
             if registered.elsewhere:
                 continue
+            for waiting in self._groups.came(read.row.group, read.row.key):
+                await self._give(waiting, give)
             try:
                 job = await self._decide(read, registered, sending)
             except LeaseLost:
                 continue
-            if job is not None:
-                self._at_work += 1
-                await give.send(job)
+            if job is not None and not self._groups.waits(read.row.group, job, registered.behind):
+                await self._give(job, give)
+
+    async def _give(self, job: _Job, give: MemoryObjectSendStream[_Job]) -> None:
+        job.place = self._groups.join(job.read.row.group)
+        self._at_work += 1
+        await give.send(job)
 
     async def _decide(self, read: Read, registered: Registered, sending: Sending) -> _Job | None:
         """Return the job for a row; None for one that has ended here, because nothing is to be sent for it."""
         entry = registered.entry
         if registered.duplicate_of is not None:
-            trouble = Trouble(kind="RequestRefused", text=_DUPLICATE.format(f"{registered.duplicate_of:,}"))
-            await self._ended(read.row, attrs.evolve(read.entry, trouble=trouble), "duplicate")
+            text = _DUPLICATE.format(f"{registered.duplicate_of:,}")
+            await self._ended(read.row, _refused(read.entry, text), "duplicate")
             return None
         if self._upsert is not None and (ended := settled(read, entry, self._upsert)) is not None:
             outcome, after = ended
@@ -296,10 +311,10 @@ class BulkRun(DeferredCall[BulkSummary]):
             await self._ended(read.row, entry, BY_STATE[entry.state], earlier=True)
             return None
         if action is Action.REPORT_CHANGED:
-            trouble = Trouble(kind="RequestRefused", text=_CHANGED.format(BY_STATE[entry.state]))
-            await self._ended(read.row, attrs.evolve(entry, trouble=trouble), "changed")
+            text = _CHANGED.format(BY_STATE[entry.state])
+            await self._ended(read.row, _refused(entry, text), "changed")
             return None
-        return _Job(read=read, entry=entry, action=action, place=self._groups.join(read.row.group))
+        return _Job(read=read, entry=entry, action=action)
 
     async def _send_all(self, take: MemoryObjectReceiveStream[_Job], sending: Sending) -> None:
         async for job in take:
@@ -316,37 +331,27 @@ class BulkRun(DeferredCall[BulkSummary]):
     async def _send(self, job: _Job, sending: Sending) -> None:
         row, entry, operation = job.read.row, job.entry, job.read.operation
         if self._stopped is not None:
-            about = Trouble(kind="RequestRefused", text=f"the run was stopped: {self._stopped}.")
-            await self._ended(row, attrs.evolve(entry, trouble=about), BY_STATE[entry.state])
-            return
+            return await self._unreached(row, entry)
         if job.action is Action.LOOK:
-            entry = await self._look(row, entry, operation, sending)
+            entry = await sending.clear_up(row, operation, entry)
         elif entry.state is RowState.SENDING:
             entry = attrs.evolve(entry, state=RowState.UNKNOWN)
-        if job.action is not Action.LOOK or entry.state is RowState.PLANNED or self._sends_again(entry):
-            if (blocking := self._groups.blocking(row.group, entry.position)) is not None:
-                about = Trouble(kind="RequestRefused", text=_HELD.format(blocking))
-                await self._ended(row, attrs.evolve(entry, trouble=about), "held")
-                return
+        if job.action is not Action.LOOK or entry.state is RowState.PLANNED or sends_again(entry, self._options):
+            if (blocking := job.behind or self._groups.blocking(row.group, entry.position)) is not None:
+                return await self._ended(row, _refused(entry, _HELD.format(blocking)), "held")
             assert operation is not None
             fresh = attrs.evolve(entry, fingerprint=job.read.entry.fingerprint, operation=operation.spec.id)
             send = partial(sending.send, row, operation, fresh)
             entry = await (send() if self._first_create is None else self._first_create.send(row, fresh, send))
-        await self._ended(row, entry, outcome_of(entry, self._upsert), sent=True)
+            if entry is fresh:  # it waited for the quota, or for the first create, and the run was stopped
+                return await self._unreached(row, entry)
+        return await self._ended(row, entry, outcome_of(entry, self._upsert), sent=True)
 
-    async def _look(self, row: Row, entry: Entry, operation: Operation[Any] | None, sending: Sending) -> Entry:
-        if entry.job is not None and operation is not None:
-            entry = await sending.follow(operation, entry)
-            if entry.state is not RowState.UNKNOWN:
-                return entry
-        if sending.find is None:
-            return attrs.evolve(entry, state=RowState.UNKNOWN)
-        return await sending.look(row, entry)
-
-    def _sends_again(self, entry: Entry) -> bool:
-        """Return whether a row whose job has told nothing is sent again, by a person's decision."""
-        options = self._options
-        return entry.state is RowState.UNKNOWN and options.retry_unknown and options.find is None
+    async def _unreached(self, row: Row, entry: Entry) -> None:
+        """End a row that a stopped run did not reach: what an earlier run told of it stands, and says more."""
+        earlier = entry.state is not RowState.PLANNED
+        told = entry if earlier else _refused(entry, f"the run was stopped: {self._stopped}.")
+        await self._ended(row, told, BY_STATE[entry.state], earlier=earlier)
 
     async def _ended(
         self, row: Row, entry: Entry, outcome: Outcome, *, earlier: bool = False, sent: bool = False
@@ -373,6 +378,11 @@ def _without_group(read: Read) -> Read:
     if read.row.group is None:
         return read
     return attrs.evolve(read, operation=None, trouble=Trouble(kind="RequestRefused", text=_NO_GROUPS))
+
+
+def _refused(entry: Entry, text: str) -> Entry:
+    """Return what is told of a row that is not sent; the journal keeps what it has."""
+    return attrs.evolve(entry, trouble=Trouble(kind="RequestRefused", text=text))
 
 
 def _senders(in_flight: int) -> int:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import anyio
 import attrs
 
 from vismanet_async._bulk.background import QUEUED_SECONDS
-from vismanet_async._bulk.judging import answered, ended_in, is_found, stops_the_run, trouble_of
+from vismanet_async._bulk.judging import answered, ended_in, records_of, stops_the_run, trouble_of
 from vismanet_async._bulk.transitions import (
     Entry,
     Event,
     Found,
-    Lost,
     Missing,
     NotSent,
     RowState,
@@ -49,7 +49,7 @@ _MAY_BE_QUEUED: Final = (
 
 Find = Callable[["Row"], Awaitable[Any]]
 """Returns what shows that the row was executed: a record, a list of them, or its id as text; None or an empty list if
-there is none."""
+there is none. Whatever else it returns shows nothing."""
 
 
 class _Writer(Protocol):
@@ -91,6 +91,10 @@ class Sending:
     pauses: Pauses
     find: Find | None
     settle_seconds: float
+    deadline_seconds: float
+    """For one call in all, where the operation has none of its own."""
+    began_at: datetime | None
+    """When the journal came to be this run's alone: what earlier runs sent had left by then; None: it is shared."""
     stop: Callable[[str], None]
     background: Background
 
@@ -113,9 +117,14 @@ class Sending:
                 if not await self.pauses.wait(self.clock, wait):
                     return entry
             job = self.background.new_id() if self.background.takes(operation) else None
-            entry = advance(entry, Sent(at=self.clock.utc_now(), job=job))
+            limit = self._limit(operation)
+            sent = Sent(at=self.clock.utc_now(), job=job, leaves_within_seconds=limit)
+            entry, began = advance(entry, sent), self.clock.monotonic()
             await self.writer.write(entry)
-            event = await (self._event(operation) if job is None else self._as_job(operation, job))
+            # the write took its time, and what is on the disk binds the request
+            left = limit - (self.clock.monotonic() - began)
+            timed = attrs.evolve(operation, deadline_seconds=max(0.0, left))
+            event = await (self._event(timed) if job is None else self._as_job(timed, job))
             if event is None:
                 return entry
             entry = advance(entry, event)
@@ -124,6 +133,9 @@ class Sending:
             if not throttled or pause == _MOST_PAUSES - 1:
                 break
         return entry
+
+    def _limit(self, operation: Operation[Any]) -> float:
+        return self.deadline_seconds if operation.deadline_seconds is None else operation.deadline_seconds
 
     async def _event(self, operation: Operation[Any]) -> Event:
         try:
@@ -134,24 +146,39 @@ class Sending:
             return ended_in(error, at=self.clock.utc_now(), conditional="If-Match" in operation.headers)
         return answered(result)
 
-    async def _as_job(self, operation: Operation[Any], job: str, *, sent: bool = False) -> End | None:
+    async def _as_job(self, operation: Operation[Any], job: str, *, sent_by: datetime | None = None) -> End | None:
         """Submit it, unless it was before, and follow its job; return how it ended, or None: the next run will know."""
         background = self.background
         try:
-            return await (background.follow(operation, job) if sent else background.send(operation, job))
+            if sent_by is None:
+                return await background.send(operation, job)
+            return await background.follow(operation, job, sent_by=sent_by, sends_for=self._limit(operation))
         except StoreNotUsable as error:
             self.stop(f"{error}")
             return None
 
+    async def clear_up(self, row: Row, operation: Operation[Any] | None, entry: Entry) -> Entry:
+        """Find out what became of a row that may have been executed: by its job, or else by a look, where there is one.
+
+        Returns:
+            Its entry: unknown if neither could tell.
+        """
+        if entry.job is not None and operation is not None:
+            entry = await self.follow(operation, entry)
+            if entry.state is not RowState.UNKNOWN:
+                return entry
+        if self.find is None:
+            return attrs.evolve(entry, state=RowState.UNKNOWN)
+        return await self.look(row, entry)
+
     async def follow(self, operation: Operation[Any], entry: Entry) -> Entry:
         """Return the entry of a row that was sent as a job, after the job's end: as before if that is not known yet."""
         assert entry.job is not None
-        event = await self._as_job(operation, entry.job, sent=True)
+        sent_by = self._left_by(entry) or self.clock.utc_now()
+        event = await self._as_job(operation, entry.job, sent_by=sent_by)
         if event is None:
             return entry
         after = advance(attrs.evolve(entry, state=RowState.SENDING), event)
-        if isinstance(event, Lost) and entry.unsure_since is not None and event.at is not None:
-            after = attrs.evolve(after, unsure_since=entry.unsure_since)
         await self.writer.write(after)
         return after
 
@@ -166,11 +193,11 @@ class Sending:
             entry: sending or unknown.
             settles_in_seconds: how long it may still come, where its answer got lost just now; None: by the journal.
         """
-        found = await self._found(row)
-        if found is None and entry.unsure_since is not None and self._may_be_queued(entry):
+        found, left_by = await self._found(row), self._left_by(entry)
+        if found is None and left_by is not None and self._may_be_queued(entry, left_by):
             found = Trouble(kind="OutcomeUnknown", text=_MAY_BE_QUEUED.format(entry.job))
-        elif found is None and entry.unsure_since is not None:
-            wait = self._settles_in(entry.unsure_since) if settles_in_seconds is None else settles_in_seconds
+        elif found is None and left_by is not None:
+            wait = self._settles_in(entry, left_by) if settles_in_seconds is None else settles_in_seconds
             if wait > 0:
                 if not await self.pauses.wait(self.clock, wait):
                     return entry
@@ -188,32 +215,52 @@ class Sending:
         await self.writer.write(entry)
         return entry
 
-    def _may_be_queued(self, entry: Entry) -> bool:
-        if entry.job is None or entry.unsure_since is None:
-            return False
-        return (self.clock.utc_now() - entry.unsure_since).total_seconds() < QUEUED_SECONDS
+    def _left_by(self, entry: Entry) -> datetime | None:
+        """Return when the request had left at the latest; None: it is over.
 
-    def _settles_in(self, unsure_since: datetime) -> float:
+        An intent is written before the request waits for its slot and token, so its time alone says too little.
+        """
+        since, within = entry.unsure_since, self._may_leave_seconds(entry)
+        if since is None or not within:
+            return since
+        latest = since + timedelta(seconds=within)
+        if self.began_at is None:
+            return latest
+        # a job waits for others of its document as well, for as long as its process lives
+        return self.began_at if entry.job is not None else min(latest, self.began_at)
+
+    def _may_leave_seconds(self, entry: Entry) -> float:
+        if entry.leaves_within_seconds is None and entry.state is RowState.SENDING:
+            return self.deadline_seconds  # written by an earlier version
+        return entry.leaves_within_seconds or 0.0
+
+    def _may_be_queued(self, entry: Entry, left_by: datetime) -> bool:
+        if entry.job is None:
+            return False
+        return (self.clock.utc_now() - left_by).total_seconds() < QUEUED_SECONDS
+
+    def _settles_in(self, entry: Entry, left_by: datetime) -> float:
         """Return how long a row of an earlier run may still come: only the wall clock spans runs."""
-        passed = (self.clock.utc_now() - unsure_since).total_seconds()
-        return min(self.settle_seconds, self.settle_seconds - passed)  # nobody waits longer for a clock that was ahead
+        passed = (self.clock.utc_now() - left_by).total_seconds()
+        longest = self.settle_seconds + (self._may_leave_seconds(entry) if self.began_at is None else 0.0)
+        return min(longest, self.settle_seconds - passed)  # nobody waits longer for a clock that was ahead
 
     async def _found(self, row: Row) -> Found | Trouble | None:
         if self.find is None:
             raise RuntimeError("a row is looked up only where there is something to look it up with")
         try:
-            found = await self.find(row)
+            records = records_of(await self.find(row))
         except NotFound:
             return None
         except Exception as error:  # noqa: BLE001 - the caller's own code: other rows are under way, and are not cut off
             about = trouble_of(error)
             return attrs.evolve(about, text=f"It may have been executed, and looking it up failed: {about.text}")
-        count = is_found(found)
-        if count > 1:
-            return Trouble(kind="OutcomeUnknown", text=f"It may have been executed, and find returned {count} records.")
-        if not count:
+        if len(records) > 1:
+            text = f"It may have been executed, and find returned {len(records)} records."
+            return Trouble(kind="OutcomeUnknown", text=text)
+        if not records:
             return None
-        record = found[0] if isinstance(found, list | tuple) else found
+        [record] = records
         if isinstance(record, str):
             return Found(id=record)
         told = answered(record)

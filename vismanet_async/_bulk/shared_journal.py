@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 import attrs
 
-from vismanet_async._bulk.journal_rows import COLUMNS, Registered, Standing, entry_of, values_of
+from vismanet_async._bulk.journal_rows import COLUMNS, Registered, Standing, entry_of, refuse_other_owner, values_of
 from vismanet_async._bulk.transitions import RowState
 from vismanet_async._jobs.sql.engine import Database
 from vismanet_async._jobs.store import StoreNotUsable
@@ -34,11 +34,12 @@ __all__ = ["LEASE_SECONDS", "SharedJournal"]
 
 LEASE_SECONDS: Final = 30.0
 """How long rows of a process that died stay its own; renewed at a third of it."""
-_SCHEMA_VERSION: Final = 1
+_SCHEMA_VERSION: Final = 2
 _PAGE_ROWS: Final = 500
 _TYPES: Final = dict.fromkeys(COLUMNS, "text") | {
     **dict.fromkeys(("position", "attempts", "status"), "bigint"),
     "fingerprint": "bytea",
+    "leaves_within_seconds": "double precision",
 }
 _NEEDED: Final = frozenset({"key", "position", "fingerprint", "operation", "state", "attempts"})
 _SCHEMA: Final = (
@@ -106,6 +107,7 @@ _WRITE: Final = f"""
         AND vismanet_bulk_rows.fence = given.fence
     RETURNING vismanet_bulk_rows.key
 """  # noqa: S608 - as above
+_OWNER: Final = "SELECT company, base_url, version FROM vismanet_bulk_journals WHERE journal = $1"
 _END: Final = """
     UPDATE vismanet_bulk_rows SET owner = NULL, lease_until = NULL, ended_run = run
     WHERE journal = $1 AND owner = $2 AND key = ANY($3::text[])
@@ -142,7 +144,7 @@ class SharedJournal:
         return f"SharedJournal({self._database.shown}#{self._name})"
 
     @run_to_completion
-    async def open(self, *, company: str | None, base_url: str) -> None:
+    async def open(self, *, company: str, base_url: str) -> None:
         """Open the journal for a run, or join the run that other processes are in; create it if missing.
 
         Raises:
@@ -152,24 +154,21 @@ class SharedJournal:
         async with self._transaction() as connection:
             await self._lock(connection)
             now = self._clock.utc_now().timestamp()
-            about = "SELECT company, base_url, version FROM vismanet_bulk_journals WHERE journal = $1"
-            found = (await connection.exec_driver_sql(about, (self._name,))).first()
+            found = (await connection.exec_driver_sql(_OWNER, (self._name,))).first()
             if found is None:
                 made = "INSERT INTO vismanet_bulk_journals VALUES ($1, $2, $3, $4, 0)"
                 await connection.exec_driver_sql(made, (self._name, _SCHEMA_VERSION, company, base_url))
             elif found.version > _SCHEMA_VERSION:
                 raise StoreNotUsable(f"{self} was made by a newer version of vismanet-async; nothing was changed.")
-            elif (found.company, found.base_url) != (company, base_url):
-                raise RequestRefused(
-                    f"the journal {self._name} is of company {found.company} at {found.base_url}, and this client is "
-                    f"of {company} at {base_url}; nothing was sent. Give each company a journal of its own."
-                )
+            else:
+                refuse_other_owner(self._name, found, company=company, base_url=base_url)
             gone = "DELETE FROM vismanet_bulk_workers WHERE journal = $1 AND lease_until < $2"
             await connection.exec_driver_sql(gone, (self._name, now))
             others = "SELECT 1 FROM vismanet_bulk_workers WHERE journal = $1 LIMIT 1"
             begins = (await connection.exec_driver_sql(others, (self._name,))).first() is None
-            run = "UPDATE vismanet_bulk_journals SET run = run + $2 WHERE journal = $1 RETURNING run"
-            self._run = int((await connection.exec_driver_sql(run, (self._name, int(begins)))).scalar_one())
+            run = "UPDATE vismanet_bulk_journals SET run = run + $2, version = $3 WHERE journal = $1 RETURNING run"
+            values = (self._name, int(begins), _SCHEMA_VERSION)
+            self._run = int((await connection.exec_driver_sql(run, values)).scalar_one())
             worker = "INSERT INTO vismanet_bulk_workers VALUES ($1, $2, $3)"
             await connection.exec_driver_sql(worker, (self._owner, self._name, self._until()))
 
@@ -282,6 +281,14 @@ class SharedJournal:
         return Standing(held=found.held, abandoned=found.abandoned, counts=counts)
 
     @run_to_completion
+    async def refuse_others(self, *, company: str, base_url: str) -> None:
+        """Raise if it belongs to another company or server; reads only."""
+        async with self._transaction() as connection:
+            found = (await connection.exec_driver_sql(_OWNER, (self._name,))).first()
+        if found is not None:
+            refuse_other_owner(self._name, found, company=company, base_url=base_url)
+
+    @run_to_completion
     async def known(self, keys: Sequence[str]) -> dict[str, Entry]:
         """Return the entries with one of these keys; reads only."""
         statement = f"SELECT {_NAMES} FROM vismanet_bulk_rows WHERE journal = $1 AND key = ANY($2::text[])"  # noqa: S608
@@ -323,3 +330,8 @@ class SharedJournal:
 def _migrate(connection: sa.Connection) -> None:
     for statement in _SCHEMA:
         connection.exec_driver_sql(statement)
+    names = "SELECT attname FROM pg_attribute WHERE attrelid = 'vismanet_bulk_rows'::regclass AND attnum > 0"
+    there = set(connection.exec_driver_sql(names).scalars())
+    for name in COLUMNS:  # tables of an earlier version lack some; nothing that they say changes
+        if name not in there:
+            connection.exec_driver_sql(f"ALTER TABLE vismanet_bulk_rows ADD COLUMN {name} {_TYPES[name]}")

@@ -75,12 +75,16 @@ class Entry:
     state: RowState = RowState.PLANNED
     attempts: int = 0
     unsure_since: datetime | None = None
-    """When the request was sent, or its answer was lost; None: it is over, and is not worked on any more."""
+    """When the request was about to leave, or its answer was lost; None: it is over, and is not worked on any more."""
+    leaves_within_seconds: float | None = None
+    """How long after that it may have left at the latest, after waits for a slot or a token; None: it had left."""
     id: str | None = None
     etag: str | None = None
     trouble: Trouble | None = None
     job: str | None = None
     """Our own id of the background job that it was sent as; what the job store says of it is the truth."""
+    group: str | None = None
+    """Its group, in the run that last saw it."""
 
 
 @attrs.frozen(kw_only=True)
@@ -90,6 +94,8 @@ class Sent:
     at: datetime
     job: str | None = None
     """As which job; None: as a plain request."""
+    leaves_within_seconds: float | None = None
+    """It leaves within that time, or not at all."""
 
 
 @attrs.frozen(kw_only=True)
@@ -171,6 +177,7 @@ def advance(entry: Entry, event: Event) -> Entry:
         state=after,
         attempts=attempts,
         unsure_since=event.at if isinstance(event, Sent | Lost) else None,
+        leaves_within_seconds=event.leaves_within_seconds if isinstance(event, Sent) else None,
         id=event.id if isinstance(event, Answered | Found) else None,
         etag=event.etag if isinstance(event, Answered | Found) else None,
         trouble=event.trouble if isinstance(event, Refused | NotSent | Lost) else None,

@@ -98,11 +98,17 @@ async def _run(release: Release, options: RunOptions, settings: Settings, concur
 
     async with VismaNet.from_settings(settings, concurrency=concurrency) as visma:
         rows = _rows(release, visma, options.journal)
+        find = None if release.read is None else partial(_find, release, visma)
         if options.dry_run:
             journal = options.journal if options.journal.is_file() else None
-            rehearsal = await visma.bulk.rehearse(rows, journal=journal, retry_failed=options.retry_failed)
+            rehearsal = await visma.bulk.rehearse(
+                rows,
+                journal=journal,
+                find=find,
+                retry_failed=options.retry_failed,
+                retry_unknown=options.retry_unknown,
+            )
             return told_rehearsal(rehearsal, lambda position: f"document {position}")
-        find = None if release.read is None else partial(_find, release, visma)
         run = visma.bulk.run(rows, journal=options.journal, find=find, **options.for_run())
         return await run_rows(visma, run, options)
 

@@ -100,7 +100,8 @@ def compact(
         if target.recover() is not None or end == begin:
             manifest = Manifest.read(begin)  # the one that stands while the target is ours
         before = target.published()
-        _refuse_other_company(manifest, before, end)
+        if end != begin:
+            _refuse_other_company(manifest, before, end, chosen)
         target.mark()
         started = clock.utc_now()
         staging = _staging(target.work, manifest, chosen, part_bytes)
@@ -133,12 +134,15 @@ def _chosen(manifest: Manifest, resources: Sequence[str] | None) -> list[str]:
     return chosen
 
 
-def _refuse_other_company(manifest: Manifest, before: Manifest | None, end: Location) -> None:
-    there = None if before is None else before.company
-    if there is not None and manifest.company is not None and there != manifest.company:
+def _refuse_other_company(manifest: Manifest, before: Manifest | None, end: Location, chosen: Sequence[str]) -> None:
+    if before is None:
+        return
+    here, there = manifest.company, before.company
+    # an unknown one may be another one: what stands there and stays must not stand beside it
+    if here != there and ((here and there) or before.resources.keys() - set(chosen)):
         raise RequestRefused(
-            f"{end} holds an export of company {there}, and this one is of {manifest.company}; nothing was written. "
-            "Give each company a directory of its own."
+            f"{end} holds an export of company {there or 'unknown'}, and this one is of {here or 'unknown'}; nothing "
+            "was written. Give each company a directory of its own, and StaticToken its tenant_id."
         )
 
 

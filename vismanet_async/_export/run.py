@@ -223,6 +223,12 @@ class Export(DeferredCall[Manifest]):
                     f"{asked or 'unknown'}; nothing was sent. Give each company a directory of its own, and "
                     "StaticToken its tenant_id."
                 )
+        if self.plan.incremental and not self._company:  # two that are not known are not known to be one
+            raise RequestRefused(
+                f"{self.plan.to} holds an export of an unknown company, and this one is of an unknown one, too: they "
+                "may be two, so nothing was sent. Give StaticToken its tenant_id (VISMANET_TENANT_ID), and export all "
+                "of it once without `incremental`; or give this export a directory of its own."
+            )
 
     def _open_checkpoint(self, target: Target | RemoteTarget) -> Checkpoint:
         # without a known company an earlier run may have been of another one

@@ -94,6 +94,11 @@ class Transport:
         self._company = company
         self._observer = observer
 
+    @property
+    def deadline_seconds(self) -> float:
+        """For one call in all, if its request has none of its own."""
+        return self._deadline_seconds
+
     def quota_of(self, service: Service) -> Quota:
         """Return the quota of one of the services."""
         return self._services[service].quota

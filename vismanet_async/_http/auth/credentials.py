@@ -212,6 +212,7 @@ class AuthorizationCode:
         on_refresh_token: called with each new refresh token before it is used; store it somewhere safe. An error
             that it raises is raised by the call that needed the token; the new refresh token stays in memory.
         identity: your own name for the user; shown in reprs.
+        tenant_id: the company that the user signs in to, if known; jobs, journals and exports are kept by it.
 
     Examples:
         >>> kept = []
@@ -235,6 +236,7 @@ class AuthorizationCode:
     )
     on_refresh_token: Callable[[str], Awaitable[None]] | None = attrs.field(default=None, repr=False, kw_only=True)
     identity: str = attrs.field(default="user", validator=_text_or_none, kw_only=True)
+    tenant_id: str | None = attrs.field(default=None, validator=_text_or_none, repr=False, kw_only=True)
     _session: TokenSession = attrs.field(factory=TokenSession, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import os
 import random
 import re
+import sqlite3
 import stat
 import time
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -44,7 +46,6 @@ _SQLITE_BUSY: Final = frozenset({5, 6})
 """SQLITE_BUSY and SQLITE_LOCKED, the low byte of extended codes."""
 _POSTGRES_BUSY: Final = frozenset({"53300", "57P03"})
 """too_many_connections and cannot_connect_now (starting up, in recovery)."""
-_SQLITE_MAGIC: Final = b"SQLite format 3\x00"
 _OWNER_ONLY: Final = 0o600
 _PASSWORD: Final = re.compile(r"^([\w+]+://[^:/?@]*):(.*)@", re.DOTALL)
 _SECRET_OPTION: Final = re.compile(r"([?&][^=&]*(?:pass|secret|key)[^=&]*=)[^&]*", re.IGNORECASE)
@@ -128,12 +129,13 @@ def without_password(address: str | Path | None) -> str:
 class Database:
     """The connections of one store. Any number of processes may open the same database at once."""
 
-    def __init__(self, address: str | Path | None, *, name: str = "job store") -> None:
+    def __init__(self, address: str | Path | None, *, name: str = "job store", one_file: bool = False) -> None:
         """Create the engine; nothing is opened yet.
 
         Args:
             address: a path or a database URL; None is the default file.
             name: what the database is called in errors.
+            one_file: SQLite keeps all that was committed in the file itself, not in a log beside it.
 
         Raises:
             SettingsError: the address cannot be understood, or the driver is not installed.
@@ -153,7 +155,7 @@ class Database:
             extra = "sqlite" if self.sqlite else "postgres"
             raise SettingsError(f"{error.name} is missing: pip install 'vismanet-async[{extra}]'.") from error
         if self.sqlite:
-            sa.event.listen(self._engine.sync_engine, "connect", set_up_sqlite)
+            sa.event.listen(self._engine.sync_engine, "connect", partial(set_up_sqlite, one_file=one_file))
             sa.event.listen(self._engine.sync_engine, "begin", _begin_immediate)
 
     async def open(self, migrate: Callable[[sa.Connection], None]) -> None:
@@ -231,6 +233,10 @@ class Database:
             try:
                 return await self._engine.connect()
             except DBAPIError as error:
+                if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
+                    raise StoreNotUsable(
+                        f"the {self._name} {self.shown} is a file of another kind; nothing was changed."
+                    ) from error
                 if not _is_busy(error.orig) or time.monotonic() >= until:
                     raise
             except TypeError as error:
@@ -272,12 +278,14 @@ def _engine_options(*, sqlite: bool) -> dict[str, Any]:
     }
 
 
-def set_up_sqlite(connection: Any, _record: Any = None) -> None:
+def set_up_sqlite(connection: Any, _record: Any = None, *, one_file: bool = False) -> None:
     """Make a connection of SQLite durable and patient; transactions begin where the caller says."""
     connection.isolation_level = None
     cursor = connection.cursor()
     busy = f"busy_timeout={BUSY_SECONDS * 1000:.0f}"
-    for setting in (busy, "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    # DELETE needs EXTRA: with FULL a rollback journal may come back after a loss of power, and undo what was committed
+    durable = ("journal_mode=DELETE", "synchronous=EXTRA") if one_file else ("journal_mode=WAL", "synchronous=FULL")
+    for setting in (busy, *durable, "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {setting}")
     cursor.close()
 
@@ -293,23 +301,19 @@ def _begin_immediate(connection: sa.Connection) -> None:
 def _make_file(path: Path, name: str) -> None:
     """Create the file, and its directory if missing, for the owner alone; SQLite's side files take the same mode.
 
-    A file that exists and is not empty is only read: its name does not make it one of ours.
+    A file that exists and is not empty is left as it is: its name does not make it one of ours. It is not opened here:
+    closing it would give up the locks of all connections that this process has to it (POSIX), in the middle of a write.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        regular, head = path.is_file(), b""
-        if regular:
-            with path.open("rb") as file:
-                head = file.read(len(_SQLITE_MAGIC))
+        regular, empty = path.is_file(), not path.stat().st_size
     except OSError as error:
         raise StoreNotUsable(f"the {name} {path} cannot be made: {error.strerror}.") from error
     if not regular:
         raise StoreNotUsable(f"the {name} {path} is not a regular file; nothing was changed.")
-    if head not in {b"", _SQLITE_MAGIC}:
-        raise StoreNotUsable(f"the {name} {path} is a file of another kind; nothing was changed.")
-    if not head:
+    if empty:
         _make_private(path, name)
 
 
