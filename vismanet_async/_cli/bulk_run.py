@@ -16,11 +16,12 @@ from vismanet_async._cli.exit_codes import DONE, INTERRUPTED, NOT_KNOWN, NOT_SIG
 from vismanet_async._cli.load_progress import load_progress_shown
 from vismanet_async._cli.load_results import ResultFiles, shown_result
 from vismanet_async._cli.streams import tell
+from vismanet_async._deferred import mark_used
 from vismanet_async._tasks import unwrap_group
 from vismanet_async.errors import RequestRefused, VismaNetError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from vismanet_async._cli.load_results import LoadedRows
     from vismanet_async._client import VismaNet
@@ -36,7 +37,7 @@ _SHOWN: Final = 10
 class RunOptions:
     """What both commands take."""
 
-    journal: Path = attrs.field()
+    journal: Path
     """Its folder has the other files."""
     dry_run: bool = False
     retry_failed: bool = False
@@ -45,11 +46,19 @@ class RunOptions:
     settle_seconds: float | None = None
     via: Literal["request", "background", "auto"] = "request"
     report: Path | None = None
+    inputs: Sequence[Path] = ()
+    """Files that are read, and not to be written."""
 
-    @journal.validator
-    def _refuse_folders(self, _attribute: object, journal: Path) -> None:
-        if journal.is_dir():
-            raise RequestRefused(f"--journal {journal} is a folder: name a file; nothing was sent.")
+    def __attrs_post_init__(self) -> None:
+        if self.journal.is_dir():
+            raise RequestRefused(f"--journal {self.journal} is a folder: name a file; nothing was sent.")
+        taken = {"--journal": self.journal, "--report": self.report}
+        for option, path in taken.items():
+            others = [*self.inputs, *(each for name, each in taken.items() if name != option)]
+            if path is not None and any(each is not None and _is_one(path, each) for each in others):
+                raise RequestRefused(
+                    f"{option} {path} would be written over another file of this load; nothing was sent."
+                )
 
     def for_run(self) -> dict[str, Any]:
         """Return the options of `visma.bulk.run`."""
@@ -65,6 +74,10 @@ class RunOptions:
         return options if self.settle_seconds is None else {**options, "settle_seconds": self.settle_seconds}
 
 
+def _is_one(path: Path, other: Path) -> bool:
+    return path.resolve() == other.resolve() or (path.exists() and other.exists() and path.samefile(other))
+
+
 async def run_rows(visma: VismaNet, run: BulkRun, options: RunOptions, rows: LoadedRows | None = None) -> int:
     """Run it; print a summary, and return the exit code.
 
@@ -74,6 +87,7 @@ async def run_rows(visma: VismaNet, run: BulkRun, options: RunOptions, rows: Loa
         options: of the command.
         rows: of a load: its input. What is not done is written as a file to mend.
     """
+    mark_used(run)  # where it does not come to it, that is told
     report = None
     if options.report is not None:
         from vismanet_async.bulk import BulkReport  # noqa: PLC0415 - only if a report is wanted

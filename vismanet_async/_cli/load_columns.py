@@ -162,7 +162,7 @@ def _no_field(name: str, field: str, model: str | None, row: int | None = None) 
     column = f"the column {name!r}" if row is None else f"the column {name!r} (row {row:,})"
     if model is None:
         return RequestRefused(f"{column} has no use: this method has no body; nothing was sent. Ignore it.")
-    names = [each for one in registry()["models"][model]["fields"] for each in one[:2]]
+    names = dict.fromkeys(each for one in registry()["models"][model]["fields"] for each in one[:2])
     place = f"for {column} in {model}; a map can name another field or ignore it" if name else f"in {model}"
     return UnknownName("field", field, nearest=get_close_matches(field, names, n=3), where=place)
 
