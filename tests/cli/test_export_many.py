@@ -65,7 +65,9 @@ def test_fifty_companies_three_of_them_broken(shell: Shell, tmp_path: Path) -> N
     assert "cannot be written" in failed["company-07"]
     assert "500" in failed["company-20"]
     assert "Company tenant id" in failed["company-33"]
-    assert any(line.startswith(f"47 of 50 companies published below {out}, {47 * ROWS['customer']:,} rows") for line in lines)
+    assert any(
+        line.startswith(f"47 of 50 companies published below {out}, {47 * ROWS['customer']:,} rows") for line in lines
+    )
     assert "Traceback" not in done.stderr
     assert "47 of 50 companies published, 3 failed" in done.stderr
     for name in set(tenants) - set(failed):

@@ -171,6 +171,42 @@ def test_a_stopped_load_of_stdin_keeps_what_it_did_not_read(shell: Shell, tmp_pa
     assert sorted([*left, *made]) == sorted(lines)
 
 
+def test_the_rows_of_earlier_upserts_keep_their_names(shell: Shell, tmp_path: Path) -> None:
+    same, other, *_ = shell.do(shell.simulator.truth, "customer").keys
+    shell.do(shell.simulator.touch, "customer", same, name="Same")
+    head = "number,name,overrideNumberSeries\n"
+    first = wrote(tmp_path / "a.csv", f"{head}70000,A,true\n{other},New,\n{same},Same,\n")
+    second = wrote(tmp_path / "b.csv", f"{head}70001,B,true\n")
+    for file in (first, second):
+        journal = str(tmp_path / "u.sqlite")
+        assert shell.inside("load", "customer", file, "--upsert", "number", "--journal", journal).returncode == 0
+    told = {key: (each["outcome"], each["earlier"]) for key, each in results(tmp_path / "u.results.jsonl").items()}
+    assert told == {
+        "70000": ("created", True),
+        "70001": ("created", False),
+        other: ("updated", True),
+        same: ("unchanged", True),
+    }
+
+
+@pytest.mark.parametrize(
+    ("form", "content"),
+    [
+        ("jsonl", b'{"k":"1","name":"A"}\n' + b" " * 9000 + b'\n{"k":"2","name":"\xff"}\n{"k":"3","name":"C"}\n'),
+        ("csv", b'k,name\n1,A\n2,"x"y\n3,C\n'),
+    ],
+)
+def test_stdin_that_cannot_be_read_on_says_what_was_loaded(
+    shell: Shell, tmp_path: Path, form: str, content: bytes
+) -> None:
+    with mock.patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(content))):
+        arguments = ("load", "customer", "-", "--key", "k", "--journal", str(tmp_path / "j.sqlite"))
+        done = shell.inside(*arguments, "--format", form)
+    assert (done.returncode, "stdin cannot be read after row" in done.stderr) == (2, True)
+    assert names(shell) == ["A"]
+    assert results(tmp_path / "j.results.jsonl").keys() == {"1"}
+
+
 def test_a_load_whose_file_fails_on_the_way_tells_what_it_did(shell: Shell, tmp_path: Path) -> None:
     file = wrote(tmp_path / "c.jsonl", "".join(f'{{"k": "{n}", "name": "A{n}"}}\n' for n in range(5)))
     real, calls = load_input._object, []
@@ -190,6 +226,8 @@ def test_a_load_whose_file_fails_on_the_way_tells_what_it_did(shell: Shell, tmp_
 @pytest.mark.parametrize("option", ["--report", "--journal"])
 def test_no_option_is_written_over_the_input(shell: Shell, tmp_path: Path, option: str) -> None:
     file = wrote(tmp_path / "c.csv", "k,name\n1,A\n")
+    refused = shell.inside("load", "customer", file, "--key", "k", "--journal", "postgresql://a/b#c")
+    assert (refused.returncode, "--journal takes a file" in refused.stderr) == (2, True)
     (tmp_path / "link.csv").symlink_to(tmp_path / "c.csv")
     for path in (file, str(tmp_path / "link.csv")):
         done = shell.inside("load", "customer", file, "--key", "k", option, path)

@@ -50,6 +50,8 @@ class RunOptions:
     """Files that are read, and not to be written."""
 
     def __attrs_post_init__(self) -> None:
+        if str(self.journal).startswith("postgresql:"):
+            raise RequestRefused("--journal takes a file: a load in PostgreSQL is run from Python; nothing was sent.")
         if self.journal.is_dir():
             raise RequestRefused(f"--journal {self.journal} is a folder: name a file; nothing was sent.")
         taken = {"--journal": self.journal, "--report": self.report}
@@ -88,13 +90,13 @@ async def run_rows(visma: VismaNet, run: BulkRun, options: RunOptions, rows: Loa
         rows: of a load: its input. What is not done is written as a file to mend.
     """
     mark_used(run)  # where it does not come to it, that is told
-    report = None
-    if options.report is not None:
-        from vismanet_async.bulk import BulkReport  # noqa: PLC0415 - only if a report is wanted
-
-        report = BulkReport(title=options.report.stem.replace("-", " ").capitalize())
-        report.write(options.report)  # a path that cannot be written is found before anything is sent
     with ResultFiles(options.journal, rows) as files:
+        report = None
+        if options.report is not None:
+            from vismanet_async.bulk import BulkReport  # noqa: PLC0415 - only if a report is wanted
+
+            report = BulkReport(title=options.report.stem.replace("-", " ").capitalize())
+            report.write(options.report)  # a path that cannot be written is found before anything is sent
         try:
             async with (
                 _stopped_by_signals(run),
@@ -108,11 +110,11 @@ async def run_rows(visma: VismaNet, run: BulkRun, options: RunOptions, rows: Loa
         except Exception:
             if files.begun:  # what was sent is told; why the run ended is told in any case
                 with suppress(VismaNetError):
-                    await files.write(whole=False)
+                    await files.write(whole=False, broken=True)
             raise
         summary = run.summary
         assert summary is not None
-        await files.write(whole=summary.stopped is None)
+        await files.write(whole=summary.stopped is None, interrupted=summary.stopped == _INTERRUPTED)
     if report is not None and options.report is not None:
         report.write(options.report, summary)
     code = _code(summary)

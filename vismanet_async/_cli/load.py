@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 
     from vismanet_async._bulk.journal import SqliteJournal
+    from vismanet_async._bulk.rows import Outcome
     from vismanet_async._bulk.transitions import Entry
     from vismanet_async._cli.load_input import InputFormat
     from vismanet_async._client import VismaNet
@@ -280,15 +281,30 @@ async def _run(load: Load, options: RunOptions, settings: Settings, concurrency:
             run = visma.bulk.upsert(
                 load.resource, drafts, key=load.upsert, journal=options.journal, **options.for_upsert()
             )
-        left = partial(_left, load, visma, reading)
-        return await run_rows(visma, run, options, LoadedRows(table=load.table, reading=reading, left=left))
+        loaded = LoadedRows(
+            table=load.table,
+            reading=reading,
+            left=partial(_left, load, visma, reading),
+            outcome_of=partial(_outcome_of, load),
+        )
+        return await run_rows(visma, run, options, loaded)
+
+
+def _outcome_of(load: Load, entry: Entry) -> Outcome | None:
+    """Return what became of a row of an earlier upsert; None where the journal has the word."""
+    if load.upsert is None or entry.state is not RowState.DONE:
+        return None
+    if not entry.operation:
+        return "unchanged"
+    return "created" if entry.operation == read_target(load.resource, load.upsert).create_id else "updated"
 
 
 async def _left(
-    load: Load, visma: VismaNet, reading: Reading, journal: SqliteJournal
+    load: Load, visma: VismaNet, reading: Reading, journal: SqliteJournal, *, interrupted: bool
 ) -> AsyncGenerator[tuple[InputRow, str]]:
     """Yield the rows that the run has told nothing of, but for those that an earlier one has done or left unknown."""
-    rest = iter(reading.rest())
+    # whoever presses Ctrl-C does not wait for what comes through a pipe
+    rest = reading.rest(read_on=load.table.source != "-" or not interrupted)
     while chunk := [load.row(visma, source) for source in islice(rest, _LOOKED_UP_ROWS)]:
         known = await journal.known([row.key for row in chunk])
         for row in chunk:

@@ -7,8 +7,6 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
-import attrs
-
 from vismanet_async._bulk.journal_rows import JournalBusy
 from vismanet_async._file_lock import FileLock
 
@@ -74,11 +72,10 @@ class LoadFiles:
         """
         note, digest = self._read(), _digest(part)
         path = next(iter(self._own(kind, input, note)), None) or self._free(kind, digest)
-        note[path.name] = attrs.asdict(_Written(digest=digest, input=input))
-        if path.exists() and _digest(path) == digest:
-            part.unlink()
-        else:
-            part.replace(path)
+        if path.exists() and _digest(path) == digest:  # it says the same, whosever it is
+            return path
+        note[path.name] = {"digest": digest, "input": input}
+        part.replace(path)
         self._write(note)
         return path
 
@@ -126,12 +123,6 @@ class LoadFiles:
         with file:
             file.write(json.dumps(note, indent=1).encode())
         part.replace(self._note)
-
-
-@attrs.frozen(kw_only=True)
-class _Written:
-    digest: str
-    input: str | None
 
 
 def _digest(path: Path) -> str:

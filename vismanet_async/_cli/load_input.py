@@ -81,7 +81,7 @@ def open_table(source: str, *, file_format: InputFormat | None, delimiter: str) 
         table = _csv(source, delimiter) if chosen == "csv" else _jsonl(source)
         if source != "-":
             return table
-        rows = table.read()
+        rows = _to_the_end(table.read())
         return attrs.evolve(table, read=lambda: rows)  # stdin is read once: whoever reads on, goes on
     except OSError as error:
         raise RequestRefused(f"{source}: {error.strerror or error}; nothing was sent.") from None
@@ -91,6 +91,20 @@ def open_table(source: str, *, file_format: InputFormat | None, delimiter: str) 
         ) from None
     except csv.Error as error:
         raise RequestRefused(f"{source} is not CSV: {error}; nothing was sent.") from None
+
+
+def _to_the_end(rows: Iterator[InputRow]) -> Iterator[InputRow]:
+    """Yield the rows of stdin; what is wrong with it is only found on the way."""
+    number = 0
+    try:
+        for row in rows:
+            number = row.number
+            yield row
+    except (OSError, ValueError, csv.Error) as error:
+        raise RequestRefused(
+            f"stdin cannot be read after row {number:,}: {error}. The rows up to that one were loaded, and nothing was "
+            "sent of those after it."
+        ) from None
 
 
 def _text(source: str) -> TextIO:

@@ -50,7 +50,8 @@ class Reading:
         """Note that a row has an outcome."""
         self._open.pop(row.number, None)
 
-    def rest(self) -> Iterator[InputRow]:
-        """Yield the rows without an outcome: those that were read, then those that were not."""
+    def rest(self, *, read_on: bool) -> Iterator[InputRow]:
+        """Yield the rows without an outcome: those that were read, then, if it may read on, those that were not."""
         yield from sorted(self._open.values(), key=lambda row: row.number)
-        yield from self._rows
+        if read_on:
+            yield from self._rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from contextlib import ExitStack, aclosing, contextmanager
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
+from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
 import attrs
 import msgspec
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from vismanet_async._bulk.journal import SqliteJournal
+    from vismanet_async._bulk.rows import Outcome
     from vismanet_async._bulk.transitions import Entry
     from vismanet_async._cli.load_failed import Put
     from vismanet_async._cli.load_input import Table
@@ -43,10 +43,10 @@ class LoadedRows:
 
     table: Table
     reading: Reading
-    left: Callable[[SqliteJournal], AsyncGenerator[tuple[InputRow, str]]]
-    """Yields the rows that have no outcome in this run and are not done, and why."""
-    outcome_of: Callable[[Entry], Any] = lambda _entry: None
-    """Returns what became of a row of an earlier run, where the journal's own word for it is another."""
+    left: Callable[..., AsyncGenerator[tuple[InputRow, str]]]
+    """Takes the journal and `interrupted`; yields the rows that this run told nothing of and that are not done."""
+    outcome_of: Callable[[Entry], Outcome | None]
+    """Returns what became of a row of an earlier run, where it has another name than in the journal."""
 
 
 class ResultFiles:
@@ -74,8 +74,12 @@ class ResultFiles:
         self._told: set[bytes] = set()
 
     def __enter__(self) -> Self:
-        with _told():
+        try:
             self._files.__enter__()
+        except OSError as error:
+            raise TargetNotWritable(
+                f"{error.filename} cannot be written: {error.strerror or error}; nothing was sent."
+            ) from error
         return self
 
     @property
@@ -109,11 +113,13 @@ class ResultFiles:
             self._failed = part, self._parts.enter_context(writing_failed(self._rows.table, file))
         self._failed[1](row, error)
 
-    async def write(self, *, whole: bool) -> None:
+    async def write(self, *, whole: bool, interrupted: bool = False, broken: bool = False) -> None:
         """Write what this run has not told, and give the files their names.
 
         Args:
             whole: every row of the input has an outcome in this run.
+            interrupted: a person has stopped it.
+            broken: it ended in an error, so that rows may be missing: no file of an earlier run is replaced by them.
         """
         from vismanet_async._bulk.journal import SqliteJournal  # noqa: PLC0415 - brings SQLAlchemy along
 
@@ -125,7 +131,7 @@ class ResultFiles:
                         if _digest(entry.key) not in self._told and not _is_keyless(entry):
                             self._line(self._of_before(entry))
                 if self._rows is not None and not whole:
-                    async with aclosing(self._rows.left(journal)) as rows:
+                    async with aclosing(self._rows.left(journal, interrupted=interrupted)) as rows:
                         async for row, error in rows:
                             self._put(row, error)
             finally:
@@ -134,7 +140,7 @@ class ResultFiles:
             self._written[1].close()
             self._parts.close()
             self.results = self._files.publish(self._written[0], "results.jsonl")
-            self._publish_failed()
+            self._publish_failed(broken=broken)
 
     def _of_before(self, entry: Entry) -> RowResult:
         from vismanet_async._bulk.run import result_of  # noqa: PLC0415 - as above
@@ -142,14 +148,15 @@ class ResultFiles:
         outcome = None if self._rows is None else self._rows.outcome_of(entry)
         return result_of(entry, outcome, earlier=True)
 
-    def _publish_failed(self) -> None:
+    def _publish_failed(self, *, broken: bool) -> None:
         if self._rows is None:
             return
         kind = f"failed{FAILED_SUFFIXES[self._rows.table.format]}"
+        of = None if broken else self._files.input
         if self._failed is None:
-            self._files.withdraw(kind, input=self._files.input)
+            self._files.withdraw(kind, input=of)
         else:
-            self.failed = self._files.publish(self._failed[0], kind, input=self._files.input)
+            self.failed = self._files.publish(self._failed[0], kind, input=of)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
