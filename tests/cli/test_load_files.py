@@ -92,7 +92,7 @@ def test_a_file_is_replaced_only_as_it_was_written(tmp_path: Path) -> None:
             part, file = files.begin("failed")
             with file:
                 file.write(text.encode())
-            return files.publish(part, kind, input=files.input).name
+            return files.publish(part, kind, input=files.input if kind == "failed.csv" else "").name
 
     assert [publish("1"), publish("2"), publish("3", source="other.csv")] == [
         "a.failed.csv",
@@ -105,6 +105,9 @@ def test_a_file_is_replaced_only_as_it_was_written(tmp_path: Path) -> None:
     assert publish("5") == "a.failed-4.csv"
     assert publish("6", source="-") == "a.failed-5.csv"
     assert publish("7", source="-") == "a.failed-6.csv", "what came from stdin is nowhere else"
+    read = str(tmp_path / "a.results.jsonl")
+    told = [publish("1", "results.jsonl"), publish("2", "results.jsonl"), publish("3", "results.jsonl", source=read)]
+    assert told == ["a.results.jsonl", "a.results.jsonl", "a.results-2.jsonl"]
     (tmp_path / ".a.sqlite.files.json").write_text("broken")
     assert publish("8") == "a.failed-7.csv"
     assert (tmp_path / "a.failed.csv").read_text() == "mended"

@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from vismanet_async._cli.load_columns import Column, filled
+from vismanet_async._cli.load_input import open_table
+from vismanet_async._cli.load_reading import Reading
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,6 +46,16 @@ def test_columns_that_come_late_are_sent_or_refused(shell: Shell, tmp_path: Path
     )
     assert shell.inside("load", "customer", late, "--key", "crmId").returncode == 0
     assert {"name": {"value": "Z"}, "creditLimit": {"value": 100}} in bodies(shell)
+
+
+def test_what_has_no_outcome_yet(tmp_path: Path) -> None:
+    table = open_table(wrote(tmp_path / "c.csv", "k\n1\n\n2\n3\n4\n"), file_format=None, delimiter=",")
+    for read_on, left in ((True, [2, 5, 6]), (False, [2])):
+        reading = Reading(table)
+        first, second = (row for _, row in zip(range(2), reading, strict=False))
+        reading.ended(second)
+        assert (first.number, second.number) == (2, 4)
+        assert [row.number for row in reading.rest(read_on=read_on)] == left
 
 
 LEAVE_OUT: Any = {"city": "", "postalCode": None, "countryId": "NO"}
