@@ -34,7 +34,7 @@ def wrote(path: Path, text: str) -> str:
 
 
 def results(folder: Path) -> dict[str, Any]:
-    lines = (folder / "results.jsonl").read_text("utf-8").splitlines()
+    lines = (folder / "journal.results.jsonl").read_text("utf-8").splitlines()
     found = {each["key"]: each for each in map(json.loads, lines)}
     assert len(found) == len(lines) - sum(each["outcome"] == "duplicate" for each in map(json.loads, lines))
     return found
@@ -79,7 +79,7 @@ def test_a_file_is_loaded_once(shell: Shell, tmp_path: Path) -> None:
     assert len(bodies(shell)) == 3
     if sys.platform != "win32":
         made = [path for path in (tmp_path / "customers.csv.load").iterdir() if path.suffix != ".lock"]
-        assert {path.name for path in made} >= {"journal.sqlite", "results.jsonl", "failed.csv"}
+        assert {path.name for path in made} >= {"journal.sqlite", "journal.results.jsonl"}
         assert {stat.S_IMODE(path.stat().st_mode) for path in made} == {0o600}
 
 
@@ -88,7 +88,7 @@ def test_failed_rows_are_mended_and_loaded_again(shell: Shell, tmp_path: Path) -
     done = shell.inside("load", "customer", file, "--key", "crmId")
     assert done.returncode == 8
     assert done.stdout.splitlines()[0] == "3 rows: 1 done, 2 failed"
-    failed = tmp_path / "customers.csv.load" / "failed.csv"
+    failed = tmp_path / "customers.csv.load" / "journal.failed.csv"
     assert failed.read_text("utf-8").splitlines()[0].startswith("_error,crmId,name,creditLimit")
     text = failed.read_text("utf-8")
     assert 'column print_invoices: takes true or false, not ""nei""' in text
@@ -114,18 +114,18 @@ def test_what_failed_can_be_loaded_again_and_again(shell: Shell, tmp_path: Path)
     folder = tmp_path / "customers.csv.load"
     journal = str(folder / "journal.sqlite")
     first = shell.inside("load", "customer", file, "--key", "crmId")
-    failed = (folder / "failed.csv").read_text("utf-8")
-    again = shell.inside("load", "customer", str(folder / "failed.csv"), "--key", "crmId", "--journal", journal)
+    failed = (folder / "journal.failed.csv").read_text("utf-8")
+    again = shell.inside("load", "customer", str(folder / "journal.failed.csv"), "--key", "crmId", "--journal", journal)
     assert (first.returncode, again.returncode) == (8, 8)
     assert again.stdout.splitlines()[0] == "1 row: 1 failed"
-    assert (folder / "failed.csv").read_text("utf-8") == failed
+    assert (folder / "journal.failed.csv").read_text("utf-8") == failed
 
 
 def test_a_load_that_is_refused_leaves_the_files_of_the_one_that_goes_on(shell: Shell, tmp_path: Path) -> None:
     file = wrote(tmp_path / "customers.csv", CUSTOMERS)
     folder = tmp_path / "customers.csv.load"
     assert shell.inside("load", "customer", file, "--key", "crmId").returncode == 0
-    wrote(folder / ".results.jsonl.part", "being written")
+    wrote(folder / ".journal.sqlite.results.part", "being written")
     before = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in {".jsonl", ".csv", ".part"}}
     lock = FileLock(folder / "journal.sqlite.lock")
     assert lock.acquire()

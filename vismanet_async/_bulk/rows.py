@@ -25,6 +25,7 @@ __all__ = [
     "Outcome",
     "Row",
     "RowResult",
+    "check_key",
     "fingerprint_of",
 ]
 
@@ -72,11 +73,20 @@ def _operation(_row: object, _attribute: attrs.Attribute[Any], value: object) ->
 
 
 def _key(_row: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if value is None and attribute.name == "group":
-        return
-    expect(attribute.name, value, str)
+    if value is not None or attribute.name != "group":
+        check_key(attribute.name, value)
+
+
+def check_key(name: str, value: object) -> None:
+    """Refuse what is no key.
+
+    Raises:
+        RequestRefused: it is no text, or too long, or cannot be stored.
+    """
+    expect(name, value, str)
     if not value or len(str(value)) > _KEY_CHARS or "\0" in str(value):
-        raise RequestRefused(f"{attribute.name} takes text of 1 to {_KEY_CHARS:,} characters; nothing was sent.")
+        what = f"text of 1 to {_KEY_CHARS:,} characters, none of them NUL"
+        raise RequestRefused(f"{name} takes {what}; nothing was sent.")
 
 
 @attrs.frozen

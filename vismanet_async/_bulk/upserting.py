@@ -13,7 +13,7 @@ from vismanet_async._api.base import etag_of
 from vismanet_async._arguments import text_of
 from vismanet_async._bulk.existing import Existing
 from vismanet_async._bulk.intake import Read, closing, read_row
-from vismanet_async._bulk.rows import Row
+from vismanet_async._bulk.rows import Row, check_key
 from vismanet_async._bulk.target import with_inserts, with_operations
 from vismanet_async._bulk.transitions import Entry, RowState
 from vismanet_async._codec.differences import Comparison, Difference, compare
@@ -157,6 +157,7 @@ class Upsert:
         value = value["value"] if isinstance(value, Mapping) and value.keys() == {"value"} else value
         if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
             raise RequestRefused(f"the row has no {target.key}, which tells it from others; nothing was sent.")
+        check_key(target.key, str(value))
         return str(value)
 
     def _only(self, key: str, found: list[Record]) -> Record:

@@ -9,6 +9,8 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from vismanet_async._cli.bulk_run import RunOptions
 
 __all__ = ["LOAD_USAGE", "RELEASE_USAGE", "load", "release"]
@@ -85,11 +87,13 @@ def load(
       vismanet load customer customers.csv --upsert corporateId --dry-run
 
     Columns have the names of fields, with dots: name, creditLimit,
-    mainAddress.country.id, lines[0].quantity. An empty cell leaves its field out.
-    Amounts have a decimal point. A column that begins with _ is not sent.
+    mainAddress.country.id, lines[0].quantity. An empty cell leaves its field out;
+    null in JSON clears it. Amounts have a decimal point. A column that begins with _
+    is not sent.
 
-    Beside the journal are results.jsonl, a line a row, and failed.csv (or .jsonl):
-    the rows that were refused, to mend and load again.
+    Beside the journal, such as a.sqlite, are a.results.jsonl, a line a row, and
+    a.failed.csv (.jsonl, .parquet): the rows that are not done, to mend and load
+    again.
 
     Parameters
     ----------
@@ -139,6 +143,7 @@ def load(
         settle_seconds=settle_seconds,
         via=via,
         report=report,
+        inputs=[Path(file), *([] if map is None else [map])],
     )
     return run_load(chosen, options, profile=profile, concurrency=concurrency)
 
@@ -200,10 +205,12 @@ def _options(
     settle_seconds: float | None,
     via: Literal["request", "background", "auto"],
     report: Path | None,
+    inputs: Sequence[Path] = (),
 ) -> RunOptions:
     from vismanet_async._cli.bulk_run import RunOptions  # noqa: PLC0415
 
     return RunOptions(
+        inputs=inputs,
         journal=journal,
         dry_run=dry_run,
         retry_failed=retry_failed,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path  # noqa: TC003 - attrs reads the annotations
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -14,14 +14,16 @@ import attrs
 
 from vismanet_async._cli.exit_codes import DONE, INTERRUPTED, NOT_KNOWN, NOT_SIGNED_IN, SOME_FAILED
 from vismanet_async._cli.load_progress import load_progress_shown
-from vismanet_async._cli.load_results import ResultFiles
+from vismanet_async._cli.load_results import ResultFiles, shown_result
 from vismanet_async._cli.streams import tell
+from vismanet_async._deferred import mark_used
 from vismanet_async._tasks import unwrap_group
-from vismanet_async.errors import RequestRefused
+from vismanet_async.errors import RequestRefused, VismaNetError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
+    from vismanet_async._cli.load_results import LoadedRows
     from vismanet_async._client import VismaNet
     from vismanet_async.bulk import BulkRun, BulkSummary, Rehearsal
 
@@ -35,7 +37,7 @@ _SHOWN: Final = 10
 class RunOptions:
     """What both commands take."""
 
-    journal: Path = attrs.field()
+    journal: Path
     """Its folder has the other files."""
     dry_run: bool = False
     retry_failed: bool = False
@@ -44,11 +46,21 @@ class RunOptions:
     settle_seconds: float | None = None
     via: Literal["request", "background", "auto"] = "request"
     report: Path | None = None
+    inputs: Sequence[Path] = ()
+    """Files that are read, and not to be written."""
 
-    @journal.validator
-    def _refuse_folders(self, _attribute: object, journal: Path) -> None:
-        if journal.is_dir():
-            raise RequestRefused(f"--journal {journal} is a folder: name a file; nothing was sent.")
+    def __attrs_post_init__(self) -> None:
+        if str(self.journal).startswith("postgresql:"):
+            raise RequestRefused("--journal takes a file: a load in PostgreSQL is run from Python; nothing was sent.")
+        if self.journal.is_dir():
+            raise RequestRefused(f"--journal {self.journal} is a folder: name a file; nothing was sent.")
+        taken = {"--journal": self.journal, "--report": self.report}
+        for option, path in taken.items():
+            others = [*self.inputs, *(each for name, each in taken.items() if name != option)]
+            if path is not None and any(each is not None and _is_one(path, each) for each in others):
+                raise RequestRefused(
+                    f"{option} {path} would be written over another file of this load; nothing was sent."
+                )
 
     def for_run(self) -> dict[str, Any]:
         """Return the options of `visma.bulk.run`."""
@@ -64,28 +76,45 @@ class RunOptions:
         return options if self.settle_seconds is None else {**options, "settle_seconds": self.settle_seconds}
 
 
-async def run_rows(
-    visma: VismaNet, run: BulkRun, options: RunOptions, *, columns: Sequence[str] = (), as_csv: bool = False
-) -> int:
-    """Run it; print a summary, and return the exit code."""
-    report = None
-    if options.report is not None:
-        from vismanet_async.bulk import BulkReport  # noqa: PLC0415 - only if a report is wanted
+def _is_one(path: Path, other: Path) -> bool:
+    return path.resolve() == other.resolve() or (path.exists() and other.exists() and path.samefile(other))
 
-        report = BulkReport(title=options.report.stem.replace("-", " ").capitalize())
-        report.write(options.report)  # a path that cannot be written is found before anything is sent
-    with ResultFiles(options.journal.parent, columns=columns, as_csv=as_csv) as files:
-        async with (
-            _stopped_by_signals(run),
-            load_progress_shown(run, visma.quota, sys.stderr),
-            aclosing(aiter(run)) as results,
-        ):
-            async for result in results:
-                files.add(result)
-                if report is not None:
-                    report.add(result)
-    summary = run.summary
-    assert summary is not None
+
+async def run_rows(visma: VismaNet, run: BulkRun, options: RunOptions, rows: LoadedRows | None = None) -> int:
+    """Run it; print a summary, and return the exit code.
+
+    Args:
+        visma: the client.
+        run: the run.
+        options: of the command.
+        rows: of a load: its input. What is not done is written as a file to mend.
+    """
+    mark_used(run)  # where it does not come to it, that is told
+    with ResultFiles(options.journal, rows) as files:
+        report = None
+        if options.report is not None:
+            from vismanet_async.bulk import BulkReport  # noqa: PLC0415 - only if a report is wanted
+
+            report = BulkReport(title=options.report.stem.replace("-", " ").capitalize())
+            report.write(options.report)  # a path that cannot be written is found before anything is sent
+        try:
+            async with (
+                _stopped_by_signals(run),
+                load_progress_shown(run, visma.quota, sys.stderr),
+                aclosing(aiter(run)) as results,
+            ):
+                async for result in results:
+                    files.add(result)
+                    if report is not None:
+                        report.add(shown_result(result))
+        except Exception:
+            if files.begun:  # what was sent is told; why the run ended is told in any case
+                with suppress(VismaNetError):
+                    await files.write(whole=False, broken=True)
+            raise
+        summary = run.summary
+        assert summary is not None
+        await files.write(whole=summary.stopped is None, interrupted=summary.stopped == _INTERRUPTED)
     if report is not None and options.report is not None:
         report.write(options.report, summary)
     code = _code(summary)
@@ -105,12 +134,15 @@ def _code(summary: BulkSummary) -> int:
 
 def _text(summary: BulkSummary, files: ResultFiles, options: RunOptions) -> str:
     lines = [f"{summary}{f' ({summary.earlier:,} known from before)' if summary.earlier else ''}"]
-    lines += [f"  {each.key}: {each.outcome.replace('_', ' ')}: {each.error}" for each in summary.problems[:_SHOWN]]
+    shown = [shown_result(each) for each in summary.problems[:_SHOWN]]
+    lines += [f"  {each.key}: {each.outcome.replace('_', ' ')}: {each.error}" for each in shown]
     if len(summary.problems) > _SHOWN:
         lines.append("  ...")
     lines.append(f"results: {files.results}")
+    if files.failed is not None:
+        lines.append(f"not done, to mend and load again: {files.failed}")
     if summary.failed:
-        lines.append(f"to mend and load again: {files.failed}")
+        lines.append("failed rows that need no mending are sent again with --retry-failed")
     if summary.unknown:
         lines.append("unknown rows may have been executed: look them up before you send them again")
     if not summary.complete:

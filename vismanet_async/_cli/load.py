@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,17 +11,24 @@ import anyio
 import attrs
 
 from vismanet_async._api.registry import find_method, find_resource, list_arguments, method_facts, method_ids
+from vismanet_async._bulk.rows import fingerprint_of
 from vismanet_async._bulk.target import read_target, with_inserts
+from vismanet_async._bulk.transitions import RowState
 from vismanet_async._cli.bulk_run import RunOptions, run_rows, told_rehearsal
 from vismanet_async._cli.load_columns import Column, ColumnMap, columns_of, filled, is_field, mistakes_in, read_map
 from vismanet_async._cli.load_input import InputRow, Table, open_table
+from vismanet_async._cli.load_reading import Numbered, Reading
+from vismanet_async._cli.load_results import LoadedRows
 from vismanet_async._deferred import mark_used
 from vismanet_async._settings import Settings
 from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 
+    from vismanet_async._bulk.journal import SqliteJournal
+    from vismanet_async._bulk.rows import Outcome
+    from vismanet_async._bulk.transitions import Entry
     from vismanet_async._cli.load_input import InputFormat
     from vismanet_async._client import VismaNet
     from vismanet_async._operation import Operation
@@ -28,6 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Load", "Rows", "default_load_journal", "read_load", "run_load"]
 
+_LOOKED_UP_ROWS: Final = 256
+_NOT_REACHED: Final = "not sent: the run ended before this row."
 _LOADED: Final = frozenset({"create", "update", "act"})
 
 
@@ -49,14 +59,6 @@ class Load:
     upsert: str | None = None
     """The field that tells records apart, by the SDK's name, if what exists is compared and updated."""
 
-    def drafts(self, visma: VismaNet) -> Drafts:
-        """Return the rows of an upsert, with a length where the file has one."""
-        return Drafts(self, visma)
-
-    def rows(self, visma: VismaNet) -> Rows:
-        """Return the rows, with a length where the file has one."""
-        return Rows(self, visma)
-
     def operation(self, visma: VismaNet, row: InputRow) -> Operation[Any]:
         """Return the write that a row is.
 
@@ -65,21 +67,44 @@ class Load:
         """
         if row.fault is not None:
             raise RequestRefused(f"{row.fault}.")
-        columns = self.columns
-        if self.table.length is None:  # of stdin the columns are known row by row
-            columns = _columns(self, tuple(row.values))
-        build = partial(self._built, visma, row)
+        columns = self._columns_of(row)
+
+        def build(some: Sequence[Column]) -> Operation[Any]:
+            return self._built(visma, row, self._filled(some, row))
+
         try:
-            return build(filled(columns, row.values, self.constants))
+            return build(columns)
         except RequestRefused as error:
-            found = mistakes_in(columns, row.values, self.constants, build)
+            found = mistakes_in(columns, row.values, build)
             raise RequestRefused("\n".join(found) or str(error).replace("; nothing was sent.", ".")) from None
 
     def record(self, visma: VismaNet, row: InputRow) -> Any:
         """Return the record that a row of an upsert asks for; raises as `operation`."""
         mark_used(self.operation(visma, row))
-        columns = self.columns if self.table.length is not None else _columns(self, tuple(row.values))
-        return filled(columns, row.values, self.constants)
+        return self._filled(self._columns_of(row), row)
+
+    def row(self, visma: VismaNet, source: InputRow) -> Row:
+        """Return the row of a run. One whose key cannot be used fails, under its number."""
+        from vismanet_async.bulk import Row  # noqa: PLC0415 - brings SQLAlchemy along
+
+        if source.fault is None:
+            try:
+                return Row(_word(source, self.key), partial(self.operation, visma, source), data=source)
+            except RequestRefused as error:
+                fault = str(error).replace("; nothing was sent.", ".").removesuffix(".")
+                fault = fault if fault.startswith("the column") else f"column {self.key}: {fault}"
+                source = attrs.evolve(source, fault=fault)
+        return Row(f"row {source.number}", partial(self.operation, visma, source), data=source)
+
+    def _columns_of(self, row: InputRow) -> Sequence[Column]:
+        if self.table.length is None:  # of stdin the columns are known row by row
+            return _columns(self, tuple(row.values))
+        if self.table.format == "jsonl" and (new := row.values.keys() - self.table.first_rows.keys()):
+            raise RequestRefused(f"the file has changed since it was looked through: {min(new)!a} is new.")
+        return self.columns
+
+    def _filled(self, columns: Sequence[Column], row: InputRow) -> Any:
+        return filled(columns, row.values, self.constants, as_json=self.table.format == "jsonl")
 
     def _built(self, visma: VismaNet, row: InputRow, record: Any) -> Operation[Any]:
         ids = method_ids(self.resource, self.method, [_word(row, name) for name in self.ids])
@@ -94,6 +119,8 @@ class Load:
 class _Sized:
     load: Load
     visma: VismaNet
+    sources: Iterable[InputRow]
+    """The rows of the file, as `Reading` or `Numbered`."""
 
     def __len__(self) -> int:
         if self.load.table.length is None:
@@ -107,7 +134,7 @@ class Drafts(_Sized):
     def __iter__(self) -> Iterator[Any]:
         from vismanet_async._bulk.upserting import Draft  # noqa: PLC0415 - as below
 
-        for source in self.load.table.read():
+        for source in self.sources:
             body = partial(self.load.record, self.visma, source)
             yield Draft(body=body, data=source, fallback_key=f"row {source.number}")
 
@@ -116,16 +143,8 @@ class Rows(_Sized):
     """The rows of a file as writes."""
 
     def __iter__(self) -> Iterator[Row]:
-        from vismanet_async.bulk import Row  # noqa: PLC0415 - brings SQLAlchemy along
-
-        for source in self.load.table.read():
-            key, row = f"row {source.number}", source
-            if source.fault is None:
-                try:
-                    key = _word(source, self.load.key)
-                except RequestRefused as error:
-                    row = attrs.evolve(source, fault=str(error).removesuffix("."))
-            yield Row(key, partial(self.load.operation, self.visma, row), data=row)
+        for source in self.sources:
+            yield self.load.row(self.visma, source)
 
 
 def _word(row: InputRow, column: str) -> str:
@@ -209,7 +228,7 @@ def _columns(load: Load, names: Sequence[str]) -> list[Column]:
         )
     aside = [load.key, *load.ids, *([load.find[1]] if load.find else ())]
     body = [name for name in names if name not in load.ids or name in known.columns]
-    return columns_of(body, load.facts.get("body"), known, aside=aside)
+    return columns_of(body, load.facts.get("body"), known, aside=aside, rows=load.table.first_rows)
 
 
 def _constants(load: Load) -> dict[str, Column]:
@@ -253,27 +272,77 @@ async def _run(load: Load, options: RunOptions, settings: Settings, concurrency:
     async with VismaNet.from_settings(settings, concurrency=concurrency) as visma:
         if options.dry_run:
             return await _rehearse(load, options, visma)
+        reading = Reading(load.table)
         if load.upsert is None:
-            run = visma.bulk.run(
-                load.rows(visma), journal=options.journal, find=_finder(load, visma), **options.for_run()
-            )
+            rows = Rows(load, visma, reading)
+            run = visma.bulk.run(rows, journal=options.journal, find=_finder(load, visma), **options.for_run())
         else:
+            drafts = Drafts(load, visma, reading)
             run = visma.bulk.upsert(
-                load.resource, load.drafts(visma), key=load.upsert, journal=options.journal, **options.for_upsert()
+                load.resource, drafts, key=load.upsert, journal=options.journal, **options.for_upsert()
             )
-        return await run_rows(visma, run, options, columns=load.table.names, as_csv=load.table.format != "jsonl")
+        loaded = LoadedRows(
+            table=load.table,
+            reading=reading,
+            left=partial(_left, load, visma, reading),
+            outcome_of=partial(_outcome_of, load),
+        )
+        return await run_rows(visma, run, options, loaded)
+
+
+def _outcome_of(load: Load, entry: Entry) -> Outcome | None:
+    """Return what became of a row of an earlier upsert; None where the journal has the word."""
+    if load.upsert is None or entry.state is not RowState.DONE:
+        return None
+    if not entry.operation:
+        return "unchanged"
+    return "created" if entry.operation == read_target(load.resource, load.upsert).create_id else "updated"
+
+
+async def _left(
+    load: Load, visma: VismaNet, reading: Reading, journal: SqliteJournal, *, interrupted: bool
+) -> AsyncGenerator[tuple[InputRow, str]]:
+    """Yield the rows that the run has told nothing of, but for those that an earlier one has done or left unknown."""
+    # whoever presses Ctrl-C does not wait for what comes through a pipe
+    rest = reading.rest(read_on=load.table.source != "-" or not interrupted)
+    while chunk := [load.row(visma, source) for source in islice(rest, _LOOKED_UP_ROWS)]:
+        known = await journal.known([row.key for row in chunk])
+        for row in chunk:
+            entry = known.get(row.key)
+            if entry is None or entry.state is RowState.PLANNED:
+                yield row.data, _NOT_REACHED
+            elif entry.state is RowState.FAILED:
+                yield row.data, entry.trouble.text if entry.trouble is not None else _NOT_REACHED
+            elif entry.state is RowState.DONE and not (load.upsert is None and _is_same(row, entry)):
+                yield row.data, _NOT_REACHED
+
+
+def _is_same(row: Row, entry: Entry) -> bool:
+    assert callable(row.operation)
+    try:
+        operation = row.operation()
+    except RequestRefused:
+        return False
+    mark_used(operation)
+    return fingerprint_of(operation) == entry.fingerprint
 
 
 async def _rehearse(load: Load, options: RunOptions, visma: VismaNet) -> int:
     journal = options.journal if options.journal.is_file() else None
+    sources = Numbered(load.table)
     if load.upsert is None:
-        rehearsal = await visma.bulk.rehearse(load.rows(visma), journal=journal, retry_failed=options.retry_failed)
-    else:
-        rehearsal = await visma.bulk.rehearse_upsert(
-            load.resource, load.drafts(visma), key=load.upsert, journal=journal
+        rows = Rows(load, visma, sources)
+        rehearsal = await visma.bulk.rehearse(
+            rows,
+            journal=journal,
+            find=_finder(load, visma),
+            retry_failed=options.retry_failed,
+            retry_unknown=options.retry_unknown,
         )
-    head = 1 if load.table.format == "csv" else 0
-    return told_rehearsal(rehearsal, lambda position: f"{load.table.source}:{position + head}")
+    else:
+        drafts = Drafts(load, visma, sources)
+        rehearsal = await visma.bulk.rehearse_upsert(load.resource, drafts, key=load.upsert, journal=journal)
+    return told_rehearsal(rehearsal, lambda position: f"{load.table.source}:{sources.number(position)}")
 
 
 def _finder(load: Load, visma: VismaNet) -> Any:

@@ -26,6 +26,7 @@ __all__ = ["Column", "ColumnMap", "columns_of", "filled", "is_field", "mistakes_
 _COMMA: Final = re.compile(r"-?\d[\d .\u00a0']*,\d+")
 _INDEX: Final = re.compile(r"\[(\d+)\]|\.(\d+)(?=\.|$)")
 _MOST_LINES: Final = 1000
+_MISSING: Final[Any] = object()
 _FLAGS: Final = {"true": True, "false": False}
 _MAP_KEYS: Final[dict[str, tuple[type, str]]] = {
     "columns": (dict, "a table"),
@@ -107,7 +108,14 @@ def read_map(path: Path | None) -> ColumnMap:
     return ColumnMap(**found)
 
 
-def columns_of(names: Sequence[str], model: str | None, known: ColumnMap, *, aside: Sequence[str]) -> list[Column]:
+def columns_of(
+    names: Sequence[str],
+    model: str | None,
+    known: ColumnMap,
+    *,
+    aside: Sequence[str],
+    rows: Mapping[str, int] | None = None,
+) -> list[Column]:
     """Return the columns that fill fields, with the values of the map as columns without a name.
 
     Args:
@@ -116,6 +124,7 @@ def columns_of(names: Sequence[str], model: str | None, known: ColumnMap, *, asi
         known: the map.
         aside: columns that need not be fields: key, ids, look-ups. They are fields if the map says so, or, but for
             ids, if they have the name of one.
+        rows: the first row that has a column, where not all have it; to be told.
 
     Raises:
         UnknownName: a column that is no field, with the nearest names.
@@ -133,7 +142,7 @@ def columns_of(names: Sequence[str], model: str | None, known: ColumnMap, *, asi
         if found is not None:
             columns.append(found)
         elif name in known.columns or name not in aside:
-            raise _no_field(name, field, model)
+            raise _no_field(name, field, model, None if rows is None else rows.get(name))
     for field in known.values:
         found = _find("", model, field)
         if found is None:
@@ -149,11 +158,12 @@ def is_field(field: str, json: str, facts: Mapping[str, Any]) -> bool:
     return found is not None and found.path == (json,)
 
 
-def _no_field(name: str, field: str, model: str | None) -> RequestRefused:
+def _no_field(name: str, field: str, model: str | None, row: int | None = None) -> RequestRefused:
+    column = f"the column {name!r}" if row is None else f"the column {name!r} (row {row:,})"
     if model is None:
-        return RequestRefused(f"the column {name!r} has no use: this method has no body; nothing was sent. Ignore it.")
-    names = [each for one in registry()["models"][model]["fields"] for each in one[:2]]
-    place = f"for the column {name!r} in {model}; a map can name another field or ignore it" if name else f"in {model}"
+        return RequestRefused(f"{column} has no use: this method has no body; nothing was sent. Ignore it.")
+    names = dict.fromkeys(each for one in registry()["models"][model]["fields"] for each in one[:2])
+    place = f"for {column} in {model}; a map can name another field or ignore it" if name else f"in {model}"
     return UnknownName("field", field, nearest=get_close_matches(field, names, n=3), where=place)
 
 
@@ -195,16 +205,33 @@ def _shown(path: Sequence[str | int]) -> str:
     return text.removeprefix(".")
 
 
-def filled(columns: Sequence[Column], values: Mapping[str, Any], constants: Mapping[tuple[str | int, ...], Any]) -> Any:
-    """Return the record that a row is. An empty cell, or a missing one, leaves its field out.
+def filled(
+    columns: Sequence[Column],
+    values: Mapping[str, Any],
+    constants: Mapping[tuple[str | int, ...], Any],
+    *,
+    as_json: bool = False,
+) -> Any:
+    """Return the record that a row is. What is missing leaves its field out, at every depth.
+
+    Args:
+        columns: those of the file.
+        values: the row.
+        constants: values of the map.
+        as_json: the row is JSON, where null and an empty text are values: null clears a field. In a table an empty
+            cell is missing, since a table has no other way to leave one out.
 
     Raises:
         RequestRefused: a value that cannot be read, with its column.
     """
     record: dict[str, Any] = {}
     for column in columns:
-        value = constants.get(column.path) if not column.name else values.get(column.name)
-        if value is None or value == "":
+        if not column.name:
+            value = constants.get(column.path, _MISSING)
+        else:
+            value = values.get(column.name, _MISSING)
+            value = value if as_json else _of_table(value)
+        if value is _MISSING:
             continue
         try:
             read = column.read(value)
@@ -212,6 +239,20 @@ def filled(columns: Sequence[Column], values: Mapping[str, Any], constants: Mapp
             raise RequestRefused(f"column {column.name or column.field}: {error}") from None
         _put(record, column.path, read)
     return _dense(record)
+
+
+def _of_table(value: Any) -> Any:
+    """Return a value without its empty cells; `_MISSING` if nothing is left."""
+    if value is None or value == "":
+        return _MISSING
+    if isinstance(value, list):  # a line that is empty is a line all the same
+        return [_of_members(each) if isinstance(each, dict) else each for each in value]
+    return (_of_members(value) or _MISSING) if isinstance(value, dict) else value
+
+
+def _of_members(value: dict[str, Any]) -> dict[str, Any]:
+    kept = {name: _of_table(each) for name, each in value.items()}
+    return {name: each for name, each in kept.items() if each is not _MISSING}
 
 
 def _put(record: dict[Any, Any], path: Sequence[str | int], value: Any) -> None:
@@ -232,16 +273,14 @@ def _dense(value: Any) -> Any:
 def mistakes_in(
     columns: Sequence[Column],
     values: Mapping[str, Any],
-    constants: Mapping[tuple[str | int, ...], Any],
-    build: Callable[[Any], Operation[Any]],
+    build: Callable[[Sequence[Column]], Operation[Any]],
 ) -> list[str]:
     """Return every mistake of a row that was refused, each with its column: what is refused alone is a mistake.
 
     Args:
         columns: those of the file.
         values: the row.
-        constants: values of the map.
-        build: makes the operation of a record, or raises `RequestRefused`.
+        build: makes the operation of some columns, or raises `RequestRefused`.
     """
     parts: dict[str | int, list[Column]] = {}
     for column in columns:
@@ -249,7 +288,7 @@ def mistakes_in(
     found = []
     for several in parts.values():
         try:
-            mark_used(build(filled(several, values, constants)))
+            mark_used(build(several))
         except RequestRefused as error:
             text = str(error).replace("; nothing was sent.", ".")
             names = ", ".join(each.name or each.field for each in several if not each.name or each.name in values)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import sys
+from collections import Counter
 from collections.abc import Mapping  # noqa: TC003 - attrs reads the annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TextIO
@@ -28,7 +29,7 @@ _BY_SUFFIX: Final[dict[str, InputFormat]] = {
 }
 _BATCH_ROWS: Final = 1000
 _CELL_CHARS: Final = 16 * 1024 * 1024
-_PEEKED_ROWS: Final = 1000
+_NAMELESS: Final = '{} has no name, and "{}" in it: name the column, or empty it'
 
 
 @attrs.frozen(kw_only=True)
@@ -36,10 +37,12 @@ class InputRow:
     """One row of a file."""
 
     number: int
-    """As a spreadsheet or an editor counts: the header of CSV is row 1."""
+    """As a spreadsheet counts rows, and an editor lines: blank ones count, and the header of CSV is row 1."""
     values: Mapping[str, Any]
+    raw: Any
+    """As the file has it: the cells of CSV, a line of JSON lines, a batch of one row of Parquet."""
     fault: str | None = None
-    """Why it cannot be read; it has no values then."""
+    """Why it cannot be used."""
 
 
 @attrs.frozen(kw_only=True)
@@ -49,10 +52,15 @@ class Table:
     source: str
     format: InputFormat
     names: tuple[str, ...]
-    """Columns; of JSON lines those of the first 1,000 rows."""
+    """Columns; of JSON lines those of all rows, and of JSON lines on stdin none: they are found row by row."""
     length: int | None
     """Rows; None for stdin, which can be read once."""
     read: Callable[[], Iterator[InputRow]]
+    first_rows: Mapping[str, int] = attrs.field(factory=dict)
+    """Of JSON lines: the first row with each column."""
+    delimiter: str = ","
+    schema: Any = None
+    """Of Parquet."""
 
 
 def open_table(source: str, *, file_format: InputFormat | None, delimiter: str) -> Table:
@@ -70,9 +78,11 @@ def open_table(source: str, *, file_format: InputFormat | None, delimiter: str) 
     try:
         if chosen == "parquet":
             return _parquet(source)
-        if chosen == "csv":
-            return _csv(source, delimiter)
-        return _jsonl(source)
+        table = _csv(source, delimiter) if chosen == "csv" else _jsonl(source)
+        if source != "-":
+            return table
+        rows = _to_the_end(table.read())
+        return attrs.evolve(table, read=lambda: rows)  # stdin is read once: whoever reads on, goes on
     except OSError as error:
         raise RequestRefused(f"{source}: {error.strerror or error}; nothing was sent.") from None
     except UnicodeDecodeError as error:
@@ -81,6 +91,20 @@ def open_table(source: str, *, file_format: InputFormat | None, delimiter: str) 
         ) from None
     except csv.Error as error:
         raise RequestRefused(f"{source} is not CSV: {error}; nothing was sent.") from None
+
+
+def _to_the_end(rows: Iterator[InputRow]) -> Iterator[InputRow]:
+    """Yield the rows of stdin; what is wrong with it is only found on the way."""
+    number = 0
+    try:
+        for row in rows:
+            number = row.number
+            yield row
+    except (OSError, ValueError, csv.Error) as error:
+        raise RequestRefused(
+            f"stdin cannot be read after row {number:,}: {error}. The rows up to that one were loaded, and nothing was "
+            "sent of those after it."
+        ) from None
 
 
 def _text(source: str) -> TextIO:
@@ -112,6 +136,7 @@ def _csv(source: str, delimiter: str) -> Table:
         first.close()
     names = tuple(name.strip() for name in header)
     _check_header(source, names, delimiter)
+    nameless = [place for place, name in enumerate(names) if not name]
 
     def read() -> Iterator[InputRow]:
         reader = first  # stdin is read once
@@ -120,12 +145,15 @@ def _csv(source: str, delimiter: str) -> Table:
             next(reader)
         for number, cells in enumerate(reader, 2):
             if len(cells) == len(names):
-                yield InputRow(number=number, values=dict(zip(names, cells, strict=True)))
+                lost = next((place for place in nameless if cells[place].strip()), None)
+                fault = None if lost is None else _NAMELESS.format(f"cell {lost + 1}", cells[lost][:40])
+                yield InputRow(number=number, values=dict(zip(names, cells, strict=True)), raw=cells, fault=fault)
             elif cells:
                 fault = f"the row has {len(cells)} cells, and the header {len(names)}"
-                yield InputRow(number=number, values={}, fault=fault)
+                yield InputRow(number=number, values={}, raw=cells, fault=fault)
 
-    return Table(source=source, format="csv", names=names, length=_counted(source, read), read=read)
+    length = _counted(source, read)
+    return Table(source=source, format="csv", names=names, length=length, read=read, delimiter=delimiter)
 
 
 def _check_header(source: str, names: Sequence[str], delimiter: str) -> None:
@@ -136,46 +164,48 @@ def _check_header(source: str, names: Sequence[str], delimiter: str) -> None:
             f"{source} has one column, {names[0]!r}: give --delimiter {other!r} if that is between its cells; nothing "
             "was sent."
         )
-    twice = sorted({name for name in names if name and names.count(name) > 1})
-    if twice:
-        raise RequestRefused(f"{source} has the column {twice[0]!r} twice; nothing was sent.")
+    _refuse_twice(source, names)
+
+
+def _refuse_twice(source: str, names: Sequence[str], place: str = "column") -> None:
+    twice = next((name for name, count in Counter(names).items() if name and count > 1), None)
+    if twice is not None:
+        raise RequestRefused(f"{source} has the {place} {twice!r} twice; nothing was sent.")
 
 
 # --- JSON lines ----------------------------------------------------------------------------------------------------
 
 
 def _jsonl(source: str) -> Table:
-    kept: list[Iterator[InputRow]] = []
-
-    def rows() -> Iterator[InputRow]:
+    def read() -> Iterator[InputRow]:
         with _text(source) as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
                     yield _object(number, line)
 
-    def read() -> Iterator[InputRow]:
-        return kept.pop() if kept else rows()
-
-    names: dict[str, None] = {}
-    if source == "-":
-        # stdin is read once, so its columns are found row by row
-        kept.append(rows())
-    else:
-        for index, row in enumerate(rows()):
-            names.update(dict.fromkeys(row.values))
-            if index == _PEEKED_ROWS:
-                break
-    return Table(source=source, format="jsonl", names=tuple(names), length=_counted(source, rows), read=read)
+    names: dict[str, int] = {}
+    length = None if source == "-" else 0
+    for row in read() if length is not None else ():
+        length = (length or 0) + 1
+        for name in row.values:
+            names.setdefault(name, row.number)
+    return Table(source=source, format="jsonl", names=tuple(names), length=length, read=read, first_rows=names)
 
 
 def _object(number: int, line: str) -> InputRow:
     try:
         value = exact_json(line.encode())
     except (ValueError, RecursionError, ArithmeticError) as error:
-        return InputRow(number=number, values={}, fault=f"the line is not JSON: {error}")
+        return InputRow(number=number, values={}, raw=line, fault=f"the line is not JSON: {error}")
     if not isinstance(value, dict):
-        return InputRow(number=number, values={}, fault="the line is not a JSON object")
-    return InputRow(number=number, values=value)
+        return InputRow(number=number, values={}, raw=line, fault="the line is not a JSON object")
+    return InputRow(number=number, values=value, raw=line, fault=_nameless(value))
+
+
+def _nameless(values: Mapping[str, Any]) -> str | None:
+    """Return what is wrong with a row that has a value without a name."""
+    value = values.get("")
+    return None if value is None or value == "" else _NAMELESS.format("a value", str(value)[:40])
 
 
 # --- Parquet -------------------------------------------------------------------------------------------------------
@@ -194,14 +224,35 @@ def _parquet(source: str) -> Table:
     except pa.ArrowInvalid as error:
         raise RequestRefused(f"{source} is not Parquet: {error}; nothing was sent.") from None
     with about:
-        names, length = tuple(about.schema_arrow.names), about.metadata.num_rows
+        schema, length = about.schema_arrow, about.metadata.num_rows
+    _refuse_twice(source, schema.names)
+    for column in schema:
+        _refuse_members_twice(source, column.name, column.type, pa.types.is_struct)
 
     def read() -> Iterator[InputRow]:
         with pq.ParquetFile(source) as file:
             number = 0
             for batch in file.iter_batches(_BATCH_ROWS):
-                for values in batch.to_pylist():
+                for index in range(batch.num_rows):
                     number += 1
-                    yield InputRow(number=number, values=values)
+                    yield _record(number, batch.slice(index, 1))
 
-    return Table(source=source, format="parquet", names=names, length=length, read=read)
+    names = tuple(schema.names)
+    return Table(source=source, format="parquet", names=names, length=length, read=read, schema=schema)
+
+
+def _record(number: int, row: Any) -> InputRow:
+    try:
+        [values] = row.to_pylist()
+    except (ValueError, ArithmeticError) as error:  # a time in nanoseconds, a text that is no UTF-8
+        return InputRow(number=number, values={}, raw=row, fault=f"the row cannot be read: {error}")
+    return InputRow(number=number, values=values, raw=row, fault=_nameless(values))
+
+
+def _refuse_members_twice(source: str, place: str, kind: Any, is_struct: Callable[[Any], bool]) -> None:
+    """Refuse a struct that names a member twice: as a mapping it would keep the last one."""
+    inner = [kind.field(index) for index in range(kind.num_fields)]
+    if is_struct(kind):
+        _refuse_twice(source, [each.name for each in inner], f"member of {place}")
+    for each in inner:
+        _refuse_members_twice(source, f"{place}.{each.name}", each.type, is_struct)
