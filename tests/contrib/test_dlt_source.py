@@ -17,7 +17,7 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from vismanet_async import ClientCredentials, VismaNet
+from vismanet_async import ClientCredentials, StaticToken, VismaNet
 from vismanet_async._api.registry import method_facts
 from vismanet_async._columns.schema import Column
 from vismanet_async.contrib._dlt_deletions import TableSweep
@@ -315,6 +315,17 @@ def test_one_company_to_a_pipeline(warehouse: Warehouse) -> None:
     # a pipeline that knows of no company: all rows of the other one would look deleted
     with pytest.raises(PipelineStepFailed, match="they would be removed"):
         warehouse.load("carrier", tenant=OTHER, pipeline_name="other", deletions=True)
+    assert warehouse.asked() == asked
+
+
+def test_a_company_that_is_not_known_is_refused(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect(_: Warehouse, tenant: str | None = None) -> VismaNet:
+        return VismaNet(StaticToken("token"), base_url=warehouse.simulator.base_url)
+
+    monkeypatch.setattr(Warehouse, "connect", connect)
+    asked = warehouse.asked()
+    with pytest.raises(PipelineStepFailed, match="Give StaticToken or AuthorizationCode its tenant_id"):
+        warehouse.load("carrier")
     assert warehouse.asked() == asked
 
 

@@ -138,14 +138,14 @@ def visma_source(
     Values that a column cannot hold to the last digit are null there and whole in `_extra`; `visma_loads.unfit` counts
     them.
 
-    One company to a dataset: a pipeline that has loaded one company refuses another.
+    One company to a dataset: a pipeline that has loaded one company refuses another, and one that is not known.
 
     Raises:
         UnknownName: no such resource or filter; nothing was sent.
         RequestRefused: a value that the API would misread; nothing was sent.
 
     While it runs, dlt raises `PipelineStepFailed` with the cause in it, and loads nothing of that run:
-    `IncompleteListing` for a list that could not be shown complete, `SettingsError` for another company, `ExportError`
+    `IncompleteListing` for a list that could not be shown complete, `RequestRefused` for another company, `ExportError`
     for a row that is no JSON, else what the reads raise.
     """
     # a plan checks names, filters and completeness; nothing is written to its target
@@ -402,6 +402,11 @@ class _RowReader:
 
 def _state(visma: VismaNet) -> dict[str, Any]:
     """Return the state of earlier loads of the pipeline, which must be of the same company."""
+    if visma.tenant_id is None:  # two that are not known are not known to be one
+        raise RequestRefused(
+            "which company this client is for is not known, so nothing tells whether the dataset is of the same one. "
+            "Nothing was sent. Give StaticToken or AuthorizationCode its tenant_id."
+        )
     state = dlt.current.source_state()
     known = state.setdefault("company", visma.tenant_id)
     if known != visma.tenant_id:
