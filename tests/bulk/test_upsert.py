@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
+import attrs
 import pytest
 
 from tests.bulk.company import Company, opened
 from vismanet_async import RequestRefused
-from vismanet_async._bulk.existing import reads_by_key
+from vismanet_async._bulk.existing import Existing, reads_by_key
 from vismanet_async._bulk.target import read_target, with_operations
 from vismanet_async.errors import UnknownName
 from vismanet_async.models import CustomerUpdate
@@ -45,6 +47,38 @@ def sent(company: Company) -> list[tuple[str, dict[str, Any]]]:
         (each.operation.partition("_")[2].partition("By")[0], json.loads(each.body, parse_float=Decimal))
         for each in company.simulator.ledger.matching()
     ]
+
+
+class Counted:
+    """A list that was counted, and lacks every record."""
+
+    completeness = SimpleNamespace(verdict="counted")
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, Any]] = []
+
+    def list(self, **filters: str) -> Counted:
+        self.asked.append(filters)
+        return self
+
+    def with_options(self, **options: str) -> Counted:
+        self.asked.append(options)
+        return self
+
+    async def all(self) -> list[Any]:
+        return []
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"), [(None, [{}, {"completeness": "prove"}]), ("corporate_id", [{}, {"corporate_id": "1"}])]
+)
+async def test_what_a_counted_list_lacks_is_not_taken_for_missing(name: str | None, asked: list[Any]) -> None:
+    target = attrs.evolve(read_target("customer", "corporateId"), by_get=False, filter=name)
+    customer = Counted()
+    existing = Existing(cast("Any", SimpleNamespace(customer=customer)), target)
+    await existing.load(None)
+    assert await existing.at("1") == []
+    assert customer.asked == asked
 
 
 async def test_only_fields_that_differ_are_sent(tmp_path: Path) -> None:

@@ -49,6 +49,11 @@ class Existing:
         """Whether each key is a request of its own."""
         return self._by_key is None
 
+    @property
+    def _can_look(self) -> bool:
+        """Whether the API can be asked for one key."""
+        return self._target.by_get or self._target.filter is not None
+
     async def load(self, rows: int | None) -> None:
         """Read the list, unless the rows are so few that reading them one by one takes fewer requests.
 
@@ -58,6 +63,8 @@ class Existing:
         if rows is not None and await self._is_cheaper_by_key(rows):
             return
         listing = self._resource.list()
+        if not self._can_look:  # a record that a counted list lacks would be created again
+            listing = listing.with_options(completeness="prove")
         self._by_key = _sorted(await listing.all(), self._target)
         self._proven = listing.completeness is not None and listing.completeness.verdict == "proven"
 
@@ -76,7 +83,7 @@ class Existing:
         if self._by_key is None:
             return await self.fresh(key)
         found = self._by_key.get(folded(key), [])
-        if not found and not self._proven and self._target.by_get:
+        if not found and not self._proven and self._can_look:
             return await self.fresh(key)  # the list may have lacked it
         return found
 
