@@ -18,7 +18,7 @@ from vismanet_async.errors import UnknownName
 from vismanet_async.models import CustomerUpdate
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
     from vismanet_async.bulk import BulkSummary, RowResult
@@ -65,7 +65,7 @@ class Counted:
         self.asked.append(options)
         return self
 
-    async def all(self) -> list[Any]:
+    async def all(self) -> Sequence[Any]:
         return []
 
 
