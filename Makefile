@@ -88,7 +88,7 @@ lint: $(STAMP)/dev ## lint, format and layering
 
 test: $(STAMP)/dev ## run the whole test suite
 	@echo "==> running the tests"
-	@$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist worksteal $(PYTEST_ARGS)
 
 test-all: $(STAMP)/dev ## run the whole suite on each Python, in environments of their own (ALL_ARGS=...)
 	@$(BIN)/python .ci/test_all.py $(ALL_ARGS)

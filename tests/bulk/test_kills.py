@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KILLS = int(os.environ.get("VISMANET_KILLS", "4"))
-STRIDE = 1 if "VISMANET_KILLS" in os.environ else 5
+STRIDE = 1 if "VISMANET_KILLS" in os.environ else 8
 """Of the steps of the test that kills at each of them, every so many."""
 SIGKILLED = -9
 
@@ -188,7 +188,7 @@ def test_two_workers_killed_at_any_moment_write_each_row_once(
         load = Load(simulator, tmp_path, rows=16, finds=finds)
         load.options["journal"] = f"{journals}#load {finds} {number}"
         workers = [load.start(), load.start()]
-        for _ in range(3):
+        for _ in range(2):
             time.sleep(chance.random() / 2)  # the moment of the kill; nothing is waited for
             index = chance.randrange(2)
             workers[index].kill()

@@ -109,7 +109,7 @@ LINES: Final = [
 ENDLESS: Final = lines("simulate", kind="result")
 """Ends by itself only where nobody can read what it prints."""
 LONG: Final = lines("demo --to NEW", kind="result")
-_STRIDE: Final = 3
+_STRIDE: Final = 6
 UNREADABLE: Final = ("stdout full", "stdout closed", "stdout left")
 
 

@@ -239,7 +239,7 @@ async def test_what_was_submitted_is_not_submitted_again(
 ) -> None:
     """Cut off at any request, another process reads on; only a submission that was cut off itself is repeated."""
     resumed = 0
-    for at in itertools.count(1, step=2):
+    for at in itertools.count(1, step=3):
         store = new_store()
         async with company(clock, id_seed=at, rows={"customer": 25}) as sim:
             own_id = None
@@ -276,7 +276,7 @@ async def test_what_was_submitted_is_not_submitted_again(
                 answered = len(job.records)
                 assert len(sim.background) <= answered + len(lost)
                 resumed += submitted_before > 1
-    assert resumed > 5
+    assert resumed > 3
 
 
 class Killed:

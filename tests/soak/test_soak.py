@@ -43,7 +43,7 @@ def test_two_rounds_keep_every_promise() -> None:
     assert sum(count for name, count in done.items() if name.startswith("cancelled: ")) > 5
     assert done["calls in outages: jobs"] > 5
     assert done["calls in outages: objects"] > 5
-    assert done["shared exports published"] > 2
+    assert done["shared exports published"] > 0
     assert done["looks at shared exports"] > 20
 
 
