@@ -182,15 +182,13 @@ def test_help_starts_quickly() -> None:
         subprocess.run([sys.executable, *argv], capture_output=True, timeout=HANG_SECONDS, check=True)
         return spent() - before
 
-    # in turns, so that a machine that is slow for a while is so for both
-    pairs = [
-        (
-            seconds("-c", "import cyclopts, cyclopts.validators, rich.console"),
-            seconds("-m", "vismanet_async", "--help"),
-        )
-        for _ in range(4)
-    ]
-    libraries, shown = map(min, zip(*pairs, strict=True))
+    # in turns, so that a machine that is slow for a while is so for both; and often enough to see each undisturbed once
+    libraries = shown = float("inf")
+    for turn in range(16):
+        libraries = min(libraries, seconds("-c", "import cyclopts, cyclopts.validators, rich.console"))
+        shown = min(shown, seconds("-m", "vismanet_async", "--help"))
+        if turn >= 3 and shown < 1.6 * libraries + 0.05:
+            break
     assert shown < 1.6 * libraries + 0.05
 
 
