@@ -1,10 +1,11 @@
-"""Helpers for tasks: errors of task groups, blocking work that is not cut off, events of a run as an iterator."""
+"""Helpers for tasks: errors of task groups, work that is not cut off, events of a run as an iterator."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+import functools
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 import anyio
 from anyio import to_thread
@@ -12,13 +13,14 @@ from anyio import to_thread
 from vismanet_async.errors import VismaNetError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 
     from anyio.streams.memory import MemoryObjectSendStream
 
-__all__ = ["iterate_events", "run_blocking", "unwrap_group"]
+__all__ = ["iterate_events", "run_blocking", "run_to_completion", "unwrap_group"]
 
 E = TypeVar("E")
+P = ParamSpec("P")
 T = TypeVar("T")
 
 _EVENTS_WAITING: Final = 16
@@ -51,27 +53,39 @@ async def iterate_events(run: Callable[[MemoryObjectSendStream[E]], Awaitable[ob
         receive.close()
 
 
-async def run_blocking(work: Callable[..., T], /, *args: Any, limiter: anyio.CapacityLimiter) -> T:
-    """Return what blocking work returns. Once begun it runs to its end; a cancellation is raised after that.
+def run_to_completion(method: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Return a coroutine function that runs in a task of its own; cancellation is raised when it is done.
 
-    A shielded scope alone holds against other scopes, not against `asyncio.Task.cancel()`: the thread would go on
-    while the target is closed.
+    A shielded scope alone protects from other scopes, not from `asyncio.Task.cancel()`, which is what Ctrl-C,
+    `asyncio.timeout` and many frameworks use. A database call that is cut off half-way costs the connection, and with
+    `:memory:` all that was in it; a thread that is let go still writes to a target that is closed.
     """
-    done: list[T] = []
-    failed: list[BaseException] = []
 
-    async def run() -> None:
-        with anyio.CancelScope(shield=True):
-            try:
-                done.append(await to_thread.run_sync(work, *args, limiter=limiter))
-            except BaseException as error:  # noqa: BLE001 - raised below, without a group around it
-                failed.append(error)
+    @functools.wraps(method)
+    async def finished(*args: P.args, **kwargs: P.kwargs) -> T:
+        done: list[T] = []
+        failed: list[BaseException] = []
 
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(run)
-    if failed:
-        raise failed[0]
-    return done[0]
+        async def run() -> None:
+            with anyio.CancelScope(shield=True):
+                try:
+                    done.append(await method(*args, **kwargs))
+                except BaseException as error:  # noqa: BLE001 - raised below, without a group around it
+                    failed.append(error)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(run)
+        if failed:
+            raise failed[0]
+        return done[0]
+
+    return finished
+
+
+@run_to_completion
+async def run_blocking(work: Callable[..., T], /, *args: Any, limiter: anyio.CapacityLimiter) -> T:
+    """Return what blocking work returns. Once begun it runs to its end; a cancellation is raised after that."""
+    return await to_thread.run_sync(work, *args, limiter=limiter)
 
 
 @contextlib.contextmanager

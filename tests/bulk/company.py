@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from tests.support.clock import ServerClock
 from vismanet_async import StaticToken, VismaNet
 from vismanet_async.bulk import BulkSummary, Row, RowResult
 from vismanet_async.simulator import Simulator
@@ -16,6 +17,8 @@ from vismanet_async.simulator import Simulator
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
+
+    from tests.support.clock import VirtualClock
 
 COMPANY = "c"
 
@@ -31,6 +34,20 @@ def executed(simulator: Simulator) -> Counter[str]:
 
 def keys(count: int, *, first: int = 0) -> list[str]:
     return [f"crm-{number:05}" for number in range(first, first + count)]
+
+
+@asynccontextmanager
+async def on_a_clock(clock: VirtualClock) -> AsyncIterator[tuple[Simulator, VismaNet]]:
+    """A company and a client that both go by a virtual clock."""
+    async with (
+        Simulator(rows={"customer": 1}, clock=ServerClock(clock)) as simulator,
+        VismaNet(
+            StaticToken(simulator.issue_token(lifetime_seconds=1e9), tenant_id=COMPANY),
+            base_url=simulator.base_url,
+            clock=clock,
+        ) as visma,
+    ):
+        yield simulator, visma
 
 
 @attrs.frozen

@@ -11,17 +11,18 @@ import anyio
 import attrs
 import pytest
 
-from tests.bulk.company import COMPANY, executed, keys, opened
-from tests.support.clock import ServerClock, VirtualClock
+from tests.bulk.company import COMPANY, executed, keys, on_a_clock, opened
+from tests.support.clock import VirtualClock
 from vismanet_async import NotFound, RequestRefused, StaticToken, VismaNet
 from vismanet_async._bulk.intake import CHUNK_ROWS
 from vismanet_async.bulk import Row, matching
-from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from datetime import datetime
     from pathlib import Path
+
+    from vismanet_async.simulator import Simulator
 
 
 async def test_a_load_of_many_and_the_same_again(tmp_path: Path) -> None:
@@ -201,14 +202,7 @@ class SetClock(VirtualClock):
 async def losing_an_answer() -> AsyncIterator[tuple[SetClock, Simulator, VismaNet]]:
     """A company that executes the next create and loses its answer."""
     clock = SetClock()
-    async with (
-        Simulator(rows={"customer": 1}, clock=ServerClock(clock)) as simulator,
-        VismaNet(
-            StaticToken(simulator.issue_token(lifetime_seconds=1e9), tenant_id=COMPANY),
-            base_url=simulator.base_url,
-            clock=clock,
-        ) as visma,
-    ):
+    async with on_a_clock(clock) as (simulator, visma):
         simulator.faults.add("reset_after", method="POST", times=1)
         yield clock, simulator, visma
 

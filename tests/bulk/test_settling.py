@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from tests.bulk.company import COMPANY
-from tests.support.clock import ServerClock, VirtualClock
+from tests.bulk.company import COMPANY, on_a_clock
+from tests.support.clock import VirtualClock
 from vismanet_async import StaticToken, VismaNet
 from vismanet_async._bulk.intake import read_row
 from vismanet_async._bulk.journal import SqliteJournal
 from vismanet_async._bulk.sending import Pauses, Sending
 from vismanet_async._bulk.transitions import Entry, RowState, Sent, advance
 from vismanet_async.bulk import Row
-from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -144,14 +143,7 @@ async def test_the_journal_keeps_the_deadline_and_a_slow_disk_takes_from_it(
 
 async def test_a_run_that_follows_at_once_waits_for_what_the_one_before_may_just_have_sent(tmp_path: Path) -> None:
     clock = VirtualClock()
-    async with (
-        Simulator(rows={"customer": 1}, clock=ServerClock(clock)) as simulator,
-        VismaNet(
-            StaticToken(simulator.issue_token(lifetime_seconds=1e9), tenant_id=COMPANY),
-            base_url=simulator.base_url,
-            clock=clock,
-        ) as visma,
-    ):
+    async with on_a_clock(clock) as (simulator, visma):
         row = Row("a", visma.customer.create({"name": "a"}))
         journal = SqliteJournal(tmp_path / "j.sqlite")
         await journal.open(company=COMPANY, base_url=visma.base_url)

@@ -29,7 +29,7 @@ from vismanet_async._bulk.transitions import Entry, RowState
 from vismanet_async._file_lock import FileLock
 from vismanet_async._jobs.sql.engine import Database, set_up_sqlite
 from vismanet_async._jobs.store import StoreNotUsable
-from vismanet_async._jobs.uncancellable import run_to_completion
+from vismanet_async._tasks import run_to_completion
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection, Mapping, Sequence

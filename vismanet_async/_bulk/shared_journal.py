@@ -18,7 +18,7 @@ from vismanet_async._bulk.journal_rows import COLUMNS, Registered, Standing, ent
 from vismanet_async._bulk.transitions import RowState
 from vismanet_async._jobs.sql.engine import Database
 from vismanet_async._jobs.store import StoreNotUsable
-from vismanet_async._jobs.uncancellable import run_to_completion
+from vismanet_async._tasks import run_to_completion
 from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:

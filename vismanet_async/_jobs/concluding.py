@@ -17,7 +17,7 @@ from vismanet_async._jobs.core.events import Accepted, Answered, Lost, NeverSent
 from vismanet_async._jobs.core.states import State
 from vismanet_async._jobs.core.transitions import TransitionError, advance
 from vismanet_async._jobs.store import JobIdTaken, LeaseLost, StoreNotUsable
-from vismanet_async._jobs.uncancellable import run_to_completion
+from vismanet_async._tasks import run_to_completion
 
 if TYPE_CHECKING:
     from vismanet_async._jobs.core.records import JobRecord, JobResult

@@ -20,7 +20,7 @@ from vismanet_async._jobs.notifier import Notifier
 from vismanet_async._jobs.schedule import Schedule
 from vismanet_async._jobs.state_log import report_state
 from vismanet_async._jobs.store import JobIdTaken, JobUnknown, Leased, LeaseLost, StoreNotUsable
-from vismanet_async._jobs.uncancellable import run_to_completion
+from vismanet_async._tasks import run_to_completion
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

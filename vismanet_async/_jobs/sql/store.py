@@ -18,7 +18,7 @@ from vismanet_async._jobs.sql.migrations import migrate
 from vismanet_async._jobs.sql.rows import dump, moment, to_record, to_result, to_result_row, to_row
 from vismanet_async._jobs.sql.schema import JOBS, RESULTS, WEBHOOKS
 from vismanet_async._jobs.store import JobIdTaken, Leased, LeaseLost, StoreNotUsable
-from vismanet_async._jobs.uncancellable import run_to_completion
+from vismanet_async._tasks import run_to_completion
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
