@@ -488,7 +488,9 @@ async def test_cancelled_anywhere_it_leaves_nothing_behind(tmp_path: Path) -> No
     async with opened(tmp_path) as company:
         wanted = keys(60)
         for most in (1, 2, 8, 26, 41):
-            run = company.visma.bulk.run(company.rows(wanted), journal=company.journal, find=company.find())
+            run = company.visma.bulk.run(
+                company.rows(wanted), journal=company.journal, find=company.find(), settle_seconds=0
+            )
             seen = 0
             async with aclosing(aiter(run)) as ended:
                 async for _ in ended:
