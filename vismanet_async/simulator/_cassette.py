@@ -21,6 +21,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from vismanet_async._arguments import expect
 from vismanet_async._client import VismaNet
+from vismanet_async._export.files import write_atomically
 from vismanet_async._http.auth.credentials import StaticToken
 from vismanet_async._http.message import Response
 from vismanet_async.errors import ApiError, RequestRefused, api_error_type
@@ -182,11 +183,7 @@ def record(client: VismaNet, *, to: str | os.PathLike[str]) -> Iterator[None]:
     tape = _Recorder(client, lines)
     with _played(client, tape, head.utc_now):
         yield
-    text = b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
-    path = Path(to)
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(text)
-    part.replace(path)
+    write_atomically(Path(to), b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
 
 
 def replay(cassette: str | os.PathLike[str]) -> VismaNet:
