@@ -9,6 +9,7 @@ import anyio
 from tests.bulk.company import executed, keys, opened
 from vismanet_async._bulk.sending import Sending
 from vismanet_async.bulk import Row
+from vismanet_async.errors import Unauthorized
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +32,7 @@ async def test_a_stopped_run_tells_what_earlier_runs_found(tmp_path: Path) -> No
         rows = [*company.rows(keys(20, first=10)), *company.rows(keys(2))]
         summary, results = await company.run(rows, retry_failed=True, retry_unknown=True)
         assert summary.stopped
+        assert isinstance(summary.stop_error, Unauthorized)
         told = {key: results[key][0] for key in keys(2)}
         for key, one in told.items():
             assert (one.outcome, one.error, one.earlier) == (before[key].outcome, before[key].error, True)

@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from vismanet_async._bulk import run
+from vismanet_async._bulk.rows import MOST_PROBLEMS
 from vismanet_async._cli import load_input
 from vismanet_async._cli.load_files import LoadFiles
 from vismanet_async._file_lock import FileLock
@@ -172,6 +174,17 @@ def test_a_stopped_load_of_stdin_keeps_what_it_did_not_read(shell: Shell, tmp_pa
     made = {f'{{"k": "{name[1:]}", "name": "{name}"}}\n' for name in names(shell)}
     assert made
     assert sorted([*left, *made]) == sorted(lines)
+
+
+@pytest.mark.parametrize("others", [0, MOST_PROBLEMS])
+def test_the_exit_code_is_that_of_what_stopped_it(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, others: int
+) -> None:
+    """However many rows have ended without it: a summary holds the first of them only."""
+    monkeypatch.setattr(run, "MOST_PROBLEMS", MOST_PROBLEMS - others)
+    shell.simulator.faults.add("status", method="POST", status=401)
+    file = wrote(tmp_path / "c.jsonl", '{"k": "1", "name": "A"}\n')
+    assert shell.inside("load", "customer", file, "--key", "k").returncode == 3
 
 
 def test_the_rows_of_earlier_upserts_keep_their_names(shell: Shell, tmp_path: Path) -> None:

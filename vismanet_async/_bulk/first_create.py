@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from vismanet_async._bulk.rows import Row
+    from vismanet_async._bulk.sending import Stop
     from vismanet_async._bulk.transitions import Entry
     from vismanet_async._bulk.upserting import Upsert
 
@@ -32,7 +33,7 @@ _NOT_READ: Final = "{key!r} was created, and looking it up by its {name} failed:
 class FirstCreate:
     """Holds all creates back until one of them was found by its key."""
 
-    def __init__(self, upsert: Upsert, *, stop: Callable[[str], None], stopped: Callable[[], bool]) -> None:
+    def __init__(self, upsert: Upsert, *, stop: Stop, stopped: Callable[[], bool]) -> None:
         self._upsert = upsert
         self._stop = stop
         self._stopped = stopped
@@ -62,7 +63,7 @@ class FirstCreate:
         try:
             self._holds = bool(await self._upsert.existing.fresh(row.key))
         except VismaNetError as error:
-            self._stop(_NOT_READ.format(key=row.key, name=name, error=error))
+            self._stop(_NOT_READ.format(key=row.key, name=name, error=error), error=error)
         else:
             if not self._holds:
                 self._stop(_RENUMBERED.format(key=row.key, id=entry.id or "a record", name=name))

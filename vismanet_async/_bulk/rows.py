@@ -13,7 +13,7 @@ from vismanet_async._arguments import expect
 from vismanet_async._codec.tolerant_decoder import loads_exact
 from vismanet_async._deferred import mark_used
 from vismanet_async._operation import Operation
-from vismanet_async.errors import RequestRefused
+from vismanet_async.errors import RequestRefused, VismaNetError
 
 __all__ = [
     "GOOD",
@@ -199,6 +199,8 @@ class BulkSummary:
     """Rows whose outcome an earlier run had found; nothing was sent for them in this one."""
     stopped: str | None = None
     """Why the run stopped before the end of its input; None if it did not."""
+    stop_error: VismaNetError | None = attrs.field(default=None, repr=False, eq=False)
+    """The error that stopped it, because all other rows would have ended in it; None if none did."""
     problems: tuple[RowResult, ...] = ()
     """The first 100 rows that are not done. `visma.bulk.results(journal)` yields all that were written down."""
     seconds: float = 0.0

@@ -22,7 +22,7 @@ from vismanet_async._bulk.transitions import Action, Entry, Refused, RowState, T
 from vismanet_async._deferred import DeferredCall, mark_used
 from vismanet_async._jobs.store import LeaseLost
 from vismanet_async._tasks import iterate_events, unwrap_group
-from vismanet_async.errors import RequestRefused
+from vismanet_async.errors import RequestRefused, VismaNetError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable
@@ -128,6 +128,7 @@ class BulkRun(DeferredCall[BulkSummary]):
         self._earlier = 0
         self._problems: list[RowResult] = []
         self._stopped: str | None = None
+        self._stop_error: VismaNetError | None = None
         self._started_at: float | None = None
         self._began_at: datetime | None = None
         self._groups: Groups[_Job] = Groups()
@@ -142,13 +143,17 @@ class BulkRun(DeferredCall[BulkSummary]):
             rows=sum(self._outcomes.values()), total=self._input.total, outcomes=dict(self._outcomes), seconds=seconds
         )
 
-    def stop(self, reason: str = "it was asked to stop") -> None:
+    def stop(self, reason: str = "it was asked to stop", *, error: VismaNetError | None = None) -> None:
         """End the run in order: read no more rows, send no more, finish what is under way.
 
-        Background jobs go on by themselves, and the next run follows them.
+        Background jobs go on by themselves, and the next run follows them. The first call counts.
+
+        Args:
+            reason: told in the summary and for each row that is not reached.
+            error: what all other rows would have ended in; the summary's `stop_error`.
         """
         if self._stopped is None:
-            self._stopped = reason
+            self._stopped, self._stop_error = reason, error
             self._input.stop()
             self._pauses.end()
             self._background.end()
@@ -206,6 +211,7 @@ class BulkRun(DeferredCall[BulkSummary]):
             **{name: self._outcomes[name] for name in OUTCOMES},
             earlier=self._earlier,
             stopped=self._stopped,
+            stop_error=self._stop_error,
             problems=tuple(self._problems),
             seconds=progress.seconds,
         )

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from vismanet_async._http.rate_limit import Quota
     from vismanet_async._operation import Operation
 
-__all__ = ["Find", "Pauses", "Sending"]
+__all__ = ["Find", "Pauses", "Sending", "Stop"]
 
 _MOST_SENDS: Final = 3
 """How often one run sends a row that was looked up each time and was not there."""
@@ -54,6 +54,12 @@ there is none. Whatever else it returns shows nothing."""
 
 class _Writer(Protocol):
     async def write(self, entry: Entry, /) -> None: ...
+
+
+class Stop(Protocol):
+    """Ends the run in order; see `BulkRun.stop`."""
+
+    def __call__(self, reason: str, /, *, error: VismaNetError | None = None) -> None: ...
 
 
 class Pauses:
@@ -95,7 +101,7 @@ class Sending:
     """For one call in all, where the operation has none of its own."""
     began_at: datetime | None
     """When the journal came to be this run's alone: what earlier runs sent had left by then; None: it is shared."""
-    stop: Callable[[str], None]
+    stop: Stop
     background: Background
 
     async def send(self, row: Row, operation: Operation[Any], entry: Entry) -> Entry:
@@ -142,7 +148,7 @@ class Sending:
             result = await operation.send()
         except VismaNetError as error:
             if stops_the_run(error):
-                self.stop(f"{error}")
+                self.stop(f"{error}", error=error)
             return ended_in(error, at=self.clock.utc_now(), conditional="If-Match" in operation.headers)
         return answered(result)
 
@@ -154,7 +160,7 @@ class Sending:
                 return await background.send(operation, job)
             return await background.follow(operation, job, sent_by=sent_by, sends_for=self._limit(operation))
         except StoreNotUsable as error:
-            self.stop(f"{error}")
+            self.stop(f"{error}", error=error)
             return None
 
     async def clear_up(self, row: Row, operation: Operation[Any] | None, entry: Entry) -> Entry:

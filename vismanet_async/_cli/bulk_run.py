@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import anyio
 import attrs
 
-from vismanet_async._cli.exit_codes import DONE, INTERRUPTED, NOT_KNOWN, NOT_SIGNED_IN, SOME_FAILED
+from vismanet_async._cli.exit_codes import DONE, INTERRUPTED, NOT_KNOWN, SOME_FAILED, exit_code
 from vismanet_async._cli.load_progress import load_progress_shown
 from vismanet_async._cli.load_results import ResultFiles, shown_result
 from vismanet_async._cli.streams import tell
@@ -127,8 +127,8 @@ def _code(summary: BulkSummary) -> int:
         return INTERRUPTED
     if summary.unknown:
         return NOT_KNOWN
-    if any(each.error_type in {"TokenRefused", "Unauthorized"} for each in summary.problems):
-        return NOT_SIGNED_IN
+    if summary.stop_error is not None:
+        return exit_code(summary.stop_error)
     return DONE if summary.complete else SOME_FAILED
 
 
