@@ -6,7 +6,7 @@ STAMP := .stamps
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lock browser demo quick lint test test-accel-off test-all test-repeat soak faults storm streams soak-paging mutate-paging fuzz openapi \
-	check docs pictures format bench generate \
+	check docs pictures format bench bench-quick generate \
 	changelog dist release-check lowest-check api-check clean
 
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -156,6 +156,9 @@ generate: $(STAMP)/dev ## write the resources and models from the catalog again,
 
 bench: $(STAMP)/bench ## measure against peers (ratios, medians, one run)
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+bench-quick: $(STAMP)/bench ## measure the working tree beside a commit, in what its changes can touch (AGAINST=HEAD)
+	@$(BIN)/python -m benchmarks.against $${AGAINST:-HEAD} $(BENCH_ARGS)
 
 changelog: $(STAMP)/release ## write .changes into CHANGELOG.md (VERSION=...)
 	@$(BIN)/towncrier build --yes --version "$(VERSION)"

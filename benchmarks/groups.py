@@ -39,6 +39,8 @@ class Case:
     job: Job
     #: at most this many rounds, for what takes minutes
     rounds_max: int | None = None
+    #: measure the package of this commit instead of the working tree's
+    pinned: str | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import attrs
 
 from benchmarks.job import Task
+from benchmarks.pinned import ROOT, folder_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from benchmarks.groups import Case, Group, Target
 
-_ROOT = Path(__file__).parent.parent
 _MEASUREMENT_SECONDS_MAX = 900
 _FAILURE_LINES = 8
 
@@ -81,7 +81,7 @@ class Server:
     def __init__(self) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.server"],
-            cwd=_ROOT,
+            cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -111,7 +111,7 @@ def measure(server: Server, case: Case) -> dict[str, float]:
     Raises:
         MeasurementError: the client failed or read something else than the list.
     """
-    work = _ROOT / ".bench"
+    work = ROOT / ".bench"
     work.mkdir(exist_ok=True)
     room = Path(tempfile.mkdtemp(prefix=f"{case.client}-", dir=work))
     try:
@@ -122,7 +122,7 @@ def measure(server: Server, case: Case) -> dict[str, float]:
         server.ask("/reset")
         done = subprocess.run(
             [sys.executable, "-m", "benchmarks.child", json.dumps(task.to_plain()), str(room / "result.json")],
-            cwd=_ROOT,
+            cwd=folder_of(case.pinned) if case.pinned else ROOT,
             env=_environment(),
             capture_output=True,
             text=True,

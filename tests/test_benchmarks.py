@@ -1,0 +1,31 @@
+"""What the benchmarks compare, as far as it can be said without measuring."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.against import SUBJECTS, paired, touched
+from benchmarks.clients import CLIENTS
+from benchmarks.groups import GROUPS, Group
+
+PACKAGE = Path(__file__).parents[1] / "vismanet_async"
+
+
+@pytest.mark.parametrize("group", [*GROUPS, paired(SUBJECTS, "0000000")], ids=lambda group: group.name)
+def test_groups_name_what_there_is(group: Group) -> None:
+    assert {case.client for case in group.cases} <= CLIENTS.keys()
+    names = {case.name for case in group.cases}
+    assert len(names) == len(group.cases)
+    for target in group.targets:
+        assert target.names <= names
+    assert group.reference is None or group.reference in names
+
+
+def test_a_change_is_measured_where_it_can_be_felt() -> None:
+    told = [each.name for each in touched(["vismanet_async/_export/sinks/csv.py"])]
+    assert told == ["JSON lines", "JSON lines, 100 ms", "Parquet", "CSV", "import"]
+    assert touched([]) == list(SUBJECTS)
+    for folder in {folder for each in SUBJECTS for folder in each.folders}:
+        assert any(str(path.relative_to(PACKAGE)).startswith(folder) for path in PACKAGE.rglob("*.py")), folder
