@@ -12,6 +12,7 @@ from typing import Literal
 import attrs
 
 from benchmarks.job import Job
+from benchmarks.pinned import PINNED
 
 Figure = Literal[
     "seconds",
@@ -205,10 +206,17 @@ GROUPS: tuple[Group, ...] = (
         name="frames",
         title="A whole list in memory",
         about="100,000 customers of 2.5 KB, no latency: as typed records, and as a table that is never records.",
-        cases=_at(0, "bytes", "sdk-all", "sdk-arrow", "sdk-polars"),
+        cases=(
+            *_at(0, "bytes", "sdk-typed", "sdk-all", "sdk-arrow", "sdk-polars"),
+            Case("sdk-all@0, pinned", "sdk-all", Job(), pinned=PINNED),
+        ),
         reference="sdk-all@0",
         figures=("grown_mb",),
         targets=(
+            Target(text="`all()` against the typed stream", case="sdk-all@0", other="sdk-typed@0", at_most=1.6,
+                   aim=1.2),
+            Target(text="peak memory of `all()` against the pinned build", case="sdk-all@0", figure="peak_mb",
+                   other="sdk-all@0, pinned", at_most=0.55, aim=0.35),
             Target(text="`to_arrow()` against `all()`", case="sdk-arrow@0", how="speedup", other="sdk-all@0",
                    at_least=3, aim=4),
             Target(text="memory beyond the imports, `to_arrow()` against `all()`", case="sdk-arrow@0",
@@ -284,18 +292,39 @@ GROUPS: tuple[Group, ...] = (
         ),
     ),
     Group(
+        name="proof",
+        title="What a proof costs",
+        about="A quiet list of 100 pages, 8 requests in flight, exported with the claim *proven*, and counted. Three "
+        "requests that follow one another end a proof: at 100 ms they alone put the ratio at 0.81.",
+        cases=tuple(
+            Case(f"{name}@{wait_ms}", client, Job(wait_ms=wait_ms))
+            for wait_ms in (0, 100)
+            for name, client in (("proven", "sdk-proven"), ("counted", "sdk-jsonl"))
+        ),
+        targets=tuple(
+            Target(text=f"proven against counted, {wait_ms} ms", case=f"proven@{wait_ms}", how="speedup",
+                   other=f"counted@{wait_ms}", at_least=bar, aim=aim)
+            for wait_ms, bar, aim in ((0, 0.85, 0.92), (100, 0.78, 0.81))
+        ),
+    ),
+    Group(
         name="event-loop",
         title="How long the event loop is held",
-        about="A 1 ms ticker beside the client; 99th percentile of its lateness. 50,000 customers, 20 ms of latency.",
+        about="A 1 ms ticker beside the client; 99th percentile of its lateness. 50,000 customers.",
         cases=tuple(
-            Case(client, client, Job(rows=50_000, wait_ms=20, ticker=True))
-            for client in ("sdk-typed", "sdk-jsonl", "hand-typed", "msgspec-attrs", "bytes")
+            Case(f"{client}@{wait_ms}", client, Job(rows=50_000, wait_ms=wait_ms, ticker=True))
+            for wait_ms in (20, 100)
+            for client in ("sdk-typed", "sdk-all", "sdk-jsonl", "hand-typed", "msgspec-attrs", "bytes")
         ),
         rounds=3,
         figures=("loop_p99_ms", "loop_max_ms"),
-        targets=(
-            Target(text="99th percentile, typed stream, ms", case="sdk-typed", figure="loop_p99_ms", how="alone",
-                   at_most=50, aim=25),
+        targets=tuple(
+            Target(text=f"99th percentile, {text}, {wait_ms} ms of latency, ms", case=f"{client}@{wait_ms}",
+                   figure="loop_p99_ms", how="alone", at_most=most, aim=aim)
+            for client, text, most, aim in (
+                ("sdk-typed", "typed stream", 12, 8), ("sdk-all", "`all()`", 20, 12), ("sdk-jsonl", "export", 10, 8)
+            )
+            for wait_ms in (20, 100)
         ),
     ),
     Group(

@@ -46,6 +46,7 @@ CLIENTS: dict[str, Client] = {
     ),
     # the SDK
     "sdk-jsonl": Client(label="vismanet_async export to JSONL", entry=f"{_HERE}.sdk:to_jsonl"),
+    "sdk-proven": Client(label="vismanet_async export to JSONL, proven", entry=f"{_HERE}.sdk:to_jsonl_proven"),
     "sdk-typed": Client(label="vismanet_async typed stream", entry=f"{_HERE}.sdk:typed_stream"),
     "sdk-all": Client(label="vismanet_async, `all()`", entry=f"{_HERE}.sdk:all_records"),
     "sdk-arrow": Client(

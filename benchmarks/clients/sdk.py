@@ -18,6 +18,7 @@ from vismanet_async._http.auth.credentials import StaticToken
 
 if TYPE_CHECKING:
     from benchmarks.job import Task
+    from vismanet_async._paging.guarantee import Mode
 
 SPELLING = {"customer": "customer", "customerinvoice": "customer_invoice"}
 
@@ -39,10 +40,10 @@ async def _load() -> None:
 asyncio.run(_load())
 
 
-async def to_jsonl(task: Task, *, adapts: bool = False) -> Outcome:
+async def to_jsonl(task: Task, *, adapts: bool = False, completeness: Mode = "count") -> Outcome:
     """Export the list, asking only for counts: the proof's requests are not what is compared here."""
     name = SPELLING[task.job.resource]
-    plan = ExportPlan(resources=[name], to=task.out, completeness="count", page_size=task.job.page_rows)
+    plan = ExportPlan(resources=[name], to=task.out, completeness=completeness, page_size=task.job.page_rows)
     async with client(task, adapts=adapts) as visma:
         export = Export(visma, plan)
         if task.job.consumer_seconds:
@@ -58,6 +59,11 @@ async def to_jsonl(task: Task, *, adapts: bool = False) -> Outcome:
 async def to_jsonl_auto(task: Task) -> Outcome:
     """Do the same, and find out how many requests to have in flight."""
     return await to_jsonl(task, adapts=True)
+
+
+async def to_jsonl_proven(task: Task) -> Outcome:
+    """Do the same, and prove it: a list that is not proven fails."""
+    return await to_jsonl(task, completeness="prove")
 
 
 async def typed_stream(task: Task) -> Outcome:

@@ -297,6 +297,14 @@ def test_the_collector_runs_again_after_a_decode() -> None:
     assert gc.isenabled()
 
 
+def test_the_collector_has_no_records_to_walk() -> None:
+    """However long a list grows: walking 100,000 of them held the event loop for 700 ms at a time."""
+    [record] = decode_rows([b'{"part": {"value": "x"}, "parts": [{"value": "y"}]}'], Whole)
+    assert record.part
+    assert record.parts
+    assert not any(map(gc.is_tracked, [record, record.part, *record.parts, Whole(part=record.part)]))
+
+
 def test_lists_of_plain_text() -> None:
     assert decode_rows([b'"ACCOUNT"', b"5"], str) == ["ACCOUNT", "5"]
 

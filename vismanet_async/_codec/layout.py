@@ -28,7 +28,8 @@ def read_model(cls: C) -> C:
     """Return a class for decoded records: immutable, slots, keyword-only, every field `UNSET` unless given.
 
     To its users it is a frozen attrs class. Its instances are those of a `msgspec.Struct`: decoded at twice the speed
-    of an attrs class, and not tracked by the cyclic collector as long as they refer to no containers.
+    of an attrs class, and never tracked by the cyclic collector, which would walk all records of a list again and
+    again while it grows, up to 700 ms at a time. What is decoded from JSON and cannot be changed has no cycles to find.
     """
     attrs.define(cls, frozen=True, slots=False, init=False, **_OPTIONS)
     json_names = {one.name: json_key(one) for one in attrs.fields(cls)}
@@ -44,6 +45,7 @@ def read_model(cls: C) -> C:
         rename=json_names,
         kw_only=True,
         eq=False,
+        gc=False,
     )
     made.__annotations__ = cls.__annotations__
     for value in vars(cls).values():
