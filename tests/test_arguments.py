@@ -13,6 +13,7 @@ from unittest import mock
 import attrs
 import pytest
 
+from tests.support.clock import VirtualClock
 from vismanet_async import (
     AuthorizationCode,
     ClientCredentials,
@@ -200,7 +201,11 @@ async def visma(tmp_path: Path) -> AsyncIterator[VismaNet]:
     async with Simulator(seed=1, rows={"customer": 3}) as simulator:
         credentials = ClientCredentials(simulator.client_id, simulator.client_secret, tenant_id=simulator.tenant_id)
         async with VismaNet(
-            credentials, base_url=simulator.base_url, token_url=simulator.token_url, job_store=tmp_path / "jobs.sqlite"
+            credentials,
+            base_url=simulator.base_url,
+            token_url=simulator.token_url,
+            job_store=tmp_path / "jobs.sqlite",
+            clock=VirtualClock(scopes_move=True),  # so that a wait of some seconds takes none
         ) as client:
             yield client
 
