@@ -45,7 +45,7 @@ async def posts(task: Task) -> Outcome:
 
 async def sdk(task: Task) -> Outcome:
     """`visma.bulk.run`: each row on the disk before its request leaves, and after its answer."""
-    async with client(task) as visma:
+    async with client(task, company="benchmark") as visma:
         summary = await visma.bulk.run(_rows(visma, task.job.rows), journal=task.out / "load.sqlite")
     return Outcome(rows=summary.done)
 
