@@ -333,13 +333,15 @@ GROUPS: tuple[Group, ...] = (
         about="In fresh interpreters, byte code compiled.",
         cases=tuple(
             Case(client, client, Job(rows=1))
-            for client in ("import-aiohttp", "import-base", "import-sdk", "import-client")
+            for client in ("import-aiohttp", "import-base", "import-sdk", "import-client", "first-touch")
         ),
         rounds=7,
         figures=("import_ms", "import_mb"),
         targets=(
             Target(text="milliseconds over `import aiohttp`", case="import-sdk", figure="import_ms", how="difference",
                    other="import-aiohttp", at_most=60, aim=40),
+            Target(text="first list and row of a resource against `import aiohttp`", case="first-touch",
+                   figure="import_ms", other="import-aiohttp", at_most=0.25, aim=0.15),
             Target(text="MB over `import aiohttp`", case="import-sdk", figure="import_mb", how="difference",
                    other="import-aiohttp", at_most=8),
         ),

@@ -110,5 +110,6 @@ CLIENTS: dict[str, Client] = {
     "import-base": Client(label="import aiohttp, attrs, cattrs, anyio", entry=f"{_HERE}.imports:base"),
     "import-aiohttp": Client(label="import aiohttp", entry=f"{_HERE}.imports:aiohttp"),
     "import-client": Client(label="import vismanet_async._client", entry=f"{_HERE}.imports:client"),
+    "first-touch": Client(label="first list and row of a resource", entry=f"{_HERE}.imports:first_touch"),
     "import-sdk": Client(label="import vismanet_async", entry=f"{_HERE}.imports:sdk"),
 }
