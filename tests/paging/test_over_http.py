@@ -151,7 +151,7 @@ async def test_delete_one_add_one(mode: str) -> None:
         ("none", 20, 1, "counted"),
         ("none", 21, 2, "counted"),
         ("none", 199, 10, "counted"),
-        ("count", 20, 2, "proven"),  # the end of a full page is seen, not computed
+        ("count", 20, 2, "counted"),  # the end of a full page is seen, not computed
         ("count", 21, 2, "counted"),
         ("count", 199, 10, "counted"),
         ("count", 200, 11, "counted"),

@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import attrs
 
-from tests.paging.virtual import BOUNDARY, BOUNDARY_SECONDS, KEYS, ORDERS, Outcome, Server, raw, run, text
+from tests.paging.virtual import (
+    BOUNDARY,
+    BOUNDARY_SECONDS,
+    KEYS,
+    ORDERS,
+    Outcome,
+    Server,
+    raw,
+    run,
+    text,
+)
 from vismanet_async._paging.page_formats import PAGE_NUMBER, PageAnswer
 from vismanet_async._paging.paginator import Paginator
 from vismanet_async._paging.scope_filters import ModifiedFilter
@@ -241,7 +251,8 @@ def draw_paginator(random: Random, server: TroubledServer, mode: Mode) -> Pagina
         completeness=mode,
         page_size=random.choice((limit, limit, limit, limit + 3, None)),
         keys=KEYS,
-        boundary=None if random.random() < 0.25 else BOUNDARY,
+        boundary=BOUNDARY,
+        divides=random.random() >= 0.25,
         modified=draw_filter(random, server),
         ordered=random.random() < 0.5,
         reorder_pages=random.randint(1, 16),

@@ -17,8 +17,8 @@ as a list at rest. So a proof takes for granted that nothing *enters* some part 
     from a stamp that a row carries: a row stamped ahead of time, a late commit, or the hour that comes twice in autumn
     would make such an edge false.
 ``order``
-    Rows that nobody changes keep their order; a changed row does not go in front of the first page. Only if rows left
-    the window, or for overlapping pages.
+    Rows that nobody changes keep their order; one without a stamp stays where it is if it is changed, or goes to one
+    end of the list. Only if rows left the window, or for overlapping pages.
 ``totals``
     Answers before and after that tell the same total vouch for a link between two pages of a window that shrank.
 ``keys``
@@ -52,6 +52,8 @@ nothing is hidden from both filters                             rows of all agai
                                                                 before against the tail after: `test_pairs_of_events`
 rows that stay keep their order                                 a row at two places that its totals do not explain,
                                                                 anchors in another order: `test_overlapping_pages`
+a changed row stays where it is                                 stamps that rise or fall through all answers:
+                                                                `test_lists_in_the_order_of_their_changes`
 the page size stays                                             `maxPageSize` of each answer: the reading begins anew
                                                                 with smaller pages: `test_every_single_event`
 the reading ends                                                four requests for each page of rows, and sixteen; twice

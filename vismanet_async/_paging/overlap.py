@@ -7,8 +7,14 @@ within the answer, it would be delivered; so it stands behind the answer's last 
 answer with an anchor that is shorter than its page is the end.
 
 Others may insert and delete what they like: the order of rows that nobody changes has no time. A changed row is no
-anchor, and is met again where it goes: behind the chain, or in front of the first page, which is asked for once more
-at the end. If anchors come in another order than before, nothing is proven.
+anchor; in an order by anything that a change leaves alone it stays where it is. If anchors come in another order than
+before, nothing is proven.
+
+In a list that is in the order of its changes (`row_order.py`) a row that was not delivered can go in front of the
+chain's end: anywhere among the rows since the edge, as its stamp may be late. So there anchors are older than the edge,
+and the rows since then are seen in one answer: the last one, or, where the newest come first, page 1, looked at again
+at the end. Where they are more than a page, nothing is proven. Of rows without stamps it is taken for granted that a
+change leaves them where they are, or takes them to one end of the list.
 
 A server may lower the size of its pages without a word. So without totals a short answer shows the end only if the page
 is no larger than some answer was: that many rows the server does give. Pages of fewer than eight rows are taken for
@@ -27,6 +33,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from vismanet_async._paging.asks import Ask, Reply, Scope, contradiction, doubles
+from vismanet_async._paging.row_order import RowOrder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +47,8 @@ _LEAST_MARGIN: Final = 3
 _TRIES: Final = 3
 _MOST_AHEAD: Final = 16  # requests that are planned before the answers in front of them have come
 _ENDS: Final = 2  # short answers that show the end
+_LOOKS: Final = 3  # at the front of a list whose newest changes may come first: two of them may be false
+_TOO_MANY_CHANGES: Final = "the list is in the order of its changes, and a page does not hold those since yesterday"
 _LONGEST: Final = 5  # times the page size in pages: beyond it, steps gain too little
 
 
@@ -109,10 +118,23 @@ class OverlapChain:
         first: page 1, read before; its rows are delivered.
         page_size: the largest page that the server gives.
         use_totals: False where totals are absent or contradict their rows.
+        edge_stamp: the moment that all changes are stamped with or later; None where rows do not tell.
         deliver: called with each reply whose rows may be delivered, in the order of the list.
     """
 
-    def __init__(self, first: Reply, *, page_size: int, use_totals: bool, deliver: Callable[[Reply], None]) -> None:
+    def __init__(
+        self,
+        first: Reply,
+        *,
+        page_size: int,
+        use_totals: bool,
+        edge_stamp: int | None,
+        deliver: Callable[[Reply], None],
+    ) -> None:
+        self._order = RowOrder(edge_stamp)
+        self._order.note(first)
+        self._has_weak_link = False  # by rows changed since the edge alone
+        self._looks = 0
         self._page_size = page_size
         self._margin = margin_of(page_size)
         self._use_totals = use_totals
@@ -208,7 +230,9 @@ class OverlapChain:
             why = "an answer without rows"  # believed when it comes three times
         if why is not None:
             self._try_again(page, why)
-        elif page.start == 0 and self._front:
+            return
+        self._order.note(reply)
+        if page.start == 0 and self._front:
             self._planned.popleft()
             self._look_at_the_front(reply)
         elif page.start == 0 or self._anchors(reply):
@@ -238,6 +262,8 @@ class OverlapChain:
         """Look further back, as no row of the chain was in the answer: too many left before it, or it was blank."""
         self.repairs += 1
         self._back *= 2
+        if self._order.is_by_change and self._back > self._page_size:
+            self.failure = _TOO_MANY_CHANGES
         self._forget_plan()
 
     def _forget_plan(self) -> None:
@@ -247,16 +273,20 @@ class OverlapChain:
 
     def _anchors(self, reply: Reply) -> bool:
         """Return whether the answer shows an unchanged row of the chain; in another order, nothing is proven."""
-        found = False
+        found = is_old = False
         self._unchanged = set()
         offsets = {name: offset for offset, name in enumerate(reply.names)}
         for known in self._chain:
             there = [(offset, offsets[name]) for offset, name in enumerate(known.names) if name in offsets]
             places = [place for offset, place in there if known.mark(offset) == reply.mark(place)]
             found = found or bool(places)
+            is_old = is_old or any(self._order.is_old(reply, place) for place in places)
             self._unchanged.update(places)
             if places != sorted(places):
                 self.failure = "the order of the rows is not stable"
+        if self._order.is_by_change:
+            return is_old
+        self._has_weak_link = self._has_weak_link or not is_old
         return found
 
     def _extend(self, page: OverlapPage, reply: Reply) -> None:
@@ -290,7 +320,10 @@ class OverlapChain:
         first = {name: self._first.mark(offset) for offset, name in enumerate(self._first.names)}
         same = frozenset(offset for offset, name in enumerate(reply.names) if first.get(name) == reply.mark(offset))
         self._deliver(attrs.evolve(reply, unchanged=same))
-        if same or reply.rows < self._page_size:
-            self.is_complete = True
-        else:
+        self._looks += 1
+        if self._order.is_by_change and (self._has_weak_link or self._order.shows_changes_only(reply)):
+            self.failure = _TOO_MANY_CHANGES
+        elif not (same or reply.rows < self._page_size or self._order.is_newest_first):
             self.failure = "no row of the first page is where it was"
+        elif self._looks >= (_LOOKS if self._order.may_be_newest_first else 1):
+            self.is_complete = True

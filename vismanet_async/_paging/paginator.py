@@ -61,7 +61,8 @@ class Paginator:
             more on a quiet list. ``best``: ``prove`` where the list allows an argument, else ``count``.
         page_size: rows to ask for; None leaves it to the server.
         keys: which fields identify a row. Without an identity only a list of one answer is proven.
-        boundary: `safe_boundary(now)` where the endpoint takes `lastModifiedDateTime` with its Condition, else None.
+        boundary: `safe_boundary(now)`, which all changes are stamped after; None where rows have no stamps.
+        divides: whether the endpoint takes `lastModifiedDateTime` with its Condition.
         latest: `latest_stamp(now)`: rows that were changed later than that do not move the watermark; None: all do.
         modified: the caller's own filter on `lastModifiedDateTime`.
         ordered: deliver rows in page order; else as they come, which saves memory, and requests on a busy list.
@@ -82,6 +83,7 @@ class Paginator:
     _page_size: int | None = None
     _keys: RowKeys = attrs.field(default=None, converter=_row_keys)
     _boundary: str | None = None
+    _divides: bool = True
     _latest: int | None = None
     _modified: ModifiedFilter | None = None
     _ordered: bool = False
@@ -112,7 +114,9 @@ class Paginator:
 
     def _begin(self) -> None:
         reads_keys = self._completeness != "none"
-        self._filters = ScopeFilters.divided(self._boundary if self._style.pages else None, self._modified)
+        self._filters = ScopeFilters.divided(
+            self._boundary if self._divides and self._style.pages else None, self._modified
+        )
         self._rows = RowPipeline(
             keys=self._keys,
             key_reader=(self._key_reader or KeyReader(self._keys)) if reads_keys else None,
@@ -146,6 +150,7 @@ class Paginator:
             page_size=self._page_size,
             edge_stamp=None if edge is None else stamp_of(edge),
             window_only=edge is not None and self._modified is not None,
+            changes_since=None if self._boundary is None else stamp_of(self._boundary),
             descending=not self._ordered,
             ahead_pages=self._reorder_pages if self._ordered else None,
             is_strict=self._strict,
@@ -207,7 +212,7 @@ class Paginator:
         What changes can enter the window where this machine's clock is ahead. Before the first answer the boundary is
         moved back, which takes a request more; later ones have the list read again.
         """
-        if self._boundary is None or self._filters.edge is None or self.done or not isinstance(self._plan, Proof):
+        if self._boundary is None or self.done or not isinstance(self._plan, Proof):
             return
         if moment.year < _FIRST_YEAR:
             return  # no clock

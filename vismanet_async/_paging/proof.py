@@ -48,6 +48,7 @@ class Proof:
         page_size: rows to ask for; None leaves it to the server.
         edge_stamp: the edge between window and tail; None where the endpoint has no such filter.
         window_only: the caller's own filter ends at the edge: there is no tail.
+        changes_since: the moment that all changes are stamped with or later; None where it is not known.
         descending: read the window from its last page: for rows that may be delivered in any order.
         ahead_pages: in page order, how far ahead of the next page to ask.
         is_strict: bear two false answers with any writes, for one or two requests more.
@@ -62,6 +63,7 @@ class Proof:
         page_size: int | None,
         edge_stamp: int | None,
         window_only: bool = False,
+        changes_since: int | None = None,
         descending: bool,
         ahead_pages: int | None = None,
         is_strict: bool = False,
@@ -71,6 +73,7 @@ class Proof:
     ) -> None:
         self._asker = Asker(size=page_size, edge_stamp=edge_stamp)
         self._window_only = window_only
+        self._changes_since = changes_since
         self._descending = descending
         self._ahead_pages = ahead_pages
         self._is_strict = is_strict
@@ -391,7 +394,13 @@ class Proof:
             return (yield from self._passed_twice(use_totals=use_totals))
         self._show(first)
         self._deliver(first)
-        chain = OverlapChain(first, page_size=self._asker.size, use_totals=use_totals, deliver=self._deliver)
+        chain = OverlapChain(
+            first,
+            page_size=self._asker.size,
+            use_totals=use_totals,
+            edge_stamp=self._changes_since,
+            deliver=self._deliver,
+        )
         yield chain
         self.repairs += chain.repairs
         if chain.smaller_size is not None:

@@ -265,7 +265,7 @@ class SinglePass:
             return False
         if self._answers == 1:
             return plan.max_total < (plan.page_size or 0) or plan.has_end or self._by_line or not plan.max_total
-        return self._answers == 2 and bool(self._blank)  # noqa: PLR2004 - the page, and the blank one behind it
+        return False
 
     # -- the order of delivery
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vismanet_async._simulator.company import Call
-    from vismanet_async._simulator.rows import Selection, Table
+    from vismanet_async._simulator.rows import Table
+    from vismanet_async._simulator.selections import Selection
 
 __all__ = ["answer_list", "read_filters"]
 

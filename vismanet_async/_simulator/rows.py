@@ -2,67 +2,28 @@
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_left, bisect_right
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy, deepcopy
 from typing import TYPE_CHECKING, Any, Literal
-
-from attrs import define, field
 
 from vismanet_async._simulator.base_rows import BaseRows, invented_uuid, row_version
 from vismanet_async._simulator.clock import naive_text_of_ms
 from vismanet_async._simulator.filter_fields import hidden_stamps
-from vismanet_async._simulator.filters import Condition, fulfils
 from vismanet_async._simulator.json_text import decode, encode
+from vismanet_async._simulator.rows_by_key import Key, RowsByKey, folded
+from vismanet_async._simulator.selections import Selection, Selections
 from vismanet_async._simulator.sequence import RowOrder
 from vismanet_async._simulator.shapes import Shaper, is_slot
 
 if TYPE_CHECKING:
     from random import Random
 
+    from vismanet_async._simulator.filters import Condition
     from vismanet_async._simulator.tables import TableSpec
 
-__all__ = ["Key", "Selection", "Table"]
-
-Key = tuple[str, ...]
+__all__ = ["Key", "Table"]
 
 _MODIFIED_NAMES = ("lastModifiedDateTime", "lastModified", "lastUpdateDate")
-_KEPT_SELECTIONS = 32
-_KEPT_MATCHES = 64
-
-
-@define
-class Selection:
-    """The rows that a query finds, in list order, as a few sequences of row numbers."""
-
-    parts: list[Sequence[int]]
-    ends: list[int] = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        total = 0
-        self.ends = [total := total + len(part) for part in self.parts]
-
-    def __len__(self) -> int:
-        return self.ends[-1] if self.ends else 0
-
-    def __iter__(self) -> Iterator[int]:
-        for part in self.parts:
-            yield from part
-
-    def ids(self, start: int, stop: int) -> list[int]:
-        """Return the row numbers at these places."""
-        found: list[int] = []
-        place = bisect_right(self.ends, start)
-        while start < min(stop, len(self)):
-            part = self.parts[place]
-            offset = start - (self.ends[place] - len(part))
-            taken = part[offset : offset + stop - start]
-            found.extend(taken)
-            start += len(taken)
-            place += 1
-        return found
 
 
 WriteKind = Literal["created", "updated", "deleted"]
@@ -95,16 +56,14 @@ class Table:
         self._next_version = next_version
         self._now_text = now_text
         self._row_versions: dict[int, str] = {}
-        self._stamps: dict[int, dict[str, str]] = {}
+        self.stamps: dict[int, dict[str, str]] = {}
         """The times of changed rows whose shape does not show them; the service filters by them all the same."""
         self.beside: dict[int, dict[str, Any]] = {}
         """What the Sales Order service was told about a row and the table's shape has no field for."""
-        self._by_key: dict[Key, int] = {}
-        self._by_number: dict[str, dict[int, None]] = {}
+        self._index = RowsByKey()
         self._next_row = base.count
         self._next_number = base.count
-        self._base_matches: dict[tuple[Condition, ...], array[int]] = {}
-        self._selections: OrderedDict[tuple[Condition, ...], tuple[int, Selection]] = OrderedDict()
+        self._selections = Selections(self)
 
     def __len__(self) -> int:
         return len(self.order)
@@ -147,14 +106,14 @@ class Table:
 
     def find(self, key: Sequence[str]) -> int | None:
         """Return the row with this key, in any case; a number alone finds the first type that has it."""
-        wanted = _folded(key)
+        wanted = folded(key)
         if len(wanted) < len(self.spec.key) and not self.spec.parent:
             row = self._base_row(wanted)
-            return row if row is not None else next(iter(self._by_number.get(wanted[-1], ())), None)
-        row = self._by_key.get(wanted)
+            return row if row is not None else self._index.first(wanted[-1])
+        row = self._index.row(wanted)
         if row is None:
             row = self._base_row(wanted)
-            if row is not None and _folded(self.base.key(row)) != wanted:
+            if row is not None and folded(self.base.key(row)) != wanted:
                 row = None
         return row
 
@@ -167,17 +126,6 @@ class Table:
         """Return the untouched base row that the key means."""
         row = self.base.row_of(key)
         return row if row is not None and self.exists(row) and row not in self.overlay and row < self.count else None
-
-    def _index(self, row: int, key: Key) -> None:
-        folded = _folded(key)
-        self._by_key[folded] = row
-        self._by_number.setdefault(folded[-1], {})[row] = None
-
-    def _unindex(self, row: int, key: Key) -> None:
-        folded = _folded(key)
-        if self._by_key.get(folded) == row:
-            del self._by_key[folded]
-            self._by_number[folded[-1]].pop(row, None)
 
     # -- what a row says ----------------------------------------------------------------------------------
 
@@ -241,44 +189,7 @@ class Table:
 
     def select(self, conditions: tuple[Condition, ...] = ()) -> Selection:
         """Return the rows that fulfil all conditions, in list order; remembered until the table changes."""
-        known = self._selections.get(conditions)
-        if known is not None and known[0] == self.changes:
-            return known[1]
-        selection = self._select(conditions)
-        self._selections[conditions] = (self.changes, selection)
-        if len(self._selections) > _KEPT_SELECTIONS:
-            self._selections.popitem(last=False)
-        return selection
-
-    def _select(self, conditions: tuple[Condition, ...]) -> Selection:
-        if not conditions:
-            return Selection([range(start, stop) for start, stop in self.order.runs])
-        matches = self._matching_base(conditions)
-        parts: list[Sequence[int]] = []
-        for start, stop in self.order.runs:
-            if start >= self.count or start in self.overlay:
-                parts.append([row for row in range(start, stop) if fulfils(self._known(row), conditions)])
-            else:
-                parts.append(matches[bisect_left(matches, start) : bisect_left(matches, stop)])
-        return Selection([part for part in parts if part])
-
-    def _known(self, row: int) -> Mapping[str, Any]:
-        """Return what filters may know of a changed row."""
-        hidden = self._stamps.get(row)
-        return self.overlay[row] if hidden is None else hidden | self.overlay[row]
-
-    def _matching_base(self, conditions: tuple[Condition, ...]) -> array[int]:
-        """Return the numbers of all base rows that fulfil the conditions, as they were made."""
-        known = self._base_matches.get(conditions)
-        if known is None:
-            rows: Sequence[int] = range(self.count)
-            for condition in conditions:
-                rows = self.base.narrow(rows, condition)
-            known = array("I", rows)
-            if len(self._base_matches) >= _KEPT_MATCHES:
-                self._base_matches.clear()
-            self._base_matches[conditions] = known
-        return known
+        return self._selections.select(conditions)
 
     # -- changing -----------------------------------------------------------------------------------------
 
@@ -287,7 +198,7 @@ class Table:
         while True:
             number = self.spec.series.text(self._next_number)
             self._next_number += 1
-            if number.casefold() not in self._by_number:
+            if not self._index.has_had(number):
                 return number
 
     def stamp(self, row: dict[str, Any], *, created: bool = False) -> None:
@@ -317,7 +228,7 @@ class Table:
     def replace(self, row: int, data: dict[str, Any], *, to_end: bool = False) -> None:
         """Replace a row by a changed dictionary, or append it."""
         self._tell("updated", row, data)
-        self._unindex(row, self.key_of(row))
+        self._index.remove(row, self.key_of(row))
         if row not in self.overlay:
             self.order.isolate(row)
         self._put(row, data)
@@ -332,11 +243,11 @@ class Table:
 
     def _put(self, row: int, data: dict[str, Any]) -> None:
         self.overlay[row] = data
-        self._index(row, self.key_in(data))
+        self._index.add(row, self.key_in(data))
         if self._hidden_stamps:
             earlier = {"lastModifiedDateTime": self._now_text(), "createdDateTime": self._created_text(row)}
-            earlier |= {name: text for name, text in self._stamps.get(row, {}).items() if name == "createdDateTime"}
-            self._stamps[row] = {name: data.pop(name, earlier[name]) for name in self._hidden_stamps}
+            earlier |= {name: text for name, text in self.stamps.get(row, {}).items() if name == "createdDateTime"}
+            self.stamps[row] = {name: data.pop(name, earlier[name]) for name in self._hidden_stamps}
         shown = data.get("timeStamp") or data.get("timestamp")
         self._row_versions[row] = str(shown) if shown else row_version(self._next_version())
 
@@ -352,7 +263,7 @@ class Table:
         if not self.exists(row):
             raise KeyError(row)
         self._tell("deleted", row, {})
-        self._unindex(row, self.key_of(row))
+        self._index.remove(row, self.key_of(row))
         self.order.remove(row)
         self.overlay.pop(row, None)
         self.beside.pop(row, None)
@@ -365,9 +276,9 @@ class Table:
         text = naive_text_of_ms(milliseconds)
         for data in self.overlay.values():
             data.update({name: text for name in _MODIFIED_NAMES if name in self.fields})
-        for stamps in self._stamps.values():
+        for stamps in self.stamps.values():
             stamps.update({name: text for name in stamps if name == "lastModifiedDateTime"})
-        self._base_matches.clear()
+        self._selections.forget_base()
         self.changes += 1
 
     def generate(self, random: Random) -> dict[str, Any]:
@@ -401,10 +312,9 @@ class Table:
         made = copy(self)
         vars(made).update(
             order=self.order.copy(), overlay=dict(self.overlay), beside=dict(self.beside),
-            _stamps=dict(self._stamps), _gone=set(self._gone),
-            _row_versions=dict(self._row_versions), _by_key=dict(self._by_key),
-            _by_number={number: dict(rows) for number, rows in self._by_number.items()},
-            _selections=OrderedDict(),
+            stamps=dict(self.stamps), _gone=set(self._gone),
+            _row_versions=dict(self._row_versions), _index=self._index.copy(),
+            _selections=self._selections.of_copy(made),
         )  # fmt: skip
         return made
 
@@ -418,7 +328,7 @@ class Table:
             "gone": sorted(self._gone), "next_row": self._next_row, "next_number": self._next_number,
             "versions": {str(row): text for row, text in self._row_versions.items()},
             "restamped_ms": self.base.restamped_ms,
-            "stamps": {str(row): stamps for row, stamps in self._stamps.items()},
+            "stamps": {str(row): stamps for row, stamps in self.stamps.items()},
             "beside": {str(row): told for row, told in self.beside.items()},
         }  # fmt: skip
 
@@ -436,13 +346,9 @@ class Table:
         self._next_row, self._next_number = content["next_row"], content["next_number"]
         self._row_versions = {int(row): text for row, text in content["versions"].items()}
         self.base.restamped_ms = content["restamped_ms"]
-        self._stamps = {int(row): stamps for row, stamps in content.get("stamps", {}).items()}
+        self.stamps = {int(row): stamps for row, stamps in content.get("stamps", {}).items()}
         self.beside = {int(row): told for row, told in content.get("beside", {}).items()}
         for row, data in self.overlay.items():
-            self._index(row, self.key_in(data))
-        self._base_matches.clear()
+            self._index.add(row, self.key_in(data))
+        self._selections.forget_base()
         self.changes += 1
-
-
-def _folded(key: Sequence[str]) -> Key:
-    return tuple(part.casefold() for part in key)
