@@ -54,7 +54,7 @@ def refused(argv: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, s
         (["export", "customer", "--to", "x", "--overlap-hours", "-2", "--incremental"], "negative (-2 hours)"),
         (["export", "customer", "--to", "x", "--bogus"], "`vismanet export --help`"),
         (["export", "customer", "--to", "x", "--companies", "absent.toml"], "absent.toml cannot be read: No such file"),
-        (["export", "--verify"], "--status PATH --verify"),
+        (["export", "--verify"], "only with --status"),
         (["export"], "vismanet export customer --to DIRECTORY"),
         (["simulate", "--rows", "customer"], "--rows 'customer' is not RESOURCE=COUNT"),
         (["simulate", "--churn", "customer=some"], "'some' is not a number of records"),

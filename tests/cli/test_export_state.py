@@ -57,8 +57,8 @@ def test_deletions_compact_and_diff(shell: Shell, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["export", "customer", "--to", "x", "--deletions"], "looked for by incremental exports"),
-        (["export", "customer", "--to", "x", "--incremental", "--deletions-every", "7d"], "add --deletions"),
+        (["export", "customer", "--to", "x", "--deletions"], "only with --incremental"),
+        (["export", "customer", "--to", "x", "--incremental", "--deletions-every", "7d"], "only with --deletions"),
         (
             ["export", "customer", "--to", "x", "--incremental", "--deletions", "--deletions-every", "7"],
             "7d, 12h or 2w",

@@ -15,7 +15,7 @@ from vismanet_async._cli import exit_codes, main
 from vismanet_async._cli.app import app
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,6 +25,21 @@ def commands(node: Any = app, *above: str) -> Iterator[tuple[str, ...]]:
     for name in node:
         if name not in {"--help", "-h", "--version"}:
             yield from commands(node[name], *above, name)
+
+
+@pytest.fixture(autouse=True)
+def forget_consoles() -> Callable[[], None]:
+    """A command keeps the console that it made first, and with it the width of that time's terminal."""
+
+    def forget() -> None:
+        for words in commands():
+            node: Any = app
+            for word in words:
+                node = node[word]
+            node._fallback_console = node._fallback_error_console = None
+
+    forget()
+    return forget
 
 
 def page(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *words: str) -> str:
@@ -97,12 +112,17 @@ def test_alone_it_says_three_next_steps(capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize("columns", ["1", "20", "79"])
 @pytest.mark.parametrize("words", [["export", "--help"], ["resources", "customer.list"]])
 def test_narrow_terminals_get_all_of_it(
-    columns: str, words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    columns: str,
+    words: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    forget_consoles: Callable[[], None],
 ) -> None:
     monkeypatch.setenv("COLUMNS", columns)
     assert main(words) == 0
     text = "".join(re.findall(r"\w", capsys.readouterr().out))
     monkeypatch.setenv("COLUMNS", "400")
+    forget_consoles()
     assert main(words) == 0
     wide = "".join(re.findall(r"\w", capsys.readouterr().out))
     assert sorted(text) == sorted(wide)  # wrapped elsewhere, and nothing cut off

@@ -269,7 +269,7 @@ def test_a_webhook_ends_the_wait_of_another_process(jobs: Queue) -> None:
     [
         (["submit", "customer.gte", "1"], "Did you mean get"),
         (["submit", "customer.list"], "is a list"),
-        (["submit", "customer.get", "1", "--to", "x"], "no file to save"),
+        (["submit", "customer.get", "1", "--wait", "--to", "x"], "no file to save"),
         (["submit", "customer.get", "1", "--reference", "a,b"], "comma"),
         (["submit", "customer.get", "1", "--notify", "mail"], "subscription"),
         (["submit", "background.get", "1"], "cannot run in the background"),

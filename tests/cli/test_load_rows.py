@@ -166,4 +166,5 @@ def test_a_key_that_cannot_be_used_fails_its_row_alone(shell: Shell, tmp_path: P
     assert "row 3: failed: column number: key takes text of 1 to 1,000 characters, none of them NUL" in piped.stdout
     upserted = shell.inside("load", "customer", file, "--upsert", "number", "--journal", str(tmp_path / "u.sqlite"))
     assert upserted.stdout.startswith("5 rows: 2 unchanged, 3 failed")
+    assert "--retry-failed" not in upserted.stdout  # which an upsert does not take: it sends failed rows in any case
     assert len(bodies(shell)) == 2

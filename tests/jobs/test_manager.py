@@ -266,6 +266,8 @@ async def test_settled_by_hand(bench: Bench, queue: Queue) -> None:
         ids.append(caught.value.job_id or "")
     with pytest.raises(RequestRefused):
         await bench.manager.settle(ids[0])
+    with pytest.raises(RequestRefused, match="goes with one"):
+        await bench.manager.settle(ids[0], job_id="4711", note="it would be kept nowhere")
     await bench.manager.settle(ids[0], outcome="succeeded", note="seen in the ERP")
     assert await (await bench.manager.get(ids[0])) is None
     mine = next(queued.id for queued in queue.jobs.values() if "/2/" in queued.path)

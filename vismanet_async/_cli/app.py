@@ -23,6 +23,7 @@ from vismanet_async._cli.export_app import export_app
 from vismanet_async._cli.help_texts import NEXT_STEPS, SIGN_IN, SIGNING_IN
 from vismanet_async._cli.jobs_app import jobs_app
 from vismanet_async._cli.logs import LOG_OPTIONS, ended, read_talk, talking
+from vismanet_async._cli.partners import refuse_lonely_options
 from vismanet_async._cli.streams import Notices, OutputFailed, standard_streams
 from vismanet_async._version import __version__
 from vismanet_async.errors import RequestRefused, VismaNetError
@@ -106,7 +107,7 @@ def diff(
     resource
         Only this list; may be given several times. Without it those that both have.
     limit
-        How many differences of each list are shown, and written to the page.
+        How many differences of each list are shown, and written to the page; with --json only the latter.
     html
         Also write an HTML page to this file; it needs nothing but itself.
     json
@@ -338,6 +339,9 @@ def install_completion(*, shell: Literal["bash", "zsh", "fish"] | None = None, o
     from vismanet_async._cli.completion import run_install_completion  # noqa: PLC0415
 
     return run_install_completion(app, shell=shell, output=output)
+
+
+refuse_lonely_options(app)
 
 
 def run(argv: Sequence[str] | None = None) -> int:

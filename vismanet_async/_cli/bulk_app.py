@@ -41,7 +41,8 @@ _SettleSeconds = Annotated[
     float | None,
     Parameter(
         validator=Number(gte=0),
-        help="How long after a lost answer a row that is not found counts as not executed; 240 if not given.",
+        help="How long after a lost answer a row that was looked up and not found counts as not executed; 240 if not "
+        "given.",
     ),
 ]
 _Via = Annotated[
@@ -117,7 +118,7 @@ def load(
     format
         What the file is; without it by the end of its name, and stdin is jsonl.
     delimiter
-        Of CSV: what is between the cells, such as ';'.
+        With --format csv or a FILE.csv: what is between the cells, such as ';'.
     dry_run
         Name the mistakes of all rows and count the requests; send nothing. Needs no sign-in.
     """
@@ -143,6 +144,7 @@ def load(
         settle_seconds=settle_seconds,
         via=via,
         report=report,
+        upserts=upsert is not None,
         inputs=[Path(file), *([] if map is None else [map])],
     )
     return run_load(chosen, options, profile=profile, concurrency=concurrency)
@@ -205,11 +207,13 @@ def _options(
     settle_seconds: float | None,
     via: Literal["request", "background", "auto"],
     report: Path | None,
+    upserts: bool = False,
     inputs: Sequence[Path] = (),
 ) -> RunOptions:
     from vismanet_async._cli.bulk_run import RunOptions  # noqa: PLC0415
 
     return RunOptions(
+        upserts=upserts,
         inputs=inputs,
         journal=journal,
         dry_run=dry_run,

@@ -46,6 +46,8 @@ class RunOptions:
     settle_seconds: float | None = None
     via: Literal["request", "background", "auto"] = "request"
     report: Path | None = None
+    upserts: bool = False
+    """Whether rows are compared with what is there, so that failed ones are sent again in any case."""
     inputs: Sequence[Path] = ()
     """Files that are read, and not to be written."""
 
@@ -141,7 +143,7 @@ def _text(summary: BulkSummary, files: ResultFiles, options: RunOptions) -> str:
     lines.append(f"results: {files.results}")
     if files.failed is not None:
         lines.append(f"not done, to mend and load again: {files.failed}")
-    if summary.failed:
+    if summary.failed and not options.upserts:
         lines.append("failed rows that need no mending are sent again with --retry-failed")
     if summary.unknown:
         lines.append("unknown rows may have been executed: look them up before you send them again")

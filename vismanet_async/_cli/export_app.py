@@ -63,8 +63,6 @@ def export(
     resources
         What to export, such as customer customer_invoice; `vismanet resources` lists the names.
     """
-    if verify and status is None:
-        raise RequestRefused("--verify checks what was exported: say where that is, --status PATH --verify.")
     if status is not None:
         from vismanet_async._cli.export_status import run_status  # noqa: PLC0415
 

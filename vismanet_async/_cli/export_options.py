@@ -267,8 +267,11 @@ CompaniesFile = Annotated[
         help="The same from a TOML or CSV file with name and tenant_id of each company.",
     ),
 ]
-AtOnce = Annotated[int, Parameter(group=_MANY, help="How many companies are read side by side.")]
-Connections = Annotated[int, Parameter(group=_MANY, help="Requests in flight at most, of all companies together.")]
+_OF_MANY: Final = "With --company or --companies"
+AtOnce = Annotated[int, Parameter(group=_MANY, help=f"{_OF_MANY}: how many companies are read side by side.")]
+Connections = Annotated[
+    int, Parameter(group=_MANY, help=f"{_OF_MANY}: requests in flight at most, of all companies together.")
+]
 
 # --- formats ---------------------------------------------------------------------------------------------------------
 
@@ -327,11 +330,9 @@ def deletions(*, wanted: bool, every: str | None, requests: int | None) -> Delet
     """Return how deletions are looked for; None: they are not.
 
     Raises:
-        RequestRefused: a value cannot be used, or there is one without --deletions.
+        RequestRefused: a value cannot be used.
     """
     if not wanted:
-        if every is not None or requests is not None:
-            raise RequestRefused("how deletions are looked for is said, and not that they are: add --deletions.")
         return None
     period = re.fullmatch(r"(\d{1,5})([hdw])", every or "0d", re.ASCII)
     if period is None:

@@ -87,7 +87,7 @@ def submit(
     timeout
         With --wait: seconds to wait at most; the job goes on, and the exit code is 7.
     to
-        Where to save a result that is a file.
+        With --wait: where to save a result that is a file.
     profile
         Profile to use from the profile file.
     store
@@ -264,7 +264,7 @@ def settle(
     job_id
         If you know it instead: the server's id, by which the job is followed again.
     why
-        Why you think so; kept with the job.
+        With --as: why you think so; kept with the job.
     profile
         The profile that names the company.
     store

@@ -345,7 +345,7 @@ class JobManager(StoredJobs):
             own_id: the job.
             outcome: how it ended, as you saw it in the ERP; the job is settled with it. Or instead:
             job_id: the server's id, found elsewhere (or the known one, to follow it past its deadline).
-            note: why; kept with the job.
+            note: why the outcome is believed; kept with the job, and not taken with a job_id.
 
         Raises:
             TransitionError: the job is not uncertain.

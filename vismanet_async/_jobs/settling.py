@@ -36,6 +36,8 @@ def event_of(*, outcome: Outcome | None, job_id: str | None, note: str, at: date
         raise RequestRefused("settle takes an outcome or a job_id, one of both; nothing was changed.")
     if job_id is not None and not is_job_id(job_id):
         raise RequestRefused(f"{job_id!r} is not an id of the server's; nothing was changed.")
+    if outcome is None and note:
+        raise RequestRefused("a note says why an outcome is believed, and goes with one; nothing was changed.")
     return Found(at=at, job_id=job_id or "") if outcome is None else Settled(at=at, outcome=outcome, note=note)
 
 
