@@ -33,8 +33,11 @@ async def test_only_journals_are_read(tmp_path: Path) -> None:
         with sqlite3.connect(tmp_path / "other.sqlite") as other:
             other.execute("CREATE TABLE x (y)")
         other.close()
-        with pytest.raises(StoreNotUsable, match="is no journal of a bulk run"):
+        with pytest.raises(StoreNotUsable, match="is another database: it holds 'x'"):
             _ = [each async for each in company.visma.bulk.results(tmp_path / "other.sqlite")]
+        (tmp_path / "empty.sqlite").touch()
+        with pytest.raises(StoreNotUsable, match="is no journal of a bulk run"):
+            _ = [each async for each in company.visma.bulk.results(tmp_path / "empty.sqlite")]
 
 
 async def test_one_run_at_a_time_has_a_journal(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from vismanet_async._bulk.journal import SqliteJournal
 from vismanet_async._jobs.sql import engine as engine_module
 from vismanet_async._jobs.sql.store import SqlStore
 from vismanet_async._jobs.store import StoreNotUsable
@@ -173,16 +174,82 @@ async def test_what_is_no_file_is_left_as_it_is(tmp_path: Path, kind: str) -> No
     await store.aclose()
 
 
-async def test_a_database_that_others_use_too_keeps_its_mode(tmp_path: Path) -> None:
+@pytest.mark.parametrize("journal_mode", ["DELETE", "WAL"])
+@pytest.mark.parametrize("opens", [SqlStore, SqliteJournal])
+@pytest.mark.parametrize("in_use", [False, True])
+async def test_somebody_elses_database_is_left_as_it_is(
+    tmp_path: Path, journal_mode: str, opens: type[SqlStore | SqliteJournal], *, in_use: bool
+) -> None:
     path = tmp_path / "application.sqlite"
-    with sqlite3.connect(path) as theirs:
+    theirs = sqlite3.connect(path)
+    theirs.execute(f"PRAGMA journal_mode={journal_mode}")
+    with theirs:
         theirs.execute("CREATE TABLE orders (id INTEGER)")
+    if not in_use:
+        theirs.close()
+    path.chmod(0o664)
+    before = {name: (tmp_path / name).read_bytes() for name in files(tmp_path) if not name.endswith("-shm")}
+
+    async def opened() -> None:
+        if opens is SqlStore:
+            await SqlStore(path).select(company="c")
+        else:
+            await SqliteJournal(path).open(company="c", base_url="https://x")
+
+    with pytest.raises(StoreNotUsable, match=r"is another database: it holds 'orders'\. Nothing was changed"):
+        await opened()
+    if opens is SqliteJournal:
+        with pytest.raises(StoreNotUsable, match="Nothing was changed"):
+            await SqliteJournal(path).known(["a"])
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+    assert {name for name in files(tmp_path) if not name.endswith("-shm")} == before.keys()
+    assert mode(path) == 0o664
+    theirs.close()
+
+
+async def test_a_journal_is_no_job_store_and_a_job_store_no_journal(tmp_path: Path) -> None:
+    load, jobs = tmp_path / "load.sqlite", tmp_path / "jobs.sqlite"
+    journal, store = SqliteJournal(load), SqlStore(jobs)
+    await journal.open(company="c", base_url="https://x")
+    await journal.aclose()
+    await store.open()
+    await store.aclose()
+    with pytest.raises(StoreNotUsable, match=r"the job store .* is another database: it holds 'vismanet_bulk_"):
+        await SqlStore(load).open()
+    with pytest.raises(StoreNotUsable, match=r"the journal .* is another database: it holds 'vismanet_job"):
+        await SqliteJournal(jobs).open(company="c", base_url="https://x")
+    await journal.open(company="c", base_url="https://x")  # as good as before
+    await journal.aclose()
+    await store.open()
+    await store.aclose()
+
+
+async def test_a_store_that_others_use_too_keeps_its_mode(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.sqlite"
+    store = SqlStore(path)
+    await store.open()
+    await store.aclose()
+    with sqlite3.connect(path) as theirs:
+        theirs.execute("CREATE VIEW late AS SELECT id FROM vismanet_jobs")
     theirs.close()
     path.chmod(0o664)
-    store = SqlStore(path)
     assert await store.select(company="c") == []
     assert mode(path) == 0o664
     await store.aclose()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX gives a process's locks up when any of its files is closed")
+async def test_looking_whose_file_it_is_leaves_the_locks_of_this_process(tmp_path: Path) -> None:
+    path = tmp_path / "application.sqlite"
+    writing = sqlite3.connect(path, isolation_level=None)
+    writing.execute("CREATE TABLE orders (id INTEGER)")
+    writing.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(StoreNotUsable, match="is another database"):
+        await SqlStore(path).open()
+    program = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('SELECT * FROM orders')"
+    done = await anyio.run_process([sys.executable, "-c", program, str(path)], check=False)
+    assert b"database is locked" in done.stderr
+    writing.close()
 
 
 async def test_a_store_of_ours_is_closed_to_others(tmp_path: Path) -> None:

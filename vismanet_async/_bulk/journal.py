@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -102,9 +101,6 @@ _AMONG: Final = (
     f"SELECT {_NAMES}, place, run = (SELECT run FROM vismanet_bulk_journal) AS seen FROM vismanet_bulk_rows "  # noqa: S608
     "WHERE key IN (SELECT value FROM json_each(?))"
 )
-_OTHERS: Final = (
-    "SELECT 1 FROM sqlite_master WHERE name NOT GLOB 'vismanet_bulk_*' AND name NOT GLOB 'sqlite_*' LIMIT 1"
-)
 _OWNER: Final = "SELECT company, base_url FROM vismanet_bulk_journal"
 _PAGE_ROWS: Final = 500
 
@@ -122,7 +118,7 @@ class SqliteJournal:
             SettingsError: the extra `sqlite` is missing.
         """
         self.path = Path(path)
-        self._database = Database(self.path, name="journal", one_file=True)
+        self._database = Database(self.path, name="journal", one_file=True, is_foreign=_is_foreign)
         self._writer: sqlite3.Connection | None = None
         self._one = anyio.CapacityLimiter(1)
         self._lock: FileLock | None = None
@@ -164,12 +160,6 @@ class SqliteJournal:
             raise StoreNotUsable(
                 f"the journal {self.path} has {names} names (hard links), so that two runs could have it open at once; "
                 "nothing was sent. Put a copy in the place of the link, and go on with one of the two."
-            )
-        if _holds_others(path):
-            self._release()
-            raise StoreNotUsable(
-                f"{self.path} holds other tables, such as a job store's; nothing was sent. Give the journal a file of "
-                "its own."
             )
 
     def _release(self) -> None:
@@ -300,15 +290,9 @@ class SqliteJournal:
             return [entry_of(row) for row in (await connection.exec_driver_sql(statement, values)).mappings()]
 
 
-def _holds_others(path: Path) -> bool:
-    """Return whether a file is a database of something else. Blocks."""
-    if not path.exists():
-        return False
-    try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as reading:
-            return reading.execute(_OTHERS).fetchone() is not None
-    except sqlite3.Error:  # opening it to be written says what is wrong
-        return False
+def _is_foreign(names: Collection[str]) -> bool:
+    """Return whether a file that holds these is a database of something else, such as a job store."""
+    return any(not name.startswith("vismanet_bulk_") for name in names)
 
 
 def _migrate(connection: sa.Connection) -> None:

@@ -11,7 +11,7 @@ import re
 import sqlite3
 import stat
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -129,19 +129,28 @@ def without_password(address: str | Path | None) -> str:
 class Database:
     """The connections of one store. Any number of processes may open the same database at once."""
 
-    def __init__(self, address: str | Path | None, *, name: str = "job store", one_file: bool = False) -> None:
+    def __init__(
+        self,
+        address: str | Path | None,
+        *,
+        name: str = "job store",
+        one_file: bool = False,
+        is_foreign: Callable[[frozenset[str]], bool] | None = None,
+    ) -> None:
         """Create the engine; nothing is opened yet.
 
         Args:
             address: a path or a database URL; None is the default file.
             name: what the database is called in errors.
             one_file: SQLite keeps all that was committed in the file itself, not in a log beside it.
+            is_foreign: whether a SQLite file that holds these names is something else, which is left as it is.
 
         Raises:
             SettingsError: the address cannot be understood, or the driver is not installed.
         """
         self._url = parse_address(address)
         self._name = name
+        self._is_foreign = is_foreign
         self.shown = without_password(address)
         """The address without its password."""
         self.sqlite: bool = self._url.get_backend_name() == "sqlite"
@@ -165,20 +174,30 @@ class Database:
             migrate: creates what is missing, in the transaction that it is given.
 
         Raises:
-            StoreNotUsable: it cannot be reached, or the file is something else than a database.
+            StoreNotUsable: it cannot be reached, or the file is something else than such a database.
         """
         async with self._opening:
             if self._opened:
                 return
             path = self._file()
             if path is not None:
-                await anyio.to_thread.run_sync(_make_file, path, self._name)
+                await anyio.to_thread.run_sync(self._prepare, path)
             async with self._connected() as connection:
                 await connection.run_sync(migrate)
                 ours = path is not None and await connection.run_sync(_holds_only_our_tables)
             if path is not None and ours:
                 await anyio.to_thread.run_sync(_make_private, path, self._name)
             self._opened = True
+
+    def _prepare(self, path: Path) -> None:
+        """Create the file, or see that it is not somebody else's: to connect would change it already. Blocks."""
+        _make_file(path, self._name)
+        names = _names_in(path)
+        if self._is_foreign is not None and self._is_foreign(names):
+            raise StoreNotUsable(
+                f"the {self._name} {path} is another database: it holds {min(names)!a}. Nothing was changed or sent. "
+                f"Give the {self._name} a file of its own."
+            )
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -328,6 +347,19 @@ def _make_private(path: Path, name: str) -> None:
             continue
         except OSError as error:
             raise StoreNotUsable(f"the {name} {path} cannot be made private: {error.strerror}.") from error
+
+
+def _names_in(path: Path) -> frozenset[str]:
+    """Return the names of all tables, indices and views in a SQLite file, which stays as it is."""
+    path = path.resolve()
+    # without a log beside it all is in the file itself, and reading it as it is makes no side files either
+    how = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "mode=ro&immutable=1"
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?{how}", uri=True)) as reading:
+            found = reading.execute("SELECT name FROM sqlite_master WHERE name NOT GLOB 'sqlite_*'").fetchall()
+    except sqlite3.Error:  # opening it to be written says what is wrong
+        return frozenset()
+    return frozenset(name for (name,) in found)
 
 
 def _holds_only_our_tables(connection: sa.Connection) -> bool:

@@ -61,7 +61,7 @@ class SqlStore:
         Raises:
             SettingsError: it cannot be understood, or the driver is not installed.
         """
-        self._database = Database(url)
+        self._database = Database(url, is_foreign=_is_foreign)
         self._sqlite = self._database.sqlite
 
     def __repr__(self) -> str:
@@ -329,3 +329,12 @@ class SqlStore:
         async with self._transaction() as connection:
             row = (await connection.execute(sa.select(JOBS).where(condition))).mappings().one_or_none()
         return None if row is None else to_record(row)
+
+
+def _is_foreign(names: Collection[str]) -> bool:
+    """Return whether a SQLite file that holds these is a database of something else, such as a journal.
+
+    One with jobs is a store, whatever its owner has put beside them.
+    """
+    ours = JOBS.name in names
+    return not ours and any(not name.startswith("vismanet_") or name.startswith("vismanet_bulk_") for name in names)
